@@ -1,0 +1,57 @@
+# Two commands for a newcomer: `make demo` and `make test`. Everything happens in .venv; nothing else is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := drsn_edge quantize firmware_bridge tests benchmarks
+
+.PHONY: help demo test integration check lint types lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo         everything without hardware: simulate, train, convert, monitor (about 3 minutes with the install)"
+	@echo "make test         the quick tests"
+	@echo "make integration  tests with real parts: fresh environments, the wire, real recordings"
+	@echo "make check        lint, types and make test"
+	@echo "make lock         pin the dependencies anew"
+	@echo "make clean        remove .venv and caches"
+
+demo: $(VENV)/train.stamp
+	$(BIN)/drsn-edge demo
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest
+
+integration: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m integration
+
+check: lint types test
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+# The environment: hashed, locked requirements, then this folder itself without any dependency resolution.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; ok = (3, 10) <= sys.version_info[:2] <= (3, 13); sys.exit(None if ok else \
+	  "drsn-edge needs Python 3.10 to 3.13, %s is %d.%d. Choose another: make PYTHON=python3.12 ..." \
+	  % ((sys.executable,) + sys.version_info[:2]))'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "Python's venv module is missing; on Debian: apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/%.stamp: requirements/%.txt pyproject.toml | $(VENV)/bin/python
+	$(PIP) install -q --require-hashes -r $<
+	$(PIP) install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock:
+	cd requirements && for name in gateway train dev tflite-runtime; do \
+	  case $$name in gateway) extra= ;; train) extra="--extra train --extra build" ;; *) extra="--extra $$name" ;; esac; \
+	  uv pip compile --universal --generate-hashes --python-version 3.10 --no-config \
+	    --custom-compile-command "make lock" $$extra ../pyproject.toml -o $$name.txt || exit 1; done
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

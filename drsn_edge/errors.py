@@ -1,0 +1,51 @@
+"""Every error that drsn_edge raises on purpose.
+
+DrsnEdgeError
+├── RecordingError             a recording or catalogue that cannot be used as it is
+├── SplitError                 a split that is empty, leaks, or misses a class
+├── TrainingError              a training that cannot start or went wrong; a run folder that is not one
+├── BundleError                a file that is not a bundle, or one that is damaged
+├── ContractError              the stream is not what the model was trained on
+├── RuntimeUnavailableError    no interpreter for the model on this machine
+├── OutputError                a result that could not be written
+└── DemoError                  the demo that did not recognise a simulated condition
+
+Each message says what was expected, what came, and what to do. The packages `quantize` and
+`firmware_bridge` have roots of their own; `drsn_edge.cli.main` turns all three into one line.
+"""
+
+
+class DrsnEdgeError(Exception):
+    """Root of drsn_edge's own errors."""
+
+
+class RecordingError(DrsnEdgeError):
+    """A recording or its catalogue is missing, unreadable or incomplete."""
+
+
+class SplitError(DrsnEdgeError):
+    """A split would be empty, would leak, or would leave a class out of training."""
+
+
+class TrainingError(DrsnEdgeError):
+    """A training cannot start, went wrong, or its run folder cannot be used."""
+
+
+class BundleError(DrsnEdgeError):
+    """A file is not a bundle, or is a damaged one, or one from a newer version."""
+
+
+class ContractError(DrsnEdgeError):
+    """What the sensor sends is not what the model was trained on."""
+
+
+class RuntimeUnavailableError(DrsnEdgeError):
+    """No interpreter on this machine can run the model."""
+
+
+class OutputError(DrsnEdgeError):
+    """A result could not be written; nothing half-written was left behind."""
+
+
+class DemoError(DrsnEdgeError):
+    """The demo ended without recognising each simulated condition."""

@@ -1,0 +1,29 @@
+"""Units of acceleration: the one place that knows how they convert."""
+
+from __future__ import annotations
+
+from drsn_edge.errors import ContractError
+
+STANDARD_GRAVITY_MPS2 = 9.80665
+"""Standard acceleration of free fall, m/s² (CODATA; exact by definition)."""
+
+_UNIT_IN_G = {"g": 1.0, "mg": 1e-3, "m/s2": 1.0 / STANDARD_GRAVITY_MPS2}
+
+KNOWN_UNITS = tuple(_UNIT_IN_G)
+"""Units that convert into each other. Any other unit ("counts", "V") is taken as it is and never converted."""
+
+
+def conversion_factor(from_unit: str, to_unit: str) -> float:
+    """Return the factor that turns values in `from_unit` into values in `to_unit`.
+
+    Raises:
+        ContractError: If the units differ and either is not in `KNOWN_UNITS`.
+    """
+    if from_unit == to_unit:
+        return 1.0
+    if from_unit in _UNIT_IN_G and to_unit in _UNIT_IN_G:
+        return _UNIT_IN_G[from_unit] / _UNIT_IN_G[to_unit]
+    raise ContractError(
+        f"Expected values in {to_unit!r}, got {from_unit!r}, and no factor between them is known. "
+        f"Units that convert: {', '.join(KNOWN_UNITS)}."
+    )
