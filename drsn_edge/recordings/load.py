@@ -1,0 +1,169 @@
+"""Load recordings from files and folders."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from drsn_edge.errors import RecordingError
+from drsn_edge.recordings.catalogue import CATALOGUE_NAME, built_in_catalogues, read_catalogue
+from drsn_edge.recordings.complete import complete
+from drsn_edge.recordings.csv_file import is_index, read_csv
+from drsn_edge.recordings.mat_file import read_mat
+from drsn_edge.recordings.npz_file import read_npz
+from drsn_edge.recordings.raw import RawRecording
+from drsn_edge.recordings.recording import Recording
+from drsn_edge.recordings.wav_file import read_wav
+
+PathLike = str | os.PathLike[str]
+
+READERS: Mapping[str, Callable[[bytes, Path], list[RawRecording]]] = {
+    ".csv": read_csv,
+    ".mat": read_mat,
+    ".npz": read_npz,
+    ".wav": read_wav,
+}
+
+_LONGEST_HEADER = 65536
+_CAPTURE = re.compile(r"(.+)#([0-9]{1,9})")
+
+logger = logging.getLogger(__name__)
+
+
+def load_recording(path: PathLike, catalogue: PathLike | None = None) -> Recording:
+    """Load one recording.
+
+    Args:
+        path: The file, or `FILE#3` for capture 3 (counted from 0) of a file of captures.
+        catalogue: Catalogue file to use instead of the `catalogue.toml` beside the recording.
+
+    Raises:
+        RecordingError: If the file cannot be read, is incomplete, or holds several captures and none was chosen.
+    """
+    match = _CAPTURE.fullmatch(os.fspath(path))
+    file = Path(match[1] if match else path)
+    raw = _choose(_read(file), int(match[2]) if match else None, file)
+    return _complete([(file, raw)], file.parent, catalogue)[0]
+
+
+def load_recordings(
+    folder: PathLike,
+    catalogue: PathLike | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Recording]:
+    """Load every recording of a folder, sorted by name, the captures of one file in their order.
+
+    Read are files with the suffixes of `READERS`. Left out are sub-folders, hidden files, and CSV files with a column
+    `file`, which are an index of the others.
+
+    Args:
+        folder: Where the files are.
+        catalogue: Catalogue file to use instead of the folder's `catalogue.toml`.
+        progress: Called after each file with the number of files read and of all files.
+
+    Raises:
+        RecordingError: If there is none, one cannot be used, or two files have the same name but for the suffix.
+    """
+    paths = _recording_files(Path(folder))
+    return _complete(_read_all(paths, progress), Path(folder), catalogue)
+
+
+def _complete(found: Iterable[tuple[Path, RawRecording]], folder: Path, catalogue: PathLike | None) -> list[Recording]:
+    """Complete what was found in one folder, and log which catalogues helped.
+
+    The user's catalogue comes last and wins; it need not repeat what is built in for a known data set.
+    """
+    own_path = Path(catalogue) if catalogue is not None else folder / CATALOGUE_NAME
+    own = [read_catalogue(own_path)] if catalogue is not None or os.path.lexists(own_path) else []
+    used: dict[str, None] = {}
+    recordings = []
+    for path, raw in found:
+        catalogues = [*(built_in for built_in in built_in_catalogues() if built_in.recognise in raw.keys), *own]
+        used.update(dict.fromkeys(each.source for each in catalogues))
+        recordings.append(complete(raw, path, catalogues, own_path))
+    logger.info("Recordings in %s: catalogue: %s", folder, ", ".join(used) or "none")
+    return recordings
+
+
+def _read_all(
+    paths: Sequence[Path], progress: Callable[[int, int], None] | None
+) -> Iterator[tuple[Path, RawRecording]]:
+    for done, path in enumerate(paths, start=1):
+        for raw in _read(path):
+            yield path, raw
+        if progress is not None:
+            progress(done, len(paths))
+
+
+def _read(path: Path) -> list[RawRecording]:
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise RecordingError(f"{path}: Expected a file ending in {_suffixes()}, got {path.suffix or 'no suffix'!r}.")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as exc:
+        raise RecordingError(f"Expected a recording at {path}, got no such file. Check the path.") from exc
+    except IsADirectoryError as exc:
+        raise RecordingError(f"Expected a file at {path}, got a folder. Use load_recordings.") from exc
+    except (OSError, ValueError) as exc:
+        raise RecordingError(f"Expected a readable file at {path}, got: {exc}. Check path and rights.") from exc
+    if not data:
+        raise RecordingError(f"{path}: Expected a recording, got an empty file. Copy or record it again.")
+    return reader(data, path)
+
+
+def _choose(raws: list[RawRecording], capture: int | None, path: Path) -> RawRecording:
+    if len(raws) == 1 and capture in (None, raws[0].capture):
+        return raws[0]
+    chosen = [raw for raw in raws if raw.capture == capture]
+    if chosen:
+        return chosen[0]
+    if capture is None:
+        raise RecordingError(
+            f"{path}: Expected one recording, got {len(raws)} captures. "
+            f"Choose one ({path.name}#0 to #{len(raws) - 1}), or use load_recordings for all."
+        )
+    has = "one recording without captures" if raws[0].capture is None else f"captures #0 to #{len(raws) - 1}"
+    raise RecordingError(f"{path}: Expected capture #{capture}, got {has}. Choose another, or leave #{capture} out.")
+
+
+def _recording_files(folder: Path) -> list[Path]:
+    try:
+        known = [path for path in folder.iterdir() if path.suffix.lower() in READERS and path.name[0] != "."]
+        paths = sorted((path for path in known if path.is_file() and not _is_index(path)), key=lambda path: path.stem)
+    except (OSError, ValueError) as exc:
+        raise RecordingError(f"Expected a readable folder at {folder}, got: {exc}. Check path and rights.") from exc
+    if not paths:
+        raise RecordingError(
+            f"Expected recordings ({_suffixes()}) in {folder}, got none. Sub-folders are not searched."
+        )
+    _check_names_differ(paths)
+    return paths
+
+
+def _is_index(path: Path) -> bool:
+    if path.suffix.lower() != ".csv":
+        return False
+    with path.open("rb") as file:
+        if not is_index(file.readline(_LONGEST_HEADER)):
+            return False
+    logger.info("%s: skipped, it is an index of files.", path)
+    return True
+
+
+def _check_names_differ(paths: list[Path]) -> None:
+    counts = Counter(path.stem for path in paths)
+    twice = [path for path in paths if counts[path.stem] > 1]
+    if twice:
+        same = [path.name for path in twice if path.stem == twice[0].stem]
+        raise RecordingError(
+            f"Expected one recording of each name in {twice[0].parent}, got {' and '.join(sorted(same))}. Rename one."
+        )
+
+
+def _suffixes() -> str:
+    return ", ".join(READERS)

@@ -1,0 +1,65 @@
+"""The words in which files and catalogues describe a recording, and the values that each of them takes."""
+
+from __future__ import annotations
+
+import reprlib
+import sys
+from collections.abc import Callable, Mapping
+
+from drsn_edge.errors import RecordingError
+from drsn_edge.recordings.recording import FieldValue
+
+MetadataValue = FieldValue | tuple[str, ...]
+Metadata = Mapping[str, MetadataValue]
+"""Values by key. A key that is not in `RESERVED_KEYS` is a free field of the recording."""
+
+
+def _positive(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 < value <= sys.float_info.max else None
+
+
+def _names(value: object) -> tuple[str, ...] | None:
+    if not isinstance(value, (list, tuple)) or not value or not all(_text(name) for name in value):
+        return None
+    return tuple(value) if len(set(value)) == len(value) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
+
+
+def _text_or_number(value: object) -> str | None:
+    """Take 3 for "3": data sets number their classes."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
+
+
+def _scalar(value: object) -> FieldValue | None:
+    return value if isinstance(value, (str, int, float, bool)) else None
+
+
+_RULES: Mapping[str, tuple[Callable[[object], MetadataValue | None], str]] = {
+    "sample_rate_hz": (_positive, "a number > 0"),
+    "full_scale": (_positive, "a number > 0"),
+    "axes": (_names, 'a list of different names such as ["X", "Y", "Z"]'),
+    "unit": (_text, 'a name such as "g"'),
+    "label": (_text_or_number, "a name"),
+    "group": (_text_or_number, "a name"),
+}
+_FREE_FIELD_RULE = (_scalar, "text, a number, true or false")
+
+RESERVED_KEYS = frozenset(_RULES)
+
+
+def checked(key: str, value: object, source: str) -> MetadataValue:
+    """Return the value in the type that its key has (rates as float, axes as tuple, labels as text).
+
+    Raises:
+        RecordingError: If the key does not take such a value; `source` says where it was written.
+    """
+    parse, expected = _RULES.get(key, _FREE_FIELD_RULE)
+    parsed = parse(value)
+    if parsed is None:
+        raise RecordingError(f"{source}: Expected {key} to be {expected}, got {reprlib.repr(value)}. Correct it there.")
+    return parsed

@@ -1,0 +1,41 @@
+"""The value that every reader returns: one stretch of evenly sampled, labelled vibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+FieldValue = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One uninterrupted stretch of samples with everything needed to interpret it.
+
+    Attributes:
+        name: Unique within a data folder: the file's stem, with `#3` for capture 3 of a file of captures.
+        samples: float32, shape (n_samples, n_axes), finite, in `unit`.
+        sample_rate_hz: Samples per second, > 0.
+        axes: Name of each column of `samples`.
+        unit: Unit of `samples`, one of `drsn_edge.units.KNOWN_UNITS` or the name of an uncalibrated one ("counts").
+        label: The machine's condition, or None where it is not known.
+        group: Recordings of one session share it; the file's stem unless file or catalogue say otherwise.
+        fields: What else is known (rpm, load_hp, ...): the names that `--hold-out FIELD=VALUE` takes.
+    """
+
+    name: str
+    samples: NDArray[np.float32]
+    sample_rate_hz: float
+    axes: tuple[str, ...]
+    unit: str
+    label: str | None
+    group: str
+    fields: Mapping[str, FieldValue] = field(default_factory=dict)
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.sample_rate_hz

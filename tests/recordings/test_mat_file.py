@@ -1,0 +1,103 @@
+"""MATLAB files named as CWRU names them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drsn_edge.errors import RecordingError
+from drsn_edge.recordings import load_recording
+
+scipy_io = pytest.importorskip("scipy.io")
+
+DE = np.array([[1.0], [2.0], [3.0]])
+
+
+def save(path: Path, **variables: Any) -> Path:
+    """Write a MATLAB 5 file."""
+    scipy_io.savemat(path, variables)
+    return path
+
+
+def test_drive_end_with_label_and_load_of_the_built_in_catalogue(tmp_path: Path) -> None:
+    path = save(tmp_path / "m.mat", X107_FE_time=2 * DE, X107_DE_time=DE, X107RPM=[[1748]])
+    recording = load_recording(path)
+    np.testing.assert_array_equal(recording.samples, DE)
+    assert (recording.axes, recording.unit, recording.sample_rate_hz) == (("DE",), "g", 12000.0)
+    assert (recording.label, recording.group) == ("IR007", "m")
+    assert recording.fields == {"cwru_file": 107, "rpm": 1748, "rpm_measured": True, "load_hp": 2}
+
+
+def test_axes_of_a_catalogue_choose_channels_by_name(tmp_path: Path) -> None:
+    path = save(tmp_path / "105.mat", X105_BA_time=3 * DE, X105_DE_time=DE, X105_FE_time=2 * DE)
+    (tmp_path / "catalogue.toml").write_text('[defaults]\naxes = ["BA", "DE"]')
+    recording = load_recording(path)
+    np.testing.assert_array_equal(recording.samples, DE * [3, 1])
+    assert (recording.axes, recording.label) == (("BA", "DE"), "IR007")
+    (tmp_path / "catalogue.toml").write_text('[defaults]\naxes = ["Z"]')
+    with pytest.raises(RecordingError, match="got Z from the catalogue and DE, FE, BA from the file"):
+        load_recording(path)
+
+
+def test_numbers_with_leading_zero_and_without_speed(tmp_path: Path) -> None:
+    (tmp_path / "catalogue.toml").write_text("[defaults]\nsample_rate_hz = 48000")
+    recording = load_recording(save(tmp_path / "98.mat", X098_DE_time=DE))
+    assert (recording.label, recording.fields) == ("normal", {"cwru_file": 98, "load_hp": 1})
+
+
+def test_rate_of_the_healthy_recordings_is_not_guessed(tmp_path: Path) -> None:
+    """CWRU recorded them at 48 kHz, not at 12 kHz like the faults."""
+    with pytest.raises(RecordingError, match="got no sample_rate_hz"):
+        load_recording(save(tmp_path / "97.mat", X097_DE_time=DE))
+
+
+def test_of_two_numbers_the_file_name_chooses(tmp_path: Path) -> None:
+    both = {"X098_DE_time": DE, "X099_DE_time": 2 * DE, "X098RPM": 1772, "X099RPM": 1750}
+    (tmp_path / "catalogue.toml").write_text("[defaults]\nsample_rate_hz = 48000")
+    recording = load_recording(save(tmp_path / "99.mat", **both))
+    np.testing.assert_array_equal(recording.samples, 2 * DE)
+    assert recording.fields == {"cwru_file": 99, "rpm": 1750, "rpm_measured": True, "load_hp": 2}
+    with pytest.raises(RecordingError, match=r"got the numbers 98, 99\. Name the file after .* 98\.mat"):
+        load_recording(save(tmp_path / "normal_2.mat", **both))
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"vibration": DE, "fs": 12000}, "named as CWRU does .* got vibration, fs"),
+        ({}, "named as CWRU does .* got none"),
+        ({"X105_DE_time": DE, "X105_FE_time": DE[:2]}, "channels of one length"),
+        ({"X105_DE_time": np.eye(3)}, "channels of one length"),
+        ({"X105_DE_time": "text"}, "of real numbers named as CWRU does .* got X105_DE_time"),
+        ({"X105_DE_time": 1j * DE}, "of real numbers named as CWRU does .* got X105_DE_time"),
+        ({"X105_DE_time": {"a": 1}}, "of real numbers named as CWRU does .* got X105_DE_time"),
+        ({"X105_DE_time": DE * np.nan}, "got 3 NaN or infinite values in a, the first at sample 0 of axis DE"),
+        ({"X999_DE_time": DE}, "got no sample_rate_hz"),
+    ],
+)
+def test_refuses(tmp_path: Path, variables: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecordingError, match=message):
+        load_recording(save(tmp_path / "a.mat", **variables))
+
+
+def test_refuses_an_empty_channel(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="Expected samples, got none"):
+        load_recording(save(tmp_path / "105.mat", X105_DE_time=np.zeros((0, 1))))
+
+
+@pytest.mark.parametrize("offset", [0, 512])
+def test_refuses_matlab_7_3(tmp_path: Path, offset: int) -> None:
+    path = tmp_path / "105.mat"
+    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(offset)[:offset] + b"\x89HDF\r\n\x1a\n" + bytes(1000))
+    with pytest.raises(RecordingError, match=r"got MATLAB 7\.3 \(HDF5\).*-v7"):
+        load_recording(path)
+
+
+def test_needs_no_scipy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "105.mat", X105_DE_time=DE)
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    assert load_recording(path).samples.shape == (3, 1)

@@ -1,0 +1,85 @@
+"""The MATLAB 5 reader against SciPy's writer, and against bytes laid out by hand."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drsn_edge.recordings.matlab5 import read_matlab5
+
+NUMERIC_TYPES = ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]
+
+
+def saved(variables: dict[str, Any], do_compression: bool = False) -> bytes:
+    """Return what SciPy writes for these variables."""
+    scipy_io = pytest.importorskip("scipy.io")
+    file = io.BytesIO()
+    scipy_io.savemat(file, variables, do_compression=do_compression)
+    return file.getvalue()
+
+
+def by_hand(order: str, name: bytes = b"speed") -> bytes:
+    """Return a 1 x 2 matrix of class double that is stored in 16 bits, as MATLAB does, in a small element."""
+    parts = [
+        struct.pack(f"{order}IIII", 6, 8, 6, 0),
+        struct.pack(f"{order}IIii", 5, 8, 1, 2),
+        struct.pack(f"{order}II8s", 1, len(name), name),
+        struct.pack(f"{order}IHH", 4 << 16 | 4, 1797, 1750),
+    ]
+    body = b"".join(parts)
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack(f"{order}HH", 0x0100, 0x4D49)
+    return header + struct.pack(f"{order}II", 14, len(body)) + body
+
+
+@pytest.mark.parametrize("do_compression", [False, True])
+@pytest.mark.parametrize("dtype", NUMERIC_TYPES)
+def test_agrees_with_scipy(dtype: str, do_compression: bool) -> None:
+    values = np.arange(15).reshape(3, 5).astype(dtype)
+    written = {"first": values, "a_longer_name": values[:1, :1], "empty": values[:0]}
+    variables = read_matlab5(saved(written, do_compression))
+    assert list(variables) == list(written)
+    for name, expected in written.items():
+        found = variables[name]
+        assert found is not None and found.dtype == dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_what_is_no_real_number_is_none() -> None:
+    others: dict[str, Any] = {
+        "text": "abc",
+        "flag": np.array([[True]]),
+        "z": np.array([[1j]]),
+        "s": {"a": 1},
+        "c": np.array([{}]),
+    }
+    variables = read_matlab5(saved({**others, "x": np.array([[1.0]])}))
+    assert [name for name, values in variables.items() if values is None] == list(others)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_both_byte_orders_and_narrow_storage(order: str) -> None:
+    speed = read_matlab5(by_hand(order))["speed"]
+    assert speed is not None and speed.dtype == np.float64
+    np.testing.assert_array_equal(speed, [[1797.0, 1750.0]])
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "message"),
+    [
+        (b"\x01\x00\x00\x00\x02\x00\x00\x00", b"\x01\x00\x00\x00\x03\x00\x00\x00", r"shape \[1, 3\] with 2 values"),
+        (b"\x01\x00\x00\x00\x02\x00\x00\x00", b"\xff\xff\xff\xff\xfe\xff\xff\xff", r"shape \[-1, -2\] with 2 values"),
+        (b"\x04\x00\x04\x00", b"\x04\x00\x05\x00", "element of 5 bytes"),
+        (b"\x04\x00\x04\x00", b"\x08\x00\x04\x00", "values of type 8"),
+        (b"\x0e\x00\x00\x00", b"\x06\x00\x00\x00", "element of type 6 where a matrix belongs"),
+        (b"IM", b"??", "no MATLAB 5 header"),
+    ],
+)
+def test_refuses(find: bytes, put: bytes, message: str) -> None:
+    data = by_hand("<")
+    assert data.count(find) == 1
+    with pytest.raises(ValueError, match=message):
+        read_matlab5(data.replace(find, put))
