@@ -1,0 +1,165 @@
+"""Keras model in, int8 .tflite bytes out, or a reason why not.
+
+The converter is given a frozen graph: handed the Keras model's concrete function as it is, it keeps resource variables
+and writes, without an error, a file that answers nonsense. So each conversion also ends with a comparison of the file
+against the Keras model on real windows, through the interpreter that the gateway will use.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from quantize.errors import CalibrationError, ConversionError, MismatchError
+from quantize.lint import LintReport, lint
+from quantize.quiet import quiet_native_stderr
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+PredictLogits = Callable[[bytes, FloatArray], FloatArray]
+"""(the .tflite file, network inputs) -> real-valued logits: the gateway's interpreter, passed in by the caller."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How the int8 file compares with the Keras model on the same windows.
+
+    Attributes:
+        windows: Number of windows compared.
+        float_accuracy: Share of windows that the Keras model gets right.
+        int8_accuracy: Share of windows that the file gets right.
+        same_class: Share of windows to which both give the same class.
+        logit_rms_error: RMS difference of the logits over the RMS of the Keras model's logits about their mean.
+    """
+
+    windows: int
+    float_accuracy: float
+    int8_accuracy: float
+    same_class: float
+    logit_rms_error: float
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What a file may lose against the Keras model before it is refused.
+
+    Attributes:
+        max_drop: Accuracy that int8 may lose, as a share (0.01 is one point).
+        max_logit_rms_error: Above this the file computes something else, whatever the accuracy says. An honest int8
+            file of a shrinkage network stays below about 0.1; a file with lost weights is near or above 1.
+    """
+
+    max_drop: float = 0.01
+    max_logit_rms_error: float = 0.35
+
+
+@dataclass(frozen=True)
+class Int8Model:
+    """A .tflite file that holds int8 operators only, and what it is made of."""
+
+    data: bytes
+    lint: LintReport
+
+
+def to_int8(model: Any, calibration: FloatArray) -> Int8Model:
+    """Convert a Keras model to an int8 .tflite file with int8 input and output.
+
+    Args:
+        model: Keras model of one float32 input and one output.
+        calibration: Scaled windows that set the activations' ranges, shape (n, 1, window, axes). The same windows in
+            the same order give the same bytes.
+
+    Raises:
+        CalibrationError: If the windows are empty, not finite, all alike, or of another shape than the model's input.
+        ConversionError: If the converter fails or leaves an operator that is not int8.
+    """
+    check_calibration(calibration, tuple(model.input_shape[1:]))
+    with quiet_native_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its advice is for other ways of calling it
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(model)])
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([window[None]] for window in calibration)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = tf.int8
+        converter.inference_output_type = tf.int8
+        try:
+            data: bytes = converter.convert()
+        except Exception as exc:  # the converter raises bare Exceptions of its own and of MLIR
+            raise ConversionError(f"TensorFlow could not convert this model to int8: {exc}") from exc
+    report = lint(data)
+    if report.findings:
+        raise ConversionError("Expected int8 operators only, got: " + "; ".join(report.findings) + ".")
+    return Int8Model(data, report)
+
+
+def check_calibration(windows: FloatArray, input_shape: tuple[int, ...]) -> None:
+    """Raise CalibrationError unless windows can set the ranges of a model with this input."""
+    if windows.shape[1:] != input_shape or len(windows) == 0:
+        raise CalibrationError(f"Expected calibration windows of shape (n, {_dims(input_shape)}), got {windows.shape}.")
+    if not np.isfinite(windows).all():
+        raise CalibrationError("Expected finite calibration windows, got NaN or infinity.")
+    if np.ptp(windows) == 0:
+        raise CalibrationError("Expected calibration windows with vibration in them, got one constant value.")
+
+
+def compare(model: Any, int8: Int8Model, inputs: FloatArray, labels: IntArray, predict: PredictLogits) -> Agreement:
+    """Run the same scaled windows through the Keras model and the file.
+
+    Args:
+        model: The Keras model that the file was made of.
+        int8: The file.
+        inputs: Shape (n, 1, window, axes).
+        labels: Class of each window, shape (n,).
+        predict: The interpreter to trust.
+    """
+    expected = np.asarray(model.predict(inputs, batch_size=256, verbose=0))
+    got = predict(int8.data, inputs)
+    return agreement(expected, got, labels)
+
+
+def agreement(expected: FloatArray, got: FloatArray, labels: IntArray) -> Agreement:
+    """Compare two sets of logits, shape (n, classes), against each other and against the labels (n,)."""
+    spread = float(np.sqrt(np.mean(np.square(expected - expected.mean()))))
+    error = float(np.sqrt(np.mean(np.square(got - expected))))
+    classes, classes_q = expected.argmax(axis=1), got.argmax(axis=1)
+    return Agreement(
+        windows=len(labels),
+        float_accuracy=float(np.mean(classes == labels)),
+        int8_accuracy=float(np.mean(classes_q == labels)),
+        same_class=float(np.mean(classes == classes_q)),
+        logit_rms_error=error / spread if spread > 0 else float("inf"),
+    )
+
+
+def check_agreement(result: Agreement, tolerance: Tolerance) -> None:
+    """Raise MismatchError if the file lost more than it may."""
+    if not result.logit_rms_error <= tolerance.max_logit_rms_error:
+        raise MismatchError(
+            f"Expected the int8 file to follow the Keras model's logits within {tolerance.max_logit_rms_error:.0%}, "
+            f"got {result.logit_rms_error:.0%} over {result.windows} windows. Nothing was written."
+        )
+    drop = result.float_accuracy - result.int8_accuracy
+    if drop > tolerance.max_drop:
+        raise MismatchError(
+            f"Expected int8 to lose at most {100 * tolerance.max_drop:.2f} points, got {100 * drop:.2f} "
+            f"({result.float_accuracy:.4f} -> {result.int8_accuracy:.4f} over {result.windows} windows). "
+            "Nothing was written. Train longer, or allow more with --max-drop."
+        )
+
+
+def _frozen(model: Any) -> Any:
+    """Return the model as a concrete function of fixed batch 1 with its variables turned into constants."""
+    spec = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
+    function = tf.function(lambda window: model(window, training=False)).get_concrete_function(spec)
+    return convert_variables_to_constants_v2(function)
+
+
+def _dims(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))

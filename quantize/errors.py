@@ -1,0 +1,28 @@
+"""Every error that quantize raises on purpose.
+
+QuantizeError
+├── ModelFileError     bytes that are not a .tflite file, or a damaged one
+├── CalibrationError   calibration windows of a wrong shape, constant, or not finite
+├── ConversionError    the converter failed, or its file is not wholly int8
+└── MismatchError      the int8 file does not say what the Keras model says
+"""
+
+
+class QuantizeError(Exception):
+    """Root of quantize's own errors."""
+
+
+class ModelFileError(QuantizeError):
+    """Bytes are not a readable .tflite model."""
+
+
+class CalibrationError(QuantizeError):
+    """Calibration windows cannot set the ranges of this model."""
+
+
+class ConversionError(QuantizeError):
+    """The model could not become a file that holds int8 operators only."""
+
+
+class MismatchError(QuantizeError):
+    """The converted file and the Keras model disagree on real windows."""

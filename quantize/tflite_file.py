@@ -1,0 +1,178 @@
+"""Read what a .tflite file says about itself: operators and tensors. No TensorFlow, no interpreter.
+
+A .tflite file is a FlatBuffer with the identifier TFL3. Tables point to a vtable of field offsets; this module reads
+the few tables that matter here and checks every offset against the file's length, so that damaged or hostile bytes
+raise `ModelFileError` and nothing else.
+
+Source: the schema at tensorflow/compiler/mlir/lite/schema/schema.fbs (field numbers below follow its order).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from quantize.errors import ModelFileError
+
+TENSOR_TYPES = {0: "FLOAT32", 1: "FLOAT16", 2: "INT32", 3: "UINT8", 4: "INT64", 6: "BOOL", 7: "INT16", 9: "INT8"}
+
+OPERATOR_NAMES = {
+    0: "ADD", 1: "AVERAGE_POOL_2D", 2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE",
+    9: "FULLY_CONNECTED", 14: "LOGISTIC", 17: "MAX_POOL_2D", 18: "MUL", 19: "RELU", 21: "RELU6", 22: "RESHAPE",
+    25: "SOFTMAX", 28: "TANH", 32: "CUSTOM", 34: "PAD", 39: "TRANSPOSE", 40: "MEAN", 41: "SUB", 42: "DIV",
+    43: "SQUEEZE", 45: "STRIDED_SLICE", 47: "EXP", 53: "CAST", 55: "MAXIMUM", 57: "MINIMUM", 59: "NEG", 60: "PADV2",
+    65: "SLICE", 70: "EXPAND_DIMS", 73: "LOG", 74: "SUM", 75: "SQRT", 76: "RSQRT", 77: "SHAPE", 80: "FAKE_QUANT",
+    83: "PACK", 92: "SQUARE", 98: "LEAKY_RELU", 99: "SQUARED_DIFFERENCE", 101: "ABS", 114: "QUANTIZE",
+    117: "HARD_SWISH", 123: "SELECT_V2", 126: "BATCH_MATMUL", 130: "BROADCAST_TO", 142: "VAR_HANDLE",
+    143: "READ_VARIABLE", 158: "SIGN",
+}  # fmt: skip
+"""Operators that our networks, or networks gone wrong, are met with; any other is named OPERATOR_<code>."""
+
+_MAX_ITEMS = 100_000
+"""More tensors or operators than this is no network for a gateway; it bounds the work on a hostile file."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor: shape, TFLite type name, and its quantization (empty where it has none)."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: str
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator: its TFLite name and version, and the indices of its tensors (-1: an optional input left out)."""
+
+    name: str
+    version: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """The first sub-graph of a .tflite file."""
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+def read_model(model: bytes) -> ModelFile:
+    """Return what the .tflite file says about its first sub-graph.
+
+    Raises:
+        ModelFileError: If the bytes are no .tflite file or an offset leads outside of them.
+    """
+    if model[4:8] != b"TFL3":
+        raise ModelFileError("Expected a .tflite file (identifier TFL3 at byte 4), got other bytes.")
+    try:
+        return _read_root(model)
+    except (struct.error, IndexError, UnicodeDecodeError) as exc:
+        raise ModelFileError(
+            f"Expected a whole .tflite file, got a damaged one ({exc}). Convert the model again."
+        ) from exc
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A FlatBuffer table at `position`; fields by their number in the schema."""
+
+    data: bytes
+    position: int
+
+    def offset(self, field: int) -> int | None:
+        """Return the position of a field's value, None where the field is absent and its default holds."""
+        vtable = self.position - _unpack("<i", self.data, self.position)
+        size = _unpack("<H", self.data, vtable)
+        if 4 + 2 * field >= size:
+            return None
+        relative = _unpack("<H", self.data, vtable + 4 + 2 * field)
+        return self.position + relative if relative else None
+
+    def number(self, field: int, kind: str, default: int = 0) -> int:
+        position = self.offset(field)
+        return default if position is None else _unpack("<" + kind, self.data, position)
+
+    def table(self, field: int) -> _Table | None:
+        position = self.offset(field)
+        return None if position is None else _Table(self.data, position + _unpack("<I", self.data, position))
+
+    def _vector(self, field: int, item_size: int) -> tuple[int, int]:
+        """Return (first item's position, number of items), checked against the file's length."""
+        position = self.offset(field)
+        if position is None:
+            return 0, 0
+        start = position + _unpack("<I", self.data, position)
+        count = _unpack("<I", self.data, start)
+        if count > _MAX_ITEMS or start + 4 + count * item_size > len(self.data):
+            raise IndexError(f"a vector of {count} items at byte {start}")
+        return start + 4, count
+
+    def numbers(self, field: int, kind: str) -> tuple[int, ...]:
+        start, count = self._vector(field, struct.calcsize(kind))
+        return struct.unpack_from(f"<{count}{kind}", self.data, start) if count else ()
+
+    def tables(self, field: int) -> list[_Table]:
+        start, count = self._vector(field, 4)
+        positions = range(start, start + 4 * count, 4)
+        return [_Table(self.data, position + _unpack("<I", self.data, position)) for position in positions]
+
+    def text(self, field: int) -> str:
+        start, count = self._vector(field, 1)
+        return self.data[start : start + count].decode()
+
+
+def _unpack(kind: str, data: bytes, position: int) -> int:
+    if position < 0:
+        raise IndexError(f"an offset to byte {position}")
+    value: int = struct.unpack_from(kind, data, position)[0]
+    return value
+
+
+def _read_root(data: bytes) -> ModelFile:
+    root = _Table(data, _unpack("<I", data, 0))
+    subgraphs = root.tables(2)
+    if not subgraphs:
+        raise IndexError("no sub-graph")
+    graph = subgraphs[0]
+    codes = [_operator_code(code) for code in root.tables(1)]
+    tensors = tuple(_tensor(table) for table in graph.tables(0))
+    operators = tuple(_operator(table, codes, len(tensors)) for table in graph.tables(3))
+    ends = [_indices(graph, field, len(tensors)) for field in (1, 2)]
+    return ModelFile(tensors, operators, *ends)
+
+
+def _operator_code(table: _Table) -> tuple[str, int]:
+    # Codes above 127 live in a later 32-bit field; writers fill both, and the larger one is right.
+    code = max(table.number(0, "b"), table.number(3, "i"))
+    return OPERATOR_NAMES.get(code, f"OPERATOR_{code}"), table.number(2, "i", default=1)
+
+
+def _tensor(table: _Table) -> Tensor:
+    quantization = table.table(4)
+    code = table.number(1, "b")
+    return Tensor(
+        name=table.text(3),
+        shape=table.numbers(0, "i"),
+        type=TENSOR_TYPES.get(code, f"TYPE_{code}"),
+        scales=quantization.numbers(2, "f") if quantization else (),
+        zero_points=quantization.numbers(3, "q") if quantization else (),
+    )
+
+
+def _operator(table: _Table, codes: list[tuple[str, int]], n_tensors: int) -> Operator:
+    name, version = codes[table.number(0, "I")]
+    return Operator(name, version, _indices(table, 1, n_tensors), _indices(table, 2, n_tensors))
+
+
+def _indices(table: _Table, field: int, n_tensors: int) -> tuple[int, ...]:
+    indices = table.numbers(field, "i")
+    if indices and not (min(indices) >= -1 and max(indices) < n_tensors):
+        raise IndexError(f"a tensor index outside 0 to {n_tensors - 1}")
+    return indices
