@@ -1,0 +1,86 @@
+"""The signal contract: what a model was trained on, and so what it may be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from drsn_edge.errors import ContractError
+from drsn_edge.signal import SCALINGS, Scaling
+from drsn_edge.units import conversion_factor
+
+RATE_TOLERANCE = 0.02
+"""Relative difference of sample rates that a model is taken to stand: it moves every line of the spectrum by 2 %."""
+
+
+@dataclass(frozen=True)
+class SignalContract:
+    """What the model was trained on.
+
+    Attributes:
+        sample_rate_hz: Samples per second.
+        axes: Names of the axes in the order of the network's channels.
+        unit: Unit of the samples before scaling.
+        window: Samples per window.
+        hop: Samples between window starts when streaming.
+        scaling: What happens to a window before the network sees it.
+    """
+
+    sample_rate_hz: float
+    axes: tuple[str, ...]
+    unit: str
+    window: int
+    hop: int
+    scaling: Scaling
+
+
+def contract_to_json(contract: SignalContract) -> dict[str, Any]:
+    """Return the contract as plain JSON values."""
+    return {**asdict(contract), "axes": list(contract.axes)}
+
+
+def contract_from_json(values: Mapping[str, Any]) -> SignalContract:
+    """Return the contract that `contract_to_json` wrote.
+
+    Raises:
+        ContractError: If a key is missing, unknown, of a wrong type or out of range.
+    """
+    try:
+        scaling = Scaling(str(values["scaling"]["kind"]), float(values["scaling"]["divisor"]))
+        contract = SignalContract(
+            sample_rate_hz=float(values["sample_rate_hz"]),
+            axes=tuple(str(axis) for axis in values["axes"]),
+            unit=str(values["unit"]),
+            window=int(values["window"]),
+            hop=int(values["hop"]),
+            scaling=scaling,
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ContractError(
+            f"Expected a signal contract with rate, axes, unit, window, hop, scaling: {exc!r}."
+        ) from exc
+    sane = contract.sample_rate_hz > 0 and contract.axes and contract.window > 0 and contract.hop > 0
+    if not sane or scaling.kind not in SCALINGS or not scaling.divisor > 0:
+        raise ContractError(f"Expected positive sizes and a scaling among {', '.join(SCALINGS)}, got {values}.")
+    return contract
+
+
+def stream_factor(contract: SignalContract, sample_rate_hz: float, axes: tuple[str, ...], unit: str) -> float:
+    """Check a sensor's description against the contract; return the factor from its unit to the contract's.
+
+    Raises:
+        ContractError: If rate (beyond `RATE_TOLERANCE`), axes or unit do not fit.
+    """
+    deviation = sample_rate_hz / contract.sample_rate_hz - 1
+    if abs(deviation) > RATE_TOLERANCE:
+        raise ContractError(
+            f"The model expects {contract.sample_rate_hz:g} Hz, the sensor reports {sample_rate_hz:g} Hz "
+            f"({deviation:+.1%}). Set the sensor's rate, or train on its rate."
+        )
+    if axes != contract.axes:
+        raise ContractError(
+            f"The model expects the axes {','.join(contract.axes)}, the sensor sends {','.join(axes)}. "
+            "Use a sensor or a recording with these axes, or train on these."
+        )
+    return conversion_factor(unit, contract.unit)

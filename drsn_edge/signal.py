@@ -1,0 +1,57 @@
+"""Windows and their scaling: what happens to samples between the sensor and the network, training and gateway alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+SCALINGS = ("rms", "fixed")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How a window is scaled after its mean was taken away, axis by axis.
+
+    The mean goes because it tells how the sensor was mounted, not how the machine runs. One factor serves all axes, so
+    that their ratio, the direction of the vibration, stays.
+
+    Attributes:
+        kind: "rms" divides by the window's RMS over all axes; "fixed" divides by `divisor`.
+        divisor: In the contract's unit, used by "fixed" only.
+    """
+
+    kind: str = "rms"
+    divisor: float = 1.0
+
+
+def scale_windows(windows: FloatArray, scaling: Scaling) -> FloatArray:
+    """Return windows without their mean and scaled, float32 of the same shape.
+
+    Args:
+        windows: Shape (n, window, axes), in the contract's unit.
+        scaling: From the signal contract. A window without any vibration stays zero rather than being divided by zero.
+    """
+    centred = windows - windows.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    if scaling.kind == "fixed":
+        return (centred / np.float32(scaling.divisor)).astype(np.float32)
+    rms = np.sqrt(np.mean(np.square(centred, dtype=np.float64), axis=(1, 2), keepdims=True))
+    return np.divide(centred, rms, out=np.zeros_like(centred), where=rms > 0, casting="same_kind")
+
+
+def window_starts(n_samples: int, window: int, hop: int) -> NDArray[np.int64]:
+    """Return the first sample of each whole window in a stretch of n_samples; empty where none fits."""
+    return np.arange(0, n_samples - window + 1, hop, dtype=np.int64)
+
+
+def cut_windows(samples: FloatArray, starts: NDArray[np.int64], window: int) -> FloatArray:
+    """Return the windows of (n_samples, axes) that begin at starts, shape (len(starts), window, axes)."""
+    return samples[starts[:, None] + np.arange(window)]
+
+
+def as_network_input(windows: FloatArray) -> FloatArray:
+    """Return (n, window, axes) as the network's (n, 1, window, axes)."""
+    return windows[:, None]

@@ -1,0 +1,29 @@
+"""Pictures of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from drsn_edge.training.train import EpochReport
+
+
+def save_learning_curve(history: Sequence[EpochReport], path: Path) -> None:
+    """Save loss and accuracies over the epochs as a PNG."""
+    epochs = [report.epoch for report in history]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(epochs, [report.loss for report in history], color="tab:blue")
+    left.set(xlabel="epoch", ylabel="training loss", yscale="log", title="Loss, with added noise")
+    right.plot(epochs, [report.accuracy for report in history], label="training, with added noise")
+    validation = [(r.epoch, r.validation_accuracy) for r in history if r.validation_accuracy is not None]
+    if validation:
+        right.plot(*zip(*validation, strict=True), label="validation, as recorded")
+    right.set(xlabel="epoch", ylabel="accuracy", title="Accuracy")
+    right.legend(loc="lower right")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.savefig(path, dpi=120)

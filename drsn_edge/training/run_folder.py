@@ -1,0 +1,124 @@
+"""The run folder: what `train` leaves and `convert` takes, whole or not at all.
+
+config.json           settings, network, signal contract, labels, the recordings on each side
+model.keras           the trained network, as Keras writes it
+metrics.json          held-out scores and the course of the training
+learning_curve.png    the same as a picture
+calibration.npz       windows that set the int8 ranges, from the training side
+golden.npz            a few held-out windows per class that go with the model
+held_out.npz          every held-out window, to judge the int8 file
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from drsn_edge import __version__
+from drsn_edge.bundle.contract import SignalContract, contract_from_json, contract_to_json
+from drsn_edge.errors import ContractError, TrainingError
+from drsn_edge.files import folder_aside
+from drsn_edge.models.config import count_macs, to_json
+from drsn_edge.recordings.split import Span
+from drsn_edge.training.plots import save_learning_curve
+from drsn_edge.training.train import Training
+from drsn_edge.training.windows import WindowSet
+
+SCHEMA = 1
+_WINDOW_FILES = ("calibration", "golden", "held_out")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder read back."""
+
+    name: str
+    model: Any
+    contract: SignalContract
+    labels: tuple[str, ...]
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    calibration: WindowSet
+    golden: WindowSet
+    held_out: WindowSet
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Tell whether `folder` looks like one that `save_run` wrote."""
+    return (folder / "config.json").is_file() and (folder / "model.keras").is_file()
+
+
+def save_run(training: Training, metrics: dict[str, Any], folder: Path) -> None:
+    """Write a training to `folder`, replacing what is there.
+
+    Raises:
+        OutputError: If it cannot be written; the folder is then as it was.
+    """
+    with folder_aside(folder) as new:
+        _write_json(new / "config.json", _config(training))
+        _write_json(new / "metrics.json", metrics)
+        training.model.save(new / "model.keras")
+        save_learning_curve(training.history, new / "learning_curve.png")
+        for name in _WINDOW_FILES:
+            np.savez_compressed(new / f"{name}.npz", **vars(getattr(training, name)))
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run folder back.
+
+    Raises:
+        TrainingError: If the folder is missing, not a run folder, damaged, or from a newer version.
+    """
+    if not is_run_folder(folder):
+        raise TrainingError(f"Expected a run folder as `drsn-edge train --out` writes it, got {folder}.")
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        if config["schema"] > SCHEMA:
+            raise TrainingError(
+                f"{folder} was written by drsn-edge {config['version']}, this is {__version__}: update."
+            )
+        return Run(
+            name=folder.resolve().name,
+            model=keras.saving.load_model(folder / "model.keras", compile=False),
+            contract=contract_from_json(config["contract"]),
+            labels=tuple(config["labels"]),
+            config=config,
+            metrics=json.loads((folder / "metrics.json").read_text()),
+            **{name: _load_windows(folder / f"{name}.npz") for name in _WINDOW_FILES},
+        )
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ContractError) as exc:
+        raise TrainingError(f"Expected a whole run folder in {folder}, got a damaged one: {exc}. Train again.") from exc
+
+
+def _config(training: Training) -> dict[str, Any]:
+    split = training.split
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "settings": asdict(training.settings),
+        "network": to_json(training.network),
+        "macs": count_macs(training.network),
+        "parameters": training.model.count_params(),
+        "contract": contract_to_json(training.contract),
+        "labels": list(training.labels),
+        "split": {side: [_span(span) for span in getattr(split, side)] for side in ("train", "validation", "held_out")},
+    }
+
+
+def _span(span: Span) -> list[Any]:
+    return [span.recording.name, span.start, span.stop]
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=1) + "\n")
+
+
+def _load_windows(path: Path) -> WindowSet:
+    with np.load(path, allow_pickle=False) as file:
+        return WindowSet(**{name: file[name] for name in ("windows", "labels", "recordings", "first_samples")})
