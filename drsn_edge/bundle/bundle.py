@@ -1,0 +1,121 @@
+"""The bundle file `.drsn`: a zip whose bytes depend on its content alone.
+
+manifest.json    what the model means, and the SHA-256 of every other member
+model.tflite     the int8 model
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from drsn_edge.bundle.manifest import Manifest, manifest_from_bytes, manifest_to_bytes
+from drsn_edge.errors import BundleError
+from drsn_edge.files import write_file
+
+MANIFEST = "manifest.json"
+MODEL = "model.tflite"
+
+MAX_MEMBERS = 64
+MAX_MANIFEST_BYTES = 1 << 20
+MAX_MEMBER_BYTES = 64 << 20
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest date a zip can hold: members carry no time of their own."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose parts were checked against the manifest."""
+
+    manifest: Manifest
+    model: bytes
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of data in lower-case hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def bundle_to_bytes(bundle: Bundle) -> bytes:
+    """Return the bundle's file. The same bundle gives the same bytes: members are stored, in order, without dates.
+
+    Raises:
+        BundleError: If the manifest does not name the model's digest.
+    """
+    members = {MANIFEST: manifest_to_bytes(bundle.manifest), MODEL: bundle.model}
+    _check_parts(bundle.manifest, members)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(name, _ZIP_EPOCH)
+            info.create_system = 3  # Unix, wherever it is written
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, data)
+    return buffer.getvalue()
+
+
+def bundle_from_bytes(data: bytes) -> Bundle:
+    """Return the bundle in a file's bytes, each part checked against its digest.
+
+    Raises:
+        BundleError: If it is not a bundle, is damaged, or is larger than a bundle may be.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = _read_members(archive)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as exc:
+        raise BundleError(f"Expected a .drsn bundle (a zip), got other or damaged bytes: {exc}.") from exc
+    if MANIFEST not in members or MODEL not in members:
+        raise BundleError(f"Expected {MANIFEST} and {MODEL} in the bundle, got {', '.join(sorted(members)) or 'none'}.")
+    manifest = manifest_from_bytes(members[MANIFEST])
+    _check_parts(manifest, members)
+    return Bundle(manifest, members[MODEL])
+
+
+def write_bundle(bundle: Bundle, path: Path) -> int:
+    """Write the bundle to path, whole or not at all; return its size in bytes."""
+    data = bundle_to_bytes(bundle)
+    write_file(path, data)
+    return len(data)
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Read a bundle file.
+
+    Raises:
+        BundleError: If it cannot be read or is not a bundle.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise BundleError(f"Expected a bundle at {path}: {exc.strerror}. Make one with `drsn-edge convert`.") from exc
+    try:
+        return bundle_from_bytes(data)
+    except BundleError as exc:
+        raise BundleError(f"{path}: {exc}") from exc
+
+
+def _read_members(archive: zipfile.ZipFile) -> dict[str, bytes]:
+    infos = archive.infolist()
+    names = [info.filename for info in infos]
+    if len(infos) > MAX_MEMBERS or len(set(names)) != len(names):
+        raise BundleError(f"Expected at most {MAX_MEMBERS} different members in a bundle, got {len(infos)}.")
+    for info in infos:
+        limit = MAX_MANIFEST_BYTES if info.filename == MANIFEST else MAX_MEMBER_BYTES
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size > limit:
+            raise BundleError(f"Expected {info.filename} stored, of at most {limit} bytes; got {info.file_size}.")
+    return {info.filename: archive.read(info) for info in infos}
+
+
+def _check_parts(manifest: Manifest, members: dict[str, bytes]) -> None:
+    parts = {name for name in members if name != MANIFEST}
+    if parts != set(manifest.parts):
+        raise BundleError(f"Expected the members {sorted(manifest.parts)} of the manifest, got {sorted(parts)}.")
+    for name in parts:
+        if sha256(members[name]) != manifest.parts[name]:
+            raise BundleError(
+                f"{name} does not have the SHA-256 of the manifest: the bundle is damaged. Copy it again."
+            )

@@ -1,0 +1,57 @@
+"""A run folder in, a bundle out: `drsn-edge convert` without its command line. Needs TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drsn_edge import __version__
+from drsn_edge.bundle.bundle import MODEL, Bundle, sha256
+from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.runtime.classifier import Classifier
+from drsn_edge.signal import FloatArray, as_network_input, scale_windows
+from drsn_edge.training.run_folder import Run
+from quantize.convert import Agreement, Tolerance, check_agreement, compare, to_int8
+from quantize.lint import LintReport
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A bundle that was checked against its Keras model, and the figures of that check."""
+
+    bundle: Bundle
+    agreement: Agreement
+    lint: LintReport
+
+
+def convert_run(run: Run, *, name: str, version: str, tolerance: Tolerance) -> Conversion:
+    """Convert a run's model to int8, judge it on the held-out windows, and put it in a bundle.
+
+    Raises:
+        QuantizeError: If it cannot become wholly int8, or says something else than the Keras model.
+        BundleError: If name or version are none.
+    """
+    scaling = run.contract.scaling
+    int8 = to_int8(run.model, as_network_input(scale_windows(run.calibration.windows, scaling)))
+    held_out = as_network_input(scale_windows(run.held_out.windows, scaling))
+    agreement = compare(run.model, int8, held_out, run.held_out.labels, gateway_logits)
+    check_agreement(agreement, tolerance)
+    return Conversion(Bundle(_manifest(run, int8.data, name, version), int8.data), agreement, int8.lint)
+
+
+def gateway_logits(model: bytes, inputs: FloatArray) -> FloatArray:
+    """Return the logits of scaled windows through the interpreter that a gateway uses."""
+    return Classifier(model).logits(inputs)
+
+
+def _manifest(run: Run, model: bytes, name: str, version: str) -> Manifest:
+    classifier = Classifier(model)
+    return Manifest(
+        name=name,
+        version=version,
+        contract=run.contract,
+        labels=run.labels,
+        input=classifier.input,
+        outputs=(classifier.output,),
+        parts={MODEL: sha256(model)},
+        generator=f"drsn-edge {__version__}",
+    )

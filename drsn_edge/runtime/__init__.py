@@ -1,0 +1,1 @@
+"""Running an int8 model on a gateway. Never imports TensorFlow."""

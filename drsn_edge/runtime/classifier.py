@@ -1,0 +1,73 @@
+"""Scaled windows in, logits out, through an int8 model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.bundle.manifest import TensorSpec
+from drsn_edge.errors import RuntimeUnavailableError
+from drsn_edge.runtime.interpreters import open_interpreter
+from drsn_edge.signal import FloatArray
+
+
+class Classifier:
+    """An int8 .tflite model ready to run.
+
+    Attributes:
+        runtime: Name of the interpreter that runs it.
+        input: The window that the model takes.
+        output: The logits that it returns.
+    """
+
+    def __init__(self, model: bytes, runtime: str = "auto", threads: int = 1) -> None:
+        """Load a .tflite model.
+
+        Raises:
+            RuntimeUnavailableError: If no interpreter can run it, or it is not int8 with one input and logits.
+        """
+        self.runtime, self._interpreter = open_interpreter(model, runtime, threads)
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if len(inputs) != 1 or not outputs or any(end["dtype"] is not np.int8 for end in (inputs[0], outputs[0])):
+            raise RuntimeUnavailableError("Expected a model with one int8 input and int8 logits, got another kind.")
+        self.input, self.output = _describe("window", inputs[0]), _describe("logits", outputs[0])
+        self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
+
+    def logits(self, inputs: FloatArray) -> FloatArray:
+        """Return real-valued logits, shape (n, classes).
+
+        Args:
+            inputs: Scaled windows, shape (n, 1, window, axes).
+        """
+        inputs_q = quantize_int8(inputs, self.input.scale, self.input.zero_point)
+        logits_q = np.stack([self._invoke(window_q) for window_q in inputs_q])
+        return dequantize_int8(logits_q, self.output.scale, self.output.zero_point)
+
+    def _invoke(self, window_q: NDArray[np.int8]) -> NDArray[np.int8]:
+        self._interpreter.set_tensor(self._input_index, window_q[None])
+        self._interpreter.invoke()
+        logits_q: NDArray[np.int8] = self._interpreter.get_tensor(self._output_index)
+        return logits_q.reshape(-1)
+
+
+def quantize_int8(values: FloatArray, scale: float, zero_point: int) -> NDArray[np.int8]:
+    """Return int8 codes of real values; what lies outside the range saturates."""
+    return np.clip(np.rint(values / np.float32(scale)) + zero_point, -128, 127).astype(np.int8)
+
+
+def dequantize_int8(codes_q: NDArray[np.int8], scale: float, zero_point: int) -> FloatArray:
+    """Return real = scale * (q - zero_point)."""
+    return (np.float32(scale) * (codes_q.astype(np.int32) - zero_point)).astype(np.float32)
+
+
+def softmax(logits: FloatArray) -> NDArray[np.float64]:
+    """Return probabilities along the last axis. In float on the host: int8 steps of 1/256 are too coarse."""
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
+
+
+def _describe(name: str, detail: dict[str, Any]) -> TensorSpec:
+    scale, zero_point = detail["quantization"]
+    return TensorSpec(name, tuple(int(size) for size in detail["shape"]), float(scale), int(zero_point))
