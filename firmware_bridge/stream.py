@@ -1,0 +1,223 @@
+"""Bytes from a device in, events out, and an exact account of what is missing. No I/O."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from firmware_bridge.errors import FrameError, ProtocolError
+from firmware_bridge.events import DecoderEvent, DeviceRestarted, HelloRejected, SampleBlock, Status
+from firmware_bridge.frames import SEQUENCE_MODULUS, Frame, FrameSplitter, decode_frame
+from firmware_bridge.messages import Hello, MessageType, SamplesPayload, StatusPayload, decode_device_message
+
+
+@dataclass(frozen=True)
+class StreamCounters:
+    """Totals since the decoder was made, over restarts and lost links.
+
+    Attributes:
+        bytes_received: Everything fed, delimiters included.
+        frames_ok: Frames whose CRC was right, whatever is inside.
+        crc_errors: Pieces between delimiters that are no frame: damaged or foreign. The rest of the frame in the
+            middle of which the host joined is not among them.
+        garbage_bytes: Bytes that belong to no frame with a right CRC, delimiters not counted.
+        resyncs: Good frames that followed at least one such piece.
+        malformed: Frames with a right CRC whose contents cannot be: the firmware is wrong.
+        unknown_type: Frames of a type that this host does not know; skipped.
+        frames_lost: Gaps in the sequence, up to 32767 frames each, while a link lasted.
+        samples_received: Samples delivered.
+        samples_lost: Samples that the device produced after the host joined and that will never come.
+        duplicates: Blocks dropped because they were repeated or older than what was already delivered or lost.
+        samples_before_hello: Samples dropped because their device or its scale was not known yet.
+        restarts: Sessions that followed another one.
+    """
+
+    bytes_received: int = 0
+    frames_ok: int = 0
+    crc_errors: int = 0
+    garbage_bytes: int = 0
+    resyncs: int = 0
+    malformed: int = 0
+    unknown_type: int = 0
+    frames_lost: int = 0
+    samples_received: int = 0
+    samples_lost: int = 0
+    duplicates: int = 0
+    samples_before_hello: int = 0
+    restarts: int = 0
+
+
+def extend(low_bits: int, near: int, modulus: int = 1 << 32) -> int:
+    """Return the number nearest to `near` that equals `low_bits` modulo `modulus`."""
+    return near + (low_bits - near + modulus // 2) % modulus - modulus // 2
+
+
+class StreamDecoder:
+    """Decodes what one device sends.
+
+    A HELLO says where the device stands, in full width; from there on each sample is either delivered or counted
+    as lost, and both counters of SAMPLES are taken as the value nearest to the last one known. `feed` never raises
+    because of what a device sends: a HELLO that cannot be used becomes a HelloRejected, so that nothing decoded
+    before it is lost, and the device known so far stays known.
+    """
+
+    def __init__(self) -> None:
+        """Start knowing nothing."""
+        self._splitter = FrameSplitter()
+        self._tally: Counter[str] = Counter()
+        self._hello: Hello | None = None
+        self._forget_link()
+        # All three count within the session. Delivered or lost: below _next_sample. _last_end: end of the last block.
+        self._next_sample = self._last_end = self._device_time_us = 0
+
+    @property
+    def hello(self) -> Hello | None:
+        """What the device said about itself, or None before that."""
+        return self._hello
+
+    @property
+    def needs_hello(self) -> bool:
+        """Whether the device should be asked to identify itself: at first, after a cut, after an unseen restart."""
+        return self._needs_hello
+
+    @property
+    def counters(self) -> StreamCounters:
+        """The account so far."""
+        garbage = self._tally["garbage_bytes"] + self._splitter.bytes_dropped
+        return StreamCounters(**{**self._tally, "garbage_bytes": garbage})
+
+    def feed(self, data: bytes) -> list[DecoderEvent]:
+        """Take in bytes, any number at a time, and return what they completed, in order."""
+        self._tally["bytes_received"] += len(data)
+        events: list[DecoderEvent] = []
+        for piece in self._splitter.feed(data):
+            if piece:
+                events += self._on_piece(piece)
+            self._in_step = True
+        return events
+
+    def reset_link(self) -> None:
+        """Tell the decoder that the byte stream was cut here. Session, position and totals are kept."""
+        self._tally["garbage_bytes"] += self._splitter.reset()
+        self._forget_link()
+
+    def _forget_link(self) -> None:
+        self._needs_hello = True
+        self._in_step = False  # whether a delimiter was seen: what comes before the first may be half a frame
+        self._damaged = False
+        self._next_sequence: int | None = None
+        self._sequence_session: int | None = None
+        self._frames_without_session = 0
+
+    def _on_piece(self, piece: bytes) -> list[DecoderEvent]:
+        try:
+            frame = decode_frame(piece)
+        except FrameError:
+            self._on_damage(piece)
+            return []
+        except ProtocolError:
+            self._on_good_crc()
+            self._on_malformed()
+            return []
+        self._on_good_crc()
+        return self._on_frame(frame)
+
+    def _on_damage(self, piece: bytes) -> None:
+        self._tally["garbage_bytes"] += len(piece)
+        if self._in_step:
+            self._tally["crc_errors"] += 1
+            self._damaged = True
+
+    def _on_good_crc(self) -> None:
+        self._tally["frames_ok"] += 1
+        if self._damaged:
+            self._tally["resyncs"] += 1
+            self._damaged = False
+
+    def _on_malformed(self) -> None:
+        self._tally["malformed"] += 1
+        self._frames_without_session += 1
+
+    def _on_frame(self, frame: Frame) -> list[DecoderEvent]:
+        try:
+            message = decode_device_message(frame)
+        except ProtocolError as exc:
+            self._on_malformed()
+            return [HelloRejected(exc)] if frame.type == MessageType.HELLO else []
+        if message is None:
+            self._tally["unknown_type"] += 1
+            self._frames_without_session += 1
+            return []
+        self._follow_sequence(frame.sequence, message.session)
+        if isinstance(message, Hello):
+            return self._on_hello(message)
+        if self._hello is None or message.session != self._hello.session:
+            return self._on_stranger(message)
+        if isinstance(message, StatusPayload):
+            return [self._on_status(message)]
+        return self._on_samples(message, len(self._hello.axes))
+
+    def _follow_sequence(self, sequence: int, session: int) -> None:
+        """Count the gap to the last frame of this session; frames that named no session fill it as well."""
+        if self._next_sequence is None or session != self._sequence_session:
+            gap = 0
+        else:
+            gap = extend(sequence, self._next_sequence, SEQUENCE_MODULUS) - self._next_sequence
+            if gap < 0:  # a repeated frame
+                return
+            self._tally["frames_lost"] += max(0, gap - self._frames_without_session)
+        self._sequence_session = session
+        self._next_sequence = (sequence + 1) % SEQUENCE_MODULUS
+        self._frames_without_session = 0
+
+    def _on_hello(self, hello: Hello) -> list[DecoderEvent]:
+        """A HELLO of the known session only moves the position; Hello comes out once per session."""
+        known = self._hello
+        if known is not None and hello.session == known.session:
+            if hello != known:
+                self._tally["malformed"] += 1
+                return [HelloRejected(ProtocolError(f"Device said {known}, and in the same session {hello}."))]
+            self._needs_hello = False
+            self._advance(hello.samples_produced, hello.device_time_us)
+            return []
+        self._hello = hello
+        self._needs_hello = False
+        self._next_sample = self._last_end = hello.samples_produced
+        self._device_time_us = hello.device_time_us
+        if known is None:
+            return [hello]
+        self._tally["restarts"] += 1
+        return [DeviceRestarted(known.session, hello.session), hello]
+
+    def _on_stranger(self, message: SamplesPayload | StatusPayload) -> list[DecoderEvent]:
+        """A device that nobody introduced. Only a HELLO makes it known; what it measured until then is dropped."""
+        self._needs_hello = True
+        if isinstance(message, SamplesPayload):
+            self._tally["samples_before_hello"] += len(message.samples)
+        return []
+
+    def _on_status(self, status: StatusPayload) -> Status:
+        self._advance(status.samples_produced, status.device_time_us)
+        lost = self._next_sample - self._last_end
+        return Status(status.state, status.samples_produced, status.device_time_us / 1e6, lost)
+
+    def _advance(self, samples_produced: int, device_time_us: int) -> None:
+        """Count as lost what the device has sent and the host has not seen; an older message changes nothing."""
+        self._tally["samples_lost"] += max(0, samples_produced - self._next_sample)
+        self._next_sample = max(self._next_sample, samples_produced)
+        self._device_time_us = max(self._device_time_us, device_time_us)
+
+    def _on_samples(self, message: SamplesPayload, n_axes: int) -> list[DecoderEvent]:
+        if message.samples.shape[1] != n_axes:
+            self._tally["malformed"] += 1
+            return []
+        first = extend(message.first_sample, self._next_sample)
+        if first < self._next_sample:
+            self._tally["duplicates"] += 1
+            return []
+        self._device_time_us = extend(message.device_time_us, self._device_time_us)
+        block = SampleBlock(first, self._device_time_us / 1e6, message.samples, first - self._last_end)
+        self._tally["samples_lost"] += first - self._next_sample
+        self._tally["samples_received"] += len(message.samples)
+        self._next_sample = self._last_end = first + len(message.samples)
+        return [block]

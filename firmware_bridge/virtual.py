@@ -1,0 +1,384 @@
+"""A virtual accelerometer: a device on a pseudo-terminal that speaks PROTOCOL.md and never loses a byte by itself."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import secrets
+import select
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge.errors import ProtocolError, VirtualDeviceError
+from firmware_bridge.frames import DELIMITER, FrameSplitter, FrameWriter, decode_frame
+from firmware_bridge.messages import (
+    DeviceState,
+    Hello,
+    MessageType,
+    Opcode,
+    SamplesPayload,
+    StatusPayload,
+    decode_command,
+    encode_hello,
+    encode_samples,
+    encode_status,
+    max_block_samples,
+)
+
+Samples = NDArray[np.floating | np.int16]
+"""Float values in the unit of the Hello, or int16 counts; shape (n, axes), any n."""
+
+_COUNTS = np.iinfo(np.int16)
+_TICK_S = 0.02  # how long to wait at most before asking `stop` again, or whether a reader has come
+_STATUS_EVERY_S = 1.0
+_ENDED_EVERY_S = 0.1
+
+
+@dataclass(frozen=True)
+class VirtualSummary:
+    """What a virtual accelerometer did.
+
+    Attributes:
+        samples_produced: All samples, sent or not.
+        samples_sent: Samples in frames that were written in whole. A reader that left may not have read the last.
+        samples_dropped: Samples produced while nobody had the port open.
+        values_clipped: Values (one axis of one sample) that did not fit int16.
+        ended: Whether the samples ran out, rather than that it was stopped.
+    """
+
+    samples_produced: int
+    samples_sent: int
+    samples_dropped: int
+    values_clipped: int
+    ended: bool
+
+
+def quantise(values: NDArray[np.float64], scale: float) -> tuple[NDArray[np.int16], int]:
+    """Round to int16 counts and saturate, as a sensor does.
+
+    Args:
+        values: In the unit of `scale`, any shape.
+        scale: Unit per count, > 0.
+
+    Returns:
+        The counts, same shape, and how many values were clipped.
+
+    Raises:
+        VirtualDeviceError: If a value is NaN.
+    """
+    counts = np.rint(values / scale)
+    if np.isnan(counts).any():
+        raise VirtualDeviceError("Expected samples to send, got NaN among them.")
+    clipped = np.clip(counts, _COUNTS.min, _COUNTS.max)
+    return clipped.astype(np.int16), int(np.count_nonzero(clipped != counts))
+
+
+class VirtualAccelerometer:
+    """A device on a pseudo-terminal that streams given samples in real time, or faster. Linux and macOS.
+
+    Nothing is produced before the first START. From then on time runs: while nobody has the port open, samples are
+    produced and dropped, as on a real device, and the host's account shows them. A reader that is slow but there
+    makes the device wait instead. When the samples have run out, STATUS ended is repeated until the reader has
+    closed the port, because closing a pseudo-terminal discards what was not read yet. A device that was killed leaves
+    its link behind, which may lead to any other terminal that gets the number; so end it with `stop` or `close`.
+
+    Construct (which makes the port), hand `port` to the reader, then call `run` in a thread or process of its own.
+    """
+
+    def __init__(
+        self,
+        hello: Hello,
+        samples: Iterable[Samples],
+        *,
+        link: Path | None = None,
+        speed: float | None = 1.0,
+        block_samples: int = 80,
+        true_sample_rate_hz: float | None = None,
+        linger_s: float = 10.0,
+    ) -> None:
+        """Open a pseudo-terminal and link it.
+
+        Args:
+            hello: What to tell the host; session and position are filled in by the device.
+            samples: What to send. Taken one item at a time, so it may be endless.
+            link: Where to put a symbolic link to the port; a link to a port that is gone is replaced.
+            speed: How much faster than real time; None: as fast as the reader takes them (and waiting for one).
+                Device time is that of a device which plays at real speed.
+            block_samples: Samples in one frame.
+            true_sample_rate_hz: Rate of the device by its own clock, if it is off from the nominal one.
+            linger_s: How long to wait at the end for the reader to close the port.
+
+        Raises:
+            VirtualDeviceError: If there are no pseudo-terminals here, the link is something else, in use or cannot
+                be made, or an argument cannot be.
+        """
+        _check_arguments(hello, speed, block_samples)
+        self._hello = replace(hello, session=_new_session())
+        self._rate_hz = true_sample_rate_hz or hello.sample_rate_hz
+        self._speed = speed
+        self._linger_s = linger_s
+        self._blocks = self._cut(samples, block_samples)
+        self._pending: NDArray[np.int16] | None = None
+        self._state = DeviceState.IDLE
+        self._position = 0  # samples produced in this session
+        self._started_at = self._status_due = 0.0
+        self._produced = self._sent = self._clipped = 0
+        self._writer = FrameWriter()
+        self._splitter = FrameSplitter()
+        self._stop: Callable[[], bool] = _never
+        self._link = link
+        if link is not None:
+            _check_link(link)
+        self._master, self._slave_name = _open_pty()
+        self._was_present = False
+        if link is not None:
+            self._make_link(link)
+
+    @property
+    def port(self) -> str:
+        """Path to open: the link if there is one, else the pseudo-terminal itself."""
+        return self._slave_name if self._link is None else str(self._link)
+
+    def run(self, stop: Callable[[], bool] | None = None) -> VirtualSummary:
+        """Serve the port until the samples have run out and the reader has gone, or `stop` returns True.
+
+        Raises:
+            VirtualDeviceError: If the samples cannot be sent: a wrong shape or type, or NaN.
+        """
+        self._stop = stop or _never
+        try:
+            while self._state is not DeviceState.ENDED and not self._stop():
+                self._listen(self._wait_s())
+                self._produce()
+            self._linger()
+        finally:
+            self.close()
+        dropped = self._produced - self._sent
+        ended = self._state is DeviceState.ENDED
+        return VirtualSummary(self._produced, self._sent, dropped, self._clipped, ended)
+
+    def close(self) -> None:
+        """Remove the link and close the port; harmless when repeated."""
+        if self._master < 0:
+            return
+        if self._link is not None and self._link.is_symlink() and os.readlink(self._link) == self._slave_name:
+            self._link.unlink()
+        os.close(self._master)
+        self._master = -1
+
+    # --- samples and time ----------------------------------------------------------------------------------------
+
+    def _cut(self, samples: Iterable[Samples], size: int) -> Iterator[NDArray[np.int16]]:
+        """Yield counts, shape (size, axes); the last block may be shorter."""
+        rest = np.empty((0, len(self._hello.axes)), np.int16)
+        for chunk in samples:
+            rest = np.concatenate([rest, self._counts(chunk)])
+            whole = len(rest) - len(rest) % size
+            yield from rest[:whole].reshape(-1, size, rest.shape[1])
+            rest = rest[whole:]
+        if len(rest):
+            yield rest
+
+    def _counts(self, chunk: Samples) -> NDArray[np.int16]:
+        n_axes = len(self._hello.axes)
+        if chunk.ndim != 2 or chunk.shape[1] != n_axes:
+            raise VirtualDeviceError(f"Expected samples of shape (n, {n_axes}), got {chunk.shape}.")
+        if np.issubdtype(chunk.dtype, np.floating):
+            counts, clipped = quantise(chunk.astype(np.float64), self._hello.scale)
+            self._clipped += clipped
+            return counts
+        if chunk.dtype != np.int16:
+            raise VirtualDeviceError(f"Expected floating-point values or int16 counts, got {chunk.dtype}.")
+        return chunk.astype(np.int16, copy=False)
+
+    def _device_time_us(self) -> int:
+        return round(self._position / self._rate_hz * 1e6)
+
+    def _wait_s(self) -> float:
+        """How long there is nothing to produce, at most one tick."""
+        if self._state is not DeviceState.STREAMING:
+            return _TICK_S
+        if self._pending is None:
+            return 0.0
+        if self._speed is None:
+            return 0.0 if self._present() else _TICK_S
+        end = self._position + len(self._pending)
+        due = self._started_at + end / (self._rate_hz * self._speed)
+        return min(max(due - time.monotonic(), 0.0), _TICK_S)
+
+    def _produce(self) -> None:
+        """Send, or drop, the next block if it is due: one at a time, so that commands are heard in between."""
+        if self._state is not DeviceState.STREAMING or self._wait_s() > 0.0:
+            return
+        if self._pending is None:
+            self._state = DeviceState.ENDED
+            return
+        message = SamplesPayload(self._hello.session, self._position, self._device_time_us(), self._pending)
+        if self._send(MessageType.SAMPLES, encode_samples(message)):
+            self._sent += len(self._pending)
+        self._produced += len(self._pending)
+        self._position += len(self._pending)
+        self._pending = next(self._blocks, None)
+        if time.monotonic() >= self._status_due:
+            self._send_status()
+
+    def _linger(self) -> None:
+        deadline = time.monotonic() + self._linger_s
+        while self._state is DeviceState.ENDED and self._present() and not self._stop():
+            if time.monotonic() >= deadline:
+                return
+            self._send_status()
+            self._listen(_ENDED_EVERY_S)
+
+    # --- messages ------------------------------------------------------------------------------------------------
+
+    def _obey(self, opcode: Opcode) -> None:
+        if opcode is Opcode.START and self._state is DeviceState.IDLE:
+            self._start()
+        if opcode is Opcode.IDENTIFY:
+            self._send_hello()
+            return
+        if opcode is Opcode.STOP and self._state is DeviceState.STREAMING:
+            self._state = DeviceState.IDLE
+            self._send_status()
+            self._hello = replace(self._hello, session=_new_session())
+            self._position = 0
+            return
+        self._send_status()
+
+    def _start(self) -> None:
+        if self._pending is None:
+            self._pending = next(self._blocks, None)
+        self._state = DeviceState.STREAMING
+        self._started_at = time.monotonic()
+        self._send_hello()
+
+    def _send_hello(self) -> None:
+        self._send(
+            MessageType.HELLO,
+            encode_hello(replace(self._hello, samples_produced=self._position, device_time_us=self._device_time_us())),
+        )
+
+    def _send_status(self) -> None:
+        self._status_due = time.monotonic() + _STATUS_EVERY_S
+        message = StatusPayload(self._hello.session, self._position, self._device_time_us(), self._state)
+        self._send(MessageType.STATUS, encode_status(message))
+
+    # --- the port ------------------------------------------------------------------------------------------------
+
+    def _make_link(self, link: Path) -> None:
+        """Create or replace the link in one step, so that a reader that waits for it never sees half of it."""
+        temporary = link.with_name(f".{link.name}.{os.getpid()}")
+        try:
+            temporary.symlink_to(self._slave_name)
+            temporary.replace(link)
+        except OSError as exc:
+            self.close()
+            raise VirtualDeviceError(f"Could not put a link to the port at {link}: {exc}") from exc
+
+    def _present(self) -> bool:
+        """Whether somebody has the port open: our own slave descriptor is closed, so that a hang-up tells."""
+        return not self._poll(0, 0.0) & select.POLLHUP
+
+    def _poll(self, events: int, timeout_s: float) -> int:
+        poller = select.poll()
+        poller.register(self._master, events)
+        return next((found for _, found in poller.poll(math.ceil(timeout_s * 1000))), 0)
+
+    def _listen(self, timeout_s: float) -> None:
+        """Obey commands; return at once after one, else after `timeout_s`."""
+        found = self._poll(select.POLLIN, timeout_s)
+        if found & select.POLLIN:
+            for piece in self._splitter.feed(self._read()):
+                self._on_piece(piece)
+        elif found & select.POLLHUP:
+            self._was_present = False
+            time.sleep(timeout_s)  # poll() does not wait while nobody is there
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._master, 4096)
+        except OSError as exc:
+            if exc.errno not in (errno.EIO, errno.EAGAIN):
+                raise
+            return b""
+
+    def _on_piece(self, piece: bytes) -> None:
+        try:
+            frame = decode_frame(piece)
+            if frame.type == MessageType.COMMAND:
+                self._obey(decode_command(frame.payload))
+        except ProtocolError:
+            return  # a damaged or unknown command; the host repeats what it needs
+
+    def _send(self, kind: MessageType, payload: bytes) -> bool:
+        """Write one frame in whole; False if nobody is there to read it, or leaves before it is written."""
+        present = self._present()
+        first = present and not self._was_present
+        self._was_present = present
+        if not present:
+            return False
+        frame = self._writer.encode(kind, payload)
+        return self._write(DELIMITER + frame if first else frame)
+
+    def _write(self, data: bytes) -> bool:
+        while data and not self._stop():
+            found = self._poll(select.POLLOUT, _TICK_S)
+            if found & select.POLLHUP:
+                self._was_present = False
+                return False
+            if found & select.POLLOUT:
+                data = data[self._try_write(data) :]
+        return not data
+
+    def _try_write(self, data: bytes) -> int:
+        try:
+            return os.write(self._master, data)
+        except BlockingIOError:
+            return 0
+
+
+def _never() -> bool:
+    return False
+
+
+def _new_session() -> int:
+    return secrets.randbits(32)
+
+
+def _check_arguments(hello: Hello, speed: float | None, block_samples: int) -> None:
+    most = max_block_samples(len(hello.axes))
+    if not 1 <= block_samples <= most:
+        raise VirtualDeviceError(f"Expected 1 to {most} samples in a block, got {block_samples}.")
+    if speed is not None and not speed > 0:
+        raise VirtualDeviceError(f"Expected a speed > 0, got {speed}.")
+
+
+def _open_pty() -> tuple[int, str]:
+    """Return the master's descriptor, which does not block, and the name of the slave, which is raw and closed."""
+    try:
+        import tty
+
+        master, slave = os.openpty()
+    except (ImportError, AttributeError) as exc:
+        raise VirtualDeviceError("A virtual accelerometer needs pseudo-terminals: run it on Linux or macOS.") from exc
+    tty.setraw(slave)
+    name = os.ttyname(slave)
+    os.close(slave)
+    os.set_blocking(master, False)
+    return master, name
+
+
+def _check_link(link: Path) -> None:
+    """Refuse to replace what we did not leave behind ourselves. To be asked before the new port takes a free name."""
+    if link.exists():
+        raise VirtualDeviceError(
+            f"Expected {link} to be free or a link to a port that is gone, but it is in use. "
+            "Is another virtual accelerometer running? Otherwise remove it, or choose another name."
+        )

@@ -1,0 +1,64 @@
+"""A device made of frames, for tests that need no port."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from firmware_bridge.frames import FrameWriter
+from firmware_bridge.messages import (
+    DeviceState,
+    Hello,
+    MessageType,
+    SamplesPayload,
+    StatusPayload,
+    encode_hello,
+    encode_samples,
+    encode_status,
+)
+
+RATE_HZ = 4000.0
+
+
+@dataclass
+class FrameDevice:
+    """Each method returns the next frame as bytes on the wire."""
+
+    session: int = 0xC0FFEE
+    writer: FrameWriter = field(default_factory=FrameWriter)
+
+    @property
+    def description(self) -> Hello:
+        return Hello(
+            self.session, "bench-1", "0.1.0", "ADXL355", ("x", "y", "z"), "g", 8 / 2**15, 8.0, RATE_HZ
+        )  # fmt: skip
+
+    @staticmethod
+    def counts(first: int, n: int) -> NDArray[np.int16]:
+        """Small values with many zeros, different for each index."""
+        index = np.arange(first, first + n)[:, None] * [1, 7, 31] + [0, 1, 2]
+        return (index % 500 - 250).astype(np.int16)
+
+    @staticmethod
+    def time_us(first: int) -> int:
+        return round(first / RATE_HZ * 1e6)
+
+    def hello(self, produced: int = 0) -> bytes:
+        hello = replace(self.description, samples_produced=produced, device_time_us=self.time_us(produced))
+        return self.writer.encode(MessageType.HELLO, encode_hello(hello))
+
+    def block(self, first: int, n: int = 10) -> bytes:
+        message = SamplesPayload(self.session, first, self.time_us(first), self.counts(first, n))
+        return self.writer.encode(MessageType.SAMPLES, encode_samples(message))
+
+    def status(self, produced: int, state: DeviceState = DeviceState.STREAMING) -> bytes:
+        message = StatusPayload(self.session, produced, self.time_us(produced), state)
+        return self.writer.encode(MessageType.STATUS, encode_status(message))
+
+
+@pytest.fixture(scope="session")
+def new_device() -> type[FrameDevice]:
+    return FrameDevice

@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import struct
+from dataclasses import asdict, replace
+from itertools import pairwise
+from zlib import crc32
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from firmware_bridge import cobs
+from firmware_bridge.events import DeviceRestarted, HelloRejected, SampleBlock, Status
+from firmware_bridge.frames import Frame, encode_frame
+from firmware_bridge.messages import (
+    DeviceState,
+    Hello,
+    MessageType,
+    SamplesPayload,
+    encode_hello,
+    encode_samples,
+)
+from firmware_bridge.stream import StreamDecoder, extend
+
+WRAP = 1 << 32
+
+
+def blocks_of(events) -> list[SampleBlock]:
+    return [event for event in events if isinstance(event, SampleBlock)]
+
+
+def readable(events) -> list:
+    """Events as values that compare."""
+    return [
+        (event.first_sample, event.device_time_s, event.samples.tolist(), event.lost_before)
+        if isinstance(event, SampleBlock)
+        else str(event)
+        for event in events
+    ]
+
+
+def assert_unaltered(device, blocks) -> None:
+    """Each block is what was sent, they do not overlap, and each says how much is missing before it."""
+    for block in blocks:
+        assert np.array_equal(block.samples, device.counts(block.first_sample, len(block.samples)))
+        assert block.device_time_s == device.time_us(block.first_sample) / 1e6
+    for one, following in pairwise(blocks):
+        assert following.first_sample - following.lost_before == one.first_sample + len(one.samples)
+
+
+def test_a_clean_stream(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    wire = b"\0" + device.hello() + device.block(0) + device.block(10) + device.status(20, DeviceState.ENDED)
+    hello, first, second, status = decoder.feed(wire)
+    assert hello == decoder.hello == device.description
+    assert first.samples.dtype == np.int16 and not first.samples.flags.writeable
+    assert (first.first_sample, second.first_sample, first.lost_before, second.lost_before) == (0, 10, 0, 0)
+    assert_unaltered(device, [first, second])
+    assert status == Status(DeviceState.ENDED, 20, 20 / 4000, 0)
+    told = {name: value for name, value in asdict(decoder.counters).items() if value}
+    assert told == {"bytes_received": len(wire), "frames_ok": 4, "samples_received": 20}
+
+
+def test_lost_blocks_are_counted_by_samples_and_by_frames(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    frames = [device.hello(), *(device.block(first) for first in range(0, 60, 10))]
+    del frames[3:5]
+    blocks = blocks_of(decoder.feed(b"".join(frames)))
+    assert [(block.first_sample, block.lost_before) for block in blocks] == [(0, 0), (10, 0), (40, 20), (50, 0)]
+    assert (decoder.counters.samples_lost, decoder.counters.frames_lost) == (20, 2)
+    assert decoder.counters.samples_received == 40
+
+
+def test_the_first_block_after_hello_counts_too(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    (block,) = blocks_of(decoder.feed(device.hello() + device.block(30)))
+    assert block.lost_before == decoder.counters.samples_lost == 30
+
+
+def test_a_tail_that_is_missing(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    decoder.feed(device.hello() + device.block(0))
+    once = decoder.feed(device.status(30))
+    again = decoder.feed(device.status(30))
+    assert once == again == [Status(DeviceState.STREAMING, 30, 30 / 4000, lost_before=20)]
+    assert decoder.counters.samples_lost == 20
+    (block,) = blocks_of(decoder.feed(device.block(40)))
+    assert block.lost_before == 30, "a consumer that ignores Status still sees the whole gap"
+    assert decoder.counters.samples_lost == 30
+
+
+def test_joining_in_the_middle_loses_nothing(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    half = device.block(990)[7:]
+    events = decoder.feed(half + device.block(1000) + device.status(1010))
+    assert events == [] and decoder.needs_hello
+    (_, block) = decoder.feed(device.hello(1010) + device.block(1010))
+    assert (block.first_sample, block.lost_before) == (1010, 0)
+    counters = decoder.counters
+    assert (counters.samples_before_hello, counters.samples_lost, counters.samples_received) == (10, 0, 10)
+    assert (counters.crc_errors, counters.garbage_bytes) == (0, len(half) - 1)
+
+
+def test_repeated_and_older_blocks_are_dropped(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    one, two = device.block(0), device.block(10)
+    overlapping = device.block(15)
+    blocks = blocks_of(decoder.feed(device.hello() + one + two + two + one + overlapping + device.block(30)))
+    assert [block.first_sample for block in blocks] == [0, 10, 30]
+    assert (decoder.counters.duplicates, decoder.counters.frames_lost) == (3, 0)
+    assert decoder.counters.samples_lost == blocks[-1].lost_before == 10
+
+
+def test_both_counters_go_on_past_32_bits(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    start = WRAP - 15
+    blocks = blocks_of(
+        decoder.feed(device.hello(start) + device.block(start) + device.block(WRAP - 5) + device.block(WRAP + 5))
+    )
+    assert [block.first_sample for block in blocks] == [start, WRAP - 5, WRAP + 5]
+    assert_unaltered(device, blocks)
+    assert blocks[0].device_time_s > 1e6, "device time has wrapped, too"
+    (late,) = blocks_of(decoder.feed(device.status(3 * WRAP) + device.block(3 * WRAP)))
+    assert late.first_sample == 3 * WRAP
+    assert decoder.counters.samples_lost == late.lost_before == 2 * WRAP - 15
+
+
+@pytest.mark.parametrize("near", [0, 5, WRAP - 1, WRAP, 7 * WRAP + 3])
+@pytest.mark.parametrize("step", [-(1 << 31), -1, 0, 1, (1 << 31) - 1])
+def test_extend_finds_the_nearest(near: int, step: int) -> None:
+    assert extend((near + step) % WRAP, near) == near + step
+
+
+def test_a_restart_begins_again_and_keeps_totals(new_device) -> None:
+    before, after, decoder = new_device(), new_device(session=2), StreamDecoder()
+    decoder.feed(before.hello() + before.block(0) + before.block(20))
+    restarted, hello, block = decoder.feed(after.hello() + after.block(0))
+    assert restarted == DeviceRestarted(before.session, 2)
+    assert hello == after.description
+    assert (block.first_sample, block.lost_before) == (0, 0)
+    counters = decoder.counters
+    assert (counters.restarts, counters.samples_received, counters.samples_lost, counters.frames_lost) == (1, 30, 10, 0)
+    after.block(10)
+    decoder.feed(after.block(20))
+    assert (decoder.counters.samples_lost, decoder.counters.frames_lost) == (20, 1)
+
+
+def test_samples_of_a_session_nobody_introduced_are_never_mixed_in(new_device) -> None:
+    before, after, decoder = new_device(), new_device(session=2), StreamDecoder()
+    decoder.feed(before.hello() + before.block(0))
+    assert not decoder.needs_hello
+    assert decoder.feed(after.block(10) + after.status(20)) == []
+    assert decoder.needs_hello
+    assert decoder.counters.samples_before_hello == 10
+    *_, block = decoder.feed(after.hello(20) + after.block(20))
+    assert (block.first_sample, block.lost_before, decoder.counters.samples_lost) == (20, 0, 0)
+
+
+def test_a_cut_link_keeps_the_position(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    decoder.feed(device.hello() + device.block(0) + device.block(10)[:20])
+    decoder.reset_link()
+    assert decoder.needs_hello and decoder.hello == device.description
+    assert decoder.feed(b"\0" + device.hello(50)) == [], "the same device in the same session is no news"
+    assert decoder.counters.samples_lost == 40
+    (block,) = decoder.feed(device.block(50))
+    assert (block.lost_before, decoder.counters.samples_lost, decoder.counters.crc_errors) == (40, 40, 0)
+
+
+@pytest.mark.parametrize("rubbish", [b"x", b"\1\1\1", b"Hello world\r\n", b"\xff" * 5000, b"\3\2"])
+def test_rubbish_costs_nothing_but_itself(new_device, rubbish: bytes) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    wire = device.hello() + device.block(0) + rubbish + b"\0" + device.block(10) + device.status(20)
+    assert len(blocks_of(decoder.feed(wire))) == 2
+    counters = decoder.counters
+    assert (counters.crc_errors, counters.garbage_bytes, counters.resyncs) == (1, len(rubbish), 1)
+    assert (counters.frames_lost, counters.samples_lost) == (0, 0)
+
+
+def test_a_lost_delimiter_costs_two_frames(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    wire = device.hello() + device.block(0)[:-1] + device.block(10) + device.block(20)
+    (block,) = blocks_of(decoder.feed(wire))
+    assert block.lost_before == 20
+    assert (decoder.counters.frames_lost, decoder.counters.crc_errors, decoder.counters.resyncs) == (2, 1, 1)
+
+
+def test_malformed_and_unknown_frames_are_counted_and_skipped(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    sent = [device.hello(), device.block(0)]
+    four_axes = SamplesPayload(device.session, 10, 0, np.zeros((2, 4), np.int16))
+    sent += [device.writer.encode(MessageType.SAMPLES, b"too short")]
+    sent += [device.writer.encode(MessageType.SAMPLES, encode_samples(four_axes))]
+    sent += [device.writer.encode(0x55, b"from a later version")]
+    lying = struct.pack("<BHH", 2, device.writer._sequence, 99) + b"payload"
+    device.writer.encode(0, b"")
+    sent += [cobs.encode(lying + struct.pack("<I", crc32(lying))) + b"\0", device.block(10)]
+    assert len(blocks_of(decoder.feed(b"".join(sent)))) == 2
+    counters = decoder.counters
+    assert (counters.malformed, counters.unknown_type, counters.frames_ok) == (3, 1, 7)
+    assert (counters.frames_lost, counters.crc_errors, counters.samples_lost) == (0, 0, 0)
+
+
+def test_a_newer_device_is_refused_and_what_came_before_survives(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    newer = encode_hello(replace(device.description, session=9, protocol_version=2))
+    wire = device.hello() + device.block(0) + device.writer.encode(MessageType.HELLO, newer)
+    _, block, rejected = decoder.feed(wire)
+    assert isinstance(block, SampleBlock) and isinstance(rejected, HelloRejected)
+    assert "speaks protocol 2" in str(rejected.error)
+    assert decoder.hello == device.description
+
+
+def test_a_hello_that_contradicts_its_session_is_refused(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    decoder.feed(device.hello())
+    changed = encode_hello(replace(device.description, scale=1.0))
+    (rejected,) = decoder.feed(device.writer.encode(MessageType.HELLO, changed))
+    assert isinstance(rejected, HelloRejected) and "same session" in str(rejected.error)
+    assert decoder.hello == device.description
+
+
+def test_an_older_status_or_hello_changes_nothing(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    decoder.feed(device.hello() + device.block(0) + device.status(5) + device.hello(5))
+    (block,) = decoder.feed(device.block(10))
+    assert (block.lost_before, decoder.counters.samples_lost) == (0, 0)
+
+
+def test_memory_is_bounded_without_delimiters(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    for _ in range(50):
+        decoder.feed(b"U" * 10_000)
+    assert len(decoder._splitter._partial) < 2100
+    hello, _ = decoder.feed(b"\0" + device.hello() + device.block(0))
+    assert isinstance(hello, Hello)
+    assert decoder.counters.garbage_bytes == 500_000
+
+
+# --- properties ------------------------------------------------------------------------------------------------------
+
+
+def wire_with_everything(new_device) -> bytes:
+    device, other = new_device(), new_device(session=3)
+    parts = [b"\0", device.hello(), device.block(0), b"noise\0", device.block(10), device.block(30, 200), b"\0\0"]
+    parts += [device.writer.encode(0x55, b"?"), device.status(300), b"z" * 3000 + b"\0", device.block(300)]
+    parts += [other.block(0), other.hello(10), other.block(10), encode_frame(Frame(1, 0, b"bad hello"))]
+    return b"".join(parts)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cuts=st.lists(st.integers(0, 6000), max_size=40))
+def test_any_split_gives_the_same_events(new_device, cuts: list[int]) -> None:
+    wire = wire_with_everything(new_device)
+    whole, split = StreamDecoder(), StreamDecoder()
+    expected = readable(whole.feed(wire))
+    edges = [0, *sorted(min(cut, len(wire)) for cut in cuts), len(wire)]
+    events = [event for start, end in pairwise(edges) for event in split.feed(wire[start:end])]
+    assert readable(events) == expected
+    assert split.counters == whole.counters
+
+
+def test_byte_by_byte_gives_the_same_events(new_device) -> None:
+    wire = wire_with_everything(new_device)
+    whole, split = StreamDecoder(), StreamDecoder()
+    assert readable(event for byte in wire for event in split.feed(bytes([byte]))) == readable(whole.feed(wire))
+    assert split.counters == whole.counters
+
+
+FATES = st.one_of(
+    st.just("keep"),
+    st.sampled_from(["keep", "drop", "repeat", "noise"]),
+    st.tuples(st.integers(0, 10**6), st.integers(1, 255)),
+)
+
+
+def suffer(frame: bytes, fate) -> bytes:
+    if isinstance(fate, tuple):
+        position, mask = fate[0] % len(frame), fate[1]
+        return frame[:position] + bytes([frame[position] ^ mask]) + frame[position + 1 :]
+    return {"keep": frame, "drop": b"", "repeat": frame + frame, "noise": frame + b"\x05noise"}[fate]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    fates=st.lists(st.tuples(st.integers(1, 40), FATES), min_size=1, max_size=40),
+    start=st.sampled_from([0, WRAP - 100]),
+)
+def test_every_sample_is_received_or_lost_whatever_happens(new_device, fates, start: int) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    produced, wire = start, [device.hello(start)]
+    for n, fate in fates:
+        wire.append(suffer(device.block(produced, n), fate))
+        produced += n
+        if n % 5 == 0:
+            wire.append(suffer(device.status(produced), fate))
+    ended = b"\0" + device.status(produced, DeviceState.ENDED)
+    events = decoder.feed(b"".join(wire) + ended)
+    blocks = blocks_of(events)
+    assert_unaltered(device, blocks)
+    counters = decoder.counters
+    assert counters.samples_received == sum(len(block.samples) for block in blocks)
+    assert counters.samples_received + counters.samples_lost == produced - start
+    assert events[-1].lost_before + sum(block.lost_before for block in blocks) == counters.samples_lost
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=6000))
+def test_no_bytes_raise(data: bytes) -> None:
+    decoder = StreamDecoder()
+    decoder.feed(data)
+    decoder.feed(b"\0")
+    assert decoder.counters.bytes_received == len(data) + 1

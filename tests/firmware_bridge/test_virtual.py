@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from firmware_bridge.clock import ClockFit
+from firmware_bridge.errors import VirtualDeviceError
+from firmware_bridge.events import SampleBlock, Status
+from firmware_bridge.frames import FrameWriter
+from firmware_bridge.messages import DeviceState, MessageType, Opcode, encode_command
+from firmware_bridge.stream import StreamDecoder
+from firmware_bridge.virtual import VirtualAccelerometer, VirtualSummary, quantise
+
+
+class Reader:
+    """Somebody who holds the port open, without pyserial."""
+
+    def __init__(self, port: str, decoder: StreamDecoder | None = None) -> None:
+        self.fd = os.open(port, os.O_RDWR | os.O_NOCTTY)
+        self.decoder = decoder or StreamDecoder()
+        self.events: list = []
+        self.writer = FrameWriter()
+
+    def command(self, opcode: Opcode) -> None:
+        os.write(self.fd, b"\0" + self.writer.encode(MessageType.COMMAND, encode_command(opcode)))
+
+    def read_until(self, wanted: Callable[[object], bool], timeout_s: float = 5.0) -> None:
+        """Read on until an event is wanted."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if select.select([self.fd], [], [], 0.05)[0]:
+                new = self.decoder.feed(os.read(self.fd, 4096))
+                self.events += new
+                if any(map(wanted, new)):
+                    return
+        raise AssertionError(f"nothing wanted among {self.events}")
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+@contextmanager
+def running(device: VirtualAccelerometer) -> Iterator[list[VirtualSummary]]:
+    """Run the device in a thread; its summary is in the list afterwards."""
+    summaries: list[VirtualSummary] = []
+    stopped = False
+    thread = Thread(target=lambda: summaries.append(device.run(lambda: stopped)))
+    thread.start()
+    try:
+        yield summaries
+        thread.join(5.0)
+    finally:
+        stopped = True
+        thread.join()
+
+
+def is_ended(event: object) -> bool:
+    return isinstance(event, Status) and event.state is DeviceState.ENDED
+
+
+def is_block(event: object) -> bool:
+    return isinstance(event, SampleBlock)
+
+
+def is_status(event: object) -> bool:
+    return isinstance(event, Status)
+
+
+@pytest.fixture
+def hello(new_device):
+    return new_device().description
+
+
+# --- samples ---------------------------------------------------------------------------------------------------------
+
+
+def test_quantise_rounds_and_saturates() -> None:
+    values = np.array([[0.0, 0.0024, 0.0026], [-0.0026, 1e9, -np.inf], [32767 * 0.005, 32768 * 0.005, -32768 * 0.005]])
+    counts, clipped = quantise(values, 0.005)
+    assert counts.dtype == np.int16
+    assert counts.tolist() == [[0, 0, 1], [-1, 32767, -32768], [32767, 32767, -32768]]
+    assert clipped == 3
+
+
+def test_quantise_refuses_nan() -> None:
+    with pytest.raises(VirtualDeviceError, match="NaN"):
+        quantise(np.array([0.0, np.nan]), 1.0)
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((4, 2)), np.zeros(3), np.zeros((4, 3), np.int32)], ids=["axes", "ndim", "dtype"]
+)
+def test_samples_that_cannot_be_sent(hello, bad) -> None:
+    device = VirtualAccelerometer(hello, [bad], speed=None)
+    reader = Reader(device.port)
+    reader.command(Opcode.START)
+    with pytest.raises(VirtualDeviceError, match="Expected"):
+        device.run()
+    reader.close()
+
+
+@pytest.mark.parametrize("arguments", [{"block_samples": 0}, {"block_samples": 339}, {"speed": 0.0}, {"speed": -1.0}])
+def test_arguments_that_cannot_be(hello, arguments) -> None:
+    with pytest.raises(VirtualDeviceError, match="Expected"):
+        VirtualAccelerometer(hello, [], **arguments)
+
+
+# --- behaviour -------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_before_start_then_everything_in_blocks_of_one_size(hello, new_device) -> None:
+    chunks = [new_device.counts(0, 7), new_device.counts(7, 200), new_device.counts(207, 18)]
+    device = VirtualAccelerometer(hello, iter(chunks), speed=None, block_samples=50)
+    with running(device) as summaries:
+        reader = Reader(device.port)
+        reader.command(Opcode.IDENTIFY)
+        with pytest.raises(AssertionError):
+            reader.read_until(is_block, timeout_s=0.2)
+        reader.command(Opcode.START)
+        reader.read_until(is_ended)
+        reader.close()
+    blocks = [event for event in reader.events if is_block(event)]
+    assert [len(block.samples) for block in blocks] == [50, 50, 50, 50, 25]
+    assert np.array_equal(np.concatenate([block.samples for block in blocks]), new_device.counts(0, 225))
+    assert summaries == [VirtualSummary(225, 225, 0, values_clipped=0, ended=True)]
+
+
+def test_float_values_are_quantised_and_clipping_is_reported(hello) -> None:
+    values = np.array([[0.0, hello.scale, -hello.scale], [99.0, -99.0, 2 * hello.scale]])
+    device = VirtualAccelerometer(hello, [values], speed=None)
+    with running(device) as summaries:
+        reader = Reader(device.port)
+        reader.command(Opcode.START)
+        reader.read_until(is_ended)
+        reader.close()
+    (block,) = [event for event in reader.events if is_block(event)]
+    assert block.samples.tolist() == [[0, 1, -1], [32767, -32768, 2]]
+    assert summaries[0].values_clipped == 2
+
+
+def test_it_plays_in_time_and_tells_its_own_clock(hello, new_device) -> None:
+    device = VirtualAccelerometer(hello, [new_device.counts(0, 8000)], speed=10.0, true_sample_rate_hz=3880.0)
+    with running(device):
+        reader = Reader(device.port)
+        started = time.monotonic()
+        reader.command(Opcode.START)
+        reader.read_until(is_ended)
+        elapsed = time.monotonic() - started
+        reader.close()
+    assert 8000 / 38800 <= elapsed < 8000 / 38800 + 0.5
+    fit = ClockFit()
+    for event in reader.events:
+        if is_block(event):
+            fit.add(event.first_sample, event.device_time_s)
+    assert fit.sample_rate_hz == pytest.approx(3880.0, rel=1e-6)
+
+
+def test_what_is_produced_while_nobody_listens_is_missing_and_accounted_for(hello, new_device) -> None:
+    device = VirtualAccelerometer(hello, [new_device.counts(0, 4000)], speed=4.0)
+    with running(device) as summaries:
+        reader = Reader(device.port)
+        reader.command(Opcode.START)
+        reader.read_until(is_block)
+        reader.close()
+        time.sleep(0.1)
+        reader.decoder.reset_link()
+        again = Reader(device.port, reader.decoder)
+        again.command(Opcode.IDENTIFY)
+        again.read_until(is_ended)
+        again.close()
+    counters = reader.decoder.counters
+    (summary,) = summaries
+    assert summary.samples_produced == 4000 == counters.samples_received + counters.samples_lost
+    assert summary.samples_dropped >= 4000 * 4 * 0.05
+    assert counters.samples_lost >= summary.samples_dropped
+    assert summary.samples_sent + summary.samples_dropped == 4000
+    for block in (event for event in reader.events + again.events if is_block(event)):
+        assert np.array_equal(block.samples, new_device.counts(block.first_sample, len(block.samples)))
+
+
+def test_stop_ends_the_session_and_start_goes_on_in_another(hello, new_device) -> None:
+    device = VirtualAccelerometer(hello, [new_device.counts(0, 2000)], speed=1.0, block_samples=40)
+    with running(device) as summaries:
+        reader = Reader(device.port)
+        reader.command(Opcode.START)
+        reader.read_until(is_block)
+        reader.command(Opcode.STOP)
+        reader.read_until(lambda event: is_status(event) and event.state is DeviceState.IDLE)
+        idle = reader.events[-1]
+        first = [event for event in reader.events if is_block(event)]
+        reader.events.clear()
+        reader.command(Opcode.START)
+        reader.read_until(is_ended)
+        reader.close()
+    second = [event for event in reader.events if is_block(event)]
+    assert idle.samples_produced == first[-1].first_sample + 40
+    assert second[0].first_sample == 0 and second[0].device_time_s == 0.0
+    assert np.array_equal(np.concatenate([block.samples for block in first + second]), new_device.counts(0, 2000))
+    assert reader.decoder.counters.restarts == 1
+    assert summaries[0].samples_sent == 2000
+
+
+def test_each_reader_gets_a_delimiter_first(hello) -> None:
+    device = VirtualAccelerometer(hello, [])
+    stopped: list[bool] = []
+    received: list[bytes] = []
+    thread = Thread(target=device.run, args=[lambda: bool(stopped)])
+    thread.start()
+    for _ in range(2):
+        reader = Reader(device.port)
+        reader.command(Opcode.IDENTIFY)
+        time.sleep(0.1)
+        received.append(os.read(reader.fd, 4096))
+        reader.close()
+        time.sleep(0.1)
+    stopped.append(True)
+    thread.join()
+    assert [data[:1] + data[-1:] for data in received] == [b"\0\0", b"\0\0"]
+
+
+def test_damaged_and_unknown_commands_are_ignored(hello) -> None:
+    device = VirtualAccelerometer(hello, [], linger_s=0.1)
+    with running(device):
+        reader = Reader(device.port)
+        os.write(reader.fd, b"rubbish\0" + reader.writer.encode(MessageType.COMMAND, b"\x63"))
+        os.write(reader.fd, reader.writer.encode(0x99, b"?"))
+        reader.command(Opcode.IDENTIFY)
+        reader.read_until(lambda event: event == replace(hello, session=getattr(event, "session", 0)))
+        reader.command(Opcode.START)
+        reader.read_until(is_ended)
+        reader.close()
+
+
+def test_a_reader_that_never_leaves_is_not_waited_for_forever(hello) -> None:
+    device = VirtualAccelerometer(hello, [], speed=None, linger_s=0.2)
+    reader = Reader(device.port)
+    reader.command(Opcode.START)
+    started = time.monotonic()
+    assert device.run().ended
+    assert time.monotonic() - started < 1.0
+    reader.close()
+
+
+def test_a_reader_that_stops_reading_does_not_keep_it_from_stopping(hello, new_device) -> None:
+    endless = (new_device.counts(0, 1000) for _ in iter(int, 1))
+    device = VirtualAccelerometer(hello, endless, speed=None)
+    reader = Reader(device.port)
+    reader.command(Opcode.START)
+    deadline = time.monotonic() + 0.3
+    summary = device.run(lambda: time.monotonic() > deadline)
+    assert not summary.ended and summary.samples_sent > 0
+    assert time.monotonic() - deadline < 0.5
+    reader.close()
+
+
+# --- the link --------------------------------------------------------------------------------------------------------
+
+
+def test_the_link_leads_to_the_port_and_goes_with_it(hello, tmp_path: Path) -> None:
+    link = tmp_path / "accelerometer"
+    device = VirtualAccelerometer(hello, [], link=link)
+    assert device.port == str(link) and link.is_symlink() and link.is_char_device()
+    device.close()
+    device.close()
+    assert not link.is_symlink() and list(tmp_path.iterdir()) == []
+
+
+def test_a_dangling_link_is_replaced(hello, tmp_path: Path) -> None:
+    link = tmp_path / "accelerometer"
+    link.symlink_to("/dev/pts/99999")
+    device = VirtualAccelerometer(hello, [], link=link)
+    assert link.is_char_device()
+    device.close()
+
+
+def test_what_is_not_ours_is_left_alone(hello, tmp_path: Path) -> None:
+    precious = tmp_path / "notes.txt"
+    precious.write_text("precious")
+    with pytest.raises(VirtualDeviceError, match="in use"):
+        VirtualAccelerometer(hello, [], link=precious)
+    assert precious.read_text() == "precious"
+    link = tmp_path / "accelerometer"
+    device = VirtualAccelerometer(hello, [], link=link)
+    with pytest.raises(VirtualDeviceError, match="another virtual accelerometer"):
+        VirtualAccelerometer(hello, [], link=link)
+    link.unlink()
+    link.symlink_to(precious)
+    device.close()
+    assert link.resolve() == precious
+    with pytest.raises(VirtualDeviceError, match="Could not put a link"):
+        VirtualAccelerometer(hello, [], link=tmp_path / "absent" / "accelerometer")
+
+
+def test_without_pseudo_terminals_it_says_so(hello, monkeypatch) -> None:
+    monkeypatch.delattr(os, "openpty")
+    with pytest.raises(VirtualDeviceError, match="Linux or macOS"):
+        VirtualAccelerometer(hello, [])
