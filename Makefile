@@ -50,7 +50,7 @@ $(VENV)/%.stamp: requirements/%.txt pyproject.toml | $(VENV)/bin/python
 lock:
 	cd requirements && for name in gateway train dev tflite-runtime; do \
 	  case $$name in gateway) extra= ;; train) extra="--extra train --extra build" ;; *) extra="--extra $$name" ;; esac; \
-	  uv pip compile --universal --generate-hashes --python-version 3.10 --no-config \
+	  uv pip compile --universal --generate-hashes --python-version 3.10 --no-config -c constraints.txt \
 	    --custom-compile-command "make lock" $$extra ../pyproject.toml -o $$name.txt || exit 1; done
 
 clean:
