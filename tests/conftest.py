@@ -5,7 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import settings
+
+from drsn_edge.bundle.bundle import MODEL, Bundle, sha256, write_bundle
+from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.runtime.classifier import Classifier
+from drsn_edge.signal import Scaling
+
+settings.register_profile("any machine", deadline=None)  # time limits fail where others work on the same cores
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +26,46 @@ def shared_data() -> Path:
     if not folder:
         pytest.skip("DRSN_EDGE_TEST_DATA does not name the folder of real recordings")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_contract() -> SignalContract:
+    return SignalContract(4000.0, ("x", "y"), "g", window=64, hop=32, scaling=Scaling("rms"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_contract: SignalContract) -> bytes:
+    """Return an int8 network of one block with random weights: it runs, and knows nothing."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    keras = pytest.importorskip("keras", reason="making a model needs the extra `train`")
+    from drsn_edge.models.config import DrsnConfig, Stage
+    from drsn_edge.models.drsn import build_model
+    from quantize.convert import to_int8
+
+    keras.utils.set_random_seed(1)
+    shape = (tiny_contract.window, len(tiny_contract.axes))
+    network = build_model(DrsnConfig(*shape, 3, 4, 5, 4, (Stage(4, 1, 2),), 3))
+    return to_int8(network, np.random.default_rng(0).normal(size=(16, 1, *shape)).astype(np.float32)).data
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_model: bytes, tiny_contract: SignalContract) -> Bundle:
+    classifier = Classifier(tiny_model)
+    manifest = Manifest(
+        name="tiny",
+        version="1.0.0",
+        contract=tiny_contract,
+        labels=("calm", "worn", "loud"),
+        input=classifier.input,
+        outputs=(classifier.output,),
+        parts={MODEL: sha256(tiny_model)},
+        generator="tests",
+    )
+    return Bundle(manifest, tiny_model)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle_path(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bundle") / "tiny.drsn"
+    write_bundle(tiny_bundle, path)
+    return path

@@ -22,6 +22,7 @@ MODEL = "model.tflite"
 MAX_MEMBERS = 64
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_MEMBER_BYTES = 64 << 20
+MAX_BUNDLE_BYTES = 128 << 20
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest date a zip can hold: members carry no time of their own."""
 
@@ -89,10 +90,13 @@ def read_bundle(path: Path) -> Bundle:
         BundleError: If it cannot be read or is not a bundle.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BUNDLE_BYTES + 1)
     except OSError as exc:
         raise BundleError(f"Expected a bundle at {path}: {exc.strerror}. Make one with `drsn-edge convert`.") from exc
     try:
+        if len(data) > MAX_BUNDLE_BYTES:
+            raise BundleError(f"Expected a bundle of at most {MAX_BUNDLE_BYTES} bytes, got a larger file.")
         return bundle_from_bytes(data)
     except BundleError as exc:
         raise BundleError(f"{path}: {exc}") from exc

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from drsn_edge.bundle.fields import number, text, texts, whole
 from drsn_edge.errors import ContractError
 from drsn_edge.signal import SCALINGS, Scaling
 from drsn_edge.units import conversion_factor
@@ -44,25 +45,28 @@ def contract_from_json(values: Mapping[str, Any]) -> SignalContract:
     """Return the contract that `contract_to_json` wrote.
 
     Raises:
-        ContractError: If a key is missing, unknown, of a wrong type or out of range.
+        ContractError: If a key is missing, of a wrong type or out of range. Keys that are not known are left alone.
     """
     try:
-        scaling = Scaling(str(values["scaling"]["kind"]), float(values["scaling"]["divisor"]))
+        scaling = Scaling(text(values["scaling"], "kind"), number(values["scaling"], "divisor"))
         contract = SignalContract(
-            sample_rate_hz=float(values["sample_rate_hz"]),
-            axes=tuple(str(axis) for axis in values["axes"]),
-            unit=str(values["unit"]),
-            window=int(values["window"]),
-            hop=int(values["hop"]),
+            sample_rate_hz=number(values, "sample_rate_hz"),
+            axes=texts(values, "axes"),
+            unit=text(values, "unit"),
+            window=whole(values, "window"),
+            hop=whole(values, "hop"),
             scaling=scaling,
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise ContractError(
             f"Expected a signal contract with rate, axes, unit, window, hop, scaling: {exc!r}."
         ) from exc
-    sane = contract.sample_rate_hz > 0 and contract.axes and contract.window > 0 and contract.hop > 0
-    if not sane or scaling.kind not in SCALINGS or not scaling.divisor > 0:
-        raise ContractError(f"Expected positive sizes and a scaling among {', '.join(SCALINGS)}, got {values}.")
+    positive = min(contract.sample_rate_hz, contract.window, contract.hop, scaling.divisor) > 0
+    named = 0 < len(contract.axes) == len(set(contract.axes))
+    if not positive or not named or scaling.kind not in SCALINGS:
+        raise ContractError(
+            f"Expected positive sizes, different axes and a scaling among {', '.join(SCALINGS)}, got {contract}."
+        )
     return contract
 
 
@@ -73,7 +77,7 @@ def stream_factor(contract: SignalContract, sample_rate_hz: float, axes: tuple[s
         ContractError: If rate (beyond `RATE_TOLERANCE`), axes or unit do not fit.
     """
     deviation = sample_rate_hz / contract.sample_rate_hz - 1
-    if abs(deviation) > RATE_TOLERANCE:
+    if not abs(deviation) <= RATE_TOLERANCE:
         raise ContractError(
             f"The model expects {contract.sample_rate_hz:g} Hz, the sensor reports {sample_rate_hz:g} Hz "
             f"({deviation:+.1%}). Set the sensor's rate, or train on its rate."

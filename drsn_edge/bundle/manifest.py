@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from drsn_edge.bundle.contract import SignalContract, contract_from_json, contract_to_json
+from drsn_edge.bundle.fields import items, number, text, texts, whole, wholes
 from drsn_edge.errors import BundleError, ContractError
 
 SCHEMA = 1
@@ -60,6 +62,7 @@ class Manifest:
         _expect(_NAME.fullmatch(self.name), "a name of letters, digits, '.', '_' and '-'", self.name)
         _expect(_VERSION.fullmatch(self.version), "a version MAJOR.MINOR.PATCH", self.version)
         _expect(len(set(self.labels)) == len(self.labels) >= 2, "two or more different labels", self.labels)
+        _expect(all(label and label.isprintable() for label in self.labels), "labels that can be printed", self.labels)
         _expect(self.outputs and self.outputs[0].name == "logits", "the output 'logits' first", self.outputs)
         _expect(self.outputs[0].shape == (1, len(self.labels)), "one logit per label", self.outputs[0].shape)
         window = (1, 1, self.contract.window, len(self.contract.axes))
@@ -69,7 +72,7 @@ class Manifest:
 
 def _expect(condition: object, expected: str, got: object) -> None:
     if not condition:
-        raise BundleError(f"Expected {expected} in the bundle's manifest, got {got!r}.")
+        raise BundleError(f"Expected {expected} in the bundle's manifest, got {reprlib.repr(got)}.")
 
 
 def manifest_to_bytes(manifest: Manifest) -> bytes:
@@ -87,22 +90,27 @@ def manifest_from_bytes(data: bytes) -> Manifest:
     """
     try:
         values = json.loads(data)
-        if values["schema"] != SCHEMA:
-            raise BundleError(f"Expected a bundle of schema {SCHEMA}, got {values['schema']}. Update drsn-edge.")
+        schema = whole(values, "schema")
+        if schema != SCHEMA:
+            raise BundleError(f"Expected a bundle of schema {SCHEMA}, got {schema}. Update drsn-edge.")
         return Manifest(
-            name=str(values["name"]),
-            version=str(values["version"]),
+            name=text(values, "name"),
+            version=text(values, "version"),
             contract=contract_from_json(values["contract"]),
-            labels=tuple(str(label) for label in values["labels"]),
+            labels=texts(values, "labels"),
             input=_tensor_spec(values["input"]),
-            outputs=tuple(_tensor_spec(output) for output in values["outputs"]),
-            parts={str(name): str(part["sha256"]) for name, part in values["parts"].items()},
-            generator=str(values["generator"]),
+            outputs=tuple(_tensor_spec(output) for output in items(values, "outputs")),
+            parts={name: text(part, "sha256") for name, part in values["parts"].items()},
+            generator=text(values, "generator"),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ContractError) as exc:
         raise BundleError(f"Expected a complete bundle manifest, got a damaged one: {exc!r}.") from exc
 
 
 def _tensor_spec(values: Mapping[str, Any]) -> TensorSpec:
-    shape = tuple(int(size) for size in values["shape"])
-    return TensorSpec(str(values["name"]), shape, float(values["scale"]), int(values["zero_point"]))
+    spec = TensorSpec(
+        text(values, "name"), wholes(values, "shape"), number(values, "scale"), whole(values, "zero_point")
+    )
+    if not (spec.scale > 0 and -128 <= spec.zero_point <= 127):
+        raise ValueError(f"{spec} is no int8 tensor")
+    return spec

@@ -37,7 +37,7 @@ def _choose(runtime: str) -> tuple[str, Any]:
         except ImportError as exc:
             reasons.append(f"{name}: {exc}")
     raise RuntimeUnavailableError(
-        f"No interpreter for .tflite models is installed ({'; '.join(reasons)}). Install drsn-edge with its "
+        f"Expected the interpreter {' or '.join(wanted)}, got none ({'; '.join(reasons)}). Install drsn-edge with its "
         "dependencies, or drsn-edge[tflite-runtime] on Python 3.10 or 3.11 where LiteRT has no wheel."
     )
 

@@ -1,0 +1,25 @@
+"""A bundle whose model is never run."""
+
+from __future__ import annotations
+
+import pytest
+
+from drsn_edge.bundle.bundle import MODEL, Bundle, sha256
+from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.bundle.manifest import Manifest, TensorSpec
+
+
+@pytest.fixture(scope="session")
+def bundle(tiny_contract: SignalContract) -> Bundle:
+    model = b"never run here"
+    manifest = Manifest(
+        name="tiny",
+        version="1.2.3",
+        contract=tiny_contract,
+        labels=("calm", "schädlich"),
+        input=TensorSpec("window", (1, 1, 64, 2), 0.03125, 15),
+        outputs=(TensorSpec("logits", (1, 2), 0.1, -4),),
+        parts={MODEL: sha256(model)},
+        generator="tests",
+    )
+    return Bundle(manifest, model)

@@ -1,0 +1,222 @@
+"""The bundle file: the same bytes for the same content, and nothing but BundleError from any other bytes."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zipfile
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drsn_edge.bundle import bundle as bundle_module
+from drsn_edge.bundle.bundle import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    MAX_MEMBERS,
+    MODEL,
+    Bundle,
+    bundle_from_bytes,
+    bundle_to_bytes,
+    read_bundle,
+    sha256,
+    write_bundle,
+)
+from drsn_edge.bundle.manifest import manifest_to_bytes
+from drsn_edge.errors import BundleError, OutputError
+
+CENTRAL_SIZES = 20
+"""Offset of the two sizes in a central directory entry (APPNOTE.TXT 4.3.12); 18 in a local header (4.3.7)."""
+
+
+def zipped(members: Iterable[tuple[str, bytes]], compression: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # duplicate names
+        for name, data in members:
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def parts_of(bundle: Bundle) -> list[tuple[str, bytes]]:
+    return [(MANIFEST, manifest_to_bytes(bundle.manifest)), (MODEL, bundle.model)]
+
+
+def content_or_none(data: bytes) -> Bundle | None:
+    try:
+        return bundle_from_bytes(data)
+    except BundleError:
+        return None
+
+
+def test_round_trip(bundle: Bundle) -> None:
+    assert bundle_from_bytes(bundle_to_bytes(bundle)) == bundle
+
+
+def test_the_same_content_gives_the_same_bytes(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = bundle_to_bytes(bundle)
+    monkeypatch.setattr("time.localtime", lambda *_: (2031, 5, 4, 3, 2, 1, 0, 0, 0))
+    assert bundle_to_bytes(replace(bundle, manifest=replace(bundle.manifest))) == first
+    assert {info.date_time for info in zipfile.ZipFile(io.BytesIO(first)).infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_a_file_comes_back_as_it_was_written(bundle: Bundle, tmp_path: Path) -> None:
+    size = write_bundle(bundle, tmp_path / "m.drsn")
+    assert (tmp_path / "m.drsn").read_bytes() == bundle_to_bytes(bundle)
+    assert size == (tmp_path / "m.drsn").stat().st_size
+    assert read_bundle(tmp_path / "m.drsn") == bundle
+
+
+def test_no_flipped_bit_changes_what_a_bundle_says(bundle: Bundle) -> None:
+    data = bundle_to_bytes(bundle)
+    refused = 0
+    for position in range(len(data)):
+        for bit in (1 << shift for shift in range(8)):
+            damaged = bytearray(data)
+            damaged[position] ^= bit
+            found = content_or_none(bytes(damaged))
+            assert found in (None, bundle), f"byte {position} ^ {bit:#x}"
+            refused += found is None
+    assert refused > 8 * len(manifest_to_bytes(bundle.manifest))
+
+
+def test_no_truncated_bundle_is_taken(bundle: Bundle) -> None:
+    data = bundle_to_bytes(bundle)
+    assert [length for length in range(len(data)) if content_or_none(data[:length]) is not None] == []
+
+
+@given(st.binary(max_size=200))
+def test_other_bytes_are_no_bundle(data: bytes) -> None:
+    with pytest.raises(BundleError, match="Expected"):
+        bundle_from_bytes(data)
+
+
+@given(st.integers(0, 2**31), st.binary(min_size=1, max_size=20))
+def test_overwritten_bytes_raise_nothing_but_bundle_errors(bundle: Bundle, position: int, patch: bytes) -> None:
+    data = bytearray(bundle_to_bytes(bundle))
+    position %= len(data)
+    data[position : position + len(patch)] = patch
+    assert content_or_none(bytes(data)) in (None, bundle)
+
+
+def test_duplicate_members_are_refused(bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match="different members"):
+        bundle_from_bytes(zipped([*parts_of(bundle), (MODEL, b"another")]))
+
+
+def test_too_many_members_are_refused(bundle: Bundle) -> None:
+    extra = [(f"part{number}", b"") for number in range(MAX_MEMBERS)]
+    with pytest.raises(BundleError, match=f"at most {MAX_MEMBERS}"):
+        bundle_from_bytes(zipped([*parts_of(bundle), *extra]))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressed_members_are_refused(bundle: Bundle, method: int) -> None:
+    with pytest.raises(BundleError, match="stored"):
+        bundle_from_bytes(zipped(parts_of(bundle), method))
+
+
+@pytest.mark.parametrize("missing", [MANIFEST, MODEL])
+def test_missing_members_are_named(bundle: Bundle, missing: str) -> None:
+    with pytest.raises(BundleError, match=f"Expected {MANIFEST} and {MODEL}"):
+        bundle_from_bytes(zipped([part for part in parts_of(bundle) if part[0] != missing]))
+
+
+def test_an_empty_zip_is_no_bundle() -> None:
+    with pytest.raises(BundleError, match="got none"):
+        bundle_from_bytes(zipped([]))
+
+
+@pytest.mark.parametrize("name", ["extra.bin", "../../etc/passwd", "/absolute", "sub/", "C:\\x", MANIFEST.upper()])
+def test_members_that_the_manifest_does_not_list_are_refused(bundle: Bundle, name: str) -> None:
+    with pytest.raises(BundleError, match="of the manifest"):
+        bundle_from_bytes(zipped([*parts_of(bundle), (name, b"x")]))
+
+
+def test_a_later_version_may_add_members_and_fields(bundle: Bundle) -> None:
+    manifest = replace(bundle.manifest, parts={**bundle.manifest.parts, "golden.npz": sha256(b"later")})
+    text = manifest_to_bytes(manifest).replace(b"{", b'{"later": [1, null],', 1)
+    found = bundle_from_bytes(zipped([(MANIFEST, text), (MODEL, bundle.model), ("golden.npz", b"later")]))
+    assert found == Bundle(manifest, bundle.model)
+
+
+def test_a_listed_member_that_is_not_there_is_refused(bundle: Bundle) -> None:
+    manifest = replace(bundle.manifest, parts={**bundle.manifest.parts, "golden.npz": sha256(b"")})
+    with pytest.raises(BundleError, match=r"golden\.npz"):
+        bundle_from_bytes(zipped([(MANIFEST, manifest_to_bytes(manifest)), (MODEL, bundle.model)]))
+
+
+def test_a_model_with_another_digest_is_refused_at_both_ends(bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match=r"model\.tflite does not have the SHA-256"):
+        bundle_from_bytes(zipped([parts_of(bundle)[0], (MODEL, b"swapped")]))
+    with pytest.raises(BundleError, match="SHA-256"):
+        bundle_to_bytes(replace(bundle, model=b"swapped"))
+
+
+def test_members_larger_than_allowed_are_refused_before_they_are_read(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_module, "MAX_MEMBER_BYTES", len(bundle.model))
+    assert bundle_from_bytes(bundle_to_bytes(bundle)) == bundle
+    monkeypatch.setattr(bundle_module, "MAX_MEMBER_BYTES", len(bundle.model) - 1)
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("was read"))
+    with pytest.raises(BundleError, match="of at most"):
+        bundle_from_bytes(bundle_to_bytes(bundle))
+
+
+def test_a_real_manifest_that_is_too_large_is_refused(bundle: Bundle) -> None:
+    padded = manifest_to_bytes(bundle.manifest) + b" " * MAX_MANIFEST_BYTES
+    with pytest.raises(BundleError, match="of at most"):
+        bundle_from_bytes(zipped([(MANIFEST, padded), parts_of(bundle)[1]]))
+
+
+@pytest.mark.parametrize("declared", [0, 1, 2**20, 2**31, 2**32 - 2, 2**32 - 1])
+def test_declared_sizes_are_not_trusted(bundle: Bundle, declared: int) -> None:
+    data = bytearray(bundle_to_bytes(bundle))
+    entry = data.rindex(b"PK\x01\x02")  # the model's
+    struct.pack_into("<II", data, entry + CENTRAL_SIZES, declared, declared)
+    with pytest.raises(BundleError):
+        bundle_from_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("folder", ["", "missing/", "file/"])
+def test_an_unwritable_target_leaves_nothing(bundle: Bundle, tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "m.drsn").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(OutputError, match="Nothing was changed"):
+        write_bundle(bundle, tmp_path / f"{folder}m.drsn")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_bad_bundle_does_not_replace_a_good_one(bundle: Bundle, tmp_path: Path) -> None:
+    write_bundle(bundle, tmp_path / "m.drsn")
+    with pytest.raises(BundleError):
+        write_bundle(replace(bundle, model=b"swapped"), tmp_path / "m.drsn")
+    assert read_bundle(tmp_path / "m.drsn") == bundle
+    assert [path.name for path in tmp_path.iterdir()] == ["m.drsn"]
+
+
+def test_reading_names_the_file_and_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"missing\.drsn: No such file.*drsn-edge convert"):
+        read_bundle(tmp_path / "missing.drsn")
+    with pytest.raises(BundleError, match="Is a directory"):
+        read_bundle(tmp_path)
+    (tmp_path / "garbage.drsn").write_bytes(b"garbage")
+    with pytest.raises(BundleError, match=r"garbage\.drsn: Expected a \.drsn bundle"):
+        read_bundle(tmp_path / "garbage.drsn")
+
+
+def test_a_file_of_any_size_is_read_up_to_the_limit_only(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = write_bundle(bundle, tmp_path / "m.drsn")
+    monkeypatch.setattr(bundle_module, "MAX_BUNDLE_BYTES", size)
+    assert read_bundle(tmp_path / "m.drsn") == bundle
+    with pytest.raises(BundleError, match=f"at most {size} bytes"):
+        read_bundle(Path("/dev/zero"))

@@ -1,0 +1,199 @@
+"""Manifest and contract: what is refused, in what words, and that nothing else comes out of any JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drsn_edge.bundle.bundle import Bundle
+from drsn_edge.bundle.contract import (
+    SignalContract,
+    contract_from_json,
+    contract_to_json,
+    stream_factor,
+)
+from drsn_edge.bundle.manifest import manifest_from_bytes, manifest_to_bytes
+from drsn_edge.errors import BundleError, ContractError
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([10**400, -(2**63), "x"]),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    max_leaves=8,
+)
+
+FIELDS = [
+    ("schema",), ("name",), ("version",), ("labels",), ("labels", 0), ("input",), ("input", "name"), ("input", "shape"),
+    ("input", "shape", 2), ("input", "scale"), ("input", "zero_point"), ("outputs",), ("outputs", 0),
+    ("outputs", 0, "shape"), ("parts",), ("parts", "model.tflite"), ("parts", "model.tflite", "sha256"), ("generator",),
+    ("contract",), ("contract", "sample_rate_hz"), ("contract", "axes"), ("contract", "axes", 0), ("contract", "unit"),
+    ("contract", "window"), ("contract", "hop"), ("contract", "scaling"), ("contract", "scaling", "kind"),
+    ("contract", "scaling", "divisor"),
+]  # fmt: skip
+
+
+def values_of(bundle: Bundle) -> dict[str, Any]:
+    return json.loads(manifest_to_bytes(bundle.manifest))
+
+
+def changed(values: Any, path: tuple[Any, ...], value: Any) -> Any:
+    values = deepcopy(values)
+    inner = values
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return values
+
+
+def test_round_trip(bundle: Bundle) -> None:
+    data = manifest_to_bytes(bundle.manifest)
+    assert manifest_from_bytes(data) == bundle.manifest
+    assert manifest_to_bytes(manifest_from_bytes(data)) == data
+
+
+def test_unknown_fields_are_left_alone(bundle: Bundle) -> None:
+    values = values_of(bundle)
+    for inner in (values, values["contract"], values["contract"]["scaling"], values["input"], values["outputs"][0]):
+        inner["later"] = {"anything": [1, None]}
+    assert manifest_from_bytes(json.dumps(values).encode()) == bundle.manifest
+
+
+@given(path=st.sampled_from(FIELDS), value=JSON)
+def test_any_value_anywhere_is_taken_as_it_is_or_refused(bundle: Bundle, path: tuple[Any, ...], value: Any) -> None:
+    """What is taken must come out again: nothing is cut, rounded or turned into a text on the way."""
+    values = changed(values_of(bundle), path, value)
+    try:
+        found = manifest_from_bytes(json.dumps(values).encode())
+    except BundleError:
+        return
+    again = values_of(Bundle(found, b""))
+    for key in path:
+        if path[-1] not in ("contract", "scaling", "input", "parts"):  # those may hold unknown fields
+            values, again = values[key], again[key]
+    assert again == values
+
+
+@given(JSON | st.binary())
+def test_foreign_json_is_no_manifest(value: Any) -> None:
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    with pytest.raises(BundleError):
+        manifest_from_bytes(data)
+
+
+def test_deep_nesting_is_no_manifest() -> None:
+    with pytest.raises(BundleError):
+        manifest_from_bytes(b"[" * 200_000)
+
+
+@pytest.mark.parametrize("path", [path for path in FIELDS if path != ("parts", "model.tflite")], ids=str)
+def test_missing_fields_are_refused(bundle: Bundle, path: tuple[Any, ...]) -> None:
+    values = values_of(bundle)
+    inner = values
+    for key in path[:-1]:
+        inner = inner[key]
+    del inner[path[-1]]
+    with pytest.raises(BundleError, match="Expected"):
+        manifest_from_bytes(json.dumps(values).encode())
+
+
+@pytest.mark.parametrize("schema", [2, 99, 0, -1])
+def test_another_schema_asks_for_an_update(bundle: Bundle, schema: int) -> None:
+    values = changed(values_of(bundle), ("schema",), schema)
+    with pytest.raises(BundleError, match=f"schema 1, got {schema}. Update drsn-edge"):
+        manifest_from_bytes(json.dumps(values).encode())
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("name",), "two words", "a name of letters"),
+        (("name",), "../up", "a name of letters"),
+        (("name",), "a" * 65, "a name of letters"),
+        (("version",), "1.0", "MAJOR.MINOR.PATCH"),
+        (("version",), "1.0.0\n", "no text"),
+        (("labels",), ["a", "a"], "two or more different labels"),
+        (("labels",), ["a"], "two or more different labels"),
+        (("labels",), "ab", "labels is no list"),
+        (("labels",), ["a", "b", "c"], "one logit per label"),
+        (("labels",), ["a", "line\nbreak"], "labels is no text"),
+        (("labels",), ["a", "\ud800"], "labels is no text"),
+        (("outputs",), [], "the output 'logits' first"),
+        (("outputs", 0, "name"), "scores", "the output 'logits' first"),
+        (("contract", "axes"), ["x"], "an input of shape"),
+        (("contract", "axes"), "xy", "axes is no list"),
+        (("contract", "axes"), ["x", "x"], "different axes"),
+        (("contract", "window"), 65, "an input of shape"),
+        (("contract", "window"), 64.0, "window is no whole number"),
+        (("contract", "hop"), True, "hop is no whole number"),
+        (("contract", "hop"), 0, "positive sizes"),
+        (("contract", "scaling", "kind"), "peak", "rms, fixed"),
+        (("parts", "model.tflite", "sha256"), "0" * 63, "SHA-256 digests"),
+        (("input", "scale"), 0.0, "no int8 tensor"),
+        (("input", "zero_point"), 128, "no int8 tensor"),
+    ],
+)
+def test_impossible_values_are_named(bundle: Bundle, path: tuple[Any, ...], value: Any, words: str) -> None:
+    with pytest.raises(BundleError, match=words):
+        manifest_from_bytes(json.dumps(changed(values_of(bundle), path, value)).encode())
+
+
+@pytest.mark.parametrize("key", [("sample_rate_hz",), ("scaling", "divisor")])
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 0.0, -1.0, True, "4000", None, 10**400])
+def test_numbers_that_no_contract_has(tiny_contract: SignalContract, key: tuple[str, ...], number: Any) -> None:
+    with pytest.raises(ContractError):
+        contract_from_json(changed(contract_to_json(tiny_contract), key, number))
+
+
+@pytest.mark.parametrize("key", ["window", "hop"])
+@pytest.mark.parametrize("number", [math.nan, math.inf, 0, -1, True, 1.5, "64", None])
+def test_sizes_that_no_contract_has(tiny_contract: SignalContract, key: str, number: Any) -> None:
+    with pytest.raises(ContractError):
+        contract_from_json({**contract_to_json(tiny_contract), key: number})
+
+
+def test_a_long_value_does_not_fill_the_screen(bundle: Bundle) -> None:
+    values = changed(values_of(bundle), ("name",), "a" * 100_000)
+    with pytest.raises(BundleError) as caught:
+        manifest_from_bytes(json.dumps(values).encode())
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("labels", [("a", ""), ("a", "b\n")])
+def test_a_manifest_that_could_not_be_read_back_is_not_made(bundle: Bundle, labels: tuple[str, ...]) -> None:
+    with pytest.raises(BundleError, match="labels that can be printed"):
+        replace(bundle.manifest, labels=labels)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("g", 1.0), ("mg", 0.001), ("m/s2", 1 / 9.80665)])
+def test_units_are_converted(tiny_contract: SignalContract, unit: str, factor: float) -> None:
+    assert stream_factor(tiny_contract, 4000.0, ("x", "y"), unit) == pytest.approx(factor, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "axes", "unit", "words"),
+    [
+        (4081.0, ("x", "y"), "g", r"expects 4000 Hz, the sensor reports 4081 Hz \(\+2.0%\)"),
+        (3919.0, ("x", "y"), "g", r"3919 Hz \(-2.0%\)"),
+        (math.nan, ("x", "y"), "g", "nan Hz"),
+        (4000.0, ("y", "x"), "g", "expects the axes x,y, the sensor sends y,x"),
+        (4000.0, ("x", "y", "z"), "g", "sends x,y,z"),
+        (4000.0, ("x", "y"), "counts", "'counts'"),
+        (4000.0, ("x", "y"), "G", "'G'"),
+    ],
+)
+def test_another_signal_is_refused(
+    tiny_contract: SignalContract, rate_hz: float, axes: tuple[str, ...], unit: str, words: str
+) -> None:
+    with pytest.raises(ContractError, match=words):
+        stream_factor(tiny_contract, rate_hz, axes, unit)
+
+
+@pytest.mark.parametrize("rate_hz", [3921.0, 4000.0, 4079.0])
+def test_a_rate_within_two_percent_is_taken(tiny_contract: SignalContract, rate_hz: float) -> None:
+    assert stream_factor(tiny_contract, rate_hz, ("x", "y"), "g") == 1.0

@@ -1,0 +1,63 @@
+"""What a gateway imports, TensorFlow is not among it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN_EVERYTHING = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+BANNED = ("tensorflow", "keras", "scipy", "matplotlib", "rich")
+
+
+class Ban:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BANNED:
+            raise ModuleNotFoundError(f"banned: {name}", name=name)
+
+
+sys.meta_path.insert(0, Ban())
+import drsn_edge.cli.main
+import drsn_edge.cli.monitor
+import drsn_edge.monitor.sinks.console
+import drsn_edge.monitor.sinks.json_lines
+from drsn_edge.bundle.bundle import read_bundle
+from drsn_edge.monitor.decision import Votes
+from drsn_edge.monitor.pipeline import Monitor
+from drsn_edge.runtime.classifier import Classifier
+
+bundle = read_bundle(Path(sys.argv[1]))
+classifier = Classifier(bundle.model)
+Monitor(bundle.manifest, classifier, Votes())
+assert classifier.logits(np.ones((1, 1, 64, 2), np.float32)).shape == (1, 3)
+print(sorted(set(BANNED) & set(sys.modules)))
+"""
+
+
+def test_a_gateway_judges_without_tensorflow(tiny_bundle_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_EVERYTHING, str(tiny_bundle_path)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
+
+
+@pytest.mark.parametrize("command", ["train", "convert"])
+def test_commands_that_need_the_training_extra_name_it(command: str, tmp_path: Path) -> None:
+    arguments = {
+        "train": ["--data", str(tmp_path), "--hold-out", "time=0.3", "--out", str(tmp_path / "run")],
+        "convert": [str(tmp_path), "--out", str(tmp_path / "m.drsn")],
+    }[command]
+    script = RUN_EVERYTHING.partition("import drsn_edge.cli.monitor")[0] + "drsn_edge.cli.main.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, command, *arguments], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: ") and done.stderr.endswith("pip install 'drsn-edge[train]'.\n")
+    assert done.stderr.count("\n") == 1
