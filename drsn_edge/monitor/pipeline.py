@@ -1,0 +1,181 @@
+"""Connects the stages: events of a source in, results out."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+
+import numpy as np
+
+from drsn_edge.bundle.contract import stream_factor
+from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.errors import BundleError
+from drsn_edge.monitor.decision import Decider, Votes
+from drsn_edge.monitor.quality import LINK_LOST, NO_SAMPLES, SensorLimits, clipping_level, find_defect
+from drsn_edge.monitor.rate import RecentRate
+from drsn_edge.monitor.results import Result, Summary, Verdict, WindowResult
+from drsn_edge.monitor.windows import Window, Windower
+from drsn_edge.runtime.classifier import Classifier, softmax
+from drsn_edge.signal import as_network_input, scale_windows
+from firmware_bridge.clock import ClockFit
+from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, SourceEvent, Status
+from firmware_bridge.messages import Hello
+from firmware_bridge.stream import StreamCounters
+
+STALLED_S = 2.0
+"""A device that is silent for so long and the time of one window shows nothing any more: what it showed must go."""
+
+
+class Monitor:
+    """Judges one stream with one model."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        classifier: Classifier,
+        votes: Votes,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare for a stream whose Hello is still to come.
+
+        Args:
+            manifest: What the model means.
+            classifier: The model.
+            votes: What it takes to change the decision.
+            now: Host's clock in seconds, to notice a device that is silent.
+
+        Raises:
+            BundleError: If the model is not the one that the manifest describes.
+        """
+        _check_model(manifest, classifier)
+        self._manifest = manifest
+        self._contract = manifest.contract
+        self._classifier = classifier
+        self._decider = Decider(votes)
+        self._windower = Windower(self._contract.window, self._contract.hop, self._contract.sample_rate_hz)
+        self._clock = ClockFit()
+        self._recent_rate = RecentRate()
+        self._now = now
+        self._silent_since: float | None = None
+        self._factor = 1.0
+        self._limits = SensorLimits(clipping_level(1.0, 2**-15), self._contract.sample_rate_hz)
+        self._verdicts: Counter[str] = Counter({verdict.value: 0 for verdict in Verdict})
+        self._labels: Counter[str] = Counter({label: 0 for label in manifest.labels})
+        self._link_losses = 0
+        self._last = (0, 0.0)
+
+    def run(self, source: Iterable[SourceEvent], counters: Callable[[], StreamCounters]) -> Iterator[Result]:
+        """Yield window results and decisions as they come, and the summary when the source ends.
+
+        Args:
+            source: What a sensor sends; see `firmware_bridge.events`.
+            counters: The link's account, asked at the end.
+
+        Raises:
+            ContractError: If the sensor's description does not fit the model.
+        """
+        for event in source:
+            yield from self.take(event)
+        yield self.summary(counters())
+
+    def take(self, event: SourceEvent) -> list[Result]:
+        """Take in one event and return what follows from it."""
+        if isinstance(event, SampleBlock):
+            return self._take_block(event)
+        if isinstance(event, Hello):
+            self._take_hello(event)
+        elif isinstance(event, DeviceRestarted):
+            self._take_restart()
+        elif isinstance(event, LinkLost):
+            return self._take_link_lost()
+        elif isinstance(event, LinkRestored):
+            self._silent_since = self._now()
+        elif isinstance(event, Idle | Status):
+            return self._take_silence()
+        return []
+
+    def summary(self, counters: StreamCounters) -> Summary:
+        """Return what the run saw so far."""
+        link = asdict(counters)
+        return Summary(
+            samples_received=link.pop("samples_received"),
+            samples_lost=link.pop("samples_lost"),
+            windows=sum(self._verdicts.values()),
+            verdicts=dict(self._verdicts),
+            labels=dict(self._labels),
+            sample_rate_hz=self._clock.sample_rate_hz,
+            link=link,
+            link_losses=self._link_losses,
+        )
+
+    def _take_hello(self, hello: Hello) -> None:
+        to_unit = stream_factor(self._contract, hello.sample_rate_hz, hello.axes, hello.unit)
+        self._factor = hello.scale * to_unit
+        self._limits = SensorLimits(clipping_level(hello.full_scale, hello.scale), self._contract.sample_rate_hz)
+        self._silent_since = self._now()
+
+    def _take_restart(self) -> None:
+        self._windower.reset()
+        self._clock.reset()
+        self._recent_rate.reset()
+        self._decider.forget_votes()
+        self._last = (0, 0.0)
+
+    def _take_link_lost(self) -> list[Result]:
+        self._link_losses += 1
+        self._silent_since = None
+        return self._withdraw(LINK_LOST)
+
+    def _take_silence(self) -> list[Result]:
+        patience_s = STALLED_S + self._contract.window / self._contract.sample_rate_hz
+        if self._silent_since is None or self._now() - self._silent_since < patience_s:
+            return []
+        return self._withdraw(NO_SAMPLES)
+
+    def _withdraw(self, reason: str) -> list[Result]:
+        """Give up the decision at once, without a window and without votes."""
+        first_sample, time_s = self._last
+        decision = self._decider.force(WindowResult(first_sample, time_s, Verdict.NO_VERDICT, None, None, reason, 0))
+        return [decision] if decision else []
+
+    def _take_block(self, block: SampleBlock) -> list[Result]:
+        self._silent_since = self._now()
+        self._clock.add(block.first_sample, block.device_time_s)
+        self._recent_rate.add(block.first_sample, block.device_time_s)
+        self._last = (block.first_sample, block.device_time_s)
+        results: list[Result] = []
+        for window in self._windower.add(block.first_sample, block.device_time_s, block.samples, block.lost_before):
+            result = self._judge(window)
+            decision = self._decider.add(result)
+            results += [result] if decision is None else [result, decision]
+        return results
+
+    def _judge(self, window: Window) -> WindowResult:
+        defect = find_defect(window, self._limits, self._recent_rate.sample_rate_hz)
+        scores = None if defect else self._classify(window)
+        verdict = Verdict.CLASS if scores else Verdict.NO_VERDICT
+        label = max(scores, key=scores.__getitem__) if scores else None
+        self._verdicts[verdict.value] += 1
+        if label is not None:
+            self._labels[label] += 1
+        return WindowResult(
+            window.first_sample, window.device_time_s, verdict, label, scores, defect, window.lost_samples
+        )
+
+    def _classify(self, window: Window) -> dict[str, float]:
+        samples = window.counts[None] * np.float32(self._factor)
+        inputs = as_network_input(scale_windows(samples, self._contract.scaling))
+        probabilities = softmax(self._classifier.logits(inputs))[0]
+        return dict(zip(self._manifest.labels, probabilities.tolist(), strict=True))
+
+
+def _check_model(manifest: Manifest, classifier: Classifier) -> None:
+    described = (manifest.input.shape, manifest.outputs[0].shape)
+    found = (classifier.input.shape, classifier.output.shape)
+    if described != found:
+        raise BundleError(
+            f"Expected a model from {described[0]} to {described[1]} as its manifest says, got one from {found[0]} to "
+            f"{found[1]}. Make the bundle anew with `drsn-edge convert`."
+        )

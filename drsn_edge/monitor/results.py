@@ -1,0 +1,112 @@
+"""What the monitor says: the values that its sinks receive, and their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+SCHEMA = 1
+"""Of the JSON lines: fields are only ever added."""
+
+
+class Verdict(str, Enum):
+    """What is said about a window or a machine."""
+
+    CLASS = "CLASS"
+    UNKNOWN = "UNKNOWN"
+    NO_VERDICT = "NO_VERDICT"
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """The verdict on one window.
+
+    Attributes:
+        first_sample: Index of the window's first sample in the sensor's session.
+        device_time_s: Sensor's time of that sample.
+        verdict: CLASS only for a window without any damage.
+        label: The class, None unless CLASS.
+        scores: Probability of each class, None for NO_VERDICT.
+        reason: Why there is no verdict; None for CLASS.
+        lost_samples: Samples missing in this window.
+    """
+
+    first_sample: int
+    device_time_s: float
+    verdict: Verdict
+    label: str | None
+    scores: Mapping[str, float] | None
+    reason: str | None
+    lost_samples: int
+
+    @property
+    def state(self) -> tuple[Verdict, str | None]:
+        """What a decision is about: the verdict with its label or its reason."""
+        return self.verdict, self.label if self.verdict is Verdict.CLASS else self.reason
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The debounced verdict changed.
+
+    Attributes:
+        window: The result that made it change.
+        since: Device time in seconds at the start of the first window of the votes that made it change.
+    """
+
+    window: WindowResult
+    since: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a whole run saw.
+
+    Attributes:
+        samples_received: Samples delivered by the link.
+        samples_lost: Samples that the sensor produced and the link did not deliver.
+        windows: Windows judged.
+        verdicts: Windows per verdict.
+        labels: Windows per class.
+        sample_rate_hz: True rate by the sensor's clock, None until it could be measured.
+        link: Counters of the link (frames, CRC errors, ...).
+        link_losses: Times that the port was lost.
+    """
+
+    samples_received: int
+    samples_lost: int
+    windows: int
+    verdicts: Mapping[str, int]
+    labels: Mapping[str, int]
+    sample_rate_hz: float | None
+    link: Mapping[str, int] = field(default_factory=dict)
+    link_losses: int = 0
+
+
+Result = WindowResult | Decision | Summary
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    """Return a result as the plain values of one JSON line."""
+    if isinstance(result, Summary):
+        return {"schema": SCHEMA, "type": "summary", **vars(result)}
+    if isinstance(result, Decision):
+        return {**_window_json(result.window), "type": "decision", "since": round(result.since, 6)}
+    return _window_json(result)
+
+
+def _window_json(result: WindowResult) -> dict[str, Any]:
+    scores = result.scores and {label: round(score, 6) for label, score in result.scores.items()}
+    return {
+        "schema": SCHEMA,
+        "type": "window",
+        "first_sample": result.first_sample,
+        "device_time_s": round(result.device_time_s, 6),
+        "verdict": result.verdict.value,
+        "label": result.label,
+        "scores": scores,
+        "reason": result.reason,
+        "lost_samples": result.lost_samples,
+    }

@@ -1,0 +1,74 @@
+"""A recording as a sensor: what `drsn-edge simulate` streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from drsn_edge import __version__
+from drsn_edge.errors import RecordingError
+from drsn_edge.noise import add_white_noise
+from drsn_edge.recordings.recording import Recording
+from drsn_edge.signal import FloatArray
+from firmware_bridge.messages import Hello
+from firmware_bridge.virtual import VirtualAccelerometer
+
+_CHUNK_SAMPLES = 4096
+_FULL_SCALE_COUNTS = 32768
+_SNR_LIMIT_DB = 200.0  # beyond it, noise or vibration is below the resolution of float32 and int16 by far
+
+
+def full_scale_for(samples: FloatArray) -> float:
+    """Return the smallest power of two that no sample reaches, as a sensor's range would be chosen."""
+    peak = float(np.max(np.abs(samples)))
+    return float(2.0 ** np.ceil(np.log2(peak * 1.001))) if peak > 0 else 1.0
+
+
+def virtual_sensor(
+    recording: Recording, *, link: Path | None, speed: float | None, snr_db: float | None, loop: bool, seed: int
+) -> VirtualAccelerometer:
+    """Return a virtual accelerometer that plays a recording.
+
+    Args:
+        recording: What to play, in its own unit and rate.
+        link: Where to put a symbolic link to the port.
+        speed: How much faster than real time; None: as fast as the reader takes it.
+        snr_db: White noise added over the whole recording; None adds none.
+        loop: Play it again and again.
+        seed: Of the noise.
+
+    Raises:
+        RecordingError: If the noise would drown everything, or is no number.
+        VirtualDeviceError: If the port or its link cannot be made.
+    """
+    samples = recording.samples
+    if snr_db is not None:
+        if not -_SNR_LIMIT_DB <= snr_db <= _SNR_LIMIT_DB:
+            raise RecordingError(f"Expected an SNR from {-_SNR_LIMIT_DB:g} to {_SNR_LIMIT_DB:g} dB, got {snr_db:g}.")
+        samples = add_white_noise(samples, snr_db, np.random.default_rng(seed))
+    return VirtualAccelerometer(_hello(recording, samples), _chunks(samples, loop), link=link, speed=speed)
+
+
+def _hello(recording: Recording, samples: FloatArray) -> Hello:
+    full_scale = full_scale_for(samples)
+    return Hello(
+        session=0,
+        device_id=f"virtual:{recording.name}",
+        firmware_version=__version__,
+        sensor_model="virtual accelerometer",
+        axes=recording.axes,
+        unit=recording.unit,
+        scale=full_scale / _FULL_SCALE_COUNTS,
+        full_scale=full_scale,
+        sample_rate_hz=recording.sample_rate_hz,
+    )
+
+
+def _chunks(samples: FloatArray, loop: bool) -> Iterator[FloatArray]:
+    while True:
+        for start in range(0, len(samples), _CHUNK_SAMPLES):
+            yield samples[start : start + _CHUNK_SAMPLES]
+        if not loop:
+            return

@@ -1,0 +1,352 @@
+"""The monitor on synthetic events: what reaches the classifier, what is said, and that the books balance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.errors import BundleError, ContractError
+from drsn_edge.monitor.decision import Votes
+from drsn_edge.monitor.pipeline import STALLED_S, Monitor
+from drsn_edge.monitor.results import Decision, Result, Summary, Verdict, WindowResult
+from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, Status
+from firmware_bridge.messages import DeviceState
+from firmware_bridge.stream import StreamCounters
+
+Said = Callable[[Iterable[Result]], list[Any]]
+
+WINDOW, HOP = 64, 32
+LOST, RESTORED = LinkLost("unplugged"), LinkRestored()
+STREAMING = Status(DeviceState.STREAMING, 0, 0.0, 0)
+
+
+def test_each_window_is_classified_and_the_decision_follows(
+    bench: Any, sensor: Any, windows_of: Said, said: Said
+) -> None:
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 9), sensor.blocks("worn", 9), sensor.blocks("loud", 9))
+    windows = windows_of(results)
+    assert [window.first_sample for window in windows] == [HOP * number for number in range(26)]
+    assert [window.label for window in windows[:8]] == ["calm"] * 8
+    assert [window.label for window in windows[-8:]] == ["loud"] * 8
+    assert all(window.verdict is Verdict.CLASS and window.reason is None for window in windows)
+    assert all(sum(window.scores.values()) == pytest.approx(1.0) for window in windows)
+    assert said(results) == ["calm", "worn", "loud"]
+
+
+def test_a_decision_comes_behind_its_window_and_is_dated_back(bench: Any, sensor: Any) -> None:
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 6))
+    position = next(index for index, result in enumerate(results) if isinstance(result, Decision))
+    assert position == 4  # windows 0 to 3 have voted
+    assert results[position] == Decision(results[position - 1], 0.0)
+    assert results[position].window.device_time_s == pytest.approx(3 * HOP / 4000)
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("g", 16 / 2**15), ("mg", 16_000 / 2**15), ("m/s2", 16 * 9.80665 / 2**15)])
+@pytest.mark.parametrize("kind", ["rms", "fixed"])
+def test_the_classifier_sees_the_contracts_unit(
+    new_bench: Any, new_sensor: Any, tiny_contract: Any, unit: str, scale: float, kind: str
+) -> None:
+    bench = new_bench(scaling=replace(tiny_contract.scaling, kind=kind, divisor=0.25))
+    sensor = new_sensor(unit=unit, scale=scale, full_scale=scale * 2**15)
+    blocks = sensor.blocks("calm", 2)
+    bench.take(sensor.hello(), blocks)
+    accel_g = np.concatenate([block.samples for block in blocks]) * (16 / 2**15)
+    centred = accel_g - accel_g.mean(axis=0)
+    expected = centred / (0.25 if kind == "fixed" else np.sqrt((centred**2).mean()))
+    assert len(bench.classifier.seen) == 1
+    np.testing.assert_allclose(bench.classifier.seen[0], expected[None], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sample_rate_hz": 3200.0}, r"expects 4000 Hz, the sensor reports 3200 Hz \(-20.0%\)"),
+        ({"axes": ("y", "x")}, "expects the axes x,y, the sensor sends y,x"),
+        ({"unit": "V"}, "Expected values in 'g', got 'V'"),
+    ],
+)
+def test_another_sensor_is_refused(bench: Any, new_sensor: Any, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ContractError, match=words):
+        bench.take(new_sensor(**changes).hello())
+
+
+def test_another_sensor_is_refused_after_a_reconnection_too(bench: Any, sensor: Any, new_sensor: Any) -> None:
+    bench.take(sensor.hello(), sensor.blocks("calm", 3), LOST, RESTORED)
+    with pytest.raises(ContractError):
+        bench.take(DeviceRestarted(1, 2), new_sensor(unit="V", session=2).hello())
+
+
+def test_the_scale_is_that_of_the_newest_hello(
+    new_bench: Any, sensor: Any, new_sensor: Any, tiny_contract: Any
+) -> None:
+    bench = new_bench(scaling=replace(tiny_contract.scaling, kind="fixed"))
+    bench.take(sensor.hello(), sensor.blocks("calm", 2))
+    finer = new_sensor(scale=sensor.scale / 4, full_scale=4.0, session=2)
+    bench.take(DeviceRestarted(1, 2), finer.hello(), finer.blocks("calm", 2))
+    first, second = bench.classifier.seen
+    np.testing.assert_allclose(first, second * 4, rtol=1e-5)  # the same counts
+
+
+def test_a_model_that_is_not_the_manifests_is_refused(manifest: Manifest, bench: Any) -> None:
+    contract = replace(manifest.contract, window=128)
+    other = replace(manifest, contract=contract, input=replace(manifest.input, shape=(1, 1, 128, 2)))
+    with pytest.raises(BundleError, match=r"from \(1, 1, 128, 2\) to \(1, 3\) as its manifest says.*convert"):
+        Monitor(other, bench.classifier, Votes())
+    labels = replace(manifest, labels=("a", "b"), outputs=(replace(manifest.outputs[0], shape=(1, 2)),))
+    with pytest.raises(BundleError):
+        Monitor(labels, bench.classifier, Votes())
+
+
+# --- damage ------------------------------------------------------------------------------------------------------
+
+
+def test_a_gap_spoils_the_windows_that_it_touches_and_no_other(bench: Any, sensor: Any, windows_of: Said) -> None:
+    events = [sensor.hello(), *sensor.blocks("calm", 4)]
+    sensor.lose(5)
+    windows = windows_of(bench.take(events, sensor.blocks("calm", 6)))
+    assert [(w.first_sample, w.lost_samples) for w in windows if w.lost_samples] == [(96, 5), (128, 5)]
+    assert {w.reason for w in windows if w.lost_samples} == {"lost samples"}
+    assert all(w.verdict is Verdict.CLASS for w in windows if not w.lost_samples)
+    assert len(bench.classifier.seen) == len(windows) - 2
+
+
+@given(
+    pieces=st.lists(
+        st.tuples(
+            st.sampled_from([0, 0, 1, 31, 64, 65, 10_000]),
+            st.sampled_from(["calm", "flat", "clipped"]),
+            st.integers(1, 90),
+        ),
+        max_size=25,
+    ),
+    hop=st.integers(1, 150),
+)
+def test_no_damaged_window_is_ever_classified(
+    new_bench: Any, new_sensor: Any, pieces: list[tuple[int, str, int]], hop: int
+) -> None:
+    bench, sensor = new_bench(hop=hop), new_sensor()
+    damaged: set[int] = set()
+    results = bench.take(sensor.hello())
+    for lost, kind, n in pieces:
+        damaged |= set(range(sensor.position, sensor.position + lost))
+        sensor.lose(lost)
+        block = sensor.block("calm", n)
+        if kind == "clipped":
+            block.samples[::5, 0] = 32767
+            damaged |= set(range(block.first_sample, block.first_sample + n, 5))
+        elif kind == "flat":
+            block.samples[:, 1] = 7
+        results += bench.take(block)
+    windows = [result for result in results if isinstance(result, WindowResult)]
+    classified = [window for window in windows if window.verdict is Verdict.CLASS]
+    assert len(classified) == len(bench.classifier.seen)
+    for window in classified:
+        assert not damaged & set(range(window.first_sample, window.first_sample + WINDOW))
+        assert window.lost_samples == 0 and window.reason is None and window.label
+    for window in windows:
+        if window.verdict is Verdict.NO_VERDICT:
+            assert window.reason and window.label is None and window.scores is None
+    for seen in bench.classifier.seen:
+        assert (np.ptp(seen, axis=1) > 0).all()
+
+
+def test_a_window_with_one_clipped_or_flat_axis_is_not_classified(bench: Any, sensor: Any, windows_of: Said) -> None:
+    for level in (32767, -32768, 0):
+        block = sensor.block("calm", WINDOW + HOP)
+        block.samples[:, 1] = level
+        block.samples[::3, 1] = -100 if level else 0
+        results = windows_of(bench.take(sensor.hello(), block))
+        assert {window.reason for window in results} == {"clipped" if level else "flat line"}
+        bench.monitor.take(DeviceRestarted(1, 1))
+    assert bench.classifier.seen == []
+
+
+def test_one_sided_clipping_of_an_adxl345_is_seen(bench: Any, new_sensor: Any, windows_of: Said) -> None:
+    sensor = new_sensor(scale=1 / 256, full_scale=16.0)
+    block = sensor.block("calm", WINDOW)
+    block.samples[:6, 1] = 4095  # where its 13 bits end
+    assert [window.reason for window in windows_of(bench.take(sensor.hello(), block))] == ["clipped"]
+
+
+def test_a_sensor_whose_clock_is_off_gets_no_verdict(bench: Any, new_sensor: Any, said: Said) -> None:
+    sensor = new_sensor(true_sample_rate_hz=3800.0)  # it says 4000
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 400))
+    assert said(results) == ["calm", "sample rate off"]  # until the rate could be measured, then not any more
+    assert bench.monitor.summary(StreamCounters()).sample_rate_hz == pytest.approx(3800.0)
+
+
+def test_a_sensor_that_changes_its_rate_after_a_while_gets_no_verdict(bench: Any, sensor: Any, said: Said) -> None:
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 5000))  # 40 s
+    sensor.true_sample_rate_hz = 3600.0
+    results += bench.take(sensor.blocks("calm", 200))
+    assert said(results) == ["calm", "sample rate off"]
+
+
+def test_a_sensor_that_keeps_its_rate_is_judged_through_long_gaps(bench: Any, sensor: Any, windows_of: Said) -> None:
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 300))
+    sensor.lose(40_000)
+    results += bench.take(sensor.blocks("calm", 300))
+    assert [window.lost_samples for window in windows_of(results) if window.verdict is Verdict.NO_VERDICT] == [40_000]
+
+
+def test_damage_of_several_kinds_withdraws_the_class(bench: Any, sensor: Any, said: Said) -> None:
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 8))
+    for _ in range(5):
+        sensor.lose(3)
+        results += bench.take(sensor.block("calm", 90))
+        clipped = sensor.block("calm", 90)
+        clipped.samples[::7] = 32767
+        results += bench.take(clipped)
+    assert said(results)[:2] in (["calm", "clipped"], ["calm", "lost samples"])
+
+
+# --- links, restarts, silence ------------------------------------------------------------------------------------
+
+
+def test_a_lost_link_is_a_decision_at_once_and_once(bench: Any, sensor: Any, said: Said, windows_of: Said) -> None:
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 8))
+    lost = bench.take(LOST, Idle(), Idle())
+    assert said(lost) == ["LINK LOST"]
+    (decision,) = lost
+    assert (decision.window.verdict, decision.window.label, decision.window.scores) == (Verdict.NO_VERDICT, None, None)
+    assert (decision.window.first_sample, decision.since) == (7 * HOP, pytest.approx(7 * HOP / 4000))
+    assert len(windows_of(results)) == 7
+
+
+def test_the_link_comes_back_in_the_same_session(bench: Any, sensor: Any, said: Said, windows_of: Said) -> None:
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 8), LOST, RESTORED)
+    sensor.lose(4000)
+    results += bench.take(sensor.blocks("calm", 8))
+    assert said(results) == ["calm", "LINK LOST", "calm"]
+    assert [window.lost_samples for window in windows_of(results)] == [0] * 7 + [4000] + [0] * 7
+    summary = bench.monitor.summary(StreamCounters())
+    assert summary.link_losses == 1
+
+
+def test_votes_from_before_a_lost_link_do_not_count(bench: Any, sensor: Any, said: Said) -> None:
+    bench.take(sensor.hello(), sensor.blocks("calm", 8), LOST, RESTORED)
+    assert said(bench.take(sensor.blocks("calm", 3))) == []
+    assert said(bench.take(sensor.blocks("calm", 1))) == ["calm"]
+
+
+def test_a_restart_begins_a_new_grid_and_new_votes(bench: Any, sensor: Any, windows_of: Said) -> None:
+    bench.take(sensor.hello(), sensor.blocks("calm", 100), sensor.blocks("worn", 3))
+    sensor.restart()
+    results = bench.take(DeviceRestarted(1, 2), sensor.hello(), sensor.blocks("worn", 8))
+    assert [window.first_sample for window in windows_of(results)] == [HOP * number for number in range(7)]
+    (decision,) = [result for result in results if isinstance(result, Decision)]
+    assert decision.since == 0.0  # not a time of the session before
+    assert decision.window.first_sample == 3 * HOP
+
+
+def test_a_link_that_is_lost_right_after_a_restart_is_dated_in_the_new_session(bench: Any, sensor: Any) -> None:
+    bench.take(sensor.hello(), sensor.blocks("calm", 100))
+    (decision,) = bench.take(DeviceRestarted(1, 2), LOST)
+    assert (decision.window.first_sample, decision.since) == (0, 0.0)
+
+
+def test_a_restart_mixes_no_samples_of_two_sessions(bench: Any, sensor: Any, windows_of: Said) -> None:
+    bench.take(sensor.hello(), sensor.block("loud", WINDOW - 1))
+    sensor.restart()
+    assert bench.take(DeviceRestarted(1, 2), sensor.hello(), sensor.block("calm", WINDOW - 1)) == []
+    assert [window.label for window in windows_of(bench.take(sensor.block("calm", 1)))] == ["calm"]
+
+
+def test_the_rate_of_two_sessions_is_not_mixed(bench: Any, sensor: Any, said: Said) -> None:
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 3000))
+    sensor.restart()
+    sensor.true_sample_rate_hz = 3990.0
+    results += bench.take(DeviceRestarted(1, 2), sensor.hello(), sensor.blocks("calm", 300))
+    assert said(results) == ["calm"]
+    assert bench.monitor.summary(StreamCounters()).sample_rate_hz == pytest.approx(3990.0)
+    sensor.restart()
+    sensor.true_sample_rate_hz = 3600.0
+    assert said(bench.take(DeviceRestarted(2, 3), sensor.hello(), sensor.blocks("calm", 200))) == ["sample rate off"]
+
+
+@pytest.mark.parametrize("event", [Idle(), STREAMING], ids=["idle", "status"])
+def test_a_device_that_falls_silent_shows_nothing_any_more(bench: Any, sensor: Any, said: Said, event: Any) -> None:
+    bench.take(sensor.hello(), sensor.blocks("calm", 8))
+    bench.wait(STALLED_S)
+    assert bench.take(event) == []
+    bench.wait(WINDOW / 4000.0)
+    assert said(bench.take(event, event)) == ["NO SAMPLES"]
+    assert said(bench.take(sensor.blocks("calm", 3))) == []
+    assert said(bench.take(sensor.blocks("calm", 2))) == ["calm"]
+
+
+def test_silence_is_noticed_right_after_hello_and_after_a_reconnection(bench: Any, sensor: Any, said: Said) -> None:
+    bench.take(sensor.hello())
+    bench.wait(10.0)
+    assert said(bench.take(Idle())) == ["NO SAMPLES"]
+    assert said(bench.take(LOST)) == ["LINK LOST"]
+    bench.wait(10.0)
+    assert bench.take(Idle()) == []  # the link is still lost
+    assert bench.take(RESTORED, Idle()) == []
+    bench.wait(10.0)
+    assert said(bench.take(Idle())) == ["NO SAMPLES"]
+
+
+def test_a_slow_sensor_is_not_taken_for_a_silent_one(new_bench: Any, new_sensor: Any) -> None:
+    bench = new_bench(sample_rate_hz=10.0)
+    sensor = new_sensor(sample_rate_hz=10.0, true_sample_rate_hz=10.0)
+    bench.take(sensor.hello())
+    for _ in range(20):
+        bench.wait(3.2)
+        assert not [
+            result
+            for result in bench.take(Idle(), sensor.block())
+            if isinstance(result, Decision) and result.window.reason
+        ]
+
+
+def test_nothing_is_said_before_the_first_hello(bench: Any) -> None:
+    bench.wait(100.0)
+    assert bench.take(Idle(), STREAMING) == []
+
+
+# --- the summary -------------------------------------------------------------------------------------------------
+
+
+def test_the_books_balance(bench: Any, sensor: Any, windows_of: Said) -> None:
+    events: list[Any] = [sensor.hello(), *sensor.blocks("calm", 30)]
+    sensor.lose(40)
+    events += [*sensor.blocks("worn", 10), LOST, RESTORED]
+    sensor.lose(1000)
+    events += [*sensor.blocks("loud", 10), Status(DeviceState.ENDED, sensor.position, sensor.device_time_s, 0)]
+    counters = StreamCounters(samples_received=50 * HOP, samples_lost=1040, crc_errors=3)
+    results = list(bench.monitor.run(events, lambda: counters))
+    summary, windows = results[-1], windows_of(results)
+    assert isinstance(summary, Summary) and not any(isinstance(result, Summary) for result in results[:-1])
+    assert summary.windows == len(windows) == sum(summary.verdicts.values())
+    assert summary.verdicts == {
+        verdict.value: sum(window.verdict is verdict for window in windows) for verdict in Verdict
+    }
+    assert summary.labels == {label: sum(window.label == label for window in windows) for label in summary.labels}
+    assert sum(summary.labels.values()) == summary.verdicts["CLASS"]
+    assert (summary.samples_received, summary.samples_lost, summary.link["crc_errors"]) == (50 * HOP, 1040, 3)
+    assert not {"samples_received", "samples_lost"} & set(summary.link)
+    assert summary.link_losses == 1
+
+
+def test_a_run_without_anything_has_an_empty_summary(bench: Any) -> None:
+    (summary,) = bench.monitor.run([], StreamCounters)
+    assert (summary.windows, summary.samples_received, summary.sample_rate_hz) == (0, 0, None)
+    assert summary.verdicts == {"CLASS": 0, "UNKNOWN": 0, "NO_VERDICT": 0}
+
+
+def test_results_come_as_the_events_do(bench: Any, sensor: Any) -> None:
+    def endless() -> Any:
+        yield sensor.hello()
+        while True:
+            yield sensor.block("calm")
+
+    run = bench.monitor.run(endless(), StreamCounters)
+    assert [next(run).first_sample for _ in range(3)] == [0, HOP, 2 * HOP]

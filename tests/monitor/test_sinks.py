@@ -1,0 +1,124 @@
+"""What comes out: JSON lines as the interface says, and plain lines for people."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from drsn_edge.monitor.results import Decision, Result, Summary, Verdict, WindowResult
+from drsn_edge.monitor.sinks.console import ConsoleSink
+from drsn_edge.monitor.sinks.json_lines import JsonLinesSink
+
+WINDOW = WindowResult(96, 0.0240000001, Verdict.CLASS, "worn", {"calm": 0.1234567, "worn": 0.8765433}, None, 0)
+DAMAGED = WindowResult(128, 0.032, Verdict.NO_VERDICT, None, None, "lost samples", 5)
+SUMMARY = Summary(
+    4000, 5, 3, {"CLASS": 2, "UNKNOWN": 0, "NO_VERDICT": 1}, {"calm": 0, "worn": 2}, 3999.98765, {"crc_errors": 2}, 1
+)
+WINDOW_KEYS = {
+    "schema", "type", "first_sample", "device_time_s", "verdict", "label", "scores", "reason", "lost_samples",
+}  # fmt: skip
+
+
+class Terminal(io.StringIO):
+    """Counts flushes."""
+
+    flushes = 0
+
+    def flush(self) -> None:
+        self.flushes += 1
+
+
+def json_lines(*results: Result) -> list[dict[str, Any]]:
+    stream = Terminal()
+    sink = JsonLinesSink(stream)
+    for result in results:
+        sink.take(result)
+    assert stream.flushes == len(results)
+    assert stream.getvalue().endswith("\n")
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_window_in_json() -> None:
+    (line,) = json_lines(WINDOW)
+    assert line == {
+        "schema": 1, "type": "window", "first_sample": 96, "device_time_s": 0.024, "verdict": "CLASS", "label": "worn",
+        "scores": {"calm": 0.123457, "worn": 0.876543}, "reason": None, "lost_samples": 0,
+    }  # fmt: skip
+    assert json_lines(DAMAGED)[0] == {
+        "schema": 1, "type": "window", "first_sample": 128, "device_time_s": 0.032, "verdict": "NO_VERDICT",
+        "label": None, "scores": None, "reason": "lost samples", "lost_samples": 5,
+    }  # fmt: skip
+
+
+def test_a_decision_in_json_is_a_window_with_since() -> None:
+    window, decision = json_lines(WINDOW, Decision(WINDOW, 0.0120000004))
+    assert decision == {**window, "type": "decision", "since": 0.012}
+    assert set(window) == WINDOW_KEYS
+
+
+def test_the_summary_in_json() -> None:
+    (line,) = json_lines(SUMMARY)
+    assert line == {
+        "schema": 1, "type": "summary", "samples_received": 4000, "samples_lost": 5, "windows": 3,
+        "verdicts": {"CLASS": 2, "UNKNOWN": 0, "NO_VERDICT": 1}, "labels": {"calm": 0, "worn": 2},
+        "sample_rate_hz": 3999.98765, "link": {"crc_errors": 2}, "link_losses": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("label", ['say "hi"', "größer", "a\u2028b", "\\"])
+def test_any_label_stays_one_line(label: str) -> None:
+    result = WindowResult(0, 0.0, Verdict.CLASS, label, {label: 1.0}, None, 0)
+    assert json_lines(result)[0]["label"] == label
+
+
+def console(*results: Result, status: Terminal | None = None) -> list[str]:
+    stream = Terminal()
+    sink = ConsoleSink(stream, status)
+    for result in results:
+        sink.take(result)
+    return stream.getvalue().splitlines()
+
+
+def test_the_console_shows_decisions_and_the_summary_only() -> None:
+    lines = console(WINDOW, DAMAGED, Decision(WINDOW, 0.012), Decision(DAMAGED, 0.02), SUMMARY)
+    assert lines == [
+        "     0.02 s  worn (88%), since 0.01 s",
+        "     0.03 s  NO_VERDICT (lost samples), since 0.02 s",
+        "samples   4000 received, 5 lost; true rate 3999.99 Hz",
+        "windows   3 judged, 1 without a verdict; classes: worn 2",
+        "link      1 times lost, 2 damaged frames",
+    ]
+
+
+def test_windows_pass_by_on_the_status_line_which_is_cleared_for_results() -> None:
+    status = Terminal()
+    assert len(console(WINDOW, Decision(WINDOW, 0.0), status=status)) == 1
+    assert status.getvalue() == "\r\x1b[K     0.02 s  worn (88%)\r\x1b[K"
+    assert status.flushes == 2
+
+
+def test_a_summary_without_anything() -> None:
+    empty = Summary(0, 0, 0, {verdict.value: 0 for verdict in Verdict}, {}, None)
+    assert console(empty) == [
+        "samples   0 received, 0 lost; true rate not measured",
+        "windows   0 judged, 0 without a verdict; classes: none",
+        "link      0 times lost, 0 damaged frames",
+    ]
+
+
+def test_what_the_monitor_says_is_what_the_interface_says(
+    bench: Any, sensor: Any, windows_of: Callable[..., Any]
+) -> None:
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 8))
+    sensor.lose(3)
+    results += bench.take(sensor.blocks("worn", 20))
+    for line, result in zip(json_lines(*results), results, strict=True):
+        assert set(line) == WINDOW_KEYS | ({"since"} if isinstance(result, Decision) else set())
+        assert line["verdict"] in ("CLASS", "UNKNOWN", "NO_VERDICT")
+        assert (line["label"] is None) == (line["scores"] is None) == (line["verdict"] != "CLASS")
+        assert (line["reason"] is None) == (line["verdict"] == "CLASS")
+    assert {line["type"] for line in json_lines(*results)} == {"window", "decision"}
