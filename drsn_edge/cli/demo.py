@@ -1,0 +1,109 @@
+"""`drsn-edge demo`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from drsn_edge.cli.options import PathType, json_option, seed_option
+
+if TYPE_CHECKING:
+    from drsn_edge.bundle.bundle import Bundle
+    from drsn_edge.demo import DemoResult, Phase
+    from drsn_edge.monitor.results import Result
+
+_NETWORK, _EPOCHS = "nano", 12
+
+
+@click.command()
+@click.option("--out", type=PathType, default="drsn-edge-demo", show_default=True, help="Folder for what it makes.")
+@click.option("--speed", type=float, default=1.0, show_default=True, help="Of the watched machine; 0: as fast as read.")
+@seed_option
+@json_option
+def demo(out: Path, speed: float, seed: int, as_json: bool) -> None:
+    """Show everything without hardware: simulate, train, convert, and monitor a virtual sensor.
+
+    The watched machine goes healthy -> outer-race fault -> imbalance; the exit code is 0 only if each was recognised.
+
+    \b
+    Example:
+      drsn-edge demo
+    """
+    from drsn_edge.demo import check_recognised, watch
+    from drsn_edge.demo_plot import save_demo_plot
+    from drsn_edge.errors import OutputError
+    from drsn_edge.files import written_aside
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise OutputError(f"Could not make the folder {out}: {exc.strerror}. Choose another --out.") from exc
+    bundle = _train_and_convert(out, seed)
+    click.echo("[3/3] watching the machine through a virtual accelerometer", err=True)
+    result = watch(bundle, seed, out / "sensor", lambda item: _say(item, as_json), speed or None)
+    with written_aside(out / "demo.png") as temporary:
+        save_demo_plot(result, temporary)
+    click.echo(_as_json(result) if as_json else _as_text(result, out))
+    check_recognised(result)
+
+
+def _train_and_convert(out: Path, seed: int) -> Bundle:
+    from drsn_edge.bundle.bundle import write_bundle
+    from drsn_edge.cli.progress import counting_bar, load_tensorflow, spinner, training_bar
+    from drsn_edge.demo import HOLD_OUT, training_recordings
+
+    click.echo("[1/3] training on simulated machines", err=True)
+    with counting_bar("simulating machines") as bar:
+        recordings = training_recordings(seed, bar)
+    load_tensorflow()
+    from drsn_edge.convert import convert_run
+    from drsn_edge.training.evaluate import evaluate
+    from drsn_edge.training.run_folder import load_run, save_run
+    from drsn_edge.training.train import TrainSettings, train
+    from quantize.convert import Tolerance
+
+    with training_bar() as show:
+        training = train(recordings, TrainSettings(HOLD_OUT, network=_NETWORK, epochs=_EPOCHS, seed=seed), show)
+    save_run(training, evaluate(training), out / "run")
+    click.echo("[2/3] converting to int8", err=True)
+    with spinner("converting and comparing"):
+        conversion = convert_run(
+            load_run(out / "run"), name="demo", version="1.0.0", tolerance=Tolerance(max_drop=0.02)
+        )
+    size = write_bundle(conversion.bundle, out / "demo.drsn")
+    figures = conversion.agreement
+    click.echo(
+        f"      unseen machine: float32 {figures.float_accuracy:.3f}, int8 {figures.int8_accuracy:.3f} of "
+        f"{figures.windows} windows; demo.drsn {size / 1000:.1f} kB",
+        err=True,
+    )
+    return conversion.bundle
+
+
+def _say(result: Result, as_json: bool) -> None:
+    from drsn_edge.monitor.results import Decision
+    from drsn_edge.monitor.sinks.console import decision_line
+
+    if isinstance(result, Decision) and not as_json:
+        click.echo(decision_line(result))
+
+
+def _as_text(result: DemoResult, out: Path) -> str:
+    from drsn_edge.monitor.sinks.console import summary_text
+
+    lines = [summary_text(result.summary), *(_phase_line(phase) for phase in result.phases)]
+    return "\n".join([*lines, f"picture: {out / 'demo.png'}"])
+
+
+def _phase_line(phase: Phase) -> str:
+    verdict = "MISSED" if phase.delay_s is None else f"recognised {phase.delay_s:.2f} s after it began"
+    return f"{phase.label:12} simulated from {phase.start_s:.0f} s to {phase.end_s:.0f} s: {verdict}"
+
+
+def _as_json(result: DemoResult) -> str:
+    from drsn_edge.monitor.results import to_json
+
+    return json.dumps({**to_json(result.summary), "type": "demo", "phases": [vars(phase) for phase in result.phases]})

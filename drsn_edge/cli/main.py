@@ -1,0 +1,73 @@
+"""`drsn-edge`: the group of commands, and the one place where errors become a line."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+from typing import Any
+
+import click
+
+from drsn_edge import __version__
+from drsn_edge.cli.convert import convert
+from drsn_edge.cli.demo import demo
+from drsn_edge.cli.monitor import monitor
+from drsn_edge.cli.simulate import simulate
+from drsn_edge.cli.train import train
+from drsn_edge.errors import DrsnEdgeError
+from firmware_bridge.errors import FirmwareBridgeError
+from quantize.errors import QuantizeError
+
+_EXTRA_MODULES = {"tensorflow": "train", "keras": "train", "matplotlib": "train", "rich": "train", "scipy": "train"}
+_FIRST_PYTHON, _AFTER_PYTHON = (3, 10), (3, 14)
+
+
+class _Commands(click.Group):
+    """Turns the errors of all three packages into one line and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (DrsnEdgeError, QuantizeError, FirmwareBridgeError) as exc:
+            raise click.ClickException(one_line(str(exc))) from exc
+        except OSError as exc:
+            if exc.errno == errno.EPIPE:
+                raise  # the reader has had enough: click ends quietly
+            raise click.ClickException(f"Could not go on: {exc}. Check the file, the folder or the disk.") from exc
+        except ModuleNotFoundError as exc:
+            extra = _EXTRA_MODULES.get((exc.name or "").partition(".")[0])
+            if extra is None:
+                raise
+            raise click.ClickException(
+                f"This needs {exc.name}, which the gateway's install leaves out: pip install 'drsn-edge[{extra}]'."
+            ) from exc
+
+
+def one_line(message: str) -> str:
+    """Return a message, which may show lines to write into a file, as the one line that a log keeps together."""
+    return " | ".join(line.strip() for line in message.splitlines() if line.strip())
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="drsn-edge")
+@click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done and where values come from.")
+def cli(verbose: bool) -> None:
+    """Train compact residual shrinkage networks, make them int8, and watch machines with them."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
+
+
+for command in (demo, train, convert, simulate, monitor):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; any other Python than those that are tested gets one clear line."""
+    if not _FIRST_PYTHON <= sys.version_info < _AFTER_PYTHON:
+        version = ".".join(map(str, sys.version_info[:3]))
+        sys.exit(f"drsn-edge runs on Python 3.10 to 3.13, this is {version} ({sys.executable}).")
+    cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Progress bars on stderr for what takes longer than two seconds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from quantize.quiet import quiet_native_stderr
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from drsn_edge.training.train import EpochReport
+
+
+@contextmanager
+def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function of (done, total) that moves a bar titled `what`."""
+    from rich.progress import Progress
+
+    console = _stderr()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def spinner(what: str) -> Iterator[None]:
+    """Show that `what` is going on, where nothing tells how far it is."""
+    with _stderr().status(what):
+        yield
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow, which takes seconds, and swallow what it logs on import and at its first operation.
+
+    Raises:
+        ModuleNotFoundError: If the extra `train` is not installed.
+    """
+    from rich.console import Console
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    with quiet_native_stderr() as terminal, Console(file=terminal).status("loading TensorFlow"):
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        tf.zeros(1)
+
+
+@contextmanager
+def training_bar() -> Iterator[Callable[[EpochReport], None]]:
+    """Yield a function of an EpochReport that moves a bar over all epochs and shows loss and accuracies.
+
+    The bar appears with the first report, so that a refused split leaves no empty bar behind.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    console = _stderr()
+    bar = Progress(*columns, TextColumn("{task.fields[scores]}"), console=console, disable=not console.is_terminal)
+    task = bar.add_task("training", total=None, scores="")
+    validation = ""
+
+    def show(report: EpochReport) -> None:
+        nonlocal validation
+        bar.start()
+        if report.validation_accuracy is not None:
+            validation = f"  validation {report.validation_accuracy:.3f}"
+        bar.update(
+            task,
+            completed=(report.epoch - 1) * report.steps + report.step,
+            total=report.epochs * report.steps,
+            description=f"epoch {report.epoch}/{report.epochs}",
+            scores=f"loss {report.loss:.3f}  accuracy {report.accuracy:.3f}{validation}",
+        )
+
+    try:
+        yield show
+    finally:
+        bar.stop()
+
+
+def _stderr() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)

@@ -1,0 +1,215 @@
+"""Bad input: exit code 1 and one line that says what to do, or 2 and the usage; never a traceback, nothing left."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drsn_edge.bundle.bundle import MODEL, Bundle, sha256, write_bundle
+from drsn_edge.bundle.manifest import TensorSpec
+
+Run = Callable[..., Any]
+
+
+def failed(done: Any) -> str:
+    """Check for a clean failure and return what it said."""
+    assert done.code == 1, done
+    assert done.out == ""
+    assert done.err.startswith("Error: ") and done.err.endswith("\n") and done.err.count("\n") == 1, done.err
+    assert "Traceback" not in done.err
+    return done.err.removeprefix("Error: ").rstrip()
+
+
+def misused(done: Any) -> str:
+    """Check for a usage error and return what it said."""
+    assert done.code == 2, done
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    *_, last = done.err.splitlines()
+    assert last.startswith("Error: ")
+    return last
+
+
+def tree(folder: Path) -> list[tuple[str, int]]:
+    return sorted((str(path.relative_to(folder)), path.lstat().st_size) for path in folder.rglob("*"))
+
+
+@pytest.fixture
+def place(tmp_path: Path, save_recording: Any, tiny_bundle_path: Path) -> Path:
+    """A folder with good and bad input of all kinds."""
+    (tmp_path / "garbage").write_bytes(b"\x00garbage" * 50)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "good.drsn").write_bytes(tiny_bundle_path.read_bytes())
+    (tmp_path / "cut.drsn").write_bytes(tiny_bundle_path.read_bytes()[:-40])
+    save_recording(tmp_path / "good.npz")
+    save_recording(tmp_path / "no_rate.npz", fs=0)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:3000])
+    data = tmp_path / "data"
+    data.mkdir()
+    for number, label in enumerate(("calm", "worn")):
+        save_recording(data / f"{label}.npz", label=label, load=number)
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+    (run_folder / "config.json").write_text("{}")
+    (run_folder / "model.keras").write_bytes(b"no model")
+    return tmp_path
+
+
+MONITOR = ["monitor", "--port", "{}/port", "--model", "{}/good.drsn"]
+SIMULATE = ["simulate", "--link", "{}/sensor", "--recording"]
+TRAIN = ["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/new"]
+
+FAILURES = [
+    (["monitor", "--port", "p", "--model", "{}/missing.drsn"], r"missing.drsn: No such file.*drsn-edge convert"),
+    (["monitor", "--port", "p", "--model", "{}/garbage"], r"garbage: Expected a .drsn bundle"),
+    (["monitor", "--port", "p", "--model", "{}/cut.drsn"], r"cut.drsn: Expected a .drsn bundle"),
+    (["monitor", "--port", "p", "--model", "{}/empty"], "Is a directory"),
+    (["monitor", "--port", "p", "--model", ""], "Expected a bundle"),
+    (MONITOR, r"Expected a device at .*/port, found nothing there"),
+    (["monitor", "--port", "{}/garbage", "--model", "{}/good.drsn"], "garbage"),
+    (["monitor", "--port", "{}/empty", "--model", "{}/good.drsn"], "empty"),
+    (["monitor", "--port", "nonsense://here", "--model", "{}/good.drsn"], "nonsense"),
+    (["monitor", "--port", "socket://127.0.0.1:1", "--model", "{}/good.drsn"], "127.0.0.1"),
+    ([*SIMULATE, "{}/missing.npz"], "missing.npz"),
+    ([*SIMULATE, "{}/garbage"], "garbage"),
+    ([*SIMULATE, "{}/cut.npz"], "cut.npz"),
+    ([*SIMULATE, "{}/no_rate.npz"], "no_rate.npz"),
+    ([*SIMULATE, "{}/good.npz#3"], "good.npz"),
+    ([*SIMULATE, "{}/good.npz", "--speed", "-1"], "speed"),
+    ([*SIMULATE, "{}/good.npz", "--speed", "nan"], "speed"),
+    *[([*SIMULATE, "{}/good.npz", "--snr-db", snr_db], f"got {snr_db}") for snr_db in ("nan", "inf", "-inf", "300")],
+    ([*SIMULATE, "{}/good.npz", "--link", "{}/missing/sensor"], "missing/sensor"),
+    ([*SIMULATE, "{}/good.npz", "--link", "{}/garbage"], "garbage to be free"),
+    ([*SIMULATE, "{}/good.npz", "--link", "{}/empty"], "empty to be free"),
+    ([*SIMULATE, "{}/good.npz", "--catalogue", "{}/garbage"], "garbage"),
+    (["train", "--data", "{}/missing", "--hold-out", "time=0.3", "--out", "{}/new"], "missing"),
+    (["train", "--data", "{}/empty", "--hold-out", "time=0.3", "--out", "{}/new"], "empty"),
+    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/missing/new"], "missing to exist"),
+    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/empty/.."], "something else"),
+    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/garbage"], "something else"),
+    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/run"], "--force"),
+    (["train", "--data", "{}/data", "--hold-out", "nonsense", "--out", "{}/new"], "nonsense"),
+    (["train", "--data", "{}/data", "--hold-out", "time=2", "--out", "{}/new"], "2"),
+    (["train", "--data", "{}/data", "--hold-out", "load=7", "--out", "{}/new"], "load"),
+    (["train", "--data", "{}/data", "--hold-out", "load=1", "--out", "{}/new"], "worn"),
+    ([*TRAIN, "--network", "huge"], "nano, small, base"),
+    ([*TRAIN, "--block", "plain"], "rsbu-cw"),
+    ([*TRAIN, "--window", "0"], "window"),
+    ([*TRAIN, "--window", "100000"], "100000"),
+    ([*TRAIN, "--hop", "-1"], "hop"),
+    ([*TRAIN, "--epochs", "0"], "epochs"),
+    ([*TRAIN, "--batch-size", "0"], "batch"),
+    ([*TRAIN, "--learning-rate", "nan"], "learning"),
+    ([*TRAIN, "--clean-share", "2"], "clean"),
+    ([*TRAIN, "--speed-range", "-1"], "speed"),
+    ([*TRAIN, "--snr-db", "nan", "0"], "SNR"),
+    ([*TRAIN, "--snr-db", "9", "-9"], "SNR"),
+    (["convert", "{}/missing", "--out", "{}/m.drsn"], "Expected a run folder"),
+    (["convert", "{}/garbage", "--out", "{}/m.drsn"], "Expected a run folder"),
+    (["convert", "{}/run", "--out", "{}/m.drsn"], "damaged"),
+    (["demo", "--out", "{}/garbage"], "garbage"),
+    (["demo", "--out", "{}/garbage/below"], "garbage"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), FAILURES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_bad_input_is_one_line_and_leaves_nothing(arguments: list[str], words: str, run: Run, place: Path) -> None:
+    if arguments[0] in ("train", "convert"):
+        pytest.importorskip("tensorflow")
+    before = tree(place)
+    said = failed(run(*[argument.replace("{}", str(place)) for argument in arguments]))
+    assert re.search(words, said), said
+    assert tree(place) == before
+
+
+BAD_VOTES = ("", "4", "4/", "/5", "4/5/6", "2/4", "6/5", "0/0", "a/b", "4.0/5", "-1/-1", "nan/5")
+
+USAGE = [
+    (["monitor", "--model", "{}/good.drsn"], "--port"),
+    (["monitor", "--port", "p"], "--model"),
+    *[([*MONITOR, "--votes", votes], "Expected K/N such as 4/5") for votes in BAD_VOTES],
+    ([*MONITOR, "--runtime", "onnx"], "auto"),
+    ([*MONITOR, "--duration", "-1"], "--duration"),
+    ([*MONITOR, "--duration", "soon"], "--duration"),
+    ([*MONITOR, "--threads", "0"], "--threads"),
+    ([*MONITOR, "--baud", "fast"], "--baud"),
+    ([*MONITOR, "extra"], "unexpected extra argument"),
+    (["simulate", "--recording", "r"], "--link"),
+    (["simulate", "--link", "l"], "--recording"),
+    ([*SIMULATE, "r", "--speed", "fast"], "--speed"),
+    (["train", "--hold-out", "time=0.3", "--out", "o"], "--data"),
+    ([*TRAIN, "--scaling", "peak"], "rms"),
+    ([*TRAIN, "--snr-db", "1"], "--snr-db"),
+    (["convert", "--out", "o"], "RUN"),
+    (["convert", "r"], "--out"),
+    (["nonsense"], "nonsense"),
+    (["monitor", "--nonsense"], "--nonsense"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), USAGE, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
+def test_misuse_shows_the_usage(arguments: list[str], words: str, run: Run, place: Path) -> None:
+    before = tree(place)
+    assert words in misused(run(*[argument.replace("{}", str(place)) for argument in arguments]))
+    assert tree(place) == before
+
+
+def test_a_runtime_that_is_not_installed_is_named(run: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tflite_runtime", None)
+    said = failed(run("monitor", "--port", "p", "--model", place / "good.drsn", "--runtime", "tflite-runtime"))
+    assert "Expected the interpreter tflite-runtime" in said
+
+
+def test_a_bundle_whose_model_is_garbage(run: Run, tiny_bundle: Bundle, tmp_path: Path) -> None:
+    model = b"garbage" * 100
+    manifest = replace(tiny_bundle.manifest, parts={MODEL: sha256(model)})
+    write_bundle(Bundle(manifest, model), tmp_path / "m.drsn")
+    assert "could not load the model" in failed(run("monitor", "--port", "p", "--model", tmp_path / "m.drsn"))
+
+
+def test_a_bundle_whose_manifest_describes_another_model(run: Run, tiny_bundle: Bundle, tmp_path: Path) -> None:
+    manifest = tiny_bundle.manifest
+    contract = replace(manifest.contract, window=128)
+    other = replace(manifest, contract=contract, input=TensorSpec("window", (1, 1, 128, 2), 0.1, 0))
+    write_bundle(Bundle(other, tiny_bundle.model), tmp_path / "m.drsn")
+    assert "as its manifest says" in failed(run("monitor", "--port", "p", "--model", tmp_path / "m.drsn"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"axes": ("DE",)}, "expects the axes x,y, the sensor sends DE"),
+        ({"rate_hz": 12_000.0}, r"expects 4000 Hz, the sensor reports 12000 Hz (+200.0%)"),
+        ({"unit": "V"}, "Expected values in 'g', got 'V'"),
+    ],
+)
+def test_a_sensor_that_does_not_fit_the_bundle(
+    run: Run, playing: Any, tiny_bundle_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with playing(**changes) as (port, _):
+        assert words in failed(run("monitor", "--port", port, "--model", tiny_bundle_path))
+
+
+def test_nan_in_a_recording_is_found(run: Run, tmp_path: Path, save_recording: Any) -> None:
+    recording = save_recording(tmp_path / "r.npz", x=np.full((2, 100), np.nan))
+    before = tree(tmp_path)
+    failed(run("simulate", "--recording", recording, "--link", tmp_path / "sensor"))
+    assert tree(tmp_path) == before
+
+
+def test_errors_of_json_commands_are_no_json(run: Run, tmp_path: Path) -> None:
+    said = failed(run("monitor", "--json", "--port", "p", "--model", tmp_path / "missing.drsn"))
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(said)

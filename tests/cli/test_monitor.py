@@ -1,0 +1,256 @@
+"""`simulate` and `monitor` over a pseudo-terminal: in one process where that will do, in two where they are killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "drsn_edge.cli.main"]
+WINDOW, HOP = 64, 32
+TIMEOUT_S = 20.0
+
+Run = Callable[..., Any]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Start `drsn-edge ARGUMENTS` as a process of its own, which does not outlive the test."""
+    monkeypatch.delenv("DRSN_EDGE_PORT", raising=False)
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    started: list[subprocess.Popen[str]] = []
+
+    def popen(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
+        command = [*COMMAND, *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+        started.append(subprocess.Popen(command, **pipes))
+        return started[-1]
+
+    yield popen
+    for process in started:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, list[str], str]:
+    process.wait(TIMEOUT_S)  # the little that is left fits the pipes
+    assert process.stdout is not None and process.stderr is not None
+    return process.returncode, process.stdout.read().splitlines(), process.stderr.read()
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def read_until(process: subprocess.Popen[str], wanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """Read JSON lines up to the first that is wanted; the end of the output is a failure."""
+    assert process.stdout is not None
+    lines: list[dict[str, Any]] = []
+    while not lines or not wanted(lines[-1]):
+        text = process.stdout.readline()
+        assert text, lines
+        lines.append(json.loads(text))
+    return lines
+
+
+def is_window(line: dict[str, Any]) -> bool:
+    return line["type"] == "window"
+
+
+def json_of(done: Any) -> list[dict[str, Any]]:
+    assert (done.code, done.err) == (0, ""), done
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+@pytest.fixture
+def recording(tmp_path: Path, save_recording: Any) -> Path:
+    return save_recording(tmp_path / "noise.npz")
+
+
+# --- in one process ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [4000, 4001, WINDOW - 1, 1])
+def test_every_sample_that_was_sent_is_received_and_judged(
+    run: Run, playing: Any, tiny_bundle_path: Path, n: int
+) -> None:
+    with playing(n) as (port, sent):
+        lines = json_of(run("monitor", "--port", port, "--model", tiny_bundle_path, "--json"))
+    assert {line["schema"] for line in lines} == {1}
+    windows = [line for line in lines if is_window(line)]
+    assert [line["first_sample"] for line in windows] == list(range(0, n - WINDOW + 1, HOP))
+    assert {line["verdict"] for line in windows} <= {"CLASS"}
+    assert all(set(line["scores"]) == {"calm", "worn", "loud"} for line in windows)
+    summary = lines[-1]
+    assert summary["type"] == "summary" and [line["type"] for line in lines].count("summary") == 1
+    assert (summary["samples_received"], summary["samples_lost"]) == (n, 0)
+    assert (sent[0].samples_sent, sent[0].samples_dropped, sent[0].ended) == (n, 0, True)
+    assert summary["windows"] == len(windows)
+
+
+def test_another_unit_is_converted(run: Run, playing: Any, tiny_bundle_path: Path) -> None:
+    with playing(500, unit="m/s2") as (port, _):
+        lines = json_of(run("monitor", "--port", port, "--model", tiny_bundle_path, "--json"))
+    assert {line["verdict"] for line in lines if is_window(line)} == {"CLASS"}
+
+
+def test_without_json_there_are_decisions_and_the_summary(run: Run, playing: Any, tiny_bundle_path: Path) -> None:
+    with playing() as (port, _):
+        done = run("monitor", "--port", port, "--model", tiny_bundle_path, "--votes", "1/1")
+    assert (done.code, done.err) == (0, "")
+    *decisions, samples, windows, link = done.out.splitlines()
+    assert decisions and all(", since " in line for line in decisions)
+    assert samples == "samples   4000 received, 0 lost; true rate not measured"
+    assert windows.startswith("windows   124 judged, 0 without a verdict; classes: ")
+    assert link == "link      0 times lost, 0 damaged frames"
+
+
+def test_the_port_may_come_from_the_environment(
+    run: Run, playing: Any, tiny_bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with playing(500) as (port, _):
+        monkeypatch.setenv("DRSN_EDGE_PORT", str(port))
+        lines = json_of(run("monitor", "--model", tiny_bundle_path, "--json"))
+    assert lines[-1]["samples_received"] == 500
+
+
+@pytest.mark.parametrize("seconds", [0, 0.4])
+def test_a_duration_ends_the_run_cleanly(run: Run, playing: Any, tiny_bundle_path: Path, seconds: float) -> None:
+    with playing(loop=True, speed=1.0) as (port, sent):
+        begun = time.monotonic()
+        lines = json_of(run("monitor", "--port", port, "--model", tiny_bundle_path, "--json", "--duration", seconds))
+        assert seconds <= time.monotonic() - begun < seconds + 2.0
+    assert lines[-1]["type"] == "summary"
+    assert (lines[-1]["samples_received"] > 0) == (seconds > 0)
+    assert sent[0].ended is False
+
+
+def test_a_sensor_of_another_kind_ends_it_with_exit_1(run: Run, playing: Any, tiny_bundle_path: Path) -> None:
+    with playing(axes=("x", "y", "z")) as (port, _):
+        done = run("monitor", "--port", port, "--model", tiny_bundle_path)
+    assert done.code == 1
+    assert done.err.count("\n") == 1 and "x,y,z" in done.err
+
+
+# --- in processes of their own -----------------------------------------------------------------------------------
+
+
+def test_two_commands_one_wire(start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path) -> None:
+    port = tmp_path / "sensor"
+    simulator = start("simulate", "--recording", recording, "--link", port, "--speed", 0, "--json")
+    wait_until(port.exists)
+    code, lines, err = finish(start("monitor", "--port", port, "--model", tiny_bundle_path, "--json"))
+    assert (code, err) == (0, "")
+    heard = json.loads(lines[-1])
+    code, (said,), err = finish(simulator)
+    sent = json.loads(said)
+    assert code == 0 and sent["schema"] == 1 and sent["ended"] is True
+    assert err.count("\n") == 1 and "4000 Hz, axes x,y, unit g, 1.0 s; waiting for a reader" in err
+    assert sent["samples_produced"] == sent["samples_sent"] == heard["samples_received"] == 4000
+    assert sent["values_clipped"] == heard["samples_lost"] == 0
+    assert not os.path.lexists(port)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_both_end_with_a_summary(
+    start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    port = tmp_path / "sensor"
+    simulator = start("simulate", "--recording", recording, "--link", port, "--loop", "--json")
+    wait_until(port.exists)
+    monitor = start("monitor", "--port", port, "--model", tiny_bundle_path, "--json")
+    lines = read_until(monitor, is_window)
+    monitor.send_signal(number)
+    code, rest, err = finish(monitor)
+    lines += map(json.loads, rest)
+    assert (code, err) == (0, "")
+    assert lines[-1]["type"] == "summary" and lines[-1]["windows"] == sum(map(is_window, lines)) > 0
+    simulator.send_signal(number)
+    code, (said,), _ = finish(simulator)
+    assert (code, json.loads(said)["ended"]) == (0, False)
+    assert not os.path.lexists(port)
+
+
+def test_a_simulator_that_dies_is_a_lost_link_and_its_successor_is_heard(
+    start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    port = tmp_path / "sensor"
+    play = ["simulate", "--recording", recording, "--link", port, "--loop"]
+    first = start(*play)
+    wait_until(port.exists)
+    monitor = start("monitor", "--port", port, "--model", tiny_bundle_path, "--json")
+    lines = read_until(monitor, is_window)
+    first.kill()
+    lost = read_until(monitor, lambda line: line["type"] == "decision" and line["reason"] == "LINK LOST")[-1]
+    assert (lost["verdict"], lost["label"], lost["scores"], lost["schema"]) == ("NO_VERDICT", None, None, 1)
+    assert lost["first_sample"] >= lines[-1]["first_sample"]
+    start(*play)
+    again = read_until(monitor, is_window)
+    assert (again[-1]["first_sample"], again[-1]["verdict"]) == (0, "CLASS")  # another session
+    monitor.send_signal(signal.SIGINT)
+    code, rest, err = finish(monitor)
+    summary = json.loads(rest[-1])
+    assert (code, err) == (0, "")
+    assert (summary["link_losses"], summary["link"]["restarts"]) == (1, 1)
+
+
+def test_a_simulator_that_hangs_shows_nothing_until_it_goes_on(
+    start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    port = tmp_path / "sensor"
+    simulator = start("simulate", "--recording", recording, "--link", port, "--loop")
+    wait_until(port.exists)
+    monitor = start("monitor", "--port", port, "--model", tiny_bundle_path, "--json")
+    read_until(monitor, is_window)
+    simulator.send_signal(signal.SIGSTOP)
+    stalled = read_until(monitor, lambda line: line["type"] == "decision" and line["reason"] == "NO SAMPLES")[-1]
+    assert (stalled["verdict"], stalled["label"], stalled["lost_samples"]) == ("NO_VERDICT", None, 0)
+    simulator.send_signal(signal.SIGCONT)
+    assert read_until(monitor, is_window)[-1]["verdict"] == "CLASS"  # it caught up: nothing was lost
+    monitor.send_signal(signal.SIGTERM)
+    code, rest, err = finish(monitor)
+    assert (code, err, json.loads(rest[-1])["samples_lost"]) == (0, "", 0)
+
+
+def test_a_reader_that_has_seen_enough_causes_no_traceback(
+    start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    port = tmp_path / "sensor"
+    start("simulate", "--recording", recording, "--link", port, "--loop")
+    wait_until(port.exists)
+    monitor = start("monitor", "--port", port, "--model", tiny_bundle_path, "--json")
+    assert monitor.stdout is not None and monitor.stderr is not None
+    assert json.loads(monitor.stdout.readline())["type"] == "window"
+    monitor.stdout.close()
+    assert monitor.wait(TIMEOUT_S) in (0, 1)
+    assert monitor.stderr.read() == ""
+
+
+def test_a_second_monitor_is_refused_while_the_first_reads(
+    start: Start, run: Run, recording: Path, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    port = tmp_path / "sensor"
+    start("simulate", "--recording", recording, "--link", port, "--loop")
+    wait_until(port.exists)
+    monitor = start("monitor", "--port", port, "--model", tiny_bundle_path, "--json")
+    read_until(monitor, is_window)
+    done = run("monitor", "--port", port, "--model", tiny_bundle_path)
+    assert done.code == 1 and "in use by another program" in done.err and done.err.count("\n") == 1
+    monitor.send_signal(signal.SIGINT)
+    code, rest, _ = finish(monitor)
+    assert (code, json.loads(rest[-1])["samples_lost"]) == (0, 0)
