@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from drsn_edge.errors import OutputError
@@ -38,7 +38,7 @@ def written_aside(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         _sync(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        _sync_folder(path.parent)
     except OSError as exc:
         raise OutputError(f"Could not write {path}: {exc.strerror or exc}. Nothing was changed.") from exc
     finally:
@@ -51,10 +51,13 @@ def check_new_folder(folder: Path, *, force: bool, ours: Callable[[Path], bool])
 
     Called before the hours of work whose result goes there.
     """
-    if not folder.parent.is_dir():
-        raise OutputError(f"Expected the folder {folder.parent} to exist, to write {folder.name} into it.")
-    if not os.access(folder.parent, os.W_OK):
-        raise OutputError(f"Expected a folder that can be written, got {folder.parent}. Check its owner and mode.")
+    target = folder.resolve()
+    if not target.parent.is_dir():
+        raise OutputError(f"Expected the folder {target.parent} to exist, to write {target.name} into it.")
+    if not os.access(target.parent, os.W_OK):
+        raise OutputError(f"Expected a folder that can be written, got {target.parent}. Check its owner and mode.")
+    if os.path.ismount(target):
+        raise OutputError(f"Expected a folder that can be replaced, got {folder}, a mount point. Use one inside it.")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir() or not ours(folder):
@@ -70,6 +73,7 @@ def folder_aside(folder: Path) -> Iterator[Path]:
     Raises:
         OutputError: If it cannot be written; folder is then as it was.
     """
+    folder = folder.resolve()  # a link stays a link, to the new content
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as exc:
@@ -87,19 +91,25 @@ def folder_aside(folder: Path) -> Iterator[Path]:
 
 
 def _replace_folder(new: Path, folder: Path) -> None:
-    old = None
-    if folder.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-        folder.replace(old)
+    old = _moved_aside(folder) if folder.exists() else None
     try:
         new.replace(folder)
-    except OSError:
+    except BaseException:
         if old is not None:
             old.replace(folder)
         raise
-    _sync(folder.parent)
+    _sync_folder(folder.parent)
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _moved_aside(folder: Path) -> Path:
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+    try:
+        return folder.replace(old)
+    except OSError:
+        old.rmdir()
+        raise
 
 
 def _sync(path: Path) -> None:
@@ -108,6 +118,12 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    """Sync a folder after a rename in it, which has happened whether or not the file system can sync folders."""
+    with suppress(OSError):
+        _sync(path)
 
 
 def _umask() -> int:

@@ -35,9 +35,9 @@ def scale_windows(windows: FloatArray, scaling: Scaling) -> FloatArray:
         windows: Shape (n, window, axes), in the contract's unit.
         scaling: From the signal contract. A window without any vibration stays zero rather than being divided by zero.
     """
-    centred = windows - windows.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    centred = (windows - windows.mean(axis=1, keepdims=True, dtype=np.float64)).astype(np.float32)
     if scaling.kind == "fixed":
-        return (centred / np.float32(scaling.divisor)).astype(np.float32)
+        return centred / np.float32(scaling.divisor)
     rms = np.sqrt(np.mean(np.square(centred, dtype=np.float64), axis=(1, 2), keepdims=True))
     return np.divide(centred, rms, out=np.zeros_like(centred), where=rms > 0, casting="same_kind")
 

@@ -49,7 +49,10 @@ def _operator_findings(file: ModelFile, operator: Operator) -> list[str]:
     findings = []
     if operator.name not in INT8_OPERATORS:
         findings.append(f"{operator.name} has no fast int8 kernel")
-    for index in (*operator.inputs, *operator.outputs):
-        if index >= 0 and file.tensors[index].type not in _PARAMETER_TYPES:
+    allowed = [(index, _PARAMETER_TYPES) for index in operator.inputs] + [
+        (index, {"INT8"}) for index in operator.outputs
+    ]
+    for index, types in allowed:
+        if index >= 0 and file.tensors[index].type not in types:
             findings.append(f"{operator.name} works on {file.tensors[index].type} ({file.tensors[index].name!r})")
     return findings

@@ -36,7 +36,8 @@ def mean_absolute(x: Tensor, n: Tensor) -> Tensor:
         x: Features, shape (batch, 1, time, channels).
         n: `negative_part(x)`, shared with `soft_threshold`.
     """
-    return ops.mean(x, axis=(1, 2), keepdims=True) + ops.mean(n, axis=(1, 2), keepdims=True) * 2.0
+    # A difference, because Keras lowers a sum of two (batch, 1, 1, channels) tensors to a reshape and a bias.
+    return ops.mean(x, axis=(1, 2), keepdims=True) - ops.mean(n, axis=(1, 2), keepdims=True) * -2.0
 
 
 def soft_threshold(x: Tensor, n: Tensor, tau: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ OPERATOR_NAMES = {
 """Operators that our networks, or networks gone wrong, are met with; any other is named OPERATOR_<code>."""
 
 _MAX_ITEMS = 100_000
-"""More tensors or operators than this is no network for a gateway; it bounds the work on a hostile file."""
+"""More tensors or operators than this is no network for a gateway."""
 
 
 @dataclass(frozen=True)
@@ -79,64 +79,82 @@ def read_model(model: bytes) -> ModelFile:
         ) from exc
 
 
+class _File:
+    """The bytes of a file, and how many of them its vectors may still claim.
+
+    In an honest file no two vectors share bytes. In a hostile one a thousand operators can point to the same thousand
+    indices, so the vectors together may claim no more bytes than there are: that bounds the work.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._unclaimed = len(data)
+
+    def unpack(self, kind: str, position: int) -> int:
+        if position < 0:
+            raise IndexError(f"an offset to byte {position}")
+        value: int = struct.unpack_from(kind, self.data, position)[0]
+        return value
+
+    def claim(self, start: int, count: int, item_size: int) -> None:
+        """Raise IndexError unless a vector of so many items can begin at byte `start`."""
+        size = count * item_size
+        if count > _MAX_ITEMS or start + size > len(self.data) or size > self._unclaimed:
+            raise IndexError(f"a vector of {count} items at byte {start}")
+        self._unclaimed -= size
+
+
 @dataclass(frozen=True)
 class _Table:
     """A FlatBuffer table at `position`; fields by their number in the schema."""
 
-    data: bytes
+    file: _File
     position: int
 
     def offset(self, field: int) -> int | None:
         """Return the position of a field's value, None where the field is absent and its default holds."""
-        vtable = self.position - _unpack("<i", self.data, self.position)
-        size = _unpack("<H", self.data, vtable)
+        vtable = self.position - self.file.unpack("<i", self.position)
+        size = self.file.unpack("<H", vtable)
         if 4 + 2 * field >= size:
             return None
-        relative = _unpack("<H", self.data, vtable + 4 + 2 * field)
+        relative = self.file.unpack("<H", vtable + 4 + 2 * field)
         return self.position + relative if relative else None
 
     def number(self, field: int, kind: str, default: int = 0) -> int:
         position = self.offset(field)
-        return default if position is None else _unpack("<" + kind, self.data, position)
+        return default if position is None else self.file.unpack("<" + kind, position)
 
     def table(self, field: int) -> _Table | None:
         position = self.offset(field)
-        return None if position is None else _Table(self.data, position + _unpack("<I", self.data, position))
+        return None if position is None else _Table(self.file, position + self.file.unpack("<I", position))
 
     def _vector(self, field: int, item_size: int) -> tuple[int, int]:
-        """Return (first item's position, number of items), checked against the file's length."""
+        """Return (first item's position, number of items), checked against the file."""
         position = self.offset(field)
         if position is None:
             return 0, 0
-        start = position + _unpack("<I", self.data, position)
-        count = _unpack("<I", self.data, start)
-        if count > _MAX_ITEMS or start + 4 + count * item_size > len(self.data):
-            raise IndexError(f"a vector of {count} items at byte {start}")
-        return start + 4, count
+        start = position + self.file.unpack("<I", position) + 4
+        count = self.file.unpack("<I", start - 4)
+        self.file.claim(start, count, item_size)
+        return start, count
 
     def numbers(self, field: int, kind: str) -> tuple[int, ...]:
         start, count = self._vector(field, struct.calcsize(kind))
-        return struct.unpack_from(f"<{count}{kind}", self.data, start) if count else ()
+        return struct.unpack_from(f"<{count}{kind}", self.file.data, start) if count else ()
 
     def tables(self, field: int) -> list[_Table]:
         start, count = self._vector(field, 4)
         positions = range(start, start + 4 * count, 4)
-        return [_Table(self.data, position + _unpack("<I", self.data, position)) for position in positions]
+        return [_Table(self.file, position + self.file.unpack("<I", position)) for position in positions]
 
     def text(self, field: int) -> str:
         start, count = self._vector(field, 1)
-        return self.data[start : start + count].decode()
-
-
-def _unpack(kind: str, data: bytes, position: int) -> int:
-    if position < 0:
-        raise IndexError(f"an offset to byte {position}")
-    value: int = struct.unpack_from(kind, data, position)[0]
-    return value
+        return self.file.data[start : start + count].decode()
 
 
 def _read_root(data: bytes) -> ModelFile:
-    root = _Table(data, _unpack("<I", data, 0))
+    file = _File(data)
+    root = _Table(file, file.unpack("<I", 0))
     subgraphs = root.tables(2)
     if not subgraphs:
         raise IndexError("no sub-graph")

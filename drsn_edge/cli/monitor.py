@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     "--port", required=True, envvar="DRSN_EDGE_PORT", help="Serial port of the sensor.  [env: DRSN_EDGE_PORT]"
 )
 @click.option("--model", type=PathType, required=True, help="Bundle to judge with, e.g. cwru.drsn.")
-@click.option("--baud", type=click.IntRange(min=1), default=921_600, show_default=True, help="Baud rate; USB devices ignore it.")
+@click.option(
+    "--baud", type=click.IntRange(min=1), default=921_600, show_default=True, help="Baud rate; USB devices ignore it."
+)
 @click.option("--duration", type=Seconds(), help="Stop after this many seconds.")
 @click.option(
     "--votes", default="4/5", show_default=True, metavar="K/N", help="Windows that must agree for a decision."

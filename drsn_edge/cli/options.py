@@ -23,7 +23,7 @@ seed_option = click.option(
 )
 
 
-class Seconds(click.ParamType):
+class Seconds(click.ParamType[float]):
     """A finite number of seconds, at least 0."""
 
     name = "seconds"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from drsn_edge.errors import TrainingError
 
@@ -60,6 +59,9 @@ class DrsnConfig:
         sizes = [getattr(self, name) for name in _SIZES] + [n for s in self.stages for n in (s.channels, s.blocks)]
         if min(sizes) < 1 or min(s.stride for s in self.stages) < 1:
             raise TrainingError("Expected every size of the network to be at least 1.")
+        widths = [self.stem_channels, *(stage.channels for stage in self.stages)]
+        if widths != sorted(widths):
+            raise TrainingError(f"Expected widths that never shrink, as the identity only adds channels, got {widths}.")
         if self.n_classes < 2:
             raise TrainingError(f"Expected at least 2 classes to tell apart, got {self.n_classes}.")
         if self.window < self.total_stride:
@@ -95,26 +97,6 @@ def preset(name: str, *, window: int, n_axes: int, n_classes: int, block: str = 
     if name not in PRESETS:
         raise TrainingError(f"Expected a network among {', '.join(PRESETS)}, got {name!r}.")
     return replace(PRESETS[name], window=window, n_axes=n_axes, n_classes=n_classes, block=block)
-
-
-def to_json(config: DrsnConfig) -> dict[str, Any]:
-    """Return the config as plain JSON values."""
-    return asdict(config)
-
-
-def from_json(values: Mapping[str, Any]) -> DrsnConfig:
-    """Return the config that `to_json` wrote.
-
-    Raises:
-        TrainingError: If keys are missing, unknown, or of impossible sizes.
-    """
-    try:
-        stages = tuple(Stage(**stage) for stage in values["stages"])
-        return DrsnConfig(**{**values, "stages": stages})
-    except (KeyError, TypeError) as exc:
-        raise TrainingError(
-            f"Expected a network config as `drsn-edge train` writes it, got a foreign one: {exc}"
-        ) from exc
 
 
 def _convolutions(config: DrsnConfig) -> Iterator[tuple[int, int, int, int]]:

@@ -1,4 +1,4 @@
-"""Residual shrinkage networks in Keras: 4-D throughout, so that a TFLite file of them has no reshapes inside.
+"""Residual shrinkage networks in Keras: 4-D throughout, so that a TFLite file of them reshapes its logits only.
 
 RSBU = BN-ReLU-Conv-BN-ReLU-Conv-shrink + identity; shrink: mean|x| -> FC -> BN -> ReLU -> FC -> sigmoid = alpha,
 tau = alpha * mean|x|. The fully connected layers are 1x1 convolutions on the pooled (batch, 1, 1, channels) tensor,
@@ -28,7 +28,7 @@ def build_model(config: DrsnConfig) -> keras.Model:
         for index in range(stage.blocks):
             stride = stage.stride if index == 0 else 1
             x = residual_shrinkage_block(x, stage.channels, stride, config.kernel, config.block)
-    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.ReLU()(_norm()(x))
     x = layers.GlobalAveragePooling2D(keepdims=True)(x)
     logits = layers.Flatten(name="logits")(_conv(config.n_classes, 1, 1)(x))
     return keras.Model(inputs, logits, name="drsn")
@@ -36,8 +36,8 @@ def build_model(config: DrsnConfig) -> keras.Model:
 
 def residual_shrinkage_block(x: Tensor, channels: int, stride: int, kernel: int, kind: str) -> Tensor:
     """Return one RSBU of `kind` on x, shape (batch, 1, time, c_in) -> (batch, 1, ceil(time / stride), channels)."""
-    y = layers.ReLU()(layers.BatchNormalization()(x))
-    y = layers.BatchNormalization()(_conv(channels, kernel, stride)(y))
+    y = layers.ReLU()(_norm()(x))
+    y = _norm()(_conv(channels, kernel, stride)(y))
     y = _conv(channels, kernel, 1)(layers.ReLU()(y))
     return layers.Add()([shrink(y, kind), shortcut(x, channels, stride)])
 
@@ -50,7 +50,7 @@ def shrink(x: Tensor, kind: str) -> Tensor:
     channels = x.shape[-1]
     n = negative_part(x)
     pooled = mean_absolute(x, n)
-    hidden = layers.ReLU()(layers.BatchNormalization()(_conv(channels, 1, 1)(pooled)))
+    hidden = layers.ReLU()(_norm()(_conv(channels, 1, 1)(pooled)))
     alpha = layers.Activation("sigmoid")(_conv(channels if kind == "rsbu-cw" else 1, 1, 1)(hidden))
     if kind == "rsbu-cs":
         pooled = ops.mean(pooled, axis=-1, keepdims=True)
@@ -84,6 +84,15 @@ def identity_kernel(c_in: int, c_out: int) -> np.ndarray:
     before = (c_out - c_in) // 2
     kernel[0, 0, np.arange(c_in), before + np.arange(c_in)] = 1.0
     return kernel
+
+
+def _norm() -> layers.BatchNormalization:
+    """Return a batch normalisation whose moving statistics settle within tens of steps.
+
+    Keras's own momentum of 0.99 takes hundreds: a network trained on a few recordings would be judged with statistics
+    that are still half their initial values.
+    """
+    return layers.BatchNormalization(momentum=0.9)
 
 
 def _conv(filters: int, kernel: int, stride: int) -> layers.Conv2D:

@@ -7,6 +7,7 @@ by the samples themselves, so that a copy of a file under another name counts as
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -112,7 +113,9 @@ def make_split(
 
 
 def check_uniform(recordings: Sequence[Recording], window: int) -> None:
-    """Raise SplitError unless the recordings are labelled, long enough, and alike in rate, axes and unit."""
+    """Raise SplitError unless there are recordings, labelled, long enough, and alike in rate, axes and unit."""
+    if not recordings:
+        raise SplitError("Expected recordings to split, got none.")
     first = recordings[0]
     for recording in recordings:
         if recording.label is None:
@@ -134,7 +137,8 @@ def check_uniform(recordings: Sequence[Recording], window: int) -> None:
 def refuse_leaks(split: Split) -> None:
     """Raise SplitError if two sides share samples of one recording, or of two files with the same samples."""
     spans = [(side, span) for side in ("train", "validation", "held_out") for span in getattr(split, side)]
-    keys = {id(span.recording): _content_key(span.recording) for _, span in spans}
+    recordings = {id(span.recording): span.recording for _, span in spans}
+    keys = {key: _content_key(recording) for key, recording in recordings.items()}
     ordered = sorted(spans, key=lambda item: (keys[id(item[1].recording)], item[1].start))
     for _, same in groupby(ordered, key=lambda item: keys[id(item[1].recording)]):
         _refuse_overlap(list(same), split.rule)
@@ -233,13 +237,15 @@ _SPLITTERS = {"field": _by_field, "time": _by_time, "windows": _by_windows}
 
 
 def _keep_validation(spans: list[Span], window: int) -> tuple[list[Span], list[Span]]:
-    """Cut the end off each span for validation; of spans too short to cut, take every seventh whole."""
+    """Cut the end off each span for validation; of a class's spans too short to cut, take every seventh whole."""
     train, validation = [], []
-    for index, span in enumerate(spans):
+    short = Counter[str | None]()
+    for span in spans:
         tail = max(window, round(len(span) * VALIDATION_SHARE))
         if len(span) >= tail + window:
             train.append(Span(span.recording, span.start, span.stop - tail))
             validation.append(Span(span.recording, span.stop - tail, span.stop))
         else:
-            (validation if index % 7 == 6 else train).append(span)
+            short[span.recording.label] += 1
+            (validation if short[span.recording.label] % 7 == 0 else train).append(span)
     return train, validation

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from drsn_edge.training.train import EpochReport
+if TYPE_CHECKING:
+    from drsn_edge.training.train import EpochReport
 
 
 def save_learning_curve(history: Sequence[EpochReport], path: Path) -> None:

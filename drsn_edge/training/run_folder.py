@@ -12,23 +12,23 @@ held_out.npz          every held-out window, to judge the int8 file
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from drsn_edge import __version__
 from drsn_edge.bundle.contract import SignalContract, contract_from_json, contract_to_json
-from drsn_edge.errors import ContractError, TrainingError
+from drsn_edge.errors import TrainingError
 from drsn_edge.files import folder_aside
-from drsn_edge.models.config import count_macs, to_json
+from drsn_edge.models.config import count_macs
 from drsn_edge.recordings.split import Span
 from drsn_edge.training.plots import save_learning_curve
-from drsn_edge.training.train import Training
 from drsn_edge.training.windows import WindowSet
+
+if TYPE_CHECKING:
+    from drsn_edge.training.train import Training
 
 SCHEMA = 1
 _WINDOW_FILES = ("calibration", "golden", "held_out")
@@ -77,6 +77,8 @@ def load_run(folder: Path) -> Run:
     """
     if not is_run_folder(folder):
         raise TrainingError(f"Expected a run folder as `drsn-edge train --out` writes it, got {folder}.")
+    import keras  # takes seconds, and telling a run folder from another folder needs none of it
+
     try:
         config = json.loads((folder / "config.json").read_text())
         if config["schema"] > SCHEMA:
@@ -92,7 +94,9 @@ def load_run(folder: Path) -> Run:
             metrics=json.loads((folder / "metrics.json").read_text()),
             **{name: _load_windows(folder / f"{name}.npz") for name in _WINDOW_FILES},
         )
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ContractError) as exc:
+    except TrainingError:
+        raise
+    except Exception as exc:  # json, zipfile, zlib, NumPy, h5py and Keras each have ways of their own to say damaged
         raise TrainingError(f"Expected a whole run folder in {folder}, got a damaged one: {exc}. Train again.") from exc
 
 
@@ -102,7 +106,7 @@ def _config(training: Training) -> dict[str, Any]:
         "schema": SCHEMA,
         "version": __version__,
         "settings": asdict(training.settings),
-        "network": to_json(training.network),
+        "network": asdict(training.network),
         "macs": count_macs(training.network),
         "parameters": training.model.count_params(),
         "contract": contract_to_json(training.contract),

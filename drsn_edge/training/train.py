@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.errors import TrainingError
@@ -16,11 +17,23 @@ from drsn_edge.models.config import DrsnConfig, preset
 from drsn_edge.models.drsn import build_model
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.split import Split, make_split, parse_hold_out
-from drsn_edge.signal import FloatArray, Scaling, as_network_input, scale_windows
+from drsn_edge.signal import SCALINGS, FloatArray, Scaling, as_network_input, scale_windows, window_starts
 from drsn_edge.training.windows import WindowSet, cut_spans, draw_spans, pick_per_class, with_random_noise
 
 CALIBRATION_PER_CLASS = 32
 GOLDEN_PER_CLASS = 4
+
+
+_RANGES = {
+    "window": (16, math.inf),
+    "hop": (0, math.inf),
+    "epochs": (1, math.inf),
+    "batch_size": (2, math.inf),
+    "learning_rate": (1e-9, math.inf),
+    "clean_share": (0, 1),
+    "speed_range": (0, 0.5),  # a machine at no speed, or running backwards, has no windows
+    "seed": (0, 2**32 - 1),  # what Keras takes
+}
 
 
 @dataclass(frozen=True)
@@ -63,11 +76,16 @@ class TrainSettings:
         Raises:
             TrainingError: Naming the setting and what it may be.
         """
-        for name, least in (("window", 16), ("hop", 0), ("epochs", 1), ("batch_size", 2)):
-            if getattr(self, name) < least:
-                raise TrainingError(f"Expected {name} of at least {least}, got {getattr(self, name)}.")
-        if self.snr_range_db[0] > self.snr_range_db[1]:
-            raise TrainingError(f"Expected a lowest SNR below the highest, got {self.snr_range_db} dB.")
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                wanted = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+                raise TrainingError(f"Expected {name} {wanted}, got {value}.")
+        lowest, highest = self.snr_range_db
+        if not -math.inf < lowest <= highest < math.inf:
+            raise TrainingError(f"Expected a lowest SNR not above the highest, got {lowest} to {highest} dB.")
+        if self.scaling not in SCALINGS:
+            raise TrainingError(f"Expected a scaling among {', '.join(SCALINGS)}, got {self.scaling!r}.")
 
     @property
     def hop_samples(self) -> int:
@@ -181,7 +199,9 @@ def _fit(
 ) -> list[EpochReport]:
     window, hop = settings.window, settings.hop_samples
     validation = cut_spans(split.validation, split.labels, window, window) if split.validation else None
-    per_epoch = len(cut_spans(split.train, split.labels, window, hop))
+    per_epoch = sum(len(window_starts(len(span), window, hop)) for span in split.train)
+    # A last batch of one window would have no variance for the threshold subnet's batch normalisation: leave it out.
+    per_epoch -= per_epoch % settings.batch_size == 1
     steps = math.ceil(per_epoch / settings.batch_size)
     _compile(model, settings, steps * settings.epochs)
     history = []
@@ -189,7 +209,8 @@ def _fit(
         batch = draw_spans(split.train, split.labels, window, hop, settings.speed_range, rng)
         noisy = with_random_noise(batch.windows, settings.snr_range_db, settings.clean_share, rng)
         inputs = as_network_input(scale_windows(noisy, scaling))
-        report = _fit_epoch(model, inputs, batch, epoch, steps, settings, progress)
+        chosen = rng.permutation(len(batch))[:per_epoch]
+        report = _fit_epoch(model, inputs[chosen], batch.labels[chosen], epoch, steps, settings, progress)
         if validation is not None:
             correct = predict_classes(model, validation.windows, scaling) == validation.labels
             report = replace(report, validation_accuracy=float(correct.mean()))
@@ -213,7 +234,7 @@ def _compile(model: Any, settings: TrainSettings, total_steps: int) -> None:
 def _fit_epoch(
     model: Any,
     inputs: FloatArray,
-    batch: WindowSet,
+    labels: NDArray[np.int64],
     epoch: int,
     steps: int,
     settings: TrainSettings,
@@ -233,7 +254,7 @@ def _fit_epoch(
 
     callback = keras.callbacks.LambdaCallback(on_train_batch_end=on_step)
     fitted = model.fit(
-        inputs, batch.labels, batch_size=settings.batch_size, epochs=1, verbose=0, callbacks=[callback], shuffle=True
+        inputs, labels, batch_size=settings.batch_size, epochs=1, verbose=0, callbacks=[callback], shuffle=False
     )
     return report(steps, {name: values[-1] for name, values in fitted.history.items()})
 

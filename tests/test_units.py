@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from drsn_edge.errors import ContractError
+from drsn_edge.units import KNOWN_UNITS, STANDARD_GRAVITY_MPS2, conversion_factor
+
+
+@pytest.mark.parametrize(
+    ("from_unit", "to_unit", "factor"),
+    [
+        ("mg", "g", 0.001),
+        ("g", "mg", 1000.0),
+        ("g", "m/s2", 9.80665),
+        ("m/s2", "g", 1 / 9.80665),
+        ("mg", "m/s2", 0.00980665),
+    ],
+)
+def test_factors(from_unit: str, to_unit: str, factor: float) -> None:
+    assert conversion_factor(from_unit, to_unit) == pytest.approx(factor, rel=1e-12)
+
+
+def test_standard_gravity_is_exact() -> None:
+    assert STANDARD_GRAVITY_MPS2 == 9.80665
+
+
+@pytest.mark.parametrize(("a", "b"), list(itertools.product(KNOWN_UNITS, repeat=2)))
+def test_there_and_back_is_one(a: str, b: str) -> None:
+    assert conversion_factor(a, b) * conversion_factor(b, a) == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("unit", [*KNOWN_UNITS, "counts", "V"])
+def test_a_unit_is_itself(unit: str) -> None:
+    assert conversion_factor(unit, unit) == 1.0
+
+
+@pytest.mark.parametrize(("a", "b"), [("counts", "g"), ("g", "counts"), ("V", "counts"), ("G", "g"), ("m/s²", "m/s2")])
+def test_other_units_never_convert(a: str, b: str) -> None:
+    with pytest.raises(ContractError, match=r"g, mg, m/s2"):
+        conversion_factor(a, b)

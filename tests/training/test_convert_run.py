@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drsn_edge import convert
+from drsn_edge.convert import convert_run, gateway_logits
+from drsn_edge.runtime.classifier import Classifier
+from drsn_edge.signal import scale_windows
+from drsn_edge.training.run_folder import load_run, save_run
+from quantize.convert import Tolerance
+from quantize.errors import CalibrationError, MismatchError
+
+LOOSE = Tolerance(max_drop=0.05)
+
+
+@pytest.fixture(scope="module")
+def run(training: Any, metrics: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder: Path = tmp_path_factory.mktemp("convert") / "run"
+    save_run(training, metrics, folder)
+    return load_run(folder)
+
+
+def test_a_run_becomes_a_bundle_that_says_the_same(training: Any, metrics: dict[str, Any], run: Any) -> None:
+    conversion = convert_run(run, name="pump", version="1.2.3", tolerance=LOOSE)
+    assert conversion.lint.findings == ()
+    assert conversion.agreement.windows == len(training.held_out)
+    assert conversion.agreement.float_accuracy == metrics["held_out"]["clean"]["accuracy"]
+    assert conversion.agreement.same_class > 0.9
+    manifest = conversion.bundle.manifest
+    assert (manifest.name, manifest.version, manifest.labels) == ("pump", "1.2.3", training.labels)
+    assert manifest.contract == training.contract
+    scaled = scale_windows(training.held_out.windows, training.contract.scaling)[:, None]
+    classes = Classifier(conversion.bundle.model).logits(scaled).argmax(axis=1)
+    assert np.mean(classes == training.held_out.labels) == conversion.agreement.int8_accuracy
+
+
+def test_a_run_converts_to_the_same_bytes(run: Any) -> None:
+    first, second = (convert_run(run, name="a", version="1.0.0", tolerance=LOOSE) for _ in range(2))
+    assert first.bundle.model == second.bundle.model
+
+
+def test_an_interpreter_that_answers_nonsense_is_caught(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convert, "gateway_logits", lambda model, inputs: gateway_logits(model, inputs)[:, ::-1])
+    with pytest.raises(MismatchError):
+        convert_run(run, name="a", version="1.0.0", tolerance=Tolerance(max_drop=1.0))
+
+
+def test_a_run_with_silent_calibration_is_refused(run: Any) -> None:
+    run.calibration.windows[:] = 0
+    with pytest.raises(CalibrationError):
+        convert_run(run, name="a", version="1.0.0", tolerance=LOOSE)

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drsn_edge.errors import SplitError
+from drsn_edge.recordings import split as split_module
+from drsn_edge.recordings.split import HoldOut, Span, Split, make_split, parse_hold_out, refuse_leaks
+
+SIDES = ("train", "validation", "held_out")
+WINDOW = 100
+
+
+def cut(recordings: Any, hold_out: str, window: int = WINDOW, hop: int = WINDOW, seed: int = 0) -> Split:
+    return make_split(recordings, parse_hold_out(hold_out), window, hop, np.random.default_rng(seed))
+
+
+def names(split: Split, side: str) -> list[str]:
+    return [span.recording.name for span in getattr(split, side)]
+
+
+def overlapping(split: Split) -> bool:
+    """Tell, sample by sample, whether two sides share one."""
+    owner: dict[bytes, Any] = {}
+    for number, side in enumerate(SIDES, start=1):
+        for span in getattr(split, side):
+            marks = owner.setdefault(span.recording.samples.tobytes(), np.zeros(len(span.recording.samples), int))
+            taken = marks[span.start : span.stop]
+            if ((taken != 0) & (taken != number)).any():
+                return True
+            taken[:] = number
+    return False
+
+
+@pytest.fixture
+def fleet(make_recording: Any) -> Any:
+    """Two classes on each of three machines."""
+    return [
+        make_recording(f"{label}-{machine}", label=label, fields={"machine": machine, "load": machine * 0.5})
+        for machine in (1, 2, 3)
+        for label in ("calm", "worn")
+    ]
+
+
+# What is asked for.
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("load_hp=3", HoldOut("field", "load_hp", "3")),
+        ("path=a=b", HoldOut("field", "path", "a=b")),
+        ("time=0.25", HoldOut("time", "", "0.25")),
+        ("windows=1e-1", HoldOut("windows", "", "1e-1")),
+    ],
+)
+def test_hold_out_is_parsed_and_printed_as_typed(text: str, expected: HoldOut) -> None:
+    assert parse_hold_out(text) == expected
+    assert str(parse_hold_out(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "=", "load", "load=", "=3", "time=0", "time=1", "time=1.5", "time=-0.2", "time=half", "time=nan",
+             "windows=0", "windows=inf", "time=0.2=3"],
+)  # fmt: skip
+def test_other_hold_outs_are_refused(text: str) -> None:
+    with pytest.raises(SplitError, match=r"Expected .*hold-out"):
+        parse_hold_out(text)
+
+
+# Hold out a field.
+
+
+def test_field_holds_out_whole_recordings(fleet: Any) -> None:
+    split = cut(fleet, "machine=2")
+    assert names(split, "held_out") == ["calm-2", "worn-2"]
+    assert names(split, "train") == names(split, "validation") == ["calm-1", "worn-1", "calm-3", "worn-3"]
+    assert all((span.start, span.stop) == (0, 1000) for span in split.held_out)
+    assert split.labels == ("calm", "worn")
+    assert split.rule == "machine=2"
+
+
+@pytest.mark.parametrize("hold_out", ["group=calm-1", "name=calm-1"])
+def test_group_and_name_count_as_fields(fleet: Any, hold_out: str) -> None:
+    assert names(cut(fleet, hold_out), "held_out") == ["calm-1"]
+
+
+@pytest.mark.parametrize(
+    ("value", "typed", "held"),
+    [
+        (3, "3", True), (3, "3.0", True), (3.0, "3", True), (3, "3e0", True), (3, "03", True), (3, "30", False),
+        (0.1, "0.1", True), (0.1, ".1", True), (3, "three", False), (float("nan"), "nan", False),
+        ("3", "3", True), ("3", "3.0", False), ("Outer", "outer", True), ("outer ", "outer", False),
+        (True, "true", True), (True, "True", True), (True, "1", False), (False, "false", True), (False, "0", False),
+        (1, "true", False), (0, "false", False),
+    ],
+)  # fmt: skip
+def test_values_match_as_a_person_would_type_them(make_recording: Any, value: Any, typed: str, held: bool) -> None:
+    other = "another" if isinstance(value, str) else (not value if isinstance(value, bool) else 99)
+    recordings = [
+        make_recording(f"{label}-{field}", label=label, fields={"field": field})
+        for field in (value, other)
+        for label in ("calm", "worn")
+    ]
+    if held:
+        assert names(cut(recordings, f"field={typed}"), "held_out") == [f"calm-{value}", f"worn-{value}"]
+    else:
+        with pytest.raises(SplitError, match=f"Expected a recording with field={typed}, got field = "):
+            cut(recordings, f"field={typed}")
+
+
+def test_a_value_that_nothing_has_lists_what_there_is(fleet: Any) -> None:
+    with pytest.raises(SplitError, match=r"machine=7, got machine = 1, 2, 3\."):
+        cut(fleet, "machine=7")
+
+
+def test_a_field_that_one_recording_lacks_is_refused(fleet: Any) -> None:
+    fleet[3] = replace(fleet[3], fields={"load": 1.0})
+    with pytest.raises(SplitError, match="Expected a field 'machine' in worn-2, got group, load, name"):
+        cut(fleet, "machine=1")
+
+
+def test_holding_out_everything_is_refused(fleet: Any) -> None:
+    with pytest.raises(SplitError, match=r"both sides of --hold-out load=0\.5, got 0 spans to train on and 2"):
+        cut(fleet[:2], "load=0.5")
+
+
+# Hold out time.
+
+
+def test_time_holds_out_the_end_of_each_recording(fleet: Any) -> None:
+    split = cut(fleet, "time=0.3")
+    assert [(span.start, span.stop) for span in split.held_out] == [(700, 1000)] * 6
+    assert [(span.start, span.stop) for span in split.train] == [(0, 595)] * 6
+    assert [(span.start, span.stop) for span in split.validation] == [(595, 700)] * 6
+
+
+@pytest.mark.parametrize("share", ["0.05", "0.95"])
+def test_time_too_short_for_a_window_is_refused(fleet: Any, share: str) -> None:
+    with pytest.raises(SplitError, match=f"one window of 100 samples on each side of time={share}, got 50 in calm-1"):
+        cut(fleet, f"time={share}")
+
+
+# Hold out windows.
+
+
+def test_windows_hold_out_a_random_share(make_recording: Any) -> None:
+    recordings = [make_recording("a", 50_000), make_recording("b", 50_000, "worn")]
+    split = cut(recordings, "windows=0.3")
+    assert all(len(span) == WINDOW for side in SIDES for span in getattr(split, side))
+    assert sum(len(getattr(split, side)) for side in SIDES) == 1000
+    assert 250 < len(split.held_out) < 350
+    assert 80 < len(split.validation) < 120
+    assert not overlapping(split)
+    assert cut(recordings, "windows=0.3") == split
+    assert cut(recordings, "windows=0.3", seed=1) != split
+
+
+def test_windows_that_overlap_are_refused(fleet: Any) -> None:
+    with pytest.raises(SplitError, match=r"same samples on both sides: .*--hop of at least one window"):
+        cut(fleet, "windows=0.3", hop=WINDOW - 1)
+
+
+# No leaks, whatever is asked for.
+
+
+@given(
+    lengths=st.lists(st.integers(20, 300), min_size=2, max_size=8),
+    window=st.integers(1, 40),
+    hop=st.integers(1, 60),
+    hold_out=st.sampled_from(["machine=0", "machine=1", "time=0.2", "time=0.5", "windows=0.2", "windows=0.6"]),
+    copies=st.booleans(),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=300, deadline=None)
+def test_sides_never_share_a_sample(
+    make_recording: Any, lengths: list[int], window: int, hop: int, hold_out: str, copies: bool, seed: int
+) -> None:
+    recordings = [
+        make_recording(f"r{0 if copies else i}", n, ("calm", "worn")[i // 2 % 2], fields={"machine": i % 2})
+        for i, n in enumerate(lengths)
+    ]
+    try:
+        split = cut(recordings, hold_out, window, hop, seed)
+    except SplitError:
+        return
+    assert not overlapping(split)
+    assert split.train and split.held_out
+    trained_on = {span.recording.label for span in split.train}
+    assert {span.recording.label for side in SIDES for span in getattr(split, side)} == trained_on
+    assert all(len(span) >= window for side in SIDES for span in getattr(split, side))
+
+
+@given(
+    lengths=st.lists(st.integers(200, 900), min_size=2, max_size=5),
+    window=st.integers(1, 30),
+    extra=st.integers(0, 20),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=100, deadline=None)
+def test_windows_a_window_apart_always_split(
+    make_recording: Any, lengths: list[int], window: int, extra: int, seed: int
+) -> None:
+    recordings = [make_recording(f"r{i}", n, ("calm", "worn")[i % 2]) for i, n in enumerate(lengths)]
+    try:
+        assert not overlapping(cut(recordings, "windows=0.5", window, window + extra, seed))
+    except SplitError as exc:  # chance may leave a side or a class empty, but never sees a leak
+        assert "same samples" not in str(exc)
+
+
+@given(window=st.integers(4, 40), seed=st.integers(0, 99), short=st.integers(1, 20))
+@settings(max_examples=100, deadline=None)
+def test_windows_closer_than_a_window_never_split(make_recording: Any, window: int, seed: int, short: int) -> None:
+    recordings = [make_recording("a", 1500), make_recording("b", 1500, "worn")]
+    with pytest.raises(SplitError, match="same samples"):
+        cut(recordings, "windows=0.5", window, max(1, window - short), seed)
+
+
+def test_a_copy_under_another_name_is_a_leak(fleet: Any) -> None:
+    fleet[2] = replace(fleet[2], samples=fleet[0].samples.copy())
+    with pytest.raises(SplitError, match=r"same samples on both sides: calm-1 \[.*in train and calm-2 .*in held_out"):
+        cut(fleet, "machine=2")
+
+
+def test_copies_on_one_side_are_no_leak(fleet: Any) -> None:
+    fleet[4] = replace(fleet[4], samples=fleet[0].samples.copy())
+    assert names(cut(fleet, "machine=2"), "held_out") == ["calm-2", "worn-2"]
+
+
+def test_a_long_span_far_before_is_still_seen(make_recording: Any) -> None:
+    """The overlap is with the furthest end of the other side, not with the neighbour in the order of starts."""
+    recording = make_recording("a", 1000)
+    train = (Span(recording, 0, 900), Span(recording, 10, 20))
+    with pytest.raises(SplitError, match=r"\[0:900\] in train"):
+        refuse_leaks(Split(train, (), (Span(recording, 500, 600),), "by hand"))
+
+
+def test_spans_that_touch_are_no_leak(make_recording: Any) -> None:
+    recording = make_recording("a", 1000)
+    sides = [(Span(recording, start, start + 100),) for start in (0, 100, 200)]
+    refuse_leaks(Split(*sides, "by hand"))
+
+
+def test_validation_leaks_count_too(make_recording: Any) -> None:
+    recording = make_recording("a", 1000)
+    with pytest.raises(SplitError, match="in validation and"):
+        refuse_leaks(Split((), (Span(recording, 0, 101),), (Span(recording, 100, 200),), "by hand"))
+
+
+def test_each_recording_is_hashed_once(make_recording: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of windows=SHARE there are hundreds of spans per recording."""
+    hashed = []
+    content_key = split_module._content_key
+    monkeypatch.setattr(split_module, "_content_key", lambda r: hashed.append(r.name) or content_key(r))
+    cut([make_recording("a", 5000), make_recording("b", 5000, "worn")], "windows=0.3")
+    assert sorted(hashed) == ["a", "b"]
+
+
+# Recordings that do not go together.
+
+
+def test_a_class_in_the_test_only_is_refused(fleet: Any) -> None:
+    fleet[2] = replace(fleet[2], label="broken")
+    with pytest.raises(SplitError, match="each held-out class in training too, got broken in"):
+        cut(fleet, "machine=2")
+
+
+def test_one_class_is_none(make_recording: Any) -> None:
+    with pytest.raises(SplitError, match="two classes to tell apart, got calm"):
+        cut([make_recording("a"), make_recording("b")], "time=0.3")
+
+
+def test_no_recordings_are_refused() -> None:
+    with pytest.raises(SplitError, match="got none"):
+        cut([], "time=0.3")
+
+
+def test_short_recordings_are_refused(fleet: Any) -> None:
+    fleet[1] = replace(fleet[1], samples=fleet[1].samples[: WINDOW - 1])
+    with pytest.raises(SplitError, match=r"one window of 100 samples, got 99 in worn-1.*--window"):
+        cut(fleet, "machine=2")
+
+
+def test_unlabelled_recordings_are_refused(fleet: Any) -> None:
+    fleet[4] = replace(fleet[4], label=None)
+    with pytest.raises(SplitError, match="label for calm-3"):
+        cut(fleet, "machine=2")
+
+
+@pytest.mark.parametrize(("what", "other"), [("sample_rate_hz", 999.0), ("axes", ("y",)), ("unit", "counts")])
+def test_recordings_of_several_kinds_are_refused(fleet: Any, what: str, other: Any) -> None:
+    fleet[5] = replace(fleet[5], **{what: other})
+    with pytest.raises(SplitError, match=f"Expected one {what} .* in calm-1 and .* in worn-3"):
+        cut(fleet, "machine=2")
+
+
+# Validation.
+
+
+def test_validation_is_the_end_of_each_training_recording(make_recording: Any) -> None:
+    recordings = [make_recording(f"{label}{i}", 10_000, label, fields={"i": i}) for i in (1, 2) for label in "ab"]
+    split = cut(recordings, "i=2")
+    assert [(span.start, span.stop) for span in split.train] == [(0, 8500)] * 2
+    assert [(span.start, span.stop) for span in split.validation] == [(8500, 10_000)] * 2
+
+
+def test_validation_is_at_least_a_window_and_leaves_one_to_train_on(make_recording: Any) -> None:
+    split = cut([make_recording("a", 350), make_recording("b", 350, "worn")], "time=0.3", window=100)
+    assert [(span.start, span.stop) for span in split.train] == [(0, 145)] * 2
+    assert [(span.start, span.stop) for span in split.validation] == [(145, 245)] * 2
+
+
+def test_of_short_recordings_every_seventh_of_a_class_validates(make_recording: Any) -> None:
+    recordings = [make_recording(f"{label}{i}", 150, label, fields={"i": i}) for i in range(8) for label in "ab"]
+    split = cut(recordings, "i=7")
+    assert names(split, "validation") == ["a6", "b6"]
+    assert len(split.train) == 12
+
+
+def test_a_rare_class_is_never_validated_only(make_recording: Any) -> None:
+    """The seventh short recording is the only one of its class: it must be trained on."""
+    recordings = [make_recording(f"calm{i}", 150, fields={"side": "train"}) for i in range(6)]
+    recordings += [make_recording("worn", 150, "worn", fields={"side": "train"})]
+    recordings += [make_recording("test", 150, fields={"side": "test"})]
+    split = cut(recordings, "side=test")
+    assert split.labels == ("calm", "worn")
+    assert "worn" in names(split, "train")

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from drsn_edge.errors import DrsnEdgeError, SplitError, TrainingError
+from drsn_edge.signal import Scaling, scale_windows
+from drsn_edge.training.evaluate import evaluate
+from drsn_edge.training.train import (
+    CALIBRATION_PER_CLASS,
+    GOLDEN_PER_CLASS,
+    TrainSettings,
+    predict_classes,
+    predict_logits,
+    train,
+)
+from drsn_edge.training.windows import cut_spans
+
+
+def test_it_learns_to_tell_the_conditions_of_machines_apart(training: Any, metrics: dict[str, Any]) -> None:
+    assert metrics["held_out"]["clean"]["accuracy"] > 0.85
+    assert training.history[-1].loss < training.history[0].loss
+
+
+def test_the_same_seed_gives_the_same_training(
+    simulated: Any, settings: TrainSettings, training: Any, metrics: dict[str, Any]
+) -> None:
+    reports: list[Any] = []
+    again = train(simulated, settings, progress=reports.append)
+    assert evaluate(again) == metrics
+    assert again.history == training.history
+    for ours, theirs in zip(again.model.get_weights(), training.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for name in ("calibration", "golden", "held_out"):
+        np.testing.assert_array_equal(getattr(again, name).windows, getattr(training, name).windows)
+    check_reports(reports, again, settings)
+
+
+def check_reports(reports: list[Any], training: Any, settings: TrainSettings) -> None:
+    """The end of each epoch is reported once, as the history has it; some steps on the way are."""
+    ends = [report for report in reports if report.validation_accuracy is not None]
+    assert tuple(ends) == training.history
+    assert [report.epoch for report in ends] == list(range(1, settings.epochs + 1))
+    assert all(report.step == report.steps for report in ends)
+    assert any(report.step < report.steps for report in reports)
+    steps = [(report.epoch, report.step) for report in reports]
+    assert steps == sorted(steps)
+
+
+def test_what_is_set_aside(training: Any, settings: TrainSettings) -> None:
+    assert training.labels == ("healthy", "imbalance")
+    assert np.bincount(training.held_out.labels).tolist() == [21, 21]
+    assert training.held_out.first_samples.min() == 4480
+    assert np.bincount(training.golden.labels).tolist() == [GOLDEN_PER_CLASS] * 2
+    assert np.bincount(training.calibration.labels).tolist() == [CALIBRATION_PER_CLASS] * 2
+    for name in ("calibration", "golden", "held_out"):
+        assert getattr(training, name).windows.shape[1:] == (256, 3)
+
+
+def test_calibration_comes_from_the_training_side_only(training: Any) -> None:
+    spans = {span.recording.name: span for span in training.split.train}
+    for name, first in zip(training.calibration.recordings, training.calibration.first_samples, strict=True):
+        assert spans[name].start <= first and first + 256 <= spans[name].stop
+
+
+def test_golden_windows_are_held_out_windows_as_recorded(training: Any) -> None:
+    by_place = dict(
+        zip(zip(training.held_out.recordings, training.held_out.first_samples, strict=True),
+            training.held_out.windows, strict=True)
+    )  # fmt: skip
+    golden = training.golden
+    for name, first, window in zip(golden.recordings, golden.first_samples, golden.windows, strict=True):
+        np.testing.assert_array_equal(window, by_place[name, first])
+
+
+def test_calibration_is_noisy_as_training_is(training: Any) -> None:
+    as_recorded = {
+        (name, first): window
+        for name, first, window in zip(*(
+            getattr(cut_spans(training.split.train, training.labels, 256, 256), key)
+            for key in ("recordings", "first_samples", "windows")
+        ), strict=True)
+    }  # fmt: skip
+    calibration = training.calibration
+    same = [
+        np.array_equal(window, as_recorded[name, first])
+        for name, first, window in zip(
+            calibration.recordings, calibration.first_samples, calibration.windows, strict=True
+        )
+    ]
+    assert 0.1 < np.mean(same) < 0.55
+
+
+def test_the_contract_says_what_was_trained_on(training: Any) -> None:
+    contract = training.contract
+    assert (contract.sample_rate_hz, contract.axes, contract.unit) == (3200.0, ("x", "y", "z"), "g")
+    assert (contract.window, contract.hop, contract.scaling) == (256, 128, Scaling("rms"))
+
+
+def test_predictions_are_of_scaled_windows(training: Any) -> None:
+    windows = training.held_out.windows[:5]
+    scaled = scale_windows(windows, training.contract.scaling)
+    expected = training.model(scaled[:, None]).numpy()
+    np.testing.assert_allclose(predict_logits(training.model, windows, Scaling()), expected, rtol=1e-4, atol=1e-4)
+    assert (predict_classes(training.model, windows, Scaling()) == expected.argmax(axis=1)).all()
+    louder = predict_logits(training.model, 7 * windows + 3, Scaling())
+    np.testing.assert_allclose(louder, expected, rtol=1e-2, atol=1e-2)
+
+
+def test_fixed_scaling_divides_by_the_rms_of_the_training_side(make_recording: Any) -> None:
+    from drsn_edge.training.train import _scaling
+
+    loud = make_recording("a", samples=np.tile(np.array([[3.0, 9.0], [7.0, 9.0]], np.float32), (500, 1)))
+    split = type("", (), {"train": [type("", (), {"recording": loud, "start": 0, "stop": 1000})()]})
+    assert _scaling(split, "fixed") == Scaling("fixed", pytest.approx(np.sqrt(2.0)))  # variances 4 and 0
+    assert _scaling(split, "rms") == Scaling("rms", 1.0)
+
+
+def test_a_loss_that_is_no_number_stops_the_training(
+    simulated: Any, settings: TrainSettings, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tf.config.run_functions_eagerly(True)  # for a few steps a graph is not worth building
+    try:
+        with pytest.raises(TrainingError, match=r"loss became (nan|inf) in epoch 1, step \d+.*--learning-rate"):
+            train(simulated, replace(settings, learning_rate=1e30))
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recordings_that_cannot_be_split_never_reach_the_network(simulated: Any, settings: TrainSettings) -> None:
+    with pytest.raises(SplitError):
+        train(simulated, replace(settings, hold_out="machine=9"))
+    with pytest.raises(SplitError):
+        train([], settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"window": 15}, "window of at least 16, got 15"),
+        ({"hop": -1}, "hop of at least 0"),
+        ({"epochs": 0}, "epochs of at least 1"),
+        ({"batch_size": 1}, "batch_size of at least 2"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"learning_rate": float("nan")}, "learning_rate"),
+        ({"clean_share": 1.1}, "clean_share from 0 to 1, got 1.1"),
+        ({"clean_share": -0.1}, "clean_share"),
+        ({"speed_range": 3.0}, "speed_range from 0 to 0.5, got 3.0"),  # meant as a percentage
+        ({"speed_range": -0.1}, "speed_range"),
+        ({"speed_range": float("nan")}, "speed_range"),
+        ({"seed": -1}, "seed from 0 to 4294967295"),
+        ({"snr_range_db": (3.0, 2.0)}, "SNR"),
+        ({"snr_range_db": (float("nan"), 2.0)}, "SNR"),
+        ({"snr_range_db": (0.0, float("inf"))}, "SNR"),
+        ({"scaling": "peak"}, "rms, fixed, got 'peak'"),
+    ],
+)
+def test_impossible_settings_are_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(TrainingError, match=says):
+        TrainSettings("time=0.2", **changes)
+
+
+@pytest.mark.parametrize("changes", [{"network": "huge"}, {"block": "rsbu"}, {"window": 32}])
+def test_impossible_networks_are_refused(simulated: Any, settings: TrainSettings, changes: dict[str, Any]) -> None:
+    with pytest.raises(DrsnEdgeError):
+        train(simulated, replace(settings, **changes))
+
+
+def test_the_hop_is_half_a_window_unless_given() -> None:
+    assert TrainSettings("time=0.2", window=101).hop_samples == 50
+    assert TrainSettings("time=0.2", window=101, hop=7).hop_samples == 7
