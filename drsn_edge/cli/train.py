@@ -10,6 +10,7 @@ import click
 
 from drsn_edge.cli.options import PathType, catalogue_option, json_option, seed_option
 from drsn_edge.cli.progress import counting_bar, load_tensorflow, training_bar
+from drsn_edge.models.config import BLOCK_KINDS, PRESETS
 
 
 @click.command()
@@ -22,8 +23,8 @@ from drsn_edge.cli.progress import counting_bar, load_tensorflow, training_bar
     "windows=SHARE (random windows).",
 )
 @click.option("--out", type=PathType, required=True, help="Run folder to write.")
-@click.option("--network", default="small", show_default=True, help="Size: nano, small or base.")
-@click.option("--block", default="rsbu-cw", show_default=True, help="Block kind: rsbu-cw or rsbu-cs.")
+@click.option("--network", default="small", show_default=True, help=f"{', '.join(PRESETS)}; see `drsn-edge models`.")
+@click.option("--block", default="rsbu-cw", show_default=True, help=f"Block kind: {', '.join(BLOCK_KINDS)}.")
 @click.option("--window", type=int, default=1024, show_default=True, help="Samples per window.")
 @click.option("--hop", type=int, default=0, help="Samples between window starts.  [default: half a window]")
 @click.option("--epochs", type=int, default=24, show_default=True, help="Passes over the training windows.")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from drsn_edge.errors import TrainingError
 
-BLOCK_KINDS = ("rsbu-cw", "rsbu-cs")
-"""Channel-wise and channel-shared residual shrinkage building units."""
+BLOCK_KINDS = ("rsbu-cw", "rsbu-cs", "se", "residual", "plain")
+"""Residual shrinkage building units with channel-wise and channel-shared thresholds, and what they are compared with:
+squeeze-and-excitation, the same residual block without either, and the same convolutions without the identity."""
+
+
+SUBNET_OUTPUTS = {"rsbu-cw": 0, "rsbu-cs": 1, "se": 0}
+"""Outputs of the subnet of each kind that has one; 0 stands for one per channel."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,9 @@ class DrsnConfig:
         stages: The residual stages in order.
         kernel: Length of the convolutions inside a block.
         block: One of `BLOCK_KINDS`.
+        hidden_ratio: Hidden units of the threshold or excitation subnet, relative to the block's channels.
+        height: Rows of the input. 1 is a signal; above it the input is an image of height x window, and kernels and
+            strides are square.
     """
 
     window: int
@@ -45,6 +54,8 @@ class DrsnConfig:
     stages: tuple[Stage, ...]
     kernel: int
     block: str = "rsbu-cw"
+    hidden_ratio: float = 1.0
+    height: int = 1
 
     def __post_init__(self) -> None:
         """Refuse sizes that no network can have.
@@ -64,10 +75,21 @@ class DrsnConfig:
             raise TrainingError(f"Expected widths that never shrink, as the identity only adds channels, got {widths}.")
         if self.n_classes < 2:
             raise TrainingError(f"Expected at least 2 classes to tell apart, got {self.n_classes}.")
-        if self.window < self.total_stride:
+        if not 0 < self.hidden_ratio <= 16:
+            raise TrainingError(f"Expected a hidden_ratio above 0, at most 16, got {self.hidden_ratio}.")
+        if min(self.window, self.height if self.height > 1 else self.window) < self.total_stride:
             raise TrainingError(
-                f"Expected a window of at least {self.total_stride} samples for this network, got {self.window}."
+                f"Expected a window of at least {self.total_stride} samples for this network, got {self.window}"
+                f"{f' x {self.height}' if self.height > 1 else ''}."
             )
+
+    def extent(self, size: int) -> tuple[int, int]:
+        """Return a kernel or stride of this size as (height, time): along time only, or square for images."""
+        return (1 if self.height == 1 else size, size)
+
+    def hidden_units(self, channels: int) -> int:
+        """Return the hidden units of the subnet of a block with so many channels."""
+        return max(1, round(channels * self.hidden_ratio))
 
     @property
     def total_stride(self) -> int:
@@ -78,14 +100,16 @@ class DrsnConfig:
         return total
 
 
-_SIZES = ("window", "n_axes", "n_classes", "stem_channels", "stem_kernel", "stem_stride", "kernel")
+_SIZES = ("window", "height", "n_axes", "n_classes", "stem_channels", "stem_kernel", "stem_stride", "kernel")
 
 PRESETS: Mapping[str, DrsnConfig] = {
     "nano": DrsnConfig(1024, 1, 10, 8, 11, 8, (Stage(8, 1, 2), Stage(16, 1, 2), Stage(32, 1, 2)), 3),
     "small": DrsnConfig(1024, 1, 10, 16, 15, 4, (Stage(16, 1, 2), Stage(32, 1, 2), Stage(64, 1, 2)), 3),
+    "paper": DrsnConfig(2048, 1, 8, 4, 3, 2, (Stage(4, 4, 2), Stage(8, 4, 2), Stage(16, 4, 2)), 3),
     "base": DrsnConfig(1024, 1, 10, 32, 31, 4, (Stage(32, 1, 2), Stage(64, 2, 2), Stage(80, 2, 2)), 3),
 }
-"""Named networks at the sizes an edge gateway wants; `preset` fits one to a data set."""
+"""Named networks at the sizes an edge gateway wants, and the paper's own (Zhao et al. 2020, table II, with one axis);
+`preset` fits one to a data set."""
 
 
 def preset(name: str, *, window: int, n_axes: int, n_classes: int, block: str = "rsbu-cw") -> DrsnConfig:
@@ -100,25 +124,30 @@ def preset(name: str, *, window: int, n_axes: int, n_classes: int, block: str = 
 
 
 def _convolutions(config: DrsnConfig) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (output steps, kernel, channels in, channels out) of every convolution but the fixed shortcuts."""
-    steps = -(-config.window // config.stem_stride)
-    yield steps, config.stem_kernel, config.n_axes, config.stem_channels
-    width = config.stem_channels
+    """Yield (output positions, kernel positions, channels in, out) of every convolution but the fixed shortcuts."""
+    shape = _strided((config.height, config.window), config.extent(config.stem_stride))
+    yield math.prod(shape), math.prod(config.extent(config.stem_kernel)), config.n_axes, config.stem_channels
+    width, kernel = config.stem_channels, math.prod(config.extent(config.kernel))
     for stage in config.stages:
         for index in range(stage.blocks):
-            steps = -(-steps // (stage.stride if index == 0 else 1))
-            yield steps, config.kernel, width, stage.channels
-            yield steps, config.kernel, stage.channels, stage.channels
+            shape = _strided(shape, config.extent(stage.stride if index == 0 else 1))
+            yield math.prod(shape), kernel, width, stage.channels
+            yield math.prod(shape), kernel, stage.channels, stage.channels
             width = stage.channels
-            yield 1, 1, width, width
-            yield 1, 1, width, width if config.block == "rsbu-cw" else 1
+            if config.block in SUBNET_OUTPUTS:
+                yield 1, 1, width, config.hidden_units(width)
+                yield 1, 1, config.hidden_units(width), SUBNET_OUTPUTS[config.block] or width
     yield 1, 1, width, config.n_classes
 
 
+def _strided(shape: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
+    return -(-shape[0] // stride[0]), -(-shape[1] // stride[1])
+
+
 def count_macs(config: DrsnConfig) -> int:
-    """Return the multiply-accumulates of one inference: convolutions, threshold subnets and the classifier.
+    """Return the multiply-accumulates of one inference: convolutions, subnets and the classifier.
 
     Fixed 0/1 shortcuts and elementwise operators are left out, as is usual; they are work for the processor all the
     same.
     """
-    return sum(steps * kernel * c_in * c_out for steps, kernel, c_in, c_out in _convolutions(config))
+    return sum(math.prod(factors) for factors in _convolutions(config))

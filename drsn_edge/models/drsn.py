@@ -21,52 +21,83 @@ L2_PENALTY = 1e-4
 
 
 def build_model(config: DrsnConfig) -> keras.Model:
-    """Return the untrained network: (batch, 1, window, n_axes) scaled samples to (batch, n_classes) logits."""
-    inputs = keras.Input((1, config.window, config.n_axes), name="window")
-    x = _conv(config.stem_channels, config.stem_kernel, config.stem_stride)(inputs)
+    """Return the untrained network: (batch, height, window, n_axes) scaled samples to (batch, n_classes) logits."""
+    inputs = keras.Input((config.height, config.window, config.n_axes), name="window")
+    x = _conv(config.stem_channels, config.extent(config.stem_kernel), config.extent(config.stem_stride))(inputs)
     for stage in config.stages:
         for index in range(stage.blocks):
-            stride = stage.stride if index == 0 else 1
-            x = residual_shrinkage_block(x, stage.channels, stride, config.kernel, config.block)
+            x = block(x, stage.channels, stage.stride if index == 0 else 1, config)
     x = layers.ReLU()(_norm()(x))
     x = layers.GlobalAveragePooling2D(keepdims=True)(x)
-    logits = layers.Flatten(name="logits")(_conv(config.n_classes, 1, 1)(x))
+    logits = layers.Flatten(name="logits")(_conv(config.n_classes)(x))
     return keras.Model(inputs, logits, name="drsn")
 
 
-def residual_shrinkage_block(x: Tensor, channels: int, stride: int, kernel: int, kind: str) -> Tensor:
-    """Return one RSBU of `kind` on x, shape (batch, 1, time, c_in) -> (batch, 1, ceil(time / stride), channels)."""
+def block(x: Tensor, channels: int, stride: int, config: DrsnConfig) -> Tensor:
+    """Return one block of the config's kind on x.
+
+    Args:
+        x: Features, shape (batch, height, time, c_in).
+        channels: Of the result, at least c_in.
+        stride: In time; in both directions for images. The result has ceil(time / stride) steps.
+        config: Block kind, kernel and hidden ratio.
+    """
     y = layers.ReLU()(_norm()(x))
-    y = _norm()(_conv(channels, kernel, stride)(y))
-    y = _conv(channels, kernel, 1)(layers.ReLU()(y))
-    return layers.Add()([shrink(y, kind), shortcut(x, channels, stride)])
+    y = _norm()(_conv(channels, config.extent(config.kernel), config.extent(stride))(y))
+    y = _conv(channels, config.extent(config.kernel))(layers.ReLU()(y))
+    if config.block == "plain":
+        return y
+    if config.block == "se":
+        y = excite(y, config.hidden_units(channels))
+    elif config.block in ("rsbu-cw", "rsbu-cs"):
+        y = shrink(y, config.hidden_units(channels), shared=config.block == "rsbu-cs")
+    return layers.Add()([y, shortcut(x, channels, config.extent(stride))])
 
 
-def shrink(x: Tensor, kind: str) -> Tensor:
+def shrink(x: Tensor, hidden: int, *, shared: bool) -> Tensor:
     """Soft-threshold x by a threshold that a small subnet derives from x itself, 0 <= tau <= mean|x|.
 
     The absolute value is taken before the pooling: pooled x could be negative, and so would tau be.
+
+    Args:
+        x: Features, shape (batch, height, time, channels).
+        hidden: Hidden units of the subnet.
+        shared: One threshold for all channels (RSBU-CS) instead of one for each (RSBU-CW).
     """
-    channels = x.shape[-1]
     n = negative_part(x)
     pooled = mean_absolute(x, n)
-    hidden = layers.ReLU()(_norm()(_conv(channels, 1, 1)(pooled)))
-    alpha = layers.Activation("sigmoid")(_conv(channels if kind == "rsbu-cw" else 1, 1, 1)(hidden))
-    if kind == "rsbu-cs":
+    alpha = _subnet(pooled, hidden, 1 if shared else x.shape[-1])
+    if shared:
         pooled = ops.mean(pooled, axis=-1, keepdims=True)
     return soft_threshold(x, n, alpha * pooled)
 
 
-def shortcut(x: Tensor, channels: int, stride: int) -> Tensor:
+def excite(x: Tensor, hidden: int) -> Tensor:
+    """Scale each channel of x by a factor in (0, 1) that a small subnet derives from the channels' means.
+
+    The same subnet as in `shrink`, so that the two differ in what they do with its output only.
+
+    Source: Hu et al. 2018, "Squeeze-and-Excitation Networks", doi:10.1109/CVPR.2018.00745.
+    """
+    return x * _subnet(ops.mean(x, axis=(1, 2), keepdims=True), hidden, x.shape[-1])
+
+
+def _subnet(pooled: Tensor, hidden: int, outputs: int) -> Tensor:
+    """Return values in (0, 1), shape (batch, 1, 1, outputs), from pooled features (batch, 1, 1, channels)."""
+    features = layers.ReLU()(_norm()(_conv(hidden)(pooled)))
+    return layers.Activation("sigmoid")(_conv(outputs)(features))
+
+
+def shortcut(x: Tensor, channels: int, stride: tuple[int, int]) -> Tensor:
     """Return the identity: strided subsampling, and zero channels on both sides (the odd one last).
 
     Where that changes the shape it is a fixed 1x1 convolution with a 0/1 kernel, which int8 kernels run without
     leaving their delegate; a strided slice with padding would cut the graph in pieces.
     """
     c_in = x.shape[-1]
-    if stride == 1 and channels == c_in:
+    if stride == (1, 1) and channels == c_in:
         return x
-    layer = layers.Conv2D(channels, 1, strides=(1, stride), use_bias=False, trainable=False)
+    layer = layers.Conv2D(channels, 1, strides=stride, use_bias=False, trainable=False)
     y = layer(x)
     layer.set_weights([identity_kernel(c_in, channels)])
     return y
@@ -95,11 +126,11 @@ def _norm() -> layers.BatchNormalization:
     return layers.BatchNormalization(momentum=0.9)
 
 
-def _conv(filters: int, kernel: int, stride: int) -> layers.Conv2D:
+def _conv(filters: int, kernel: tuple[int, int] = (1, 1), stride: tuple[int, int] = (1, 1)) -> layers.Conv2D:
     return layers.Conv2D(
         filters,
-        (1, kernel),
-        strides=(1, stride),
+        kernel,
+        strides=stride,
         padding="same",
         kernel_initializer="he_normal",
         kernel_regularizer=keras.regularizers.L2(L2_PENALTY),

@@ -38,7 +38,7 @@ def test_presets_fit_the_data_set() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"block": "rsbu"}, "rsbu-cw, rsbu-cs"),
+        ({"block": "rsbu"}, "rsbu-cw, rsbu-cs, se, residual, plain"),
         ({"stages": ()}, "at least one stage"),
         ({"window": 0}, "at least 1"),
         ({"n_axes": 0}, "at least 1"),
@@ -65,5 +65,5 @@ def test_the_shortest_window_is_one_step_of_the_last_stage() -> None:
 
 
 def test_unknown_presets_are_refused() -> None:
-    with pytest.raises(TrainingError, match="nano, small, base, got 'tiny'"):
+    with pytest.raises(TrainingError, match="nano, small, paper, base, got 'tiny'"):
         preset("tiny", window=1024, n_axes=1, n_classes=2)

@@ -10,12 +10,15 @@ import pytest
 from numpy.typing import NDArray
 
 from drsn_edge.models import drsn
-from drsn_edge.models.config import BLOCK_KINDS, DrsnConfig, Stage, count_macs, preset
-from drsn_edge.models.drsn import build_model, identity_kernel, residual_shrinkage_block, shortcut, shrink
+from drsn_edge.models.config import BLOCK_KINDS, PRESETS, DrsnConfig, Stage, count_macs, preset
+from drsn_edge.models.drsn import block, build_model, excite, identity_kernel, shortcut, shrink
 
 Array = NDArray[Any]
 
 TINY = DrsnConfig(64, 1, 3, 4, 5, 2, (Stage(4, 1, 2), Stage(7, 2, 2)), 3)
+
+
+SHRINKING = ("rsbu-cw", "rsbu-cs")
 
 
 def normal(*shape: int, seed: int = 0) -> NDArray[np.float32]:
@@ -55,7 +58,7 @@ def test_identity_kernel_refuses_to_drop_channels() -> None:
 def test_shortcut_is_subsampling_and_zero_channels(time: int, c_in: int, c_out: int, stride: int) -> None:
     inputs = keras.Input((1, time, c_in))
     x = normal(2, 1, time, c_in)
-    got = numbers(keras.Model(inputs, shortcut(inputs, c_out, stride))(x))
+    got = numbers(keras.Model(inputs, shortcut(inputs, c_out, (1, stride)))(x))
     before = (c_out - c_in) // 2
     expected = np.pad(x[:, :, ::stride], ((0, 0), (0, 0), (0, 0), (before, c_out - c_in - before)))
     np.testing.assert_array_equal(got, expected)
@@ -63,7 +66,7 @@ def test_shortcut_is_subsampling_and_zero_channels(time: int, c_in: int, c_out: 
 
 def test_shortcut_of_the_same_shape_costs_nothing() -> None:
     x = keras.Input((1, 8, 3))
-    assert shortcut(x, 3, 1) is x
+    assert shortcut(x, 3, (1, 1)) is x
 
 
 def test_shortcuts_have_no_trainable_weights_and_survive_training() -> None:
@@ -96,11 +99,11 @@ def taus(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return seen
 
 
-@pytest.mark.parametrize("kind", BLOCK_KINDS)
+@pytest.mark.parametrize("kind", SHRINKING)
 @pytest.mark.parametrize("seed", range(5))
 def test_threshold_lies_between_zero_and_the_mean_absolute_value(kind: str, seed: int, taus: list[Any]) -> None:
     inputs = keras.Input((1, 40, 6))
-    shrink(inputs, kind)
+    shrink(inputs, 6, shared=kind == "rsbu-cs")
     model = keras.Model(inputs, taus[0][1])
     randomise(model, seed)
     x = 3 * normal(16, 1, 40, 6, seed=seed) - 2  # mostly negative: a mean without |x| would be too
@@ -114,7 +117,7 @@ def test_threshold_lies_between_zero_and_the_mean_absolute_value(kind: str, seed
     assert (tau > 0).any()
 
 
-@pytest.mark.parametrize("kind", BLOCK_KINDS)
+@pytest.mark.parametrize("kind", SHRINKING)
 def test_every_block_of_a_network_has_a_threshold_of_its_kind(kind: str, taus: list[Any]) -> None:
     model = build_model(replace(TINY, block=kind))
     assert [tau.shape[-1] for _, tau in taus] == ([4, 7, 7] if kind == "rsbu-cw" else [1, 1, 1])
@@ -128,11 +131,11 @@ def test_every_block_of_a_network_has_a_threshold_of_its_kind(kind: str, taus: l
         assert (tau <= limit * (1 + 1e-5)).all()
 
 
-@pytest.mark.parametrize("kind", BLOCK_KINDS)
+@pytest.mark.parametrize("kind", SHRINKING)
 def test_shrink_with_alpha_of_a_half_is_the_formula(kind: str) -> None:
     """With all weights 0 the sigmoid gives 1/2, so tau is half the mean absolute value."""
     inputs = keras.Input((1, 30, 5))
-    model = keras.Model(inputs, shrink(inputs, kind))
+    model = keras.Model(inputs, shrink(inputs, 5, shared=kind == "rsbu-cs"))
     for variable in model.trainable_variables:
         variable.assign(np.zeros(variable.shape))
     x = normal(4, 1, 30, 5)
@@ -144,11 +147,56 @@ def test_shrink_with_alpha_of_a_half_is_the_formula(kind: str) -> None:
 def test_the_identity_goes_around_the_shrinkage() -> None:
     """With the block's last convolution at 0 nothing is left to shrink: the block is its shortcut."""
     inputs = keras.Input((1, 20, 3))
-    model = keras.Model(inputs, residual_shrinkage_block(inputs, 4, 2, 3, "rsbu-cw"))
+    model = keras.Model(inputs, block(inputs, 4, 2, TINY))
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D) and layer.use_bias]
     convolutions[1].set_weights([np.zeros_like(weights) for weights in convolutions[1].get_weights()])
     x = normal(2, 1, 20, 3)
     np.testing.assert_array_equal(numbers(model(x)), np.pad(x[:, :, ::2], ((0, 0), (0, 0), (0, 0), (0, 1))))
+
+
+@pytest.mark.parametrize(("kind", "share"), [("se", 0.5), ("residual", 1.0)])
+def test_the_comparison_partners_do_their_own_thing_around_the_identity(kind: str, share: float) -> None:
+    """With the subnet's weights at 0 squeeze-and-excitation halves what the residual block leaves as it is."""
+    inputs = keras.Input((1, 20, 4))
+    model = keras.Model(inputs, block(inputs, 4, 1, replace(TINY, block=kind)))
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    for layer in convolutions[2:]:
+        layer.set_weights([np.zeros_like(weights) for weights in layer.get_weights()])
+    x = normal(2, 1, 20, 4)
+    branch = numbers(keras.Model(inputs, convolutions[1].output)(x))
+    np.testing.assert_allclose(numbers(model(x)), x + share * branch, atol=1e-5)
+
+
+def test_a_plain_block_has_no_identity() -> None:
+    inputs = keras.Input((1, 20, 4))
+    model = keras.Model(inputs, block(inputs, 6, 2, replace(TINY, block="plain")))
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert len(convolutions) == 2
+    x = normal(2, 1, 20, 4)
+    np.testing.assert_array_equal(numbers(model(x)), numbers(keras.Model(inputs, convolutions[1].output)(x)))
+
+
+def test_excitation_scales_each_channel_by_a_factor_of_its_own() -> None:
+    inputs = keras.Input((1, 30, 5))
+    model = keras.Model(inputs, excite(inputs, 3))
+    randomise(model)
+    x = normal(4, 1, 30, 5)
+    factors = numbers(model(x)) / x
+    np.testing.assert_allclose(factors, np.broadcast_to(factors[:, :, :1], factors.shape), rtol=1e-4)
+    assert ((factors > 0) & (factors < 1)).all()
+    assert len(np.unique(factors[:, 0, 0].round(4))) > 5
+
+
+def test_images_take_square_kernels_and_strides() -> None:
+    """The network of the TFLearn article: blocks of 16, 32, 32 channels and a subnet of a quarter of them."""
+    config = DrsnConfig(28, 1, 10, 16, 3, 1, (Stage(16, 1, 2), Stage(32, 2, 2)), 3, hidden_ratio=0.25, height=28)
+    model = build_model(config)
+    assert numbers(model(normal(3, 28, 28, 1))).shape == (3, 10)
+    kernels = {layer.kernel_size for layer in model.layers if isinstance(layer, keras.layers.Conv2D)}
+    assert kernels == {(3, 3), (1, 1)}
+    assert count_macs(config) == macs_of_layers(model)
+    assert config.hidden_units(32) == 8
+    assert model.layers[-3].output.shape[1:3] == (1, 1)
 
 
 # The network.
@@ -170,11 +218,11 @@ def test_output_is_one_logit_per_class(
     assert model.output_shape == (None, 5)
     assert logits.shape == (3, 5)
     assert np.isfinite(logits).all()
-    last = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)][-1]
+    pooling = next(layer for layer in model.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D))
     steps = math.ceil(window / stem_stride)
     for _ in stages:
         steps = math.ceil(steps / stage_stride)
-    assert last.output.shape == (None, 1, steps, 7)
+    assert pooling.input.shape == (None, 1, steps, 7)
 
 
 def test_logits_are_not_probabilities() -> None:
@@ -232,13 +280,31 @@ def test_counted_macs_are_those_of_the_layers(name: str, window: int, n_axes: in
     assert count_macs(config) == macs_of_layers(build_model(config))
 
 
-def test_the_papers_network_has_the_papers_parameters() -> None:
-    """Table II of Zhao et al. 2020 with biases: 11,552 trainable parameters, about 1.32 million MACs."""
-    stages = (Stage(4, 1, 2), Stage(4, 3, 1), Stage(8, 1, 2), Stage(8, 3, 1), Stage(16, 1, 2), Stage(16, 3, 1))
-    config = DrsnConfig(2048, 1, 8, 4, 3, 2, stages, 3)
+def papers_parameters(subnet_outputs: int | None) -> tuple[int, int]:
+    """Return (outside batch norm, in batch norm) of table II, added up by hand: 3 samples long kernels with biases."""
+
+    def unit(c_in: int, c: int) -> tuple[int, int]:
+        outputs = subnet_outputs or c
+        convolutions = (3 * c_in * c + c) + (3 * c * c + c) + (c * c + c) + (c * outputs + outputs)
+        return convolutions, 2 * (c_in + c + c)
+
+    units = [unit(c_in, c) for c_in, c in [(4, 4)] * 4 + [(4, 8)] + [(8, 8)] * 3 + [(8, 16)] + [(16, 16)] * 3]
+    stem, classifier, last_norm = 3 * 1 * 4 + 4, 16 * 8 + 8, 2 * 16
+    return stem + sum(unit[0] for unit in units) + classifier, sum(unit[1] for unit in units) + last_norm
+
+
+@pytest.mark.parametrize(("kind", "subnet_outputs"), [("rsbu-cw", None), ("rsbu-cs", 1)])
+def test_the_papers_network_has_the_papers_parameters(kind: str, subnet_outputs: int | None) -> None:
+    config = replace(PRESETS["paper"], block=kind)
     model = build_model(config)
-    assert sum(math.prod(variable.shape) for variable in model.trainable_variables) == 11552
-    assert count_macs(config) == pytest.approx(1.32e6, rel=0.01)
+    found: dict[bool, int] = {True: 0, False: 0}
+    for layer in model.layers:
+        is_norm = isinstance(layer, keras.layers.BatchNormalization)
+        found[is_norm] += sum(math.prod(variable.shape) for variable in layer.trainable_variables)
+    assert (found[False], found[True]) == papers_parameters(subnet_outputs)
+    if kind == "rsbu-cw":
+        assert (found[False], sum(found.values())) == (10872, 11552)
+        assert count_macs(config) == pytest.approx(1.32e6, rel=0.005)
 
 
 def test_a_saved_model_answers_the_same(tmp_path: Any) -> None:

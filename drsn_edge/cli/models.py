@@ -1,0 +1,50 @@
+"""`drsn-edge models`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+import click
+
+from drsn_edge.cli.options import json_option
+from drsn_edge.models.config import BLOCK_KINDS, PRESETS
+
+if TYPE_CHECKING:
+    from drsn_edge.models.sizes import ModelSize
+
+
+@click.command()
+@click.option("--block", type=click.Choice(BLOCK_KINDS), default="rsbu-cw", show_default=True, help="Block kind.")
+@json_option
+def models(block: str, as_json: bool) -> None:
+    """List the networks that `train` knows, with what they cost on a gateway.
+
+    Sizes are those of the int8 file of an untrained network, with one axis.
+
+    \b
+    Example:
+      drsn-edge models --block rsbu-cs
+    """
+    from drsn_edge.cli.progress import counting_bar, load_tensorflow
+
+    load_tensorflow()
+    from drsn_edge.models.sizes import measure_model
+
+    sizes = []
+    with counting_bar("converting networks") as bar:
+        for name, config in PRESETS.items():
+            sizes.append(measure_model(name, replace(config, block=block)))
+            bar(len(sizes), len(PRESETS))
+    click.echo(json.dumps([asdict(size) for size in sizes]) if as_json else _as_text(sizes))
+
+
+def _as_text(sizes: list[ModelSize]) -> str:
+    rows = [f"{'name':8}{'block':10}{'window':>8}{'parameters':>12}{'MACs':>12}{'int8 file':>12}{'activations':>13}"]
+    for size in sizes:
+        rows.append(
+            f"{size.name:8}{size.block:10}{size.window:8}{size.parameters:12}{size.macs:12}"
+            f"{size.int8_bytes / 1000:9.1f} kB{size.peak_activation_bytes / 1000:10.1f} kB"
+        )
+    return "\n".join(rows)
