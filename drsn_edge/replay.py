@@ -9,7 +9,7 @@ import numpy as np
 
 from drsn_edge import __version__
 from drsn_edge.errors import RecordingError
-from drsn_edge.noise import add_white_noise
+from drsn_edge.noise import add_noise
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal import FloatArray
 from firmware_bridge.messages import Hello
@@ -27,7 +27,14 @@ def full_scale_for(samples: FloatArray) -> float:
 
 
 def virtual_sensor(
-    recording: Recording, *, link: Path | None, speed: float | None, snr_db: float | None, loop: bool, seed: int
+    recording: Recording,
+    *,
+    link: Path | None,
+    speed: float | None,
+    snr_db: float | None,
+    loop: bool,
+    seed: int,
+    noise: str = "gaussian",
 ) -> VirtualAccelerometer:
     """Return a virtual accelerometer that plays a recording.
 
@@ -35,19 +42,21 @@ def virtual_sensor(
         recording: What to play, in its own unit and rate.
         link: Where to put a symbolic link to the port.
         speed: How much faster than real time; None: as fast as the reader takes it.
-        snr_db: White noise added over the whole recording; None adds none.
+        snr_db: SNR of the noise added over the whole recording; None adds none.
         loop: Play it again and again.
         seed: Of the noise.
+        noise: Its kind, one of `drsn_edge.noise.NOISE_KINDS`.
 
     Raises:
         RecordingError: If the noise would drown everything, or is no number.
+        DrsnEdgeError: If there is no such kind of noise.
         VirtualDeviceError: If the port or its link cannot be made.
     """
     samples = recording.samples
     if snr_db is not None:
         if not -_SNR_LIMIT_DB <= snr_db <= _SNR_LIMIT_DB:
             raise RecordingError(f"Expected an SNR from {-_SNR_LIMIT_DB:g} to {_SNR_LIMIT_DB:g} dB, got {snr_db:g}.")
-        samples = add_white_noise(samples, snr_db, np.random.default_rng(seed))
+        samples = add_noise(samples, snr_db, np.random.default_rng(seed), noise)
     return VirtualAccelerometer(_hello(recording, samples), _chunks(samples, loop), link=link, speed=speed)
 
 

@@ -67,6 +67,8 @@ def main() -> None:
     if not _FIRST_PYTHON <= sys.version_info < _AFTER_PYTHON:
         version = ".".join(map(str, sys.version_info[:3]))
         sys.exit(f"drsn-edge runs on Python 3.10 to 3.13, this is {version} ({sys.executable}).")
+    if getattr(sys, "stdout", None) is None:
+        sys.exit("drsn-edge writes its results to standard output, which is closed. Send it to a file or /dev/null.")
     cli()
 
 

@@ -15,7 +15,14 @@ from drsn_edge.cli.options import PathType, catalogue_option, json_option, seed_
 @click.option("--recording", required=True, metavar="FILE", help="What to play; FILE#3 takes capture 3 of a file.")
 @click.option("--link", type=PathType, required=True, help="Symbolic link to make to the virtual port.")
 @click.option("--speed", type=float, default=1.0, show_default=True, help="Times real time; 0: as fast as it is read.")
-@click.option("--snr-db", type=float, help="Add white noise at this signal-to-noise ratio, dB.")
+@click.option("--snr-db", type=float, help="Add noise at this signal-to-noise ratio, dB.")
+@click.option(
+    "--noise",
+    default="gaussian",
+    show_default=True,
+    metavar="KIND",
+    help="Its kind: gaussian, laplacian, pink or impulsive.",
+)
 @click.option("--loop", is_flag=True, help="Begin again at the end of the recording.")
 @seed_option
 @catalogue_option
@@ -25,6 +32,7 @@ def simulate(
     link: Path,
     speed: float,
     snr_db: float | None,
+    noise: str,
     loop: bool,
     seed: int,
     catalogue: Path | None,
@@ -43,7 +51,7 @@ def simulate(
     from drsn_edge.replay import virtual_sensor
 
     played = load_recording(recording, catalogue)
-    sensor = virtual_sensor(played, link=link, speed=speed or None, snr_db=snr_db, loop=loop, seed=seed)
+    sensor = virtual_sensor(played, link=link, speed=speed or None, snr_db=snr_db, noise=noise, loop=loop, seed=seed)
     with stop_on_signal() as stopped:
         click.echo(
             f"{played.name}: {played.sample_rate_hz:g} Hz, axes {','.join(played.axes)}, unit {played.unit}, "

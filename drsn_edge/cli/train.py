@@ -36,7 +36,13 @@ from drsn_edge.models.config import BLOCK_KINDS, PRESETS
     nargs=2,
     default=(-6.0, 12.0),
     show_default=True,
-    help="White noise in training, dB, from to.",
+    help="Its SNR, dB, from to.",
+)
+@click.option(
+    "--noise",
+    multiple=True,
+    metavar="KIND",
+    help="Noise in training: gaussian, laplacian, pink or impulsive; may be repeated.  [default: all of them]",
 )
 @click.option("--clean-share", type=float, default=0.3, show_default=True, help="Training windows without noise, 0-1.")
 @click.option(
@@ -65,6 +71,7 @@ def train(data: Path, out: Path, catalogue: Path | None, force: bool, as_json: b
       drsn-edge train --data recordings/ --hold-out load_hp=3 --out run/
     """
     from drsn_edge.files import check_new_folder
+    from drsn_edge.noise import NOISE_KINDS
     from drsn_edge.recordings import load_recordings
     from drsn_edge.training.run_folder import is_run_folder, save_run
 
@@ -77,6 +84,7 @@ def train(data: Path, out: Path, catalogue: Path | None, force: bool, as_json: b
     from drsn_edge.training.train import train as run_training
 
     settings["snr_range_db"] = settings.pop("snr_db")
+    settings["noise"] = settings["noise"] or NOISE_KINDS
     with training_bar() as show:
         training = run_training(recordings, TrainSettings(**settings), progress=show)
     metrics = evaluate(training)
@@ -87,8 +95,8 @@ def train(data: Path, out: Path, catalogue: Path | None, force: bool, as_json: b
 def metrics_text(metrics: dict[str, Any], out: Path) -> str:
     """Return the held-out scores as a small table."""
     rows = [f"held out {metrics['split']}: {metrics['held_out_windows']} windows, {len(metrics['labels'])} classes"]
-    rows.append(f"{'':12}{'accuracy':>10}{'balanced':>10}{'macro F1':>10}")
+    rows.append(f"{'':18}{'accuracy':>10}{'balanced':>10}{'macro F1':>10}")
     for condition, values in metrics["held_out"].items():
         numbers = (values["accuracy"], values["balanced_accuracy"], values["macro_f1"])
-        rows.append(f"{condition:12}" + "".join(f"{number:10.4f}" for number in numbers))
+        rows.append(f"{condition:18}" + "".join(f"{number:10.4f}" for number in numbers))
     return "\n".join([*rows, f"wrote {out}"])

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.noise import add_white_noise
+from drsn_edge.noise import NOISE_KINDS, add_noise
 from drsn_edge.training.train import Training, predict_classes
 
 TEST_SNRS_DB = (0.0, -4.0)
-"""White noise at which each model is judged besides the clean recordings."""
+"""SNRs at which each model is judged, with each kind of noise, besides the clean recordings."""
 
 
 def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
@@ -35,11 +35,13 @@ def scores(confusion: NDArray[np.int64]) -> dict[str, float]:
 
 
 def evaluate(training: Training) -> dict[str, Any]:
-    """Return the held-out metrics, clean and with white noise (fixed by the seed), as plain JSON values."""
+    """Return the held-out metrics, clean and with noise (fixed by the seed), as plain JSON values."""
     held_out, scaling = training.held_out, training.contract.scaling
     rng = np.random.default_rng(training.settings.seed)
     conditions = {"clean": held_out.windows} | {
-        f"white_{snr:g}_db": add_white_noise(held_out.windows, snr, rng) for snr in TEST_SNRS_DB
+        f"{kind}_{snr:g}_db": add_noise(held_out.windows, snr, rng, kind)
+        for kind in NOISE_KINDS
+        for snr in TEST_SNRS_DB
     }
     results = {}
     for name, windows in conditions.items():

@@ -15,12 +15,15 @@ from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.errors import TrainingError
 from drsn_edge.models.config import DrsnConfig, preset
 from drsn_edge.models.drsn import build_model
+from drsn_edge.noise import NOISE_KINDS
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.split import Split, make_split, parse_hold_out
 from drsn_edge.signal import SCALINGS, FloatArray, Scaling, as_network_input, scale_windows, window_starts
 from drsn_edge.training.windows import WindowSet, cut_spans, draw_spans, pick_per_class, with_random_noise
 
 CALIBRATION_PER_CLASS = 32
+CALIBRATION_NOISE = ("gaussian",)
+"""Impulses would stretch the input's range and take its resolution from everything else; they may saturate instead."""
 GOLDEN_PER_CLASS = 4
 
 
@@ -49,7 +52,8 @@ class TrainSettings:
         epochs: Passes over the training windows.
         batch_size: Windows per step.
         learning_rate: Peak of the warm-up and cosine schedule of Adam.
-        snr_range_db: White noise added to training windows, SNR drawn per window.
+        noise: Kinds of noise added to training windows, drawn per window.
+        snr_range_db: Its SNR, drawn per window.
         clean_share: Share of training windows without added noise.
         speed_range: Relative change of speed drawn per training window, as if the machine ran faster or slower.
         scaling: Kind of scaling; the divisor of "fixed" is the RMS of the training side.
@@ -64,6 +68,7 @@ class TrainSettings:
     epochs: int = 24
     batch_size: int = 64
     learning_rate: float = 3e-3
+    noise: tuple[str, ...] = NOISE_KINDS
     snr_range_db: tuple[float, float] = (-6.0, 12.0)
     clean_share: float = 0.3
     speed_range: float = 0.03
@@ -84,6 +89,8 @@ class TrainSettings:
         lowest, highest = self.snr_range_db
         if not -math.inf < lowest <= highest < math.inf:
             raise TrainingError(f"Expected a lowest SNR not above the highest, got {lowest} to {highest} dB.")
+        if not self.noise or not set(self.noise) <= set(NOISE_KINDS):
+            raise TrainingError(f"Expected noise of kinds among {', '.join(NOISE_KINDS)}, got {', '.join(self.noise)}.")
         if self.scaling not in SCALINGS:
             raise TrainingError(f"Expected a scaling among {', '.join(SCALINGS)}, got {self.scaling!r}.")
 
@@ -157,7 +164,7 @@ def train(
     training_windows = cut_spans(split.train, split.labels, window, window)
     held_out = cut_spans(split.held_out, split.labels, window, window)
     calibration = pick_per_class(training_windows, CALIBRATION_PER_CLASS, rng)
-    noisy = with_random_noise(calibration.windows, settings.snr_range_db, settings.clean_share, rng)
+    noisy = with_random_noise(calibration.windows, CALIBRATION_NOISE, settings.snr_range_db, settings.clean_share, rng)
     return Training(
         settings=settings,
         network=network,
@@ -207,7 +214,7 @@ def _fit(
     history = []
     for epoch in range(1, settings.epochs + 1):
         batch = draw_spans(split.train, split.labels, window, hop, settings.speed_range, rng)
-        noisy = with_random_noise(batch.windows, settings.snr_range_db, settings.clean_share, rng)
+        noisy = with_random_noise(batch.windows, settings.noise, settings.snr_range_db, settings.clean_share, rng)
         inputs = as_network_input(scale_windows(noisy, scaling))
         chosen = rng.permutation(len(batch))[:per_epoch]
         report = _fit_epoch(model, inputs[chosen], batch.labels[chosen], epoch, steps, settings, progress)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.noise import add_white_noise
+from drsn_edge.noise import add_noise
 from drsn_edge.recordings.split import Span
 from drsn_edge.signal import FloatArray, cut_windows, window_starts
 
@@ -128,16 +128,26 @@ def pick_per_class(windows: WindowSet, per_class: int, rng: np.random.Generator)
 
 
 def with_random_noise(
-    windows: FloatArray, snr_range_db: tuple[float, float], clean_share: float, rng: np.random.Generator
+    windows: FloatArray,
+    kinds: Sequence[str],
+    snr_range_db: tuple[float, float],
+    clean_share: float,
+    rng: np.random.Generator,
 ) -> FloatArray:
-    """Return windows with white noise at an SNR drawn per window; a share of them stays as recorded.
+    """Return windows with noise of a kind and at an SNR drawn per window; a share of them stays as recorded.
 
     Args:
         windows: Shape (n, window, axes).
+        kinds: Kinds of noise to draw from.
         snr_range_db: Lowest and highest SNR drawn.
         clean_share: Probability that a window gets no noise.
         rng: Where everything is drawn from.
     """
     snr_db = rng.uniform(*snr_range_db, size=(len(windows), 1, 1))
-    clean = rng.random((len(windows), 1, 1)) < clean_share
-    return np.where(clean, windows, add_white_noise(windows, snr_db, rng))
+    drawn = rng.integers(0, len(kinds), len(windows))
+    noisy = rng.random(len(windows)) >= clean_share
+    result = windows.copy()
+    for index, kind in enumerate(kinds):
+        chosen = np.flatnonzero(noisy & (drawn == index))
+        result[chosen] = add_noise(windows[chosen], snr_db[chosen], rng, kind)
+    return result

@@ -11,6 +11,7 @@ import click
 import pytest
 
 from drsn_edge.cli.main import cli
+from drsn_edge.noise import NOISE_KINDS
 
 README = Path(__file__).parents[2] / "README.md"
 COMMANDS = sorted(cli.commands)
@@ -60,3 +61,10 @@ def test_commands_start_without_what_they_do_not_need() -> None:
     script = f"import sys, drsn_edge.cli.main; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("name", ["train", "simulate"])
+def test_help_names_every_kind_of_noise(name: str) -> None:
+    """The help spells them out, because importing them would load NumPy."""
+    text = " ".join(help_of(name).split())
+    assert all(kind in text for kind in NOISE_KINDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -102,6 +103,7 @@ FAILURES = [
     (["train", "--data", "{}/data", "--hold-out", "load=1", "--out", "{}/new"], "worn"),
     ([*TRAIN, "--network", "huge"], "nano, small, paper, base"),
     ([*TRAIN, "--block", "planar"], "rsbu-cw"),
+    ([*TRAIN, "--noise", "brown"], "gaussian, laplacian, pink, impulsive"),
     ([*TRAIN, "--window", "0"], "window"),
     ([*TRAIN, "--window", "100000"], "100000"),
     ([*TRAIN, "--hop", "-1"], "hop"),
@@ -213,3 +215,10 @@ def test_errors_of_json_commands_are_no_json(run: Run, tmp_path: Path) -> None:
     said = failed(run("monitor", "--json", "--port", "p", "--model", tmp_path / "missing.drsn"))
     with pytest.raises(json.JSONDecodeError):
         json.loads(said)
+
+
+def test_a_closed_standard_output_is_one_line() -> None:
+    command = f"{sys.executable} -m drsn_edge.cli.main models >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "standard output" in done.stderr

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from drsn_edge.noise import NOISE_KINDS
 from drsn_edge.training import evaluate as evaluate_module
 from drsn_edge.training.evaluate import confusion_matrix, evaluate, scores
 
@@ -38,7 +39,7 @@ def test_a_class_never_predicted_scores_nothing() -> None:
 
 
 def test_metrics_agree_with_the_confusion_matrices(training: Any, metrics: dict[str, Any]) -> None:
-    assert list(metrics["held_out"]) == ["clean", "white_0_db", "white_-4_db"]
+    assert list(metrics["held_out"]) == ["clean", *(f"{kind}_{snr}_db" for kind in NOISE_KINDS for snr in (0, -4))]
     assert metrics["held_out_windows"] == len(training.held_out)
     for result in metrics["held_out"].values():
         confusion = np.array(result["confusion"])
@@ -63,6 +64,6 @@ def test_noise_is_added_to_the_windows_before_they_are_scaled(training: Any, mon
     clean = training.held_out.windows
     np.testing.assert_array_equal(seen[0], clean)
     power = clean.astype(np.float64).var(axis=1).mean(axis=1)
-    for windows, snr_db in zip(seen[1:], (0.0, -4.0), strict=True):
+    for windows, snr_db in zip(seen[1:], (0.0, -4.0) * len(NOISE_KINDS), strict=True):
         noise = (windows.astype(np.float64) - clean).var(axis=(1, 2))
         assert 10 * np.log10(np.mean(power / noise)) == pytest.approx(snr_db, abs=0.3)

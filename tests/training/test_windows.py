@@ -145,7 +145,7 @@ def added_snr_db(clean: Any, noisy: Any) -> Any:
 
 def test_random_noise_has_the_snr_drawn_and_spares_a_share() -> None:
     windows = np.random.default_rng(1).normal(3.0, 2.0, (400, 512, 2)).astype(np.float32)
-    noisy = with_random_noise(windows, (-6.0, 12.0), 0.25, np.random.default_rng(0))
+    noisy = with_random_noise(windows, ("gaussian",), (-6.0, 12.0), 0.25, np.random.default_rng(0))
     spared = (noisy == windows).all(axis=(1, 2))
     assert 0.18 < spared.mean() < 0.32
     snr_db = added_snr_db(windows[~spared], noisy[~spared])
@@ -156,6 +156,15 @@ def test_random_noise_has_the_snr_drawn_and_spares_a_share() -> None:
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_random_noise_on_all_or_none(share: float) -> None:
     windows = np.random.default_rng(1).normal(size=(50, 64, 1)).astype(np.float32)
-    noisy = with_random_noise(windows, (0.0, 0.0), share, np.random.default_rng(0))
+    noisy = with_random_noise(windows, ("gaussian",), (0.0, 0.0), share, np.random.default_rng(0))
     assert (noisy == windows).all(axis=(1, 2)).mean() == share
     assert noisy.dtype == np.float32
+
+
+def test_each_window_draws_its_kind_of_noise() -> None:
+    """Impulsive noise leaves most samples of a window as they were; Gaussian noise leaves none."""
+    windows = np.random.default_rng(1).standard_normal((400, 128, 1)).astype(np.float32)
+    noisy = with_random_noise(windows, ("gaussian", "impulsive"), (0.0, 0.0), 0.0, np.random.default_rng(0))
+    untouched = (noisy == windows).mean(axis=(1, 2))
+    assert 0.4 < (untouched > 0.8).mean() < 0.6
+    assert ((untouched > 0.8) | (untouched < 0.01)).all()
