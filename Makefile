@@ -9,7 +9,7 @@ SOURCES := drsn_edge quantize firmware_bridge tests benchmarks
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo         everything without hardware: simulate, train, convert, monitor (about 3 minutes with the install)"
+	@echo "make demo         everything without hardware: simulate, train, convert, monitor (about 2 minutes with the install)"
 	@echo "make test         the quick tests"
 	@echo "make integration  tests with real parts: fresh environments, the wire, real recordings"
 	@echo "make check        lint, types and make test"

@@ -161,11 +161,6 @@ def check_recognised(result: DemoResult) -> None:
                         f"{summary.samples_lost} lost.")  # fmt: skip
 
 
-def phase_at(time_s: float) -> str:
-    """Return the label of the phase in which a device time lies."""
-    return PHASES[min(int(time_s // PHASE_S), len(PHASES) - 1)]
-
-
 def windows_of(result: DemoResult) -> list[WindowResult]:
     """Return the window results in order."""
     return [item for item in result.results if isinstance(item, WindowResult)]

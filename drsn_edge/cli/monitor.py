@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from drsn_edge.cli.options import PathType, Seconds
+from drsn_edge.cli.options import PathType, finite
 from drsn_edge.runtime.interpreters import RUNTIMES
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--baud", type=click.IntRange(min=1), default=921_600, show_default=True, help="Baud rate; USB devices ignore it."
 )
-@click.option("--duration", type=Seconds(), help="Stop after this many seconds.")
+@click.option("--duration", type=click.FloatRange(min=0), callback=finite, help="Stop after this many seconds.")
 @click.option(
     "--votes", default="4/5", show_default=True, metavar="K/N", help="Windows that must agree for a decision."
 )

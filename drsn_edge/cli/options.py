@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -23,17 +22,8 @@ seed_option = click.option(
 )
 
 
-class Seconds(click.ParamType[float]):
-    """A finite number of seconds, at least 0."""
-
-    name = "seconds"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number, or fail as click expects it."""
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = math.nan
-        if not 0 <= seconds < math.inf:
-            self.fail(f"Expected a number of seconds, at least 0, got {value!r}.", param, ctx)
-        return seconds
+def finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuse NaN and infinity, which pass every range of click's, as an option's callback."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"Expected a finite number, got {value}.", ctx, param)
+    return value

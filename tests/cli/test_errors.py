@@ -143,6 +143,8 @@ USAGE = [
     ([*MONITOR, "--runtime", "onnx"], "auto"),
     ([*MONITOR, "--duration", "-1"], "--duration"),
     ([*MONITOR, "--duration", "soon"], "--duration"),
+    ([*MONITOR, "--duration", "nan"], "--duration"),
+    ([*MONITOR, "--duration", "inf"], "--duration"),
     ([*MONITOR, "--threads", "0"], "--threads"),
     ([*MONITOR, "--baud", "fast"], "--baud"),
     ([*MONITOR, "extra"], "unexpected extra argument"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from firmware_bridge.messages import (
     encode_samples,
     encode_status,
 )
+from firmware_bridge.virtual import VirtualAccelerometer, VirtualSummary
 
 RATE_HZ = 4000.0
 
@@ -62,3 +66,23 @@ class FrameDevice:
 @pytest.fixture(scope="session")
 def new_device() -> type[FrameDevice]:
     return FrameDevice
+
+
+@contextmanager
+def _running(device: VirtualAccelerometer) -> Iterator[list[VirtualSummary]]:
+    summaries: list[VirtualSummary] = []
+    stopped = False
+    thread = Thread(target=lambda: summaries.append(device.run(lambda: stopped)))
+    thread.start()
+    try:
+        yield summaries
+        thread.join(5.0)
+    finally:
+        stopped = True
+        thread.join()
+
+
+@pytest.fixture
+def running() -> Callable[[VirtualAccelerometer], AbstractContextManager[list[VirtualSummary]]]:
+    """Run a device in a thread while the block lasts; its summary is in the list afterwards."""
+    return _running

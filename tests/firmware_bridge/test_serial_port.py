@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -26,22 +25,7 @@ from firmware_bridge.frames import FrameSplitter, decode_frame
 from firmware_bridge.messages import DeviceState, Hello, MessageType, Opcode, decode_command
 from firmware_bridge.sources import serial_port
 from firmware_bridge.sources.serial_port import SerialSource
-from firmware_bridge.virtual import VirtualAccelerometer, VirtualSummary
-
-
-@contextmanager
-def running(device: VirtualAccelerometer) -> Iterator[list[VirtualSummary]]:
-    """Run the device in a thread; its summary is in the list afterwards."""
-    summaries: list[VirtualSummary] = []
-    stopped = False
-    thread = Thread(target=lambda: summaries.append(device.run(lambda: stopped)))
-    thread.start()
-    try:
-        yield summaries
-        thread.join(5.0)
-    finally:
-        stopped = True
-        thread.join()
+from firmware_bridge.virtual import VirtualAccelerometer
 
 
 def samples_of(events) -> np.ndarray:
@@ -70,7 +54,7 @@ def plain_pty() -> Iterator[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("speed", [None, 200.0])
-def test_every_bit_arrives_at_high_speed(hello, new_device, tmp_path: Path, speed: float | None) -> None:
+def test_every_bit_arrives_at_high_speed(running, hello, new_device, tmp_path: Path, speed: float | None) -> None:
     counts = new_device.counts(0, 200_000)
     device = VirtualAccelerometer(hello, [counts], link=tmp_path / "port", speed=speed)
     with running(device) as summaries:
@@ -86,7 +70,7 @@ def test_every_bit_arrives_at_high_speed(hello, new_device, tmp_path: Path, spee
     assert summaries[0].samples_sent == 200_000
 
 
-def test_a_quiet_device_gives_idle_and_stop_is_clean(hello, new_device) -> None:
+def test_a_quiet_device_gives_idle_and_stop_is_clean(running, hello, new_device) -> None:
     device = VirtualAccelerometer(replace(hello, sample_rate_hz=100.0), [new_device.counts(0, 100)], block_samples=20)
     with running(device) as summaries:
         seen: list = []
@@ -100,7 +84,7 @@ def test_a_quiet_device_gives_idle_and_stop_is_clean(hello, new_device) -> None:
     assert summaries[0].samples_sent == 100
 
 
-def test_leaving_the_loop_closes_the_port(hello, new_device) -> None:
+def test_leaving_the_loop_closes_the_port(running, hello, new_device) -> None:
     device = VirtualAccelerometer(hello, [new_device.counts(0, 2000)], speed=2.0)
     with running(device):
         source = SerialSource(device.port)
@@ -168,7 +152,7 @@ def test_a_device_that_is_pulled_out_and_put_in_again(new_device, tmp_path: Path
     assert counters.restarts == 1
 
 
-def test_a_cable_that_is_pulled_while_the_device_goes_on(hello, new_device) -> None:
+def test_a_cable_that_is_pulled_while_the_device_goes_on(running, hello, new_device) -> None:
     device = VirtualAccelerometer(hello, [new_device.counts(0, 16_000)], speed=4.0)
     with running(device) as summaries:
         source = SerialSource(device.port, reopen_every_s=0.1)
@@ -294,7 +278,7 @@ def test_a_silent_port_says_so(plain_pty) -> None:
         list(SerialSource(plain_pty[1], hello_timeout_s=0.3))
 
 
-def test_a_newer_device_is_refused(hello) -> None:
+def test_a_newer_device_is_refused(running, hello) -> None:
     device = VirtualAccelerometer(replace(hello, protocol_version=2), [])
     with pytest.raises(ProtocolError, match="speaks protocol 2"), running(device):
         list(SerialSource(device.port))

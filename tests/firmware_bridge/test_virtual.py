@@ -3,8 +3,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -46,21 +45,6 @@ class Reader:
 
     def close(self) -> None:
         os.close(self.fd)
-
-
-@contextmanager
-def running(device: VirtualAccelerometer) -> Iterator[list[VirtualSummary]]:
-    """Run the device in a thread; its summary is in the list afterwards."""
-    summaries: list[VirtualSummary] = []
-    stopped = False
-    thread = Thread(target=lambda: summaries.append(device.run(lambda: stopped)))
-    thread.start()
-    try:
-        yield summaries
-        thread.join(5.0)
-    finally:
-        stopped = True
-        thread.join()
 
 
 def is_ended(event: object) -> bool:
@@ -117,7 +101,7 @@ def test_arguments_that_cannot_be(hello, arguments) -> None:
 # --- behaviour -------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_before_start_then_everything_in_blocks_of_one_size(hello, new_device) -> None:
+def test_nothing_before_start_then_everything_in_blocks_of_one_size(running, hello, new_device) -> None:
     chunks = [new_device.counts(0, 7), new_device.counts(7, 200), new_device.counts(207, 18)]
     device = VirtualAccelerometer(hello, iter(chunks), speed=None, block_samples=50)
     with running(device) as summaries:
@@ -134,7 +118,7 @@ def test_nothing_before_start_then_everything_in_blocks_of_one_size(hello, new_d
     assert summaries == [VirtualSummary(225, 225, 0, values_clipped=0, ended=True)]
 
 
-def test_float_values_are_quantised_and_clipping_is_reported(hello) -> None:
+def test_float_values_are_quantised_and_clipping_is_reported(running, hello) -> None:
     values = np.array([[0.0, hello.scale, -hello.scale], [99.0, -99.0, 2 * hello.scale]])
     device = VirtualAccelerometer(hello, [values], speed=None)
     with running(device) as summaries:
@@ -147,7 +131,7 @@ def test_float_values_are_quantised_and_clipping_is_reported(hello) -> None:
     assert summaries[0].values_clipped == 2
 
 
-def test_it_plays_in_time_and_tells_its_own_clock(hello, new_device) -> None:
+def test_it_plays_in_time_and_tells_its_own_clock(running, hello, new_device) -> None:
     device = VirtualAccelerometer(hello, [new_device.counts(0, 8000)], speed=10.0, true_sample_rate_hz=3880.0)
     with running(device):
         reader = Reader(device.port)
@@ -164,7 +148,7 @@ def test_it_plays_in_time_and_tells_its_own_clock(hello, new_device) -> None:
     assert fit.sample_rate_hz == pytest.approx(3880.0, rel=1e-6)
 
 
-def test_what_is_produced_while_nobody_listens_is_missing_and_accounted_for(hello, new_device) -> None:
+def test_what_is_produced_while_nobody_listens_is_missing_and_accounted_for(running, hello, new_device) -> None:
     device = VirtualAccelerometer(hello, [new_device.counts(0, 4000)], speed=4.0)
     with running(device) as summaries:
         reader = Reader(device.port)
@@ -187,7 +171,7 @@ def test_what_is_produced_while_nobody_listens_is_missing_and_accounted_for(hell
         assert np.array_equal(block.samples, new_device.counts(block.first_sample, len(block.samples)))
 
 
-def test_stop_ends_the_session_and_start_goes_on_in_another(hello, new_device) -> None:
+def test_stop_ends_the_session_and_start_goes_on_in_another(running, hello, new_device) -> None:
     device = VirtualAccelerometer(hello, [new_device.counts(0, 2000)], speed=1.0, block_samples=40)
     with running(device) as summaries:
         reader = Reader(device.port)
@@ -227,7 +211,7 @@ def test_each_reader_gets_a_delimiter_first(hello) -> None:
     assert [data[:1] + data[-1:] for data in received] == [b"\0\0", b"\0\0"]
 
 
-def test_damaged_and_unknown_commands_are_ignored(hello) -> None:
+def test_damaged_and_unknown_commands_are_ignored(running, hello) -> None:
     device = VirtualAccelerometer(hello, [], linger_s=0.1)
     with running(device):
         reader = Reader(device.port)
