@@ -67,5 +67,5 @@ def test_the_watched_machine_goes_through_its_phases_sample_by_sample() -> None:
     assert accel_g.shape == (round(len(PHASES) * PHASE_S * RATE_HZ), 3)
     healthy, outer_race, imbalance = np.split(accel_g[:, 0] - accel_g[:, 0].mean(), len(PHASES))
     kurtosis = [np.mean(part**4) / np.mean(part**2) ** 2 for part in (healthy, outer_race, imbalance)]
-    assert kurtosis[1] > 5 > max(kurtosis[0], kurtosis[2])  # impacts
-    assert imbalance.std() > 3 * healthy.std()
+    assert kurtosis[1] > 4 > max(kurtosis[0], kurtosis[2])  # impacts
+    assert imbalance.std() > 2 * healthy.std()
