@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from drsn_edge import __version__
 from drsn_edge.bundle.bundle import MODEL, Bundle, sha256
 from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.front_end import network_input
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.signal import FloatArray, as_network_input, scale_windows
+from drsn_edge.signal import FloatArray
 from drsn_edge.training.run_folder import Run
 from quantize.convert import Agreement, Tolerance, check_agreement, compare, to_int8
 from quantize.lint import LintReport
@@ -30,9 +31,8 @@ def convert_run(run: Run, *, name: str, version: str, tolerance: Tolerance) -> C
         QuantizeError: If it cannot become wholly int8, or says something else than the Keras model.
         BundleError: If name or version are none.
     """
-    scaling = run.contract.scaling
-    int8 = to_int8(run.model, as_network_input(scale_windows(run.calibration.windows, scaling)))
-    held_out = as_network_input(scale_windows(run.held_out.windows, scaling))
+    int8 = to_int8(run.model, network_input(run.calibration.windows, run.contract))
+    held_out = network_input(run.held_out.windows, run.contract)
     agreement = compare(run.model, int8, held_out, run.held_out.labels, gateway_logits)
     check_agreement(agreement, tolerance)
     return Conversion(Bundle(_manifest(run, int8.data, name, version), int8.data), agreement, int8.lint)

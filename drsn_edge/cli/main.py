@@ -20,7 +20,8 @@ from drsn_edge.errors import DrsnEdgeError
 from firmware_bridge.errors import FirmwareBridgeError
 from quantize.errors import QuantizeError
 
-_EXTRA_MODULES = {"tensorflow": "train", "keras": "train", "matplotlib": "train", "rich": "train", "scipy": "train"}
+_TRAIN_MODULES = ("tensorflow", "keras", "matplotlib", "rich", "scipy", "sklearn", "jinja2", "tomli_w")
+_EXTRA_MODULES = dict.fromkeys(_TRAIN_MODULES, "train")
 _FIRST_PYTHON, _AFTER_PYTHON = (3, 10), (3, 14)
 
 

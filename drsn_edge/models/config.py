@@ -83,6 +83,11 @@ class DrsnConfig:
                 f"{f' x {self.height}' if self.height > 1 else ''}."
             )
 
+    @property
+    def blocks(self) -> tuple[tuple[int, int], ...]:
+        """(channels, stride) of each block in order."""
+        return tuple((s.channels, s.stride if index == 0 else 1) for s in self.stages for index in range(s.blocks))
+
     def extent(self, size: int) -> tuple[int, int]:
         """Return a kernel or stride of this size as (height, time): along time only, or square for images."""
         return (1 if self.height == 1 else size, size)
@@ -128,15 +133,14 @@ def _convolutions(config: DrsnConfig) -> Iterator[tuple[int, int, int, int]]:
     shape = _strided((config.height, config.window), config.extent(config.stem_stride))
     yield math.prod(shape), math.prod(config.extent(config.stem_kernel)), config.n_axes, config.stem_channels
     width, kernel = config.stem_channels, math.prod(config.extent(config.kernel))
-    for stage in config.stages:
-        for index in range(stage.blocks):
-            shape = _strided(shape, config.extent(stage.stride if index == 0 else 1))
-            yield math.prod(shape), kernel, width, stage.channels
-            yield math.prod(shape), kernel, stage.channels, stage.channels
-            width = stage.channels
-            if config.block in SUBNET_OUTPUTS:
-                yield 1, 1, width, config.hidden_units(width)
-                yield 1, 1, config.hidden_units(width), SUBNET_OUTPUTS[config.block] or width
+    for channels, stride in config.blocks:
+        shape = _strided(shape, config.extent(stride))
+        yield math.prod(shape), kernel, width, channels
+        yield math.prod(shape), kernel, channels, channels
+        width = channels
+        if config.block in SUBNET_OUTPUTS:
+            yield 1, 1, width, config.hidden_units(width)
+            yield 1, 1, config.hidden_units(width), SUBNET_OUTPUTS[config.block] or width
     yield 1, 1, width, config.n_classes
 
 

@@ -19,21 +19,32 @@ from quantize.soft_threshold import Tensor, mean_absolute, negative_part, soft_t
 L2_PENALTY = 1e-4
 """On convolution kernels, as in the paper."""
 
+TAU = "tau"
+"""The thresholds of block number k, counted from 1, are the output of the layer `tau_k`."""
+
 
 def build_model(config: DrsnConfig) -> keras.Model:
     """Return the untrained network: (batch, height, window, n_axes) scaled samples to (batch, n_classes) logits."""
     inputs = keras.Input((config.height, config.window, config.n_axes), name="window")
     x = _conv(config.stem_channels, config.extent(config.stem_kernel), config.extent(config.stem_stride))(inputs)
-    for stage in config.stages:
-        for index in range(stage.blocks):
-            x = block(x, stage.channels, stage.stride if index == 0 else 1, config)
+    for number, (channels, stride) in enumerate(config.blocks, start=1):
+        x = block(x, channels, stride, config, f"{TAU}_{number}")
     x = layers.ReLU()(_norm()(x))
     x = layers.GlobalAveragePooling2D(keepdims=True)(x)
     logits = layers.Flatten(name="logits")(_conv(config.n_classes)(x))
     return keras.Model(inputs, logits, name="drsn")
 
 
-def block(x: Tensor, channels: int, stride: int, config: DrsnConfig) -> Tensor:
+def threshold_model(model: keras.Model) -> keras.Model | None:
+    """Return a model of the same input whose outputs are each block's thresholds, (batch, 1, 1, 1 or channels).
+
+    None where the network has no shrinkage.
+    """
+    outputs = [layer.output for layer in model.layers if layer.name.startswith(f"{TAU}_")]
+    return keras.Model(model.input, outputs) if outputs else None
+
+
+def block(x: Tensor, channels: int, stride: int, config: DrsnConfig, tau_name: str | None = None) -> Tensor:
     """Return one block of the config's kind on x.
 
     Args:
@@ -41,6 +52,7 @@ def block(x: Tensor, channels: int, stride: int, config: DrsnConfig) -> Tensor:
         channels: Of the result, at least c_in.
         stride: In time; in both directions for images. The result has ceil(time / stride) steps.
         config: Block kind, kernel and hidden ratio.
+        tau_name: Name of the layer that gives the thresholds, where the kind has some.
     """
     y = layers.ReLU()(_norm()(x))
     y = _norm()(_conv(channels, config.extent(config.kernel), config.extent(stride))(y))
@@ -50,11 +62,11 @@ def block(x: Tensor, channels: int, stride: int, config: DrsnConfig) -> Tensor:
     if config.block == "se":
         y = excite(y, config.hidden_units(channels))
     elif config.block in ("rsbu-cw", "rsbu-cs"):
-        y = shrink(y, config.hidden_units(channels), shared=config.block == "rsbu-cs")
+        y = shrink(y, config.hidden_units(channels), shared=config.block == "rsbu-cs", tau_name=tau_name)
     return layers.Add()([y, shortcut(x, channels, config.extent(stride))])
 
 
-def shrink(x: Tensor, hidden: int, *, shared: bool) -> Tensor:
+def shrink(x: Tensor, hidden: int, *, shared: bool, tau_name: str | None = None) -> Tensor:
     """Soft-threshold x by a threshold that a small subnet derives from x itself, 0 <= tau <= mean|x|.
 
     The absolute value is taken before the pooling: pooled x could be negative, and so would tau be.
@@ -63,13 +75,14 @@ def shrink(x: Tensor, hidden: int, *, shared: bool) -> Tensor:
         x: Features, shape (batch, height, time, channels).
         hidden: Hidden units of the subnet.
         shared: One threshold for all channels (RSBU-CS) instead of one for each (RSBU-CW).
+        tau_name: Name of the layer that gives the thresholds.
     """
     n = negative_part(x)
     pooled = mean_absolute(x, n)
     alpha = _subnet(pooled, hidden, 1 if shared else x.shape[-1])
     if shared:
         pooled = ops.mean(pooled, axis=-1, keepdims=True)
-    return soft_threshold(x, n, alpha * pooled)
+    return soft_threshold(x, n, layers.Multiply(name=tau_name)([alpha, pooled]))
 
 
 def excite(x: Tensor, hidden: int) -> Tensor:

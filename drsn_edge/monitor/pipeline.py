@@ -12,13 +12,13 @@ import numpy as np
 from drsn_edge.bundle.contract import stream_factor
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.errors import BundleError
+from drsn_edge.front_end import network_input
 from drsn_edge.monitor.decision import Decider, Votes
 from drsn_edge.monitor.quality import LINK_LOST, NO_SAMPLES, SensorLimits, clipping_level, find_defect
 from drsn_edge.monitor.rate import RecentRate
 from drsn_edge.monitor.results import Result, Summary, Verdict, WindowResult
 from drsn_edge.monitor.windows import Window, Windower
 from drsn_edge.runtime.classifier import Classifier, softmax
-from drsn_edge.signal import as_network_input, scale_windows
 from firmware_bridge.clock import ClockFit
 from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, SourceEvent, Status
 from firmware_bridge.messages import Hello
@@ -166,7 +166,7 @@ class Monitor:
 
     def _classify(self, window: Window) -> dict[str, float]:
         samples = window.counts[None] * np.float32(self._factor)
-        inputs = as_network_input(scale_windows(samples, self._contract.scaling))
+        inputs = network_input(samples, self._contract)
         probabilities = softmax(self._classifier.logits(inputs))[0]
         return dict(zip(self._manifest.labels, probabilities.tolist(), strict=True))
 

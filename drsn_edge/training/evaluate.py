@@ -36,7 +36,7 @@ def scores(confusion: NDArray[np.int64]) -> dict[str, float]:
 
 def evaluate(training: Training) -> dict[str, Any]:
     """Return the held-out metrics, clean and with noise (fixed by the seed), as plain JSON values."""
-    held_out, scaling = training.held_out, training.contract.scaling
+    held_out = training.held_out
     rng = np.random.default_rng(training.settings.seed)
     conditions = {"clean": held_out.windows} | {
         f"{kind}_{snr:g}_db": add_noise(held_out.windows, snr, rng, kind)
@@ -45,7 +45,7 @@ def evaluate(training: Training) -> dict[str, Any]:
     }
     results = {}
     for name, windows in conditions.items():
-        predicted = predict_classes(training.model, windows, scaling)
+        predicted = predict_classes(training.model, windows, training.contract)
         confusion = confusion_matrix(held_out.labels, predicted, len(training.labels))
         results[name] = {**scores(confusion), "confusion": confusion.tolist()}
     return {

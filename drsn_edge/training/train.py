@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.errors import TrainingError
+from drsn_edge.front_end import network_input
 from drsn_edge.models.config import DrsnConfig, preset
 from drsn_edge.models.drsn import build_model
 from drsn_edge.noise import NOISE_KINDS
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.split import Split, make_split, parse_hold_out
-from drsn_edge.signal import SCALINGS, FloatArray, Scaling, as_network_input, scale_windows, window_starts
+from drsn_edge.signal import SCALINGS, FloatArray, Scaling, window_starts
 from drsn_edge.training.windows import WindowSet, cut_spans, draw_spans, pick_per_class, with_random_noise
 
 CALIBRATION_PER_CLASS = 32
@@ -160,7 +161,7 @@ def train(
         block=settings.block,
     )
     model = build_model(network)
-    history = _fit(model, split, settings, contract.scaling, rng, progress)
+    history = _fit(model, split, settings, contract, rng, progress)
     training_windows = cut_spans(split.train, split.labels, window, window)
     held_out = cut_spans(split.held_out, split.labels, window, window)
     calibration = pick_per_class(training_windows, CALIBRATION_PER_CLASS, rng)
@@ -200,7 +201,7 @@ def _fit(
     model: Any,
     split: Split,
     settings: TrainSettings,
-    scaling: Scaling,
+    contract: SignalContract,
     rng: np.random.Generator,
     progress: Callable[[EpochReport], None] | None,
 ) -> list[EpochReport]:
@@ -215,11 +216,11 @@ def _fit(
     for epoch in range(1, settings.epochs + 1):
         batch = draw_spans(split.train, split.labels, window, hop, settings.speed_range, rng)
         noisy = with_random_noise(batch.windows, settings.noise, settings.snr_range_db, settings.clean_share, rng)
-        inputs = as_network_input(scale_windows(noisy, scaling))
+        inputs = network_input(noisy, contract)
         chosen = rng.permutation(len(batch))[:per_epoch]
         report = _fit_epoch(model, inputs[chosen], batch.labels[chosen], epoch, steps, settings, progress)
         if validation is not None:
-            correct = predict_classes(model, validation.windows, scaling) == validation.labels
+            correct = predict_classes(model, validation.windows, contract) == validation.labels
             report = replace(report, validation_accuracy=float(correct.mean()))
         history.append(report)
         if progress:
@@ -266,12 +267,12 @@ def _fit_epoch(
     return report(steps, {name: values[-1] for name, values in fitted.history.items()})
 
 
-def predict_logits(model: Any, windows: FloatArray, scaling: Scaling) -> FloatArray:
+def predict_logits(model: Any, windows: FloatArray, contract: SignalContract) -> FloatArray:
     """Return the Keras model's logits of windows in the contract's unit, shape (n, classes)."""
-    inputs = as_network_input(scale_windows(windows, scaling))
+    inputs = network_input(windows, contract)
     return np.asarray(model.predict(inputs, batch_size=256, verbose=0), np.float32)
 
 
-def predict_classes(model: Any, windows: FloatArray, scaling: Scaling) -> np.ndarray:
+def predict_classes(model: Any, windows: FloatArray, contract: SignalContract) -> np.ndarray:
     """Return the class index of windows in the contract's unit, shape (n,)."""
-    return predict_logits(model, windows, scaling).argmax(axis=1)
+    return predict_logits(model, windows, contract).argmax(axis=1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.models import drsn
 from drsn_edge.models.config import BLOCK_KINDS, PRESETS, DrsnConfig, Stage, count_macs, preset
-from drsn_edge.models.drsn import block, build_model, excite, identity_kernel, shortcut, shrink
+from drsn_edge.models.drsn import block, build_model, excite, identity_kernel, shortcut, shrink, threshold_model
 
 Array = NDArray[Any]
 
@@ -115,6 +115,23 @@ def test_threshold_lies_between_zero_and_the_mean_absolute_value(kind: str, seed
     assert (tau >= 0).all()
     assert (tau <= mean * (1 + 1e-5)).all()
     assert (tau > 0).any()
+
+
+@pytest.mark.parametrize(("kind", "width"), [("rsbu-cw", [4, 7, 7]), ("rsbu-cs", [1, 1, 1])])
+def test_the_thresholds_of_a_network_can_be_asked_for(kind: str, width: list[int], taus: list[Any]) -> None:
+    model = build_model(replace(TINY, block=kind))
+    randomise(model)
+    inside = keras.Model(model.input, [tau for _, tau in taus])
+    asked = threshold_model(model)
+    assert asked is not None
+    for expected, got in zip(inside(normal(4, 1, 64, 1)), asked(normal(4, 1, 64, 1)), strict=True):
+        np.testing.assert_array_equal(numbers(got), numbers(expected))
+    assert [output.shape[-1] for output in asked.outputs] == width
+
+
+@pytest.mark.parametrize("kind", ["se", "residual", "plain"])
+def test_other_kinds_have_no_thresholds(kind: str) -> None:
+    assert threshold_model(build_model(replace(TINY, block=kind))) is None
 
 
 @pytest.mark.parametrize("kind", SHRINKING)

@@ -55,7 +55,7 @@ def test_noise_is_added_to_the_windows_before_they_are_scaled(training: Any, mon
     """The model must see what a noisy sensor would deliver, at the stated SNR."""
     seen = []
 
-    def spy(model: Any, windows: Any, scaling: Any) -> Any:
+    def spy(model: Any, windows: Any, contract: Any) -> Any:
         seen.append(windows)
         return np.zeros(len(windows), np.int64)
 

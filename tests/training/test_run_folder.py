@@ -49,9 +49,9 @@ def test_what_was_saved_is_loaded(training: Any, metrics: dict[str, Any], saved:
         for key in ("windows", "labels", "recordings", "first_samples"):
             expected = getattr(getattr(training, name), key)
             np.testing.assert_array_equal(getattr(getattr(loaded, name), key), expected)
-    windows, scaling = training.held_out.windows, training.contract.scaling
+    windows, contract = training.held_out.windows, training.contract
     np.testing.assert_array_equal(
-        predict_logits(loaded.model, windows, scaling), predict_logits(training.model, windows, scaling)
+        predict_logits(loaded.model, windows, contract), predict_logits(training.model, windows, contract)
     )
 
 
