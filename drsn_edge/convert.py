@@ -31,8 +31,8 @@ def convert_run(run: Run, *, name: str, version: str, tolerance: Tolerance) -> C
         QuantizeError: If it cannot become wholly int8, or says something else than the Keras model.
         BundleError: If name or version are none.
     """
-    int8 = to_int8(run.model, network_input(run.calibration.windows, run.contract))
-    held_out = network_input(run.held_out.windows, run.contract)
+    int8 = to_int8(run.model, network_input(run.calibration.windows, run.contract, run.calibration.speeds_hz))
+    held_out = network_input(run.held_out.windows, run.contract, run.held_out.speeds_hz)
     agreement = compare(run.model, int8, held_out, run.held_out.labels, gateway_logits)
     check_agreement(agreement, tolerance)
     return Conversion(Bundle(_manifest(run, int8.data, name, version), int8.data), agreement, int8.lint)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from drsn_edge.bundle.fields import number, text, texts, whole
+from drsn_edge.bundle.fields import items, number, text, texts, whole
 from drsn_edge.errors import ContractError
 from drsn_edge.signal import SCALINGS, Scaling
+from drsn_edge.spectra import VIEWS, Spectra
 from drsn_edge.units import conversion_factor
 
 RATE_TOLERANCE = 0.02
@@ -26,6 +27,7 @@ class SignalContract:
         window: Samples per window.
         hop: Samples between window starts when streaming.
         scaling: What happens to a window before the network sees it.
+        spectra: The views that the network sees instead of the scaled samples; None where it sees the samples.
     """
 
     sample_rate_hz: float
@@ -34,11 +36,27 @@ class SignalContract:
     window: int
     hop: int
     scaling: Scaling
+    spectra: Spectra | None = None
+
+    @property
+    def needs_speed(self) -> bool:
+        """Whether the shaft speed of a window must be known."""
+        return self.spectra is not None and self.spectra.needs_speed
+
+    @property
+    def input_shape(self) -> tuple[int, int]:
+        """(steps, channels) of the network's input."""
+        if self.spectra is None:
+            return self.window, len(self.axes)
+        return self.spectra.lines, sum(self.spectra.view_channels(len(self.axes)))
 
 
 def contract_to_json(contract: SignalContract) -> dict[str, Any]:
-    """Return the contract as plain JSON values."""
-    return {**asdict(contract), "axes": list(contract.axes)}
+    """Return the contract as plain JSON values; `spectra` is left out where the network sees the samples."""
+    values = asdict(contract)
+    if contract.spectra is None:
+        del values["spectra"]
+    return {**values, "axes": list(contract.axes)}
 
 
 def contract_from_json(values: Mapping[str, Any]) -> SignalContract:
@@ -56,11 +74,13 @@ def contract_from_json(values: Mapping[str, Any]) -> SignalContract:
             window=whole(values, "window"),
             hop=whole(values, "hop"),
             scaling=scaling,
+            spectra=_spectra(values["spectra"]) if "spectra" in values else None,
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise ContractError(
             f"Expected a signal contract with rate, axes, unit, window, hop, scaling: {exc!r}."
         ) from exc
+    _check_spectra(contract)
     positive = min(contract.sample_rate_hz, contract.window, contract.hop, scaling.divisor) > 0
     named = 0 < len(contract.axes) == len(set(contract.axes))
     if not positive or not named or scaling.kind not in SCALINGS:
@@ -68,6 +88,27 @@ def contract_from_json(values: Mapping[str, Any]) -> SignalContract:
             f"Expected positive sizes, different axes and a scaling among {', '.join(SCALINGS)}, got {contract}."
         )
     return contract
+
+
+def _spectra(values: Mapping[str, Any]) -> Spectra:
+    means, deviations = (tuple(number({key: n}, key) for n in items(values, key)) for key in ("means", "deviations"))
+    lines, highest = whole(values, "lines"), number(values, "highest_order")
+    return Spectra(texts(values, "views"), lines, highest, means, deviations)
+
+
+def _check_spectra(contract: SignalContract) -> None:
+    spectra = contract.spectra
+    if spectra is None:
+        return
+    known = 0 < len(spectra.views) == len(set(spectra.views)) and set(spectra.views) <= set(VIEWS)
+    sized = 0 < spectra.lines <= contract.window // 2 and spectra.highest_order > 0
+    channels = sum(spectra.view_channels(len(contract.axes))) if known else 0
+    standardised = len(spectra.means) == len(spectra.deviations) == channels and min(spectra.deviations, default=0) > 0
+    if not (known and sized and standardised):
+        raise ContractError(
+            f"Expected spectra of views among {', '.join(VIEWS)}, with a mean and a deviation > 0 for each channel and "
+            f"at most half a window of lines, got {spectra}."
+        )
 
 
 def stream_factor(contract: SignalContract, sample_rate_hz: float, axes: tuple[str, ...], unit: str) -> float:

@@ -38,7 +38,7 @@ class Manifest:
         version: MAJOR.MINOR.PATCH of this model, given by whoever trained it.
         contract: What the model was trained on.
         labels: Classes in the order of the logits.
-        input: The window, (1, 1, window, axes).
+        input: What the network sees, (1, 1, steps, channels).
         outputs: The logits come first; further outputs are named here or not there.
         parts: SHA-256 of every other member of the bundle.
         generator: What wrote the bundle.
@@ -65,7 +65,7 @@ class Manifest:
         _expect(all(label and label.isprintable() for label in self.labels), "labels that can be printed", self.labels)
         _expect(self.outputs and self.outputs[0].name == "logits", "the output 'logits' first", self.outputs)
         _expect(self.outputs[0].shape == (1, len(self.labels)), "one logit per label", self.outputs[0].shape)
-        window = (1, 1, self.contract.window, len(self.contract.axes))
+        window = (1, 1, *self.contract.input_shape)
         _expect(self.input.shape == window, f"an input of shape {window}", self.input.shape)
         _expect(all(_SHA256.fullmatch(digest) for digest in self.parts.values()), "SHA-256 digests", dict(self.parts))
 

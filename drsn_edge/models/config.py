@@ -13,6 +13,8 @@ BLOCK_KINDS = ("rsbu-cw", "rsbu-cs", "se", "residual", "plain")
 squeeze-and-excitation, the same residual block without either, and the same convolutions without the identity."""
 
 
+POOLINGS = ("average", "none")
+
 SUBNET_OUTPUTS = {"rsbu-cw": 0, "rsbu-cs": 1, "se": 0}
 """Outputs of the subnet of each kind that has one; 0 stands for one per channel."""
 
@@ -43,6 +45,12 @@ class DrsnConfig:
         hidden_ratio: Hidden units of the threshold or excitation subnet, relative to the block's channels.
         height: Rows of the input. 1 is a signal; above it the input is an image of height x window, and kernels and
             strides are square.
+        pooling: "average" over time, as in the paper, for a signal that looks alike wherever its window begins; "none"
+            for spectra, where the place says what a line means: the classifier then weighs each step by itself.
+        dropout: Share of the last features that a training step leaves out.
+        branches: Input channels of each branch, in order; together all of them. A branch is a whole trunk that sees its
+            own channels alone, and the logits are the weighted mean of the branches'. Empty: one trunk sees them all.
+        weights: Of each branch, above 0; their sum does not matter. Empty: all alike.
     """
 
     window: int
@@ -56,6 +64,10 @@ class DrsnConfig:
     block: str = "rsbu-cw"
     hidden_ratio: float = 1.0
     height: int = 1
+    pooling: str = "average"
+    dropout: float = 0.0
+    branches: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse sizes that no network can have.
@@ -63,8 +75,7 @@ class DrsnConfig:
         Raises:
             TrainingError: Naming the field and what it may be.
         """
-        if self.block not in BLOCK_KINDS:
-            raise TrainingError(f"Expected a block kind among {', '.join(BLOCK_KINDS)}, got {self.block!r}.")
+        self._check_choices()
         if not self.stages:
             raise TrainingError("Expected at least one stage in the network, got none.")
         sizes = [getattr(self, name) for name in _SIZES] + [n for s in self.stages for n in (s.channels, s.blocks)]
@@ -75,13 +86,31 @@ class DrsnConfig:
             raise TrainingError(f"Expected widths that never shrink, as the identity only adds channels, got {widths}.")
         if self.n_classes < 2:
             raise TrainingError(f"Expected at least 2 classes to tell apart, got {self.n_classes}.")
-        if not 0 < self.hidden_ratio <= 16:
-            raise TrainingError(f"Expected a hidden_ratio above 0, at most 16, got {self.hidden_ratio}.")
         if min(self.window, self.height if self.height > 1 else self.window) < self.total_stride:
             raise TrainingError(
                 f"Expected a window of at least {self.total_stride} samples for this network, got {self.window}"
                 f"{f' x {self.height}' if self.height > 1 else ''}."
             )
+
+    def _check_choices(self) -> None:
+        if self.block not in BLOCK_KINDS:
+            raise TrainingError(f"Expected a block kind among {', '.join(BLOCK_KINDS)}, got {self.block!r}.")
+        if self.pooling not in POOLINGS:
+            raise TrainingError(f"Expected a pooling among {', '.join(POOLINGS)}, got {self.pooling!r}.")
+        if not 0 <= self.dropout < 1:
+            raise TrainingError(f"Expected a dropout from 0 to below 1, got {self.dropout}.")
+        if self.branches and (min(self.branches) < 1 or sum(self.branches) != self.n_axes):
+            raise TrainingError(f"Expected branches of {self.n_axes} channels in all, got {self.branches}.")
+        if self.weights and (len(self.weights) != len(self.branches) or not min(self.weights) > 0):
+            raise TrainingError(f"Expected a weight above 0 for each of {self.branches}, got {self.weights}.")
+        if not 0 < self.hidden_ratio <= 16:
+            raise TrainingError(f"Expected a hidden_ratio above 0, at most 16, got {self.hidden_ratio}.")
+
+    @property
+    def fusion(self) -> tuple[float, ...]:
+        """Share of each branch in the logits."""
+        weights = self.weights or (1.0,) * max(1, len(self.branches))
+        return tuple(weight / sum(weights) for weight in weights)
 
     @property
     def blocks(self) -> tuple[tuple[int, int], ...]:
@@ -111,13 +140,23 @@ PRESETS: Mapping[str, DrsnConfig] = {
     "nano": DrsnConfig(1024, 1, 10, 8, 11, 8, (Stage(8, 1, 2), Stage(16, 1, 2), Stage(32, 1, 2)), 3),
     "small": DrsnConfig(1024, 1, 10, 16, 15, 4, (Stage(16, 1, 2), Stage(32, 1, 2), Stage(64, 1, 2)), 3),
     "paper": DrsnConfig(2048, 1, 8, 4, 3, 2, (Stage(4, 4, 2), Stage(8, 4, 2), Stage(16, 4, 2)), 3),
+    "spectral": DrsnConfig(128, 1, 10, 16, 5, 1, (Stage(16, 1, 2), Stage(32, 1, 2)), 3, pooling="none", dropout=0.5),
     "base": DrsnConfig(1024, 1, 10, 32, 31, 4, (Stage(32, 1, 2), Stage(64, 2, 2), Stage(80, 2, 2)), 3),
 }
 """Named networks at the sizes an edge gateway wants, and the paper's own (Zhao et al. 2020, table II, with one axis);
 `preset` fits one to a data set."""
 
 
-def preset(name: str, *, window: int, n_axes: int, n_classes: int, block: str = "rsbu-cw") -> DrsnConfig:
+def preset(
+    name: str,
+    *,
+    window: int,
+    n_axes: int,
+    n_classes: int,
+    block: str = "rsbu-cw",
+    branches: tuple[int, ...] = (),
+    weights: tuple[float, ...] = (),
+) -> DrsnConfig:
     """Return the named preset for one data set.
 
     Raises:
@@ -125,11 +164,17 @@ def preset(name: str, *, window: int, n_axes: int, n_classes: int, block: str = 
     """
     if name not in PRESETS:
         raise TrainingError(f"Expected a network among {', '.join(PRESETS)}, got {name!r}.")
-    return replace(PRESETS[name], window=window, n_axes=n_axes, n_classes=n_classes, block=block)
+    sizes = {"window": window, "n_axes": n_axes, "n_classes": n_classes}
+    return replace(PRESETS[name], **sizes, block=block, branches=branches, weights=weights)
 
 
 def _convolutions(config: DrsnConfig) -> Iterator[tuple[int, int, int, int]]:
     """Yield (output positions, kernel positions, channels in, out) of every convolution but the fixed shortcuts."""
+    for _ in config.fusion:
+        yield from _trunk_convolutions(config)
+
+
+def _trunk_convolutions(config: DrsnConfig) -> Iterator[tuple[int, int, int, int]]:
     shape = _strided((config.height, config.window), config.extent(config.stem_stride))
     yield math.prod(shape), math.prod(config.extent(config.stem_kernel)), config.n_axes, config.stem_channels
     width, kernel = config.stem_channels, math.prod(config.extent(config.kernel))
@@ -141,7 +186,7 @@ def _convolutions(config: DrsnConfig) -> Iterator[tuple[int, int, int, int]]:
         if config.block in SUBNET_OUTPUTS:
             yield 1, 1, width, config.hidden_units(width)
             yield 1, 1, config.hidden_units(width), SUBNET_OUTPUTS[config.block] or width
-    yield 1, 1, width, config.n_classes
+    yield 1, math.prod(shape) if config.pooling == "none" else 1, width, config.n_classes
 
 
 def _strided(shape: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:

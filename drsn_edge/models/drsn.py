@@ -23,16 +23,71 @@ TAU = "tau"
 """The thresholds of block number k, counted from 1, are the output of the layer `tau_k`."""
 
 
+BRANCH_LOGITS = "branch"
+
+
+@keras.saving.register_keras_serializable("drsn_edge")
+class OwnChannels(keras.constraints.Constraint):  # type: ignore[misc]  # Keras ships no types
+    """Keeps a kernel (height, time, c_in, c_out) at 0 outside a branch's own input channels.
+
+    The convolution stays a plain one over all channels: slicing the input would leave the fast int8 kernels.
+    """
+
+    def __init__(self, first: int, count: int) -> None:
+        self.first, self.count = first, count
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return the kernel with every other channel at 0."""
+        channel = ops.arange(w.shape[2])
+        own = ops.logical_and(channel >= self.first, channel < self.first + self.count)
+        return w * ops.cast(ops.reshape(own, (1, 1, -1, 1)), w.dtype)
+
+    def get_config(self) -> dict[str, int]:
+        """Return what Keras saves."""
+        return {"first": self.first, "count": self.count}
+
+
 def build_model(config: DrsnConfig) -> keras.Model:
     """Return the untrained network: (batch, height, window, n_axes) scaled samples to (batch, n_classes) logits."""
     inputs = keras.Input((config.height, config.window, config.n_axes), name="window")
-    x = _conv(config.stem_channels, config.extent(config.stem_kernel), config.extent(config.stem_stride))(inputs)
+    if not config.branches:
+        return keras.Model(inputs, _trunk(inputs, config, _stem(config), TAU, "logits"), name="drsn")
+    parts = []
+    for number, (share, count) in enumerate(zip(config.fusion, config.branches, strict=True), start=1):
+        first = sum(config.branches[: number - 1])
+        stem = _stem(config, OwnChannels(first, count))
+        parts.append(_trunk(inputs, config, stem, f"{TAU}_{number}", f"{BRANCH_LOGITS}_{number}") * share)
+    return keras.Model(inputs, layers.Add(name="logits")(parts), name="drsn")
+
+
+def branch_logits(model: keras.Model) -> keras.Model:
+    """Return a model of the same weights whose output are the logits of each branch, (batch, branches, classes).
+
+    For training, where each branch learns by its own logits: by their sum, the branch that learns fastest would leave
+    the others nothing to learn, and a verdict would hang on one view.
+    """
+    names = [layer.name for layer in model.layers if layer.name.startswith(f"{BRANCH_LOGITS}_")]
+    outputs = [model.get_layer(name).output for name in names or ["logits"]]
+    return keras.Model(model.input, ops.stack(outputs, axis=1))
+
+
+def _stem(config: DrsnConfig, own: OwnChannels | None = None) -> layers.Conv2D:
+    return _conv(
+        config.stem_channels, config.extent(config.stem_kernel), config.extent(config.stem_stride), constraint=own
+    )
+
+
+def _trunk(inputs: Tensor, config: DrsnConfig, stem: layers.Conv2D, tau: str, name: str) -> Tensor:
+    x = stem(inputs)
     for number, (channels, stride) in enumerate(config.blocks, start=1):
-        x = block(x, channels, stride, config, f"{TAU}_{number}")
+        x = block(x, channels, stride, config, f"{tau}_{number}")
     x = layers.ReLU()(_norm()(x))
-    x = layers.GlobalAveragePooling2D(keepdims=True)(x)
-    logits = layers.Flatten(name="logits")(_conv(config.n_classes)(x))
-    return keras.Model(inputs, logits, name="drsn")
+    if config.pooling == "average":
+        x = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    if config.dropout:
+        x = layers.Dropout(config.dropout)(x)
+    # A kernel over all that is left: one step after pooling, every step without.
+    return layers.Flatten(name=name)(_conv(config.n_classes, tuple(x.shape[1:3]), padding="valid")(x))
 
 
 def threshold_model(model: keras.Model) -> keras.Model | None:
@@ -139,12 +194,19 @@ def _norm() -> layers.BatchNormalization:
     return layers.BatchNormalization(momentum=0.9)
 
 
-def _conv(filters: int, kernel: tuple[int, int] = (1, 1), stride: tuple[int, int] = (1, 1)) -> layers.Conv2D:
+def _conv(
+    filters: int,
+    kernel: tuple[int, int] = (1, 1),
+    stride: tuple[int, int] = (1, 1),
+    padding: str = "same",
+    constraint: OwnChannels | None = None,
+) -> layers.Conv2D:
     return layers.Conv2D(
         filters,
         kernel,
         strides=stride,
-        padding="same",
+        padding=padding,
         kernel_initializer="he_normal",
+        kernel_constraint=constraint,
         kernel_regularizer=keras.regularizers.L2(L2_PENALTY),
     )

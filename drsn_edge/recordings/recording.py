@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -34,6 +35,12 @@ class Recording:
     label: str | None
     group: str
     fields: Mapping[str, FieldValue] = field(default_factory=dict)
+
+    @property
+    def speed_hz(self) -> float:
+        """Shaft speed in turns per second, from the field `rpm`; NaN where that is no number."""
+        rpm = self.fields.get("rpm")
+        return rpm / 60 if isinstance(rpm, int | float) and not isinstance(rpm, bool) else math.nan
 
     @property
     def duration_s(self) -> float:

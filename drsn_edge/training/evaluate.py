@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ def evaluate(training: Training) -> dict[str, Any]:
     """Return the held-out metrics, clean and with noise (fixed by the seed), as plain JSON values."""
     held_out = training.held_out
     rng = np.random.default_rng(training.settings.seed)
-    conditions = {"clean": held_out.windows} | {
-        f"{kind}_{snr:g}_db": add_noise(held_out.windows, snr, rng, kind)
+    conditions = {"clean": held_out} | {
+        f"{kind}_{snr:g}_db": replace(held_out, windows=add_noise(held_out.windows, snr, rng, kind))
         for kind in NOISE_KINDS
         for snr in TEST_SNRS_DB
     }

@@ -124,5 +124,8 @@ def _write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def _load_windows(path: Path) -> WindowSet:
+    """Read windows; those of version 0.1's first runs know no shaft speeds."""
     with np.load(path, allow_pickle=False) as file:
-        return WindowSet(**{name: file[name] for name in ("windows", "labels", "recordings", "first_samples")})
+        values = {name: file[name] for name in ("windows", "labels", "recordings", "first_samples")}
+        speeds_hz = file["speeds_hz"] if "speeds_hz" in file.files else np.full(len(values["labels"]), np.nan)
+        return WindowSet(**values, speeds_hz=speeds_hz)

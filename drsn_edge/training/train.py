@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.errors import TrainingError
 from drsn_edge.front_end import network_input
 from drsn_edge.models.config import DrsnConfig, preset
-from drsn_edge.models.drsn import build_model
+from drsn_edge.models.drsn import branch_logits, build_model
 from drsn_edge.noise import NOISE_KINDS
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.split import Split, make_split, parse_hold_out
 from drsn_edge.signal import SCALINGS, FloatArray, Scaling, window_starts
+from drsn_edge.spectra import Spectra
+from drsn_edge.training.spectral import INPUTS, mix_styles, standardised
 from drsn_edge.training.windows import WindowSet, cut_spans, draw_spans, pick_per_class, with_random_noise
 
 CALIBRATION_PER_CLASS = 32
@@ -37,6 +41,10 @@ _RANGES = {
     "clean_share": (0, 1),
     "speed_range": (0, 0.5),  # a machine at no speed, or running backwards, has no windows
     "seed": (0, 2**32 - 1),  # what Keras takes
+    "style_mix": (0, 10),
+    "redraw_every": (1, math.inf),
+    "highest_order": (1, 1000),
+    "lines": (8, math.inf),
 }
 
 
@@ -59,6 +67,13 @@ class TrainSettings:
         speed_range: Relative change of speed drawn per training window, as if the machine ran faster or slower.
         scaling: Kind of scaling; the divisor of "fixed" is the RMS of the training side.
         seed: Of everything drawn at random.
+        inputs: What the network is shown: "waveform" (the samples), "bands" or "spectra" (see `drsn_edge.spectra`).
+        lines: Lines of each log spectrum.
+        highest_order: Shaft order at the last line of "spectra".
+        view_weights: Of bands, orders and envelopes in the logits of "spectra"; empty: all alike.
+        style_mix: See `training.spectral.mix_styles`; log spectra only.
+        redraw_every: Epochs that share their windows, noise included; above 1 where making them takes longer than
+            training on them.
     """
 
     hold_out: str
@@ -75,6 +90,12 @@ class TrainSettings:
     speed_range: float = 0.03
     scaling: str = "rms"
     seed: int = 0
+    inputs: str = "waveform"
+    lines: int = 128
+    style_mix: float = 0.0
+    highest_order: float = 16.0
+    view_weights: tuple[float, ...] = ()
+    redraw_every: int = 1
 
     def __post_init__(self) -> None:
         """Refuse impossible settings.
@@ -92,6 +113,13 @@ class TrainSettings:
             raise TrainingError(f"Expected a lowest SNR not above the highest, got {lowest} to {highest} dB.")
         if not self.noise or not set(self.noise) <= set(NOISE_KINDS):
             raise TrainingError(f"Expected noise of kinds among {', '.join(NOISE_KINDS)}, got {', '.join(self.noise)}.")
+        if self.inputs not in INPUTS:
+            raise TrainingError(f"Expected inputs among {', '.join(INPUTS)}, got {self.inputs!r}.")
+        if self.inputs != "waveform" and (self.window % 4 or self.window < 2 * self.lines):
+            raise TrainingError(
+                f"Expected a window that is a multiple of 4, of at least {2 * self.lines} samples for {self.lines} "
+                f"lines, got {self.window}."
+            )
         if self.scaling not in SCALINGS:
             raise TrainingError(f"Expected a scaling among {', '.join(SCALINGS)}, got {self.scaling!r}.")
 
@@ -153,15 +181,20 @@ def train(
     window, hop = settings.window, settings.hop_samples
     split = make_split(recordings, parse_hold_out(settings.hold_out), window, hop, rng)
     contract = _contract(recordings[0], settings, _scaling(split, settings.scaling))
+    _check_speeds(recordings, contract)
+    contract = standardised(contract, _draw(split, settings, rng))
+    steps, channels = contract.input_shape
     network = preset(
         settings.network,
-        window=window,
-        n_axes=len(contract.axes),
+        window=steps,
+        n_axes=channels,
         n_classes=len(split.labels),
         block=settings.block,
+        branches=contract.spectra.view_channels(len(contract.axes)) if contract.spectra else (),
+        weights=settings.view_weights,
     )
     model = build_model(network)
-    history = _fit(model, split, settings, contract, rng, progress)
+    history = _fit(model, network, split, settings, contract, rng, progress)
     training_windows = cut_spans(split.train, split.labels, window, window)
     held_out = cut_spans(split.held_out, split.labels, window, window)
     calibration = pick_per_class(training_windows, CALIBRATION_PER_CLASS, rng)
@@ -173,7 +206,7 @@ def train(
         split=split,
         model=model,
         history=tuple(history),
-        calibration=WindowSet(noisy, calibration.labels, calibration.recordings, calibration.first_samples),
+        calibration=replace(calibration, windows=noisy),
         golden=pick_per_class(held_out, GOLDEN_PER_CLASS, rng),
         held_out=held_out,
     )
@@ -194,11 +227,29 @@ def _contract(recording: Recording, settings: TrainSettings, scaling: Scaling) -
         window=settings.window,
         hop=settings.hop_samples,
         scaling=scaling,
+        spectra=Spectra(views, settings.lines, settings.highest_order) if (views := INPUTS[settings.inputs]) else None,
     )
+
+
+def _check_speeds(recordings: Sequence[Recording], contract: SignalContract) -> None:
+    unknown = [recording.name for recording in recordings if not recording.speed_hz > 0]
+    if contract.needs_speed and unknown:
+        raise TrainingError(
+            f"Expected the shaft speed of each recording in a field rpm, as its inputs are shaft orders, got none in "
+            f"{unknown[0]}. Give it in the catalogue, or choose the inputs 'bands'."
+        )
+
+
+def _draw(split: Split, settings: TrainSettings, rng: np.random.Generator) -> WindowSet:
+    """Return the training windows of an epoch, with speed and noise drawn anew."""
+    drawn = draw_spans(split.train, split.labels, settings.window, settings.hop_samples, settings.speed_range, rng)
+    noisy = with_random_noise(drawn.windows, settings.noise, settings.snr_range_db, settings.clean_share, rng)
+    return replace(drawn, windows=noisy)
 
 
 def _fit(
     model: Any,
+    network: DrsnConfig,
     split: Split,
     settings: TrainSettings,
     contract: SignalContract,
@@ -211,16 +262,18 @@ def _fit(
     # A last batch of one window would have no variance for the threshold subnet's batch normalisation: leave it out.
     per_epoch -= per_epoch % settings.batch_size == 1
     steps = math.ceil(per_epoch / settings.batch_size)
-    _compile(model, settings, steps * settings.epochs)
+    learner = branch_logits(model)
+    _compile(learner, network, settings, steps * settings.epochs)
     history = []
     for epoch in range(1, settings.epochs + 1):
-        batch = draw_spans(split.train, split.labels, window, hop, settings.speed_range, rng)
-        noisy = with_random_noise(batch.windows, settings.noise, settings.snr_range_db, settings.clean_share, rng)
-        inputs = network_input(noisy, contract)
+        if (epoch - 1) % settings.redraw_every == 0:
+            batch = _draw(split, settings, rng)
+            inputs = network_input(batch.windows, contract, batch.speeds_hz)
+        shown = mix_styles(inputs, batch.labels, settings.style_mix, rng)
         chosen = rng.permutation(len(batch))[:per_epoch]
-        report = _fit_epoch(model, inputs[chosen], batch.labels[chosen], epoch, steps, settings, progress)
+        report = _fit_epoch(learner, shown[chosen], batch.labels[chosen], epoch, steps, settings, progress)
         if validation is not None:
-            correct = predict_classes(model, validation.windows, contract) == validation.labels
+            correct = predict_classes(model, validation, contract) == validation.labels
             report = replace(report, validation_accuracy=float(correct.mean()))
         history.append(report)
         if progress:
@@ -228,15 +281,33 @@ def _fit(
     return history
 
 
-def _compile(model: Any, settings: TrainSettings, total_steps: int) -> None:
+def _compile(model: Any, network: DrsnConfig, settings: TrainSettings, total_steps: int) -> None:
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, total_steps, warmup_target=settings.learning_rate, warmup_steps=max(1, total_steps // 10)
     )
     model.compile(
         keras.optimizers.Adam(schedule),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        branch_loss,
+        metrics=[keras.metrics.MeanMetricWrapper(partial(branch_accuracy, fusion=network.fusion), name="accuracy")],
+        jit_compile=False,  # XLA trained these networks no faster and takes 10 s to compile them
     )
+
+
+def branch_loss(labels: Any, logits: Any) -> Any:
+    """Return the cross-entropy of each window, averaged over branches.
+
+    Args:
+        labels: Class of each window, shape (batch,) or (batch, 1).
+        logits: Of each branch, shape (batch, branches, classes).
+    """
+    of_branches = ops.repeat(ops.reshape(labels, (-1, 1)), logits.shape[1], axis=1)
+    return ops.mean(keras.losses.sparse_categorical_crossentropy(of_branches, logits, from_logits=True), axis=-1)
+
+
+def branch_accuracy(labels: Any, logits: Any, fusion: tuple[float, ...]) -> Any:
+    """Return 1 for each window whose fused logits are largest at its class, else 0; arguments as for the loss."""
+    fused = ops.sum(logits * ops.reshape(ops.convert_to_tensor(fusion, logits.dtype), (1, -1, 1)), axis=1)
+    return ops.cast(ops.equal(ops.argmax(fused, axis=-1), ops.cast(ops.reshape(labels, (-1,)), "int64")), "float32")
 
 
 def _fit_epoch(
@@ -267,12 +338,12 @@ def _fit_epoch(
     return report(steps, {name: values[-1] for name, values in fitted.history.items()})
 
 
-def predict_logits(model: Any, windows: FloatArray, contract: SignalContract) -> FloatArray:
+def predict_logits(model: Any, windows: WindowSet, contract: SignalContract) -> FloatArray:
     """Return the Keras model's logits of windows in the contract's unit, shape (n, classes)."""
-    inputs = network_input(windows, contract)
+    inputs = network_input(windows.windows, contract, windows.speeds_hz)
     return np.asarray(model.predict(inputs, batch_size=256, verbose=0), np.float32)
 
 
-def predict_classes(model: Any, windows: FloatArray, contract: SignalContract) -> np.ndarray:
+def predict_classes(model: Any, windows: WindowSet, contract: SignalContract) -> np.ndarray:
     """Return the class index of windows in the contract's unit, shape (n,)."""
     return predict_logits(model, windows, contract).argmax(axis=1)

@@ -22,21 +22,21 @@ class WindowSet:
         labels: Class index of each window, shape (n,).
         recordings: Name of the recording of each window, shape (n,).
         first_samples: Where each window begins in its recording, shape (n,).
+        speeds_hz: Shaft speed of each window, shape (n,), NaN where it is not known.
     """
 
     windows: FloatArray
     labels: NDArray[np.int64]
     recordings: NDArray[np.str_]
     first_samples: NDArray[np.int64]
+    speeds_hz: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.windows)
 
     def pick(self, indices: NDArray[np.int64]) -> WindowSet:
         """Return the windows at these indices."""
-        return WindowSet(
-            self.windows[indices], self.labels[indices], self.recordings[indices], self.first_samples[indices]
-        )
+        return WindowSet(**{name: values[indices] for name, values in vars(self).items()})
 
 
 def cut_spans(spans: Sequence[Span], labels: Sequence[str], window: int, hop: int) -> WindowSet:
@@ -50,7 +50,7 @@ def cut_spans(spans: Sequence[Span], labels: Sequence[str], window: int, hop: in
     """
     starts = [span.start + window_starts(len(span), window, hop) for span in spans]
     cut = [cut_windows(span.recording.samples, first, window) for span, first in zip(spans, starts, strict=True)]
-    return _window_set(spans, labels, cut, starts)
+    return _window_set(spans, labels, cut, starts, [np.ones(len(first)) for first in starts])
 
 
 def draw_spans(
@@ -74,7 +74,7 @@ def draw_spans(
             Resonances move along, which a real machine's do not; for a few percent that is the lesser evil.
         rng: Where everything is drawn from.
     """
-    cut, starts = [], []
+    cut, starts, all_speeds = [], [], []
     for span in spans:
         count = len(window_starts(len(span), window, hop))
         most = max(0.0, min(speed_range, (len(span) - 1) / window - 1))
@@ -84,7 +84,8 @@ def draw_spans(
         first = span.start + np.minimum(moved, len(span) - lengths)
         cut.append(resample_windows(span.recording.samples, first, speeds, window))
         starts.append(first)
-    return _window_set(spans, labels, cut, starts)
+        all_speeds.append(speeds)
+    return _window_set(spans, labels, cut, starts, all_speeds)
 
 
 def resample_windows(
@@ -107,8 +108,13 @@ def resample_windows(
 
 
 def _window_set(
-    spans: Sequence[Span], labels: Sequence[str], cut: list[FloatArray], starts: list[NDArray[np.int64]]
+    spans: Sequence[Span],
+    labels: Sequence[str],
+    cut: list[FloatArray],
+    starts: list[NDArray[np.int64]],
+    speeds: list[NDArray[np.float64]],
 ) -> WindowSet:
+    """Join what was cut from each span; `speeds` are relative to the recording's."""
     classes = [labels.index(span.recording.label or "") for span in spans]
     counts = [len(first) for first in starts]
     return WindowSet(
@@ -116,6 +122,7 @@ def _window_set(
         np.repeat(classes, counts),
         np.repeat([span.recording.name for span in spans], counts),
         np.concatenate(starts),
+        np.concatenate([span.recording.speed_hz * each for span, each in zip(spans, speeds, strict=True)]),
     )
 
 

@@ -56,7 +56,7 @@ def test_noise_is_added_to_the_windows_before_they_are_scaled(training: Any, mon
     seen = []
 
     def spy(model: Any, windows: Any, contract: Any) -> Any:
-        seen.append(windows)
+        seen.append(windows.windows)
         return np.zeros(len(windows), np.int64)
 
     monkeypatch.setattr(evaluate_module, "predict_classes", spy)

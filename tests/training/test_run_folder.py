@@ -46,10 +46,10 @@ def test_what_was_saved_is_loaded(training: Any, metrics: dict[str, Any], saved:
     assert loaded.labels == training.labels
     assert loaded.metrics == json.loads(json.dumps(metrics))
     for name in ("calibration", "golden", "held_out"):
-        for key in ("windows", "labels", "recordings", "first_samples"):
+        for key in ("windows", "labels", "recordings", "first_samples", "speeds_hz"):
             expected = getattr(getattr(training, name), key)
             np.testing.assert_array_equal(getattr(getattr(loaded, name), key), expected)
-    windows, contract = training.held_out.windows, training.contract
+    windows, contract = training.held_out, training.contract
     np.testing.assert_array_equal(
         predict_logits(loaded.model, windows, contract), predict_logits(training.model, windows, contract)
     )

@@ -115,7 +115,9 @@ def test_resampling_moves_a_line_by_the_speed() -> None:
 def window_set(labels: list[int]) -> WindowSet:
     n = len(labels)
     windows = np.arange(n, dtype=np.float32)[:, None, None] * np.ones((1, 4, 1), np.float32)
-    return WindowSet(windows, np.array(labels), np.array([f"r{i}" for i in range(n)]), np.arange(n) * 10)
+    return WindowSet(
+        windows, np.array(labels), np.array([f"r{i}" for i in range(n)]), np.arange(n) * 10, np.full(n, 25.0)
+    )
 
 
 def test_pick_per_class_takes_so_many_of_each_in_order() -> None:

@@ -1,0 +1,104 @@
+"""Run one job: in a process of its own, so nothing here may change what another job sees. Networks need TensorFlow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge import __version__
+from drsn_edge.baselines import BASELINES, fit_baseline
+from drsn_edge.noise import NOISE_KINDS, add_noise
+from drsn_edge.recordings import load_recordings
+from drsn_edge.recordings.recording import Recording
+from drsn_edge.recordings.split import Split
+from drsn_edge.reproduce.jobs import Condition, Job, Outcome, Score
+from drsn_edge.training.evaluate import confusion_matrix, scores
+from drsn_edge.training.windows import WindowSet, cut_spans
+
+Classify = Callable[[WindowSet], NDArray[np.int64]]
+
+
+def run_job(job: Job, data: Path) -> Outcome:
+    """Train the job's model on its side of the split and judge it on the other.
+
+    Args:
+        job: What to run.
+        data: Folder of the data sets' folders.
+
+    Raises:
+        DrsnEdgeError: If the data or the settings cannot be used.
+    """
+    began = time.monotonic()
+    recordings = _recordings(data / job.data)
+    make = _fit_baseline if job.model in BASELINES else _train_network
+    classify, split, window = make(recordings, job)
+    held_out = cut_spans(split.held_out, split.labels, window, job.test_hop or window)
+    found = tuple(_score(classify, held_out, len(split.labels), condition, job.seed) for condition in job.conditions)
+    return Outcome(job, found, time.monotonic() - began, versions())
+
+
+def versions() -> Mapping[str, str]:
+    """Return the versions of what decides the figures."""
+    found = {"drsn-edge": __version__}
+    for name in ("tensorflow", "keras", "numpy", "scikit-learn"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+@cache
+def _recordings(folder: Path) -> tuple[Recording, ...]:
+    """A worker runs many jobs on the same data."""
+    return tuple(load_recordings(folder))
+
+
+def _settings(job: Job, **changes: Any) -> Any:
+    from drsn_edge.training.train import TrainSettings
+
+    return TrainSettings(**{**dict(job.settings), "hold_out": job.hold_out, "seed": job.seed, **changes})
+
+
+def _train_network(recordings: tuple[Recording, ...], job: Job) -> tuple[Classify, Split, int]:
+    from drsn_edge.training.train import predict_classes, train
+
+    training = train(recordings, _settings(job, block=job.model))
+    return (
+        lambda windows: predict_classes(training.model, windows, training.contract),
+        training.split,
+        training.settings.window,
+    )
+
+
+def _fit_baseline(recordings: tuple[Recording, ...], job: Job) -> tuple[Classify, Split, int]:
+    """Fit a baseline on the windows that a network would see in its first epoch, as recorded and with their noise."""
+    from drsn_edge.training.train import draw_windows, split_recordings
+
+    settings = _settings(job)
+    split = split_recordings(recordings, settings)
+    drawn = draw_windows(split, settings, np.random.default_rng(settings.seed))
+    classify = fit_baseline(job.model, drawn.windows, drawn.labels, settings.seed)
+    return lambda windows: classify(windows.windows), split, settings.window
+
+
+def _score(classify: Classify, held_out: WindowSet, n_classes: int, condition: Condition, seed: int) -> Score:
+    predicted = classify(as_shown(held_out, condition, seed))
+    found = scores(confusion_matrix(held_out.labels, predicted, n_classes))
+    return Score(condition, len(held_out), found["accuracy"], found["macro_f1"])
+
+
+def as_shown(held_out: WindowSet, condition: Condition, seed: int) -> WindowSet:
+    """Return the held-out windows under a condition; its noise depends on seed, kind and SNR alone, for every model."""
+    if not condition.kind:
+        return held_out
+    rng = np.random.default_rng([seed, NOISE_KINDS.index(condition.kind), round(100 * condition.snr_db) % 2**32])
+    return replace(held_out, windows=add_noise(held_out.windows, condition.snr_db, rng, condition.kind))

@@ -1,0 +1,118 @@
+"""Run jobs on all cores, one line of the results file for each, and go on where an earlier sweep stopped."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from drsn_edge.errors import OutputError, ReproduceError
+from drsn_edge.reproduce.jobs import Job, Outcome, outcome_from_json, outcome_to_json
+
+RunJob = Callable[[Job, Path], Outcome]
+
+_ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+"""A job per core scales; a job on all cores does not, at these sizes."""
+
+
+def read_results(path: Path) -> list[Outcome]:
+    """Return the outcomes in a results file, none where there is no file.
+
+    A last line that is cut off, as a power cut leaves it, does not count.
+
+    Raises:
+        ReproduceError: If another line is no outcome.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    outcomes = []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            outcomes.append(outcome_from_json(json.loads(line)))
+        except (ValueError, KeyError, TypeError) as exc:
+            raise ReproduceError(
+                f"Expected an outcome in line {number} of {path}, got: {exc!r}. Remove that line, or name another file."
+            ) from exc
+    return outcomes
+
+
+def pending(jobs: Sequence[Job], done: Sequence[Outcome]) -> list[Job]:
+    """Return the jobs that have no outcome yet, in order."""
+    known = {outcome.job for outcome in done}
+    return [job for job in jobs if job not in known]
+
+
+def run_sweep(jobs: Sequence[Job], data: Path, results: Path, workers: int, run_job: RunJob) -> Iterator[Outcome]:
+    """Run the jobs that `results` lacks; append each outcome to it and yield it as soon as it is there.
+
+    Args:
+        jobs: What to run.
+        data: Folder of the data sets' folders.
+        results: File of outcomes, made where it is missing.
+        workers: Processes; each takes one core.
+        run_job: A function at the top of its module, so that a process can import it.
+
+    Raises:
+        OutputError: If the results file cannot be written.
+    """
+    missing = pending(jobs, read_results(results))
+    if not missing:
+        return
+    _drop_cut_line(results)
+    environment = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(_ONE_THREAD)
+    try:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(workers, len(missing)), mp_context=context) as pool:
+            yield from _collect(pool, missing, data, results, run_job)
+    finally:
+        for name, value in environment.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def _collect(
+    pool: ProcessPoolExecutor, missing: Sequence[Job], data: Path, results: Path, run_job: RunJob
+) -> Iterator[Outcome]:
+    waiting: set[Future[Outcome]] = {pool.submit(run_job, job, data) for job in missing}
+    try:
+        while waiting:
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                outcome = future.result()
+                _append(results, outcome_to_json(outcome))
+                yield outcome
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _append(results: Path, values: dict[str, Any]) -> None:
+    try:
+        with results.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values, sort_keys=True) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as exc:
+        raise OutputError(f"Could not write {results}: {exc.strerror}. What is in it is kept.") from exc
+
+
+def _drop_cut_line(results: Path) -> None:
+    """Take a last line without its end off the file, so that the next one begins on a line of its own."""
+    if not results.exists():
+        return
+    data = results.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        with results.open("r+b") as file:
+            file.truncate(whole)

@@ -1,0 +1,64 @@
+"""What only training with log-spectral inputs needs: their standardisation, and augmentations of log spectra."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.front_end import network_input
+from drsn_edge.signal import FloatArray
+from drsn_edge.training.windows import WindowSet
+
+INPUTS: dict[str, tuple[str, ...]] = {
+    "waveform": (),
+    "bands": ("bands",),
+    "spectra": ("bands", "orders", "envelopes"),
+}
+"""What a network can be shown, and the views that it is made of."""
+
+_LEAST_DEVIATION = 0.1
+
+
+def standardised(contract: SignalContract, windows: WindowSet) -> SignalContract:
+    """Return the contract with each channel's mean and deviation over the given training windows."""
+    if contract.spectra is None:
+        return contract
+    inputs = network_input(windows.windows, contract, windows.speeds_hz)
+    means = inputs.mean(axis=(0, 1, 2), dtype=np.float64)
+    deviations = np.maximum(_LEAST_DEVIATION, inputs.std(axis=(0, 1, 2), dtype=np.float64))
+    known = replace(contract.spectra, means=tuple(means.tolist()), deviations=tuple(deviations.tolist()))
+    return replace(contract, spectra=known)
+
+
+def mix_styles(inputs: FloatArray, labels: NDArray[np.int64], strength: float, rng: np.random.Generator) -> FloatArray:
+    """Return log spectra plus a random multiple of the difference between two others of one class.
+
+    Two windows of one class differ in what is not the class: speed, load, noise, place in the recording. In log spectra
+    such a difference is a transfer function, which another window may as well have met. Linear discriminants get their
+    strength from the same differences, by whitening with them.
+
+    Args:
+        inputs: Log spectra, shape (n, 1, lines, channels).
+        labels: Classes, shape (n,).
+        strength: Standard deviation of the multiple; 0 leaves all as it is.
+        rng: Where everything is drawn from.
+    """
+    if not strength:
+        return inputs
+    one = rng.integers(0, len(inputs), len(inputs))
+    other = _of_the_same_class(labels, one, rng)
+    factor = rng.normal(0, strength, (len(inputs), 1, 1, 1)).astype(np.float32)
+    return inputs + factor * (inputs[one] - inputs[other])
+
+
+def _of_the_same_class(
+    labels: NDArray[np.int64], chosen: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    order = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels)
+    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    classes = labels[chosen]
+    return order[first[classes] + rng.integers(0, counts[classes])]
