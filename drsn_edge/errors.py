@@ -4,6 +4,7 @@ DrsnEdgeError
 ├── RecordingError             a recording or catalogue that cannot be used as it is
 ├── SplitError                 a split that is empty, leaks, or misses a class
 ├── TrainingError              a training that cannot start or went wrong; a run folder that is not one
+│   └── DivergedError          the loss or a weight stopped being a number
 ├── BundleError                a file that is not a bundle, or one that is damaged
 ├── ContractError              the stream is not what the model was trained on
 ├── RuntimeUnavailableError    no interpreter for the model on this machine
@@ -29,6 +30,10 @@ class SplitError(DrsnEdgeError):
 
 class TrainingError(DrsnEdgeError):
     """A training cannot start, went wrong, or its run folder cannot be used."""
+
+
+class DivergedError(TrainingError):
+    """The loss or a weight of a training stopped being a number."""
 
 
 class BundleError(DrsnEdgeError):

@@ -67,9 +67,9 @@ class DrsnConfig:
             raise TrainingError(f"Expected a block kind among {', '.join(BLOCK_KINDS)}, got {self.block!r}.")
         if not self.stages:
             raise TrainingError("Expected at least one stage in the network, got none.")
-        sizes = [getattr(self, name) for name in _SIZES] + [n for s in self.stages for n in (s.channels, s.blocks)]
-        if min(sizes) < 1 or min(s.stride for s in self.stages) < 1:
-            raise TrainingError("Expected every size of the network to be at least 1.")
+        for name, size in self._sizes():
+            if size < 1:
+                raise TrainingError(f"Expected {name} of the network to be at least 1, got {size}.")
         widths = [self.stem_channels, *(stage.channels for stage in self.stages)]
         if widths != sorted(widths):
             raise TrainingError(f"Expected widths that never shrink, as the identity only adds channels, got {widths}.")
@@ -82,6 +82,11 @@ class DrsnConfig:
                 f"Expected a window of at least {self.total_stride} samples for this network, got {self.window}"
                 f"{f' x {self.height}' if self.height > 1 else ''}."
             )
+
+    def _sizes(self) -> Iterator[tuple[str, int]]:
+        yield from ((name, getattr(self, name)) for name in _SIZES)
+        for stage in self.stages:
+            yield from ((f"{name} of each stage", size) for name, size in vars(stage).items())
 
     @property
     def blocks(self) -> tuple[tuple[int, int], ...]:
@@ -103,6 +108,41 @@ class DrsnConfig:
         for stage in self.stages:
             total *= stage.stride
         return total
+
+
+@dataclass(frozen=True)
+class NetworkSizes:
+    """The free sizes of a network of one's own: those of a `DrsnConfig` that neither data nor block kind decide.
+
+    Attributes:
+        stem_channels: As in `DrsnConfig`, like all of them.
+        stem_kernel: In samples.
+        stem_stride: In samples.
+        stages: In order.
+        kernel: In samples.
+        hidden_ratio: Relative to the block's channels.
+    """
+
+    stem_channels: int
+    stem_kernel: int
+    stem_stride: int
+    stages: tuple[Stage, ...]
+    kernel: int
+    hidden_ratio: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no network can have, whatever the window; raises TrainingError."""
+        strides = [self.stem_stride, *(stage.stride for stage in self.stages)]
+        fitted(self, window=max(1, math.prod(strides)), n_axes=1, n_classes=2)
+
+
+def fitted(sizes: NetworkSizes, *, window: int, n_axes: int, n_classes: int, block: str = "rsbu-cw") -> DrsnConfig:
+    """Return the network of these sizes for one data set.
+
+    Raises:
+        TrainingError: If there can be no such network, or the window is too short for it.
+    """
+    return DrsnConfig(window=window, n_axes=n_axes, n_classes=n_classes, block=block, **vars(sizes))
 
 
 _SIZES = ("window", "height", "n_axes", "n_classes", "stem_channels", "stem_kernel", "stem_stride", "kernel")
