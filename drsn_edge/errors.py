@@ -4,6 +4,7 @@ DrsnEdgeError
 ├── RecordingError             a recording or catalogue that cannot be used as it is
 ├── SplitError                 a split that is empty, leaks, or misses a class
 ├── TrainingError              a training that cannot start or went wrong; a run folder that is not one
+│   └── DivergedError          the loss or a weight stopped being a number
 ├── ReproduceError             a sweep's results file that is none, or a sweep that cannot run
 ├── BundleError                a file that is not a bundle, or one that is damaged
 ├── ContractError              the stream is not what the model was trained on
@@ -30,6 +31,10 @@ class SplitError(DrsnEdgeError):
 
 class TrainingError(DrsnEdgeError):
     """A training cannot start, went wrong, or its run folder cannot be used."""
+
+
+class DivergedError(TrainingError):
+    """The loss or a weight of a training stopped being a number."""
 
 
 class ReproduceError(DrsnEdgeError):

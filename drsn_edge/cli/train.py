@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from drsn_edge.cli.options import PathType, catalogue_option, json_option, seed_option
 from drsn_edge.cli.progress import counting_bar, load_tensorflow, training_bar
@@ -17,12 +20,14 @@ from drsn_edge.models.config import BLOCK_KINDS, PRESETS
 @click.option("--data", type=PathType, required=True, help="Folder of recordings (.npz, .csv, .wav, .mat).")
 @click.option(
     "--hold-out",
-    required=True,
     metavar="RULE",
     help="What training never sees: FIELD=VALUE (load_hp=3), time=SHARE (the last part of each recording) or "
-    "windows=SHARE (random windows).",
+    "windows=SHARE (random windows).  [required, here or in --config]",
 )
 @click.option("--out", type=PathType, required=True, help="Run folder to write.")
+@click.option(
+    "--config", type=PathType, help="TOML file of settings, such as a run's config.toml; options win over it."
+)
 @click.option("--network", default="small", show_default=True, help=f"{', '.join(PRESETS)}; see `drsn-edge models`.")
 @click.option("--block", default="rsbu-cw", show_default=True, help=f"Block kind: {', '.join(BLOCK_KINDS)}.")
 @click.option("--window", type=int, default=1024, show_default=True, help="Samples per window.")
@@ -32,6 +37,7 @@ from drsn_edge.models.config import BLOCK_KINDS, PRESETS
 @click.option("--learning-rate", type=float, default=3e-3, show_default=True, help="Peak of the schedule.")
 @click.option(
     "--snr-db",
+    "snr_range_db",
     type=float,
     nargs=2,
     default=(-6.0, 12.0),
@@ -53,43 +59,120 @@ from drsn_edge.models.config import BLOCK_KINDS, PRESETS
     help="Speed change drawn per training window, 0.03 = 3 %.",
 )
 @click.option(
+    "--gain-range-db",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Level change drawn per training window, dB up or down; matters to --scaling fixed only.",
+)
+@click.option("--polarity/--no-polarity", default=False, show_default=True, help="Turn windows' sign at random.")
+@click.option(
+    "--axis-dropout",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Training windows that lose one axis at random, 0-1.",
+)
+@click.option(
     "--scaling",
     type=click.Choice(["rms", "fixed"]),
     default="rms",
     show_default=True,
     help="Divide each window by its own RMS, or all by one number.",
 )
+@click.option(
+    "--class-weights",
+    type=click.Choice(["none", "balanced"]),
+    default="none",
+    show_default=True,
+    help="Balanced: each class counts the same, however many windows it has.",
+)
+@click.option(
+    "--patience",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Stop after so many epochs without a better validation, and keep the best epoch; 0: never.",
+)
 @seed_option
 @catalogue_option
-@click.option("--force", is_flag=True, help="Replace an existing run folder.")
+@click.option("--resume", is_flag=True, help="Go on with a training that was stopped, from its last whole epoch.")
+@click.option("--force", is_flag=True, help="Replace an existing run folder; forget a training that was stopped.")
 @json_option
-def train(data: Path, out: Path, catalogue: Path | None, force: bool, as_json: bool, **settings: Any) -> None:
+@click.pass_context
+def train(
+    ctx: click.Context,
+    /,
+    data: Path,
+    out: Path,
+    config: Path | None,
+    catalogue: Path | None,
+    resume: bool,
+    force: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Train a network on a folder of recordings.
+
+    After each epoch the state is kept in a folder beside the run folder (run.training/ for run/), which goes when the
+    run folder is written. If the training is stopped or killed, the same command with --resume goes on.
 
     \b
     Example:
       drsn-edge train --data recordings/ --hold-out load_hp=3 --out run/
     """
     from drsn_edge.files import check_new_folder
-    from drsn_edge.noise import NOISE_KINDS
     from drsn_edge.recordings import load_recordings
+    from drsn_edge.training.checkpoint import check_work_folder, remove_work_folder, work_folder
     from drsn_edge.training.run_folder import is_run_folder, save_run
 
+    settings = _settings(ctx, config, options)
     check_new_folder(out, force=force, ours=is_run_folder)
+    work = work_folder(out)
+    check_work_folder(work, resume=resume, force=force)
     with counting_bar("reading recordings") as bar:
         recordings = load_recordings(data, catalogue, progress=bar)
     load_tensorflow()
     from drsn_edge.training.evaluate import evaluate
-    from drsn_edge.training.train import TrainSettings
     from drsn_edge.training.train import train as run_training
 
-    settings["snr_range_db"] = settings.pop("snr_db")
-    settings["noise"] = settings["noise"] or NOISE_KINDS
-    with training_bar() as show:
-        training = run_training(recordings, TrainSettings(**settings), progress=show)
-    metrics = evaluate(training)
-    save_run(training, metrics, out)
+    with _says_how_to_resume(work):
+        with training_bar() as show:
+            training = run_training(recordings, settings, progress=show, checkpoints=work, resume=resume)
+        metrics = evaluate(training)
+        save_run(training, metrics, out)
+    remove_work_folder(work)
     click.echo(json.dumps(metrics) if as_json else metrics_text(metrics, out))
+
+
+def _settings(ctx: click.Context, config: Path | None, options: dict[str, Any]) -> Any:
+    """Return the settings: what was typed, else what the file says, else the defaults of `TrainSettings`."""
+    from drsn_edge.training.config_file import read_config
+    from drsn_edge.training.settings import TrainSettings
+
+    typed = {name: value for name, value in options.items() if _is_typed(ctx, name)}
+    values = {**(read_config(config) if config else {}), **typed}
+    if "hold_out" not in values:
+        raise click.UsageError("Missing option '--hold-out', or hold_out = \"RULE\" in a --config file.", ctx)
+    return TrainSettings(**values)
+
+
+def _is_typed(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+
+
+@contextmanager
+def _says_how_to_resume(work: Path) -> Iterator[None]:
+    """Turn Ctrl-C into an error that says how to go on."""
+    from drsn_edge.errors import TrainingError
+    from drsn_edge.training.checkpoint import has_checkpoint
+
+    try:
+        yield
+    except KeyboardInterrupt as exc:
+        kept = f"The whole epochs are kept in {work}: go on with the same command and --resume."
+        lost = "It was stopped before its first epoch ended: begin again."
+        raise TrainingError(f"The training was stopped. {kept if has_checkpoint(work) else lost}") from exc
 
 
 def metrics_text(metrics: dict[str, Any], out: Path) -> str:
@@ -99,4 +182,5 @@ def metrics_text(metrics: dict[str, Any], out: Path) -> str:
     for condition, values in metrics["held_out"].items():
         numbers = (values["accuracy"], values["balanced_accuracy"], values["macro_f1"])
         rows.append(f"{condition:18}" + "".join(f"{number:10.4f}" for number in numbers))
+    rows.append(f"network busy {metrics['step_share']:.0%} of the training time")
     return "\n".join([*rows, f"wrote {out}"])

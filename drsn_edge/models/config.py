@@ -78,9 +78,9 @@ class DrsnConfig:
         self._check_choices()
         if not self.stages:
             raise TrainingError("Expected at least one stage in the network, got none.")
-        sizes = [getattr(self, name) for name in _SIZES] + [n for s in self.stages for n in (s.channels, s.blocks)]
-        if min(sizes) < 1 or min(s.stride for s in self.stages) < 1:
-            raise TrainingError("Expected every size of the network to be at least 1.")
+        for name, size in self._sizes():
+            if size < 1:
+                raise TrainingError(f"Expected {name} of the network to be at least 1, got {size}.")
         widths = [self.stem_channels, *(stage.channels for stage in self.stages)]
         if widths != sorted(widths):
             raise TrainingError(f"Expected widths that never shrink, as the identity only adds channels, got {widths}.")
@@ -112,6 +112,11 @@ class DrsnConfig:
         weights = self.weights or (1.0,) * max(1, len(self.branches))
         return tuple(weight / sum(weights) for weight in weights)
 
+    def _sizes(self) -> Iterator[tuple[str, int]]:
+        yield from ((name, getattr(self, name)) for name in _SIZES)
+        for stage in self.stages:
+            yield from ((f"{name} of each stage", size) for name, size in vars(stage).items())
+
     @property
     def blocks(self) -> tuple[tuple[int, int], ...]:
         """(channels, stride) of each block in order."""
@@ -134,6 +139,45 @@ class DrsnConfig:
         return total
 
 
+@dataclass(frozen=True)
+class NetworkSizes:
+    """The free sizes of a network of one's own: those of a `DrsnConfig` that neither data nor block kind decide.
+
+    Attributes:
+        stem_channels: As in `DrsnConfig`, like all of them.
+        stem_kernel: In samples.
+        stem_stride: In samples.
+        stages: In order.
+        kernel: In samples.
+        hidden_ratio: Relative to the block's channels.
+        pooling: "average" or "none".
+        dropout: Share of the last features.
+    """
+
+    stem_channels: int
+    stem_kernel: int
+    stem_stride: int
+    stages: tuple[Stage, ...]
+    kernel: int
+    hidden_ratio: float = 1.0
+    pooling: str = "average"
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that no network can have, whatever the window; raises TrainingError."""
+        strides = [self.stem_stride, *(stage.stride for stage in self.stages)]
+        fitted(self, window=max(1, math.prod(strides)), n_axes=1, n_classes=2)
+
+
+def fitted(sizes: NetworkSizes, *, window: int, n_axes: int, n_classes: int, block: str = "rsbu-cw") -> DrsnConfig:
+    """Return the network of these sizes for one data set.
+
+    Raises:
+        TrainingError: If there can be no such network, or the window is too short for it.
+    """
+    return DrsnConfig(window=window, n_axes=n_axes, n_classes=n_classes, block=block, **vars(sizes))
+
+
 _SIZES = ("window", "height", "n_axes", "n_classes", "stem_channels", "stem_kernel", "stem_stride", "kernel")
 
 PRESETS: Mapping[str, DrsnConfig] = {
@@ -147,16 +191,7 @@ PRESETS: Mapping[str, DrsnConfig] = {
 `preset` fits one to a data set."""
 
 
-def preset(
-    name: str,
-    *,
-    window: int,
-    n_axes: int,
-    n_classes: int,
-    block: str = "rsbu-cw",
-    branches: tuple[int, ...] = (),
-    weights: tuple[float, ...] = (),
-) -> DrsnConfig:
+def preset(name: str, *, window: int, n_axes: int, n_classes: int, block: str = "rsbu-cw") -> DrsnConfig:
     """Return the named preset for one data set.
 
     Raises:
@@ -164,8 +199,7 @@ def preset(
     """
     if name not in PRESETS:
         raise TrainingError(f"Expected a network among {', '.join(PRESETS)}, got {name!r}.")
-    sizes = {"window": window, "n_axes": n_axes, "n_classes": n_classes}
-    return replace(PRESETS[name], **sizes, block=block, branches=branches, weights=weights)
+    return replace(PRESETS[name], window=window, n_axes=n_axes, n_classes=n_classes, block=block)
 
 
 def _convolutions(config: DrsnConfig) -> Iterator[tuple[int, int, int, int]]:

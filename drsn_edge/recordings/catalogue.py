@@ -19,7 +19,6 @@ earlier ones and over the defaults. A built-in catalogue also names the key by w
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -31,11 +30,7 @@ from typing import Any
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue, checked
 from drsn_edge.recordings.recording import FieldValue
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from drsn_edge.toml_file import parse_toml
 
 CATALOGUE_NAME = "catalogue.toml"
 
@@ -95,8 +90,8 @@ def built_in_catalogues() -> tuple[Catalogue, ...]:
 def parse_catalogue(text: str, source: str) -> Catalogue:
     """Parse a catalogue; `source` names it in errors. Raises RecordingError as `read_catalogue` does."""
     try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as exc:  # TOMLDecodeError is a ValueError; numbers can be too long as well
+        document = parse_toml(text)
+    except ValueError as exc:
         raise RecordingError(f"{source}: Expected TOML, got: {exc}. Correct that line.") from exc
     for section, content in document.items():
         if not isinstance(content, _SECTIONS.get(section, ())):

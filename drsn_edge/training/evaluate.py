@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.noise import NOISE_KINDS, add_noise
+from drsn_edge.training.history import EpochReport, best_epoch, step_share
 from drsn_edge.training.train import Training, predict_classes
 
 TEST_SNRS_DB = (0.0, -4.0)
@@ -54,5 +55,12 @@ def evaluate(training: Training) -> dict[str, Any]:
         "labels": list(training.labels),
         "held_out_windows": len(held_out),
         "held_out": results,
-        "epochs": [vars(report) for report in training.history],
+        "epochs": [_without_times(report) for report in training.history],
+        "kept_epoch": best_epoch(training.history) if training.settings.patience else training.history[-1].epoch,
+        "step_share": step_share(training.history),
     }
+
+
+def _without_times(report: EpochReport) -> dict[str, Any]:
+    """Return what is the same each time that a training is repeated; the times are in the log."""
+    return {each.name: getattr(report, each.name) for each in fields(report) if each.compare}

@@ -1,8 +1,10 @@
 """The run folder: what `train` leaves and `convert` takes, whole or not at all.
 
 config.json           settings, network, signal contract, labels, the recordings on each side
+config.toml           the settings alone, for `drsn-edge train --config`
 model.keras           the trained network, as Keras writes it
 metrics.json          held-out scores and the course of the training
+log.csv               one row per epoch, with the time that it took
 learning_curve.png    the same as a picture
 calibration.npz       windows that set the int8 ranges, from the training side
 golden.npz            a few held-out windows per class that go with the model
@@ -24,6 +26,8 @@ from drsn_edge.errors import TrainingError
 from drsn_edge.files import folder_aside
 from drsn_edge.models.config import count_macs
 from drsn_edge.recordings.split import Span
+from drsn_edge.training.config_file import write_config
+from drsn_edge.training.history import write_log
 from drsn_edge.training.plots import save_learning_curve
 from drsn_edge.training.windows import WindowSet
 
@@ -64,6 +68,8 @@ def save_run(training: Training, metrics: dict[str, Any], folder: Path) -> None:
         _write_json(new / "config.json", _config(training))
         _write_json(new / "metrics.json", metrics)
         training.model.save(new / "model.keras")
+        write_config(training.settings, new / "config.toml")
+        write_log(training.history, new / "log.csv")
         save_learning_curve(training.history, new / "learning_curve.png")
         for name in _WINDOW_FILES:
             np.savez_compressed(new / f"{name}.npz", **vars(getattr(training, name)))

@@ -12,13 +12,6 @@ from drsn_edge.front_end import network_input
 from drsn_edge.signal import FloatArray
 from drsn_edge.training.windows import WindowSet
 
-INPUTS: dict[str, tuple[str, ...]] = {
-    "waveform": (),
-    "bands": ("bands",),
-    "spectra": ("bands", "orders", "envelopes"),
-}
-"""What a network can be shown, and the views that it is made of."""
-
 _LEAST_DEVIATION = 0.1
 
 

@@ -2,144 +2,37 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
-from numpy.typing import NDArray
 
 from drsn_edge.bundle.contract import SignalContract
-from drsn_edge.errors import TrainingError
-from drsn_edge.front_end import network_input
-from drsn_edge.models.config import DrsnConfig, preset
-from drsn_edge.models.drsn import branch_logits, build_model
-from drsn_edge.noise import NOISE_KINDS
+from drsn_edge.errors import DivergedError, TrainingError
+from drsn_edge.models.config import DrsnConfig, fitted, preset
+from drsn_edge.models.drsn import build_model
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.split import Split, make_split, parse_hold_out
-from drsn_edge.signal import SCALINGS, FloatArray, Scaling, window_starts
+from drsn_edge.signal import Scaling
 from drsn_edge.spectra import Spectra
-from drsn_edge.training.spectral import INPUTS, mix_styles, standardised
-from drsn_edge.training.windows import WindowSet, cut_spans, draw_spans, pick_per_class, with_random_noise
+from drsn_edge.training.augment import with_random_gain
+from drsn_edge.training.checkpoint import Keeper, fingerprint, has_checkpoint
+from drsn_edge.training.feed import draw_windows
+from drsn_edge.training.fit import fit, predict_logits
+from drsn_edge.training.history import EpochReport
+from drsn_edge.training.settings import INPUTS, TrainSettings
+from drsn_edge.training.spectral import standardised
+from drsn_edge.training.windows import WindowSet, cut_spans, pick_per_class, with_random_noise
+
+__all__ = ["EpochReport", "TrainSettings", "Training", "predict_classes", "predict_logits", "train"]
 
 CALIBRATION_PER_CLASS = 32
 CALIBRATION_NOISE = ("gaussian",)
 """Impulses would stretch the input's range and take its resolution from everything else; they may saturate instead."""
 GOLDEN_PER_CLASS = 4
-
-
-_RANGES = {
-    "window": (16, math.inf),
-    "hop": (0, math.inf),
-    "epochs": (1, math.inf),
-    "batch_size": (2, math.inf),
-    "learning_rate": (1e-9, math.inf),
-    "clean_share": (0, 1),
-    "speed_range": (0, 0.5),  # a machine at no speed, or running backwards, has no windows
-    "seed": (0, 2**32 - 1),  # what Keras takes
-    "style_mix": (0, 10),
-    "redraw_every": (1, math.inf),
-    "highest_order": (1, 1000),
-    "lines": (8, math.inf),
-}
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """Everything that decides a training besides the recordings.
-
-    Attributes:
-        hold_out: As typed: `FIELD=VALUE`, `time=SHARE` or `windows=SHARE`.
-        network: Name of a preset.
-        block: Block kind of the network.
-        window: Samples per window.
-        hop: Samples between window starts, in training and when streaming; 0 stands for half a window.
-        epochs: Passes over the training windows.
-        batch_size: Windows per step.
-        learning_rate: Peak of the warm-up and cosine schedule of Adam.
-        noise: Kinds of noise added to training windows, drawn per window.
-        snr_range_db: Its SNR, drawn per window.
-        clean_share: Share of training windows without added noise.
-        speed_range: Relative change of speed drawn per training window, as if the machine ran faster or slower.
-        scaling: Kind of scaling; the divisor of "fixed" is the RMS of the training side.
-        seed: Of everything drawn at random.
-        inputs: What the network is shown: "waveform" (the samples), "bands" or "spectra" (see `drsn_edge.spectra`).
-        lines: Lines of each log spectrum.
-        highest_order: Shaft order at the last line of "spectra".
-        view_weights: Of bands, orders and envelopes in the logits of "spectra"; empty: all alike.
-        style_mix: See `training.spectral.mix_styles`; log spectra only.
-        redraw_every: Epochs that share their windows, noise included; above 1 where making them takes longer than
-            training on them.
-    """
-
-    hold_out: str
-    network: str = "small"
-    block: str = "rsbu-cw"
-    window: int = 1024
-    hop: int = 0
-    epochs: int = 24
-    batch_size: int = 64
-    learning_rate: float = 3e-3
-    noise: tuple[str, ...] = NOISE_KINDS
-    snr_range_db: tuple[float, float] = (-6.0, 12.0)
-    clean_share: float = 0.3
-    speed_range: float = 0.03
-    scaling: str = "rms"
-    seed: int = 0
-    inputs: str = "waveform"
-    lines: int = 128
-    style_mix: float = 0.0
-    highest_order: float = 16.0
-    view_weights: tuple[float, ...] = ()
-    redraw_every: int = 1
-
-    def __post_init__(self) -> None:
-        """Refuse impossible settings.
-
-        Raises:
-            TrainingError: Naming the setting and what it may be.
-        """
-        for name, (least, most) in _RANGES.items():
-            value = getattr(self, name)
-            if not least <= value <= most:
-                wanted = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-                raise TrainingError(f"Expected {name} {wanted}, got {value}.")
-        lowest, highest = self.snr_range_db
-        if not -math.inf < lowest <= highest < math.inf:
-            raise TrainingError(f"Expected a lowest SNR not above the highest, got {lowest} to {highest} dB.")
-        if not self.noise or not set(self.noise) <= set(NOISE_KINDS):
-            raise TrainingError(f"Expected noise of kinds among {', '.join(NOISE_KINDS)}, got {', '.join(self.noise)}.")
-        if self.inputs not in INPUTS:
-            raise TrainingError(f"Expected inputs among {', '.join(INPUTS)}, got {self.inputs!r}.")
-        if self.inputs != "waveform" and (self.window % 4 or self.window < 2 * self.lines):
-            raise TrainingError(
-                f"Expected a window that is a multiple of 4, of at least {2 * self.lines} samples for {self.lines} "
-                f"lines, got {self.window}."
-            )
-        if self.scaling not in SCALINGS:
-            raise TrainingError(f"Expected a scaling among {', '.join(SCALINGS)}, got {self.scaling!r}.")
-
-    @property
-    def hop_samples(self) -> int:
-        """The hop with its default filled in."""
-        return self.hop or self.window // 2
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What is known after an epoch (`step` = `steps`) or in the middle of one."""
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    accuracy: float
-    validation_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +56,11 @@ class Training:
 
 
 def train(
-    recordings: Sequence[Recording], settings: TrainSettings, progress: Callable[[EpochReport], None] | None = None
+    recordings: Sequence[Recording],
+    settings: TrainSettings,
+    progress: Callable[[EpochReport], None] | None = None,
+    checkpoints: Path | None = None,
+    resume: bool = False,
 ) -> Training:
     """Split the recordings, train a network, and set aside the windows that conversion and judging need.
 
@@ -171,41 +68,42 @@ def train(
         recordings: Labelled, of one rate, axes and unit.
         settings: See `TrainSettings`.
         progress: Called now and then and at the end of each epoch.
+        checkpoints: Work folder (see `drsn_edge.training.checkpoint`) that holds the state after each epoch; it is
+            left for the caller to remove when the result is safe. None: nothing is written.
+        resume: Go on from what the work folder holds, to the same result as without the stop; otherwise what it holds
+            is removed.
 
     Raises:
         SplitError: If the recordings cannot be split as asked.
-        TrainingError: If the loss stops being a number.
+        DivergedError: If the loss or a weight stops being a number; the last good checkpoint stays.
+        TrainingError: If settings and recordings do not go together, or differ from those to resume.
+        OutputError: If a checkpoint cannot be written.
     """
     keras.utils.set_random_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    window, hop = settings.window, settings.hop_samples
-    split = make_split(recordings, parse_hold_out(settings.hold_out), window, hop, rng)
-    contract = _contract(recordings[0], settings, _scaling(split, settings.scaling))
-    _check_speeds(recordings, contract)
-    contract = standardised(contract, _draw(split, settings, rng))
-    steps, channels = contract.input_shape
-    network = preset(
-        settings.network,
-        window=steps,
-        n_axes=channels,
-        n_classes=len(split.labels),
-        block=settings.block,
-        branches=contract.spectra.view_channels(len(contract.axes)) if contract.spectra else (),
-        weights=settings.view_weights,
-    )
+    window = settings.window
+    split = make_split(recordings, parse_hold_out(settings.hold_out), window, settings.hop_samples, rng)
+    contract = _contract(recordings, split, settings)
+    network = _network(settings, contract, len(split.labels))
+    keeper = None if checkpoints is None else Keeper(checkpoints, settings, fingerprint(recordings))
+    start = keeper.begin(resume=resume) if keeper else None
     model = build_model(network)
-    history = _fit(model, network, split, settings, contract, rng, progress)
+    try:
+        history = fit(model, network, split, settings, contract, progress, start, keeper.keep if keeper else None)
+    except DivergedError as exc:
+        raise DivergedError(f"{exc} {_way_on(checkpoints)}") from exc
     training_windows = cut_spans(split.train, split.labels, window, window)
     held_out = cut_spans(split.held_out, split.labels, window, window)
     calibration = pick_per_class(training_windows, CALIBRATION_PER_CLASS, rng)
-    noisy = with_random_noise(calibration.windows, CALIBRATION_NOISE, settings.snr_range_db, settings.clean_share, rng)
+    louder = with_random_gain(calibration.windows, settings.gain_range_db, rng)
+    noisy = with_random_noise(louder, CALIBRATION_NOISE, settings.snr_range_db, settings.clean_share, rng)
     return Training(
         settings=settings,
         network=network,
         contract=contract,
         split=split,
         model=model,
-        history=tuple(history),
+        history=history,
         calibration=replace(calibration, windows=noisy),
         golden=pick_per_class(held_out, GOLDEN_PER_CLASS, rng),
         held_out=held_out,
@@ -219,129 +117,47 @@ def _scaling(split: Split, kind: str) -> Scaling:
     return Scaling("fixed", float(np.sqrt(np.mean(powers))) or 1.0)
 
 
-def _contract(recording: Recording, settings: TrainSettings, scaling: Scaling) -> SignalContract:
-    return SignalContract(
-        sample_rate_hz=recording.sample_rate_hz,
-        axes=recording.axes,
-        unit=recording.unit,
+def _contract(recordings: Sequence[Recording], split: Split, settings: TrainSettings) -> SignalContract:
+    views = INPUTS[settings.inputs]
+    contract = SignalContract(
+        sample_rate_hz=recordings[0].sample_rate_hz,
+        axes=recordings[0].axes,
+        unit=recordings[0].unit,
         window=settings.window,
         hop=settings.hop_samples,
-        scaling=scaling,
-        spectra=Spectra(views, settings.lines, settings.highest_order) if (views := INPUTS[settings.inputs]) else None,
+        scaling=_scaling(split, settings.scaling),
+        spectra=Spectra(views, settings.lines, settings.highest_order) if views else None,
     )
-
-
-def _check_speeds(recordings: Sequence[Recording], contract: SignalContract) -> None:
     unknown = [recording.name for recording in recordings if not recording.speed_hz > 0]
     if contract.needs_speed and unknown:
         raise TrainingError(
             f"Expected the shaft speed of each recording in a field rpm, as its inputs are shaft orders, got none in "
             f"{unknown[0]}. Give it in the catalogue, or choose the inputs 'bands'."
         )
+    return standardised(contract, draw_windows(split, settings, 0)) if views else contract
 
 
-def _draw(split: Split, settings: TrainSettings, rng: np.random.Generator) -> WindowSet:
-    """Return the training windows of an epoch, with speed and noise drawn anew."""
-    drawn = draw_spans(split.train, split.labels, settings.window, settings.hop_samples, settings.speed_range, rng)
-    noisy = with_random_noise(drawn.windows, settings.noise, settings.snr_range_db, settings.clean_share, rng)
-    return replace(drawn, windows=noisy)
+def _network(settings: TrainSettings, contract: SignalContract, n_classes: int) -> DrsnConfig:
+    if settings.axis_dropout and len(contract.axes) == 1:
+        raise TrainingError(f"Expected several axes for axis_dropout, got {contract.axes[0]} only. Leave it out.")
+    steps, channels = contract.input_shape
+    fits: dict[str, Any] = {"window": steps, "n_axes": channels, "n_classes": n_classes, "block": settings.block}
+    sizes = settings.network
+    network = preset(sizes, **fits) if isinstance(sizes, str) else fitted(sizes, **fits)
+    if contract.spectra is None:
+        return network
+    branches = contract.spectra.view_channels(len(contract.axes))
+    return replace(network, branches=branches, weights=settings.view_weights)
 
 
-def _fit(
-    model: Any,
-    network: DrsnConfig,
-    split: Split,
-    settings: TrainSettings,
-    contract: SignalContract,
-    rng: np.random.Generator,
-    progress: Callable[[EpochReport], None] | None,
-) -> list[EpochReport]:
-    window, hop = settings.window, settings.hop_samples
-    validation = cut_spans(split.validation, split.labels, window, window) if split.validation else None
-    per_epoch = sum(len(window_starts(len(span), window, hop)) for span in split.train)
-    # A last batch of one window would have no variance for the threshold subnet's batch normalisation: leave it out.
-    per_epoch -= per_epoch % settings.batch_size == 1
-    steps = math.ceil(per_epoch / settings.batch_size)
-    learner = branch_logits(model)
-    _compile(learner, network, settings, steps * settings.epochs)
-    history = []
-    for epoch in range(1, settings.epochs + 1):
-        if (epoch - 1) % settings.redraw_every == 0:
-            batch = _draw(split, settings, rng)
-            inputs = network_input(batch.windows, contract, batch.speeds_hz)
-        shown = mix_styles(inputs, batch.labels, settings.style_mix, rng)
-        chosen = rng.permutation(len(batch))[:per_epoch]
-        report = _fit_epoch(learner, shown[chosen], batch.labels[chosen], epoch, steps, settings, progress)
-        if validation is not None:
-            correct = predict_classes(model, validation, contract) == validation.labels
-            report = replace(report, validation_accuracy=float(correct.mean()))
-        history.append(report)
-        if progress:
-            progress(report)
-    return history
-
-
-def _compile(model: Any, network: DrsnConfig, settings: TrainSettings, total_steps: int) -> None:
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, total_steps, warmup_target=settings.learning_rate, warmup_steps=max(1, total_steps // 10)
+def _way_on(checkpoints: Path | None) -> str:
+    """Return what to do after a loss that is no number."""
+    if checkpoints is None or not has_checkpoint(checkpoints):
+        return "Nothing was written. Try a smaller --learning-rate, and check the recordings for outliers."
+    return (
+        f"The epochs before it are in {checkpoints}: go on with --resume and a smaller --learning-rate, and check the "
+        "recordings for outliers."
     )
-    model.compile(
-        keras.optimizers.Adam(schedule),
-        branch_loss,
-        metrics=[keras.metrics.MeanMetricWrapper(partial(branch_accuracy, fusion=network.fusion), name="accuracy")],
-        jit_compile=False,  # XLA trained these networks no faster and takes 10 s to compile them
-    )
-
-
-def branch_loss(labels: Any, logits: Any) -> Any:
-    """Return the cross-entropy of each window, averaged over branches.
-
-    Args:
-        labels: Class of each window, shape (batch,) or (batch, 1).
-        logits: Of each branch, shape (batch, branches, classes).
-    """
-    of_branches = ops.repeat(ops.reshape(labels, (-1, 1)), logits.shape[1], axis=1)
-    return ops.mean(keras.losses.sparse_categorical_crossentropy(of_branches, logits, from_logits=True), axis=-1)
-
-
-def branch_accuracy(labels: Any, logits: Any, fusion: tuple[float, ...]) -> Any:
-    """Return 1 for each window whose fused logits are largest at its class, else 0; arguments as for the loss."""
-    fused = ops.sum(logits * ops.reshape(ops.convert_to_tensor(fusion, logits.dtype), (1, -1, 1)), axis=1)
-    return ops.cast(ops.equal(ops.argmax(fused, axis=-1), ops.cast(ops.reshape(labels, (-1,)), "int64")), "float32")
-
-
-def _fit_epoch(
-    model: Any,
-    inputs: FloatArray,
-    labels: NDArray[np.int64],
-    epoch: int,
-    steps: int,
-    settings: TrainSettings,
-    progress: Callable[[EpochReport], None] | None,
-) -> EpochReport:
-    def report(step: int, logs: dict[str, float]) -> EpochReport:
-        return EpochReport(epoch, settings.epochs, step, steps, float(logs["loss"]), float(logs["accuracy"]))
-
-    def on_step(step: int, logs: dict[str, float]) -> None:
-        if not math.isfinite(logs["loss"]):
-            raise TrainingError(
-                f"The loss became {logs['loss']} in epoch {epoch}, step {step + 1}. Nothing was written. "
-                "Try a smaller --learning-rate, and check the recordings for outliers."
-            )
-        if progress and step % 10 == 9:
-            progress(report(step + 1, logs))
-
-    callback = keras.callbacks.LambdaCallback(on_train_batch_end=on_step)
-    fitted = model.fit(
-        inputs, labels, batch_size=settings.batch_size, epochs=1, verbose=0, callbacks=[callback], shuffle=False
-    )
-    return report(steps, {name: values[-1] for name, values in fitted.history.items()})
-
-
-def predict_logits(model: Any, windows: WindowSet, contract: SignalContract) -> FloatArray:
-    """Return the Keras model's logits of windows in the contract's unit, shape (n, classes)."""
-    inputs = network_input(windows.windows, contract, windows.speeds_hz)
-    return np.asarray(model.predict(inputs, batch_size=256, verbose=0), np.float32)
 
 
 def predict_classes(model: Any, windows: WindowSet, contract: SignalContract) -> np.ndarray:

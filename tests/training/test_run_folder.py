@@ -16,6 +16,7 @@ from drsn_edge.training.run_folder import is_run_folder, load_run, save_run
 from drsn_edge.training.train import predict_logits
 
 NEEDED = ("config.json", "metrics.json", "model.keras", "calibration.npz", "golden.npz", "held_out.npz")
+EXTRA = ("config.toml", "log.csv", "learning_curve.png")
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,7 @@ def run(saved: Path, tmp_path: Path) -> Path:
 
 def test_a_run_folder_holds_what_its_docstring_lists(saved: Path) -> None:
     documented = {line.split()[0] for line in (run_folder_module.__doc__ or "").splitlines()[2:]}
-    assert {path.name for path in saved.iterdir()} == documented == {*NEEDED, "learning_curve.png"}
+    assert {path.name for path in saved.iterdir()} == documented == {*NEEDED, *EXTRA}
     assert (saved / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     assert is_run_folder(saved)
     assert [path.name for path in saved.parent.iterdir()] == ["run"]

@@ -1,0 +1,52 @@
+"""What training does to windows besides cutting them anew, changing their speed and adding noise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from drsn_edge.signal import FloatArray
+from drsn_edge.training.settings import TrainSettings
+
+
+def augment(windows: FloatArray, settings: TrainSettings, rng: np.random.Generator) -> FloatArray:
+    """Return windows with gain, polarity and axis dropout as set; what is off draws nothing.
+
+    Args:
+        windows: Shape (n, window, axes).
+        settings: Of the training.
+        rng: Where everything is drawn from.
+    """
+    if settings.gain_range_db:
+        windows = with_random_gain(windows, settings.gain_range_db, rng)
+    if settings.polarity:
+        windows = with_random_polarity(windows, rng)
+    if settings.axis_dropout:
+        windows = with_axis_dropout(windows, settings.axis_dropout, rng)
+    return windows
+
+
+def with_random_gain(windows: FloatArray, gain_range_db: float, rng: np.random.Generator) -> FloatArray:
+    """Return windows, (n, window, axes), each louder or softer by up to `gain_range_db`, all its axes alike."""
+    gain_db = rng.uniform(-gain_range_db, gain_range_db, (len(windows), 1, 1))
+    return windows * (10 ** (gain_db / 20)).astype(np.float32)
+
+
+def with_random_polarity(windows: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return windows, (n, window, axes), about half of them with the other sign on all axes."""
+    return windows * rng.choice(np.array([-1, 1], np.float32), (len(windows), 1, 1))
+
+
+def with_axis_dropout(windows: FloatArray, share: float, rng: np.random.Generator) -> FloatArray:
+    """Return windows of which a share, drawn at random, has one axis set to zero.
+
+    Args:
+        windows: Shape (n, window, axes). A window's only axis stays: without it nothing would be left.
+        share: Probability that a window loses an axis.
+        rng: Where windows and axes are drawn from.
+    """
+    count, _, n_axes = windows.shape
+    if n_axes == 1:
+        return windows
+    hit = rng.random((count, 1)) < share
+    dropped = hit & (rng.integers(0, n_axes, (count, 1)) == np.arange(n_axes))
+    return np.where(dropped[:, None, :], np.float32(0), windows)

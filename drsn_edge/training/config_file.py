@@ -1,0 +1,151 @@
+"""The settings of a training as a TOML file: what `drsn-edge train --config` reads and a run folder records.
+
+    hold_out = "load_hp=3"
+    network = "small"               # or a table of one's own sizes, below
+    window = 1024
+    snr_range_db = [-6, 12]
+
+    [network]
+    stem_channels = 16
+    stem_kernel = 15
+    stem_stride = 4
+    stages = [[16, 1, 2], [32, 1, 2], [64, 1, 2]]   # channels, blocks, stride
+    kernel = 3
+    hidden_ratio = 1.0
+
+The keys are the attributes of `TrainSettings`, and all but `hold_out` may be left out.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import tomli_w
+
+from drsn_edge import __version__
+from drsn_edge.errors import TrainingError
+from drsn_edge.models.config import NetworkSizes, Stage
+from drsn_edge.toml_file import parse_toml
+from drsn_edge.training.settings import TrainSettings
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return what a configuration file sets, by the names and in the types of `TrainSettings`.
+
+    Raises:
+        TrainingError: If it is missing, unreadable, no TOML (with its line), or has a key or a value that it may not.
+    """
+    try:
+        document = parse_toml(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise TrainingError(f"Expected a configuration file at {path}, got: {exc.strerror}. Check the path.") from exc
+    except ValueError as exc:
+        raise TrainingError(f"{path}: Expected TOML, got: {exc}. Correct that line.") from exc
+    return _values(TrainSettings, document, str(path))
+
+
+def settings_from_table(table: Mapping[str, Any], source: str) -> TrainSettings:
+    """Return the settings that `table_from_settings` gave; `source` names the table in errors.
+
+    Raises:
+        TrainingError: If a key or a value is not as it may be.
+    """
+    return TrainSettings(**_values(TrainSettings, table, source))
+
+
+def table_from_settings(settings: TrainSettings) -> dict[str, Any]:
+    """Return every setting, defaults included, as values that TOML and JSON know; one that is None is left out."""
+    return _plain(settings)
+
+
+def write_config(settings: TrainSettings, path: Path) -> None:
+    """Write every setting, defaults included, so that `--config` repeats the training on the same recordings."""
+    header = f"# Settings of a training by drsn-edge {__version__}: drsn-edge train --config {path.name} ...\n"
+    path.write_text(header + tomli_w.dumps(table_from_settings(settings)), encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Stage):
+        return list(vars(value).values())
+    if is_dataclass(value):
+        return {name: _plain(each) for name, each in vars(value).items() if each is not None}
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
+
+
+def _values(kind: type, table: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """Return the table's values in the types of the dataclass `kind`."""
+    hints = get_type_hints(kind)
+    unknown = [key for key in table if key not in hints]
+    if unknown:
+        raise TrainingError(f"{source}: Expected keys among {', '.join(hints)}, got {unknown[0]!r}. Correct it there.")
+    return {key: _value(key, value, hints[key], source) for key, value in table.items()}
+
+
+def _value(key: str, value: object, hint: Any, source: str) -> Any:
+    if isinstance(value, dict) and hint == str | NetworkSizes:
+        return _sizes(value, f"{source}, [{key}]")
+    read, wanted = _READERS[hint]
+    taken = read(value)
+    if taken is None:
+        raise TrainingError(f"{source}: Expected {key} to be {wanted}, got {reprlib.repr(value)}. Correct it there.")
+    return taken
+
+
+def _sizes(table: Mapping[str, Any], source: str) -> NetworkSizes:
+    values = _values(NetworkSizes, table, source)
+    for each in fields(NetworkSizes):
+        if each.default is MISSING and each.name not in values:
+            raise TrainingError(f"{source}: Expected {each.name} there too, got {', '.join(values) or 'nothing'}.")
+    try:
+        return NetworkSizes(**values)
+    except TrainingError as exc:
+        raise TrainingError(f"{source}: {exc}") from exc
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _list_of(read: Callable[[object], Any], length: int | None = None) -> Callable[[object], tuple[Any, ...] | None]:
+    def read_list(value: object) -> tuple[Any, ...] | None:
+        if not isinstance(value, list) or length not in (None, len(value)):
+            return None
+        taken = tuple(read(each) for each in value)
+        return None if None in taken else taken
+
+    return read_list
+
+
+def _stage(value: object) -> Stage | None:
+    sizes = _list_of(_whole, 3)(value)
+    return None if sizes is None else Stage(*sizes)
+
+
+_READERS: Mapping[Any, tuple[Callable[[object], Any], str]] = {
+    int: (_whole, "a whole number"),
+    float: (_number, "a number"),
+    bool: (_flag, "true or false"),
+    str: (_text, "text"),
+    str | NetworkSizes: (_text, "a name or a table"),
+    tuple[str, ...]: (_list_of(_text), 'a list such as ["gaussian", "pink"]'),
+    tuple[float, ...]: (_list_of(_number), "a list of numbers"),
+    tuple[float, float]: (_list_of(_number, 2), "two numbers such as [-6, 12]"),
+    tuple[Stage, ...]: (_list_of(_stage), "a list of [channels, blocks, stride]"),
+}
+"""How each type of a setting is read, None meaning that the value is of another, and the words for it."""

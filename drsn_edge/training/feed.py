@@ -1,0 +1,104 @@
+"""The windows of each epoch, made while the network trains on those of the epoch before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.front_end import network_input
+from drsn_edge.recordings.split import Split
+from drsn_edge.signal import FloatArray
+from drsn_edge.training.augment import augment
+from drsn_edge.training.settings import TrainSettings
+from drsn_edge.training.spectral import mix_styles
+from drsn_edge.training.windows import WindowSet, draw_spans, with_random_noise
+
+T = TypeVar("T")
+
+_DRAWS = 1
+"""Marks the random numbers of windows, so that they are others than those of the epoch with the same number."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """One epoch, in the order in which the network sees it.
+
+    Attributes:
+        inputs: Shape (steps, batch, 1, steps in time, channels), as the network takes them.
+        labels: Class index of each window, shape (steps, batch).
+    """
+
+    inputs: FloatArray
+    labels: NDArray[np.int64]
+
+
+class Feed:
+    """Makes the batches of each epoch, which depend on the seed and the epoch's number only.
+
+    So an epoch is the same whether those before it were trained in this process, in another one, or not at all.
+    """
+
+    def __init__(self, split: Split, settings: TrainSettings, contract: SignalContract) -> None:
+        """Prepare for epochs counted from 1."""
+        self._split, self._settings, self._contract = split, settings, contract
+        self._drawn: tuple[int, FloatArray, NDArray[np.int64]] = (0, np.empty(0, np.float32), np.empty(0, np.int64))
+
+    def epoch(self, epoch: int) -> Batches:
+        """Return the batches of one epoch."""
+        settings = self._settings
+        rng = np.random.default_rng((settings.seed, epoch))
+        inputs, labels = self._inputs(1 + (epoch - 1) // settings.redraw_every)
+        shown = mix_styles(inputs, labels, settings.style_mix, rng)
+        order = batched(rng.permutation(len(labels)), settings.batch_size)
+        return Batches(shown[order], labels[order])
+
+    def _inputs(self, draw: int) -> tuple[FloatArray, NDArray[np.int64]]:
+        """Return network inputs and labels of a draw, kept while it is the last one asked for."""
+        if self._drawn[0] != draw:
+            windows = draw_windows(self._split, self._settings, draw)
+            inputs = network_input(windows.windows, self._contract, windows.speeds_hz)
+            self._drawn = (draw, inputs, windows.labels)
+        return self._drawn[1:]
+
+
+def draw_windows(split: Split, settings: TrainSettings, draw: int) -> WindowSet:
+    """Return training windows with place, speed, augmentations and noise drawn anew for each number `draw`."""
+    rng = np.random.default_rng((settings.seed, draw, _DRAWS))
+    drawn = draw_spans(split.train, split.labels, settings.window, settings.hop_samples, settings.speed_range, rng)
+    changed = augment(drawn.windows, settings, rng)
+    noisy = with_random_noise(changed, settings.noise, settings.snr_range_db, settings.clean_share, rng)
+    return replace(drawn, windows=noisy)
+
+
+def batched(order: NDArray[np.int64], batch_size: int) -> NDArray[np.int64]:
+    """Return indices as batches of one size, shape (steps, batch); the last is filled up with the first of them.
+
+    One size means one graph to build, which takes seconds, and no last batch of a single window, which would have no
+    variance for the threshold subnet's batch normalisation.
+    """
+    batch = min(batch_size, len(order))
+    steps = -(-len(order) // batch)
+    return np.resize(order, (steps, batch))
+
+
+def ahead(make: Callable[[int], T], numbers: Iterable[int]) -> Generator[T, None, None]:
+    """Yield make(number) for each number, the next being made in a thread while the caller works on this one.
+
+    NumPy lets other threads run while it draws, filters and copies. Errors of `make` are raised here. Close the
+    iterator to end the thread.
+    """
+    with ThreadPoolExecutor(1, "windows") as pool:
+        pending = None
+        for number in numbers:
+            following = pool.submit(make, number)
+            if pending is not None:
+                yield pending.result()
+            pending = following
+        if pending is not None:
+            yield pending.result()

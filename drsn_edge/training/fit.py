@@ -1,0 +1,264 @@
+"""The training loop. Everything that it asks of Keras, each of Keras's backends can do."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.errors import DivergedError, TrainingError
+from drsn_edge.front_end import network_input
+from drsn_edge.models.config import DrsnConfig
+from drsn_edge.models.drsn import branch_logits
+from drsn_edge.recordings.split import Split
+from drsn_edge.signal import FloatArray, window_starts
+from drsn_edge.training.checkpoint import Checkpoint, NetworkState, restore, take_state
+from drsn_edge.training.feed import Batches, Feed, ahead, batched
+from drsn_edge.training.history import EpochReport, best_epoch, is_over
+from drsn_edge.training.settings import TrainSettings
+from drsn_edge.training.windows import WindowSet, cut_spans
+
+Progress = Callable[[EpochReport], None]
+Keep = Callable[[NetworkState, Sequence[EpochReport]], None]
+
+_REPORT_EVERY = 10
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """What stays the same from epoch to epoch."""
+
+    model: Any
+    learner: Any
+    settings: TrainSettings
+    contract: SignalContract
+    validation: WindowSet | None
+    class_weights: FloatArray | None
+    schedule: Any
+    progress: Progress
+
+
+def fit(
+    model: Any,
+    network: DrsnConfig,
+    split: Split,
+    settings: TrainSettings,
+    contract: SignalContract,
+    progress: Progress | None = None,
+    start: Checkpoint | None = None,
+    keep: Keep | None = None,
+) -> tuple[EpochReport, ...]:
+    """Train a model in place and return the report of each epoch.
+
+    Args:
+        model: Of `build_model`.
+        network: What the model was built from.
+        split: What to train and validate on.
+        settings: See `TrainSettings`.
+        contract: How the network sees a window.
+        progress: Called every few steps and at the end of each epoch.
+        start: Where to go on from.
+        keep: Called after each epoch with all that is needed to go on from there.
+
+    Raises:
+        DivergedError: If the loss or a weight stops being a number.
+        TrainingError: If there are no validation windows to have patience with.
+    """
+    loop = _loop(model, split, settings, contract, progress)
+    learner = loop.learner
+    compile_learner(learner, network, loop.schedule)
+    history = list(start.history) if start else []
+    state = start.state if start else None
+    if state:
+        restore(learner, state)
+    if loop.validation is not None:
+        predict_logits(
+            model, loop.validation.pick(np.arange(1)), contract
+        )  # builds its graph outside the measured time
+    epochs = range(len(history) + 1, settings.epochs + 1)
+    with closing(ahead(Feed(split, settings, contract).epoch, epochs)) as feed:
+        clock = _Clock()
+        while not is_over(history, settings.epochs, settings.patience):
+            batches = clock.waiting(lambda: next(feed))
+            history.append(_epoch(loop, batches, len(history) + 1, clock))
+            is_best = bool(settings.patience) and best_epoch(history) == len(history)
+            state = _next_state(learner, state, is_best)
+            _refuse_bad_weights(state, len(history))
+            if keep:
+                keep(state, history)
+            loop.progress(history[-1])
+    if state and state.best is not None:
+        learner.set_weights(list(state.best))
+    return tuple(history)
+
+
+def learning_rates(peak: float, total_steps: int) -> Any:
+    """Return the schedule: from 0 to the peak in a tenth of the steps, then down to 0 as a cosine."""
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, total_steps, warmup_target=peak, warmup_steps=max(1, total_steps // 10)
+    )
+
+
+def compile_learner(learner: Any, network: DrsnConfig, schedule: Any) -> None:
+    """Give the model of `branch_logits` optimizer, loss and metric."""
+    learner.compile(
+        keras.optimizers.Adam(schedule),
+        branch_loss,
+        metrics=[keras.metrics.MeanMetricWrapper(partial(branch_accuracy, fusion=network.fusion), name="accuracy")],
+        jit_compile=False,  # XLA compiles for ten seconds and then is no faster on these networks
+    )
+
+
+def branch_loss(labels: Any, logits: Any) -> Any:
+    """Return the cross-entropy of each window, averaged over branches.
+
+    Args:
+        labels: Class of each window, shape (batch,) or (batch, 1).
+        logits: Of each branch, shape (batch, branches, classes).
+    """
+    of_branches = ops.repeat(ops.reshape(labels, (-1, 1)), logits.shape[1], axis=1)
+    return ops.mean(keras.losses.sparse_categorical_crossentropy(of_branches, logits, from_logits=True), axis=-1)
+
+
+def branch_accuracy(labels: Any, logits: Any, fusion: tuple[float, ...]) -> Any:
+    """Return 1 for each window whose fused logits are largest at its class, else 0; arguments as for the loss."""
+    shares = ops.reshape(ops.convert_to_tensor(fusion, logits.dtype), (1, -1, 1))
+    predicted = ops.argmax(ops.sum(logits * shares, axis=1), axis=-1)
+    return ops.cast(ops.equal(ops.cast(predicted, "int32"), ops.cast(ops.reshape(labels, (-1,)), "int32")), "float32")
+
+
+def balanced_weights(labels: NDArray[np.int64], n_classes: int) -> FloatArray:
+    """Return a weight per class, inversely to how often it occurs; their mean over all windows is 1."""
+    counts = np.bincount(labels, minlength=n_classes)
+    return (len(labels) / (n_classes * np.maximum(counts, 1))).astype(np.float32)
+
+
+def cross_entropy(logits: FloatArray, labels: NDArray[np.int64]) -> float:
+    """Return the mean cross-entropy of logits, shape (n, classes)."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    log_sums = np.log(np.exp(shifted).sum(axis=1))
+    return float(np.mean(log_sums - shifted[np.arange(len(labels)), labels]))
+
+
+def predict_logits(model: Any, windows: WindowSet, contract: SignalContract) -> FloatArray:
+    """Return the Keras model's logits of windows in the contract's unit, shape (n, classes)."""
+    inputs = network_input(windows.windows, contract, windows.speeds_hz)
+    return np.asarray(model.predict(inputs, batch_size=256, verbose=0), np.float32)
+
+
+class _Clock:
+    """Where the time of an epoch goes; see `EpochReport`."""
+
+    def __init__(self) -> None:
+        self._is_built = False
+        self._restart()
+
+    def _restart(self) -> None:
+        self._began_s = time.perf_counter()
+        self._feed_s = self._step_s = self._building_s = 0.0
+
+    def waiting(self, make: Callable[[], Any]) -> Any:
+        """Call `make` and count its time as waiting for windows."""
+        began_s = time.perf_counter()
+        made = make()
+        self._feed_s += time.perf_counter() - began_s
+        return made
+
+    def step(self, do: Callable[[], Any]) -> Any:
+        """Call `do` and count its time as a training step."""
+        began_s = time.perf_counter()
+        done = do()
+        took_s = time.perf_counter() - began_s
+        if self._is_built:
+            self._step_s += took_s
+        else:
+            self._is_built, self._building_s = True, took_s
+        return done
+
+    def times(self) -> dict[str, Any]:
+        """Return the times of this epoch and begin those of the next."""
+        epoch_s = time.perf_counter() - self._began_s - self._building_s
+        times = {"feed_s": self._feed_s, "step_s": self._step_s, "epoch_s": epoch_s}
+        self._restart()
+        return times
+
+
+def _loop(
+    model: Any, split: Split, settings: TrainSettings, contract: SignalContract, progress: Progress | None
+) -> _Loop:
+    if settings.patience and not split.validation:
+        raise TrainingError("Expected recordings long enough to validate on, as patience asks for, got none.")
+    window, hop = settings.window, settings.hop_samples
+    validation = cut_spans(split.validation, split.labels, window, window) if split.validation else None
+    weights = None
+    if settings.class_weights == "balanced":
+        counts = [len(window_starts(len(span), window, hop)) for span in split.train]
+        classes = np.array([split.labels.index(span.recording.label or "") for span in split.train])
+        weights = balanced_weights(np.repeat(classes, counts), len(split.labels))
+    schedule = learning_rates(settings.learning_rate, _steps_per_epoch(split, settings) * settings.epochs)
+    return _Loop(
+        model,
+        branch_logits(model),
+        settings,
+        contract,
+        validation,
+        weights,
+        schedule,
+        progress or (lambda report: None),
+    )
+
+
+def _steps_per_epoch(split: Split, settings: TrainSettings) -> int:
+    windows = sum(len(window_starts(len(span), settings.window, settings.hop_samples)) for span in split.train)
+    return len(batched(np.arange(windows), settings.batch_size))
+
+
+def _epoch(loop: _Loop, batches: Batches, epoch: int, clock: _Clock) -> EpochReport:
+    """Train on the batches of one epoch and validate; the report is of the whole epoch."""
+    steps = len(batches.labels)
+    sums = np.zeros(2)
+    report = EpochReport(epoch, loop.settings.epochs, 0, steps, 0.0, 0.0)
+    for step, (inputs, labels) in enumerate(zip(batches.inputs, batches.labels, strict=True), start=1):
+        sums += clock.step(partial(_step, loop, inputs, labels))
+        if not math.isfinite(sums[0]):
+            raise DivergedError(f"The loss became {sums[0]} in epoch {epoch}, step {step}.")
+        loss, accuracy = (sums / step).tolist()
+        report = replace(report, step=step, loss=loss, accuracy=accuracy)
+        if step % _REPORT_EVERY == 0 and step < steps:
+            loop.progress(report)
+    rate = float(keras.ops.convert_to_numpy(loop.schedule(epoch * steps - 1)))
+    report = replace(report, learning_rate=rate)
+    if loop.validation is not None:
+        logits = predict_logits(loop.model, loop.validation, loop.contract)
+        labels = loop.validation.labels
+        correct = float(np.mean(logits.argmax(axis=1) == labels))
+        report = replace(report, validation_accuracy=correct, validation_loss=cross_entropy(logits, labels))
+    return replace(report, **clock.times())
+
+
+def _step(loop: _Loop, inputs: FloatArray, labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Train on one batch; return its loss and its accuracy."""
+    weights = None if loop.class_weights is None else loop.class_weights[labels]
+    logs = loop.learner.train_on_batch(inputs, labels, sample_weight=weights, return_dict=True)
+    return float(logs["loss"]), float(logs["accuracy"])
+
+
+def _next_state(model: Any, before: NetworkState | None, is_best: bool) -> NetworkState:
+    """Return the state after an epoch, with the weights of the best epoch so far where they matter."""
+    state = take_state(model)
+    return replace(state, best=state.weights if is_best else before.best if before else None)
+
+
+def _refuse_bad_weights(state: NetworkState, epoch: int) -> None:
+    if not all(np.isfinite(weights).all() for weights in state.weights):
+        raise DivergedError(f"A weight of the network stopped being a number in the last step of epoch {epoch}.")
