@@ -19,9 +19,10 @@ from drsn_edge.models.config import BLOCK_KINDS, PRESETS
     "--hold-out",
     required=True,
     metavar="RULE",
-    help="What training never sees: FIELD=VALUE (load_hp=3), time=SHARE (the last part of each recording) or "
-    "windows=SHARE (random windows).",
+    help="What training never sees: FIELD=VALUE (load_hp=3), FIELD=VALUE,time=SHARE (recordings without the field by "
+    "time), fold=K/N (groups kept together), time=SHARE (the last part of each recording) or windows=SHARE (random).",
 )
+@click.option("--allow-leaks", is_flag=True, help="Say what both sides share instead of refusing it, as in papers.")
 @click.option("--out", type=PathType, required=True, help="Run folder to write.")
 @click.option("--network", default="small", show_default=True, help=f"{', '.join(PRESETS)}; see `drsn-edge models`.")
 @click.option("--block", default="rsbu-cw", show_default=True, help=f"Block kind: {', '.join(BLOCK_KINDS)}.")
@@ -99,4 +100,5 @@ def metrics_text(metrics: dict[str, Any], out: Path) -> str:
     for condition, values in metrics["held_out"].items():
         numbers = (values["accuracy"], values["balanced_accuracy"], values["macro_f1"])
         rows.append(f"{condition:18}" + "".join(f"{number:10.4f}" for number in numbers))
+    rows += [metrics[key] for key in ("leak", "remark") if metrics[key]]
     return "\n".join([*rows, f"wrote {out}"])

@@ -45,7 +45,7 @@ class TrainSettings:
     """Everything that decides a training besides the recordings.
 
     Attributes:
-        hold_out: As typed: `FIELD=VALUE`, `time=SHARE` or `windows=SHARE`.
+        hold_out: As typed: `FIELD=VALUE`, `fold=K/N`, `time=SHARE` or `windows=SHARE`; see `parse_hold_out`.
         network: Name of a preset.
         block: Block kind of the network.
         window: Samples per window.
@@ -59,6 +59,7 @@ class TrainSettings:
         speed_range: Relative change of speed drawn per training window, as if the machine ran faster or slower.
         scaling: Kind of scaling; the divisor of "fixed" is the RMS of the training side.
         seed: Of everything drawn at random.
+        allow_leaks: Train on a split whose sides share samples, and say so, instead of refusing it.
     """
 
     hold_out: str
@@ -75,6 +76,7 @@ class TrainSettings:
     speed_range: float = 0.03
     scaling: str = "rms"
     seed: int = 0
+    allow_leaks: bool = False
 
     def __post_init__(self) -> None:
         """Refuse impossible settings.
@@ -151,7 +153,8 @@ def train(
     keras.utils.set_random_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     window, hop = settings.window, settings.hop_samples
-    split = make_split(recordings, parse_hold_out(settings.hold_out), window, hop, rng)
+    hold_out = parse_hold_out(settings.hold_out)
+    split = make_split(recordings, hold_out, window, hop, rng, allow_leaks=settings.allow_leaks)
     contract = _contract(recordings[0], settings, _scaling(split, settings.scaling))
     network = preset(
         settings.network,
