@@ -22,6 +22,7 @@ from drsn_edge.models.config import BLOCK_KINDS, PRESETS
     help="What training never sees: FIELD=VALUE (load_hp=3), FIELD=VALUE,time=SHARE (recordings without the field by "
     "time), fold=K/N (groups kept together), time=SHARE (the last part of each recording) or windows=SHARE (random).",
 )
+@click.option("--label-field", default="", metavar="FIELD", help="Field that is the class.  [default: the label]")
 @click.option("--allow-leaks", is_flag=True, help="Say what both sides share instead of refusing it, as in papers.")
 @click.option("--out", type=PathType, required=True, help="Run folder to write.")
 @click.option("--network", default="small", show_default=True, help=f"{', '.join(PRESETS)}; see `drsn-edge models`.")

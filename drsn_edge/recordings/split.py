@@ -212,7 +212,7 @@ def _whole(recordings: Iterable[Recording]) -> list[Span]:
 def _by_field(
     recordings: Sequence[Recording], hold_out: HoldOut, window: int, hop: int, rng: np.random.Generator
 ) -> tuple[list[Span], list[Span]]:
-    asked = [r for r in recordings if not hold_out.time_share or hold_out.name in _fields(r)]
+    asked = [r for r in recordings if not hold_out.time_share or hold_out.name in r.known]
     values = [_field(recording, hold_out.name) for recording in asked]
     held = [_matches(value, hold_out.value) for value in values]
     if not any(held):
@@ -221,24 +221,19 @@ def _by_field(
     before = _whole(r for r, out in zip(asked, held, strict=True) if not out)
     after = _whole(r for r, out in zip(asked, held, strict=True) if out)
     if hold_out.time_share:
-        others = [recording for recording in recordings if hold_out.name not in _fields(recording)]
+        others = [recording for recording in recordings if hold_out.name not in recording.known]
         earlier, later = _by_time(others, HoldOut("time", "", hold_out.time_share), window, hop, rng)
         return before + earlier, after + later
     return before, after
 
 
-def _fields(recording: Recording) -> dict[str, FieldValue]:
-    return {**recording.fields, "group": recording.group, "name": recording.name}
-
-
 def _field(recording: Recording, name: str) -> FieldValue:
-    known = _fields(recording)
-    if name not in known:
+    if name not in recording.known:
         raise SplitError(
-            f"Expected a field {name!r} in {recording.name}, got {', '.join(sorted(known))}. To split recordings "
-            f"without it by time, hold out {name}=VALUE,time=SHARE."
+            f"Expected a field {name!r} in {recording.name}, got {', '.join(sorted(recording.known))}. To split "
+            f"recordings without it by time, hold out {name}=VALUE,time=SHARE."
         )
-    return known[name]
+    return recording.known[name]
 
 
 def _matches(value: FieldValue, text: str) -> bool:

@@ -17,6 +17,7 @@ from drsn_edge.front_end import network_input
 from drsn_edge.models.config import DrsnConfig, preset
 from drsn_edge.models.drsn import build_model
 from drsn_edge.noise import NOISE_KINDS
+from drsn_edge.recordings.labels import labelled_by
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.split import Split, make_split, parse_hold_out
 from drsn_edge.signal import SCALINGS, FloatArray, Scaling, window_starts
@@ -59,6 +60,7 @@ class TrainSettings:
         speed_range: Relative change of speed drawn per training window, as if the machine ran faster or slower.
         scaling: Kind of scaling; the divisor of "fixed" is the RMS of the training side.
         seed: Of everything drawn at random.
+        label_field: Field of the recordings that is their class; empty for their label.
         allow_leaks: Train on a split whose sides share samples, and say so, instead of refusing it.
     """
 
@@ -76,6 +78,7 @@ class TrainSettings:
     speed_range: float = 0.03
     scaling: str = "rms"
     seed: int = 0
+    label_field: str = ""
     allow_leaks: bool = False
 
     def __post_init__(self) -> None:
@@ -142,17 +145,20 @@ def train(
     """Split the recordings, train a network, and set aside the windows that conversion and judging need.
 
     Args:
-        recordings: Labelled, of one rate, axes and unit.
+        recordings: Labelled, or with the field that the settings name, of one rate, axes and unit.
         settings: See `TrainSettings`.
         progress: Called now and then and at the end of each epoch.
 
     Raises:
+        RecordingError: If a recording lacks the field that is to be its class.
         SplitError: If the recordings cannot be split as asked.
         TrainingError: If the loss stops being a number.
     """
     keras.utils.set_random_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     window, hop = settings.window, settings.hop_samples
+    if settings.label_field:
+        recordings = labelled_by(recordings, settings.label_field)
     hold_out = parse_hold_out(settings.hold_out)
     split = make_split(recordings, hold_out, window, hop, rng, allow_leaks=settings.allow_leaks)
     contract = _contract(recordings[0], settings, _scaling(split, settings.scaling))
