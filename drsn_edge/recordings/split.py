@@ -177,7 +177,7 @@ def check_uniform(recordings: Sequence[Recording], window: int) -> None:
     first = recordings[0]
     for recording in recordings:
         if recording.label is None:
-            raise SplitError(f"Expected a label for {recording.name}, got none. Give it one in catalogue.toml.")
+            raise SplitError(f"Expected a label for {recording.name}, got none. Give it one in the catalogue.")
         if len(recording.samples) < window:
             raise SplitError(
                 f"Expected at least one window of {window} samples, got {len(recording.samples)} in {recording.name}. "
