@@ -11,7 +11,9 @@ PathType = click.Path(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 catalogue_option = click.option(
-    "--catalogue", type=PathType, help="Catalogue file; default: catalogue.toml beside the recordings, or a built-in."
+    "--catalogue",
+    type=PathType,
+    help="Catalogue file; default: catalogue.toml or catalogue.csv beside the recordings, or a built-in.",
 )
 seed_option = click.option(
     "--seed",

@@ -21,9 +21,12 @@ from drsn_edge.models.config import BLOCK_KINDS, PRESETS
 @click.option(
     "--hold-out",
     metavar="RULE",
-    help="What training never sees: FIELD=VALUE (load_hp=3), time=SHARE (the last part of each recording) or "
-    "windows=SHARE (random windows).  [required, here or in --config]",
+    help="What training never sees: FIELD=VALUE (load_hp=3), FIELD=VALUE,time=SHARE (recordings without the field by "
+    "time), fold=K/N (groups kept together), time=SHARE (the last part of each recording) or windows=SHARE (random).  "
+    "[required, here or in --config]",
 )
+@click.option("--label-field", default="", metavar="FIELD", help="Field that is the class.  [default: the label]")
+@click.option("--allow-leaks", is_flag=True, help="Say what both sides share instead of refusing it, as in papers.")
 @click.option("--out", type=PathType, required=True, help="Run folder to write.")
 @click.option(
     "--config", type=PathType, help="TOML file of settings, such as a run's config.toml; options win over it."
@@ -79,6 +82,25 @@ from drsn_edge.models.config import BLOCK_KINDS, PRESETS
     default="rms",
     show_default=True,
     help="Divide each window by its own RMS, or all by one number.",
+)
+@click.option(
+    "--inputs",
+    type=click.Choice(["waveform", "bands", "spectra"]),
+    default="waveform",
+    show_default=True,
+    help="What the network sees: the samples, log band powers, or those with shaft orders and envelopes (needs rpm).",
+)
+@click.option("--lines", type=int, default=128, show_default=True, help="Lines of each log spectrum.")
+@click.option("--highest-order", type=float, default=16.0, show_default=True, help="Shaft order at the last line.")
+@click.option(
+    "--view-weights",
+    type=float,
+    nargs=3,
+    help="Of bands, orders and envelopes in the verdict of --inputs spectra.  [default: all alike]",
+)
+@click.option("--style-mix", type=float, default=0.0, show_default=True, help="Mixing of log spectra's differences.")
+@click.option(
+    "--redraw-every", type=int, default=1, show_default=True, help="Epochs that share their windows, noise included."
 )
 @click.option(
     "--class-weights",
@@ -183,4 +205,5 @@ def metrics_text(metrics: dict[str, Any], out: Path) -> str:
         numbers = (values["accuracy"], values["balanced_accuracy"], values["macro_f1"])
         rows.append(f"{condition:18}" + "".join(f"{number:10.4f}" for number in numbers))
     rows.append(f"network busy {metrics['step_share']:.0%} of the training time")
+    rows += [metrics[key] for key in ("leak", "remark") if metrics[key]]
     return "\n".join([*rows, f"wrote {out}"])

@@ -5,7 +5,7 @@
     axes = ["X", "Y", "Z"]
 
     [[recordings]]                  # for those that meet all conditions of the entry
-    file = "pump_*.wav"             # glob, or list of globs, on the file's name
+    file = "pump_*.wav"             # the file's name, or glob, or list of these
     where = {load_hp = [0, 1]}      # value, or list of values, of what file and earlier entries state
     pattern = "pump_(?P<label>[a-z]+)_(?P<rpm>[0-9]+)"   # reads values from the file's name
     sample_rate_hz = 12800
@@ -14,6 +14,7 @@
 Keys are those of `drsn_edge.recordings.metadata.RESERVED_KEYS` and any further scalar field. Later entries win over
 earlier ones and over the defaults. A built-in catalogue also names the key by which its data set is recognised:
 `[recognise] key = "cwru_file"`; elsewhere that section has no effect, so that a copy of a built-in one can be edited.
+The same as a table: `drsn_edge.recordings.catalogue_csv`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from drsn_edge.toml_file import parse_toml
 CATALOGUE_NAME = "catalogue.toml"
 
 _SECTIONS = {"recognise": dict, "defaults": dict, "recordings": list}
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?")  # longer ones int() refuses, or float() calls infinite
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,21 @@ def read_catalogue(path: Path) -> Catalogue:
     Raises:
         RecordingError: If it is missing, unreadable, no TOML (with its line), or has a section or value it may not.
     """
+    return parse_catalogue(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Return a catalogue's text.
+
+    Raises:
+        RecordingError: If it is missing, unreadable, or not UTF-8.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as exc:
+        raise RecordingError(f"Expected a readable catalogue at {path}, got: {exc}. Save it as UTF-8.") from exc
     except (OSError, ValueError) as exc:
         raise RecordingError(f"Expected a readable catalogue at {path}, got: {exc}. Check path and rights.") from exc
-    return parse_catalogue(text, str(path))
 
 
 @cache
@@ -184,7 +195,7 @@ def _pattern(text: object, values: Metadata, source: str) -> re.Pattern[str]:
 
 
 def _applies(entry: Entry, file_name: str, known: Metadata) -> bool:
-    is_named = not entry.globs or any(fnmatchcase(file_name, glob) for glob in entry.globs)
+    is_named = not entry.globs or any(file_name == glob or fnmatchcase(file_name, glob) for glob in entry.globs)
     return is_named and all(known.get(key) in allowed for key, allowed in entry.where.items())
 
 
@@ -198,10 +209,10 @@ def _read_name(entry: Entry, file_name: str) -> Metadata:
             "Correct it, or narrow the entry's file."
         )
     found = {key: text for key, text in match.groupdict().items() if text is not None}
-    return {key: checked(key, _number_or_text(key, text), entry.source) for key, text in found.items()}
+    return {key: checked(key, number_or_text(key, text), entry.source) for key, text in found.items()}
 
 
-def _number_or_text(key: str, text: str) -> FieldValue:
+def number_or_text(key: str, text: str) -> FieldValue:
     """Return a number where the text is one; names stay text, so that the label "007" is not 7."""
     if key in RESERVED_KEYS - {"sample_rate_hz", "full_scale"} or not _NUMBER.fullmatch(text):
         return text

@@ -91,6 +91,11 @@ def _agree(key: str, a: MetadataValue, b: MetadataValue) -> bool:
 def _check_nothing_missing(raw: RawRecording, known: Metadata, path: Path, advised: Path) -> None:
     needed = ("sample_rate_hz", "axes", "unit", *(("full_scale",) if raw.is_relative else ()))
     missing = [key for key in needed if key not in known]
+    if missing and advised.suffix.lower() == ".csv":
+        raise RecordingError(
+            f"{path}: Expected {', '.join(needed)} from the file or a catalogue, got no {', '.join(missing)}. "
+            f"Fill in the columns {', '.join(missing)} for it in {advised}."
+        )
     if missing:
         lines = [_axes_line(raw.samples.shape) if key == "axes" else _LINES[key] for key in missing]
         raise RecordingError(

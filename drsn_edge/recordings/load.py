@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings.catalogue import CATALOGUE_NAME, built_in_catalogues, read_catalogue
+from drsn_edge.recordings.catalogue import CATALOGUE_NAME, Catalogue, built_in_catalogues, read_catalogue
+from drsn_edge.recordings.catalogue_csv import CSV_CATALOGUE_NAME, read_csv_catalogue
 from drsn_edge.recordings.complete import complete
 from drsn_edge.recordings.csv_file import is_index, read_csv
 from drsn_edge.recordings.mat_file import read_mat
@@ -39,7 +40,7 @@ def load_recording(path: PathLike, catalogue: PathLike | None = None) -> Recordi
 
     Args:
         path: The file, or `FILE#3` for capture 3 (counted from 0) of a file of captures.
-        catalogue: Catalogue file to use instead of the `catalogue.toml` beside the recording.
+        catalogue: Catalogue file to use instead of the `catalogue.toml` or `catalogue.csv` beside the recording.
 
     Raises:
         RecordingError: If the file cannot be read, is incomplete, or holds several captures and none was chosen.
@@ -57,18 +58,18 @@ def load_recordings(
 ) -> list[Recording]:
     """Load every recording of a folder, sorted by name, the captures of one file in their order.
 
-    Read are files with the suffixes of `READERS`. Left out are sub-folders, hidden files, and CSV files with a column
-    `file`, which are an index of the others.
+    Read are files with the suffixes of `READERS`. Left out are sub-folders, hidden files, the catalogue, and CSV files
+    with a column `file`, which are an index of the others.
 
     Args:
         folder: Where the files are.
-        catalogue: Catalogue file to use instead of the folder's `catalogue.toml`.
+        catalogue: Catalogue file to use instead of the folder's `catalogue.toml` or `catalogue.csv`.
         progress: Called after each file with the number of files read and of all files.
 
     Raises:
         RecordingError: If there is none, one cannot be used, or two files have the same name but for the suffix.
     """
-    paths = _recording_files(Path(folder))
+    paths = _recording_files(Path(folder), None if catalogue is None else Path(catalogue))
     return _complete(_read_all(paths, progress), Path(folder), catalogue)
 
 
@@ -77,8 +78,8 @@ def _complete(found: Iterable[tuple[Path, RawRecording]], folder: Path, catalogu
 
     The user's catalogue comes last and wins; it need not repeat what is built in for a known data set.
     """
-    own_path = Path(catalogue) if catalogue is not None else folder / CATALOGUE_NAME
-    own = [read_catalogue(own_path)] if catalogue is not None or os.path.lexists(own_path) else []
+    own_path = Path(catalogue) if catalogue is not None else _beside(folder)
+    own = [_read_catalogue(own_path)] if catalogue is not None or os.path.lexists(own_path) else []
     used: dict[str, None] = {}
     recordings = []
     for path, raw in found:
@@ -87,6 +88,18 @@ def _complete(found: Iterable[tuple[Path, RawRecording]], folder: Path, catalogu
         recordings.append(complete(raw, path, catalogues, own_path))
     logger.info("Recordings in %s: catalogue: %s", folder, ", ".join(used) or "none")
     return recordings
+
+
+def _beside(folder: Path) -> Path:
+    """Return where the folder's catalogue is, or would be."""
+    toml, table = folder / CATALOGUE_NAME, folder / CSV_CATALOGUE_NAME
+    if os.path.lexists(toml) and os.path.lexists(table):
+        raise RecordingError(f"Expected one catalogue in {folder}, got {toml.name} and {table.name}. Remove one.")
+    return table if os.path.lexists(table) else toml
+
+
+def _read_catalogue(path: Path) -> Catalogue:
+    return read_csv_catalogue(path) if path.suffix.lower() == ".csv" else read_catalogue(path)
 
 
 def _read_all(
@@ -131,9 +144,10 @@ def _choose(raws: list[RawRecording], capture: int | None, path: Path) -> RawRec
     raise RecordingError(f"{path}: Expected capture #{capture}, got {has}. Choose another, or leave #{capture} out.")
 
 
-def _recording_files(folder: Path) -> list[Path]:
+def _recording_files(folder: Path, catalogue: Path | None) -> list[Path]:
     try:
         known = [path for path in folder.iterdir() if path.suffix.lower() in READERS and path.name[0] != "."]
+        known = [path for path in known if path.name != CSV_CATALOGUE_NAME and not _is_same(path, catalogue)]
         paths = sorted((path for path in known if path.is_file() and not _is_index(path)), key=lambda path: path.stem)
     except (OSError, ValueError) as exc:
         raise RecordingError(f"Expected a readable folder at {folder}, got: {exc}. Check path and rights.") from exc
@@ -143,6 +157,10 @@ def _recording_files(folder: Path) -> list[Path]:
         )
     _check_names_differ(paths)
     return paths
+
+
+def _is_same(path: Path, other: Path | None) -> bool:
+    return other is not None and path.resolve() == other.resolve()
 
 
 def _is_index(path: Path) -> bool:

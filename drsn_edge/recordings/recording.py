@@ -24,7 +24,7 @@ class Recording:
         unit: Unit of `samples`, one of `drsn_edge.units.KNOWN_UNITS` or the name of an uncalibrated one ("counts").
         label: The machine's condition, or None where it is not known.
         group: Recordings of one session share it; the file's stem unless file or catalogue say otherwise.
-        fields: What else is known (rpm, load_hp, ...): the names that `--hold-out FIELD=VALUE` takes.
+        fields: What else is known (rpm, load_hp, ...).
     """
 
     name: str
@@ -46,3 +46,8 @@ class Recording:
     def duration_s(self) -> float:
         """Length in seconds."""
         return len(self.samples) / self.sample_rate_hz
+
+    @property
+    def known(self) -> Mapping[str, FieldValue]:
+        """The fields, with `group` and `name`: what `--hold-out FIELD=VALUE` and `--label-field FIELD` take."""
+        return {**self.fields, "group": self.group, "name": self.name}

@@ -1,25 +1,36 @@
 """Splits of recordings into spans for training, validation and the held-out test. Windows are cut afterwards.
 
-A span is a stretch of one recording. Spans of different sides never overlap: `refuse_leaks` checks it for every split,
-by the samples themselves, so that a copy of a file under another name counts as the same recording.
+A span is a stretch of one recording. Spans of different sides never overlap unless that was asked for: `refuse_leaks`
+checks it for every split, by the samples themselves, so that a copy of a file under another name counts as the same
+recording.
 """
 
 from __future__ import annotations
 
-import hashlib
+import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drsn_edge.errors import SplitError
+from drsn_edge.recordings.leaks import leak_in_words, refuse_leaks
 from drsn_edge.recordings.recording import FieldValue, Recording
 from drsn_edge.signal import window_starts
 
 VALIDATION_SHARE = 0.15
 """Share of the training time that is kept to watch the training, at the end of each training recording."""
+
+_FOLDS_SEED = 0
+"""The same for every training, so that the folds of one data set fit together."""
+
+_RULES = "FIELD=VALUE, FIELD=VALUE,time=SHARE, fold=K/N, time=SHARE or windows=SHARE"
+_SAME_RECORDINGS = (
+    "Random windows of the same recordings are on both sides: accuracy on them says little about other recordings."
+)
 
 
 @dataclass(frozen=True)
@@ -39,53 +50,97 @@ class HoldOut:
     """What `--hold-out` asks for.
 
     Attributes:
-        kind: "field" (recordings whose `name` equals `value`), "time" (the last share of each recording) or "windows"
-            (a random share of all windows, as in papers that shuffle).
+        kind: "field" (recordings whose `name` equals `value`), "fold" (one of N parts that keep groups together),
+            "time" (the last share of each recording) or "windows" (a random share of all windows, as in papers that
+            shuffle).
         name: The field's name; empty for the other kinds.
-        value: The field's value as typed, or the share between 0 and 1.
+        value: The field's value as typed, K/N, or the share between 0 and 1.
+        time_share: For "field": the last share, as typed, that is held out of recordings without the field; empty where
+            all must have it.
     """
 
     kind: str
     name: str
     value: str
+    time_share: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name or self.kind}={self.value}"
+        rest = f",time={self.time_share}" if self.time_share else ""
+        return f"{self.name or self.kind}={self.value}{rest}"
 
 
 @dataclass(frozen=True)
 class Split:
-    """Spans on the three sides, and the rule that made them."""
+    """Spans on the three sides, and the rule that made them.
+
+    Attributes:
+        train: What the network learns from.
+        validation: What the training is watched with.
+        held_out: What it is judged with.
+        rule: As typed.
+        labels: The classes, sorted.
+        leak: What samples the sides share, in words; empty where they share none.
+    """
 
     train: tuple[Span, ...]
     validation: tuple[Span, ...]
     held_out: tuple[Span, ...]
     rule: str
     labels: tuple[str, ...] = field(default=())
+    leak: str = ""
+
+    @property
+    def remark(self) -> str:
+        """What the rule itself does to the accuracy, in words; empty where there is nothing to say."""
+        return _SAME_RECORDINGS if self.rule.startswith("windows=") and not self.leak else ""
 
 
 def parse_hold_out(text: str) -> HoldOut:
-    """Return what `FIELD=VALUE`, `time=SHARE` or `windows=SHARE` asks for.
+    """Return what one of the rules FIELD=VALUE, FIELD=VALUE,time=SHARE, fold=K/N, time=SHARE or windows=SHARE asks for.
 
     Raises:
         SplitError: If the text is none of these.
     """
     name, equals, value = text.partition("=")
     if not (name and equals and value):
-        raise SplitError(f"Expected --hold-out FIELD=VALUE, time=SHARE or windows=SHARE, got {text!r}.")
-    if name not in ("time", "windows"):
-        return HoldOut("field", name, value)
+        raise SplitError(f"Expected --hold-out {_RULES}, got {text!r}.")
+    if name == "fold":
+        _check_fold(value)
+        return HoldOut(name, "", value)
+    if name in ("time", "windows"):
+        _check_share(value, name)
+        return HoldOut(name, "", value)
+    value, otherwise, share = value.partition(",time=")
+    if otherwise:
+        _check_share(share, "time")
+    if not value:
+        raise SplitError(f"Expected --hold-out {_RULES}, got {text!r}.")
+    return HoldOut("field", name, value, share)
+
+
+def _check_share(text: str, name: str) -> None:
     try:
-        share = float(value)
+        share = float(text)
     except ValueError:
         share = 0.0
     if not 0 < share < 1:
-        raise SplitError(f"Expected a share between 0 and 1 in --hold-out {name}=SHARE, got {value!r}.")
-    return HoldOut(name, "", value)
+        raise SplitError(f"Expected a share between 0 and 1 in --hold-out {name}=SHARE, got {text!r}.")
+
+
+def _check_fold(text: str) -> None:
+    numbers = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if not numbers or not 1 <= int(numbers[1]) <= int(numbers[2]):
+        raise SplitError(f"Expected --hold-out fold=K/N with whole numbers 1 <= K <= N, such as 1/5, got {text!r}.")
 
 
 def make_split(
-    recordings: Sequence[Recording], hold_out: HoldOut, window: int, hop: int, rng: np.random.Generator
+    recordings: Sequence[Recording],
+    hold_out: HoldOut,
+    window: int,
+    hop: int,
+    rng: np.random.Generator,
+    *,
+    allow_leaks: bool = False,
 ) -> Split:
     """Split recordings as asked, keep some training time for validation, and check the result.
 
@@ -95,6 +150,7 @@ def make_split(
         window: Samples per window: no recording may be shorter.
         hop: Samples between window starts, which matters to `windows=SHARE` only.
         rng: Draws the windows of `windows=SHARE`.
+        allow_leaks: Say in `Split.leak` what the sides share, as papers' protocols do, instead of refusing it.
 
     Raises:
         SplitError: If a side is empty, a class is seen in the test only, or the sides share samples.
@@ -108,6 +164,8 @@ def make_split(
     labels = tuple(sorted({span.recording.label or "" for span in train}))
     split = Split(tuple(train), tuple(validation), tuple(held_out), str(hold_out), labels)
     _check_classes(split)
+    if allow_leaks:
+        return replace(split, leak=leak_in_words(split))
     refuse_leaks(split)
     return split
 
@@ -119,7 +177,7 @@ def check_uniform(recordings: Sequence[Recording], window: int) -> None:
     first = recordings[0]
     for recording in recordings:
         if recording.label is None:
-            raise SplitError(f"Expected a label for {recording.name}, got none. Give it one in catalogue.toml.")
+            raise SplitError(f"Expected a label for {recording.name}, got none. Give it one in the catalogue.")
         if len(recording.samples) < window:
             raise SplitError(
                 f"Expected at least one window of {window} samples, got {len(recording.samples)} in {recording.name}. "
@@ -134,41 +192,15 @@ def check_uniform(recordings: Sequence[Recording], window: int) -> None:
                 )
 
 
-def refuse_leaks(split: Split) -> None:
-    """Raise SplitError if two sides share samples of one recording, or of two files with the same samples."""
-    spans = [(side, span) for side in ("train", "validation", "held_out") for span in getattr(split, side)]
-    recordings = {id(span.recording): span.recording for _, span in spans}
-    keys = {key: _content_key(recording) for key, recording in recordings.items()}
-    ordered = sorted(spans, key=lambda item: (keys[id(item[1].recording)], item[1].start))
-    for _, same in groupby(ordered, key=lambda item: keys[id(item[1].recording)]):
-        _refuse_overlap(list(same), split.rule)
-
-
-def _refuse_overlap(spans: list[tuple[str, Span]], rule: str) -> None:
-    """Check spans of one recording, sorted by start, against the furthest end seen so far on each other side."""
-    furthest: dict[str, Span] = {}
-    for side, span in spans:
-        for other_side, other in furthest.items():
-            if other_side != side and other.stop > span.start:
-                raise SplitError(
-                    f"The split {rule} puts the same samples on both sides: {other.recording.name} "
-                    f"[{other.start}:{other.stop}] in {other_side} and {span.recording.name} "
-                    f"[{span.start}:{span.stop}] in {side}. Hold out a field or time, or use a --hop of at least "
-                    "one window."
-                )
-        if side not in furthest or span.stop > furthest[side].stop:
-            furthest[side] = span
-
-
-def _content_key(recording: Recording) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(recording.samples).tobytes()).digest()
-
-
 def _check_classes(split: Split) -> None:
     unseen = {span.recording.label or "" for span in split.held_out} - set(split.labels)
     if unseen:
-        raise SplitError(f"Expected each held-out class in training too, got {', '.join(sorted(unseen))} in the "
-                         f"held-out part of {split.rule} only.")  # fmt: skip
+        groups = {span.recording.group for span in split.held_out if span.recording.label in unseen}
+        raise SplitError(
+            f"Expected each held-out class in training too, got {', '.join(sorted(unseen))} in the held-out part of "
+            f"{split.rule} only, in group {', '.join(sorted(groups))}. Record it in another group too, or hold out "
+            "something else, such as time=0.3."
+        )
     if len(split.labels) < 2:
         raise SplitError(f"Expected at least two classes to tell apart, got {', '.join(split.labels)}.")
 
@@ -180,22 +212,28 @@ def _whole(recordings: Iterable[Recording]) -> list[Span]:
 def _by_field(
     recordings: Sequence[Recording], hold_out: HoldOut, window: int, hop: int, rng: np.random.Generator
 ) -> tuple[list[Span], list[Span]]:
-    values = [_field(recording, hold_out.name) for recording in recordings]
+    asked = [r for r in recordings if not hold_out.time_share or hold_out.name in r.known]
+    values = [_field(recording, hold_out.name) for recording in asked]
     held = [_matches(value, hold_out.value) for value in values]
     if not any(held):
-        found = ", ".join(sorted({str(value) for value in values}))
-        raise SplitError(f"Expected a recording with {hold_out}, got {hold_out.name} = {found}.")
-    return (
-        _whole(r for r, out in zip(recordings, held, strict=True) if not out),
-        _whole(r for r, out in zip(recordings, held, strict=True) if out),
-    )
+        found = ", ".join(sorted({str(value) for value in values})) or "nowhere"
+        raise SplitError(f"Expected a recording with {hold_out.name}={hold_out.value}, got {hold_out.name} = {found}.")
+    before = _whole(r for r, out in zip(asked, held, strict=True) if not out)
+    after = _whole(r for r, out in zip(asked, held, strict=True) if out)
+    if hold_out.time_share:
+        others = [recording for recording in recordings if hold_out.name not in recording.known]
+        earlier, later = _by_time(others, HoldOut("time", "", hold_out.time_share), window, hop, rng)
+        return before + earlier, after + later
+    return before, after
 
 
 def _field(recording: Recording, name: str) -> FieldValue:
-    known = {**recording.fields, "group": recording.group, "name": recording.name}
-    if name not in known:
-        raise SplitError(f"Expected a field {name!r} in {recording.name}, got {', '.join(sorted(known))}.")
-    return known[name]
+    if name not in recording.known:
+        raise SplitError(
+            f"Expected a field {name!r} in {recording.name}, got {', '.join(sorted(recording.known))}. To split "
+            f"recordings without it by time, hold out {name}=VALUE,time=SHARE."
+        )
+    return recording.known[name]
 
 
 def _matches(value: FieldValue, text: str) -> bool:
@@ -205,6 +243,34 @@ def _matches(value: FieldValue, text: str) -> bool:
         return float(value) == float(text)
     except ValueError:
         return False
+
+
+def _by_fold(
+    recordings: Sequence[Recording], hold_out: HoldOut, window: int, hop: int, rng: np.random.Generator
+) -> tuple[list[Span], list[Span]]:
+    number, folds = (int(part) for part in hold_out.value.split("/"))
+    chosen = set(_folds(recordings, folds)[number - 1].tolist())
+    return (
+        _whole(recording for index, recording in enumerate(recordings) if index not in chosen),
+        _whole(recording for index, recording in enumerate(recordings) if index in chosen),
+    )
+
+
+def _folds(recordings: Sequence[Recording], folds: int) -> list[NDArray[np.int64]]:
+    """Return the recordings' indices of each fold: whole groups, the classes spread as evenly as they allow."""
+    from sklearn.model_selection import StratifiedGroupKFold  # of the extra `train`, and slow to import
+
+    labels, groups = [recording.label or "" for recording in recordings], [recording.group for recording in recordings]
+    most = max(Counter(labels).values())
+    if not 2 <= folds <= min(len(set(groups)), most):
+        raise SplitError(
+            f"Expected from 2 folds to as many as there are groups and recordings of a class, got {folds} folds, "
+            f"{len(set(groups))} groups, and at most {most} recordings of a class. Use fewer folds, or record more."
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of classes rarer than folds: `make_split` checks what counts
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=_FOLDS_SEED)
+        return [held_out for _, held_out in splitter.split(labels, labels, groups)]
 
 
 def _by_time(
@@ -233,7 +299,7 @@ def _by_windows(
     return kept, [span for span, out in zip(spans, held, strict=True) if out]
 
 
-_SPLITTERS = {"field": _by_field, "time": _by_time, "windows": _by_windows}
+_SPLITTERS = {"field": _by_field, "fold": _by_fold, "time": _by_time, "windows": _by_windows}
 
 
 def _keep_validation(spans: list[Span], window: int) -> tuple[list[Span], list[Span]]:

@@ -63,7 +63,7 @@ def _recordings(folder: Path) -> tuple[Recording, ...]:
 
 
 def _settings(job: Job, **changes: Any) -> Any:
-    from drsn_edge.training.train import TrainSettings
+    from drsn_edge.training.settings import TrainSettings
 
     return TrainSettings(**{**dict(job.settings), "hold_out": job.hold_out, "seed": job.seed, **changes})
 
@@ -81,11 +81,11 @@ def _train_network(recordings: tuple[Recording, ...], job: Job) -> tuple[Classif
 
 def _fit_baseline(recordings: tuple[Recording, ...], job: Job) -> tuple[Classify, Split, int]:
     """Fit a baseline on the windows that a network would see in its first epoch, as recorded and with their noise."""
-    from drsn_edge.training.train import draw_windows, split_recordings
+    from drsn_edge.training.feed import draw_windows, split_recordings
 
     settings = _settings(job)
     split = split_recordings(recordings, settings)
-    drawn = draw_windows(split, settings, np.random.default_rng(settings.seed))
+    drawn = draw_windows(split, settings, 1)
     classify = fit_baseline(job.model, drawn.windows, drawn.labels, settings.seed)
     return lambda windows: classify(windows.windows), split, settings.window
 

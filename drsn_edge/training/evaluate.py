@@ -52,6 +52,8 @@ def evaluate(training: Training) -> dict[str, Any]:
         results[name] = {**scores(confusion), "confusion": confusion.tolist()}
     return {
         "split": training.split.rule,
+        "leak": training.split.leak,
+        "remark": training.split.remark,
         "labels": list(training.labels),
         "held_out_windows": len(held_out),
         "held_out": results,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.front_end import network_input
-from drsn_edge.recordings.split import Split
+from drsn_edge.recordings.labels import labelled_by
+from drsn_edge.recordings.recording import Recording
+from drsn_edge.recordings.split import Split, make_split, parse_hold_out
 from drsn_edge.signal import FloatArray
 from drsn_edge.training.augment import augment
 from drsn_edge.training.settings import TrainSettings
@@ -65,6 +67,18 @@ class Feed:
             inputs = network_input(windows.windows, self._contract, windows.speeds_hz)
             self._drawn = (draw, inputs, windows.labels)
         return self._drawn[1:]
+
+
+def split_recordings(recordings: Sequence[Recording], settings: TrainSettings) -> Split:
+    """Return the split that the settings ask for, with the classes that they ask for.
+
+    Raises:
+        RecordingError: If a recording lacks the field that is to be its class.
+        SplitError: If the recordings cannot be split so.
+    """
+    named = labelled_by(recordings, settings.label_field) if settings.label_field else recordings
+    hold_out, rng = parse_hold_out(settings.hold_out), np.random.default_rng(settings.seed)
+    return make_split(named, hold_out, settings.window, settings.hop_samples, rng, allow_leaks=settings.allow_leaks)
 
 
 def draw_windows(split: Split, settings: TrainSettings, draw: int) -> WindowSet:

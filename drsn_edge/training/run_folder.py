@@ -117,6 +117,7 @@ def _config(training: Training) -> dict[str, Any]:
         "parameters": training.model.count_params(),
         "contract": contract_to_json(training.contract),
         "labels": list(training.labels),
+        "leak": split.leak,
         "split": {side: [_span(span) for span in getattr(split, side)] for side in ("train", "validation", "held_out")},
     }
 

@@ -48,7 +48,7 @@ class TrainSettings:
     needs no setting. Then come, in this order: speed, gain, polarity, axis dropout, noise, scaling.
 
     Attributes:
-        hold_out: As typed: `FIELD=VALUE`, `time=SHARE` or `windows=SHARE`.
+        hold_out: As typed: `FIELD=VALUE`, `fold=K/N`, `time=SHARE` or `windows=SHARE`; see `parse_hold_out`.
         network: Name of a preset, or sizes of one's own.
         block: Block kind of the network.
         window: Samples per window.
@@ -76,6 +76,8 @@ class TrainSettings:
         redraw_every: Epochs that share their windows, noise included; above 1 where making them takes longer than
             training on them.
         seed: Of everything drawn at random.
+        label_field: Field of the recordings that is their class; empty for their label.
+        allow_leaks: Train on a split whose sides share samples, and say so, instead of refusing it.
     """
 
     hold_out: str
@@ -103,6 +105,8 @@ class TrainSettings:
     style_mix: float = 0.0
     redraw_every: int = 1
     seed: int = 0
+    label_field: str = ""
+    allow_leaks: bool = False
 
     def __post_init__(self) -> None:
         """Refuse impossible settings.

@@ -15,12 +15,12 @@ from drsn_edge.errors import DivergedError, TrainingError
 from drsn_edge.models.config import DrsnConfig, fitted, preset
 from drsn_edge.models.drsn import build_model
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.recordings.split import Split, make_split, parse_hold_out
+from drsn_edge.recordings.split import Split
 from drsn_edge.signal import Scaling
 from drsn_edge.spectra import Spectra
 from drsn_edge.training.augment import with_random_gain
 from drsn_edge.training.checkpoint import Keeper, fingerprint, has_checkpoint
-from drsn_edge.training.feed import draw_windows
+from drsn_edge.training.feed import draw_windows, split_recordings
 from drsn_edge.training.fit import fit, predict_logits
 from drsn_edge.training.history import EpochReport
 from drsn_edge.training.settings import INPUTS, TrainSettings
@@ -65,7 +65,7 @@ def train(
     """Split the recordings, train a network, and set aside the windows that conversion and judging need.
 
     Args:
-        recordings: Labelled, of one rate, axes and unit.
+        recordings: Labelled, or with the field that the settings name, of one rate, axes and unit.
         settings: See `TrainSettings`.
         progress: Called now and then and at the end of each epoch.
         checkpoints: Work folder (see `drsn_edge.training.checkpoint`) that holds the state after each epoch; it is
@@ -74,6 +74,7 @@ def train(
             is removed.
 
     Raises:
+        RecordingError: If a recording lacks the field that is to be its class.
         SplitError: If the recordings cannot be split as asked.
         DivergedError: If the loss or a weight stops being a number; the last good checkpoint stays.
         TrainingError: If settings and recordings do not go together, or differ from those to resume.
@@ -82,7 +83,7 @@ def train(
     keras.utils.set_random_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     window = settings.window
-    split = make_split(recordings, parse_hold_out(settings.hold_out), window, settings.hop_samples, rng)
+    split = split_recordings(recordings, settings)
     contract = _contract(recordings, split, settings)
     network = _network(settings, contract, len(split.labels))
     keeper = None if checkpoints is None else Keeper(checkpoints, settings, fingerprint(recordings))

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from drsn_edge.recordings import Recording, load_recording, load_recordings
+from drsn_edge.recordings.labels import labelled_by
+from drsn_edge.recordings.split import make_split, parse_hold_out
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,27 @@ def test_built_in_catalogue_knows_all_cwru_files_without_their_own_words(
         assert f"{recording.label}_load{recording.fields['load_hp']}" == recording.name
 
 
+def test_cwru_knows_each_fault_and_its_size(cwru: dict[str, Recording]) -> None:
+    codes = {"normal": "normal", "ball": "B", "inner_race": "IR", "outer_race": "OR"}
+    for recording in cwru.values():
+        size = recording.fields.get("fault_size_in", "")
+        assert recording.label == codes[str(recording.fields["fault"])] + f"{size}".removeprefix("0.")
+
+
+def test_cwru_with_four_classes_and_unseen_bearings(cwru: dict[str, Recording]) -> None:
+    """The healthy bearing, the only one, is split by time."""
+    rule = parse_hold_out("fault_size_in=0.007,time=0.5")
+    split = make_split(labelled_by(list(cwru.values()), "fault"), rule, 1024, 512, np.random.default_rng(0))
+    assert split.labels == ("ball", "inner_race", "normal", "outer_race")
+    whole = [span.recording.name for span in split.held_out if span.start == 0]
+    assert sorted(whole) == sorted(f"{code}007_load{load}" for code in ("B", "IR", "OR") for load in range(4))
+    assert sorted(span.recording.name for span in split.held_out if span.start) == [
+        f"normal_load{load}" for load in range(4)
+    ]
+    trained = {str(span.recording.fields.get("fault_size_in")) for span in split.train}
+    assert trained == {"0.014", "0.021", "None"}
+
+
 @pytest.mark.parametrize(("number", "name"), [("105", "IR007_load0"), ("130", "OR007_load0")])
 def test_cwru_original_and_copy_are_the_same(
     shared_data: Path, cwru: dict[str, Recording], number: str, name: str
@@ -54,7 +77,11 @@ def test_adi(shared_data: Path) -> None:
     assert {(recording.sample_rate_hz, recording.axes, recording.unit) for recording in recordings} == {
         (20000.0, ("X", "Y", "Z"), "g")
     }
-    assert recordings[0].fields == {"rpm": 600, "load_lb": 0}
+    assert recordings[0].fields == {"rpm": 600, "load_lb": 0, "fault": "ball"}
+    assert {str(recording.fields["fault"]) for recording in recordings} == {
+        "normal", "bent_shaft", "misaligned", "imbalance", "inner", "outer", "ball",
+    }  # fmt: skip
+    assert all(str(recording.label).startswith(str(recording.fields["fault"])) for recording in recordings)
 
 
 def test_fan(shared_data: Path) -> None:

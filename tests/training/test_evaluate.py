@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,6 +46,12 @@ def test_metrics_agree_with_the_confusion_matrices(training: Any, metrics: dict[
         confusion = np.array(result["confusion"])
         np.testing.assert_array_equal(confusion.sum(axis=1), np.bincount(training.held_out.labels))
         assert result["accuracy"] == np.trace(confusion) / confusion.sum()
+
+
+def test_metrics_say_what_the_sides_share(training: Any, metrics: dict[str, Any]) -> None:
+    assert metrics["leak"] == metrics["remark"] == ""
+    leaky = replace(training, split=replace(training.split, leak="Everything.", rule="windows=0.3"))
+    assert {key: evaluate(leaky)[key] for key in ("leak", "remark")} == {"leak": "Everything.", "remark": ""}
 
 
 def test_evaluation_is_the_same_every_time(training: Any, metrics: dict[str, Any]) -> None:

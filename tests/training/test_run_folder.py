@@ -63,6 +63,7 @@ def test_the_config_says_what_was_on_each_side(training: Any, saved: Path) -> No
     assert config["split"]["held_out"][0] == ["healthy-01", 4480, 6400]
     assert {len(spans) for spans in config["split"].values()} == {6}
     assert config["settings"]["seed"] == 0
+    assert config["leak"] == ""
     assert config["macs"] > 0 and config["parameters"] == training.model.count_params()
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drsn_edge.errors import SplitError
+from drsn_edge.recordings import leaks
 from drsn_edge.recordings import split as split_module
 from drsn_edge.recordings.split import HoldOut, Span, Split, make_split, parse_hold_out, refuse_leaks
 
@@ -16,8 +17,11 @@ SIDES = ("train", "validation", "held_out")
 WINDOW = 100
 
 
-def cut(recordings: Any, hold_out: str, window: int = WINDOW, hop: int = WINDOW, seed: int = 0) -> Split:
-    return make_split(recordings, parse_hold_out(hold_out), window, hop, np.random.default_rng(seed))
+def cut(
+    recordings: Any, hold_out: str, window: int = WINDOW, hop: int = WINDOW, seed: int = 0, allow_leaks: bool = False
+) -> Split:
+    rng = np.random.default_rng(seed)
+    return make_split(recordings, parse_hold_out(hold_out), window, hop, rng, allow_leaks=allow_leaks)
 
 
 def names(split: Split, side: str) -> list[str]:
@@ -57,6 +61,9 @@ def fleet(make_recording: Any) -> Any:
         ("path=a=b", HoldOut("field", "path", "a=b")),
         ("time=0.25", HoldOut("time", "", "0.25")),
         ("windows=1e-1", HoldOut("windows", "", "1e-1")),
+        ("fold=2/5", HoldOut("fold", "", "2/5")),
+        ("size=0.007,time=0.5", HoldOut("field", "size", "0.007", "0.5")),
+        ("site=a,b,time=0.5", HoldOut("field", "site", "a,b", "0.5")),
     ],
 )
 def test_hold_out_is_parsed_and_printed_as_typed(text: str, expected: HoldOut) -> None:
@@ -66,7 +73,9 @@ def test_hold_out_is_parsed_and_printed_as_typed(text: str, expected: HoldOut) -
 
 @pytest.mark.parametrize(
     "text", ["", "=", "load", "load=", "=3", "time=0", "time=1", "time=1.5", "time=-0.2", "time=half", "time=nan",
-             "windows=0", "windows=inf", "time=0.2=3"],
+             "windows=0", "windows=inf", "time=0.2=3", "fold=3", "fold=0/3", "fold=4/3", "fold=1/0", "fold=1.0/2",
+             "fold=-1/3", "fold=/", "fold=1/3/5", "fold=1/3,time=0.2", "load=3,time=2", "load=3,time=",
+             "load=,time=0.2", "load=3,time=0.2,time=0.3", "time=0.2,time=0.3"],
 )  # fmt: skip
 def test_other_hold_outs_are_refused(text: str) -> None:
     with pytest.raises(SplitError, match=r"Expected .*hold-out"):
@@ -121,8 +130,29 @@ def test_a_value_that_nothing_has_lists_what_there_is(fleet: Any) -> None:
 
 def test_a_field_that_one_recording_lacks_is_refused(fleet: Any) -> None:
     fleet[3] = replace(fleet[3], fields={"load": 1.0})
-    with pytest.raises(SplitError, match="Expected a field 'machine' in worn-2, got group, load, name"):
+    with pytest.raises(SplitError, match=r"'machine' in worn-2, got group, load, name.* out machine=VALUE,time=SH"):
         cut(fleet, "machine=1")
+
+
+def test_recordings_without_the_field_are_split_by_time_on_request(fleet: Any) -> None:
+    fleet[2] = replace(fleet[2], fields={})
+    split = cut(fleet, "machine=2,time=0.4")
+    assert [(span.recording.name, span.start, span.stop) for span in split.held_out] == [
+        ("worn-2", 0, 1000), ("calm-2", 600, 1000),
+    ]  # fmt: skip
+    kept = [(span.recording.name, span.start) for span in split.train]
+    assert kept == [(name, 0) for name in ("calm-1", "worn-1", "calm-3", "worn-3", "calm-2")]
+    assert split.train[-1].stop == 500 and split.validation[-1].stop == 600  # a validation of one window at least
+    assert split.rule == "machine=2,time=0.4"
+
+
+def test_time_for_the_rest_does_no_harm_where_there_is_none(fleet: Any) -> None:
+    assert names(cut(fleet, "machine=2,time=0.4"), "held_out") == ["calm-2", "worn-2"]
+
+
+def test_a_field_that_no_recording_has_is_refused(fleet: Any) -> None:
+    with pytest.raises(SplitError, match="Expected a recording with site=2, got site = nowhere"):
+        cut(fleet, "site=2,time=0.4")
 
 
 def test_holding_out_everything_is_refused(fleet: Any) -> None:
@@ -144,6 +174,66 @@ def test_time_holds_out_the_end_of_each_recording(fleet: Any) -> None:
 def test_time_too_short_for_a_window_is_refused(fleet: Any, share: str) -> None:
     with pytest.raises(SplitError, match=f"one window of 100 samples on each side of time={share}, got 50 in calm-1"):
         cut(fleet, f"time={share}")
+
+
+# Hold out a fold of groups.
+
+
+@given(
+    groups=st.lists(st.integers(0, 9), min_size=6, max_size=24),
+    folds=st.integers(2, 6),
+    order=st.randoms(use_true_random=False),
+)
+@settings(max_examples=60, deadline=None)
+def test_folds_part_the_recordings_and_never_a_group(
+    make_recording: Any, groups: list[int], folds: int, order: Any
+) -> None:
+    recordings = [make_recording(f"r{i}", label="ab"[i % 2], group=f"g{group}") for i, group in enumerate(groups)]
+    try:
+        held = [[recordings[i].name for i in fold] for fold in split_module._folds(recordings, folds)]
+    except SplitError:
+        assert len(set(groups)) < folds or (len(groups) + 1) // 2 < folds
+        return
+    assert sorted(name for fold in held for name in fold) == sorted(recording.name for recording in recordings)
+    group_of = {recording.name: recording.group for recording in recordings}
+    assert sum(len({group_of[name] for name in fold}) for fold in held) == len(set(groups))
+    order.shuffle(recordings)
+    again = [sorted(recordings[i].name for i in fold) for fold in split_module._folds(recordings, folds)]
+    assert again == [sorted(fold) for fold in held]
+
+
+def test_classes_are_spread_over_the_folds(make_recording: Any) -> None:
+    """Of 12 machines with 1 class each and 3 classes, each of 4 folds gets one of every class."""
+    recordings = [make_recording(f"{label}{i}", label=label) for label in "abc" for i in range(4)]
+    held = [cut(recordings, f"fold={k}/4").held_out for k in (1, 2, 3, 4)]
+    assert [sorted(span.recording.label or "" for span in spans) for spans in held] == [["a", "b", "c"]] * 4
+
+
+def test_folds_are_the_same_for_every_seed(fleet: Any) -> None:
+    fleet = [replace(recording, group=f"m{recording.fields['machine']}") for recording in fleet]
+    split = cut(fleet, "fold=1/3")
+    assert split == cut(fleet, "fold=1/3", seed=5)
+    assert split.rule == "fold=1/3"
+    assert len({span.recording.group for span in split.held_out}) == 1
+    assert {span.recording.label for span in split.held_out} == {"calm", "worn"}
+
+
+@pytest.mark.parametrize("folds", [1, 4, 999_999])
+def test_too_few_groups_for_the_folds_are_refused(fleet: Any, folds: int) -> None:
+    fleet = [replace(recording, group=f"m{recording.fields['machine']}") for recording in fleet]
+    with pytest.raises(SplitError, match=rf"got {folds} folds, 3 groups, and at most 3 recordings of a class\. Use"):
+        cut(fleet, f"fold=1/{folds}")
+
+
+def test_a_class_of_one_group_is_in_the_test_only(fleet: Any) -> None:
+    fleet[0] = replace(fleet[0], label="broken")
+    fold = next(k for k in (1, 2, 3) if fleet[0].name in held_names(fleet, k))
+    with pytest.raises(SplitError, match=r"got broken in .* fold=\d/3 only, in group calm-1\. Record it in another gr"):
+        cut(fleet, f"fold={fold}/3")
+
+
+def held_names(recordings: Any, fold: int) -> list[str]:
+    return [recordings[i].name for i in split_module._folds(recordings, 3)[fold - 1]]
 
 
 # Hold out windows.
@@ -255,10 +345,56 @@ def test_validation_leaks_count_too(make_recording: Any) -> None:
 def test_each_recording_is_hashed_once(make_recording: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of windows=SHARE there are hundreds of spans per recording."""
     hashed = []
-    content_key = split_module._content_key
-    monkeypatch.setattr(split_module, "_content_key", lambda r: hashed.append(r.name) or content_key(r))
+    content_key = leaks._content_key
+    monkeypatch.setattr(leaks, "_content_key", lambda r: hashed.append(r.name) or content_key(r))
     cut([make_recording("a", 5000), make_recording("b", 5000, "worn")], "windows=0.3")
     assert sorted(hashed) == ["a", "b"]
+
+
+# Leaks on request.
+
+
+def test_without_leaks_there_is_nothing_to_say(fleet: Any) -> None:
+    assert cut(fleet, "machine=2", allow_leaks=True) == cut(fleet, "machine=2")
+    assert cut(fleet, "machine=2").leak == cut(fleet, "machine=2").remark == ""
+
+
+def test_random_windows_are_remarked_upon(make_recording: Any) -> None:
+    split = cut([make_recording("a", 5000), make_recording("b", 5000, "worn")], "windows=0.3", allow_leaks=True)
+    assert split.leak == ""
+    assert split.remark.startswith("Random windows of the same recordings are on both sides")
+
+
+@given(window=st.integers(4, 40), hop=st.integers(1, 50), seed=st.integers(0, 9))
+@settings(max_examples=50, deadline=None)
+def test_a_leak_is_counted_sample_by_sample(make_recording: Any, window: int, hop: int, seed: int) -> None:
+    recordings = [make_recording("a", 700), make_recording("b", 700, "worn")]
+    split = cut(recordings, "windows=0.4", window, hop, seed, allow_leaks=True)
+    trained = {(span.recording.name, i) for span in split.train for i in range(span.start, span.stop)}
+    known = [sum((span.recording.name, i) in trained for i in range(span.start, span.stop)) for span in split.held_out]
+    if any(known):
+        hit, share = sum(map(bool, known)), sum(known) / sum(map(len, split.held_out))
+        assert split.leak.startswith(
+            f"{hit} of {len(known)} held-out spans share samples with training ones ({share:.1%} of their samples), as"
+        )
+        assert split.remark == ""
+    else:
+        assert not overlapping(split) or "validation" in split.leak
+
+
+def test_a_copy_on_the_other_side_is_counted(fleet: Any) -> None:
+    fleet[2] = replace(fleet[2], samples=fleet[0].samples.copy())
+    split = cut(fleet, "machine=2", allow_leaks=True)
+    assert split.leak.startswith("1 of 2 held-out spans share samples with training ones (42.5% of their samples)")
+
+
+def test_a_leak_of_the_validation_only_is_said(make_recording: Any) -> None:
+    recording = make_recording("a", 1000)
+    train, validation, held_out = ((Span(recording, *ends),) for ends in ((0, 101), (100, 200), (300, 400)))
+    leak = leaks.leak_in_words(Split(train, validation, held_out, "by hand"))
+    assert leak.startswith("1 of 1 validation spans share samples with training ones (1.0% of their samples)")
+    leak = leaks.leak_in_words(Split(train, held_out, held_out, "by hand"))
+    assert leak.startswith("1 of 1 held-out spans share samples with validation ones (100.0% of their samples)")
 
 
 # Recordings that do not go together.

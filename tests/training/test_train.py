@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from drsn_edge.errors import DrsnEdgeError, SplitError, TrainingError
+from drsn_edge.errors import DrsnEdgeError, RecordingError, SplitError, TrainingError
 from drsn_edge.signal import Scaling, scale_windows
 from drsn_edge.training.evaluate import evaluate
 from drsn_edge.training.train import (
@@ -140,6 +140,10 @@ def test_recordings_that_cannot_be_split_never_reach_the_network(simulated: Any,
         train(simulated, replace(settings, hold_out="machine=9"))
     with pytest.raises(SplitError):
         train([], settings)
+    with pytest.raises(RecordingError, match="Expected a field 'fault' in healthy-01"):
+        train(simulated, replace(settings, label_field="fault"))
+    with pytest.raises(SplitError, match="two classes to tell apart, got 1"):
+        train([r for r in simulated if r.fields["machine"] == 1], replace(settings, label_field="machine"))
 
 
 @pytest.mark.parametrize(
