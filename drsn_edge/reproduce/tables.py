@@ -1,0 +1,111 @@
+"""From outcomes to the tables of docs/ACCURACY.md: every figure in it is computed here, none is typed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from drsn_edge.reproduce.jobs import Condition, Outcome, Score
+from drsn_edge.reproduce.protocols import PAPER_KINDS, PAPER_SNRS_DB, PROTOCOLS, Protocol
+from drsn_edge.reproduce.statistics import CONFIDENCE, Difference, Summary, over_seeds, paired_difference
+
+
+def accuracy(score: Score) -> float:
+    """Return the share of windows called right."""
+    return score.accuracy
+
+
+def macro_f1(score: Score) -> float:
+    """Return the F1 averaged over classes."""
+    return score.macro_f1
+
+
+def as_markdown(outcomes: Sequence[Outcome], command: str) -> str:
+    """Return the whole document for the outcomes there are; protocols without any are left out."""
+    parts = [_HEAD.format(command=command, versions=_versions(outcomes))]
+    for protocol in PROTOCOLS:
+        found = [outcome for outcome in outcomes if outcome.job.protocol == protocol.name]
+        if found:
+            table = _paper_table(found) if protocol.name == "paper" else _split_table(protocol, found)
+            parts.append(f"## {protocol.title}\n\n{protocol.text}\n\n{table}\n\n{_spent(found)}")
+    return "\n\n".join(parts) + "\n"
+
+
+_HEAD = """# Accuracy
+
+Made by `{command}` from the results file; change neither by hand. Figures are in percent, mean +- deviation over seeds
+(sample deviation) of the mean over folds. Held-out windows of one recording are not independent: the deviation says how
+much a training varies, not how well another machine would be judged. {versions}"""
+
+
+def _versions(outcomes: Sequence[Outcome]) -> str:
+    found = sorted({", ".join(f"{name} {version}" for name, version in o.versions.items()) for o in outcomes})
+    return f"Versions: {'; '.join(found)}." if found else "No results yet."
+
+
+def _spent(outcomes: Sequence[Outcome]) -> str:
+    hours = sum(outcome.seconds for outcome in outcomes) / 3600
+    return f"{len(outcomes)} trainings and fits, {hours:.1f} core hours."
+
+
+def _split_table(protocol: Protocol, outcomes: Sequence[Outcome]) -> str:
+    folds = list(dict.fromkeys(outcome.job.hold_out for outcome in outcomes))
+    conditions = list(dict.fromkeys(score.condition.name for outcome in outcomes for score in outcome.scores))
+    metric = macro_f1 if protocol.is_judged_by_f1 else accuracy
+    what = "macro-F1" if protocol.is_judged_by_f1 else "accuracy"
+    rows = [["model", what, *(f"`{fold.partition(',')[0]}`" for fold in folds), "mean", "seeds", "windows"]]
+    for model in dict.fromkeys(outcome.job.model for outcome in outcomes):
+        of_model = [outcome for outcome in outcomes if outcome.job.model == model]
+        for condition in conditions:
+            by_fold = [over_seeds((o for o in of_model if o.job.hold_out == fold), condition, metric) for fold in folds]
+            mean = over_seeds(of_model, condition, metric) if all(by_fold) else None
+            windows = sum({o.job.hold_out: o.scores[0].windows for o in of_model}.values())
+            seeds = "" if mean is None else str(mean.seeds)
+            rows.append([model, condition, *map(_percent, by_fold), _percent(mean), seeds, str(windows)])
+    return _markdown_table(rows)
+
+
+def _paper_table(outcomes: Sequence[Outcome]) -> str:
+    models = list(dict.fromkeys(outcome.job.model for outcome in outcomes))
+    rows = [["noise", "SNR", *models, "difference"]]
+    for kind in PAPER_KINDS:
+        for snr_db in PAPER_SNRS_DB:
+            name = Condition(kind, snr_db).name
+            cell = [o for o in outcomes if o.scores[0].condition.name == name]
+            means = [over_seeds((o for o in cell if o.job.model == model), name, accuracy) for model in models]
+            rows.append([kind, f"{snr_db:g} dB", *map(_percent, means), _points(_cw_over_resnet(cell))])
+    rows.append(["all", "", *(_mean_of(outcomes, model) for model in models), _points(_cw_over_resnet(outcomes))])
+    return (
+        f"{_markdown_table(rows)}\n\nThe difference is DRSN-CW - ResNet in points, paired by noise, SNR and seed, with its "
+        f"{CONFIDENCE:.0%} interval (Student's t over the pairs)."
+    )
+
+
+def _cw_over_resnet(outcomes: Sequence[Outcome]) -> Difference | None:
+    return paired_difference(outcomes, "rsbu-cw", "residual", accuracy)
+
+
+def _mean_of(outcomes: Sequence[Outcome], model: str) -> str:
+    found = [score.accuracy for outcome in outcomes if outcome.job.model == model for score in outcome.scores]
+    return f"{100 * sum(found) / len(found):.2f}" if found else ""
+
+
+def _percent(summary: Summary | None) -> str:
+    if summary is None:
+        return ""
+    deviation = "" if math.isnan(summary.deviation) else f" +- {100 * summary.deviation:.1f}"
+    return f"{100 * summary.mean:.1f}{deviation}"
+
+
+def _points(found: Difference | None) -> str:
+    if found is None:
+        return ""
+    interval = "" if math.isnan(found.low) else f" ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
+    return f"{100 * found.mean:+.2f}{interval}"
+
+
+def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
