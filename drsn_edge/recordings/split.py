@@ -180,8 +180,8 @@ def _whole(recordings: Iterable[Recording]) -> list[Span]:
 def _by_field(
     recordings: Sequence[Recording], hold_out: HoldOut, window: int, hop: int, rng: np.random.Generator
 ) -> tuple[list[Span], list[Span]]:
-    values = [_field(recording, hold_out.name) for recording in recordings]
-    held = [_matches(value, hold_out.value) for value in values]
+    values = [field_of(recording, hold_out.name) for recording in recordings]
+    held = [matches(value, hold_out.value) for value in values]
     if not any(held):
         found = ", ".join(sorted({str(value) for value in values}))
         raise SplitError(f"Expected a recording with {hold_out}, got {hold_out.name} = {found}.")
@@ -191,14 +191,16 @@ def _by_field(
     )
 
 
-def _field(recording: Recording, name: str) -> FieldValue:
+def field_of(recording: Recording, name: str) -> FieldValue:
+    """Return a field of the recording, its group or its name; raise SplitError if it has no such field."""
     known = {**recording.fields, "group": recording.group, "name": recording.name}
     if name not in known:
         raise SplitError(f"Expected a field {name!r} in {recording.name}, got {', '.join(sorted(known))}.")
     return known[name]
 
 
-def _matches(value: FieldValue, text: str) -> bool:
+def matches(value: FieldValue, text: str) -> bool:
+    """Tell whether a field has the value that was typed: as text without regard to case, or as a number."""
     if isinstance(value, (bool, str)):
         return str(value).lower() == text.lower()
     try:

@@ -92,7 +92,7 @@ def load_run(folder: Path) -> Run:
             labels=tuple(config["labels"]),
             config=config,
             metrics=json.loads((folder / "metrics.json").read_text()),
-            **{name: _load_windows(folder / f"{name}.npz") for name in _WINDOW_FILES},
+            **{name: load_windows(folder / f"{name}.npz") for name in _WINDOW_FILES},
         )
     except TrainingError:
         raise
@@ -123,6 +123,7 @@ def _write_json(path: Path, values: dict[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=1) + "\n")
 
 
-def _load_windows(path: Path) -> WindowSet:
+def load_windows(path: Path) -> WindowSet:
+    """Read one of the folder's files of windows."""
     with np.load(path, allow_pickle=False) as file:
         return WindowSet(**{name: file[name] for name in ("windows", "labels", "recordings", "first_samples")})
