@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from drsn_edge.errors import DrsnEdgeError
 from drsn_edge.runtime.classifier import softmax
 from drsn_edge.signal import FloatArray
 
@@ -57,7 +58,13 @@ class Judgement:
 
 
 def judge(logits: FloatArray, labels: NDArray[np.int64], n_classes: int) -> Judgement:
-    """Return every figure of logits, shape (n, n_classes), against class indices, shape (n,), n >= 1."""
+    """Return every figure of logits, shape (n, n_classes), against class indices, shape (n,), n >= 1.
+
+    Raises:
+        DrsnEdgeError: If a logit is no finite number.
+    """
+    if not np.isfinite(logits).all():
+        raise DrsnEdgeError("Expected finite logits, got others. Check the recordings for outliers, or train again.")
     probabilities = softmax(logits)
     predicted = logits.argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, n_classes)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from drsn_edge.errors import DrsnEdgeError
 from drsn_edge.judging.metrics import (
     all_figures,
     calibration_bins,
@@ -127,3 +128,11 @@ def test_figures_are_plain_json_values() -> None:
     values = all_figures(judge(*some_logits(), 4))
     assert json.loads(json.dumps(values)) == values
     assert sum(each["count"] for each in values["calibration"]) == 300
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_no_numbers_are_refused(value: float) -> None:
+    logits, labels = some_logits()
+    logits[3, 1] = value
+    with pytest.raises(DrsnEdgeError, match="finite logits"):
+        judge(logits, labels, 4)
