@@ -70,3 +70,34 @@ def tiny_bundle_path(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFacto
     path = tmp_path_factory.mktemp("bundle") / "tiny.drsn"
     write_bundle(tiny_bundle, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run folder of a small training on simulated machines, healthy and with imbalance."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    pytest.importorskip("keras", reason="training needs the extra `train`")
+    from drsn_edge.recordings.simulator import simulate_dataset
+    from drsn_edge.training.evaluate import evaluate
+    from drsn_edge.training.run_folder import save_run
+    from drsn_edge.training.train import TrainSettings, train
+
+    settings = TrainSettings("time=0.3", "nano", window=256, hop=128, epochs=8, batch_size=8, learning_rate=1e-2)
+    training = train(simulate_dataset(("healthy", "imbalance"), n_machines=3, duration_s=2.0), settings)
+    folder = tmp_path_factory.mktemp("trained") / "pump"
+    save_run(training, evaluate(training), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_bundle(trained_run: Path) -> Path:
+    """Return the bundle of `trained_run`."""
+    from drsn_edge.convert import convert_run
+    from drsn_edge.training.run_folder import load_run
+    from quantize.convert import Tolerance
+
+    tolerance = Tolerance(max_drop=0.05)
+    conversion = convert_run(load_run(trained_run), name="pump", version="1.2.3", tolerance=tolerance)
+    path = trained_run.with_suffix(".drsn")
+    write_bundle(conversion.bundle, path)
+    return path

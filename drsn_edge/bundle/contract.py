@@ -111,8 +111,17 @@ def _check_spectra(contract: SignalContract) -> None:
         )
 
 
-def stream_factor(contract: SignalContract, sample_rate_hz: float, axes: tuple[str, ...], unit: str) -> float:
-    """Check a sensor's description against the contract; return the factor from its unit to the contract's.
+def stream_factor(
+    contract: SignalContract, sample_rate_hz: float, axes: tuple[str, ...], unit: str, source: str = "sensor"
+) -> float:
+    """Check a sensor's or a recording's description against the contract; return the factor to the contract's unit.
+
+    Args:
+        contract: What the model was trained on.
+        sample_rate_hz: Samples per second.
+        axes: Names of the axes in their order.
+        unit: Unit of the samples.
+        source: What is checked, for the error.
 
     Raises:
         ContractError: If rate (beyond `RATE_TOLERANCE`), axes or unit do not fit.
@@ -120,12 +129,12 @@ def stream_factor(contract: SignalContract, sample_rate_hz: float, axes: tuple[s
     deviation = sample_rate_hz / contract.sample_rate_hz - 1
     if not abs(deviation) <= RATE_TOLERANCE:
         raise ContractError(
-            f"The model expects {contract.sample_rate_hz:g} Hz, the sensor reports {sample_rate_hz:g} Hz "
-            f"({deviation:+.1%}). Set the sensor's rate, or train on its rate."
+            f"The model expects {contract.sample_rate_hz:g} Hz, the {source} reports {sample_rate_hz:g} Hz "
+            f"({deviation:+.1%}). Use a sensor or a recording of that rate, or train on this one."
         )
     if axes != contract.axes:
         raise ContractError(
-            f"The model expects the axes {','.join(contract.axes)}, the sensor sends {','.join(axes)}. "
+            f"The model expects the axes {','.join(contract.axes)}, the {source} reports {','.join(axes)}. "
             "Use a sensor or a recording with these axes, or train on these."
         )
     return conversion_factor(unit, contract.unit)

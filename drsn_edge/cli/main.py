@@ -12,6 +12,7 @@ import click
 from drsn_edge import __version__
 from drsn_edge.cli.convert import convert
 from drsn_edge.cli.demo import demo
+from drsn_edge.cli.evaluate import evaluate
 from drsn_edge.cli.models import models
 from drsn_edge.cli.monitor import monitor
 from drsn_edge.cli.simulate import simulate
@@ -59,7 +60,7 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
 
 
-for command in (demo, models, train, convert, simulate, monitor):
+for command in (demo, models, train, convert, evaluate, simulate, monitor):
     cli.add_command(command)
 
 

@@ -11,14 +11,13 @@ import numpy as np
 
 from drsn_edge.bundle.contract import stream_factor
 from drsn_edge.bundle.manifest import Manifest
-from drsn_edge.errors import BundleError
 from drsn_edge.front_end import network_input
 from drsn_edge.monitor.decision import Decider, Votes
 from drsn_edge.monitor.quality import LINK_LOST, NO_SAMPLES, SensorLimits, clipping_level, find_defect
 from drsn_edge.monitor.rate import RecentRate
 from drsn_edge.monitor.results import Result, Summary, Verdict, WindowResult
 from drsn_edge.monitor.windows import Window, Windower
-from drsn_edge.runtime.classifier import Classifier, softmax
+from drsn_edge.runtime.classifier import Classifier, check_model, softmax
 from firmware_bridge.clock import ClockFit
 from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, SourceEvent, Status
 from firmware_bridge.messages import Hello
@@ -49,7 +48,7 @@ class Monitor:
         Raises:
             BundleError: If the model is not the one that the manifest describes.
         """
-        _check_model(manifest, classifier)
+        check_model(manifest, classifier)
         self._manifest = manifest
         self._contract = manifest.contract
         self._classifier = classifier
@@ -169,13 +168,3 @@ class Monitor:
         inputs = network_input(samples, self._contract)
         probabilities = softmax(self._classifier.logits(inputs))[0]
         return dict(zip(self._manifest.labels, probabilities.tolist(), strict=True))
-
-
-def _check_model(manifest: Manifest, classifier: Classifier) -> None:
-    described = (manifest.input.shape, manifest.outputs[0].shape)
-    found = (classifier.input.shape, classifier.output.shape)
-    if described != found:
-        raise BundleError(
-            f"Expected a model from {described[0]} to {described[1]} as its manifest says, got one from {found[0]} to "
-            f"{found[1]}. Make the bundle anew with `drsn-edge convert`."
-        )

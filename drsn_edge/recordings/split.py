@@ -213,8 +213,8 @@ def _by_field(
     recordings: Sequence[Recording], hold_out: HoldOut, window: int, hop: int, rng: np.random.Generator
 ) -> tuple[list[Span], list[Span]]:
     asked = [r for r in recordings if not hold_out.time_share or hold_out.name in r.known]
-    values = [_field(recording, hold_out.name) for recording in asked]
-    held = [_matches(value, hold_out.value) for value in values]
+    values = [field_of(recording, hold_out.name) for recording in asked]
+    held = [matches(value, hold_out.value) for value in values]
     if not any(held):
         found = ", ".join(sorted({str(value) for value in values})) or "nowhere"
         raise SplitError(f"Expected a recording with {hold_out.name}={hold_out.value}, got {hold_out.name} = {found}.")
@@ -227,7 +227,8 @@ def _by_field(
     return before, after
 
 
-def _field(recording: Recording, name: str) -> FieldValue:
+def field_of(recording: Recording, name: str) -> FieldValue:
+    """Return a field of the recording, its group or its name; raise SplitError if it has no such field."""
     if name not in recording.known:
         raise SplitError(
             f"Expected a field {name!r} in {recording.name}, got {', '.join(sorted(recording.known))}. To split "
@@ -236,7 +237,8 @@ def _field(recording: Recording, name: str) -> FieldValue:
     return recording.known[name]
 
 
-def _matches(value: FieldValue, text: str) -> bool:
+def matches(value: FieldValue, text: str) -> bool:
+    """Tell whether a field has the value that was typed: as text without regard to case, or as a number."""
     if isinstance(value, (bool, str)):
         return str(value).lower() == text.lower()
     try:

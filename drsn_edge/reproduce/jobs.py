@@ -6,20 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from drsn_edge.judging.conditions import Condition
+
 Value = str | int | float | bool | tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Condition:
-    """How the held-out windows are shown: as recorded (`kind` empty), or with noise."""
-
-    kind: str = ""
-    snr_db: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """The name that tables use."""
-        return f"{self.kind} {self.snr_db:g} dB" if self.kind else "clean"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,12 +14,12 @@ from numpy.typing import NDArray
 
 from drsn_edge import __version__
 from drsn_edge.baselines import BASELINES, fit_baseline
-from drsn_edge.noise import NOISE_KINDS, add_noise
+from drsn_edge.judging.conditions import Condition, with_noise
+from drsn_edge.judging.metrics import confusion_matrix, scores
 from drsn_edge.recordings import load_recordings
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.split import Split
-from drsn_edge.reproduce.jobs import Condition, Job, Outcome, Score
-from drsn_edge.training.evaluate import confusion_matrix, scores
+from drsn_edge.reproduce.jobs import Job, Outcome, Score
 from drsn_edge.training.windows import WindowSet, cut_spans
 
 Classify = Callable[[WindowSet], NDArray[np.int64]]
@@ -91,14 +90,6 @@ def _fit_baseline(recordings: tuple[Recording, ...], job: Job) -> tuple[Classify
 
 
 def _score(classify: Classify, held_out: WindowSet, n_classes: int, condition: Condition, seed: int) -> Score:
-    predicted = classify(as_shown(held_out, condition, seed))
+    predicted = classify(with_noise(held_out, condition, seed))
     found = scores(confusion_matrix(held_out.labels, predicted, n_classes))
     return Score(condition, len(held_out), found["accuracy"], found["macro_f1"])
-
-
-def as_shown(held_out: WindowSet, condition: Condition, seed: int) -> WindowSet:
-    """Return the held-out windows under a condition; its noise depends on seed, kind and SNR alone, for every model."""
-    if not condition.kind:
-        return held_out
-    rng = np.random.default_rng([seed, NOISE_KINDS.index(condition.kind), round(100 * condition.snr_db) % 2**32])
-    return replace(held_out, windows=add_noise(held_out.windows, condition.snr_db, rng, condition.kind))

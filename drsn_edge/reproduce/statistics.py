@@ -49,7 +49,7 @@ def over_seeds(outcomes: Iterable[Outcome], condition: str, metric: Metric) -> S
     by_seed: dict[int, dict[str, float]] = defaultdict(dict)
     for outcome in outcomes:
         for score in outcome.scores:
-            if score.condition.name == condition:
+            if str(score.condition) == condition:
                 by_seed[outcome.job.seed][outcome.job.hold_out] = metric(score)
     folds = set().union(*by_seed.values()) if by_seed else set()
     means = [sum(found.values()) / len(found) for _, found in sorted(by_seed.items()) if set(found) == folds]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from drsn_edge.reproduce.jobs import Condition, Outcome, Score
+from drsn_edge.judging.conditions import Condition
+from drsn_edge.reproduce.jobs import Outcome, Score
 from drsn_edge.reproduce.protocols import PAPER_KINDS, PAPER_SNRS_DB, PROTOCOLS, Protocol
 from drsn_edge.reproduce.statistics import CONFIDENCE, Difference, Summary, over_seeds, paired_difference
 
@@ -50,7 +51,7 @@ def _spent(outcomes: Sequence[Outcome]) -> str:
 
 def _split_table(protocol: Protocol, outcomes: Sequence[Outcome]) -> str:
     folds = list(dict.fromkeys(outcome.job.hold_out for outcome in outcomes))
-    conditions = list(dict.fromkeys(score.condition.name for outcome in outcomes for score in outcome.scores))
+    conditions = list(dict.fromkeys(str(score.condition) for outcome in outcomes for score in outcome.scores))
     metric = macro_f1 if protocol.is_judged_by_f1 else accuracy
     what = "macro-F1" if protocol.is_judged_by_f1 else "accuracy"
     rows = [["model", what, *(f"`{fold.partition(',')[0]}`" for fold in folds), "mean", "seeds", "windows"]]
@@ -70,14 +71,14 @@ def _paper_table(outcomes: Sequence[Outcome]) -> str:
     rows = [["noise", "SNR", *models, "difference"]]
     for kind in PAPER_KINDS:
         for snr_db in PAPER_SNRS_DB:
-            name = Condition(kind, snr_db).name
-            cell = [o for o in outcomes if o.scores[0].condition.name == name]
+            name = str(Condition(kind, snr_db))
+            cell = [o for o in outcomes if str(o.scores[0].condition) == name]
             means = [over_seeds((o for o in cell if o.job.model == model), name, accuracy) for model in models]
             rows.append([kind, f"{snr_db:g} dB", *map(_percent, means), _points(_cw_over_resnet(cell))])
     rows.append(["all", "", *(_mean_of(outcomes, model) for model in models), _points(_cw_over_resnet(outcomes))])
     return (
-        f"{_markdown_table(rows)}\n\nThe difference is DRSN-CW - ResNet in points, paired by noise, SNR and seed, with its "
-        f"{CONFIDENCE:.0%} interval (Student's t over the pairs)."
+        f"{_markdown_table(rows)}\n\nThe difference is DRSN-CW - ResNet in points, paired by noise, SNR and seed, with "
+        f"its {CONFIDENCE:.0%} interval (Student's t over the pairs)."
     )
 
 
@@ -106,6 +107,8 @@ def _points(found: Difference | None) -> str:
 
 def _markdown_table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])

@@ -11,6 +11,9 @@ from quantize.quiet import quiet_native_stderr
 RUNTIMES = ("auto", "litert", "tflite-runtime")
 """`auto` takes the first that is installed; a named one never falls back."""
 
+DISTRIBUTIONS = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
+"""The installed package behind each."""
+
 
 def open_interpreter(model: bytes, runtime: str = "auto", threads: int = 1) -> tuple[str, Any]:
     """Return (name of the runtime, interpreter with its tensors allocated) for a .tflite model.

@@ -98,7 +98,7 @@ def load_run(folder: Path) -> Run:
             labels=tuple(config["labels"]),
             config=config,
             metrics=json.loads((folder / "metrics.json").read_text()),
-            **{name: _load_windows(folder / f"{name}.npz") for name in _WINDOW_FILES},
+            **{name: load_windows(folder / f"{name}.npz") for name in _WINDOW_FILES},
         )
     except TrainingError:
         raise
@@ -130,8 +130,8 @@ def _write_json(path: Path, values: dict[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=1) + "\n")
 
 
-def _load_windows(path: Path) -> WindowSet:
-    """Read windows; those of version 0.1's first runs know no shaft speeds."""
+def load_windows(path: Path) -> WindowSet:
+    """Read one of the folder's files of windows; those of the first runs know no shaft speeds."""
     with np.load(path, allow_pickle=False) as file:
         values = {name: file[name] for name in ("windows", "labels", "recordings", "first_samples")}
         speeds_hz = file["speeds_hz"] if "speeds_hz" in file.files else np.full(len(values["labels"]), np.nan)

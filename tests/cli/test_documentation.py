@@ -57,7 +57,7 @@ def test_a_short_help_fits_each_command() -> None:
 
 def test_commands_start_without_what_they_do_not_need() -> None:
     """Help must not wait for TensorFlow."""
-    heavy = ["tensorflow", "keras", "scipy", "matplotlib", "rich", "serial", "numpy"]
+    heavy = ["tensorflow", "keras", "scipy", "matplotlib", "rich", "serial", "numpy", "sklearn", "jinja2"]
     script = f"import sys, drsn_edge.cli.main; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("[]\n", "")

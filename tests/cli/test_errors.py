@@ -66,6 +66,7 @@ def place(tmp_path: Path, save_recording: Any, tiny_bundle_path: Path) -> Path:
 
 MONITOR = ["monitor", "--port", "{}/port", "--model", "{}/good.drsn"]
 SIMULATE = ["simulate", "--link", "{}/sensor", "--recording"]
+EVALUATE = ["evaluate", "{}/good.drsn", "--data", "{}/data"]
 TRAIN = ["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/new"]
 
 FAILURES = [
@@ -117,6 +118,22 @@ FAILURES = [
     (["convert", "{}/missing", "--out", "{}/m.drsn"], "Expected a run folder"),
     (["convert", "{}/garbage", "--out", "{}/m.drsn"], "Expected a run folder"),
     (["convert", "{}/run", "--out", "{}/m.drsn"], "damaged"),
+    (["evaluate", "{}/missing"], "Expected a run folder or a bundle at .*missing.*drsn-edge train"),
+    (["evaluate", "{}/empty"], "Expected a run folder.*empty"),
+    (["evaluate", "{}/run"], "damaged"),
+    (["evaluate", "{}/garbage", "--data", "{}/data"], "garbage: Expected a .drsn bundle"),
+    (["evaluate", "{}/good.drsn", "--run", "{}/missing"], "Expected a run folder.*missing"),
+    (["evaluate", "{}/good.drsn", "--run", "{}/run"], "damaged"),
+    (["evaluate", "{}/good.drsn", "--data", "{}/missing"], "missing"),
+    (["evaluate", "{}/good.drsn", "--data", "{}/empty"], "Expected recordings .*empty, got none"),
+    ([*EVALUATE, "--only", "load=7"], "load=7, got load = 0, 1"),
+    ([*EVALUATE, "--only", "nonsense"], "Expected --only FIELD=VALUE"),
+    ([*EVALUATE, "--only", "rpm=7"], "rpm"),
+    ([*EVALUATE, "--catalogue", "{}/garbage"], "garbage"),
+    ([*EVALUATE, "--out", "{}/data"], "something else"),
+    ([*EVALUATE, "--out", "{}/run", "--force"], "something else"),
+    ([*EVALUATE, "--out", "{}/missing/report"], "missing to exist"),
+    *[([*EVALUATE, "--snr-db", snr_db], f"got {snr_db}") for snr_db in ("nan", "inf", "-inf", "300")],
     (["demo", "--out", "{}/garbage"], "garbage"),
     (["demo", "--out", "{}/garbage/below"], "garbage"),
 ]
@@ -126,7 +143,7 @@ FAILURES = [
     ("arguments", "words"), FAILURES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
 )
 def test_bad_input_is_one_line_and_leaves_nothing(arguments: list[str], words: str, run: Run, place: Path) -> None:
-    if arguments[0] in ("train", "convert"):
+    if arguments[0] in ("train", "convert", "evaluate"):
         pytest.importorskip("tensorflow")
     before = tree(place)
     said = failed(run(*[argument.replace("{}", str(place)) for argument in arguments]))
@@ -156,6 +173,14 @@ USAGE = [
     ([*TRAIN, "--snr-db", "1"], "--snr-db"),
     (["convert", "--out", "o"], "RUN"),
     (["convert", "r"], "--out"),
+    (["evaluate"], "TARGET"),
+    (["evaluate", "{}/good.drsn"], "Expected --run or --data with a bundle"),
+    (["evaluate", "{}/run", "--run", "{}/run"], "Expected --run with a bundle only"),
+    (["evaluate", "{}/run", "--only", "load=0"], "Expected --only and --catalogue with --data"),
+    (["evaluate", "{}/run", "--catalogue", "c"], "Expected --only and --catalogue with --data"),
+    ([*EVALUATE, "--run", "{}/run"], "got both"),
+    ([*EVALUATE, "--snr-db", "loud"], "--snr-db"),
+    ([*EVALUATE, "--seed", "-1"], "--seed"),
     (["nonsense"], "nonsense"),
     (["monitor", "--nonsense"], "--nonsense"),
 ]  # fmt: skip
@@ -194,7 +219,7 @@ def test_a_bundle_whose_manifest_describes_another_model(run: Run, tiny_bundle: 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"axes": ("DE",)}, "expects the axes x,y, the sensor sends DE"),
+        ({"axes": ("DE",)}, "expects the axes x,y, the sensor reports DE"),
         ({"rate_hz": 12_000.0}, r"expects 4000 Hz, the sensor reports 12000 Hz (+200.0%)"),
         ({"unit": "V"}, "Expected values in 'g', got 'V'"),
     ],

@@ -68,7 +68,7 @@ def test_the_classifier_sees_the_contracts_unit(
     ("changes", "words"),
     [
         ({"sample_rate_hz": 3200.0}, r"expects 4000 Hz, the sensor reports 3200 Hz \(-20.0%\)"),
-        ({"axes": ("y", "x")}, "expects the axes x,y, the sensor sends y,x"),
+        ({"axes": ("y", "x")}, "expects the axes x,y, the sensor reports y,x"),
         ({"unit": "V"}, "Expected values in 'g', got 'V'"),
     ],
 )

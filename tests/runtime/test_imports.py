@@ -48,11 +48,12 @@ def test_a_gateway_judges_without_tensorflow(tiny_bundle_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
 
 
-@pytest.mark.parametrize("command", ["train", "convert"])
+@pytest.mark.parametrize("command", ["train", "convert", "evaluate"])
 def test_commands_that_need_the_training_extra_name_it(command: str, tmp_path: Path) -> None:
     arguments = {
         "train": ["--data", str(tmp_path), "--hold-out", "time=0.3", "--out", str(tmp_path / "run")],
         "convert": [str(tmp_path), "--out", str(tmp_path / "m.drsn")],
+        "evaluate": [str(tmp_path)],
     }[command]
     script = RUN_EVERYTHING.partition("import drsn_edge.cli.monitor")[0] + "drsn_edge.cli.main.main()"
     done = subprocess.run(

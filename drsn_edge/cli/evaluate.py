@@ -1,0 +1,201 @@
+"""`drsn-edge evaluate`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from drsn_edge.cli.options import PathType, catalogue_option, json_option
+from drsn_edge.cli.progress import counting_bar, load_tensorflow
+
+if TYPE_CHECKING:
+    from drsn_edge.judging.data import JudgedData
+    from drsn_edge.judging.evaluation import Evaluation
+    from drsn_edge.judging.target import Target
+
+_MOST_CONFUSIONS = 5
+
+
+@click.command()
+@click.argument("target", type=PathType)
+@click.option("--run", type=PathType, help="Judge a bundle on the held-out windows of this run folder.")
+@click.option("--data", type=PathType, help="Judge on every window of the recordings in this folder.")
+@click.option("--only", metavar="FIELD=VALUE", help="Of --data, take the recordings with this value (load_hp=3).")
+@catalogue_option
+@click.option(
+    "--snr-db",
+    "snrs_db",
+    type=float,
+    multiple=True,
+    metavar="DB",
+    help="SNR at which each kind of noise is added, dB; may be repeated.  [default: -8, -4, 0, 4, 8, 12]",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of the noise that is added."
+)
+@click.option("--out", type=PathType, help="Folder to write a report and its pictures to.")
+@click.option("--force", is_flag=True, help="Replace an existing report folder.")
+@json_option
+def evaluate(
+    target: Path,
+    run: Path | None,
+    data: Path | None,
+    only: str | None,
+    catalogue: Path | None,
+    snrs_db: tuple[float, ...],
+    seed: int,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Judge TARGET, a run folder or a bundle, on windows that it should not have seen.
+
+    A run folder is judged on its held-out windows or on --data, a bundle on those of --run or on --data.
+
+    \b
+    Example:
+      drsn-edge evaluate machine.drsn --run run/ --out report/
+    """
+    _check_options(target, run, data, only, catalogue)
+    from drsn_edge.files import check_new_folder
+    from drsn_edge.judging.conditions import noise_conditions
+    from drsn_edge.judging.evaluation import DEFAULT_SNRS_DB, evaluate_target, evaluation_to_json, provenance
+    from drsn_edge.judging.target import check_target_exists
+
+    check_target_exists(target)
+    noise_conditions(snrs_db)  # refused before anything slow
+    if out is not None:
+        from drsn_edge.judging.report import is_report_folder, save_report
+
+        check_new_folder(out, force=force, ours=is_report_folder)
+    judged, windows = _load(target, run, data, only, catalogue)
+    with counting_bar("judging") as bar:
+        evaluation = evaluate_target(judged, windows, snrs_db or DEFAULT_SNRS_DB, seed, bar)
+    made = provenance(judged, shlex.join(["drsn-edge", *sys.argv[1:]]))
+    if out is not None:
+        save_report(evaluation, made, out)
+    click.echo(json.dumps(evaluation_to_json(evaluation, made)) if as_json else _as_text(evaluation, out))
+
+
+def _check_options(target: Path, run: Path | None, data: Path | None, only: str | None, catalogue: Path | None) -> None:
+    if run is not None and data is not None:
+        raise click.UsageError("Expected --run or --data, got both.")
+    if data is None and (only is not None or catalogue is not None):
+        raise click.UsageError("Expected --only and --catalogue with --data, which they belong to.")
+    if target.is_dir() and run is not None:
+        raise click.UsageError("Expected --run with a bundle only: a run folder has held-out windows of its own.")
+    if target.is_file() and run is None and data is None:
+        raise click.UsageError("Expected --run or --data with a bundle, which holds no windows to judge it on.")
+
+
+def _load(
+    target: Path, run: Path | None, data: Path | None, only: str | None, catalogue: Path | None
+) -> tuple[Target, JudgedData]:
+    if target.is_dir():
+        return _load_run(target, data, only, catalogue)
+    from drsn_edge.bundle.bundle import read_bundle
+    from drsn_edge.judging.data import UNKNOWN_RUN, held_out_data, load_held_out, with_warning
+    from drsn_edge.judging.target import bundle_target, check_same_kind
+
+    judged = bundle_target(read_bundle(target))
+    if run is None:
+        return judged, _load_data(judged, data, only, catalogue)
+    held_out = load_held_out(run)
+    check_same_kind(judged, held_out.contract, held_out.labels, run)
+    return judged, with_warning(held_out_data(held_out.windows, held_out.config, run), UNKNOWN_RUN)
+
+
+def _load_run(folder: Path, data: Path | None, only: str | None, catalogue: Path | None) -> tuple[Target, JudgedData]:
+    load_tensorflow()
+    from drsn_edge.judging.data import held_out_data
+    from drsn_edge.judging.run_target import run_target
+    from drsn_edge.training.run_folder import load_run
+
+    run = load_run(folder)
+    judged = run_target(run)
+    if data is None:
+        return judged, held_out_data(run.held_out, run.config, folder)
+    return judged, _load_data(judged, data, only, catalogue)
+
+
+def _load_data(target: Target, data: Path | None, only: str | None, catalogue: Path | None) -> JudgedData:
+    from drsn_edge.judging.data import recordings_data
+    from drsn_edge.recordings import load_recordings
+
+    assert data is not None
+    with counting_bar("reading recordings") as bar:
+        recordings = load_recordings(data, catalogue, progress=bar)
+    return recordings_data(recordings, data, only, target.contract, target.labels)
+
+
+def _as_text(evaluation: Evaluation, out: Path | None) -> str:
+    target, data = evaluation.target, evaluation.data
+    name = " ".join(filter(None, (target.name, target.version)))
+    parts = [
+        f"{name} ({target.kind}), {len(target.labels)} classes",
+        f"{len(data.windows)} windows from {data.source}{f', {data.rule}' if data.rule else ''}",
+        *(f"Warning: {warning}" for warning in data.warnings),
+        _figures_text(evaluation),
+        _noise_text(evaluation),
+        _confusions_text(evaluation),
+        _thresholds_text(evaluation),
+    ]
+    return "\n".join([*filter(None, parts), *([f"wrote {out}"] if out is not None else [])])
+
+
+def _figures_text(evaluation: Evaluation) -> str:
+    clean = evaluation.clean
+    low, high = clean.accuracy_interval_95
+    auroc = "undefined, only one class occurs" if clean.auroc is None else f"{clean.auroc:.4f}"
+    return "\n".join(
+        [
+            f"accuracy            {clean.accuracy:.4f}   95 % interval {low:.4f} to {high:.4f}",
+            f"balanced accuracy   {clean.balanced_accuracy:.4f}",
+            f"macro F1            {clean.macro_f1:.4f}",
+            f"AUROC               {auroc}",
+            f"calibration error   {clean.expected_calibration_error:.4f}",
+        ]
+    )
+
+
+def _noise_text(evaluation: Evaluation) -> str:
+    rows: dict[str, list[str]] = {"accuracy with": []}
+    for condition, judgement in evaluation.noisy.items():
+        if condition.kind not in rows:
+            rows[condition.kind] = []
+        rows[condition.kind].append(f"{judgement.accuracy:9.4f}")
+    snrs_db = sorted({condition.snr_db for condition in evaluation.noisy})
+    rows["accuracy with"] = [f"{f'{snr_db:g} dB':>9}" for snr_db in snrs_db]
+    return "\n".join(f"{name:17}{''.join(cells)}" for name, cells in rows.items())
+
+
+def _confusions_text(evaluation: Evaluation) -> str:
+    labels, confusion = evaluation.target.labels, evaluation.clean.confusion
+    found = [
+        (count, labels[true], labels[named])
+        for true, row in enumerate(confusion.tolist())
+        for named, count in enumerate(row)
+        if count and true != named
+    ]
+    worst = sorted(found, key=lambda each: -each[0])[:_MOST_CONFUSIONS]
+    pairs = ", ".join(f"{true} as {named} ({count})" for count, true, named in worst)
+    return f"most confused       {pairs or 'none'}"
+
+
+def _thresholds_text(evaluation: Evaluation) -> str:
+    thresholds = evaluation.thresholds
+    if thresholds is None:
+        return f"thresholds          none: {evaluation.target.no_thresholds}"
+    blocks, n_classes = thresholds.mean.shape
+    width = max(17, *(len(label) + 1 for label in evaluation.target.labels))
+    rows = [f"{'mean tau':{width}}" + "".join(f"{f'block {number}':>12}" for number in range(1, blocks + 1))]
+    for label in range(n_classes):
+        values = zip(thresholds.mean[:, label].tolist(), thresholds.channel_spread[:, label].tolist(), strict=True)
+        cells = "".join(f"{f'{mean:.3g}±{spread:.2g}':>12}" for mean, spread in values if mean == mean)
+        rows.append(f"{evaluation.target.labels[label]:{width}}{cells or '  does not occur'}")
+    return "\n".join(rows)

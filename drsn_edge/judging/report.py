@@ -1,0 +1,64 @@
+"""The folder of an evaluation: a page that opens from disk and holds its pictures, the pictures, and the figures.
+
+report.html        everything, self-contained
+evaluation.json    what `drsn-edge evaluate --json` prints
+*.png              the page's pictures
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from drsn_edge.files import folder_aside
+from drsn_edge.judging.evaluation import Evaluation, Provenance, evaluation_to_json
+from drsn_edge.judging.plots import save_pictures
+
+PAGE, FIGURES = "report.html", "evaluation.json"
+_TEMPLATE = "report.html.j2"
+
+
+def is_report_folder(folder: Path) -> bool:
+    """Tell whether `folder` looks like one that `save_report` wrote."""
+    return (folder / PAGE).is_file() and (folder / FIGURES).is_file()
+
+
+def save_report(evaluation: Evaluation, provenance: Provenance, folder: Path) -> None:
+    """Write an evaluation to `folder`, replacing what is there.
+
+    Raises:
+        OutputError: If it cannot be written; the folder is then as it was.
+    """
+    values = evaluation_to_json(evaluation, provenance)
+    with folder_aside(folder) as new:
+        titles = save_pictures(evaluation, new)
+        pictures = {title: (new / name).read_bytes() for name, title in titles.items()}
+        (new / PAGE).write_text(render_page(values, pictures), encoding="utf-8")
+        (new / FIGURES).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def render_page(values: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str:
+    """Return the HTML of an evaluation.
+
+    Args:
+        values: As `evaluation_to_json` gives them.
+        pictures: PNGs by title.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files("drsn_edge.judging").joinpath(_TEMPLATE).read_text(encoding="utf-8"))
+    embedded = {title: "data:image/png;base64," + b64encode(png).decode() for title, png in pictures.items()}
+    return template.render(values, pictures=embedded, noise_table=noise_table(values["noise"]))
+
+
+def noise_table(noise: list[dict[str, Any]]) -> dict[str, dict[float, float]]:
+    """Return accuracy by kind of noise and SNR in dB, from the `noise` of an evaluation's JSON."""
+    table: dict[str, dict[float, float]] = {}
+    for each in noise:
+        table.setdefault(each["kind"], {})[each["snr_db"]] = each["accuracy"]
+    return table

@@ -1,0 +1,44 @@
+"""A run folder's Keras model as a target. The only part of judging that needs TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.front_end import network_input
+from drsn_edge.judging.target import Target
+from drsn_edge.models.drsn import threshold_model
+from drsn_edge.signal import FloatArray
+from drsn_edge.training.run_folder import Run
+from drsn_edge.training.train import predict_logits
+from drsn_edge.training.windows import WindowSet
+
+
+def run_target(run: Run) -> Target:
+    """Return a run's Keras model."""
+    shrinking = threshold_model(run.model)
+    settings = run.config.get("settings", {})
+    block = settings.get("block")
+    return Target(
+        name=run.name,
+        kind="run folder, float32",
+        version=None,
+        network=settings.get("network"),
+        block=block,
+        generator=f"drsn-edge {run.config['version']}",
+        contract=run.contract,
+        labels=run.labels,
+        packages=("keras", "tensorflow"),
+        logits=lambda windows: predict_logits(run.model, windows, run.contract),
+        thresholds=_thresholds(shrinking, run.contract) if shrinking is not None else None,
+        no_thresholds="" if shrinking is not None else f"The network's blocks are of kind {block}, without shrinkage.",
+    )
+
+
+def _thresholds(model: Any, contract: SignalContract) -> Callable[[WindowSet], Sequence[FloatArray]]:
+    def thresholds(windows: WindowSet) -> Sequence[FloatArray]:
+        taus = model.predict(network_input(windows.windows, contract, windows.speeds_hz), batch_size=256, verbose=0)
+        return taus if isinstance(taus, list) else [taus]  # Keras unpacks a list of one
+
+    return thresholds

@@ -1,0 +1,76 @@
+"""A run and its bundle as targets, and an evaluation without any model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drsn_edge.bundle.bundle import read_bundle
+from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.judging.data import JudgedData
+from drsn_edge.judging.evaluation import Evaluation, Provenance, evaluate_target
+from drsn_edge.judging.target import Target, bundle_target
+from drsn_edge.recordings.recording import Recording
+from drsn_edge.training.windows import WindowSet
+
+
+@pytest.fixture(scope="session")
+def run(trained_run: Path) -> Any:
+    from drsn_edge.training.run_folder import load_run
+
+    return load_run(trained_run)
+
+
+@pytest.fixture(scope="session")
+def float_target(run: Any) -> Target:
+    from drsn_edge.judging.run_target import run_target
+
+    return run_target(run)
+
+
+@pytest.fixture(scope="session")
+def int8_target(trained_bundle: Path) -> Target:
+    return bundle_target(read_bundle(trained_bundle))
+
+
+@pytest.fixture
+def make_recording(tiny_contract: SignalContract) -> Callable[..., Recording]:
+    """Return a function that makes a recording that fits `tiny_contract` unless changed."""
+
+    def make(name: str = "a", n: int = 300, label: str | None = "calm", **changes: Any) -> Recording:
+        samples = np.random.default_rng(list(name.encode())).normal(size=(n, 2)).astype(np.float32)
+        return replace(Recording(name, samples, 4000.0, ("x", "y"), "g", label, name, {"load": 0}), **changes)
+
+    return make
+
+
+@pytest.fixture
+def make_evaluation(tiny_contract: SignalContract) -> Callable[..., Evaluation]:
+    """Return a function that evaluates a target that knows its labels by the sign of the windows, where it can."""
+
+    def make(labels: tuple[str, ...] = ("calm", "worn"), shrinks: bool = True, **changes: Any) -> Evaluation:
+        n = len(labels)
+        classes = np.repeat(np.arange(n), 6)
+        windows = np.random.default_rng(0).normal(size=(len(classes), 64, 2)).astype(np.float32)
+        target = Target(
+            name="pump", kind="made up", version="1.0.0", network="nano", block="rsbu-cw", generator="tests",
+            contract=tiny_contract, labels=labels, packages=("numpy",),
+            logits=lambda windows: np.abs(windows[:, :n, 0]),
+            thresholds=(lambda windows: [np.abs(windows[:, None, None, k, :]) for k in range(8)]) if shrinks else None,
+            no_thresholds="" if shrinks else "There is no shrinkage.",
+        )  # fmt: skip
+        names = np.array([labels[each] for each in classes])
+        data = JudgedData(WindowSet(windows, classes, names, classes * 0), "folder", "load=3", "Held out.", ())
+        return evaluate_target(replace(target, **changes), data, (0.0, 8.0), 0)
+
+    return make
+
+
+@pytest.fixture
+def made() -> Provenance:
+    return Provenance({"drsn-edge": "0.1.0"}, "drsn-edge evaluate pump", "2026-01-01T00:00:00+00:00")

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from drsn_edge.errors import DrsnEdgeError
+from drsn_edge.judging.conditions import Condition, noise_conditions, with_noise
+from drsn_edge.noise import NOISE_KINDS, vibration_power
+
+WINDOWS = np.random.default_rng(0).normal(size=(5, 128, 2)).astype(np.float32)
+
+
+def test_each_kind_at_each_snr_once_in_order() -> None:
+    conditions = noise_conditions([4, -8, 4])
+    assert conditions == tuple(Condition(kind, snr_db) for kind in NOISE_KINDS for snr_db in (-8, 4))
+    assert str(conditions[0]) == "gaussian_-8_db"
+
+
+@pytest.mark.parametrize("snr_db", [math.nan, math.inf, -math.inf, 101.0, -1e9])
+def test_an_snr_that_is_none_is_refused(snr_db: float) -> None:
+    with pytest.raises(DrsnEdgeError, match=f"100 dB, got {snr_db:g}".replace("+", r"\+")):
+        noise_conditions([0.0, snr_db])
+
+
+@pytest.mark.parametrize("kind", NOISE_KINDS)
+def test_one_noise_for_all_snrs_each_met_by_every_window(kind: str) -> None:
+    loud, soft = (with_noise(WINDOWS, Condition(kind, snr_db), 7) - WINDOWS for snr_db in (-6.0, 14.0))
+    np.testing.assert_allclose(loud, soft * 10, rtol=1e-3, atol=1e-4)
+    ratio = vibration_power(WINDOWS) / vibration_power(loud)
+    np.testing.assert_allclose(10 * np.log10(ratio), -6.0, atol=1e-3)
+
+
+def test_the_seed_and_the_kind_decide_the_noise() -> None:
+    first = with_noise(WINDOWS, Condition("gaussian", 0.0), 1)
+    np.testing.assert_array_equal(first, with_noise(WINDOWS, Condition("gaussian", 0.0), 1))
+    assert np.abs(first - with_noise(WINDOWS, Condition("gaussian", 0.0), 2)).max() > 0.1

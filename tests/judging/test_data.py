@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.errors import ContractError, RecordingError, SplitError, TrainingError
+from drsn_edge.judging.data import (
+    SHARED_SAMPLES,
+    UNKNOWN_TRAINING,
+    JudgedData,
+    choose,
+    held_out_data,
+    load_held_out,
+    recordings_data,
+    rule_in_words,
+)
+from drsn_edge.recordings.recording import Recording
+
+LABELS = ("calm", "worn", "loud")
+FOLDER = Path("recordings")
+
+Make = Callable[..., Recording]
+
+
+def cut(contract: SignalContract, *recordings: Recording, only: str | None = None) -> JudgedData:
+    return recordings_data(recordings, FOLDER, only, contract, LABELS)
+
+
+def test_every_whole_window_without_overlap(make_recording: Make, tiny_contract: SignalContract) -> None:
+    loud, calm = make_recording("a", 300, "loud"), make_recording("b", 64, "calm")
+    data = cut(tiny_contract, loud, calm)
+    assert data.windows.first_samples.tolist() == [0, 64, 128, 192, 0]
+    assert data.windows.labels.tolist() == [2, 2, 2, 2, 0]
+    np.testing.assert_array_equal(data.windows.windows[1], loud.samples[64:128])
+    assert data.warnings == (UNKNOWN_TRAINING,)
+    facts = {"windows": 5, "recordings": 2, "source": "recordings", "rule": ""}
+    assert facts.items() <= data.facts().items()
+
+
+def test_only_chooses_recordings(make_recording: Make, tiny_contract: SignalContract) -> None:
+    recordings = [make_recording(name, fields={"load": load}) for name, load in (("a", 0), ("b", 3), ("c", 3.0))]
+    assert [each.name for each in choose(recordings, "load=3")] == ["b", "c"]
+    data = cut(tiny_contract, *recordings, only="load=3")
+    assert set(data.windows.recordings) == {"b", "c"}
+    assert data.rule == "load=3" and "2 recordings with load=3" in data.rule_in_words
+
+
+@pytest.mark.parametrize("only", ["load", "=3", "load=", ""])
+def test_only_of_another_form_is_refused(make_recording: Make, only: str) -> None:
+    with pytest.raises(RecordingError, match="Expected --only FIELD=VALUE"):
+        choose([make_recording()], only)
+
+
+def test_only_that_chooses_none_shows_what_there_is(make_recording: Make) -> None:
+    recordings = [make_recording(name, fields={"load": load}) for name, load in (("a", 0), ("b", 3))]
+    with pytest.raises(RecordingError, match="load=7, got load = 0, 3"):
+        choose(recordings, "load=7")
+    with pytest.raises(SplitError, match="'rpm'"):
+        choose(recordings, "rpm=7")
+
+
+def test_units_that_convert_are_converted(make_recording: Make, tiny_contract: SignalContract) -> None:
+    recording = make_recording(unit="mg")
+    converted = cut(tiny_contract, recording).windows.windows[0]
+    np.testing.assert_allclose(converted, recording.samples[:64] / 1000, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"sample_rate_hz": 12000.0}, ContractError, "a does not fit.*4000 Hz, the recording reports 12000 Hz"),
+        ({"axes": ("y", "x")}, ContractError, "a does not fit.*axes x,y, the recording reports y,x"),
+        ({"unit": "V"}, ContractError, "a does not fit.*'g', got 'V'"),
+        ({"label": None}, RecordingError, "label for a, got none.*catalogue.toml"),
+        ({"label": "broken"}, ContractError, r"knows \(calm, worn, loud\), got broken in a.*--only"),
+        ({"n": 63}, RecordingError, "window of 64 samples, got 63 in a.*--only"),
+    ],
+)
+def test_what_the_model_cannot_judge_is_refused(
+    make_recording: Make, tiny_contract: SignalContract, changes: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        cut(tiny_contract, make_recording("b"), make_recording("a", **changes))
+
+
+def test_a_runs_held_out_windows_without_its_network(run: Any, trained_run: Path) -> None:
+    held_out = load_held_out(trained_run)
+    assert (held_out.contract, held_out.labels, held_out.config) == (run.contract, run.labels, run.config)
+    np.testing.assert_array_equal(held_out.windows.windows, run.held_out.windows)
+    data = held_out_data(held_out.windows, held_out.config, trained_run)
+    assert (data.rule, data.warnings) == ("time=0.3", ())
+    assert "a share of 0.3; the network saw what came before" in data.rule_in_words
+
+
+def test_a_split_that_shares_samples_is_warned_of_and_claims_nothing(run: Any, trained_run: Path) -> None:
+    config = {**run.config, "settings": {**run.config["settings"], "hold_out": "load=3", "allow_leaks": True}}
+    data = held_out_data(run.held_out, config, trained_run)
+    assert data.warnings == (SHARED_SAMPLES,)
+    assert data.rule_in_words == "Held out is what load=3 chooses."
+    assert rule_in_words("load=3", shares_samples=False).endswith("the network saw none of it.")
+
+
+def test_a_configuration_without_the_split_is_refused(run: Any, trained_run: Path) -> None:
+    with pytest.raises(TrainingError, match="without hold_out"):
+        held_out_data(run.held_out, {**run.config, "settings": {}}, trained_run)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, trained_run: Path) -> None:
+    with pytest.raises(TrainingError, match="Expected a run folder"):
+        load_held_out(tmp_path / "missing")
+    shutil.copytree(trained_run, tmp_path / "run")
+    (tmp_path / "run" / "held_out.npz").write_bytes(b"cut")
+    with pytest.raises(TrainingError, match="damaged"):
+        load_held_out(tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    (tmp_path / "run" / "config.json").write_text(json.dumps({**config, "schema": 99}))
+    with pytest.raises(TrainingError, match="update"):
+        load_held_out(tmp_path / "run")
