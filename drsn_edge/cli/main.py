@@ -15,6 +15,7 @@ from drsn_edge.cli.demo import demo
 from drsn_edge.cli.evaluate import evaluate
 from drsn_edge.cli.models import models
 from drsn_edge.cli.monitor import monitor
+from drsn_edge.cli.reproduce import reproduce
 from drsn_edge.cli.simulate import simulate
 from drsn_edge.cli.train import train
 from drsn_edge.errors import DrsnEdgeError
@@ -60,7 +61,7 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
 
 
-for command in (demo, models, train, convert, evaluate, simulate, monitor):
+for command in (demo, models, train, convert, evaluate, reproduce, simulate, monitor):
     cli.add_command(command)
 
 

@@ -148,8 +148,8 @@ PROTOCOLS = (
         "cwru_bearing",
         "splits",
         "CWRU bearings, bearings that training never saw",
-        "4 classes, windows of 8192 samples, one fault size left out. The one healthy bearing is split by time, so that "
-        "its class leaks: its recall says nothing. Macro-F1, as the published figures are.",
+        "4 classes, windows of 8192 samples, one fault size left out. The one healthy bearing is split by time, so "
+        "that its class leaks: its recall says nothing. Macro-F1, as the published figures are.",
         cwru_bearing,
         is_judged_by_f1=True,
     ),

@@ -21,9 +21,9 @@ def macro_f1(score: Score) -> float:
     return score.macro_f1
 
 
-def as_markdown(outcomes: Sequence[Outcome], command: str) -> str:
+def as_markdown(outcomes: Sequence[Outcome]) -> str:
     """Return the whole document for the outcomes there are; protocols without any are left out."""
-    parts = [_HEAD.format(command=command, versions=_versions(outcomes))]
+    parts = [_HEAD.format(versions=_versions(outcomes))]
     for protocol in PROTOCOLS:
         found = [outcome for outcome in outcomes if outcome.job.protocol == protocol.name]
         if found:
@@ -34,9 +34,9 @@ def as_markdown(outcomes: Sequence[Outcome], command: str) -> str:
 
 _HEAD = """# Accuracy
 
-Made by `{command}` from the results file; change neither by hand. Figures are in percent, mean +- deviation over seeds
-(sample deviation) of the mean over folds. Held-out windows of one recording are not independent: the deviation says how
-much a training varies, not how well another machine would be judged. {versions}"""
+Made by `drsn-edge reproduce` from its results file; change neither by hand. Figures are in percent, mean +- deviation
+over seeds (sample deviation) of the mean over folds. Held-out windows of one recording are not independent: the
+deviation says how much a training varies, not how well another machine would be judged. {versions}"""
 
 
 def _versions(outcomes: Sequence[Outcome]) -> str:

@@ -1,0 +1,85 @@
+"""`drsn-edge reproduce`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.cli.progress import counting_bar
+
+if TYPE_CHECKING:
+    from drsn_edge.reproduce.jobs import Outcome
+
+_SUITES = ("paper", "splits")
+
+
+@click.command()
+@click.argument("suite", type=click.Choice(_SUITES))
+@click.option("--data", type=PathType, required=True, help="Folder with the data sets' folders: adi_mfs_mems, cwru.")
+@click.option(
+    "--results", type=PathType, required=True, help="File of results; the sweep goes on where it stopped, if it exists."
+)
+@click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Trainings of each network.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes, one core each.  [default: all cores]")
+@click.option("--only", metavar="TEXT", default="", help="Jobs whose protocol or model contains this, e.g. adi_load.")
+@click.option("--write", type=PathType, help="Write the tables there too, as Markdown.")
+@json_option
+def reproduce(
+    suite: str,
+    data: Path,
+    results: Path,
+    seeds: int,
+    workers: int | None,
+    only: str,
+    write: Path | None,
+    as_json: bool,
+) -> None:
+    """Run the trainings behind the figures of docs/ACCURACY.md, and print their tables.
+
+    SUITE paper compares shrinkage with the same network without it, under noise; splits leaves out whole speeds, loads
+    and bearings. Each result is written as soon as it is there; the same command goes on after a stop. The tables are
+    those of all results in the file.
+
+    \b
+    Example:
+      drsn-edge reproduce splits --data recordings/ --results results.jsonl
+    """
+    from drsn_edge.files import write_file
+    from drsn_edge.reproduce.protocols import suite_jobs
+    from drsn_edge.reproduce.run_job import run_job
+    from drsn_edge.reproduce.sweep import pending, read_results, run_sweep
+    from drsn_edge.reproduce.tables import as_markdown
+
+    jobs = [job for job in suite_jobs(suite, seeds) if only in job.protocol or only in job.model]
+    if not jobs:
+        raise click.BadParameter(f"no job of {suite} has {only!r} in its protocol or model.", param_hint="--only")
+    missing = len(pending(jobs, read_results(results)))
+    with counting_bar(f"{missing} of {len(jobs)} jobs to run") as bar:
+        for done, outcome in enumerate(run_sweep(jobs, data, results, workers or _cores(), run_job), start=1):
+            bar(done, missing)
+            click.echo(_line(outcome), err=True)
+    outcomes = read_results(results)
+    if write:
+        write_file(write, as_markdown(outcomes).encode())
+    click.echo(_as_json(outcomes) if as_json else as_markdown(outcomes))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _line(outcome: Outcome) -> str:
+    job = outcome.job
+    scores = ", ".join(f"{score.condition} {score.accuracy:.3f}" for score in outcome.scores)
+    return f"{job.protocol} {job.model} {job.hold_out} seed {job.seed}: {scores} ({outcome.seconds:.0f} s)"
+
+
+def _as_json(outcomes: list[Outcome]) -> str:
+    from drsn_edge.reproduce.jobs import outcome_to_json
+
+    return json.dumps([outcome_to_json(outcome) for outcome in outcomes])
