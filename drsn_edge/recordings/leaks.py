@@ -1,7 +1,8 @@
 """Leaks: samples that are on two sides of a split, under whatever names.
 
 Recordings that share samples are laid on one timeline, sample on sample; a leak is where pieces of two sides overlap
-there. Every recording has a timeline of its own, which it shares with its copies.
+there. Every recording has a timeline of its own, which it shares with its copies; so has every stretch that two
+recordings have in common because one was shortened, or cut out of the other.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.errors import SplitError
+from drsn_edge.recordings.copies import Shared, shared_stretches
 from drsn_edge.recordings.recording import Recording
 
 if TYPE_CHECKING:
@@ -71,11 +73,25 @@ def leak_in_words(split: Split) -> str:
 
 
 def timelines(recordings: Sequence[Recording]) -> list[Timeline]:
-    """Return the timelines of recordings: one for each content, with all recordings that have it."""
+    """Return the timelines of recordings of the same axes.
+
+    There is one for each content, with all recordings that have it, and one for each stretch that two contents share.
+    """
     copies: dict[bytes, list[Recording]] = {}
     for recording in recordings:
         copies.setdefault(_content_key(recording), []).append(recording)
-    return [tuple(Piece(recording, 0, len(recording.samples)) for recording in same) for same in copies.values()]
+    contents = list(copies.values())
+    whole = [tuple(Piece(recording, 0, len(recording.samples)) for recording in same) for same in contents]
+    shared = shared_stretches([same[0].samples for same in contents])
+    return [*whole, *(_timeline(contents[each.first], contents[each.second], each) for each in shared)]
+
+
+def _timeline(first: Iterable[Recording], second: Iterable[Recording], shared: Shared) -> Timeline:
+    start, stop, offset = shared.start, shared.stop, shared.offset
+    return (
+        *(Piece(recording, start, stop) for recording in first),
+        *(Piece(recording, start + offset, stop + offset, -offset) for recording in second),
+    )
 
 
 def _recordings(split: Split) -> list[Recording]:
