@@ -10,10 +10,11 @@ different values on some axis. A run that does not come back in n samples carrie
 recordings agree in several of these, side by side over 128 samples, where most of the stretch's own fingerprints count,
 and at the one offset that most of what the two share agrees on, practically never happens.
 
-Not found: shorter stretches; copies of what repeats exactly, such as a simulated signal with a whole number of samples
-per period or a recording that was looped; copies that were resampled, scaled or rounded anew; files put together from
-more than two pieces of another in a new order. Found though nobody copied them: simulated signals without noise that
-agree over a long stretch and do not repeat. They are the same samples all the same.
+Not found: shorter stretches; copies of signals with fewer than five different values at a time; copies of what repeats
+exactly, such as a simulated signal with a whole number of samples per period or a recording that was looped; copies
+that were resampled, scaled or rounded anew; files put together from more than two pieces of another in a new order.
+Found though nobody copied them: simulated signals without noise that agree over a long stretch and do not repeat. They
+are the same samples all the same.
 """
 
 from __future__ import annotations
