@@ -8,7 +8,7 @@ recordings have in common because one was shortened, or cut out of the other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,8 +50,8 @@ class _Placed:
 
 
 def refuse_leaks(split: Split) -> None:
-    """Raise SplitError if two sides share samples of one recording, or of two files with the same samples."""
-    spans = {side: tuple(getattr(split, side)) for side in SIDES}
+    """Raise SplitError if two sides share samples of one recording, or of files that have samples in common."""
+    spans = {side: _by_recording(getattr(split, side)) for side in SIDES}
     for timeline in timelines(_recordings(split)):
         placed = [each for side in SIDES for each in _place(side, spans[side], timeline)]
         _refuse_overlap(sorted(placed, key=lambda each: each.start), split.rule)
@@ -103,13 +103,17 @@ def _content_key(recording: Recording) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(recording.samples).tobytes()).digest()
 
 
-def _place(side: str, spans: Iterable[Span], timeline: Timeline) -> Iterator[_Placed]:
-    """Yield the spans, cut to what lies on the timeline."""
-    pieces: dict[int, list[Piece]] = {}
-    for piece in timeline:
-        pieces.setdefault(id(piece.recording), []).append(piece)
+def _by_recording(spans: Iterable[Span]) -> Mapping[int, list[Span]]:
+    found: dict[int, list[Span]] = {}
     for span in spans:
-        for piece in pieces.get(id(span.recording), ()):
+        found.setdefault(id(span.recording), []).append(span)
+    return found
+
+
+def _place(side: str, spans: Mapping[int, list[Span]], timeline: Timeline) -> Iterator[_Placed]:
+    """Yield the spans, cut to what lies on the timeline."""
+    for piece in timeline:
+        for span in spans.get(id(piece.recording), ()):
             start, stop = max(span.start, piece.start), min(span.stop, piece.stop)
             if start < stop:
                 yield _Placed(side, span, start + piece.shift, stop + piece.shift)
@@ -137,9 +141,10 @@ def _in_words(placed: _Placed) -> str:
 def _known_samples(judged: Sequence[Span], known: Sequence[Span], shared: Iterable[Timeline]) -> list[int]:
     """Return how many samples of each span in `judged` are also in one of `known`."""
     marks = {id(span.recording): np.zeros(len(span.recording.samples), bool) for span in judged}
+    by_recording = _by_recording(known)
     for timeline in shared:
         taken = np.zeros(max(piece.stop + piece.shift for piece in timeline), bool)
-        for each in _place("", known, timeline):
+        for each in _place("", by_recording, timeline):
             taken[each.start : each.stop] = True
         for piece in timeline:
             if id(piece.recording) in marks:
