@@ -1,13 +1,14 @@
 """Leaks: samples that are on two sides of a split, under whatever names.
 
 Recordings that share samples are laid on one timeline, sample on sample; a leak is where pieces of two sides overlap
-there. Every recording has a timeline of its own, which it shares with its copies.
+there. Every recording has a timeline of its own, which it shares with its copies; so has every stretch that two
+recordings have in common because one was shortened, or cut out of the other.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.errors import SplitError
+from drsn_edge.recordings.copies import Shared, shared_stretches
 from drsn_edge.recordings.recording import Recording
 
 if TYPE_CHECKING:
@@ -48,8 +50,8 @@ class _Placed:
 
 
 def refuse_leaks(split: Split) -> None:
-    """Raise SplitError if two sides share samples of one recording, or of two files with the same samples."""
-    spans = {side: tuple(getattr(split, side)) for side in SIDES}
+    """Raise SplitError if two sides share samples of one recording, or of files that have samples in common."""
+    spans = {side: _by_recording(getattr(split, side)) for side in SIDES}
     for timeline in timelines(_recordings(split)):
         placed = [each for side in SIDES for each in _place(side, spans[side], timeline)]
         _refuse_overlap(sorted(placed, key=lambda each: each.start), split.rule)
@@ -71,11 +73,25 @@ def leak_in_words(split: Split) -> str:
 
 
 def timelines(recordings: Sequence[Recording]) -> list[Timeline]:
-    """Return the timelines of recordings: one for each content, with all recordings that have it."""
+    """Return the timelines of recordings of the same axes.
+
+    There is one for each content, with all recordings that have it, and one for each stretch that two contents share.
+    """
     copies: dict[bytes, list[Recording]] = {}
     for recording in recordings:
         copies.setdefault(_content_key(recording), []).append(recording)
-    return [tuple(Piece(recording, 0, len(recording.samples)) for recording in same) for same in copies.values()]
+    contents = list(copies.values())
+    whole = [tuple(Piece(recording, 0, len(recording.samples)) for recording in same) for same in contents]
+    shared = shared_stretches([same[0].samples for same in contents])
+    return [*whole, *(_timeline(contents[each.first], contents[each.second], each) for each in shared)]
+
+
+def _timeline(first: Iterable[Recording], second: Iterable[Recording], shared: Shared) -> Timeline:
+    start, stop, offset = shared.start, shared.stop, shared.offset
+    return (
+        *(Piece(recording, start, stop) for recording in first),
+        *(Piece(recording, start + offset, stop + offset, -offset) for recording in second),
+    )
 
 
 def _recordings(split: Split) -> list[Recording]:
@@ -87,13 +103,17 @@ def _content_key(recording: Recording) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(recording.samples).tobytes()).digest()
 
 
-def _place(side: str, spans: Iterable[Span], timeline: Timeline) -> Iterator[_Placed]:
-    """Yield the spans, cut to what lies on the timeline."""
-    pieces: dict[int, list[Piece]] = {}
-    for piece in timeline:
-        pieces.setdefault(id(piece.recording), []).append(piece)
+def _by_recording(spans: Iterable[Span]) -> Mapping[int, list[Span]]:
+    found: dict[int, list[Span]] = {}
     for span in spans:
-        for piece in pieces.get(id(span.recording), ()):
+        found.setdefault(id(span.recording), []).append(span)
+    return found
+
+
+def _place(side: str, spans: Mapping[int, list[Span]], timeline: Timeline) -> Iterator[_Placed]:
+    """Yield the spans, cut to what lies on the timeline."""
+    for piece in timeline:
+        for span in spans.get(id(piece.recording), ()):
             start, stop = max(span.start, piece.start), min(span.stop, piece.stop)
             if start < stop:
                 yield _Placed(side, span, start + piece.shift, stop + piece.shift)
@@ -121,9 +141,10 @@ def _in_words(placed: _Placed) -> str:
 def _known_samples(judged: Sequence[Span], known: Sequence[Span], shared: Iterable[Timeline]) -> list[int]:
     """Return how many samples of each span in `judged` are also in one of `known`."""
     marks = {id(span.recording): np.zeros(len(span.recording.samples), bool) for span in judged}
+    by_recording = _by_recording(known)
     for timeline in shared:
         taken = np.zeros(max(piece.stop + piece.shift for piece in timeline), bool)
-        for each in _place("", known, timeline):
+        for each in _place("", by_recording, timeline):
             taken[each.start : each.stop] = True
         for piece in timeline:
             if id(piece.recording) in marks:

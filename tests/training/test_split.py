@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -322,6 +323,36 @@ def test_copies_on_one_side_are_no_leak(fleet: Any) -> None:
     assert names(cut(fleet, "machine=2"), "held_out") == ["calm-2", "worn-2"]
 
 
+@pytest.mark.parametrize("trim", [slice(100, None), slice(0, 700), slice(150, 850)])
+def test_a_shortened_copy_is_a_leak(fleet: Any, trim: slice) -> None:
+    fleet[2] = replace(fleet[2], samples=fleet[0].samples[trim].copy())
+    with pytest.raises(SplitError, match=r"same samples on both sides: calm-1 \[.*in train and calm-2 .*in held_out"):
+        cut(fleet, "machine=2")
+    split = cut(fleet, "machine=2", allow_leaks=True)
+    start, stop, _ = trim.indices(1000)
+    trained = min(stop, 850) - start
+    assert f"({trained / (stop - start + 1000):.1%} of their samples)" in split.leak
+
+
+def test_a_cut_of_a_copy_is_a_leak_too(fleet: Any) -> None:
+    """The whole copies are on one side, or on none: the cut is compared with all of them."""
+    fleet[4] = replace(fleet[4], samples=fleet[0].samples.copy())
+    fleet[2] = replace(fleet[2], samples=fleet[0].samples[300:].copy())
+    assert "1 of 2 held-out spans" in cut(fleet, "machine=2", allow_leaks=True).leak
+    with pytest.raises(SplitError, match="same samples"):
+        cut([fleet[i] for i in (2, 4, 1, 3, 5)], "machine=2")
+
+
+def test_other_times_of_one_original_are_no_leak(make_recording: Any) -> None:
+    """Two files overlap, but what is trained on ends before the overlap, and what is judged begins after it."""
+    original = make_recording("a", 2000)
+    early = replace(original, name="early", samples=original.samples[:1200].copy())
+    late = replace(original, name="late", samples=original.samples[800:].copy())
+    refuse_leaks(Split((Span(early, 0, 800),), (Span(late, 0, 400),), (Span(late, 400, 1200),), "by hand"))
+    with pytest.raises(SplitError, match=r"early \[0:801\] in train and late \[0:400\] in validation"):
+        refuse_leaks(Split((Span(early, 0, 801),), (Span(late, 0, 400),), (Span(late, 400, 1200),), "by hand"))
+
+
 def test_a_long_span_far_before_is_still_seen(make_recording: Any) -> None:
     """The overlap is with the furthest end of the other side, not with the neighbour in the order of starts."""
     recording = make_recording("a", 1000)
@@ -395,6 +426,14 @@ def test_a_leak_of_the_validation_only_is_said(make_recording: Any) -> None:
     assert leak.startswith("1 of 1 validation spans share samples with training ones (1.0% of their samples)")
     leak = leaks.leak_in_words(Split(train, held_out, held_out, "by hand"))
     assert leak.startswith("1 of 1 held-out spans share samples with validation ones (100.0% of their samples)")
+
+
+@pytest.mark.parametrize("allow_leaks", [False, True])
+def test_thousands_of_captures_are_checked_quickly(make_recording: Any, allow_leaks: bool) -> None:
+    recordings = [make_recording(f"r{i}", 200, "ab"[i % 2], fields={"odd": i // 2 % 2}) for i in range(3000)]
+    start = time.process_time()
+    assert cut(recordings, "odd=1", allow_leaks=allow_leaks).leak == ""
+    assert time.process_time() - start < 5  # well below a second on an idle core
 
 
 # Recordings that do not go together.

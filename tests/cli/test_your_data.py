@@ -1,0 +1,116 @@
+"""docs/your-data.md does what it says: its example is made, its catalogues are read, its commands are run in order.
+
+They run as written but for the size of the example and of the network, so that they take seconds.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from drsn_edge.cli.main import cli
+from drsn_edge.recordings import load_recordings
+from drsn_edge.recordings.simulator import simulate_dataset
+from drsn_edge.recordings.split import parse_hold_out
+
+PAGE = (Path(__file__).parents[2] / "docs" / "your-data.md").read_text(encoding="utf-8")
+QUICK = {
+    "train": "--network nano --window 256 --hop 128 --epochs 2 --batch-size 16 --learning-rate 1e-2",
+    "convert": "--max-drop 5",
+}
+NEEDS_HARDWARE = "/dev/ttyUSB0"
+CONDITIONS = ("healthy", "imbalance", "outer_race")
+TIMEOUT_S = 60.0
+
+
+class Block(NamedTuple):
+    before: str
+    kind: str
+    text: str
+
+
+def blocks(kind: str) -> list[Block]:
+    found = re.findall(r"([^\n]*)\n\n```(\w+)\n(.*?)```", PAGE, re.DOTALL)
+    return [Block(*parts) for parts in found if parts[1] == kind]
+
+
+def commands() -> list[str]:
+    return [line[2:] for block in blocks("console") for line in block.text.splitlines() if line.startswith("$ ")]
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder with the page's recordings, shorter ones, and its catalogues."""
+    folder = tmp_path_factory.mktemp("your-data")
+    [script] = blocks("python")
+    shorter = script.text.replace("duration_s=20", "duration_s=2")
+    assert shorter != script.text
+    subprocess.run([sys.executable, "-c", shorter], cwd=folder, check=True, timeout=TIMEOUT_S)
+    for block in (*blocks("toml"), *blocks("csv")):
+        [name] = re.findall(r"`(\w+/catalogue\.\w+)`", block.before)
+        (folder / name).write_text(block.text, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(("data", "seed"), [("pumps", 0), ("fans", 1)])
+def test_the_catalogues_say_everything_about_the_recordings(example: Path, data: str, seed: int) -> None:
+    recordings = load_recordings(example / data)
+    originals = {r.name: r.samples for r in simulate_dataset(CONDITIONS, n_machines=4, duration_s=2, seed=seed)}
+    assert len(recordings) == 12
+    assert {recording.label for recording in recordings} == set(CONDITIONS)
+    assert {(r.sample_rate_hz, r.axes, r.unit) for r in recordings} == {(3200.0, ("x", "y", "z"), "g")}
+    for recording in recordings:
+        machine = recording.fields["machine"]
+        assert recording.name == f"{data[:-1]}{machine}_{recording.label}"
+        assert recording.group == f"{data[:-1]}{machine}"
+        np.testing.assert_allclose(recording.samples, originals[f"{recording.label}-0{machine}"], atol=16 / 32767)
+
+
+def test_the_rules_of_the_page_are_rules() -> None:
+    rules = re.findall(r"`([a-z_]+=[0-9][^`]*)`", PAGE)
+    assert len(rules) >= 8
+    assert [str(parse_hold_out(rule)) for rule in rules] == rules
+
+
+def test_the_commands_of_the_page_run(example: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(example)
+    ran = [line for line in commands() if NEEDS_HARDWARE not in line]
+    assert [shlex.split(line)[1] for line in ran] == ["train", "train", "convert", "simulate", "monitor"]
+    *workstation, simulate, monitor = ran
+    for line in workstation:
+        _, name, *arguments = shlex.split(line)
+        done = run(name, *arguments, *QUICK[name].split())
+        assert done.code == 0, done.err
+    assert {path.name for path in (example / "pumps-run").iterdir()} >= {"metrics.json", "learning_curve.png"}
+    with subprocess.Popen([sys.executable, "-m", "drsn_edge.cli.main", *shlex.split(simulate)[1:]]) as sensor:
+        try:
+            wait_for(example / "sensor")
+            done = run(*shlex.split(monitor)[1:])
+        finally:
+            sensor.terminate()
+    assert done.code == 0, done.err
+    assert "6400 received, 0 lost" in done.out
+    assert re.search(r"^windows +49 judged, 0 without a verdict; classes: ", done.out, re.MULTILINE)
+
+
+def wait_for(link: Path) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not link.is_symlink():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_commands_for_hardware_parse() -> None:
+    [line] = [line for line in commands() if NEEDS_HARDWARE in line]
+    _, name, *arguments = shlex.split(line)
+    assert not cli.commands[name].make_context(name, arguments).args
