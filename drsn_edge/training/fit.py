@@ -95,9 +95,9 @@ def fit(
 
 def learning_rates(peak: float, total_steps: int) -> Any:
     """Return the schedule: from 0 to the peak in a tenth of the steps, then down to 0 as a cosine."""
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, total_steps, warmup_target=peak, warmup_steps=max(1, total_steps // 10)
-    )
+    rising = max(1, total_steps // 10)
+    falling = max(1, total_steps - rising)  # Keras counts them from the end of the rise
+    return keras.optimizers.schedules.CosineDecay(0.0, falling, warmup_target=peak, warmup_steps=rising)
 
 
 def compile_model(model: Any, schedule: Any) -> None:
@@ -108,6 +108,7 @@ def compile_model(model: Any, schedule: Any) -> None:
         metrics=["accuracy"],
         jit_compile=False,  # XLA compiles for ten seconds and then is no faster on these networks
     )
+    model.optimizer.build(model.trainable_variables)
 
 
 def balanced_weights(labels: NDArray[np.int64], n_classes: int) -> FloatArray:
