@@ -131,7 +131,7 @@ def fingerprint(recordings: Sequence[Recording]) -> Fingerprint:
 
 
 def take_state(model: Any) -> NetworkState:
-    """Return copies of the weights and optimizer variables of a compiled model."""
+    """Return copies of the weights and optimizer variables of a compiled model whose optimizer is built."""
     saved: dict[str, Any] = {}
     model.optimizer.save_own_variables(saved)
     optimizer = tuple(np.array(saved[str(index)]) for index in range(len(saved)))
@@ -139,12 +139,11 @@ def take_state(model: Any) -> NetworkState:
 
 
 def restore(model: Any, state: NetworkState) -> None:
-    """Give a compiled model of the same network and its optimizer back what `take_state` took.
+    """Give such a model of the same network and its optimizer back what `take_state` took.
 
     Raises:
         TrainingError: If the state is that of another network or optimizer.
     """
-    model.optimizer.build(model.trainable_variables)
     expected = [[tuple(v.shape) for v in variables] for variables in (model.weights, model.optimizer.variables)]
     if expected != [[array.shape for array in arrays] for arrays in (state.weights, state.optimizer)]:
         raise TrainingError("Expected the state of this network and optimizer, got another's. Begin anew with --force.")

@@ -104,9 +104,9 @@ def fit(
 
 def learning_rates(peak: float, total_steps: int) -> Any:
     """Return the schedule: from 0 to the peak in a tenth of the steps, then down to 0 as a cosine."""
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, total_steps, warmup_target=peak, warmup_steps=max(1, total_steps // 10)
-    )
+    rising = max(1, total_steps // 10)
+    falling = max(1, total_steps - rising)  # Keras counts them from the end of the rise
+    return keras.optimizers.schedules.CosineDecay(0.0, falling, warmup_target=peak, warmup_steps=rising)
 
 
 def compile_learner(learner: Any, network: DrsnConfig, schedule: Any) -> None:
@@ -117,6 +117,7 @@ def compile_learner(learner: Any, network: DrsnConfig, schedule: Any) -> None:
         metrics=[keras.metrics.MeanMetricWrapper(partial(branch_accuracy, fusion=network.fusion), name="accuracy")],
         jit_compile=False,  # XLA compiles for ten seconds and then is no faster on these networks
     )
+    model.optimizer.build(model.trainable_variables)
 
 
 def branch_loss(labels: Any, logits: Any) -> Any:

@@ -165,6 +165,11 @@ def test_recordings_that_cannot_be_split_never_reach_the_network(simulated: Any,
         ({"snr_range_db": (float("nan"), 2.0)}, "SNR"),
         ({"snr_range_db": (0.0, float("inf"))}, "SNR"),
         ({"scaling": "peak"}, "rms, fixed, got 'peak'"),
+        ({"class_weights": "equal"}, "class_weights among none, balanced, got 'equal'"),
+        ({"gain_range_db": -1.0}, "gain_range_db from 0 to 60"),
+        ({"gain_range_db": float("nan")}, "gain_range_db"),
+        ({"axis_dropout": 1.5}, "axis_dropout from 0 to 1, got 1.5"),
+        ({"patience": -1}, "patience of at least 0"),
     ],
 )
 def test_impossible_settings_are_refused(changes: dict[str, Any], says: str) -> None:

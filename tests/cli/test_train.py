@@ -1,0 +1,263 @@
+"""`drsn-edge train`: settings from a file, going on after a kill, and what is said."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from drsn_edge.cli import train as train_module
+from drsn_edge.cli.main import cli
+from drsn_edge.training.checkpoint import FILE, check_work_folder, load_checkpoint, work_folder
+from drsn_edge.training.config_file import read_config
+from drsn_edge.training.run_folder import load_run
+from drsn_edge.training.settings import TrainSettings
+
+Run = Callable[..., Any]
+
+CONFIG = """
+hold_out = "time=0.3"
+window = 64
+epochs = 4
+batch_size = 8
+seed = 3
+polarity = true
+axis_dropout = 0.1
+
+[network]
+stem_channels = 4
+stem_kernel = 5
+stem_stride = 4
+stages = [[4, 1, 2]]
+kernel = 3
+"""
+
+KILLED_IN_A_STEP = """
+from drsn_edge.training import fit
+
+step, done = fit._step, 0
+
+def stop_in_epoch_3(*arguments):
+    global done
+    done += 1
+    if done == 2 * STEPS + 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(*arguments)
+
+fit._step = stop_in_epoch_3
+"""
+
+KILLED_WHILE_WRITING = """
+import numpy as np
+
+savez, done = np.savez, 0
+
+def half_of_the_third(path, **arrays):
+    global done
+    done += 1
+    savez(path, **arrays)
+    if done == 3:
+        os.truncate(path, os.path.getsize(path) // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+np.savez = half_of_the_third
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, save_recording: Any) -> Path:
+    folder: Path = tmp_path_factory.mktemp("data")
+    time_s = np.arange(3000) / 4000
+    for label, line_hz in (("calm", 100.0), ("worn", 600.0)):
+        tone = np.sin(2 * np.pi * line_hz * time_s) + np.random.default_rng(1).normal(size=(2, 3000))
+        save_recording(folder / f"{label}.npz", x=tone, label=label)
+    (folder / "train.toml").write_text(CONFIG)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a training that nothing disturbed."""
+    out: Path = tmp_path_factory.mktemp("whole") / "run"
+    cli.main(arguments(data, out), prog_name="drsn-edge", standalone_mode=False)
+    return out
+
+
+def arguments(data: Path, out: Path, *more: str) -> list[str]:
+    return ["train", "--data", str(data), "--config", str(data / "train.toml"), "--out", str(out), *more]
+
+
+def check_same_training(ours: Path, theirs: Path) -> None:
+    one, other = load_run(ours), load_run(theirs)
+    for weights, expected in zip(one.model.get_weights(), other.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(weights, expected)
+    np.testing.assert_array_equal(one.calibration.windows, other.calibration.windows)
+    assert {**one.metrics, "step_share": 0} == {**other.metrics, "step_share": 0}
+
+
+# The run folder.
+
+
+def test_the_recorded_configuration_repeats_the_training(run: Run, data: Path, whole: Path, tmp_path: Path) -> None:
+    recorded = read_config(whole / "config.toml")
+    assert recorded.keys() == {each.name for each in fields(TrainSettings)}
+    assert TrainSettings(**recorded) == TrainSettings(**read_config(data / "train.toml"))
+    done = run("train", "--data", data, "--config", whole / "config.toml", "--out", tmp_path / "again")
+    assert done.code == 0, done
+    check_same_training(tmp_path / "again", whole)
+    assert (tmp_path / "again" / "config.toml").read_text() == (whole / "config.toml").read_text()
+    busy = json.loads((tmp_path / "again" / "metrics.json").read_text())["step_share"]
+    assert f"network busy {busy:.0%} of the training time" in done.out
+
+
+def test_a_run_leaves_its_log_and_no_work_folder(whole: Path) -> None:
+    rows = list(csv.DictReader((whole / "log.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert all(0 < float(row["step_share"]) < 1 and float(row["validation_accuracy"]) >= 0 for row in rows)
+    assert [path.name for path in whole.parent.iterdir()] == ["run"]
+
+
+# Stopped and gone on with.
+
+
+@pytest.mark.parametrize("kill", [KILLED_IN_A_STEP, KILLED_WHILE_WRITING], ids=["in a step", "while writing"])
+def test_a_killed_training_goes_on_to_the_same_weights(
+    run: Run, data: Path, whole: Path, tmp_path: Path, kill: str
+) -> None:
+    steps = json.loads((whole / "metrics.json").read_text())["epochs"][0]["steps"]
+    script = f"import os, signal, sys\nSTEPS = {steps}\n{kill}\nfrom drsn_edge.cli.main import main\nmain()"
+    command = [sys.executable, "-c", script, *arguments(data, tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (-9, ""), done
+    assert [path.name for path in tmp_path.iterdir()] == ["run.training"]
+    assert len(load_checkpoint(work_folder(tmp_path / "run")).history) == 2
+    resumed = run(*arguments(data, tmp_path / "run", "--resume"))
+    assert resumed.code == 0, resumed
+    check_same_training(tmp_path / "run", whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize(("epoch", "says"), [(1, "before its first epoch ended"), (3, "same command and --resume")])
+def test_ctrl_c_says_how_to_go_on(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int, says: str
+) -> None:
+    from drsn_edge.training import fit
+
+    @contextmanager
+    def impatient() -> Any:
+        def stop(report: Any) -> None:
+            if report.epoch == epoch:
+                raise KeyboardInterrupt
+
+        yield stop
+
+    monkeypatch.setattr(train_module, "training_bar", impatient)
+    monkeypatch.setattr(fit, "_step", lambda loop, inputs, labels: (0.5, 0.75))
+    done = run(*arguments(data, tmp_path / "run"))
+    assert done.code == 1 and done.err.startswith("Error: The training was stopped.") and done.err.count("\n") == 1
+    assert says in done.err
+    assert os.listdir(tmp_path) == (["run.training"] if epoch > 1 else [])
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Path:
+    """The work folder of a training that was stopped, and damaged as well."""
+    folder = tmp_path / "run.training"
+    folder.mkdir()
+    (folder / FILE).write_bytes(b"garbage")
+    return folder
+
+
+def test_a_training_that_was_stopped_is_not_lost_by_a_new_one(run: Run, data: Path, left: Path) -> None:
+    done = run(*arguments(data, left.parent / "run"))
+    assert done.code == 1 and "--resume" in done.err and "--force" in done.err
+    assert (left / FILE).read_bytes() == b"garbage"
+    check_work_folder(left, resume=False, force=True)
+
+
+def test_what_cannot_be_resumed_is_said(run: Run, data: Path, left: Path) -> None:
+    done = run(*arguments(data, left.parent / "run", "--resume"))
+    assert done.code == 1 and "damaged" in done.err and "--force" in done.err and done.err.count("\n") == 1
+    done = run(*arguments(data, left.parent / "other", "--resume"))
+    assert done.code == 1 and "found none. Leave --resume out" in done.err
+    assert [path.name for path in left.parent.iterdir()] == ["run.training"]
+
+
+# Settings.
+
+
+def parsed(*words: str) -> TrainSettings:
+    command = cli.commands["train"]
+    context = command.make_context("train", ["--data", "d", "--out", "o", *words])
+    names = {each.name for each in fields(TrainSettings)}
+    options = {name: value for name, value in context.params.items() if name in names}
+    settings: TrainSettings = train_module._settings(context, context.params["config"], options)
+    return settings
+
+
+def test_options_win_over_the_file_and_the_file_over_the_defaults(data: Path) -> None:
+    config = ("--config", str(data / "train.toml"))
+    settings = parsed(*config, "--epochs", "24", "--network", "nano", "--no-polarity", "--noise", "pink")
+    assert (settings.epochs, settings.network, settings.polarity, settings.noise) == (24, "nano", False, ("pink",))
+    assert (settings.window, settings.seed, settings.learning_rate) == (64, 3, 3e-3)
+    assert parsed(*config) == TrainSettings(**read_config(data / "train.toml"))
+
+
+def test_the_defaults_that_the_help_shows_are_those_of_the_settings() -> None:
+    assert parsed("--hold-out", "time=0.3") == TrainSettings("time=0.3")
+    options = {option.name: option for option in cli.commands["train"].params if isinstance(option, click.Option)}
+    for each in fields(TrainSettings):
+        assert each.name in options
+        if options[each.name].show_default:
+            assert options[each.name].default == each.default, each.name
+
+
+def test_every_setting_can_be_typed() -> None:
+    settings = parsed(
+        *("--hold-out", "rpm=3", "--network", "base", "--block", "se", "--window", "2048", "--hop", "9", "--epochs"),
+        *("5", "--batch-size", "7", "--learning-rate", "0.5", "--noise", "pink", "--snr-db", "-1", "1"),
+        *("--clean-share", "0.5", "--speed-range", "0.1", "--gain-range-db", "6", "--polarity", "--axis-dropout"),
+        *("0.2", "--scaling", "fixed", "--class-weights", "balanced", "--patience", "4", "--seed", "8"),
+    )
+    expected = ("rpm=3", "base", "se", 2048, 9, 5, 7, 0.5, ("pink",), (-1.0, 1.0), 0.5, 0.1, 6.0, True, 0.2, "fixed",
+                "balanced", 4, 8)  # fmt: skip
+    assert settings == TrainSettings(*expected)
+
+
+def test_a_rule_to_hold_out_is_needed_from_somewhere(run: Run, data: Path, tmp_path: Path) -> None:
+    done = run("train", "--data", data, "--out", tmp_path / "run")
+    assert done.code == 2 and "--hold-out" in done.err and "--config" in done.err
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("epochs = 0", "epochs of at least 1"), ("epoch = 3", "Expected keys among"), ("epochs =", "TOML")],
+)
+def test_a_bad_file_is_one_line_and_leaves_nothing(run: Run, tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "train.toml").write_text(f'hold_out = "time=0.3"\n{text}\n')
+    done = run(*arguments(tmp_path, tmp_path / "run"))
+    assert done.code == 1 and done.err.startswith("Error: ") and done.err.count("\n") == 1 and says in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["train.toml"]
+    done = run("train", "--data", tmp_path, "--config", tmp_path / "missing.toml", "--out", tmp_path / "run")
+    assert done.code == 1 and "missing.toml" in done.err
+
+
+def test_a_single_axis_cannot_be_dropped(run: Run, tmp_path: Path, save_recording: Any) -> None:
+    for label in ("calm", "worn"):
+        save_recording(tmp_path / f"{label}.npz", axes=("x",), label=label)
+    more = ("--hold-out", "time=0.3", "--network", "nano", "--window", "64", "--axis-dropout", "0.1")
+    done = run("train", "--data", tmp_path, "--out", tmp_path / "run", *more)
+    assert done.code == 1 and "several axes for axis_dropout, got x only" in done.err
