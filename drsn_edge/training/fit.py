@@ -82,9 +82,8 @@ def fit(
     if state:
         restore(learner, state)
     if loop.validation is not None:
-        predict_logits(
-            model, loop.validation.pick(np.arange(1)), contract
-        )  # builds its graph outside the measured time
+        # Builds its graph outside the measured time.
+        predict_logits(model, loop.validation.pick(np.arange(1)), contract)
     epochs = range(len(history) + 1, settings.epochs + 1)
     with closing(ahead(Feed(split, settings, contract).epoch, epochs)) as feed:
         clock = _Clock()
@@ -117,7 +116,7 @@ def compile_learner(learner: Any, network: DrsnConfig, schedule: Any) -> None:
         metrics=[keras.metrics.MeanMetricWrapper(partial(branch_accuracy, fusion=network.fusion), name="accuracy")],
         jit_compile=False,  # XLA compiles for ten seconds and then is no faster on these networks
     )
-    model.optimizer.build(model.trainable_variables)
+    learner.optimizer.build(learner.trainable_variables)
 
 
 def branch_loss(labels: Any, logits: Any) -> Any:
