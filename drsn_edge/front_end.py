@@ -11,6 +11,15 @@ from drsn_edge.signal import FloatArray, as_network_input, scale_windows
 from drsn_edge.spectra import log_spectra
 
 
+def check_speed(contract: SignalContract, speed_hz: float | None) -> None:
+    """Raise ContractError if the model needs the shaft's speed, in turns per second, and it is not known."""
+    if contract.needs_speed and not (speed_hz is not None and speed_hz > 0):
+        raise ContractError(
+            "Expected the speed of the shaft, as the model sees shaft orders, got none. Give it with --rpm, or for "
+            "recordings in their field rpm."
+        )
+
+
 def network_input(windows: FloatArray, contract: SignalContract, speeds_hz: ArrayLike | None = None) -> FloatArray:
     """Return what the network sees, shape (n, 1, steps, channels).
 
@@ -26,6 +35,5 @@ def network_input(windows: FloatArray, contract: SignalContract, speeds_hz: Arra
     if contract.spectra is None:
         return as_network_input(scaled)
     speeds = np.broadcast_to(np.nan if speeds_hz is None else np.asarray(speeds_hz, np.float64), len(windows))
-    if contract.needs_speed and not (speeds > 0).all():
-        raise ContractError("The model sees shaft orders and needs the speed of the shaft. Say it, in rpm.")
+    check_speed(contract, float(speeds.min(initial=np.inf)))
     return as_network_input(log_spectra(scaled, contract.spectra, contract.sample_rate_hz, speeds))

@@ -138,7 +138,7 @@ def order_powers(power: FloatArray, lines_per_order: NDArray[np.float64], lines:
     """
     steps = lines_per_order * (highest / lines)
     centres = np.rint(np.arange(1, lines + 1) * steps[:, None]).astype(np.int64)
-    reach = np.maximum(1, np.ceil(steps / 2)).astype(np.int64) - 1
+    reach = np.maximum(0, np.ceil(steps)).astype(np.int64) // 2  # no line between two steps falls through
     offsets = np.arange(-reach.max(initial=0), reach.max(initial=0) + 1)
     offsets = np.clip(offsets[None], -reach[:, None], reach[:, None])
     wanted = np.clip(centres[:, None] + offsets[..., None], 0, power.shape[-1] - 1)

@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Interpreter; a named one never falls back.",
 )
+@click.option(
+    "--rpm",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    help="Speed of the shaft, turns per minute; a model that sees shaft orders needs it.",
+)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the interpreter.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def monitor(
@@ -43,6 +49,7 @@ def monitor(
     duration: float | None,
     votes: str,
     runtime: str,
+    rpm: float | None,
     threads: int,
     as_json: bool,
 ) -> None:
@@ -66,11 +73,12 @@ def monitor(
     bundle = read_bundle(model)
     agreed = _parse_votes(votes)
     classifier = Classifier(bundle.model, runtime, threads)
+    watch = Monitor(bundle.manifest, classifier, agreed, speed_hz=None if rpm is None else rpm / 60)
     status = sys.stderr if sys.stderr.isatty() and not as_json else None
     sink = JsonLinesSink(sys.stdout) if as_json else ConsoleSink(sys.stdout, status)
     with stop_on_signal(duration) as stopped:
         source = SerialSource(port, baud_rate=baud, stop=stopped)
-        for result in Monitor(bundle.manifest, classifier, agreed).run(source, lambda: source.counters):
+        for result in watch.run(source, lambda: source.counters):
             sink.take(result)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from drsn_edge.bundle.contract import stream_factor
 from drsn_edge.bundle.manifest import Manifest
-from drsn_edge.front_end import network_input
+from drsn_edge.front_end import check_speed, network_input
 from drsn_edge.monitor.decision import Decider, Votes
 from drsn_edge.monitor.quality import LINK_LOST, NO_SAMPLES, SensorLimits, clipping_level, find_defect
 from drsn_edge.monitor.rate import RecentRate
@@ -36,6 +36,7 @@ class Monitor:
         classifier: Classifier,
         votes: Votes,
         now: Callable[[], float] = time.monotonic,
+        speed_hz: float | None = None,
     ) -> None:
         """Prepare for a stream whose Hello is still to come.
 
@@ -44,11 +45,15 @@ class Monitor:
             classifier: The model.
             votes: What it takes to change the decision.
             now: Host's clock in seconds, to notice a device that is silent.
+            speed_hz: Turns of the shaft per second, for a model that sees shaft orders.
 
         Raises:
             BundleError: If the model is not the one that the manifest describes.
+            ContractError: If the model needs the shaft's speed and it is not given.
         """
         check_model(manifest, classifier)
+        check_speed(manifest.contract, speed_hz)
+        self._speed_hz = speed_hz
         self._manifest = manifest
         self._contract = manifest.contract
         self._classifier = classifier
@@ -165,6 +170,6 @@ class Monitor:
 
     def _classify(self, window: Window) -> dict[str, float]:
         samples = window.counts[None] * np.float32(self._factor)
-        inputs = network_input(samples, self._contract)
+        inputs = network_input(samples, self._contract, self._speed_hz)
         probabilities = softmax(self._classifier.logits(inputs))[0]
         return dict(zip(self._manifest.labels, probabilities.tolist(), strict=True))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -74,11 +76,23 @@ def run_sweep(jobs: Sequence[Job], data: Path, results: Path, workers: int, run_
     os.environ.update(_ONE_THREAD)
     try:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(missing)), mp_context=context) as pool:
+        with ProcessPoolExecutor(min(workers, len(missing)), context, _end_with_parent) as pool:
             yield from _collect(pool, missing, data, results, run_job)
     finally:
         for name, value in environment.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def _end_with_parent() -> None:
+    """End this worker when the sweep is killed: it would go on with its job, and nobody would take the result."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            multiprocessing.connection.wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def _collect(
