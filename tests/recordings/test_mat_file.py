@@ -29,7 +29,10 @@ def test_drive_end_with_label_and_load_of_the_built_in_catalogue(tmp_path: Path)
     np.testing.assert_array_equal(recording.samples, DE)
     assert (recording.axes, recording.unit, recording.sample_rate_hz) == (("DE",), "g", 12000.0)
     assert (recording.label, recording.group) == ("IR007", "m")
-    assert recording.fields == {"cwru_file": 107, "rpm": 1748, "rpm_measured": True, "load_hp": 2}
+    assert recording.fields == {
+        "cwru_file": 107, "rpm": 1748, "rpm_measured": True, "load_hp": 2, "fault": "inner_race",
+        "fault_size_in": 0.007,
+    }  # fmt: skip
 
 
 def test_axes_of_a_catalogue_choose_channels_by_name(tmp_path: Path) -> None:
@@ -46,7 +49,7 @@ def test_axes_of_a_catalogue_choose_channels_by_name(tmp_path: Path) -> None:
 def test_numbers_with_leading_zero_and_without_speed(tmp_path: Path) -> None:
     (tmp_path / "catalogue.toml").write_text("[defaults]\nsample_rate_hz = 48000")
     recording = load_recording(save(tmp_path / "98.mat", X098_DE_time=DE))
-    assert (recording.label, recording.fields) == ("normal", {"cwru_file": 98, "load_hp": 1})
+    assert (recording.label, recording.fields) == ("normal", {"cwru_file": 98, "load_hp": 1, "fault": "normal"})
 
 
 def test_rate_of_the_healthy_recordings_is_not_guessed(tmp_path: Path) -> None:
@@ -60,7 +63,9 @@ def test_of_two_numbers_the_file_name_chooses(tmp_path: Path) -> None:
     (tmp_path / "catalogue.toml").write_text("[defaults]\nsample_rate_hz = 48000")
     recording = load_recording(save(tmp_path / "99.mat", **both))
     np.testing.assert_array_equal(recording.samples, 2 * DE)
-    assert recording.fields == {"cwru_file": 99, "rpm": 1750, "rpm_measured": True, "load_hp": 2}
+    assert recording.fields == {
+        "cwru_file": 99, "rpm": 1750, "rpm_measured": True, "load_hp": 2, "fault": "normal",
+    }  # fmt: skip
     with pytest.raises(RecordingError, match=r"got the numbers 98, 99\. Name the file after .* 98\.mat"):
         load_recording(save(tmp_path / "normal_2.mat", **both))
 
