@@ -75,7 +75,7 @@ def fit(
     if state:
         restore(model, state)
     if loop.validation is not None:
-        predict_logits(model, loop.validation.windows[:1], contract)  # builds its graph outside the measured time
+        predict_logits(model, loop.validation.windows, contract)  # builds its graph outside the measured time
     epochs = range(len(history) + 1, settings.epochs + 1)
     with closing(ahead(partial(make_epoch, split, settings, contract), epochs)) as feed:
         clock = _Clock()
