@@ -82,8 +82,7 @@ def fit(
     if state:
         restore(learner, state)
     if loop.validation is not None:
-        # Builds its graph outside the measured time.
-        predict_logits(model, loop.validation.pick(np.arange(1)), contract)
+        predict_logits(model, loop.validation, contract)  # builds its graph outside the measured time
     epochs = range(len(history) + 1, settings.epochs + 1)
     with closing(ahead(Feed(split, settings, contract).epoch, epochs)) as feed:
         clock = _Clock()
