@@ -56,6 +56,8 @@ def contract_to_json(contract: SignalContract) -> dict[str, Any]:
     values = asdict(contract)
     if contract.spectra is None:
         del values["spectra"]
+    else:
+        values["spectra"] = {name: list(v) if isinstance(v, tuple) else v for name, v in values["spectra"].items()}
     return {**values, "axes": list(contract.axes)}
 
 

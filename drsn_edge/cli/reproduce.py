@@ -26,7 +26,7 @@ _SUITES = ("paper", "splits")
 )
 @click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Trainings of each network.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes, one core each.  [default: all cores]")
-@click.option("--only", metavar="TEXT", default="", help="Jobs whose protocol or model contains this, e.g. adi_load.")
+@click.option("--only", metavar="TEXT", default="", help="Jobs of this protocol or model, e.g. adi_load.")
 @click.option("--write", type=PathType, help="Write the tables there too, as Markdown.")
 @json_option
 def reproduce(
@@ -55,7 +55,7 @@ def reproduce(
     from drsn_edge.reproduce.sweep import pending, read_results, run_sweep
     from drsn_edge.reproduce.tables import as_markdown
 
-    jobs = [job for job in suite_jobs(suite, seeds) if only in job.protocol or only in job.model]
+    jobs = [job for job in suite_jobs(suite, seeds) if only in ("", job.protocol, job.model)]
     if not jobs:
         raise click.BadParameter(f"no job of {suite} has {only!r} in its protocol or model.", param_hint="--only")
     missing = len(pending(jobs, read_results(results)))

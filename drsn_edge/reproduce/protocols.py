@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from drsn_edge.baselines import BASELINES
 from drsn_edge.judging.conditions import CLEAN, Condition
 from drsn_edge.reproduce.jobs import Job, as_settings
 
@@ -14,7 +15,6 @@ WHITE_0_DB, WHITE_MINUS_4_DB = Condition("gaussian", 0.0), Condition("gaussian",
 PAPER_KINDS = ("gaussian", "laplacian", "pink")
 PAPER_SNRS_DB = (-5.0, 0.0, 5.0)
 PAPER_MODELS = ("rsbu-cw", "residual")
-SPLIT_MODELS = ("rsbu-cw", "residual", "lda", "forest")
 
 ADI, CWRU = "adi_mfs_mems", "cwru"
 SPEEDS_RPM = (600, 1200, 1800, 3000)
@@ -37,12 +37,12 @@ def _jobs(
     conditions: tuple[Condition, ...],
     test_hop: int = 0,
 ) -> list[Job]:
-    """Return the jobs of a protocol, seed by seed, so that a sweep that is stopped has whole comparisons."""
+    """Return the network's jobs seed by seed, and then those of what it is compared with, for the first seed."""
+    runs = [("rsbu-cw", seed) for seed in range(seeds)] + [(model, 0) for model in (*BASELINES, "residual")]
     return [
         Job(protocol, data, model, hold_out, seed, as_settings(settings), conditions, test_hop)
-        for seed in range(seeds)
+        for model, seed in runs
         for hold_out in hold_outs
-        for model in SPLIT_MODELS
     ]
 
 
@@ -69,7 +69,7 @@ class Protocol:
 
 def paper(seeds: int) -> list[Job]:
     """The paper's protocol scaled to a public set: the same noise and SNR in training and test, one split by time."""
-    same_size = {**_WAVEFORM, "epochs": 20, "clean_share": 0.0, "speed_range": 0.0}
+    same_size = {**_WAVEFORM, "epochs": 16, "redraw_every": 2, "clean_share": 0.0, "speed_range": 0.0}
     return [
         Job("paper", ADI, model, "time=0.35", seed, as_settings({**same_size, **noise}), (condition,))
         for seed in range(seeds)
