@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drsn_edge.baselines import BASELINES
+from drsn_edge.judging.conditions import CLEAN, Condition
+from drsn_edge.recordings.simulator import simulate_dataset
+from drsn_edge.reproduce.jobs import Job, as_settings
+from drsn_edge.reproduce.run_job import run_job
+
+SETTINGS = {"network": "nano", "window": 256, "hop": 128, "epochs": 6, "batch_size": 8, "learning_rate": 1e-2}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "simulated").mkdir()
+    for recording in simulate_dataset(("healthy", "outer_race"), n_machines=3, duration_s=2.0):
+        keys: dict[str, Any] = {"fs": recording.sample_rate_hz, "unit": "g", "axes": list(recording.axes)}
+        path = folder / "simulated" / f"{recording.name}.npz"
+        np.savez(path, x=recording.samples.T, label=recording.label, **keys, **recording.fields)
+    return folder
+
+
+def job(model: str, **changes: Any) -> Job:
+    values = {"protocol": "p", "data": "simulated", "model": model, "hold_out": "time=0.3", "seed": 0, "test_hop": 64}
+    return Job(**{**values, **changes}, settings=as_settings(SETTINGS), conditions=(CLEAN, Condition("gaussian", -20.0)))
+
+
+@pytest.mark.parametrize("model", ["rsbu-cw", *BASELINES])
+def test_every_model_learns_and_noise_hurts_it(model: str, data: Path) -> None:
+    outcome = run_job(job(model), data)
+    clean, noisy = outcome.scores
+    assert clean.accuracy > 0.85
+    assert noisy.accuracy < clean.accuracy
+    assert clean.windows == noisy.windows == 6 * (1 + (1920 - 256) // 64)
+    assert outcome.versions["drsn-edge"]
+
+
+def test_a_job_gives_the_same_outcome_again(data: Path) -> None:
+    first, second = (run_job(job("lda"), data).scores for _ in range(2))
+    assert first == second
