@@ -28,7 +28,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def job(model: str, **changes: Any) -> Job:
     values = {"protocol": "p", "data": "simulated", "model": model, "hold_out": "time=0.3", "seed": 0, "test_hop": 64}
-    return Job(**{**values, **changes}, settings=as_settings(SETTINGS), conditions=(CLEAN, Condition("gaussian", -20.0)))
+    return Job(
+        **{**values, **changes}, settings=as_settings(SETTINGS), conditions=(CLEAN, Condition("gaussian", -20.0))
+    )
 
 
 @pytest.mark.parametrize("model", ["rsbu-cw", *BASELINES])

@@ -32,7 +32,9 @@ def test_a_summary_by_hand() -> None:
 
 
 def test_folds_are_averaged_before_seeds() -> None:
-    outcomes = [outcome(v, seed=s, hold_out=f) for v, s, f in ((0.2, 0, "a"), (0.4, 0, "b"), (0.4, 1, "a"), (0.8, 1, "b"))]
+    outcomes = [
+        outcome(v, seed=s, hold_out=f) for v, s, f in ((0.2, 0, "a"), (0.4, 0, "b"), (0.4, 1, "a"), (0.8, 1, "b"))
+    ]
     found = over_seeds(outcomes, "clean", accuracy)
     assert found is not None
     assert (found.mean, found.deviation) == (pytest.approx(0.45), pytest.approx(np.std([0.3, 0.6], ddof=1)))
@@ -72,7 +74,9 @@ def cells(markdown: str, begins: str) -> list[str]:
 
 
 def test_a_table_shows_each_fold_and_the_mean_over_seeds() -> None:
-    outcomes = [outcome(v, seed=s, hold_out=f) for v, s, f in ((0.2, 0, "a"), (0.4, 0, "b"), (0.4, 1, "a"), (0.8, 1, "b"))]
+    outcomes = [
+        outcome(v, seed=s, hold_out=f) for v, s, f in ((0.2, 0, "a"), (0.4, 0, "b"), (0.4, 1, "a"), (0.8, 1, "b"))
+    ]
     row = cells(as_markdown(outcomes), "rsbu-cw")
     assert row == ["rsbu-cw", "clean", "30.0 +- 14.1", "60.0 +- 28.3", "45.0 +- 21.2", "2", "200"]
 
