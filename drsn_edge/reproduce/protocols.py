@@ -70,7 +70,7 @@ class Protocol:
 
 def paper(seeds: int) -> list[Job]:
     """The paper's protocol scaled to a public set: the same noise and SNR in training and test, one split by time."""
-    same_size = {**_WAVEFORM, "epochs": 16, "redraw_every": 2, "clean_share": 0.0, "speed_range": 0.0}
+    same_size = {**_WAVEFORM, "epochs": 20, "clean_share": 0.0, "speed_range": 0.0}
     return [
         Job("paper", ADI, model, "time=0.35", seed, as_settings({**same_size, **noise}), (condition,))
         for seed in range(seeds)
