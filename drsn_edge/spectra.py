@@ -47,8 +47,8 @@ class Spectra:
         views: Some of `VIEWS`.
         lines: Of each view.
         highest_order: Multiple of the shaft speed at the last line of orders and envelopes.
-        means: Of log10 power on the training side, for each line all channels in turn; empty until they are known.
-        deviations: Likewise. By line and not by channel alone: what all spectra have in common tells no class.
+        means: Of each channel on the training side, log10 of power; one 0 for each channel until they are known.
+        deviations: Of each channel on the training side.
     """
 
     views: tuple[str, ...] = VIEWS
@@ -82,8 +82,7 @@ def log_spectra(
     logs = [_log_powers(_Batch(windows[part], speeds_hz[part] / sample_rate_hz), spectra) for part in parts]
     views = np.concatenate(logs) if logs else np.empty((0, spectra.lines, sum(spectra.view_channels(windows.shape[2]))))
     if spectra.means:
-        shape = (1, *views.shape[1:])
-        views = (views - np.reshape(spectra.means, shape)) / np.reshape(spectra.deviations, shape)
+        views = (views - np.asarray(spectra.means)) / np.asarray(spectra.deviations)
     return views.astype(np.float32)
 
 

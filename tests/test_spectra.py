@@ -119,7 +119,7 @@ def test_channels_come_view_by_view_and_axis_by_axis() -> None:
 
 def test_standardising_takes_mean_and_deviation() -> None:
     plain = log_spectra(noise(), Spectra(("bands",), 32), RATE_HZ, np.full(3, np.nan))
-    known = Spectra(("bands",), 32, means=(1.0, -2.0) * 32, deviations=(0.5, 4.0) * 32)
+    known = Spectra(("bands",), 32, means=(1.0, -2.0), deviations=(0.5, 4.0))
     expected = (plain - [1.0, -2.0]) / [0.5, 4.0]
     np.testing.assert_allclose(log_spectra(noise(), known, RATE_HZ, np.full(3, np.nan)), expected, rtol=1e-5, atol=1e-6)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -106,12 +105,11 @@ def _check_spectra(contract: SignalContract) -> None:
     known = 0 < len(spectra.views) == len(set(spectra.views)) and set(spectra.views) <= set(VIEWS)
     sized = 0 < spectra.lines <= contract.window // 2 and spectra.highest_order > 0
     channels = sum(spectra.view_channels(len(contract.axes))) if known else 0
-    values = spectra.lines * channels
-    standardised = len(spectra.means) == len(spectra.deviations) == values and min(spectra.deviations, default=0) > 0
+    standardised = len(spectra.means) == len(spectra.deviations) == channels and min(spectra.deviations, default=0) > 0
     if not (known and sized and standardised):
         raise ContractError(
-            f"Expected spectra of views among {', '.join(VIEWS)}, at most half a window of lines, and a mean and a "
-            f"deviation > 0 for each line and channel, got {reprlib.repr(spectra)}."
+            f"Expected spectra of views among {', '.join(VIEWS)}, with a mean and a deviation > 0 for each channel and "
+            f"at most half a window of lines, got {spectra}."
         )
 
 

@@ -16,18 +16,14 @@ _LEAST_DEVIATION = 0.1
 
 
 def standardised(contract: SignalContract, windows: WindowSet) -> SignalContract:
-    """Return the contract with the mean and deviation of each line and channel over the given training windows."""
+    """Return the contract with each channel's mean and deviation over the given training windows."""
     if contract.spectra is None:
         return contract
     inputs = network_input(windows.windows, contract, windows.speeds_hz)
-    means = inputs.mean(axis=(0, 1), dtype=np.float64)
-    deviations = np.maximum(_LEAST_DEVIATION, inputs.std(axis=(0, 1), dtype=np.float64))
-    return replace(contract, spectra=replace(contract.spectra, means=_short(means), deviations=_short(deviations)))
-
-
-def _short(values: NDArray[np.float64]) -> tuple[float, ...]:
-    """Return numbers that are short in a bundle's manifest; a thousandth of a decade is far below what noise does."""
-    return tuple(np.round(values.ravel(), 3).tolist())
+    means = inputs.mean(axis=(0, 1, 2), dtype=np.float64)
+    deviations = np.maximum(_LEAST_DEVIATION, inputs.std(axis=(0, 1, 2), dtype=np.float64))
+    known = replace(contract.spectra, means=tuple(means.tolist()), deviations=tuple(deviations.tolist()))
+    return replace(contract, spectra=known)
 
 
 def mix_styles(inputs: FloatArray, labels: NDArray[np.int64], strength: float, rng: np.random.Generator) -> FloatArray:
