@@ -23,8 +23,8 @@ LOADS_HP = (0, 1, 2, 3)
 FAULT_SIZES_IN = (0.007, 0.014, 0.021)
 
 _WAVEFORM = {"network": "small", "window": 1024, "hop": 512}
-_SPECTRA = {"network": "spectral", "inputs": "spectra", "scaling": "fixed", "style_mix": 0.5, "speed_range": 0.0}
-_ADI_SPECTRA = {**_SPECTRA, "window": 16384, "hop": 1024, "epochs": 24, "redraw_every": 3}
+_SPECTRA = {"network": "spectral", "inputs": "spectra", "scaling": "fixed", "style_mix": 0.5}
+_ADI_SPECTRA = {**_SPECTRA, "window": 16384, "hop": 1024, "epochs": 24, "redraw_every": 3, "speed_range": 0.0}
 _ADI_TEST_HOP = 2048
 _CWRU_TEST_HOP = 4096
 
@@ -97,7 +97,7 @@ def adi_load(seeds: int) -> list[Job]:
 def cwru_load(seeds: int) -> list[Job]:
     """Bearing faults at a load that training never saw; one seed, as four folds say enough about an easy task."""
     hold_outs = tuple(f"load_hp={load}" for load in LOADS_HP)
-    settings = {**_SPECTRA, "inputs": "bands", "window": 8192, "hop": 1024, "epochs": 16, "redraw_every": 2}
+    settings = {**_SPECTRA, "inputs": "bands", "window": 8192, "hop": 1024, "epochs": 16}
     conditions = (CLEAN, WHITE_0_DB, WHITE_MINUS_4_DB)
     return _jobs("cwru_load", CWRU, hold_outs, min(seeds, 1), settings, conditions, _CWRU_TEST_HOP)
 
@@ -105,7 +105,7 @@ def cwru_load(seeds: int) -> list[Job]:
 def cwru_bearing(seeds: int) -> list[Job]:
     """Bearings that training never saw: one fault size left out, four classes; the healthy bearing split by time."""
     hold_outs = tuple(f"fault_size_in={size},time=0.5" for size in FAULT_SIZES_IN)
-    settings = {**_SPECTRA, "label_field": "fault", "window": 8192, "hop": 2048, "epochs": 16, "redraw_every": 2}
+    settings = {**_SPECTRA, "label_field": "fault", "window": 8192, "hop": 2048, "epochs": 16}
     return _jobs("cwru_bearing", CWRU, hold_outs, seeds, settings, (CLEAN, WHITE_0_DB), _CWRU_TEST_HOP)
 
 
