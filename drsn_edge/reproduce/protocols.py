@@ -24,7 +24,15 @@ FAULT_SIZES_IN = (0.007, 0.014, 0.021)
 
 _WAVEFORM = {"network": "small", "window": 1024, "hop": 512}
 _SPECTRA = {"network": "spectral", "inputs": "spectra", "scaling": "fixed", "style_mix": 0.5}
-_ADI_SPECTRA = {**_SPECTRA, "window": 16384, "hop": 1024, "epochs": 24, "redraw_every": 3, "speed_range": 0.0}
+_ADI_SPECTRA = {
+    **_SPECTRA,
+    "window": 16384,
+    "hop": 1024,
+    "epochs": 24,
+    "redraw_every": 3,
+    "speed_range": 0.0,
+    "clean_share": 0.45,
+}
 _ADI_TEST_HOP = 2048
 _CWRU_TEST_HOP = 4096
 
