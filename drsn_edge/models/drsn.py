@@ -20,10 +20,10 @@ L2_PENALTY = 1e-4
 """On convolution kernels, as in the paper."""
 
 TAU = "tau"
-"""The thresholds of block number k, counted from 1, are the output of the layer `tau_k`."""
-
+"""The thresholds of block number k, counted from 1, are the output of the layer `tau_k`, or `tau_b_k` in branch b."""
 
 BRANCH_LOGITS = "branch"
+"""The logits of branch number b, counted from 1, are the output of the layer `branch_b`."""
 
 
 @keras.saving.register_keras_serializable("drsn_edge")
@@ -48,9 +48,9 @@ class OwnChannels(keras.constraints.Constraint):  # type: ignore[misc]  # Keras 
 
 
 def build_model(config: DrsnConfig) -> keras.Model:
-    """Return the untrained network: (batch, height, window, n_axes) scaled samples to (batch, n_classes) logits."""
+    """Return the untrained network: inputs (batch, height, window, n_axes) to logits (batch, n_classes)."""
     inputs = keras.Input((config.height, config.window, config.n_axes), name="window")
-    if not config.branches:
+    if len(config.branches) < 2:
         return keras.Model(inputs, _trunk(inputs, config, _stem(config), TAU, "logits"), name="drsn")
     parts = []
     for number, (share, count) in enumerate(zip(config.fusion, config.branches, strict=True), start=1):

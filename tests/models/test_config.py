@@ -53,6 +53,13 @@ def test_presets_fit_the_data_set() -> None:
         ({"window": 7}, "at least 8 samples for this network, got 7"),
         ({"stages": (Stage(8, 1, 2), Stage(6, 1, 2))}, r"never shrink.*\[4, 8, 6\]"),
         ({"stem_channels": 5}, r"\[5, 4, 6\]"),
+        ({"hidden_ratio": 0.0}, "hidden_ratio above 0"),
+        ({"pooling": "max"}, "average, none"),
+        ({"dropout": 1.0}, "dropout from 0 to below 1"),
+        ({"branches": (1, 1)}, r"branches of 1 channels in all, got \(1, 1\)"),
+        ({"branches": (1,), "weights": (0.0,)}, "weight above 0 for each"),
+        ({"branches": (1,), "weights": (1.0, 1.0)}, "weight above 0 for each"),
+        ({"weights": (1.0,)}, "weight above 0 for each"),
     ],
 )
 def test_impossible_networks_are_refused(changes: dict[str, Any], says: str) -> None:

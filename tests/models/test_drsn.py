@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from drsn_edge.models import drsn
 from drsn_edge.models.config import BLOCK_KINDS, PRESETS, DrsnConfig, Stage, count_macs, preset
-from drsn_edge.models.drsn import block, build_model, excite, identity_kernel, shortcut, shrink, threshold_model
+from drsn_edge.models.drsn import (
+    block,
+    branch_logits,
+    build_model,
+    excite,
+    identity_kernel,
+    shortcut,
+    shrink,
+    threshold_model,
+)
 
 Array = NDArray[Any]
 
@@ -291,10 +300,33 @@ def macs_of_layers(model: Any) -> int:
 
 @pytest.mark.parametrize("block", BLOCK_KINDS)
 @pytest.mark.parametrize(("window", "n_axes"), [(1024, 1), (777, 3)])
-@pytest.mark.parametrize("name", ["nano", "small", "base"])
+@pytest.mark.parametrize("name", ["nano", "small", "spectral", "base"])
 def test_counted_macs_are_those_of_the_layers(name: str, window: int, n_axes: int, block: str) -> None:
     config = preset(name, window=window, n_axes=n_axes, n_classes=10, block=block)
     assert count_macs(config) == macs_of_layers(build_model(config))
+
+
+def test_branches_see_their_own_channels_and_are_averaged_by_their_weights() -> None:
+    config = replace(TINY, n_axes=5, branches=(2, 3), weights=(3.0, 1.0))
+    model = build_model(config)
+    model.compile("sgd", "mse")
+    model.fit(normal(8, 1, 64, 5), normal(8, 3), verbose=0)  # a constraint holds from the first step on
+    x = normal(4, 1, 64, 5)
+    other = x.copy()
+    other[..., 2:] += 1
+    before, after = (numbers(branch_logits(model)(each)) for each in (x, other))
+    assert before.shape == (4, 2, 3)
+    np.testing.assert_array_equal(before[:, 0], after[:, 0])
+    assert np.abs(before[:, 1] - after[:, 1]).max() > 1e-3
+    np.testing.assert_allclose(numbers(model(x)), 0.75 * before[:, 0] + 0.25 * before[:, 1], atol=1e-5)
+    assert count_macs(config) == macs_of_layers(model) == 2 * count_macs(replace(TINY, n_axes=5))
+
+
+def test_one_trunk_counts_as_one_branch() -> None:
+    model = build_model(TINY)
+    x = normal(2, 1, 64, 1)
+    np.testing.assert_array_equal(numbers(branch_logits(model)(x))[:, 0], numbers(model(x)))
+    assert [layer.name for layer in build_model(replace(TINY, branches=(1,))).layers[-1:]] == ["logits"]
 
 
 def papers_parameters(subnet_outputs: int | None) -> tuple[int, int]:
