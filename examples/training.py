@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -15,11 +16,25 @@ from drsn_edge.models.config import DrsnConfig
 from drsn_edge.models.drsn import build_model
 
 BATCH_SIZE = 100
-LEARNING_RATE = 1e-3
-"""Of Adam, constant; both as in the Keras article."""
+"""As in the Keras article."""
 
 
-def test_accuracy(network: DrsnConfig, split: Split, seed: int, epochs: int, progress: Callable[[], None]) -> float:
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        seed: Of the initial weights and of the order of the images, which is the same for networks of one seed.
+        epochs: Passes over the training images.
+        learning_rate: Of Adam, constant.
+    """
+
+    seed: int
+    epochs: int
+    learning_rate: float
+
+
+def test_accuracy(network: DrsnConfig, split: Split, recipe: Recipe, progress: Callable[[], None]) -> float:
     """Train a network and return the share of test images that it names right, by its weights after the last epoch.
 
     The test images are looked at once, at the end: nothing is chosen by them.
@@ -27,27 +42,26 @@ def test_accuracy(network: DrsnConfig, split: Split, seed: int, epochs: int, pro
     Args:
         network: What to build.
         split: Noisy images.
-        seed: Of the initial weights and of the order of the images, which is the same for networks of one seed.
-        epochs: Passes over the training images.
+        recipe: How to train it.
         progress: Called after each epoch.
 
     Raises:
         DivergedError: If the loss stops being a number.
     """
-    model = _compiled(network, seed)
-    for epoch in range(epochs):
-        _train_epoch(model, split.train, np.random.default_rng((seed, epoch)))
+    model = _compiled(network, recipe)
+    for epoch in range(recipe.epochs):
+        _train_epoch(model, split.train, np.random.default_rng((recipe.seed, epoch)))
         progress()
     logits = model.predict(split.test.pixels, batch_size=500, verbose=0)
     return float(np.mean(logits.argmax(axis=1) == split.test.labels))
 
 
-def _compiled(network: DrsnConfig, seed: int) -> Any:
+def _compiled(network: DrsnConfig, recipe: Recipe) -> Any:
     keras.utils.clear_session()
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(recipe.seed)
     model = build_model(network)
     model.compile(
-        keras.optimizers.Adam(LEARNING_RATE),
+        keras.optimizers.Adam(recipe.learning_rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=False,  # compiling would take longer than the training
     )
