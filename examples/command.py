@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from comparison import Accuracies, Experiment, as_json, as_text
+from experiment import Experiment
 
 from drsn_edge.cli.main import one_line
 from drsn_edge.cli.options import PathType, finite, json_option
 from drsn_edge.errors import DrsnEdgeError
 
 if TYPE_CHECKING:
+    from comparison import Accuracies
     from digits import Split
 
 SMOKE_IMAGES = 400
@@ -102,6 +103,7 @@ def run(experiment: Experiment, options: Options, read: Callable[[], Split] | No
     Raises:
         DrsnEdgeError: If the images cannot be used or a training diverges.
     """
+    from comparison import as_json, as_text
     from digits import add_noise, shorten
 
     split = read() if read else _digits(options)

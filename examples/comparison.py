@@ -1,40 +1,17 @@
-"""What an example compares, and its figures as a table and as JSON. Plain values; no Keras here."""
+"""The figures of an example, as a table and as JSON."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from drsn_edge.models.config import DrsnConfig
+from experiment import Experiment
+
 from drsn_edge.reproduce.statistics import CONFIDENCE, Difference, difference, summarise
 
 Accuracies = Mapping[str, Sequence[float]]
 """Of each network by name, one accuracy from 0 to 1 for each seed."""
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One comparison of networks that differ in their kind of block only.
-
-    Attributes:
-        program: Name of the example.
-        images: What the images are, for people.
-        noise: Largest value of the uniform noise; a pixel without noise is at most 1.
-        network: What all networks have in common.
-        blocks: Kind of block by name of the network.
-        pairs: Names of the networks whose difference, first - second, is of interest.
-        allowed_loss_points: How far the first pair's difference may lie below 0 if its interval leaves 0 out.
-    """
-
-    program: str
-    images: str
-    noise: float
-    network: DrsnConfig
-    blocks: Mapping[str, str]
-    pairs: tuple[tuple[str, str], ...]
-    allowed_loss_points: float | None = None
 
 
 def compare(accuracies: Accuracies, one: str, other: str) -> Difference:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from command import Options, Program, run, shared_options
-from comparison import Experiment
+from experiment import Experiment
 
 from drsn_edge.models.config import DrsnConfig, Stage
 
