@@ -15,7 +15,7 @@ import click
 from experiment import Experiment
 
 from drsn_edge.cli.main import one_line
-from drsn_edge.cli.options import PathType, finite, json_option
+from drsn_edge.cli.options import PathType, json_option
 from drsn_edge.errors import DrsnEdgeError
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ class Options:
         data: Folder of the digits, None for the default.
         seeds: Trainings of each network; the seeds are 0, 1, ...
         epochs: Of each training.
-        learning_rate: Of Adam.
         smoke: Few images, one seed, one epoch: whether it runs, not how well.
         as_json: Print JSON.
     """
@@ -57,39 +56,24 @@ class Options:
     data: Path | None
     seeds: int
     epochs: int
-    learning_rate: float
     smoke: bool
     as_json: bool
 
 
-def shared_options(epochs: int, learning_rate: float) -> Callable[[_Function], _Function]:
-    """Return a decorator that gives a program the options of `Options`, with these defaults."""
+def shared_options(function: _Function) -> _Function:
+    """Give a program the options of `Options`."""
     options = (
         click.option("--data", type=PathType, help=f"Folder of the digits.  [default: ${DATA_VARIABLE}/mnist_t10k]"),
         click.option(
             "--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Trainings of each network."
         ),
-        click.option(
-            "--epochs", type=click.IntRange(1, 1000), default=epochs, show_default=True, help="Of each training."
-        ),
-        click.option(
-            "--learning-rate",
-            type=click.FloatRange(0, 1, min_open=True),
-            callback=finite,
-            default=learning_rate,
-            show_default=True,
-            help="Of Adam, per step.",
-        ),
+        click.option("--epochs", type=click.IntRange(1, 1000), default=5, show_default=True, help="Of each training."),
         click.option("--smoke", is_flag=True, help=f"Only see that it runs: {SMOKE_IMAGES} images, 1 epoch, 1 seed."),
         json_option,
     )
-
-    def decorate(function: _Function) -> _Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 def run(experiment: Experiment, options: Options, read: Callable[[], Split] | None = None) -> None:
@@ -115,8 +99,7 @@ def run(experiment: Experiment, options: Options, read: Callable[[], Split] | No
         return
     click.echo(
         f"{experiment.images}, noise 0 to {experiment.noise:g}: {len(split.train)} to train on, {len(split.test)} to "
-        f"test on, {options.epochs} epoch{'s' * (options.epochs > 1)}, "
-        f"learning rate {options.learning_rate:g}\n{as_text(experiment, accuracies)}"
+        f"test on, {options.epochs} epoch{'s' * (options.epochs > 1)}\n{as_text(experiment, accuracies)}"
     )
 
 
@@ -134,7 +117,7 @@ def _train_all(experiment: Experiment, split: Split, options: Options) -> Accura
     from drsn_edge.cli.progress import counting_bar, load_tensorflow
 
     load_tensorflow()
-    from training import Recipe, test_accuracy
+    from training import test_accuracy
 
     found: dict[str, list[float]] = {name: [] for name in experiment.blocks}
     total = options.seeds * len(found) * options.epochs
@@ -143,8 +126,8 @@ def _train_all(experiment: Experiment, split: Split, options: Options) -> Accura
         for seed in range(options.seeds):
             for name, block in experiment.blocks.items():
                 network = replace(experiment.network, block=block)
-                recipe = Recipe(seed, options.epochs, options.learning_rate)
-                found[name].append(test_accuracy(network, split, recipe, lambda: bar(next(done), total)))
+                accuracy = test_accuracy(network, split, seed, options.epochs, lambda: bar(next(done), total))
+                found[name].append(accuracy)
     return found
 
 
@@ -152,10 +135,10 @@ def _header(experiment: Experiment, options: Options, split: Split) -> dict[str,
     """Return what the figures are of; the folder of the images is left out, as it differs from machine to machine."""
     from drsn_edge.reproduce.run_job import versions
 
-    chosen = f"--seeds {options.seeds} --epochs {options.epochs} --learning-rate {options.learning_rate:g}"
+    flags = "--smoke" if options.smoke else f"--seeds {options.seeds} --epochs {options.epochs}"
     return {
         "program": experiment.program,
-        "command": f"python examples/{experiment.program} {'--smoke' if options.smoke else chosen}",
+        "command": f"python examples/{experiment.program} {flags}",
         "date": datetime.date.today().isoformat(),
         "versions": dict(versions()),
         "images": experiment.images,
@@ -163,6 +146,5 @@ def _header(experiment: Experiment, options: Options, split: Split) -> dict[str,
         "train_images": len(split.train),
         "test_images": len(split.test),
         "epochs": options.epochs,
-        "learning_rate": options.learning_rate,
         "seeds": list(range(options.seeds)),
     }

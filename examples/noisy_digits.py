@@ -37,7 +37,7 @@ EXPERIMENT = Experiment(
 
 
 @click.command(cls=Program)
-@shared_options(epochs=5, learning_rate=1e-3)
+@shared_options
 def main(**options: Any) -> None:
     """Compare a shrinkage network with its ResNet twin on noisy digits (the Keras article).
 

@@ -51,7 +51,7 @@ CIFAR10 = replace(
 
 
 @click.command(cls=Program)
-@shared_options(epochs=2, learning_rate=7.5e-3)
+@shared_options
 @click.option("--cifar10", is_flag=True, help="CIFAR-10, as in the article, which Keras downloads (170 MB).")
 def main(cifar10: bool, **options: Any) -> None:
     """Compare a shrinkage network with its ResNet twin on images with little noise (the TFLearn article).

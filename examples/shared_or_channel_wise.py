@@ -22,7 +22,7 @@ EXPERIMENT = replace(
 
 
 @click.command(cls=Program)
-@shared_options(epochs=5, learning_rate=7.5e-3)
+@shared_options
 def main(**options: Any) -> None:
     """Compare channel-shared (CS), channel-wise (CW) and no thresholds on noisy digits (the PyTorch article).
 

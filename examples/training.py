@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,27 +13,17 @@ from digits import Images, Split
 from drsn_edge.errors import DivergedError
 from drsn_edge.models.config import DrsnConfig
 from drsn_edge.models.drsn import build_model
+from drsn_edge.training.fit import learning_rates
 
 BATCH_SIZE = 100
 """As in the Keras article."""
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-        seed: Of the initial weights and of the order of the images, which is the same for networks of one seed.
-        epochs: Passes over the training images.
-        learning_rate: Of Adam, constant.
-    """
-
-    seed: int
-    epochs: int
-    learning_rate: float
+PEAK_LEARNING_RATE = 0.01
+"""Of Adam, with the product's schedule, which falls to 0. So the moving statistics of the batch normalisations come to
+rest: with a constant 0.0075, a network whose training loss was 0.63 named a quarter of its training images right."""
 
 
-def test_accuracy(network: DrsnConfig, split: Split, recipe: Recipe, progress: Callable[[], None]) -> float:
+def test_accuracy(network: DrsnConfig, split: Split, seed: int, epochs: int, progress: Callable[[], None]) -> float:
     """Train a network and return the share of test images that it names right, by its weights after the last epoch.
 
     The test images are looked at once, at the end: nothing is chosen by them.
@@ -42,26 +31,27 @@ def test_accuracy(network: DrsnConfig, split: Split, recipe: Recipe, progress: C
     Args:
         network: What to build.
         split: Noisy images.
-        recipe: How to train it.
+        seed: Of the initial weights and of the order of the images, which is the same for networks of one seed.
+        epochs: Passes over the training images.
         progress: Called after each epoch.
 
     Raises:
         DivergedError: If the loss stops being a number.
     """
-    model = _compiled(network, recipe)
-    for epoch in range(recipe.epochs):
-        _train_epoch(model, split.train, np.random.default_rng((recipe.seed, epoch)))
+    model = _compiled(network, seed, epochs * (len(split.train) // BATCH_SIZE))
+    for epoch in range(epochs):
+        _train_epoch(model, split.train, np.random.default_rng((seed, epoch)))
         progress()
     logits = model.predict(split.test.pixels, batch_size=500, verbose=0)
     return float(np.mean(logits.argmax(axis=1) == split.test.labels))
 
 
-def _compiled(network: DrsnConfig, recipe: Recipe) -> Any:
+def _compiled(network: DrsnConfig, seed: int, steps: int) -> Any:
     keras.utils.clear_session()
-    keras.utils.set_random_seed(recipe.seed)
+    keras.utils.set_random_seed(seed)
     model = build_model(network)
     model.compile(
-        keras.optimizers.Adam(recipe.learning_rate),
+        keras.optimizers.Adam(learning_rates(PEAK_LEARNING_RATE, steps)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=False,  # compiling would take longer than the training
     )

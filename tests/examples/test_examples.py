@@ -57,12 +57,11 @@ def test_training_learns_and_repeats() -> None:
     network = config.DrsnConfig(8, 1, 10, 4, 3, 1, (config.Stage(4, 1, 2),), 3, "residual", height=8)
     labels = np.arange(200) % 10
     images = digits.Images(np.broadcast_to(labels[:, None, None, None] / 10, (200, 8, 8, 1)).astype(np.float32), labels)
-    recipe = training.Recipe(seed=3, epochs=40, learning_rate=0.02)
     epochs: list[int] = []
-    first = training.test_accuracy(network, digits.Split(images, images), recipe, lambda: epochs.append(1))
+    first = training.test_accuracy(network, digits.Split(images, images), 3, 40, lambda: epochs.append(1))
     assert len(epochs) == 40
     assert first > 0.3  # chance is 0.1
-    assert training.test_accuracy(network, digits.Split(images, images), recipe, lambda: None) == first
+    assert training.test_accuracy(network, digits.Split(images, images), 3, 40, lambda: None) == first
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
