@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-SOURCES := drsn_edge quantize firmware_bridge tests benchmarks
+SOURCES := drsn_edge quantize firmware_bridge tests benchmarks examples
 
 .PHONY: help demo test integration check lint types proof lock clean
 .DELETE_ON_ERROR:

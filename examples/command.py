@@ -1,0 +1,150 @@
+"""The command line that the examples share. Heavy imports are inside the functions, so that --help is quick."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from experiment import Experiment
+
+from drsn_edge.cli.main import one_line
+from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.errors import DrsnEdgeError
+
+if TYPE_CHECKING:
+    from comparison import Accuracies
+    from digits import Split
+
+SMOKE_IMAGES = 400
+DATA_VARIABLE = "DRSN_EDGE_TEST_DATA"
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class Program(click.Command):
+    """Turns an error that was raised on purpose into one line and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the program."""
+        try:
+            return super().invoke(ctx)
+        except DrsnEdgeError as exc:
+            raise click.ClickException(one_line(str(exc))) from exc
+        except ModuleNotFoundError as exc:
+            raise click.ClickException(f"This needs {exc.name}: pip install '.[train]'.") from exc
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chose.
+
+    Attributes:
+        data: Folder of the digits, None for the default.
+        seeds: Trainings of each network; the seeds are 0, 1, ...
+        epochs: Of each training.
+        smoke: Few images, one seed, one epoch: whether it runs, not how well.
+        as_json: Print JSON.
+    """
+
+    data: Path | None
+    seeds: int
+    epochs: int
+    smoke: bool
+    as_json: bool
+
+
+def shared_options(function: _Function) -> _Function:
+    """Give a program the options of `Options`."""
+    options = (
+        click.option("--data", type=PathType, help=f"Folder of the digits.  [default: ${DATA_VARIABLE}/mnist_t10k]"),
+        click.option(
+            "--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Trainings of each network."
+        ),
+        click.option("--epochs", type=click.IntRange(1, 1000), default=5, show_default=True, help="Of each training."),
+        click.option("--smoke", is_flag=True, help=f"Only see that it runs: {SMOKE_IMAGES} images, 1 epoch, 1 seed."),
+        json_option,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def run(experiment: Experiment, options: Options, read: Callable[[], Split] | None = None) -> None:
+    """Train every network of an experiment for every seed and print the comparison.
+
+    Args:
+        experiment: What to compare.
+        options: What the user chose.
+        read: Reads the images without noise; the digits if there is none.
+
+    Raises:
+        DrsnEdgeError: If the images cannot be used or a training diverges.
+    """
+    from comparison import as_json, as_text
+    from digits import add_noise, shorten
+
+    split = read() if read else _digits(options)
+    if options.smoke:
+        split, options = shorten(split, SMOKE_IMAGES), replace(options, seeds=1, epochs=1)
+    accuracies = _train_all(experiment, add_noise(split, experiment.noise), options)
+    if options.as_json:
+        click.echo(json.dumps({**_header(experiment, options, split), **as_json(experiment, accuracies)}))
+        return
+    click.echo(
+        f"{experiment.images}, noise 0 to {experiment.noise:g}: {len(split.train)} to train on, {len(split.test)} to "
+        f"test on, {options.epochs} epoch{'s' * (options.epochs > 1)}\n{as_text(experiment, accuracies)}"
+    )
+
+
+def _digits(options: Options) -> Split:
+    from digits import ImagesError, read_digits, split_images
+
+    shared = os.environ.get(DATA_VARIABLE)
+    folder = options.data or (Path(shared) / "mnist_t10k" if shared else None)
+    if folder is None:
+        raise ImagesError(f"Expected the digits' folder, got none. Name it with --data, or set {DATA_VARIABLE}.")
+    return split_images(read_digits(folder))
+
+
+def _train_all(experiment: Experiment, split: Split, options: Options) -> Accuracies:
+    from drsn_edge.cli.progress import counting_bar, load_tensorflow
+
+    load_tensorflow()
+    from training import test_accuracy
+
+    found: dict[str, list[float]] = {name: [] for name in experiment.blocks}
+    total = options.seeds * len(found) * options.epochs
+    done = count(1)
+    with counting_bar(f"training {options.seeds} x {len(found)} networks") as bar:
+        for seed in range(options.seeds):
+            for name, block in experiment.blocks.items():
+                network = replace(experiment.network, block=block)
+                accuracy = test_accuracy(network, split, seed, options.epochs, lambda: bar(next(done), total))
+                found[name].append(accuracy)
+    return found
+
+
+def _header(experiment: Experiment, options: Options, split: Split) -> dict[str, Any]:
+    """Return what the figures are of; the folder of the images is left out, as it differs from machine to machine."""
+    from drsn_edge.reproduce.run_job import versions
+
+    flags = "--smoke" if options.smoke else f"--seeds {options.seeds} --epochs {options.epochs}"
+    return {
+        "program": experiment.program,
+        "command": f"python examples/{experiment.program} {flags}",
+        "date": datetime.date.today().isoformat(),
+        "versions": dict(versions()),
+        "images": experiment.images,
+        "noise": experiment.noise,
+        "train_images": len(split.train),
+        "test_images": len(split.test),
+        "epochs": options.epochs,
+        "seeds": list(range(options.seeds)),
+    }
