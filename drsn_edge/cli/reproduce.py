@@ -49,11 +49,10 @@ def reproduce(
     Example:
       drsn-edge reproduce splits --data recordings/ --results results.jsonl
     """
-    from drsn_edge.files import write_file
     from drsn_edge.reproduce.protocols import suite_jobs
     from drsn_edge.reproduce.run_job import run_job
     from drsn_edge.reproduce.sweep import pending, read_results, run_sweep
-    from drsn_edge.reproduce.tables import as_markdown
+    from drsn_edge.reproduce.tables import as_markdown, write_markdown
 
     jobs = [job for job in suite_jobs(suite, seeds) if only in ("", job.protocol, job.model)]
     if not jobs:
@@ -65,7 +64,7 @@ def reproduce(
             click.echo(_line(outcome), err=True)
     outcomes = read_results(results)
     if write:
-        write_file(write, as_markdown(outcomes).encode())
+        write_markdown(outcomes, write)
     click.echo(_as_json(outcomes) if as_json else as_markdown(outcomes))
 
 

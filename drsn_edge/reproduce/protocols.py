@@ -47,7 +47,7 @@ def _jobs(
     test_hop: int = 0,
 ) -> list[Job]:
     """Return the network's jobs seed by seed, and then those of what it is compared with, for the first seed."""
-    runs = [("rsbu-cw", seed) for seed in range(seeds)] + [(model, 0) for model in (*BASELINES, "residual")]
+    runs = [("rsbu-cw", seed) for seed in range(seeds)] + [(model, 0) for model in (*BASELINES, "residual", "plain")]
     return [
         Job(protocol, data, model, hold_out, seed, as_settings(settings), conditions, test_hop)
         for model, seed in runs

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def run_sweep(jobs: Sequence[Job], data: Path, results: Path, workers: int, run_
 
     Raises:
         OutputError: If the results file cannot be written.
+        ReproduceError: If the results file is none, or a worker was killed.
     """
     missing = pending(jobs, read_results(results))
     if not missing:
@@ -103,12 +105,22 @@ def _collect(
         while waiting:
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in finished:
-                outcome = future.result()
+                outcome = _result(future)
                 _append(results, outcome_to_json(outcome))
                 yield outcome
     finally:
         for future in waiting:
             future.cancel()
+
+
+def _result(future: Future[Outcome]) -> Outcome:
+    try:
+        return future.result()
+    except BrokenProcessPool as exc:
+        raise ReproduceError(
+            "Expected each job to end, but a process was killed; memory is the usual reason. The same command goes on, "
+            "with fewer --workers if need be."
+        ) from exc
 
 
 def _append(results: Path, values: dict[str, Any]) -> None:

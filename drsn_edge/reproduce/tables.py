@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
+from drsn_edge.errors import OutputError
+from drsn_edge.files import write_file
 from drsn_edge.judging.conditions import Condition
 from drsn_edge.reproduce.jobs import Outcome, Score
 from drsn_edge.reproduce.protocols import PAPER_KINDS, PAPER_SNRS_DB, PROTOCOLS, Protocol
@@ -21,6 +24,17 @@ def macro_f1(score: Score) -> float:
     return score.macro_f1
 
 
+def write_markdown(outcomes: Sequence[Outcome], path: Path) -> None:
+    """Write the document, over an earlier one if there is one.
+
+    Raises:
+        OutputError: If another file is there, or it cannot be written.
+    """
+    if path.exists() and not path.read_bytes().startswith(_TITLE.encode()):
+        raise OutputError(f"Expected no file, or an earlier document of ours, got {path}. Choose another --write.")
+    write_file(path, as_markdown(outcomes).encode())
+
+
 def as_markdown(outcomes: Sequence[Outcome]) -> str:
     """Return the whole document for the outcomes there are; protocols without any are left out."""
     parts = [_HEAD.format(versions=_versions(outcomes))]
@@ -32,11 +46,12 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-_HEAD = """# Accuracy
+_TITLE = "# Accuracy\n"
 
+_HEAD = f"""{_TITLE}
 Made by `drsn-edge reproduce` from its results file; change neither by hand. Figures are in percent, mean +- deviation
 over seeds (sample deviation) of the mean over folds. Held-out windows of one recording are not independent: the
-deviation says how much a training varies, not how well another machine would be judged. {versions}"""
+deviation says how much a training varies, not how well another machine would be judged. {{versions}}"""
 
 
 def _versions(outcomes: Sequence[Outcome]) -> str:

@@ -30,6 +30,8 @@ def outcome(of: Job, accuracy: float = 0.5) -> Outcome:
 
 def quick_job(of: Job, data: Path) -> Outcome:
     """Stand in for a training: workers import it from this file."""
+    if (data / "fatal").exists():
+        os._exit(9)
     if (data / "slow").exists():
         (data / f"pid{of.seed}").write_text(str(os.getpid()))
         time.sleep(60)
@@ -75,6 +77,15 @@ def test_a_sweep_runs_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
     assert {each.job.seed for each in ran} == {0, 2}
     assert {each.job.seed: each.scores[0].accuracy for each in read_results(results)} == {0: 0.0, 1: 0.9, 2: 0.2}
     assert list(run_sweep(jobs, tmp_path, results, 2, quick_job)) == []
+
+
+def test_a_worker_that_is_killed_is_an_error_and_what_was_done_stays(tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    list(run_sweep([job(0)], tmp_path, results, 1, quick_job))
+    (tmp_path / "fatal").touch()
+    with pytest.raises(ReproduceError, match="killed"):
+        list(run_sweep([job(0), job(1)], tmp_path, results, 1, quick_job))
+    assert [each.job.seed for each in read_results(results)] == [0]
 
 
 def test_a_changed_job_runs_anew() -> None:

@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from drsn_edge.errors import OutputError
 from drsn_edge.judging.conditions import CLEAN, Condition
 from drsn_edge.reproduce.jobs import Job, Outcome, Score, as_settings
 from drsn_edge.reproduce.protocols import PROTOCOLS, SUITES, adi_speed, paper, suite_jobs
 from drsn_edge.reproduce.statistics import difference, over_seeds, paired_difference, summarise
-from drsn_edge.reproduce.tables import accuracy, as_markdown, macro_f1
+from drsn_edge.reproduce.tables import accuracy, as_markdown, macro_f1, write_markdown
 from drsn_edge.training.settings import TrainSettings
 
 
@@ -103,6 +105,18 @@ def test_protocols_without_results_are_left_out() -> None:
     assert "1.0 core hours" in text
     assert "drsn-edge 9" in text
     assert "No results yet" in as_markdown([])
+
+
+def test_the_document_replaces_an_earlier_one_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "ACCURACY.md"
+    write_markdown([], path)
+    write_markdown([outcome(0.5)], path)
+    assert path.read_text() == as_markdown([outcome(0.5)])
+    other = tmp_path / "thesis.md"
+    other.write_text("# Thesis\n")
+    with pytest.raises(OutputError, match="another --write"):
+        write_markdown([], other)
+    assert other.read_text() == "# Thesis\n"
 
 
 @pytest.mark.parametrize("suite", SUITES)
