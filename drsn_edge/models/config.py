@@ -185,10 +185,12 @@ PRESETS: Mapping[str, DrsnConfig] = {
     "small": DrsnConfig(1024, 1, 10, 16, 15, 4, (Stage(16, 1, 2), Stage(32, 1, 2), Stage(64, 1, 2)), 3),
     "paper": DrsnConfig(2048, 1, 8, 4, 3, 2, (Stage(4, 4, 2), Stage(8, 4, 2), Stage(16, 4, 2)), 3),
     "spectral": DrsnConfig(128, 1, 10, 16, 5, 1, (Stage(16, 1, 2), Stage(32, 1, 2)), 3, pooling="none", dropout=0.5),
+    "spectral-dense": DrsnConfig(128, 1, 10, 128, 128, 128, (Stage(128, 2, 1),), 1, pooling="none", dropout=0.3),
     "base": DrsnConfig(1024, 1, 10, 32, 31, 4, (Stage(32, 1, 2), Stage(64, 2, 2), Stage(80, 2, 2)), 3),
 }
 """Named networks at the sizes an edge gateway wants, and the paper's own (Zhao et al. 2020, table II, with one axis);
-`preset` fits one to a data set."""
+`preset` fits one to a data set. Two are for log spectra: `spectral` shares its kernels along the lines, the filters of
+`spectral-dense` see all 128 lines at once, so that each line keeps a weight of its own."""
 
 
 def preset(name: str, *, window: int, n_axes: int, n_classes: int, block: str = "rsbu-cw") -> DrsnConfig:

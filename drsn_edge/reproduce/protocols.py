@@ -91,7 +91,7 @@ def paper(seeds: int) -> list[Job]:
 def adi_speed(seeds: int) -> list[Job]:
     """Motor faults at a speed that training never saw: resonances tell most, and stay where they are."""
     hold_outs = tuple(f"rpm={rpm}" for rpm in SPEEDS_RPM)
-    settings = {**_ADI_SPECTRA, "view_weights": (4.0, 1.0, 1.0)}
+    settings = {**_ADI_SPECTRA, "network": "spectral-dense", "view_weights": (4.0, 1.0, 1.0)}
     return _jobs("adi_speed", ADI, hold_outs, seeds, settings, (CLEAN, WHITE_0_DB), _ADI_TEST_HOP)
 
 
@@ -133,7 +133,7 @@ PROTOCOLS = (
         "splits",
         "Motor faults, one speed left out",
         "13 classes, 3 axes, windows of 16384 samples. `rsbu-cw` sees log spectra in three branches (bands, shaft "
-        "orders, envelopes; weights 4, 1, 1), `lda` 48 log-band energies per axis, `forest` the envelope spectrum; all "
+        "orders, envelopes; weights 4, 1, 1; network `spectral-dense`), `lda` 48 log-band energies per axis, `forest` the envelope spectrum; all "
         "are trained on the same windows, a third of them as recorded and the others with noise of four kinds. The "
         "weights were chosen with these folds in sight.",
         adi_speed,
@@ -142,7 +142,7 @@ PROTOCOLS = (
         "adi_load",
         "splits",
         "Motor faults, one load left out",
-        "As above with weights 1, 4, 4: a load moves the resonances, but not the multiples of the shaft speed. The "
+        "As above with the network `spectral` and weights 1, 4, 4: a load moves the resonances, but not the multiples of the shaft speed. The "
         "weights were chosen with these folds in sight.",
         adi_load,
     ),

@@ -72,5 +72,5 @@ def test_the_shortest_window_is_one_step_of_the_last_stage() -> None:
 
 
 def test_unknown_presets_are_refused() -> None:
-    with pytest.raises(TrainingError, match="nano, small, paper, spectral, base, got 'tiny'"):
+    with pytest.raises(TrainingError, match="nano, small, paper, spectral, spectral-dense, base, got 'tiny'"):
         preset("tiny", window=1024, n_axes=1, n_classes=2)
