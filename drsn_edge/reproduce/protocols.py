@@ -132,25 +132,25 @@ PROTOCOLS = (
         "adi_speed",
         "splits",
         "Motor faults, one speed left out",
-        "13 classes, 3 axes, windows of 16384 samples. `rsbu-cw` sees log spectra in three branches (bands, shaft "
-        "orders, envelopes; weights 4, 1, 1; network `spectral-dense`), `lda` 48 log-band energies per axis, `forest` the envelope spectrum; all "
-        "are trained on the same windows, a third of them as recorded and the others with noise of four kinds. The "
-        "weights were chosen with these folds in sight.",
+        "13 classes, 3 axes, windows of 16384 samples. `rsbu-cw`, `residual` and `plain` see log spectra in three "
+        "branches (bands, shaft orders, envelopes; weights 4, 1, 1; network `spectral-dense`), `lda` 48 log-band "
+        "energies per axis, `forest` the envelope spectrum. All are trained on the same windows, 45 % of them as "
+        "recorded and the others with noise of four kinds. Network and weights were chosen with these folds in sight.",
         adi_speed,
     ),
     Protocol(
         "adi_load",
         "splits",
         "Motor faults, one load left out",
-        "As above with the network `spectral` and weights 1, 4, 4: a load moves the resonances, but not the multiples of the shaft speed. The "
-        "weights were chosen with these folds in sight.",
+        "As above with the network `spectral` and weights 1, 4, 4: a load moves the resonances, but not the multiples "
+        "of the shaft speed. The weights were chosen with these folds in sight.",
         adi_load,
     ),
     Protocol(
         "cwru_load",
         "splits",
         "CWRU bearings, one load left out",
-        "10 classes, windows of 8192 samples. `rsbu-cw` sees log band powers. The same bearings are on both sides, and "
+        "10 classes, windows of 8192 samples, network `spectral` on log band powers. The same bearings are on both sides, and "
         "there is one healthy bearing: the figures show that the chain works, not how it does on another bearing.",
         cwru_load,
     ),
@@ -158,7 +158,7 @@ PROTOCOLS = (
         "cwru_bearing",
         "splits",
         "CWRU bearings, bearings that training never saw",
-        "4 classes, windows of 8192 samples, one fault size left out. The one healthy bearing is split by time, so "
+        "4 classes, windows of 8192 samples, network `spectral` on all three views, one fault size left out. The one healthy bearing is split by time, so "
         "that its class leaks: its recall says nothing. Macro-F1, as the published figures are.",
         cwru_bearing,
         is_judged_by_f1=True,
