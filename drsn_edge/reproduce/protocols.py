@@ -150,16 +150,18 @@ PROTOCOLS = (
         "cwru_load",
         "splits",
         "CWRU bearings, one load left out",
-        "10 classes, windows of 8192 samples, network `spectral` on log band powers. The same bearings are on both sides, and "
-        "there is one healthy bearing: the figures show that the chain works, not how it does on another bearing.",
+        "10 classes, windows of 8192 samples, network `spectral` on log band powers. The same bearings are on both "
+        "sides, and there is one healthy bearing: the figures show that the chain works, not how it does on another "
+        "bearing.",
         cwru_load,
     ),
     Protocol(
         "cwru_bearing",
         "splits",
         "CWRU bearings, bearings that training never saw",
-        "4 classes, windows of 8192 samples, network `spectral` on all three views, one fault size left out. The one healthy bearing is split by time, so "
-        "that its class leaks: its recall says nothing. Macro-F1, as the published figures are.",
+        "4 classes, windows of 8192 samples, network `spectral` on all three views, one fault size left out. The one "
+        "healthy bearing is split by time, so that its class leaks: its recall says nothing. Macro-F1, as the published "
+        "figures are.",
         cwru_bearing,
         is_judged_by_f1=True,
     ),
