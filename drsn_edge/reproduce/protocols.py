@@ -160,8 +160,8 @@ PROTOCOLS = (
         "splits",
         "CWRU bearings, bearings that training never saw",
         "4 classes, windows of 8192 samples, network `spectral` on all three views, one fault size left out. The one "
-        "healthy bearing is split by time, so that its class leaks: its recall says nothing. Macro-F1, as the published "
-        "figures are.",
+        "healthy bearing is split by time, so that its class leaks: its recall says nothing. Macro-F1, as the "
+        "published figures are.",
         cwru_bearing,
         is_judged_by_f1=True,
     ),
