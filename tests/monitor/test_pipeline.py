@@ -16,6 +16,7 @@ from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.monitor.decision import Votes
 from drsn_edge.monitor.pipeline import STALLED_S, Monitor
 from drsn_edge.monitor.results import Decision, Result, Summary, Verdict, WindowResult
+from drsn_edge.spectra import Spectra
 from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, Status
 from firmware_bridge.messages import DeviceState
 from firmware_bridge.stream import StreamCounters
@@ -102,6 +103,47 @@ def test_a_model_that_is_not_the_manifests_is_refused(manifest: Manifest, bench:
     labels = replace(manifest, labels=("a", "b"), outputs=(replace(manifest.outputs[0], shape=(1, 2)),))
     with pytest.raises(BundleError):
         Monitor(labels, bench.classifier, Votes())
+
+
+def orders_manifest(manifest: Manifest) -> Manifest:
+    """Return the manifest of a model that sees the orders of both axes in 16 lines."""
+    spectra = Spectra(("orders",), 16, 8.0, (0.0,) * 2, (1.0,) * 2)
+    return replace(
+        manifest,
+        contract=replace(manifest.contract, spectra=spectra),
+        input=replace(manifest.input, shape=(1, 1, 16, 2)),
+    )
+
+
+class OrdersClassifier:
+    """Keeps what it is shown."""
+
+    def __init__(self, of: Manifest) -> None:
+        self.input, self.output = of.input, of.outputs[0]
+        self.seen: list[Any] = []
+
+    def logits(self, inputs: Any) -> Any:
+        self.seen += list(inputs)
+        return np.zeros((1, 3), np.float32)
+
+
+def test_a_model_that_sees_shaft_orders_needs_the_speed(manifest: Manifest) -> None:
+    of_orders = orders_manifest(manifest)
+    for speed_hz in (None, 0.0, float("nan")):
+        with pytest.raises(ContractError, match="--rpm"):
+            Monitor(of_orders, OrdersClassifier(of_orders), Votes(), speed_hz=speed_hz)  # type: ignore[arg-type]
+
+
+def test_the_speed_decides_what_the_model_sees(manifest: Manifest, sensor: Any, new_sensor: Any) -> None:
+    of_orders, shown = orders_manifest(manifest), []
+    for speed_hz in (200.0, 400.0):
+        classifier, played = OrdersClassifier(of_orders), new_sensor()
+        monitor = Monitor(of_orders, classifier, Votes(), speed_hz=speed_hz)  # type: ignore[arg-type]
+        for event in (played.hello(), *played.blocks("calm", 3)):
+            monitor.take(event)
+        shown.append(classifier.seen)
+    assert [window.shape for window in shown[0]] == [(1, 16, 2)] * 2
+    assert np.abs(shown[0][0] - shown[1][0]).max() > 0.1
 
 
 # --- damage ------------------------------------------------------------------------------------------------------
