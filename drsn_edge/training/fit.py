@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.errors import DivergedError, TrainingError
 from drsn_edge.front_end import network_input
-from drsn_edge.models.config import DrsnConfig
 from drsn_edge.models.drsn import branch_logits
 from drsn_edge.recordings.split import Split
 from drsn_edge.signal import FloatArray, window_starts
@@ -50,25 +49,25 @@ class _Loop:
 
 def fit(
     model: Any,
-    network: DrsnConfig,
     split: Split,
     settings: TrainSettings,
     contract: SignalContract,
     progress: Progress | None = None,
     start: Checkpoint | None = None,
     keep: Keep | None = None,
+    fusion: tuple[float, ...] = (1.0,),
 ) -> tuple[EpochReport, ...]:
     """Train a model in place and return the report of each epoch.
 
     Args:
         model: Of `build_model`.
-        network: What the model was built from.
         split: What to train and validate on.
         settings: See `TrainSettings`.
         contract: How the network sees a window.
         progress: Called every few steps and at the end of each epoch.
         start: Where to go on from.
         keep: Called after each epoch with all that is needed to go on from there.
+        fusion: Share of each of the network's branches in its logits.
 
     Raises:
         DivergedError: If the loss or a weight stops being a number.
@@ -76,7 +75,7 @@ def fit(
     """
     loop = _loop(model, split, settings, contract, progress)
     learner = loop.learner
-    compile_learner(learner, network, loop.schedule)
+    compile_learner(learner, fusion, loop.schedule)
     history = list(start.history) if start else []
     state = start.state if start else None
     if state:
@@ -107,12 +106,12 @@ def learning_rates(peak: float, total_steps: int) -> Any:
     return keras.optimizers.schedules.CosineDecay(0.0, falling, warmup_target=peak, warmup_steps=rising)
 
 
-def compile_learner(learner: Any, network: DrsnConfig, schedule: Any) -> None:
+def compile_learner(learner: Any, fusion: tuple[float, ...], schedule: Any) -> None:
     """Give the model of `branch_logits` optimizer, loss and metric."""
     learner.compile(
         keras.optimizers.Adam(schedule),
         branch_loss,
-        metrics=[keras.metrics.MeanMetricWrapper(partial(branch_accuracy, fusion=network.fusion), name="accuracy")],
+        metrics=[keras.metrics.MeanMetricWrapper(partial(branch_accuracy, fusion=fusion), name="accuracy")],
         jit_compile=False,  # XLA compiles for ten seconds and then is no faster on these networks
     )
     learner.optimizer.build(learner.trainable_variables)

@@ -90,7 +90,8 @@ def train(
     start = keeper.begin(resume=resume) if keeper else None
     model = build_model(network)
     try:
-        history = fit(model, network, split, settings, contract, progress, start, keeper.keep if keeper else None)
+        keep = keeper.keep if keeper else None
+        history = fit(model, split, settings, contract, progress, start, keep, network.fusion)
     except DivergedError as exc:
         raise DivergedError(f"{exc} {_way_on(checkpoints)}") from exc
     training_windows = cut_spans(split.train, split.labels, window, window)

@@ -14,7 +14,7 @@ from drsn_edge.signal import Scaling, scale_windows
 from drsn_edge.training import augment as augment_module
 from drsn_edge.training import feed as feed_module
 from drsn_edge.training.augment import augment, with_axis_dropout, with_random_gain, with_random_polarity
-from drsn_edge.training.feed import make_epoch
+from drsn_edge.training.feed import Feed
 from drsn_edge.training.settings import TrainSettings
 
 
@@ -99,7 +99,7 @@ def test_the_order_is_cut_and_speed_gain_polarity_dropout_noise_scale(
     for name in ("draw_spans", "with_random_noise", "network_input"):
         spy(feed_module, name)
     split, settings, contract = small_split(make_recording)
-    make_epoch(split, replace(settings, gain_range_db=6.0, polarity=True, axis_dropout=0.5), contract, 1)
+    Feed(split, replace(settings, gain_range_db=6.0, polarity=True, axis_dropout=0.5), contract).epoch(1)
     assert order == ["draw_spans", *augmentations, "with_random_noise", "network_input"]
 
 

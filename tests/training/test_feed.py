@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.recordings.split import Span, Split
 from drsn_edge.signal import Scaling
-from drsn_edge.training.feed import ahead, batched, make_epoch
+from drsn_edge.training.feed import Feed, ahead, batched
 from drsn_edge.training.settings import TrainSettings
 
 CONTRACT = SignalContract(1000.0, ("x",), "g", 64, 32, Scaling())
@@ -42,13 +42,15 @@ def test_batches_by_hand() -> None:
 
 
 def test_an_epoch_follows_from_seed_and_number_alone(split: Split) -> None:
-    first = make_epoch(split, SETTINGS, CONTRACT, 3)
-    make_epoch(split, SETTINGS, CONTRACT, 1)
-    again = make_epoch(split, SETTINGS, CONTRACT, 3)
+    feed = Feed(split, SETTINGS, CONTRACT)
+    first = feed.epoch(3)
+    feed.epoch(1)
+    again = feed.epoch(3)
+    np.testing.assert_array_equal(first.inputs, Feed(split, SETTINGS, CONTRACT).epoch(3).inputs)
     np.testing.assert_array_equal(first.inputs, again.inputs)
     np.testing.assert_array_equal(first.labels, again.labels)
     assert first.inputs.shape == (8, 8, 1, 64, 1) and first.labels.shape == (8, 8)
-    for other in (make_epoch(split, SETTINGS, CONTRACT, 4), make_epoch(split, replace(SETTINGS, seed=1), CONTRACT, 3)):
+    for other in (feed.epoch(4), Feed(split, replace(SETTINGS, seed=1), CONTRACT).epoch(3)):
         assert not np.array_equal(first.inputs, other.inputs)
 
 
@@ -56,7 +58,7 @@ def test_labels_stay_with_their_windows(make_recording: Any) -> None:
     """Of two classes one is silent: after scaling its windows are zero, and the other's have RMS 1."""
     silent = Span(make_recording("a", label="a", samples=np.zeros((700, 1), np.float32)), 0, 700)
     loud = Span(make_recording("b", label="b"), 0, 1000)
-    batches = make_epoch(Split((silent, loud), (), (), "", ("a", "b")), SETTINGS, CONTRACT, 1)
+    batches = Feed(Split((silent, loud), (), (), "", ("a", "b")), SETTINGS, CONTRACT).epoch(1)
     np.testing.assert_array_equal(np.abs(batches.inputs).max(axis=(2, 3, 4)) > 0, batches.labels == 1)
 
 
