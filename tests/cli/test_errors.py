@@ -105,7 +105,7 @@ FAILURES = [
     ([*TRAIN, "--label-field", "fault"], "Expected a field 'fault' in calm to take its class from"),
     (["train", "--data", "{}/data", "--hold-out", "fold=1/9", "--out", "{}/new"], "got 9 folds, 2 groups"),
     (["train", "--data", "{}/data", "--hold-out", "fold=1", "--out", "{}/new"], "fold=K/N"),
-    ([*TRAIN, "--network", "huge"], "nano, small, paper, base"),
+    ([*TRAIN, "--network", "huge"], "nano, small, paper, spectral, spectral-dense, base"),
     ([*TRAIN, "--block", "planar"], "rsbu-cw"),
     ([*TRAIN, "--noise", "brown"], "gaussian, laplacian, pink, impulsive"),
     ([*TRAIN, "--window", "0"], "window"),

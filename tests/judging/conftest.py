@@ -60,12 +60,18 @@ def make_evaluation(tiny_contract: SignalContract) -> Callable[..., Evaluation]:
         target = Target(
             name="pump", kind="made up", version="1.0.0", network="nano", block="rsbu-cw", generator="tests",
             contract=tiny_contract, labels=labels, packages=("numpy",),
-            logits=lambda windows: np.abs(windows[:, :n, 0]),
-            thresholds=(lambda windows: [np.abs(windows[:, None, None, k, :]) for k in range(8)]) if shrinks else None,
+            logits=lambda shown: np.abs(shown.windows[:, :n, 0]),
+            thresholds=(lambda shown: [np.abs(shown.windows[:, None, None, k]) for k in range(8)]) if shrinks else None,
             no_thresholds="" if shrinks else "There is no shrinkage.",
         )  # fmt: skip
         names = np.array([labels[each] for each in classes])
-        data = JudgedData(WindowSet(windows, classes, names, classes * 0), "folder", "load=3", "Held out.", ())
+        data = JudgedData(
+            WindowSet(windows, classes, names, classes * 0, np.full(len(classes), np.nan)),
+            "folder",
+            "load=3",
+            "Held out.",
+            (),
+        )
         return evaluate_target(replace(target, **changes), data, (0.0, 8.0), 0)
 
     return make

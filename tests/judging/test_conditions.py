@@ -4,12 +4,19 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from drsn_edge.errors import DrsnEdgeError
-from drsn_edge.judging.conditions import Condition, noise_conditions, with_noise
+from drsn_edge.judging.conditions import CLEAN, Condition, noise_conditions, with_noise
 from drsn_edge.noise import NOISE_KINDS, vibration_power
+from drsn_edge.training.windows import WindowSet
 
 WINDOWS = np.random.default_rng(0).normal(size=(5, 128, 2)).astype(np.float32)
+HELD_OUT = WindowSet(WINDOWS, np.arange(5), np.array(["a"] * 5), np.arange(5), np.full(5, np.nan))
+
+
+def noisy(condition: Condition, seed: int) -> NDArray[np.float32]:
+    return with_noise(HELD_OUT, condition, seed).windows
 
 
 def test_each_kind_at_each_snr_once_in_order() -> None:
@@ -26,13 +33,18 @@ def test_an_snr_that_is_none_is_refused(snr_db: float) -> None:
 
 @pytest.mark.parametrize("kind", NOISE_KINDS)
 def test_one_noise_for_all_snrs_each_met_by_every_window(kind: str) -> None:
-    loud, soft = (with_noise(WINDOWS, Condition(kind, snr_db), 7) - WINDOWS for snr_db in (-6.0, 14.0))
+    loud, soft = (noisy(Condition(kind, snr_db), 7) - WINDOWS for snr_db in (-6.0, 14.0))
     np.testing.assert_allclose(loud, soft * 10, rtol=1e-3, atol=1e-4)
     ratio = vibration_power(WINDOWS) / vibration_power(loud)
     np.testing.assert_allclose(10 * np.log10(ratio), -6.0, atol=1e-3)
 
 
 def test_the_seed_and_the_kind_decide_the_noise() -> None:
-    first = with_noise(WINDOWS, Condition("gaussian", 0.0), 1)
-    np.testing.assert_array_equal(first, with_noise(WINDOWS, Condition("gaussian", 0.0), 1))
-    assert np.abs(first - with_noise(WINDOWS, Condition("gaussian", 0.0), 2)).max() > 0.1
+    first = noisy(Condition("gaussian", 0.0), 1)
+    np.testing.assert_array_equal(first, noisy(Condition("gaussian", 0.0), 1))
+    assert np.abs(first - noisy(Condition("gaussian", 0.0), 2)).max() > 0.1
+
+
+def test_clean_windows_stay_as_recorded() -> None:
+    assert with_noise(HELD_OUT, CLEAN, 1) is HELD_OUT
+    assert str(CLEAN) == "clean"

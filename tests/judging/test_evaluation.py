@@ -16,6 +16,7 @@ from drsn_edge.judging.conditions import noise_conditions
 from drsn_edge.judging.data import held_out_data
 from drsn_edge.judging.evaluation import Evaluation, Provenance, evaluate_target, evaluation_to_json, provenance
 from drsn_edge.judging.target import Target, bundle_target, check_same_kind
+from drsn_edge.training.windows import WindowSet
 
 SNRS_DB = (-4.0, 0.0)
 BLOCKS_OF_NANO = 3
@@ -92,7 +93,7 @@ def test_thresholds_of_a_single_block_are_a_list_too(run: Any) -> None:
     model = build_model(DrsnConfig(256, 3, 2, 4, 5, 4, (Stage(4, 1, 2),), 3))
     target = run_target(replace(run, model=model))
     assert target.thresholds is not None
-    assert [tau.shape for tau in target.thresholds(run.held_out.windows[:5])] == [(5, 1, 1, 4)]
+    assert [tau.shape for tau in target.thresholds(run.held_out.pick(np.arange(5)))] == [(5, 1, 1, 4)]
 
 
 def test_progress_counts_every_condition(int8_target: Target, judged: dict[str, Evaluation]) -> None:
@@ -155,5 +156,7 @@ def test_a_bundle_gets_windows_scaled_as_on_the_gateway(tiny_bundle: Bundle) -> 
     """RMS scaling: ten times the vibration is the same to the model, noise of another shape is not."""
     target = bundle_target(tiny_bundle)
     windows = np.random.default_rng(0).normal(size=(2, 64, 2)).astype(np.float32)
-    np.testing.assert_array_equal(target.logits(windows), target.logits(windows * 10 + 3))
-    assert np.abs(np.diff(target.logits(windows), axis=0)).max() > 0
+    shown = WindowSet(windows, np.zeros(2, np.int64), np.array(["a", "b"]), np.zeros(2, np.int64), np.full(2, np.nan))
+    louder = replace(shown, windows=windows * 10 + 3)
+    np.testing.assert_array_equal(target.logits(shown), target.logits(louder))
+    assert np.abs(np.diff(target.logits(shown), axis=0)).max() > 0
