@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,8 +82,11 @@ def _split_table(protocol: Protocol, outcomes: Sequence[Outcome]) -> str:
     return _markdown_table(rows)
 
 
-def _paper_table(outcomes: Sequence[Outcome]) -> str:
-    models = list(dict.fromkeys(outcome.job.model for outcome in outcomes))
+def _paper_table(found: Sequence[Outcome]) -> str:
+    """Return the table of the noise settings and seeds that every model has: other means would not compare."""
+    models = list(dict.fromkeys(outcome.job.model for outcome in found))
+    counts = Counter((outcome.job.settings, outcome.job.seed) for outcome in found)
+    outcomes = [outcome for outcome in found if counts[outcome.job.settings, outcome.job.seed] == len(models)]
     rows = [["noise", "SNR", *models, "difference"]]
     for kind in PAPER_KINDS:
         for snr_db in PAPER_SNRS_DB:

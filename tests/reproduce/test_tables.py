@@ -94,7 +94,7 @@ def test_the_papers_table_gives_the_difference_with_its_interval() -> None:
         outcome(v, protocol="paper", model=model, seed=seed, conditions=(Condition("pink", 0.0),))
         for seed, model, v in ((0, "rsbu-cw", 0.9), (0, "residual", 0.88), (1, "rsbu-cw", 0.94), (1, "residual", 0.90))
     ]
-    text = as_markdown(outcomes)
+    text = as_markdown([*outcomes, outcome(0.1, protocol="paper", seed=2, conditions=(Condition("pink", 0.0),))])
     assert cells(text, "pink +\\| 0 dB")[2:] == ["92.0 +- 2.8", "89.0 +- 1.4", "+3.00 (-9.71 to +15.71)"]
     assert cells(text, "all")[2:] == ["92.00", "89.00", "+3.00 (-9.71 to +15.71)"]
 
