@@ -85,6 +85,8 @@ def load_run(folder: Path) -> Run:
         raise TrainingError(f"Expected a run folder as `drsn-edge train --out` writes it, got {folder}.")
     import keras  # takes seconds, and telling a run folder from another folder needs none of it
 
+    import drsn_edge.models.drsn  # noqa: F401  # tells Keras of the classes that a file may name
+
     try:
         config = json.loads((folder / "config.json").read_text())
         if config["schema"] > SCHEMA:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -81,6 +83,11 @@ def test_it_learns_converts_and_says_the_same_in_int8(spectral: Training, tmp_pa
     classes = Classifier(conversion.bundle.model).logits(inputs).argmax(axis=1)
     assert np.mean(classes == run.held_out.labels) == conversion.agreement.int8_accuracy
     assert conversion.bundle.manifest.contract.needs_speed
+    script = (
+        "import sys, pathlib; from drsn_edge.training.run_folder import load_run; load_run(pathlib.Path(sys.argv[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "run")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr  # a process that built no network can read one
 
 
 def test_recordings_without_a_speed_are_refused_by_name(simulated: list[Recording]) -> None:
