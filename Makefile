@@ -13,7 +13,7 @@ help:
 	@echo "make test         the quick tests"
 	@echo "make integration  tests with real parts: fresh environments, the wire, real recordings"
 	@echo "make check        lint, types and make test"
-	@echo "make proof        the trainings behind docs/ACCURACY.md: DATA=folder of the data sets; about 2 hours on 2 cores"
+	@echo "make proof        the trainings behind docs/ACCURACY.md: DATA=folder of the data sets; takes hours"
 	@echo "make lock         pin the dependencies anew"
 	@echo "make clean        remove .venv and caches"
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from drsn_edge.cli.main import cli
 from drsn_edge.reproduce.jobs import Outcome, Score, outcome_to_json
-from drsn_edge.reproduce.protocols import suite_jobs
+from drsn_edge.reproduce.protocols import SUITES, suite_jobs
 
 
 @pytest.fixture
@@ -58,6 +59,12 @@ def test_a_file_of_something_else_is_an_error(run: Callable[..., Any], tmp_path:
     done = run("reproduce", "paper", "--data", tmp_path, "--results", path)
     assert (done.code, path.read_text()) == (1, "buy milk\n")
     assert "line 1" in done.err
+
+
+def test_the_command_knows_every_suite() -> None:
+    """It spells them out, because importing them would load NumPy."""
+    argument = next(each for each in cli.commands["reproduce"].params if each.name == "suite")
+    assert argument.type.choices == SUITES  # type: ignore[attr-defined]
 
 
 def test_only_nothing_is_a_usage_error(run: Callable[..., Any], tmp_path: Path) -> None:
