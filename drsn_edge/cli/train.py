@@ -100,6 +100,13 @@ from drsn_edge.models.config import BLOCK_KINDS, PRESETS
 )
 @click.option("--style-mix", type=float, default=0.0, show_default=True, help="Mixing of log spectra's differences.")
 @click.option(
+    "--discriminants",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Weight of linear discriminants of the log spectra in the verdict, beside the network's.",
+)
+@click.option(
     "--redraw-every", type=int, default=1, show_default=True, help="Epochs that share their windows, noise included."
 )
 @click.option(
@@ -108,6 +115,12 @@ from drsn_edge.models.config import BLOCK_KINDS, PRESETS
     default="none",
     show_default=True,
     help="Balanced: each class counts the same, however many windows it has.",
+)
+@click.option(
+    "--validation/--no-validation",
+    default=True,
+    show_default=True,
+    help="Watch the training with the end of each recording's training part, or train on it.",
 )
 @click.option(
     "--patience",

@@ -51,6 +51,8 @@ class DrsnConfig:
         branches: Input channels of each branch, in order; together all of them. A branch is a whole trunk that sees its
             own channels alone, and the logits are the weighted mean of the branches'. Empty: one trunk sees them all.
         weights: Of each branch, above 0; their sum does not matter. Empty: all alike.
+        discriminants: Whether each branch's logits are added to those of a linear discriminant on the same channels,
+            fitted in closed form; see `drsn_edge.training.discriminant`.
     """
 
     window: int
@@ -68,6 +70,7 @@ class DrsnConfig:
     dropout: float = 0.0
     branches: tuple[int, ...] = ()
     weights: tuple[float, ...] = ()
+    discriminants: bool = False
 
     def __post_init__(self) -> None:
         """Refuse sizes that no network can have.
@@ -208,6 +211,8 @@ def _convolutions(config: DrsnConfig) -> Iterator[tuple[int, int, int, int]]:
     """Yield (output positions, kernel positions, channels in, out) of every convolution but the fixed shortcuts."""
     for _ in config.fusion:
         yield from _trunk_convolutions(config)
+        if config.discriminants:
+            yield 1, config.height * config.window, config.n_axes, config.n_classes
 
 
 def _trunk_convolutions(config: DrsnConfig) -> Iterator[tuple[int, int, int, int]]:

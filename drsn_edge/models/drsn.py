@@ -25,6 +25,9 @@ TAU = "tau"
 BRANCH_LOGITS = "branch"
 """The logits of branch number b, counted from 1, are the output of the layer `branch_b`."""
 
+DISCRIMINANT = "discriminant"
+"""The linear discriminant of branch number b, counted from 1, is the convolution `discriminant_b`."""
+
 
 @keras.saving.register_keras_serializable("drsn_edge")
 class OwnChannels(keras.constraints.Constraint):  # type: ignore[misc]  # Keras ships no types
@@ -50,13 +53,16 @@ class OwnChannels(keras.constraints.Constraint):  # type: ignore[misc]  # Keras 
 def build_model(config: DrsnConfig) -> keras.Model:
     """Return the untrained network: inputs (batch, height, window, n_axes) to logits (batch, n_classes)."""
     inputs = keras.Input((config.height, config.window, config.n_axes), name="window")
-    if len(config.branches) < 2:
+    branches = config.branches or (config.n_axes,)
+    if len(branches) == 1 and not config.discriminants:
         return keras.Model(inputs, _trunk(inputs, config, _stem(config), TAU, "logits"), name="drsn")
     parts = []
-    for number, (share, count) in enumerate(zip(config.fusion, config.branches, strict=True), start=1):
-        first = sum(config.branches[: number - 1])
-        stem = _stem(config, OwnChannels(first, count))
-        parts.append(_trunk(inputs, config, stem, f"{TAU}_{number}", f"{BRANCH_LOGITS}_{number}") * share)
+    for number, (share, count) in enumerate(zip(config.fusion, branches, strict=True), start=1):
+        own = OwnChannels(sum(branches[: number - 1]), count) if len(branches) > 1 else None
+        tau = f"{TAU}_{number}" if own else TAU
+        parts.append(_trunk(inputs, config, _stem(config, own), tau, f"{BRANCH_LOGITS}_{number}") * share)
+        if config.discriminants:
+            parts.append(_discriminant(inputs, config, f"{DISCRIMINANT}_{number}") * share)
     return keras.Model(inputs, layers.Add(name="logits")(parts), name="drsn")
 
 
@@ -69,6 +75,13 @@ def branch_logits(model: keras.Model) -> keras.Model:
     names = [layer.name for layer in model.layers if layer.name.startswith(f"{BRANCH_LOGITS}_")]
     outputs = [model.get_layer(name).output for name in names or ["logits"]]
     return keras.Model(model.input, ops.stack(outputs, axis=1))
+
+
+def _discriminant(inputs: Tensor, config: DrsnConfig, name: str) -> Tensor:
+    """Return the logits of a linear map of the whole input, which gradients leave alone."""
+    whole = (config.height, config.window)
+    linear = layers.Conv2D(config.n_classes, whole, kernel_initializer="zeros", trainable=False, name=name)
+    return layers.Flatten()(linear(inputs))
 
 
 def _stem(config: DrsnConfig, own: OwnChannels | None = None) -> layers.Conv2D:

@@ -141,6 +141,7 @@ def make_split(
     rng: np.random.Generator,
     *,
     allow_leaks: bool = False,
+    validation: bool = True,
 ) -> Split:
     """Split recordings as asked, keep some training time for validation, and check the result.
 
@@ -151,6 +152,7 @@ def make_split(
         hop: Samples between window starts, which matters to `windows=SHARE` only.
         rng: Draws the windows of `windows=SHARE`.
         allow_leaks: Say in `Split.leak` what the sides share, as papers' protocols do, instead of refusing it.
+        validation: Whether to keep any; without, all of it is trained on.
 
     Raises:
         SplitError: If a side is empty, a class is seen in the test only, or the sides share samples.
@@ -160,9 +162,9 @@ def make_split(
     if not kept or not held_out:
         raise SplitError(f"Expected recordings on both sides of --hold-out {hold_out}, got {len(kept)} spans to train "
                          f"on and {len(held_out)} to test on.")  # fmt: skip
-    train, validation = _keep_validation(kept, window)
+    train, kept_back = _keep_validation(kept, window) if validation else (kept, [])
     labels = tuple(sorted({span.recording.label or "" for span in train}))
-    split = Split(tuple(train), tuple(validation), tuple(held_out), str(hold_out), labels)
+    split = Split(tuple(train), tuple(kept_back), tuple(held_out), str(hold_out), labels)
     _check_classes(split)
     if allow_leaks:
         return replace(split, leak=leak_in_words(split))

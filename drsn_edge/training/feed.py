@@ -78,7 +78,15 @@ def split_recordings(recordings: Sequence[Recording], settings: TrainSettings) -
     """
     named = labelled_by(recordings, settings.label_field) if settings.label_field else recordings
     hold_out, rng = parse_hold_out(settings.hold_out), np.random.default_rng(settings.seed)
-    return make_split(named, hold_out, settings.window, settings.hop_samples, rng, allow_leaks=settings.allow_leaks)
+    return make_split(
+        named,
+        hold_out,
+        settings.window,
+        settings.hop_samples,
+        rng,
+        allow_leaks=settings.allow_leaks,
+        validation=settings.validation,
+    )
 
 
 def draw_windows(split: Split, settings: TrainSettings, draw: int) -> WindowSet:

@@ -26,6 +26,7 @@ _RANGES = {
     "lines": (8, math.inf),
     "highest_order": (1, 1000),
     "style_mix": (0, 10),
+    "discriminants": (0, 10),
     "redraw_every": (1, math.inf),
     "seed": (0, 2**32 - 1),  # what Keras takes
 }
@@ -66,6 +67,7 @@ class TrainSettings:
         axis_dropout: Probability that one axis of a training window, drawn at random, is set to zero.
         scaling: Kind of scaling; the divisor of "fixed" is the RMS of the training side.
         class_weights: "balanced" weighs the loss of each window so that every class counts the same.
+        validation: Keep the end of each recording's training part to watch the training with, or train on it.
         patience: Stop when the validation has not improved for so many epochs, and keep the best epoch's weights; 0:
             never stop early and keep the last weights. The learning rate is then still on its way down.
         inputs: What the network is shown: "waveform" (the samples), "bands" or "spectra", see `INPUTS`.
@@ -73,6 +75,8 @@ class TrainSettings:
         highest_order: Shaft order at the last line of "spectra".
         view_weights: Of bands, orders and envelopes in the logits of "spectra"; empty: all alike.
         style_mix: See `drsn_edge.training.spectral.mix_styles`; log spectra only.
+        discriminants: Weight of linear discriminants in the logits, relative to the network's own; 0: none; log spectra
+            only. See `drsn_edge.training.discriminant`.
         redraw_every: Epochs that share their windows, noise included; above 1 where making them takes longer than
             training on them.
         seed: Of everything drawn at random.
@@ -97,12 +101,14 @@ class TrainSettings:
     axis_dropout: float = 0.0
     scaling: str = "rms"
     class_weights: str = "none"
+    validation: bool = True
     patience: int = 0
     inputs: str = "waveform"
     lines: int = 128
     highest_order: float = 16.0
     view_weights: tuple[float, ...] = ()
     style_mix: float = 0.0
+    discriminants: float = 0.0
     redraw_every: int = 1
     seed: int = 0
     label_field: str = ""
@@ -131,7 +137,7 @@ class TrainSettings:
 
     def _check_spectra(self) -> None:
         if self.inputs == "waveform":
-            for name in ("style_mix", "view_weights"):
+            for name in ("style_mix", "view_weights", "discriminants"):
                 if getattr(self, name):
                     raise TrainingError(f"Expected {name} with log spectra only, got it with the inputs 'waveform'.")
         elif self.window % 4 or self.window < 2 * self.lines:

@@ -20,6 +20,7 @@ from drsn_edge.signal import Scaling
 from drsn_edge.spectra import Spectra
 from drsn_edge.training.augment import with_random_gain
 from drsn_edge.training.checkpoint import Keeper, fingerprint, has_checkpoint
+from drsn_edge.training.discriminant import fit_discriminants
 from drsn_edge.training.feed import draw_windows, split_recordings
 from drsn_edge.training.fit import fit, predict_logits
 from drsn_edge.training.history import EpochReport
@@ -89,6 +90,8 @@ def train(
     keeper = None if checkpoints is None else Keeper(checkpoints, settings, fingerprint(recordings))
     start = keeper.begin(resume=resume) if keeper else None
     model = build_model(network)
+    if settings.discriminants:
+        fit_discriminants(model, network.branches, split, settings, contract)
     try:
         keep = keeper.keep if keeper else None
         history = fit(model, split, settings, contract, progress, start, keep, network.fusion)
@@ -149,7 +152,7 @@ def _network(settings: TrainSettings, contract: SignalContract, n_classes: int) 
     if contract.spectra is None:
         return network
     branches = contract.spectra.view_channels(len(contract.axes))
-    return replace(network, branches=branches, weights=settings.view_weights)
+    return replace(network, branches=branches, weights=settings.view_weights, discriminants=settings.discriminants > 0)
 
 
 def _way_on(checkpoints: Path | None) -> str:

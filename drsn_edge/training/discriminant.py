@@ -1,0 +1,84 @@
+"""Linear discriminants beside a network of log spectra, in closed form.
+
+A linear discriminant whitens with the pooled covariance of everything that varies within a class: speed, load, place in
+the recording. Across speeds that training never saw it stands where a network has learnt what only held for those it
+saw; under noise the network is the better one. Their sum beats both: their errors are not the same.
+
+In the network it is a convolution over the whole input, which int8 kernels run like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.front_end import network_input
+from drsn_edge.models.drsn import DISCRIMINANT
+from drsn_edge.recordings.split import Split
+from drsn_edge.signal import FloatArray
+from drsn_edge.training.feed import draw_windows
+from drsn_edge.training.settings import TrainSettings
+
+SHRINKAGE = 0.05
+"""Of the covariance towards a multiple of the identity: there are hundreds of lines, and neighbours are correlated."""
+
+_DRAWS = 3
+"""Draws of the training windows that it is fitted to, each with places and noise of its own."""
+
+_LEAST_DEVIATION = 0.1
+
+
+def fit_discriminants(
+    model: Any, branches: Sequence[int], split: Split, settings: TrainSettings, contract: SignalContract
+) -> None:
+    """Fit the discriminant of each branch to what the network is to be trained on, and set its weights in the model.
+
+    Args:
+        model: Of `build_model` with `discriminants`.
+        branches: Input channels of each branch in order.
+        split: Its training side.
+        settings: How training windows are drawn; `discriminants` is the weight.
+        contract: How the network sees a window.
+    """
+    drawn = [draw_windows(split, settings, draw) for draw in range(1, _DRAWS + 1)]
+    inputs = np.concatenate([network_input(each.windows, contract, each.speeds_hz) for each in drawn])
+    labels = np.concatenate([each.labels for each in drawn])
+    first = 0
+    for number, count in enumerate(branches, start=1):
+        own = slice(first, first + count)
+        kernel, bias = discriminant(inputs[..., own], labels)
+        layer = model.get_layer(f"{DISCRIMINANT}_{number}")
+        whole = np.zeros((*inputs.shape[1:], kernel.shape[-1]), np.float32)
+        whole[..., own, :] = settings.discriminants * kernel
+        layer.set_weights([whole, settings.discriminants * bias])
+        first += count
+
+
+def discriminant(inputs: FloatArray, labels: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+    """Return the kernel (1, lines, channels, classes) and the bias (classes,) of the linear discriminant.
+
+    Classes count alike, however many windows they have. What all logits of a window have in common is taken away: it
+    decides nothing, and would cost int8 its steps.
+
+    Args:
+        inputs: Log spectra, shape (n, 1, lines, channels).
+        labels: Classes, shape (n,), each of them met.
+    """
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
+    mean, deviation = flat.mean(axis=0), np.maximum(_LEAST_DEVIATION, flat.std(axis=0))
+    classes = len(np.unique(labels))
+    priors = np.full(classes, 1 / classes)
+    fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE, priors=priors)
+    fitted.fit((flat - mean) / deviation, labels)
+    weights, bias = np.atleast_2d(fitted.coef_), np.atleast_1d(fitted.intercept_)
+    if classes == 2:  # scikit-learn gives the difference of the two
+        weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
+    weights = (weights - weights.mean(axis=0)) / deviation
+    bias = bias - bias.mean() - weights @ mean
+    return weights.T.reshape(*inputs.shape[1:], classes).astype(np.float32), bias.astype(np.float32)
