@@ -1,8 +1,10 @@
 """Keras model in, int8 .tflite bytes out, or a reason why not.
 
-The converter is given a frozen graph: where it is handed variables beside the function, it keeps them as resources and
-writes, without an error, a file that answers nonsense. So each conversion also ends with a comparison of the file with
-the Keras model on real windows, through the interpreter that the gateway will use.
+The model is read as a `Graph`, rewritten for int8 kernels, and given to TensorFlow's converter as a function of
+constants with a fake-quant node behind each operator: so every range, and with it every scale in the file, is ours.
+The converter is never handed variables: it would keep them as resources and write, without an error, a file that
+answers nonsense. So each conversion also ends with a comparison of the file with the Keras model on real windows,
+through the interpreter that the gateway will use.
 """
 
 from __future__ import annotations
@@ -15,11 +17,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from quantize.errors import CalibrationError, ConversionError, MismatchError
+from quantize.calibrate import calibrate
+from quantize.errors import ConversionError, MismatchError
+from quantize.fake_quant import Ranges, check_ranges
+from quantize.graph import Graph, Step, evaluate
+from quantize.keras_graph import read_keras
 from quantize.lint import LintReport, lint
 from quantize.quiet import quiet_native_stderr
+from quantize.rewrite import for_int8
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -72,27 +78,46 @@ class Int8Model:
     lint: LintReport
 
 
-def to_int8(model: Any, calibration: FloatArray) -> Int8Model:
-    """Convert a Keras model to an int8 .tflite file with int8 input and output.
+def to_int8(model: Any, calibration: FloatArray, target: str = "cpu") -> Int8Model:
+    """Convert a Keras model to an int8 .tflite file with int8 input and output, its ranges from calibration alone.
 
     Args:
-        model: Keras model of one float32 input and one output.
+        model: Functional Keras model of one float32 input and one output.
         calibration: Scaled windows that set the activations' ranges, shape (n, 1, window, axes). The same windows in
             the same order give the same bytes.
+        target: One of `quantize.targets.TARGETS`.
 
     Raises:
         CalibrationError: If the windows are empty, not finite, all alike, or of another shape than the model's input.
+        ConversionError: If a layer has no int8 form, the converter fails, or an operator is left that is not int8.
+    """
+    graph = for_int8(read_keras(model))
+    return write_int8(graph, calibrate(graph, calibration), target=target)
+
+
+def write_int8(graph: Graph, ranges: Ranges, target: str = "cpu") -> Int8Model:
+    """Write a graph of float numbers as an int8 .tflite file.
+
+    Args:
+        graph: What to write.
+        ranges: Of each step's result.
+        target: What the file shall run on.
+
+    Raises:
+        CalibrationError: If a step has no range, or one that is empty or no number.
         ConversionError: If the converter fails or leaves an operator that is not int8.
     """
-    check_calibration(calibration, tuple(model.input_shape[1:]))
+    check_ranges(graph, ranges)
     with quiet_native_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its advice is for other ways of calling it
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(model)])
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(graph, ranges)])
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([window[None]] for window in calibration)
+        # Asked for whatever it says: the ranges are those of the fake-quant nodes.
+        converter.representative_dataset = lambda: [[np.zeros((1, *graph.input.shape), np.float32)]]
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.int8
         converter.inference_output_type = tf.int8
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = target != "cpu"
         try:
             data: bytes = converter.convert()
         except Exception as exc:  # the converter raises bare Exceptions of its own and of MLIR
@@ -101,16 +126,6 @@ def to_int8(model: Any, calibration: FloatArray) -> Int8Model:
     if report.findings:
         raise ConversionError("Expected int8 operators only, got: " + "; ".join(report.findings) + ".")
     return Int8Model(data, report)
-
-
-def check_calibration(windows: FloatArray, input_shape: tuple[int, ...]) -> None:
-    """Raise CalibrationError unless windows can set the ranges of a model with this input."""
-    if windows.shape[1:] != input_shape or len(windows) == 0:
-        raise CalibrationError(f"Expected calibration windows of shape (n, {_dims(input_shape)}), got {windows.shape}.")
-    if not np.isfinite(windows).all():
-        raise CalibrationError("Expected finite calibration windows, got NaN or infinity.")
-    if np.ptp(windows) == 0:
-        raise CalibrationError("Expected calibration windows with vibration in them, got one constant value.")
 
 
 def compare(model: Any, int8: Int8Model, inputs: FloatArray, labels: IntArray, predict: PredictLogits) -> Agreement:
@@ -170,12 +185,14 @@ def check_agreement(result: Agreement, tolerance: Tolerance) -> None:
         )
 
 
-def _frozen(model: Any) -> Any:
-    """Return the model as a concrete function of fixed batch 1 with its variables turned into constants."""
-    spec = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
-    function = tf.function(lambda window: model(window, training=False)).get_concrete_function(spec)
-    return convert_variables_to_constants_v2(function)
+def _frozen(graph: Graph, ranges: Ranges) -> Any:
+    """Return the graph as a concrete function of fixed batch 1, without variables, whose tensors carry their ranges."""
 
+    def after(step: Step, value: Any) -> Any:
+        if step.op == "reshape":  # has its operand's
+            return value
+        low, high = ranges[step.name]
+        return tf.quantization.fake_quant_with_min_max_args(value, low, high)
 
-def _dims(shape: tuple[int, ...]) -> str:
-    return ", ".join(map(str, shape))
+    spec = tf.TensorSpec((1, *graph.input.shape), tf.float32, name=graph.input.name)
+    return tf.function(lambda window: evaluate(graph, window, after=after)).get_concrete_function(spec)

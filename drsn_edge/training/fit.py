@@ -73,9 +73,34 @@ def fit(
         DivergedError: If the loss or a weight stops being a number.
         TrainingError: If there are no validation windows to have patience with.
     """
-    loop = _loop(model, split, settings, contract, progress)
-    learner = loop.learner
-    compile_learner(learner, fusion, loop.schedule)
+    learner = branch_logits(model)
+    compile_learner(learner, branch_loss, partial(branch_accuracy, fusion=fusion), schedule_for(split, settings))
+    return fit_learner(learner, model, split, settings, contract, progress, start, keep)
+
+
+def fit_learner(
+    learner: Any,
+    model: Any,
+    split: Split,
+    settings: TrainSettings,
+    contract: SignalContract,
+    progress: Progress | None = None,
+    start: Checkpoint | None = None,
+    keep: Keep | None = None,
+) -> tuple[EpochReport, ...]:
+    """Train a compiled model in place; arguments, result and errors as for `fit`.
+
+    Args:
+        learner: Of `compile_learner`.
+        model: Has weights of the learner's, and gives the logits that validation looks at.
+        split: As for `fit`, like all that follow.
+        settings: Likewise.
+        contract: Likewise.
+        progress: Likewise.
+        start: Likewise.
+        keep: Likewise.
+    """
+    loop = _loop(learner, model, split, settings, contract, progress)
     history = list(start.history) if start else []
     state = start.state if start else None
     if state:
@@ -99,6 +124,11 @@ def fit(
     return tuple(history)
 
 
+def schedule_for(split: Split, settings: TrainSettings) -> Any:
+    """Return the learning rate over all steps of a training."""
+    return learning_rates(settings.learning_rate, _steps_per_epoch(split, settings) * settings.epochs)
+
+
 def learning_rates(peak: float, total_steps: int) -> Any:
     """Return the schedule: from 0 to the peak in a tenth of the steps, then down to 0 as a cosine."""
     rising = max(1, total_steps // 10)
@@ -106,12 +136,19 @@ def learning_rates(peak: float, total_steps: int) -> Any:
     return keras.optimizers.schedules.CosineDecay(0.0, falling, warmup_target=peak, warmup_steps=rising)
 
 
-def compile_learner(learner: Any, fusion: tuple[float, ...], schedule: Any) -> None:
-    """Give the model of `branch_logits` optimizer, loss and metric."""
+def compile_learner(learner: Any, loss: Any, accuracy: Any, schedule: Any) -> None:
+    """Give a model optimizer, loss and metric.
+
+    Args:
+        learner: To be trained.
+        loss: (labels, outputs) -> one number for each window.
+        accuracy: Likewise; its mean is reported.
+        schedule: Of the learning rate.
+    """
     learner.compile(
         keras.optimizers.Adam(schedule),
-        branch_loss,
-        metrics=[keras.metrics.MeanMetricWrapper(partial(branch_accuracy, fusion=fusion), name="accuracy")],
+        loss,
+        metrics=[keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
         jit_compile=False,  # XLA compiles for ten seconds and then is no faster on these networks
     )
     learner.optimizer.build(learner.trainable_variables)
@@ -192,7 +229,12 @@ class _Clock:
 
 
 def _loop(
-    model: Any, split: Split, settings: TrainSettings, contract: SignalContract, progress: Progress | None
+    learner: Any,
+    model: Any,
+    split: Split,
+    settings: TrainSettings,
+    contract: SignalContract,
+    progress: Progress | None,
 ) -> _Loop:
     if settings.patience and not split.validation:
         raise TrainingError("Expected recordings long enough to validate on, as patience asks for, got none.")
@@ -203,17 +245,8 @@ def _loop(
         counts = [len(window_starts(len(span), window, hop)) for span in split.train]
         classes = np.array([split.labels.index(span.recording.label or "") for span in split.train])
         weights = balanced_weights(np.repeat(classes, counts), len(split.labels))
-    schedule = learning_rates(settings.learning_rate, _steps_per_epoch(split, settings) * settings.epochs)
-    return _Loop(
-        model,
-        branch_logits(model),
-        settings,
-        contract,
-        validation,
-        weights,
-        schedule,
-        progress or (lambda report: None),
-    )
+    show = progress or (lambda report: None)
+    return _Loop(model, learner, settings, contract, validation, weights, schedule_for(split, settings), show)
 
 
 def _steps_per_epoch(split: Split, settings: TrainSettings) -> int:

@@ -25,7 +25,7 @@ from drsn_edge.bundle.contract import SignalContract, contract_from_json, contra
 from drsn_edge.errors import TrainingError
 from drsn_edge.files import folder_aside
 from drsn_edge.models.config import count_macs
-from drsn_edge.recordings.split import Span
+from drsn_edge.recordings.split import Span, Split
 from drsn_edge.training.config_file import write_config
 from drsn_edge.training.history import write_log
 from drsn_edge.training.plots import save_learning_curve
@@ -120,8 +120,13 @@ def _config(training: Training) -> dict[str, Any]:
         "contract": contract_to_json(training.contract),
         "labels": list(training.labels),
         "leak": split.leak,
-        "split": {side: [_span(span) for span in getattr(split, side)] for side in ("train", "validation", "held_out")},
+        "split": spans_of(split),
     }
+
+
+def spans_of(split: Split) -> dict[str, list[list[Any]]]:
+    """Return recording, first sample and end of each span of each side, as the run folder holds them."""
+    return {side: [_span(span) for span in getattr(split, side)] for side in ("train", "validation", "held_out")}
 
 
 def _span(span: Span) -> list[Any]:

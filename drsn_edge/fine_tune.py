@@ -1,0 +1,88 @@
+"""Fine-tune a run's network for int8: `drsn-edge convert --qat` without its command line. Needs TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from drsn_edge.errors import TrainingError
+from drsn_edge.front_end import network_input
+from drsn_edge.recordings.recording import Recording
+from drsn_edge.recordings.split import Split
+from drsn_edge.training.checkpoint import Keeper, fingerprint
+from drsn_edge.training.config_file import settings_from_table
+from drsn_edge.training.feed import split_recordings
+from drsn_edge.training.fit import compile_learner, fit_learner, schedule_for
+from drsn_edge.training.history import EpochReport
+from drsn_edge.training.run_folder import Run, spans_of
+from drsn_edge.training.settings import TrainSettings
+from quantize.calibrate import calibrate
+from quantize.fake_quant import Ranges
+from quantize.graph import Graph
+from quantize.keras_graph import read_keras
+from quantize.qat import Student, distillation_loss, same_class, student_and_teacher
+from quantize.rewrite import for_int8
+
+QAT_EPOCHS = 3
+QAT_LEARNING_RATE = 3e-4
+"""A tenth of the training's: the network is to move by less than a step of int8."""
+
+
+def fine_tune(
+    run: Run,
+    recordings: Sequence[Recording],
+    epochs: int = QAT_EPOCHS,
+    learning_rate: float = QAT_LEARNING_RATE,
+    progress: Callable[[EpochReport], None] | None = None,
+    checkpoints: Path | None = None,
+    resume: bool = False,
+) -> tuple[Graph, Ranges]:
+    """Train a run's network with fake quantisation on the windows of its training; return what the file shall hold.
+
+    Args:
+        run: What to fine-tune; it is left as it is.
+        recordings: Those that it was trained on.
+        epochs: Passes over its training windows.
+        learning_rate: Peak of the schedule.
+        progress: Called now and then and at the end of each epoch; accuracy is the agreement with the float network.
+        checkpoints: Work folder, as for `train`.
+        resume: Go on from what it holds.
+
+    Raises:
+        TrainingError: If the recordings are others than the run's, or there is nothing to resume.
+        DivergedError: If the loss or a weight stops being a number.
+        QuantizeError: If the network has no int8 form, or its calibration windows set no ranges.
+    """
+    settings = _settings(run, epochs, learning_rate)
+    split = _same_split(run, recordings, settings)
+    graph = for_int8(read_keras(run.model))
+    windows = run.calibration
+    ranges = calibrate(graph, network_input(windows.windows, run.contract, windows.speeds_hz))
+    student = Student(graph, ranges)
+    model, learner = student_and_teacher(student)
+    compile_learner(learner, distillation_loss, same_class, schedule_for(split, settings))
+    keeper = None if checkpoints is None else Keeper(checkpoints, settings, fingerprint(recordings))
+    start = keeper.begin(resume=resume) if keeper else None
+    fit_learner(learner, model, split, settings, run.contract, progress, start, keeper.keep if keeper else None)
+    return student.trained()
+
+
+def _settings(run: Run, epochs: int, learning_rate: float) -> TrainSettings:
+    before = settings_from_table(_without_none(run.config["settings"]), f"the configuration of {run.name}")
+    return replace(before, epochs=epochs, learning_rate=learning_rate, patience=0, class_weights="none")
+
+
+def _without_none(table: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in table.items() if value is not None}
+
+
+def _same_split(run: Run, recordings: Sequence[Recording], settings: TrainSettings) -> Split:
+    split = split_recordings(recordings, settings)
+    expected, got = run.config["split"], spans_of(split)
+    if expected != got:
+        raise TrainingError(
+            f"Expected the recordings that {run.name} was trained on ({len(expected['train'])} spans to train on), got "
+            f"others ({len(got['train'])} spans, or at other places). Give their folder with --data."
+        )
+    return split

@@ -1,0 +1,123 @@
+"""Fake quantisation: the rounding of int8 in floating point, so that it can be trained through.
+
+    scale = (high - low) / 255,   zero_point = round(-128 - low / scale)
+    q = clip(round(x / scale) + zero_point, -128, 127),   fake_quant(x) = scale * (q - zero_point)
+
+`low` and `high` are moved so that 0 is a whole step (`nudged`): zero padding and relu then cost nothing. The gradient
+goes straight through rounding; where x saturates it goes to the end of the range instead, which is how ranges are
+learned. Weights are quantised per output channel in [-127, 127] about 0, which is what int8 convolutions take.
+
+What TFLite demands of ranges: a reshape shares its operand's, LOGISTIC always has [0, 255/256], biases are int32 at the
+product of input and weight scale, so that they need no rounding here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from quantize.errors import CalibrationError
+from quantize.graph import CONVOLUTIONS, Graph, Step, Tensor
+
+Ranges = Mapping[str, tuple[float, float]]
+"""Name of a step -> the least and the largest value of its result."""
+
+LEVELS = 255
+SIGMOID_RANGE = (0.0, 255 / 256)
+_LEAST_WIDTH = 1e-6
+"""Of a range: what never moves still has a scale."""
+
+
+def nudged(low: Any, high: Any) -> tuple[Any, Any]:
+    """Return the range with 0 in it at a whole step; numbers, arrays or tensors.
+
+    Its steps are (high - low) / 255 wide, with `low` and `high` first made to hold 0.
+    """
+    low, high = ops.minimum(low, 0.0), ops.maximum(high, 0.0)
+    scale = ops.maximum(high - low, _LEAST_WIDTH) / LEVELS
+    steps_below = ops.round(-low / scale)
+    return -steps_below * scale, (LEVELS - steps_below) * scale
+
+
+def nudged_range(low: float, high: float) -> tuple[float, float]:
+    """Return `nudged` for plain numbers, in double precision.
+
+    Raises:
+        CalibrationError: If one of them is no number.
+    """
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise CalibrationError(f"Expected a finite range of each tensor, got {low} to {high}. Check the recordings.")
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = max(high - low, _LEAST_WIDTH) / LEVELS
+    below = round(-low / scale)
+    return -below * scale, (LEVELS - below) * scale
+
+
+def fake_quant(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Return x rounded to the 256 steps from low to high.
+
+    Args:
+        x: Any shape.
+        low: Lower end of the range, a scalar tensor, as are all gradients to it.
+        high: Upper end.
+    """
+    low, high = nudged(low, high)
+    scale = (high - low) / LEVELS
+    inside = ops.minimum(ops.maximum(x, low), high)
+    rounded = ops.round((inside - low) / scale) * scale + low
+    return inside + ops.stop_gradient(rounded - inside)
+
+
+def fake_quant_kernel(kernel: Tensor, op: str) -> Tensor:
+    """Return a kernel rounded to 255 steps about 0 per output channel.
+
+    Args:
+        kernel: As a `Step` of this op holds it.
+        op: "conv", "depthwise" or "dense".
+    """
+    axes = (0, 1) if op == "depthwise" else tuple(range(len(kernel.shape) - 1))
+    scale = ops.maximum(ops.max(ops.abs(kernel), axis=axes, keepdims=True), _LEAST_WIDTH) / 127
+    return kernel + ops.stop_gradient(ops.round(kernel / scale) * scale - kernel)
+
+
+def fake_quant_constant(constant: Tensor) -> Tensor:
+    """Return the numbers of an offset or a factor rounded to the 256 steps of their own range."""
+    return fake_quant(constant, ops.stop_gradient(ops.min(constant)), ops.stop_gradient(ops.max(constant)))
+
+
+def quantised_parameters(graph: Graph, parameters: Mapping[tuple[str, str], Tensor]) -> dict[tuple[str, str], Tensor]:
+    """Return all numbers of a graph as the int8 file will hold them."""
+    ops_of = {step.name: step.op for step in graph}
+    return {key: _quantised(ops_of[key[0]], key[1], numbers) for key, numbers in parameters.items()}
+
+
+def _quantised(op: str, part: str, numbers: Tensor) -> Tensor:
+    if op in CONVOLUTIONS:
+        return fake_quant_kernel(numbers, op) if part == "kernel" else numbers
+    return fake_quant_constant(numbers)
+
+
+def check_ranges(graph: Graph, ranges: Ranges) -> None:
+    """Raise CalibrationError unless every step has a range that is a number and wider than nothing."""
+    for step in graph:
+        low, high = ranges.get(step.name, (np.nan, np.nan))
+        if not (np.isfinite(low) and np.isfinite(high) and low <= 0 <= high and high > low):
+            raise CalibrationError(
+                f"Expected a finite range with 0 in it for {step.name!r}, got {low} to {high}. Calibrate anew."
+            )
+
+
+def source_of_range(graph: Graph) -> dict[str, str]:
+    """Return for each step whose range is its own or another's the name of the step that has it."""
+    found: dict[str, str] = {}
+    for step in graph:
+        found[step.name] = found[step.inputs[0]] if step.op == "reshape" else step.name
+    return found
+
+
+def fixed_range(step: Step) -> tuple[float, float] | None:
+    """Return the range that int8 kernels demand of a step's result, None where it is free."""
+    return SIGMOID_RANGE if step.op == "sigmoid" else None

@@ -1,0 +1,127 @@
+"""Quantisation-aware training: a network that computes as its int8 file will, and learns to agree with its float self.
+
+The student is the graph with fake quantisation on every tensor and every number, batch normalisation long since folded
+into the kernels. Kernels, biases, constants and ranges are trained; fixed kernels (the shortcuts' 0 and 1, linear
+discriminants) are not. The teacher is the same graph in floating point with the numbers it started from. The loss is
+the cross-entropy of the student's classes with the teacher's: no label is needed, and what the float network does not
+know is not taught. Works on each of Keras's backends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from quantize.fake_quant import (
+    Ranges,
+    check_ranges,
+    fake_quant,
+    fixed_range,
+    nudged_range,
+    quantised_parameters,
+    source_of_range,
+)
+from quantize.graph import Graph, Step, Tensor, evaluate
+
+
+class Student(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """The graph with fake quantisation: inputs (batch, *graph.input.shape) to logits (batch, classes)."""
+
+    def __init__(self, graph: Graph, ranges: Ranges, **kwargs: Any) -> None:
+        """Begin with the graph's numbers and the ranges of its calibration.
+
+        Raises:
+            CalibrationError: If a step has no range, or one that is empty or no number.
+        """
+        super().__init__(**kwargs)
+        check_ranges(graph, ranges)
+        self.graph = graph
+        self._sources = source_of_range(graph)
+        steps = graph.by_name()
+        self._numbers = {
+            key: self._variable(numbers, trainable=steps[key[0]].trainable) for key, numbers in graph.parameters.items()
+        }
+        owners = sorted(set(self._sources.values()), key=list(steps).index)
+        self._ends = {
+            name: [self._variable(np.float32(end), trainable=not fixed_range(steps[name])) for end in ranges[name]]
+            for name in owners
+        }
+
+    def _variable(self, value: Any, *, trainable: bool) -> Any:
+        value = np.asarray(value, np.float32)
+        return self.add_weight(shape=value.shape, initializer=keras.initializers.Constant(value), trainable=trainable)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the logits as the int8 file would give them, up to rounding inside its kernels."""
+        numbers = quantised_parameters(self.graph, self._numbers)
+        return evaluate(self.graph, inputs, numbers, after=self._quantise)
+
+    def _quantise(self, step: Step, value: Tensor) -> Tensor:
+        if step.op == "reshape":  # has its operand's range, and its rounding
+            return value
+        return fake_quant(value, *self._ends[step.name])
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the logits."""
+        return (input_shape[0], *self.graph.output.shape)
+
+    def trained(self) -> tuple[Graph, dict[str, tuple[float, float]]]:
+        """Return the graph with the numbers as the file shall hold them, and the ranges."""
+        numbers = {
+            key: ops.convert_to_numpy(value) for key, value in quantised_parameters(self.graph, self._numbers).items()
+        }
+        steps = [_with_numbers(step, numbers) for step in self.graph]
+        found = {name: [float(ops.convert_to_numpy(end)) for end in ends] for name, ends in self._ends.items()}
+        steps_by_name = self.graph.by_name()
+        ranges = {
+            name: fixed_range(steps_by_name[source]) or nudged_range(*found[source])
+            for name, source in self._sources.items()
+        }
+        return Graph(tuple(steps)), ranges
+
+
+def _with_numbers(step: Step, numbers: dict[tuple[str, str], Any]) -> Step:
+    parts = {part: numbers[step.name, part] for part in ("kernel", "bias") if (step.name, part) in numbers}
+    return replace(step, **parts)
+
+
+def student_and_teacher(student: Student) -> tuple[Any, Any]:
+    """Return the student as a model, and a model to train of both: (batch, 2, classes), the student's logits first."""
+    inputs = keras.Input(student.graph.input.shape, name="window")
+    logits = student(inputs)
+    taught = _Teacher(student.graph)(inputs)
+    return keras.Model(inputs, logits), keras.Model(inputs, ops.stack([logits, taught], axis=1))
+
+
+class _Teacher(keras.layers.Layer):  # type: ignore[misc]
+    """The graph in floating point, which does not learn."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(trainable=False)
+        self._graph = graph
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.stop_gradient(evaluate(self._graph, inputs))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (input_shape[0], *self._graph.output.shape)
+
+
+def distillation_loss(labels: Tensor, logits: Tensor) -> Tensor:
+    """Return the cross-entropy of the student's classes with the teacher's, (batch,).
+
+    Args:
+        labels: Not looked at; a Keras loss takes some.
+        logits: Of `student_and_teacher`, shape (batch, 2, classes).
+    """
+    return keras.losses.categorical_crossentropy(ops.softmax(logits[:, 1]), logits[:, 0], from_logits=True)
+
+
+def same_class(labels: Tensor, logits: Tensor) -> Tensor:
+    """Return 1 for each window that both give the same class, else 0; arguments as for the loss."""
+    classes = ops.argmax(logits, axis=-1)
+    return ops.cast(ops.equal(classes[:, 0], classes[:, 1]), "float32")

@@ -1,0 +1,201 @@
+"""Rewrite a `Graph` into one of the same function that int8 kernels run faster and more precisely.
+
+Each rewriting is a function from graph to graph; `for_int8` applies them all. None changes what is computed by more
+than float rounding.
+
+- What follows a convolution as a factor or an offset per channel goes into its kernel and bias, as a folded batch
+  normalisation does; so do factors that stand behind a reshape.
+- relu becomes part of the operator before it: alone it would leave XNNPACK.
+- relu(g x + b) = g relu(x + b / g) for g > 0, and g goes into the kernel of the convolution that follows: one operator
+  instead of two. Where a factor would stretch the range of x + b / g too far, which would cost all channels their
+  steps, or is not above 0, the two are kept.
+- A strided convolution of few channels pads each of its taps to the eight channels that int8 kernels work on at once.
+  Written as a convolution of stride 1 over blocks of `stride` samples it has stride times the channels and that much
+  fewer taps; its kernel is padded with zeros, and a reshape costs a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from quantize.graph import CONVOLUTIONS, FloatArray, Graph, Step
+
+_FUSED = CONVOLUTIONS | {"add", "sub", "mul", "offset", "scale"}
+"""Operators that take a relu with them."""
+
+_CHANNELS_AT_ONCE = 8
+"""Of int8 matrix kernels: fewer are padded."""
+
+_MOST_STRETCH = 4.0
+"""How much wider than x's own deviation an offset b / g may be, before it would take the other channels' steps."""
+
+
+def for_int8(graph: Graph) -> Graph:
+    """Return the graph as it is quantised."""
+    for rewriting in (fold_into_convolutions, absorb_factors, fuse_relus, blocks_for_strides):
+        graph = rewriting(graph)
+    return graph
+
+
+def fold_into_convolutions(graph: Graph) -> Graph:
+    """Fold factors and offsets per channel that only they work on a convolution's result into it."""
+    return _until_still(graph, _fold_one)
+
+
+def _fold_one(graph: Graph) -> Graph:
+    steps, uses = graph.by_name(), graph.uses()
+    for step in graph:
+        if step.op not in ("scale", "offset"):
+            continue
+        before = steps[step.inputs[0]]
+        numbers = step.kernel if step.op == "scale" else step.bias
+        assert numbers is not None
+        if uses[before.name] != 1 or before.relu:
+            continue
+        if before.op in CONVOLUTIONS and numbers.size in (1, before.shape[-1]):
+            folded = _with_factor(before, numbers) if step.op == "scale" else _with_offset(before, numbers)
+            return _renamed(graph.with_steps(folded).without(step.name, before.name), before.name, step.name)
+        if before.op == "reshape" and numbers.size == 1:
+            return _swapped(graph, before, step)
+    return graph
+
+
+def _swapped(graph: Graph, reshape: Step, after: Step) -> Graph:
+    """Return the graph with what stood behind a reshape before it: one number does not care for shapes."""
+    shape = graph.by_name()[reshape.inputs[0]].shape
+    first = replace(after, name=reshape.name, inputs=reshape.inputs, shape=shape)
+    second = replace(reshape, name=after.name, inputs=(reshape.name,))
+    return graph.with_steps(first, second)
+
+
+def _with_factor(step: Step, factor: FloatArray) -> Step:
+    """Return a convolution whose result is multiplied by a factor, one per channel or one for all."""
+    assert step.kernel is not None
+    per_channel = np.broadcast_to(factor.reshape(-1), (step.shape[-1],))
+    per_kernel = per_channel.reshape(step.kernel.shape[2:]) if step.op == "depthwise" else per_channel
+    bias = None if step.bias is None else step.bias * per_channel
+    return replace(step, kernel=(step.kernel * per_kernel).astype(np.float32), bias=bias)
+
+
+def _with_offset(step: Step, offset: FloatArray) -> Step:
+    per_channel = np.broadcast_to(offset.reshape(-1), (step.shape[-1],)).astype(np.float32)
+    return replace(step, bias=per_channel if step.bias is None else step.bias + per_channel)
+
+
+def absorb_factors(graph: Graph) -> Graph:
+    """Move factors above 0 from before an offset and relu into the convolutions behind them."""
+    return _until_still(graph, _absorb_one)
+
+
+def _absorb_one(graph: Graph) -> Graph:
+    uses, steps = graph.uses(), graph.by_name()
+    for relu in graph:
+        offset = steps[relu.inputs[0]] if relu.op == "relu" else None
+        if offset is None or offset.op != "offset" or uses[offset.name] != 1:
+            continue
+        scale = steps[offset.inputs[0]]
+        users = graph.users(relu.name)
+        if scale.op != "scale" or uses[scale.name] != 1 or not users or relu.name == graph.output.name:
+            continue
+        if not all(user.op in ("conv", "dense", "mean") for user in users):
+            continue
+        absorbed = _absorbed(graph, scale, offset, relu, users)
+        if absorbed is not None:
+            return absorbed
+    return graph
+
+
+def _absorbed(graph: Graph, scale: Step, offset: Step, relu: Step, users: list[Step]) -> Graph | None:
+    factor, added = scale.kernel, offset.bias
+    assert factor is not None and added is not None
+    if factor.min() <= 0 or np.abs(added / factor).max() > _MOST_STRETCH * np.median(1 / factor):
+        return None
+    changed = []
+    for user in users:
+        while user.op == "mean":  # a mean of channels takes their factors along
+            following = graph.users(user.name)
+            if len(following) != 1 or user.name == graph.output.name:
+                return None
+            user = following[0]
+        if user.op not in ("conv", "dense") or user.kernel is None:
+            return None
+        changed.append(replace(user, kernel=(user.kernel * factor[..., :, None]).astype(np.float32)))
+    moved = replace(offset, inputs=scale.inputs, bias=(added / factor).astype(np.float32))
+    return graph.with_steps(moved, *changed).without(scale.name, scale.inputs[0])
+
+
+def fuse_relus(graph: Graph) -> Graph:
+    """Make each relu part of the operator before it, where nothing else works on that operator's result."""
+    return _until_still(graph, _fuse_one)
+
+
+def _fuse_one(graph: Graph) -> Graph:
+    uses, steps = graph.uses(), graph.by_name()
+    for step in graph:
+        if step.op != "relu":
+            continue
+        before = steps[step.inputs[0]]
+        if before.op in _FUSED and uses[before.name] == 1:
+            return _renamed(
+                graph.with_steps(replace(before, relu=True)).without(step.name, before.name), before.name, step.name
+            )
+    return graph
+
+
+def blocks_for_strides(graph: Graph) -> Graph:
+    """Write strided convolutions of the input, where that has few channels, over blocks of samples."""
+    source = graph.input
+    users = graph.users(source.name)
+    if not users or not all(_gains_by_blocks(user, source) for user in users):
+        return graph
+    block = users[0].strides[1]
+    if any(user.strides[1] != block for user in users):
+        return graph
+    height, width, channels = source.shape
+    shape = (height, width // block, channels * block)
+    blocks = Step(f"{source.name}/blocks", "reshape", (source.name,), shape)
+    changed = [_over_blocks(user, source.shape[1], blocks.name) for user in users]
+    rewritten = graph.with_steps(*changed)
+    return Graph((rewritten.input, blocks, *rewritten.steps[1:]))
+
+
+def _gains_by_blocks(step: Step, source: Step) -> bool:
+    if step.op != "conv" or step.kernel is None or step.padding != "same" or len(source.shape) != 3:
+        return False
+    (rows, _), stride = step.kernel.shape[:2], step.strides[1]
+    one_row = rows == 1 and step.strides[0] in (1, stride) and source.shape[0] == 1
+    return one_row and stride > 1 and source.shape[1] % stride == 0 and source.shape[2] < _CHANNELS_AT_ONCE
+
+
+def _over_blocks(step: Step, width: int, blocks: str) -> Step:
+    """Return the convolution over blocks of `stride` samples: tap i of block j is where it meets the same sample."""
+    assert step.kernel is not None
+    _, taps, channels, outputs = step.kernel.shape
+    stride = step.strides[1]
+    before = max(0, (-(-width // stride) - 1) * stride + taps - width) // 2  # what "same" pads on the left
+    reach = max(-(-before // stride), (taps - 1 - before) // stride)
+    kernel = np.zeros((1, 2 * reach + 1, stride, channels, outputs), np.float32)
+    for tap in range(taps):
+        at, inside = divmod(tap - before, stride)
+        kernel[0, at + reach, inside] = step.kernel[0, tap]
+    shape = (1, 2 * reach + 1, stride * channels, outputs)
+    return replace(step, inputs=(blocks,), kernel=kernel.reshape(shape), strides=(1, 1))
+
+
+def _until_still(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
+    while (changed := change(graph)) is not graph:
+        graph = changed
+    return graph
+
+
+def _renamed(graph: Graph, old: str, new: str) -> Graph:
+    """Return the graph with a step named after the one that it has taken in: so outputs and thresholds keep theirs."""
+    steps = [
+        replace(step, name=new if step.name == old else step.name,
+                inputs=tuple(new if name == old else name for name in step.inputs))
+        for step in graph
+    ]  # fmt: skip
+    return Graph(tuple(steps))
