@@ -4,6 +4,10 @@
     y[c]   = clamp(zero_point_y + MultiplyByQuantizedMultiplier(acc[c], M[c]))
     M[c]   = scale_x * scale_w[c] / scale_y
 
+but for FULLY_CONNECTED, whose reference kernel is the one that rounds once, in float64, a tie away from zero:
+
+    y[c]   = clamp(zero_point_y + round(acc[c] * M[c]))
+
 Padding holds zero_point_x, that is a real 0. The sum is exact in any order: it is formed in float32 where the largest
 possible |acc| is below 2^24, the integers that float32 holds, and in float64 otherwise, because the matrix product of
 floats is many times faster than that of integers.
@@ -28,17 +32,18 @@ from quantize.engine.fixed_point import (
     FloatArray,
     Int8Array,
     Int64Array,
-    Multiplier,
     activation_bounds,
     clamp,
     multiplier,
+    nearest_half_away,
     scale,
 )
-from quantize.engine.node import Kernel, Node, Quantization, activate, dequantize, quantization
+from quantize.engine.node import Kernel, Node, activate, dequantize, quantization
 from quantize.engine.windows import Geometry, geometry
 from quantize.errors import ModelFileError
 
 Array = NDArray[Any]
+Requantize = Callable[[Array], Int8Array]
 _FLOAT32_INTEGERS = 2**24
 _INT32_INTEGERS = 2**31
 
@@ -52,14 +57,14 @@ class _Weights:
         real: Dequantised, in the file's own layout.
         bias: int64 (channels,).
         bias_real: Dequantised.
-        factors: scale_x * scale_w / scale_y of each channel.
+        factors: scale_x * scale_w / scale_y, float64, shape () or (channels,).
     """
 
     centred: Array
     real: FloatArray
     bias: Int64Array
     bias_real: FloatArray
-    factors: Multiplier
+    factors: NDArray[np.float64]
 
 
 def conv_2d(node: Node) -> Kernel:
@@ -111,18 +116,18 @@ def _kernel(
 ) -> Kernel:
     """Return the kernel of a convolution of windows; product gives its sums, (positions, channels)."""
     source, activation = quantization(node.input(0)), node.activation()
-    requantize = _requantizer(node, weights)
+    requantize = _in_fixed_point(node, weights)
+    shape = (node.input(0).shape[0], *place.output, out)
 
     def integer(x: Int8Array, *_: Array) -> Int8Array:
         windows = place.windows(x, weights.centred.dtype, subtract=source.zero_point)
-        return requantize(product(windows)).reshape(len(x), *place.output, out)
+        return requantize(product(windows)).reshape(len(x), *shape)
 
     def real(x: FloatArray, *_: Array) -> FloatArray:
         sums = product_real(place.windows(x, np.float32)) + weights.bias_real
-        return activate(sums, activation).reshape(len(x), *place.output, out)
+        return activate(sums, activation).reshape(len(x), *shape)
 
-    work = math.prod(place.output) * weights.centred.size
-    return Kernel(integer, real, (1, *place.output, out), work, place.scratch)
+    return Kernel(integer, real, shape, math.prod(shape[:3]) * weights.centred.size, place.scratch)
 
 
 def fully_connected(node: Node) -> Kernel:
@@ -135,19 +140,17 @@ def fully_connected(node: Node) -> Kernel:
     if math.prod(shape) == 0 or math.prod(shape) % c_in or (shape[-1] != c_in and node.option("keep_num_dims")):
         raise ModelFileError(f"Expected {c_in} channels into {node.name}, got shape {shape}.")
     leading = shape[:-1] if node.option("keep_num_dims") else (math.prod(shape) // c_in,)
-    if leading[0] != 1:
-        raise node.unsupported("over more than one row")
     source, activation = quantization(node.input(0)), node.activation()
-    requantize = _requantizer(node, weights)
+    requantize = _in_floats(node, weights)
     matrix_real = np.ascontiguousarray(weights.real.T)
 
     def integer(x: Int8Array, *_: Array) -> Int8Array:
         centred = np.subtract(x.reshape(-1, c_in), source.zero_point, dtype=weights.centred.dtype)
-        return requantize(centred @ weights.centred).reshape(len(x), *leading[1:], out)
+        return requantize(centred @ weights.centred).reshape(len(x), *leading, out)
 
     def real(x: FloatArray, *_: Array) -> FloatArray:
         sums = x.reshape(-1, c_in) @ matrix_real + weights.bias_real
-        return activate(sums, activation).reshape(len(x), *leading[1:], out)
+        return activate(sums, activation).reshape(len(x), *leading, out)
 
     return Kernel(integer, real, (*leading, out), math.prod(leading) * c_in * out, math.prod(shape))
 
@@ -177,7 +180,8 @@ def _weights(node: Node, channel_axis: int, order: tuple[int, ...]) -> _Weights:
     if (sums + np.abs(bias)).max() >= _INT32_INTEGERS:
         raise ModelFileError(f"Expected accumulators of {node.name} that fit int32, got weights and a bias beyond.")
     dtype = np.float32 if sums.max() < _FLOAT32_INTEGERS else np.float64
-    factors = _factors(node, source, quantization(node.output))
+    factors = source.scale * np.array(tensor.scales) / quantization(node.output).scale
+    factors = factors if len(factors) > 1 else factors.reshape(())
     return _Weights(np.ascontiguousarray(centred.transpose(order).astype(dtype)), real, bias, bias_real, factors)
 
 
@@ -191,30 +195,31 @@ def _bias(node: Node, channels: int) -> tuple[Int64Array, FloatArray]:
     return bias.astype(np.int64), dequantize(node.input(2))
 
 
-def _factors(node: Node, source: Quantization, target: Quantization) -> Multiplier:
-    """Return scale_x * scale_w / scale_y of each channel, rounded as TFLite rounds it.
-
-    A FULLY_CONNECTED whose weights have one scale forms scale_x * scale_w in float32, every other one in float64
-    (GetQuantizedConvolutionMultipler in kernel_util.cc).
-    """
-    scales = node.input(1).scales
-    if node.name == "FULLY_CONNECTED" and len(scales) == 1:
-        product = float(np.float32(source.scale) * np.float32(scales[0]))
-        return multiplier(product / target.scale)
-    factors = [source.scale * each / target.scale for each in scales]
-    return multiplier(factors if len(factors) > 1 else factors[0])
-
-
-def _requantizer(node: Node, weights: _Weights) -> Callable[[Array], Int8Array]:
-    """Return the step from sums, (positions, channels), to the result's codes."""
+def _in_fixed_point(node: Node, weights: _Weights) -> Requantize:
+    """Return the step from sums, (positions, channels), to the result's codes, as the convolutions take it."""
     target = quantization(node.output)
     bounds = activation_bounds(node.activation(), target.scale, target.zero_point)
+    factors = multiplier(weights.factors)
 
     def requantize(sums: Array) -> Int8Array:
         accumulators = sums.astype(np.int64)
         accumulators += weights.bias
-        scaled = scale(accumulators, weights.factors)
+        scaled = scale(accumulators, factors)
         scaled += target.zero_point
         return clamp(scaled, bounds)
+
+    return requantize
+
+
+def _in_floats(node: Node, weights: _Weights) -> Requantize:
+    """Return the same step as FULLY_CONNECTED takes it."""
+    target = quantization(node.output)
+    low, high = activation_bounds(node.activation(), target.scale, target.zero_point)
+    if not np.isfinite(weights.factors).all():
+        raise OverflowError("an infinite factor")
+
+    def requantize(sums: Array) -> Int8Array:
+        codes = nearest_half_away((sums.astype(np.float64) + weights.bias) * weights.factors)
+        return np.clip(codes + target.zero_point, low, high).astype(np.int8)
 
     return requantize

@@ -15,6 +15,7 @@ tensorflow/lite/kernels/internal/reference/integer_ops/add.h, mul.h.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -74,33 +75,38 @@ def extremum(node: Node) -> Kernel:
     """Return the kernel of MAXIMUM or MINIMUM, which compare codes: all three tensors share one scale."""
     node.same_quantization()
     chosen = np.maximum if node.name == "MAXIMUM" else np.minimum
-    return Kernel(chosen, chosen, _broadcast(node))
+    shape, align = _broadcast(node)
+
+    def chosen_of(a: Any, b: Any) -> Any:
+        return chosen(*align(a, b))
+
+    return Kernel(chosen_of, chosen_of, shape)
 
 
 def _kernel(
     node: Node, codes: Callable[[Int64Array, Int64Array], Int8Array], operation: Callable[..., FloatArray]
 ) -> Kernel:
     """Return a kernel that looks up the codes of each pair."""
-    shape, activation = _broadcast(node), node.activation()
+    (shape, align), activation = _broadcast(node), node.activation()
     table = codes(_CODES[:, None], _CODES[None, :]).reshape(-1)
 
     def integer(a_q: Int8Array, b_q: Int8Array) -> Int8Array:
+        a_q, b_q = align(a_q, b_q)
         pairs = a_q.view(np.uint8).astype(np.intp)
         pairs <<= 8
         return table.take(pairs + b_q.view(np.uint8))
 
     def real(a: FloatArray, b: FloatArray) -> FloatArray:
-        return activate(operation(a, b), activation)
+        return activate(operation(*align(a, b)), activation)
 
     return Kernel(integer, real, shape)
 
 
-def _broadcast(node: Node) -> Shape:
-    """Return the shape of the result.
+def _broadcast(node: Node) -> tuple[Shape, Callable[[Any, Any], tuple[Any, Any]]]:
+    """Return the shape of the result, and what gives computed operands of fewer axes ones behind the windows' axis.
 
     Raises:
         ModelFileError: If the operands do not fit each other.
-        UnsupportedOperatorError: If a computed one has fewer axes than the result: windows would not stay apart.
     """
     operands = (node.input(0), node.input(1))
     try:
@@ -109,6 +115,12 @@ def _broadcast(node: Node) -> Shape:
         raise ModelFileError(
             f"Expected operands of {node.name} that fit each other, got {operands[0].shape} and {operands[1].shape}."
         ) from exc
-    if any(operand.data is None and len(operand.shape) != len(shape) for operand in operands):
-        raise node.unsupported("of operands of different rank")
-    return shape
+    ones = [(1,) * (len(shape) - len(operand.shape)) if operand.data is None else () for operand in operands]
+
+    def align(a: Any, b: Any) -> tuple[Any, Any]:
+        first, second = (
+            x.reshape(len(x), *more, *x.shape[1:]) if more else x for x, more in zip((a, b), ones, strict=True)
+        )
+        return first, second
+
+    return shape, align

@@ -103,14 +103,18 @@ class Engine:
             ModelFileError: If the codes are not int8 of that shape.
         """
         self._check(inputs_q, np.int8)
-        result = np.empty((len(inputs_q), *self.file.tensors[self.outputs[0]].shape[1:]), np.int8)
+        result = np.empty((len(inputs_q), *_plain_shape(self.file.tensors[self.outputs[0]])), np.int8)
         for first in range(0, len(inputs_q), self._chunk):
             part = slice(first, first + self._chunk)
-            result[part] = self._values(inputs_q[part], real=False, keep=False)[self.outputs[0]]
+            result[part] = self._values(inputs_q[part], real=False, keep=False)[self.outputs[0]].reshape(
+                result[part].shape
+            )
         return result
 
     def trace(self, inputs_q: Int8Array) -> Mapping[int, Int8Array]:
         """Return the codes of every activation by its index in the file, in the order of the graph.
+
+        Each has shape (n, ...): that of the tensor, without its batch of 1 where it has one, behind the windows' axis.
 
         Args:
             inputs_q: As for `run`; all intermediate results of all of them are kept.
@@ -119,7 +123,7 @@ class Engine:
             ModelFileError: If the codes are not int8 of the input's shape.
         """
         self._check(inputs_q, np.int8)
-        return self._values(inputs_q, real=False, keep=True)
+        return self._plain(self._values(inputs_q, real=False, keep=True))
 
     def trace_float(self, inputs: FloatArray) -> Mapping[int, FloatArray]:
         """Return the real values of every activation: the same graph in float32 on dequantised constants.
@@ -134,11 +138,14 @@ class Engine:
             ModelFileError: If they are of another type or shape.
         """
         self._check(inputs, np.float32)
-        return self._values(inputs, real=True, keep=True)
+        return self._plain(self._values(inputs, real=True, keep=True))
+
+    def _plain(self, values: dict[int, Array]) -> dict[int, Array]:
+        return {index: x.reshape(len(x), *_plain_shape(self.file.tensors[index])) for index, x in values.items()}
 
     def _values(self, inputs: Array, *, real: bool, keep: bool) -> dict[int, Array]:
         constants = self._real_constants if real else self._constants
-        values: dict[int, Array] = {self.input: np.ascontiguousarray(inputs)}
+        values: dict[int, Array] = {self.input: np.ascontiguousarray(inputs)[:, None]}
         for number, step in enumerate(self._steps):
             operands = [values[index] if index in values else constants[index] for index in step.inputs]
             values[step.output] = (step.kernel.real if real else step.kernel.integer)(*operands)
@@ -176,6 +183,8 @@ def _steps(file: ModelFile, start: int) -> tuple[_Step, ...]:
         UnsupportedOperatorError: If an operator is none of `BUILDERS`.
     """
     _check_activation(file.tensors[start], file.tensors[start].shape)
+    if len(file.tensors[start].shape) < 2 or file.tensors[start].shape[0] != 1:
+        raise UnsupportedOperatorError(f"Expected an input with a batch of 1, got shape {file.tensors[start].shape}.")
     written, steps, work = {start}, [], 0
     for operator in file.operators:
         step = _step(file, operator, written)
@@ -218,14 +227,17 @@ def _built(node: Node) -> Kernel:
 
 
 def _check_activation(tensor: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise ModelFileError unless a tensor holds int8 codes of one window, in the shape that was computed."""
+    """Raise ModelFileError unless a tensor holds int8 codes in the shape that was computed."""
     quantization(tensor)
     if tensor.shape != shape:
         raise ModelFileError(f"Expected shape {shape} in tensor {tensor.name!r}, got {tensor.shape}.")
-    if len(shape) < 2 or shape[0] != 1 or min(shape) < 1 or math.prod(shape) > MAX_ELEMENTS:
-        raise ModelFileError(
-            f"Expected a batch of 1 and at most {MAX_ELEMENTS} elements in tensor {tensor.name!r}, got shape {shape}."
-        )
+    if min(shape, default=1) < 1 or math.prod(shape) > MAX_ELEMENTS:
+        raise ModelFileError(f"Expected 1 to {MAX_ELEMENTS} elements in tensor {tensor.name!r}, got shape {shape}.")
+
+
+def _plain_shape(tensor: Tensor) -> tuple[int, ...]:
+    """Return a tensor's shape without its batch of 1, where it has one."""
+    return tensor.shape[1:] if len(tensor.shape) > 1 and tensor.shape[0] == 1 else tensor.shape
 
 
 def _last_use(steps: tuple[_Step, ...]) -> dict[int, int]:

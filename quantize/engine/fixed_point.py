@@ -73,7 +73,7 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return mantissa, shift
 
 
-def multiplier(reals: float | Sequence[float]) -> Multiplier:
+def multiplier(reals: float | Sequence[float] | NDArray[np.float64]) -> Multiplier:
     """Return the factor, or the factors of each channel, ready for `scale`."""
     pairs = [quantize_multiplier(real) for real in np.atleast_1d(np.asarray(reals, np.float64)).tolist()]
     mantissa, shift = (np.array(part, np.int64).reshape(np.shape(reals)) for part in zip(*pairs, strict=True))
@@ -123,6 +123,12 @@ def clamp(x: Int64Array, bounds: tuple[int, int]) -> Int8Array:
 def round_half_away(x: float) -> int:
     """Return the nearest integer, a tie away from zero, as C's round does and Python's does not."""
     return int(math.copysign(math.floor(abs(x) + 0.5), x))
+
+
+def nearest_half_away(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the nearest integers, ties away from zero. Adding a half would round up what lies just below one."""
+    whole = np.trunc(x)
+    return whole + np.copysign(np.abs(x - whole) >= 0.5, x)
 
 
 def activation_bounds(activation: str, output_scale: float, zero_point: int) -> tuple[int, int]:

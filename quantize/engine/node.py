@@ -34,9 +34,10 @@ class Kernel:
     """An operator made ready: everything that does not depend on the windows is computed.
 
     Attributes:
-        integer: From the operands' int8 codes to the result's; the first axis is the windows'.
+        integer: From the operands' int8 codes to the result's. Computed tensors have an axis of n windows in front of
+            the shape that the file gives them, constants have not.
         real: The same in float32, on dequantised constants.
-        shape: The result's, with a first axis of 1.
+        shape: The result's for one window.
         work: Multiply-accumulates for one window, beside one pass over the result.
         scratch: Elements that one window needs in between.
     """

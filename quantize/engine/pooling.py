@@ -24,15 +24,18 @@ def average_pool_2d(node: Node) -> Kernel:
     """Return the kernel of AVERAGE_POOL_2D."""
     place, bounds, activation = _prepare(node)
     shape = node.input(0).shape
-    taps = place.windows(np.ones((1, *shape[1:]), np.int8), np.int64).sum(axis=(3, 4))
+    taps = place.windows(np.ones((1, 1, *shape[1:]), np.int8), np.int64).sum(axis=(3, 4))
+    result = (shape[0], *place.output, place.channels)
 
     def integer(x: Int8Array) -> Int8Array:
         sums = place.windows(x, np.int64).sum(axis=(3, 4))
         # C truncates: half the divisor is added away from zero first.
-        return clamp(np.sign(sums) * ((np.abs(sums) + taps // 2) // taps), bounds)
+        means = clamp(np.sign(sums) * ((np.abs(sums) + taps // 2) // taps), bounds)
+        return means.reshape(len(x), *result)
 
     def real(x: FloatArray) -> FloatArray:
-        return activate((place.windows(x, np.float32).sum(axis=(3, 4)) / taps).astype(np.float32), activation)
+        means = (place.windows(x, np.float32).sum(axis=(3, 4)) / taps).astype(np.float32)
+        return activate(means, activation).reshape(len(x), *result)
 
     return _kernel(node, place, integer, real)
 
@@ -40,12 +43,15 @@ def average_pool_2d(node: Node) -> Kernel:
 def max_pool_2d(node: Node) -> Kernel:
     """Return the kernel of MAX_POOL_2D."""
     place, bounds, activation = _prepare(node)
+    result = (node.input(0).shape[0], *place.output, place.channels)
 
     def integer(x: Int8Array) -> Int8Array:
-        return np.clip(place.windows(x, np.int8, padding=INT8_MIN).max(axis=(3, 4)), *bounds).astype(np.int8)
+        largest = place.windows(x, np.int8, padding=INT8_MIN).max(axis=(3, 4))
+        return np.clip(largest, *bounds).astype(np.int8).reshape(len(x), *result)
 
     def real(x: FloatArray) -> FloatArray:
-        return activate(place.windows(x, np.float32, padding=-np.inf).max(axis=(3, 4)), activation)
+        largest = place.windows(x, np.float32, padding=-np.inf).max(axis=(3, 4))
+        return activate(largest, activation).reshape(len(x), *result)
 
     return _kernel(node, place, integer, real)
 
@@ -60,5 +66,5 @@ def _prepare(node: Node) -> tuple[Geometry, tuple[int, int], str]:
 
 
 def _kernel(node: Node, place: Geometry, integer: object, real: object) -> Kernel:
-    shape = (1, *place.output, place.channels)
+    shape = (node.input(0).shape[0], *place.output, place.channels)
     return Kernel(integer, real, shape, math.prod(shape) * math.prod(place.size), place.scratch)  # type: ignore[arg-type]

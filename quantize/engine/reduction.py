@@ -1,4 +1,4 @@
-"""MEAN over any axes but the windows'.
+"""MEAN over any axes.
 
     y = clamp(zero_y + MultiplyByQuantizedMultiplier(sum(x) - N zero_x, m', s'))
 
@@ -35,16 +35,17 @@ def mean(node: Node) -> Kernel:
     shape, keep = node.input(0).shape, bool(node.option("keep_dims"))
     axes = _axes(node)
     count = math.prod(shape[axis] for axis in axes)
+    behind = tuple(axis + 1 for axis in axes)  # the windows' axis comes first
     x, y = quantization(node.input(0)), quantization(node.output)
     factor = mean_multiplier(x.scale / y.scale, count)
     kept = [(1 if axis in axes else size) for axis, size in enumerate(shape) if keep or axis not in axes]
 
     def integer(x_q: Int8Array, *_: Int8Array) -> Int8Array:
-        sums = x_q.sum(axis=axes, dtype=np.int64, keepdims=keep) - count * x.zero_point
+        sums = x_q.sum(axis=behind, dtype=np.int64, keepdims=keep) - count * x.zero_point
         return clamp(scale(sums, factor) + y.zero_point, (INT8_MIN, INT8_MAX))
 
     def real(values: FloatArray, *_: Int8Array) -> FloatArray:
-        return values.mean(axis=axes, keepdims=keep, dtype=np.float32)
+        return values.mean(axis=behind, keepdims=keep, dtype=np.float32)
 
     return Kernel(integer, real, tuple(kept), math.prod(shape))
 
@@ -61,7 +62,4 @@ def _axes(node: Node) -> tuple[int, ...]:
     axes = node.constant(1, "INT32").reshape(-1).tolist()
     if not axes or any(not -len(shape) <= axis < len(shape) for axis in axes):
         raise ModelFileError(f"Expected axes of shape {shape} in {node.name}, got {axes[:8]}.")
-    found = sorted({axis % len(shape) for axis in axes})
-    if 0 in found:
-        raise node.unsupported("over the batch")
-    return tuple(found)
+    return tuple(sorted({axis % len(shape) for axis in axes}))

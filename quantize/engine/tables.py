@@ -29,6 +29,7 @@ from quantize.engine.fixed_point import (
     activation_bounds,
     clamp,
     multiplier,
+    nearest_half_away,
     scale,
 )
 from quantize.engine.node import Kernel, Node, Quantization, activate, quantization
@@ -43,8 +44,8 @@ def curve(node: Node) -> Kernel:
     x, y = quantization(node.input(0)), quantization(node.output)
     real = np.float32(x.scale) * (_CODES - x.zero_point).astype(np.float32)
     steps = function(real) * (np.float32(1) / np.float32(y.scale))
-    rounded = np.trunc(steps + np.copysign(np.float64(0.5), steps))  # half away from zero, exactly: in float64
-    return _kernel(node, clamp(rounded.astype(np.int64) + y.zero_point, _INT8), function)
+    codes = nearest_half_away(steps.astype(np.float64)) + y.zero_point
+    return _kernel(node, np.clip(codes, *_INT8).astype(np.int8), function)
 
 
 def logistic(x: FloatArray) -> FloatArray:

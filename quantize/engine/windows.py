@@ -27,6 +27,7 @@ class Geometry:
         before: Padding in front.
         padded: The input's extent with its padding on both sides.
         output: Windows.
+        batch: Of the input, nearly always 1.
         channels: Of the input.
     """
 
@@ -36,22 +37,24 @@ class Geometry:
     before: tuple[int, int]
     padded: tuple[int, int]
     output: tuple[int, int]
+    batch: int
     channels: int
 
     @property
     def scratch(self) -> int:
         """Elements of the padded input and of its windows."""
-        return self.channels * (math.prod(self.padded) + math.prod(self.output) * math.prod(self.size))
+        return self.batch * self.channels * (math.prod(self.padded) + math.prod(self.output) * math.prod(self.size))
 
     def windows(self, x: NDArray[Any], dtype: Any, subtract: int = 0, padding: float = 0.0) -> NDArray[Any]:
-        """Return the windows of x - subtract, shape (n, output height, output width, height, width, channels).
+        """Return the windows of x - subtract, shape (n batch, output height, output width, height, width, channels).
 
         Args:
-            x: Shape (n, height, width, channels).
+            x: Shape (n, batch, height, width, channels).
             dtype: Of the result.
             subtract: The zero point, so that padding is a real 0.
             padding: Value outside of the input, after the subtraction.
         """
+        x = x.reshape(-1, *x.shape[2:])
         n, height, width, channels = x.shape
         padded = np.full((n, *self.padded, channels), padding, dtype)
         inner = padded[:, self.before[0] : self.before[0] + height, self.before[1] : self.before[1] + width]
@@ -78,7 +81,7 @@ def geometry(node: Node, height: int, width: int) -> Geometry:
     Raises:
         ModelFileError: If no window fits.
     """
-    _, *extent, channels = node.input(0).shape
+    batch, *extent, channels = node.input(0).shape
     options = node.operator.options
     stride = (node.number("stride_h", least=1), node.number("stride_w", least=1))
     dilation = (1, 1)
@@ -92,7 +95,7 @@ def geometry(node: Node, height: int, width: int) -> Geometry:
         raise ModelFileError(f"Expected an input of {node.name} as long as its windows, got {extent}.")
     (before_h, padded_h, out_h), (before_w, padded_w, out_w) = spans
     place = Geometry(
-        (height, width), stride, dilation, (before_h, before_w), (padded_h, padded_w), (out_h, out_w), channels
+        (height, width), stride, dilation, (before_h, before_w), (padded_h, padded_w), (out_h, out_w), batch, channels
     )
     if place.scratch > MAX_ELEMENTS:
         raise ModelFileError(f"Expected windows of {node.name} for a gateway, got {place.scratch} elements of them.")

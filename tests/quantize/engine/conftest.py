@@ -38,7 +38,8 @@ class Reference:
             self._interpreter.set_tensor(self._input["index"], window[None])
             self._interpreter.invoke()
             for index, parts in found.items():
-                parts.append(self._interpreter.get_tensor(index)[0])
+                codes = self._interpreter.get_tensor(index)
+                parts.append(codes[0] if codes.ndim > 1 and len(codes) == 1 else codes)
         return {index: np.stack(parts) for index, parts in found.items()}
 
 

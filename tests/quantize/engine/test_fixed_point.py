@@ -14,6 +14,7 @@ from quantize.engine.fixed_point import (
     activation_bounds,
     clamp,
     multiplier,
+    nearest_half_away,
     quantize_multiplier,
     round_half_away,
     rounding_divide_by_pot,
@@ -148,6 +149,12 @@ def test_the_factor_of_a_mean_by_hand() -> None:
 
 def test_rounding_as_c_does() -> None:
     assert [round_half_away(x) for x in (0.5, 1.5, 2.5, -0.5, -1.5, 0.49, -0.49, 0.0)] == [1, 2, 3, -1, -2, 0, 0, 0]
+
+
+def test_rounding_of_arrays() -> None:
+    just_below = 0.49999999999999994
+    given = np.array([0.5, 1.5, -0.5, -1.5, just_below, -just_below, 2.0, 1e300, 2.0**52 + 1])
+    assert nearest_half_away(given).tolist() == [1, 2, -1, -2, 0, 0, 2, 1e300, 2**52 + 1]
 
 
 def test_clamp() -> None:

@@ -71,6 +71,7 @@ CASES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "mean-dropping-axes": ("MEAN", lambda x: tf.reduce_mean(x, (1, 2))),
     "mean-over-channels": ("MEAN", lambda x: tf.reduce_mean(x, -1, keepdims=True)),
     "mean-of-everything": ("MEAN", lambda x: tf.reduce_mean(x, (3, 1, 2), keepdims=True)),
+    "mean-over-the-batch": ("MEAN", lambda x: tf.reduce_mean(tf.reshape(x, (3, 14, 8)), 0)),
     "logistic": ("LOGISTIC", tf.nn.sigmoid),
     "tanh": ("TANH", tf.nn.tanh),
     "relu": ("RELU", tf.nn.relu),
@@ -82,6 +83,12 @@ CASES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "average-pool-valid": ("AVERAGE_POOL_2D", lambda x: tf.nn.avg_pool2d(x, 3, 1, "VALID")),
     "max-pool": ("MAX_POOL_2D", lambda x: tf.nn.max_pool2d(x, (3, 2), 2, "SAME")),
     "reshape": ("RESHAPE", lambda x: tf.reshape(x, (1, 14, 24))),
+    "reshape-without-a-batch": ("RESHAPE", lambda x: tf.reshape(x, (84, 4)) * CHANNELS),
+    "add-of-fewer-axes": ("ADD", lambda x: x + tf.reshape(tf.reduce_mean(x, (1, 2)), (4,))),
+    "dense-of-rows": ("FULLY_CONNECTED", lambda x: tf.matmul(tf.reshape(x, (84, 4)), normal(4, 3)) + normal(3)),
+    "conv-of-a-batch": ("CONV_2D", lambda x: tf.nn.conv2d(tf.reshape(x, (2, 3, 14, 4)), normal(2, 2, 4, 3), 1, "SAME")),
+    "pool-of-a-batch": ("AVERAGE_POOL_2D", lambda x: tf.nn.avg_pool2d(tf.reshape(x, (2, 3, 14, 4)), 2, 1, "SAME")),
+    "concatenation-of-a-batch": ("CONCATENATION", lambda x: tf.concat([x, x * 0.5], 0)),
     "concatenation": ("CONCATENATION", lambda x: tf.concat([x, x * -2.0, tf.nn.relu(x)], 2)),
     "pad": ("PAD", lambda x: tf.pad(x, ((0, 0), (1, 2), (0, 3), (2, 0)))),
     "quantize": ("QUANTIZE", lambda x: tf.maximum(x * 3.0, tf.nn.sigmoid(x))),
@@ -134,7 +141,7 @@ def test_the_float_twin_computes_the_function(name: str) -> None:
     _, function = CASES[name]
     engine = Engine(quantized(function, SHAPE))
     windows = np.random.default_rng(3).normal(size=(3, *SHAPE[1:])).astype(np.float32)
-    expected = np.stack([np.asarray(function(tf.constant(window[None])))[0] for window in windows])
     found = engine.trace_float(windows)[engine.outputs[0]]
+    expected = np.stack([np.asarray(function(tf.constant(window[None]))) for window in windows]).reshape(found.shape)
     assert found.dtype == np.float32
     assert np.sqrt(np.mean((found - expected) ** 2)) < 0.02 * np.sqrt(np.mean(expected**2)) + 1e-6

@@ -26,8 +26,6 @@ KERNEL = np.random.default_rng(0).normal(size=(3, 3, 2, 4)).astype(np.float32)
     [
         (lambda x: tf.sign(x), "SIGN|DEQUANTIZE"),
         (lambda x: tf.nn.softmax(x), "SOFTMAX"),
-        (lambda x: tf.reduce_mean(x, 0), "MEAN over the batch"),
-        (lambda x: tf.reshape(x, (2, 24)), "batch of 1"),
     ],
 )
 def test_other_operators_are_named(function: Callable[[Any], Any], said: str) -> None:
@@ -97,9 +95,9 @@ def test_the_file_as_it_is_runs(conv_file: ModelFile, engine_of: Callable[[Model
         ("output", {"zero_points": ()}, "0 zero points"),
         ("output", {"type": "INT16"}, "got INT16"),
         ("output", {"shape": (1, 4, 6, 5)}, "shape .1, 4, 6, 4. in tensor"),
-        ("input", {"shape": (1, 4, 2**31 - 1, 2)}, "at most 4194304 elements"),
+        ("input", {"shape": (1, 4, 2**31 - 1, 2)}, "1 to 4194304 elements"),
         ("input", {"shape": (2, 4, 6, 2)}, "batch of 1"),
-        ("input", {"shape": (1, 0, 6, 2)}, "batch of 1"),
+        ("input", {"shape": (1, 0, 6, 2)}, "1 to 4194304 elements"),
         ("input", {"shape": ()}, "batch of 1"),
         ("input", {"shape": (1, 48)}, "4-D operands"),
         ("weights", {"data": None}, "reads? tensors that are there|comes later"),
@@ -186,9 +184,7 @@ def test_endless_work_is_refused(engine_of: Callable[[ModelFile], Engine]) -> No
     ("name", "shapes", "options", "said"),
     [
         ("ADD", [(1, 4), (1, 5), (1, 5)], {"activation": "NONE"}, "that fit each other"),
-        ("ADD", [(1, 4), (1, 1, 4), (1, 1, 4)], {"activation": "NONE"}, "different rank"),
         ("RESHAPE", [(1, 4), (1, 5)], {}, "number of elements"),
-        ("CONCATENATION", [(1, 4), (1, 4), (2, 4)], {"axis": 0, "activation": "NONE"}, "along the batch"),
         ("CONCATENATION", [(1, 4), (1, 4), (1, 8)], {"axis": 2, "activation": "NONE"}, "of one rank"),
         ("CONCATENATION", [(1, 4), (1, 4, 1), (1, 8)], {"axis": 1, "activation": "NONE"}, "of one rank"),
         ("CONCATENATION", [(1, 4, 2), (1, 4, 3), (1, 8, 2)], {"axis": 1, "activation": "NONE"}, "alike but for axis 1"),
