@@ -48,7 +48,7 @@ def main() -> None:
         "median_ms": {name: round(value, 4) for name, value in times.items()},
         "batch": arguments.batch,
         "repeats": arguments.repeats,
-        "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}, NumPy {np.__version__}",
+        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
     }
     print(json.dumps(report))
 
