@@ -36,8 +36,8 @@ def test_the_backends_of_this_machine_agree(trained: Any, int8: Any) -> None:
     assert found[NUMPY, REFERENCE].equal
     assert found[NUMPY, XNNPACK].windows == 300
     assert all(sum(each.lsb_differences.values()) == 900 for each in found.values())
-    assert max(abs(step) for each in found.values() for step in each.lsb_differences) <= 3
-    assert all(each.class_flips <= 3 for each in found.values())
+    assert all(each.class_flips <= 6 for each in found.values())
+    assert sum(found[NUMPY, XNNPACK].lsb_differences.get(step, 0) for step in (-2, -1, 0, 1, 2)) > 450
 
 
 def test_what_is_not_installed_is_left_out(int8: Any, monkeypatch: pytest.MonkeyPatch) -> None:
