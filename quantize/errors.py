@@ -1,10 +1,11 @@
 """Every error that quantize raises on purpose.
 
 QuantizeError
-├── ModelFileError     bytes that are not a .tflite file, or a damaged one
-├── CalibrationError   calibration windows of a wrong shape, constant, or not finite
-├── ConversionError    the converter failed, or its file is not wholly int8
-└── MismatchError      the int8 file does not say what the Keras model says
+├── ModelFileError               bytes that are not a .tflite file, or a damaged one
+├── UnsupportedOperatorError     a whole .tflite file with an operator that the engine does not know
+├── CalibrationError             calibration windows of a wrong shape, constant, or not finite
+├── ConversionError              the converter failed, or its file is not wholly int8
+└── MismatchError                the int8 file does not say what the Keras model says
 """
 
 
@@ -14,6 +15,10 @@ class QuantizeError(Exception):
 
 class ModelFileError(QuantizeError):
     """Bytes are not a readable .tflite model."""
+
+
+class UnsupportedOperatorError(QuantizeError):
+    """The engine has no such operator, or not in this form."""
 
 
 class CalibrationError(QuantizeError):

@@ -1,18 +1,25 @@
-"""Read what a .tflite file says about itself: operators and tensors. No TensorFlow, no interpreter.
+"""Read a .tflite file: its operators, tensors and constants. No TensorFlow, no interpreter.
 
-A .tflite file is a FlatBuffer with the identifier TFL3. Tables point to a vtable of field offsets; this module reads
-the few tables that matter here and checks every offset against the file's length, so that damaged or hostile bytes
-raise `ModelFileError` and nothing else.
+A .tflite file is a FlatBuffer with the identifier TFL3. This module reads the few tables that matter here, through
+`quantize.flatbuffer`, which checks every offset against the file's length, so that damaged or hostile bytes raise
+`ModelFileError` and nothing else.
 
 Source: the schema at tensorflow/compiler/mlir/lite/schema/schema.fbs (field numbers below follow its order).
 """
 
 from __future__ import annotations
 
+import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from quantize.errors import ModelFileError
+from quantize.flatbuffer import File, Table
+from quantize.tflite_options import Options, read_options
 
 TENSOR_TYPES = {0: "FLOAT32", 1: "FLOAT16", 2: "INT32", 3: "UINT8", 4: "INT64", 6: "BOOL", 7: "INT16", 9: "INT8"}
 
@@ -28,29 +35,70 @@ OPERATOR_NAMES = {
 }  # fmt: skip
 """Operators that our networks, or networks gone wrong, are met with; any other is named OPERATOR_<code>."""
 
-_MAX_ITEMS = 100_000
-"""More tensors or operators than this is no network for a gateway."""
+
+_DTYPES = {
+    "FLOAT32": "<f4", "FLOAT16": "<f2", "INT32": "<i4", "UINT8": "u1", "INT64": "<i8", "BOOL": "?", "INT16": "<i2",
+    "INT8": "i1",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor: shape, TFLite type name, and its quantization (empty where it has none)."""
+    """One tensor.
+
+    Attributes:
+        name: As the converter wrote it.
+        shape: Sizes, outermost first.
+        type: TFLite's name of the element type.
+        scales: real = scale * (q - zero_point); one for the tensor, one per slice along `axis`, or none.
+        zero_points: As many as scales.
+        axis: The quantized dimension, where there are several scales.
+        data: A constant's bytes, None where an operator or the caller computes the tensor.
+    """
 
     name: str
     shape: tuple[int, ...]
     type: str
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
+    axis: int = 0
+    data: bytes | None = field(default=None, repr=False)
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The constant as a read-only array of the tensor's type and shape.
+
+        Raises:
+            ModelFileError: If the tensor is no constant, or its bytes do not fill its shape exactly.
+        """
+        if self.data is None or self.type not in _DTYPES:
+            raise ModelFileError(f"Expected a constant in tensor {self.name!r}, got none of a known type.")
+        dtype = np.dtype(_DTYPES[self.type])
+        if any(size < 0 for size in self.shape) or math.prod(self.shape) * dtype.itemsize != len(self.data):
+            raise ModelFileError(
+                f"Expected a constant of shape {self.shape} and type {self.type} in tensor {self.name!r}, got "
+                f"{len(self.data)} bytes. Convert the model again."
+            )
+        return np.frombuffer(self.data, dtype).reshape(self.shape)
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator: its TFLite name and version, and the indices of its tensors (-1: an optional input left out)."""
+    """One operator.
+
+    Attributes:
+        name: TFLite's name.
+        version: TFLite's version of it.
+        inputs: Indices of tensors; -1 stands for an optional input left out.
+        outputs: Indices of tensors.
+        options: Its own settings by the names in `quantize.tflite_options`; empty where none are known there.
+    """
 
     name: str
     version: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    options: Options = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,118 +127,58 @@ def read_model(model: bytes) -> ModelFile:
         ) from exc
 
 
-class _File:
-    """The bytes of a file, and how many of them its vectors may still claim.
-
-    In an honest file no two vectors share bytes. In a hostile one a thousand operators can point to the same thousand
-    indices, so the vectors together may claim no more bytes than there are: that bounds the work.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self._unclaimed = len(data)
-
-    def unpack(self, kind: str, position: int) -> int:
-        if position < 0:
-            raise IndexError(f"an offset to byte {position}")
-        value: int = struct.unpack_from(kind, self.data, position)[0]
-        return value
-
-    def claim(self, start: int, count: int, item_size: int) -> None:
-        """Raise IndexError unless a vector of so many items can begin at byte `start`."""
-        size = count * item_size
-        if count > _MAX_ITEMS or start + size > len(self.data) or size > self._unclaimed:
-            raise IndexError(f"a vector of {count} items at byte {start}")
-        self._unclaimed -= size
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A FlatBuffer table at `position`; fields by their number in the schema."""
-
-    file: _File
-    position: int
-
-    def offset(self, field: int) -> int | None:
-        """Return the position of a field's value, None where the field is absent and its default holds."""
-        vtable = self.position - self.file.unpack("<i", self.position)
-        size = self.file.unpack("<H", vtable)
-        if 4 + 2 * field >= size:
-            return None
-        relative = self.file.unpack("<H", vtable + 4 + 2 * field)
-        return self.position + relative if relative else None
-
-    def number(self, field: int, kind: str, default: int = 0) -> int:
-        position = self.offset(field)
-        return default if position is None else self.file.unpack("<" + kind, position)
-
-    def table(self, field: int) -> _Table | None:
-        position = self.offset(field)
-        return None if position is None else _Table(self.file, position + self.file.unpack("<I", position))
-
-    def _vector(self, field: int, item_size: int) -> tuple[int, int]:
-        """Return (first item's position, number of items), checked against the file."""
-        position = self.offset(field)
-        if position is None:
-            return 0, 0
-        start = position + self.file.unpack("<I", position) + 4
-        count = self.file.unpack("<I", start - 4)
-        self.file.claim(start, count, item_size)
-        return start, count
-
-    def numbers(self, field: int, kind: str) -> tuple[int, ...]:
-        start, count = self._vector(field, struct.calcsize(kind))
-        return struct.unpack_from(f"<{count}{kind}", self.file.data, start) if count else ()
-
-    def tables(self, field: int) -> list[_Table]:
-        start, count = self._vector(field, 4)
-        positions = range(start, start + 4 * count, 4)
-        return [_Table(self.file, position + self.file.unpack("<I", position)) for position in positions]
-
-    def text(self, field: int) -> str:
-        start, count = self._vector(field, 1)
-        return self.file.data[start : start + count].decode()
-
-
 def _read_root(data: bytes) -> ModelFile:
-    file = _File(data)
-    root = _Table(file, file.unpack("<I", 0))
+    file = File(data)
+    root = Table(file, file.unpack("<I", 0))
     subgraphs = root.tables(2)
     if not subgraphs:
         raise IndexError("no sub-graph")
     graph = subgraphs[0]
     codes = [_operator_code(code) for code in root.tables(1)]
-    tensors = tuple(_tensor(table) for table in graph.tables(0))
+    buffers = [_buffer(table) for table in root.tables(4)]
+    tensors = tuple(_tensor(table, buffers) for table in graph.tables(0))
     operators = tuple(_operator(table, codes, len(tensors)) for table in graph.tables(3))
-    ends = [_indices(graph, field, len(tensors)) for field in (1, 2)]
+    ends = [_indices(graph, number, len(tensors)) for number in (1, 2)]
     return ModelFile(tensors, operators, *ends)
 
 
-def _operator_code(table: _Table) -> tuple[str, int]:
+def _operator_code(table: Table) -> tuple[str, int]:
     # Codes above 127 live in a later 32-bit field; writers fill both, and the larger one is right.
     code = max(table.number(0, "b"), table.number(3, "i"))
     return OPERATOR_NAMES.get(code, f"OPERATOR_{code}"), table.number(2, "i", default=1)
 
 
-def _tensor(table: _Table) -> Tensor:
+def _buffer(table: Table) -> bytes | None:
+    """Return a buffer's bytes; writers of large files put them behind the tables and say where."""
+    start, size = table.number(1, "Q"), table.number(2, "Q")
+    data = table.file.bytes(start, size) if start > 1 else table.bytes(0)
+    return data or None
+
+
+def _tensor(table: Table, buffers: list[bytes | None]) -> Tensor:
     quantization = table.table(4)
     code = table.number(1, "b")
+    if table.number(10, "I"):
+        raise IndexError("a constant that is kept in another file")
     return Tensor(
         name=table.text(3),
         shape=table.numbers(0, "i"),
         type=TENSOR_TYPES.get(code, f"TYPE_{code}"),
         scales=quantization.numbers(2, "f") if quantization else (),
         zero_points=quantization.numbers(3, "q") if quantization else (),
+        axis=quantization.number(6, "i") if quantization else 0,
+        data=buffers[table.number(2, "I")] if buffers else None,
     )
 
 
-def _operator(table: _Table, codes: list[tuple[str, int]], n_tensors: int) -> Operator:
+def _operator(table: Table, codes: list[tuple[str, int]], n_tensors: int) -> Operator:
     name, version = codes[table.number(0, "I")]
-    return Operator(name, version, _indices(table, 1, n_tensors), _indices(table, 2, n_tensors))
+    inputs, outputs = (_indices(table, number, n_tensors) for number in (1, 2))
+    return Operator(name, version, inputs, outputs, read_options(name, table.number(3, "B"), table.table(4)))
 
 
-def _indices(table: _Table, field: int, n_tensors: int) -> tuple[int, ...]:
-    indices = table.numbers(field, "i")
+def _indices(table: Table, number: int, n_tensors: int) -> tuple[int, ...]:
+    indices = table.numbers(number, "i")
     if indices and not (min(indices) >= -1 and max(indices) < n_tensors):
         raise IndexError(f"a tensor index outside 0 to {n_tensors - 1}")
     return indices
