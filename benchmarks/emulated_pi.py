@@ -23,6 +23,7 @@ PLATFORMS = (
 REQUIREMENTS = ("ai-edge-litert==2.3.0", "numpy==2.4.6")
 DEBIAN = "bookworm"
 PACKAGES = "python3-minimal,libpython3.11-stdlib,libstdc++6,libgcc-s1"
+DEBIAN_TOOLS = "qemu-user mmdebstrap gcc"
 PLUGIN_SOURCE = Path(__file__).with_name("tcg_count.c")
 
 BASE_FEATURES = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
@@ -114,31 +115,13 @@ class EmulatedPi:
         for old in (self._root, self._packages):
             shutil.rmtree(old, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        run(
-            [
-                "mmdebstrap",
-                "--variant=extract",
-                "--architectures=arm64",
-                f"--include={PACKAGES}",
-                DEBIAN,
-                str(self._root),
-            ]
-        )
+        bootstrap = ["mmdebstrap", "--variant=extract", "--architectures=arm64", f"--include={PACKAGES}", DEBIAN]
+        run([*bootstrap, str(self._root)])
         platforms = [argument for platform in PLATFORMS for argument in ("--platform", platform)]
-        abis = [
-            "--implementation",
-            "cp",
-            "--abi",
-            "cp311",
-            "--abi",
-            "abi3",
-            "--abi",
-            "none",
-            "--python-version",
-            "3.11",
-        ]
+        abis = [argument for abi in ("cp311", "abi3", "none") for argument in ("--abi", abi)]
+        python = ["--implementation", "cp", "--python-version", "3.11"]
         pip = [sys.executable, "-m", "pip", "install", "-q", "--only-binary=:all:", "--target", str(self._packages)]
-        run([*pip, *platforms, *abis, *REQUIREMENTS])
+        run([*pip, *platforms, *abis, *python, *REQUIREMENTS])
         done.write_text(wanted)
 
     def _describe_cpu(self, cpu: str) -> None:
