@@ -2,8 +2,8 @@
 
     python benchmarks/int8_instructions.py [--json]
 
-The counts are exact and repeatable: a busy machine changes nothing. They are instructions, never cycles. The call from
-Python is a part of each, a few hundred instructions.
+A busy machine changes nothing: two runs differ by tens of instructions, which are Python's. The call from Python is a
+part of each count. They are instructions, never cycles.
 
 Exit code 0 only if every ratio reaches its bar.
 """
