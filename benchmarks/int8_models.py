@@ -16,11 +16,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from drsn_edge.models import drsn
 from drsn_edge.models.config import preset
 from drsn_edge.signal import FloatArray
-from quantize.convert import _frozen, to_int8
+from quantize.convert import to_int8
 from quantize.quiet import quiet_native_stderr
 
 FORMS = ("rsbu-cw", "residual", "sign")
@@ -102,6 +103,13 @@ def naive_int8(model: Any, windows: FloatArray) -> bytes:
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
     return _convert(converter)
+
+
+def _frozen(model: Any) -> Any:
+    """Return the model as a concrete function of fixed batch 1 with its variables turned into constants."""
+    spec = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
+    function = tf.function(lambda window: model(window, training=False)).get_concrete_function(spec)
+    return convert_variables_to_constants_v2(function)
 
 
 def _convert(converter: Any) -> bytes:

@@ -5,7 +5,7 @@ than float rounding.
 
 - What follows a convolution as a factor or an offset per channel goes into its kernel and bias, as a folded batch
   normalisation does; so do factors that stand behind a reshape.
-- relu becomes part of the operator before it: alone it would leave XNNPACK.
+- relu becomes part of the operator before it, and where it has none of its own gets one: alone it would leave XNNPACK.
 - relu(g x + b) = g relu(x + b / g) for g > 0, and g goes into the kernel of the convolution that follows: one operator
   instead of two. Where a factor would stretch the range of x + b / g too far, which would cost all channels their
   steps, or is not above 0, the two are kept.
@@ -33,9 +33,13 @@ _MOST_STRETCH = 4.0
 """How much wider than x's own deviation an offset b / g may be, before it would take the other channels' steps."""
 
 
+_TINY = 1e-6
+"""An offset that int8 does not see, as features are of the order of 1."""
+
+
 def for_int8(graph: Graph) -> Graph:
     """Return the graph as it is quantised."""
-    for rewriting in (fold_into_convolutions, absorb_factors, fuse_relus, blocks_for_strides):
+    for rewriting in (fold_into_convolutions, absorb_factors, fuse_relus, hold_relus, blocks_for_strides):
         graph = rewriting(graph)
     return graph
 
@@ -143,6 +147,22 @@ def _fuse_one(graph: Graph) -> Graph:
                 graph.with_steps(replace(before, relu=True)).without(step.name, before.name), before.name, step.name
             )
     return graph
+
+
+def hold_relus(graph: Graph) -> Graph:
+    """Give each relu that would stand alone an operator to be part of: an offset far below a step of int8.
+
+    An offset of nothing but zeros is one too: the converter would remove it and leave its relu behind.
+    """
+    return Graph(tuple(_held(step) for step in graph))
+
+
+def _held(step: Step) -> Step:
+    if step.op == "relu":
+        return replace(step, op="offset", bias=np.full(1, _TINY, np.float32), relu=True, trainable=False)
+    if step.op == "offset" and step.relu and step.bias is not None and not step.bias.any():
+        return replace(step, bias=np.full_like(step.bias, _TINY))
+    return step
 
 
 def blocks_for_strides(graph: Graph) -> Graph:
