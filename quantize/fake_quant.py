@@ -3,7 +3,7 @@
     scale = (high - low) / 255,   zero_point = round(-128 - low / scale)
     q = clip(round(x / scale) + zero_point, -128, 127),   fake_quant(x) = scale * (q - zero_point)
 
-`low` and `high` are moved so that 0 is a whole step (`nudged`): zero padding and relu then cost nothing. The gradient
+`low` and `high` are moved so that 0 is a whole step: zero padding and relu then cost nothing. The gradient
 goes straight through rounding; where x saturates it goes to the end of the range instead, which is how ranges are
 learned. Weights are quantised per output channel in [-127, 127] about 0, which is what int8 convolutions take.
 
@@ -14,7 +14,6 @@ product of input and weight scale, so that they need no rounding here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from keras import ops
@@ -31,19 +30,8 @@ _LEAST_WIDTH = 1e-6
 """Of a range: what never moves still has a scale."""
 
 
-def nudged(low: Any, high: Any) -> tuple[Any, Any]:
-    """Return the range with 0 in it at a whole step; numbers, arrays or tensors.
-
-    Its steps are (high - low) / 255 wide, with `low` and `high` first made to hold 0.
-    """
-    low, high = ops.minimum(low, 0.0), ops.maximum(high, 0.0)
-    scale = ops.maximum(high - low, _LEAST_WIDTH) / LEVELS
-    steps_below = ops.round(-low / scale)
-    return -steps_below * scale, (LEVELS - steps_below) * scale
-
-
 def nudged_range(low: float, high: float) -> tuple[float, float]:
-    """Return `nudged` for plain numbers, in double precision.
+    """Return the range moved so that it holds 0 at a whole step of (high - low) / 255.
 
     Raises:
         CalibrationError: If one of them is no number.
@@ -64,10 +52,13 @@ def fake_quant(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
         low: Lower end of the range, a scalar tensor, as are all gradients to it.
         high: Upper end.
     """
-    low, high = nudged(low, high)
-    scale = (high - low) / LEVELS
+    low, high = ops.minimum(low, 0.0), ops.maximum(high, 0.0)
+    scale = ops.stop_gradient(ops.maximum(high - low, _LEAST_WIDTH) / LEVELS)
+    steps_below = ops.round(ops.stop_gradient(-low) / scale)
+    low = low + ops.stop_gradient(-steps_below * scale - low)
+    high = high + ops.stop_gradient((LEVELS - steps_below) * scale - high)
     inside = ops.minimum(ops.maximum(x, low), high)
-    rounded = ops.round((inside - low) / scale) * scale + low
+    rounded = (ops.round(inside / scale + steps_below) - steps_below) * scale
     return inside + ops.stop_gradient(rounded - inside)
 
 

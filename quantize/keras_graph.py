@@ -13,9 +13,10 @@ from quantize.graph import FloatArray, Graph, Step
 
 KNOWN = (
     "Conv2D, DepthwiseConv2D, Dense, BatchNormalization, ReLU, Activation (linear, relu, sigmoid), Dropout, Add, "
-    "Subtract, Multiply, GlobalAveragePooling2D, Flatten, Reshape, and keras.ops' sums, differences, products, relu and "
-    "means over height and time"
+    "Subtract, Multiply, GlobalAveragePooling2D, Flatten, Reshape, and sums, differences, products, relu and means of "
+    "keras.ops"
 )
+"""What a model may be made of, for the error."""
 
 
 def read_keras(model: Any) -> Graph:
@@ -60,7 +61,7 @@ class _Reader:
         result = nodes[0].output_tensors[0]
         steps = _READERS[kind](operation, operands, tuple(result.shape[1:]))
         self.steps.extend(steps)
-        self.names[id(result)] = steps[-1].name if steps else operands[0]
+        self.names[id(result)] = steps[-1].name if steps else str(operands[0])
 
 
 def _refuse(layer: Any, what: str) -> ConversionError:
