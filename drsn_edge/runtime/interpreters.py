@@ -8,10 +8,10 @@ from typing import Any
 from drsn_edge.errors import RuntimeUnavailableError
 from quantize.quiet import quiet_native_stderr
 
-RUNTIMES = ("auto", "litert", "tflite-runtime")
-"""`auto` takes the first that is installed; a named one never falls back."""
+RUNTIMES = ("auto", "litert", "tflite-runtime", "numpy")
+"""`auto` takes the first that is installed; a named one never falls back. NumPy alone is the last resort: slower."""
 
-DISTRIBUTIONS = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
+DISTRIBUTIONS = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime", "numpy": "numpy"}
 """The installed package behind each."""
 
 
@@ -57,4 +57,14 @@ def _load_tflite_runtime() -> Any:
     return Interpreter
 
 
-_LOADERS: dict[str, Callable[[], Any]] = {"litert": _load_litert, "tflite-runtime": _load_tflite_runtime}
+def _load_numpy() -> Any:
+    from drsn_edge.runtime.numpy_interpreter import NumpyInterpreter
+
+    return NumpyInterpreter
+
+
+_LOADERS: dict[str, Callable[[], Any]] = {
+    "litert": _load_litert,
+    "tflite-runtime": _load_tflite_runtime,
+    "numpy": _load_numpy,
+}

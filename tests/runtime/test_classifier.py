@@ -80,19 +80,19 @@ def test_windows_do_not_influence_each_other(tiny_model: bytes) -> None:
 
 def test_what_the_model_takes_and_returns(tiny_model: bytes) -> None:
     classifier = Classifier(tiny_model)
-    assert classifier.runtime in ("litert", "tflite-runtime")
+    assert classifier.runtime in ("litert", "tflite-runtime")  # NumPy's own engine is the last resort
     assert (classifier.input.shape, classifier.output.shape) == ((1, 1, 64, 2), (1, 3))
     assert classifier.input.scale > 0 and classifier.output.scale > 0
 
 
-@pytest.mark.parametrize("runtime", ["litert", "tflite-runtime"])
+@pytest.mark.parametrize("runtime", ["litert", "tflite-runtime", "numpy"])
 def test_a_named_runtime_never_falls_back(runtime: str, monkeypatch: pytest.MonkeyPatch, tiny_model: bytes) -> None:
     def missing() -> Any:
         raise ModuleNotFoundError("No module named 'it'")
 
     loaders = {
         name: (missing if name == runtime else lambda: pytest.fail("fell back"))
-        for name in ("litert", "tflite-runtime")
+        for name in ("litert", "tflite-runtime", "numpy")
     }
     monkeypatch.setattr(interpreters, "_LOADERS", loaders)
     with pytest.raises(
@@ -113,6 +113,52 @@ def test_auto_takes_the_next_one(monkeypatch: pytest.MonkeyPatch, tiny_model: by
         RuntimeUnavailableError, match=r"litert or tflite-runtime.*litert: not here; tflite-runtime: not here"
     ):
         Classifier(tiny_model)
+
+
+def test_auto_takes_numpy_where_no_interpreter_is_installed(monkeypatch: pytest.MonkeyPatch, tiny_model: bytes) -> None:
+    def missing() -> Any:
+        raise ImportError("not here")
+
+    loaders = {"litert": missing, "tflite-runtime": missing, "numpy": interpreters._LOADERS["numpy"]}
+    assert list(loaders) == list(interpreters._LOADERS)
+    monkeypatch.setattr(interpreters, "_LOADERS", loaders)
+    assert Classifier(tiny_model).runtime == "numpy"
+
+
+def test_an_interpreter_that_breaks_does_not_fall_back_to_numpy(
+    monkeypatch: pytest.MonkeyPatch, tiny_model: bytes
+) -> None:
+    def broken(**_: Any) -> Any:
+        raise RuntimeError("refused")
+
+    monkeypatch.setitem(interpreters._LOADERS, "litert", lambda: broken)
+    with pytest.raises(RuntimeUnavailableError, match="litert could not load the model: refused"):
+        Classifier(tiny_model)
+
+
+def test_numpy_gives_the_logits_of_the_reference_kernels(tiny_model: bytes) -> None:
+    litert = pytest.importorskip("ai_edge_litert.interpreter")
+    classifier = Classifier(tiny_model, "numpy", threads=2)
+    windows = np.random.default_rng(3).normal(0, 2, (20, 1, 64, 2)).astype(np.float32)
+    found = classifier.logits(windows)
+    resolver = litert.OpResolverType.BUILTIN_REF
+    interpreter = litert.Interpreter(model_content=tiny_model, experimental_op_resolver_type=resolver)
+    interpreter.allocate_tensors()
+    (given_in,), (given_out,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert (classifier.input.scale, classifier.input.zero_point) == given_in["quantization"]
+    assert (classifier.output.scale, classifier.output.zero_point) == given_out["quantization"]
+    assert classifier.input.shape == tuple(given_in["shape"]) and classifier.output.shape == tuple(given_out["shape"])
+    for window_q, logits in zip(quantize_int8(windows, *given_in["quantization"]), found, strict=True):
+        interpreter.set_tensor(given_in["index"], window_q[None])
+        interpreter.invoke()
+        expected = dequantize_int8(interpreter.get_tensor(given_out["index"])[0], *given_out["quantization"])
+        np.testing.assert_array_equal(logits, expected)
+
+
+@pytest.mark.parametrize("model", [b"", b"garbage" * 100, b"\0\0\0\0TFL3" + bytes(64)], ids=len)
+def test_garbage_is_no_model_for_numpy(model: bytes) -> None:
+    with pytest.raises(RuntimeUnavailableError, match="numpy could not load the model"):
+        Classifier(model, "numpy")
 
 
 def test_an_interpreter_that_breaks_on_loading_says_which(monkeypatch: pytest.MonkeyPatch) -> None:

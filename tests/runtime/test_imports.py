@@ -37,6 +37,7 @@ bundle = read_bundle(Path(sys.argv[1]))
 classifier = Classifier(bundle.model)
 Monitor(bundle.manifest, classifier, Votes())
 assert classifier.logits(np.ones((1, 1, 64, 2), np.float32)).shape == (1, 3)
+assert Classifier(bundle.model, "numpy").logits(np.ones((1, 1, 64, 2), np.float32)).shape == (1, 3)
 print(sorted(set(BANNED) & set(sys.modules)))
 """
 

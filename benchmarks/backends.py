@@ -1,0 +1,50 @@
+"""LSB differences of the logits and class flips between all backends, on the windows that a run held out.
+
+    python benchmarks/backends.py --model cwru.drsn --run run/ --windows 1000
+
+Prints JSON. Exit code 0 only if the NumPy engine equals LiteRT's reference kernels in every code and no two backends
+differ in the class of more than --max-flips of the windows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from drsn_edge.bundle.bundle import read_bundle
+from drsn_edge.front_end import network_input
+from drsn_edge.judging.data import load_held_out
+from drsn_edge.runtime.classifier import quantize_int8
+from quantize.backends import NUMPY, REFERENCE, compare_backends, open_backends
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    bundle, held_out = read_bundle(arguments.model), load_held_out(arguments.run)
+    chosen = np.linspace(0, len(held_out.windows) - 1, min(arguments.windows, len(held_out.windows))).astype(np.int64)
+    windows = held_out.windows.pick(chosen)
+    given = bundle.manifest.input
+    inputs = network_input(windows.windows, bundle.manifest.contract, windows.speeds_hz)
+    comparisons = compare_backends(open_backends(bundle.model), quantize_int8(inputs, given.scale, given.zero_point))
+    print(json.dumps({"model": str(arguments.model), "comparisons": [asdict(each) for each in comparisons]}))
+    exact = all(each.equal for each in comparisons if {each.first, each.second} == {NUMPY, REFERENCE})
+    flips = max(each.class_flips / each.windows for each in comparisons)
+    return 0 if exact and flips <= arguments.max_flips else 1
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, help="bundle")
+    parser.add_argument("--run", type=Path, required=True, help="run folder that it was converted from")
+    parser.add_argument("--windows", type=int, default=1000, help="at most, spread evenly")
+    parser.add_argument("--max-flips", type=float, default=0.001, help="share of windows")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""The same windows through several implementations of one int8 file: do they give the same codes, the same class?
+
+Interpreters are imported where they are opened, so that reading this needs NumPy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantize.engine import Engine
+from quantize.errors import MismatchError, ModelFileError
+from quantize.quiet import quiet_native_stderr
+
+Int8Array = NDArray[np.int8]
+Run = Callable[[Int8Array], Int8Array]
+"""Codes of windows (n, ...) -> codes of logits (n, classes)."""
+
+NUMPY = "numpy"
+REFERENCE = "litert-reference"
+OPTIMISED = "litert-optimised"
+XNNPACK = "litert-xnnpack"
+TFLITE_RUNTIME = "tflite-runtime"
+_RESOLVERS = {REFERENCE: "BUILTIN_REF", OPTIMISED: "BUILTIN_WITHOUT_DEFAULT_DELEGATES", XNNPACK: "AUTO"}
+"""LiteRT's three sets of kernels. Without the delegate it is still the optimised ones that run, not the reference."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How two backends differ on the same windows.
+
+    Attributes:
+        first: Name of one backend.
+        second: Name of the other.
+        windows: Windows compared.
+        lsb_differences: Number of logits by their difference in codes, second minus first, in ascending order.
+        class_flips: Windows to which the two give another class; the first of equal logits counts.
+    """
+
+    first: str
+    second: str
+    windows: int
+    lsb_differences: dict[int, int]
+    class_flips: int
+
+    @property
+    def equal(self) -> bool:
+        """Whether every code is the same."""
+        return set(self.lsb_differences) <= {0}
+
+
+def open_backends(model: bytes) -> dict[str, Run]:
+    """Return the NumPy engine and every interpreter that is installed here, by name.
+
+    Raises:
+        ModelFileError: If the file is damaged, or an interpreter cannot load it.
+        UnsupportedOperatorError: If the NumPy engine does not run one of its operators.
+    """
+    engine = Engine(model)
+    backends: dict[str, Run] = {NUMPY: lambda inputs_q: _flat(engine.run(inputs_q))}
+    for name, load in _LOADERS.items():
+        try:
+            interpreter_class, options = load()
+        except ImportError:
+            continue
+        backends[name] = _interpreter(name, model, interpreter_class, options)
+    return backends
+
+
+def compare_backends(backends: Mapping[str, Run], inputs_q: Int8Array) -> tuple[Comparison, ...]:
+    """Run the same windows through all backends and compare each pair, in the order given.
+
+    Args:
+        backends: At least two, by name.
+        inputs_q: Codes of at least one window, shape (n, ...).
+
+    Raises:
+        MismatchError: If there is no window, or the backends' logits are not of one shape.
+    """
+    if len(inputs_q) == 0:
+        raise MismatchError("Expected windows to compare backends on, got none.")
+    logits_q = {name: run(inputs_q) for name, run in backends.items()}
+    return tuple(
+        compare_logits(first, second, logits_q[first], logits_q[second]) for first, second in combinations(logits_q, 2)
+    )
+
+
+def compare_logits(first: str, second: str, first_q: Int8Array, second_q: Int8Array) -> Comparison:
+    """Compare the logits of two backends, shape (n, classes) each.
+
+    Raises:
+        MismatchError: If they are not of one shape.
+    """
+    if first_q.shape != second_q.shape:
+        raise MismatchError(f"Expected one shape from {first} and {second}, got {first_q.shape} and {second_q.shape}.")
+    steps, counts = np.unique(second_q.astype(np.int64) - first_q, return_counts=True)
+    return Comparison(
+        first=first,
+        second=second,
+        windows=len(first_q),
+        lsb_differences={int(step): int(count) for step, count in zip(steps, counts, strict=True)},
+        class_flips=int(np.sum(first_q.argmax(axis=1) != second_q.argmax(axis=1))),
+    )
+
+
+def _interpreter(name: str, model: bytes, interpreter_class: Any, options: dict[str, Any]) -> Run:
+    try:
+        with quiet_native_stderr():
+            interpreter = interpreter_class(model_content=model, num_threads=1, **options)
+            interpreter.allocate_tensors()
+    except Exception as exc:  # ValueError, RuntimeError, and under a wrong NumPy AttributeError
+        raise ModelFileError(f"Expected a model that {name} loads, got one that it refuses: {exc}.") from exc
+    input_index, output_index = (
+        ends[0]["index"] for ends in (interpreter.get_input_details(), interpreter.get_output_details())
+    )
+
+    def run(inputs_q: Int8Array) -> Int8Array:
+        logits_q = []
+        for window_q in inputs_q:
+            interpreter.set_tensor(input_index, window_q[None])
+            interpreter.invoke()
+            logits_q.append(interpreter.get_tensor(output_index))
+        return _flat(np.stack(logits_q))
+
+    return run
+
+
+def _flat(logits_q: Int8Array) -> Int8Array:
+    return logits_q.reshape(len(logits_q), -1)
+
+
+def _litert(resolver: str) -> tuple[Any, dict[str, Any]]:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    return Interpreter, {"experimental_op_resolver_type": OpResolverType[resolver]}
+
+
+def _tflite_runtime() -> tuple[Any, dict[str, Any]]:
+    from tflite_runtime.interpreter import Interpreter
+
+    return Interpreter, {}
+
+
+def _litert_loader(resolver: str) -> Callable[[], tuple[Any, dict[str, Any]]]:
+    return lambda: _litert(resolver)
+
+
+_LOADERS: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
+    **{name: _litert_loader(resolver) for name, resolver in _RESOLVERS.items()},
+    TFLITE_RUNTIME: _tflite_runtime,
+}

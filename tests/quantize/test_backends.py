@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from quantize import backends
+from quantize.backends import NUMPY, OPTIMISED, REFERENCE, XNNPACK, compare_backends, compare_logits, open_backends
+from quantize.errors import MismatchError, ModelFileError
+
+
+def codes(*rows: list[int]) -> Any:
+    return np.array(rows, np.int8)
+
+
+def test_a_comparison_by_hand() -> None:
+    found = compare_logits("a", "b", codes([5, 1], [-128, 127], [3, 3]), codes([5, 2], [127, -128], [3, 4]))
+    assert found.windows == 3
+    assert found.lsb_differences == {-255: 1, 0: 2, 1: 2, 255: 1}
+    assert found.class_flips == 2  # the second window, and the third, whose tie went to the first class
+    assert not found.equal
+
+
+def test_equal_logits() -> None:
+    found = compare_logits("a", "b", codes([5, 1]), codes([5, 1]))
+    assert (found.lsb_differences, found.class_flips, found.equal) == ({0: 2}, 0, True)
+
+
+def test_the_backends_of_this_machine_agree(trained: Any, int8: Any) -> None:
+    opened = open_backends(int8.data)
+    assert list(opened)[:4] == [NUMPY, REFERENCE, OPTIMISED, XNNPACK]
+    inputs_q = np.clip(np.rint(trained.inputs * 25), -128, 127).astype(np.int8)
+    found = {(each.first, each.second): each for each in compare_backends(opened, inputs_q)}
+    assert len(found) == len(opened) * (len(opened) - 1) // 2
+    assert found[NUMPY, REFERENCE].equal
+    assert found[NUMPY, XNNPACK].windows == 300
+    assert all(sum(each.lsb_differences.values()) == 900 for each in found.values())
+    assert max(abs(step) for each in found.values() for step in each.lsb_differences) <= 3
+    assert all(each.class_flips <= 3 for each in found.values())
+
+
+def test_what_is_not_installed_is_left_out(int8: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Any:
+        raise ImportError
+
+    monkeypatch.setattr(backends, "_LOADERS", dict.fromkeys(backends._LOADERS, missing))
+    assert list(open_backends(int8.data)) == [NUMPY]
+
+
+def test_an_interpreter_that_refuses_is_named(int8: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**_: Any) -> Any:
+        raise RuntimeError("no such op")
+
+    monkeypatch.setattr(backends, "_LOADERS", {REFERENCE: lambda: (broken, {})})
+    with pytest.raises(
+        ModelFileError, match="a model that litert-reference loads, got one that it refuses: no such op"
+    ):
+        open_backends(int8.data)
+
+
+def test_bad_input() -> None:
+    with pytest.raises(ModelFileError):
+        open_backends(b"garbage")
+    with pytest.raises(MismatchError, match="got none"):
+        compare_backends({}, np.zeros((0, 1), np.int8))
+    with pytest.raises(MismatchError, match=r"one shape from a and b, got \(1, 2\) and \(1, 3\)"):
+        compare_logits("a", "b", codes([1, 2]), codes([1, 2, 3]))
