@@ -1,4 +1,4 @@
-"""LSB differences of the logits and class flips between all backends, on the windows that a run held out.
+"""LSB differences of the logits, class flips, and which operators round otherwise, on windows that a run held out.
 
     python benchmarks/backends.py --model cwru.drsn --run run/ --windows 1000
 
@@ -20,7 +20,15 @@ from drsn_edge.bundle.bundle import read_bundle
 from drsn_edge.front_end import network_input
 from drsn_edge.judging.data import load_held_out
 from drsn_edge.runtime.classifier import quantize_int8
-from quantize.backends import NUMPY, REFERENCE, compare_backends, open_backends
+from quantize.backends import (
+    NUMPY,
+    OPTIMISED,
+    REFERENCE,
+    XNNPACK,
+    compare_backends,
+    open_backends,
+    operator_differences,
+)
 
 
 def main() -> int:
@@ -30,8 +38,18 @@ def main() -> int:
     windows = held_out.windows.pick(chosen)
     given = bundle.manifest.input
     inputs = network_input(windows.windows, bundle.manifest.contract, windows.speeds_hz)
-    comparisons = compare_backends(open_backends(bundle.model), quantize_int8(inputs, given.scale, given.zero_point))
-    print(json.dumps({"model": str(arguments.model), "comparisons": [asdict(each) for each in comparisons]}))
+    inputs_q = quantize_int8(inputs, given.scale, given.zero_point)
+    comparisons = compare_backends(open_backends(bundle.model), inputs_q)
+    operators = {
+        name: [asdict(each) for each in operator_differences(bundle.model, inputs_q[::20], name)]
+        for name in (REFERENCE, OPTIMISED, XNNPACK)
+    }
+    report = {
+        "model": str(arguments.model),
+        "comparisons": [asdict(each) for each in comparisons],
+        "operators_on_every_20th_window": operators,
+    }
+    print(json.dumps(report))
     exact = all(each.equal for each in comparisons if {each.first, each.second} == {NUMPY, REFERENCE})
     flips = max(each.class_flips / each.windows for each in comparisons)
     return 0 if exact and flips <= arguments.max_flips else 1

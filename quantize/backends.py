@@ -116,13 +116,59 @@ def compare_logits(first: str, second: str, first_q: Int8Array, second_q: Int8Ar
     )
 
 
+@dataclass(frozen=True)
+class OperatorDifference:
+    """How a backend's operators of one name differ from the reference's, on the backend's own operands.
+
+    Attributes:
+        operator: TFLite's name.
+        elements: Codes compared.
+        different: Codes that are not the reference's.
+        largest: Largest difference in codes.
+    """
+
+    operator: str
+    elements: int
+    different: int
+    largest: int
+
+
+def operator_differences(model: bytes, inputs_q: Int8Array, backend: str) -> tuple[OperatorDifference, ...]:
+    """Return for each kind of operator how one of LiteRT's sets of kernels rounds otherwise than the reference.
+
+    A delegate is made to keep every tensor for this, so that it may fuse less than it does otherwise.
+
+    Args:
+        model: The .tflite file.
+        inputs_q: Codes of the windows, shape (n, ...).
+        backend: One of `REFERENCE`, `OPTIMISED` and `XNNPACK`.
+
+    Raises:
+        ModelFileError: If the file is damaged, or the interpreter cannot load it.
+        UnsupportedOperatorError: If the NumPy engine does not run one of its operators.
+    """
+    engine = Engine(model)
+    interpreter_class, options = _litert(_RESOLVERS[backend])
+    interpreter = _loaded(backend, model, interpreter_class, options | {"experimental_preserve_all_tensors": True})
+    found: dict[str, list[int]] = {}
+    for window_q in inputs_q:
+        interpreter.set_tensor(engine.input, window_q[None])
+        interpreter.invoke()
+        written = [engine.input, *(operator.outputs[0] for operator in engine.file.operators)]
+        values = {index: interpreter.get_tensor(index)[None] for index in written}
+        expected = engine.recompute(values)
+        for operator in engine.file.operators:
+            index = operator.outputs[0]
+            steps = np.abs(values[index].reshape(-1).astype(np.int64) - expected[index].reshape(-1))
+            elements, different, largest = found.get(operator.name, [0, 0, 0])
+            found[operator.name] = [
+                elements + len(steps), different + int(np.count_nonzero(steps)), max(largest, int(steps.max())),
+            ]  # fmt: skip
+    return tuple(OperatorDifference(name, *figures) for name, figures in sorted(found.items()))
+
+
 def _interpreter(name: str, model: bytes, interpreter_class: Any, options: dict[str, Any]) -> Run:
-    try:
-        with quiet_native_stderr():
-            interpreter = interpreter_class(model_content=model, num_threads=1, **options)
-            interpreter.allocate_tensors()
-    except Exception as exc:  # ValueError, RuntimeError, and under a wrong NumPy AttributeError
-        raise ModelFileError(f"Expected a model that {name} loads, got one that it refuses: {exc}.") from exc
+    interpreter = _loaded(name, model, interpreter_class, options)
     input_index, output_index = (
         ends[0]["index"] for ends in (interpreter.get_input_details(), interpreter.get_output_details())
     )
@@ -136,6 +182,16 @@ def _interpreter(name: str, model: bytes, interpreter_class: Any, options: dict[
         return _flat(np.stack(logits_q))
 
     return run
+
+
+def _loaded(name: str, model: bytes, interpreter_class: Any, options: dict[str, Any]) -> Any:
+    try:
+        with quiet_native_stderr():
+            interpreter = interpreter_class(model_content=model, num_threads=1, **options)
+            interpreter.allocate_tensors()
+    except Exception as exc:  # ValueError, RuntimeError, and under a wrong NumPy AttributeError
+        raise ModelFileError(f"Expected a model that {name} loads, got one that it refuses: {exc}.") from exc
+    return interpreter
 
 
 def _flat(logits_q: Int8Array) -> Int8Array:

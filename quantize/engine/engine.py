@@ -140,6 +140,20 @@ class Engine:
         self._check(inputs, np.float32)
         return self._plain(self._values(inputs, real=True, keep=True))
 
+    def recompute(self, values: Mapping[int, Int8Array]) -> Mapping[int, Int8Array]:
+        """Return what each operator makes of operands that another implementation computed.
+
+        So the difference of an operator shows by itself, not mixed with those of the operators before it.
+
+        Args:
+            values: Codes of every activation by its index in the file, shape (n, ...) as `trace` returns them.
+        """
+        whole = {index: x.reshape(len(x), *self.file.tensors[index].shape) for index, x in values.items()}
+        known = {**self._constants, **whole}
+        return self._plain(
+            {step.output: step.kernel.integer(*(known[index] for index in step.inputs)) for step in self._steps}
+        )
+
     def _plain(self, values: dict[int, Array]) -> dict[int, Array]:
         return {index: x.reshape(len(x), *_plain_shape(self.file.tensors[index])) for index, x in values.items()}
 
