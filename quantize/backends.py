@@ -5,7 +5,7 @@ Interpreters are imported where they are opened, so that reading this needs NumP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -54,16 +54,24 @@ class Comparison:
         return set(self.lsb_differences) <= {0}
 
 
-def open_backends(model: bytes) -> dict[str, Run]:
+def open_backends(model: bytes, names: Collection[str] | None = None) -> dict[str, Run]:
     """Return the NumPy engine and every interpreter that is installed here, by name.
+
+    Args:
+        model: The .tflite file.
+        names: Which of `BACKENDS` to open, None for all.
 
     Raises:
         ModelFileError: If the file is damaged, or an interpreter cannot load it.
         UnsupportedOperatorError: If the NumPy engine does not run one of its operators.
     """
-    engine = Engine(model)
-    backends: dict[str, Run] = {NUMPY: lambda inputs_q: _flat(engine.run(inputs_q))}
+    backends: dict[str, Run] = {}
+    if names is None or NUMPY in names:
+        engine = Engine(model)
+        backends[NUMPY] = lambda inputs_q: _flat(engine.run(inputs_q))
     for name, load in _LOADERS.items():
+        if names is not None and name not in names:
+            continue
         try:
             interpreter_class, options = load()
         except ImportError:
@@ -210,3 +218,6 @@ _LOADERS: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     **{name: _litert_loader(resolver) for name, resolver in _RESOLVERS.items()},
     TFLITE_RUNTIME: _tflite_runtime,
 }
+
+BACKENDS = (NUMPY, *_LOADERS)
+"""Every implementation that may be there."""

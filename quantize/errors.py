@@ -3,6 +3,7 @@
 QuantizeError
 ├── ModelFileError               bytes that are not a .tflite file, or a damaged one
 ├── UnsupportedOperatorError     a whole .tflite file with an operator that the engine does not know
+├── TargetError                  a target that the lint does not know, or a compiler for it that went wrong
 ├── CalibrationError             calibration windows of a wrong shape, constant, or not finite
 ├── ConversionError              the converter failed, or its file is not wholly int8
 └── MismatchError                the int8 file does not say what the Keras model says
@@ -19,6 +20,10 @@ class ModelFileError(QuantizeError):
 
 class UnsupportedOperatorError(QuantizeError):
     """The engine has no such operator, or not in this form."""
+
+
+class TargetError(QuantizeError):
+    """There is no such target, or its compiler cannot be asked."""
 
 
 class CalibrationError(QuantizeError):

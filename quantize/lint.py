@@ -1,15 +1,24 @@
-"""Is a .tflite file wholly int8, and made of operators with fast int8 kernels? No TensorFlow, no interpreter."""
+"""Is a .tflite file wholly int8, and does a target run all of it well? No TensorFlow, no interpreter.
+
+cpu               every operator int8 and taken by XNNPACK, so that the graph stays in one partition
+edgetpu           every operator int8 and on the Edge TPU's list
+tflite-runtime    every operator int8 and known to tflite-runtime 2.14, for machines without a LiteRT wheel
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from quantize.edgetpu import edgetpu_placement
+from quantize.errors import TargetError
+from quantize.old_runtime import old_runtime_refuses
+from quantize.placement import Refusal, place
 from quantize.tflite_file import ModelFile, Operator, read_model
+from quantize.xnnpack import INT8_RULES, xnnpack_placement
 
-INT8_OPERATORS = frozenset(
-    {"ADD", "SUB", "MUL", "MEAN", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "LOGISTIC", "RESHAPE"}
-)
+INT8_OPERATORS = frozenset(INT8_RULES)
 """Operators whose int8 kernels XNNPACK takes, so that the graph stays in one partition on a CPU."""
 
 _ISLAND_OPERATORS = frozenset({"QUANTIZE", "DEQUANTIZE", "CAST"})
@@ -19,40 +28,92 @@ _PARAMETER_TYPES = frozenset({"INT8", "INT32"})
 
 @dataclass(frozen=True)
 class LintReport:
-    """What a .tflite file is made of, and what is wrong with it (nothing where `findings` is empty)."""
+    """What a .tflite file is made of, and what is wrong with it (nothing where `findings` is empty).
+
+    Attributes:
+        operators: Number of operators by name.
+        findings: Every reason once, in the file's order, those of the target last.
+        target: What it was judged for.
+    """
 
     operators: dict[str, int]
     findings: tuple[str, ...]
+    target: str = "cpu"
 
 
-def lint(model: bytes) -> LintReport:
-    """Return the operator counts of a .tflite file and every reason why it is not a clean int8 network.
+def lint(model: bytes, target: str = "cpu") -> LintReport:
+    """Return the operator counts of a .tflite file and every reason why it is not a clean int8 network for a target.
 
     Raises:
         ModelFileError: If the bytes are not a .tflite file.
+        TargetError: If there is no such target.
     """
-    file = read_model(model)
+    return lint_file(read_model(model), target)
+
+
+def lint_file(file: ModelFile, target: str = "cpu") -> LintReport:
+    """Return what `lint` does, of a file that was read already."""
+    if target not in _CHECKS:
+        raise TargetError(f"Expected a target among {', '.join(TARGETS)}, got {target!r}.")
     counts = Counter(operator.name for operator in file.operators)
     findings = [finding for operator in file.operators for finding in _operator_findings(file, operator)]
     findings += [
         f"{end} {file.tensors[index].name!r} is {file.tensors[index].type}, not INT8"
         for end, indices in (("input", file.inputs), ("output", file.outputs))
         for index in indices
-        if file.tensors[index].type != "INT8"
+        if index >= 0 and file.tensors[index].type != "INT8"
     ]
-    return LintReport(dict(sorted(counts.items())), tuple(dict.fromkeys(findings)))
+    findings += _CHECKS[target](file)
+    return LintReport(dict(sorted(counts.items())), tuple(dict.fromkeys(findings)), target)
 
 
 def _operator_findings(file: ModelFile, operator: Operator) -> list[str]:
     if operator.name in _ISLAND_OPERATORS:
         return [f"{operator.name} marks the edge of a float island"]
-    findings = []
-    if operator.name not in INT8_OPERATORS:
-        findings.append(f"{operator.name} has no fast int8 kernel")
     allowed = [(index, _PARAMETER_TYPES) for index in operator.inputs] + [
         (index, {"INT8"}) for index in operator.outputs
     ]
-    for index, types in allowed:
-        if index >= 0 and file.tensors[index].type not in types:
-            findings.append(f"{operator.name} works on {file.tensors[index].type} ({file.tensors[index].name!r})")
-    return findings
+    return [
+        f"{operator.name} works on {file.tensors[index].type} ({file.tensors[index].name!r})"
+        for index, types in allowed
+        if index >= 0 and file.tensors[index].type not in types
+    ]
+
+
+def _cpu_findings(file: ModelFile) -> list[str]:
+    # Only XNNPACK's int8 kernels are looked for here, so an operator on floats is named as one that lacks them.
+    return [
+        f"{operator.name} has no fast int8 kernel"
+        for operator in file.operators
+        if operator.name not in INT8_OPERATORS | _ISLAND_OPERATORS
+    ] + _sentences(xnnpack_placement(file).refusals)
+
+
+def _edgetpu_findings(file: ModelFile) -> list[str]:
+    several = [f"the file has {file.subgraphs} sub-graphs, the Edge TPU takes one"] if file.subgraphs > 1 else []
+    refusals = edgetpu_placement(file).refusals
+    if not refusals:
+        return several
+    first, behind = refusals[0], len(file.operators) - refusals[0].index - 1
+    lead = (
+        f"{first} (operator {first.index + 1} of {len(file.operators)}; it and the {behind} behind it run on the CPU)"
+    )
+    return [*several, lead, *_sentences(refusals[1:])]
+
+
+def _old_runtime_findings(file: ModelFile) -> list[str]:
+    return _sentences(place(file, old_runtime_refuses).refusals)
+
+
+def _sentences(refusals: tuple[Refusal, ...]) -> list[str]:
+    return [str(refusal) for refusal in refusals]
+
+
+_CHECKS: dict[str, Callable[[ModelFile], list[str]]] = {
+    "cpu": _cpu_findings,
+    "edgetpu": _edgetpu_findings,
+    "tflite-runtime": _old_runtime_findings,
+}
+
+TARGETS = tuple(_CHECKS)
+"""What a file can be judged for."""

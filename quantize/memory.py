@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 from quantize.tflite_file import ModelFile, Tensor, read_model
 
@@ -19,12 +20,17 @@ def peak_activation_bytes(model: bytes) -> int:
     Raises:
         ModelFileError: If the bytes are not a .tflite file.
     """
-    file = read_model(model)
+    return peak_of_file(read_model(model))
+
+
+def peak_of_file(file: ModelFile) -> int:
+    """Return what `peak_activation_bytes` does, of a file that was read already."""
     born, last_read = _lifetimes(file)
-    return max(
-        sum(_size(file.tensors[index]) for index in born if born[index] <= step <= last_read[index])
-        for step in range(max(1, len(file.operators)))
-    )
+    changes = [0] * (len(file.operators) + 2)
+    for index, step in born.items():
+        changes[step] += _size(file.tensors[index])
+        changes[last_read[index] + 1] -= _size(file.tensors[index])
+    return max(accumulate(changes[: max(1, len(file.operators))]))
 
 
 def _lifetimes(file: ModelFile) -> tuple[dict[int, int], dict[int, int]]:

@@ -25,11 +25,13 @@ TENSOR_TYPES = {0: "FLOAT32", 1: "FLOAT16", 2: "INT32", 3: "UINT8", 4: "INT64", 
 
 OPERATOR_NAMES = {
     0: "ADD", 1: "AVERAGE_POOL_2D", 2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE",
-    9: "FULLY_CONNECTED", 14: "LOGISTIC", 17: "MAX_POOL_2D", 18: "MUL", 19: "RELU", 21: "RELU6", 22: "RESHAPE",
-    25: "SOFTMAX", 28: "TANH", 32: "CUSTOM", 34: "PAD", 39: "TRANSPOSE", 40: "MEAN", 41: "SUB", 42: "DIV",
-    43: "SQUEEZE", 45: "STRIDED_SLICE", 47: "EXP", 53: "CAST", 55: "MAXIMUM", 57: "MINIMUM", 59: "NEG", 60: "PADV2",
-    65: "SLICE", 70: "EXPAND_DIMS", 73: "LOG", 74: "SUM", 75: "SQRT", 76: "RSQRT", 77: "SHAPE", 80: "FAKE_QUANT",
-    83: "PACK", 92: "SQUARE", 98: "LEAKY_RELU", 99: "SQUARED_DIFFERENCE", 101: "ABS", 114: "QUANTIZE",
+    9: "FULLY_CONNECTED", 11: "L2_NORMALIZATION", 14: "LOGISTIC", 17: "MAX_POOL_2D", 18: "MUL", 19: "RELU",
+    20: "RELU_N1_TO_1", 21: "RELU6", 22: "RESHAPE", 23: "RESIZE_BILINEAR", 25: "SOFTMAX", 26: "SPACE_TO_DEPTH",
+    28: "TANH", 32: "CUSTOM", 34: "PAD", 39: "TRANSPOSE", 40: "MEAN", 41: "SUB", 42: "DIV", 43: "SQUEEZE",
+    45: "STRIDED_SLICE", 47: "EXP", 49: "SPLIT", 53: "CAST", 54: "PRELU", 55: "MAXIMUM", 57: "MINIMUM", 59: "NEG",
+    60: "PADV2", 65: "SLICE", 67: "TRANSPOSE_CONV", 70: "EXPAND_DIMS", 73: "LOG", 74: "SUM", 75: "SQRT", 76: "RSQRT",
+    77: "SHAPE", 80: "FAKE_QUANT", 82: "REDUCE_MAX", 83: "PACK", 89: "REDUCE_MIN", 92: "SQUARE", 97:
+    "RESIZE_NEAREST_NEIGHBOR", 98: "LEAKY_RELU", 99: "SQUARED_DIFFERENCE", 101: "ABS", 114: "QUANTIZE",
     117: "HARD_SWISH", 123: "SELECT_V2", 126: "BATCH_MATMUL", 130: "BROADCAST_TO", 142: "VAR_HANDLE",
     143: "READ_VARIABLE", 158: "SIGN",
 }  # fmt: skip
@@ -103,12 +105,13 @@ class Operator:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """The first sub-graph of a .tflite file."""
+    """The first sub-graph of a .tflite file, and how many sub-graphs it has."""
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    subgraphs: int = 1
 
 
 def read_model(model: bytes) -> ModelFile:
@@ -138,8 +141,8 @@ def _read_root(data: bytes) -> ModelFile:
     buffers = [_buffer(table) for table in root.tables(4)]
     tensors = tuple(_tensor(table, buffers) for table in graph.tables(0))
     operators = tuple(_operator(table, codes, len(tensors)) for table in graph.tables(3))
-    ends = [_indices(graph, number, len(tensors)) for number in (1, 2)]
-    return ModelFile(tensors, operators, *ends)
+    inputs, outputs = (_indices(graph, number, len(tensors)) for number in (1, 2))
+    return ModelFile(tensors, operators, inputs, outputs, len(subgraphs))
 
 
 def _operator_code(table: Table) -> tuple[str, int]:

@@ -102,5 +102,15 @@ _LAYOUTS = {
     "MUL": _Layout(21, (_ACTIVATION,)),
     "MEAN": _Layout(27, (("keep_dims", _flag),)),
     "SUB": _Layout(28, (_ACTIVATION,)),
+    "STRIDED_SLICE": _Layout(
+        32,
+        (
+            ("begin_mask", _INT),
+            ("end_mask", _INT),
+            ("ellipsis_mask", _INT),
+            ("new_axis_mask", _INT),
+            ("shrink_axis_mask", _INT),
+        ),
+    ),
     "LEAKY_RELU": _Layout(75, (("alpha", _float),)),
 }

@@ -2,14 +2,17 @@
 
 manifest.json    what the model means, and the SHA-256 of every other member
 model.tflite     the int8 model
+report.json      what `drsn-edge inspect` found about it; optional, as are all further members
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from drsn_edge.bundle.manifest import Manifest, manifest_from_bytes, manifest_to_bytes
@@ -18,21 +21,42 @@ from drsn_edge.files import write_file
 
 MANIFEST = "manifest.json"
 MODEL = "model.tflite"
+REPORT = "report.json"
 
 MAX_MEMBERS = 64
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_MEMBER_BYTES = 64 << 20
 MAX_BUNDLE_BYTES = 128 << 20
+_EXTRA_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest date a zip can hold: members carry no time of their own."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose parts were checked against the manifest."""
+    """A bundle whose parts were checked against the manifest.
+
+    Attributes:
+        manifest: What the model means.
+        model: The int8 .tflite file.
+        extras: Further members by name; earlier and later versions may know others, or none.
+    """
 
     manifest: Manifest
     model: bytes
+    extras: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def with_extra(bundle: Bundle, name: str, data: bytes) -> Bundle:
+    """Return the bundle with a further member, its digest in the manifest; one of that name is replaced.
+
+    Raises:
+        BundleError: If the name is no plain file name, or is taken by what every bundle has.
+    """
+    if not _EXTRA_NAME.fullmatch(name) or name in (MANIFEST, MODEL):
+        raise BundleError(f"Expected a plain name for a further member of a bundle, got {name!r}. Choose another.")
+    manifest = replace(bundle.manifest, parts={**bundle.manifest.parts, name: sha256(data)})
+    return replace(bundle, manifest=manifest, extras={**bundle.extras, name: data})
 
 
 def sha256(data: bytes) -> str:
@@ -44,9 +68,10 @@ def bundle_to_bytes(bundle: Bundle) -> bytes:
     """Return the bundle's file. The same bundle gives the same bytes: members are stored, in order, without dates.
 
     Raises:
-        BundleError: If the manifest does not name the model's digest.
+        BundleError: If the manifest does not name the digest of each.
     """
-    members = {MANIFEST: manifest_to_bytes(bundle.manifest), MODEL: bundle.model}
+    extras = dict(sorted(bundle.extras.items()))
+    members = {MANIFEST: manifest_to_bytes(bundle.manifest), MODEL: bundle.model, **extras}
     _check_parts(bundle.manifest, members)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
@@ -73,7 +98,8 @@ def bundle_from_bytes(data: bytes) -> Bundle:
         raise BundleError(f"Expected {MANIFEST} and {MODEL} in the bundle, got {', '.join(sorted(members)) or 'none'}.")
     manifest = manifest_from_bytes(members[MANIFEST])
     _check_parts(manifest, members)
-    return Bundle(manifest, members[MODEL])
+    extras = {name: data for name, data in members.items() if name not in (MANIFEST, MODEL)}
+    return Bundle(manifest, members[MODEL], extras)
 
 
 def write_bundle(bundle: Bundle, path: Path) -> int:

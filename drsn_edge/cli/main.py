@@ -13,6 +13,7 @@ from drsn_edge import __version__
 from drsn_edge.cli.convert import convert
 from drsn_edge.cli.demo import demo
 from drsn_edge.cli.evaluate import evaluate
+from drsn_edge.cli.inspect import inspect
 from drsn_edge.cli.models import models
 from drsn_edge.cli.monitor import monitor
 from drsn_edge.cli.reproduce import reproduce
@@ -61,7 +62,7 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
 
 
-for command in (demo, models, train, convert, evaluate, reproduce, simulate, monitor):
+for command in (demo, models, train, convert, inspect, evaluate, reproduce, simulate, monitor):
     cli.add_command(command)
 
 

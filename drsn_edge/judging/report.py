@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from drsn_edge.files import folder_aside
 from drsn_edge.judging.evaluation import Evaluation, Provenance, evaluation_to_json
@@ -50,10 +49,18 @@ def render_page(values: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str
         values: As `evaluation_to_json` gives them.
         pictures: PNGs by title.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("drsn_edge.judging").joinpath(_TEMPLATE).read_text(encoding="utf-8"))
     embedded = {title: "data:image/png;base64," + b64encode(png).decode() for title, png in pictures.items()}
-    return template.render(values, pictures=embedded, noise_table=noise_table(values["noise"]))
+    return (
+        environment()
+        .get_template(_TEMPLATE)
+        .render(values, pictures=embedded, noise_table=noise_table(values["noise"]))
+    )
+
+
+def environment() -> Environment:
+    """Return where the templates of the reports come from; every value in them is escaped."""
+    loader = PackageLoader("drsn_edge.judging", "")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def noise_table(noise: list[dict[str, Any]]) -> dict[str, dict[float, float]]:

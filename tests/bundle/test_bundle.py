@@ -25,6 +25,7 @@ from drsn_edge.bundle.bundle import (
     bundle_to_bytes,
     read_bundle,
     sha256,
+    with_extra,
     write_bundle,
 )
 from drsn_edge.bundle.manifest import manifest_to_bytes
@@ -142,7 +143,37 @@ def test_a_later_version_may_add_members_and_fields(bundle: Bundle) -> None:
     manifest = replace(bundle.manifest, parts={**bundle.manifest.parts, "golden.npz": sha256(b"later")})
     text = manifest_to_bytes(manifest).replace(b"{", b'{"later": [1, null],', 1)
     found = bundle_from_bytes(zipped([(MANIFEST, text), (MODEL, bundle.model), ("golden.npz", b"later")]))
-    assert found == Bundle(manifest, bundle.model)
+    assert found == Bundle(manifest, bundle.model, {"golden.npz": b"later"})
+
+
+def test_further_members_come_back_with_their_digests(bundle: Bundle) -> None:
+    more = with_extra(with_extra(bundle, "report.json", b"{}"), "golden.npz", b"windows")
+    found = bundle_from_bytes(bundle_to_bytes(more))
+    assert found == more
+    assert found.extras == {"golden.npz": b"windows", "report.json": b"{}"}
+    assert found.manifest.parts["report.json"] == sha256(b"{}")
+    assert bundle.extras == {} and "report.json" not in bundle.manifest.parts
+
+
+def test_the_order_in_which_members_are_added_does_not_change_the_bytes(bundle: Bundle) -> None:
+    one = with_extra(with_extra(bundle, "a.json", b"1"), "b.json", b"2")
+    other = with_extra(with_extra(bundle, "b.json", b"2"), "a.json", b"1")
+    assert bundle_to_bytes(one) == bundle_to_bytes(other)
+
+
+def test_a_further_member_that_changed_is_refused_at_both_ends(bundle: Bundle) -> None:
+    more = with_extra(bundle, "report.json", b"{}")
+    with pytest.raises(BundleError, match=r"report\.json does not have the SHA-256"):
+        bundle_to_bytes(replace(more, extras={"report.json": b"[]"}))
+    members = [(MANIFEST, manifest_to_bytes(more.manifest)), (MODEL, more.model), ("report.json", b"[]")]
+    with pytest.raises(BundleError, match=r"report\.json does not have the SHA-256"):
+        bundle_from_bytes(zipped(members))
+
+
+@pytest.mark.parametrize("name", ["", MANIFEST, MODEL, "../x", "a/b", ".hidden", "a b", "REPORT.JSON", "a\n"])
+def test_names_that_are_none_are_refused(bundle: Bundle, name: str) -> None:
+    with pytest.raises(BundleError, match="plain name"):
+        with_extra(bundle, name, b"")
 
 
 def test_a_listed_member_that_is_not_there_is_refused(bundle: Bundle) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.bundle.bundle import MODEL, Bundle, sha256, write_bundle
+from drsn_edge.bundle.bundle import MODEL, Bundle, read_bundle, sha256, write_bundle
 from drsn_edge.bundle.manifest import TensorSpec
 
 Run = Callable[..., Any]
@@ -50,6 +50,7 @@ def place(tmp_path: Path, save_recording: Any, tiny_bundle_path: Path) -> Path:
     (tmp_path / "empty").mkdir()
     (tmp_path / "good.drsn").write_bytes(tiny_bundle_path.read_bytes())
     (tmp_path / "cut.drsn").write_bytes(tiny_bundle_path.read_bytes()[:-40])
+    (tmp_path / "cut.tflite").write_bytes(read_bundle(tiny_bundle_path).model[:900])
     save_recording(tmp_path / "good.npz")
     save_recording(tmp_path / "no_rate.npz", fs=0)
     (tmp_path / "cut.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:3000])
@@ -143,6 +144,15 @@ FAILURES = [
     ([*EVALUATE, "--out", "{}/run", "--force"], "something else"),
     ([*EVALUATE, "--out", "{}/missing/report"], "missing to exist"),
     *[([*EVALUATE, "--snr-db", snr_db], f"got {snr_db}") for snr_db in ("nan", "inf", "-inf", "300")],
+    (["inspect", "{}/missing.tflite"], r"missing.tflite: No such file"),
+    (["inspect", "{}/garbage"], "garbage, which is neither"),
+    (["inspect", "{}/empty"], "Is a directory"),
+    (["inspect", "{}/cut.drsn"], r"cut.drsn: Expected a .drsn bundle"),
+    (["inspect", "{}/cut.tflite", "--target", "cpu"], "damaged"),
+    (["inspect", "{}/good.drsn", "--run", "{}/missing"], "Expected a run folder.*missing"),
+    (["inspect", "{}/good.drsn", "--run", "{}/run"], "damaged"),
+    (["inspect", "{}/good.drsn", "--out", "{}/data"], "something else"),
+    (["inspect", "{}/good.drsn", "--out", "{}/missing/report"], "missing to exist"),
     (["demo", "--out", "{}/garbage"], "garbage"),
     (["demo", "--out", "{}/garbage/below"], "garbage"),
 ]
@@ -184,6 +194,9 @@ USAGE = [
     (["train", "--data", "d", "--out", "o"], "--hold-out"),
     (["convert", "--out", "o"], "RUN"),
     (["convert", "r"], "--out"),
+    (["inspect"], "FILE"),
+    (["inspect", "{}/good.drsn", "--target", "gpu"], "--target"),
+    (["inspect", "{}/good.drsn", "--windows", "0"], "--windows"),
     (["evaluate"], "TARGET"),
     (["evaluate", "{}/good.drsn"], "Expected --run or --data with a bundle"),
     (["evaluate", "{}/run", "--run", "{}/run"], "Expected --run with a bundle only"),

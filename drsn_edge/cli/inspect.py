@@ -1,0 +1,99 @@
+"""`drsn-edge inspect`."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.cli.progress import counting_bar, load_tensorflow
+
+if TYPE_CHECKING:
+    from drsn_edge.inspecting.accuracy import Logits
+    from drsn_edge.inspecting.model_file import Inspected
+
+_TARGETS = ("cpu", "edgetpu", "tflite-runtime")  # those of quantize.lint, which loads NumPy
+
+
+@click.command()
+@click.argument("file", type=PathType)
+@click.option(
+    "--target", type=click.Choice(_TARGETS), help="Fail, with the reasons, unless the file suits this target."
+)
+@click.option("--run", type=PathType, help="Show the file the held-out windows of this run folder, which it came from.")
+@click.option(
+    "--windows", type=click.IntRange(min=1), default=256, show_default=True, help="Of --run, show at most so many."
+)
+@click.option("--out", type=PathType, help="Folder to write the report to, as a page that opens from disk.")
+@click.option("--force", is_flag=True, help="Replace an existing report folder.")
+@json_option
+def inspect(
+    file: Path, target: str | None, run: Path | None, windows: int, out: Path | None, force: bool, as_json: bool
+) -> None:
+    """Say what FILE, a .tflite file or a bundle, is made of, what it suits, and what int8 does to its windows.
+
+    The file alone tells its operators, sizes, and what XNNPACK and the Edge TPU take of it. With --run come accuracy
+    beside the trained network's, the noise of int8 behind each operator, what is left of the soft thresholds, and
+    whether every interpreter on this machine says the same. A bundle that carries a report shows it.
+
+    \b
+    Example:
+      drsn-edge inspect machine.drsn --target edgetpu --run run/
+    """
+    from drsn_edge.files import check_new_folder
+    from drsn_edge.inspecting.model_file import load_inspected, own_report
+    from drsn_edge.inspecting.report import build_report
+    from quantize.errors import TargetError
+
+    inspected = load_inspected(file)
+    if out is not None:
+        from drsn_edge.inspecting.page import is_inspection_folder, save_page
+
+        check_new_folder(out, force=force, ours=is_inspection_folder)
+    report = build_report(inspected, target)
+    if run is not None:
+        report = _with_windows(report, inspected, run, windows)
+    else:
+        report = _with_own(report, own_report(inspected))
+    if out is not None:
+        save_page(report, out)
+    click.echo(json.dumps(report) if as_json else _as_text(report, out))
+    if report["target"] and report["target"]["findings"]:
+        raise TargetError(f"{file} does not suit {target}: {'; '.join(report['target']['findings'])}")
+
+
+def _with_own(report: dict[str, Any], own: dict[str, Any] | None) -> dict[str, Any]:
+    """Add what the bundle's own report says of windows; what the file says is looked at anew."""
+    parts = ("run", "measurement", "accuracy", "backends")
+    return report if own is None else {**report, **{name: own.get(name) for name in parts}}
+
+
+def _with_windows(report: dict[str, Any], inspected: Inspected, run: Path, windows: int) -> dict[str, Any]:
+    from drsn_edge.inspecting.model_file import check_run
+    from drsn_edge.inspecting.report import add_windows
+    from drsn_edge.judging.data import load_held_out
+
+    held_out = load_held_out(run)
+    check_run(inspected, held_out, run)
+    return add_windows(report, inspected, held_out, run, _float_logits(run), most=windows, bar=counting_bar)
+
+
+def _float_logits(run: Path) -> Logits | None:
+    """Return the trained network's logits, None on a machine without TensorFlow."""
+    if find_spec("tensorflow") is None:
+        return None
+    load_tensorflow()
+    from drsn_edge.judging.run_target import run_target
+    from drsn_edge.training.run_folder import load_run
+
+    return run_target(load_run(run)).logits
+
+
+def _as_text(report: dict[str, Any], out: Path | None) -> str:
+    from drsn_edge.inspecting.text import report_text
+
+    return "\n".join([report_text(report), *([f"wrote {out}"] if out is not None else [])])

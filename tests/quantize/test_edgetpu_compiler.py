@@ -1,0 +1,132 @@
+"""The compiler's log, and a compiler of our own on the PATH."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quantize.edgetpu_compiler import CompilerRow, compiler_verdict, parse_log
+from quantize.errors import ModelFileError, TargetError
+from quantize.tflite_file import read_model
+
+LOG = """\
+Edge TPU Compiler version 16.0.384591198
+Started a compilation timeout timer of 180 seconds.
+
+Model compiled successfully in 96 ms.
+
+Input model: model.tflite
+Input size: 24.07KiB
+Output model: model_edgetpu.tflite
+Output size: 80.71KiB
+On-chip memory used for caching model parameters: 37.25KiB
+On-chip memory remaining for caching model parameters: 7.84MiB
+Off-chip memory used for streaming uncached model parameters: 0.00B
+Number of Edge TPU subgraphs: 1
+Total number of operations: 21
+Operation log: model_edgetpu.log
+
+Model successfully compiled but not all operations are supported by the Edge TPU. A percentage of the model will instead
+run on the CPU, which is slower.
+Number of operations that will run on Edge TPU: 18
+Number of operations that will run on CPU: 3
+
+Operator                       Count      Status
+
+CONV_2D                        17         Mapped to Edge TPU
+CONV_2D                        1          More than one subgraph is not supported
+MEAN                           1          Mapped to Edge TPU
+QUANTIZE                       1          Operation is otherwise supported, but not mapped due to some unspecified limitation
+ABS                            1          Operation not supported
+Compilation child process completed within timeout period.
+Compilation succeeded!
+"""  # noqa: E501
+
+
+@pytest.fixture
+def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a shell script named like the compiler on the PATH, in front of everything else."""
+
+    def install(script: str) -> None:
+        program = tmp_path / "edgetpu_compiler"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    return install
+
+
+def table(rows: dict[str, int]) -> str:
+    lines = "".join(f"{name:31}{count:<11}Mapped to Edge TPU\n" for name, count in rows.items())
+    return f"Edge TPU Compiler version 16.0\n\nOperator                       Count      Status\n\n{lines}"
+
+
+def counts(data: bytes) -> dict[str, int]:
+    names = [operator.name for operator in read_model(data).operators]
+    return {name: names.count(name) for name in names}
+
+
+def test_the_table_of_a_log() -> None:
+    rows = parse_log(LOG)
+    assert rows[0] == CompilerRow("CONV_2D", 17, "Mapped to Edge TPU")
+    assert [row.mapped for row in rows] == [True, False, True, False, False]
+    assert [(row.operator, row.count) for row in rows[3:]] == [("QUANTIZE", 1), ("ABS", 1)]
+
+
+@pytest.mark.parametrize("log", ["", "Internal compiler error. Aborting!", LOG[: LOG.index("CONV_2D")]])
+def test_a_log_without_a_table_is_refused(log: str) -> None:
+    with pytest.raises(TargetError, match="Expected a table of operators"):
+        parse_log(log)
+
+
+def test_without_a_compiler_there_is_no_verdict(int8: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert compiler_verdict(int8.data) is None
+
+
+def test_a_compiler_that_agrees(int8: Any, compiler: Any, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(table(counts(int8.data)))
+    compiler(f'test -s "$4" && cat {tmp_path}/log')
+    verdict = compiler_verdict(int8.data)
+    assert verdict is not None
+    assert (verdict.version, verdict.differences) == ("16.0", ())
+
+
+def test_a_compiler_that_writes_its_table_to_a_log_file(int8: Any, compiler: Any, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(table(counts(int8.data)))
+    compiler(f'cat {tmp_path}/log > "$3/model_edgetpu.log"')
+    verdict = compiler_verdict(int8.data)
+    assert verdict is not None and verdict.differences == ()
+
+
+def test_where_they_disagree_is_said(int8: Any, compiler: Any, tmp_path: Path) -> None:
+    rows = counts(int8.data)
+    (tmp_path / "log").write_text(table({**rows, "MEAN": rows["MEAN"] - 1}))
+    compiler(f"cat {tmp_path}/log")
+    verdict = compiler_verdict(int8.data)
+    assert verdict is not None
+    assert verdict.differences == (f"MEAN: edgetpu_compiler maps {rows['MEAN'] - 1}, our lint {rows['MEAN']}",)
+
+
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("sleep 5", "within 0.2 s"),
+        ("echo Invalid model >&2; exit 1", "exit code 1: Invalid model"),
+        ("true", "nothing"),
+    ],
+)
+def test_a_compiler_that_goes_wrong_is_one_error(int8: Any, compiler: Any, script: str, says: str) -> None:
+    compiler(f"exec {script}" if script.startswith("sleep") else script)
+    with pytest.raises(TargetError, match=says):
+        compiler_verdict(int8.data, timeout_s=0.2 if script.startswith("sleep") else 10)
+
+
+def test_the_compiler_is_asked_about_models_only(compiler: Any, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(LOG)
+    compiler(f"cat {tmp_path}/log")
+    with pytest.raises(ModelFileError):
+        compiler_verdict(b"garbage")
