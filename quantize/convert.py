@@ -85,7 +85,7 @@ def to_int8(model: Any, calibration: FloatArray, target: str = "cpu") -> Int8Mod
         model: Functional Keras model of one float32 input and one output.
         calibration: Scaled windows that set the activations' ranges, shape (n, 1, window, axes). The same windows in
             the same order give the same bytes.
-        target: One of `quantize.targets.TARGETS`.
+        target: One of `quantize.lint.TARGETS`.
 
     Raises:
         CalibrationError: If the windows are empty, not finite, all alike, or of another shape than the model's input.
@@ -122,9 +122,9 @@ def write_int8(graph: Graph, ranges: Ranges, target: str = "cpu") -> Int8Model:
             data: bytes = converter.convert()
         except Exception as exc:  # the converter raises bare Exceptions of its own and of MLIR
             raise ConversionError(f"TensorFlow could not convert this model to int8: {exc}") from exc
-    report = lint(data)
+    report = lint(data, target)
     if report.findings:
-        raise ConversionError("Expected int8 operators only, got: " + "; ".join(report.findings) + ".")
+        raise ConversionError(f"Expected int8 operators that the target {target} runs, got: {'; '.join(report.findings)}.")
     return Int8Model(data, report)
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.cli.options import PathType, catalogue_option, json_option
 
 if TYPE_CHECKING:
     from drsn_edge.convert import Conversion
+    from drsn_edge.training.run_folder import Run
+    from quantize.fake_quant import Ranges
+    from quantize.graph import Graph
 
 
 @click.command()
@@ -23,31 +26,97 @@ if TYPE_CHECKING:
 @click.option(
     "--max-drop", type=float, default=1.0, show_default=True, help="Accuracy that int8 may lose, in points of 100."
 )
+@click.option(
+    "--target",
+    type=click.Choice(["cpu", "edgetpu", "tflite-runtime"]),
+    default="cpu",
+    show_default=True,
+    help="What the file shall run on; refused where it has an operator that this lacks.",
+)
+@click.option(
+    "--qat", is_flag=True, help="Fine-tune with fake quantisation on the training windows first; needs --data."
+)
+@click.option("--data", type=PathType, help="With --qat: the folder of recordings that RUN was trained on.")
+@catalogue_option
+@click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="With --qat: passes.")
+@click.option("--learning-rate", type=float, default=3e-4, show_default=True, help="With --qat: peak of the schedule.")
+@click.option("--resume", is_flag=True, help="With --qat: go on with one that was stopped, from its last whole epoch.")
+@click.option("--force", is_flag=True, help="With --qat: forget one that was stopped.")
 @json_option
-def convert(run: Path, out: Path, name: str | None, model_version: str, max_drop: float, as_json: bool) -> None:
+def convert(
+    run: Path,
+    out: Path,
+    name: str | None,
+    model_version: str,
+    max_drop: float,
+    target: str,
+    qat: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Convert the trained RUN to int8 and write it as a bundle.
 
     The file is compared with the Keras model on every held-out window, through the interpreter that a gateway uses;
-    where they disagree nothing is written.
+    where they disagree nothing is written. Ranges come from calibration windows of all classes and SNRs; with --qat the
+    network is then taught to agree with its float self while it computes as int8 does.
 
     \b
-    Example:
+    Examples:
       drsn-edge convert run/ --out machine.drsn
+      drsn-edge convert run/ --out machine.drsn --qat --data recordings/
     """
+    if qat != (options["data"] is not None):
+        raise click.UsageError("Expected --data with --qat, and only then: the recordings that RUN was trained on.")
     from drsn_edge.bundle.bundle import write_bundle
     from drsn_edge.cli.progress import load_tensorflow, spinner
 
     load_tensorflow()
     from drsn_edge.convert import convert_run
+    from drsn_edge.training.checkpoint import remove_work_folder, work_folder
     from drsn_edge.training.run_folder import load_run
     from quantize.convert import Tolerance
 
-    with spinner("converting and comparing"):
+    with spinner("reading the run"):
         loaded = load_run(run)
-        tolerance = Tolerance(max_drop=max_drop / 100)
-        conversion = convert_run(loaded, name=name or loaded.name, version=model_version, tolerance=tolerance)
+    fine_tuned = _fine_tune(loaded, out, **options) if qat else None
+    with spinner("converting and comparing"):
+        conversion = convert_run(
+            loaded,
+            name=name or loaded.name,
+            version=model_version,
+            tolerance=Tolerance(max_drop=max_drop / 100),
+            target=target,
+            fine_tuned=fine_tuned,
+        )
     size = write_bundle(conversion.bundle, out)
+    if qat:
+        remove_work_folder(work_folder(out))
     click.echo(_as_json(conversion, out, size) if as_json else _as_text(conversion, out, size))
+
+
+def _fine_tune(
+    run: Run,
+    out: Path,
+    data: Path,
+    catalogue: Path | None,
+    epochs: int,
+    learning_rate: float,
+    resume: bool,
+    force: bool,
+) -> tuple[Graph, Ranges]:
+    """Fine-tune the run; what is needed to go on after a stop lies beside the bundle."""
+    from drsn_edge.cli.progress import counting_bar, training_bar
+    from drsn_edge.cli.train import says_how_to_resume
+    from drsn_edge.fine_tune import fine_tune
+    from drsn_edge.recordings import load_recordings
+    from drsn_edge.training.checkpoint import check_work_folder, work_folder
+
+    work = work_folder(out)
+    check_work_folder(work, resume=resume, force=force)
+    with counting_bar("reading recordings") as bar:
+        recordings = load_recordings(data, catalogue, progress=bar)
+    with says_how_to_resume(work), training_bar() as show:
+        return fine_tune(run, recordings, epochs, learning_rate, show, work, resume)
 
 
 def _as_json(conversion: Conversion, out: Path, size: int) -> str:

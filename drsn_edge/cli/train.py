@@ -171,7 +171,7 @@ def train(
     from drsn_edge.training.evaluate import evaluate
     from drsn_edge.training.train import train as run_training
 
-    with _says_how_to_resume(work):
+    with says_how_to_resume(work):
         with training_bar() as show:
             training = run_training(recordings, settings, progress=show, checkpoints=work, resume=resume)
         metrics = evaluate(training)
@@ -197,7 +197,7 @@ def _is_typed(ctx: click.Context, name: str) -> bool:
 
 
 @contextmanager
-def _says_how_to_resume(work: Path) -> Iterator[None]:
+def says_how_to_resume(work: Path) -> Iterator[None]:
     """Turn Ctrl-C into an error that says how to go on."""
     from drsn_edge.errors import TrainingError
     from drsn_edge.training.checkpoint import has_checkpoint
