@@ -23,7 +23,9 @@ from drsn_edge.inspecting.backends import backends_to_json, run_backends
 from drsn_edge.inspecting.model_file import REPORT_TYPE, Inspected
 from drsn_edge.runtime.classifier import Classifier, quantize_int8
 from drsn_edge.training.windows import WindowSet
+from quantize.backends import NUMPY, XNNPACK
 from quantize.edgetpu_compiler import CompilerVerdict, compiler_verdict
+from quantize.errors import ModelFileError
 from quantize.inspection import inspect_file, inspection_to_json, measure_windows, measurement_to_json
 from quantize.tflite_file import read_model
 
@@ -90,7 +92,10 @@ def add_windows(
     """
     windows = spread(held_out.windows, most)
     inputs = network_input(windows.windows, held_out.contract, windows.speeds_hz)
-    classifier = Classifier(inspected.model)
+    with bar("comparing backends") as progress:
+        backends = run_backends(inspected.model, _codes(inspected.model, inputs), progress)
+    # What brought its own process down there must not bring this one down here.
+    classifier = Classifier(inspected.model, NUMPY if XNNPACK in backends.failures else "auto")
 
     def int8(noisy: WindowSet) -> Any:
         return classifier.logits(network_input(noisy.windows, held_out.contract, noisy.speeds_hz))
@@ -99,8 +104,6 @@ def add_windows(
         measurement = measure_windows(inspected.model, inputs, progress)
     with bar("judging") as progress:
         accuracy = compare_accuracy(windows, int8, float32, progress=progress)
-    with bar("comparing backends") as progress:
-        backends = run_backends(inspected.model, _codes(inspected.model, inputs), progress)
     return {
         **report,
         "run": {"name": run.resolve().name, "windows": len(windows), "held_out": len(held_out.windows)},
@@ -129,6 +132,8 @@ def spread(windows: WindowSet, most: int) -> WindowSet:
 def _codes(model: bytes, inputs: Any) -> Any:
     file = read_model(model)
     tensor = file.tensors[file.inputs[0]]
+    if tensor.type != "INT8" or len(tensor.scales) != 1:
+        raise ModelFileError(f"Expected an int8 input with one scale, got {tensor.type}. Convert the model again.")
     return quantize_int8(inputs, tensor.scales[0], tensor.zero_points[0])
 
 

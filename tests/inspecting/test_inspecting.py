@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ import pytest
 from drsn_edge.bundle.bundle import REPORT, Bundle, read_bundle, with_extra, write_bundle
 from drsn_edge.errors import BundleError, ContractError, TrainingError
 from drsn_edge.inspecting import backends as backends_module
+from drsn_edge.inspecting import report as report_module
 from drsn_edge.inspecting.accuracy import compare_accuracy
-from drsn_edge.inspecting.backends import backends_to_json, run_backends
+from drsn_edge.inspecting.backends import BackendReport, backends_to_json, run_backends
 from drsn_edge.inspecting.model_file import check_run, load_inspected, own_report
 from drsn_edge.inspecting.page import is_inspection_folder, render_inspection, save_page
 from drsn_edge.inspecting.report import build_report, report_to_bytes, spread
 from drsn_edge.inspecting.text import report_text
 from drsn_edge.judging.data import HeldOut
+from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.training.windows import WindowSet
 from quantize.errors import ModelFileError
 
@@ -167,6 +170,31 @@ def test_a_backend_that_takes_its_process_along_is_reported(tiny_bundle: Bundle,
     monkeypatch.setattr(backends_module, "_run", crash)
     report = run_backends(tiny_bundle.model, np.zeros((1, 1, 64, 2), np.int8))
     assert report.failures == {"numpy": "crashed on this model"} and report.comparisons == ()
+
+
+def silent(what: str) -> Any:
+    return nullcontext(lambda done, total: None)
+
+
+def test_a_model_that_crashes_its_interpreter_is_judged_by_numpy(
+    tiny_bundle: Bundle, tiny_bundle_path: Path, monkeypatch: Any
+) -> None:
+    used: list[str] = []
+    monkeypatch.setattr(report_module, "run_backends", lambda *_: BackendReport(3, (), {"litert-xnnpack": "crashed"}))
+    monkeypatch.setattr(report_module, "Classifier", lambda model, runtime: used.append(runtime) or Classifier(model))
+    held_out = HeldOut({}, tiny_bundle.manifest.contract, tiny_bundle.manifest.labels, windows_of(5))
+    inspected = load_inspected(tiny_bundle_path)
+    report = report_module.add_windows(
+        build_report(inspected),
+        inspected,
+        held_out,
+        Path("pump"),
+        None,
+        most=3,
+        bar=lambda _: nullcontext(lambda done, total: None),
+    )
+    assert used == ["numpy"] and report["run"] == {"name": "pump", "windows": 3, "held_out": 5}
+    assert "litert-xnnpack did not run: crashed" in report_text(report)
 
 
 def test_a_backend_that_refuses_the_model_is_reported(monkeypatch: Any) -> None:
