@@ -2,24 +2,20 @@
 
     python benchmarks/int8_accuracy.py --data recordings/ --results docs/results/int8.jsonl --seeds 3
 
-Trains the presets `small` and `paper` on CWRU (load 3 held out) and on the motor-fault set (1800 rpm held out), converts
-each twice, and judges float and both files under Gaussian noise and clean. A line for each training; the same command
-goes on after a stop. `--write` makes the tables. --jobs K/N takes every N-th training, for a process on each core.
+Trains the presets `small` and `paper` on CWRU (load 3 held out) and on the motor-fault set (1800 rpm held out),
+converts each twice, and judges float and both files under Gaussian noise and clean. A line for each training; the same
+command goes on after a stop. `--write` makes the tables. --jobs K/N takes every N-th training, for a process on each
+core.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
-
-for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-    os.environ.setdefault(name, "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
@@ -66,7 +62,7 @@ def run_job(seed: int, data: str, network: str, folder: Path) -> dict[str, Any]:
         "calibration": to_int8(training.model, inputs).data,
         "qat": write_int8(*fine_tune(as_run(training), recordings, QAT_EPOCHS)).data,
     }
-    judged = {condition.name: judge(training, files, condition, seed) for condition in CONDITIONS}
+    judged = {str(condition): judge(training, files, condition, seed) for condition in CONDITIONS}
     return {
         "seed": seed, "data": data, "network": network, "hold_out": TASKS[data], "epochs": EPOCHS,
         "qat_epochs": QAT_EPOCHS, "qat_learning_rate": QAT_LEARNING_RATE, "windows": len(training.held_out),
@@ -101,7 +97,7 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 
 
 def tables(lines: list[dict[str, Any]]) -> str:
-    names = [condition.name for condition in CONDITIONS]
+    names = [str(condition) for condition in CONDITIONS]
     head = ["data", "network", "seeds", "file", *names, "mean drop, points", "same class as float, clean, %"]
     rows = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for data in TASKS:
@@ -115,14 +111,17 @@ def row(group: list[dict[str, Any]], data: str, network: str, file: str, names: 
     accuracies = [f"{100 * mean(line['conditions'][name][file] for line in group):.2f}" for name in names]
     cells = [data, network, str(len(group)), file, *accuracies]
     if file != "float":
-        drops = [
-            100 * mean(line["conditions"][n]["float"] - line["conditions"][n][file] for n in names) for line in group
-        ]
+        drops = [100 * mean(drop(line, name, file) for name in names) for line in group]
         same = [100 * line["conditions"]["clean"][f"{file}_agreement"] for line in group]
         cells += [spread(drops), spread(same)]
     else:
         cells += ["", ""]
     return f"| {' | '.join(cells)} |"
+
+
+def drop(line: dict[str, Any], condition: str, file: str) -> float:
+    judged = line["conditions"][condition]
+    return judged["float"] - judged[file]
 
 
 def spread(values: list[float]) -> str:

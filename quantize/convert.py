@@ -124,7 +124,9 @@ def write_int8(graph: Graph, ranges: Ranges, target: str = "cpu") -> Int8Model:
             raise ConversionError(f"TensorFlow could not convert this model to int8: {exc}") from exc
     report = lint(data, target)
     if report.findings:
-        raise ConversionError(f"Expected int8 operators that the target {target} runs, got: {'; '.join(report.findings)}.")
+        raise ConversionError(
+            f"Expected int8 operators that the target {target} runs, got: {'; '.join(report.findings)}."
+        )
     return Int8Model(data, report)
 
 

@@ -61,7 +61,7 @@ def convert(
     network is then taught to agree with its float self while it computes as int8 does.
 
     \b
-    Examples:
+    Example:
       drsn-edge convert run/ --out machine.drsn
       drsn-edge convert run/ --out machine.drsn --qat --data recordings/
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -227,6 +228,7 @@ def _step(file: ModelFile, operator: Operator, written: set[int]) -> _Step:
     output = operator.outputs[0]
     operands = tuple(file.tensors[index] if index >= 0 else None for index in operator.inputs)
     kernel = _built(Node(operator, operands, file.tensors[output]))
+    _check_operands(operator.name, kernel, len(inputs))
     _check_activation(file.tensors[output], kernel.shape)
     return _Step(kernel, inputs, output)
 
@@ -238,6 +240,14 @@ def _built(node: Node) -> Kernel:
             return BUILDERS[node.name](node)
     except OverflowError as exc:
         raise ModelFileError(f"Expected scales around {node.name} that int8 kernels can bridge, got {exc}.") from exc
+
+
+def _check_operands(name: str, kernel: Kernel, count: int) -> None:
+    """Raise ModelFileError unless a kernel takes so many operands."""
+    try:
+        signature(kernel.integer).bind(*range(count))
+    except TypeError as exc:
+        raise ModelFileError(f"Expected another number of inputs of {name}, got {count}.") from exc
 
 
 def _check_activation(tensor: Tensor, shape: tuple[int, ...]) -> None:

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drsn_edge.convert import convert_run
+from drsn_edge.errors import TrainingError
+from drsn_edge.fine_tune import fine_tune
+from drsn_edge.recordings.recording import Recording
+from drsn_edge.training.checkpoint import has_checkpoint
+from drsn_edge.training.run_folder import Run, load_run, save_run
+from drsn_edge.training.train import Training
+from quantize.convert import Tolerance, write_int8
+
+
+@pytest.fixture(scope="module")
+def run(training: Training, metrics: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("fine") / "run"
+    save_run(training, metrics, folder)
+    return load_run(folder)
+
+
+def test_the_file_agrees_with_the_float_network(run: Run, simulated: list[Recording]) -> None:
+    reports: list[Any] = []
+    before = [array.copy() for array in run.model.get_weights()]
+    tuned = fine_tune(run, simulated, epochs=1, learning_rate=1e-4, progress=reports.append)
+    assert reports[-1].accuracy > 0.95  # the same class as the float network's, on training windows with noise
+    conversion = convert_run(run, name="a", version="1.0.0", tolerance=Tolerance(), fine_tuned=tuned)
+    assert conversion.agreement.same_class > 0.97
+    assert all((old == new).all() for old, new in zip(before, run.model.get_weights(), strict=True))
+
+
+def test_a_stopped_one_goes_on_to_the_same_file(run: Run, simulated: list[Recording], tmp_path: Path) -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(report: Any) -> None:
+        if report.epoch == 2:
+            raise Stopped
+
+    whole = write_int8(*fine_tune(run, simulated, epochs=2)).data
+    work = tmp_path / "a.training"
+    with pytest.raises(Stopped):
+        fine_tune(run, simulated, epochs=2, progress=stop, checkpoints=work)
+    assert has_checkpoint(work)
+    assert write_int8(*fine_tune(run, simulated, epochs=2, checkpoints=work, resume=True)).data == whole
+
+
+def test_other_recordings_are_refused(run: Run, simulated: list[Recording]) -> None:
+    others = [replace(each, name=f"other {each.name}") for each in simulated]
+    with pytest.raises(TrainingError, match="recordings that run was trained on.*--data"):
+        fine_tune(run, others)
