@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -196,5 +196,14 @@ def _frozen(graph: Graph, ranges: Ranges) -> Any:
         low, high = ranges[step.name]
         return tf.quantization.fake_quant_with_min_max_args(value, low, high)
 
+    written = Graph(tuple(_written(step, ranges[step.name][1]) for step in graph))
     spec = tf.TensorSpec((1, *graph.input.shape), tf.float32, name=graph.input.name)
-    return tf.function(lambda window: evaluate(graph, window, after=after)).get_concrete_function(spec)
+    return tf.function(lambda window: evaluate(written, window, after=after)).get_concrete_function(spec)
+
+
+def _written(step: Step, high: float) -> Step:
+    """Return the step as the converter keeps it: a relu alone becomes part of an offset.
+
+    The offset is half a step of the result: XNNPACK takes no operand of a scale below 2^-10 of the result's.
+    """
+    return replace(step, op="offset", bias=np.full(1, high / 512, np.float32)) if step.op == "hold" else step

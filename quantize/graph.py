@@ -161,6 +161,7 @@ OPERATORS: Mapping[str, Operator] = {
     "mul": lambda step, x, kernel, bias: x[0] * x[1],
     "mean": lambda step, x, kernel, bias: ops.mean(x[0], axis=(1, 2), keepdims=True),
     "relu": lambda step, x, kernel, bias: ops.relu(x[0]),
+    "hold": lambda step, x, kernel, bias: x[0],
     "sigmoid": lambda step, x, kernel, bias: ops.sigmoid(x[0]),
     "reshape": lambda step, x, kernel, bias: ops.reshape(x[0], (-1, *step.shape)),
 }

@@ -33,10 +33,6 @@ _MOST_STRETCH = 4.0
 """How much wider than x's own deviation an offset b / g may be, before it would take the other channels' steps."""
 
 
-_TINY = 1e-6
-"""An offset that int8 does not see, as features are of the order of 1."""
-
-
 def for_int8(graph: Graph) -> Graph:
     """Return the graph as it is quantised."""
     for rewriting in (fold_into_convolutions, absorb_factors, fuse_relus, hold_relus, blocks_for_strides):
@@ -150,19 +146,16 @@ def _fuse_one(graph: Graph) -> Graph:
 
 
 def hold_relus(graph: Graph) -> Graph:
-    """Give each relu that would stand alone an operator to be part of: an offset far below a step of int8.
+    """Mark each relu that would stand alone, and each offset of nothing but zeros, as the step "hold".
 
-    An offset of nothing but zeros is one too: the converter would remove it and leave its relu behind.
+    The converter would remove such an offset and leave its relu behind; `quantize.convert` writes one that it keeps.
     """
     return Graph(tuple(_held(step) for step in graph))
 
 
 def _held(step: Step) -> Step:
-    if step.op == "relu":
-        return replace(step, op="offset", bias=np.full(1, _TINY, np.float32), relu=True, trainable=False)
-    if step.op == "offset" and step.relu and step.bias is not None and not step.bias.any():
-        return replace(step, bias=np.full_like(step.bias, _TINY))
-    return step
+    is_nothing = step.op == "offset" and step.relu and step.bias is not None and not step.bias.any()
+    return replace(step, op="hold", bias=None, relu=True) if step.op == "relu" or is_nothing else step
 
 
 def blocks_for_strides(graph: Graph) -> Graph:

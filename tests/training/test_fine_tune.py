@@ -34,16 +34,16 @@ def test_the_file_agrees_with_the_float_network(run: Run, simulated: list[Record
 
 
 def test_a_stopped_one_goes_on_to_the_same_file(run: Run, simulated: list[Recording], tmp_path: Path) -> None:
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def stop(report: Any) -> None:
         if report.epoch == 2:
-            raise Stopped
+            raise StoppedError
 
     whole = write_int8(*fine_tune(run, simulated, epochs=2)).data
     work = tmp_path / "a.training"
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         fine_tune(run, simulated, epochs=2, progress=stop, checkpoints=work)
     assert has_checkpoint(work)
     assert write_int8(*fine_tune(run, simulated, epochs=2, checkpoints=work, resume=True)).data == whole
