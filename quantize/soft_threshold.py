@@ -11,7 +11,8 @@ n = -x, so that soft(x) = -relu(-x - tau). At |x| = tau and at x = 0 value and g
 gradient of relu at 0 as 0).
 
 What is left is SUB with a fused RELU, SUB, MUL and MEAN: every one has an int8 kernel with a scale of its own per
-tensor and is on the Edge TPU's list. -x is written x * -1, because a constant minus a tensor leaves XNNPACK.
+tensor and is on the Edge TPU's list. -x is written x * -1: in 0 - x the constant's scale would be next to nothing, and
+XNNPACK takes no operand of a scale below 2^-10 of the result's.
 """
 
 from __future__ import annotations
