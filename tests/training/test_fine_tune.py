@@ -51,5 +51,5 @@ def test_a_stopped_one_goes_on_to_the_same_file(run: Run, simulated: list[Record
 
 def test_other_recordings_are_refused(run: Run, simulated: list[Recording]) -> None:
     others = [replace(each, name=f"other {each.name}") for each in simulated]
-    with pytest.raises(TrainingError, match="recordings that run was trained on.*--data"):
+    with pytest.raises(TrainingError, match=r"recordings that run was trained on.*--data"):
         fine_tune(run, others)
