@@ -233,11 +233,12 @@ def test_every_setting_can_be_typed() -> None:
         *("0.2", "--scaling", "fixed", "--class-weights", "balanced", "--patience", "4", "--seed", "8"),
         *("--inputs", "spectra", "--lines", "64", "--highest-order", "8", "--view-weights", "4", "1", "1"),
         *("--style-mix", "0.5", "--redraw-every", "3", "--label-field", "fault", "--allow-leaks"),
+        *("--discriminants", "0.1", "--no-validation"),
     )
     expected = ("rpm=3", "base", "se", 2048, 9, 5, 7, 0.5, ("pink",), (-1.0, 1.0), 0.5, 0.1, 6.0, True, 0.2, "fixed",
-                "balanced", 4)  # fmt: skip
+                "balanced", False, 4)  # fmt: skip
     more = {"inputs": "spectra", "lines": 64, "highest_order": 8.0, "view_weights": (4.0, 1.0, 1.0), "style_mix": 0.5}
-    last = {"redraw_every": 3, "label_field": "fault", "allow_leaks": True, "seed": 8}
+    last = {"redraw_every": 3, "label_field": "fault", "allow_leaks": True, "seed": 8, "discriminants": 0.1}
     assert settings == TrainSettings(*expected, **more, **last)  # type: ignore[arg-type]
 
 
