@@ -133,7 +133,7 @@ TEXT = """# int8 against float
 Made by `python benchmarks/int8_accuracy.py --results docs/results/int8.jsonl --write docs/INT8.md`; change neither by
 hand. Accuracies are in percent, means over seeds, on held-out windows of 1024 samples: CWRU's load 3, the motor-fault
 set's 1800 rpm. `calibration` has its ranges from calibration windows alone, `qat` was fine-tuned for two epochs. A drop
-is the mean over all conditions of float minus int8; below 0, int8 is better."""
+is the mean over all conditions of float minus int8; below 0, int8 is better. What has no row was not run yet."""
 
 
 def parse_arguments() -> argparse.Namespace:

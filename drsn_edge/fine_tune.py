@@ -69,12 +69,8 @@ def fine_tune(
 
 
 def _settings(run: Run, epochs: int, learning_rate: float) -> TrainSettings:
-    before = settings_from_table(_without_none(run.config["settings"]), f"the configuration of {run.name}")
+    before = settings_from_table(run.config["settings"], f"the configuration of {run.name}")
     return replace(before, epochs=epochs, learning_rate=learning_rate, patience=0, class_weights="none")
-
-
-def _without_none(table: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in table.items() if value is not None}
 
 
 def _same_split(run: Run, recordings: Sequence[Recording], settings: TrainSettings) -> Split:

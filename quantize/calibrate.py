@@ -25,13 +25,12 @@ def check_calibration(windows: FloatArray, input_shape: tuple[int, ...]) -> None
         raise CalibrationError("Expected calibration windows with vibration in them, got one constant value.")
 
 
-def calibrate(graph: Graph, windows: FloatArray, tail: float = 0.0) -> Ranges:
+def calibrate(graph: Graph, windows: FloatArray) -> Ranges:
     """Return the range of each step's result over windows.
 
     Args:
         graph: As it will be quantised.
         windows: Shape (n, *graph.input.shape).
-        tail: Share of each batch's values that may saturate at either end; 0: none.
 
     Raises:
         CalibrationError: If the windows are empty, not finite, all alike, or of another shape than the input, or if a
@@ -42,9 +41,7 @@ def calibrate(graph: Graph, windows: FloatArray, tail: float = 0.0) -> Ranges:
 
     def watch(step: Step, value: Tensor) -> Tensor:
         numbers: Any = ops.convert_to_numpy(value)
-        seen[step.name].append(
-            tuple(np.quantile(numbers, (tail, 1 - tail))) if tail else (numbers.min(), numbers.max())
-        )
+        seen[step.name].append((numbers.min(), numbers.max()))
         return value
 
     for start in range(0, len(windows), _BATCH):

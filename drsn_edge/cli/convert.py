@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import PathType, catalogue_option, json_option
+from drsn_edge.cli.options import TARGETS, PathType, catalogue_option, json_option
 
 if TYPE_CHECKING:
     from drsn_edge.convert import Conversion
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--target",
-    type=click.Choice(["cpu", "edgetpu", "tflite-runtime"]),
+    type=click.Choice(TARGETS),
     default="cpu",
     show_default=True,
     help="What the file shall run on; refused where it has an operator that this lacks.",

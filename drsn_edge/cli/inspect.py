@@ -9,21 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.cli.options import TARGETS, PathType, json_option
 from drsn_edge.cli.progress import counting_bar, load_tensorflow
 
 if TYPE_CHECKING:
     from drsn_edge.inspecting.accuracy import Logits
     from drsn_edge.inspecting.model_file import Inspected
 
-_TARGETS = ("cpu", "edgetpu", "tflite-runtime")  # those of quantize.lint, which loads NumPy
-
 
 @click.command()
 @click.argument("file", type=PathType)
-@click.option(
-    "--target", type=click.Choice(_TARGETS), help="Fail, with the reasons, unless the file suits this target."
-)
+@click.option("--target", type=click.Choice(TARGETS), help="Fail, with the reasons, unless the file suits this target.")
 @click.option("--run", type=PathType, help="Show the file the held-out windows of this run folder, which it came from.")
 @click.option(
     "--windows", type=click.IntRange(min=1), default=256, show_default=True, help="Of --run, show at most so many."

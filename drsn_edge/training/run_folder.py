@@ -26,7 +26,7 @@ from drsn_edge.errors import TrainingError
 from drsn_edge.files import folder_aside
 from drsn_edge.models.config import count_macs
 from drsn_edge.recordings.split import Span, Split
-from drsn_edge.training.config_file import write_config
+from drsn_edge.training.config_file import table_from_settings, write_config
 from drsn_edge.training.history import write_log
 from drsn_edge.training.plots import save_learning_curve
 from drsn_edge.training.windows import WindowSet
@@ -113,7 +113,7 @@ def _config(training: Training) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "version": __version__,
-        "settings": asdict(training.settings),
+        "settings": table_from_settings(training.settings),
         "network": asdict(training.network),
         "macs": count_macs(training.network),
         "parameters": training.model.count_params(),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from drsn_edge.bundle.bundle import REPORT, Bundle, read_bundle, with_extra, write_bundle
-from drsn_edge.cli import inspect as inspect_module
+from drsn_edge.cli import options
 from quantize.lint import TARGETS
 
 Run = Callable[..., Any]
@@ -51,7 +51,7 @@ def abs_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_targets_offered_are_those_of_the_lint() -> None:
-    assert inspect_module._TARGETS == TARGETS
+    assert options.TARGETS == TARGETS
 
 
 def test_a_bundle_in_words(run: Run, tiny_bundle_path: Path) -> None:

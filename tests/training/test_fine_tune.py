@@ -9,10 +9,11 @@ import pytest
 from drsn_edge.convert import convert_run
 from drsn_edge.errors import TrainingError
 from drsn_edge.fine_tune import fine_tune
+from drsn_edge.models.config import NetworkSizes, Stage
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.training.checkpoint import has_checkpoint
 from drsn_edge.training.run_folder import Run, load_run, save_run
-from drsn_edge.training.train import Training
+from drsn_edge.training.train import Training, train
 from quantize.convert import Tolerance, write_int8
 
 
@@ -53,3 +54,13 @@ def test_other_recordings_are_refused(run: Run, simulated: list[Recording]) -> N
     others = [replace(each, name=f"other {each.name}") for each in simulated]
     with pytest.raises(TrainingError, match=r"recordings that run was trained on.*--data"):
         fine_tune(run, others)
+
+
+def test_a_network_of_ones_own_sizes_is_read_back_from_its_run(
+    training: Training, metrics: dict[str, Any], simulated: list[Recording], tmp_path: Path
+) -> None:
+    sizes = NetworkSizes(4, 7, 4, (Stage(4, 1, 2),), 3)
+    own = train(simulated, replace(training.settings, network=sizes, epochs=1))
+    save_run(own, metrics, tmp_path / "run")
+    graph, _ = fine_tune(load_run(tmp_path / "run"), simulated, epochs=1)
+    assert graph.output.shape == (2,)
