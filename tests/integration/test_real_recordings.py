@@ -13,6 +13,8 @@ import pytest
 from drsn_edge.bundle.bundle import read_bundle
 from quantize.lint import INT8_OPERATORS, lint
 
+pytestmark = pytest.mark.integration
+
 STREAM = Path(__file__).parents[2] / "benchmarks" / "stream_accuracy.py"
 EVERY_THIRD_RECORDING = 3
 SPEED = 20
