@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drsn_edge.cli.options import PathType, catalogue_option, json_option
-from drsn_edge.cli.progress import counting_bar, load_tensorflow
+from drsn_edge.cli.progress import counting_bar, load_keras
 
 if TYPE_CHECKING:
     from drsn_edge.judging.data import JudgedData
@@ -111,7 +111,7 @@ def _load(
 
 
 def _load_run(folder: Path, data: Path | None, only: str | None, catalogue: Path | None) -> tuple[Target, JudgedData]:
-    load_tensorflow()
+    load_keras()
     from drsn_edge.judging.data import held_out_data
     from drsn_edge.judging.run_target import run_target
     from drsn_edge.training.run_folder import load_run

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from drsn_edge.errors import TrainingError
 from quantize.quiet import quiet_native_stderr
 
 if TYPE_CHECKING:
@@ -33,8 +34,32 @@ def spinner(what: str) -> Iterator[None]:
         yield
 
 
+def load_keras() -> None:
+    """Import Keras with the backend that KERAS_BACKEND names, by default TensorFlow.
+
+    Raises:
+        ModuleNotFoundError: If the extra `train` is not installed.
+        TrainingError: If the backend is not.
+    """
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend == "tensorflow":
+        load_tensorflow()
+        return
+    try:
+        import keras  # noqa: F401
+    except (ImportError, ValueError) as exc:
+        if getattr(exc, "name", None) == "keras":
+            raise
+        raise TrainingError(
+            f"Expected Keras to load with KERAS_BACKEND={backend}, got: {exc}. "
+            f"Install {backend}, or unset KERAS_BACKEND."
+        ) from exc
+
+
 def load_tensorflow() -> None:
     """Import TensorFlow, which takes seconds, and swallow what it logs on import and at its first operation.
+
+    Keras works on it from here on, whatever KERAS_BACKEND says: only TensorFlow converts to TFLite.
 
     Raises:
         ModuleNotFoundError: If the extra `train` is not installed.
@@ -42,7 +67,7 @@ def load_tensorflow() -> None:
     from rich.console import Console
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     with quiet_native_stderr() as terminal, Console(file=terminal).status("loading TensorFlow"):
         import keras  # noqa: F401
         import tensorflow as tf

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from drsn_edge.cli.options import PathType, catalogue_option, json_option, seed_option
-from drsn_edge.cli.progress import counting_bar, load_tensorflow, training_bar
+from drsn_edge.cli.progress import counting_bar, load_keras, training_bar
 from drsn_edge.models.config import BLOCK_KINDS, PRESETS
 
 
@@ -167,7 +167,7 @@ def train(
     check_work_folder(work, resume=resume, force=force)
     with counting_bar("reading recordings") as bar:
         recordings = load_recordings(data, catalogue, progress=bar)
-    load_tensorflow()
+    load_keras()
     from drsn_edge.training.evaluate import evaluate
     from drsn_edge.training.train import train as run_training
 
