@@ -1,9 +1,11 @@
-"""A run folder's Keras model as a target. The only part of judging that needs TensorFlow."""
+"""A run folder's Keras model as a target. The only part of judging that needs Keras."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import keras
 
 from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.front_end import network_input
@@ -29,7 +31,7 @@ def run_target(run: Run) -> Target:
         generator=f"drsn-edge {run.config['version']}",
         contract=run.contract,
         labels=run.labels,
-        packages=("keras", "tensorflow"),
+        packages=("keras", keras.backend.backend()),  # a backend goes by the name of its distribution
         logits=lambda windows: predict_logits(run.model, windows, run.contract),
         thresholds=_thresholds(shrinking, run.contract) if shrinking is not None else None,
         no_thresholds="" if shrinking is not None else f"The network's blocks are of kind {block}, without shrinkage.",
