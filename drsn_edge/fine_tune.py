@@ -34,6 +34,7 @@ def fine_tune(
     recordings: Sequence[Recording],
     epochs: int = QAT_EPOCHS,
     learning_rate: float = QAT_LEARNING_RATE,
+    target: str = "cpu",
     progress: Callable[[EpochReport], None] | None = None,
     checkpoints: Path | None = None,
     resume: bool = False,
@@ -45,6 +46,7 @@ def fine_tune(
         recordings: Those that it was trained on.
         epochs: Passes over its training windows.
         learning_rate: Peak of the schedule.
+        target: What the file shall run on: its operators are the target's.
         progress: Called now and then and at the end of each epoch; accuracy is the agreement with the float network.
         checkpoints: Work folder, as for `train`.
         resume: Go on from what it holds.
@@ -56,7 +58,7 @@ def fine_tune(
     """
     settings = _settings(run, epochs, learning_rate)
     split = _same_split(run, recordings, settings)
-    graph = for_int8(read_keras(run.model))
+    graph = for_int8(read_keras(run.model), target)
     windows = run.calibration
     ranges = calibrate(graph, network_input(windows.windows, run.contract, windows.speeds_hz))
     student = Student(graph, ranges)

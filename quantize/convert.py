@@ -9,6 +9,7 @@ through the interpreter that the gateway will use.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -32,6 +33,9 @@ IntArray = NDArray[np.int64]
 PredictLogits = Callable[[bytes, FloatArray], FloatArray]
 """(the .tflite file, network inputs) -> real-valued logits: the gateway's interpreter, passed in by the caller."""
 
+
+_MOST_NUMBERS = 1 << 14
+"""Of a constant repeated over a whole tensor: more would leave the fastest cache to nothing else."""
 
 _ROUNDING = 1e-9
 """Far below one window in any set: 0.98 - 0.97 is a drop of 0.01, though not in binary."""
@@ -91,7 +95,7 @@ def to_int8(model: Any, calibration: FloatArray, target: str = "cpu") -> Int8Mod
         CalibrationError: If the windows are empty, not finite, all alike, or of another shape than the model's input.
         ConversionError: If a layer has no int8 form, the converter fails, or an operator is left that is not int8.
     """
-    graph = for_int8(read_keras(model))
+    graph = for_int8(read_keras(model), target)
     return write_int8(graph, calibrate(graph, calibration), target=target)
 
 
@@ -110,7 +114,7 @@ def write_int8(graph: Graph, ranges: Ranges, target: str = "cpu") -> Int8Model:
     check_ranges(graph, ranges)
     with quiet_native_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its advice is for other ways of calling it
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(graph, ranges)])
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(graph, ranges, target)])
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         # Asked for whatever it says: the ranges are those of the fake-quant nodes.
         converter.representative_dataset = lambda: [[np.zeros((1, *graph.input.shape), np.float32)]]
@@ -187,7 +191,7 @@ def check_agreement(result: Agreement, tolerance: Tolerance) -> None:
         )
 
 
-def _frozen(graph: Graph, ranges: Ranges) -> Any:
+def _frozen(graph: Graph, ranges: Ranges, target: str) -> Any:
     """Return the graph as a concrete function of fixed batch 1, without variables, whose tensors carry their ranges."""
 
     def after(step: Step, value: Any) -> Any:
@@ -196,14 +200,29 @@ def _frozen(graph: Graph, ranges: Ranges) -> Any:
         low, high = ranges[step.name]
         return tf.quantization.fake_quant_with_min_max_args(value, low, high)
 
-    written = Graph(tuple(_written(step, ranges[step.name][1]) for step in graph))
+    written = Graph(tuple(_written(step, ranges[step.name][1], target) for step in graph))
     spec = tf.TensorSpec((1, *graph.input.shape), tf.float32, name=graph.input.name)
     return tf.function(lambda window: evaluate(written, window, after=after)).get_concrete_function(spec)
 
 
-def _written(step: Step, high: float) -> Step:
-    """Return the step as the converter keeps it: a relu alone becomes part of an offset.
+def _written(step: Step, high: float, target: str) -> Step:
+    """Return the step as an operator that the target's fast kernels take, and that the converter keeps."""
+    if step.op == "abs":
+        return replace(step, op="leaky", kernel=np.full((), -1.0, np.float32))
+    if step.op == "hold":
+        # A relu alone becomes part of an offset, of half a step of the result: neither the converter nor XNNPACK
+        # leaves one that is next to nothing in its place.
+        return replace(step, op="offset", bias=np.full(1, high / 512, np.float32))
+    if step.op in ("offset", "scale") and target == "cpu":
+        return replace(step, bias=_whole(step.bias, step.shape), kernel=_whole(step.kernel, step.shape))
+    return step
 
-    The offset is half a step of the result: XNNPACK takes no operand of a scale below 2^-10 of the result's.
+
+def _whole(numbers: FloatArray | None, shape: tuple[int, ...]) -> FloatArray | None:
+    """Return numbers per channel repeated over a whole tensor, which saves XNNPACK a call of its kernel per time step.
+
+    One number for all channels it takes at once.
     """
-    return replace(step, op="offset", bias=np.full(1, high / 512, np.float32)) if step.op == "hold" else step
+    if numbers is None or numbers.size == 1 or math.prod(shape) > _MOST_NUMBERS:
+        return numbers
+    return np.broadcast_to(numbers, (1, *shape)).copy()

@@ -134,6 +134,13 @@ def evaluate(
     return results[graph.output.name]
 
 
+def until_still(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
+    """Apply a rewriting of one place until it finds none: it then returns the very graph that it was given."""
+    while (changed := change(graph)) is not graph:
+        graph = changed
+    return graph
+
+
 Operator = Callable[[Step, list[Tensor], Tensor, Tensor], Tensor]
 
 
@@ -161,6 +168,8 @@ OPERATORS: Mapping[str, Operator] = {
     "mul": lambda step, x, kernel, bias: x[0] * x[1],
     "mean": lambda step, x, kernel, bias: ops.mean(x[0], axis=(1, 2), keepdims=True),
     "relu": lambda step, x, kernel, bias: ops.relu(x[0]),
+    "abs": lambda step, x, kernel, bias: ops.abs(x[0]),
+    "leaky": lambda step, x, kernel, bias: ops.leaky_relu(x[0], float(kernel)),
     "hold": lambda step, x, kernel, bias: x[0],
     "sigmoid": lambda step, x, kernel, bias: ops.sigmoid(x[0]),
     "reshape": lambda step, x, kernel, bias: ops.reshape(x[0], (-1, *step.shape)),

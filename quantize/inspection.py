@@ -297,6 +297,10 @@ def _site(file: ModelFile, place: int, operator: Operator, readers: dict[int, li
 def _shrunk(file: ModelFile, tau: int, readers: dict[int, list[Operator]]) -> Iterator[int]:
     """Yield what tau is subtracted from, where only what is left above zero is kept."""
     for reader in readers.get(tau, ()):
+        if reader.name == "CONV_2D" and reader.inputs[0] == tau:  # tau repeated along a row of several time steps
+            writers = {index: operator for operator in file.operators for index in operator.outputs}
+            rows = _shrunk(file, reader.outputs[0], readers)
+            yield from (writers[row].inputs[0] for row in rows if row in writers and writers[row].name == "RESHAPE")
         if reader.name == "SUB" and len(reader.inputs) == 2 and reader.inputs[1] == tau and reader.inputs[0] >= 0:
             after = [each.name for output in reader.outputs for each in readers.get(output, ())]
             if reader.options.get("activation") == "RELU" or after == ["RELU"]:

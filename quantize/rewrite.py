@@ -16,12 +16,12 @@ than float rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from quantize.graph import CONVOLUTIONS, FloatArray, Graph, Step
+from quantize.graph import CONVOLUTIONS, FloatArray, Graph, Step, until_still
+from quantize.rewrite_cpu import for_cpu
 
 _FUSED = CONVOLUTIONS | {"add", "sub", "mul", "offset", "scale"}
 """Operators that take a relu with them."""
@@ -33,16 +33,16 @@ _MOST_STRETCH = 4.0
 """How much wider than x's own deviation an offset b / g may be, before it would take the other channels' steps."""
 
 
-def for_int8(graph: Graph) -> Graph:
-    """Return the graph as it is quantised."""
+def for_int8(graph: Graph, target: str = "cpu") -> Graph:
+    """Return the graph as it is quantised for one of `quantize.lint.TARGETS`."""
     for rewriting in (fold_into_convolutions, absorb_factors, fuse_relus, hold_relus, blocks_for_strides):
         graph = rewriting(graph)
-    return graph
+    return for_cpu(graph) if target == "cpu" else graph
 
 
 def fold_into_convolutions(graph: Graph) -> Graph:
     """Fold factors and offsets per channel that only they work on a convolution's result into it."""
-    return _until_still(graph, _fold_one)
+    return until_still(graph, _fold_one)
 
 
 def _fold_one(graph: Graph) -> Graph:
@@ -87,7 +87,7 @@ def _with_offset(step: Step, offset: FloatArray) -> Step:
 
 def absorb_factors(graph: Graph) -> Graph:
     """Move factors above 0 from before an offset and relu into the convolutions behind them."""
-    return _until_still(graph, _absorb_one)
+    return until_still(graph, _absorb_one)
 
 
 def _absorb_one(graph: Graph) -> Graph:
@@ -129,7 +129,7 @@ def _absorbed(graph: Graph, scale: Step, offset: Step, relu: Step, users: list[S
 
 def fuse_relus(graph: Graph) -> Graph:
     """Make each relu part of the operator before it, where nothing else works on that operator's result."""
-    return _until_still(graph, _fuse_one)
+    return until_still(graph, _fuse_one)
 
 
 def _fuse_one(graph: Graph) -> Graph:
@@ -196,12 +196,6 @@ def _over_blocks(step: Step, width: int, blocks: str) -> Step:
         kernel[0, at + reach, inside] = step.kernel[0, tap]
     shape = (1, 2 * reach + 1, stride * channels, outputs)
     return replace(step, inputs=(blocks,), kernel=kernel.reshape(shape), strides=(1, 1))
-
-
-def _until_still(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
-    while (changed := change(graph)) is not graph:
-        graph = changed
-    return graph
 
 
 def _renamed(graph: Graph, old: str, new: str) -> Graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,8 @@ def tiny_contract() -> SignalContract:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tiny_contract: SignalContract) -> bytes:
-    """Return an int8 network of one block with random weights: it runs, and knows nothing."""
+def tiny_models(tiny_contract: SignalContract) -> Callable[[str], bytes]:
+    """Return what converts, for a target, a network of one block with random weights: it runs, and knows nothing."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keras = pytest.importorskip("keras", reason="making a model needs the extra `train`")
     from drsn_edge.models.config import DrsnConfig, Stage
@@ -46,7 +47,13 @@ def tiny_model(tiny_contract: SignalContract) -> bytes:
     keras.utils.set_random_seed(1)
     shape = (tiny_contract.window, len(tiny_contract.axes))
     network = build_model(DrsnConfig(*shape, 3, 4, 5, 4, (Stage(4, 1, 2),), 3))
-    return to_int8(network, np.random.default_rng(0).normal(size=(16, 1, *shape)).astype(np.float32)).data
+    windows = np.random.default_rng(0).normal(size=(16, 1, *shape)).astype(np.float32)
+    return lambda target: to_int8(network, windows, target).data
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_models: Callable[[str], bytes]) -> bytes:
+    return tiny_models("cpu")
 
 
 @pytest.fixture(scope="session")

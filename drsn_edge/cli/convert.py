@@ -78,7 +78,7 @@ def convert(
 
     with spinner("reading the run"):
         loaded = load_run(run)
-    fine_tuned = _fine_tune(loaded, out, **options) if qat else None
+    fine_tuned = _fine_tune(loaded, out, target, **options) if qat else None
     with spinner("converting and comparing"):
         conversion = convert_run(
             loaded,
@@ -97,6 +97,7 @@ def convert(
 def _fine_tune(
     run: Run,
     out: Path,
+    target: str,
     data: Path,
     catalogue: Path | None,
     epochs: int,
@@ -116,7 +117,7 @@ def _fine_tune(
     with counting_bar("reading recordings") as bar:
         recordings = load_recordings(data, catalogue, progress=bar)
     with says_how_to_resume(work), training_bar() as show:
-        return fine_tune(run, recordings, epochs, learning_rate, show, work, resume)
+        return fine_tune(run, recordings, epochs, learning_rate, target, show, work, resume)
 
 
 def _as_json(conversion: Conversion, out: Path, size: int) -> str:

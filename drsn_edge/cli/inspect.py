@@ -59,7 +59,8 @@ def inspect(
         save_page(report, out)
     click.echo(json.dumps(report) if as_json else _as_text(report, out))
     if report["target"] and report["target"]["findings"]:
-        raise TargetError(f"{file} does not suit {target}: {'; '.join(report['target']['findings'])}")
+        findings = "; ".join(report["target"]["findings"])
+        raise TargetError(f"{file} does not suit {target}: {findings}. Convert with `--target {target}`.")
 
 
 def _with_own(report: dict[str, Any], own: dict[str, Any] | None) -> dict[str, Any]:

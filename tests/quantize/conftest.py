@@ -62,6 +62,11 @@ def int8(trained: Trained) -> Int8Model:
 
 
 @pytest.fixture(scope="session")
+def int8_edgetpu(trained: Trained) -> Int8Model:
+    return to_int8(trained.model, trained.calibration, "edgetpu")
+
+
+@pytest.fixture(scope="session")
 def interpret() -> Predict:
     """Return an interpreter of its own: nothing of drsn_edge's is trusted here."""
 

@@ -82,31 +82,31 @@ def test_a_log_without_a_table_is_refused(log: str) -> None:
         parse_log(log)
 
 
-def test_without_a_compiler_there_is_no_verdict(int8: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_there_is_no_verdict(int8_edgetpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    assert compiler_verdict(int8.data) is None
+    assert compiler_verdict(int8_edgetpu.data) is None
 
 
-def test_a_compiler_that_agrees(int8: Any, compiler: Any, tmp_path: Path) -> None:
-    (tmp_path / "log").write_text(table(counts(int8.data)))
+def test_a_compiler_that_agrees(int8_edgetpu: Any, compiler: Any, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(table(counts(int8_edgetpu.data)))
     compiler(f'test -s "$4" && cat {tmp_path}/log')
-    verdict = compiler_verdict(int8.data)
+    verdict = compiler_verdict(int8_edgetpu.data)
     assert verdict is not None
     assert (verdict.version, verdict.differences) == ("16.0", ())
 
 
-def test_a_compiler_that_writes_its_table_to_a_log_file(int8: Any, compiler: Any, tmp_path: Path) -> None:
-    (tmp_path / "log").write_text(table(counts(int8.data)))
+def test_a_compiler_that_writes_its_table_to_a_log_file(int8_edgetpu: Any, compiler: Any, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(table(counts(int8_edgetpu.data)))
     compiler(f'cat {tmp_path}/log > "$3/model_edgetpu.log"')
-    verdict = compiler_verdict(int8.data)
+    verdict = compiler_verdict(int8_edgetpu.data)
     assert verdict is not None and verdict.differences == ()
 
 
-def test_where_they_disagree_is_said(int8: Any, compiler: Any, tmp_path: Path) -> None:
-    rows = counts(int8.data)
+def test_where_they_disagree_is_said(int8_edgetpu: Any, compiler: Any, tmp_path: Path) -> None:
+    rows = counts(int8_edgetpu.data)
     (tmp_path / "log").write_text(table({**rows, "MEAN": rows["MEAN"] - 1}))
     compiler(f"cat {tmp_path}/log")
-    verdict = compiler_verdict(int8.data)
+    verdict = compiler_verdict(int8_edgetpu.data)
     assert verdict is not None
     assert verdict.differences == (f"MEAN: edgetpu_compiler maps {rows['MEAN'] - 1}, our lint {rows['MEAN']}",)
 
@@ -119,10 +119,10 @@ def test_where_they_disagree_is_said(int8: Any, compiler: Any, tmp_path: Path) -
         ("true", "nothing"),
     ],
 )
-def test_a_compiler_that_goes_wrong_is_one_error(int8: Any, compiler: Any, script: str, says: str) -> None:
+def test_a_compiler_that_goes_wrong_is_one_error(int8_edgetpu: Any, compiler: Any, script: str, says: str) -> None:
     compiler(f"exec {script}" if script.startswith("sleep") else script)
     with pytest.raises(TargetError, match=says):
-        compiler_verdict(int8.data, timeout_s=0.2 if script.startswith("sleep") else 10)
+        compiler_verdict(int8_edgetpu.data, timeout_s=0.2 if script.startswith("sleep") else 10)
 
 
 def test_the_compiler_is_asked_about_models_only(compiler: Any, tmp_path: Path) -> None:

@@ -61,12 +61,20 @@ def test_the_static_figures_are_those_of_their_own_functions(int8: Any) -> None:
     assert found.peak_activation_bytes == peak_activation_bytes(int8.data)
     assert {each.name: each.count for each in found.operators} == int8.lint.operators
     assert (found.xnnpack.partitions, found.xnnpack.taken) == (1, found.xnnpack.operators)
+    assert found.edgetpu.operators == sum(each.count for each in found.operators)
+    assert {target for target, findings in found.findings.items() if not findings} == {"cpu", "tflite-runtime"}
+
+
+def test_a_file_for_the_edge_tpu_is_mapped_whole_and_suits_the_others(int8_edgetpu: Any) -> None:
+    found = inspect_file(int8_edgetpu.data)
     assert found.edgetpu_mapped == found.edgetpu.operators == sum(each.count for each in found.operators)
     assert found.findings == {"cpu": (), "edgetpu": (), "tflite-runtime": ()}
 
 
-def test_each_block_has_a_threshold_per_channel(int8: Any) -> None:
-    file = read_model(int8.data)
+@pytest.mark.parametrize("form", ["int8", "int8_edgetpu"])
+def test_each_block_has_a_threshold_per_channel(form: str, request: pytest.FixtureRequest) -> None:
+    """In rows of several time steps, and without."""
+    file = read_model(request.getfixturevalue(form).data)
     sites = find_thresholds(file)
     assert [site.thresholds for site in sites] == [8, 12]
     for site in sites:

@@ -102,13 +102,19 @@ def findings(data: bytes, target: str) -> str:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_our_network_suits_every_target(int8: Any, target: str) -> None:
-    report = lint(int8.data, target)
+def test_our_network_for_the_edge_tpu_suits_every_target(int8_edgetpu: Any, target: str) -> None:
+    report = lint(int8_edgetpu.data, target)
     assert (report.findings, report.target) == ((), target)
 
 
-def test_our_network_is_one_partition_and_wholly_on_the_edge_tpu(int8: Any) -> None:
-    file = read_model(int8.data)
+@pytest.mark.parametrize("target", ["cpu", "tflite-runtime"])
+def test_our_network_for_xnnpack_suits_every_cpu(int8: Any, target: str) -> None:
+    assert lint(int8.data, target).findings == ()
+
+
+def test_our_network_is_one_partition_and_wholly_on_the_edge_tpu(int8: Any, int8_edgetpu: Any) -> None:
+    assert xnnpack_placement(read_model(int8.data)).partitions == 1
+    file = read_model(int8_edgetpu.data)
     assert xnnpack_placement(file).partitions == 1
     assert edgetpu_mapped(file) == len(file.operators)
 
@@ -121,9 +127,11 @@ def test_an_unknown_target_is_refused(int8: Any) -> None:
 # XNNPACK, against the interpreter.
 
 
-def test_partitions_are_those_that_the_interpreter_makes(forms: dict[str, bytes], int8: Any, tmp_path: Path) -> None:
+def test_partitions_are_those_that_the_interpreter_makes(
+    forms: dict[str, bytes], int8: Any, int8_edgetpu: Any, tmp_path: Path
+) -> None:
     """In a process of its own, as a user's is: nothing of TensorFlow has been loaded there."""
-    files = {**forms, "our network": int8.data}
+    files = {**forms, "our network": int8.data, "for the Edge TPU": int8_edgetpu.data}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     command = [sys.executable, "-c", COUNT_DELEGATES, *(str(tmp_path / name) for name in files)]
@@ -218,13 +226,13 @@ def test_operators_behind_the_first_that_does_not_map_do_not_count(forms: dict[s
     assert edgetpu_mapped(read_model(forms["abs"])) == 1
 
 
-def test_several_subgraphs_do_not_suit_the_edge_tpu(int8: Any) -> None:
-    file = replace(read_model(int8.data), subgraphs=2)
+def test_several_subgraphs_do_not_suit_the_edge_tpu(int8_edgetpu: Any) -> None:
+    file = replace(read_model(int8_edgetpu.data), subgraphs=2)
     assert lint_file(file, "edgetpu").findings == ("the file has 2 sub-graphs, the Edge TPU takes one",)
 
 
-def test_version_ceilings_and_shapes_are_looked_at_one_by_one(int8: Any) -> None:
-    file = read_model(int8.data)
+def test_version_ceilings_and_shapes_are_looked_at_one_by_one(int8_edgetpu: Any) -> None:
+    file = read_model(int8_edgetpu.data)
 
     def changed(name: str, version: int) -> ModelFile:
         newer = [replace(each, version=version) if each.name == name else each for each in file.operators]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -14,9 +15,11 @@ from drsn_edge.models.config import BLOCK_KINDS, preset
 from drsn_edge.models.drsn import build_model
 from quantize.graph import Graph, evaluate
 from quantize.keras_graph import read_keras
+from quantize.lint import TARGETS
 from quantize.rewrite import absorb_factors, blocks_for_strides, fold_into_convolutions, for_int8, fuse_relus
 
-REWRITINGS = (fold_into_convolutions, absorb_factors, fuse_relus, blocks_for_strides, for_int8)
+FOR_TARGETS = {target: partial(for_int8, target=target) for target in TARGETS}
+REWRITINGS = (fold_into_convolutions, absorb_factors, fuse_relus, blocks_for_strides, *FOR_TARGETS.values())
 
 
 def lively(model: keras.Model, seed: int = 0, least: float = 0.5) -> keras.Model:
@@ -113,6 +116,7 @@ def test_where_blocks_gain_nothing_the_stride_stays(window: int, axes: int, padd
     assert blocks_for_strides(graph) is graph
 
 
-def test_thresholds_keep_their_names() -> None:
-    names = [step.name for step in for_int8(read_keras(network("rsbu-cw")))]
-    assert [name for name in names if name.startswith("tau_")] == ["tau_1", "tau_2", "tau_3"]
+@pytest.mark.parametrize("target", TARGETS)
+def test_thresholds_keep_their_names(target: str) -> None:
+    names = {step.name for step in for_int8(read_keras(network("rsbu-cw")), target)}
+    assert {"tau_1", "tau_2", "tau_3"} <= names

@@ -50,6 +50,13 @@ def test_a_stopped_one_goes_on_to_the_same_file(run: Run, simulated: list[Record
     assert write_int8(*fine_tune(run, simulated, epochs=2, checkpoints=work, resume=True)).data == whole
 
 
+def test_one_for_another_target_is_not_gone_on_with(run: Run, simulated: list[Recording], tmp_path: Path) -> None:
+    work = tmp_path / "a.training"
+    fine_tune(run, simulated, epochs=1, checkpoints=work)
+    with pytest.raises(TrainingError, match=r"state of this network.*--force"):
+        fine_tune(run, simulated, epochs=1, target="edgetpu", checkpoints=work, resume=True)
+
+
 def test_other_recordings_are_refused(run: Run, simulated: list[Recording]) -> None:
     others = [replace(each, name=f"other {each.name}") for each in simulated]
     with pytest.raises(TrainingError, match=r"recordings that run was trained on.*--data"):
