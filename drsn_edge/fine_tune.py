@@ -60,9 +60,8 @@ def fine_tune(
     split = _same_split(run, recordings, settings)
     graph = for_int8(read_keras(run.model), target)
     windows = run.calibration
-    ranges = calibrate(graph, network_input(windows.windows, run.contract, windows.speeds_hz))
-    student = Student(graph, ranges)
-    model, learner = student_and_teacher(student)
+    student = Student(*calibrate(graph, network_input(windows.windows, run.contract, windows.speeds_hz)))
+    model, learner = student_and_teacher(student, graph)
     compile_learner(learner, distillation_loss, same_class, schedule_for(split, settings))
     keeper = None if checkpoints is None else Keeper(checkpoints, settings, fingerprint(recordings))
     start = keeper.begin(resume=resume) if keeper else None

@@ -96,7 +96,7 @@ def to_int8(model: Any, calibration: FloatArray, target: str = "cpu") -> Int8Mod
         ConversionError: If a layer has no int8 form, the converter fails, or an operator is left that is not int8.
     """
     graph = for_int8(read_keras(model), target)
-    return write_int8(graph, calibrate(graph, calibration), target=target)
+    return write_int8(*calibrate(graph, calibration), target=target)
 
 
 def write_int8(graph: Graph, ranges: Ranges, target: str = "cpu") -> Int8Model:

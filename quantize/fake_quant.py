@@ -13,7 +13,7 @@ product of input and weight scale, so that they need no rounding here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from keras import ops
@@ -60,6 +60,19 @@ def fake_quant(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     inside = ops.minimum(ops.maximum(x, low), high)
     rounded = (ops.round(inside / scale + steps_below) - steps_below) * scale
     return inside + ops.stop_gradient(rounded - inside)
+
+
+def quantise_results(ends: Mapping[str, tuple[Tensor, Tensor]]) -> Callable[[Step, Tensor], Tensor]:
+    """Return what rounds each step's result as its int8 tensor will, for `quantize.graph.evaluate`.
+
+    Args:
+        ends: Name of a step -> both ends of its range. Of a reshape none is needed: it has its operand's rounding.
+    """
+
+    def quantise(step: Step, value: Tensor) -> Tensor:
+        return value if step.op == "reshape" else fake_quant(value, *ends[step.name])
+
+    return quantise
 
 
 def fake_quant_kernel(kernel: Tensor, op: str) -> Tensor:

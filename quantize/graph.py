@@ -114,6 +114,7 @@ def evaluate(
     inputs: Tensor,
     parameters: Parameters | None = None,
     after: Callable[[Step, Tensor], Tensor] = lambda step, value: value,
+    before_relu: Callable[[Step, Tensor], Tensor] = lambda step, value: value,
 ) -> Tensor:
     """Compute the network with keras.ops.
 
@@ -122,15 +123,22 @@ def evaluate(
         inputs: Shape (batch, *graph.input.shape).
         parameters: Numbers to use instead of the graph's own.
         after: Given each step and its result, returns what its users shall see: to watch ranges, or to quantise.
+        before_relu: The same for what a step computes before its relu, whether it has one or not.
     """
     numbers = graph.parameters if parameters is None else parameters
+    uses = graph.uses()
     results: dict[str, Tensor] = {}
     for step in graph:
         operands = [results[name] for name in step.inputs] or [inputs]
         result = OPERATORS[step.op](
             step, operands, numbers.get((step.name, "kernel")), numbers.get((step.name, "bias"))
         )
+        result = before_relu(step, result)
         results[step.name] = after(step, ops.relu(result) if step.relu else result)
+        uses.subtract(step.inputs)
+        for name in step.inputs:
+            if not uses[name]:  # nothing else will work on it: the memory of many windows is worth having back
+                results.pop(name, None)
     return results[graph.output.name]
 
 

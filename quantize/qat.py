@@ -2,9 +2,9 @@
 
 The student is the graph with fake quantisation on every tensor and every number, batch normalisation long since folded
 into the kernels. Kernels, biases, constants and ranges are trained; fixed kernels (the shortcuts' 0 and 1, linear
-discriminants) are not. The teacher is the same graph in floating point with the numbers it started from. The loss is
-the cross-entropy of the student's classes with the teacher's: no label is needed, and what the float network does not
-know is not taught. Works on each of Keras's backends.
+discriminants) are not. The teacher is the network in floating point. The loss is the cross-entropy of the student's
+classes with the teacher's: no label is needed, and what the float network does not know is not taught. Works on each of
+Keras's backends.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from keras import ops
 from quantize.fake_quant import (
     Ranges,
     check_ranges,
-    fake_quant,
     fixed_range,
     nudged_range,
+    quantise_results,
     quantised_parameters,
     source_of_range,
 )
@@ -46,10 +46,11 @@ class Student(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
             key: self._variable(numbers, trainable=steps[key[0]].trainable) for key, numbers in graph.parameters.items()
         }
         owners = sorted(set(self._sources.values()), key=list(steps).index)
-        self._ends = {
-            name: [self._variable(np.float32(end), trainable=not fixed_range(steps[name])) for end in ranges[name]]
-            for name in owners
-        }
+        self._ends = {name: self._variables_of(ranges[name], trainable=not fixed_range(steps[name])) for name in owners}
+
+    def _variables_of(self, ends: tuple[float, float], *, trainable: bool) -> tuple[Any, Any]:
+        low, high = (self._variable(np.float32(end), trainable=trainable) for end in ends)
+        return low, high
 
     def _variable(self, value: Any, *, trainable: bool) -> Any:
         value = np.asarray(value, np.float32)
@@ -58,12 +59,7 @@ class Student(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
     def call(self, inputs: Tensor) -> Tensor:
         """Return the logits as the int8 file would give them, up to rounding inside its kernels."""
         numbers = quantised_parameters(self.graph, self._numbers)
-        return evaluate(self.graph, inputs, numbers, after=self._quantise)
-
-    def _quantise(self, step: Step, value: Tensor) -> Tensor:
-        if step.op == "reshape":  # has its operand's range, and its rounding
-            return value
-        return fake_quant(value, *self._ends[step.name])
+        return evaluate(self.graph, inputs, numbers, after=quantise_results(self._ends))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return the shape of the logits."""
@@ -89,11 +85,16 @@ def _with_numbers(step: Step, numbers: dict[tuple[str, str], Any]) -> Step:
     return replace(step, **parts)
 
 
-def student_and_teacher(student: Student) -> tuple[Any, Any]:
-    """Return the student as a model, and a model to train of both: (batch, 2, classes), the student's logits first."""
+def student_and_teacher(student: Student, teacher: Graph) -> tuple[Any, Any]:
+    """Return the student as a model, and a model to train of both: (batch, 2, classes), the student's logits first.
+
+    Args:
+        student: As it begins.
+        teacher: The network in floating point, with the numbers that it was trained to.
+    """
     inputs = keras.Input(student.graph.input.shape, name="window")
     logits = student(inputs)
-    taught = _Teacher(student.graph)(inputs)
+    taught = _Teacher(teacher)(inputs)
     return keras.Model(inputs, logits), keras.Model(inputs, ops.stack([logits, taught], axis=1))
 
 

@@ -85,7 +85,7 @@ def test_ranges_that_tflite_demands() -> None:
     graph = chain(("gate", "sigmoid", {}), ("flat", "reshape", {"shape": (8,)}))
     assert source_of_range(graph)["flat"] == "gate"
     windows = np.random.default_rng(0).normal(size=(3, 1, 4, 2)).astype(np.float32)
-    ranges = calibrate(graph, windows)
+    _, ranges = calibrate(graph, windows)
     assert ranges["gate"] == ranges["flat"] == (0.0, 255 / 256)
     assert ranges["window"][0] == pytest.approx(windows.min(), abs=0.02)
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from quantize.calibrate import calibrate
+from quantize.calibrate import calibrate, find_ranges
 from quantize.convert import write_int8
 from quantize.graph import evaluate
 from quantize.keras_graph import read_keras
@@ -17,7 +17,7 @@ from quantize.rewrite import for_int8
 @pytest.fixture(scope="module")
 def student(trained: Any) -> Student:
     graph = for_int8(read_keras(trained.model))
-    return Student(graph, calibrate(graph, trained.calibration))
+    return Student(*calibrate(graph, trained.calibration))
 
 
 def test_the_student_computes_what_the_file_does(student: Student, trained: Any, interpret: Any) -> None:
@@ -41,11 +41,11 @@ def test_fixed_kernels_and_ranges_are_not_trained(student: Student) -> None:
 
 def test_teaching_brings_a_disturbed_student_back_to_its_teacher(trained: Any) -> None:
     graph = for_int8(read_keras(trained.model))
-    ranges = {name: (0.5 * low, 0.5 * high) for name, (low, high) in calibrate(graph, trained.calibration).items()}
+    ranges = {name: (0.5 * low, 0.5 * high) for name, (low, high) in find_ranges(graph, trained.calibration).items()}
     ranges = {**ranges, **{step.name: (0.0, 255 / 256) for step in graph if step.op == "sigmoid"}}
     keras.utils.set_random_seed(0)
     student = Student(graph, ranges)
-    model, learner = student_and_teacher(student)
+    model, learner = student_and_teacher(student, graph)
     learner.compile(keras.optimizers.Adam(1e-3), distillation_loss)
     wanted = np.asarray(evaluate(graph, trained.inputs))
 
