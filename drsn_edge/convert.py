@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from drsn_edge import __version__
-from drsn_edge.bundle.bundle import MODEL, Bundle, sha256
+from drsn_edge.bundle.bundle import MODEL, REPORT, Bundle, sha256, with_extra
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.front_end import network_input
+from drsn_edge.inspecting.model_file import Inspected
+from drsn_edge.inspecting.report import Bar, add_windows, build_report, report_to_bytes
+from drsn_edge.judging.data import HeldOut
+from drsn_edge.judging.run_target import run_target
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal import FloatArray
 from drsn_edge.training.run_folder import Run
@@ -19,11 +23,19 @@ from quantize.lint import LintReport
 
 @dataclass(frozen=True)
 class Conversion:
-    """A bundle that was checked against its Keras model, and the figures of that check."""
+    """A bundle that was checked against its Keras model, and the figures of that check.
+
+    Attributes:
+        bundle: As it is to be written, without a report.
+        agreement: With the Keras model on the held-out windows.
+        lint: What its file is made of.
+        calibrated: The file by calibration alone, where the bundle holds a fine-tuned one.
+    """
 
     bundle: Bundle
     agreement: Agreement
     lint: LintReport
+    calibrated: bytes | None = None
 
 
 def convert_run(
@@ -49,15 +61,32 @@ def convert_run(
         QuantizeError: If it cannot become wholly int8, or says something else than the Keras model.
         BundleError: If name or version are none.
     """
-    if fine_tuned is None:
-        windows = network_input(run.calibration.windows, run.contract, run.calibration.speeds_hz)
-        int8 = to_int8(run.model, windows, target)
-    else:
-        int8 = write_int8(*fine_tuned, target)
+    windows = network_input(run.calibration.windows, run.contract, run.calibration.speeds_hz)
+    calibrated = to_int8(run.model, windows, target)
+    int8 = calibrated if fine_tuned is None else write_int8(*fine_tuned, target)
     held_out = network_input(run.held_out.windows, run.contract, run.held_out.speeds_hz)
     agreement = compare(run.model, int8, held_out, run.held_out.labels, gateway_logits)
     check_agreement(agreement, tolerance)
-    return Conversion(Bundle(_manifest(run, int8.data, name, version), int8.data), agreement, int8.lint)
+    bundle = Bundle(_manifest(run, int8.data, name, version), int8.data)
+    return Conversion(bundle, agreement, int8.lint, None if fine_tuned is None else calibrated.data)
+
+
+def report_on(conversion: Conversion, run: Run, file: str, bar: Bar) -> Bundle:
+    """Return the bundle of a conversion with the report on it inside.
+
+    Args:
+        conversion: Of this run.
+        run: Whose held-out windows it is shown.
+        file: Name of the file that the bundle goes into.
+        bar: Shows how far it is.
+    """
+    bundle = conversion.bundle
+    inspected = Inspected(file, bundle.model, bundle)
+    held_out = HeldOut(run.config, run.contract, run.labels, run.held_out)
+    report = add_windows(
+        build_report(inspected), inspected, held_out, run.name, run_target(run).logits, conversion.calibrated, bar=bar
+    )
+    return with_extra(bundle, REPORT, report_to_bytes(report))
 
 
 def gateway_logits(model: bytes, inputs: FloatArray) -> FloatArray:

@@ -3,8 +3,8 @@
 The student is the graph with fake quantisation on every tensor and every number, batch normalisation long since folded
 into the kernels. Kernels, biases, constants and ranges are trained; fixed kernels (the shortcuts' 0 and 1, linear
 discriminants) are not. The teacher is the network in floating point. The loss is the cross-entropy of the student's
-classes with the teacher's: no label is needed, and what the float network does not know is not taught. Works on each of
-Keras's backends.
+classes with the teacher's and a share of the logits' squared error: no label is needed, and what the float network does
+not know is not taught. Works on each of Keras's backends.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from quantize.fake_quant import (
     source_of_range,
 )
 from quantize.graph import Graph, Step, Tensor, evaluate
+
+_LOGITS_SHARE = 0.1
+"""Of the squared error in the loss: where the teacher is sure of a class, the cross-entropy teaches nothing more."""
 
 
 class Student(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
@@ -113,13 +116,15 @@ class _Teacher(keras.layers.Layer):  # type: ignore[misc]
 
 
 def distillation_loss(labels: Tensor, logits: Tensor) -> Tensor:
-    """Return the cross-entropy of the student's classes with the teacher's, (batch,).
+    """Return how far the student's classes and logits are from the teacher's, (batch,).
 
     Args:
         labels: Not looked at; a Keras loss takes some.
         logits: Of `student_and_teacher`, shape (batch, 2, classes).
     """
-    return keras.losses.categorical_crossentropy(ops.softmax(logits[:, 1]), logits[:, 0], from_logits=True)
+    ours, theirs = logits[:, 0], logits[:, 1]
+    classes = keras.losses.categorical_crossentropy(ops.softmax(theirs), ours, from_logits=True)
+    return classes + _LOGITS_SHARE * ops.mean(ops.square(ours - theirs), axis=-1)
 
 
 def same_class(labels: Tensor, logits: Tensor) -> Tensor:

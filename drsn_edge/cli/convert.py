@@ -57,8 +57,9 @@ def convert(
     """Convert the trained RUN to int8 and write it as a bundle.
 
     The file is compared with the Keras model on every held-out window, through the interpreter that a gateway uses;
-    where they disagree nothing is written. Ranges come from calibration windows of all classes and SNRs; with --qat the
-    network is then taught to agree with its float self while it computes as int8 does.
+    where they disagree nothing is written. The bundle carries a report, which `drsn-edge inspect` shows. Ranges come
+    from calibration windows of all classes and SNRs; with --qat the network is then taught to agree with its float self
+    while it computes as int8 does.
 
     \b
     Example:
@@ -68,10 +69,10 @@ def convert(
     if qat != (options["data"] is not None):
         raise click.UsageError("Expected --data with --qat, and only then: the recordings that RUN was trained on.")
     from drsn_edge.bundle.bundle import write_bundle
-    from drsn_edge.cli.progress import load_tensorflow, spinner
+    from drsn_edge.cli.progress import counting_bar, load_tensorflow, spinner
 
     load_tensorflow()
-    from drsn_edge.convert import convert_run
+    from drsn_edge.convert import convert_run, report_on
     from drsn_edge.training.checkpoint import remove_work_folder, work_folder
     from drsn_edge.training.run_folder import load_run
     from quantize.convert import Tolerance
@@ -88,7 +89,7 @@ def convert(
             target=target,
             fine_tuned=fine_tuned,
         )
-    size = write_bundle(conversion.bundle, out)
+    size = write_bundle(report_on(conversion, loaded, out.name, counting_bar), out)
     if qat:
         remove_work_folder(work_folder(out))
     click.echo(_as_json(conversion, out, size) if as_json else _as_text(conversion, out, size))

@@ -59,7 +59,7 @@ def _train_and_convert(out: Path, seed: int) -> Bundle:
     with counting_bar("simulating machines") as bar:
         recordings = training_recordings(seed, bar)
     load_tensorflow()
-    from drsn_edge.convert import convert_run
+    from drsn_edge.convert import convert_run, report_on
     from drsn_edge.training.evaluate import evaluate
     from drsn_edge.training.run_folder import load_run, save_run
     from drsn_edge.training.train import TrainSettings, train
@@ -70,10 +70,9 @@ def _train_and_convert(out: Path, seed: int) -> Bundle:
     save_run(training, evaluate(training), out / "run")
     click.echo("[2/3] converting to int8", err=True)
     with spinner("converting and comparing"):
-        conversion = convert_run(
-            load_run(out / "run"), name="demo", version="1.0.0", tolerance=Tolerance(max_drop=0.02)
-        )
-    size = write_bundle(conversion.bundle, out / "demo.drsn")
+        run = load_run(out / "run")
+        conversion = convert_run(run, name="demo", version="1.0.0", tolerance=Tolerance(max_drop=0.02))
+    size = write_bundle(report_on(conversion, run, "demo.drsn", counting_bar), out / "demo.drsn")
     figures = conversion.agreement
     click.echo(
         f"      unseen machine: float32 {figures.float_accuracy:.3f}, int8 {figures.int8_accuracy:.3f} of "

@@ -76,7 +76,9 @@ def _with_windows(report: dict[str, Any], inspected: Inspected, run: Path, windo
 
     held_out = load_held_out(run)
     check_run(inspected, held_out, run)
-    return add_windows(report, inspected, held_out, run, _float_logits(run), most=windows, bar=counting_bar)
+    return add_windows(
+        report, inspected, held_out, run.resolve().name, _float_logits(run), most=windows, bar=counting_bar
+    )
 
 
 def _float_logits(run: Path) -> Logits | None:

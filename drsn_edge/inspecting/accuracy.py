@@ -23,12 +23,14 @@ class AccuracyRow:
     Attributes:
         condition: Kind of noise and SNR; `CLEAN` for the windows as recorded.
         int8: Right in the int8 file.
+        calibrated: Right in the file that calibration alone gives, where fine-tuning gave `int8`; else None.
         float32: Right in the Keras model, None where it could not be asked.
         same_class: Same class in both, None where it could not be asked.
     """
 
     condition: Condition
     int8: float
+    calibrated: float | None
     float32: float | None
     same_class: float | None
 
@@ -37,6 +39,7 @@ def compare_accuracy(
     windows: WindowSet,
     int8: Logits,
     float32: Logits | None,
+    calibrated: Logits | None = None,
     *,
     snrs_db: Sequence[float] = SNRS_DB,
     seed: int = 0,
@@ -48,6 +51,7 @@ def compare_accuracy(
         windows: In the contract's unit, at least one.
         int8: The file.
         float32: The Keras model, None where there is none on this machine.
+        calibrated: The file of calibration alone, None where that is `int8` or not known.
         snrs_db: Signal-to-noise ratios, dB.
         seed: Of the noise.
         progress: Told how many conditions are done and of all.
@@ -57,11 +61,12 @@ def compare_accuracy(
     for done, condition in enumerate(conditions, start=1):
         noisy = with_noise(windows, condition, seed)
         ours = int8(noisy).argmax(axis=1)
-        theirs = None if float32 is None else float32(noisy).argmax(axis=1)
+        theirs, plain = (None if model is None else model(noisy).argmax(axis=1) for model in (float32, calibrated))
         rows.append(
             AccuracyRow(
                 condition,
                 float(np.mean(ours == windows.labels)),
+                None if plain is None else float(np.mean(plain == windows.labels)),
                 None if theirs is None else float(np.mean(theirs == windows.labels)),
                 None if theirs is None else float(np.mean(ours == theirs)),
             )

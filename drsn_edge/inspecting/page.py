@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.files import folder_aside
+from drsn_edge.inspecting.plots import draw_pictures
 from drsn_edge.inspecting.report import report_to_bytes
-from drsn_edge.judging.report import PAGE, environment
+from drsn_edge.judging.report import PAGE, embedded, environment
 
 FIGURES = "inspection.json"
 _TEMPLATE = "inspection.html.j2"
@@ -36,4 +37,4 @@ def save_page(report: Mapping[str, Any], folder: Path) -> None:
 
 def render_inspection(report: Mapping[str, Any]) -> str:
     """Return the HTML of a report as `drsn_edge.inspecting.report` makes it."""
-    return environment().get_template(_TEMPLATE).render(report)
+    return environment().get_template(_TEMPLATE).render(report, pictures=embedded(draw_pictures(report)))

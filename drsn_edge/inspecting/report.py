@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
     from drsn_edge.judging.data import HeldOut  # pulls in what a gateway has not
 
 SCHEMA = 1
+WINDOWS = 256
+"""That a report shows the file, unless more are asked for."""
+
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 """From what is done to a context that gives a function of (done, total)."""
 
@@ -69,10 +71,11 @@ def add_windows(
     report: Mapping[str, Any],
     inspected: Inspected,
     held_out: HeldOut,
-    run: Path,
+    run: str,
     float32: Logits | None,
+    calibrated: bytes | None = None,
     *,
-    most: int,
+    most: int = WINDOWS,
     bar: Bar,
 ) -> dict[str, Any]:
     """Return a report with what held-out windows show of the model.
@@ -81,8 +84,9 @@ def add_windows(
         report: Of the same file.
         inspected: The file.
         held_out: Windows that fit it.
-        run: Where they came from.
+        run: Name of where they came from.
         float32: Logits of the Keras model, None where it cannot be asked.
+        calibrated: The file of calibration alone, where this one was fine-tuned.
         most: Number of windows, spread over all of them, at least 1.
         bar: Shows how far it is.
 
@@ -95,18 +99,21 @@ def add_windows(
     with bar("comparing backends") as progress:
         backends = run_backends(inspected.model, _codes(inspected.model, inputs), progress)
     # What brought its own process down there must not bring this one down here.
-    classifier = Classifier(inspected.model, NUMPY if XNNPACK in backends.failures else "auto")
+    runtime = NUMPY if XNNPACK in backends.failures else "auto"
 
-    def int8(noisy: WindowSet) -> Any:
-        return classifier.logits(network_input(noisy.windows, held_out.contract, noisy.speeds_hz))
+    def logits_of(model: bytes) -> Logits:
+        classifier = Classifier(model, runtime)
+        return lambda noisy: classifier.logits(network_input(noisy.windows, held_out.contract, noisy.speeds_hz))
+
+    plain = None if calibrated is None else logits_of(calibrated)
 
     with bar("following the windows") as progress:
         measurement = measure_windows(inspected.model, inputs, progress)
     with bar("judging") as progress:
-        accuracy = compare_accuracy(windows, int8, float32, progress=progress)
+        accuracy = compare_accuracy(windows, logits_of(inspected.model), float32, plain, progress=progress)
     return {
         **report,
-        "run": {"name": run.resolve().name, "windows": len(windows), "held_out": len(held_out.windows)},
+        "run": {"name": run, "windows": len(windows), "held_out": len(held_out.windows)},
         "measurement": measurement_to_json(measurement),
         "accuracy": accuracy_to_json(accuracy),
         "backends": backends_to_json(backends),

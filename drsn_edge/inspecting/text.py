@@ -97,13 +97,14 @@ def _accuracy_text(report: Values) -> str:
     if not rows:
         return ""
     run = report["run"]
+    columns = ["float32", *(["calibrated"] if rows[0].get("calibrated") is not None else []), "int8", "same_class"]
     lines = [
         f"accuracy on {run['windows']} of {run['held_out']} held-out windows of {run['name']}",
-        f"{'':20}{'float32':>9}{'int8':>9}{'same class':>12}",
+        f"{'':18}" + "".join(f"{column.replace('_', ' '):>12}" for column in columns),
     ]
     for row in rows:
         name = f"{row['kind']} {row['snr_db']:g} dB" if row["kind"] else "as recorded"
-        lines.append(f"{name:20}{_share(row['float32']):>9}{_share(row['int8']):>9}{_share(row['same_class']):>12}")
+        lines.append(f"{name:18}" + "".join(f"{_share(row[column]):>12}" for column in columns))
     return "\n".join(lines)
 
 

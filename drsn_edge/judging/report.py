@@ -49,12 +49,13 @@ def render_page(values: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str
         values: As `evaluation_to_json` gives them.
         pictures: PNGs by title.
     """
-    embedded = {title: "data:image/png;base64," + b64encode(png).decode() for title, png in pictures.items()}
-    return (
-        environment()
-        .get_template(_TEMPLATE)
-        .render(values, pictures=embedded, noise_table=noise_table(values["noise"]))
-    )
+    template = environment().get_template(_TEMPLATE)
+    return template.render(values, pictures=embedded(pictures), noise_table=noise_table(values["noise"]))
+
+
+def embedded(pictures: Mapping[str, bytes]) -> dict[str, str]:
+    """Return PNGs as addresses that hold them, for a page that is one file."""
+    return {title: "data:image/png;base64," + b64encode(png).decode() for title, png in pictures.items()}
 
 
 def environment() -> Environment:

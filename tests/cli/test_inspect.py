@@ -13,6 +13,8 @@ import pytest
 
 from drsn_edge.bundle.bundle import REPORT, Bundle, read_bundle, with_extra, write_bundle
 from drsn_edge.cli import options
+from drsn_edge.cli.inspect import inspect
+from drsn_edge.inspecting.report import WINDOWS
 from quantize.lint import TARGETS
 
 Run = Callable[..., Any]
@@ -50,8 +52,10 @@ def abs_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_targets_offered_are_those_of_the_lint() -> None:
+def test_what_the_help_says_is_what_the_library_does() -> None:
     assert options.TARGETS == TARGETS
+    (windows,) = (option for option in inspect.params if option.name == "windows")
+    assert windows.default == WINDOWS
 
 
 def test_a_bundle_in_words(run: Run, tiny_bundle_path: Path) -> None:

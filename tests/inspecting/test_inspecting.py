@@ -20,6 +20,7 @@ from drsn_edge.inspecting.accuracy import compare_accuracy
 from drsn_edge.inspecting.backends import BackendReport, backends_to_json, run_backends
 from drsn_edge.inspecting.model_file import check_run, load_inspected, own_report
 from drsn_edge.inspecting.page import is_inspection_folder, render_inspection, save_page
+from drsn_edge.inspecting.plots import draw_pictures, plot_accuracy
 from drsn_edge.inspecting.report import build_report, report_to_bytes, spread
 from drsn_edge.inspecting.text import report_text
 from drsn_edge.judging.data import HeldOut
@@ -129,6 +130,8 @@ def test_accuracy_by_hand() -> None:
     assert [row.condition.kind for row in noisy] == ["gaussian", "laplacian", "pink", "impulsive"]
     alone = compare_accuracy(windows, lambda _: half, None, snrs_db=())
     assert [(row.int8, row.float32, row.same_class) for row in alone] == [(0.5, None, None)]
+    (tuned,) = compare_accuracy(windows, lambda _: right, None, lambda _: half, snrs_db=())
+    assert (tuned.int8, tuned.calibrated, alone[0].calibrated) == (1.0, 0.5, None)
 
 
 def test_both_models_see_the_same_noise() -> None:
@@ -188,7 +191,7 @@ def test_a_model_that_crashes_its_interpreter_is_judged_by_numpy(
         build_report(inspected),
         inspected,
         held_out,
-        Path("pump"),
+        "pump",
         None,
         most=3,
         bar=lambda _: nullcontext(lambda done, total: None),
@@ -231,7 +234,7 @@ def test_the_text_holds_every_part(report: dict[str, Any]) -> None:
         "      1     0.50     1.25     2.00             3.0         50.0%",
         "33.2 dB at the logits",
         "accuracy on 4 of 9 held-out windows of pump",
-        "pink -4 dB             0.7500   0.5000           -",
+        "pink -4 dB              0.7500      0.5000           -",
         "numpy / <b>                              75.0%    2 LSB     1",
         "x did not run: crashed",
     ):
@@ -243,11 +246,27 @@ def test_the_page_is_one_file_and_escapes_what_it_shows(report: dict[str, Any], 
     page = (tmp_path / "report" / "report.html").read_text()
     html.parser.HTMLParser().feed(page)
     assert "&lt;b&gt;" in page and "<b>" not in page
-    assert "src=" not in page and "href=" not in page and "max-width: 52rem" in page
+    assert page.count("src=") == page.count('src="data:image/png;base64,') == len(draw_pictures(report)) > 0
+    assert "href=" not in page and "max-width: 52rem" in page
     assert json.loads((tmp_path / "report" / "inspection.json").read_text()) == report
     assert is_inspection_folder(tmp_path / "report") and not is_inspection_folder(tmp_path)
 
 
 def test_a_page_without_windows_says_so(tiny_bundle_path: Path) -> None:
     page = render_inspection(build_report(load_inspected(tiny_bundle_path)))
-    assert "Show the file windows" in page and "Backends" not in page
+    assert "Show the file windows" in page and "Backends" not in page and "<img" not in page
+
+
+def test_what_calibration_alone_gives_has_a_column_of_its_own(report: dict[str, Any]) -> None:
+    assert "calibrated" not in report_text(report) and ">calibrated<" not in render_inspection(report)
+    tuned = {**report, "accuracy": [{**row, "calibrated": 0.125} for row in report["accuracy"]]}
+    assert "calibrated" in report_text(tuned) and "0.1250" in report_text(tuned)
+    assert ">calibrated<" in render_inspection(tuned) and "0.1250" in render_inspection(tuned)
+
+
+def test_pictures_show_the_values_of_the_report(report: dict[str, Any]) -> None:
+    assert list(draw_pictures(report)) == ["Accuracy with noise", "Thresholds", "Noise of quantization", "Backends"]
+    alone = {**report, "accuracy": [{**row, "float32": None} for row in report["accuracy"]]}
+    panel = plot_accuracy(alone).axes[0]
+    assert [line.get_label() for line in panel.lines] == ["int8"]
+    np.testing.assert_allclose(panel.lines[0].get_xydata(), [(-4.0, 0.5)])

@@ -60,5 +60,6 @@ def test_teaching_brings_a_disturbed_student_back_to_its_teacher(trained: Any) -
 def test_loss_and_agreement_by_hand() -> None:
     logits = np.log(np.array([[[0.5, 0.5], [0.5, 0.5]], [[0.9, 0.1], [0.25, 0.75]]], np.float32))
     loss = np.asarray(distillation_loss(None, logits))
-    np.testing.assert_allclose(loss, [np.log(2), -0.25 * np.log(0.9) - 0.75 * np.log(0.1)], rtol=1e-5)
+    squares = (np.log(0.9 / 0.25) ** 2 + np.log(0.75 / 0.1) ** 2) / 2
+    np.testing.assert_allclose(loss, [np.log(2), -0.25 * np.log(0.9) - 0.75 * np.log(0.1) + 0.1 * squares], rtol=1e-5)
     np.testing.assert_array_equal(np.asarray(same_class(None, logits)), [1, 0])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,17 @@ import numpy as np
 import pytest
 
 from drsn_edge import convert
-from drsn_edge.convert import convert_run, gateway_logits
+from drsn_edge.convert import convert_run, gateway_logits, report_on
+from drsn_edge.front_end import network_input
+from drsn_edge.inspecting.model_file import Inspected, own_report
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal import scale_windows
 from drsn_edge.training.run_folder import load_run, save_run
+from quantize.calibrate import calibrate
 from quantize.convert import Tolerance
 from quantize.errors import CalibrationError, MismatchError
+from quantize.keras_graph import read_keras
+from quantize.rewrite import for_int8
 
 LOOSE = Tolerance(max_drop=0.05)
 
@@ -41,6 +47,30 @@ def test_a_run_becomes_a_bundle_that_says_the_same(training: Any, metrics: dict[
 def test_a_run_converts_to_the_same_bytes(run: Any) -> None:
     first, second = (convert_run(run, name="a", version="1.0.0", tolerance=LOOSE) for _ in range(2))
     assert first.bundle.model == second.bundle.model
+
+
+def test_a_bundle_carries_the_report_on_it(run: Any) -> None:
+    conversion = convert_run(run, name="pump", version="1.0.0", tolerance=LOOSE)
+    bundle = report_on(conversion, run, "pump.drsn", lambda _: nullcontext(lambda done, total: None))
+    report = own_report(Inspected("pump.drsn", bundle.model, bundle))
+    assert report is not None and report["file"] == {"name": "pump.drsn", "kind": "bundle pump 1.0.0"}
+    assert report["run"] == {"name": run.name, "windows": len(run.held_out), "held_out": len(run.held_out)}
+    clean = report["accuracy"][0]
+    figures = conversion.agreement
+    assert (clean["float32"], clean["int8"]) == (figures.float_accuracy, figures.int8_accuracy)
+    assert clean["calibrated"] is None and report["measurement"]["budgets"]
+
+
+def test_the_report_on_a_fine_tuned_file_has_what_calibration_alone_gives(run: Any) -> None:
+    inputs = network_input(run.calibration.windows, run.contract, run.calibration.speeds_hz)
+    graph, ranges = calibrate(for_int8(read_keras(run.model)), inputs)
+    wider = {name: (low * 1.1, high * 1.1) for name, (low, high) in ranges.items()}
+    fixed = {step.name: ranges[step.name] for step in graph if step.op == "sigmoid"}
+    conversion = convert_run(run, name="a", version="1.0.0", tolerance=LOOSE, fine_tuned=(graph, {**wider, **fixed}))
+    assert conversion.calibrated is not None and conversion.calibrated != conversion.bundle.model
+    bundle = report_on(conversion, run, "a.drsn", lambda _: nullcontext(lambda done, total: None))
+    report = own_report(Inspected("a.drsn", bundle.model, bundle))
+    assert report is not None and all(row["calibrated"] is not None for row in report["accuracy"])
 
 
 def test_an_interpreter_that_answers_nonsense_is_caught(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
