@@ -45,7 +45,7 @@ def main() -> int:
         for name in (REFERENCE, OPTIMISED, XNNPACK)
     }
     report = {
-        "model": str(arguments.model),
+        "model": arguments.model.name,
         "comparisons": [asdict(each) for each in comparisons],
         "operators_on_every_20th_window": operators,
     }

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from machine import machine
 
 from drsn_edge.bundle.bundle import read_bundle
 from quantize.backends import open_backends
@@ -51,7 +51,7 @@ def main() -> None:
         "median_cpu_ms": {name: round(value, 4) for name, value in cpu_ms.items()},
         "batch": arguments.batch,
         "repeats": arguments.repeats,
-        "machine": f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}",
+        "machine": {**machine(), "numpy": np.__version__},
     }
     print(json.dumps(report))
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from int8_models import TASKS, Variant, build_variants
+from machine import machine
 
 from drsn_edge.runtime.interpreters import open_interpreter
 
@@ -73,9 +74,10 @@ class Latency:
 
 def main() -> int:
     arguments = parse_arguments()
-    report = {task: measure_task(task, arguments) for task in arguments.task or TASKS}
-    print(json.dumps(report) if arguments.json else "\n\n".join(as_text(*item) for item in report.items()))
-    ratios = [ratio for task in report.values() for ratio in task["ratios"]]
+    tasks = {task: measure_task(task, arguments) for task in arguments.task or TASKS}
+    report = {"machine": machine(), "tasks": tasks}
+    print(json.dumps(report) if arguments.json else "\n\n".join(as_text(*item) for item in tasks.items()))
+    ratios = [ratio for task in tasks.values() for ratio in task["ratios"]]
     return 0 if all(ratio["median"] <= ratio["bar"] for ratio in ratios) else 1
 
 

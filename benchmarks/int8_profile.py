@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from int8_models import FORMS, TASKS, TYPES, build_variants
+from machine import machine
 
 KINDS = (
     ("convolutions", r"gemm"),
@@ -58,8 +59,9 @@ def main() -> int:
     if shutil.which("perf") is None:
         raise SystemExit("Expected perf on the PATH, got none. On Debian: apt install linux-perf.")
     variants = build_variants(arguments.task, arguments.network, (arguments.form,))
-    report = {variant.type: profile(variant.data, arguments.seconds) for variant in variants}
-    print(json.dumps(report) if arguments.json else as_text(arguments.form, report))
+    kinds = {variant.type: profile(variant.data, arguments.seconds) for variant in variants}
+    report = {"machine": machine(), "form": arguments.form, "task": arguments.task, "us": kinds}
+    print(json.dumps(report) if arguments.json else as_text(arguments.form, kinds))
     return 0
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option("--data", type=PathType, help="With --qat: the folder of recordings that RUN was trained on.")
 @catalogue_option
 @click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="With --qat: passes.")
-@click.option("--learning-rate", type=float, default=3e-4, show_default=True, help="With --qat: peak of the schedule.")
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="With --qat: peak of the schedule.")
 @click.option("--resume", is_flag=True, help="With --qat: go on with one that was stopped, from its last whole epoch.")
 @click.option("--force", is_flag=True, help="With --qat: forget one that was stopped.")
 @json_option

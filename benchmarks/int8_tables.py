@@ -1,0 +1,223 @@
+"""Make docs/INT8.md of the results of the int8 benchmarks.
+
+    python benchmarks/int8_tables.py --results docs/results/ --write docs/INT8.md
+
+Reads the files that the benchmarks' outputs were kept in, and leaves out what is not there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+Values = Any
+
+FORMS = ("float", "calibration", "qat")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, required=True, help="folder")
+    parser.add_argument("--write", type=Path, required=True, help="Markdown file")
+    arguments = parser.parse_args()
+    sections = [HEAD]
+    for name, section in SECTIONS.items():
+        path = arguments.results / name
+        if path.exists():
+            sections.append(section(read(path)))
+    arguments.write.write_text("\n\n".join(sections) + "\n")
+
+
+def read(path: Path) -> Values:
+    text = path.read_text()
+    return [json.loads(line) for line in text.splitlines()] if path.suffix == ".jsonl" else json.loads(text)
+
+
+def accuracy(lines: list[Values]) -> str:
+    conditions = list(lines[0]["conditions"])
+    head = [
+        "data",
+        "network",
+        "seeds",
+        "file",
+        *(name.replace("_", " ") for name in conditions),
+        "drop, points",
+        "same",
+    ]
+    rows = []
+    for key in dict.fromkeys((line["data"], line["network"]) for line in lines):
+        group = [line for line in lines if (line["data"], line["network"]) == key]
+        for form in FORMS:
+            found = [f"{100 * mean(line['conditions'][name][form] for line in group):.2f}" for name in conditions]
+            rows.append([*key, len(group), form, *found, *losses(group, form, conditions)])
+    return f"{ACCURACY}\n\n{table(head, rows)}"
+
+
+def losses(group: list[Values], form: str, conditions: list[str]) -> tuple[str, str]:
+    """Return the drop over all conditions and the agreement with float as recorded, over a group's seeds."""
+    if form == "float":
+        return "", ""
+    judged = [line["conditions"] for line in group]
+    drops = [100 * mean(each[name]["float"] - each[name][form] for name in conditions) for each in judged]
+    return spread(drops), spread([100 * each["clean"][f"{form}_agreement"] for each in judged])
+
+
+def spread(values: list[float]) -> str:
+    return f"{mean(values):.2f} ± {stdev(values):.2f}" if len(values) > 1 else f"{mean(values):.2f}"
+
+
+def latency(report: Values) -> str:
+    parts = [f"{LATENCY}\n\nMeasured on {machine(report['machine'])}."]
+    for task, found in report["tasks"].items():
+        files = [[f["name"], f"{f['median_us']:.1f}", f["operators"], f["partitions"]] for f in found["files"]]
+        parts.append(table([task, "median, µs", "operators", "XNNPACK partitions"], files))
+        ratios = [
+            [f"{r['of']} / {r['to']}", f"{r['median']:.2f}", f"{r['low']:.2f} to {r['high']:.2f}", f"{r['bar']:.2f}"]
+            for r in found["ratios"]
+        ]
+        parts.append(table(["ratio", "median", "of fifths of the rounds", "wanted at most"], ratios))
+    return "\n\n".join(parts)
+
+
+def profile(report: Values) -> str:
+    int8, float32 = report["us"]["int8"], report["us"]["float32"]
+    rows = [[kind, f"{int8[kind]:.1f}", f"{float32[kind]:.1f}"] for kind in int8]
+    rows.append(["sum", f"{sum(int8.values()):.1f}", f"{sum(float32.values()):.1f}"])
+    head = [f"{report['form']}, {report['task']}", "int8, µs", "float32, µs"]
+    return f"{PROFILE}\n\nMeasured on {machine(report['machine'])}.\n\n{table(head, rows)}"
+
+
+def instructions(report: Values) -> str:
+    rows = [
+        [task, r["cpu"], r["form"], r["int8"], r["float32"], f"{r['ratio']:.3f}", f"{r['bar']:.2f}" if r["bar"] else ""]
+        for task, found in report.items()
+        for r in found
+    ]
+    head = ["network", "processor", "block", "int8", "float32", "ratio", "wanted at most"]
+    return f"{INSTRUCTIONS}\n\n{table(head, rows)}"
+
+
+def backends(reports: list[Values]) -> str:
+    parts = [BACKENDS]
+    for report in reports:
+        rows = [
+            [f"{c['first']} / {c['second']}", c["windows"], steps(c["lsb_differences"]), c["class_flips"]]
+            for c in report["comparisons"]
+        ]
+        parts.append(f"`{report['model']}`:")
+        parts.append(table(["backends", "windows", "logits by difference in steps", "other class"], rows))
+    rows = [
+        [report["model"], backend, o["operator"], o["elements"], share(o["different"], o["elements"]), o["largest"]]
+        for report in reports
+        for backend, operators in report["operators_on_every_20th_window"].items()
+        for o in operators
+        if o["different"]
+    ]
+    head = ["file", "backend", "operator", "codes", "other than the reference's", "by at most"]
+    return "\n\n".join([*parts, ROUNDING, table(head, rows)])
+
+
+def steps(differences: dict[str, int]) -> str:
+    """Return a histogram in words, ascending, what lies beyond three steps together."""
+    total = sum(differences.values())
+    near = {step: count for step, count in sorted((int(s), c) for s, c in differences.items()) if abs(step) <= 3}
+    words = [
+        f"{step:+d}: {share(count, total)}" if step else f"0: {share(count, total)}" for step, count in near.items()
+    ]
+    beyond = total - sum(near.values())
+    return ", ".join([*words, *([f"beyond: {share(beyond, total)}"] if beyond else [])])
+
+
+def share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f} %"
+
+
+def engine(report: Values) -> str:
+    rows = [
+        [name.replace("_", " "), f"{ms:.3f}", f"{report['median_cpu_ms'][name]:.3f}"]
+        for name, ms in report["median_wall_ms"].items()
+    ]
+    shape = " x ".join(str(length) for length in report["window_shape"])
+    head = [f"{report['model']}, window {shape}", "wall, ms", "processor, ms"]
+    return f"{ENGINE}\n\nMeasured on {machine(report['machine'])}.\n\n{table(head, rows)}"
+
+
+def machine(found: dict[str, str]) -> str:
+    numpy = f", NumPy {found['numpy']}" if "numpy" in found else ""
+    return f"{found['processor']}, Python {found['python']}, LiteRT {found['litert']}{numpy}, on {found['date']}"
+
+
+def table(head: list[str], rows: Iterable[Iterable[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+HEAD = """# int8 against float
+
+Made by `python benchmarks/int8_tables.py --results docs/results --write docs/INT8.md`; change nothing here by hand.
+Each section names the command whose output it shows."""
+
+ACCURACY = """## Accuracy
+
+`python benchmarks/int8_accuracy.py --data recordings/ --results docs/results/int8.jsonl --seeds 3`
+
+Accuracies are in percent, means over seeds, on held-out windows of 1024 samples: CWRU's load 3, the motor-fault set's
+1800 rpm. `calibration` has its ranges and biases from calibration windows alone, `qat` was fine-tuned as `drsn-edge
+convert --qat` does by default. The drop is the mean over all conditions of float minus int8, with the standard
+deviation over seeds; below 0, int8 is better. `same` is the share of windows as recorded, in percent, that int8 and
+float give the same class."""
+
+LATENCY = """## Latency
+
+`python benchmarks/int8_latency.py --json > docs/results/int8_latency.json`
+
+Preset `small`, one process, one thread, LiteRT with its XNNPACK delegate, files in random order within each round;
+processor time of one inference. `rsbu-cw` shrinks with a threshold per channel, `residual` is the same network without
+shrinkage, `sign` the textbook form of shrinkage as TensorFlow converts it."""
+
+PROFILE = """## Where the time goes
+
+`python benchmarks/int8_profile.py --json > docs/results/int8_profile.json`
+
+Samples of the processor clock by kind of kernel; microseconds of one inference."""
+
+INSTRUCTIONS = """## Instructions on a Raspberry Pi
+
+`python benchmarks/int8_instructions.py --json > docs/results/int8_instructions.json`
+
+Preset `small`, one inference under QEMU's user emulation of the Raspberry Pi 4 (cortex-a72) and 5 (cortex-a76, with the
+int8 dot product). Instructions, never cycles."""
+
+BACKENDS = """## The same answer on every runtime
+
+`python benchmarks/backends.py --model cwru.drsn --run run/ --windows 1000`, one line of
+`docs/results/backends.jsonl` each.
+
+Logits of held-out windows, second backend minus first, in steps of the output."""
+
+ROUNDING = """Which operators round otherwise than TFLite's reference kernels, each on the backend's own operands; an
+operator that is not listed is equal in every code:"""
+
+ENGINE = """## The NumPy engine
+
+`OMP_NUM_THREADS=1 python benchmarks/engine.py > docs/results/engine.json`
+
+One window on one thread, medians of interleaved runs; `numpy batch per window` is a window of a batch."""
+
+SECTIONS: dict[str, Callable[[Any], str]] = {
+    "int8.jsonl": accuracy,
+    "int8_latency.json": latency,
+    "int8_profile.json": profile,
+    "int8_instructions.json": instructions,
+    "backends.jsonl": backends,
+    "engine.json": engine,
+}
+"""By the file of the results folder."""
+
+
+if __name__ == "__main__":
+    main()
