@@ -22,6 +22,7 @@ from quantize.tflite_file import ModelFile, Tensor
 _ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 _SUM_RATIOS = (2.0**-10, 2.0**8)
 _PRODUCT_RATIOS = (2.0**-16, 2.0**8)
+_LEAKY_RATIOS = (2.0**-8, 2.0**7)
 _MAX_DIMENSIONS = 6
 
 FLOAT_OPERATORS = frozenset({"ADD", "SUB", "MUL", "NEG", "ABS"})
@@ -69,6 +70,15 @@ def _product(view: OperatorView) -> str | None:
     return None if low <= ratio < high else f"has inputs whose scales' product is {ratio:.2g} times its output's scale"
 
 
+def _leaky(view: OperatorView) -> str | None:
+    above = _scale(view.input(0)) / _scale(view.output)
+    below = abs(float(view.operator.options.get("alpha", math.nan)) * above)  # type: ignore[arg-type]
+    low, high = _LEAKY_RATIOS
+    if not all(low <= ratio <= high for ratio in (above, below)):
+        return f"has slopes of {above:.2g} above 0 and {below:.2g} below it, in steps"
+    return None
+
+
 def _weights(view: OperatorView) -> str | None:
     if any(tensor is not None and tensor.data is None for tensor in (view.input(1), view.input(2))):
         return "has weights that are no constants"
@@ -79,6 +89,10 @@ def _weights(view: OperatorView) -> str | None:
 
 def _reduction(view: OperatorView) -> str | None:
     return "has axes that are no constants" if view.values(1) is None else None
+
+
+def _slice(view: OperatorView) -> str | None:
+    return "has ends that are no constants" if view.values(1) is None or view.values(2) is None else None
 
 
 def _max_pool(view: OperatorView) -> str | None:
@@ -109,11 +123,12 @@ INT8_RULES: dict[str, Callable[[OperatorView], str | None]] = {
     "MAX_POOL_2D": _max_pool,
     "LOGISTIC": _anything,
     "TANH": _anything,
-    "LEAKY_RELU": _anything,
+    "LEAKY_RELU": _leaky,
     "RESHAPE": _anything,
     "CONCATENATION": _anything,
     "SPLIT": _anything,
     "PAD": _anything,
+    "SLICE": _slice,
     "STRIDED_SLICE": _strided_slice,
 }
 """The operators that XNNPACK takes in int8, each with what it asks of them besides int8 activations."""
