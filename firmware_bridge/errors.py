@@ -2,7 +2,8 @@
 
 FirmwareBridgeError
 ├── ProtocolError              the peer speaks, but not what this side understands
-│   └── FrameError             the bytes between two delimiters are no frame (damaged on the way, or foreign)
+│   ├── FrameError             the bytes between two delimiters are no frame (damaged on the way, or foreign)
+│   └── UnknownCommandError    a command that this version does not have
 ├── PortError                  a port that cannot be opened
 │   ├── PortAbsentError        no such port
 │   ├── PortPermissionError    this user may not open it
@@ -23,6 +24,10 @@ class ProtocolError(FirmwareBridgeError):
 
 class FrameError(ProtocolError):
     """The bytes between two delimiters are not a frame."""
+
+
+class UnknownCommandError(ProtocolError):
+    """A command has an opcode that this version does not have."""
 
 
 class PortError(FirmwareBridgeError):

@@ -1,6 +1,6 @@
 """What comes out of a stream: frozen values that a consumer can tell apart with isinstance.
 
-From `StreamDecoder`: Hello, SampleBlock, Status, DeviceRestarted, HelloRejected.
+From `StreamDecoder`: Hello, SampleBlock, Status, Reply, DeviceLog, DeviceRestarted, HelloRejected.
 From a source, in addition: LinkLost, LinkRestored, Idle; a source raises what HelloRejected holds.
 """
 
@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from firmware_bridge.errors import ProtocolError
-from firmware_bridge.messages import DeviceState, Hello
+from firmware_bridge.messages import Counts, DeviceState, Hello, LogLevel, Result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,15 +19,17 @@ class SampleBlock:
     Attributes:
         first_sample: Index of the first sample in its session, 64 bit.
         device_time_s: Device time of the first sample.
-        samples: Counts, int16, shape (n, axes), read-only; times `Hello.scale` they are in `Hello.unit`.
+        samples: Counts, shape (n, axes), read-only; times `Hello.scales` they are in `Hello.unit`.
         lost_before: Samples missing between the block delivered before (at first: where the host joined) and this
             one. If it is not 0, nothing may be computed across the seam.
+        overrun: Whether the sensor itself threw samples away right before: how many is then an estimate.
     """
 
     first_sample: int
     device_time_s: float
-    samples: NDArray[np.int16]
+    samples: Counts
     lost_before: int
+    overrun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +40,47 @@ class Status:
         samples_produced: Samples that the device has produced in this session.
         lost_before: Samples missing between the last block delivered and this status. They are lost for good and
             already counted; the next block, if one comes, has them in its own `lost_before` again.
+        overruns: How many times the sensor threw samples away in this session.
+        samples_dropped: Samples that the device dropped in this session because the wire was too slow.
+        buffered: Bytes that wait to be sent.
+        buffer_size: Bytes that there is room for, 0 if there is no such buffer.
+        temperature_c: Of the sensor, None if it has no thermometer.
     """
 
     state: DeviceState
     samples_produced: int
     device_time_s: float
     lost_before: int
+    overruns: int = 0
+    samples_dropped: int = 0
+    buffered: int = 0
+    buffer_size: int = 0
+    temperature_c: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How a command went.
+
+    Attributes:
+        sequence: Of the host's frame that had the command.
+        opcode: Of the command.
+        result: Whether it was done, or why not.
+        text: What the device says of it, may be empty.
+    """
+
+    sequence: int
+    opcode: int
+    result: Result
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLog:
+    """What the device says to people."""
+
+    level: LogLevel
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +115,5 @@ class Idle:
     """Nothing happened for a while; a consumer that watches the time can act now."""
 
 
-DecoderEvent = Hello | SampleBlock | Status | DeviceRestarted | HelloRejected
-SourceEvent = Hello | SampleBlock | Status | DeviceRestarted | LinkLost | LinkRestored | Idle
+DecoderEvent = Hello | SampleBlock | Status | Reply | DeviceLog | DeviceRestarted | HelloRejected
+SourceEvent = Hello | SampleBlock | Status | Reply | DeviceLog | DeviceRestarted | LinkLost | LinkRestored | Idle

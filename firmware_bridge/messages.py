@@ -7,12 +7,13 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.errors import ProtocolError
+from firmware_bridge.errors import ProtocolError, UnknownCommandError
 from firmware_bridge.frames import MAX_PAYLOAD, Frame
 
 PROTOCOL_VERSION = 1
@@ -26,6 +27,8 @@ class MessageType(IntEnum):
     HELLO = 0x01
     SAMPLES = 0x02
     STATUS = 0x03
+    REPLY = 0x04
+    LOG = 0x05
     COMMAND = 0x81
 
 
@@ -35,6 +38,10 @@ class Opcode(IntEnum):
     IDENTIFY = 0x01
     START = 0x02
     STOP = 0x03
+    SET_RATE = 0x04
+    SET_RANGE = 0x05
+    SELF_TEST = 0x06
+    RESET = 0x07
 
 
 class DeviceState(IntEnum):
@@ -46,9 +53,30 @@ class DeviceState(IntEnum):
 
 
 class Encoding(IntEnum):
-    """How SAMPLES packs its samples. INT16: little-endian, all axes of a sample side by side."""
+    """How SAMPLES packs its counts, all axes of a sample side by side."""
 
     INT16 = 0
+    INT20 = 1
+    INT24 = 2
+
+
+class Result(IntEnum):
+    """How a command went."""
+
+    DONE = 0
+    UNKNOWN_COMMAND = 1
+    IMPOSSIBLE_VALUE = 2
+    STREAMING = 3
+    FAILED = 4
+
+
+class LogLevel(IntEnum):
+    """How much a LOG matters."""
+
+    DEBUG = 0
+    INFORMATION = 1
+    WARNING = 2
+    ERROR = 3
 
 
 @dataclass(frozen=True)
@@ -58,18 +86,22 @@ class Hello:
     Attributes:
         session: Random number, drawn at power-up and again at each STOP. Within a session the samples follow
             each other without a pause, and `samples_produced` and `device_time_us` count from 0.
-        axes: Names of the axes, in the order in which they come.
+        axes: Names of the axes, in the order in which they come, without their signs.
         unit: Unit of `counts * scale`.
         scale: Unit per count, > 0.
         full_scale: Largest magnitude that the sensor measures, in `unit`, > 0.
         sample_rate_hz: Nominal; the true rate is off by up to a few percent, see `clock.ClockFit`.
+        signs: 1 for each axis, -1 where the sensor is mounted the other way round; none given: all 1.
+        sample_rates_hz: What `Opcode.SET_RATE` takes, ascending; empty where the device does not say.
+        full_scales: What `Opcode.SET_RANGE` takes, in `unit`, ascending; empty where the device does not say.
         samples_produced: Samples that the device had produced when it said this; the next one has this index.
         device_time_us: Device time when it said this, in microseconds.
 
     Two are equal if they describe the same device in the same session, whenever they were said.
 
     Raises:
-        ProtocolError: If a value cannot be: an empty or unprintable text, a number that is not > 0, a repeated axis.
+        ProtocolError: If a value cannot be: an empty or unprintable text, a number that is not > 0, a repeated axis,
+            a sign that is neither 1 nor -1, a list that does not ascend.
     """
 
     session: int
@@ -84,43 +116,91 @@ class Hello:
     samples_produced: int = field(default=0, compare=False)
     device_time_us: int = field(default=0, compare=False)
     protocol_version: int = PROTOCOL_VERSION
+    signs: tuple[int, ...] = ()
+    sample_rates_hz: tuple[float, ...] = ()
+    full_scales: tuple[float, ...] = ()
+
+    @property
+    def scales(self) -> NDArray[np.float64]:
+        """Unit per count of each axis, shape (axes,), negative where the sensor is mounted the other way round."""
+        return self.scale * np.array(self.signs, np.float64)
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be."""
+        if not self.signs:
+            object.__setattr__(self, "signs", (1,) * len(self.axes))
         for name in ("device_id", "firmware_version", "sensor_model", "unit"):
             _check_text(name, getattr(self, name))
-        for axis in self.axes:
-            _check_text("axes", axis)
-        if not self.axes or len(set(self.axes)) != len(self.axes):
-            raise ProtocolError(f"HELLO expects axes with names of their own, got {','.join(self.axes)!r}.")
+        _check_axes(self.axes, self.signs)
         for name in ("scale", "full_scale", "sample_rate_hz"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ProtocolError(f"HELLO expects {name} > 0, got {value}.")
+        for name in ("sample_rates_hz", "full_scales"):
+            _check_ascending(name, getattr(self, name))
+
+
+Counts = NDArray[np.int16] | NDArray[np.int32]
+"""Of a sensor, shape (n, axes): int16 as INT16 packs them, int32 as the wider encodings do."""
 
 
 class SamplesPayload(NamedTuple):
     """SAMPLES as it is on the wire: both counters are the low 32 bits of longer ones.
 
-    `samples` are counts, int16, shape (n, axes), read-only.
+    `samples` are read-only. `overrun`: the sensor threw samples away right before, by an estimate of how many.
     """
 
     session: int
     first_sample: int
     device_time_us: int
-    samples: NDArray[np.int16]
+    samples: Counts
+    encoding: Encoding = Encoding.INT16
+    overrun: bool = False
 
 
 class StatusPayload(NamedTuple):
-    """STATUS: every sample below `samples_produced` was sent before it, or never will be."""
+    """STATUS: every sample below `samples_produced` was sent before it, or never will be.
+
+    `overruns`: how many times the sensor threw samples away. `samples_dropped`: samples that the device dropped. Both
+    in this session. `buffered`, `buffer_size`: bytes. `temperature_c`: None without a thermometer.
+    """
 
     session: int
     samples_produced: int
     device_time_us: int
     state: DeviceState
+    overruns: int = 0
+    samples_dropped: int = 0
+    buffered: int = 0
+    buffer_size: int = 0
+    temperature_c: float | None = None
 
 
-DeviceMessage = Hello | SamplesPayload | StatusPayload
+class ReplyPayload(NamedTuple):
+    """REPLY: how the command in the host's frame `sequence` went. `opcode` may be one that no `Opcode` names."""
+
+    session: int
+    sequence: int
+    opcode: int
+    result: Result
+    text: str
+
+
+class LogPayload(NamedTuple):
+    """LOG: what a device says to people."""
+
+    level: LogLevel
+    text: str
+
+
+class Command(NamedTuple):
+    """COMMAND: `value` is the protocol version for IDENTIFY, thousandths of hertz or of the unit for SET_*, else 0."""
+
+    opcode: Opcode
+    value: int = 0
+
+
+DeviceMessage = Hello | SamplesPayload | StatusPayload | ReplyPayload | LogPayload
 
 
 # --- HELLO -------------------------------------------------------------------------------------------------------
@@ -142,6 +222,16 @@ def _text(tag: int, name: str) -> _Field:
     return _Field(tag, name, str.encode, bytes.decode)
 
 
+def _thousandths(tag: int, name: str) -> _Field:
+    """A list of u32, each a thousandth of what the host calls it; left out where it is empty."""
+    return _Field(
+        tag,
+        name,
+        lambda values: struct.pack(f"<{len(values)}I", *(round(1000 * value) for value in values)),
+        lambda data: tuple(value / 1000 for (value,) in struct.iter_unpack("<I", data)),
+    )
+
+
 _VERSION = _number(1, "protocol_version", "B")
 _FIELDS = (
     _VERSION,
@@ -149,7 +239,7 @@ _FIELDS = (
     _text(3, "device_id"),
     _text(4, "firmware_version"),
     _text(5, "sensor_model"),
-    _Field(6, "axes", lambda axes: ",".join(axes).encode(), lambda data: tuple(data.decode().split(","))),
+    _text(6, "axes"),
     _text(7, "unit"),
     _number(8, "scale", "d"),
     _number(9, "full_scale", "d"),
@@ -157,8 +247,9 @@ _FIELDS = (
     _number(11, "samples_produced", "Q"),
     _number(12, "device_time_us", "Q"),
 )
-_TAGS = {entry.tag: entry for entry in _FIELDS}
-assert {entry.name for entry in _FIELDS} == {entry.name for entry in fields(Hello)}
+_LISTS = (_thousandths(13, "sample_rates_hz"), _thousandths(14, "full_scales"))
+_TAGS = {entry.tag: entry for entry in (*_FIELDS, *_LISTS)}
+assert {entry.name for entry in _TAGS.values()} == {entry.name for entry in fields(Hello)} - {"signs"}
 
 
 def encode_hello(hello: Hello) -> bytes:
@@ -167,7 +258,10 @@ def encode_hello(hello: Hello) -> bytes:
     Raises:
         ProtocolError: If a text is longer than 255 bytes, or a number does not fit its field.
     """
-    return b"".join(_pack_field(entry, getattr(hello, entry.name)) for entry in _FIELDS)
+    values = {entry.name: getattr(hello, entry.name) for entry in _TAGS.values()}
+    values["axes"] = ",".join("-" * (sign < 0) + axis for axis, sign in zip(hello.axes, hello.signs, strict=True))
+    entries = (*_FIELDS, *(entry for entry in _LISTS if values[entry.name]))
+    return b"".join(_pack_field(entry, values[entry.name]) for entry in entries)
 
 
 def decode_hello(payload: bytes) -> Hello:
@@ -181,7 +275,10 @@ def decode_hello(payload: bytes) -> Hello:
     missing = [entry.name for entry in _FIELDS if entry.tag not in values]
     if missing:
         raise ProtocolError(f"HELLO lacks {', '.join(missing)}.")
-    return Hello(**{entry.name: _unpack_field(entry, values[entry.tag]) for entry in _FIELDS})
+    found = {_TAGS[tag].name: _unpack_field(_TAGS[tag], data) for tag, data in values.items() if tag in _TAGS}
+    names = found.pop("axes").split(",")
+    signs = tuple(-1 if name.startswith("-") else 1 for name in names)
+    return Hello(axes=tuple(name.removeprefix("-") for name in names), signs=signs, **found)
 
 
 def _pack_field(entry: _Field, value: Any) -> bytes:
@@ -227,6 +324,22 @@ def _check_version(values: dict[int, bytes]) -> None:
         raise ProtocolError(f"Device speaks protocol {version}, this host speaks {PROTOCOL_VERSION}. Update {update}.")
 
 
+def _check_axes(axes: tuple[str, ...], signs: tuple[int, ...]) -> None:
+    for axis in axes:
+        _check_text("axes", axis)
+    if not axes or len(set(axes)) != len(axes):
+        raise ProtocolError(f"HELLO expects axes with names of their own, got {','.join(axes)!r}.")
+    if any(axis.startswith("-") or "," in axis for axis in axes):
+        raise ProtocolError(f"HELLO expects names of axes without a comma, and their signs apart, got {axes}.")
+    if len(signs) != len(axes) or not set(signs) <= {1, -1}:
+        raise ProtocolError(f"HELLO expects a sign of 1 or -1 for each of {len(axes)} axes, got {signs}.")
+
+
+def _check_ascending(name: str, values: tuple[float, ...]) -> None:
+    if any(not later > earlier for earlier, later in pairwise((0.0, *values))):
+        raise ProtocolError(f"HELLO expects {name} > 0 and ascending, got {values}.")
+
+
 def _check_text(name: str, text: str) -> None:
     if not text or not text.isprintable():
         raise ProtocolError(f"HELLO expects {name} as printable text, got {text!r}.")
@@ -237,17 +350,26 @@ def _check_text(name: str, text: str) -> None:
 _SAMPLES = struct.Struct("<IIIHBB")  # session, first_sample, device_time_us, n_samples, n_axes, encoding
 assert _SAMPLES.size == 16
 
+_BITS = {Encoding.INT16: 16, Encoding.INT20: 20, Encoding.INT24: 24}
+_ENCODINGS = {int(encoding): encoding for encoding in Encoding}
+_OVERRUN = 0x80
 
-def max_block_samples(n_axes: int) -> int:
-    """Return how many int16 samples of `n_axes` axes fit in one SAMPLES."""
-    return (MAX_PAYLOAD - _SAMPLES.size) // (2 * n_axes)
+
+def max_block_samples(n_axes: int, encoding: Encoding = Encoding.INT16) -> int:
+    """Return how many samples of `n_axes` axes fit in one SAMPLES."""
+    return (MAX_PAYLOAD - _SAMPLES.size) * 8 // (_BITS[encoding] * n_axes)
 
 
 def encode_samples(message: SamplesPayload) -> bytes:
-    """Return the payload of a SAMPLES; both counters may be longer than 32 bits, the high bits are left out."""
+    """Return the payload of a SAMPLES; both counters may be longer than 32 bits, the high bits are left out.
+
+    Raises:
+        ProtocolError: If a count does not fit the encoding.
+    """
     n_samples, n_axes = message.samples.shape
     head = (message.session, message.first_sample & _U32, message.device_time_us & _U32)
-    return _SAMPLES.pack(*head, n_samples, n_axes, Encoding.INT16) + message.samples.astype("<i2").tobytes()
+    code = message.encoding | (_OVERRUN if message.overrun else 0)
+    return _SAMPLES.pack(*head, n_samples, n_axes, code) + _pack_counts(message.samples, message.encoding)
 
 
 def decode_samples(payload: bytes) -> SamplesPayload:
@@ -258,61 +380,179 @@ def decode_samples(payload: bytes) -> SamplesPayload:
     """
     if len(payload) < _SAMPLES.size:
         raise ProtocolError(f"SAMPLES expects at least {_SAMPLES.size} bytes, got {len(payload)}.")
-    session, first, time_us, n_samples, n_axes, encoding = _SAMPLES.unpack_from(payload)
-    if encoding != Encoding.INT16:
-        raise ProtocolError(f"SAMPLES expects encoding {Encoding.INT16:d} (int16), got {encoding}.")
-    expected = _SAMPLES.size + 2 * n_samples * n_axes
-    if len(payload) != expected or expected == _SAMPLES.size:
+    session, first, time_us, n_samples, n_axes, code = _SAMPLES.unpack_from(payload)
+    encoding = _ENCODINGS.get(code & ~_OVERRUN)
+    if encoding is None:
+        raise ProtocolError(f"SAMPLES expects an encoding from 0 to {max(Encoding):d}, got {code & ~_OVERRUN}.")
+    n_counts = n_samples * n_axes
+    if len(payload) != _SAMPLES.size + -(-n_counts * _BITS[encoding] // 8) or n_counts == 0:
         raise ProtocolError(f"SAMPLES says {n_samples} samples of {n_axes} axes, but has {len(payload)} bytes.")
-    samples = np.frombuffer(payload, "<i2", offset=_SAMPLES.size).reshape(n_samples, n_axes)
-    return SamplesPayload(session, first, time_us, samples)
+    counts = _unpack_counts(payload, n_counts, encoding).reshape(n_samples, n_axes)
+    return SamplesPayload(session, first, time_us, counts, encoding, bool(code & _OVERRUN))
 
 
-# --- STATUS and COMMAND ------------------------------------------------------------------------------------------
+def _pack_counts(counts: Counts, encoding: Encoding) -> bytes:
+    limit = 1 << (_BITS[encoding] - 1)
+    if counts.dtype != np.int16 and counts.size and not (-limit <= counts.min() and counts.max() < limit):
+        raise ProtocolError(f"SAMPLES expects counts of {_BITS[encoding]} bits, got {counts.min()} to {counts.max()}.")
+    if encoding is Encoding.INT16:
+        return counts.astype("<i2").tobytes()
+    flat = counts.astype("<i4").ravel()
+    if encoding is Encoding.INT24:
+        return flat.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+    pairs = np.append(flat, np.zeros(len(flat) % 2, "<i4")).astype("<u8").reshape(-1, 2) & 0xFFFFF
+    packed = (pairs[:, 0] | pairs[:, 1] << np.uint64(20)).astype("<u8")
+    return packed.view(np.uint8).reshape(-1, 8)[:, :5].tobytes()[: -(-len(flat) * 20 // 8)]
 
-_STATUS = struct.Struct("<IQQB")  # session, samples_produced, device_time_us, state
-assert _STATUS.size == 21
+
+def _unpack_counts(payload: bytes, n_counts: int, encoding: Encoding) -> Counts:
+    """Return the counts behind the header, read-only, shape (n_counts,)."""
+    if encoding is Encoding.INT16:
+        return np.frombuffer(payload, "<i2", offset=_SAMPLES.size)
+    data = np.frombuffer(payload, np.uint8, offset=_SAMPLES.size)
+    if encoding is Encoding.INT24:
+        words = np.zeros((n_counts, 4), np.uint8)
+        words[:, 1:] = data.reshape(-1, 3)
+        counts = words.view("<i4").ravel() >> 8
+    else:
+        groups = np.zeros((-(-n_counts // 2), 8), np.uint8)
+        groups[:, :5] = np.append(data, np.zeros(5 * len(groups) - len(data), np.uint8)).reshape(-1, 5)
+        packed = groups.view("<u8").ravel()
+        pairs = np.stack([packed & np.uint64(0xFFFFF), packed >> np.uint64(20)], axis=1).astype(np.int32)
+        counts = (pairs.ravel()[:n_counts] << 12) >> 12
+    counts.flags.writeable = False
+    return counts
+
+
+# --- STATUS, REPLY, LOG and COMMAND ------------------------------------------------------------------------------
+
+_STATUS = struct.Struct("<IQQBIIHHh")  # the fields of StatusPayload, in their order
+assert _STATUS.size == 35
+_NO_THERMOMETER = -0x8000
+
+_REPLY = struct.Struct("<IHBB")  # session, sequence, opcode, result
+assert _REPLY.size == 8
 
 
 def encode_status(message: StatusPayload) -> bytes:
     """Return the payload of a STATUS."""
-    return _STATUS.pack(*message)
+    *values, celsius = message
+    hundredths = _NO_THERMOMETER if celsius is None else round(100 * celsius)
+    return _STATUS.pack(*values, hundredths)
 
 
 def decode_status(payload: bytes) -> StatusPayload:
-    """Read the payload of a STATUS.
+    """Read the payload of a STATUS; what is behind it belongs to later versions and is left alone.
 
     Raises:
-        ProtocolError: If the size or the state is wrong.
+        ProtocolError: If it is cut short or the state is wrong.
     """
-    if len(payload) != _STATUS.size:
-        raise ProtocolError(f"STATUS expects {_STATUS.size} bytes, got {len(payload)}.")
-    session, produced, time_us, state = _STATUS.unpack(payload)
-    if state not in list(DeviceState):
-        raise ProtocolError(f"STATUS expects a state from 0 to {max(DeviceState):d}, got {state}.")
-    return StatusPayload(session, produced, time_us, DeviceState(state))
+    if len(payload) < _STATUS.size:
+        raise ProtocolError(f"STATUS expects at least {_STATUS.size} bytes, got {len(payload)}.")
+    status = StatusPayload._make(_STATUS.unpack_from(payload))
+    if status.state not in list(DeviceState):
+        raise ProtocolError(f"STATUS expects a state from 0 to {max(DeviceState):d}, got {status.state}.")
+    hundredths = status.temperature_c
+    celsius = None if hundredths is None or hundredths == _NO_THERMOMETER else hundredths / 100
+    return status._replace(state=DeviceState(status.state), temperature_c=celsius)
 
 
-def encode_command(opcode: Opcode) -> bytes:
-    """Return the payload of a COMMAND."""
-    return bytes([opcode])
+def encode_reply(message: ReplyPayload) -> bytes:
+    """Return the payload of a REPLY."""
+    session, sequence, opcode, result, text = message
+    return _REPLY.pack(session, sequence, opcode, result) + text.encode()
 
 
-def decode_command(payload: bytes) -> Opcode:
-    """Read the payload of a COMMAND; bytes after the opcode belong to later versions and are left alone.
+def decode_reply(payload: bytes) -> ReplyPayload:
+    """Read the payload of a REPLY.
 
     Raises:
-        ProtocolError: If it is empty or the opcode is unknown.
+        ProtocolError: If it is cut short, the result is unknown or the text cannot be.
     """
-    if not payload or payload[0] not in list(Opcode):
-        raise ProtocolError(f"COMMAND expects an opcode from 1 to {max(Opcode):d}, got {payload[:1].hex() or 'none'}.")
-    return Opcode(payload[0])
+    if len(payload) < _REPLY.size:
+        raise ProtocolError(f"REPLY expects at least {_REPLY.size} bytes, got {len(payload)}.")
+    session, sequence, opcode, result = _REPLY.unpack_from(payload)
+    if result not in list(Result):
+        raise ProtocolError(f"REPLY expects a result from 0 to {max(Result):d}, got {result}.")
+    text = _decode_text("REPLY", payload[_REPLY.size :])
+    return ReplyPayload(session, sequence, opcode, Result(result), text)
+
+
+def encode_log(message: LogPayload) -> bytes:
+    """Return the payload of a LOG."""
+    return bytes([message.level]) + message.text.encode()
+
+
+def decode_log(payload: bytes) -> LogPayload:
+    """Read the payload of a LOG.
+
+    Raises:
+        ProtocolError: If it is empty, the level is unknown or the text cannot be.
+    """
+    if len(payload) < 2 or payload[0] not in list(LogLevel):
+        raise ProtocolError(f"LOG expects a level from 0 to {max(LogLevel):d} and a text, got {payload[:2].hex(' ')}.")
+    return LogPayload(LogLevel(payload[0]), _decode_text("LOG", payload[1:]))
+
+
+def _decode_text(name: str, data: bytes) -> str:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as exc:
+        raise ProtocolError(f"{name} has an unreadable text ({data[:32].hex(' ')}): {exc}.") from exc
+    if text and not text.isprintable():
+        raise ProtocolError(f"{name} expects a printable text, got {text!r}.")
+    return text
+
+
+_VALUES = {
+    Opcode.IDENTIFY: struct.Struct("<B"),
+    Opcode.SET_RATE: struct.Struct("<I"),
+    Opcode.SET_RANGE: struct.Struct("<I"),
+}
+"""What follows the opcode, where something does."""
+
+
+def encode_command(command: Command) -> bytes:
+    """Return the payload of a COMMAND.
+
+    Raises:
+        ProtocolError: If the value does not fit its field.
+    """
+    value = _VALUES.get(command.opcode)
+    try:
+        return bytes([command.opcode]) + (value.pack(command.value) if value else b"")
+    except struct.error as exc:
+        raise ProtocolError(f"COMMAND {command.opcode.name} cannot hold {command.value}: {exc}.") from exc
+
+
+def decode_command(payload: bytes) -> Command:
+    """Read the payload of a COMMAND; bytes after it belong to later versions and are left alone.
+
+    Raises:
+        UnknownCommandError: If the opcode is unknown.
+        ProtocolError: If it is empty, or its value is cut short.
+    """
+    if not payload:
+        raise ProtocolError("COMMAND expects an opcode, got nothing.")
+    if payload[0] not in list(Opcode):
+        raise UnknownCommandError(f"COMMAND expects an opcode from 1 to {max(Opcode):d}, got {payload[0]}.")
+    opcode = Opcode(payload[0])
+    value = _VALUES.get(opcode)
+    if value is None:
+        return Command(opcode)
+    if opcode is Opcode.IDENTIFY and len(payload) == 1:  # a host of before there were versions
+        return Command(opcode, 1)
+    if len(payload) < 1 + value.size:
+        raise ProtocolError(f"COMMAND {opcode.name} expects {value.size} bytes of value, got {len(payload) - 1}.")
+    return Command(opcode, value.unpack_from(payload, 1)[0])
 
 
 _DECODERS: dict[int, Callable[[bytes], DeviceMessage]] = {
     MessageType.HELLO: decode_hello,
     MessageType.SAMPLES: decode_samples,
     MessageType.STATUS: decode_status,
+    MessageType.REPLY: decode_reply,
+    MessageType.LOG: decode_log,
 }
 
 

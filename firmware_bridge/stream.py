@@ -6,9 +6,25 @@ from collections import Counter
 from dataclasses import dataclass
 
 from firmware_bridge.errors import FrameError, ProtocolError
-from firmware_bridge.events import DecoderEvent, DeviceRestarted, HelloRejected, SampleBlock, Status
+from firmware_bridge.events import (
+    DecoderEvent,
+    DeviceLog,
+    DeviceRestarted,
+    HelloRejected,
+    Reply,
+    SampleBlock,
+    Status,
+)
 from firmware_bridge.frames import SEQUENCE_MODULUS, Frame, FrameSplitter, decode_frame
-from firmware_bridge.messages import Hello, MessageType, SamplesPayload, StatusPayload, decode_device_message
+from firmware_bridge.messages import (
+    Hello,
+    LogPayload,
+    MessageType,
+    ReplyPayload,
+    SamplesPayload,
+    StatusPayload,
+    decode_device_message,
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +43,9 @@ class StreamCounters:
         frames_lost: Gaps in the sequence, up to 32767 frames each, while a link lasted.
         samples_received: Samples delivered.
         samples_lost: Samples that the device produced after the host joined and that will never come.
+        overruns: How many times the sensor threw samples away; those are among `samples_lost`, by an estimate.
         duplicates: Blocks dropped because they were repeated or older than what was already delivered or lost.
+        samples_duplicate: Samples in them.
         samples_before_hello: Samples dropped because their device or its scale was not known yet.
         restarts: Sessions that followed another one.
     """
@@ -42,7 +60,9 @@ class StreamCounters:
     frames_lost: int = 0
     samples_received: int = 0
     samples_lost: int = 0
+    overruns: int = 0
     duplicates: int = 0
+    samples_duplicate: int = 0
     samples_before_hello: int = 0
     restarts: int = 0
 
@@ -67,8 +87,8 @@ class StreamDecoder:
         self._tally: Counter[str] = Counter()
         self._hello: Hello | None = None
         self._forget_link()
-        # All three count within the session. Delivered or lost: below _next_sample. _last_end: end of the last block.
-        self._next_sample = self._last_end = self._device_time_us = 0
+        # All four count within the session. Delivered or lost: below _next_sample. _last_end: end of the last block.
+        self._next_sample = self._last_end = self._device_time_us = self._overruns = 0
 
     @property
     def hello(self) -> Hello | None:
@@ -146,11 +166,14 @@ class StreamDecoder:
             return [HelloRejected(exc)] if frame.type == MessageType.HELLO else []
         if message is None:
             self._tally["unknown_type"] += 1
+        if message is None or isinstance(message, LogPayload):
             self._frames_without_session += 1
-            return []
+            return [] if message is None else [DeviceLog(message.level, message.text)]
         self._follow_sequence(frame.sequence, message.session)
         if isinstance(message, Hello):
             return self._on_hello(message)
+        if isinstance(message, ReplyPayload):
+            return [Reply(message.sequence, message.opcode, message.result, message.text)]
         if self._hello is None or message.session != self._hello.session:
             return self._on_stranger(message)
         if isinstance(message, StatusPayload):
@@ -184,6 +207,7 @@ class StreamDecoder:
         self._needs_hello = False
         self._next_sample = self._last_end = hello.samples_produced
         self._device_time_us = hello.device_time_us
+        self._overruns = 0
         if known is None:
             return [hello]
         self._tally["restarts"] += 1
@@ -198,8 +222,23 @@ class StreamDecoder:
 
     def _on_status(self, status: StatusPayload) -> Status:
         self._advance(status.samples_produced, status.device_time_us)
-        lost = self._next_sample - self._last_end
-        return Status(status.state, status.samples_produced, status.device_time_us / 1e6, lost)
+        self._count_overruns(status.overruns)
+        return Status(
+            state=status.state,
+            samples_produced=status.samples_produced,
+            device_time_s=status.device_time_us / 1e6,
+            lost_before=self._next_sample - self._last_end,
+            overruns=status.overruns,
+            samples_dropped=status.samples_dropped,
+            buffered=status.buffered,
+            buffer_size=status.buffer_size,
+            temperature_c=status.temperature_c,
+        )
+
+    def _count_overruns(self, in_session: int) -> None:
+        """Count what is new: a block that tells of one may itself be lost, and STATUS then tells of it later."""
+        self._tally["overruns"] += max(0, in_session - self._overruns)
+        self._overruns = max(self._overruns, in_session)
 
     def _advance(self, samples_produced: int, device_time_us: int) -> None:
         """Count as lost what the device has sent and the host has not seen; an older message changes nothing."""
@@ -214,9 +253,13 @@ class StreamDecoder:
         first = extend(message.first_sample, self._next_sample)
         if first < self._next_sample:
             self._tally["duplicates"] += 1
+            self._tally["samples_duplicate"] += len(message.samples)
             return []
+        if message.overrun:
+            self._count_overruns(self._overruns + 1)
         self._device_time_us = extend(message.device_time_us, self._device_time_us)
-        block = SampleBlock(first, self._device_time_us / 1e6, message.samples, first - self._last_end)
+        lost = first - self._last_end
+        block = SampleBlock(first, self._device_time_us / 1e6, message.samples, lost, message.overrun)
         self._tally["samples_lost"] += first - self._next_sample
         self._tally["samples_received"] += len(message.samples)
         self._next_sample = self._last_end = first + len(message.samples)

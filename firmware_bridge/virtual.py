@@ -15,17 +15,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.errors import ProtocolError, VirtualDeviceError
+from firmware_bridge.errors import ProtocolError, UnknownCommandError, VirtualDeviceError
 from firmware_bridge.frames import DELIMITER, FrameSplitter, FrameWriter, decode_frame
 from firmware_bridge.messages import (
+    Command,
     DeviceState,
     Hello,
     MessageType,
     Opcode,
+    ReplyPayload,
+    Result,
     SamplesPayload,
     StatusPayload,
     decode_command,
     encode_hello,
+    encode_reply,
     encode_samples,
     encode_status,
     max_block_samples,
@@ -238,19 +242,56 @@ class VirtualAccelerometer:
 
     # --- messages ------------------------------------------------------------------------------------------------
 
-    def _obey(self, opcode: Opcode) -> None:
-        if opcode is Opcode.START and self._state is DeviceState.IDLE:
-            self._start()
-        if opcode is Opcode.IDENTIFY:
+    def _obey(self, command: Command, sequence: int) -> None:
+        if command.opcode is Opcode.IDENTIFY:
             self._send_hello()
-            return
-        if opcode is Opcode.STOP and self._state is DeviceState.STREAMING:
-            self._state = DeviceState.IDLE
+        elif command.opcode is Opcode.START:
+            if self._state is DeviceState.IDLE:
+                self._start()
             self._send_status()
-            self._hello = replace(self._hello, session=_new_session())
-            self._position = 0
-            return
+        elif command.opcode is Opcode.STOP:
+            self._send_stop()
+        else:
+            self._reply(command.opcode, sequence, *self._change(command))
+
+    def _send_stop(self) -> None:
+        streaming = self._state is DeviceState.STREAMING
+        if streaming:
+            self._state = DeviceState.IDLE
         self._send_status()
+        if streaming:
+            self._begin_session()
+
+    def _begin_session(self) -> None:
+        self._hello = replace(self._hello, session=_new_session())
+        self._position = 0
+
+    def _change(self, command: Command) -> tuple[Result, str]:
+        """Do what a command asks besides streaming, and say how it went."""
+        if command.opcode is Opcode.RESET:
+            self._state = DeviceState.IDLE if self._state is DeviceState.STREAMING else self._state
+            self._begin_session()
+            self._send_hello()
+            return Result.DONE, ""
+        if self._state is DeviceState.STREAMING:
+            return Result.STREAMING, "STOP first"
+        if command.opcode is Opcode.SELF_TEST:
+            return Result.DONE, "a virtual sensor has no mass to push"
+        rate = command.opcode is Opcode.SET_RATE
+        asked = command.value / 1000
+        if asked not in (self._hello.sample_rates_hz if rate else self._hello.full_scales):
+            return Result.IMPOSSIBLE_VALUE, "not among those in HELLO"
+        if rate:
+            self._rate_hz *= asked / self._hello.sample_rate_hz
+            self._hello = replace(self._hello, sample_rate_hz=asked)
+        else:
+            self._hello = replace(self._hello, full_scale=asked)
+        self._begin_session()
+        self._send_hello()
+        return Result.DONE, ""
+
+    def _reply(self, opcode: int, sequence: int, result: Result, text: str) -> None:
+        self._send(MessageType.REPLY, encode_reply(ReplyPayload(self._hello.session, sequence, opcode, result, text)))
 
     def _start(self) -> None:
         if self._pending is None:
@@ -313,9 +354,11 @@ class VirtualAccelerometer:
         try:
             frame = decode_frame(piece)
             if frame.type == MessageType.COMMAND:
-                self._obey(decode_command(frame.payload))
+                self._obey(decode_command(frame.payload), frame.sequence)
+        except UnknownCommandError:
+            self._reply(frame.payload[0], frame.sequence, Result.UNKNOWN_COMMAND, "")
         except ProtocolError:
-            return  # a damaged or unknown command; the host repeats what it needs
+            return  # damaged on the way; the host repeats what it needs
 
     def _send(self, kind: MessageType, payload: bytes) -> bool:
         """Write one frame in whole; False if nobody is there to read it, or leaves before it is written."""

@@ -63,7 +63,7 @@ class Monitor:
         self._recent_rate = RecentRate()
         self._now = now
         self._silent_since: float | None = None
-        self._factor = 1.0
+        self._factors = np.ones(0, np.float32)  # of a device that has said nothing yet
         self._limits = SensorLimits(clipping_level(1.0, 2**-15), self._contract.sample_rate_hz)
         self._verdicts: Counter[str] = Counter({verdict.value: 0 for verdict in Verdict})
         self._labels: Counter[str] = Counter({label: 0 for label in manifest.labels})
@@ -116,7 +116,7 @@ class Monitor:
 
     def _take_hello(self, hello: Hello) -> None:
         to_unit = stream_factor(self._contract, hello.sample_rate_hz, hello.axes, hello.unit)
-        self._factor = hello.scale * to_unit
+        self._factors = np.asarray(hello.scales * to_unit, np.float32)
         self._limits = SensorLimits(clipping_level(hello.full_scale, hello.scale), self._contract.sample_rate_hz)
         self._silent_since = self._now()
 
@@ -169,7 +169,7 @@ class Monitor:
         )
 
     def _classify(self, window: Window) -> dict[str, float]:
-        samples = window.counts[None] * np.float32(self._factor)
+        samples = window.counts[None].astype(np.float32) * self._factors
         inputs = network_input(samples, self._contract, self._speed_hz)
         probabilities = softmax(self._classifier.logits(inputs))[0]
         return dict(zip(self._manifest.labels, probabilities.tolist(), strict=True))

@@ -47,7 +47,7 @@ def clipping_level(full_scale: float, scale: float) -> float:
         scale: Unit per count.
     """
     counts = full_scale / scale
-    return min(0.999 * counts, counts - 1, 32767)
+    return min(0.999 * counts, counts - 1)
 
 
 def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: float | None) -> str | None:
@@ -61,9 +61,10 @@ def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: f
     if window.lost_samples:
         return LOST_SAMPLES
     counts = window.counts.astype(np.int32)  # int16 has no room for -(-32768)
+    full_scale_counts = min(limits.full_scale_counts, np.iinfo(window.counts.dtype).max)
     if not np.ptp(counts, axis=0).all():
         return FLAT_LINE
-    at_limit = np.abs(counts) >= limits.full_scale_counts
+    at_limit = np.abs(counts) >= full_scale_counts
     if at_limit.any(axis=1).mean() > MAX_CLIPPED_SHARE:
         return CLIPPED
     if measured_sample_rate_hz and abs(measured_sample_rate_hz / limits.expected_sample_rate_hz - 1) > RATE_TOLERANCE:

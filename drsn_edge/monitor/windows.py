@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from firmware_bridge.messages import Counts
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Window:
 
     first_sample: int
     device_time_s: float
-    counts: NDArray[np.int16]
+    counts: Counts
     lost_samples: int
 
 
@@ -41,12 +42,12 @@ class Windower:
 
     def reset(self) -> None:
         """Forget what is buffered: the next block begins a new grid."""
-        self._counts: NDArray[np.int16] | None = None
+        self._counts: Counts | None = None
         self._missing = np.zeros(0, np.bool_)
         self._first_sample = 0
         self._skip = 0
 
-    def add(self, first_sample: int, device_time_s: float, counts: NDArray[np.int16], lost_before: int) -> list[Window]:
+    def add(self, first_sample: int, device_time_s: float, counts: Counts, lost_before: int) -> list[Window]:
         """Take in one block and return the windows that it completes.
 
         Args:
@@ -67,9 +68,9 @@ class Windower:
         self._append(counts, lost_before)
         return done + self._cut(first_sample, device_time_s)
 
-    def _append(self, counts: NDArray[np.int16], lost_before: int) -> None:
+    def _append(self, counts: Counts, lost_before: int) -> None:
         assert self._counts is not None
-        gap = np.zeros((lost_before, counts.shape[1]), np.int16)
+        gap = np.zeros((lost_before, counts.shape[1]), counts.dtype)
         self._counts = np.concatenate([self._counts, gap, counts])
         missing = np.repeat([True, False], [lost_before, len(counts)])
         self._missing = np.concatenate([self._missing, missing])
@@ -93,5 +94,5 @@ class Windower:
 
     def _broken_window(self, time_s: float, lost: int) -> Window:
         assert self._counts is not None
-        counts = np.zeros((self._window, self._counts.shape[1]), np.int16)
+        counts = np.zeros((self._window, self._counts.shape[1]), self._counts.dtype)
         return Window(self._first_sample, time_s, counts, int(np.count_nonzero(self._missing)) + lost)

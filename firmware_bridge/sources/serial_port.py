@@ -23,7 +23,7 @@ from firmware_bridge.events import (
     Status,
 )
 from firmware_bridge.frames import DELIMITER, FrameWriter
-from firmware_bridge.messages import DeviceState, Hello, MessageType, Opcode, encode_command
+from firmware_bridge.messages import PROTOCOL_VERSION, Command, DeviceState, Hello, MessageType, Opcode, encode_command
 from firmware_bridge.stream import StreamCounters, StreamDecoder
 
 _LINK_FAILURES: tuple[type[Exception], ...] = (OSError,)  # SerialException is one
@@ -126,7 +126,7 @@ class SerialSource:
             return
         if self._streaming:
             with suppress(*_LINK_FAILURES):
-                self._send(self._link, Opcode.STOP)
+                self._send(self._link, Command(Opcode.STOP))
         self._drop()
 
     def _step(self) -> list[SourceEvent | HelloRejected]:
@@ -170,16 +170,16 @@ class SerialSource:
             if self._streaming:  # an unseen restart: do not wait until it is START's turn
                 self._streaming = False
                 self._command_due = now
-            opcode, pause_s = Opcode.IDENTIFY, _IDENTIFY_EVERY_S
+            command, pause_s = Command(Opcode.IDENTIFY, PROTOCOL_VERSION), _IDENTIFY_EVERY_S
         else:
-            opcode, pause_s = Opcode.START, _START_EVERY_S
+            command, pause_s = Command(Opcode.START), _START_EVERY_S
         if now >= self._command_due:
             self._command_due = now + pause_s
             with suppress(serial.SerialTimeoutException):  # nobody takes it; reading shows whether anybody is there
-                self._send(link, opcode)
+                self._send(link, command)
 
-    def _send(self, link: serial.SerialBase, opcode: Opcode) -> None:
-        link.write(self._writer.encode(MessageType.COMMAND, encode_command(opcode)))
+    def _send(self, link: serial.SerialBase, command: Command) -> None:
+        link.write(self._writer.encode(MessageType.COMMAND, encode_command(command)))
 
     def _take(self, link: serial.SerialBase) -> None:
         self._link = link

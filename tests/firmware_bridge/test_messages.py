@@ -3,28 +3,42 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import firmware_bridge
 from firmware_bridge import cobs
-from firmware_bridge.errors import ProtocolError
+from firmware_bridge.errors import ProtocolError, UnknownCommandError
 from firmware_bridge.frames import Frame, decode_frame
 from firmware_bridge.messages import (
+    Command,
     DeviceState,
+    Encoding,
     Hello,
+    LogLevel,
+    LogPayload,
     MessageType,
     Opcode,
+    ReplyPayload,
+    Result,
     SamplesPayload,
     StatusPayload,
     decode_command,
     decode_device_message,
     decode_hello,
+    decode_log,
+    decode_reply,
     decode_samples,
     decode_status,
     encode_command,
     encode_hello,
+    encode_log,
+    encode_reply,
     encode_samples,
     encode_status,
     max_block_samples,
@@ -76,7 +90,7 @@ def worked_frames() -> list[bytes]:
 
 def test_the_worked_command_of_the_protocol() -> None:
     frame = decode_frame(worked_frames()[0].removesuffix(b"\0"))
-    assert frame == Frame(MessageType.COMMAND, 1, encode_command(Opcode.START))
+    assert frame == Frame(MessageType.COMMAND, 1, encode_command(Command(Opcode.START)))
 
 
 def test_the_worked_samples_of_the_protocol() -> None:
@@ -155,7 +169,76 @@ def test_what_does_not_fit_a_hello_is_refused() -> None:
         encode_hello(replace(HELLO, session=2**32))
 
 
-# --- SAMPLES, STATUS, COMMAND ----------------------------------------------------------------------------------------
+def test_mounting_signs_and_lists_travel() -> None:
+    hello = replace(HELLO, signs=(1, -1, 1), sample_rates_hz=(0.001, 3200.0, 4e6), full_scales=(2.0, 16.0))
+    payload = encode_hello(hello)
+    assert b"x,-y,z" in payload
+    back = decode_hello(payload)
+    assert back == hello and back.axes == ("x", "y", "z")
+    np.testing.assert_array_equal(back.scales, [1 / 2048, -1 / 2048, 1 / 2048])
+    assert decode_hello(encode_hello(HELLO)).sample_rates_hz == ()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [b"\x06\x04x,--", b"\x06\x05-x,x,", b"\x0d\x03abc", b"\x0d\x04\0\0\0\0", b"\x0e\x08\2\0\0\0\2\0\0\0"],
+)
+def test_signs_and_lists_that_cannot_be_are_refused(bad: bytes) -> None:
+    fields = [field for field in tags(encode_hello(HELLO)) if field[0] != bad[0]]
+    with pytest.raises(ProtocolError):
+        decode_hello(b"".join([*fields, bad]))
+
+
+def test_a_repeated_list_is_refused() -> None:
+    fields = tags(encode_hello(replace(HELLO, full_scales=(2.0,))))
+    with pytest.raises(ProtocolError, match="repeats full_scales"):
+        decode_hello(b"".join([*fields, fields[-1]]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"axes": ("-x", "y", "z")}, {"axes": ("x,y", "y", "z")}, {"signs": (1, 1)}, {"signs": (1, 2, 1)},
+     {"full_scales": (4.0, 2.0)}],
+)  # fmt: skip
+def test_a_hello_that_cannot_be_is_not_made(change: dict[str, Any]) -> None:
+    with pytest.raises(ProtocolError):
+        replace(HELLO, **change)
+
+
+# --- SAMPLES -------------------------------------------------------------------------------------------------------
+
+BITS = {Encoding.INT16: 16, Encoding.INT20: 20, Encoding.INT24: 24}
+
+
+def packed_by_hand(counts: list[int], bits: int) -> bytes:
+    """Put each count behind the one before, lowest bit first."""
+    number = sum((count & (1 << bits) - 1) << bits * k for k, count in enumerate(counts))
+    return number.to_bytes(-(-bits * len(counts) // 8), "little")
+
+
+@pytest.mark.parametrize("encoding", Encoding)
+@given(data=st.data())
+def test_each_encoding_is_what_the_text_says(encoding: Encoding, data: st.DataObject) -> None:
+    limit = 1 << BITS[encoding] - 1
+    shape = data.draw(st.tuples(st.integers(1, 20), st.integers(1, 4)))
+    counts = data.draw(hnp.arrays(np.int32, shape, elements=st.integers(-limit, limit - 1)))
+    overrun = data.draw(st.booleans())
+    payload = encode_samples(SAMPLES._replace(samples=counts, encoding=encoding, overrun=overrun))
+    assert payload[16:] == packed_by_hand(counts.ravel().tolist(), BITS[encoding])
+    assert payload[15] == encoding + 128 * overrun
+    back = decode_samples(payload)
+    np.testing.assert_array_equal(back.samples, counts)
+    assert (back.encoding, back.overrun) == (encoding, overrun)
+    assert back.samples.dtype == (np.int16 if encoding is Encoding.INT16 else np.int32)
+    assert not back.samples.flags.writeable
+
+
+@pytest.mark.parametrize("encoding", Encoding)
+def test_a_count_that_does_not_fit_is_refused(encoding: Encoding) -> None:
+    limit = 1 << BITS[encoding] - 1
+    for count in (limit, -limit - 1):
+        with pytest.raises(ProtocolError, match=f"counts of {BITS[encoding]} bits"):
+            encode_samples(SAMPLES._replace(samples=np.array([[count]], np.int32), encoding=encoding))
 
 
 def test_samples_keep_the_low_bits_of_both_counters() -> None:
@@ -163,12 +246,13 @@ def test_samples_keep_the_low_bits_of_both_counters() -> None:
     assert same(decode_samples(encode_samples(long)), SAMPLES)
 
 
-def test_the_largest_block_fits() -> None:
-    for n_axes in (1, 3):
-        most = max_block_samples(n_axes)
-        message = SAMPLES._replace(samples=np.ones((most, n_axes), np.int16))
-        assert 2048 - 2 * n_axes < len(encode_samples(message)) <= 2048
-        assert same(decode_samples(encode_samples(message)), message)
+@pytest.mark.parametrize("encoding", Encoding)
+@pytest.mark.parametrize("n_axes", [1, 3])
+def test_the_largest_block_fits(n_axes: int, encoding: Encoding) -> None:
+    most = max_block_samples(n_axes, encoding)
+    message = SAMPLES._replace(samples=np.ones((most, n_axes), np.int16), encoding=encoding)
+    assert 2048 - BITS[encoding] * n_axes / 8 < len(encode_samples(message)) <= 2048
+    assert same(decode_samples(encode_samples(message)), message)
 
 
 def test_every_truncation_and_excess_of_samples_is_refused() -> None:
@@ -178,7 +262,9 @@ def test_every_truncation_and_excess_of_samples_is_refused() -> None:
             decode_samples(bad)
 
 
-@pytest.mark.parametrize(("n_samples", "n_axes", "encoding"), [(3, 3, 0), (2, 2, 0), (0, 3, 0), (2, 0, 0), (2, 3, 1)])
+@pytest.mark.parametrize(
+    ("n_samples", "n_axes", "encoding"), [(3, 3, 0), (2, 2, 0), (0, 3, 0), (2, 0, 0), (2, 3, 1), (2, 3, 3), (2, 3, 16)]
+)
 def test_a_samples_head_that_lies_is_refused(n_samples: int, n_axes: int, encoding: int) -> None:
     payload = encode_samples(SAMPLES)
     with pytest.raises(ProtocolError):
@@ -188,20 +274,67 @@ def test_a_samples_head_that_lies_is_refused(n_samples: int, n_axes: int, encodi
             decode_samples(payload[:12] + struct.pack("<HBB", n_samples, n_axes, encoding))
 
 
-def test_status_round_trip_and_bad_sizes() -> None:
-    status = StatusPayload(7, 2**40, 2**50, DeviceState.ENDED)
+# --- STATUS, REPLY, LOG, COMMAND -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature_c", [None, -40.25, 0.0, 85.0])
+def test_status_round_trip_and_bad_sizes(temperature_c: float | None) -> None:
+    status = StatusPayload(7, 2**40, 2**50, DeviceState.ENDED, 3, 640, 100, 2048, temperature_c)
     payload = encode_status(status)
-    assert decode_status(payload) == status
-    for bad in [payload[:length] for length in range(len(payload))] + [payload + b"\0", payload[:-1] + b"\3"]:
+    assert decode_status(payload) == decode_status(payload + b"of a later version") == status
+    for bad in [payload[:length] for length in range(len(payload))] + [payload[:20] + b"\3" + payload[21:]]:
         with pytest.raises(ProtocolError):
             decode_status(bad)
 
 
-def test_commands() -> None:
-    assert decode_command(encode_command(Opcode.STOP) + b"of a later version") is Opcode.STOP
-    for bad in (b"", b"\0", b"\x63"):
+def test_replies() -> None:
+    reply = ReplyPayload(7, 65535, 99, Result.UNKNOWN_COMMAND, "what is 99?")
+    payload = encode_reply(reply)
+    assert decode_device_message(Frame(MessageType.REPLY, 0, payload)) == reply
+    assert decode_reply(payload[:8]).text == ""
+    for bad in [payload[:length] for length in range(8)] + [payload[:7] + b"\5", payload + b"\xff", payload + b"\n"]:
         with pytest.raises(ProtocolError):
-            decode_command(bad)
+            decode_reply(bad)
+
+
+def test_logs() -> None:
+    log = LogPayload(LogLevel.WARNING, "sensor says 0x00, not 0xE5: check the wire to CS")
+    assert decode_device_message(Frame(MessageType.LOG, 0, encode_log(log))) == log
+    for bad in (b"", b"\1", b"\4text", b"\1\xff", b"\1a\tb"):
+        with pytest.raises(ProtocolError):
+            decode_log(bad)
+
+
+@pytest.mark.parametrize(
+    ("command", "payload"),
+    [
+        (Command(Opcode.IDENTIFY, 1), "01 01"),
+        (Command(Opcode.START), "02"),
+        (Command(Opcode.STOP), "03"),
+        (Command(Opcode.SET_RATE, 3_200_000), "04 00 d4 30 00"),
+        (Command(Opcode.SET_RANGE, 16_000), "05 80 3e 00 00"),
+        (Command(Opcode.SELF_TEST), "06"),
+        (Command(Opcode.RESET), "07"),
+    ],
+)
+def test_commands(command: Command, payload: str) -> None:
+    data = bytes.fromhex(payload)
+    assert encode_command(command) == data
+    assert decode_command(data) == decode_command(data + b"of a later version") == command
+    if command.opcode in (Opcode.SET_RATE, Opcode.SET_RANGE):
+        with pytest.raises(ProtocolError, match="expects 4 bytes of value, got 3"):
+            decode_command(data[:-1])
+
+
+def test_commands_that_cannot_be() -> None:
+    assert decode_command(b"\1") == Command(Opcode.IDENTIFY, 1)
+    with pytest.raises(ProtocolError):
+        decode_command(b"")
+    for unknown in (b"\0", b"\x63"):
+        with pytest.raises(UnknownCommandError):
+            decode_command(unknown)
+    with pytest.raises(ProtocolError, match="SET_RATE cannot hold 4294967296"):
+        encode_command(Command(Opcode.SET_RATE, 2**32))
 
 
 def test_unknown_types_and_our_own_echo_are_no_device_message() -> None:

@@ -22,7 +22,7 @@ import serial
 from firmware_bridge.errors import PortAbsentError, PortBusyError, PortError, PortPermissionError, ProtocolError
 from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, Status
 from firmware_bridge.frames import FrameSplitter, decode_frame
-from firmware_bridge.messages import DeviceState, Hello, MessageType, Opcode, decode_command
+from firmware_bridge.messages import PROTOCOL_VERSION, DeviceState, Hello, MessageType, Opcode, decode_command
 from firmware_bridge.sources import serial_port
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.virtual import VirtualAccelerometer
@@ -193,7 +193,8 @@ def test_a_device_that_restarts_unseen_is_asked_who_it_is(new_device, plain_pty)
         splitter = FrameSplitter()
         while True:
             for piece in filter(None, splitter.feed(os.read(master, 100))):
-                opcode = decode_command(decode_frame(piece).payload)
+                opcode, value = decode_command(decode_frame(piece).payload)
+                assert value == (PROTOCOL_VERSION if opcode is Opcode.IDENTIFY else 0)
                 restarted = Opcode.START in commands
                 commands.append(opcode)
                 if opcode is Opcode.IDENTIFY and not restarted:

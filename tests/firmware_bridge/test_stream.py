@@ -11,15 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_bridge import cobs
-from firmware_bridge.events import DeviceRestarted, HelloRejected, SampleBlock, Status
+from firmware_bridge.events import DeviceLog, DeviceRestarted, HelloRejected, Reply, SampleBlock, Status
 from firmware_bridge.frames import Frame, encode_frame
 from firmware_bridge.messages import (
     DeviceState,
+    Encoding,
     Hello,
+    LogLevel,
+    LogPayload,
     MessageType,
+    Opcode,
+    ReplyPayload,
+    Result,
     SamplesPayload,
+    StatusPayload,
     encode_hello,
+    encode_log,
+    encode_reply,
     encode_samples,
+    encode_status,
 )
 from firmware_bridge.stream import StreamDecoder, extend
 
@@ -312,3 +322,56 @@ def test_no_bytes_raise(data: bytes) -> None:
     decoder.feed(data)
     decoder.feed(b"\0")
     assert decoder.counters.bytes_received == len(data) + 1
+
+
+# --- overruns, replies, log text -----------------------------------------------------------------------------------
+
+
+def test_an_overrun_is_a_gap_that_says_so(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    decoder.feed(device.hello() + device.block(0))
+    message = SamplesPayload(device.session, 25, 0, device.counts(25, 10), overrun=True)
+    (block,) = decoder.feed(device.writer.encode(MessageType.SAMPLES, encode_samples(message)))
+    assert isinstance(block, SampleBlock) and (block.overrun, block.lost_before) == (True, 15)
+    counters = decoder.counters
+    assert (counters.overruns, counters.samples_lost) == (1, 15)
+
+
+def test_an_overrun_whose_block_was_lost_is_told_by_status(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    decoder.feed(device.hello() + device.block(0))
+    message = SamplesPayload(device.session, 25, 0, device.counts(25, 10), overrun=True)
+    decoder.feed(device.writer.encode(MessageType.SAMPLES, encode_samples(message)))
+    for overruns in (3, 2, 3):  # one may be repeated, or late
+        status = StatusPayload(device.session, 35, 0, DeviceState.STREAMING, overruns, 7, 8, 9, 21.5)
+        (event,) = decoder.feed(device.writer.encode(MessageType.STATUS, encode_status(status)))
+    assert event == Status(DeviceState.STREAMING, 35, 0.0, 0, 3, 7, 8, 9, 21.5)
+    assert decoder.counters.overruns == 3
+    device.session += 1
+    decoder.feed(device.hello())
+    status = StatusPayload(device.session, 0, 0, DeviceState.STREAMING, 1)
+    decoder.feed(device.writer.encode(MessageType.STATUS, encode_status(status)))
+    assert decoder.counters.overruns == 4
+
+
+def test_replies_and_log_text_come_out_and_leave_no_gap_in_the_sequence(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    decoder.feed(device.hello())
+    reply = ReplyPayload(device.session, 5, Opcode.SELF_TEST, Result.DONE, "x 210 mg")
+    log = LogPayload(LogLevel.ERROR, "no sensor")
+    events = decoder.feed(
+        device.writer.encode(MessageType.LOG, encode_log(log))
+        + device.writer.encode(MessageType.REPLY, encode_reply(reply))
+        + device.block(0)
+    )
+    assert events[:2] == [DeviceLog(LogLevel.ERROR, "no sensor"), Reply(5, Opcode.SELF_TEST, Result.DONE, "x 210 mg")]
+    assert decoder.counters.frames_lost == 0 and decoder.counters.samples_received == 10
+
+
+def test_samples_of_24_bits(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    counts = np.array([[8_388_607, -8_388_608, 0]], np.int32)
+    message = SamplesPayload(device.session, 0, 0, counts, Encoding.INT24)
+    (block,) = decoder.feed(device.hello() + device.writer.encode(MessageType.SAMPLES, encode_samples(message)))[1:]
+    assert isinstance(block, SampleBlock)
+    np.testing.assert_array_equal(block.samples, counts)

@@ -13,9 +13,9 @@ import pytest
 
 from firmware_bridge.clock import ClockFit
 from firmware_bridge.errors import VirtualDeviceError
-from firmware_bridge.events import SampleBlock, Status
+from firmware_bridge.events import Reply, SampleBlock, Status
 from firmware_bridge.frames import FrameWriter
-from firmware_bridge.messages import DeviceState, MessageType, Opcode, encode_command
+from firmware_bridge.messages import Command, DeviceState, MessageType, Opcode, Result, encode_command
 from firmware_bridge.stream import StreamDecoder
 from firmware_bridge.virtual import VirtualAccelerometer, VirtualSummary, quantise
 
@@ -29,8 +29,15 @@ class Reader:
         self.events: list = []
         self.writer = FrameWriter()
 
-    def command(self, opcode: Opcode) -> None:
-        os.write(self.fd, b"\0" + self.writer.encode(MessageType.COMMAND, encode_command(opcode)))
+    def command(self, opcode: Opcode, value: int = 0) -> None:
+        self.send(encode_command(Command(opcode, value)))
+
+    def send(self, payload: bytes) -> None:
+        os.write(self.fd, b"\0" + self.writer.encode(MessageType.COMMAND, payload))
+
+    def reply(self) -> Reply:
+        self.read_until(lambda event: isinstance(event, Reply))
+        return next(event for event in reversed(self.events) if isinstance(event, Reply))
 
     def read_until(self, wanted: Callable[[object], bool], timeout_s: float = 5.0) -> None:
         """Read on until an event is wanted."""
@@ -191,6 +198,48 @@ def test_stop_ends_the_session_and_start_goes_on_in_another(running, hello, new_
     assert np.array_equal(np.concatenate([block.samples for block in first + second]), new_device.counts(0, 2000))
     assert reader.decoder.counters.restarts == 1
     assert summaries[0].samples_sent == 2000
+
+
+def test_rate_and_range_are_changed_while_idle_only(running, hello, new_device) -> None:
+    hello = replace(hello, sample_rates_hz=(2000.0, 4000.0), full_scales=(8.0, 16.0))
+    device = VirtualAccelerometer(hello, [new_device.counts(0, 4000)], speed=1.0)
+    with running(device):
+        reader = Reader(device.port)
+        reader.command(Opcode.SET_RATE, 2_000_000)
+        assert reader.reply().result is Result.DONE
+        reader.command(Opcode.SET_RANGE, 16_000)
+        assert reader.reply().result is Result.DONE
+        assert reader.decoder.hello.sample_rate_hz == 2000.0 and reader.decoder.hello.full_scale == 16.0
+        assert reader.decoder.counters.restarts == 1  # each change begins a session, the first HELLO was the first
+        for opcode, value in ((Opcode.SET_RATE, 3_000_000), (Opcode.SET_RANGE, 4_000)):
+            reader.command(opcode, value)
+            assert reader.reply().result is Result.IMPOSSIBLE_VALUE
+        reader.command(Opcode.START)
+        reader.read_until(lambda event: is_block(event) and event.first_sample > 0)
+        reader.command(Opcode.SET_RATE, 4_000_000)
+        assert reader.reply().result is Result.STREAMING
+        reader.close()
+    first, second = [event for event in reader.events if is_block(event)][:2]
+    assert (second.device_time_s - first.device_time_s) == pytest.approx(len(first.samples) / 2000.0, abs=1e-6)
+
+
+def test_reset_begins_anew_and_every_command_is_answered(running, hello, new_device) -> None:
+    device = VirtualAccelerometer(hello, [new_device.counts(0, 4000)], speed=1.0)
+    with running(device):
+        reader = Reader(device.port)
+        reader.command(Opcode.START)
+        reader.read_until(is_block)
+        session = reader.decoder.hello.session
+        reader.command(Opcode.RESET)
+        assert reader.reply().result is Result.DONE
+        assert reader.decoder.hello.session != session
+        reader.command(Opcode.SELF_TEST)
+        assert reader.reply().result is Result.DONE
+        reader.send(b"\x63")
+        reply = reader.reply()
+        assert (reply.opcode, reply.result) == (0x63, Result.UNKNOWN_COMMAND)
+        assert reply.sequence == 3  # the fourth frame that was sent
+        reader.close()
 
 
 def test_each_reader_gets_a_delimiter_first(hello) -> None:

@@ -95,6 +95,17 @@ def test_the_scale_is_that_of_the_newest_hello(
     np.testing.assert_allclose(first, second * 4, rtol=1e-5)  # the same counts
 
 
+def test_an_axis_that_is_mounted_the_other_way_round_is_turned(
+    new_bench: Any, sensor: Any, new_sensor: Any, tiny_contract: Any
+) -> None:
+    bench = new_bench(scaling=replace(tiny_contract.scaling, kind="fixed"))
+    bench.take(sensor.hello(), sensor.blocks("calm", 2))
+    other = new_sensor(session=2)
+    bench.take(DeviceRestarted(1, 2), replace(other.hello(), signs=(1, -1)), other.blocks("calm", 2))
+    first, second = bench.classifier.seen
+    np.testing.assert_allclose(first, second * [1, -1], rtol=1e-5)
+
+
 def test_a_model_that_is_not_the_manifests_is_refused(manifest: Manifest, bench: Any) -> None:
     contract = replace(manifest.contract, window=128)
     other = replace(manifest, contract=contract, input=replace(manifest.input, shape=(1, 1, 128, 2)))

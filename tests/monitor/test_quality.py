@@ -38,6 +38,14 @@ def test_a_sound_window_has_no_defect() -> None:
     assert defect(noise(), rate_hz=None) is None
 
 
+def test_counts_of_24_bits_are_clipped_at_the_sensors_limit_and_not_at_that_of_int16() -> None:
+    limits = SensorLimits(clipping_level(16.0, 16 / 2**23), 4000.0)
+    counts = noise().astype(np.int32) * 256
+    assert defect(counts, limits=limits) is None  # type: ignore[arg-type]
+    counts[:200] = 2**23 - 1
+    assert defect(counts, limits=limits) == CLIPPED  # type: ignore[arg-type]
+
+
 def test_one_lost_sample_is_enough() -> None:
     assert defect(noise(), lost=1) == LOST_SAMPLES
 
