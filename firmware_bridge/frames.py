@@ -59,6 +59,8 @@ def decode_frame(encoded: bytes) -> Frame:
     decoded = cobs.decode(encoded)
     if len(decoded) < MIN_DECODED:
         raise FrameError(f"Expected a frame of at least {MIN_DECODED} bytes, got {len(decoded)}.")
+    if len(decoded) > MAX_DECODED:
+        raise FrameError(f"Expected a frame of at most {MAX_DECODED} bytes, got {len(decoded)}.")
     body = decoded[: -_CRC.size]
     (expected,) = _CRC.unpack_from(decoded, len(body))
     actual = crc32(body)
