@@ -5,15 +5,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := drsn_edge quantize firmware_bridge tests benchmarks examples
 
-.PHONY: help demo test integration check lint types proof lock clean
+.PHONY: help demo test integration check lint types firmware proof lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo         everything without hardware: simulate, train, convert, monitor (about 2 minutes with the install)"
 	@echo "make test         the quick tests"
 	@echo "make integration  tests with real parts: fresh environments, the wire, real recordings"
-	@echo "make check        lint, types and make test"
-	@echo "make proof        the trainings behind docs/ACCURACY.md: DATA=folder of the data sets; takes hours"
+	@echo "make check        lint, types, firmware and make test"
+	@echo "make firmware     the firmware of all boards, as far as their compilers are here, and its C tests"
+	@echo "make proof        the trainings behind docs/ACCURACY.md and the long runs: DATA=folder of the data sets; takes hours"
 	@echo "make lock         pin the dependencies anew"
 	@echo "make clean        remove .venv and caches"
 
@@ -26,7 +27,14 @@ test: $(VENV)/dev.stamp
 integration: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m integration
 
-check: lint types test
+check: lint types firmware test
+
+FIRMWARE := $(MAKE) --no-print-directory -C firmware_bridge/firmware
+firmware:
+	@$(FIRMWARE) -s test
+	@for tool in avr-gcc arm-none-eabi-gcc simavr; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -z "$$missing" ] || [ -n "$$DRSN_EDGE_REQUIRE_PARTS" ]; then $(FIRMWARE) -s all; \
+	else echo "only the host's firmware was built:$$missing not on this machine"; fi
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check $(SOURCES)
@@ -40,6 +48,9 @@ DATA ?= $(DRSN_EDGE_TEST_DATA)
 proof: $(VENV)/train.stamp
 	$(BIN)/drsn-edge reproduce paper --data $(DATA) --results docs/results/accuracy.jsonl
 	$(BIN)/drsn-edge reproduce splits --data $(DATA) --results docs/results/accuracy.jsonl --write docs/ACCURACY.md
+	DRSN_EDGE_TEST_DATA=$(DATA) DRSN_EDGE_DEVICE_S=600 $(BIN)/python -m pytest -m integration \
+	  tests/integration/test_firmware.py -k "real_waveform or streams_an_adxl345"
+	$(FIRMWARE) fuzz SECONDS=600
 
 # The environment: hashed, locked requirements, then this folder itself without any dependency resolution.
 $(VENV)/bin/python:

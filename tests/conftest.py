@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -20,14 +22,31 @@ settings.register_profile("any machine", deadline=None)  # time limits fail wher
 settings.load_profile("any machine")
 
 
+def give_up(reason: str) -> NoReturn:
+    """Skip a test for what this machine lacks, or fail it where all parts are required, as in CI."""
+    if os.environ.get("DRSN_EDGE_REQUIRE_PARTS"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Return the folder of real recordings; without it skip, or fail where all parts are required, as in CI."""
+    """Return the folder of real recordings."""
     folder = os.environ.get("DRSN_EDGE_TEST_DATA")
     if folder and (Path(folder) / "cwru").is_dir():
         return Path(folder)
-    give_up = pytest.fail if os.environ.get("DRSN_EDGE_REQUIRE_PARTS") else pytest.skip
     give_up(f"DRSN_EDGE_TEST_DATA does not name the folder of real recordings (it is {folder!r})")
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[..., None]:
+    """Return what gives up unless all of the programs that it is told are on the PATH."""
+
+    def check(*programs: str) -> None:
+        if missing := [program for program in programs if shutil.which(program) is None]:
+            give_up(f"{', '.join(missing)} not on this machine")
+
+    return check
 
 
 @pytest.fixture(scope="session")
