@@ -1,19 +1,47 @@
-"""The true sample rate of a sensor, from its own clock."""
+"""Three clocks: samples against the device's clock, the device's clock against the host's, and their steps.
+
+A nominal rate is off by up to a few percent, and every fault frequency moves with it. `ClockFit` gives samples per
+second of the device's clock, `HostClock` seconds of the device's clock per second of the host's, and `TrueRate` their
+product. `RateAlarm` watches for a rate that changes, and `HostClock.stamp` gives times of the host that never jump
+back. No I/O; no wall clock is read here.
+"""
 
 from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate and how well it is known.
+
+    Attributes:
+        hz: Per second.
+        uncertainty_hz: Standard uncertainty, of the fit alone: a clock may be off by more than its readings scatter.
+    """
+
+    hz: float
+    uncertainty_hz: float
 
 
 class ClockFit:
     """Least-squares line of sample index over device time, updated block by block in constant memory.
 
     The sums are kept about the running mean (Welford's update), so that they stay exact to double precision
-    over days, where sums of raw squares would cancel. A nominal rate is off by up to a few percent, and every
-    fault frequency moves with it. Call `reset` when the device restarts: index and time then begin again.
+    over days, where sums of raw squares would cancel. Call `reset` when the device restarts: index and time then begin
+    again.
     """
 
     def __init__(self, min_points: int = 8, min_span_s: float = 1.0) -> None:
         """Ask for at least `min_points` blocks over `min_span_s` seconds before giving a rate."""
-        self._min_points = max(2, min_points)
+        self._min_points = max(3, min_points)
         self._min_span_s = min_span_s
         self.reset()
 
@@ -22,7 +50,7 @@ class ClockFit:
         self._origin: tuple[int, float] | None = None
         self._points = 0
         self._mean_time = self._mean_index = 0.0
-        self._time_time = self._time_index = 0.0
+        self._time_time = self._time_index = self._index_index = 0.0
         self._span_s = 0.0
 
     def add(self, sample_index: int, device_time_s: float) -> None:
@@ -33,15 +61,249 @@ class ClockFit:
         index = float(sample_index - self._origin[0])
         time_s = self._span_s = device_time_s - self._origin[1]
         self._points += 1
-        time_step = time_s - self._mean_time
+        time_step, index_step = time_s - self._mean_time, index - self._mean_index
         self._mean_time += time_step / self._points
-        self._mean_index += (index - self._mean_index) / self._points
+        self._mean_index += index_step / self._points
         self._time_time += time_step * (time_s - self._mean_time)
         self._time_index += time_step * (index - self._mean_index)
+        self._index_index += index_step * (index - self._mean_index)
 
     @property
-    def sample_rate_hz(self) -> float | None:
+    def rate(self) -> Rate | None:
         """Samples per second of device time, or None until enough was seen."""
         if self._points < self._min_points or self._span_s < self._min_span_s or self._time_time <= 0.0:
             return None
-        return self._time_index / self._time_time
+        slope = self._time_index / self._time_time
+        scatter = max(0.0, self._index_index - slope * self._time_index) / (self._points - 2)
+        return Rate(slope, math.sqrt(scatter / self._time_time))
+
+    @property
+    def sample_rate_hz(self) -> float | None:
+        """The same without its uncertainty."""
+        rate = self.rate
+        return None if rate is None else rate.hz
+
+
+class HostClock:
+    """The device's clock against the host's, from when each block arrived, in constant memory.
+
+    A block may be late by any time, but never early, so that the quickest deliveries tell the truth: time is cut into
+    cells that each keep theirs, and neighbours merge as time goes on. A line is fitted through the cells' points: from
+    the median of slopes, with weights that fall to nothing for what lies far off (Tukey's biweight), such as a cell in
+    which the host was stalled throughout.
+    """
+
+    CELLS = 128
+    _FIRST_CELL_S = 0.1
+    _ROUNDS = 10
+    _TUKEY = 4.685
+    """Standard deviations at which a point's weight is 0: 95 % of the efficiency of least squares."""
+
+    def __init__(self, min_cells: int = 16) -> None:
+        """Ask for at least `min_cells` cells, 0.1 s each at first, before giving anything."""
+        self._min_cells = max(3, min_cells)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the device's clock, which begins again; times that were given stay behind those that come."""
+        self._cell_s = self._FIRST_CELL_S
+        self._cells: dict[int, tuple[float, float]] = {}
+        self._origin: tuple[float, float] | None = None
+        self._line: tuple[float, float, float] | None = None  # offset, slope and its uncertainty, about the origin
+        self._fitted_cells = 0
+        self._last_stamp_s = getattr(self, "_last_stamp_s", -math.inf)
+
+    def add(self, device_time_s: float, host_time_s: float) -> None:
+        """Take in that something of device time `device_time_s` was there at `host_time_s`, of a steady clock."""
+        if self._origin is None:
+            self._origin = (device_time_s, host_time_s)
+        point = (device_time_s - self._origin[0], host_time_s - self._origin[1])
+        cell = math.floor(point[0] / self._cell_s)
+        known = self._cells.get(cell)
+        if known is None or self._delay(point) < self._delay(known):
+            self._cells[cell] = point
+        if len(self._cells) > self.CELLS:
+            self._merge()
+        if known is None:
+            self._fit()
+
+    @property
+    def seconds_per_second(self) -> Rate | None:
+        """Seconds of the device's clock in one of the host's, or None until enough was seen."""
+        if self._line is None:
+            return None
+        _, slope, uncertainty = self._line
+        return Rate(1 / slope, uncertainty / slope**2)
+
+    def stamp(self, device_time_s: float) -> float | None:
+        """Return the host's time of a device time, never before one that was given earlier; None until enough was seen.
+
+        To be asked in the order of device time.
+        """
+        if self._line is None or self._origin is None:
+            return None
+        offset, slope, _ = self._line
+        time_s = self._origin[1] + offset + slope * (device_time_s - self._origin[0])
+        self._last_stamp_s = max(self._last_stamp_s, time_s)
+        return self._last_stamp_s
+
+    def _delay(self, point: tuple[float, float]) -> float:
+        slope = 1.0 if self._line is None else self._line[1]
+        return point[1] - slope * point[0]
+
+    def _merge(self) -> None:
+        """Make cells twice as long; the quicker of two neighbours stays."""
+        self._cell_s *= 2
+        merged: dict[int, tuple[float, float]] = {}
+        for point in self._cells.values():
+            cell = math.floor(point[0] / self._cell_s)
+            if cell not in merged or self._delay(point) < self._delay(merged[cell]):
+                merged[cell] = point
+        self._cells = merged
+
+    def _fit(self) -> None:
+        # The open cell is left out: its quickest delivery is yet to come.
+        points = np.array(list(self._cells.values())[:-1])
+        if len(points) >= self._min_cells:
+            self._line = robust_line(points[:, 0], points[:, 1], self._ROUNDS, self._TUKEY)
+
+
+def robust_line(x: FloatArray, y: FloatArray, rounds: int = 10, tukey: float = 4.685) -> tuple[float, float, float]:
+    """Return offset, slope and the slope's standard uncertainty of a line through most of the points.
+
+    Args:
+        x: Shape (n,), n >= 3, not all alike.
+        y: Shape (n,).
+        rounds: Of reweighting.
+        tukey: Standard deviations at which a point's weight becomes 0.
+    """
+    half = len(x) // 2
+    slope = float(np.median((y[-half:] - y[:half]) / (x[-half:] - x[:half])))
+    offset = float(np.median(y - slope * x))
+    for _ in range(rounds):
+        residuals = y - offset - slope * x
+        sigma = max(1.4826 * float(np.median(np.abs(residuals - np.median(residuals)))), 1e-9)
+        weights = np.square(np.clip(1 - np.square(residuals / (tukey * sigma)), 0, None))
+        total = float(weights.sum())
+        mean_x, mean_y = float(weights @ x) / total, float(weights @ y) / total
+        spread = float(weights @ np.square(x - mean_x))
+        slope = float(weights @ ((x - mean_x) * (y - mean_y))) / spread
+        offset = mean_y - slope * mean_x
+    return offset, slope, sigma / math.sqrt(spread)
+
+
+class TrueRate:
+    """Samples per second of the host's clock: a device's own clock may be off as far as its sensor."""
+
+    def __init__(self) -> None:
+        """Begin without a rate."""
+        self.device = ClockFit()
+        self.host = HostClock()
+
+    def reset(self) -> None:
+        """Begin again: the device has restarted."""
+        self.device.reset()
+        self.host.reset()
+
+    def add(self, sample_index: int, device_time_s: float, host_time_s: float) -> None:
+        """Take in a block: its first sample, that one's device time, and when the block had arrived."""
+        self.device.add(sample_index, device_time_s)
+        self.host.add(device_time_s, host_time_s)
+
+    @property
+    def rate(self) -> Rate | None:
+        """The rate, or None until enough was seen."""
+        samples, seconds = self.device.rate, self.host.seconds_per_second
+        if samples is None or seconds is None:
+            return None
+        relative = math.hypot(samples.uncertainty_hz / samples.hz, seconds.uncertainty_hz / seconds.hz)
+        return Rate(samples.hz * seconds.hz, samples.hz * seconds.hz * relative)
+
+
+@dataclass(frozen=True)
+class RateChange:
+    """A rate that was one and is another.
+
+    Attributes:
+        device_time_s: When it was noticed.
+        before_hz: Samples per second of device time until then.
+        after_hz: Of late.
+    """
+
+    device_time_s: float
+    before_hz: float
+    after_hz: float
+
+    @property
+    def relative(self) -> float:
+        """By how much it changed: 0.005 is half a percent more."""
+        return self.after_hz / self.before_hz - 1
+
+
+class RateAlarm:
+    """Notices a sensor that changes its rate without saying so, by its own device's clock, within half a second or so.
+
+    (Of a device that sends fewer than 16 blocks a second, within 8 blocks or so.)
+    The rate of the last `RECENT_S` is compared with that of up to `BASE_S` before; an alarm makes the new rate the
+    base. A change that creeps is noticed against the first rate, which `first_hz` keeps.
+    """
+
+    RECENT_S = 0.5
+    BASE_S = 10.0
+    _ENOUGH_S = 1.0
+    _EVERY_S = 0.05
+    _THINNED_TO_S = 0.01
+    _MIN_POINTS = 8
+    _SIGMAS = 6.0
+    """Of the two rates' uncertainty, below which no change is told from the stamps' scatter."""
+
+    def __init__(self, limit: float = 0.0025) -> None:
+        """Tell of changes of more than `limit`, a share: 0.0025 finds steps of half a percent half-way through."""
+        self._limit = limit
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: index and time begin again."""
+        self._points: deque[tuple[int, float]] = deque()
+        self._due_s = -math.inf
+        self.first_hz: float | None = None
+
+    def add(self, sample_index: int, device_time_s: float) -> RateChange | None:
+        """Take in a block; return a change if it shows one."""
+        if self._points and device_time_s - self._points[-1][1] < self._THINNED_TO_S:
+            return None
+        self._points.append((sample_index, device_time_s))
+        while device_time_s - self._points[0][1] > self.BASE_S + self.RECENT_S:
+            self._points.popleft()
+        if device_time_s < self._due_s or device_time_s - self._points[0][1] < self._ENOUGH_S + self.RECENT_S:
+            return None
+        self._due_s = device_time_s + self._EVERY_S
+        return self._look(device_time_s)
+
+    def _look(self, device_time_s: float) -> RateChange | None:
+        origin = self._points[0]
+        points = np.array([(index - origin[0], time_s - origin[1]) for index, time_s in self._points])
+        if len(points) < 2 * self._MIN_POINTS:
+            return None
+        border_s = min(device_time_s - origin[1] - self.RECENT_S, points[-self._MIN_POINTS, 1])
+        recent = points[:, 1] >= border_s
+        if (~recent).sum() < self._MIN_POINTS:
+            return None
+        before, after = _slope(points[~recent]), _slope(points[recent])
+        self.first_hz = self.first_hz or before.hz
+        for base_hz in (before.hz, self.first_hz):  # a step, a creep
+            scatter_hz = self._SIGMAS * math.hypot(before.uncertainty_hz, after.uncertainty_hz)
+            if abs(after.hz - base_hz) > max(self._limit * base_hz, scatter_hz):
+                self._points = deque(point for point, new in zip(self._points, recent, strict=True) if new)
+                self.first_hz = None
+                return RateChange(device_time_s, base_hz, after.hz)
+        return None
+
+
+def _slope(points: FloatArray) -> Rate:
+    """Return the rate of indices over times, shape (n, 2), n >= 3."""
+    index, time_s = (points - points.mean(axis=0)).T
+    spread = float(time_s @ time_s)
+    hz = float(time_s @ index) / spread
+    scatter = float(np.square(index - hz * time_s).sum()) / (len(points) - 2)
+    return Rate(hz, math.sqrt(scatter / spread))
