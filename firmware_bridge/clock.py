@@ -195,6 +195,9 @@ def robust_line(x: FloatArray, y: FloatArray, rounds: int = 10, tukey: float = 4
 class TrueRate:
     """Samples per second of the host's clock: a device's own clock may be off as far as its sensor."""
 
+    IMPLAUSIBLE = 0.1
+    """Share by which no sensor is off: 3 % is what data sheets allow, a resonator's clock adds half a percent."""
+
     def __init__(self) -> None:
         """Begin without a rate."""
         self.device = ClockFit()
@@ -218,6 +221,20 @@ class TrueRate:
             return None
         relative = math.hypot(samples.uncertainty_hz / samples.hz, seconds.uncertainty_hz / seconds.hz)
         return Rate(samples.hz * seconds.hz, samples.hz * seconds.hz * relative)
+
+    def best(self, nominal_hz: float, known_within: float = 2e-4) -> Rate | None:
+        """Return the best rate that there is: by the host's clock, or else by the device's, or None.
+
+        Args:
+            nominal_hz: What the device says. A rate by the host's clock that is further off than `IMPLAUSIBLE` is that
+                of a recording which is played faster or slower, and says nothing of the sensor.
+            known_within: Largest standard uncertainty of use, as a share of the rate.
+        """
+        by_host = self.rate
+        if by_host is not None and abs(by_host.hz / nominal_hz - 1) > self.IMPLAUSIBLE:
+            by_host = None
+        found = (rate for rate in (by_host, self.device.rate) if rate is not None)
+        return next((rate for rate in found if rate.uncertainty_hz < known_within * rate.hz), None)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ FirmwareBridgeError
 │   ├── PortAbsentError        no such port
 │   ├── PortPermissionError    this user may not open it
 │   └── PortBusyError          somebody else holds it
+├── RawLogError                a raw log that cannot be read or written
 └── VirtualDeviceError         a virtual accelerometer that cannot be set up or fed
 
 Damaged frames and lost samples are no errors: `StreamDecoder` counts them and goes on.
@@ -44,6 +45,10 @@ class PortPermissionError(PortError):
 
 class PortBusyError(PortError):
     """Another program holds the port."""
+
+
+class RawLogError(FirmwareBridgeError):
+    """A raw log cannot be written, read, or is none."""
 
 
 class VirtualDeviceError(FirmwareBridgeError):

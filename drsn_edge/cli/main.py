@@ -16,6 +16,8 @@ from drsn_edge.cli.evaluate import evaluate
 from drsn_edge.cli.inspect import inspect
 from drsn_edge.cli.models import models
 from drsn_edge.cli.monitor import monitor
+from drsn_edge.cli.ports import ports
+from drsn_edge.cli.record import record
 from drsn_edge.cli.reproduce import reproduce
 from drsn_edge.cli.simulate import simulate
 from drsn_edge.cli.train import train
@@ -62,7 +64,7 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
 
 
-for command in (demo, models, train, convert, inspect, evaluate, reproduce, simulate, monitor):
+for command in (demo, models, train, convert, inspect, evaluate, reproduce, simulate, ports, record, monitor):
     cli.add_command(command)
 
 

@@ -12,7 +12,10 @@ from drsn_edge.cli.options import PathType, finite
 from drsn_edge.runtime.interpreters import RUNTIMES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from drsn_edge.monitor.decision import Votes
+    from firmware_bridge.events import SourceEvent
 
 
 @click.command()
@@ -78,8 +81,18 @@ def monitor(
     sink = JsonLinesSink(sys.stdout) if as_json else ConsoleSink(sys.stdout, status)
     with stop_on_signal(duration) as stopped:
         source = SerialSource(port, baud_rate=baud, stop=stopped)
-        for result in watch.run(source, lambda: source.counters):
+        for result in watch.run(_said_aloud(source), lambda: source.counters):
             sink.take(result)
+
+
+def _said_aloud(events: Iterable[SourceEvent]) -> Iterator[SourceEvent]:
+    """Pass events on, and show what the device has to say to people."""
+    from firmware_bridge.events import DeviceLog
+
+    for event in events:
+        if isinstance(event, DeviceLog):
+            click.echo(f"the sensor says: {event.text}", err=True)
+        yield event
 
 
 def _parse_votes(text: str) -> Votes:

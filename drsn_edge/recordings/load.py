@@ -17,6 +17,7 @@ from drsn_edge.recordings.csv_file import is_index, read_csv
 from drsn_edge.recordings.mat_file import read_mat
 from drsn_edge.recordings.npz_file import read_npz
 from drsn_edge.recordings.raw import RawRecording
+from drsn_edge.recordings.raw_log_file import read_raw_log
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.wav_file import read_wav
 
@@ -24,6 +25,7 @@ PathLike = str | os.PathLike[str]
 
 READERS: Mapping[str, Callable[[bytes, Path], list[RawRecording]]] = {
     ".csv": read_csv,
+    ".drsnlog": read_raw_log,
     ".mat": read_mat,
     ".npz": read_npz,
     ".wav": read_wav,

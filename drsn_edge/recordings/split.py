@@ -21,6 +21,9 @@ from drsn_edge.recordings.leaks import leak_in_words, refuse_leaks
 from drsn_edge.recordings.recording import FieldValue, Recording
 from drsn_edge.signal import window_starts
 
+RATE_TOLERANCE = 0.02
+"""By which two recordings' measured rates may differ: as much as a sensor's from its model's."""
+
 VALIDATION_SHARE = 0.15
 """Share of the training time that is kept to watch the training, at the end of each training recording."""
 
@@ -187,7 +190,7 @@ def check_uniform(recordings: Sequence[Recording], window: int) -> None:
             )
         for what in ("sample_rate_hz", "axes", "unit"):
             ours, theirs = getattr(first, what), getattr(recording, what)
-            if ours != theirs:
+            if ours != theirs and not (what == "sample_rate_hz" and abs(theirs / ours - 1) <= RATE_TOLERANCE):
                 raise SplitError(
                     f"Expected one {what} for all recordings, got {ours} in {first.name} and {theirs} in "
                     f"{recording.name}. Train on folders of one kind."

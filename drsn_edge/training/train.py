@@ -125,7 +125,7 @@ def _scaling(split: Split, kind: str) -> Scaling:
 def _contract(recordings: Sequence[Recording], split: Split, settings: TrainSettings) -> SignalContract:
     views = INPUTS[settings.inputs]
     contract = SignalContract(
-        sample_rate_hz=recordings[0].sample_rate_hz,
+        sample_rate_hz=float(np.median([recording.sample_rate_hz for recording in recordings])),
         axes=recordings[0].axes,
         unit=recordings[0].unit,
         window=settings.window,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import serial
-from serial.tools.list_ports import comports
 
 from firmware_bridge.errors import PortAbsentError, PortBusyError, PortError, PortPermissionError, ProtocolError
 from firmware_bridge.events import (
@@ -24,6 +24,7 @@ from firmware_bridge.events import (
 )
 from firmware_bridge.frames import DELIMITER, FrameWriter
 from firmware_bridge.messages import PROTOCOL_VERSION, Command, DeviceState, Hello, MessageType, Opcode, encode_command
+from firmware_bridge.sources.ports import find_port, holders_of, list_ports, ports_in_words
 from firmware_bridge.stream import StreamCounters, StreamDecoder
 
 _LINK_FAILURES: tuple[type[Exception], ...] = (OSError,)  # SerialException is one
@@ -64,24 +65,30 @@ class SerialSource:
         idle_s: float = 0.2,
         reopen_every_s: float = 0.5,
         stop: Callable[[], bool] | None = None,
+        on_bytes: Callable[[bytes], None] | None = None,
+        start: bool = True,
     ) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
-            port: Path (links are followed), Windows name, or a pyserial URL.
+            port: Path (links are followed), Windows name, pyserial URL, or what else `ports.find_port` takes.
             baud_rate: In baud.
             hello_timeout_s: How long a device may take to identify itself for the first time. Some boards
                 reset when their port is opened and need two seconds.
             idle_s: After how long without any event an Idle comes.
             reopen_every_s: How often a lost port is tried again.
             stop: Asked between reads, i.e. about every 50 ms.
+            start: Whether to start the device once it has identified itself.
+            on_bytes: Given all that is read, as it is read and before it is decoded; b"" where nothing came.
         """
-        self.port = port
+        self.port = find_port(port, list_ports())
         self._baud_rate = baud_rate
         self._hello_timeout_s = hello_timeout_s
         self._idle_s = idle_s
         self._reopen_every_s = reopen_every_s
         self._stop = stop or _never
+        self._on_bytes = on_bytes
+        self._start = start
         self._decoder = StreamDecoder()
         self._writer = FrameWriter()
         self._link: serial.SerialBase | None = None
@@ -138,6 +145,8 @@ class SerialSource:
         except _LINK_FAILURES as exc:
             self._drop()
             return [LinkLost(f"{self.port}: {exc}")]
+        if self._on_bytes is not None:
+            self._on_bytes(data)
         self._first_bytes += data[: 32 - len(self._first_bytes)]
         events = self._decoder.feed(data)
         for event in events:
@@ -166,6 +175,8 @@ class SerialSource:
         Asking a device to start that already streams does no harm; it answers with a STATUS.
         """
         now = time.monotonic()
+        if not (self._start or self._decoder.needs_hello):
+            return
         if self._decoder.needs_hello:
             if self._streaming:  # an unseen restart: do not wait until it is START's turn
                 self._streaming = False
@@ -241,20 +252,17 @@ def open_port(port: str, baud_rate: int) -> serial.SerialBase:
 def _port_error(port: str, exc: Exception) -> PortError:
     code = getattr(exc, "errno", None)
     if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
-        return PortAbsentError(f"Expected a device at {port}, found nothing there. {_existing_ports()}")
+        return PortAbsentError(f"Expected a device at {port}, found nothing there. {ports_in_words(list_ports())}")
     if code in (errno.EACCES, errno.EPERM):
         return PortPermissionError(
             f"Not allowed to open {port}. Serial ports usually belong to the group dialout: "
             "sudo usermod -aG dialout $USER, then log in again."
         )
     if code in (errno.EBUSY, errno.EAGAIN):
-        return PortBusyError(f"{port} is in use by another program. Close it (fuser -v {port} names it) and try again.")
+        holders = [f"{name} ({number})" for number, name in holders_of([port]).get(port, ()) if number != os.getpid()]
+        who = " and ".join(holders) or f"another program (fuser -v {port} names it)"
+        return PortBusyError(f"{port} is in use by {who}. Close it and try again.")
     return PortError(f"Could not open {port} as a serial port: {exc}. Check that it is the sensor's port.")
-
-
-def _existing_ports() -> str:
-    ports = [f"{info.device} ({info.description})" for info in sorted(comports())]
-    return f"Ports here: {', '.join(ports)}." if ports else "This machine has no serial port; is the device plugged in?"
 
 
 def _never() -> bool:

@@ -250,7 +250,7 @@ def test_a_second_monitor_is_refused_while_the_first_reads(
     monitor = start("monitor", "--port", port, "--model", tiny_bundle_path, "--json")
     read_until(monitor, is_window)
     done = run("monitor", "--port", port, "--model", tiny_bundle_path)
-    assert done.code == 1 and "in use by another program" in done.err and done.err.count("\n") == 1
+    assert done.code == 1 and f"in use by python ({monitor.pid})" in done.err and done.err.count("\n") == 1
     monitor.send_signal(signal.SIGINT)
     code, rest, _ = finish(monitor)
     assert (code, json.loads(rest[-1])["samples_lost"]) == (0, 0)

@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +20,14 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from drsn_edge.cli.main import cli
+from drsn_edge.cli.record import record
+from drsn_edge.recorder import record_source
 from drsn_edge.recordings import load_recordings
 from drsn_edge.recordings.simulator import simulate_dataset
 from drsn_edge.recordings.split import parse_hold_out
+from firmware_bridge.messages import Hello
+from firmware_bridge.sources.serial_port import SerialSource
+from firmware_bridge.virtual import VirtualAccelerometer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "your-data.md").read_text(encoding="utf-8")
 QUICK = {
@@ -58,8 +64,32 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-c", shorter], cwd=folder, check=True, timeout=TIMEOUT_S)
     for block in (*blocks("toml"), *blocks("csv")):
         [name] = re.findall(r"`(\w+/catalogue\.\w+)`", block.before)
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(block.text, encoding="utf-8")
     return folder
+
+
+def test_what_was_recorded_gets_its_label_from_its_name(example: Path) -> None:
+    pytest.importorskip("serial")
+    hello = Hello(1, "bench", "1", "fake", ("x", "y", "z"), "g", 1 / 1024, 16.0, 3200.0)
+    for line in (line for line in commands() if " record " in line):
+        options = record.make_context("record", shlex.split(line)[2:]).params
+        samples = np.random.default_rng(0).normal(size=(6400, 3))
+        device = VirtualAccelerometer(hello, [samples], link=example / "sensor", speed=4.0)
+        thread = threading.Thread(target=device.run)
+        thread.start()
+        record_source(
+            lambda on_bytes: SerialSource(str(example / "sensor"), on_bytes=on_bytes),
+            example / options["out"],
+            options["name"],
+        )
+        thread.join(TIMEOUT_S)
+    recordings = load_recordings(example / "lathes")
+    assert [(each.label, each.group, each.fields["machine"]) for each in recordings] == [
+        ("healthy", "lathe1", 1),
+        ("imbalance", "lathe1", 1),
+    ]
+    assert all(len(each.samples) == 6400 and each.axes == ("x", "y", "z") for each in recordings)
 
 
 @pytest.mark.parametrize(("data", "seed"), [("pumps", 0), ("fans", 1)])
@@ -84,7 +114,7 @@ def test_the_rules_of_the_page_are_rules() -> None:
 
 def test_the_commands_of_the_page_run(example: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(example)
-    ran = [line for line in commands() if NEEDS_HARDWARE not in line]
+    ran = [line for line in commands() if NEEDS_HARDWARE not in line and "ports" not in line]
     assert [shlex.split(line)[1] for line in ran] == ["train", "train", "convert", "simulate", "monitor"]
     *workstation, simulate, monitor = ran
     for line in workstation:
@@ -111,6 +141,8 @@ def wait_for(link: Path) -> None:
 
 
 def test_the_commands_for_hardware_parse() -> None:
-    [line] = [line for line in commands() if NEEDS_HARDWARE in line]
-    _, name, *arguments = shlex.split(line)
-    assert not cli.commands[name].make_context(name, arguments).args
+    lines = [line for line in commands() if NEEDS_HARDWARE in line or "ports" in line]
+    assert [shlex.split(line)[1] for line in lines] == ["ports", "record", "record", "monitor"]
+    for line in lines:
+        _, name, *arguments = shlex.split(line)
+        assert not cli.commands[name].make_context(name, arguments).args

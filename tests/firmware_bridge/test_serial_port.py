@@ -23,7 +23,7 @@ from firmware_bridge.errors import PortAbsentError, PortBusyError, PortError, Po
 from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, Status
 from firmware_bridge.frames import FrameSplitter, decode_frame
 from firmware_bridge.messages import PROTOCOL_VERSION, DeviceState, Hello, MessageType, Opcode, decode_command
-from firmware_bridge.sources import serial_port
+from firmware_bridge.sources import ports, serial_port
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.virtual import VirtualAccelerometer
 
@@ -222,12 +222,12 @@ def test_a_device_that_restarts_unseen_is_asked_who_it_is(new_device, plain_pty)
 
 def test_an_absent_port_lists_those_that_exist(monkeypatch) -> None:
     class Info:
-        device, description = "/dev/ttyACM7", "a board"
+        device, description, vid, pid, serial_number = "/dev/ttyACM7", "a board", None, None, None
 
-    monkeypatch.setattr(serial_port, "comports", lambda: [Info])
+    monkeypatch.setattr(ports, "comports", lambda: [Info])
     with pytest.raises(PortAbsentError, match=r"/dev/absent.*/dev/ttyACM7 \(a board\)"):
         list(SerialSource("/dev/absent"))
-    monkeypatch.setattr(serial_port, "comports", list)
+    monkeypatch.setattr(ports, "comports", list)
     with pytest.raises(PortAbsentError, match="no serial port"):
         list(SerialSource("/dev/absent"))
 

@@ -116,7 +116,7 @@ def test_two_recordings_of_one_name(tmp_path: Path) -> None:
 
 
 def test_folders_without_recordings(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match=r"recordings \(.csv, .mat, .npz, .wav\) in .*, got none"):
+    with pytest.raises(RecordingError, match=r"recordings \(.csv, .drsnlog, .mat, .npz, .wav\) in .*, got none"):
         load_recordings(tmp_path)
     with pytest.raises(RecordingError, match=r"readable folder .*No such file"):
         load_recordings(tmp_path / "none")
@@ -131,7 +131,7 @@ def test_folders_without_recordings(tmp_path: Path) -> None:
         ("none.npz", "got no such file"),
         ("none.npz#2", r"none\.npz, got no such file"),
         ("folder.npz", "got a folder. Use load_recordings"),
-        ("notes.txt", r"ending in .csv, .mat, .npz, .wav, got '\.txt'"),
+        ("notes.txt", r"ending in .csv, .drsnlog, .mat, .npz, .wav, got '\.txt'"),
         ("plain", "got 'no suffix'"),
         ("nul\0.npz", "readable file"),
         ("empty.wav", "got an empty file"),

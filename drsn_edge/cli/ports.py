@@ -1,0 +1,92 @@
+"""`drsn-edge ports`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from drsn_edge.cli.options import json_option
+
+if TYPE_CHECKING:
+    from firmware_bridge.messages import Hello
+    from firmware_bridge.sources.ports import Port
+
+
+@click.command()
+@click.option("--hello", is_flag=True, help="Ask each free port what is on it; a board may reset when it is opened.")
+@click.option(
+    "--port", "also", multiple=True, help="Look at this one too, such as a link to a virtual port; repeatable."
+)
+@click.option(
+    "--baud", type=click.IntRange(min=1), default=921_600, show_default=True, help="Of --hello; USB devices ignore it."
+)
+@click.option("--timeout", type=click.FloatRange(min=0.1), default=3.0, show_default=True, help="Of --hello, seconds.")
+@json_option
+def ports(hello: bool, also: tuple[str, ...], baud: int, timeout: float, as_json: bool) -> None:
+    """List the serial ports, who holds them, and with --hello the sensor on each.
+
+    \b
+    Example:
+      drsn-edge ports --hello
+    """
+    from firmware_bridge.sources.ports import Port, holders_of, list_ports
+
+    holders = holders_of(also)
+    found = [*list_ports(holders=True), *(Port(path, "", None, None, holders.get(path, ())) for path in also)]
+    answers = {port.path: _ask(port, baud, timeout) for port in found} if hello else {}
+    if as_json:
+        values = [{**asdict(port), **_answer_values(answers.get(port.path))} for port in found]
+        click.echo(json.dumps({"schema": 1, "type": "ports", "ports": values}))
+        return
+    click.echo("\n".join(_lines(port, answers.get(port.path)) for port in found) or "no serial port")
+
+
+def _ask(port: Port, baud: int, timeout_s: float) -> Hello | str:
+    """Return what a device says about itself, or why it does not."""
+    from firmware_bridge.errors import FirmwareBridgeError
+    from firmware_bridge.messages import Hello
+    from firmware_bridge.sources.serial_port import SerialSource
+
+    if port.held_by:
+        return "not asked: in use"
+    source = SerialSource(port.path, baud_rate=baud, hello_timeout_s=timeout_s, start=False)
+    try:
+        for event in source:
+            if isinstance(event, Hello):
+                return event
+    except FirmwareBridgeError as exc:
+        return str(exc)
+    finally:
+        source.close()
+    return "nothing"
+
+
+def _answer_values(answer: Hello | str | None) -> dict[str, Any]:
+    if answer is None:
+        return {}
+    return {"hello": None, "error": answer} if isinstance(answer, str) else {"hello": asdict(answer), "error": None}
+
+
+def _lines(port: Port, answer: Hello | str | None) -> str:
+    about = ", ".join(
+        part
+        for part in (
+            port.description,
+            f"USB {port.usb_id}" if port.usb_id else "",
+            f"serial number {port.serial_number}" if port.serial_number else "",
+            *(f"held by {name} ({number})" for number, name in port.held_by),
+        )
+        if part
+    )
+    lines = [f"{port.path}   {about}".rstrip()]
+    if isinstance(answer, str):
+        lines.append(f"    {answer}")
+    elif answer is not None:
+        lines.append(
+            f"    {answer.device_id}: {answer.sensor_model}, {answer.sample_rate_hz:g} Hz, axes "
+            f"{','.join(answer.axes)}, up to {answer.full_scale:g} {answer.unit}, firmware {answer.firmware_version}"
+        )
+    return "\n".join(lines)

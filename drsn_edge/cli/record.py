@@ -1,0 +1,95 @@
+"""`drsn-edge record`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from drsn_edge.cli.options import PathType, finite, json_option
+
+if TYPE_CHECKING:
+    from drsn_edge.recorder import RecordSummary
+
+
+@click.command()
+@click.option(
+    "--port", required=True, envvar="DRSN_EDGE_PORT", help="Serial port of the sensor.  [env: DRSN_EDGE_PORT]"
+)
+@click.option("--out", type=PathType, required=True, help="Folder for the logs; made if it is missing.")
+@click.option("--name", help="Beginning of the files' names.  [default: the time, UTC]")
+@click.option(
+    "--baud", type=click.IntRange(min=1), default=921_600, show_default=True, help="Baud rate; USB devices ignore it."
+)
+@click.option("--duration", type=click.FloatRange(min=0), callback=finite, help="Stop after this many seconds.")
+@click.option(
+    "--rotate-mb",
+    type=click.FloatRange(min=0.001),
+    callback=finite,
+    default=256.0,
+    show_default=True,
+    help="Begin another file when one has so many megabytes.",
+)
+@json_option
+def record(
+    port: str, out: Path, name: str | None, baud: int, duration: float | None, rotate_mb: float, as_json: bool
+) -> None:
+    """Keep every byte that a sensor sends, until Ctrl-C or the end of the stream.
+
+    The logs (.drsnlog) say when each byte came. `train` and `evaluate` read them like other recordings, each stretch
+    between two gaps on its own. A file that exists is never overwritten; a kill costs a quarter of a second at most.
+
+    \b
+    Example:
+      drsn-edge record --port /dev/ttyUSB0 --out recordings/ --name pump3_healthy --duration 60
+    """
+    from drsn_edge.cli.stopping import stop_on_signal
+    from drsn_edge.recorder import record_source
+    from firmware_bridge.sources.serial_port import SerialSource
+
+    shown = sys.stderr.isatty() and not as_json
+    with stop_on_signal(duration) as stopped:
+        summary = record_source(
+            lambda on_bytes: SerialSource(port, baud_rate=baud, stop=stopped, on_bytes=on_bytes),
+            out,
+            name or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
+            rotate_bytes=round(rotate_mb * 1e6),
+            progress=_show if shown else None,
+        )
+    if shown:
+        click.echo("\r\x1b[K", err=True, nl=False)
+    click.echo(json.dumps(_as_values(summary)) if as_json else _as_text(summary))
+
+
+def _show(text: str) -> None:
+    click.echo(f"\r\x1b[K{text}", err=True, nl=False)
+
+
+def _as_values(summary: RecordSummary) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "type": "record",
+        "files": [str(path) for path in summary.files],
+        "bytes": summary.bytes_logged,
+        "sample_rate_hz": None if summary.rate is None else summary.rate.hz,
+        "sample_rate_uncertainty_hz": None if summary.rate is None else summary.rate.uncertainty_hz,
+        "changes_of_rate": summary.changes_of_rate,
+        "link": asdict(summary.counters),
+    }
+
+
+def _as_text(summary: RecordSummary) -> str:
+    counters = summary.counters
+    rate = "not known yet" if summary.rate is None else f"{summary.rate.hz:.2f} ± {summary.rate.uncertainty_hz:.2f} Hz"
+    lines = [
+        f"samples   {counters.samples_received} received, {counters.samples_lost} lost; true rate {rate}",
+        f"link      {counters.crc_errors} damaged frames, {counters.overruns} overruns, {counters.restarts} restarts",
+    ]
+    if summary.changes_of_rate:
+        lines.append(f"rate      changed {summary.changes_of_rate} times without notice")
+    return "\n".join([*lines, *(f"wrote {path}" for path in summary.files)])

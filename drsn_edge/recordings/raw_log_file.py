@@ -1,0 +1,91 @@
+"""Raw logs (.drsnlog) as `drsn-edge record` writes them: each stretch without a missing sample is a recording.
+
+Gaps, overruns, restarts and lost links end a stretch, so that no window can span what was never measured. Values are
+counts times the scale that the device states, with the signs of its mounting; the rate is the measured one where the
+log is long enough to know it, else the nominal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from drsn_edge.errors import RecordingError
+from drsn_edge.recordings.metadata import MetadataValue
+from drsn_edge.recordings.raw import RawRecording
+from firmware_bridge.clock import TrueRate
+from firmware_bridge.errors import FirmwareBridgeError
+from firmware_bridge.events import DeviceRestarted, LinkLost, SampleBlock
+from firmware_bridge.messages import Counts, Hello
+from firmware_bridge.sources.replay import ReplaySource
+
+SHORTEST_S = 1.0
+"""Shorter stretches between two gaps are left out: they hold no window."""
+
+
+@dataclass
+class _Stretch:
+    hello: Hello
+    blocks: list[Counts] = field(default_factory=list)
+
+    @property
+    def duration_s(self) -> float:
+        return sum(map(len, self.blocks)) / self.hello.sample_rate_hz
+
+
+def read_raw_log(data: bytes, path: Path) -> list[RawRecording]:
+    """Read the stretches of a raw log; several are captures of the file, in their order.
+
+    Raises:
+        RecordingError: If it is no raw log, holds no samples, or none for a second without a gap.
+    """
+    try:
+        stretches, rates = _stretches(data, path)
+    except FirmwareBridgeError as exc:
+        raise RecordingError(f"{path}: {exc}") from exc
+    long = [stretch for stretch in stretches if stretch.duration_s >= SHORTEST_S]
+    if not long:
+        raise RecordingError(
+            f"{path}: Expected {SHORTEST_S:g} s without a missing sample, got none in {len(stretches)} stretches. "
+            "Record longer, or find out why samples are lost."
+        )
+    alone = len(long) == 1
+    return [_recording(stretch, rates, None if alone else number) for number, stretch in enumerate(long)]
+
+
+def _stretches(data: bytes, path: Path) -> tuple[list[_Stretch], dict[int, float]]:
+    """Return the stretches, and the measured rate of each session that has one."""
+    source = ReplaySource([path], read=lambda _: data)
+    found: list[_Stretch] = []
+    clocks: dict[int, TrueRate] = {}
+    hello: Hello | None = None
+    broken = True
+    for timed in source.timed():
+        event = timed.event
+        if isinstance(event, Hello):
+            hello, broken = event, True
+            clocks[hello.session] = TrueRate()
+        elif isinstance(event, LinkLost | DeviceRestarted):
+            broken = True
+        elif isinstance(event, SampleBlock) and hello is not None:
+            if broken or event.lost_before:
+                found.append(_Stretch(hello))
+            broken = False
+            found[-1].blocks.append(event.samples)
+            clocks[hello.session].add(event.first_sample, event.device_time_s, timed.time_ns / 1e9)
+    nominal = {stretch.hello.session: stretch.hello.sample_rate_hz for stretch in found}
+    best = {session: clocks[session].best(nominal_hz) for session, nominal_hz in nominal.items()}
+    return found, {session: rate.hz for session, rate in best.items() if rate is not None}
+
+
+def _recording(stretch: _Stretch, rates: dict[int, float], capture: int | None) -> RawRecording:
+    hello = stretch.hello
+    stated: dict[str, MetadataValue] = {
+        "sample_rate_hz": rates.get(hello.session, hello.sample_rate_hz),
+        "axes": hello.axes,
+        "unit": hello.unit,
+    }
+    counts = np.concatenate(stretch.blocks).astype(np.float64)
+    return RawRecording((counts * hello.scales).astype(np.float32), stated, capture=capture)

@@ -1,0 +1,284 @@
+"""A log of the bytes that came from a device, and when: RAW_LOG.md. It can be cut anywhere and says so."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from zlib import crc32
+
+from firmware_bridge.errors import RawLogError
+from firmware_bridge.frames import DELIMITER, Frame, encode_frame
+from firmware_bridge.messages import Hello, MessageType, encode_hello
+
+SUFFIX = ".drsnlog"
+MARKER = b"\xffDRSNLOG"
+VERSION = 1
+PRELUDE, DATA = 0, 1
+MAX_PAYLOAD = 16 << 20
+
+_HEAD = struct.Struct("<8sBBHIIQI")  # marker, version, kind, 0, log, number, time, length
+assert _HEAD.size == 32
+_CRC = struct.Struct("<I")
+_CHUNK = struct.Struct("<II")  # microseconds after the segment's time, length
+_HEAD_SIZE = _HEAD.size + _CRC.size
+
+SEGMENT_S = 0.25
+SYNC_S = 1.0
+_SEGMENT_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class LogChunk:
+    """Bytes as they were read from a device.
+
+    Attributes:
+        log: Number of the log, drawn at random.
+        segment: Number of the segment in its log.
+        kind: PRELUDE or DATA.
+        time_ns: When they came, since 1970.
+        data: The bytes.
+    """
+
+    log: int
+    segment: int
+    kind: int
+    time_ns: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class LogDamage:
+    """Bytes of a file that are no segment.
+
+    Attributes:
+        offset: Where they begin.
+        size: How many they are.
+        at_end: Whether nothing whole follows: the log was cut, by a kill or a full disk.
+    """
+
+    offset: int
+    size: int
+    at_end: bool
+
+
+@dataclass(frozen=True)
+class LogSummary:
+    """What a writer wrote.
+
+    Attributes:
+        files: In order.
+        bytes_logged: From the device.
+    """
+
+    files: tuple[Path, ...]
+    bytes_logged: int
+
+
+class RawLogWriter:
+    """Writes what a source reads, in files that are never overwritten.
+
+    `write` only keeps the bytes; every `SEGMENT_S` it writes a segment, every `SYNC_S` it asks the disk to keep them.
+    """
+
+    def __init__(
+        self,
+        path_of: Callable[[int], Path],
+        *,
+        rotate_bytes: int | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+        log: int | None = None,
+    ) -> None:
+        """Prepare; no file is made before the first byte.
+
+        Args:
+            path_of: From the number of a file, from 0, to its path.
+            rotate_bytes: Begin another file when one has at least so many bytes; None: never.
+            now_ns: The clock, nanoseconds since 1970.
+            log: Number of the log; None draws one.
+        """
+        self._path_of = path_of
+        self._rotate_bytes = rotate_bytes
+        self._now_ns = now_ns
+        self._log = secrets.randbits(32) if log is None else log
+        self._number = 0
+        self._file: BinaryIO | None = None
+        self._files: list[Path] = []
+        self._chunks: list[tuple[int, bytes]] = []
+        self._held = self._logged = 0
+        self._synced_ns = 0
+        self._hello: Hello | None = None
+        self._hello_before: Hello | None = None  # where the device stood before the bytes that are kept
+
+    @property
+    def summary(self) -> LogSummary:
+        """What was written so far."""
+        return LogSummary(tuple(self._files), self._logged)
+
+    def stand_at(self, hello: Hello) -> None:
+        """Say what the device is and where it stands behind all bytes so far, for the prelude of files to come."""
+        self._hello = hello
+
+    def write(self, data: bytes) -> None:
+        """Take in bytes that just came.
+
+        Raises:
+            RawLogError: If the file cannot be made or written.
+        """
+        now_ns = self._now_ns()
+        if not self._chunks:
+            self._hello_before = self._hello
+        if data:
+            self._chunks.append((now_ns, data))
+            self._held += len(data)
+        if self._chunks and (now_ns - self._chunks[0][0] >= SEGMENT_S * 1e9 or self._held >= _SEGMENT_BYTES):
+            self._flush(now_ns)
+
+    def close(self) -> None:
+        """Write what is left, have the disk keep it, and close; harmless when repeated."""
+        if self._chunks:
+            self._flush(self._now_ns())
+        if self._file is not None:
+            with _writing(self._files[-1]):
+                self._sync(self._now_ns())
+                self._file.close()
+            self._file = None
+
+    def _flush(self, now_ns: int) -> None:
+        if self._file is not None and self._rotate_bytes is not None and self._file.tell() >= self._rotate_bytes:
+            chunks, self._chunks = self._chunks, []
+            self.close()
+            self._chunks = chunks
+        if self._file is None:
+            self._open()
+        with _writing(self._files[-1]):
+            self._segment(DATA, self._chunks)
+            if now_ns - self._synced_ns >= SYNC_S * 1e9:
+                self._sync(now_ns)
+        self._logged += self._held
+        self._chunks, self._held = [], 0
+
+    def _open(self) -> None:
+        path = self._path_of(len(self._files))
+        try:
+            self._file = path.open("xb")
+        except FileExistsError as exc:
+            raise RawLogError(f"Expected {path} to be free, but it exists. Choose another folder.") from exc
+        except OSError as exc:
+            raise RawLogError(f"Could not make {path}: {exc.strerror}. Choose another folder.") from exc
+        self._files.append(path)
+        if self._hello_before is not None:
+            with _writing(path):
+                self._segment(PRELUDE, [(self._chunks[0][0], prelude(self._hello_before))])
+
+    def _segment(self, kind: int, chunks: list[tuple[int, bytes]]) -> None:
+        assert self._file is not None
+        self._file.write(encode_segment(kind, self._log, self._number, chunks))
+        self._file.flush()  # to the system: what a killed process had written stays
+        self._number += 1
+
+    def _sync(self, now_ns: int) -> None:
+        assert self._file is not None
+        os.fsync(self._file.fileno())
+        self._synced_ns = now_ns
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn a full disk into one error that names the file; what was written before stays readable."""
+    try:
+        yield
+    except OSError as exc:
+        raise RawLogError(f"Could not write {path}: {exc.strerror}. What came before is kept.") from exc
+
+
+def prelude(hello: Hello) -> bytes:
+    """Return a HELLO as bytes on the wire."""
+    return DELIMITER + encode_frame(Frame(MessageType.HELLO, 0, encode_hello(hello)))
+
+
+def encode_segment(kind: int, log: int, number: int, chunks: list[tuple[int, bytes]]) -> bytes:
+    """Return a segment of chunks, each with when it came in nanoseconds since 1970; there is at least one."""
+    began_ns = chunks[0][0]
+    # A clock that was set back gives no time before the segment's own.
+    offsets = [min(max(0, (came_ns - began_ns) // 1000), 0xFFFF_FFFF) for came_ns, _ in chunks]
+    payload = b"".join(_CHUNK.pack(offset, len(data)) + data for offset, (_, data) in zip(offsets, chunks, strict=True))
+    head = _HEAD.pack(MARKER, VERSION, kind, 0, log, number, began_ns, len(payload))
+    return head + _CRC.pack(crc32(head)) + payload + _CRC.pack(crc32(payload))
+
+
+def read_log(data: bytes) -> Iterator[LogChunk | LogDamage]:
+    """Yield the chunks of a file's bytes, and what is none, in order.
+
+    Raises:
+        RawLogError: If there is no segment at all in something that is not empty, or it is of a later version.
+    """
+    at = bad_from = 0
+    found = False
+    while at < len(data):
+        segment = _segment_at(data, at)
+        if segment is None:
+            # Behind a broken segment, or in the middle of rubbish, only a marker can begin another.
+            at = data.find(MARKER, at + 1)
+            at = len(data) if at < 0 else at
+            continue
+        if bad_from < at:
+            yield LogDamage(bad_from, at - bad_from, at_end=False)
+        found = True
+        yield from segment.chunks
+        at = bad_from = segment.end
+    if bad_from < len(data):
+        if not found:
+            raise RawLogError("Expected a raw log (a row of segments, RAW_LOG.md), got none in it. Is it another file?")
+        yield LogDamage(bad_from, len(data) - bad_from, at_end=True)
+
+
+@dataclass(frozen=True)
+class _Segment:
+    chunks: tuple[LogChunk, ...]
+    end: int
+
+
+def _segment_at(data: bytes, at: int) -> _Segment | None:
+    """Return the whole segment at a place, None if there is none.
+
+    Raises:
+        RawLogError: If it is whole, but of a version that is not ours.
+    """
+    head = data[at : at + _HEAD_SIZE]
+    if len(head) < _HEAD_SIZE or not head.startswith(MARKER):
+        return None
+    if _CRC.unpack_from(head, _HEAD.size)[0] != crc32(head[: _HEAD.size]):
+        return None
+    _, version, kind, _, log, number, began_ns, length = _HEAD.unpack_from(head)
+    if version != VERSION:
+        raise RawLogError(f"Expected a raw log of version {VERSION}, got {version}. Update drsn-edge.")
+    payload = data[at + _HEAD_SIZE : at + _HEAD_SIZE + length]
+    end = at + _HEAD_SIZE + length + _CRC.size
+    if end > len(data) or _CRC.unpack_from(data, end - _CRC.size)[0] != crc32(payload):
+        return None
+    chunks = _chunks(payload)
+    if chunks is None:
+        return None
+    return _Segment(
+        tuple(LogChunk(log, number, kind, began_ns + 1000 * offset, piece) for offset, piece in chunks), end
+    )
+
+
+def _chunks(payload: bytes) -> list[tuple[int, bytes]] | None:
+    found, at = [], 0
+    while at < len(payload):
+        if at + _CHUNK.size > len(payload):
+            return None
+        offset, length = _CHUNK.unpack_from(payload, at)
+        at += _CHUNK.size + length
+        if at > len(payload):
+            return None
+        found.append((offset, payload[at - length : at]))
+    return found

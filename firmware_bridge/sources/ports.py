@@ -1,0 +1,125 @@
+"""Which ports there are, who holds them, and what answers on them."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from serial.tools.list_ports import comports
+
+from firmware_bridge.errors import PortAbsentError, PortError
+
+_USB_ID = re.compile(r"([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})")
+_GLOB_SIGNS = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Port:
+    """A serial port.
+
+    Attributes:
+        path: To open it.
+        description: Of the system.
+        usb_id: VID:PID in capital hexadecimal, None if it is not on USB.
+        serial_number: Of the USB device, None if it has none.
+        held_by: Processes of this machine that have it open, as far as this user may see: number and name.
+    """
+
+    path: str
+    description: str
+    usb_id: str | None
+    serial_number: str | None
+    held_by: tuple[tuple[int, str], ...] = ()
+
+
+def list_ports(*, holders: bool = False) -> list[Port]:
+    """Return the ports of this machine, sorted by path; with who holds them, which takes longer, if asked."""
+    found = sorted(comports())
+    held = holders_of([info.device for info in found]) if holders else {}
+    return [
+        Port(
+            info.device,
+            info.description,
+            None if info.vid is None else f"{info.vid:04X}:{info.pid:04X}",
+            info.serial_number,
+            held.get(info.device, ()),
+        )
+        for info in found
+    ]
+
+
+def find_port(wanted: str, ports: Sequence[Port]) -> str:
+    """Return the path that a user means.
+
+    Args:
+        wanted: A path or a pyserial URL, which is taken as it is; a pattern such as `/dev/ttyUSB*`; VID:PID such as
+            2341:0043; or the serial number of a USB device.
+        ports: To choose from.
+
+    Raises:
+        PortAbsentError: If none matches a pattern or an id.
+        PortError: If several do.
+    """
+    if match := _USB_ID.fullmatch(wanted):
+        chosen = [port for port in ports if port.usb_id == f"{match[1]}:{match[2]}".upper()]
+    elif _GLOB_SIGNS & set(wanted):
+        chosen = [port for port in ports if fnmatch.fnmatchcase(port.path, wanted)]
+    else:
+        return next((port.path for port in ports if port.serial_number == wanted), wanted)
+    if len(chosen) == 1:
+        return chosen[0].path
+    if not chosen:
+        raise PortAbsentError(f"Expected a port that matches {wanted}, found none. {ports_in_words(ports)}")
+    paths = ", ".join(f"{port.path} (serial number {port.serial_number})" for port in chosen)
+    raise PortError(f"Expected one port that matches {wanted}, found {len(chosen)}: {paths}. Name one of them.")
+
+
+def ports_in_words(ports: Iterable[Port]) -> str:
+    """Return a sentence that lists ports."""
+    words = [f"{port.path} ({port.description})" for port in ports]
+    return f"Ports here: {', '.join(words)}." if words else "This machine has no serial port; is the device plugged in?"
+
+
+def holders_of(paths: Iterable[str], proc: Path = Path("/proc")) -> dict[str, tuple[tuple[int, str], ...]]:
+    """Return which processes have each of these character devices open, as far as this user may see.
+
+    Empty where there is no /proc, as on macOS and Windows.
+    """
+    devices = {number: path for path in paths if (number := _device_number(path)) is not None}
+    found: dict[str, list[tuple[int, str]]] = {}
+    for process in proc.glob("[0-9]*"):
+        for path in {devices[number] for number in _open_devices(process) if number in devices}:
+            found.setdefault(path, []).append((int(process.name), _name_of(process)))
+    return {path: tuple(sorted(holders)) for path, holders in found.items()}
+
+
+def _device_number(path: str) -> int | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_rdev if stat.S_ISCHR(status.st_mode) else None
+
+
+def _open_devices(process: Path) -> set[int]:
+    numbers = set()
+    try:
+        for link in (process / "fd").iterdir():
+            number = _device_number(str(link))
+            if number is not None:
+                numbers.add(number)
+    except OSError:  # another user's, or gone meanwhile
+        return numbers
+    return numbers
+
+
+def _name_of(process: Path) -> str:
+    try:
+        return (process / "comm").read_text().strip()
+    except OSError:
+        return "?"

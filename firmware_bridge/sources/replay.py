@@ -1,0 +1,123 @@
+"""A raw log played again: the events of the day it was recorded, at the pace of that day, faster, or at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware_bridge.errors import RawLogError
+from firmware_bridge.events import DecoderEvent, HelloRejected, LinkLost, LinkRestored, SourceEvent
+from firmware_bridge.messages import Hello
+from firmware_bridge.raw_log import PRELUDE, LogChunk, LogDamage, read_log
+from firmware_bridge.stream import StreamCounters, StreamDecoder
+
+
+@dataclass(frozen=True)
+class TimedEvent:
+    """An event and when what completed it had come, nanoseconds since 1970."""
+
+    time_ns: int
+    event: SourceEvent
+
+
+class ReplaySource:
+    """Iterates over what raw logs hold, as `SerialSource` does over what a device sends.
+
+    Files are taken in the given order. One that follows the one before, by log and segment, goes on where that ended;
+    before any other the link counts as cut, as it does where segments are damaged or missing.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        *,
+        speed: float | None = None,
+        stop: Callable[[], bool] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        read: Callable[[Path], bytes] = Path.read_bytes,
+    ) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            paths: Of the files.
+            speed: Times the pace at which the bytes came; None: at once.
+            stop: Asked between chunks.
+            sleep: Waits for seconds.
+            read: Returns a file's bytes.
+        """
+        self._paths = tuple(paths)
+        self._speed = speed
+        self._stop = stop or (lambda: False)
+        self._sleep = sleep
+        self._read_bytes = read
+        self._decoder = StreamDecoder()
+        self.damage: list[tuple[Path, LogDamage]] = []
+        """What was no segment, by file."""
+
+    @property
+    def hello(self) -> Hello | None:
+        """What the device said about itself, or None before that."""
+        return self._decoder.hello
+
+    @property
+    def counters(self) -> StreamCounters:
+        """The account so far."""
+        return self._decoder.counters
+
+    def __iter__(self) -> Iterator[SourceEvent]:
+        """Yield events as they come.
+
+        Raises:
+            RawLogError: If a file cannot be read or is no raw log.
+            ProtocolError: If the device speaks another protocol.
+        """
+        last_ns: int | None = None
+        for timed in self.timed():
+            if self._speed is not None and last_ns is not None and timed.time_ns > last_ns:
+                self._sleep((timed.time_ns - last_ns) / 1e9 / self._speed)
+            last_ns = timed.time_ns
+            yield timed.event
+
+    def timed(self) -> Iterator[TimedEvent]:
+        """Yield the same at once, each with its time; raises the same."""
+        last: LogChunk | None = None
+        for path in self._paths:
+            for item in self._read(path):
+                if self._stop():
+                    return
+                if isinstance(item, LogDamage):
+                    self.damage.append((path, item))
+                    continue
+                goes_on = last is not None and item.log == last.log and item.segment in (last.segment, last.segment + 1)
+                if last is not None and not goes_on:
+                    yield from self._cut(item, path)
+                last = item
+                if not (goes_on and item.kind == PRELUDE):
+                    yield from self._feed(item)
+
+    def _read(self, path: Path) -> Iterator[LogChunk | LogDamage]:
+        try:
+            data = self._read_bytes(path)
+        except OSError as exc:
+            raise RawLogError(f"Could not read {path}: {exc.strerror}. Check the path.") from exc
+        try:
+            yield from read_log(data)
+        except RawLogError as exc:
+            raise RawLogError(f"{path}: {exc}") from exc
+
+    def _cut(self, item: LogChunk, path: Path) -> Iterator[TimedEvent]:
+        self._decoder.reset_link()
+        yield TimedEvent(item.time_ns, LinkLost(f"{path.name}: bytes are missing before segment {item.segment}"))
+        yield TimedEvent(item.time_ns, LinkRestored())
+
+    def _feed(self, item: LogChunk) -> Iterator[TimedEvent]:
+        for event in self._decoder.feed(item.data):
+            yield TimedEvent(item.time_ns, _usable(event))
+
+
+def _usable(event: DecoderEvent) -> SourceEvent:
+    if isinstance(event, HelloRejected):
+        raise event.error
+    return event

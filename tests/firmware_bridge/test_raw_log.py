@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_bridge.errors import RawLogError
+from firmware_bridge.events import LinkLost, LinkRestored, SampleBlock
+from firmware_bridge.messages import Hello
+from firmware_bridge.raw_log import (
+    DATA,
+    MARKER,
+    PRELUDE,
+    LogChunk,
+    LogDamage,
+    RawLogWriter,
+    encode_segment,
+    read_log,
+)
+from firmware_bridge.sources.replay import ReplaySource
+
+SECOND_NS = 10**9
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.ns = 1_700_000_000 * SECOND_NS
+
+    def __call__(self) -> int:
+        return self.ns
+
+
+def writer(folder: Path, clock: Clock, **options: Any) -> RawLogWriter:
+    return RawLogWriter(lambda n: folder / f"log-{n}.drsnlog", now_ns=clock, **options)
+
+
+def logged(folder: Path, new_device: Any, blocks: int = 40, **options: Any) -> tuple[RawLogWriter, Any]:
+    """Write a HELLO and blocks of 10 samples, one each 50 ms, cut at odd places."""
+    clock, device = Clock(), new_device()
+    log = writer(folder, clock, **options)
+    log.stand_at(device.description)
+    stream = device.hello() + b"".join(device.block(10 * n) for n in range(blocks))
+    for at in range(0, len(stream), 77):
+        log.write(stream[at : at + 77])
+        clock.ns += 40_000_000
+        if at > 500:
+            log.stand_at(replace(device.description, samples_produced=at // 100))
+    log.close()
+    return log, device
+
+
+def blocks_of(paths: list[Path]) -> tuple[list[SampleBlock], ReplaySource]:
+    source = ReplaySource(paths)
+    return [event for event in source if isinstance(event, SampleBlock)], source
+
+
+def test_what_was_written_is_read_again(tmp_path: Path, new_device: Any) -> None:
+    log, device = logged(tmp_path, new_device)
+    (path,) = log.summary.files
+    chunks = list(read_log(path.read_bytes()))
+    assert all(isinstance(chunk, LogChunk) for chunk in chunks)
+    assert chunks[0].kind == PRELUDE and {chunk.kind for chunk in chunks[1:]} == {DATA}
+    assert sum(len(chunk.data) for chunk in chunks[1:]) == log.summary.bytes_logged
+    times = [chunk.time_ns for chunk in chunks[1:]]
+    assert times == [Clock().ns + 40_000_000 * n for n in range(len(times))]
+    blocks, source = blocks_of([path])
+    assert [block.first_sample for block in blocks] == list(range(0, 400, 10))
+    for block in blocks:
+        np.testing.assert_array_equal(block.samples, device.counts(block.first_sample, 10))
+    assert source.damage == [] and source.counters.samples_lost == 0
+
+
+def test_rotated_files_are_one_stream_and_each_stands_alone(tmp_path: Path, new_device: Any) -> None:
+    log, _ = logged(tmp_path, new_device, blocks=200, rotate_bytes=2000)
+    files = list(log.summary.files)
+    assert len(files) > 4
+    blocks, source = blocks_of(files)
+    assert len(blocks) == 200 and source.counters.samples_lost == 0 and source.counters.crc_errors == 0
+    alone = [blocks_of([path])[0] for path in files]
+    assert all(alone) and 190 <= sum(map(len, alone)) <= 200  # one block may lie across each border
+    without_third, source = blocks_of([*files[:2], *files[3:]])
+    missing = {block.first_sample for block in blocks} - {block.first_sample for block in without_third}
+    assert missing and source.counters.samples_lost == 10 * len(missing)
+    assert [type(event) for event in ReplaySource([files[0], files[2]]) if isinstance(event, LinkLost | LinkRestored)]
+
+
+@given(st.data())
+def test_a_log_that_is_cut_anywhere_gives_what_came_before(data: st.DataObject) -> None:
+    pieces = data.draw(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=6))
+    segments = [encode_segment(DATA, 7, n, [(1000, piece)]) for n, piece in enumerate(pieces)]
+    whole = b"".join(segments)
+    cut = data.draw(st.integers(0, len(whole)))
+    ends = np.cumsum([len(segment) for segment in segments])
+    expected = pieces[: int((ends <= cut).sum())]
+    if not expected and cut:
+        with pytest.raises(RawLogError, match="got none"):
+            list(read_log(whole[:cut]))
+        return
+    found = list(read_log(whole[:cut]))
+    assert [item.data for item in found if isinstance(item, LogChunk)] == expected
+    left = cut - (int(ends[len(expected) - 1]) if expected else 0)
+    assert [item for item in found if isinstance(item, LogDamage)] == (
+        [LogDamage(cut - left, left, True)] if left else []
+    )
+
+
+@given(st.data())
+def test_flipped_bits_cost_their_segment_and_no_other(data: st.DataObject) -> None:
+    pieces = [bytes([n]) * 30 for n in range(5)]
+    segments = [encode_segment(DATA, 7, n, [(1000, piece)]) for n, piece in enumerate(pieces)]
+    hit = data.draw(st.integers(0, 4))
+    at = data.draw(st.integers(0, len(segments[hit]) - 1))
+    broken = bytearray(segments[hit])
+    broken[at] ^= 1 << data.draw(st.integers(0, 7))
+    found = list(read_log(b"".join([*segments[:hit], bytes(broken), *segments[hit + 1 :]])))
+    assert [item.data for item in found if isinstance(item, LogChunk)] == [*pieces[:hit], *pieces[hit + 1 :]]
+    (damage,) = (item for item in found if isinstance(item, LogDamage))
+    assert damage.size == len(broken) and damage.at_end == (hit == 4)
+
+
+def test_a_marker_in_the_data_is_no_segment() -> None:
+    pieces = [MARKER * 3, encode_segment(DATA, 1, 9, [(5, b"inner")]), b"end"]
+    whole = b"".join(encode_segment(DATA, 7, n, [(1000, piece)]) for n, piece in enumerate(pieces))
+    assert [item.data for item in read_log(whole)] == pieces  # type: ignore[union-attr]
+
+
+def test_damage_in_the_middle_is_a_lost_link_and_its_samples_are_counted(tmp_path: Path, new_device: Any) -> None:
+    log, _ = logged(tmp_path, new_device)
+    (path,) = log.summary.files
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    source = ReplaySource([path])
+    events = list(source)
+    blocks = [event for event in events if isinstance(event, SampleBlock)]
+    assert [type(event) for event in events if isinstance(event, LinkLost | LinkRestored)] == [LinkLost, LinkRestored]
+    assert len(source.damage) == 1 and not source.damage[0][1].at_end
+    assert 0 < source.counters.samples_lost == 400 - 10 * len(blocks)
+
+
+@pytest.mark.parametrize("data", [b"x", b"text\n" * 100, bytes(5000)])
+def test_other_files_are_refused_by_name(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.drsnlog").write_bytes(data)
+    with pytest.raises(RawLogError, match=r"x\.drsnlog: Expected a raw log"):
+        list(ReplaySource([tmp_path / "x.drsnlog"]))
+    with pytest.raises(RawLogError, match="No such file"):
+        list(ReplaySource([tmp_path / "none.drsnlog"]))
+
+
+def test_a_later_version_is_refused() -> None:
+    segment = bytearray(encode_segment(DATA, 1, 0, [(0, b"a")]))
+    segment[8] = 2
+    from zlib import crc32
+
+    segment[32:36] = crc32(segment[:32]).to_bytes(4, "little")
+    with pytest.raises(RawLogError, match="version 1, got 2"):
+        list(read_log(bytes(segment)))
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "log-0.drsnlog").write_bytes(b"precious")
+    log = writer(tmp_path, Clock())
+    log.write(b"a")
+    with pytest.raises(RawLogError, match="it exists"):
+        log.close()
+    assert (tmp_path / "log-0.drsnlog").read_bytes() == b"precious"
+
+
+def test_a_full_disk_is_one_error() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    log = RawLogWriter(lambda _: Path("/dev/full"))
+    log._file, log._files = Path("/dev/full").open("wb"), [Path("/dev/full")]  # noqa: SIM115
+    log.write(b"a")
+    with pytest.raises(RawLogError, match="No space left"):
+        log.close()
+
+
+def test_pace(tmp_path: Path, new_device: Any) -> None:
+    log, _ = logged(tmp_path, new_device)
+    waited: list[float] = []
+    list(ReplaySource(list(log.summary.files), speed=2.0, sleep=waited.append))
+    chunks = [item for item in read_log(log.summary.files[0].read_bytes()) if isinstance(item, LogChunk)]
+    assert sum(waited) == pytest.approx((chunks[-1].time_ns - chunks[0].time_ns) / 2e9, abs=0.1)
+
+
+WRITES_UNTIL_IT_IS_KILLED = """
+import sys, time
+from pathlib import Path
+from firmware_bridge.raw_log import RawLogWriter
+log = RawLogWriter(lambda n: Path(sys.argv[1]), rotate_bytes=None)
+count = 0
+while True:
+    log.write(count.to_bytes(4, "little"))
+    count += 1
+    if count % 100 == 0:
+        print(count, flush=True)
+    time.sleep(0.001)
+"""
+
+
+def test_a_killed_writer_loses_the_last_quarter_of_a_second_at_most(tmp_path: Path) -> None:
+    path = tmp_path / "killed.drsnlog"
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITES_UNTIL_IT_IS_KILLED, path], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    said, deadline = 0, time.monotonic() + 60
+    while said < 1500 and time.monotonic() < deadline:
+        said = int(process.stdout.readline())
+    os.kill(process.pid, signal.SIGKILL)
+    said = max([said, *map(int, process.communicate()[0].split())])
+    items = list(read_log(path.read_bytes()))
+    numbers = [int.from_bytes(item.data, "little") for item in items if isinstance(item, LogChunk)]
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) >= said - 300  # a quarter of a second, or less where the machine is slow
+
+
+def test_a_hello_stands_where_the_device_stood(tmp_path: Path, new_device: Any) -> None:
+    clock, device = Clock(), new_device()
+    log = writer(tmp_path, clock)
+    log.stand_at(replace(device.description, samples_produced=2**40 + 5, device_time_us=77))
+    log.write(device.block(2**40 + 5))
+    log.close()
+    hello, block = list(ReplaySource(list(log.summary.files)))
+    assert isinstance(hello, Hello) and isinstance(block, SampleBlock)
+    assert (hello.samples_produced, block.first_sample) == (2**40 + 5, 2**40 + 5)

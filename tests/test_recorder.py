@@ -1,0 +1,124 @@
+"""Recording from a virtual port, and reading it back as recordings."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("serial")
+
+from drsn_edge.errors import OutputError, RecordingError
+from drsn_edge.recorder import RecordSummary, record_source
+from drsn_edge.recordings import load_recordings
+from drsn_edge.recordings.raw_log_file import read_raw_log
+from firmware_bridge.frames import FrameWriter
+from firmware_bridge.messages import Hello, MessageType, SamplesPayload, encode_hello, encode_samples
+from firmware_bridge.raw_log import DATA, LogChunk, encode_segment, read_log
+from firmware_bridge.sources.serial_port import SerialSource
+from firmware_bridge.virtual import VirtualAccelerometer
+
+HELLO = Hello(1, "bench", "1", "fake", ("x", "y"), "g", 1 / 1024, 32.0, 1000.0, signs=(1, -1))
+
+
+def noise(n: int) -> Any:
+    return np.random.default_rng(0).integers(-3000, 3000, (n, 2)).astype(np.int16)
+
+
+def record(folder: Path, counts: Any, speed: float | None = None, **options: Any) -> RecordSummary:
+    device = VirtualAccelerometer(HELLO, [counts], link=folder / "sensor", speed=speed, block_samples=50)
+    thread = threading.Thread(target=device.run)
+    thread.start()
+    try:
+        return record_source(
+            lambda on_bytes: SerialSource(str(folder / "sensor"), on_bytes=on_bytes), folder / "logs", "run", **options
+        )
+    finally:
+        thread.join(20)
+
+
+def test_a_recording_is_read_back_as_it_was_measured(tmp_path: Path) -> None:
+    counts, said = noise(6000), []
+    summary = record(tmp_path, counts, progress=said.append)
+    assert summary.counters.samples_received == 6000 and summary.counters.samples_lost == 0
+    assert summary.files == (tmp_path / "logs" / "run-000.drsnlog",)
+    assert summary.bytes_logged == summary.counters.bytes_received
+    assert said and all("samples" in line for line in said)
+    (recording,) = load_recordings(tmp_path / "logs", catalogue(tmp_path))
+    assert (recording.axes, recording.unit, recording.label) == (("x", "y"), "g", "healthy")
+    np.testing.assert_allclose(recording.samples, counts * [1 / 1024, -1 / 1024], rtol=1e-6)
+    assert recording.sample_rate_hz == pytest.approx(1000, rel=1e-3)
+
+
+def catalogue(folder: Path) -> Path:
+    (folder / "catalogue.toml").write_text('[[recordings]]\nfile = "*"\nlabel = "healthy"\ngroup = "a"\n')
+    return folder / "catalogue.toml"
+
+
+def test_rotated_files_are_recordings_of_their_own(tmp_path: Path) -> None:
+    summary = record(tmp_path, noise(8000), speed=2.0, rotate_bytes=12_000)
+    assert len(summary.files) > 1
+    recordings = [load for path in summary.files for load in read_raw_log(path.read_bytes(), path)]
+    received = sum(len(recording.samples) for recording in recordings)
+    assert 8000 - 60 * len(summary.files) <= received <= 8000  # a block may lie across each border
+
+
+def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "run-007.drsnlog").write_bytes(b"precious")
+    with pytest.raises(OutputError, match=r"run-007\.drsnlog"):
+        record_source(lambda on_bytes: pytest.fail("opened"), tmp_path, "run")
+    for name in ("", "a/b", ".hidden"):
+        with pytest.raises(OutputError, match="plain name"):
+            record_source(lambda on_bytes: pytest.fail("opened"), tmp_path, name)
+
+
+# Gaps, with logs made by hand.
+
+
+def log_of(*spans: tuple[int, int], rate_hz: float = 1000.0, session: int = 1) -> bytes:
+    """A log of blocks of 50 samples over spans of sample indices; delivery is late by up to 2 ms."""
+    writer, late = FrameWriter(), np.random.default_rng(1)
+    hello = replace(HELLO, session=session)
+    chunks = [(10**18, writer.encode(MessageType.HELLO, encode_hello(hello)))]
+    for start, stop in spans:
+        for first in range(start, stop, 50):
+            payload = SamplesPayload(session, first, 1000 * first, np.full((50, 2), first % 1000, np.int16))
+            came_ns = 10**18 + round(1e9 * (first + 50) / rate_hz + late.exponential(1e6))
+            chunks.append((came_ns, writer.encode(MessageType.SAMPLES, encode_samples(payload))))
+    return b"".join(encode_segment(DATA, 5, number, [chunk]) for number, chunk in enumerate(chunks))
+
+
+def test_a_gap_divides_a_recording() -> None:
+    data = log_of((0, 3000), (3050, 6000), (6500, 6900))
+    first, second = read_raw_log(data, Path("gap.drsnlog"))
+    assert (len(first.samples), len(second.samples)) == (3000, 2950)  # the last stretch is shorter than a second
+    assert (first.capture, second.capture) == (0, 1)
+
+
+def test_a_damaged_segment_divides_a_recording() -> None:
+    data = bytearray(log_of((0, 6000)))
+    data[len(data) // 2] ^= 1
+    pieces = read_raw_log(bytes(data), Path("x"))
+    assert len(pieces) == 2 and sum(len(piece.samples) for piece in pieces) == 6000 - 50
+
+
+def test_the_rate_is_measured_where_the_log_is_long_enough() -> None:
+    (short,) = read_raw_log(log_of((0, 1500), rate_hz=1030.0), Path("x"))
+    (long,) = read_raw_log(log_of((0, 60_000), rate_hz=1030.0), Path("x"))
+    assert short.stated["sample_rate_hz"] == pytest.approx(1000.0, rel=1e-9)  # by the device's own clock
+    assert long.stated["sample_rate_hz"] == pytest.approx(1030.0, rel=5e-5)
+
+
+def test_a_log_that_holds_nothing_is_refused() -> None:
+    with pytest.raises(RecordingError, match="1 s without a missing sample, got none in 1 stretches"):
+        read_raw_log(log_of((0, 500)), Path("x"))
+    with pytest.raises(RecordingError, match="got none in it"):
+        read_raw_log(b"nonsense", Path("x"))
+
+
+def test_the_chunks_of_a_log_by_hand_are_in_order() -> None:
+    assert all(isinstance(item, LogChunk) for item in read_log(log_of((0, 200))))
