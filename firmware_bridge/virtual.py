@@ -1,12 +1,8 @@
-"""A virtual accelerometer: a device on a pseudo-terminal that speaks PROTOCOL.md and never loses a byte by itself."""
+"""A virtual accelerometer: a device on a pseudo-terminal or TCP that speaks PROTOCOL.md and loses no byte by itself."""
 
 from __future__ import annotations
 
-import errno
-import math
-import os
 import secrets
-import select
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_bridge.endpoints import Endpoint, PtyEndpoint, TcpEndpoint
 from firmware_bridge.errors import ProtocolError, UnknownCommandError, VirtualDeviceError
 from firmware_bridge.frames import DELIMITER, FrameSplitter, FrameWriter, decode_frame
 from firmware_bridge.messages import (
@@ -101,6 +98,7 @@ class VirtualAccelerometer:
         samples: Iterable[Samples],
         *,
         link: Path | None = None,
+        listen: tuple[str, int] | None = None,
         speed: float | None = 1.0,
         block_samples: int = 80,
         true_sample_rate_hz: float | None = None,
@@ -112,6 +110,7 @@ class VirtualAccelerometer:
             hello: What to tell the host; session and position are filled in by the device.
             samples: What to send. Taken one item at a time, so it may be endless.
             link: Where to put a symbolic link to the port; a link to a port that is gone is replaced.
+            listen: Host and port to listen on instead; port 0 takes a free one.
             speed: How much faster than real time; None: as fast as the reader takes them (and waiting for one).
                 Device time is that of a device which plays at real speed.
             block_samples: Samples in one frame.
@@ -136,18 +135,13 @@ class VirtualAccelerometer:
         self._writer = FrameWriter()
         self._splitter = FrameSplitter()
         self._stop: Callable[[], bool] = _never
-        self._link = link
-        if link is not None:
-            _check_link(link)
-        self._master, self._slave_name = _open_pty()
+        self._endpoint: Endpoint = PtyEndpoint(link) if listen is None else TcpEndpoint(*listen)
         self._was_present = False
-        if link is not None:
-            self._make_link(link)
 
     @property
     def port(self) -> str:
-        """Path to open: the link if there is one, else the pseudo-terminal itself."""
-        return self._slave_name if self._link is None else str(self._link)
+        """What to open: the link if there is one, the pseudo-terminal, or a URL of pyserial's."""
+        return self._endpoint.address
 
     def run(self, stop: Callable[[], bool] | None = None) -> VirtualSummary:
         """Serve the port until the samples have run out and the reader has gone, or `stop` returns True.
@@ -169,12 +163,7 @@ class VirtualAccelerometer:
 
     def close(self) -> None:
         """Remove the link and close the port; harmless when repeated."""
-        if self._master < 0:
-            return
-        if self._link is not None and self._link.is_symlink() and os.readlink(self._link) == self._slave_name:
-            self._link.unlink()
-        os.close(self._master)
-        self._master = -1
+        self._endpoint.close()
 
     # --- samples and time ----------------------------------------------------------------------------------------
 
@@ -211,7 +200,7 @@ class VirtualAccelerometer:
         if self._pending is None:
             return 0.0
         if self._speed is None:
-            return 0.0 if self._present() else _TICK_S
+            return 0.0 if self._endpoint.present() else _TICK_S
         end = self._position + len(self._pending)
         due = self._started_at + end / (self._rate_hz * self._speed)
         return min(max(due - time.monotonic(), 0.0), _TICK_S)
@@ -234,7 +223,7 @@ class VirtualAccelerometer:
 
     def _linger(self) -> None:
         deadline = time.monotonic() + self._linger_s
-        while self._state is DeviceState.ENDED and self._present() and not self._stop():
+        while self._state is DeviceState.ENDED and self._endpoint.present() and not self._stop():
             if time.monotonic() >= deadline:
                 return
             self._send_status()
@@ -313,42 +302,11 @@ class VirtualAccelerometer:
 
     # --- the port ------------------------------------------------------------------------------------------------
 
-    def _make_link(self, link: Path) -> None:
-        """Create or replace the link in one step, so that a reader that waits for it never sees half of it."""
-        temporary = link.with_name(f".{link.name}.{os.getpid()}")
-        try:
-            temporary.symlink_to(self._slave_name)
-            temporary.replace(link)
-        except OSError as exc:
-            self.close()
-            raise VirtualDeviceError(f"Could not put a link to the port at {link}: {exc}") from exc
-
-    def _present(self) -> bool:
-        """Whether somebody has the port open: our own slave descriptor is closed, so that a hang-up tells."""
-        return not self._poll(0, 0.0) & select.POLLHUP
-
-    def _poll(self, events: int, timeout_s: float) -> int:
-        poller = select.poll()
-        poller.register(self._master, events)
-        return next((found for _, found in poller.poll(math.ceil(timeout_s * 1000))), 0)
-
     def _listen(self, timeout_s: float) -> None:
         """Obey commands; return at once after one, else after `timeout_s`."""
-        found = self._poll(select.POLLIN, timeout_s)
-        if found & select.POLLIN:
-            for piece in self._splitter.feed(self._read()):
-                self._on_piece(piece)
-        elif found & select.POLLHUP:
-            self._was_present = False
-            time.sleep(timeout_s)  # poll() does not wait while nobody is there
-
-    def _read(self) -> bytes:
-        try:
-            return os.read(self._master, 4096)
-        except OSError as exc:
-            if exc.errno not in (errno.EIO, errno.EAGAIN):
-                raise
-            return b""
+        for piece in self._splitter.feed(self._endpoint.read(timeout_s)):
+            self._on_piece(piece)
+        self._was_present = self._was_present and self._endpoint.present()
 
     def _on_piece(self, piece: bytes) -> None:
         try:
@@ -362,29 +320,16 @@ class VirtualAccelerometer:
 
     def _send(self, kind: MessageType, payload: bytes) -> bool:
         """Write one frame in whole; False if nobody is there to read it, or leaves before it is written."""
-        present = self._present()
+        present = self._endpoint.present()
         first = present and not self._was_present
         self._was_present = present
         if not present:
             return False
         frame = self._writer.encode(kind, payload)
-        return self._write(DELIMITER + frame if first else frame)
-
-    def _write(self, data: bytes) -> bool:
-        while data and not self._stop():
-            found = self._poll(select.POLLOUT, _TICK_S)
-            if found & select.POLLHUP:
-                self._was_present = False
-                return False
-            if found & select.POLLOUT:
-                data = data[self._try_write(data) :]
-        return not data
-
-    def _try_write(self, data: bytes) -> int:
-        try:
-            return os.write(self._master, data)
-        except BlockingIOError:
-            return 0
+        if not self._endpoint.write(DELIMITER + frame if first else frame, self._stop):
+            self._was_present = False
+            return False
+        return True
 
 
 def _never() -> bool:
@@ -401,27 +346,3 @@ def _check_arguments(hello: Hello, speed: float | None, block_samples: int) -> N
         raise VirtualDeviceError(f"Expected 1 to {most} samples in a block, got {block_samples}.")
     if speed is not None and not speed > 0:
         raise VirtualDeviceError(f"Expected a speed > 0, got {speed}.")
-
-
-def _open_pty() -> tuple[int, str]:
-    """Return the master's descriptor, which does not block, and the name of the slave, which is raw and closed."""
-    try:
-        import tty
-
-        master, slave = os.openpty()
-    except (ImportError, AttributeError) as exc:
-        raise VirtualDeviceError("A virtual accelerometer needs pseudo-terminals: run it on Linux or macOS.") from exc
-    tty.setraw(slave)
-    name = os.ttyname(slave)
-    os.close(slave)
-    os.set_blocking(master, False)
-    return master, name
-
-
-def _check_link(link: Path) -> None:
-    """Refuse to replace what we did not leave behind ourselves. To be asked before the new port takes a free name."""
-    if link.exists():
-        raise VirtualDeviceError(
-            f"Expected {link} to be free or a link to a port that is gone, but it is in use. "
-            "Is another virtual accelerometer running? Otherwise remove it, or choose another name."
-        )

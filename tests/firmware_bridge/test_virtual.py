@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from firmware_bridge.clock import ClockFit
-from firmware_bridge.errors import VirtualDeviceError
+from firmware_bridge.endpoints import PtyEndpoint, TcpEndpoint
+from firmware_bridge.errors import PortError, VirtualDeviceError
 from firmware_bridge.events import Reply, SampleBlock, Status
 from firmware_bridge.frames import FrameWriter
 from firmware_bridge.messages import Command, DeviceState, MessageType, Opcode, Result, encode_command
+from firmware_bridge.sources.serial_port import SerialSource, open_port
 from firmware_bridge.stream import StreamDecoder
 from firmware_bridge.virtual import VirtualAccelerometer, VirtualSummary, quantise
 
@@ -337,3 +339,61 @@ def test_without_pseudo_terminals_it_says_so(hello, monkeypatch) -> None:
     monkeypatch.delattr(os, "openpty")
     with pytest.raises(VirtualDeviceError, match="Linux or macOS"):
         VirtualAccelerometer(hello, [])
+
+
+# --- TCP -------------------------------------------------------------------------------------------------------------
+
+
+def test_it_listens_on_tcp_for_one_reader_after_the_other(running, hello, new_device) -> None:
+    device = VirtualAccelerometer(hello, [new_device.counts(0, 4000)], listen=("127.0.0.1", 0), speed=4.0)
+    with running(device) as summaries:
+        assert device.port.startswith("socket://127.0.0.1:")
+        first = SerialSource(device.port)
+        for event in first:
+            if is_block(event):
+                break
+        first.close()
+        second = SerialSource(device.port)
+        blocks = [event for event in second if is_block(event)]
+        second.close()
+    assert (
+        blocks
+        and all(
+            np.array_equal(block.samples, new_device.counts(block.first_sample, len(block.samples))) for block in blocks
+        )
+        is False
+    )  # STOP began a session, whose first sample is not the recording's
+    assert summaries[0].ended and second.counters.samples_lost == 0
+
+
+def test_a_tcp_port_that_is_taken(hello) -> None:
+    device = VirtualAccelerometer(hello, [], listen=("127.0.0.1", 0))
+    port = int(device.port.rpartition(":")[2])
+    with pytest.raises(VirtualDeviceError, match=f"Could not listen on 127.0.0.1:{port}"):
+        VirtualAccelerometer(hello, [], listen=("127.0.0.1", port))
+    device.close()
+    device.close()
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+def test_unplugging_takes_the_port_away_and_replugging_brings_it_back(tcp: bool, tmp_path: Path) -> None:
+    endpoint = TcpEndpoint("127.0.0.1", 0) if tcp else PtyEndpoint(tmp_path / "port")
+    address = endpoint.address
+    source = SerialSource(address, stop=lambda: False)
+    assert endpoint.present() is False
+    link = open_port(address, 115200)
+    link.write(b"hello")
+    assert endpoint.read(1.0) == b"hello" and endpoint.present()
+    assert endpoint.write(b"answer", lambda: False) and link.read(6) == b"answer"
+    endpoint.unplug()
+    assert not endpoint.present() and not endpoint.write(b"x", lambda: False)
+    with pytest.raises(PortError):
+        source._take(open_port(address, 115200))
+    endpoint.replug()
+    assert endpoint.address == address
+    again = open_port(address, 115200)
+    again.write(b"again")
+    assert endpoint.read(1.0) == b"again"
+    link.close()
+    again.close()
+    endpoint.close()
