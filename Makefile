@@ -51,6 +51,7 @@ proof: $(VENV)/train.stamp
 	DRSN_EDGE_TEST_DATA=$(DATA) DRSN_EDGE_DEVICE_S=600 $(BIN)/python -m pytest -m integration \
 	  tests/integration/test_firmware.py -k "real_waveform or streams_an_adxl345"
 	$(FIRMWARE) fuzz SECONDS=600
+	$(BIN)/python tests/firmware_bridge/fault_run.py --blocks 1000000 --results docs/results/faults.json
 
 # The environment: hashed, locked requirements, then this folder itself without any dependency resolution.
 $(VENV)/bin/python:

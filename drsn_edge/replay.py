@@ -10,8 +10,10 @@ import numpy as np
 from drsn_edge import __version__
 from drsn_edge.errors import RecordingError
 from drsn_edge.noise import add_noise
+from drsn_edge.recordings.machine import AXES, Condition, Machine
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal import FloatArray
+from firmware_bridge.faults import FaultInjector
 from firmware_bridge.messages import Hello
 from firmware_bridge.virtual import VirtualAccelerometer
 
@@ -35,6 +37,8 @@ def virtual_sensor(
     loop: bool,
     seed: int,
     noise: str = "gaussian",
+    listen: tuple[str, int] | None = None,
+    faults: FaultInjector | None = None,
 ) -> VirtualAccelerometer:
     """Return a virtual accelerometer that plays a recording.
 
@@ -46,6 +50,8 @@ def virtual_sensor(
         loop: Play it again and again.
         seed: Of the noise.
         noise: Its kind, one of `drsn_edge.noise.NOISE_KINDS`.
+        listen: Host and port of TCP to listen on instead of a pseudo-terminal.
+        faults: What to do to samples, clock and link.
 
     Raises:
         RecordingError: If the noise would drown everything, or is no number.
@@ -57,7 +63,25 @@ def virtual_sensor(
         if not -_SNR_LIMIT_DB <= snr_db <= _SNR_LIMIT_DB:
             raise RecordingError(f"Expected an SNR from {-_SNR_LIMIT_DB:g} to {_SNR_LIMIT_DB:g} dB, got {snr_db:g}.")
         samples = add_noise(samples, snr_db, np.random.default_rng(seed), noise)
-    return VirtualAccelerometer(_hello(recording, samples), _chunks(samples, loop), link=link, speed=speed)
+    return VirtualAccelerometer(
+        _hello(recording, samples), _chunks(samples, loop), link=link, listen=listen, speed=speed, faults=faults
+    )
+
+
+def simulated_recording(condition: str, rpm: float, duration_s: float, seed: int) -> Recording:
+    """Return the simulated vibration of a machine in one of `drsn_edge.recordings.machine.CONDITIONS`, in g.
+
+    Raises:
+        RecordingError: If the machine cannot be: its speed or the duration.
+    """
+    from drsn_edge.recordings.simulator import DEFAULT_SAMPLE_RATE_HZ, VibrationSimulator  # needs SciPy
+
+    try:
+        simulator = VibrationSimulator(Machine(rpm=rpm), Condition.typical(condition), DEFAULT_SAMPLE_RATE_HZ, seed)
+    except ValueError as exc:
+        raise RecordingError(f"Could not simulate the machine: {exc}") from exc
+    samples = simulator.samples(max(1, round(duration_s * DEFAULT_SAMPLE_RATE_HZ)))
+    return Recording(f"simulated {condition}", samples, DEFAULT_SAMPLE_RATE_HZ, AXES, "g", condition, "simulated")
 
 
 def _hello(recording: Recording, samples: FloatArray) -> Hello:

@@ -8,6 +8,7 @@ FirmwareBridgeError
 │   ├── PortAbsentError        no such port
 │   ├── PortPermissionError    this user may not open it
 │   └── PortBusyError          somebody else holds it
+├── FaultScriptError           a script of faults that cannot be read
 ├── RawLogError                a raw log that cannot be read or written
 └── VirtualDeviceError         a virtual accelerometer that cannot be set up or fed
 
@@ -45,6 +46,10 @@ class PortPermissionError(PortError):
 
 class PortBusyError(PortError):
     """Another program holds the port."""
+
+
+class FaultScriptError(FirmwareBridgeError):
+    """A line of a script is no fault."""
 
 
 class RawLogError(FirmwareBridgeError):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from firmware_bridge.endpoints import Endpoint, PtyEndpoint, TcpEndpoint
 from firmware_bridge.errors import ProtocolError, UnknownCommandError, VirtualDeviceError
+from firmware_bridge.faults import FaultInjector
 from firmware_bridge.frames import DELIMITER, FrameSplitter, FrameWriter, decode_frame
 from firmware_bridge.messages import (
     Command,
@@ -103,6 +104,7 @@ class VirtualAccelerometer:
         block_samples: int = 80,
         true_sample_rate_hz: float | None = None,
         linger_s: float = 10.0,
+        faults: FaultInjector | None = None,
     ) -> None:
         """Open a pseudo-terminal and link it.
 
@@ -115,6 +117,7 @@ class VirtualAccelerometer:
                 Device time is that of a device which plays at real speed.
             block_samples: Samples in one frame.
             true_sample_rate_hz: Rate of the device by its own clock, if it is off from the nominal one.
+            faults: What to do to samples, clock and link; none: nothing.
             linger_s: How long to wait at the end for the reader to close the port.
 
         Raises:
@@ -126,10 +129,15 @@ class VirtualAccelerometer:
         self._rate_hz = true_sample_rate_hz or hello.sample_rate_hz
         self._speed = speed
         self._linger_s = linger_s
+        self._faults = faults or FaultInjector((), 0)
         self._blocks = self._cut(samples, block_samples)
         self._pending: NDArray[np.int16] | None = None
         self._state = DeviceState.IDLE
         self._position = 0  # samples produced in this session
+        self._session_s = 0.0  # time in it, of a clock that is right
+        self._overrun = False  # to be told with the next block
+        self._overruns = 0  # told in this session
+        self._unplugged = False
         self._started_at = self._status_due = 0.0
         self._produced = self._sent = self._clipped = 0
         self._writer = FrameWriter()
@@ -191,7 +199,10 @@ class VirtualAccelerometer:
         return chunk.astype(np.int16, copy=False)
 
     def _device_time_us(self) -> int:
-        return round(self._position / self._rate_hz * 1e6)
+        return round(self._faults.device_time_s(self._session_s) * 1e6)
+
+    def _duration_s(self, n_samples: int) -> float:
+        return n_samples / (self._rate_hz * self._faults.rate_factor(self._session_s))
 
     def _wait_s(self) -> float:
         """How long there is nothing to produce, at most one tick."""
@@ -200,26 +211,56 @@ class VirtualAccelerometer:
         if self._pending is None:
             return 0.0
         if self._speed is None:
-            return 0.0 if self._endpoint.present() else _TICK_S
-        end = self._position + len(self._pending)
-        due = self._started_at + end / (self._rate_hz * self._speed)
+            return 0.0 if self._endpoint.present() or self._faults.unplugged(self._session_s) else _TICK_S
+        end_s = self._session_s + self._duration_s(len(self._pending))
+        due = self._started_at + end_s / self._speed
         return min(max(due - time.monotonic(), 0.0), _TICK_S)
 
     def _produce(self) -> None:
         """Send, or drop, the next block if it is due: one at a time, so that commands are heard in between."""
         if self._state is not DeviceState.STREAMING or self._wait_s() > 0.0:
             return
+        self._throw_away(self._faults.thrown_away(self._session_s))
         if self._pending is None:
             self._state = DeviceState.ENDED
             return
-        message = SamplesPayload(self._hello.session, self._position, self._device_time_us(), self._pending)
-        if self._send(MessageType.SAMPLES, encode_samples(message)):
-            self._sent += len(self._pending)
-        self._produced += len(self._pending)
-        self._position += len(self._pending)
+        self._plug(self._faults.unplugged(self._session_s))
+        n_samples = len(self._pending)
+        counts = self._faults.counts(self._pending, self._session_s)
+        message = SamplesPayload(
+            self._hello.session, self._position, self._device_time_us(), counts, overrun=self._overrun
+        )
+        if self._send(MessageType.SAMPLES, encode_samples(message), n_samples):
+            self._sent += n_samples
+        else:
+            self._faults.lost(n_samples)
+        self._overruns += self._overrun
+        self._overrun = False
+        self._pass(n_samples)
         self._pending = next(self._blocks, None)
         if time.monotonic() >= self._status_due:
             self._send_status()
+
+    def _pass(self, n_samples: int) -> None:
+        """Let time pass, and with it samples."""
+        self._session_s += self._duration_s(n_samples)
+        self._produced += n_samples
+        self._position += n_samples
+
+    def _throw_away(self, n_samples: int) -> None:
+        """Lose samples as a sensor does that nobody asks."""
+        self._overrun |= n_samples > 0
+        while n_samples > 0 and self._pending is not None:
+            gone = min(n_samples, len(self._pending))
+            self._pass(gone)
+            n_samples -= gone
+            rest = self._pending[gone:]
+            self._pending = rest if len(rest) else next(self._blocks, None)
+
+    def _plug(self, unplugged: bool) -> None:
+        if unplugged != self._unplugged:
+            self._unplugged = unplugged
+            (self._endpoint.unplug if unplugged else self._endpoint.replug)()
 
     def _linger(self) -> None:
         deadline = time.monotonic() + self._linger_s
@@ -253,7 +294,8 @@ class VirtualAccelerometer:
 
     def _begin_session(self) -> None:
         self._hello = replace(self._hello, session=_new_session())
-        self._position = 0
+        self._position = self._overruns = 0
+        self._session_s = 0.0
 
     def _change(self, command: Command) -> tuple[Result, str]:
         """Do what a command asks besides streaming, and say how it went."""
@@ -297,7 +339,9 @@ class VirtualAccelerometer:
 
     def _send_status(self) -> None:
         self._status_due = time.monotonic() + _STATUS_EVERY_S
-        message = StatusPayload(self._hello.session, self._position, self._device_time_us(), self._state)
+        message = StatusPayload(
+            self._hello.session, self._position, self._device_time_us(), self._state, overruns=self._overruns
+        )
         self._send(MessageType.STATUS, encode_status(message))
 
     # --- the port ------------------------------------------------------------------------------------------------
@@ -318,7 +362,7 @@ class VirtualAccelerometer:
         except ProtocolError:
             return  # damaged on the way; the host repeats what it needs
 
-    def _send(self, kind: MessageType, payload: bytes) -> bool:
+    def _send(self, kind: MessageType, payload: bytes, n_samples: int = 0) -> bool:
         """Write one frame in whole; False if nobody is there to read it, or leaves before it is written."""
         present = self._endpoint.present()
         first = present and not self._was_present
@@ -326,7 +370,14 @@ class VirtualAccelerometer:
         if not present:
             return False
         frame = self._writer.encode(kind, payload)
-        if not self._endpoint.write(DELIMITER + frame if first else frame, self._stop):
+        # The last words are spared, so that the account can be closed.
+        data = self._faults.frame(
+            DELIMITER + frame if first else frame,
+            self._session_s,
+            n_samples,
+            spared=self._state is not DeviceState.STREAMING,
+        )
+        if not self._endpoint.write(data, self._stop):
             self._was_present = False
             return False
         return True

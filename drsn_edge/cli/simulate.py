@@ -3,17 +3,47 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import PathType, catalogue_option, json_option, seed_option
+from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option, seed_option
+
+if TYPE_CHECKING:
+    from drsn_edge.recordings import Recording
+    from firmware_bridge.faults import FaultInjector
+
+CONDITIONS = ("healthy", "imbalance", "misalignment", "outer_race", "inner_race", "ball")
+"""Those of `drsn_edge.recordings.machine`, spelled out so that help starts without NumPy."""
 
 
 @click.command()
-@click.option("--recording", required=True, metavar="FILE", help="What to play; FILE#3 takes capture 3 of a file.")
-@click.option("--link", type=PathType, required=True, help="Symbolic link to make to the virtual port.")
+@click.option("--recording", metavar="FILE", help="What to play; FILE#3 takes capture 3 of a file.")
+@click.option("--condition", type=click.Choice(CONDITIONS), help="Play a simulated machine instead, in this condition.")
+@click.option(
+    "--rpm",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    default=1480.0,
+    show_default=True,
+    help="Of --condition: speed of the shaft, turns per minute.",
+)
+@click.option(
+    "--duration",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    default=60.0,
+    show_default=True,
+    help="Of --condition: seconds to simulate.",
+)
+@click.option("--link", type=PathType, help="Symbolic link to make to the virtual port.")
+@click.option(
+    "--listen", metavar="HOST:PORT", help="Serve TCP here instead of a virtual port; port 0 takes a free one."
+)
 @click.option("--speed", type=float, default=1.0, show_default=True, help="Times real time; 0: as fast as it is read.")
 @click.option("--snr-db", type=float, help="Add noise at this signal-to-noise ratio, dB.")
 @click.option(
@@ -24,45 +54,128 @@ from drsn_edge.cli.options import PathType, catalogue_option, json_option, seed_
     help="Its kind: gaussian, laplacian, pink or impulsive.",
 )
 @click.option("--loop", is_flag=True, help="Begin again at the end of the recording.")
+@click.option(
+    "--fault", "faults", multiple=True, metavar="TEXT", help="Do this to sensor or link; repeatable, see below."
+)
+@click.option("--faults", "script", type=PathType, help="File of such lines.")
+@click.option("--truth", type=PathType, help="File to write what was done to, a JSON object a line, the sums last.")
 @seed_option
 @catalogue_option
 @json_option
 def simulate(
-    recording: str,
-    link: Path,
+    recording: str | None,
+    condition: str | None,
+    rpm: float,
+    duration: float,
+    link: Path | None,
+    listen: str | None,
     speed: float,
     snr_db: float | None,
     noise: str,
     loop: bool,
+    faults: tuple[str, ...],
+    script: Path | None,
+    truth: Path | None,
     seed: int,
     catalogue: Path | None,
     as_json: bool,
 ) -> None:
-    """Stream a recording from a virtual accelerometer, over a pseudo-terminal and in drsn-edge's wire format.
+    """Stream a recording, or a simulated machine, from a virtual accelerometer in drsn-edge's wire format.
 
-    Waits for a reader, plays, and ends when the recording does and the reader has gone.
+    Waits for a reader, plays, and ends when the recording does and the reader has gone. With --fault it does to its
+    samples and its link what goes wrong in the field, the same for the same --seed:
+
+    \b
+      flip 1e-5, drop-byte 1e-5, repeat-byte 1e-5    of each byte, with this probability
+      drop-frame 0.01, repeat-frame 0.01             of each frame
+      garbage at 10 for 2, stall at 10 for 2, unplug at 10 for 2
+      overrun 80 at 10                               the sensor throws 80 samples away
+      clip 0.5, stuck 0, swap 0                      share of the range; number of the axis
+      rate 0.01 at 10                                faster by this share, without notice
+      clock-drift 1e-4, clock-step 0.5 at 10         of the device's clock
 
     \b
     Example:
-      drsn-edge simulate --recording outer_race.npz --link /tmp/sensor --speed 4
+      drsn-edge simulate --recording outer_race.npz --link /tmp/sensor --speed 4 --fault "flip 1e-5"
     """
+    if (recording is None) == (condition is None):
+        raise click.UsageError("Expected --recording or --condition, one of them.")
+    if (link is None) == (listen is None):
+        raise click.UsageError("Expected --link or --listen, one of them.")
     from drsn_edge.cli.stopping import stop_on_signal
-    from drsn_edge.recordings import load_recording
     from drsn_edge.replay import virtual_sensor
 
-    played = load_recording(recording, catalogue)
-    sensor = virtual_sensor(played, link=link, speed=speed or None, snr_db=snr_db, noise=noise, loop=loop, seed=seed)
-    with stop_on_signal() as stopped:
-        click.echo(
-            f"{played.name}: {played.sample_rate_hz:g} Hz, axes {','.join(played.axes)}, unit {played.unit}, "
-            f"{played.duration_s:.1f} s; waiting for a reader at {sensor.port}",
-            err=True,
+    played = _played(recording, condition, rpm, duration, seed, catalogue)
+    with _injector(faults, script, truth, seed) as injector:
+        sensor = virtual_sensor(
+            played,
+            link=link,
+            listen=None if listen is None else _address(listen),
+            speed=speed or None,
+            snr_db=snr_db,
+            noise=noise,
+            loop=loop,
+            seed=seed,
+            faults=injector,
         )
-        summary = sensor.run(stopped)
+        with stop_on_signal() as stopped:
+            click.echo(
+                f"{played.name}: {played.sample_rate_hz:g} Hz, axes {','.join(played.axes)}, unit {played.unit}, "
+                f"{played.duration_s:.1f} s; waiting for a reader at {sensor.port}",
+                err=True,
+            )
+            summary = sensor.run(stopped)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "summary", **asdict(summary)}))
+        values = {"schema": 1, "type": "summary", **asdict(summary)}
+        click.echo(json.dumps({**values, "faults": asdict(injector.totals)} if faults or script else values))
     else:
         click.echo(
             f"samples   {summary.samples_produced} produced, {summary.samples_sent} sent, "
             f"{summary.samples_dropped} dropped without a reader; {summary.values_clipped} values clipped"
         )
+        if faults or script:
+            totals = injector.totals
+            click.echo(
+                f"faults    {totals.samples_lost} samples lost, {totals.samples_repeated} repeated, "
+                f"{totals.frames_damaged} of {totals.frames_sent} frames damaged, {totals.overruns} overruns"
+            )
+
+
+def _played(
+    recording: str | None, condition: str | None, rpm: float, duration_s: float, seed: int, catalogue: Path | None
+) -> Recording:
+    if recording is not None:
+        from drsn_edge.recordings import load_recording
+
+        return load_recording(recording, catalogue)
+    from drsn_edge.replay import simulated_recording
+
+    return simulated_recording(condition or "", rpm, duration_s, seed)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise click.BadParameter(f"Expected HOST:PORT such as 127.0.0.1:5555, got {text!r}.", param_hint="--listen")
+    return host or "127.0.0.1", int(port)
+
+
+@contextmanager
+def _injector(lines: tuple[str, ...], script: Path | None, truth: Path | None, seed: int) -> Iterator[FaultInjector]:
+    """Yield what does the faults; the truth is written line by line, its sums at the end."""
+    from firmware_bridge.faults import FaultInjector, parse_fault, parse_script
+
+    faults = (*(parse_script(script.read_text().splitlines()) if script else ()), *map(parse_fault, lines))
+    if truth is None:
+        yield FaultInjector(faults, seed)
+        return
+    with truth.open("x") as file:
+
+        def write(values: dict[str, Any]) -> None:
+            file.write(json.dumps(values) + "\n")
+
+        injector = FaultInjector(faults, seed, write)
+        try:
+            yield injector
+        finally:
+            write(injector.account())

@@ -175,10 +175,10 @@ def wave_file(path: Path, counts: Counts) -> Path:
 
 
 def qemu(machine: str, elf: Path, address: str, wave: Path, serial: str = "pty") -> tuple[str | Path, ...]:
-    """The command. With -icount the guest's clock counts its instructions, so that a busy machine is no fault of it."""
+    """The command. The guest's clock counts its instructions alone, so that a busy machine is no fault of it."""
     return (
         "qemu-system-arm", "-M", machine, "-display", "none", "-monitor", "none", "-serial", serial, "-icount",
-        "shift=4", "-kernel", elf, "-device", f"loader,file={wave},addr={address},force-raw=on",
+        "shift=3,sleep=off", "-kernel", elf, "-device", f"loader,file={wave},addr={address},force-raw=on",
     )  # fmt: skip
 
 
