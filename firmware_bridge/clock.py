@@ -165,24 +165,26 @@ class HostClock:
         # The open cell is left out: its quickest delivery is yet to come.
         points = np.array(list(self._cells.values())[:-1])
         if len(points) >= self._min_cells:
-            self._line = robust_line(points[:, 0], points[:, 1], self._ROUNDS, self._TUKEY)
+            line = robust_line(points[:, 0], points[:, 1], self._ROUNDS, self._TUKEY)
+            # A device whose time passes in none of the host's is played from a buffer: that says nothing of its clock.
+            self._line = line if line[1] > 0 else None
 
 
 def robust_line(x: FloatArray, y: FloatArray, rounds: int = 10, tukey: float = 4.685) -> tuple[float, float, float]:
     """Return offset, slope and the slope's standard uncertainty of a line through most of the points.
 
     Args:
-        x: Shape (n,), n >= 3, not all alike.
+        x: Shape (n,), n >= 3, no two alike.
         y: Shape (n,).
         rounds: Of reweighting.
         tukey: Standard deviations at which a point's weight becomes 0.
     """
     half = len(x) // 2
     slope = float(np.median((y[-half:] - y[:half]) / (x[-half:] - x[:half])))
-    offset = float(np.median(y - slope * x))
     for _ in range(rounds):
-        residuals = y - offset - slope * x
-        sigma = max(1.4826 * float(np.median(np.abs(residuals - np.median(residuals)))), 1e-9)
+        residuals = y - slope * x
+        residuals -= np.median(residuals)  # so that half of the points, at least, keep nearly all of their weight
+        sigma = max(1.4826 * float(np.median(np.abs(residuals))), 1e-9)
         weights = np.square(np.clip(1 - np.square(residuals / (tukey * sigma)), 0, None))
         total = float(weights.sum())
         mean_x, mean_y = float(weights @ x) / total, float(weights @ y) / total

@@ -125,6 +125,22 @@ def test_a_line_through_most_of_the_points() -> None:
 
 
 @given(
+    st.lists(st.tuples(st.integers(1, 5), st.sampled_from([0.0, 0.0, 1e-12, 0.5, 1e9])), min_size=3, max_size=60),
+    st.floats(-10, 10),
+)
+def test_a_line_through_whatever_points(points: list[tuple[int, float]], slope: float) -> None:
+    x = np.cumsum([step for step, _ in points]).astype(float)
+    assert np.isfinite(robust_line(x, slope * x + [late for _, late in points])).all()
+
+
+def test_a_buffer_that_is_played_at_once_says_nothing_of_a_clock() -> None:
+    clock = HostClock()
+    for second in range(100):
+        clock.add(float(second), 7.0)
+    assert clock.seconds_per_second is None and clock.stamp(99.0) is None
+
+
+@given(
     st.lists(st.tuples(st.floats(0, 2), st.floats(0, 0.5)), min_size=30, max_size=200),
     st.lists(st.integers(0, 150), max_size=3),
 )
