@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -345,25 +346,27 @@ def test_without_pseudo_terminals_it_says_so(hello, monkeypatch) -> None:
 
 
 def test_it_listens_on_tcp_for_one_reader_after_the_other(running, hello, new_device) -> None:
-    device = VirtualAccelerometer(hello, [new_device.counts(0, 4000)], listen=("127.0.0.1", 0), speed=4.0)
+    enough = Event()
+
+    def samples() -> Iterator[np.ndarray]:
+        for first in itertools.takewhile(lambda _: not enough.is_set(), itertools.count(0, 400)):
+            yield new_device.counts(first, 400)
+
+    device = VirtualAccelerometer(hello, samples(), listen=("127.0.0.1", 0), speed=4.0)
     with running(device) as summaries:
         assert device.port.startswith("socket://127.0.0.1:")
         first = SerialSource(device.port)
-        for event in first:
-            if is_block(event):
-                break
+        next(filter(is_block, first))
         first.close()
         second = SerialSource(device.port)
-        blocks = [event for event in second if is_block(event)]
-        second.close()
-    assert (
-        blocks
-        and all(
-            np.array_equal(block.samples, new_device.counts(block.first_sample, len(block.samples))) for block in blocks
-        )
-        is False
-    )  # STOP began a session, whose first sample is not the recording's
+        blocks = []
+        for block in filter(is_block, second):
+            blocks.append(block)
+            if len(blocks) == 5:
+                enough.set()
     assert summaries[0].ended and second.counters.samples_lost == 0
+    counts = np.concatenate([block.samples for block in blocks]).astype(int)
+    assert (np.diff(counts, axis=0) % 500 == [1, 7, 31]).all()  # as `counts` makes them, none left out
 
 
 def test_a_tcp_port_that_is_taken(hello) -> None:
