@@ -50,7 +50,8 @@ proof: $(VENV)/train.stamp
 	$(BIN)/drsn-edge reproduce splits --data $(DATA) --results docs/results/accuracy.jsonl --write docs/ACCURACY.md
 	DRSN_EDGE_TEST_DATA=$(DATA) DRSN_EDGE_DEVICE_S=600 $(BIN)/python -m pytest -m integration \
 	  tests/integration/test_firmware.py -k "real_waveform or streams_an_adxl345"
-	$(FIRMWARE) fuzz SECONDS=600
+	$(BIN)/python -m pytest -q --hypothesis-profile=search tests/firmware_bridge tests/monitor tests/test_signal.py
+	$(BIN)/python tests/firmware_bridge/fuzz_run.py --seconds 600 --results docs/results/fuzz.json
 	$(BIN)/python tests/firmware_bridge/fault_run.py --blocks 1000000 --results docs/results/faults.json
 
 # The environment: hashed, locked requirements, then this folder itself without any dependency resolution.

@@ -1,0 +1,89 @@
+"""What decoding costs: wire bytes to arrays of samples, on one core, beside what a sensor sends.
+
+    python benchmarks/decode.py [--json]
+
+The stream is that of an IIS3DWB: 26,667 samples a second of three axes in blocks of 64, int16. It is fed as a serial
+port gives it (4096 bytes at a time, and what 20 ms bring), from one sensor and from eight at once. Processor time of
+this thread; a figure is the median of the rounds.
+
+Exit code 0 only if every figure reaches its bar.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from machine import machine
+
+from firmware_bridge.events import SampleBlock
+from firmware_bridge.frames import FrameWriter
+from firmware_bridge.messages import Hello, MessageType, SamplesPayload, encode_hello, encode_samples
+from firmware_bridge.stream import StreamDecoder
+
+RATE_HZ, AXES, BLOCK, SENSORS = 26_667, 3, 64, 8
+SECONDS = 5.0
+BARS = {"wire_mb_per_s": 20.0, "core_share_of_one_sensor": 0.02}
+HELLO = Hello(1, "bench", "1", "IIS3DWB", ("x", "y", "z"), "g", 0.000488, 16.0, float(RATE_HZ))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    wire = stream(SECONDS)
+    per_20_ms = round(len(wire) / SECONDS / 50)
+    sizes = {"4096 bytes": 4096, "20 ms": per_20_ms}
+    rounds: dict[str, list[float]] = {name: [] for name in (*sizes, f"{SENSORS} sensors")}
+    for _ in range(arguments.rounds):
+        for name, size in sizes.items():
+            rounds[name].append(taken_s([wire], size))
+        rounds[f"{SENSORS} sensors"].append(taken_s([wire] * SENSORS, per_20_ms))
+    medians = {name: statistics.median(values) for name, values in rounds.items()}
+    report = {
+        "machine": machine(),
+        "wire_bytes_per_s": round(len(wire) / SECONDS),
+        "wire_mb_per_s": round(len(wire) / medians["4096 bytes"] / 1e6, 1),
+        "core_share_of_one_sensor": round(medians["20 ms"] / SECONDS, 4),
+        f"core_share_of_{SENSORS}_sensors": round(medians[f"{SENSORS} sensors"] / SECONDS, 4),
+        "bars": BARS,
+    }
+    print(json.dumps(report) if arguments.json else "\n".join(f"{name:28}{value}" for name, value in report.items()))
+    fast = report["wire_mb_per_s"] >= BARS["wire_mb_per_s"]
+    return 0 if fast and report["core_share_of_one_sensor"] <= BARS["core_share_of_one_sensor"] else 1
+
+
+def stream(seconds: float) -> bytes:
+    writer, random = FrameWriter(), np.random.default_rng(0)
+    parts = [writer.encode(MessageType.HELLO, encode_hello(HELLO))]
+    for first in range(0, round(seconds * RATE_HZ), BLOCK):
+        # Vibration of some hundred counts: its high bytes are 0 or 255, as those of most recordings are.
+        counts = random.normal(0, 300, (BLOCK, AXES)).astype(np.int16)
+        message = SamplesPayload(1, first, round(first / RATE_HZ * 1e6), counts)
+        parts.append(writer.encode(MessageType.SAMPLES, encode_samples(message)))
+    return b"".join(parts)
+
+
+def taken_s(wires: list[bytes], size: int) -> float:
+    """Return the processor time to decode them, a piece of each in turn; every sample is checked for."""
+    decoders: list[Any] = [StreamDecoder() for _ in wires]
+    samples = 0
+    began = time.thread_time()
+    for at in range(0, len(wires[0]), size):
+        for decoder, wire in zip(decoders, wires, strict=True):
+            samples += sum(len(e.samples) for e in decoder.feed(wire[at : at + size]) if isinstance(e, SampleBlock))
+    taken = time.thread_time() - began
+    expected = -(-round(SECONDS * RATE_HZ) // BLOCK) * BLOCK * len(wires)
+    if samples != expected or any(decoder.counters.samples_lost for decoder in decoders):
+        raise SystemExit(f"Expected {expected} samples, got {samples}.")
+    return taken
+
+
+if __name__ == "__main__":
+    sys.exit(main())
