@@ -7,7 +7,8 @@ FirmwareBridgeError
 ├── PortError                  a port that cannot be opened
 │   ├── PortAbsentError        no such port
 │   ├── PortPermissionError    this user may not open it
-│   └── PortBusyError          somebody else holds it
+│   ├── PortBusyError          somebody else holds it
+│   └── PortLostError          it went away while it was open; sources make a LinkLost of it
 ├── FaultScriptError           a script of faults that cannot be read
 ├── RawLogError                a raw log that cannot be read or written
 └── VirtualDeviceError         a virtual accelerometer that cannot be set up or fed
@@ -46,6 +47,10 @@ class PortPermissionError(PortError):
 
 class PortBusyError(PortError):
     """Another program holds the port."""
+
+
+class PortLostError(PortError):
+    """A port that was open is gone."""
 
 
 class FaultScriptError(FirmwareBridgeError):

@@ -1,16 +1,12 @@
-"""A device on a serial port, a pseudo-terminal or a pyserial URL (`socket://host:port`)."""
+"""A device that speaks the protocol of PROTOCOL.md, on whatever `link` opens."""
 
 from __future__ import annotations
 
-import errno
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-import serial
-
-from firmware_bridge.errors import PortAbsentError, PortBusyError, PortError, PortPermissionError, ProtocolError
+from firmware_bridge.errors import PortLostError, ProtocolError
 from firmware_bridge.events import (
     DecoderEvent,
     DeviceRestarted,
@@ -22,29 +18,19 @@ from firmware_bridge.events import (
     SourceEvent,
     Status,
 )
+from firmware_bridge.foreign import recognise
 from firmware_bridge.frames import DELIMITER, FrameWriter
 from firmware_bridge.messages import PROTOCOL_VERSION, Command, DeviceState, Hello, MessageType, Opcode, encode_command
-from firmware_bridge.sources.ports import find_port, holders_of, list_ports, ports_in_words
+from firmware_bridge.sources.link import FIRST_PAUSE_S, Link, LinkState
 from firmware_bridge.stream import StreamCounters, StreamDecoder
-
-_LINK_FAILURES: tuple[type[Exception], ...] = (OSError,)  # SerialException is one
-with suppress(ImportError):  # Windows has no termios
-    import termios
-
-    _LINK_FAILURES += (termios.error,)  # no OSError, and what a port raises that vanishes under a call
-_OPEN_FAILURES: tuple[type[Exception], ...] = (
-    *_LINK_FAILURES,
-    ValueError,
-)  # pyserial's word for a URL or a setting that it does not know
 
 DEFAULT_BAUD_RATE = 921_600
 """Carries 3 axes of int16 at up to 14 kHz; a USB device ignores it."""
 
-_READ_BYTES = 4096
-_READ_TIMEOUT_S = 0.05  # how long read() waits for all of _READ_BYTES: one wake-up for many bytes, at small latency
-_WRITE_TIMEOUT_S = 1.0
 _IDENTIFY_EVERY_S = 0.5
 _START_EVERY_S = 1.0
+_FIRST_BYTES = 512
+"""Kept of a link, to say what it is that speaks there."""
 
 
 class SerialSource:
@@ -63,7 +49,7 @@ class SerialSource:
         baud_rate: int = DEFAULT_BAUD_RATE,
         hello_timeout_s: float = 5.0,
         idle_s: float = 0.2,
-        reopen_every_s: float = 0.5,
+        reopen_after_s: float = FIRST_PAUSE_S,
         stop: Callable[[], bool] | None = None,
         on_bytes: Callable[[bytes], None] | None = None,
         start: bool = True,
@@ -76,25 +62,32 @@ class SerialSource:
             hello_timeout_s: How long a device may take to identify itself for the first time. Some boards
                 reset when their port is opened and need two seconds.
             idle_s: After how long without any event an Idle comes.
-            reopen_every_s: How often a lost port is tried again.
+            reopen_after_s: How soon a lost port is tried again at first; see `Link`.
             stop: Asked between reads, i.e. about every 50 ms.
             start: Whether to start the device once it has identified itself.
             on_bytes: Given all that is read, as it is read and before it is decoded; b"" where nothing came.
         """
-        self.port = find_port(port, list_ports())
-        self._baud_rate = baud_rate
+        self._link = Link(port, baud_rate, reopen_after_s)
         self._hello_timeout_s = hello_timeout_s
         self._idle_s = idle_s
-        self._reopen_every_s = reopen_every_s
         self._stop = stop or _never
         self._on_bytes = on_bytes
         self._start = start
         self._decoder = StreamDecoder()
         self._writer = FrameWriter()
-        self._link: serial.SerialBase | None = None
         self._first_bytes = b""
         self._streaming = False
-        self._command_due = self._reopen_due = self._last_event = self._opened = 0.0
+        self._command_due = self._last_event = self._opened = 0.0
+
+    @property
+    def port(self) -> str:
+        """The path or URL that is opened."""
+        return self._link.port
+
+    @property
+    def link_state(self) -> LinkState:
+        """Whether the port is open, and if not, why."""
+        return self._link.state
 
     @property
     def hello(self) -> Hello | None:
@@ -113,7 +106,8 @@ class SerialSource:
             PortError: If the port cannot be opened at the start; later on that is a lost link.
             ProtocolError: If no device identifies itself, or it speaks another protocol.
         """
-        self._take(open_port(self.port, self._baud_rate))
+        self._link.open()
+        self._begin_link()
         self._opened = self._last_event = time.monotonic()
         try:
             while not self._stop():
@@ -129,25 +123,26 @@ class SerialSource:
 
     def close(self) -> None:
         """Stop the device if it streams, and close the port. Iterating again opens it again."""
-        if self._link is None:
+        if not self._link.state.is_open:
             return
         if self._streaming:
-            with suppress(*_LINK_FAILURES):
-                self._send(self._link, Command(Opcode.STOP))
-        self._drop()
+            with suppress(PortLostError):
+                self._send(Command(Opcode.STOP))
+        self._link.close()
+        self._end_link()
 
     def _step(self) -> list[SourceEvent | HelloRejected]:
-        if self._link is None:
+        if not self._link.state.is_open:
             return self._try_reopen()
         try:
-            self._command(self._link)
-            data = self._link.read(_READ_BYTES)
-        except _LINK_FAILURES as exc:
-            self._drop()
-            return [LinkLost(f"{self.port}: {exc}")]
+            self._command()
+            data = self._link.read()
+        except PortLostError as exc:
+            self._end_link()
+            return [LinkLost(str(exc))]
         if self._on_bytes is not None:
             self._on_bytes(data)
-        self._first_bytes += data[: 32 - len(self._first_bytes)]
+        self._first_bytes += data[: _FIRST_BYTES - len(self._first_bytes)]
         events = self._decoder.feed(data)
         for event in events:
             self._follow(event)
@@ -169,7 +164,7 @@ class SerialSource:
         elif isinstance(event, Status):
             self._streaming = event.state is DeviceState.STREAMING
 
-    def _command(self, link: serial.SerialBase) -> None:
+    def _command(self) -> None:
         """Ask for what is missing: a HELLO, or else samples. Commands get lost, too, so this goes on until they come.
 
         Asking a device to start that already streams does no harm; it answers with a STATUS.
@@ -186,38 +181,25 @@ class SerialSource:
             command, pause_s = Command(Opcode.START), _START_EVERY_S
         if now >= self._command_due:
             self._command_due = now + pause_s
-            with suppress(serial.SerialTimeoutException):  # nobody takes it; reading shows whether anybody is there
-                self._send(link, command)
+            self._send(command)
 
-    def _send(self, link: serial.SerialBase, command: Command) -> None:
-        link.write(self._writer.encode(MessageType.COMMAND, encode_command(command)))
+    def _send(self, command: Command) -> None:
+        self._link.write(self._writer.encode(MessageType.COMMAND, encode_command(command)))
 
-    def _take(self, link: serial.SerialBase) -> None:
-        self._link = link
+    def _begin_link(self) -> None:
         self._first_bytes = b""
         self._command_due = 0.0
-        with suppress(*_LINK_FAILURES):  # a link that is lost again shows at the next read
-            link.write(DELIMITER)
+        with suppress(PortLostError):  # a link that is lost again shows at the next read
+            self._link.write(DELIMITER)
 
-    def _drop(self) -> None:
-        if self._link is not None:
-            with suppress(*_LINK_FAILURES):
-                self._link.close()
-        self._link = None
+    def _end_link(self) -> None:
         self._streaming = False
-        self._reopen_due = time.monotonic() + self._reopen_every_s
         self._decoder.reset_link()
 
     def _try_reopen(self) -> list[SourceEvent | HelloRejected]:
-        time.sleep(min(_READ_TIMEOUT_S, self._reopen_every_s))
-        if time.monotonic() < self._reopen_due:
+        if not self._link.try_reopen():
             return []
-        self._reopen_due = time.monotonic() + self._reopen_every_s
-        try:
-            # Any failure may pass: a port that comes back is root's own until udev has set its group.
-            self._take(open_port(self.port, self._baud_rate))
-        except PortError:
-            return []
+        self._begin_link()
         return [LinkRestored()]
 
     def _no_hello(self) -> str:
@@ -225,44 +207,15 @@ class SerialSource:
         expected = f"Expected a HELLO from {self.port} within {self._hello_timeout_s:g} s"
         if counters.bytes_received == 0:
             return f"{expected}, got not a single byte. Check power, wiring (TX to RX) and that this is the right port."
+        guess = recognise(self._first_bytes, self._link.baud_rate) or (
+            "Check the baud rate and that the device runs drsn-edge firmware."
+        )
+        begins = self._first_bytes[:32]
         return (
-            f"{expected}, got {counters.bytes_received} bytes, {counters.frames_ok} good frames and "
-            f"{counters.crc_errors} damaged ones; it begins with {self._first_bytes.hex(' ')} ({self._first_bytes!r}). "
-            f"Check the baud rate (now {self._baud_rate}) and that the device runs drsn-edge firmware."
+            f"{expected} at {self._link.baud_rate} baud, got {counters.bytes_received} bytes, {counters.frames_ok} "
+            f"good frames and {counters.crc_errors} damaged ones; it begins with {begins.hex(' ')} ({begins!r}). "
+            f"{guess}"
         )
-
-
-def open_port(port: str, baud_rate: int) -> serial.SerialBase:
-    """Open a port for this process alone, with short timeouts.
-
-    Raises:
-        PortError: If that fails; the subclass and the text say why and what to do.
-    """
-    try:
-        link = serial.serial_for_url(
-            port, baudrate=baud_rate, timeout=_READ_TIMEOUT_S, write_timeout=_WRITE_TIMEOUT_S, exclusive=True
-        )
-    except _OPEN_FAILURES as exc:
-        raise _port_error(port, exc) from exc
-    with suppress(AttributeError, NotImplementedError, ValueError, *_LINK_FAILURES):
-        link.set_low_latency_mode(True)  # Linux on a real UART or USB adapter only: bytes come at once, not after 16 ms
-    return link
-
-
-def _port_error(port: str, exc: Exception) -> PortError:
-    code = getattr(exc, "errno", None)
-    if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
-        return PortAbsentError(f"Expected a device at {port}, found nothing there. {ports_in_words(list_ports())}")
-    if code in (errno.EACCES, errno.EPERM):
-        return PortPermissionError(
-            f"Not allowed to open {port}. Serial ports usually belong to the group dialout: "
-            "sudo usermod -aG dialout $USER, then log in again."
-        )
-    if code in (errno.EBUSY, errno.EAGAIN):
-        holders = [f"{name} ({number})" for number, name in holders_of([port]).get(port, ()) if number != os.getpid()]
-        who = " and ".join(holders) or f"another program (fuser -v {port} names it)"
-        return PortBusyError(f"{port} is in use by {who}. Close it and try again.")
-    return PortError(f"Could not open {port} as a serial port: {exc}. Check that it is the sensor's port.")
 
 
 def _never() -> bool:

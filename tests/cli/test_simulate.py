@@ -63,7 +63,7 @@ def test_faults_are_accounted_for_at_both_ends(recording: Path, tmp_path: Path) 
 
 def test_a_port_that_is_unplugged_comes_back(recording: Path, tmp_path: Path) -> None:
     process = simulate("--recording", recording, "--link", tmp_path / "sensor", "--fault", "unplug at 1 for 1")
-    source = SerialSource(address_of(process), reopen_every_s=0.1)
+    source = SerialSource(address_of(process), reopen_after_s=0.1)
     events = list(source)
     assert [type(event) for event in events if isinstance(event, LinkLost | LinkRestored)] == [LinkLost, LinkRestored]
     summary = json.loads(process.communicate(timeout=30)[0])

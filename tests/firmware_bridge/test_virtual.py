@@ -18,7 +18,8 @@ from firmware_bridge.errors import PortError, VirtualDeviceError
 from firmware_bridge.events import Reply, SampleBlock, Status
 from firmware_bridge.frames import FrameWriter
 from firmware_bridge.messages import Command, DeviceState, MessageType, Opcode, Result, encode_command
-from firmware_bridge.sources.serial_port import SerialSource, open_port
+from firmware_bridge.sources.link import open_port
+from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.stream import StreamDecoder
 from firmware_bridge.virtual import VirtualAccelerometer, VirtualSummary, quantise
 
@@ -382,7 +383,6 @@ def test_a_tcp_port_that_is_taken(hello) -> None:
 def test_unplugging_takes_the_port_away_and_replugging_brings_it_back(tcp: bool, tmp_path: Path) -> None:
     endpoint = TcpEndpoint("127.0.0.1", 0) if tcp else PtyEndpoint(tmp_path / "port")
     address = endpoint.address
-    source = SerialSource(address, stop=lambda: False)
     assert endpoint.present() is False
     link = open_port(address, 115200)
     link.write(b"hello")
@@ -391,7 +391,7 @@ def test_unplugging_takes_the_port_away_and_replugging_brings_it_back(tcp: bool,
     endpoint.unplug()
     assert not endpoint.present() and not endpoint.write(b"x", lambda: False)
     with pytest.raises(PortError):
-        source._take(open_port(address, 115200))
+        open_port(address, 115200)
     endpoint.replug()
     assert endpoint.address == address
     again = open_port(address, 115200)

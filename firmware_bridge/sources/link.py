@@ -1,0 +1,183 @@
+"""A serial port, a pseudo-terminal or a pyserial URL (`socket://host:port`) that may go away and come back."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import serial
+
+from firmware_bridge.errors import PortAbsentError, PortBusyError, PortError, PortLostError, PortPermissionError
+from firmware_bridge.sources.ports import find_port, holders_of, list_ports, ports_in_words
+
+_LINK_FAILURES: tuple[type[Exception], ...] = (OSError,)  # SerialException is one
+with suppress(ImportError):  # Windows has no termios
+    import termios
+
+    _LINK_FAILURES += (termios.error,)  # no OSError, and what a port raises that vanishes under a call
+_OPEN_FAILURES: tuple[type[Exception], ...] = (
+    *_LINK_FAILURES,
+    ValueError,
+)  # pyserial's word for a URL or a setting that it does not know
+
+READ_BYTES = 4096
+READ_TIMEOUT_S = 0.05
+"""How long a read waits for all of `READ_BYTES`: one wake-up for many bytes, at small latency."""
+_WRITE_TIMEOUT_S = 1.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
+
+
+@dataclass(frozen=True)
+class LinkState:
+    """How a link is.
+
+    Attributes:
+        is_open: Whether the port is open.
+        reason: Why it is not; empty while it is open or was never opened.
+        attempts: To open it again since it was lost.
+        next_attempt_s: Seconds until the next one, 0 while it is open.
+    """
+
+    is_open: bool
+    reason: str = ""
+    attempts: int = 0
+    next_attempt_s: float = 0.0
+
+
+class Link:
+    """One port. It is held for this process alone, and opened again with growing pauses after it was lost."""
+
+    def __init__(self, port: str, baud_rate: int, first_pause_s: float = FIRST_PAUSE_S) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            port: Path (links are followed), Windows name, pyserial URL, or what else `ports.find_port` takes.
+            baud_rate: In baud.
+            first_pause_s: Before the first attempt to open it again. Each failure doubles the pause, up to
+                `LONGEST_PAUSE_S`; a path that appears is tried at once.
+        """
+        self.port = find_port(port, list_ports())
+        self.baud_rate = baud_rate
+        self._first_pause_s = self._pause_s = first_pause_s
+        self._serial: serial.SerialBase | None = None
+        self._due_s = 0.0
+        self._attempts = 0
+        self._reason = ""
+        self._was_absent = False
+
+    @property
+    def state(self) -> LinkState:
+        """How it is now."""
+        if self._serial is not None:
+            return LinkState(True)
+        return LinkState(False, self._reason, self._attempts, max(0.0, self._due_s - time.monotonic()))
+
+    def open(self) -> None:
+        """Open the port.
+
+        Raises:
+            PortError: If that fails; the subclass and the text say why and what to do.
+        """
+        self._serial = open_port(self.port, self.baud_rate)
+        self._pause_s, self._attempts, self._reason = self._first_pause_s, 0, ""
+
+    def read(self) -> bytes:
+        """Return what came, at most `READ_BYTES`, after `READ_TIMEOUT_S` at the latest; b"" if it is not open.
+
+        Raises:
+            PortLostError: If the port is gone. It is closed then.
+        """
+        if self._serial is None:
+            return b""
+        try:
+            data: bytes = self._serial.read(READ_BYTES)
+        except _LINK_FAILURES as exc:
+            raise self._lost(exc) from exc
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Write all of it. What nobody takes within a second is given up without a word, as on a line without a reader.
+
+        Raises:
+            PortLostError: If the port is gone. It is closed then.
+        """
+        try:
+            if self._serial is not None:
+                self._serial.write(data)
+        except serial.SerialTimeoutException:
+            return
+        except _LINK_FAILURES as exc:
+            raise self._lost(exc) from exc
+
+    def close(self) -> None:
+        """Close it; harmless when repeated."""
+        if self._serial is not None:
+            with suppress(*_LINK_FAILURES):
+                self._serial.close()
+        self._serial = None
+
+    def try_reopen(self) -> bool:
+        """Wait for `READ_TIMEOUT_S` at most, and open the port if an attempt is due; True if that went well."""
+        time.sleep(min(READ_TIMEOUT_S, self._first_pause_s))
+        if self._appeared():
+            self._due_s, self._pause_s = 0.0, self._first_pause_s
+        if time.monotonic() < self._due_s:
+            return False
+        try:
+            self.open()
+        except PortError as exc:  # any may pass: a port that comes back is root's own until udev has set its group
+            self._attempts += 1
+            self._reason = str(exc)
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            self._due_s = time.monotonic() + self._pause_s
+            return False
+        return True
+
+    def _appeared(self) -> bool:
+        if "://" in self.port:
+            return False
+        absent, was_absent = not os.path.exists(self.port), self._was_absent
+        self._was_absent = absent
+        return was_absent and not absent
+
+    def _lost(self, exc: Exception) -> PortLostError:
+        self.close()
+        self._reason = f"{self.port}: {exc}"
+        self._due_s = time.monotonic() + self._first_pause_s
+        return PortLostError(self._reason)
+
+
+def open_port(port: str, baud_rate: int) -> serial.SerialBase:
+    """Open a port for this process alone, with short timeouts.
+
+    Raises:
+        PortError: If that fails; the subclass and the text say why and what to do.
+    """
+    try:
+        link = serial.serial_for_url(
+            port, baudrate=baud_rate, timeout=READ_TIMEOUT_S, write_timeout=_WRITE_TIMEOUT_S, exclusive=True
+        )
+    except _OPEN_FAILURES as exc:
+        raise _port_error(port, exc) from exc
+    with suppress(AttributeError, NotImplementedError, ValueError, *_LINK_FAILURES):
+        link.set_low_latency_mode(True)  # Linux on a real UART or USB adapter only: bytes come at once, not after 16 ms
+    return link
+
+
+def _port_error(port: str, exc: Exception) -> PortError:
+    code = getattr(exc, "errno", None)
+    if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+        return PortAbsentError(f"Expected a device at {port}, found nothing there. {ports_in_words(list_ports())}")
+    if code in (errno.EACCES, errno.EPERM):
+        return PortPermissionError(
+            f"Not allowed to open {port}. Serial ports usually belong to the group dialout: "
+            "sudo usermod -aG dialout $USER, then log in again."
+        )
+    if code in (errno.EBUSY, errno.EAGAIN):
+        holders = [f"{name} ({number})" for number, name in holders_of([port]).get(port, ()) if number != os.getpid()]
+        who = " and ".join(holders) or f"another program (fuser -v {port} names it)"
+        return PortBusyError(f"{port} is in use by {who}. Close it and try again.")
+    return PortError(f"Could not open {port} as a serial port: {exc}. Check that it is the sensor's port.")
