@@ -140,12 +140,18 @@ class HostClock:
 
         To be asked in the order of device time.
         """
+        time_s = self.at(device_time_s)
+        if time_s is None:
+            return None
+        self._last_stamp_s = max(self._last_stamp_s, time_s)
+        return self._last_stamp_s
+
+    def at(self, device_time_s: float) -> float | None:
+        """Return the host's time of a device time by what is known now, which later readings may move back a little."""
         if self._line is None or self._origin is None:
             return None
         offset, slope, _ = self._line
-        time_s = self._origin[1] + offset + slope * (device_time_s - self._origin[0])
-        self._last_stamp_s = max(self._last_stamp_s, time_s)
-        return self._last_stamp_s
+        return self._origin[1] + offset + slope * (device_time_s - self._origin[0])
 
     def _delay(self, point: tuple[float, float]) -> float:
         slope = 1.0 if self._line is None else self._line[1]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from firmware_bridge.errors import FrameError, ProtocolError
 from firmware_bridge.events import (
@@ -48,6 +50,8 @@ class StreamCounters:
         samples_duplicate: Samples in them.
         samples_before_hello: Samples dropped because their device or its scale was not known yet.
         restarts: Sessions that followed another one.
+        losses_counted: Whether this link numbers its samples. On one that does not, `samples_lost` is an estimate, and
+            a sample may be missing or damaged without a trace.
     """
 
     bytes_received: int = 0
@@ -65,6 +69,12 @@ class StreamCounters:
     samples_duplicate: int = 0
     samples_before_hello: int = 0
     restarts: int = 0
+    losses_counted: bool = True
+
+
+def counters_of(tally: Mapping[str, int], losses_counted: bool = True) -> StreamCounters:
+    """Return the counters of a tally by their names; what it lacks is 0."""
+    return replace(StreamCounters(losses_counted=losses_counted), **dict[str, Any](tally))
 
 
 def extend(low_bits: int, near: int, modulus: int = 1 << 32) -> int:
@@ -103,8 +113,9 @@ class StreamDecoder:
     @property
     def counters(self) -> StreamCounters:
         """The account so far."""
-        garbage = self._tally["garbage_bytes"] + self._splitter.bytes_dropped
-        return StreamCounters(**{**self._tally, "garbage_bytes": garbage})
+        return counters_of(
+            {**self._tally, "garbage_bytes": self._tally["garbage_bytes"] + self._splitter.bytes_dropped}
+        )
 
     def feed(self, data: bytes) -> list[DecoderEvent]:
         """Take in bytes, any number at a time, and return what they completed, in order."""

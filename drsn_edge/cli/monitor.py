@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drsn_edge.cli.options import PathType, finite
+from drsn_edge.cli.source import SourceChoice, source_options
 from drsn_edge.runtime.interpreters import RUNTIMES
 
 if TYPE_CHECKING:
@@ -19,13 +20,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--port", required=True, envvar="DRSN_EDGE_PORT", help="Serial port of the sensor.  [env: DRSN_EDGE_PORT]"
-)
+@source_options
 @click.option("--model", type=PathType, required=True, help="Bundle to judge with, e.g. cwru.drsn.")
-@click.option(
-    "--baud", type=click.IntRange(min=1), default=921_600, show_default=True, help="Baud rate; USB devices ignore it."
-)
 @click.option("--duration", type=click.FloatRange(min=0), callback=finite, help="Stop after this many seconds.")
 @click.option(
     "--votes", default="4/5", show_default=True, metavar="K/N", help="Windows that must agree for a decision."
@@ -46,9 +42,8 @@ if TYPE_CHECKING:
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the interpreter.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def monitor(
-    port: str,
+    source: SourceChoice,
     model: Path,
-    baud: int,
     duration: float | None,
     votes: str,
     runtime: str,
@@ -71,7 +66,6 @@ def monitor(
     from drsn_edge.monitor.sinks.console import ConsoleSink
     from drsn_edge.monitor.sinks.json_lines import JsonLinesSink
     from drsn_edge.runtime.classifier import Classifier
-    from firmware_bridge.sources.serial_port import SerialSource
 
     bundle = read_bundle(model)
     agreed = _parse_votes(votes)
@@ -80,8 +74,8 @@ def monitor(
     status = sys.stderr if sys.stderr.isatty() and not as_json else None
     sink = JsonLinesSink(sys.stdout) if as_json else ConsoleSink(sys.stdout, status)
     with stop_on_signal(duration) as stopped:
-        source = SerialSource(port, baud_rate=baud, stop=stopped)
-        for result in watch.run(_said_aloud(source), lambda: source.counters):
+        events = source.open(stopped)
+        for result in watch.run(_said_aloud(events), lambda: events.counters):
             sink.take(result)
 
 

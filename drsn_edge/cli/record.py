@@ -12,20 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import PathType, finite, json_option
+from drsn_edge.cli.source import SourceChoice, source_options
 
 if TYPE_CHECKING:
     from drsn_edge.recorder import RecordSummary
 
 
 @click.command()
-@click.option(
-    "--port", required=True, envvar="DRSN_EDGE_PORT", help="Serial port of the sensor.  [env: DRSN_EDGE_PORT]"
-)
+@source_options
 @click.option("--out", type=PathType, required=True, help="Folder for the logs; made if it is missing.")
 @click.option("--name", help="Beginning of the files' names.  [default: the time, UTC]")
-@click.option(
-    "--baud", type=click.IntRange(min=1), default=921_600, show_default=True, help="Baud rate; USB devices ignore it."
-)
 @click.option("--duration", type=click.FloatRange(min=0), callback=finite, help="Stop after this many seconds.")
 @click.option(
     "--rotate-mb",
@@ -37,7 +33,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def record(
-    port: str, out: Path, name: str | None, baud: int, duration: float | None, rotate_mb: float, as_json: bool
+    source: SourceChoice, out: Path, name: str | None, duration: float | None, rotate_mb: float, as_json: bool
 ) -> None:
     """Keep every byte that a sensor sends, until Ctrl-C or the end of the stream.
 
@@ -50,12 +46,11 @@ def record(
     """
     from drsn_edge.cli.stopping import stop_on_signal
     from drsn_edge.recorder import record_source
-    from firmware_bridge.sources.serial_port import SerialSource
 
     shown = sys.stderr.isatty() and not as_json
     with stop_on_signal(duration) as stopped:
         summary = record_source(
-            lambda on_bytes: SerialSource(port, baud_rate=baud, stop=stopped, on_bytes=on_bytes),
+            lambda on_bytes: source.open(stopped, on_bytes),
             out,
             name or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
             rotate_bytes=round(rotate_mb * 1e6),
@@ -86,8 +81,9 @@ def _as_values(summary: RecordSummary) -> dict[str, Any]:
 def _as_text(summary: RecordSummary) -> str:
     counters = summary.counters
     rate = "not known yet" if summary.rate is None else f"{summary.rate.hz:.2f} ± {summary.rate.uncertainty_hz:.2f} Hz"
+    lost = f"{counters.samples_lost} lost" if counters.losses_counted else "losses cannot be counted"
     lines = [
-        f"samples   {counters.samples_received} received, {counters.samples_lost} lost; true rate {rate}",
+        f"samples   {counters.samples_received} received, {lost}; true rate {rate}",
         f"link      {counters.crc_errors} damaged frames, {counters.overruns} overruns, {counters.restarts} restarts",
     ]
     if summary.changes_of_rate:

@@ -48,9 +48,10 @@ def summary_text(summary: Summary) -> str:
     """Return the summary as a few lines."""
     rate = f"{summary.sample_rate_hz:.2f} Hz" if summary.sample_rate_hz else "not measured"
     seen = ", ".join(f"{label} {count}" for label, count in summary.labels.items() if count) or "none"
+    lost = f"{summary.samples_lost} lost" if summary.link.get("losses_counted", True) else "losses cannot be counted"
     withheld = summary.verdicts[Verdict.NO_VERDICT.value]
     return (
-        f"samples   {summary.samples_received} received, {summary.samples_lost} lost; true rate {rate}\n"
+        f"samples   {summary.samples_received} received, {lost}; true rate {rate}\n"
         f"windows   {summary.windows} judged, {withheld} without a verdict; classes: {seen}\n"
         f"link      {summary.link_losses} times lost, {summary.link.get('crc_errors', 0)} damaged frames"
     )

@@ -1,0 +1,101 @@
+"""The options that say which sensor to read, and what they open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from drsn_edge.cli.options import finite
+
+if TYPE_CHECKING:
+    from firmware_bridge.sources.serial_port import SerialSource
+    from firmware_bridge.sources.text import TextSource
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class SourceChoice:
+    """What the options say."""
+
+    port: str
+    baud: int | None
+    text_unit: str | None
+    text_range: float | None
+    text_scale: float
+    text_axes: str | None
+
+    def open(
+        self, stop: Callable[[], bool], on_bytes: Callable[[bytes], None] | None = None
+    ) -> SerialSource | TextSource:
+        """Return what reads that sensor; nothing is opened before it is iterated over."""
+        from firmware_bridge.sources import serial_port, text
+        from firmware_bridge.text_lines import TextLayout
+
+        if self.text_unit is None:
+            baud = self.baud or serial_port.DEFAULT_BAUD_RATE
+            return serial_port.SerialSource(self.port, baud_rate=baud, stop=stop, on_bytes=on_bytes)
+        assert self.text_range is not None
+        axes = tuple(self.text_axes.split(",")) if self.text_axes else ()
+        layout = TextLayout(self.text_unit, self.text_range, self.text_scale, axes)
+        baud = self.baud or text.DEFAULT_BAUD_RATE
+        return text.TextSource(self.port, layout, baud_rate=baud, stop=stop, on_bytes=on_bytes)
+
+
+def source_options(command: Command) -> Command:
+    """Add the options; the command takes them as one argument, `source`."""
+    options = (
+        click.option(
+            "--port",
+            required=True,
+            envvar="DRSN_EDGE_PORT",
+            help="Port of the sensor: a path, a pattern such as '/dev/ttyUSB*', VID:PID, a USB serial number, or "
+            "socket://HOST:PORT.  [env: DRSN_EDGE_PORT]",
+        ),
+        click.option(
+            "--baud",
+            type=click.IntRange(min=1),
+            help="Baud rate; USB devices ignore it.  [default: 921600, of text 115200]",
+        ),
+        click.option(
+            "--text-unit",
+            metavar="UNIT",
+            help="Read lines of numbers such as x,y,z in this unit (g, mg, m/s2), as sketches for Edge Impulse's "
+            "forwarder print them. Losses cannot be counted on such a link.",
+        ),
+        click.option(
+            "--text-range",
+            type=click.FloatRange(min=0, min_open=True),
+            callback=finite,
+            metavar="X",
+            help="Of text: the most that the sensor measures, in its unit.",
+        ),
+        click.option(
+            "--text-scale",
+            type=click.FloatRange(min=0, min_open=True),
+            callback=finite,
+            default=1.0,
+            show_default=True,
+            metavar="X",
+            help="Of text: times what is printed to get the unit, such as 0.000061 for raw counts at 2 g.",
+        ),
+        click.option(
+            "--text-axes", metavar="NAMES", help="Of text: names of the columns, - for one to skip.  [default: x,y,z]"
+        ),
+    )
+
+    def gather(**arguments: Any) -> Any:
+        names = SourceChoice.__dataclass_fields__
+        choice = SourceChoice(**{name: arguments.pop(name) for name in names})
+        if (choice.text_unit is None) != (choice.text_range is None):
+            raise click.UsageError("Expected --text-unit and --text-range together: lines of numbers say neither.")
+        return command(source=choice, **arguments)
+
+    wrapped: Any = update_wrapper(gather, command)  # with it go the options that stand below
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped

@@ -1,0 +1,159 @@
+"""A sketch that prints lines of numbers, on whatever `link` opens; see `text_lines` for what such a link can tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from firmware_bridge.errors import PortLostError, ProtocolError
+from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, SourceEvent
+from firmware_bridge.foreign import recognise
+from firmware_bridge.frames import FrameWriter
+from firmware_bridge.messages import (
+    Encoding,
+    Hello,
+    MessageType,
+    SamplesPayload,
+    encode_hello,
+    encode_samples,
+    max_block_samples,
+)
+from firmware_bridge.sources.link import FIRST_PAUSE_S, READ_BYTES, Link, LinkState
+from firmware_bridge.stream import StreamCounters
+from firmware_bridge.text_lines import TextDecoder, TextLayout
+
+DEFAULT_BAUD_RATE = 115_200
+_FIRST_BYTES = 512
+
+
+class TextSource:
+    """Iterates over a sketch's lines as `SerialSource` does over a device's frames, until `stop` returns True.
+
+    The Hello comes once the rate has been measured, after three seconds of lines.
+    """
+
+    def __init__(
+        self,
+        port: str,
+        layout: TextLayout,
+        *,
+        baud_rate: int = DEFAULT_BAUD_RATE,
+        hello_timeout_s: float = 10.0,
+        idle_s: float = 0.2,
+        reopen_after_s: float = FIRST_PAUSE_S,
+        stop: Callable[[], bool] | None = None,
+        on_bytes: Callable[[bytes], None] | None = None,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            port: See `Link`.
+            layout: What the numbers mean.
+            baud_rate: In baud.
+            hello_timeout_s: How long it may take until the rate is known. Some boards reset when their port is opened.
+            idle_s: After how long without any event an Idle comes.
+            reopen_after_s: How soon a lost port is tried again at first.
+            stop: Asked between reads, i.e. about every 50 ms.
+            on_bytes: Given what a device of ours would have sent instead, so that it can be logged.
+            now_s: A steady clock.
+        """
+        self._link = Link(port, baud_rate, reopen_after_s)
+        self._hello_timeout_s = hello_timeout_s
+        self._idle_s = idle_s
+        self._stop = stop or (lambda: False)
+        self._on_bytes = on_bytes
+        self._now_s = now_s
+        self._decoder = TextDecoder(layout, f"text on {self._link.port}"[:64])
+        self._writer = FrameWriter()
+        self._first_bytes = b""
+
+    @property
+    def port(self) -> str:
+        """The path or URL that is opened."""
+        return self._link.port
+
+    @property
+    def link_state(self) -> LinkState:
+        """Whether the port is open, and if not, why."""
+        return self._link.state
+
+    @property
+    def hello(self) -> Hello | None:
+        """What is known of the device, or None before that."""
+        return self._decoder.hello
+
+    @property
+    def counters(self) -> StreamCounters:
+        """The account so far; its `losses_counted` is False."""
+        return self._decoder.counters
+
+    def __iter__(self) -> Iterator[SourceEvent]:
+        """Yield events as they come.
+
+        Raises:
+            PortError: If the port cannot be opened at the start; later on that is a lost link.
+            ProtocolError: If no lines of numbers come, or they are not what the layout says.
+        """
+        self._link.open()
+        opened_s = last_event_s = self._now_s()
+        try:
+            while not self._stop():
+                events = self._step()
+                now_s = self._now_s()
+                if self.hello is None and now_s - opened_s > self._hello_timeout_s:
+                    raise ProtocolError(self._no_numbers())
+                if not events and now_s - last_event_s >= self._idle_s:
+                    events = [Idle()]
+                for event in events:
+                    last_event_s = self._now_s()
+                    yield event
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the port. Iterating again opens it again."""
+        if self._link.state.is_open:
+            self._link.close()
+            self._decoder.reset_link()
+
+    def _step(self) -> list[SourceEvent]:
+        if not self._link.state.is_open:
+            return [LinkRestored()] if self._link.try_reopen() else []
+        try:
+            data = self._link.read()
+        except PortLostError as exc:
+            self._decoder.reset_link()
+            return [LinkLost(str(exc))]
+        self._first_bytes += data[: _FIRST_BYTES - len(self._first_bytes)]
+        events = self._decoder.feed(data, self._now_s(), more=len(data) == READ_BYTES)
+        if self._on_bytes is not None:
+            self._on_bytes(b"".join(map(self._as_frames, events)))
+        return [*events]
+
+    def _as_frames(self, event: Hello | SampleBlock | DeviceRestarted) -> bytes:
+        if isinstance(event, Hello):
+            return self._writer.encode(MessageType.HELLO, encode_hello(event))
+        if isinstance(event, DeviceRestarted) or self.hello is None:
+            return b""
+        n_samples, n_axes = event.samples.shape
+        rate_hz = self.hello.sample_rate_hz
+        most = max_block_samples(n_axes, Encoding.INT24)
+        frames = []
+        for at in range(0, n_samples, most):
+            time_us = round(1e6 * (event.device_time_s + at / rate_hz))
+            payload = SamplesPayload(
+                self.hello.session, event.first_sample + at, time_us, event.samples[at : at + most], Encoding.INT24
+            )
+            frames.append(self._writer.encode(MessageType.SAMPLES, encode_samples(payload)))
+        return b"".join(frames)
+
+    def _no_numbers(self) -> str:
+        expected = f"Expected lines of numbers such as 0.01,-0.02,9.81 from {self.port} for some seconds"
+        if not self._first_bytes:
+            return f"{expected}, got not a single byte. Check power, wiring and that this is the right port."
+        guess = recognise(self._first_bytes, self._link.baud_rate)
+        if guess is None or "lines of numbers" in guess:
+            guess = "Check --baud and that the sketch prints one line for each sample."
+        begins = self._first_bytes[:32]
+        return f"{expected} at {self._link.baud_rate} baud; what came begins with {begins!r}. {guess}"

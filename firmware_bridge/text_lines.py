@@ -1,0 +1,295 @@
+"""Lines of numbers, as sketches print them for Edge Impulse's data forwarder: bytes in, events out. No I/O.
+
+Such a line says neither which sample it is nor whether it came in whole, so that losses cannot be counted on this link;
+`StreamCounters.losses_counted` says so. What can be done is done: a line that is none breaks the stream, the rate is
+measured against the host's clock before anything is said, and a sample is given the index that it has by that clock, so
+that a stretch that never came shows as a gap of about its length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_bridge.clock import HostClock
+from firmware_bridge.errors import ProtocolError
+from firmware_bridge.events import DeviceRestarted, SampleBlock
+from firmware_bridge.messages import Hello
+from firmware_bridge.stream import StreamCounters, counters_of
+
+SKIP = "-"
+"""Name of a column that is no axis."""
+
+_MEASURE_S = 3.0
+_CRUDE_S = 1.0
+_MAX_LINE = 256
+_LATE_S = 0.1
+"""Lines that come so much later than the measured rate allows, with nothing more waiting, stand for missing ones."""
+_UNSTEADY = 3
+_UNSTEADY_S = 10.0
+"""So many gaps within so many seconds: it is the rate that has changed."""
+_COUNT_BITS = 22
+"""Full scale is 2^22 counts, so that twice as much still fits 24 bits and shows as clipped."""
+_COUNT_LIMIT = 2**23 - 1
+
+
+@dataclass(frozen=True)
+class TextLayout:
+    """What the numbers of a line mean, which the lines themselves do not say.
+
+    Attributes:
+        unit: Of the axes, after `factor`.
+        full_scale: Largest magnitude that the sensor measures, in `unit`, > 0.
+        factor: Unit per number printed: 1 where the sketch prints the unit, the sensor's scale where it prints counts.
+        axes: Names of the columns, `-` for one to leave out; none given: x, y, z as far as there are columns.
+    """
+
+    unit: str
+    full_scale: float
+    factor: float = 1.0
+    axes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ProtocolError: If a number is not > 0, or axes are repeated or none.
+        """
+        if not (math.isfinite(self.full_scale) and self.full_scale > 0):
+            raise ProtocolError(f"Expected a full scale > 0, got {self.full_scale}.")
+        if not (math.isfinite(self.factor) and self.factor > 0):
+            raise ProtocolError(f"Expected a factor > 0 from printed numbers to {self.unit}, got {self.factor}.")
+        named = [axis for axis in self.axes if axis != SKIP]
+        if self.axes and (not named or len(named) != len(set(named)) or "" in named):
+            raise ProtocolError(f"Expected different names of axes, got {','.join(self.axes)}.")
+
+    @property
+    def scale(self) -> float:
+        """Unit per count."""
+        return self.full_scale / (1 << _COUNT_BITS)
+
+    def axes_of(self, n_columns: int) -> tuple[str, ...]:
+        """Return the names of so many columns.
+
+        Raises:
+            ProtocolError: If there are not so many names.
+        """
+        names = self.axes or ("x", "y", "z")[:n_columns]
+        if len(names) != n_columns:
+            raise ProtocolError(
+                f"Expected lines of {len(names)} numbers ({','.join(names)}), got {n_columns}. "
+                f"Name the columns with --text-axes, such as x,y,z,{SKIP},{SKIP},{SKIP}."
+            )
+        return names
+
+
+Numbers = NDArray[np.float64]
+
+
+def parse_lines(lines: Sequence[bytes]) -> list[Numbers | None]:
+    """Return the numbers of each line, shape (columns,); None for a line that is none."""
+    rows = [line.replace(b"\t", b",").replace(b";", b",").split(b",") for line in lines]
+    widths = {len(row) for row in rows}
+    if len(widths) == 1:  # nearly always: then all are read at once
+        numbers = _floats([cell for row in rows for cell in row])
+        if numbers is not None and np.isfinite(numbers).all():
+            return list(numbers.reshape(len(rows), -1))
+    found = [_floats(row) for row in rows]
+    return [None if row is None or not np.isfinite(row).all() else row for row in found]
+
+
+def _floats(cells: list[bytes]) -> Numbers | None:
+    try:
+        return np.array(cells, dtype="S32").astype(np.float64)
+    except ValueError:
+        return None
+
+
+class TextDecoder:
+    """Decodes what one sketch prints; the first three seconds go into its rate, and are delivered after that."""
+
+    def __init__(self, layout: TextLayout, device_id: str) -> None:
+        """Start knowing nothing of the device but its layout and what to call it."""
+        self._layout = layout
+        self._device_id = device_id
+        self._tally: Counter[str] = Counter()
+        self._rest = b""
+        self._in_step = self._damaged = False
+        self._hello: Hello | None = None
+        self._session = 0
+        self._begin_session()
+
+    def _begin_session(self) -> None:
+        self._session += 1
+        self._clock = HostClock()
+        self._seed_hz = 0.0
+        self._began_s: float | None = None
+        self._held: list[tuple[float, list[Numbers | None]]] = []  # of the measurement
+        self._next = 0  # index of the next sample
+        self._lost = 0  # right before it
+        self._origin_s = 0.0
+        self._gaps: deque[float] = deque(maxlen=_UNSTEADY)
+        self._measured = False
+
+    @property
+    def hello(self) -> Hello | None:
+        """What is known of the device, None before its rate is."""
+        return self._hello
+
+    @property
+    def counters(self) -> StreamCounters:
+        """The account so far."""
+        return counters_of(self._tally, losses_counted=False)
+
+    def reset_link(self) -> None:
+        """Tell the decoder that the byte stream was cut here."""
+        self._tally["garbage_bytes"] += len(self._rest)
+        self._rest = b""
+        self._in_step = False
+
+    def feed(self, data: bytes, host_time_s: float, more: bool = False) -> list[SampleBlock | Hello | DeviceRestarted]:
+        """Take in bytes and return what they completed, in order.
+
+        Args:
+            data: Any number of bytes.
+            host_time_s: When they had come, of a steady clock.
+            more: Whether others wait to be read, so that these may be late for that reason.
+
+        Raises:
+            ProtocolError: If the lines are not what the layout says.
+        """
+        self._tally["bytes_received"] += len(data)
+        rows = self._rows(data)
+        if not rows:
+            return []
+        if not self._measured:
+            return self._measure(rows, host_time_s)
+        return self._deliver(rows, host_time_s, more)
+
+    def _rows(self, data: bytes) -> list[Numbers | None]:
+        """Return the numbers of the lines that were completed; None for each that is none."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _MAX_LINE:  # no line of numbers is so long
+            lines.append(self._rest)
+            self._rest = b""
+        if not self._in_step and lines:
+            self._tally["garbage_bytes"] += len(lines[0])  # may be the end of a line
+            lines, self._in_step = lines[1:], True
+        lines = [line for line in (line.strip() for line in lines) if line]
+        rows = parse_lines(lines)
+        self._tally["garbage_bytes"] += sum(len(line) for line, row in zip(lines, rows, strict=True) if row is None)
+        return rows
+
+    # --- the rate ------------------------------------------------------------------------------------------------
+
+    def _measure(self, rows: list[Numbers | None], host_time_s: float) -> list[SampleBlock | Hello | DeviceRestarted]:
+        if self._began_s is None:
+            if all(row is None for row in rows):  # what a board says when it starts
+                return []
+            self._began_s = host_time_s  # how long the first line had waited is not known
+            return []
+        self._held.append((host_time_s, rows))
+        n_samples = sum(len(rows) for _, rows in self._held)
+        elapsed_s = host_time_s - self._began_s
+        if not self._seed_hz and elapsed_s >= _CRUDE_S:
+            self._seed_hz = n_samples / elapsed_s
+            index = 0
+            for time_s, held in self._held:
+                index += len(held)
+                self._clock.add((index - 1) / self._seed_hz, time_s)
+        elif self._seed_hz:
+            self._clock.add((n_samples - 1) / self._seed_hz, host_time_s)
+        rate = self._clock.seconds_per_second
+        if elapsed_s < _MEASURE_S or rate is None:
+            return []
+        return self._introduce(self._seed_hz * rate.hz)
+
+    def _introduce(self, sample_rate_hz: float) -> list[SampleBlock | Hello | DeviceRestarted]:
+        held, self._held = self._held, []
+        rows = [row for _, some in held for row in some]
+        widths = Counter(len(row) for row in rows if row is not None)
+        columns = self._layout.axes_of(widths.most_common(1)[0][0])
+        self._columns = np.array([axis != SKIP for axis in columns])
+        known = self._hello
+        layout = self._layout
+        self._hello = Hello(
+            self._session,
+            self._device_id,
+            "none",
+            "lines of numbers",
+            tuple(axis for axis in columns if axis != SKIP),
+            layout.unit,
+            layout.scale,
+            layout.full_scale,
+            float(f"{sample_rate_hz:.5g}"),
+        )
+        self._measured = True
+        self._origin_s = self._clock.stamp(0.0) or 0.0
+        begin: list[SampleBlock | Hello | DeviceRestarted] = [self._hello]
+        if known is not None:
+            self._tally["restarts"] += 1
+            begin.insert(0, DeviceRestarted(known.session, self._hello.session))
+        return [*begin, *self._blocks(rows)]
+
+    # --- samples -------------------------------------------------------------------------------------------------
+
+    def _deliver(
+        self, rows: list[Numbers | None], host_time_s: float, more: bool
+    ) -> list[SampleBlock | Hello | DeviceRestarted]:
+        due_s = self._clock.at((self._next + len(rows) - 1) / self._seed_hz) or host_time_s
+        late_s = host_time_s - due_s
+        if late_s > _LATE_S and not more:
+            missing = round(late_s * self._rate_hz())
+            self._tally["samples_lost"] += missing
+            self._next += missing
+            self._lost += missing
+            self._gaps.append(host_time_s)
+        unsteady = len(self._gaps) == _UNSTEADY and host_time_s - self._gaps[0] < _UNSTEADY_S
+        if unsteady or late_s < -_LATE_S:  # it has another rate now
+            self._begin_session()
+            return self._measure(rows, host_time_s)
+        self._clock.add((self._next + len(rows) - 1) / self._seed_hz, host_time_s)
+        return [*self._blocks(rows)]
+
+    def _rate_hz(self) -> float:
+        rate = self._clock.seconds_per_second
+        return self._seed_hz * (1.0 if rate is None else rate.hz)
+
+    def _blocks(self, rows: list[Numbers | None]) -> list[SampleBlock]:
+        """Return a block for each stretch of good lines; one that is none stands for a lost sample."""
+        blocks = []
+        for good, group in groupby(rows, self._is_good):
+            stretch = list(group)
+            if good:
+                blocks.append(self._block(np.array(stretch)))
+            else:
+                self._skip(len(stretch))
+        return blocks
+
+    def _is_good(self, row: Numbers | None) -> bool:
+        return row is not None and len(row) == len(self._columns)
+
+    def _skip(self, n_lines: int) -> None:
+        self._tally.update(crc_errors=n_lines, samples_lost=n_lines)
+        self._damaged = True
+        self._next += n_lines
+        self._lost += n_lines
+
+    def _block(self, numbers: Numbers) -> SampleBlock:
+        self._tally.update(frames_ok=len(numbers), samples_received=len(numbers), resyncs=int(self._damaged))
+        self._damaged = False
+        counts = np.rint(numbers[:, self._columns] * (self._layout.factor / self._layout.scale))
+        samples = np.clip(counts, -_COUNT_LIMIT, _COUNT_LIMIT).astype(np.int32)
+        samples.flags.writeable = False
+        stamp_s = self._clock.stamp(self._next / self._seed_hz)
+        time_s = 0.0 if stamp_s is None else max(0.0, stamp_s - self._origin_s)
+        block = SampleBlock(self._next, time_s, samples, self._lost)
+        self._next += len(numbers)
+        self._lost = 0
+        return block
