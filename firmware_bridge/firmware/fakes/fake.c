@@ -2,12 +2,15 @@
 
 #include <string.h>
 
+enum { MPU6050_TRIM = 0x0D };
+
 void fake_init(fake *self, const fake_type *type, bus_kind kind) {
     memset(self, 0, sizeof *self);
     self->type = type;
     self->kind = kind;
     self->registers[type->id_register] = type->id;
     self->stuck_register = -1;
+    memset(&self->registers[MPU6050_TRIM], 0x60, type == &fake_mpu6050 ? 3 : 0);
 }
 
 static void advance(fake *self) {
@@ -212,7 +215,7 @@ static uint8_t mpu6050_next(uint8_t reg) { return reg == 0x74 ? reg : count_up(r
 
 static bool mpu6050_pushes(const fake *self) { return (self->registers[0x1C] & 0xE0u) == 0xE0u; }
 
-/* Its factory's trim is in registers 0x0D to 0x10; fake_init leaves code 0 there, and tests write another. */
+/* Its factory's trim, in registers 0x0D to 0x10, says 2006 counts: `fake_init` writes code 12 for each axis. */
 const fake_type fake_mpu6050 = {0x75, 0x68, 170, mpu6050_rate, mpu6050_read, mpu6050_write, mpu6050_next, 0x7F, 2000, mpu6050_pushes};
 
 /* --- IIS3DWB ---------------------------------------------------------------------------------------------------- */

@@ -238,7 +238,6 @@ static void plug_in(const chip *which) {
     fake_init(&chip_fake, which->fake, which->kind);
     chip_fake.value = ramp;
     chip_fake.now_us = fake_now_us;
-    memset(&chip_fake.registers[0x0D], 0x60, which->fake == &fake_mpu6050 ? 3 : 0); /* trim of 2006 counts */
     chip_bus.kind = which->kind;
     chip_bus.context = &chip_fake;
     chip_bus.transfer = fake_transfer;
