@@ -19,6 +19,7 @@ from drsn_edge.cli.monitor import monitor
 from drsn_edge.cli.ports import ports
 from drsn_edge.cli.record import record
 from drsn_edge.cli.reproduce import reproduce
+from drsn_edge.cli.sensor import sensor
 from drsn_edge.cli.simulate import simulate
 from drsn_edge.cli.train import train
 from drsn_edge.errors import DrsnEdgeError
@@ -64,7 +65,7 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
 
 
-for command in (demo, models, train, convert, inspect, evaluate, reproduce, simulate, ports, record, monitor):
+for command in (demo, models, train, convert, inspect, evaluate, reproduce, simulate, ports, sensor, record, monitor):
     cli.add_command(command)
 
 

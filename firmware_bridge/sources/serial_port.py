@@ -121,6 +121,14 @@ class SerialSource:
         finally:
             self.close()
 
+    def send(self, command: Command) -> None:
+        """Send a command of the user's while iterating: between two events. The answer, if any, is one of those.
+
+        Raises:
+            PortLostError: If the port is gone.
+        """
+        self._send(command)
+
     def close(self) -> None:
         """Stop the device if it streams, and close the port. Iterating again opens it again."""
         if not self._link.state.is_open:
@@ -136,7 +144,7 @@ class SerialSource:
             return self._try_reopen()
         try:
             self._command()
-            data = self._link.read()
+            data, _ = self._link.read()
         except PortLostError as exc:
             self._end_link()
             return [LinkLost(str(exc))]

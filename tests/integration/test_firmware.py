@@ -20,8 +20,9 @@ import pytest
 from numpy.typing import NDArray
 
 from drsn_edge.recordings import load_recordings
-from firmware_bridge.events import DeviceRestarted, LinkLost, LinkRestored, SampleBlock, Status
-from firmware_bridge.messages import Hello
+from firmware_bridge.events import DeviceRestarted, LinkLost, LinkRestored, Reply, SampleBlock, Status
+from firmware_bridge.messages import Command, Hello, Opcode, Result
+from firmware_bridge.sources.asking import ask
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.stream import StreamCounters
 
@@ -154,6 +155,30 @@ def test_every_sensor_on_the_host(build: Build, need: Need, tmp_path: Path, sens
     assert hello.sensor_model.lower() == sensor and hello.sample_rate_hz == hello.sample_rates_hz[-1]
     if not listener.counters.overruns:  # a busy machine may not poll for longer than a FIFO of 10 ms lasts
         assert_whole(listener, 2.0, hello.sample_rate_hz)
+
+
+@pytest.mark.parametrize("sensor", ["adxl345", "lis3dh", "mpu6050"])
+def test_the_host_is_obeyed(build: Build, need: Need, tmp_path: Path, sensor: str) -> None:
+    need("gcc", "make")
+    np.zeros((10, 3), "<i2").tofile(tmp_path / "wave.bin")
+    options = ("--sensor", sensor, "--wave", tmp_path / "wave.bin", "--link", tmp_path / "port")
+    with running(build("host"), *options) as process:
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        (before,) = ask(SerialSource(port, start=False), [])
+        assert isinstance(before, Hello)
+        wanted = [
+            Command(Opcode.SET_RATE, round(1000 * before.sample_rates_hz[0])),
+            Command(Opcode.SET_RANGE, round(1000 * before.full_scales[-1])),
+            Command(Opcode.SELF_TEST),
+            Command(Opcode.SET_RATE, 1),
+        ]
+        said = list(ask(SerialSource(port, start=False), wanted))
+    replies = [(event.opcode, event.result) for event in said if isinstance(event, Reply)]
+    results = [Result.DONE, Result.DONE, Result.DONE, Result.IMPOSSIBLE_VALUE]
+    assert replies == [(command.opcode, result) for command, result in zip(wanted, results, strict=True)]
+    after = [event for event in said if isinstance(event, Hello)][-1]
+    assert (after.sample_rate_hz, after.full_scale) == (before.sample_rates_hz[0], before.full_scales[-1])
 
 
 # Boards.

@@ -1,0 +1,110 @@
+"""`drsn-edge sensor`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from drsn_edge.cli.options import finite, json_option
+
+if TYPE_CHECKING:
+    from firmware_bridge.events import DeviceLog, Reply
+    from firmware_bridge.messages import Hello
+
+
+@click.command()
+@click.option(
+    "--port", required=True, envvar="DRSN_EDGE_PORT", help="Port of the sensor; see `monitor`.  [env: DRSN_EDGE_PORT]"
+)
+@click.option("--baud", type=click.IntRange(min=1), default=921_600, show_default=True, help="USB devices ignore it.")
+@click.option(
+    "--set-rate",
+    "rate_hz",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    metavar="HZ",
+    help="Sample at this rate from now on.",
+)
+@click.option(
+    "--set-range",
+    "full_scale",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    metavar="X",
+    help="Measure up to this much, in the sensor's unit.",
+)
+@click.option("--self-test", is_flag=True, help="Have the sensor push its own mass and see whether it notices.")
+@click.option("--reset", is_flag=True, help="Restart the device, as it is after power-up.")
+@json_option
+@click.pass_context
+def sensor(
+    ctx: click.Context,
+    port: str,
+    baud: int,
+    rate_hz: float | None,
+    full_scale: float | None,
+    self_test: bool,
+    reset: bool,
+    as_json: bool,
+) -> None:
+    """Show a sensor, set its rate and range, test it.
+
+    Settings last until the device loses power. Exit code 1 if one was refused or the test failed.
+
+    \b
+    Example:
+      drsn-edge sensor --port /dev/ttyACM0 --set-rate 3200 --set-range 16 --self-test
+    """
+    from firmware_bridge.events import Reply
+    from firmware_bridge.messages import Command, Hello, Opcode, Result
+    from firmware_bridge.sources.asking import ask
+    from firmware_bridge.sources.serial_port import SerialSource
+
+    commands = [
+        *([Command(Opcode.RESET)] if reset else []),
+        *([Command(Opcode.SET_RATE, round(1000 * rate_hz))] if rate_hz else []),
+        *([Command(Opcode.SET_RANGE, round(1000 * full_scale))] if full_scale else []),
+        *([Command(Opcode.SELF_TEST)] if self_test else []),
+    ]
+    source = SerialSource(port, baud_rate=baud, start=False)
+    events = list(ask(source, commands))
+    hello = next(event for event in reversed(events) if isinstance(event, Hello))
+    replies = [event for event in events if isinstance(event, Reply)]
+    click.echo(json.dumps(_as_values(hello, replies)) if as_json else _as_text(hello, events))
+    ctx.exit(0 if all(reply.result is Result.DONE for reply in replies) else 1)
+
+
+def _as_values(hello: Hello, replies: list[Reply]) -> dict[str, Any]:
+    from firmware_bridge.messages import Opcode
+
+    answers = [{"command": Opcode(r.opcode).name, "result": r.result.name, "text": r.text} for r in replies]
+    return {"schema": 1, "type": "sensor", "hello": asdict(hello), "answers": answers}
+
+
+def _as_text(hello: Hello, events: list[Hello | Reply | DeviceLog]) -> str:
+    from firmware_bridge.events import DeviceLog, Reply
+    from firmware_bridge.messages import Opcode
+
+    axes = ",".join(("-" if sign < 0 else "") + axis for sign, axis in zip(hello.signs, hello.axes, strict=True))
+    lines = [
+        f"device    {hello.device_id}, {hello.sensor_model}, firmware {hello.firmware_version}",
+        f"rate      {hello.sample_rate_hz:g} Hz{_choice(hello.sample_rates_hz)}",
+        f"range     up to {hello.full_scale:g} {hello.unit}{_choice(hello.full_scales)}, "
+        f"{hello.scale:.4g} {hello.unit} per count",
+        f"axes      {axes}",
+    ]
+    for event in events:
+        if isinstance(event, Reply):
+            said = f" ({event.text})" if event.text else ""
+            name = Opcode(event.opcode).name.lower().replace("_", "-")
+            lines.append(f"{name:10}{event.result.name.lower().replace('_', ' ')}{said}")
+        elif isinstance(event, DeviceLog):
+            lines.append(f"it says   {event.text}")
+    return "\n".join(lines)
+
+
+def _choice(values: tuple[float, ...]) -> str:
+    return f" (of {', '.join(f'{value:g}' for value in values)})" if values else ""
