@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,9 +24,11 @@ _OPEN_FAILURES: tuple[type[Exception], ...] = (
     ValueError,
 )  # pyserial's word for a URL or a setting that it does not know
 
-READ_BYTES = 4096
 READ_TIMEOUT_S = 0.05
-"""How long a read waits for all of `READ_BYTES`: one wake-up for many bytes, at small latency."""
+_READ_BYTES = 4096
+_MOST_READS = 16
+_GATHER_S = 0.002
+"""How long to let bytes gather once some are there: some hundred wake-ups a second, whatever the line brings."""
 _WRITE_TIMEOUT_S = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
 
@@ -82,21 +85,27 @@ class Link:
             PortError: If that fails; the subclass and the text say why and what to do.
         """
         self._serial = open_port(self.port, self.baud_rate)
+        self._serial.timeout = 0  # `read` waits itself
         self._pause_s, self._attempts, self._reason = self._first_pause_s, 0, ""
 
-    def read(self) -> bytes:
-        """Return what came, at most `READ_BYTES`, after `READ_TIMEOUT_S` at the latest; b"" if it is not open.
+    def read(self) -> tuple[bytes, bool]:
+        """Return what came, after `READ_TIMEOUT_S` at the latest, and whether that is all; nothing if it is not open.
 
         Raises:
             PortLostError: If the port is gone. It is closed then.
         """
         if self._serial is None:
-            return b""
+            return b"", True
         try:
-            data: bytes = self._serial.read(READ_BYTES)
+            # In a stream this sleep is all the waiting there is, which costs less than being woken by each packet.
+            time.sleep(_GATHER_S)
+            data, is_all = _drain(self._serial)
+            if not data and _wait(self._serial):
+                time.sleep(_GATHER_S)
+                data, is_all = _drain(self._serial)
         except _LINK_FAILURES as exc:
             raise self._lost(exc) from exc
-        return data
+        return data, is_all
 
     def write(self, data: bytes) -> None:
         """Write all of it. What nobody takes within a second is given up without a word, as on a line without a reader.
@@ -148,6 +157,32 @@ class Link:
         self._reason = f"{self.port}: {exc}"
         self._due_s = time.monotonic() + self._first_pause_s
         return PortLostError(self._reason)
+
+
+def _drain(link: serial.SerialBase) -> tuple[bytes, bool]:
+    """Return what is there without waiting, and whether that is all."""
+    data: bytes = link.read(_READ_BYTES)
+    if len(data) < _READ_BYTES // 4:
+        return data, True
+    pieces = [data]
+    with suppress(*_LINK_FAILURES):  # a failure shows again at the next read, and what came before it is not lost
+        while len(pieces) < _MOST_READS:
+            pieces.append(link.read(_READ_BYTES))
+            if len(pieces[-1]) < _READ_BYTES // 4:
+                return b"".join(pieces), True
+    return b"".join(pieces), False
+
+
+def _wait(link: serial.SerialBase) -> bool:
+    """Wait until there is something to read, or to be told; False after `READ_TIMEOUT_S`."""
+    try:
+        number = link.fileno()
+    except (AttributeError, OSError):  # Windows, RFC 2217: their count of waiting bytes is one, unlike a socket's
+        deadline = time.monotonic() + READ_TIMEOUT_S
+        while not (waiting := link.in_waiting) and time.monotonic() < deadline:
+            time.sleep(_GATHER_S)
+        return bool(waiting)
+    return bool(select.select([number], [], [], READ_TIMEOUT_S)[0])
 
 
 def open_port(port: str, baud_rate: int) -> serial.SerialBase:

@@ -18,7 +18,7 @@ from firmware_bridge.messages import (
     encode_samples,
     max_block_samples,
 )
-from firmware_bridge.sources.link import FIRST_PAUSE_S, READ_BYTES, Link, LinkState
+from firmware_bridge.sources.link import FIRST_PAUSE_S, Link, LinkState
 from firmware_bridge.stream import StreamCounters
 from firmware_bridge.text_lines import TextDecoder, TextLayout
 
@@ -121,12 +121,12 @@ class TextSource:
         if not self._link.state.is_open:
             return [LinkRestored()] if self._link.try_reopen() else []
         try:
-            data = self._link.read()
+            data, all_of_it = self._link.read()
         except PortLostError as exc:
             self._decoder.reset_link()
             return [LinkLost(str(exc))]
         self._first_bytes += data[: _FIRST_BYTES - len(self._first_bytes)]
-        events = self._decoder.feed(data, self._now_s(), more=len(data) == READ_BYTES)
+        events = self._decoder.feed(data, self._now_s(), more=not all_of_it)
         if self._on_bytes is not None:
             self._on_bytes(b"".join(map(self._as_frames, events)))
         return [*events]
