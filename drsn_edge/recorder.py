@@ -10,11 +10,13 @@ from typing import Protocol
 
 from drsn_edge.errors import OutputError
 from firmware_bridge.clock import Rate, RateAlarm, TrueRate
-from firmware_bridge.events import DeviceRestarted, SampleBlock, SourceEvent
+from firmware_bridge.errors import RawLogError
+from firmware_bridge.events import DeviceRestarted, LinkLost, LinkRestored, SampleBlock, SourceEvent
 from firmware_bridge.messages import Hello
-from firmware_bridge.raw_log import SUFFIX, RawLogWriter
+from firmware_bridge.raw_log import SUFFIX, LogSummary, RawLogWriter
 from firmware_bridge.stream import StreamCounters
 
+ROTATE_BYTES = 256_000_000
 _PROGRESS_EVERY_S = 0.5
 
 
@@ -46,6 +48,71 @@ class RecordSummary:
     changes_of_rate: int
 
 
+class LogKeeper:
+    """Writes what a source reads into raw logs. A file that cannot be written ends that, and nothing else."""
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        rotate_bytes: int | None = None,
+        on_failure: Callable[[RawLogError], None] | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            folder: Made if it is missing.
+            name: Beginning of the files' names.
+            rotate_bytes: Begin another file when one has so many bytes.
+            on_failure: Told once why no more is written; None: errors are raised.
+
+        Raises:
+            OutputError: If the folder cannot be made, or the name is none for a file.
+        """
+        self._log = RawLogWriter(_paths(folder, name), rotate_bytes=rotate_bytes)
+        self._on_failure = on_failure
+        self._failed = False
+        self._hello: Hello | None = None
+
+    @property
+    def summary(self) -> LogSummary:
+        """What was written so far."""
+        return self._log.summary
+
+    def write(self, data: bytes) -> None:
+        """Take in bytes as they are read, before they are decoded."""
+        self._try(lambda: self._log.write(data))
+
+    def take(self, event: SourceEvent) -> None:
+        """Take in what came of them."""
+        if isinstance(event, Hello):
+            self._hello = event
+            self._log.stand_at(event)
+        elif isinstance(event, SampleBlock) and self._hello is not None:
+            end = event.first_sample + len(event.samples)
+            time_us = round(1e6 * event.device_time_s)
+            self._log.stand_at(replace(self._hello, samples_produced=end, device_time_us=time_us))
+        elif isinstance(event, LinkLost):
+            self._try(lambda: self._log.note_link(event.reason))
+        elif isinstance(event, LinkRestored):
+            self._try(lambda: self._log.note_link(None))
+
+    def close(self) -> None:
+        """Write what is left; harmless when repeated."""
+        self._try(self._log.close)
+
+    def _try(self, write: Callable[[], None]) -> None:
+        if self._failed:
+            return
+        try:
+            write()
+        except RawLogError as exc:
+            if self._on_failure is None:
+                raise
+            self._failed = True
+            self._on_failure(exc)
+
+
 def record_source(
     open_source: Callable[[Callable[[bytes], None]], Source],
     folder: Path,
@@ -69,22 +136,20 @@ def record_source(
         OutputError: If the folder cannot be made, or the name is none for a file.
         FirmwareBridgeError: If the source cannot be opened, or a file cannot be written.
     """
-    log = RawLogWriter(_paths(folder, name), rotate_bytes=rotate_bytes)
+    log = LogKeeper(folder, name, rotate_bytes)
     source = open_source(log.write)
     clock, alarm = TrueRate(), RateAlarm()
     hello: Hello | None = None
     changes, due_s = 0, now_s()
     try:
         for event in source:
+            log.take(event)
             if isinstance(event, Hello | DeviceRestarted):
                 clock.reset()
                 alarm.reset()
             if isinstance(event, Hello):
                 hello = event
-                log.stand_at(hello)
             if isinstance(event, SampleBlock) and hello is not None:
-                end = event.first_sample + len(event.samples)
-                log.stand_at(_standing(hello, end, event.device_time_s))
                 clock.add(event.first_sample, event.device_time_s, now_s())
                 changes += alarm.add(event.first_sample, event.device_time_s) is not None
             if progress is not None and now_s() >= due_s:
@@ -100,8 +165,24 @@ def _best(clock: TrueRate, hello: Hello | None) -> Rate | None:
     return None if hello is None else clock.best(hello.sample_rate_hz)
 
 
-def _standing(hello: Hello, samples_produced: int, device_time_s: float) -> Hello:
-    return replace(hello, samples_produced=samples_produced, device_time_us=round(1e6 * device_time_s))
+def log_name() -> str:
+    """Return the name of a log that begins now: the time, UTC."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+
+
+def log_files(paths: Iterable[Path]) -> list[Path]:
+    """Return raw logs by their paths; a folder stands for those in it, by name.
+
+    Raises:
+        OutputError: If a folder has none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
+        if not inside:
+            raise OutputError(f"Expected raw logs (*{SUFFIX}) in {path}, found none. Choose another folder.")
+        found += inside
+    return found
 
 
 def _paths(folder: Path, name: str) -> Callable[[int], Path]:

@@ -20,7 +20,9 @@ from firmware_bridge.messages import Hello, MessageType, encode_hello
 SUFFIX = ".drsnlog"
 MARKER = b"\xffDRSNLOG"
 VERSION = 1
-PRELUDE, DATA = 0, 1
+PRELUDE, DATA, LINK_LOST, LINK_RESTORED = range(4)
+"""Kinds of segments. The last two hold one chunk, of why the port was lost, and of nothing."""
+
 MAX_PAYLOAD = 16 << 20
 
 _HEAD = struct.Struct("<8sBBHIIQI")  # marker, version, kind, 0, log, number, time, length
@@ -41,7 +43,7 @@ class LogChunk:
     Attributes:
         log: Number of the log, drawn at random.
         segment: Number of the segment in its log.
-        kind: PRELUDE or DATA.
+        kind: PRELUDE, DATA, LINK_LOST or LINK_RESTORED.
         time_ns: When they came, since 1970.
         data: The bytes.
     """
@@ -139,6 +141,19 @@ class RawLogWriter:
             self._held += len(data)
         if self._chunks and (now_ns - self._chunks[0][0] >= SEGMENT_S * 1e9 or self._held >= _SEGMENT_BYTES):
             self._flush(now_ns)
+
+    def note_link(self, lost: str | None) -> None:
+        """Say that the port was lost, and why, or (None) that it is open again.
+
+        Raises:
+            RawLogError: As `write` does.
+        """
+        if self._chunks:
+            self._flush(self._now_ns())
+        if self._file is not None:  # before the first byte there is nothing to cut
+            with _writing(self._files[-1]):
+                kind = LINK_RESTORED if lost is None else LINK_LOST
+                self._segment(kind, [(self._now_ns(), (lost or "").encode())])
 
     def close(self) -> None:
         """Write what is left, have the disk keep it, and close; harmless when repeated."""

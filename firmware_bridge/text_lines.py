@@ -23,6 +23,9 @@ from firmware_bridge.events import DeviceRestarted, SampleBlock
 from firmware_bridge.messages import Hello
 from firmware_bridge.stream import StreamCounters, counters_of
 
+LINES_MODEL = "lines of numbers"
+"""Model of a sensor that is known by its lines alone; logs of such a link hold it, too."""
+
 SKIP = "-"
 """Name of a column that is no axis."""
 
@@ -222,7 +225,7 @@ class TextDecoder:
             self._session,
             self._device_id,
             "none",
-            "lines of numbers",
+            LINES_MODEL,
             tuple(axis for axis in columns if axis != SKIP),
             layout.unit,
             layout.scale,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from drsn_edge.monitor.decision import Votes
+    from drsn_edge.recorder import LogKeeper
     from firmware_bridge.events import SourceEvent
+    from firmware_bridge.sources.serial_port import SerialSource
+    from firmware_bridge.sources.text import TextSource
 
 
 @click.command()
@@ -40,6 +45,24 @@ if TYPE_CHECKING:
     help="Speed of the shaft, turns per minute; a model that sees shaft orders needs it.",
 )
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the interpreter.")
+@click.option(
+    "--record", "record_to", type=PathType, metavar="FOLDER", help="Keep every byte that comes in raw logs there, too."
+)
+@click.option(
+    "--replay",
+    type=PathType,
+    multiple=True,
+    metavar="LOG",
+    help="Judge what `record` wrote instead of a port: a .drsnlog file or a folder of them; repeatable.",
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0),
+    callback=finite,
+    default=0.0,
+    show_default=True,
+    help="Of --replay: times the pace of that day; 0: at once.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def monitor(
     source: SourceChoice,
@@ -49,12 +72,15 @@ def monitor(
     runtime: str,
     rpm: float | None,
     threads: int,
+    record_to: Path | None,
+    replay: tuple[Path, ...],
+    speed: float,
     as_json: bool,
 ) -> None:
     """Read a sensor and say what it shows, until Ctrl-C or the end of the stream.
 
     Prints each change of the decision and a summary; with --json every window as well. A port that is lost is waited
-    for.
+    for. --replay says of a raw log what was said, or would have been, on that day.
 
     \b
     Example:
@@ -65,25 +91,47 @@ def monitor(
     from drsn_edge.monitor.pipeline import Monitor
     from drsn_edge.monitor.sinks.console import ConsoleSink
     from drsn_edge.monitor.sinks.json_lines import JsonLinesSink
+    from drsn_edge.recorder import ROTATE_BYTES, LogKeeper, log_files, log_name
     from drsn_edge.runtime.classifier import Classifier
+    from firmware_bridge.sources.replay import ReplaySource
+
+    if source.is_chosen if replay else source.port is None:
+        raise click.UsageError("Expected either --port or --replay.")
+    if replay and record_to:
+        raise click.UsageError("Expected --record with --port: what is replayed is recorded already.")
 
     bundle = read_bundle(model)
     agreed = _parse_votes(votes)
     classifier = Classifier(bundle.model, runtime, threads)
-    watch = Monitor(bundle.manifest, classifier, agreed, speed_hz=None if rpm is None else rpm / 60)
     status = sys.stderr if sys.stderr.isatty() and not as_json else None
     sink = JsonLinesSink(sys.stdout) if as_json else ConsoleSink(sys.stdout, status)
-    with stop_on_signal(duration) as stopped:
-        events = source.open(stopped)
-        for result in watch.run(_said_aloud(events), lambda: events.counters):
+    with ExitStack() as stack:
+        stopped = stack.enter_context(stop_on_signal(duration))
+        log = None if record_to is None else LogKeeper(record_to, log_name(), ROTATE_BYTES, _say)
+        events: SerialSource | TextSource | ReplaySource
+        if replay:
+            events = ReplaySource(log_files(replay), speed=speed or None, stop=stopped)
+        else:
+            events = source.open(stopped, log.write if log else None)
+        now = (lambda: events.time_s) if isinstance(events, ReplaySource) else time.monotonic
+        watch = Monitor(bundle.manifest, classifier, agreed, now, speed_hz=None if rpm is None else rpm / 60)
+        if log is not None:
+            stack.callback(log.close)
+        for result in watch.run(_seen(events, log), lambda: events.counters):
             sink.take(result)
 
 
-def _said_aloud(events: Iterable[SourceEvent]) -> Iterator[SourceEvent]:
-    """Pass events on, and show what the device has to say to people."""
+def _say(problem: object) -> None:
+    click.echo(f"Warning: {problem}", err=True)
+
+
+def _seen(events: Iterable[SourceEvent], log: LogKeeper | None) -> Iterator[SourceEvent]:
+    """Pass events on, tell the log of them, and show what the device has to say to people."""
     from firmware_bridge.events import DeviceLog
 
     for event in events:
+        if log is not None:
+            log.take(event)
         if isinstance(event, DeviceLog):
             click.echo(f"the sensor says: {event.text}", err=True)
         yield event

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,14 +44,14 @@ def record(
       drsn-edge record --port /dev/ttyUSB0 --out recordings/ --name pump3_healthy --duration 60
     """
     from drsn_edge.cli.stopping import stop_on_signal
-    from drsn_edge.recorder import record_source
+    from drsn_edge.recorder import log_name, record_source
 
     shown = sys.stderr.isatty() and not as_json
     with stop_on_signal(duration) as stopped:
         summary = record_source(
             lambda on_bytes: source.open(stopped, on_bytes),
             out,
-            name or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()),
+            name or log_name(),
             rotate_bytes=round(rotate_mb * 1e6),
             progress=_show if shown else None,
         )

@@ -8,6 +8,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from drsn_edge.cli.options import finite
 
@@ -22,12 +23,18 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class SourceChoice:
     """What the options say."""
 
-    port: str
+    port: str | None
     baud: int | None
     text_unit: str | None
     text_range: float | None
     text_scale: float
     text_axes: str | None
+    from_environment: bool
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether there is a port; one of the environment only counts where nothing else is asked for."""
+        return self.port is not None and not self.from_environment
 
     def open(
         self, stop: Callable[[], bool], on_bytes: Callable[[bytes], None] | None = None
@@ -35,6 +42,9 @@ class SourceChoice:
         """Return what reads that sensor; nothing is opened before it is iterated over."""
         from firmware_bridge.sources import serial_port, text
         from firmware_bridge.text_lines import TextLayout
+
+        if self.port is None:
+            raise click.MissingParameter(param_type="option", param_hint="'--port'")
 
         if self.text_unit is None:
             baud = self.baud or serial_port.DEFAULT_BAUD_RATE
@@ -51,7 +61,6 @@ def source_options(command: Command) -> Command:
     options = (
         click.option(
             "--port",
-            required=True,
             envvar="DRSN_EDGE_PORT",
             help="Port of the sensor: a path, a pattern such as '/dev/ttyUSB*', VID:PID, a USB serial number, or "
             "socket://HOST:PORT.  [env: DRSN_EDGE_PORT]",
@@ -89,8 +98,11 @@ def source_options(command: Command) -> Command:
     )
 
     def gather(**arguments: Any) -> Any:
-        names = SourceChoice.__dataclass_fields__
-        choice = SourceChoice(**{name: arguments.pop(name) for name in names})
+        by = click.get_current_context().get_parameter_source("port")
+        names = [name for name in SourceChoice.__dataclass_fields__ if name in arguments]
+        choice = SourceChoice(
+            **{name: arguments.pop(name) for name in names}, from_environment=by is ParameterSource.ENVIRONMENT
+        )
         if (choice.text_unit is None) != (choice.text_range is None):
             raise click.UsageError("Expected --text-unit and --text-range together: lines of numbers say neither.")
         return command(source=choice, **arguments)

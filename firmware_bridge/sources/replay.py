@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firmware_bridge.errors import RawLogError
-from firmware_bridge.events import DecoderEvent, HelloRejected, LinkLost, LinkRestored, SourceEvent
+from firmware_bridge.events import DecoderEvent, HelloRejected, Idle, LinkLost, LinkRestored, SourceEvent
 from firmware_bridge.messages import Hello
-from firmware_bridge.raw_log import PRELUDE, LogChunk, LogDamage, read_log
+from firmware_bridge.raw_log import LINK_LOST, LINK_RESTORED, PRELUDE, LogChunk, LogDamage, read_log
 from firmware_bridge.stream import StreamCounters, StreamDecoder
+from firmware_bridge.text_lines import LINES_MODEL
+
+IDLE_NS = 200_000_000
+"""As `SerialSource` has it unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class ReplaySource:
         self._sleep = sleep
         self._read_bytes = read
         self._decoder = StreamDecoder()
+        self._time_ns = 0
         self.damage: list[tuple[Path, LogDamage]] = []
         """What was no segment, by file."""
 
@@ -64,21 +69,33 @@ class ReplaySource:
     @property
     def counters(self) -> StreamCounters:
         """The account so far."""
-        return self._decoder.counters
+        counters = self._decoder.counters
+        numbered = self.hello is None or self.hello.sensor_model != LINES_MODEL
+        return replace(counters, losses_counted=numbered)
+
+    @property
+    def time_s(self) -> float:
+        """When what was yielded last had come, seconds since 1970."""
+        return self._time_ns / 1e9
 
     def __iter__(self) -> Iterator[SourceEvent]:
-        """Yield events as they come.
+        """Yield events as they come, with an Idle wherever nothing came for `IDLE_NS`, as on that day.
 
         Raises:
             RawLogError: If a file cannot be read or is no raw log.
             ProtocolError: If the device speaks another protocol.
         """
-        last_ns: int | None = None
         for timed in self.timed():
-            if self._speed is not None and last_ns is not None and timed.time_ns > last_ns:
-                self._sleep((timed.time_ns - last_ns) / 1e9 / self._speed)
-            last_ns = timed.time_ns
+            while self._time_ns and timed.time_ns - self._time_ns > IDLE_NS:
+                self._pass(self._time_ns + IDLE_NS)
+                yield Idle()
+            self._pass(timed.time_ns)
             yield timed.event
+
+    def _pass(self, time_ns: int) -> None:
+        if self._speed is not None and self._time_ns and time_ns > self._time_ns:
+            self._sleep((time_ns - self._time_ns) / 1e9 / self._speed)
+        self._time_ns = time_ns
 
     def timed(self) -> Iterator[TimedEvent]:
         """Yield the same at once, each with its time; raises the same."""
@@ -94,7 +111,9 @@ class ReplaySource:
                 if last is not None and not goes_on:
                     yield from self._cut(item, path)
                 last = item
-                if not (goes_on and item.kind == PRELUDE):
+                if item.kind in (LINK_LOST, LINK_RESTORED):
+                    yield self._on_link(item)
+                elif not (goes_on and item.kind == PRELUDE):
                     yield from self._feed(item)
 
     def _read(self, path: Path) -> Iterator[LogChunk | LogDamage]:
@@ -111,6 +130,12 @@ class ReplaySource:
         self._decoder.reset_link()
         yield TimedEvent(item.time_ns, LinkLost(f"{path.name}: bytes are missing before segment {item.segment}"))
         yield TimedEvent(item.time_ns, LinkRestored())
+
+    def _on_link(self, item: LogChunk) -> TimedEvent:
+        if item.kind == LINK_RESTORED:
+            return TimedEvent(item.time_ns, LinkRestored())
+        self._decoder.reset_link()
+        return TimedEvent(item.time_ns, LinkLost(item.data.decode(errors="replace")))
 
     def _feed(self, item: LogChunk) -> Iterator[TimedEvent]:
         for event in self._decoder.feed(item.data):

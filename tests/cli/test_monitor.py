@@ -254,3 +254,51 @@ def test_a_second_monitor_is_refused_while_the_first_reads(
     monitor.send_signal(signal.SIGINT)
     code, rest, _ = finish(monitor)
     assert (code, json.loads(rest[-1])["samples_lost"]) == (0, 0)
+
+
+# --- replay ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_replay_says_what_was_said(
+    run: Run, start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    faults = ["unplug at 1 for 3.5", "drop-frame 0.01", "flip 1e-6", "stall at 5 for 3", "clip 0.2 at 8.2 for 0.5"]
+    link = tmp_path / "sensor"
+    sensor = start("simulate", "--recording", recording, "--link", link, "--loop", *[
+        argument for fault in faults for argument in ("--fault", fault)
+    ])  # fmt: skip
+    wait_until(link.exists)
+    live = start("monitor", "--port", link, "--model", tiny_bundle_path, "--json", "--votes", "2/3",
+                 "--record", tmp_path / "logs", "--duration", 10, stdout=(tmp_path / "live").open("w"))  # fmt: skip
+    assert live.wait(TIMEOUT_S) == 0
+    sensor.kill()
+    said = (tmp_path / "live").read_text().splitlines()
+    again = run("monitor", "--replay", tmp_path / "logs", "--model", tiny_bundle_path, "--json", "--votes", "2/3")
+    assert (again.code, again.err) == (0, "")
+    assert again.out.splitlines() == said
+    reasons = {line["reason"] for line in map(json.loads, said) if line["type"] == "decision"}
+    assert {"LINK LOST", "NO SAMPLES"} <= reasons and '"verdict": "CLASS"' in "".join(said)
+
+
+def test_what_is_replayed_must_be_said_clearly(run: Run, tiny_bundle_path: Path, tmp_path: Path, monkeypatch) -> None:
+    model = ("monitor", "--model", tiny_bundle_path)
+    for wrong in ([], ["--port", "x", "--replay", "y"], ["--replay", "y", "--record", "z"]):
+        done = run(*model, *wrong)
+        assert done.code == 2 and "Expected" in done.err
+    empty = run(*model, "--replay", tmp_path)
+    assert empty.code == 1 and "Expected raw logs (*.drsnlog)" in empty.err
+    monkeypatch.setenv("DRSN_EDGE_PORT", "/dev/absent")
+    assert "raw logs" in run(*model, "--replay", tmp_path).err
+
+
+def test_a_full_disk_ends_the_log_and_not_the_verdicts(
+    run: Run, playing: Any, tiny_bundle_path: Path, tmp_path: Path, monkeypatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("firmware_bridge.raw_log.RawLogWriter._segment", full)
+    with playing() as (port, _):
+        done = run("monitor", "--port", port, "--model", tiny_bundle_path, "--json", "--record", tmp_path / "logs")
+    assert done.code == 0 and done.err.count("No space left") == 1
+    assert json.loads(done.out.splitlines()[-1])["samples_received"] == 4000
