@@ -51,6 +51,8 @@ proof: $(VENV)/train.stamp
 	DRSN_EDGE_TEST_DATA=$(DATA) DRSN_EDGE_DEVICE_S=600 $(BIN)/python -m pytest -m integration \
 	  tests/integration/test_firmware.py -k "real_waveform or streams_an_adxl345"
 	$(BIN)/python -m pytest -q --hypothesis-profile=search tests/firmware_bridge tests/monitor tests/test_signal.py
+	DRSN_EDGE_KILLS=200 $(BIN)/python -m pytest -m integration tests/integration/test_history_kill.py
+	$(BIN)/python benchmarks/open_set.py --data $(DATA) --results docs/results/open_set.jsonl
 	$(BIN)/python tests/firmware_bridge/fuzz_run.py --seconds 600 --results docs/results/fuzz.json
 	$(BIN)/python tests/firmware_bridge/fault_run.py --blocks 1000000 --results docs/results/faults.json
 

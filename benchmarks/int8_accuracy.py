@@ -73,7 +73,7 @@ def as_run(training: Training) -> Run:
     config = {"settings": table_from_settings(training.settings), "split": spans_of(training.split)}
     return Run(
         "run", training.model, training.contract, training.labels, config, {},
-        training.calibration, training.golden, training.held_out,
+        training.calibration, training.golden, training.held_out, training.novelty,
     )  # fmt: skip
 
 

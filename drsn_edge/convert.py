@@ -12,13 +12,18 @@ from drsn_edge.inspecting.model_file import Inspected
 from drsn_edge.inspecting.report import Bar, add_windows, build_report, report_to_bytes
 from drsn_edge.judging.data import HeldOut
 from drsn_edge.judging.run_target import run_target
+from drsn_edge.novelty import MEMBER, novelty_to_bytes
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal import FloatArray
+from drsn_edge.training.novelty import with_limit
 from drsn_edge.training.run_folder import Run
 from quantize.convert import Agreement, Tolerance, check_agreement, compare, to_int8, write_int8
 from quantize.fake_quant import Ranges
 from quantize.graph import Graph
 from quantize.lint import LintReport
+
+UNKNOWN_SHARE = 0.01
+"""Of held-out windows."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,14 @@ class Conversion:
         agreement: With the Keras model on the held-out windows.
         lint: What its file is made of.
         calibrated: The file by calibration alone, where the bundle holds a fine-tuned one.
+        unknown_share: Share of the held-out windows that the monitor will call unknown; None: it never does.
     """
 
     bundle: Bundle
     agreement: Agreement
     lint: LintReport
     calibrated: bytes | None = None
+    unknown_share: float | None = None
 
 
 def convert_run(
@@ -46,6 +53,7 @@ def convert_run(
     tolerance: Tolerance,
     target: str = "cpu",
     fine_tuned: tuple[Graph, Ranges] | None = None,
+    unknown_share: float = UNKNOWN_SHARE,
 ) -> Conversion:
     """Convert a run's model to int8, judge it on the held-out windows, and put it in a bundle.
 
@@ -56,6 +64,7 @@ def convert_run(
         tolerance: What int8 may lose against the Keras model.
         target: What the file shall run on, one of `quantize.lint.TARGETS`.
         fine_tuned: Of `drsn_edge.fine_tune`; None: ranges come from the run's calibration windows alone.
+        unknown_share: Share of held-out windows that may be called unknown, see `drsn_edge.novelty`; 0: none ever is.
 
     Raises:
         QuantizeError: If it cannot become wholly int8, or says something else than the Keras model.
@@ -68,7 +77,12 @@ def convert_run(
     agreement = compare(run.model, int8, held_out, run.held_out.labels, gateway_logits)
     check_agreement(agreement, tolerance)
     bundle = Bundle(_manifest(run, int8.data, name, version), int8.data)
-    return Conversion(bundle, agreement, int8.lint, None if fine_tuned is None else calibrated.data)
+    found = None
+    if run.novelty is not None and unknown_share:
+        novelty = with_limit(run.novelty, run.held_out, unknown_share)
+        found = float((novelty.novelty(run.held_out.windows) > 1).mean())
+        bundle = with_extra(bundle, MEMBER, novelty_to_bytes(novelty))
+    return Conversion(bundle, agreement, int8.lint, None if fine_tuned is None else calibrated.data, found)
 
 
 def report_on(conversion: Conversion, run: Run, file: str, bar: Bar) -> Bundle:

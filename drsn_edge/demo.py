@@ -19,6 +19,7 @@ from drsn_edge.errors import DemoError
 from drsn_edge.monitor.decision import Votes
 from drsn_edge.monitor.pipeline import Monitor
 from drsn_edge.monitor.results import Decision, Result, Summary, Verdict, WindowResult
+from drsn_edge.novelty import novelty_of
 from drsn_edge.recordings.machine import ADXL345, AXES, Condition, Machine
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.simulator import DEFAULT_SAMPLE_RATE_HZ, VibrationSimulator, simulate_dataset
@@ -114,7 +115,7 @@ def watch(
     source = SerialSource(sensor.port)
     blocks: list[SampleBlock] = []
     results: list[Result] = []
-    monitor = Monitor(bundle.manifest, Classifier(bundle.model), Votes())
+    monitor = Monitor(bundle.manifest, Classifier(bundle.model), Votes(), novelty=novelty_of(bundle))
     done = threading.Event()
     device = threading.Thread(target=sensor.run, args=(done.is_set,), name="virtual accelerometer")
     device.start()

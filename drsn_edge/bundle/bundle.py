@@ -2,6 +2,7 @@
 
 manifest.json    what the model means, and the SHA-256 of every other member
 model.tflite     the int8 model
+novelty.npz      what tells the trained from the new (`drsn_edge.novelty`); optional
 report.json      what `drsn-edge inspect` found about it; optional, as are all further members
 """
 

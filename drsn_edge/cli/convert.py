@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import TARGETS, PathType, catalogue_option, json_option
+from drsn_edge.cli.options import TARGETS, PathType, catalogue_option, finite, json_option
 
 if TYPE_CHECKING:
     from drsn_edge.convert import Conversion
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 @click.option("--model-version", default="1.0.0", show_default=True, help="Version in the bundle, MAJOR.MINOR.PATCH.")
 @click.option(
     "--max-drop", type=float, default=1.0, show_default=True, help="Accuracy that int8 may lose, in points of 100."
+)
+@click.option(
+    "--false-unknown",
+    type=click.FloatRange(0, 100, max_open=True),
+    callback=finite,
+    default=1.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Share of held-out windows that the monitor may call UNKNOWN; 0: it never does.",
 )
 @click.option(
     "--target",
@@ -49,6 +58,7 @@ def convert(
     name: str | None,
     model_version: str,
     max_drop: float,
+    false_unknown: float,
     target: str,
     qat: bool,
     as_json: bool,
@@ -88,6 +98,7 @@ def convert(
             tolerance=Tolerance(max_drop=max_drop / 100),
             target=target,
             fine_tuned=fine_tuned,
+            unknown_share=false_unknown / 100,
         )
     size = write_bundle(report_on(conversion, loaded, out.name, counting_bar), out)
     if qat:
@@ -122,12 +133,17 @@ def _fine_tune(
 
 
 def _as_json(conversion: Conversion, out: Path, size: int) -> str:
-    values = {**asdict(conversion.agreement), "operators": conversion.lint.operators}
+    values = {
+        **asdict(conversion.agreement),
+        "unknown_share": conversion.unknown_share,
+        "operators": conversion.lint.operators,
+    }
     return json.dumps({**values, "bundle": str(out), "bytes": size})
 
 
 def _as_text(conversion: Conversion, out: Path, size: int) -> str:
-    result = conversion.agreement
+    result, share = conversion.agreement, conversion.unknown_share
+    unknown = "never said" if share is None else f"{share:.1%} of the held-out windows"
     operators = ", ".join(f"{count} {name}" for name, count in conversion.lint.operators.items())
     return "\n".join(
         [
@@ -135,6 +151,7 @@ def _as_text(conversion: Conversion, out: Path, size: int) -> str:
             f"accuracy           float32 {result.float_accuracy:.4f}   int8 {result.int8_accuracy:.4f}",
             f"same class         {result.same_class:.4f}",
             f"logit error        {result.logit_rms_error:.1%} RMS",
+            f"unknown            {unknown}",
             f"int8 operators     {operators}",
             f"wrote {out} ({size / 1000:.1f} kB)",
         ]

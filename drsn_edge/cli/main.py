@@ -13,6 +13,7 @@ from drsn_edge import __version__
 from drsn_edge.cli.convert import convert
 from drsn_edge.cli.demo import demo
 from drsn_edge.cli.evaluate import evaluate
+from drsn_edge.cli.history import history
 from drsn_edge.cli.inspect import inspect
 from drsn_edge.cli.models import models
 from drsn_edge.cli.monitor import monitor
@@ -65,7 +66,21 @@ def cli(verbose: bool) -> None:
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
 
 
-for command in (demo, models, train, convert, inspect, evaluate, reproduce, simulate, ports, sensor, record, monitor):
+for command in (
+    demo,
+    models,
+    train,
+    convert,
+    inspect,
+    evaluate,
+    reproduce,
+    simulate,
+    ports,
+    sensor,
+    record,
+    monitor,
+    history,
+):
     cli.add_command(command)
 
 

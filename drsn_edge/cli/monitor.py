@@ -45,8 +45,19 @@ if TYPE_CHECKING:
     help="Speed of the shaft, turns per minute; a model that sees shaft orders needs it.",
 )
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the interpreter.")
+@click.option("--no-unknown", is_flag=True, help="Name the nearest class even of what is unlike anything trained.")
 @click.option(
     "--record", "record_to", type=PathType, metavar="FOLDER", help="Keep every byte that comes in raw logs there, too."
+)
+@click.option("--history", type=PathType, metavar="FILE", help="Keep decisions and minutes in this SQLite file, too.")
+@click.option("--machine", help="What the sensor watches, for --history.  [default: the port's name]")
+@click.option(
+    "--keep-days",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    default=365.0,
+    show_default=True,
+    help="Of --history: remove what is older.",
 )
 @click.option(
     "--replay",
@@ -72,7 +83,11 @@ def monitor(
     runtime: str,
     rpm: float | None,
     threads: int,
+    no_unknown: bool,
     record_to: Path | None,
+    history: Path | None,
+    machine: str | None,
+    keep_days: float,
     replay: tuple[Path, ...],
     speed: float,
     as_json: bool,
@@ -89,8 +104,11 @@ def monitor(
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.cli.stopping import stop_on_signal
     from drsn_edge.monitor.pipeline import Monitor
+    from drsn_edge.monitor.sinks import Guarded, Sink
     from drsn_edge.monitor.sinks.console import ConsoleSink
+    from drsn_edge.monitor.sinks.history import HistorySink
     from drsn_edge.monitor.sinks.json_lines import JsonLinesSink
+    from drsn_edge.novelty import novelty_of
     from drsn_edge.recorder import ROTATE_BYTES, LogKeeper, log_files, log_name
     from drsn_edge.runtime.classifier import Classifier
     from firmware_bridge.sources.replay import ReplaySource
@@ -114,11 +132,20 @@ def monitor(
         else:
             events = source.open(stopped, log.write if log else None)
         now = (lambda: events.time_s) if isinstance(events, ReplaySource) else time.monotonic
-        watch = Monitor(bundle.manifest, classifier, agreed, now, speed_hz=None if rpm is None else rpm / 60)
+        speed_hz = None if rpm is None else rpm / 60
+        watch = Monitor(bundle.manifest, classifier, agreed, now, speed_hz, None if no_unknown else novelty_of(bundle))
         if log is not None:
             stack.callback(log.close)
+        sinks: list[Sink] = [sink]
+        if history is not None:
+            name = machine or (replay[0].name if replay else Path(str(source.port)).name)
+            now_s = (lambda: events.time_s) if isinstance(events, ReplaySource) else time.time
+            sinks.append(Guarded(HistorySink(history, name, keep_days=keep_days, now_s=now_s), _say))
+        for each in sinks:
+            stack.callback(each.close)
         for result in watch.run(_seen(events, log), lambda: events.counters):
-            sink.take(result)
+            for each in sinks:
+                each.take(result)
 
 
 def _say(problem: object) -> None:

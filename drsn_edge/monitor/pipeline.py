@@ -13,10 +13,11 @@ from drsn_edge.bundle.contract import stream_factor
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.front_end import check_speed, network_input
 from drsn_edge.monitor.decision import Decider, Votes
-from drsn_edge.monitor.quality import LINK_LOST, NO_SAMPLES, SensorLimits, clipping_level, find_defect
+from drsn_edge.monitor.quality import LINK_LOST, NO_SAMPLES, NOT_RUNNING, SensorLimits, clipping_level, find_defect
 from drsn_edge.monitor.rate import RecentRate
 from drsn_edge.monitor.results import Result, Summary, Verdict, WindowResult
 from drsn_edge.monitor.windows import Window, Windower
+from drsn_edge.novelty import Novelty
 from drsn_edge.runtime.classifier import Classifier, check_model, softmax
 from firmware_bridge.clock import ClockFit
 from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, SourceEvent, Status
@@ -37,6 +38,7 @@ class Monitor:
         votes: Votes,
         now: Callable[[], float] = time.monotonic,
         speed_hz: float | None = None,
+        novelty: Novelty | None = None,
     ) -> None:
         """Prepare for a stream whose Hello is still to come.
 
@@ -46,6 +48,7 @@ class Monitor:
             votes: What it takes to change the decision.
             now: Host's clock in seconds, to notice a device that is silent.
             speed_hz: Turns of the shaft per second, for a model that sees shaft orders.
+            novelty: What tells the trained from the new; None: nothing is UNKNOWN.
 
         Raises:
             BundleError: If the model is not the one that the manifest describes.
@@ -54,6 +57,7 @@ class Monitor:
         check_model(manifest, classifier)
         check_speed(manifest.contract, speed_hz)
         self._speed_hz = speed_hz
+        self._novelty = novelty
         self._manifest = manifest
         self._contract = manifest.contract
         self._classifier = classifier
@@ -158,18 +162,27 @@ class Monitor:
 
     def _judge(self, window: Window) -> WindowResult:
         defect = find_defect(window, self._limits, self._recent_rate.sample_rate_hz)
-        scores = None if defect else self._classify(window)
-        verdict = Verdict.CLASS if scores else Verdict.NO_VERDICT
-        label = max(scores, key=scores.__getitem__) if scores else None
-        self._verdicts[verdict.value] += 1
-        if label is not None:
-            self._labels[label] += 1
+        result = self._without_verdict(window, defect) if defect else self._classify(window)
+        self._verdicts[result.verdict.value] += 1
+        if result.label is not None:
+            self._labels[result.label] += 1
+        return result
+
+    @staticmethod
+    def _without_verdict(window: Window, reason: str) -> WindowResult:
         return WindowResult(
-            window.first_sample, window.device_time_s, verdict, label, scores, defect, window.lost_samples
+            window.first_sample, window.device_time_s, Verdict.NO_VERDICT, None, None, reason, window.lost_samples
         )
 
-    def _classify(self, window: Window) -> dict[str, float]:
+    def _classify(self, window: Window) -> WindowResult:
         samples = window.counts[None].astype(np.float32) * self._factors
+        if self._novelty is not None and not self._novelty.is_running(samples)[0]:
+            return self._without_verdict(window, NOT_RUNNING)
         inputs = network_input(samples, self._contract, self._speed_hz)
         probabilities = softmax(self._classifier.logits(inputs))[0]
-        return dict(zip(self._manifest.labels, probabilities.tolist(), strict=True))
+        scores = dict(zip(self._manifest.labels, probabilities.tolist(), strict=True))
+        novelty = None if self._novelty is None else float(self._novelty.novelty(samples)[0])
+        known = novelty is None or novelty <= 1
+        verdict = Verdict.CLASS if known else Verdict.UNKNOWN
+        label = max(scores, key=scores.__getitem__) if known else None
+        return WindowResult(window.first_sample, window.device_time_s, verdict, label, scores, None, 0, novelty)

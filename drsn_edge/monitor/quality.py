@@ -13,6 +13,7 @@ LOST_SAMPLES = "lost samples"
 FLAT_LINE = "flat line"
 CLIPPED = "clipped"
 RATE_OFF = "sample rate off"
+NOT_RUNNING = "not running"
 LINK_LOST = "LINK LOST"
 NO_SAMPLES = "NO SAMPLES"
 

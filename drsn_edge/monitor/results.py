@@ -27,10 +27,12 @@ class WindowResult:
         first_sample: Index of the window's first sample in the sensor's session.
         device_time_s: Sensor's time of that sample.
         verdict: CLASS only for a window without any damage.
-        label: The class, None unless CLASS.
+        label: The class, None unless CLASS; the scores of UNKNOWN say which one is nearest.
         scores: Probability of each class, None for NO_VERDICT.
-        reason: Why there is no verdict; None for CLASS.
+        reason: Why there is no verdict; None for CLASS and UNKNOWN.
         lost_samples: Samples missing in this window.
+        novelty: Distance from what was trained, as a multiple of the limit: above 1 is UNKNOWN. None where the bundle
+            does not know, or there is no verdict.
     """
 
     first_sample: int
@@ -40,6 +42,7 @@ class WindowResult:
     scores: Mapping[str, float] | None
     reason: str | None
     lost_samples: int
+    novelty: float | None = None
 
     @property
     def state(self) -> tuple[Verdict, str | None]:
@@ -109,4 +112,5 @@ def _window_json(result: WindowResult) -> dict[str, Any]:
         "scores": scores,
         "reason": result.reason,
         "lost_samples": result.lost_samples,
+        "novelty": None if result.novelty is None else round(result.novelty, 4),
     }

@@ -9,6 +9,7 @@ learning_curve.png    the same as a picture
 calibration.npz       windows that set the int8 ranges, from the training side
 golden.npz            a few held-out windows per class that go with the model
 held_out.npz          every held-out window, to judge the int8 file
+novelty.npz           what tells the trained from the new, see `drsn_edge.novelty`
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from drsn_edge.bundle.contract import SignalContract, contract_from_json, contra
 from drsn_edge.errors import TrainingError
 from drsn_edge.files import folder_aside
 from drsn_edge.models.config import count_macs
+from drsn_edge.novelty import MEMBER, Novelty, novelty_from_bytes, novelty_to_bytes
 from drsn_edge.recordings.split import Span, Split
 from drsn_edge.training.config_file import table_from_settings, write_config
 from drsn_edge.training.history import write_log
@@ -51,6 +53,8 @@ class Run:
     calibration: WindowSet
     golden: WindowSet
     held_out: WindowSet
+    novelty: Novelty | None
+    """None in runs of versions that knew none."""
 
 
 def is_run_folder(folder: Path) -> bool:
@@ -73,6 +77,7 @@ def save_run(training: Training, metrics: dict[str, Any], folder: Path) -> None:
         save_learning_curve(training.history, new / "learning_curve.png")
         for name in _WINDOW_FILES:
             np.savez_compressed(new / f"{name}.npz", **vars(getattr(training, name)))
+        (new / MEMBER).write_bytes(novelty_to_bytes(training.novelty))
 
 
 def load_run(folder: Path) -> Run:
@@ -93,14 +98,17 @@ def load_run(folder: Path) -> Run:
             raise TrainingError(
                 f"{folder} was written by drsn-edge {config['version']}, this is {__version__}: update."
             )
+        contract = contract_from_json(config["contract"])
+        novelty = folder / MEMBER
         return Run(
             name=folder.resolve().name,
             model=keras.saving.load_model(folder / "model.keras", compile=False),
-            contract=contract_from_json(config["contract"]),
+            contract=contract,
             labels=tuple(config["labels"]),
             config=config,
             metrics=json.loads((folder / "metrics.json").read_text()),
             **{name: load_windows(folder / f"{name}.npz") for name in _WINDOW_FILES},
+            novelty=novelty_from_bytes(novelty.read_bytes(), len(contract.axes)) if novelty.exists() else None,
         )
     except TrainingError:
         raise

@@ -14,6 +14,7 @@ from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.errors import DivergedError, TrainingError
 from drsn_edge.models.config import DrsnConfig, fitted, preset
 from drsn_edge.models.drsn import build_model
+from drsn_edge.novelty import Novelty
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.split import Split
 from drsn_edge.signal import Scaling
@@ -24,6 +25,7 @@ from drsn_edge.training.discriminant import fit_discriminants
 from drsn_edge.training.feed import draw_windows, split_recordings
 from drsn_edge.training.fit import fit, predict_logits
 from drsn_edge.training.history import EpochReport
+from drsn_edge.training.novelty import fit_novelty
 from drsn_edge.training.settings import INPUTS, TrainSettings
 from drsn_edge.training.spectral import standardised
 from drsn_edge.training.windows import WindowSet, cut_spans, pick_per_class, with_random_noise
@@ -49,6 +51,7 @@ class Training:
     calibration: WindowSet
     golden: WindowSet
     held_out: WindowSet
+    novelty: Novelty
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -112,6 +115,7 @@ def train(
         calibration=replace(calibration, windows=noisy),
         golden=pick_per_class(held_out, GOLDEN_PER_CLASS, rng),
         held_out=held_out,
+        novelty=fit_novelty(split, settings),
     )
 
 

@@ -130,7 +130,7 @@ def test_the_commands_of_the_page_run(example: Path, run: Any, monkeypatch: pyte
             sensor.terminate()
     assert done.code == 0, done.err
     assert "6400 received, 0 lost" in done.out
-    assert re.search(r"^windows +49 judged, 0 without a verdict; classes: ", done.out, re.MULTILINE)
+    assert re.search(r"^windows +49 judged, 0 without a verdict, 0 unknown; classes: ", done.out, re.MULTILINE)
 
 
 def wait_for(link: Path) -> None:

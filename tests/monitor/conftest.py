@@ -15,6 +15,7 @@ from drsn_edge.bundle.manifest import Manifest, TensorSpec
 from drsn_edge.monitor.decision import Votes
 from drsn_edge.monitor.pipeline import Monitor
 from drsn_edge.monitor.results import Decision, Result, Verdict, WindowResult
+from drsn_edge.novelty import Novelty
 from firmware_bridge.events import SampleBlock, SourceEvent
 from firmware_bridge.messages import Hello
 
@@ -124,10 +125,11 @@ def manifest(tiny_contract: SignalContract) -> Manifest:
 
 @pytest.fixture(scope="session")
 def new_bench(manifest: Manifest) -> Callable[..., Bench]:
-    def make(votes: Votes | None = None, **changes: Any) -> Bench:
+    def make(votes: Votes | None = None, novelty: Novelty | None = None, **changes: Any) -> Bench:
         classifier, clock = FakeClassifier(), [0.0]
         changed = replace(manifest, contract=replace(manifest.contract, **changes))
-        return Bench(Monitor(changed, classifier, votes or Votes(), now=lambda: clock[0]), classifier, clock)
+        monitor = Monitor(changed, classifier, votes or Votes(), now=lambda: clock[0], novelty=novelty)
+        return Bench(monitor, classifier, clock)
 
     return make
 

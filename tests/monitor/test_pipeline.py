@@ -16,6 +16,7 @@ from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.monitor.decision import Votes
 from drsn_edge.monitor.pipeline import STALLED_S, Monitor
 from drsn_edge.monitor.results import Decision, Result, Summary, Verdict, WindowResult
+from drsn_edge.novelty import Novelty
 from drsn_edge.spectra import Spectra
 from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, Status
 from firmware_bridge.messages import DeviceState
@@ -258,6 +259,45 @@ def test_damage_of_several_kinds_withdraws_the_class(bench: Any, sensor: Any, sa
         clipped.samples[::7] = 32767
         results += bench.take(clipped)
     assert said(results)[:2] in (["calm", "clipped"], ["calm", "lost samples"])
+
+
+# --- what was never trained ------------------------------------------------------------------------------------------
+
+
+class StrangeAbove(Novelty):
+    """Calls a window the stranger the stronger its second axis is, without looking at its spectrum."""
+
+    def distances(self, windows: Any) -> Any:
+        return np.std(windows[..., 1], axis=1) / np.float32(0.25)
+
+
+def strange(**changes: Any) -> Novelty:
+    nothing = np.zeros((1, 2), np.float32)
+    return StrangeAbove(**{"lines": 1, "whitening": nothing, "prototypes": nothing, "limit": 1.0, "quietest_rms": 0.05,
+                           **changes})  # fmt: skip
+
+
+def test_what_is_unlike_anything_trained_is_unknown_with_its_score(
+    new_bench: Any, sensor: Any, said: Said, windows_of: Said
+) -> None:
+    bench = new_bench(novelty=strange())
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 10), sensor.blocks("worn", 10))
+    windows = windows_of(results)
+    assert [w.verdict for w in windows[:9]] == [Verdict.CLASS] * 9
+    assert [w.verdict for w in windows[-8:]] == [Verdict.UNKNOWN] * 8
+    assert said(results)[0] == "calm" and results[-1] is windows[-1]
+    assert all(w.label is None and w.scores and w.reason is None and w.novelty > 1 for w in windows[-8:])
+    assert all(w.novelty < 1 for w in windows[:9])
+    decision = [result for result in results if isinstance(result, Decision)][-1]
+    assert decision.window.verdict is Verdict.UNKNOWN
+    summary = bench.monitor.summary(StreamCounters())
+    assert summary.verdicts["UNKNOWN"] >= 8 and sum(summary.verdicts.values()) == len(windows)
+
+
+def test_a_machine_that_stands_still_gets_no_verdict(new_bench: Any, sensor: Any, said: Said) -> None:
+    bench = new_bench(novelty=strange(quietest_rms=1.0))
+    assert said(bench.take(sensor.hello(), sensor.blocks("calm", 10))) == ["not running"]
+    assert bench.classifier.seen == []
 
 
 # --- links, restarts, silence ------------------------------------------------------------------------------------

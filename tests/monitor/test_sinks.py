@@ -20,6 +20,7 @@ SUMMARY = Summary(
 )
 WINDOW_KEYS = {
     "schema", "type", "first_sample", "device_time_s", "verdict", "label", "scores", "reason", "lost_samples",
+    "novelty",
 }  # fmt: skip
 
 
@@ -46,11 +47,11 @@ def test_a_window_in_json() -> None:
     (line,) = json_lines(WINDOW)
     assert line == {
         "schema": 1, "type": "window", "first_sample": 96, "device_time_s": 0.024, "verdict": "CLASS", "label": "worn",
-        "scores": {"calm": 0.123457, "worn": 0.876543}, "reason": None, "lost_samples": 0,
+        "scores": {"calm": 0.123457, "worn": 0.876543}, "reason": None, "lost_samples": 0, "novelty": None,
     }  # fmt: skip
     assert json_lines(DAMAGED)[0] == {
         "schema": 1, "type": "window", "first_sample": 128, "device_time_s": 0.032, "verdict": "NO_VERDICT",
-        "label": None, "scores": None, "reason": "lost samples", "lost_samples": 5,
+        "label": None, "scores": None, "reason": "lost samples", "lost_samples": 5, "novelty": None,
     }  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def test_the_console_shows_decisions_and_the_summary_only() -> None:
         "     0.02 s  worn (88%), since 0.01 s",
         "     0.03 s  NO_VERDICT (lost samples), since 0.02 s",
         "samples   4000 received, 5 lost; true rate 3999.99 Hz",
-        "windows   3 judged, 1 without a verdict; classes: worn 2",
+        "windows   3 judged, 1 without a verdict, 0 unknown; classes: worn 2",
         "link      1 times lost, 2 damaged frames",
     ]
 
@@ -105,7 +106,7 @@ def test_a_summary_without_anything() -> None:
     empty = Summary(0, 0, 0, {verdict.value: 0 for verdict in Verdict}, {}, None)
     assert console(empty) == [
         "samples   0 received, 0 lost; true rate not measured",
-        "windows   0 judged, 0 without a verdict; classes: none",
+        "windows   0 judged, 0 without a verdict, 0 unknown; classes: none",
         "link      0 times lost, 0 damaged frames",
     ]
 
@@ -122,3 +123,11 @@ def test_what_the_monitor_says_is_what_the_interface_says(
         assert (line["label"] is None) == (line["scores"] is None) == (line["verdict"] != "CLASS")
         assert (line["reason"] is None) == (line["verdict"] == "CLASS")
     assert {line["type"] for line in json_lines(*results)} == {"window", "decision"}
+
+
+def test_unknown_in_words_names_how_far_off_it_is_and_what_is_nearest() -> None:
+    unknown = WindowResult(0, 0.0, Verdict.UNKNOWN, None, {"calm": 0.2, "worn": 0.8}, None, 0, 3.14)
+    stream = io.StringIO()
+    ConsoleSink(stream).take(Decision(unknown, 0.0))
+    assert "UNKNOWN (3.1 times as far off as trained windows go; nearest worn)" in stream.getvalue()
+    assert json_lines(unknown)[0]["novelty"] == 3.14

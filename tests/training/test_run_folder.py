@@ -16,7 +16,7 @@ from drsn_edge.training.run_folder import is_run_folder, load_run, save_run
 from drsn_edge.training.train import predict_logits
 
 NEEDED = ("config.json", "metrics.json", "model.keras", "calibration.npz", "golden.npz", "held_out.npz")
-EXTRA = ("config.toml", "log.csv", "learning_curve.png")
+EXTRA = ("novelty.npz", "config.toml", "log.csv", "learning_curve.png")
 
 
 @pytest.fixture(scope="session")

@@ -1,1 +1,50 @@
-"""Where results go, one file each. A sink takes a result and knows nothing of the pipeline."""
+"""Where results go. A sink has `take`, one result at a time, and `close`; each is a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from drsn_edge.errors import OutputError
+from drsn_edge.monitor.results import Result
+
+
+class Sink(Protocol):
+    """Takes results in the order in which they come."""
+
+    def take(self, result: Result) -> None:
+        """Take in one result; OutputError where that is not possible now."""
+        ...
+
+    def close(self) -> None:
+        """Write what waits, and let go; harmless when repeated."""
+        ...
+
+
+class Guarded:
+    """A sink whose failure is said once, until it works again, and stops nothing else."""
+
+    def __init__(self, sink: Sink, tell: Callable[[str], None]) -> None:
+        """Guard `sink`; `tell` is given a sentence at each change."""
+        self._sink, self._tell = sink, tell
+        self.failing: str | None = None
+
+    def take(self, result: Result) -> None:
+        """Take in one result."""
+        self._try(lambda: self._sink.take(result))
+
+    def close(self) -> None:
+        """Close the sink."""
+        self._try(self._sink.close)
+
+    def _try(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except OutputError as exc:
+            if self.failing is None:
+                self._tell(str(exc))
+            self.failing = str(exc)
+            return
+        if self.failing is not None:
+            self._tell("It works again.")
+        self.failing = None

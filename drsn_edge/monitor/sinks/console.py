@@ -25,6 +25,9 @@ class ConsoleSink:
         self._stream.write(text + "\n")
         self._stream.flush()
 
+    def close(self) -> None:
+        """Nothing waits."""
+
     def _show(self, text: str) -> None:
         if self._status is not None:
             self._status.write(f"\r\x1b[K{text}")
@@ -35,6 +38,9 @@ def describe(result: WindowResult) -> str:
     """Return a window's verdict in words."""
     if result.verdict is Verdict.CLASS and result.scores and result.label:
         return f"{result.label} ({result.scores[result.label]:.0%})"
+    if result.verdict is Verdict.UNKNOWN and result.scores and result.novelty:
+        nearest = max(result.scores, key=result.scores.__getitem__)
+        return f"UNKNOWN ({result.novelty:.1f} times as far off as trained windows go; nearest {nearest})"
     return f"{result.verdict.value} ({result.reason})"
 
 
@@ -49,9 +55,10 @@ def summary_text(summary: Summary) -> str:
     rate = f"{summary.sample_rate_hz:.2f} Hz" if summary.sample_rate_hz else "not measured"
     seen = ", ".join(f"{label} {count}" for label, count in summary.labels.items() if count) or "none"
     lost = f"{summary.samples_lost} lost" if summary.link.get("losses_counted", True) else "losses cannot be counted"
+    unknown = summary.verdicts.get(Verdict.UNKNOWN.value, 0)
     withheld = summary.verdicts[Verdict.NO_VERDICT.value]
     return (
         f"samples   {summary.samples_received} received, {lost}; true rate {rate}\n"
-        f"windows   {summary.windows} judged, {withheld} without a verdict; classes: {seen}\n"
+        f"windows   {summary.windows} judged, {withheld} without a verdict, {unknown} unknown; classes: {seen}\n"
         f"link      {summary.link_losses} times lost, {summary.link.get('crc_errors', 0)} damaged frames"
     )

@@ -19,3 +19,6 @@ class JsonLinesSink:
         """Write one result."""
         self._stream.write(json.dumps(to_json(result)) + "\n")
         self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing waits."""

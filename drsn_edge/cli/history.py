@@ -1,0 +1,100 @@
+"""`drsn-edge history`."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from drsn_edge.cli.options import PathType, json_option
+
+if TYPE_CHECKING:
+    from drsn_edge.monitor.sinks.history import DecisionRow, History
+
+_UNITS_S = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_MOST_SPANS = 60
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", value)
+    if match is None or not float(match[1]):
+        raise click.BadParameter(f"Expected a time such as 30m, 12h, 7d or 4w, got {value!r}.", ctx, param)
+    return float(match[1]) * _UNITS_S[match[2]]
+
+
+@click.command()
+@click.argument("file", type=PathType)
+@click.option("--since", callback=_seconds, default="7d", show_default=True, help="How far to look back.")
+@click.option("--every", callback=_seconds, help="Sum up so much.  [default: a minute, an hour or a day, as fits]")
+@click.option("--machine", help="Only this one.")
+@json_option
+def history(file: Path, since: float, every: float | None, machine: str | None, as_json: bool) -> None:
+    """Show what the monitor said over time: FILE is what `monitor --history` writes.
+
+    \b
+    Example:
+      drsn-edge history pump3.sqlite --since 2d
+    """
+    from drsn_edge.monitor.sinks.history import read_history
+
+    now_s = time.time()
+    span_s = None if every is None else 60.0 * max(1, round(every / 60))
+    found = [each for each in read_history(file, now_s - since, now_s, span_s) if machine in (None, each.machine)]
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "type": "history", "machines": [asdict(each) for each in found]}))
+        return
+    click.echo("\n\n".join(map(_as_text, found)) or "nothing in that time")
+
+
+def _as_text(found: History) -> str:
+    lines = [found.machine]
+    states = sorted({state for span in found.spans for state in span.states}, key=_rank)
+    spans = found.spans[-_MOST_SPANS:]
+    if len(spans) < len(found.spans):
+        lines.append(f"  (the last {len(spans)} of {len(found.spans)}; --every or --json for all)")
+    width = max((len(state) for state in states), default=0)
+    for state in states:
+        shares = [span.states.get(state, 0) / span.windows for span in spans]
+        lines.append(f"  {state:{width}}  {''.join(map(_block, shares))}  {_total(found, state):6.1%}")
+    if spans:
+        every = f"{found.span_s / 60:g} min" if found.span_s < 3600 else f"{found.span_s / 3600:g} h"
+        lost = sum(span.lost_samples for span in found.spans)
+        lines.append(f"  {'':{width}}  {_when(spans[0].start_s)} to {_when(spans[-1].start_s)}, {every} each")
+        lines.append(f"  {sum(span.windows for span in found.spans)} windows, {lost} samples lost in them")
+    lines += [f"  {_when(each.time_s)}  {_what(each)}" for each in found.decisions]
+    return "\n".join(lines)
+
+
+def _rank(state: str) -> tuple[int, str]:
+    return (("UNKNOWN", "NO_VERDICT").index(state) + 1 if state in ("UNKNOWN", "NO_VERDICT") else 0, state)
+
+
+def _block(share: float) -> str:
+    """Return a bar of eighths; the least that there is shows, and all but all is not all."""
+    eighths = round(8 * share)
+    return _BLOCKS[min(max(eighths, int(share > 0)), 8 if share == 1 else 7)]
+
+
+def _total(found: History, state: str) -> float:
+    return sum(span.states.get(state, 0) for span in found.spans) / sum(span.windows for span in found.spans)
+
+
+def _what(decision: DecisionRow) -> str:
+    score = "" if decision.score is None else f" ({decision.score:.0%})"
+    if decision.verdict == "CLASS":
+        return f"{decision.label}{score}"
+    if decision.verdict == "UNKNOWN":
+        return f"UNKNOWN ({decision.novelty:.1f} times the limit)" if decision.novelty else "UNKNOWN"
+    return f"{decision.verdict} ({decision.reason})"
+
+
+def _when(time_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(time_s))

@@ -1,0 +1,129 @@
+"""Is a window like anything that was trained? NumPy only, as the gateway asks it of every window.
+
+A network gives every window to one of its classes; how sure it is says little of what it never saw (a withheld fault
+may get larger logits than a known one). So the question is put to the signal: log band powers, relative to the
+window's own level, whitened by their scatter within recordings, and the distance to the nearest recording of the
+training side, noise included as the network was trained on it. A window that is further off than a limit is unknown.
+The limit is set at conversion, so that a stated share of held-out windows is.
+
+Source for the distance: Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples",
+arXiv:1807.03888, there on a network's features; measured here (benchmarks/open_set.py), band powers do better.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.bundle.bundle import Bundle
+from drsn_edge.errors import BundleError
+from drsn_edge.spectra import Spectra, log_spectra
+
+FloatArray = NDArray[np.float32]
+
+LINES = 24
+"""Bands of each axis, or a quarter of the window where that is less."""
+
+MEMBER = "novelty.npz"
+"""Of a bundle or a run folder."""
+
+NOT_RUNNING = 1 / 4
+"""A machine whose level is so much below the lowest that was trained stands still: 12 dB."""
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """What was trained, as far as telling it from what was not.
+
+    Attributes:
+        lines: Bands of each axis.
+        whitening: Shape (features, features): makes the scatter within a recording that of white noise.
+        prototypes: A row for each recording, or group of them, whitened; shape (n, features).
+        limit: Distance beyond which a window is unknown, > 0.
+        quietest_rms: Lowest level of a trained window, in the contract's unit.
+    """
+
+    lines: int
+    whitening: FloatArray
+    prototypes: FloatArray
+    limit: float
+    quietest_rms: float
+
+    def distances(self, windows: FloatArray) -> FloatArray:
+        """Return each window's distance to the nearest recording, shape (n,).
+
+        Args:
+            windows: Shape (n, window, axes), in the contract's unit.
+        """
+        whitened = features(windows, self.lines) @ self.whitening
+        # |a - b|^2 = |a|^2 - 2 a.b + |b|^2, which needs no array of all differences
+        squares = np.square(whitened).sum(axis=1)[:, None] + np.square(self.prototypes).sum(axis=1)
+        return np.sqrt(np.maximum(squares - 2 * whitened @ self.prototypes.T, 0).min(axis=1))
+
+    def novelty(self, windows: FloatArray) -> FloatArray:
+        """Return the distances as multiples of the limit: what is above 1 is unknown."""
+        return self.distances(windows) / np.float32(self.limit)
+
+    def is_running(self, windows: FloatArray) -> NDArray[np.bool_]:
+        """Tell of each window whether its level is one at which a machine runs."""
+        return levels(windows) >= NOT_RUNNING * self.quietest_rms
+
+
+def features(windows: FloatArray, lines: int) -> FloatArray:
+    """Return log band powers of windows (n, window, axes), relative to their level, shape (n, lines * axes)."""
+    even = windows[:, : windows.shape[1] // 2 * 2]
+    centred = even - even.mean(axis=1, keepdims=True)
+    logs = log_spectra(centred, Spectra(("bands",), lines), 1.0, np.zeros(len(windows)))
+    return logs.reshape(len(windows), -1)
+
+
+def levels(windows: FloatArray) -> FloatArray:
+    """Return the RMS of each window (n, window, axes) over its axes, without their means, shape (n,)."""
+    return np.sqrt(windows.var(axis=1).mean(axis=1))
+
+
+def novelty_of(bundle: Bundle) -> Novelty | None:
+    """Return a bundle's, None if it has none.
+
+    Raises:
+        BundleError: If it is damaged or of other shapes than the contract's.
+    """
+    data = bundle.extras.get(MEMBER)
+    return None if data is None else novelty_from_bytes(data, len(bundle.manifest.contract.axes))
+
+
+def novelty_to_bytes(novelty: Novelty) -> bytes:
+    """Return the bytes of an .npz; the same values give the same bytes."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **vars(novelty))
+    return buffer.getvalue()
+
+
+def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
+    """Read what `novelty_to_bytes` wrote, for a signal of so many axes.
+
+    Raises:
+        BundleError: If it is damaged or of other shapes.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            values = {name: file[name] for name in Novelty.__dataclass_fields__}
+        novelty = Novelty(
+            int(values["lines"]),
+            values["whitening"].astype(np.float32),
+            values["prototypes"].astype(np.float32),
+            float(values["limit"]),
+            float(values["quietest_rms"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as exc:
+        raise BundleError(f"Expected {MEMBER} as `drsn-edge convert` writes it, got other bytes: {exc!r}.") from exc
+    size = novelty.lines * n_axes
+    shapes = novelty.whitening.shape == (size, size) and novelty.prototypes.shape[1:] == (size,)
+    finite = np.isfinite(novelty.whitening).all() and np.isfinite(novelty.prototypes).all()
+    if not (shapes and finite and len(novelty.prototypes) and novelty.limit > 0 and novelty.quietest_rms >= 0):
+        raise BundleError(f"Expected {MEMBER} for {n_axes} axes and a limit > 0, got other values. Convert again.")
+    return novelty

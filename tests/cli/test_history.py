@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drsn_edge.monitor.results import Decision, Verdict, WindowResult
+from drsn_edge.monitor.sinks.history import HistorySink
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    clock = [time.time() - 3 * 3600]
+    sink = HistorySink(tmp_path / "pump.sqlite", "pump 3", now_s=lambda: clock[0])
+    for number in range(3 * 3600):
+        worn = number >= 2 * 3600
+        label = "worn" if worn else "calm"
+        result = WindowResult(number, 0.0, Verdict.CLASS, label, {label: 0.9}, None, 0)
+        if number in (0, 2 * 3600):
+            sink.take(Decision(result, 0.0))
+        sink.take(result)
+        clock[0] += 1
+    sink.take(WindowResult(0, 0.0, Verdict.NO_VERDICT, None, None, "lost samples", 5))
+    sink.close()
+    return tmp_path / "pump.sqlite"
+
+
+def test_it_shows_shares_and_decisions(run: Run, file: Path) -> None:
+    done = run("history", file, "--since", "1d", "--every", "1h")
+    assert done.code == 0, done.err
+    text = done.out
+    assert text.startswith("pump 3\n") and "10801 windows, 5 samples lost in them" in text
+    assert "calm" in text and "66.7%" in text and "33.3%" in text and "1 h each" in text
+    assert text.count("calm (90%)") == text.count("worn (90%)") == 1
+    calm, worn, none = text.splitlines()[1:4]
+    assert "█" in calm and {"█", "▇"} & set(worn) and "NO_VERDICT" in none and "▁" in none
+
+
+def test_json_and_a_machine_of_many(run: Run, file: Path) -> None:
+    (found,) = json.loads(run("history", file, "--json", "--machine", "pump 3").out)["machines"]
+    assert sum(span["windows"] for span in found["spans"]) == 10_801 and len(found["decisions"]) == 2
+    assert json.loads(run("history", file, "--json", "--machine", "fan").out)["machines"] == []
+    assert run("history", file, "--machine", "fan").out == "nothing in that time\n"
+
+
+def test_bad_input(run: Run, file: Path, tmp_path: Path) -> None:
+    assert run("history", file, "--since", "soon").code == 2
+    missing = run("history", tmp_path / "absent")
+    assert missing.code == 1 and "monitor --history" in missing.err
+
+
+def test_a_monitor_writes_one(run: Run, playing: Any, tiny_bundle_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "h.sqlite"
+    with playing() as (port, _):
+        done = run("monitor", "--port", port, "--model", tiny_bundle_path, "--history", path, "--machine", "fan")
+    assert (done.code, done.err) == (0, "")
+    (found,) = json.loads(run("history", path, "--json").out)["machines"]
+    assert found["machine"] == "fan" and sum(span["windows"] for span in found["spans"]) == 124
