@@ -28,7 +28,7 @@ from firmware_bridge.errors import FirmwareBridgeError
 from quantize.errors import QuantizeError
 
 _TRAIN_MODULES = ("tensorflow", "keras", "matplotlib", "rich", "scipy", "sklearn", "jinja2", "tomli_w")
-_EXTRA_MODULES = dict.fromkeys(_TRAIN_MODULES, "train")
+_EXTRA_MODULES = {**dict.fromkeys(_TRAIN_MODULES, "train"), "paho": "mqtt", "prometheus_client": "metrics"}
 _FIRST_PYTHON, _AFTER_PYTHON = (3, 10), (3, 14)
 
 

@@ -6,7 +6,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,13 +15,15 @@ from drsn_edge.cli.source import SourceChoice, source_options
 from drsn_edge.runtime.interpreters import RUNTIMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from drsn_edge.monitor.decision import Votes
+    from drsn_edge.monitor.sinks import Sink
     from drsn_edge.recorder import LogKeeper
     from firmware_bridge.events import SourceEvent
     from firmware_bridge.sources.serial_port import SerialSource
     from firmware_bridge.sources.text import TextSource
+    from firmware_bridge.stream import StreamCounters
 
 
 @click.command()
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     "--record", "record_to", type=PathType, metavar="FOLDER", help="Keep every byte that comes in raw logs there, too."
 )
 @click.option("--history", type=PathType, metavar="FILE", help="Keep decisions and minutes in this SQLite file, too.")
-@click.option("--machine", help="What the sensor watches, for --history.  [default: the port's name]")
+@click.option("--machine", help="What the sensor watches, for --history and others.  [default: the port's name]")
 @click.option(
     "--keep-days",
     type=click.FloatRange(min=0, min_open=True),
@@ -59,6 +61,21 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of --history: remove what is older.",
 )
+@click.option(
+    "--mqtt",
+    metavar="URL",
+    help="Publish decisions at mqtt://[USER@]HOST[:PORT][/PREFIX], or mqtts:// for TLS; the password is taken from "
+    "DRSN_EDGE_MQTT_PASSWORD. They wait while the broker is away.",
+)
+@click.option("--mqtt-ca", type=PathType, metavar="FILE", help="Certificates to check the broker by.")
+@click.option(
+    "--mqtt-topics",
+    type=click.Choice(("plain", "homeassistant")),
+    default="plain",
+    show_default=True,
+    help="Say to Home Assistant what there is, too.",
+)
+@click.option("--metrics", metavar="[HOST:]PORT", help="Serve /metrics to Prometheus there; HOST is 127.0.0.1.")
 @click.option(
     "--replay",
     type=PathType,
@@ -85,12 +102,11 @@ def monitor(
     threads: int,
     no_unknown: bool,
     record_to: Path | None,
-    history: Path | None,
-    machine: str | None,
-    keep_days: float,
     replay: tuple[Path, ...],
     speed: float,
+    machine: str | None,
     as_json: bool,
+    **sink_options: Any,
 ) -> None:
     """Read a sensor and say what it shows, until Ctrl-C or the end of the stream.
 
@@ -104,10 +120,6 @@ def monitor(
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.cli.stopping import stop_on_signal
     from drsn_edge.monitor.pipeline import Monitor
-    from drsn_edge.monitor.sinks import Guarded, Sink
-    from drsn_edge.monitor.sinks.console import ConsoleSink
-    from drsn_edge.monitor.sinks.history import HistorySink
-    from drsn_edge.monitor.sinks.json_lines import JsonLinesSink
     from drsn_edge.novelty import novelty_of
     from drsn_edge.recorder import ROTATE_BYTES, LogKeeper, log_files, log_name
     from drsn_edge.runtime.classifier import Classifier
@@ -121,8 +133,6 @@ def monitor(
     bundle = read_bundle(model)
     agreed = _parse_votes(votes)
     classifier = Classifier(bundle.model, runtime, threads)
-    status = sys.stderr if sys.stderr.isatty() and not as_json else None
-    sink = JsonLinesSink(sys.stdout) if as_json else ConsoleSink(sys.stdout, status)
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal(duration))
         log = None if record_to is None else LogKeeper(record_to, log_name(), ROTATE_BYTES, _say)
@@ -136,16 +146,53 @@ def monitor(
         watch = Monitor(bundle.manifest, classifier, agreed, now, speed_hz, None if no_unknown else novelty_of(bundle))
         if log is not None:
             stack.callback(log.close)
-        sinks: list[Sink] = [sink]
-        if history is not None:
-            name = machine or (replay[0].name if replay else Path(str(source.port)).name)
-            now_s = (lambda: events.time_s) if isinstance(events, ReplaySource) else time.time
-            sinks.append(Guarded(HistorySink(history, name, keep_days=keep_days, now_s=now_s), _say))
+        name = machine or (replay[0].name if replay else Path(str(source.port)).name)
+        now_s = (lambda: events.time_s) if isinstance(events, ReplaySource) else time.time
+        sinks = [_screen(as_json), *_sinks(name, now_s, lambda: events.counters, **sink_options)]
         for each in sinks:
             stack.callback(each.close)
         for result in watch.run(_seen(events, log), lambda: events.counters):
             for each in sinks:
                 each.take(result)
+
+
+def _screen(as_json: bool) -> Sink:
+    from drsn_edge.monitor.sinks.console import ConsoleSink
+    from drsn_edge.monitor.sinks.json_lines import JsonLinesSink
+
+    if as_json:
+        return JsonLinesSink(sys.stdout)
+    return ConsoleSink(sys.stdout, sys.stderr if sys.stderr.isatty() else None)
+
+
+def _sinks(
+    name: str,
+    now_s: Callable[[], float],
+    counters: Callable[[], StreamCounters],
+    *,
+    history: Path | None,
+    keep_days: float,
+    mqtt: str | None,
+    mqtt_ca: Path | None,
+    mqtt_topics: str,
+    metrics: str | None,
+) -> Iterator[Sink]:
+    """Yield what was asked for; what is not there is not imported."""
+    from drsn_edge.monitor.sinks import Guarded
+
+    if history is not None:
+        from drsn_edge.monitor.sinks.history import HistorySink
+
+        yield Guarded(HistorySink(history, name, keep_days=keep_days, now_s=now_s), _say)
+    if mqtt is not None:
+        from drsn_edge.monitor.sinks.mqtt import MqttSink, parse_url
+
+        broker = parse_url(mqtt)
+        yield Guarded(MqttSink(broker, name, topics=mqtt_topics, ca=mqtt_ca, now_s=now_s, tell=_say), _say)
+    if metrics is not None:
+        from drsn_edge.monitor.sinks.metrics import MetricsSink
+
+        yield MetricsSink(*_address(metrics), name, counters, now_s)
 
 
 def _say(problem: object) -> None:
@@ -162,6 +209,13 @@ def _seen(events: Iterable[SourceEvent], log: LogKeeper | None) -> Iterator[Sour
         if isinstance(event, DeviceLog):
             click.echo(f"the sensor says: {event.text}", err=True)
         yield event
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) < 65_536):
+        raise click.BadParameter(f"Expected [HOST:]PORT, got {text!r}.", param_hint="--metrics")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _parse_votes(text: str) -> Votes:
