@@ -27,7 +27,7 @@ _OPEN_FAILURES: tuple[type[Exception], ...] = (
 READ_TIMEOUT_S = 0.05
 _READ_BYTES = 4096
 _MOST_READS = 16
-_GATHER_S = 0.002
+_GATHER_S = 0.003
 """How long to let bytes gather once some are there: some hundred wake-ups a second, whatever the line brings."""
 _WRITE_TIMEOUT_S = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
