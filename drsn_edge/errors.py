@@ -7,6 +7,7 @@ DrsnEdgeError
 │   └── DivergedError          the loss or a weight stopped being a number
 ├── ReproduceError             a sweep's results file that is none, or a sweep that cannot run
 ├── BundleError                a file that is not a bundle, or one that is damaged
+├── BaselineError              a baseline that cannot be learned, or belongs to another bundle
 ├── ContractError              the stream is not what the model was trained on
 ├── RuntimeUnavailableError    no interpreter for the model on this machine
 ├── OutputError                a result that could not be written
@@ -43,6 +44,10 @@ class ReproduceError(DrsnEdgeError):
 
 class BundleError(DrsnEdgeError):
     """A file is not a bundle, or is a damaged one, or one from a newer version."""
+
+
+class BaselineError(DrsnEdgeError):
+    """What a machine is like on site cannot be learned or used."""
 
 
 class ContractError(DrsnEdgeError):

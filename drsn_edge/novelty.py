@@ -31,8 +31,25 @@ LINES = 24
 MEMBER = "novelty.npz"
 """Of a bundle or a run folder."""
 
+_SAVED = ("lines", "whitening", "prototypes", "limit", "quietest_rms")
+
 NOT_RUNNING = 1 / 4
 """A machine whose level is so much below the lowest that was trained stands still: 12 dB."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What one machine is like where it stands; see `drsn_edge.baseline`.
+
+    Attributes:
+        prototypes: Of stretches of time on site, whitened as those of the training side; shape (n, features).
+        limit: Distance from them beyond which a window is unlike the site, > 0.
+        quietest_rms: Lowest level on site, in the contract's unit.
+    """
+
+    prototypes: FloatArray
+    limit: float
+    quietest_rms: float
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,7 @@ class Novelty:
         prototypes: A row for each recording, or group of them, whitened; shape (n, features).
         limit: Distance beyond which a window is unknown, > 0.
         quietest_rms: Lowest level of a trained window, in the contract's unit.
+        site: What was learned on site; None: nothing was.
     """
 
     lines: int
@@ -52,25 +70,42 @@ class Novelty:
     prototypes: FloatArray
     limit: float
     quietest_rms: float
+    site: Site | None = None
 
     def distances(self, windows: FloatArray) -> FloatArray:
-        """Return each window's distance to the nearest recording, shape (n,).
+        """Return each window's distance to the nearest recording of the training side, shape (n,).
 
         Args:
             windows: Shape (n, window, axes), in the contract's unit.
         """
-        whitened = features(windows, self.lines) @ self.whitening
-        # |a - b|^2 = |a|^2 - 2 a.b + |b|^2, which needs no array of all differences
-        squares = np.square(whitened).sum(axis=1)[:, None] + np.square(self.prototypes).sum(axis=1)
-        return np.sqrt(np.maximum(squares - 2 * whitened @ self.prototypes.T, 0).min(axis=1))
+        return to_nearest(self.whitened(windows), self.prototypes)
 
     def novelty(self, windows: FloatArray) -> FloatArray:
-        """Return the distances as multiples of the limit: what is above 1 is unknown."""
-        return self.distances(windows) / np.float32(self.limit)
+        """Return the distances as multiples of the limit, to the training side or the site, whichever is nearer.
+
+        What is above 1 is unknown.
+        """
+        whitened = self.whitened(windows)
+        trained = to_nearest(whitened, self.prototypes) / np.float32(self.limit)
+        if self.site is None:
+            return trained
+        return np.minimum(trained, to_nearest(whitened, self.site.prototypes) / np.float32(self.site.limit))
 
     def is_running(self, windows: FloatArray) -> NDArray[np.bool_]:
         """Tell of each window whether its level is one at which a machine runs."""
-        return levels(windows) >= NOT_RUNNING * self.quietest_rms
+        quietest = self.quietest_rms if self.site is None else min(self.quietest_rms, self.site.quietest_rms)
+        return levels(windows) >= NOT_RUNNING * quietest
+
+    def whitened(self, windows: FloatArray) -> FloatArray:
+        """Return the whitened features of windows, shape (n, features)."""
+        return features(windows, self.lines) @ self.whitening
+
+
+def to_nearest(points: FloatArray, prototypes: FloatArray) -> FloatArray:
+    """Return each point's distance to the nearest prototype, (n, features) and (m, features) to (n,)."""
+    # |a - b|^2 = |a|^2 - 2 a.b + |b|^2, which needs no array of all differences
+    squares = np.square(points).sum(axis=1)[:, None] + np.square(prototypes).sum(axis=1)
+    return np.sqrt(np.maximum(squares - 2 * points @ prototypes.T, 0).min(axis=1))
 
 
 def features(windows: FloatArray, lines: int) -> FloatArray:
@@ -99,7 +134,7 @@ def novelty_of(bundle: Bundle) -> Novelty | None:
 def novelty_to_bytes(novelty: Novelty) -> bytes:
     """Return the bytes of an .npz; the same values give the same bytes."""
     buffer = io.BytesIO()
-    np.savez(buffer, **vars(novelty))
+    np.savez(buffer, **{name: getattr(novelty, name) for name in _SAVED})
     return buffer.getvalue()
 
 
@@ -111,7 +146,7 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            values = {name: file[name] for name in Novelty.__dataclass_fields__}
+            values = {name: file[name] for name in _SAVED}
         novelty = Novelty(
             int(values["lines"]),
             values["whitening"].astype(np.float32),

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from drsn_edge import __version__
+from drsn_edge.cli.baseline import baseline
 from drsn_edge.cli.convert import convert
 from drsn_edge.cli.demo import demo
 from drsn_edge.cli.evaluate import evaluate
@@ -79,6 +80,7 @@ for command in (
     sensor,
     record,
     monitor,
+    baseline,
     history,
 ):
     cli.add_command(command)

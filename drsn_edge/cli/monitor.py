@@ -17,8 +17,10 @@ from drsn_edge.runtime.interpreters import RUNTIMES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from drsn_edge.bundle.bundle import Bundle
     from drsn_edge.monitor.decision import Votes
     from drsn_edge.monitor.sinks import Sink
+    from drsn_edge.novelty import Novelty
     from drsn_edge.recorder import LogKeeper
     from firmware_bridge.events import SourceEvent
     from firmware_bridge.sources.serial_port import SerialSource
@@ -120,7 +122,6 @@ def monitor(
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.cli.stopping import stop_on_signal
     from drsn_edge.monitor.pipeline import Monitor
-    from drsn_edge.novelty import novelty_of
     from drsn_edge.recorder import ROTATE_BYTES, LogKeeper, log_files, log_name
     from drsn_edge.runtime.classifier import Classifier
     from firmware_bridge.sources.replay import ReplaySource
@@ -143,7 +144,8 @@ def monitor(
             events = source.open(stopped, log.write if log else None)
         now = (lambda: events.time_s) if isinstance(events, ReplaySource) else time.monotonic
         speed_hz = None if rpm is None else rpm / 60
-        watch = Monitor(bundle.manifest, classifier, agreed, now, speed_hz, None if no_unknown else novelty_of(bundle))
+        novelty = None if no_unknown else _novelty(model, bundle)
+        watch = Monitor(bundle.manifest, classifier, agreed, now, speed_hz, novelty)
         if log is not None:
             stack.callback(log.close)
         name = machine or (replay[0].name if replay else Path(str(source.port)).name)
@@ -154,6 +156,25 @@ def monitor(
         for result in watch.run(_seen(events, log), lambda: events.counters):
             for each in sinks:
                 each.take(result)
+
+
+def _novelty(model: Path, bundle: Bundle) -> Novelty | None:
+    """Return the bundle's, with what was learned on site; a baseline that cannot be used is said and left alone."""
+    from dataclasses import replace
+
+    from drsn_edge.baseline import load
+    from drsn_edge.errors import BaselineError
+    from drsn_edge.novelty import novelty_of
+
+    novelty = novelty_of(bundle)
+    if novelty is None:
+        return None
+    try:
+        baseline = load(model, bundle, novelty.whitening.shape[0])
+    except BaselineError as exc:
+        _say(exc)
+        return novelty
+    return novelty if baseline is None else replace(novelty, site=baseline.site)
 
 
 def _screen(as_json: bool) -> Sink:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drsn_edge.bundle.contract import stream_factor
 from drsn_edge.bundle.manifest import Manifest
@@ -39,6 +40,7 @@ class Monitor:
         now: Callable[[], float] = time.monotonic,
         speed_hz: float | None = None,
         novelty: Novelty | None = None,
+        keep: Callable[[NDArray[np.float32]], object] | None = None,
     ) -> None:
         """Prepare for a stream whose Hello is still to come.
 
@@ -49,6 +51,7 @@ class Monitor:
             now: Host's clock in seconds, to notice a device that is silent.
             speed_hz: Turns of the shaft per second, for a model that sees shaft orders.
             novelty: What tells the trained from the new; None: nothing is UNKNOWN.
+            keep: Given each window that is classified, shape (1, window, axes), in the contract's unit.
 
         Raises:
             BundleError: If the model is not the one that the manifest describes.
@@ -58,6 +61,7 @@ class Monitor:
         check_speed(manifest.contract, speed_hz)
         self._speed_hz = speed_hz
         self._novelty = novelty
+        self._keep = keep
         self._manifest = manifest
         self._contract = manifest.contract
         self._classifier = classifier
@@ -178,6 +182,8 @@ class Monitor:
         samples = window.counts[None].astype(np.float32) * self._factors
         if self._novelty is not None and not self._novelty.is_running(samples)[0]:
             return self._without_verdict(window, NOT_RUNNING)
+        if self._keep is not None:
+            self._keep(samples)
         inputs = network_input(samples, self._contract, self._speed_hz)
         probabilities = softmax(self._classifier.logits(inputs))[0]
         scores = dict(zip(self._manifest.labels, probabilities.tolist(), strict=True))

@@ -1,0 +1,169 @@
+"""What this machine is like where it stands: learned on site, kept beside the bundle, which stays as it is.
+
+A model was trained on other machines or other mountings, so that a healthy machine on site may be unlike anything it
+knows. A baseline adds the site's own recordings to those of `drsn_edge.novelty`: what is like either is known. The
+weights are not touched, and removing the file takes all of it back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.bundle.bundle import Bundle
+from drsn_edge.bundle.manifest import manifest_to_bytes
+from drsn_edge.errors import BaselineError
+from drsn_edge.files import write_file
+from drsn_edge.novelty import Novelty, Site, levels, to_nearest
+
+SUFFIX = ".baseline"
+LEAST_WINDOWS = 50
+LEAST_AGREEMENT = 0.9
+"""Share of windows that the network must call what the machine is: a baseline does not make right what is wrong."""
+
+HEALTHY = ("healthy", "normal", "good", "ok")
+"""Labels that are taken for the healthy one where a bundle has one of them."""
+
+_STRETCHES = 8
+_QUANTILE = 0.99
+_MARGIN = 1.1
+_QUIETEST = 0.001
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A site's own statistics.
+
+    Attributes:
+        bundle: SHA-256 of the manifest of the bundle that it belongs to.
+        made_s: When, seconds since 1970.
+        windows: How many it was learned from.
+        site: What `Novelty` takes.
+    """
+
+    bundle: str
+    made_s: float
+    windows: int
+    site: Site
+
+
+def path_of(model: Path) -> Path:
+    """Return where the baseline of a bundle file lies."""
+    return model.with_name(model.name + SUFFIX)
+
+
+def identity(bundle: Bundle) -> str:
+    """Return what tells a bundle from every other."""
+    return hashlib.sha256(manifest_to_bytes(bundle.manifest)).hexdigest()
+
+
+class Learner:
+    """Keeps of each window what a baseline is made of, some hundred bytes."""
+
+    def __init__(self, novelty: Novelty) -> None:
+        """Begin; `novelty` is the bundle's."""
+        self._novelty = novelty
+        self._whitened: list[NDArray[np.float32]] = []
+        self._levels: list[float] = []
+
+    def take(self, window: NDArray[np.float32]) -> None:
+        """Take in a window of a healthy machine, shape (1, window, axes), in the contract's unit."""
+        self._whitened.append(self._novelty.whitened(window)[0])
+        self._levels.append(float(levels(window)[0]))
+
+    def baseline(self, bundle: Bundle, now_s: float | None = None) -> Baseline:
+        """Return the baseline of all of them.
+
+        Args:
+            bundle: That watches.
+            now_s: Seconds since 1970.
+
+        Raises:
+            BaselineError: If there are too few.
+        """
+        n = len(self._levels)
+        if n < LEAST_WINDOWS:
+            raise BaselineError(f"Expected at least {LEAST_WINDOWS} good windows, got {n}. Listen for longer.")
+        whitened = np.stack(self._whitened)
+        prototypes = np.stack([part.mean(axis=0) for part in np.array_split(whitened, _STRETCHES)])
+        limit = _MARGIN * float(np.quantile(to_nearest(whitened, prototypes), _QUANTILE))
+        site = Site(prototypes, limit, float(np.quantile(self._levels, _QUIETEST)))
+        return Baseline(identity(bundle), time.time() if now_s is None else now_s, n, site)
+
+
+def save(baseline: Baseline, model: Path) -> None:
+    """Write a baseline beside its bundle, whole or not at all.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    buffer = io.BytesIO()
+    values = {name: value for name, value in vars(baseline).items() if name != "site"}
+    np.savez(buffer, **values, **vars(baseline.site))
+    write_file(path_of(model), buffer.getvalue())
+
+
+def load(model: Path, bundle: Bundle, n_features: int) -> Baseline | None:
+    """Return the baseline beside a bundle, None if there is none.
+
+    Raises:
+        BaselineError: If it is damaged, or belongs to another bundle.
+    """
+    path = path_of(model)
+    remove = f"Learn it again, or remove it: drsn-edge baseline --model {model} --remove"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            site = Site(file["prototypes"].astype(np.float32), float(file["limit"]), float(file["quietest_rms"]))
+            found = Baseline(str(file["bundle"]), float(file["made_s"]), int(file["windows"]), site)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:
+        raise BaselineError(f"Expected a baseline in {path}, could not read it: {exc}. {remove}") from exc
+    if found.bundle != identity(bundle):
+        raise BaselineError(f"{path} was learned with another bundle than {model.name}. {remove}")
+    finite = np.isfinite(site.prototypes).all() and site.limit > 0 and site.quietest_rms >= 0
+    if site.prototypes.shape[1:] != (n_features,) or not len(site.prototypes) or not finite:
+        raise BaselineError(f"Expected a baseline in {path}, got impossible values. {remove}")
+    return found
+
+
+def healthy_label(labels: Sequence[str], wanted: str | None) -> str:
+    """Return the label of a healthy machine: the wanted one, or the one that is named so.
+
+    Raises:
+        BaselineError: If there is no such label, or several.
+    """
+    found = [label for label in labels if label == wanted or (wanted is None and label.lower() in HEALTHY)]
+    if len(found) != 1:
+        raise BaselineError(
+            f"Expected one label of a healthy machine, found {', '.join(found) or 'none'} among {', '.join(labels)}. "
+            "Name it with --label."
+        )
+    return found[0]
+
+
+def check_agreement(said: Mapping[str, int], label: str) -> None:
+    """Refuse a machine that the network does not take for what it is.
+
+    Args:
+        said: Windows by what the network calls them.
+        label: What the machine is.
+
+    Raises:
+        BaselineError: If fewer than `LEAST_AGREEMENT` are called so.
+    """
+    total = sum(said.values())
+    if total and said.get(label, 0) < LEAST_AGREEMENT * total:
+        seen = ", ".join(f"{each} {count / total:.0%}" for each, count in sorted(said.items(), key=lambda i: -i[1]))
+        raise BaselineError(
+            f"Expected the network to call this machine {label}, it says {seen}. It is not healthy, or the network "
+            "does not know such a machine: train with recordings of it (`drsn-edge record`). Nothing was changed."
+        )

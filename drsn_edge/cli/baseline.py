@@ -1,0 +1,135 @@
+"""`drsn-edge baseline`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from drsn_edge.cli.options import PathType, finite, json_option
+from drsn_edge.cli.source import SourceChoice, source_options
+
+if TYPE_CHECKING:
+    from drsn_edge.baseline import Baseline, Learner
+    from drsn_edge.bundle.bundle import Bundle
+
+
+@click.command()
+@source_options
+@click.option("--model", type=PathType, required=True, help="Bundle that watches the machine.")
+@click.option(
+    "--replay", type=PathType, multiple=True, metavar="LOG", help="Learn from raw logs instead of a port; repeatable."
+)
+@click.option(
+    "--duration",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    default=600.0,
+    show_default=True,
+    help="Listen for so many seconds.",
+)
+@click.option(
+    "--rpm",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    help="Speed of the shaft, turns per minute, as for `monitor`.",
+)
+@click.option("--label", help="What it is.  [default: the bundle's label healthy, normal, good or ok]")
+@click.option("--show", is_flag=True, help="Say what there is, and learn nothing.")
+@click.option("--remove", is_flag=True, help="Take it back.")
+@json_option
+def baseline(
+    source: SourceChoice,
+    model: Path,
+    replay: tuple[Path, ...],
+    duration: float,
+    rpm: float | None,
+    label: str | None,
+    show: bool,
+    remove: bool,
+    as_json: bool,
+) -> None:
+    """Learn what a healthy machine is like where it stands, so that it is not UNKNOWN there.
+
+    Listens to a machine that is known to be healthy, at the speeds and loads at which it runs. The result lies beside
+    the bundle, whose weights stay as they are; `monitor` uses it from its next start on. A machine that the network
+    takes for something else is refused: what it calls a fault, a baseline does not make right.
+
+    \b
+    Example:
+      drsn-edge baseline --port /dev/ttyUSB0 --model machine.drsn --duration 600
+    """
+    from drsn_edge.baseline import Learner, check_agreement, healthy_label, load, path_of, save
+    from drsn_edge.bundle.bundle import read_bundle
+    from drsn_edge.errors import BaselineError
+    from drsn_edge.novelty import novelty_of
+
+    if remove:
+        path_of(model).unlink(missing_ok=True)
+        click.echo(json.dumps({"schema": 1, "type": "baseline", "removed": True}) if as_json else "removed")
+        return
+    bundle = read_bundle(model)
+    novelty = novelty_of(bundle)
+    if novelty is None:
+        raise BaselineError(
+            f"Expected a bundle that knows what is UNKNOWN, got {model}, which does not. Convert again."
+        )
+    if show:
+        found = load(model, bundle, novelty.whitening.shape[0])
+        click.echo(_as_json(found) if as_json else _as_text(found))
+        return
+    if source.is_chosen if replay else source.port is None:
+        raise click.UsageError("Expected either --port or --replay.")
+    label = healthy_label(bundle.manifest.labels, label)
+    learner = Learner(novelty)
+    said = _listen(bundle, learner, source, replay, duration, rpm)
+    learned = learner.baseline(bundle)
+    check_agreement(said, label)
+    save(learned, model)
+    click.echo(_as_json(learned) if as_json else _as_text(learned))
+
+
+def _listen(
+    bundle: Bundle, learner: Learner, source: SourceChoice, replay: tuple[Path, ...], duration: float, rpm: float | None
+) -> Counter[str]:
+    """Let it take the good windows; return how many the network calls what."""
+    from drsn_edge.cli.stopping import stop_on_signal
+    from drsn_edge.monitor.decision import Votes
+    from drsn_edge.monitor.pipeline import Monitor
+    from drsn_edge.monitor.results import WindowResult
+    from drsn_edge.recorder import log_files
+    from drsn_edge.runtime.classifier import Classifier
+    from firmware_bridge.sources.replay import ReplaySource
+
+    speed_hz = None if rpm is None else rpm / 60
+    watch = Monitor(bundle.manifest, Classifier(bundle.model), Votes(), speed_hz=speed_hz, keep=learner.take)
+    said: Counter[str] = Counter()
+    with stop_on_signal(None if replay else duration) as stopped:
+        events = ReplaySource(log_files(replay), stop=stopped) if replay else source.open(stopped)
+        for result in watch.run(events, lambda: events.counters):
+            if isinstance(result, WindowResult) and result.label is not None:
+                said[result.label] += 1
+                if sys.stderr.isatty():
+                    click.echo(f"\r\x1b[K{said.total()} windows", err=True, nl=False)
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", err=True, nl=False)
+    return said
+
+
+def _as_json(baseline: Baseline | None) -> str:
+    values: dict[str, Any] = {"schema": 1, "type": "baseline", "windows": None, "made_s": None, "quietest_rms": None}
+    if baseline is not None:
+        values |= {"windows": baseline.windows, "made_s": baseline.made_s, "quietest_rms": baseline.site.quietest_rms}
+    return json.dumps(values)
+
+
+def _as_text(baseline: Baseline | None) -> str:
+    if baseline is None:
+        return "no baseline"
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(baseline.made_s))
+    return f"baseline  {baseline.windows} windows, learned {made}"

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+pytest.importorskip("scipy", reason="simulating a machine needs the extra `train`")
+
+from drsn_edge.baseline import path_of
+from drsn_edge.bundle.bundle import read_bundle, write_bundle
+from drsn_edge.recorder import record_source
+from drsn_edge.replay import simulated_recording, virtual_sensor
+from firmware_bridge.sources.serial_port import SerialSource
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def logged(tmp_path: Path) -> Callable[..., Path]:
+    """Return what records a simulated machine and returns the folder of its log."""
+
+    def make(condition: str, rpm: float) -> Path:
+        folder, link = tmp_path / f"{condition}{rpm}", tmp_path / "sensor"
+        recording = simulated_recording(condition, rpm, 12.0, seed=1)
+        sensor = virtual_sensor(recording, link=link, speed=None, snr_db=None, loop=False, seed=0)
+        thread = Thread(target=sensor.run)
+        thread.start()
+        record_source(lambda on_bytes: SerialSource(str(link), on_bytes=on_bytes), folder, "log")
+        thread.join()
+        return folder
+
+    return make
+
+
+def unknown(run: Run, model: Path, log: Path, *more: str) -> float:
+    done = run("monitor", "--replay", log, "--model", model, "--json", *more)
+    assert done.code == 0, done.err
+    summary = json.loads(done.out.splitlines()[-1])
+    return summary["verdicts"]["UNKNOWN"] / summary["windows"]
+
+
+def test_a_machine_becomes_known_on_its_site_and_that_can_be_taken_back(
+    run: Run, logged: Any, trained_bundle: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "pump.drsn"
+    write_bundle(read_bundle(trained_bundle), model)
+    site = logged("healthy", 1480.0)
+    before = unknown(run, model, site)
+    assert before > 0.5 and unknown(run, model, site, "--no-unknown") == 0
+    learned = run("baseline", "--replay", site, "--model", model)
+    assert learned.code == 0, learned.err
+    assert learned.out.startswith("baseline  299 windows, learned ")
+    assert unknown(run, model, site) < 0.05
+    assert run("baseline", "--model", model, "--show").out == learned.out
+    assert run("baseline", "--model", model, "--remove").out == "removed\n"
+    assert run("baseline", "--model", model, "--show").out == "no baseline\n"
+    assert unknown(run, model, site) == before
+
+
+def test_what_the_network_calls_a_fault_is_refused(run: Run, logged: Any, trained_bundle: Path, tmp_path: Path) -> None:
+    model = tmp_path / "pump.drsn"
+    write_bundle(read_bundle(trained_bundle), model)
+    refused = run("baseline", "--replay", logged("imbalance", 1480.0), "--model", model)
+    assert refused.code == 1 and "Expected the network to call this machine healthy" in refused.err
+    assert not path_of(model).exists()
+
+
+def test_a_baseline_of_another_bundle_is_said_and_left_alone(
+    run: Run, logged: Any, trained_bundle: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "pump.drsn"
+    write_bundle(read_bundle(trained_bundle), model)
+    path_of(model).write_bytes(b"rubbish")
+    done = run("monitor", "--replay", logged("healthy", 1480.0), "--model", model)
+    assert done.code == 0 and "Warning: Expected a baseline" in done.err
+
+
+def test_bad_input(run: Run, tiny_bundle_path: Path, trained_bundle: Path) -> None:
+    without = run("baseline", "--port", "x", "--model", tiny_bundle_path)
+    assert without.code == 1 and "Convert again" in without.err
+    assert run("baseline", "--model", trained_bundle).code == 2

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from drsn_edge import baseline as module
+from drsn_edge.baseline import Learner, check_agreement, healthy_label, identity, load, path_of, save
+from drsn_edge.bundle.bundle import Bundle
+from drsn_edge.errors import BaselineError
+from drsn_edge.novelty import Novelty, features
+
+LINES, AXES = 8, 2
+SIZE = LINES * AXES
+
+
+def windows(n: int, slope: float = 0.0, seed: int = 0, gain: float = 1.0) -> NDArray[np.float32]:
+    noise = np.random.default_rng(seed).normal(size=(n, 64, AXES))
+    for at in range(1, 64):
+        noise[:, at] += slope * noise[:, at - 1]
+    return (gain * noise).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def novelty() -> Novelty:
+    logs = features(windows(400), LINES)
+    whitening = np.linalg.cholesky(np.linalg.inv(np.cov(logs.T))).astype(np.float32)
+    return Novelty(LINES, whitening, (logs.mean(axis=0) @ whitening)[None].astype(np.float32), 7.0, 0.9)
+
+
+def learned(novelty: Novelty, given: NDArray[np.float32]) -> Learner:
+    learner = Learner(novelty)
+    for window in given:
+        learner.take(window[None])
+    return learner
+
+
+def test_what_is_like_the_site_is_known_and_nothing_else(novelty: Novelty, tiny_bundle: Bundle) -> None:
+    site, other, trained = windows(200, 0.9, seed=1), windows(50, -0.9, seed=2), windows(50, seed=3)
+    assert (novelty.novelty(site) > 1).all() and (novelty.novelty(other) > 1).all()
+    found = learned(novelty, site).baseline(tiny_bundle, now_s=5.0)
+    assert (found.windows, found.made_s, found.bundle) == (200, 5.0, identity(tiny_bundle))
+    with_site = replace(novelty, site=found.site)
+    assert (with_site.novelty(windows(50, 0.9, seed=4)) < 1).mean() > 0.9
+    np.testing.assert_array_equal(with_site.novelty(other) > 1, novelty.novelty(other) > 1)
+    assert (with_site.novelty(trained) <= novelty.novelty(trained)).all()
+
+
+def test_a_quieter_site_is_no_machine_that_stands_still(novelty: Novelty, tiny_bundle: Bundle) -> None:
+    quiet = windows(60, gain=0.05)
+    assert not novelty.is_running(quiet).any()
+    site = learned(novelty, quiet).baseline(tiny_bundle).site
+    assert replace(novelty, site=site).is_running(quiet).all()
+
+
+def test_it_lies_beside_the_bundle_and_goes_with_it_alone(
+    novelty: Novelty, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    model = tmp_path / "pump.drsn"
+    assert load(model, tiny_bundle, SIZE) is None
+    made = learned(novelty, windows(60)).baseline(tiny_bundle)
+    save(made, model)
+    again = load(model, tiny_bundle, SIZE)
+    assert again is not None and (again.made_s, again.windows) == (made.made_s, made.windows)
+    for name, value in vars(made.site).items():
+        np.testing.assert_array_equal(getattr(again.site, name), value)
+    other = replace(tiny_bundle, manifest=replace(tiny_bundle.manifest, version="2.0.0"))
+    with pytest.raises(BaselineError, match=r"another bundle than pump\.drsn"):
+        load(model, other, SIZE)
+    with pytest.raises(BaselineError, match="impossible values"):
+        load(model, tiny_bundle, SIZE + 1)
+    data = path_of(model).read_bytes()
+    for damaged in (b"", b"rubbish", data[:50], data[: len(data) // 2]):
+        path_of(model).write_bytes(damaged)
+        with pytest.raises(BaselineError, match="--remove"):
+            load(model, tiny_bundle, SIZE)
+
+
+def test_too_few_windows(novelty: Novelty, tiny_bundle: Bundle) -> None:
+    with pytest.raises(BaselineError, match="at least 50 good windows, got 49"):
+        learned(novelty, windows(49)).baseline(tiny_bundle)
+
+
+def test_the_label_of_a_healthy_machine() -> None:
+    assert healthy_label(("worn", "Normal"), None) == "Normal"
+    assert healthy_label(("worn", "new"), "new") == "new"
+    for labels, wanted in ((("worn", "new"), None), (("healthy", "good"), None), (("healthy", "worn"), "calm")):
+        with pytest.raises(BaselineError, match="--label"):
+            healthy_label(labels, wanted)
+
+
+def test_a_machine_that_the_network_takes_for_another_is_refused() -> None:
+    check_agreement({"healthy": 90, "worn": 10}, "healthy")
+    with pytest.raises(BaselineError, match="says healthy 89%, worn 11%"):
+        check_agreement({"healthy": 89, "worn": 11}, "healthy")
+    assert module.LEAST_AGREEMENT == 0.9
