@@ -11,6 +11,7 @@ import click
 
 from drsn_edge import __version__
 from drsn_edge.cli.baseline import baseline
+from drsn_edge.cli.classify import classify
 from drsn_edge.cli.convert import convert
 from drsn_edge.cli.demo import demo
 from drsn_edge.cli.evaluate import evaluate
@@ -82,6 +83,7 @@ for command in (
     monitor,
     baseline,
     history,
+    classify,
 ):
     cli.add_command(command)
 

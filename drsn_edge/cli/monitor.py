@@ -132,7 +132,7 @@ def monitor(
         raise click.UsageError("Expected --record with --port: what is replayed is recorded already.")
 
     bundle = read_bundle(model)
-    agreed = _parse_votes(votes)
+    agreed = parse_votes(votes)
     classifier = Classifier(bundle.model, runtime, threads)
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal(duration))
@@ -144,7 +144,7 @@ def monitor(
             events = source.open(stopped, log.write if log else None)
         now = (lambda: events.time_s) if isinstance(events, ReplaySource) else time.monotonic
         speed_hz = None if rpm is None else rpm / 60
-        novelty = None if no_unknown else _novelty(model, bundle)
+        novelty = None if no_unknown else known_by(model, bundle)
         watch = Monitor(bundle.manifest, classifier, agreed, now, speed_hz, novelty)
         if log is not None:
             stack.callback(log.close)
@@ -158,7 +158,7 @@ def monitor(
                 each.take(result)
 
 
-def _novelty(model: Path, bundle: Bundle) -> Novelty | None:
+def known_by(model: Path, bundle: Bundle) -> Novelty | None:
     """Return the bundle's, with what was learned on site; a baseline that cannot be used is said and left alone."""
     from dataclasses import replace
 
@@ -239,7 +239,12 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-def _parse_votes(text: str) -> Votes:
+def parse_votes(text: str) -> Votes:
+    """Return K/N as votes.
+
+    Raises:
+        BadParameter: If they cannot be.
+    """
     from drsn_edge.monitor.decision import Votes
 
     needed, _, of = text.partition("/")

@@ -75,6 +75,27 @@ def load_recordings(
     return _complete(_read_all(paths, progress), Path(folder), catalogue)
 
 
+def load_all(paths: Iterable[PathLike], catalogue: PathLike | None = None) -> list[Recording]:
+    """Load recordings by their files, all captures of each, and folders of them, in the given order.
+
+    Args:
+        paths: Files (`FILE#3` for one capture) and folders.
+        catalogue: Catalogue file to use instead of those beside the recordings.
+
+    Raises:
+        RecordingError: If one cannot be used, or a folder has none.
+    """
+    found: list[Recording] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found += load_recordings(path, catalogue)
+        elif _CAPTURE.fullmatch(str(path)):
+            found.append(load_recording(path, catalogue))
+        else:
+            found += _complete(((path, raw) for raw in _read(path)), path.parent, catalogue)
+    return found
+
+
 def _complete(found: Iterable[tuple[Path, RawRecording]], folder: Path, catalogue: PathLike | None) -> list[Recording]:
     """Complete what was found in one folder, and log which catalogues helped.
 

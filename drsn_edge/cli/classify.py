@@ -1,0 +1,117 @@
+"""`drsn-edge classify`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option
+from drsn_edge.runtime.interpreters import RUNTIMES
+
+if TYPE_CHECKING:
+    from drsn_edge.classify import Classified
+
+
+@click.command()
+@click.argument("files", type=PathType, nargs=-1, required=True)
+@click.option("--model", type=PathType, required=True, help="Bundle to judge with.")
+@catalogue_option
+@click.option("--votes", default="4/5", show_default=True, metavar="K/N", help="As of `monitor`.")
+@click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="As of `monitor`.")
+@click.option(
+    "--rpm",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    help="Speed of the shaft, turns per minute.  [default: the recordings' field rpm]",
+)
+@click.option("--no-unknown", is_flag=True, help="Name the nearest class even of what is unlike anything trained.")
+@click.option("--picture", type=PathType, metavar="PNG", help="Draw what the windows say over time.")
+@json_option
+def classify(
+    files: tuple[Path, ...],
+    model: Path,
+    catalogue: Path | None,
+    votes: str,
+    runtime: str,
+    rpm: float | None,
+    no_unknown: bool,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
+    """Say of recordings what the monitor would have said of the sensor.
+
+    FILES are recordings or folders of them, of any kind that `train` reads. Labels are not needed; where they are
+    known, they are shown beside the verdict.
+
+    \b
+    Example:
+      drsn-edge classify recordings/ --model machine.drsn --picture verdicts.png
+    """
+    from drsn_edge.bundle.bundle import read_bundle
+    from drsn_edge.classify import classify as classify_recording
+    from drsn_edge.cli.monitor import known_by, parse_votes
+    from drsn_edge.cli.progress import counting_bar
+    from drsn_edge.recordings.load import load_all
+    from drsn_edge.runtime.classifier import Classifier
+
+    bundle = read_bundle(model)
+    agreed = parse_votes(votes)
+    classifier = Classifier(bundle.model, runtime)
+    novelty = None if no_unknown else known_by(model, bundle)
+    recordings = load_all(files, catalogue)
+    found = []
+    with counting_bar("classifying") as bar:
+        for number, recording in enumerate(recordings, start=1):
+            found.append(classify_recording(recording, bundle.manifest, classifier, agreed, novelty, rpm))
+            bar(number, len(recordings))
+    contract = bundle.manifest.contract
+    if picture is not None:
+        from drsn_edge.classify_plot import save_timelines
+
+        save_timelines(found, bundle.manifest.labels, contract.window / contract.sample_rate_hz, picture)
+    click.echo(_as_json(found) if as_json else _as_text(found))
+
+
+def _as_json(found: list[Classified]) -> str:
+    from drsn_edge.monitor.results import to_json
+
+    return json.dumps(
+        {
+            "schema": 1,
+            "type": "classify",
+            "recordings": [
+                {
+                    "recording": each.recording,
+                    "label": each.label,
+                    "duration_s": each.duration_s,
+                    "windows": len(each.windows),
+                    "verdicts": each.counts,
+                    "no_verdict": each.reasons,
+                    "decisions": [to_json(decision) for decision in each.decisions],
+                }
+                for each in found
+            ],
+        }
+    )
+
+
+def _as_text(found: list[Classified]) -> str:
+    width = max(len(each.recording) for each in found)
+    named = any(each.label is not None for each in found)
+    expected = max((len(each.label or "") for each in found), default=0) + 2 if named else 0
+    lines = [f"{'recording':{width}}  {'is' if named else '':{expected}}windows  verdicts"]
+    for each in found:
+        verdicts = _in_words(each.counts)
+        lines.append(f"{each.recording:{width}}  {each.label or '':{expected}}{len(each.windows):7}  {verdicts}")
+        for reason, count in each.reasons.most_common():
+            lines.append(f"{'':{width}}  {'':{expected}}{count:7}  {reason}")
+    totals = sum((each.counts for each in found), Counter[str]())
+    return "\n".join([*lines, f"{totals.total()} windows: {_in_words(totals)}"])
+
+
+def _in_words(counts: Counter[str]) -> str:
+    return ", ".join(f"{state} {count / counts.total():.1%}" for state, count in counts.most_common())

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drsn_edge.recordings.load import load_recording
+from drsn_edge.replay import virtual_sensor
+
+Run = Callable[..., Any]
+
+
+def json_of(done: Any) -> dict[str, Any]:
+    assert (done.code, done.err) == (0, ""), done
+    values: dict[str, Any] = json.loads(done.out)
+    return values
+
+
+def test_it_says_what_the_monitor_says(run: Run, save_recording: Any, tiny_bundle_path: Path, tmp_path: Path) -> None:
+    """The wire's 16 bits move scores a little, and one of them now and then over a border."""
+    recording = load_recording(save_recording(tmp_path / "noise.npz"))
+    sensor = virtual_sensor(recording, link=tmp_path / "port", speed=None, snr_db=None, loop=False, seed=0)
+    thread = Thread(target=sensor.run)
+    thread.start()
+    lines = run("monitor", "--port", sensor.port, "--model", tiny_bundle_path, "--json").out.splitlines()
+    thread.join()
+    said = [line["label"] for line in map(json.loads, lines) if line["type"] == "window"]
+    counts = {label: said.count(label) for label in said}
+    (found,) = json_of(run("classify", tmp_path / "noise.npz", "--model", tiny_bundle_path, "--json"))["recordings"]
+    assert (found["recording"], found["windows"], found["duration_s"]) == ("noise", 124, 1.0)
+    assert sum(abs(found["verdicts"].get(label, 0) - counts.get(label, 0)) for label in ("calm", "worn", "loud")) <= 4
+
+
+def test_damage_has_its_reason_and_labels_stand_beside_verdicts(
+    run: Run, save_recording: Any, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    flat = np.random.default_rng(0).normal(size=(2, 640))
+    flat[1, 320:] = 0.25
+    save_recording(folder / "flat.npz", x=flat, label="worn")
+    save_recording(folder / "noise.npz", label="calm")
+    done = run("classify", folder, "--model", tiny_bundle_path, "--votes", "1/1")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0].split() == ["recording", "is", "windows", "verdicts"]
+    assert lines[1].split()[:3] == ["flat", "worn", "19"] and "NO_VERDICT 47.4%" in lines[1]
+    assert lines[2].split() == ["9", "flat", "line"]
+    assert lines[3].split()[:3] == ["noise", "calm", "124"]
+    assert lines[4].startswith("143 windows: ")
+
+
+def test_the_picture(run: Run, save_recording: Any, tiny_bundle_path: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="pictures need the extra `train`")
+    save_recording(tmp_path / "a.npz")
+    picture = tmp_path / "verdicts.png"
+    json_of(run("classify", tmp_path / "a.npz", "--model", tiny_bundle_path, "--json", "--picture", picture))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    refused = run("classify", tmp_path / "a.npz", "--model", tiny_bundle_path, "--picture", tmp_path / "no" / "v.png")
+    assert refused.code == 1 and "Could not write" in refused.err
+
+
+def test_what_does_not_fit_names_the_recording(
+    run: Run, save_recording: Any, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    wrong = {"short": {"n": 63}, "slow": {"fs": 1000}, "strange": {"axes": ("x", "q")}}
+    for name, keys in wrong.items():
+        done = run("classify", save_recording(tmp_path / f"{name}.npz", **keys), "--model", tiny_bundle_path)
+        assert done.code == 1 and f"Error: {name}: " in done.err, done
+    missing = run("classify", tmp_path / "absent.npz", "--model", tiny_bundle_path)
+    assert missing.code == 1 and "no such file" in missing.err
