@@ -114,7 +114,12 @@ def _check_spectra(contract: SignalContract) -> None:
 
 
 def stream_factor(
-    contract: SignalContract, sample_rate_hz: float, axes: tuple[str, ...], unit: str, source: str = "sensor"
+    contract: SignalContract,
+    sample_rate_hz: float,
+    axes: tuple[str, ...],
+    unit: str,
+    source: str = "sensor",
+    rate_tolerance: float = RATE_TOLERANCE,
 ) -> float:
     """Check a sensor's or a recording's description against the contract; return the factor to the contract's unit.
 
@@ -124,12 +129,13 @@ def stream_factor(
         axes: Names of the axes in their order.
         unit: Unit of the samples.
         source: What is checked, for the error.
+        rate_tolerance: Share by which the rate may differ.
 
     Raises:
-        ContractError: If rate (beyond `RATE_TOLERANCE`), axes or unit do not fit.
+        ContractError: If rate, axes or unit do not fit.
     """
     deviation = sample_rate_hz / contract.sample_rate_hz - 1
-    if not abs(deviation) <= RATE_TOLERANCE:
+    if not abs(deviation) <= rate_tolerance:
         raise ContractError(
             f"The model expects {contract.sample_rate_hz:g} Hz, the {source} reports {sample_rate_hz:g} Hz "
             f"({deviation:+.1%}). Use a sensor or a recording of that rate, or train on this one."

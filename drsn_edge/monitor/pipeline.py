@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from drsn_edge.front_end import check_speed, network_input
 from drsn_edge.monitor.decision import Decider, Votes
 from drsn_edge.monitor.quality import LINK_LOST, NO_SAMPLES, NOT_RUNNING, SensorLimits, clipping_level, find_defect
 from drsn_edge.monitor.rate import RecentRate
+from drsn_edge.monitor.resampling import FOLLOW, LIMIT, cut_for, resampled
 from drsn_edge.monitor.results import Result, Summary, Verdict, WindowResult
 from drsn_edge.monitor.windows import Window, Windower
 from drsn_edge.novelty import Novelty
@@ -66,13 +67,13 @@ class Monitor:
         self._contract = manifest.contract
         self._classifier = classifier
         self._decider = Decider(votes)
-        self._windower = Windower(self._contract.window, self._contract.hop, self._contract.sample_rate_hz)
+        self._full_scale_counts = clipping_level(1.0, 2**-15)  # of a device that has said nothing yet
+        self._cut_at(1.0)
         self._clock = ClockFit()
         self._recent_rate = RecentRate()
         self._now = now
         self._silent_since: float | None = None
         self._factors = np.ones(0, np.float32)  # of a device that has said nothing yet
-        self._limits = SensorLimits(clipping_level(1.0, 2**-15), self._contract.sample_rate_hz)
         self._verdicts: Counter[str] = Counter({verdict.value: 0 for verdict in Verdict})
         self._labels: Counter[str] = Counter({label: 0 for label in manifest.labels})
         self._link_losses = 0
@@ -123,10 +124,28 @@ class Monitor:
         )
 
     def _take_hello(self, hello: Hello) -> None:
-        to_unit = stream_factor(self._contract, hello.sample_rate_hz, hello.axes, hello.unit)
+        to_unit = stream_factor(self._contract, hello.sample_rate_hz, hello.axes, hello.unit, rate_tolerance=LIMIT)
         self._factors = np.asarray(hello.scales * to_unit, np.float32)
-        self._limits = SensorLimits(clipping_level(hello.full_scale, hello.scale), self._contract.sample_rate_hz)
+        self._full_scale_counts = clipping_level(hello.full_scale, hello.scale)
+        self._cut_at(hello.sample_rate_hz / self._contract.sample_rate_hz)
         self._silent_since = self._now()
+
+    def _cut_at(self, ratio: float) -> None:
+        """Cut windows from now on for a sensor whose rate is `ratio` times the model's."""
+        contract = self._contract
+        self._cut = cut_for(ratio, contract.window, contract.hop)
+        rate_hz = contract.sample_rate_hz * self._cut.ratio
+        self._windower = Windower(self._cut.window, self._cut.hop, rate_hz)
+        self._limits = SensorLimits(self._full_scale_counts, rate_hz)
+
+    def _follow_rate(self) -> None:
+        """Cut anew if the sensor turns out to have another rate, as far as that may be."""
+        measured_hz = self._recent_rate.sample_rate_hz
+        if measured_hz is None:
+            return
+        ratio = measured_hz / self._contract.sample_rate_hz
+        if abs(ratio / self._cut.ratio - 1) > FOLLOW and abs(ratio - 1) <= LIMIT:
+            self._cut_at(ratio)
 
     def _take_restart(self) -> None:
         self._windower.reset()
@@ -157,6 +176,7 @@ class Monitor:
         self._clock.add(block.first_sample, block.device_time_s)
         self._recent_rate.add(block.first_sample, block.device_time_s)
         self._last = (block.first_sample, block.device_time_s)
+        self._follow_rate()
         results: list[Result] = []
         for window in self._windower.add(block.first_sample, block.device_time_s, block.samples, block.lost_before):
             result = self._judge(window)
@@ -165,8 +185,15 @@ class Monitor:
         return results
 
     def _judge(self, window: Window) -> WindowResult:
+        """Judge a window as it was cut; the result is of the window proper, without its margins."""
         defect = find_defect(window, self._limits, self._recent_rate.sample_rate_hz)
-        result = self._without_verdict(window, defect) if defect else self._classify(window)
+        margin = self._cut.margin
+        proper = replace(
+            window,
+            first_sample=window.first_sample + margin,
+            device_time_s=window.device_time_s + margin / self._limits.expected_sample_rate_hz,
+        )
+        result = self._without_verdict(proper, defect) if defect else self._classify(proper)
         self._verdicts[result.verdict.value] += 1
         if result.label is not None:
             self._labels[result.label] += 1
@@ -179,7 +206,8 @@ class Monitor:
         )
 
     def _classify(self, window: Window) -> WindowResult:
-        samples = window.counts[None].astype(np.float32) * self._factors
+        counts = window.counts[None].astype(np.float32)
+        samples = resampled(counts * self._factors, self._cut, self._contract.window)
         if self._novelty is not None and not self._novelty.is_running(samples)[0]:
             return self._without_verdict(window, NOT_RUNNING)
         if self._keep is not None:

@@ -1,0 +1,61 @@
+"""What a sensor costs in accuracy whose true rate is off, with the monitor's resampling and without.
+
+    python benchmarks/resampling.py --data recordings/cwru --model cwru.drsn --only load_hp=3
+
+Each recording is resampled to what a sensor of that rate would have measured. Once its true rate is stated, so that the
+monitor takes windows back to the model's; once it is passed off as the nominal one. UNKNOWN counts as wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import scipy.signal
+
+from drsn_edge.bundle.bundle import Bundle, read_bundle
+from drsn_edge.classify import classify
+from drsn_edge.monitor.decision import Votes
+from drsn_edge.novelty import novelty_of
+from drsn_edge.recordings import Recording, load_recordings
+from drsn_edge.runtime.classifier import Classifier
+
+OFF = (-0.03, -0.01, 0.0, 0.01, 0.03)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--only", default="", metavar="FIELD=VALUE")
+    arguments = parser.parse_args()
+    name, _, value = arguments.only.partition("=")
+    chosen = [r for r in load_recordings(arguments.data) if not name or str(r.fields.get(name)) == value]
+    bundle = read_bundle(arguments.model)
+    for off in OFF:
+        true = [measured(each, off) for each in chosen]
+        passed_off = [replace(each, sample_rate_hz=old.sample_rate_hz) for each, old in zip(true, chosen, strict=True)]
+        shares = {"resampled": right(true, bundle), "ignored": right(passed_off, bundle)}
+        print(json.dumps({"rate_off": off, **shares}))
+
+
+def measured(recording: Recording, off: float) -> Recording:
+    """Return what a sensor of another rate would have measured: by Fourier's series, with all of its band."""
+    n = round(len(recording.samples) * (1 + off))
+    samples = scipy.signal.resample(recording.samples, n).astype(np.float32)
+    return replace(recording, samples=samples, sample_rate_hz=recording.sample_rate_hz * n / len(recording.samples))
+
+
+def right(recordings: Iterable[Recording], bundle: Bundle) -> float:
+    classifier, novelty = Classifier(bundle.model), novelty_of(bundle)
+    found = [classify(each, bundle.manifest, classifier, Votes(), novelty) for each in recordings]
+    hits = sum(window.label == each.label for each in found for window in each.windows)
+    return round(hits / sum(len(each.windows) for each in found), 4)
+
+
+if __name__ == "__main__":
+    main()
