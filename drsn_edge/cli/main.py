@@ -23,6 +23,7 @@ from drsn_edge.cli.ports import ports
 from drsn_edge.cli.record import record
 from drsn_edge.cli.reproduce import reproduce
 from drsn_edge.cli.sensor import sensor
+from drsn_edge.cli.service import service
 from drsn_edge.cli.simulate import simulate
 from drsn_edge.cli.train import train
 from drsn_edge.errors import DrsnEdgeError
@@ -83,6 +84,7 @@ for command in (
     monitor,
     baseline,
     history,
+    service,
     classify,
 ):
     cli.add_command(command)

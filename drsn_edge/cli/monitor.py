@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from drsn_edge.monitor.sinks import Sink
     from drsn_edge.novelty import Novelty
     from drsn_edge.recorder import LogKeeper
+    from drsn_edge.service import Notifier
     from firmware_bridge.events import SourceEvent
     from firmware_bridge.sources.serial_port import SerialSource
     from firmware_bridge.sources.text import TextSource
@@ -124,6 +126,7 @@ def monitor(
     from drsn_edge.monitor.pipeline import Monitor
     from drsn_edge.recorder import ROTATE_BYTES, LogKeeper, log_files, log_name
     from drsn_edge.runtime.classifier import Classifier
+    from drsn_edge.service import Notifier
     from firmware_bridge.sources.replay import ReplaySource
 
     if source.is_chosen if replay else source.port is None:
@@ -153,7 +156,9 @@ def monitor(
         sinks = [_screen(as_json), *_sinks(name, now_s, lambda: events.counters, **sink_options)]
         for each in sinks:
             stack.callback(each.close)
-        for result in watch.run(_seen(events, log), lambda: events.counters):
+        notifier = Notifier(os.environ.get("NOTIFY_SOCKET"))
+        stack.callback(notifier.stopping)
+        for result in watch.run(_seen(events, log, notifier), lambda: events.counters):
             for each in sinks:
                 each.take(result)
 
@@ -220,11 +225,16 @@ def _say(problem: object) -> None:
     click.echo(f"Warning: {problem}", err=True)
 
 
-def _seen(events: Iterable[SourceEvent], log: LogKeeper | None) -> Iterator[SourceEvent]:
-    """Pass events on, tell the log of them, and show what the device has to say to people."""
+def _seen(events: Iterable[SourceEvent], log: LogKeeper | None, notifier: Notifier) -> Iterator[SourceEvent]:
+    """Pass events on, tell the log and systemd of them, and show what the device has to say to people."""
     from firmware_bridge.events import DeviceLog
 
+    ready = False
     for event in events:
+        if not ready:
+            ready = True
+            notifier.ready()
+        notifier.alive()
         if log is not None:
             log.take(event)
         if isinstance(event, DeviceLog):
