@@ -24,7 +24,6 @@ _UNIT = """\
 # Written by drsn-edge {version}; `drsn-edge service` writes it anew.
 [Unit]
 Description=drsn-edge monitor {name}
-Documentation=file:{readme}
 # A sensor that is plugged in later is waited for, however long that takes.
 StartLimitIntervalSec=0
 
@@ -105,7 +104,7 @@ def unit_text(name: str, arguments: Sequence[str], version: str, environment_fil
     environment = "" if environment_file is None else f"EnvironmentFile={environment_file}\n"
     return _UNIT.format(
         version=version, name=name, command=" ".join(map(quoted, program)), watchdog=WATCHDOG_S, alive=_ALIVE_EVERY_S,
-        state=STATE, readme="/usr/share/doc/drsn-edge/README.md", environment=environment,
+        state=STATE, environment=environment,
     )  # fmt: skip
 
 
