@@ -10,6 +10,7 @@ DrsnEdgeError
 ├── BaselineError              a baseline that cannot be learned, or belongs to another bundle
 ├── ContractError              the stream is not what the model was trained on
 ├── RuntimeUnavailableError    no interpreter for the model on this machine
+├── SettingsError              a file of settings that cannot be used
 ├── OutputError                a result that could not be written
 └── DemoError                  the demo that did not recognise a simulated condition
 
@@ -56,6 +57,10 @@ class ContractError(DrsnEdgeError):
 
 class RuntimeUnavailableError(DrsnEdgeError):
     """No interpreter on this machine can run the model."""
+
+
+class SettingsError(DrsnEdgeError):
+    """A file of settings cannot be read, or holds what cannot be."""
 
 
 class OutputError(DrsnEdgeError):

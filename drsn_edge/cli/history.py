@@ -60,10 +60,14 @@ def _as_text(found: History) -> str:
     spans = found.spans[-_MOST_SPANS:]
     if len(spans) < len(found.spans):
         lines.append(f"  (the last {len(spans)} of {len(found.spans)}; --every or --json for all)")
-    width = max((len(state) for state in states), default=0)
+    width = max((len(state) for state in (*states, "velocity")), default=0)
     for state in states:
         shares = [span.states.get(state, 0) / span.windows for span in spans]
         lines.append(f"  {state:{width}}  {''.join(map(_block, shares))}  {_total(found, state):6.1%}")
+    velocities = [span.velocity_mm_s or 0.0 for span in spans]
+    if highest := max(velocities, default=0.0):
+        bars = "".join(_block(velocity / highest) for velocity in velocities)
+        lines.append(f"  {'velocity':{width}}  {bars}  up to {highest:.2f} mm/s RMS")
     if spans:
         every = f"{found.span_s / 60:g} min" if found.span_s < 3600 else f"{found.span_s / 3600:g} h"
         lost = sum(span.lost_samples for span in found.spans)

@@ -52,6 +52,10 @@ if TYPE_CHECKING:
 )
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the interpreter.")
 @click.option("--no-unknown", is_flag=True, help="Name the nearest class even of what is unlike anything trained.")
+@click.option("--severity", is_flag=True, help="Say how much the machine vibrates, too: velocity, acceleration.")
+@click.option(
+    "--limits", type=PathType, metavar="TOML", help="Zones of velocity RMS, which the user must know; with --severity."
+)
 @click.option(
     "--record", "record_to", type=PathType, metavar="FOLDER", help="Keep every byte that comes in raw logs there, too."
 )
@@ -105,6 +109,8 @@ def monitor(
     rpm: float | None,
     threads: int,
     no_unknown: bool,
+    severity: bool,
+    limits: Path | None,
     record_to: Path | None,
     replay: tuple[Path, ...],
     speed: float,
@@ -124,9 +130,11 @@ def monitor(
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.cli.stopping import stop_on_signal
     from drsn_edge.monitor.pipeline import Monitor
+    from drsn_edge.monitor.severity import SeverityMeter
     from drsn_edge.recorder import ROTATE_BYTES, LogKeeper, log_files, log_name
     from drsn_edge.runtime.classifier import Classifier
     from drsn_edge.service import Notifier
+    from drsn_edge.severity import read_limits
     from firmware_bridge.sources.replay import ReplaySource
 
     if source.is_chosen if replay else source.port is None:
@@ -136,6 +144,7 @@ def monitor(
 
     bundle = read_bundle(model)
     agreed = parse_votes(votes)
+    zones = None if limits is None else read_limits(limits)
     classifier = Classifier(bundle.model, runtime, threads)
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal(duration))
@@ -148,7 +157,8 @@ def monitor(
         now = (lambda: events.time_s) if isinstance(events, ReplaySource) else time.monotonic
         speed_hz = None if rpm is None else rpm / 60
         novelty = None if no_unknown else known_by(model, bundle)
-        watch = Monitor(bundle.manifest, classifier, agreed, now, speed_hz, novelty)
+        meter = SeverityMeter(zones) if severity or zones else None
+        watch = Monitor(bundle.manifest, classifier, agreed, now, speed_hz, novelty, severity=meter)
         if log is not None:
             stack.callback(log.close)
         name = machine or (replay[0].name if replay else Path(str(source.port)).name)

@@ -18,6 +18,7 @@ from drsn_edge.monitor.quality import LINK_LOST, NO_SAMPLES, NOT_RUNNING, Sensor
 from drsn_edge.monitor.rate import RecentRate
 from drsn_edge.monitor.resampling import FOLLOW, LIMIT, cut_for, resampled
 from drsn_edge.monitor.results import Result, Summary, Verdict, WindowResult
+from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.windows import Window, Windower
 from drsn_edge.novelty import Novelty
 from drsn_edge.runtime.classifier import Classifier, check_model, softmax
@@ -42,6 +43,7 @@ class Monitor:
         speed_hz: float | None = None,
         novelty: Novelty | None = None,
         keep: Callable[[NDArray[np.float32]], object] | None = None,
+        severity: SeverityMeter | None = None,
     ) -> None:
         """Prepare for a stream whose Hello is still to come.
 
@@ -52,6 +54,7 @@ class Monitor:
             now: Host's clock in seconds, to notice a device that is silent.
             speed_hz: Turns of the shaft per second, for a model that sees shaft orders.
             novelty: What tells the trained from the new; None: nothing is UNKNOWN.
+            severity: What measures how much the machine vibrates; None: nothing does.
             keep: Given each window that is classified, shape (1, window, axes), in the contract's unit.
 
         Raises:
@@ -63,6 +66,7 @@ class Monitor:
         self._speed_hz = speed_hz
         self._novelty = novelty
         self._keep = keep
+        self._severity = severity
         self._manifest = manifest
         self._contract = manifest.contract
         self._classifier = classifier
@@ -95,6 +99,10 @@ class Monitor:
 
     def take(self, event: SourceEvent) -> list[Result]:
         """Take in one event and return what follows from it."""
+        severities = [] if self._severity is None else self._severity.take(event)
+        return [*self._take(event), *severities]
+
+    def _take(self, event: SourceEvent) -> list[Result]:
         if isinstance(event, SampleBlock):
             return self._take_block(event)
         if isinstance(event, Hello):

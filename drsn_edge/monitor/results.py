@@ -64,6 +64,28 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Severity:
+    """How much the machine vibrates; see `drsn_edge.severity.Measures`.
+
+    Attributes:
+        first_sample: Index of the stretch's first sample in the sensor's session.
+        device_time_s: Sensor's time of that sample.
+        zone: A to D by the user's limits, None without limits or velocity.
+        unit: Of the accelerations.
+    """
+
+    first_sample: int
+    device_time_s: float
+    velocity_rms_mm_s: float | None
+    acceleration_rms: float
+    acceleration_peak: float
+    crest_factor: float
+    kurtosis: float
+    zone: str | None
+    unit: str
+
+
+@dataclass(frozen=True)
 class Summary:
     """What a whole run saw.
 
@@ -88,13 +110,16 @@ class Summary:
     link_losses: int = 0
 
 
-Result = WindowResult | Decision | Summary
+Result = WindowResult | Decision | Severity | Summary
 
 
 def to_json(result: Result) -> dict[str, Any]:
     """Return a result as the plain values of one JSON line."""
     if isinstance(result, Summary):
         return {"schema": SCHEMA, "type": "summary", **vars(result)}
+    if isinstance(result, Severity):
+        rounded = {name: round(v, 6) if isinstance(v, float) else v for name, v in vars(result).items()}
+        return {"schema": SCHEMA, "type": "severity", **rounded}
     if isinstance(result, Decision):
         return {**_window_json(result.window), "type": "decision", "since": round(result.since, 6)}
     return _window_json(result)

@@ -302,3 +302,21 @@ def test_a_full_disk_ends_the_log_and_not_the_verdicts(
         done = run("monitor", "--port", port, "--model", tiny_bundle_path, "--json", "--record", tmp_path / "logs")
     assert done.code == 0 and done.err.count("No space left") == 1
     assert json.loads(done.out.splitlines()[-1])["samples_received"] == 4000
+
+
+# --- severity --------------------------------------------------------------------------------------------------------
+
+
+def test_severity_and_its_zone_stand_beside_the_class(
+    run: Run, playing: Any, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    limits = tmp_path / "limits.toml"
+    limits.write_text("[zones]\nvelocity_mm_s = [0.001, 0.002, 1e6]\n")
+    with playing(16_000) as (port, _):
+        lines = json_of(run("monitor", "--port", port, "--model", tiny_bundle_path, "--json", "--limits", limits))
+    found = [line for line in lines if line["type"] == "severity"]
+    assert [line["device_time_s"] for line in found] == [0, 1, 2] and {line["zone"] for line in found} == {"C"}
+    assert all(line["velocity_rms_mm_s"] > 0.002 and 2.5 < line["kurtosis"] < 3.5 for line in found)
+    limits.write_text("[zones]\n")
+    wrong = run("monitor", "--port", "x", "--model", tiny_bundle_path, "--limits", limits)
+    assert wrong.code == 1 and "three ascending numbers" in wrong.err

@@ -11,7 +11,7 @@ pytest.importorskip("paho.mqtt", reason="needs the extra `mqtt`")
 pytest.importorskip("prometheus_client", reason="needs the extra `metrics`")
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.results import Decision, Summary, Verdict, WindowResult
+from drsn_edge.monitor.results import Decision, Severity, Summary, Verdict, WindowResult
 from drsn_edge.monitor.sinks import mqtt
 from drsn_edge.monitor.sinks.metrics import MetricsSink
 from drsn_edge.monitor.sinks.mqtt import Broker, MqttSink, parse_url
@@ -72,6 +72,7 @@ def scrape(sink: MetricsSink) -> dict[str, float]:
 def test_metrics_say_what_windows_said_and_what_holds() -> None:
     counters = StreamCounters(samples_received=9, samples_lost=3)
     sink = MetricsSink("127.0.0.1", 0, "fan", lambda: counters, lambda: 1234.5)
+    sink.take(Severity(0, 0.0, 1.25, 0.1, 0.4, 4.0, 3.0, "A", "g"))
     for result in (WORN, WORN, LOST, Decision(WORN, 0.0), Decision(LOST, 0.0), Summary(0, 0, 0, {}, {}, None)):
         sink.take(result)
     found = scrape(sink)
@@ -81,6 +82,7 @@ def test_metrics_say_what_windows_said_and_what_holds() -> None:
     assert decisions == {'drsn_edge_decision{detail="lost samples",machine="fan",verdict="NO_VERDICT"}': 1}
     assert found['drsn_edge_link_samples_lost_total{machine="fan"}'] == 3
     assert found['drsn_edge_novelty{machine="fan"}'] == 0.25
+    assert found['drsn_edge_severity{machine="fan",measure="velocity_rms_mm_s"}'] == 1.25
     assert found['drsn_edge_last_window_timestamp_seconds{machine="fan"}'] == 1234.5
     counters = StreamCounters(samples_lost=5)
     assert scrape(sink)['drsn_edge_link_samples_lost_total{machine="fan"}'] == 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from drsn_edge.monitor.results import Decision, Result, Summary, Verdict, WindowResult
+from drsn_edge.monitor.results import Decision, Result, Severity, Summary, Verdict, WindowResult
 
 
 class ConsoleSink:
@@ -14,16 +14,32 @@ class ConsoleSink:
         """Write results to `stream` and the passing state to `status` (a terminal, or None)."""
         self._stream = stream
         self._status = status
+        self._severity = ""
+        self._zone: str | None = None
 
     def take(self, result: Result) -> None:
         """Write one result."""
         if isinstance(result, WindowResult):
-            self._show(f"{result.device_time_s:9.2f} s  {describe(result)}")
+            self._show(f"{result.device_time_s:9.2f} s  {describe(result)}{self._severity}")
+            return
+        if isinstance(result, Severity):
+            self._take_severity(result)
             return
         self._show("")
-        text = decision_line(result) if isinstance(result, Decision) else summary_text(result)
+        if isinstance(result, Decision):
+            text = decision_line(result)
+        else:
+            text = summary_text(result) + (f"\nseverity {self._severity}, at the end" if self._severity else "")
         self._stream.write(text + "\n")
         self._stream.flush()
+
+    def _take_severity(self, severity: Severity) -> None:
+        self._severity = f"  {severity_words(severity)}"
+        if severity.zone != self._zone:
+            self._zone = severity.zone
+            self._show("")
+            self._stream.write(f"{severity.device_time_s:9.2f} s  {severity_words(severity)}\n")
+            self._stream.flush()
 
     def close(self) -> None:
         """Nothing waits."""
@@ -42,6 +58,14 @@ def describe(result: WindowResult) -> str:
         nearest = max(result.scores, key=result.scores.__getitem__)
         return f"UNKNOWN ({result.novelty:.1f} times as far off as trained windows go; nearest {nearest})"
     return f"{result.verdict.value} ({result.reason})"
+
+
+def severity_words(severity: Severity) -> str:
+    """Return how much a machine vibrates in words."""
+    velocity = severity.velocity_rms_mm_s
+    zone = "" if severity.zone is None else f"zone {severity.zone}, "
+    speed = "" if velocity is None else f"{velocity:.2f} mm/s, "
+    return f"{zone}{speed}{severity.acceleration_rms:.3g} {severity.unit} RMS, kurtosis {severity.kurtosis:.1f}"
 
 
 def decision_line(decision: Decision) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.results import Decision, Result, Summary, Verdict, WindowResult, to_json
+from drsn_edge.monitor.results import Decision, Result, Severity, Summary, Verdict, WindowResult, to_json
 
 SCHEMA_VERSION = 1
 _TABLES = """
@@ -30,6 +30,10 @@ CREATE TABLE IF NOT EXISTS minutes (
   machine TEXT NOT NULL, minute INTEGER NOT NULL, verdict TEXT NOT NULL, detail TEXT NOT NULL,
   windows INTEGER NOT NULL, lost_samples INTEGER NOT NULL, score_sum REAL NOT NULL, novelty_sum REAL NOT NULL,
   PRIMARY KEY (machine, minute, verdict, detail)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS severities (
+  machine TEXT NOT NULL, minute INTEGER NOT NULL,
+  velocity_mm_s REAL, acceleration_rms REAL NOT NULL, acceleration_peak REAL NOT NULL, kurtosis REAL NOT NULL,
+  PRIMARY KEY (machine, minute)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (
   machine TEXT NOT NULL, began_s REAL NOT NULL, ended_s REAL NOT NULL, summary TEXT NOT NULL);
 """
@@ -82,6 +86,7 @@ class HistorySink:
         self._path, self._machine, self._keep_days, self._now_s = path, machine, keep_days, now_s
         self._began_s = now_s()
         self._full: deque[_Minute] = deque(maxlen=_MOST_WAITING)  # minutes that are over and not written yet
+        self._severities: deque[tuple[Any, ...]] = deque(maxlen=_MOST_WAITING)
         self._decisions: deque[tuple[Any, ...]] = deque(maxlen=_MOST_WAITING)
         self._tried_s, self._pause_s, self._tidy_due_s = 0.0, 0.0, 0.0
         self._failure: str | None = None
@@ -95,6 +100,9 @@ class HistorySink:
             OutputError: If it cannot be written now. It is kept, and tried again after some seconds.
         """
         now_s = self._now_s()
+        if isinstance(result, Severity):
+            self._severities.append(_severity_row(self._machine, now_s, result))
+            return  # with the next window
         if isinstance(result, WindowResult):
             self._count(result, now_s)
         elif isinstance(result, Decision):
@@ -119,6 +127,7 @@ class HistorySink:
         finally:
             self._connection.close()
             self._decisions.clear()
+            self._severities.clear()
             self._full.clear()
             self._minute = _Minute(0)
 
@@ -147,7 +156,7 @@ class HistorySink:
             return _Minute(number)
 
     def _write(self, now_s: float, durable: bool, summary: Summary | None) -> None:
-        if not (self._decisions or self._full or self._minute.cells or summary):
+        if not (self._decisions or self._severities or self._full or self._minute.cells or summary):
             return
         self._tried_s, self._pause_s = now_s, _COMMIT_EVERY_S
         try:
@@ -160,6 +169,7 @@ class HistorySink:
             raise OutputError(self._failure) from exc
         self._failure = None
         self._decisions.clear()
+        self._severities.clear()
         self._full.clear()
 
     def _write_rows(self, now_s: float, summary: Summary | None) -> None:
@@ -172,6 +182,15 @@ class HistorySink:
                 for key, cell in minute.cells.items()
             ],
         )
+        # Of each minute the largest of each, which is what a trend should show.
+        self._connection.executemany(
+            "INSERT INTO severities VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (machine, minute) DO UPDATE SET "
+            "velocity_mm_s = max(ifnull(velocity_mm_s, 0), excluded.velocity_mm_s), "
+            "acceleration_rms = max(acceleration_rms, excluded.acceleration_rms), "
+            "acceleration_peak = max(acceleration_peak, excluded.acceleration_peak), "
+            "kurtosis = max(kurtosis, excluded.kurtosis)",
+            self._severities,
+        )
         if summary is not None:
             row = (self._machine, self._began_s, now_s, json.dumps(to_json(summary)))
             self._connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?)", row)
@@ -180,7 +199,15 @@ class HistorySink:
             oldest_s = now_s - self._keep_days * _DAY_S
             self._connection.execute("DELETE FROM decisions WHERE time_s < ?", (oldest_s,))
             self._connection.execute("DELETE FROM minutes WHERE minute < ?", (int(oldest_s // 60),))
+            self._connection.execute("DELETE FROM severities WHERE minute < ?", (int(oldest_s // 60),))
             self._connection.execute("DELETE FROM runs WHERE ended_s < ?", (oldest_s,))
+
+
+def _severity_row(machine: str, now_s: float, severity: Severity) -> tuple[Any, ...]:
+    return (
+        machine, int(now_s // 60), severity.velocity_rms_mm_s,
+        severity.acceleration_rms, severity.acceleration_peak, severity.kurtosis,
+    )  # fmt: skip
 
 
 def _score(result: WindowResult) -> float | None:
@@ -226,6 +253,7 @@ class Span:
         lost_samples: In them.
         states: Windows by what they said: labels, UNKNOWN, NO_VERDICT.
         novelty: Mean over those that have one, None without.
+        velocity_mm_s: The largest velocity RMS, None where it was not measured.
     """
 
     start_s: float
@@ -233,6 +261,7 @@ class Span:
     lost_samples: int
     states: Mapping[str, int]
     novelty: float | None
+    velocity_mm_s: float | None
 
 
 @dataclass(frozen=True)
@@ -292,11 +321,17 @@ def _read_machine(
         "WHERE machine = ? AND minute * 60 BETWEEN ? AND ? ORDER BY minute",
         (machine, *between),
     ).fetchall()
+    severities = dict(
+        connection.execute(
+            "SELECT minute, velocity_mm_s FROM severities WHERE machine = ? AND minute * 60 BETWEEN ? AND ?",
+            (machine, *between),
+        )
+    )
     length_s = span_s or _fitting_span_s(60.0 * (rows[-1][0] - rows[0][0]) if rows else 0.0)
     grouped: dict[int, list[Any]] = {}
     for row in rows:
         grouped.setdefault(int(row[0] * 60 // length_s), []).append(row)
-    spans = tuple(_span(number * length_s, own) for number, own in grouped.items())
+    spans = tuple(_span(number * length_s, own, severities) for number, own in grouped.items())
     return History(machine, tuple(DecisionRow(*row) for row in decisions), spans, length_s)
 
 
@@ -304,7 +339,7 @@ def _fitting_span_s(total_s: float) -> float:
     return 60.0 if total_s <= 2 * 3600 else 3600.0 if total_s <= 3 * _DAY_S else _DAY_S
 
 
-def _span(start_s: float, rows: list[Any]) -> Span:
+def _span(start_s: float, rows: list[Any], severities: Mapping[int, float | None]) -> Span:
     states: dict[str, int] = {}
     for _, verdict, detail, windows, _, _ in rows:
         state = detail if verdict == Verdict.CLASS.value else verdict
@@ -312,4 +347,6 @@ def _span(start_s: float, rows: list[Any]) -> Span:
     judged = sum(row[3] for row in rows if row[1] != Verdict.NO_VERDICT.value)
     novelty_sum = sum(row[5] for row in rows)
     novelty = novelty_sum / judged if judged and novelty_sum else None
-    return Span(start_s, sum(row[3] for row in rows), sum(row[4] for row in rows), states, novelty)
+    velocities = [velocity for row in rows if (velocity := severities.get(row[0])) is not None]
+    velocity = max(velocities, default=None)
+    return Span(start_s, sum(row[3] for row in rows), sum(row[4] for row in rows), states, novelty, velocity)

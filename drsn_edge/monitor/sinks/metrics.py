@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.results import Decision, Result, Verdict, WindowResult
+from drsn_edge.monitor.results import Decision, Result, Severity, Verdict, WindowResult
 from firmware_bridge.stream import StreamCounters
 
 
@@ -46,6 +46,8 @@ class MetricsSink:
         self._decision = Gauge("drsn_edge_decision", "1 for the decision that holds.", names, registry=registry)
         novelty = "Distance of the last window from what was trained; above 1 is unknown."
         self._novelty = Gauge("drsn_edge_novelty", novelty, names[:1], registry=registry)
+        severity = "How much the machine vibrates; see drsn_edge.severity."
+        self._severity = Gauge("drsn_edge_severity", severity, ["machine", "measure"], registry=registry)
         last = "When the last window was judged."
         self._last = Gauge("drsn_edge_last_window_timestamp_seconds", last, names[:1], registry=registry)
         registry.register(_Link(machine, counters))
@@ -66,6 +68,11 @@ class MetricsSink:
             self._last.labels(self._machine).set(self._now_s())
             if result.novelty is not None:
                 self._novelty.labels(self._machine).set(result.novelty)
+        elif isinstance(result, Severity):
+            for name in ("velocity_rms_mm_s", "acceleration_rms", "acceleration_peak", "crest_factor", "kurtosis"):
+                value = getattr(result, name)
+                if value is not None:
+                    self._severity.labels(self._machine, name).set(value)
         elif isinstance(result, Decision):
             self._decision.clear()
             self._decision.labels(self._machine, *_state(result.window)).set(1)

@@ -1,0 +1,61 @@
+"""Severity beside the class: every second, of the last two seconds without damage."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+
+from drsn_edge.errors import ContractError
+from drsn_edge.monitor.quality import SensorLimits, clipping_level, find_defect
+from drsn_edge.monitor.results import Severity
+from drsn_edge.monitor.windows import Windower
+from drsn_edge.severity import Limits, measure
+from drsn_edge.units import conversion_factor
+from firmware_bridge.events import DeviceRestarted, SampleBlock, SourceEvent
+from firmware_bridge.messages import Hello
+
+STRETCH_S = 2.0
+"""Lines half a hertz apart, so that the band from 10 Hz has its edge where it should."""
+
+EVERY_S = 1.0
+
+
+class SeverityMeter:
+    """Turns what a sensor sends into severities; a stretch with a gap, clipping or a flat axis gives none."""
+
+    def __init__(self, limits: Limits | None) -> None:
+        """Prepare; without limits there are no zones."""
+        self._limits = limits
+        self._hello: Hello | None = None
+        self._windower: Windower | None = None
+
+    def take(self, event: SourceEvent) -> list[Severity]:
+        """Take in one event and return what follows from it."""
+        if isinstance(event, Hello):
+            self._begin(event)
+        elif isinstance(event, DeviceRestarted):
+            self._windower = None
+        elif isinstance(event, SampleBlock) and self._windower is not None and self._hello is not None:
+            windows = self._windower.add(event.first_sample, event.device_time_s, event.samples, event.lost_before)
+            good = (window for window in windows if find_defect(window, self._sensor, None) is None)
+            return [self._measure(window.first_sample, window.device_time_s, window.counts) for window in good]
+        return []
+
+    def _begin(self, hello: Hello) -> None:
+        rate_hz = hello.sample_rate_hz
+        self._hello = hello
+        self._windower = Windower(round(STRETCH_S * rate_hz), max(1, round(EVERY_S * rate_hz)), rate_hz)
+        self._sensor = SensorLimits(clipping_level(hello.full_scale, hello.scale), rate_hz)
+        try:
+            self._g_per_unit: float | None = conversion_factor(hello.unit, "g")
+        except ContractError:
+            self._g_per_unit = None
+
+    def _measure(self, first_sample: int, device_time_s: float, counts: np.ndarray) -> Severity:
+        assert self._hello is not None
+        samples = (counts * self._hello.scales).astype(np.float32)
+        found = measure(samples, self._hello.sample_rate_hz, self._g_per_unit)
+        velocity = found.velocity_rms_mm_s
+        zone = None if self._limits is None or velocity is None else self._limits.zone(velocity)
+        return Severity(first_sample, device_time_s, zone=zone, unit=self._hello.unit, **asdict(found))

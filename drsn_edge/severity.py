@@ -1,0 +1,111 @@
+"""How much a machine vibrates, whatever the cause: velocity and acceleration, beside the class.
+
+Velocity RMS from 10 to 1000 Hz is what ISO 20816 judges machines by. Its limits depend on the machine and its mounting
+and are the user's own: none are built in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.errors import SettingsError
+from drsn_edge.toml_file import parse_toml
+from drsn_edge.units import STANDARD_GRAVITY_MPS2
+
+BAND_HZ = (10.0, 1000.0)
+ZONES = "ABCD"
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Of a stretch of vibration, each that of the axis where it is largest.
+
+    Attributes:
+        velocity_rms_mm_s: From 10 to 1000 Hz, or up to half the sample rate; None where the unit is not known.
+        acceleration_rms: Without the mean, in the unit of the samples.
+        acceleration_peak: Likewise.
+        crest_factor: Peak over RMS; 1.4 for a sine, 3 to 4 for noise, more for impacts.
+        kurtosis: Fourth moment over the squared variance; 3 for noise, more for impacts.
+    """
+
+    velocity_rms_mm_s: float | None
+    acceleration_rms: float
+    acceleration_peak: float
+    crest_factor: float
+    kurtosis: float
+
+
+def measure(samples: NDArray[np.float32], sample_rate_hz: float, g_per_unit: float | None) -> Measures:
+    """Return the measures of samples, shape (n, axes), n >= 2.
+
+    Args:
+        samples: At least a second of them, for the velocity to reach down to 10 Hz.
+        sample_rate_hz: Samples per second.
+        g_per_unit: Standard gravities in the unit of the samples; None where it is no acceleration that is known.
+    """
+    centred = samples.astype(np.float64) - samples.mean(axis=0, dtype=np.float64)
+    squares = np.square(centred)
+    variance = squares.mean(axis=0)
+    rms, peak = np.sqrt(variance), np.abs(centred).max(axis=0)
+    moving = variance > 0
+    crest = np.divide(peak, rms, out=np.zeros_like(rms), where=moving)
+    kurtosis = np.divide(np.square(squares).mean(axis=0), np.square(variance), out=np.zeros_like(rms), where=moving)
+    velocity = None
+    if g_per_unit is not None:
+        velocity = float(velocity_rms(centred * (g_per_unit * STANDARD_GRAVITY_MPS2), sample_rate_hz).max()) * 1000
+    return Measures(velocity, float(rms.max()), float(peak.max()), float(crest.max()), float(kurtosis.max()))
+
+
+def velocity_rms(accel_mps2: NDArray[np.float64], sample_rate_hz: float) -> NDArray[np.float64]:
+    """Return each axis' velocity RMS over `BAND_HZ`, m/s, by integration in the spectrum; (n, axes) to (axes,)."""
+    n = len(accel_mps2)
+    taper = np.hanning(n)
+    power = np.square(np.abs(np.fft.rfft(accel_mps2 * taper[:, None], axis=0)))
+    hz = np.fft.rfftfreq(n, 1 / sample_rate_hz)
+    band = (hz >= BAND_HZ[0]) & (hz <= BAND_HZ[1])
+    # Parseval: the mean square is the one-sided sum over n times the taper's energy.
+    summed = (power[band] / np.square(2 * np.pi * hz[band])[:, None]).sum(axis=0)
+    return np.asarray(np.sqrt(2 * summed / (n * np.square(taper).sum())))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where the zones A, B, C and D of velocity RMS meet, mm/s, ascending."""
+
+    velocity_mm_s: tuple[float, float, float]
+
+    def zone(self, velocity_mm_s: float) -> str:
+        """Return the zone of a velocity: A is a new machine, D does damage."""
+        return ZONES[int(np.searchsorted(self.velocity_mm_s, velocity_mm_s, side="right"))]
+
+
+def read_limits(path: Path) -> Limits:
+    """Read the limits of a TOML file: `[zones]` with `velocity_mm_s = [A_to_B, B_to_C, C_to_D]`.
+
+    Raises:
+        SettingsError: If it cannot be read, or holds anything else.
+    """
+    try:
+        table = parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise SettingsError(f"Expected limits in {path} (TOML), could not read them: {exc}.") from exc
+    zones = table.get("zones")
+    values: Any = zones.get("velocity_mm_s") if isinstance(zones, dict) and len(zones) == 1 else None
+    if len(table) != 1 or not _ascending(values):
+        raise SettingsError(
+            f"{path}: Expected [zones] with velocity_mm_s = [A_to_B, B_to_C, C_to_D], three ascending numbers > 0 and "
+            f"nothing else, got {table}."
+        )
+    first, second, third = map(float, values)
+    return Limits((first, second, third))
+
+
+def _ascending(values: Any) -> bool:
+    numbers = isinstance(values, Sequence) and all(type(value) in (int, float) for value in values)
+    return numbers and len(values) == 3 and 0 < values[0] < values[1] < values[2] < float("inf")
