@@ -159,6 +159,24 @@ class Link:
         return PortLostError(self._reason)
 
 
+class OnLink:
+    """What sources on a link have in common."""
+
+    def __init__(self, port: str, baud_rate: int, reopen_after_s: float) -> None:
+        """Prepare; see `Link`."""
+        self._link = Link(port, baud_rate, reopen_after_s)
+
+    @property
+    def port(self) -> str:
+        """The path or URL that is opened."""
+        return self._link.port
+
+    @property
+    def link_state(self) -> LinkState:
+        """Whether the port is open, and if not, why."""
+        return self._link.state
+
+
 def _drain(link: serial.SerialBase) -> tuple[bytes, bool]:
     """Return what is there without waiting, and whether that is all."""
     data: bytes = link.read(_READ_BYTES)

@@ -21,7 +21,7 @@ from firmware_bridge.events import (
 from firmware_bridge.foreign import recognise
 from firmware_bridge.frames import DELIMITER, FrameWriter
 from firmware_bridge.messages import PROTOCOL_VERSION, Command, DeviceState, Hello, MessageType, Opcode, encode_command
-from firmware_bridge.sources.link import FIRST_PAUSE_S, Link, LinkState
+from firmware_bridge.sources.link import FIRST_PAUSE_S, OnLink
 from firmware_bridge.stream import StreamCounters, StreamDecoder
 
 DEFAULT_BAUD_RATE = 921_600
@@ -33,7 +33,7 @@ _FIRST_BYTES = 512
 """Kept of a link, to say what it is that speaks there."""
 
 
-class SerialSource:
+class SerialSource(OnLink):
     """Iterates over what a device sends, from its Hello to its last sample, through unplugging and restarts.
 
     Iterating opens the port, asks the device to identify itself and starts it. The iteration ends when the device
@@ -67,7 +67,7 @@ class SerialSource:
             start: Whether to start the device once it has identified itself.
             on_bytes: Given all that is read, as it is read and before it is decoded; b"" where nothing came.
         """
-        self._link = Link(port, baud_rate, reopen_after_s)
+        super().__init__(port, baud_rate, reopen_after_s)
         self._hello_timeout_s = hello_timeout_s
         self._idle_s = idle_s
         self._stop = stop or _never
@@ -78,16 +78,6 @@ class SerialSource:
         self._first_bytes = b""
         self._streaming = False
         self._command_due = self._last_event = self._opened = 0.0
-
-    @property
-    def port(self) -> str:
-        """The path or URL that is opened."""
-        return self._link.port
-
-    @property
-    def link_state(self) -> LinkState:
-        """Whether the port is open, and if not, why."""
-        return self._link.state
 
     @property
     def hello(self) -> Hello | None:

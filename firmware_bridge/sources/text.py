@@ -18,7 +18,7 @@ from firmware_bridge.messages import (
     encode_samples,
     max_block_samples,
 )
-from firmware_bridge.sources.link import FIRST_PAUSE_S, Link, LinkState
+from firmware_bridge.sources.link import FIRST_PAUSE_S, OnLink
 from firmware_bridge.stream import StreamCounters
 from firmware_bridge.text_lines import TextDecoder, TextLayout
 
@@ -26,7 +26,7 @@ DEFAULT_BAUD_RATE = 115_200
 _FIRST_BYTES = 512
 
 
-class TextSource:
+class TextSource(OnLink):
     """Iterates over a sketch's lines as `SerialSource` does over a device's frames, until `stop` returns True.
 
     The Hello comes once the rate has been measured, after three seconds of lines.
@@ -58,7 +58,7 @@ class TextSource:
             on_bytes: Given what a device of ours would have sent instead, so that it can be logged.
             now_s: A steady clock.
         """
-        self._link = Link(port, baud_rate, reopen_after_s)
+        super().__init__(port, baud_rate, reopen_after_s)
         self._hello_timeout_s = hello_timeout_s
         self._idle_s = idle_s
         self._stop = stop or (lambda: False)
@@ -67,16 +67,6 @@ class TextSource:
         self._decoder = TextDecoder(layout, f"text on {self._link.port}"[:64])
         self._writer = FrameWriter()
         self._first_bytes = b""
-
-    @property
-    def port(self) -> str:
-        """The path or URL that is opened."""
-        return self._link.port
-
-    @property
-    def link_state(self) -> LinkState:
-        """Whether the port is open, and if not, why."""
-        return self._link.state
 
     @property
     def hello(self) -> Hello | None:
