@@ -32,6 +32,7 @@ SKIP = "-"
 _MEASURE_S = 3.0
 _CRUDE_S = 1.0
 _MAX_LINE = 256
+_NO_LINE = b"?"
 _LATE_S = 0.1
 """Lines that come so much later than the measured rate allows, with nothing more waiting, stand for missing ones."""
 _UNSTEADY = 3
@@ -178,12 +179,13 @@ class TextDecoder:
     def _rows(self, data: bytes) -> list[Numbers | None]:
         """Return the numbers of the lines that were completed; None for each that is none."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > _MAX_LINE:  # no line of numbers is so long
-            lines.append(self._rest)
-            self._rest = b""
         if not self._in_step and lines:
             self._tally["garbage_bytes"] += len(lines[0])  # may be the end of a line
             lines, self._in_step = lines[1:], True
+        if len(self._rest) > _MAX_LINE:  # no line of numbers is so long: nor is what is still to come of it
+            lines += [_NO_LINE] if self._in_step else []
+            self._tally["garbage_bytes"] += len(self._rest) - len(_NO_LINE) * self._in_step
+            self._rest, self._in_step = b"", False
         lines = [line for line in (line.strip() for line in lines) if line]
         rows = parse_lines(lines)
         self._tally["garbage_bytes"] += sum(len(line) for line, row in zip(lines, rows, strict=True) if row is None)
@@ -217,6 +219,10 @@ class TextDecoder:
         held, self._held = self._held, []
         rows = [row for _, some in held for row in some]
         widths = Counter(len(row) for row in rows if row is not None)
+        if 2 * widths.total() < len(rows):  # some lines of numbers in other text
+            self._session -= 1
+            self._begin_session()
+            return []
         columns = self._layout.axes_of(widths.most_common(1)[0][0])
         self._columns = np.array([axis != SKIP for axis in columns])
         known = self._hello

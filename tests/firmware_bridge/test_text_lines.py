@@ -141,6 +141,26 @@ def test_what_a_board_says_at_its_start_is_passed_over() -> None:
     assert sketch.decoder.counters.crc_errors == 0 and len(sketch.blocks) > 1
 
 
+def test_a_lone_line_of_numbers_in_other_text_begins_nothing() -> None:
+    sketch = Sketch(100.0)
+    sketch.run(0.1)
+    sketch.run(6, damage=lambda _: b"warming up\n")
+    assert sketch.events == []
+    sketch.run(5)
+    assert sketch.hello.session == 1 and sketch.decoder.counters.samples_lost == 0
+
+
+def test_of_a_line_that_is_too_long_nothing_is_taken() -> None:
+    sketch = Sketch(100.0)
+    sketch.run(5)
+    before = sketch.decoder.counters
+    for piece in (b"x" * 200, b"y" * 200, b"z" * 50 + b"1,2,3\r\n"):
+        sketch.events += sketch.decoder.feed(piece, sketch.time_s)
+    after = sketch.decoder.counters
+    assert (after.samples_received, after.crc_errors) == (before.samples_received, before.crc_errors + 1)
+    assert after.garbage_bytes - before.garbage_bytes == 450 + len(b"1,2,3\r")
+
+
 def test_more_columns_than_axes_must_be_named() -> None:
     sketch = Sketch(100.0)
     with pytest.raises(ProtocolError, match=re.escape("lines of 3 numbers (x,y,z), got 6. Name the columns")):
