@@ -45,7 +45,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         assert child.stdout is not None and child.stdout.readline() == "0\n"
         time.sleep(rng.uniform(0, 1.5))
         child.kill()
-        number = int(child.stdout.read().split()[-1]) if child.stdout else 0
+        number = int(["0", *child.stdout.read().split()][-1])
         child.wait()
         connection = sqlite3.connect(path)
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
