@@ -3,7 +3,8 @@
     python benchmarks/resampling.py --data recordings/cwru --model cwru.drsn --only load_hp=3
 
 Each recording is resampled to what a sensor of that rate would have measured. Once its true rate is stated, so that the
-monitor takes windows back to the model's; once it is passed off as the nominal one. UNKNOWN counts as wrong.
+monitor takes windows back to the model's; once it is passed off as the nominal one; and where soxr is installed (`pip
+install soxr`), once with that in place of the monitor's own resampler. UNKNOWN counts as wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import scipy.signal
@@ -20,9 +22,16 @@ import scipy.signal
 from drsn_edge.bundle.bundle import Bundle, read_bundle
 from drsn_edge.classify import classify
 from drsn_edge.monitor.decision import Votes
+from drsn_edge.monitor.resampling import Cut
 from drsn_edge.novelty import novelty_of
 from drsn_edge.recordings import Recording, load_recordings
 from drsn_edge.runtime.classifier import Classifier
+from drsn_edge.signal import FloatArray
+
+try:
+    import soxr
+except ImportError:
+    soxr = None
 
 OFF = (-0.03, -0.01, 0.0, 0.01, 0.03)
 
@@ -40,6 +49,9 @@ def main() -> None:
         true = [measured(each, off) for each in chosen]
         passed_off = [replace(each, sample_rate_hz=old.sample_rate_hz) for each, old in zip(true, chosen, strict=True)]
         shares = {"resampled": right(true, bundle), "ignored": right(passed_off, bundle)}
+        if soxr is not None:
+            with patch("drsn_edge.monitor.pipeline.resampled", by_soxr):
+                shares["soxr"] = right(true, bundle)
         print(json.dumps({"rate_off": off, **shares}))
 
 
@@ -48,6 +60,15 @@ def measured(recording: Recording, off: float) -> Recording:
     n = round(len(recording.samples) * (1 + off))
     samples = scipy.signal.resample(recording.samples, n).astype(np.float32)
     return replace(recording, samples=samples, sample_rate_hz=recording.sample_rate_hz * n / len(recording.samples))
+
+
+def by_soxr(samples: FloatArray, cut: Cut, window: int) -> FloatArray:
+    """Do what `resampled` does, with soxr in its default quality."""
+    if cut.ratio == 1.0:
+        return samples
+    first = round(cut.margin / cut.ratio)
+    out = np.asarray(soxr.resample(samples[0], cut.ratio, 1.0), np.float32)
+    return out[None, first : first + window]
 
 
 def right(recordings: Iterable[Recording], bundle: Bundle) -> float:

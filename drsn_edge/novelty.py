@@ -7,7 +7,7 @@ training side, noise included as the network was trained on it. A window that is
 The limit is set at conversion, so that a stated share of held-out windows is.
 
 Source for the distance: Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples",
-arXiv:1807.03888, there on a network's features; measured here (benchmarks/open_set.py), band powers do better.
+arXiv:1807.03888, there on a network's features. Against the energy of the network's logits: benchmarks/open_set.py.
 """
 
 from __future__ import annotations

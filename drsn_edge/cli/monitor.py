@@ -149,6 +149,8 @@ def monitor(
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal(duration))
         log = None if record_to is None else LogKeeper(record_to, log_name(), ROTATE_BYTES, _say)
+        if log is not None:
+            stack.callback(log.close)
         events: SerialSource | TextSource | ReplaySource
         if replay:
             events = ReplaySource(log_files(replay), speed=speed or None, stop=stopped)
@@ -159,13 +161,12 @@ def monitor(
         novelty = None if no_unknown else known_by(model, bundle)
         meter = SeverityMeter(zones) if severity or zones else None
         watch = Monitor(bundle.manifest, classifier, agreed, now, speed_hz, novelty, severity=meter)
-        if log is not None:
-            stack.callback(log.close)
         name = machine or (replay[0].name if replay else Path(str(source.port)).name)
         now_s = (lambda: events.time_s) if isinstance(events, ReplaySource) else time.time
-        sinks = [_screen(as_json), *_sinks(name, now_s, lambda: events.counters, **sink_options)]
-        for each in sinks:
-            stack.callback(each.close)
+        sinks = [_screen(as_json)]
+        for each in _sinks(name, now_s, lambda: events.counters, **sink_options):
+            stack.callback(each.close)  # of each as soon as it is there: the next may be refused
+            sinks.append(each)
         notifier = Notifier(os.environ.get("NOTIFY_SOCKET"))
         stack.callback(notifier.stopping)
         for result in watch.run(_seen(events, log, notifier), lambda: events.counters):

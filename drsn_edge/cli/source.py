@@ -45,7 +45,6 @@ class SourceChoice:
 
         if self.port is None:
             raise click.MissingParameter(param_type="option", param_hint="'--port'")
-
         if self.text_unit is None:
             baud = self.baud or serial_port.DEFAULT_BAUD_RATE
             return serial_port.SerialSource(self.port, baud_rate=baud, stop=stop, on_bytes=on_bytes)

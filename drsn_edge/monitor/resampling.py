@@ -4,9 +4,10 @@ A MEMS sensor samples up to a few percent faster or slower than it says, and eve
 Once the rate is measured, windows are cut so much longer or shorter, with a margin on both sides, and each is resampled
 by itself: no filter remembers anything across a gap.
 
-The resampler is a weighted sinc of our own, as general ones cut the band to keep aliases out (soxr's at 91 % of it),
-which a model takes for a change of the machine. With rates so near each other only the very ends of the bands differ.
-On CWRU at load 3, a sensor 3 % slow: 98 % of windows right, 85 % by soxr, 87 % unresampled (benchmarks/resampling.py).
+The resampler is a weighted sinc of our own: general ones fade the end of the band to keep aliases out (soxr from 93 %
+of it on), which a model takes for a change of the machine. With rates so near each other only the very ends of the
+bands differ. On CWRU at load 3, a sensor 3 % slow: 98 % of windows right, 85 % by soxr, 87 % unresampled; at 1 % slow
+98, 96 and 99 % (benchmarks/resampling.py, docs/results/resampling.jsonl).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _KAISER = 8.0
 """80 dB, over a transition of 4 % of the band on both sides of its end."""
 
 MARGIN = 128
-"""Samples on both sides of a window, where the filter still feels the window's ends: 1e-6 of the signal remains."""
+"""Samples on both sides of a window: half of the kernel's length."""
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def test_beyond_the_limit_it_is_refused(new_sensor: Any, new_bench: Any) -> None
 
 
 def test_the_whole_band_is_kept() -> None:
-    """Up to 96 % of it: general resamplers fade from 91 % on."""
+    """Up to 96 % of it: general resamplers fade from 93 % on."""
     cut = cut_for(0.97, 1024, 512)
     tone = np.cos(np.pi * 0.96 * np.arange(cut.window)).astype(np.float32)
     found = resampled(tone[None, :, None], cut, 1024)

@@ -115,7 +115,7 @@ class MqttSink:
         self._waiting: deque[tuple[str, str, bool]] = deque()
         self._lock = threading.Lock()
         self._on_its_way: int | None = None
-        self._connected = self._announced = False
+        self._connected = self._troubled = False
         self._empty = threading.Event()
         self._empty.set()
         self.dropped = 0
@@ -219,8 +219,8 @@ class MqttSink:
 
     def _announce(self, well: bool, words: str) -> None:
         """Say that something went wrong once, and that it is well again only after that."""
-        if well == self._announced:
-            self._announced = not well
+        if well == self._troubled:
+            self._troubled = not well
             self._tell(words)
 
     def _discover(self, prefix: str) -> None:
