@@ -18,11 +18,10 @@ The keys are the attributes of `TrainSettings`, and all but `hold_out` may be le
 
 from __future__ import annotations
 
-import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import tomli_w
 
@@ -31,6 +30,7 @@ from drsn_edge.errors import TrainingError
 from drsn_edge.models.config import NetworkSizes, Stage
 from drsn_edge.toml_file import parse_toml
 from drsn_edge.training.settings import TrainSettings
+from drsn_edge.typed_table import Reader, list_of, text, typed_values, whole
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -78,21 +78,7 @@ def _plain(value: Any) -> Any:
 
 def _values(kind: type, table: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Return the table's values in the types of the dataclass `kind`."""
-    hints = get_type_hints(kind)
-    unknown = [key for key in table if key not in hints]
-    if unknown:
-        raise TrainingError(f"{source}: Expected keys among {', '.join(hints)}, got {unknown[0]!r}. Correct it there.")
-    return {key: _value(key, value, hints[key], source) for key, value in table.items()}
-
-
-def _value(key: str, value: object, hint: Any, source: str) -> Any:
-    if isinstance(value, dict) and hint == str | NetworkSizes:
-        return _sizes(value, f"{source}, [{key}]")
-    read, wanted = _READERS[hint]
-    taken = read(value)
-    if taken is None:
-        raise TrainingError(f"{source}: Expected {key} to be {wanted}, got {reprlib.repr(value)}. Correct it there.")
-    return taken
+    return typed_values(kind, table, lambda _: source, TrainingError, _OWN_READERS)
 
 
 def _sizes(table: Mapping[str, Any], source: str) -> NetworkSizes:
@@ -106,46 +92,16 @@ def _sizes(table: Mapping[str, Any], source: str) -> NetworkSizes:
         raise TrainingError(f"{source}: {exc}") from exc
 
 
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _flag(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _list_of(read: Callable[[object], Any], length: int | None = None) -> Callable[[object], tuple[Any, ...] | None]:
-    def read_list(value: object) -> tuple[Any, ...] | None:
-        if not isinstance(value, list) or length not in (None, len(value)):
-            return None
-        taken = tuple(read(each) for each in value)
-        return None if None in taken else taken
-
-    return read_list
-
-
 def _stage(value: object) -> Stage | None:
-    sizes = _list_of(_whole, 3)(value)
+    sizes = list_of(whole, 3)(value)
     return None if sizes is None else Stage(*sizes)
 
 
-_READERS: Mapping[Any, tuple[Callable[[object], Any], str]] = {
-    int: (_whole, "a whole number"),
-    float: (_number, "a number"),
-    bool: (_flag, "true or false"),
-    str: (_text, "text"),
-    str | NetworkSizes: (_text, "a name or a table"),
-    tuple[str, ...]: (_list_of(_text), 'a list such as ["gaussian", "pink"]'),
-    tuple[float, ...]: (_list_of(_number), "a list of numbers"),
-    tuple[float, float]: (_list_of(_number, 2), "two numbers such as [-6, 12]"),
-    tuple[Stage, ...]: (_list_of(_stage), "a list of [channels, blocks, stride]"),
+def _network(value: object, where: str) -> Any:
+    return _sizes(value, f"{where}, [network]") if isinstance(value, dict) else text(value)
+
+
+_OWN_READERS: Mapping[Any, Reader] = {
+    str | NetworkSizes: Reader(_network, "a name or a table"),
+    tuple[Stage, ...]: Reader(lambda value, _: list_of(_stage)(value), "a list of [channels, blocks, stride]"),
 }
-"""How each type of a setting is read, None meaning that the value is of another, and the words for it."""
