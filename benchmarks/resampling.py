@@ -21,8 +21,8 @@ import scipy.signal
 
 from drsn_edge.bundle.bundle import Bundle, read_bundle
 from drsn_edge.classify import classify
-from drsn_edge.monitor.decision import Votes
 from drsn_edge.monitor.resampling import Cut
+from drsn_edge.monitor.settings import MonitorSettings
 from drsn_edge.novelty import novelty_of
 from drsn_edge.recordings import Recording, load_recordings
 from drsn_edge.runtime.classifier import Classifier
@@ -73,7 +73,7 @@ def by_soxr(samples: FloatArray, cut: Cut, window: int) -> FloatArray:
 
 def right(recordings: Iterable[Recording], bundle: Bundle) -> float:
     classifier, novelty = Classifier(bundle.model), novelty_of(bundle)
-    found = [classify(each, bundle.manifest, classifier, Votes(), novelty) for each in recordings]
+    found = [classify(each, bundle.manifest, classifier, MonitorSettings(), novelty) for each in recordings]
     hits = sum(window.label == each.label for each in found for window in each.windows)
     return round(hits / sum(len(each.windows) for each in found), 4)
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.errors import ContractError
-from drsn_edge.monitor.decision import Votes
 from drsn_edge.monitor.pipeline import Monitor
-from drsn_edge.monitor.results import Decision, Verdict, WindowResult
+from drsn_edge.monitor.results import Alarm, Decision, Verdict, WindowResult
+from drsn_edge.monitor.settings import MonitorSettings
 from drsn_edge.novelty import Novelty
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.replay import full_scale_for
@@ -36,6 +36,7 @@ class Classified:
         duration_s: Its length.
         windows: In order.
         decisions: Each change, in order.
+        alarms: Likewise.
     """
 
     recording: str
@@ -43,6 +44,7 @@ class Classified:
     duration_s: float
     windows: tuple[WindowResult, ...]
     decisions: tuple[Decision, ...]
+    alarms: tuple[Alarm, ...]
 
     @property
     def counts(self) -> Counter[str]:
@@ -64,7 +66,7 @@ def classify(
     recording: Recording,
     manifest: Manifest,
     classifier: Classifier,
-    votes: Votes,
+    settings: MonitorSettings,
     novelty: Novelty | None,
     rpm: float | None = None,
 ) -> Classified:
@@ -74,7 +76,7 @@ def classify(
         recording: Of the rate, axes and unit of the contract, or one that converts.
         manifest: What the model means.
         classifier: The model.
-        votes: What it takes to change the decision.
+        settings: What it takes to change the decision, and what is an alarm.
         novelty: What tells the trained from the new; None: nothing is UNKNOWN.
         rpm: Speed of the shaft; None: that of the recording's field `rpm`, if it has one.
 
@@ -88,7 +90,7 @@ def classify(
         )
     speed_hz = recording.speed_hz if rpm is None else rpm / 60
     known_hz = None if math.isnan(speed_hz) else speed_hz
-    monitor = Monitor(manifest, classifier, votes, lambda: 0.0, known_hz, novelty)
+    monitor = Monitor(manifest, classifier, settings.votes, lambda: 0.0, known_hz, novelty, alarms=settings.alarms)
     counters = StreamCounters(samples_received=len(recording.samples))
     try:
         results = list(monitor.run(_events(recording), lambda: counters))
@@ -100,6 +102,7 @@ def classify(
         recording.duration_s,
         tuple(result for result in results if isinstance(result, WindowResult)),
         tuple(result for result in results if isinstance(result, Decision)),
+        tuple(result for result in results if isinstance(result, Alarm)),
     )
 
 

@@ -91,10 +91,10 @@ class Novelty:
             return trained
         return np.minimum(trained, to_nearest(whitened, self.site.prototypes) / np.float32(self.site.limit))
 
-    def is_running(self, windows: FloatArray) -> NDArray[np.bool_]:
-        """Tell of each window whether its level is one at which a machine runs."""
+    def is_running(self, level: float) -> bool:
+        """Tell whether a level (see `levels`) is one at which a machine runs."""
         quietest = self.quietest_rms if self.site is None else min(self.quietest_rms, self.site.quietest_rms)
-        return levels(windows) >= NOT_RUNNING * quietest
+        return level >= NOT_RUNNING * quietest
 
     def whitened(self, windows: FloatArray) -> FloatArray:
         """Return the whitened features of windows, shape (n, features)."""

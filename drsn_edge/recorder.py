@@ -11,7 +11,7 @@ from typing import Protocol
 from drsn_edge.errors import OutputError
 from firmware_bridge.clock import Rate, RateAlarm, TrueRate
 from firmware_bridge.errors import RawLogError
-from firmware_bridge.events import DeviceRestarted, LinkLost, LinkRestored, SampleBlock, SourceEvent
+from firmware_bridge.events import DeviceRestarted, LinkLost, LinkRestored, Note, SampleBlock, SourceEvent
 from firmware_bridge.messages import Hello
 from firmware_bridge.raw_log import SUFFIX, LogSummary, RawLogWriter
 from firmware_bridge.stream import StreamCounters
@@ -96,6 +96,8 @@ class LogKeeper:
             self._try(lambda: self._log.note_link(event.reason))
         elif isinstance(event, LinkRestored):
             self._try(lambda: self._log.note_link(None))
+        elif isinstance(event, Note):
+            self._try(lambda: self._log.note(event.text))
 
     def close(self) -> None:
         """Write what is left; harmless when repeated."""

@@ -1,7 +1,7 @@
 """What comes out of a stream: frozen values that a consumer can tell apart with isinstance.
 
 From `StreamDecoder`: Hello, SampleBlock, Status, Reply, DeviceLog, DeviceRestarted, HelloRejected.
-From a source, in addition: LinkLost, LinkRestored, Idle; a source raises what HelloRejected holds.
+From a source, in addition: LinkLost, LinkRestored, Idle, Note; a source raises what HelloRejected holds.
 """
 
 from __future__ import annotations
@@ -115,5 +115,15 @@ class Idle:
     """Nothing happened for a while; a consumer that watches the time can act now."""
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that was done to whoever follows the stream, at this point of it, such as "acknowledge".
+
+    No device sends it: it is put between events, so that a raw log has it and a replay repeats it.
+    """
+
+    text: str
+
+
 DecoderEvent = Hello | SampleBlock | Status | Reply | DeviceLog | DeviceRestarted | HelloRejected
-SourceEvent = Hello | SampleBlock | Status | Reply | DeviceLog | DeviceRestarted | LinkLost | LinkRestored | Idle
+SourceEvent = Hello | SampleBlock | Status | Reply | DeviceLog | DeviceRestarted | LinkLost | LinkRestored | Idle | Note

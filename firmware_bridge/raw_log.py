@@ -20,8 +20,8 @@ from firmware_bridge.messages import Hello, MessageType, encode_hello
 SUFFIX = ".drsnlog"
 MARKER = b"\xffDRSNLOG"
 VERSION = 1
-PRELUDE, DATA, LINK_LOST, LINK_RESTORED = range(4)
-"""Kinds of segments. The last two hold one chunk, of why the port was lost, and of nothing."""
+PRELUDE, DATA, LINK_LOST, LINK_RESTORED, NOTE = range(5)
+"""Kinds of segments. The last three hold one chunk: why the port was lost, nothing, and a text."""
 
 MAX_PAYLOAD = 16 << 20
 
@@ -43,7 +43,7 @@ class LogChunk:
     Attributes:
         log: Number of the log, drawn at random.
         segment: Number of the segment in its log.
-        kind: PRELUDE, DATA, LINK_LOST or LINK_RESTORED.
+        kind: PRELUDE, DATA, LINK_LOST, LINK_RESTORED or NOTE.
         time_ns: When they came, since 1970.
         data: The bytes.
     """
@@ -148,12 +148,22 @@ class RawLogWriter:
         Raises:
             RawLogError: As `write` does.
         """
+        self._add(LINK_RESTORED if lost is None else LINK_LOST, lost or "")
+
+    def note(self, text: str) -> None:
+        """Say what was done to the reader of the stream at this point of it.
+
+        Raises:
+            RawLogError: As `write` does.
+        """
+        self._add(NOTE, text)
+
+    def _add(self, kind: int, text: str) -> None:
         if self._chunks:
             self._flush(self._now_ns())
         if self._file is not None:  # before the first byte there is nothing to cut
             with _writing(self._files[-1]):
-                kind = LINK_RESTORED if lost is None else LINK_LOST
-                self._segment(kind, [(self._now_ns(), (lost or "").encode())])
+                self._segment(kind, [(self._now_ns(), text.encode())])
 
     def close(self) -> None:
         """Write what is left, have the disk keep it, and close; harmless when repeated."""

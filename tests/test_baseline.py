@@ -11,7 +11,7 @@ from drsn_edge import baseline as module
 from drsn_edge.baseline import Learner, check_agreement, healthy_label, identity, load, path_of, save
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.errors import BaselineError
-from drsn_edge.novelty import Novelty, features
+from drsn_edge.novelty import Novelty, features, levels
 
 LINES, AXES = 8, 2
 SIZE = LINES * AXES
@@ -51,9 +51,9 @@ def test_what_is_like_the_site_is_known_and_nothing_else(novelty: Novelty, tiny_
 
 def test_a_quieter_site_is_no_machine_that_stands_still(novelty: Novelty, tiny_bundle: Bundle) -> None:
     quiet = windows(60, gain=0.05)
-    assert not novelty.is_running(quiet).any()
+    assert not any(map(novelty.is_running, levels(quiet)))
     site = learned(novelty, quiet).baseline(tiny_bundle).site
-    assert replace(novelty, site=site).is_running(quiet).all()
+    assert all(map(replace(novelty, site=site).is_running, levels(quiet)))
 
 
 def test_it_lies_beside_the_bundle_and_goes_with_it_alone(

@@ -44,6 +44,16 @@ class SignalContract:
         return self.spectra is not None and self.spectra.needs_speed
 
     @property
+    def window_s(self) -> float:
+        """Length of a window in seconds."""
+        return self.window / self.sample_rate_hz
+
+    @property
+    def hop_s(self) -> float:
+        """Seconds from one window to the next."""
+        return self.hop / self.sample_rate_hz
+
+    @property
     def input_shape(self) -> tuple[int, int]:
         """(steps, channels) of the network's input."""
         if self.spectra is None:

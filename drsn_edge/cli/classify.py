@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @click.argument("files", type=PathType, nargs=-1, required=True)
 @click.option("--model", type=PathType, required=True, help="Bundle to judge with.")
 @catalogue_option
-@click.option("--votes", default="4/5", show_default=True, metavar="K/N", help="As of `monitor`.")
+@click.option("--settings", type=PathType, metavar="TOML", help="As of `monitor`.")
+@click.option("--votes", metavar="K/N", help="As of `monitor`.")
 @click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="As of `monitor`.")
 @click.option(
     "--rpm",
@@ -35,7 +36,8 @@ def classify(
     files: tuple[Path, ...],
     model: Path,
     catalogue: Path | None,
-    votes: str,
+    settings: Path | None,
+    votes: str | None,
     runtime: str,
     rpm: float | None,
     no_unknown: bool,
@@ -53,26 +55,26 @@ def classify(
     """
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.classify import classify as classify_recording
-    from drsn_edge.cli.monitor import known_by, parse_votes
+    from drsn_edge.cli.monitor import known_by, settings_of
     from drsn_edge.cli.progress import counting_bar
     from drsn_edge.recordings.load import load_all
     from drsn_edge.runtime.classifier import Classifier
 
     bundle = read_bundle(model)
-    agreed = parse_votes(votes)
+    chosen = settings_of(settings, votes, bundle)
     classifier = Classifier(bundle.model, runtime)
     novelty = None if no_unknown else known_by(model, bundle)
     recordings = load_all(files, catalogue)
     found = []
     with counting_bar("classifying") as bar:
         for number, recording in enumerate(recordings, start=1):
-            found.append(classify_recording(recording, bundle.manifest, classifier, agreed, novelty, rpm))
+            found.append(classify_recording(recording, bundle.manifest, classifier, chosen, novelty, rpm))
             bar(number, len(recordings))
     contract = bundle.manifest.contract
     if picture is not None:
         from drsn_edge.classify_plot import save_timelines
 
-        save_timelines(found, bundle.manifest.labels, contract.window / contract.sample_rate_hz, picture)
+        save_timelines(found, bundle.manifest.labels, contract.window_s, picture)
     click.echo(_as_json(found) if as_json else _as_text(found))
 
 
@@ -92,6 +94,7 @@ def _as_json(found: list[Classified]) -> str:
                     "verdicts": each.counts,
                     "no_verdict": each.reasons,
                     "decisions": [to_json(decision) for decision in each.decisions],
+                    "alarms": [to_json(alarm) for alarm in each.alarms],
                 }
                 for each in found
             ],
@@ -100,6 +103,8 @@ def _as_json(found: list[Classified]) -> str:
 
 
 def _as_text(found: list[Classified]) -> str:
+    from drsn_edge.monitor.sinks.console import alarm_line
+
     width = max(len(each.recording) for each in found)
     named = any(each.label is not None for each in found)
     expected = max((len(each.label or "") for each in found), default=0) + 2 if named else 0
@@ -109,6 +114,7 @@ def _as_text(found: list[Classified]) -> str:
         lines.append(f"{each.recording:{width}}  {each.label or '':{expected}}{len(each.windows):7}  {verdicts}")
         for reason, count in each.reasons.most_common():
             lines.append(f"{'':{width}}  {'':{expected}}{count:7}  {reason}")
+        lines += [f"{'':{width}}  {'':{expected}}{alarm_line(alarm)}" for alarm in each.alarms]
     totals = sum((each.counts for each in found), Counter[str]())
     return "\n".join([*lines, f"{totals.total()} windows: {_in_words(totals)}"])
 

@@ -73,7 +73,9 @@ def _as_text(found: History) -> str:
         lost = sum(span.lost_samples for span in found.spans)
         lines.append(f"  {'':{width}}  {_when(spans[0].start_s)} to {_when(spans[-1].start_s)}, {every} each")
         lines.append(f"  {sum(span.windows for span in found.spans)} windows, {lost} samples lost in them")
-    lines += [f"  {_when(each.time_s)}  {_what(each)}" for each in found.decisions]
+    said = [(each.time_s, _what(each)) for each in found.decisions]
+    said += [(each.time_s, f"ALARM {each.name} {each.state.lower()}") for each in found.alarms]
+    lines += [f"  {_when(time_s)}  {words}" for time_s, words in sorted(said)]
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from drsn_edge.bundle.bundle import Bundle
-    from drsn_edge.monitor.decision import Votes
+    from drsn_edge.monitor.settings import MonitorSettings
     from drsn_edge.monitor.sinks import Sink
     from drsn_edge.novelty import Novelty
     from drsn_edge.recorder import LogKeeper
@@ -34,9 +35,8 @@ if TYPE_CHECKING:
 @source_options
 @click.option("--model", type=PathType, required=True, help="Bundle to judge with, e.g. cwru.drsn.")
 @click.option("--duration", type=click.FloatRange(min=0), callback=finite, help="Stop after this many seconds.")
-@click.option(
-    "--votes", default="4/5", show_default=True, metavar="K/N", help="Windows that must agree for a decision."
-)
+@click.option("--settings", type=PathType, metavar="TOML", help="Decision, alarms and what is kept of them.")
+@click.option("--votes", metavar="K/N", help="Windows that must agree for a decision.  [default: 4/5]")
 @click.option(
     "--runtime",
     type=click.Choice(RUNTIMES),
@@ -104,7 +104,8 @@ def monitor(
     source: SourceChoice,
     model: Path,
     duration: float | None,
-    votes: str,
+    settings: Path | None,
+    votes: str | None,
     runtime: str,
     rpm: float | None,
     threads: int,
@@ -128,7 +129,8 @@ def monitor(
       drsn-edge monitor --port /dev/ttyUSB0 --model machine.drsn
     """
     from drsn_edge.bundle.bundle import read_bundle
-    from drsn_edge.cli.stopping import stop_on_signal
+    from drsn_edge.cli.stopping import noticing, stop_on_signal
+    from drsn_edge.monitor.capture import Capture
     from drsn_edge.monitor.pipeline import Monitor
     from drsn_edge.monitor.severity import SeverityMeter
     from drsn_edge.recorder import ROTATE_BYTES, LogKeeper, log_files, log_name
@@ -143,11 +145,12 @@ def monitor(
         raise click.UsageError("Expected --record with --port: what is replayed is recorded already.")
 
     bundle = read_bundle(model)
-    agreed = parse_votes(votes)
+    chosen = settings_of(settings, votes, bundle)
     zones = None if limits is None else read_limits(limits)
     classifier = Classifier(bundle.model, runtime, threads)
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal(duration))
+        acknowledged = stack.enter_context(noticing(signal.SIGUSR1))
         log = None if record_to is None else LogKeeper(record_to, log_name(), ROTATE_BYTES, _say)
         if log is not None:
             stack.callback(log.close)
@@ -160,16 +163,23 @@ def monitor(
         speed_hz = None if rpm is None else rpm / 60
         novelty = None if no_unknown else known_by(model, bundle)
         meter = SeverityMeter(zones) if severity or zones else None
-        watch = Monitor(bundle.manifest, classifier, agreed, now, speed_hz, novelty, severity=meter)
         name = machine or (replay[0].name if replay else Path(str(source.port)).name)
         now_s = (lambda: events.time_s) if isinstance(events, ReplaySource) else time.time
+        capture = None
+        if chosen.capture is not None:
+            capture = Capture(chosen.capture, name, now_s, _say)
+            stack.callback(capture.close)
+        watch = Monitor(
+            bundle.manifest, classifier, chosen.votes, now, speed_hz, novelty, severity=meter, alarms=chosen.alarms,
+            capture=capture,
+        )  # fmt: skip
         sinks = [_screen(as_json)]
         for each in _sinks(name, now_s, lambda: events.counters, **sink_options):
             stack.callback(each.close)  # of each as soon as it is there: the next may be refused
             sinks.append(each)
         notifier = Notifier(os.environ.get("NOTIFY_SOCKET"))
         stack.callback(notifier.stopping)
-        for result in watch.run(_seen(events, log, notifier), lambda: events.counters):
+        for result in watch.run(_seen(events, log, notifier, acknowledged), lambda: events.counters):
             for each in sinks:
                 each.take(result)
 
@@ -236,9 +246,12 @@ def _say(problem: object) -> None:
     click.echo(f"Warning: {problem}", err=True)
 
 
-def _seen(events: Iterable[SourceEvent], log: LogKeeper | None, notifier: Notifier) -> Iterator[SourceEvent]:
+def _seen(
+    events: Iterable[SourceEvent], log: LogKeeper | None, notifier: Notifier, acknowledged: Callable[[], bool]
+) -> Iterator[SourceEvent]:
     """Pass events on, tell the log and systemd of them, and show what the device has to say to people."""
-    from firmware_bridge.events import DeviceLog
+    from drsn_edge.monitor.pipeline import ACKNOWLEDGE
+    from firmware_bridge.events import DeviceLog, Note
 
     ready = False
     for event in events:
@@ -246,11 +259,13 @@ def _seen(events: Iterable[SourceEvent], log: LogKeeper | None, notifier: Notifi
             ready = True
             notifier.ready()
         notifier.alive()
-        if log is not None:
-            log.take(event)
+        passed = [event, Note(ACKNOWLEDGE)] if acknowledged() else [event]
+        for each in passed:
+            if log is not None:
+                log.take(each)
+            yield each
         if isinstance(event, DeviceLog):
             click.echo(f"the sensor says: {event.text}", err=True)
-        yield event
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -260,16 +275,21 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-def parse_votes(text: str) -> Votes:
-    """Return K/N as votes.
+def settings_of(path: Path | None, votes: str | None, bundle: Bundle) -> MonitorSettings:
+    """Return the settings of a file, or the usual ones; --votes goes before.
 
     Raises:
-        BadParameter: If they cannot be.
+        BadParameter: If the votes are none.
+        SettingsError: If the file cannot be used.
     """
-    from drsn_edge.monitor.decision import Votes
+    from dataclasses import replace
 
-    needed, _, of = text.partition("/")
+    from drsn_edge.monitor.settings import MonitorSettings, parse_votes, read_settings
+
+    settings = MonitorSettings() if path is None else read_settings(path, bundle.manifest.labels)
+    if votes is None:
+        return settings
     try:
-        return Votes(int(needed), int(of))
+        return replace(settings, votes=parse_votes(votes))
     except ValueError as exc:
-        raise click.BadParameter(f"Expected K/N such as 4/5, got {text!r}: {exc}", param_hint="--votes") from exc
+        raise click.BadParameter(f"Expected K/N such as 4/5, got {votes!r}: {exc}", param_hint="--votes") from exc

@@ -30,3 +30,24 @@ def stop_on_signal(duration_s: float | None = None) -> Iterator[Callable[[], boo
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def noticing(number: int) -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether that signal came since it was last asked."""
+    came = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+
+    def ask() -> bool:
+        nonlocal came
+        said, came = came, False
+        return said
+
+    previous = signal.signal(number, note)
+    try:
+        yield ask
+    finally:
+        signal.signal(number, previous)

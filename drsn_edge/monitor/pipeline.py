@@ -13,19 +13,24 @@ from numpy.typing import NDArray
 from drsn_edge.bundle.contract import stream_factor
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.front_end import check_speed, network_input
+from drsn_edge.monitor.alarms import Alarms, AlarmSettings
+from drsn_edge.monitor.capture import Capture
 from drsn_edge.monitor.decision import Decider, Votes
 from drsn_edge.monitor.quality import LINK_LOST, NO_SAMPLES, NOT_RUNNING, SensorLimits, clipping_level, find_defect
 from drsn_edge.monitor.rate import RecentRate
 from drsn_edge.monitor.resampling import FOLLOW, LIMIT, cut_for, resampled
-from drsn_edge.monitor.results import Result, Summary, Verdict, WindowResult
+from drsn_edge.monitor.results import Alarm, AlarmState, Result, Summary, Verdict, WindowResult
 from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.windows import Window, Windower
-from drsn_edge.novelty import Novelty
+from drsn_edge.novelty import Novelty, levels
 from drsn_edge.runtime.classifier import Classifier, check_model, softmax
 from firmware_bridge.clock import ClockFit
-from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, SourceEvent, Status
+from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, Note, SampleBlock, SourceEvent, Status
 from firmware_bridge.messages import Hello
 from firmware_bridge.stream import StreamCounters
+
+ACKNOWLEDGE = "acknowledge"
+"""The note that says that a person has seen the alarms."""
 
 STALLED_S = 2.0
 """A device that is silent for so long and the time of one window shows nothing any more: what it showed must go."""
@@ -44,6 +49,8 @@ class Monitor:
         novelty: Novelty | None = None,
         keep: Callable[[NDArray[np.float32]], object] | None = None,
         severity: SeverityMeter | None = None,
+        alarms: AlarmSettings | None = None,
+        capture: Capture | None = None,
     ) -> None:
         """Prepare for a stream whose Hello is still to come.
 
@@ -55,6 +62,8 @@ class Monitor:
             speed_hz: Turns of the shaft per second, for a model that sees shaft orders.
             novelty: What tells the trained from the new; None: nothing is UNKNOWN.
             severity: What measures how much the machine vibrates; None: nothing does.
+            alarms: What is an alarm; None: nothing is.
+            capture: What keeps the signal around alarms; None: nothing does.
             keep: Given each window that is classified, shape (1, window, axes), in the contract's unit.
 
         Raises:
@@ -71,6 +80,8 @@ class Monitor:
         self._contract = manifest.contract
         self._classifier = classifier
         self._decider = Decider(votes)
+        self._alarms = None if alarms is None else Alarms(alarms, manifest.labels, manifest.contract.hop_s)
+        self._capture = capture
         self._full_scale_counts = clipping_level(1.0, 2**-15)  # of a device that has said nothing yet
         self._cut_at(1.0)
         self._clock = ClockFit()
@@ -99,6 +110,8 @@ class Monitor:
 
     def take(self, event: SourceEvent) -> list[Result]:
         """Take in one event and return what follows from it."""
+        if self._capture is not None:
+            self._capture.take(event)
         severities = [] if self._severity is None else self._severity.take(event)
         return [*self._take(event), *severities]
 
@@ -113,6 +126,8 @@ class Monitor:
             return self._take_link_lost()
         elif isinstance(event, LinkRestored):
             self._silent_since = self._now()
+        elif isinstance(event, Note):
+            return self._take_note(event)
         elif isinstance(event, Idle | Status):
             return self._take_silence()
         return []
@@ -160,6 +175,7 @@ class Monitor:
         self._clock.reset()
         self._recent_rate.reset()
         self._decider.forget_votes()
+        self._interrupt_alarms()
         self._last = (0, 0.0)
 
     def _take_link_lost(self) -> list[Result]:
@@ -167,8 +183,13 @@ class Monitor:
         self._silent_since = None
         return self._withdraw(LINK_LOST)
 
+    def _take_note(self, note: Note) -> list[Result]:
+        if note.text != ACKNOWLEDGE or self._alarms is None:
+            return []
+        return [*self._alarms.acknowledge()]
+
     def _take_silence(self) -> list[Result]:
-        patience_s = STALLED_S + self._contract.window / self._contract.sample_rate_hz
+        patience_s = STALLED_S + self._contract.window_s
         if self._silent_since is None or self._now() - self._silent_since < patience_s:
             return []
         return self._withdraw(NO_SAMPLES)
@@ -176,6 +197,7 @@ class Monitor:
     def _withdraw(self, reason: str) -> list[Result]:
         """Give up the decision at once, without a window and without votes."""
         first_sample, time_s = self._last
+        self._interrupt_alarms()
         decision = self._decider.force(WindowResult(first_sample, time_s, Verdict.NO_VERDICT, None, None, reason, 0))
         return [decision] if decision else []
 
@@ -190,7 +212,21 @@ class Monitor:
             result = self._judge(window)
             decision = self._decider.add(result)
             results += [result] if decision is None else [result, decision]
+            results += self._alarms_of(result)
         return results
+
+    def _alarms_of(self, result: WindowResult) -> list[Alarm]:
+        changed = [] if self._alarms is None else self._alarms.take(result)
+        if self._capture is None:
+            return changed
+        return [
+            replace(alarm, capture=self._capture.trigger(alarm.name)) if alarm.state is AlarmState.RAISED else alarm
+            for alarm in changed
+        ]
+
+    def _interrupt_alarms(self) -> None:
+        if self._alarms is not None:
+            self._alarms.interrupt()
 
     def _judge(self, window: Window) -> WindowResult:
         """Judge a window as it was cut; the result is of the window proper, without its margins."""
@@ -216,7 +252,8 @@ class Monitor:
     def _classify(self, window: Window) -> WindowResult:
         counts = window.counts[None].astype(np.float32)
         samples = resampled(counts * self._factors, self._cut, self._contract.window)
-        if self._novelty is not None and not self._novelty.is_running(samples)[0]:
+        level = float(levels(samples)[0])
+        if self._novelty is not None and not self._novelty.is_running(level):
             return self._without_verdict(window, NOT_RUNNING)
         if self._keep is not None:
             self._keep(samples)
@@ -227,4 +264,4 @@ class Monitor:
         known = novelty is None or novelty <= 1
         verdict = Verdict.CLASS if known else Verdict.UNKNOWN
         label = max(scores, key=scores.__getitem__) if known else None
-        return WindowResult(window.first_sample, window.device_time_s, verdict, label, scores, None, 0, novelty)
+        return WindowResult(window.first_sample, window.device_time_s, verdict, label, scores, None, 0, novelty, level)

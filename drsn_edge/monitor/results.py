@@ -33,6 +33,7 @@ class WindowResult:
         lost_samples: Samples missing in this window.
         novelty: Distance from what was trained, as a multiple of the limit: above 1 is UNKNOWN. None where the bundle
             does not know, or there is no verdict.
+        level_rms: RMS over the axes without their means, in the contract's unit; None without a verdict.
     """
 
     first_sample: int
@@ -43,6 +44,7 @@ class WindowResult:
     reason: str | None
     lost_samples: int
     novelty: float | None = None
+    level_rms: float | None = None
 
     @property
     def state(self) -> tuple[Verdict, str | None]:
@@ -61,6 +63,37 @@ class Decision:
 
     window: WindowResult
     since: float
+
+
+class AlarmState(str, Enum):
+    """What became of an alarm."""
+
+    RAISED = "RAISED"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    CLEARED = "CLEARED"
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """An alarm changed; see `drsn_edge.monitor.alarms`.
+
+    Attributes:
+        name: The class, or UNKNOWN.
+        state: What it is from now on.
+        first_sample: Of the window that changed it.
+        device_time_s: Likewise.
+        since: Device time in seconds at the start of the window from which on it was pending.
+        evidence: Of that moment, 0 to 1.
+        capture: File that gets the signal around it, None where none is kept.
+    """
+
+    name: str
+    state: AlarmState
+    first_sample: int
+    device_time_s: float
+    since: float
+    evidence: float
+    capture: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,16 +143,16 @@ class Summary:
     link_losses: int = 0
 
 
-Result = WindowResult | Decision | Severity | Summary
+Result = WindowResult | Decision | Alarm | Severity | Summary
 
 
 def to_json(result: Result) -> dict[str, Any]:
     """Return a result as the plain values of one JSON line."""
     if isinstance(result, Summary):
         return {"schema": SCHEMA, "type": "summary", **vars(result)}
-    if isinstance(result, Severity):
+    if isinstance(result, Severity | Alarm):
         rounded = {name: round(v, 6) if isinstance(v, float) else v for name, v in vars(result).items()}
-        return {"schema": SCHEMA, "type": "severity", **rounded}
+        return {"schema": SCHEMA, "type": type(result).__name__.lower(), **rounded}
     if isinstance(result, Decision):
         return {**_window_json(result.window), "type": "decision", "since": round(result.since, 6)}
     return _window_json(result)
@@ -138,4 +171,5 @@ def _window_json(result: WindowResult) -> dict[str, Any]:
         "reason": result.reason,
         "lost_samples": result.lost_samples,
         "novelty": None if result.novelty is None else round(result.novelty, 4),
+        "level_rms": None if result.level_rms is None else round(result.level_rms, 6),
     }

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firmware_bridge.errors import RawLogError
-from firmware_bridge.events import DecoderEvent, HelloRejected, Idle, LinkLost, LinkRestored, SourceEvent
+from firmware_bridge.events import DecoderEvent, HelloRejected, Idle, LinkLost, LinkRestored, Note, SourceEvent
 from firmware_bridge.messages import Hello
-from firmware_bridge.raw_log import LINK_LOST, LINK_RESTORED, PRELUDE, LogChunk, LogDamage, read_log
+from firmware_bridge.raw_log import LINK_LOST, LINK_RESTORED, NOTE, PRELUDE, LogChunk, LogDamage, read_log
 from firmware_bridge.stream import StreamCounters, StreamDecoder
 from firmware_bridge.text_lines import LINES_MODEL
 
@@ -113,6 +113,8 @@ class ReplaySource:
                 last = item
                 if item.kind in (LINK_LOST, LINK_RESTORED):
                     yield self._on_link(item)
+                elif item.kind == NOTE:
+                    yield TimedEvent(item.time_ns, Note(item.data.decode(errors="replace")))
                 elif not (goes_on and item.kind == PRELUDE):
                     yield from self._feed(item)
 

@@ -280,6 +280,63 @@ def test_a_replay_says_what_was_said(
     assert {"LINK LOST", "NO SAMPLES"} <= reasons and '"verdict": "CLASS"' in "".join(said)
 
 
+SETTINGS = """
+[decision]
+votes = "2/3"
+
+[alarms]
+normal = ["calm"]
+windows = 3
+on = 0.35
+off = 0.34
+on_delay_s = 0.0
+off_delay_s = 0.05
+latch = true
+
+[capture]
+folder = "captures"
+before_s = 0.5
+after_s = 0.5
+"""
+
+
+def test_alarms_are_acknowledged_by_a_signal_captured_and_replayed(
+    run: Run, start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "monitor.toml").write_text(SETTINGS)
+    settings = ("--model", tiny_bundle_path, "--settings", tmp_path / "monitor.toml", "--json", "--machine", "fan")
+    sensor = start("simulate", "--recording", recording, "--link", tmp_path / "sensor", "--loop")
+    wait_until((tmp_path / "sensor").exists)
+    live = start("monitor", "--port", tmp_path / "sensor", *settings, "--record", tmp_path / "logs", "--duration", 30)
+    lines = read_until(live, lambda line: line["type"] == "alarm")
+    live.send_signal(signal.SIGUSR1)
+    lines += read_until(live, lambda line: line["type"] == "alarm" and line["state"] == "ACKNOWLEDGED")
+    live.send_signal(signal.SIGTERM)
+    code, rest, err = finish(live)
+    assert (code, err) == (0, "")
+    sensor.kill()
+    lines += map(json.loads, rest)
+    kept = sorted(path.name for path in (tmp_path / "captures").iterdir())
+    assert next(line["capture"] for line in lines if line["type"] == "alarm") in kept
+    again = run("monitor", "--replay", tmp_path / "logs", *settings)
+    assert (again.code, again.err) == (0, "")
+    replayed = list(map(json.loads, again.out.splitlines()))
+    for line in (*lines, *replayed):
+        line.pop("capture", None)  # its name has the time, and is another where a file is there already
+    assert replayed == lines
+    windows = run("monitor", "--replay", tmp_path / "captures" / kept[0], "--model", tiny_bundle_path, "--json")
+    assert windows.code == 0 and '"verdict": "CLASS"' in windows.out
+
+
+def test_settings_that_are_wrong_end_it_before_the_port_is_opened(
+    run: Run, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "monitor.toml").write_text("[alarms]\nnormal = ['healthy']\n")
+    done = run("monitor", "--port", "/dev/absent", "--model", tiny_bundle_path, "--settings", tmp_path / "monitor.toml")
+    assert done.code == 1 and "monitor.toml, line 2: Expected classes of the model among calm" in done.err
+
+
 def test_what_is_replayed_must_be_said_clearly(run: Run, tiny_bundle_path: Path, tmp_path: Path, monkeypatch) -> None:
     model = ("monitor", "--model", tiny_bundle_path)
     for wrong in ([], ["--port", "x", "--replay", "y"], ["--replay", "y", "--record", "z"]):

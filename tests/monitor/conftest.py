@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.bundle.manifest import Manifest, TensorSpec
+from drsn_edge.monitor.alarms import AlarmSettings
+from drsn_edge.monitor.capture import Capture
 from drsn_edge.monitor.decision import Votes
 from drsn_edge.monitor.pipeline import Monitor
 from drsn_edge.monitor.results import Decision, Result, Verdict, WindowResult
@@ -125,10 +127,17 @@ def manifest(tiny_contract: SignalContract) -> Manifest:
 
 @pytest.fixture(scope="session")
 def new_bench(manifest: Manifest) -> Callable[..., Bench]:
-    def make(votes: Votes | None = None, novelty: Novelty | None = None, **changes: Any) -> Bench:
+    def make(
+        votes: Votes | None = None,
+        novelty: Novelty | None = None,
+        alarms: AlarmSettings | None = None,
+        capture: Capture | None = None,
+        **changes: Any,
+    ) -> Bench:
         classifier, clock = FakeClassifier(), [0.0]
         changed = replace(manifest, contract=replace(manifest.contract, **changes))
-        monitor = Monitor(changed, classifier, votes or Votes(), now=lambda: clock[0], novelty=novelty)
+        stages = {"novelty": novelty, "alarms": alarms, "capture": capture}
+        monitor = Monitor(changed, classifier, votes or Votes(), now=lambda: clock[0], **stages)
         return Bench(monitor, classifier, clock)
 
     return make

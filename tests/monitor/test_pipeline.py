@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.errors import BundleError, ContractError
+from drsn_edge.monitor.alarms import AlarmLimits, AlarmSettings
 from drsn_edge.monitor.decision import Votes
-from drsn_edge.monitor.pipeline import STALLED_S, Monitor
-from drsn_edge.monitor.results import Decision, Result, Summary, Verdict, WindowResult
+from drsn_edge.monitor.pipeline import ACKNOWLEDGE, STALLED_S, Monitor
+from drsn_edge.monitor.results import Alarm, Decision, Result, Summary, Verdict, WindowResult
 from drsn_edge.novelty import Novelty
 from drsn_edge.spectra import Spectra
-from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, Status
+from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, Note, Status
 from firmware_bridge.messages import DeviceState
 from firmware_bridge.stream import StreamCounters
 
@@ -443,3 +444,34 @@ def test_results_come_as_the_events_do(bench: Any, sensor: Any) -> None:
 
     run = bench.monitor.run(endless(), StreamCounters)
     assert [next(run).first_sample for _ in range(3)] == [0, HOP, 2 * HOP]
+
+
+# --- alarms ----------------------------------------------------------------------------------------------------------
+
+ALARMS = AlarmSettings(("calm",), windows=4, limits=AlarmLimits(0.7, 0.4, 0.0, 0.0, latch=True))
+
+
+def alarms_of(results: Iterable[Result]) -> list[tuple[str, str]]:
+    return [(result.name, result.state.value) for result in results if isinstance(result, Alarm)]
+
+
+def test_an_alarm_outlasts_a_lost_link_and_waits_for_a_person(new_bench: Any, sensor: Any) -> None:
+    bench = new_bench(alarms=ALARMS)
+    assert alarms_of(bench.take(sensor.hello(), sensor.blocks("worn", 9))) == [("worn", "RAISED")]
+    assert alarms_of(bench.take(LOST, RESTORED, sensor.hello(), sensor.blocks("calm", 20))) == []
+    assert alarms_of(bench.take(Note("something else"))) == []
+    assert alarms_of(bench.take(Note(ACKNOWLEDGE))) == [("worn", "ACKNOWLEDGED"), ("worn", "CLEARED")]
+
+
+def test_a_restart_or_a_silence_does_not_raise_one_of_two_halves(new_bench: Any, sensor: Any) -> None:
+    bench = new_bench(alarms=ALARMS)
+    bench.take(sensor.hello(), sensor.blocks("worn", 3))
+    sensor.restart()
+    assert alarms_of(bench.take(DeviceRestarted(1, 2), sensor.hello(), sensor.blocks("worn", 3))) == []
+    bench.wait(60)
+    assert alarms_of(bench.take(Idle(), sensor.blocks("worn", 2))) == []
+    assert alarms_of(bench.take(sensor.blocks("worn", 2))) == [("worn", "RAISED")]
+
+
+def test_without_settings_there_are_no_alarms(bench: Any, sensor: Any) -> None:
+    assert alarms_of(bench.take(sensor.hello(), sensor.blocks("worn", 20), Note(ACKNOWLEDGE))) == []

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from drsn_edge.monitor.results import Decision, Result, Summary, Verdict, WindowResult
+from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Result, Summary, Verdict, WindowResult
 from drsn_edge.monitor.sinks.console import ConsoleSink
 from drsn_edge.monitor.sinks.json_lines import JsonLinesSink
 
@@ -20,7 +20,7 @@ SUMMARY = Summary(
 )
 WINDOW_KEYS = {
     "schema", "type", "first_sample", "device_time_s", "verdict", "label", "scores", "reason", "lost_samples",
-    "novelty",
+    "novelty", "level_rms",
 }  # fmt: skip
 
 
@@ -48,10 +48,12 @@ def test_a_window_in_json() -> None:
     assert line == {
         "schema": 1, "type": "window", "first_sample": 96, "device_time_s": 0.024, "verdict": "CLASS", "label": "worn",
         "scores": {"calm": 0.123457, "worn": 0.876543}, "reason": None, "lost_samples": 0, "novelty": None,
+        "level_rms": None,
     }  # fmt: skip
     assert json_lines(DAMAGED)[0] == {
         "schema": 1, "type": "window", "first_sample": 128, "device_time_s": 0.032, "verdict": "NO_VERDICT",
         "label": None, "scores": None, "reason": "lost samples", "lost_samples": 5, "novelty": None,
+        "level_rms": None,
     }  # fmt: skip
 
 
@@ -131,3 +133,17 @@ def test_unknown_in_words_names_how_far_off_it_is_and_what_is_nearest() -> None:
     ConsoleSink(stream).take(Decision(unknown, 0.0))
     assert "UNKNOWN (3.1 times as far off as trained windows go; nearest worn)" in stream.getvalue()
     assert json_lines(unknown)[0]["novelty"] == 3.14
+
+
+RAISED = Alarm("worn", AlarmState.RAISED, 96, 0.024, 0.0120000004, 0.8765432198, "alarm-1.drsnlog")
+
+
+def test_an_alarm_in_json_and_for_people() -> None:
+    (line,) = json_lines(RAISED)
+    assert line == {
+        "schema": 1, "type": "alarm", "name": "worn", "state": "RAISED", "first_sample": 96, "device_time_s": 0.024,
+        "since": 0.012, "evidence": 0.876543, "capture": "alarm-1.drsnlog",
+    }  # fmt: skip
+    stream = io.StringIO()
+    ConsoleSink(stream).take(RAISED)
+    assert stream.getvalue() == "     0.02 s  ALARM worn raised, since 0.01 s, signal in alarm-1.drsnlog\n"

@@ -68,12 +68,9 @@ def test_the_file_is_written_whole(tmp_path: Path) -> None:
 
 
 def test_every_setting_has_a_reader() -> None:
+    readers = {**typed_table._READERS, **config_file._OWN_READERS}
     for kind in (TrainSettings, NetworkSizes):
-        assert {
-            name
-            for name, hint in get_type_hints(kind).items()
-            if hint not in {**typed_table._READERS, **config_file._OWN_READERS}
-        } == set()
+        assert {name for name, hint in get_type_hints(kind).items() if hint not in readers} == set()
 
 
 @pytest.mark.parametrize(
@@ -88,8 +85,8 @@ def test_every_setting_has_a_reader() -> None:
         ("polarity = 1", "polarity to be true or false, got 1"),
         ("hold_out = 3", "hold_out to be text"),
         ("network = 3", "network to be a name or a table"),
-        ('noise = "pink"', "noise to be a list such as"),
-        ("noise = [3]", "noise to be a list such as"),
+        ('noise = "pink"', "noise to be a list of texts"),
+        ("noise = [3]", "noise to be a list of texts"),
         ("snr_range_db = [1]", "snr_range_db to be two numbers"),
         ("snr_range_db = 3", "snr_range_db to be two numbers"),
         ("snr_range_db = [1, true]", "snr_range_db to be two numbers"),

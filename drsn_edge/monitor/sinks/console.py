@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from drsn_edge.monitor.results import Decision, Result, Severity, Summary, Verdict, WindowResult
+from drsn_edge.monitor.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult
 
 
 class ConsoleSink:
@@ -28,6 +28,8 @@ class ConsoleSink:
         self._show("")
         if isinstance(result, Decision):
             text = decision_line(result)
+        elif isinstance(result, Alarm):
+            text = alarm_line(result)
         else:
             text = summary_text(result) + (f"\nseverity {self._severity}, at the end" if self._severity else "")
         self._stream.write(text + "\n")
@@ -72,6 +74,13 @@ def decision_line(decision: Decision) -> str:
     """Return one line that says what holds from when on."""
     window = decision.window
     return f"{window.device_time_s:9.2f} s  {describe(window)}, since {decision.since:.2f} s"
+
+
+def alarm_line(alarm: Alarm) -> str:
+    """Return one line that says what became of an alarm."""
+    begins = f"{alarm.device_time_s:9.2f} s  ALARM {alarm.name} {alarm.state.value.lower()}"
+    kept = f", signal in {alarm.capture}" if alarm.capture else ""
+    return f"{begins}, since {alarm.since:.2f} s{kept}"
 
 
 def summary_text(summary: Summary) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.results import Decision, Result, Severity, Summary, Verdict, WindowResult, to_json
+from drsn_edge.monitor.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult, to_json
 
 SCHEMA_VERSION = 1
 _TABLES = """
@@ -34,6 +34,9 @@ CREATE TABLE IF NOT EXISTS severities (
   machine TEXT NOT NULL, minute INTEGER NOT NULL,
   velocity_mm_s REAL, acceleration_rms REAL NOT NULL, acceleration_peak REAL NOT NULL, kurtosis REAL NOT NULL,
   PRIMARY KEY (machine, minute)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS alarms (
+  time_s REAL NOT NULL, machine TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, capture TEXT);
+CREATE INDEX IF NOT EXISTS alarms_by_time ON alarms (machine, time_s);
 CREATE TABLE IF NOT EXISTS runs (
   machine TEXT NOT NULL, began_s REAL NOT NULL, ended_s REAL NOT NULL, summary TEXT NOT NULL);
 """
@@ -88,6 +91,7 @@ class HistorySink:
         self._full: deque[_Minute] = deque(maxlen=_MOST_WAITING)  # minutes that are over and not written yet
         self._severities: deque[tuple[Any, ...]] = deque(maxlen=_MOST_WAITING)
         self._decisions: deque[tuple[Any, ...]] = deque(maxlen=_MOST_WAITING)
+        self._alarms: deque[tuple[Any, ...]] = deque(maxlen=_MOST_WAITING)
         self._tried_s, self._pause_s, self._tidy_due_s = 0.0, 0.0, 0.0
         self._failure: str | None = None
         self._connection = _open(path)
@@ -109,12 +113,14 @@ class HistorySink:
             of = result.window
             row = (now_s, self._machine, of.verdict.value, of.label, of.reason, _score(of), of.novelty)
             self._decisions.append(row)
+        elif isinstance(result, Alarm):
+            self._alarms.append((now_s, self._machine, result.name, result.state.value, result.capture))
         waits = 0 <= now_s - self._tried_s < self._pause_s  # a clock that is set back ends the wait
         if isinstance(result, WindowResult) and waits:
             if self._failure is not None:
                 raise OutputError(self._failure)
             return
-        self._write(now_s, isinstance(result, Decision), result if isinstance(result, Summary) else None)
+        self._write(now_s, isinstance(result, Decision | Alarm), result if isinstance(result, Summary) else None)
 
     def close(self) -> None:
         """Write what waits and close; harmless when repeated.
@@ -126,9 +132,7 @@ class HistorySink:
             self._write(self._now_s(), durable=True, summary=None)
         finally:
             self._connection.close()
-            self._decisions.clear()
-            self._severities.clear()
-            self._full.clear()
+            self._clear()
             self._minute = _Minute(0)
 
     def _count(self, result: WindowResult, now_s: float) -> None:
@@ -156,7 +160,7 @@ class HistorySink:
             return _Minute(number)
 
     def _write(self, now_s: float, durable: bool, summary: Summary | None) -> None:
-        if not (self._decisions or self._severities or self._full or self._minute.cells or summary):
+        if not (self._decisions or self._alarms or self._severities or self._full or self._minute.cells or summary):
             return
         self._tried_s, self._pause_s = now_s, _COMMIT_EVERY_S
         try:
@@ -168,12 +172,15 @@ class HistorySink:
             self._failure = f"Could not write the history {self._path}: {exc}. What is new waits in memory."
             raise OutputError(self._failure) from exc
         self._failure = None
-        self._decisions.clear()
-        self._severities.clear()
-        self._full.clear()
+        self._clear()
+
+    def _clear(self) -> None:
+        for waiting in (self._decisions, self._alarms, self._severities, self._full):
+            waiting.clear()
 
     def _write_rows(self, now_s: float, summary: Summary | None) -> None:
         self._connection.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?)", self._decisions)
+        self._connection.executemany("INSERT INTO alarms VALUES (?, ?, ?, ?, ?)", self._alarms)
         self._connection.executemany(
             "INSERT OR REPLACE INTO minutes VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -197,7 +204,8 @@ class HistorySink:
         if now_s >= self._tidy_due_s:
             self._tidy_due_s = now_s + _TIDY_EVERY_S
             oldest_s = now_s - self._keep_days * _DAY_S
-            self._connection.execute("DELETE FROM decisions WHERE time_s < ?", (oldest_s,))
+            for table in ("decisions", "alarms"):
+                self._connection.execute(f"DELETE FROM {table} WHERE time_s < ?", (oldest_s,))
             self._connection.execute("DELETE FROM minutes WHERE minute < ?", (int(oldest_s // 60),))
             self._connection.execute("DELETE FROM severities WHERE minute < ?", (int(oldest_s // 60),))
             self._connection.execute("DELETE FROM runs WHERE ended_s < ?", (oldest_s,))
@@ -244,6 +252,16 @@ class DecisionRow:
 
 
 @dataclass(frozen=True)
+class AlarmRow:
+    """What became of an alarm, as it was written; see `Alarm`. `time_s` is in seconds since 1970."""
+
+    time_s: float
+    name: str
+    state: str
+    capture: str | None
+
+
+@dataclass(frozen=True)
 class Span:
     """What the windows of some time said.
 
@@ -270,6 +288,7 @@ class History:
 
     machine: str
     decisions: tuple[DecisionRow, ...]
+    alarms: tuple[AlarmRow, ...]
     spans: tuple[Span, ...]
     span_s: float
 
@@ -316,6 +335,7 @@ def _read_machine(
         "WHERE machine = ? AND time_s BETWEEN ? AND ? ORDER BY time_s",
         (machine, *between),
     )
+    alarms = _alarms(connection, machine, between)
     rows = connection.execute(
         "SELECT minute, verdict, detail, windows, lost_samples, novelty_sum FROM minutes "
         "WHERE machine = ? AND minute * 60 BETWEEN ? AND ? ORDER BY minute",
@@ -332,7 +352,17 @@ def _read_machine(
     for row in rows:
         grouped.setdefault(int(row[0] * 60 // length_s), []).append(row)
     spans = tuple(_span(number * length_s, own, severities) for number, own in grouped.items())
-    return History(machine, tuple(DecisionRow(*row) for row in decisions), spans, length_s)
+    return History(machine, tuple(DecisionRow(*row) for row in decisions), alarms, spans, length_s)
+
+
+def _alarms(connection: sqlite3.Connection, machine: str, between: tuple[float, float]) -> tuple[AlarmRow, ...]:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alarms'").fetchone():
+        return ()  # written before there were any
+    rows = connection.execute(
+        "SELECT time_s, name, state, capture FROM alarms WHERE machine = ? AND time_s BETWEEN ? AND ? ORDER BY time_s",
+        (machine, *between),
+    )
+    return tuple(AlarmRow(*row) for row in rows)
 
 
 def _fitting_span_s(total_s: float) -> float:

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.results import Decision, Result, Severity, Verdict, WindowResult
+from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Result, Severity, Verdict, WindowResult
 from firmware_bridge.stream import StreamCounters
 
 
@@ -48,6 +48,8 @@ class MetricsSink:
         self._novelty = Gauge("drsn_edge_novelty", novelty, names[:1], registry=registry)
         severity = "How much the machine vibrates; see drsn_edge.severity."
         self._severity = Gauge("drsn_edge_severity", severity, ["machine", "measure"], registry=registry)
+        raised = "Alarms that are raised: 1, latched and acknowledged ones included."
+        self._raised = Gauge("drsn_edge_alarm", raised, ["machine", "alarm"], registry=registry)
         last = "When the last window was judged."
         self._last = Gauge("drsn_edge_last_window_timestamp_seconds", last, names[:1], registry=registry)
         registry.register(_Link(machine, counters))
@@ -73,6 +75,8 @@ class MetricsSink:
                 value = getattr(result, name)
                 if value is not None:
                     self._severity.labels(self._machine, name).set(value)
+        elif isinstance(result, Alarm):
+            self._raised.labels(self._machine, result.name).set(result.state is not AlarmState.CLEARED)
         elif isinstance(result, Decision):
             self._decision.clear()
             self._decision.labels(self._machine, *_state(result.window)).set(1)

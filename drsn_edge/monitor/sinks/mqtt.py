@@ -4,7 +4,9 @@ Topics, under the prefix of the URL (`drsn-edge` unless it names another):
 
     PREFIX/MACHINE/status     online or offline; the broker says offline by itself when the line is cut (last will)
     PREFIX/MACHINE/decision   the JSON of `monitor --json`, with `sequence` and `time_s`; retained, QoS 1
+    PREFIX/MACHINE/alarm      likewise, each change of an alarm
     PREFIX/MACHINE/summary    likewise, at the end
+    PREFIX/MACHINE/acknowledge    listened to: any message there acknowledges the alarms
 
 With topics of Home Assistant, discovery messages are published as well, so that the machine appears there by itself.
 """
@@ -27,7 +29,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.results import Decision, Result, Summary, to_json
+from drsn_edge.monitor.results import Alarm, Decision, Result, Summary, to_json
 
 PASSWORD = "DRSN_EDGE_MQTT_PASSWORD"  # the name of a variable, not a password
 TOPICS = ("plain", "homeassistant")
@@ -94,6 +96,7 @@ class MqttSink:
         ca: Path | None = None,
         now_s: Callable[[], float] = time.time,
         tell: Callable[[str], None] = lambda _: None,
+        acknowledge: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin to connect, and go on trying; nothing waits for it.
 
@@ -103,12 +106,14 @@ class MqttSink:
             topics: One of `TOPICS`.
             ca: File of certificates to check the broker by; None: those of the system.
             now_s: Seconds since 1970.
+            acknowledge: Called, by another thread, when somebody has seen the alarms.
             tell: Given a sentence when the broker refuses, goes away, or is there again.
 
         Raises:
             OutputError: If the file of certificates cannot be used.
         """
         self._machine, self._now_s, self._tell = machine, now_s, tell
+        self._acknowledge = acknowledge
         self._where = f"{broker.host}:{broker.port}"
         self._base = f"{broker.prefix}/{_NO_LEVEL.sub('_', machine)}"
         self._sequence = 0
@@ -128,11 +133,10 @@ class MqttSink:
 
     def take(self, result: Result) -> None:
         """Take in one result; windows are not published."""
-        if isinstance(result, Decision | Summary):
+        if isinstance(result, Decision | Alarm | Summary):
             self._sequence += 1
             values = {**to_json(result), "sequence": self._sequence, "time_s": round(self._now_s(), 3)}
-            kind = "decision" if isinstance(result, Decision) else "summary"
-            self._publish(f"{self._base}/{kind}", json.dumps(values), retain=True)
+            self._publish(f"{self._base}/{type(result).__name__.lower()}", json.dumps(values), retain=True)
 
     def close(self) -> None:
         """Wait a little for what is not delivered yet, say goodbye and disconnect; harmless when repeated.
@@ -166,6 +170,7 @@ class MqttSink:
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_message = self._on_message
         return client
 
     # --- sending: the lock is held, and paho's own queue never holds more than one message -------------------------
@@ -202,11 +207,16 @@ class MqttSink:
             return
         self._announce(True, f"The MQTT broker {self._where} is there again.")
         client.publish(f"{self._base}/status", "online", qos=1, retain=True)
+        client.subscribe(f"{self._base}/acknowledge", qos=1)
         with self._lock:
             self._connected = True
             # paho repeats by itself what was on its way when the line was cut.
             if self._on_its_way is None:
                 self._send_next()
+
+    def _on_message(self, client: Any, data: Any, message: Any) -> None:
+        if not message.retain:  # what the broker kept was meant for alarms of another day
+            self._acknowledge()
 
     def _on_connect_fail(self, client: Any, data: Any) -> None:
         self._announce(False, f"The MQTT broker {self._where} cannot be reached. Decisions wait for it.")

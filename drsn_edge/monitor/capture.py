@@ -1,0 +1,160 @@
+"""The signal around each alarm, as a raw log: what was there before it, too, for `monitor --replay` and `classify`."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from drsn_edge.errors import OutputError
+from drsn_edge.monitor.settings import CaptureSettings
+from firmware_bridge.errors import RawLogError
+from firmware_bridge.events import DeviceRestarted, LinkLost, LinkRestored, SampleBlock, SourceEvent
+from firmware_bridge.frames import DELIMITER, FrameWriter
+from firmware_bridge.messages import (
+    Encoding,
+    Hello,
+    MessageType,
+    SamplesPayload,
+    encode_hello,
+    encode_samples,
+    max_block_samples,
+)
+from firmware_bridge.raw_log import SUFFIX, RawLogWriter
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_PREFIX = "alarm-"
+
+
+class Capture:
+    """Keeps the last seconds in memory, and writes them, with those that follow, when an alarm is raised."""
+
+    def __init__(
+        self,
+        settings: CaptureSettings,
+        machine: str,
+        now_s: Callable[[], float] = time.time,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            settings: See there.
+            machine: What the sensor watches, for the files' names.
+            now_s: Seconds since 1970.
+            tell: Given a sentence when a file cannot be written; the monitor goes on.
+
+        Raises:
+            OutputError: If the folder cannot be made.
+        """
+        self._settings, self._now_s, self._tell = settings, now_s, tell
+        self._machine = _NOT_IN_NAMES.sub("_", machine)
+        self._folder = Path(settings.folder)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise OutputError(f"Could not make the folder {self._folder}: {exc.strerror}. Choose another.") from exc
+        self._hello: Hello | None = None
+        self._recent: deque[tuple[int, SampleBlock]] = deque()
+        self._log: RawLogWriter | None = None
+        self._name = ""
+        self._frames = FrameWriter()
+        self._time_ns = 0
+        self._left_s = 0.0
+
+    def take(self, event: SourceEvent) -> None:
+        """Take in one event, before it is judged."""
+        if isinstance(event, SampleBlock):
+            self._take_block(event)
+        elif isinstance(event, Hello):
+            self._hello = event
+            self._write(DELIMITER + self._frames.encode(MessageType.HELLO, encode_hello(event)), self._now_ns())
+        elif isinstance(event, DeviceRestarted):
+            self._recent.clear()
+        elif isinstance(event, LinkLost | LinkRestored) and self._log is not None:
+            reason = event.reason if isinstance(event, LinkLost) else None
+            log = self._log
+            self._try(lambda: log.note_link(reason))
+
+    def trigger(self, alarm: str) -> str | None:
+        """An alarm was raised: return the name of the file that gets the signal, None if there can be none.
+
+        One that is raised while a file is being written goes on with that.
+        """
+        self._left_s = self._settings.after_s
+        if self._log is None and self._hello is not None and self._recent:
+            self._begin(alarm)
+        return self._name if self._log is not None else None
+
+    def close(self) -> None:
+        """Write what there is of a file; harmless when repeated."""
+        if self._log is not None:
+            self._try(self._log.close)
+            self._log = None
+
+    def _now_ns(self) -> int:
+        return round(1e9 * self._now_s())
+
+    def _take_block(self, block: SampleBlock) -> None:
+        if self._hello is None:
+            return
+        now_ns = self._now_ns()
+        self._recent.append((now_ns, block))
+        oldest_s = block.device_time_s - self._settings.before_s
+        while self._recent[0][1].device_time_s < oldest_s:
+            self._recent.popleft()
+        if self._log is not None:
+            self._write_block(block, now_ns)
+            self._left_s -= len(block.samples) / self._hello.sample_rate_hz
+            if self._left_s <= 0:
+                self.close()
+
+    def _begin(self, alarm: str) -> None:
+        assert self._hello is not None
+        at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now_s()))
+        stem = f"{_PREFIX}{self._machine}-{at}-{_NOT_IN_NAMES.sub('_', alarm)}"
+        number = next(n for n in range(10_000) if not (self._folder / f"{stem}-{n}{SUFFIX}").exists())
+        path = self._folder / f"{stem}-{number}{SUFFIX}"
+        self._make_room()
+        self._name, self._log = path.name, RawLogWriter(lambda _: path, now_ns=lambda: self._time_ns)
+        first = self._recent[0][1]
+        time_us = round(1e6 * first.device_time_s)
+        self._log.stand_at(replace(self._hello, samples_produced=first.first_sample, device_time_us=time_us))
+        for now_ns, block in list(self._recent):
+            self._write_block(block, now_ns)
+
+    def _make_room(self) -> None:
+        files = sorted(self._folder.glob(f"{_PREFIX}{self._machine}-*{SUFFIX}"), key=lambda path: path.stat().st_mtime)
+        for path in files[: len(files) + 1 - self._settings.keep]:
+            path.unlink(missing_ok=True)
+
+    def _write_block(self, block: SampleBlock, now_ns: int) -> None:
+        """Write a block as frames: those of a replay, or of lines of text, may be too long for one."""
+        assert self._hello is not None
+        rate_hz, axes = self._hello.sample_rate_hz, block.samples.shape[1]
+        encoding = Encoding.INT16 if block.samples.dtype == np.int16 else Encoding.INT24
+        size = max_block_samples(axes, encoding)
+        for start in range(0, len(block.samples), size):
+            message = SamplesPayload(
+                self._hello.session, block.first_sample + start, round(1e6 * (block.device_time_s + start / rate_hz)),
+                block.samples[start : start + size], encoding, block.overrun and start == 0,
+            )  # fmt: skip
+            self._write(self._frames.encode(MessageType.SAMPLES, encode_samples(message)), now_ns)
+
+    def _write(self, data: bytes, now_ns: int) -> None:
+        self._time_ns = now_ns
+        if self._log is not None:
+            log = self._log
+            self._try(lambda: log.write(data))
+
+    def _try(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except RawLogError as exc:
+            self._log = None
+            self._tell(str(exc))

@@ -1,0 +1,136 @@
+"""The file of settings: what it gives, and the line where it is wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drsn_edge.errors import SettingsError
+from drsn_edge.monitor import settings as module
+from drsn_edge.monitor.alarms import AlarmLimits, AlarmSettings
+from drsn_edge.monitor.decision import Votes
+from drsn_edge.monitor.settings import CaptureSettings, MonitorSettings, read_settings, settings_toml
+from drsn_edge.toml_file import line_of
+
+LABELS = ("healthy", "outer_race")
+
+
+def read(tmp_path: Path, text: str) -> MonitorSettings:
+    (tmp_path / "monitor.toml").write_text(text)
+    return read_settings(tmp_path / "monitor.toml", LABELS)
+
+
+def test_the_example_in_the_docstring_gives_the_defaults_but_for_what_it_shows(tmp_path: Path) -> None:
+    example = (module.__doc__ or "").partition("\n\n")[2].partition("\n\nEverything")[0]
+    settings = read(tmp_path, "\n".join(line.strip() for line in example.splitlines()))
+    outer = AlarmLimits(on=0.5, latch=True)
+    alarms = AlarmSettings(("healthy",), inhibit_level_change=0.3, classes={"outer_race": outer})
+    assert settings == MonitorSettings(Votes(), alarms, CaptureSettings("captures"))
+
+
+def test_an_empty_file_is_as_none(tmp_path: Path) -> None:
+    assert read(tmp_path, "") == MonitorSettings()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("[decision]\nvotes = '1/5'", 2, "votes as"),
+        ("[decision]\nvotes = 4", 2, "votes as"),
+        ("[decision]\n\nvote = '4/5'", 3, "Expected votes, got 'vote'"),
+        ("\n[desision]\nvotes = '4/5'", 2, "Expected tables [decision], [alarms], [capture]"),
+        ("votes = '4/5'", 1, "Expected tables"),
+        ("[alarms]\non = 0.5", 1, "Expected normal"),
+        ("[alarms]\nnormal = ['helthy']", 2, "among healthy, outer_race, UNKNOWN, got 'helthy'"),
+        ("[alarms]\nnormal = 'healthy'", 2, "normal to be a list"),
+        ("[alarms]\nnormal = ['healthy', 'outer_race', 'UNKNOWN']", 2, "at least one class"),
+        ("[alarms]\nnormal = ['healthy']\noff = 0.9", 3, "0 < off <= on"),
+        ("[alarms]\nnormal = ['healthy']\non = 1.5", 3, "on <= 1"),
+        ("[alarms]\nnormal = ['healthy']\non = nan", 3, "off <= on"),
+        ("[alarms]\nnormal = ['healthy']\non_delay_s = -1.0", 3, "on_delay_s of at least 0"),
+        ("[alarms]\nnormal = ['healthy']\ninhibit_s = inf", 3, "inhibit_s of at least 0"),
+        ("[alarms]\nnormal = ['healthy']\nwindows = 0", 3, "at least 1 window"),
+        ("[alarms]\nnormal = ['healthy']\nwindows = 2.5", 3, "windows to be a whole number"),
+        ("[alarms]\nnormal = ['healthy']\nevidence = 'sum'", 3, "evidence among mean, votes"),
+        ("[alarms]\nnormal = ['healthy']\nlatch = 1", 3, "latch to be true or false"),
+        ("[alarms]\nnormal = ['healthy']\nlimits = 1", 3, "other keys"),
+        ("[alarms]\nnormal = ['healthy']\n# on\nom = 1", 4, "keys among"),
+        ("[alarms]\nnormal = ['healthy']\n[alarms.class.outer]\non = 0.5", 3, "got 'outer'"),
+        ("[alarms]\nnormal = ['healthy']\nclass = 3", 3, "Expected tables such as"),
+        ("[alarms]\nnormal = ['healthy']\n[alarms.class.outer_race]\nof = 0.5", 4, "keys among on, off"),
+        ("[alarms]\nnormal = ['healthy']\n[alarms.class.outer_race]\non = 0.1", 4, "0 < off <= on"),
+        ("[alarms]\nnormal = ['healthy']\nclass.outer_race = {on = 0.1}", 3, "0 < off <= on"),
+        ("[capture]\nbefore_s = 3.0", 1, "Expected folder"),
+        ("[capture]\nfolder = 'x'\nkeep = 0", 3, "at least 1 file"),
+        ("[capture]\nfolder = 'x'\nafter_s = -3", 3, "after_s of at least 0"),
+        ("capture = 3", 1, "Expected tables"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, line: int, words: str) -> None:
+    with pytest.raises(SettingsError, match=rf"monitor\.toml, line {line}: .*{re.escape(words)}"):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["[alarms", "a = [1,\n2", "a = 1\na = 2"])
+def test_what_is_no_toml_is_said_with_its_place(tmp_path: Path, text: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"monitor\.toml \(TOML\), could not read them: .*(line \d|end of document)"
+    ):
+        read(tmp_path, text)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.toml"):
+        read_settings(tmp_path / "none.toml", LABELS)
+
+
+LIMITS = st.builds(
+    lambda off, gap, *rest: AlarmLimits(min(1.0, off + gap), off, *rest),
+    st.floats(0.01, 0.9), st.floats(0, 0.5), st.floats(0, 1e4), st.floats(0, 1e4), st.booleans(),
+)  # fmt: skip
+SETTINGS = st.builds(
+    MonitorSettings,
+    st.integers(1, 9).flatmap(lambda n: st.builds(Votes, st.integers(n // 2 + 1, n), st.just(n))),
+    st.none()
+    | st.builds(
+        AlarmSettings,
+        st.sampled_from([("healthy",), ("healthy", "UNKNOWN"), ()]),
+        st.sampled_from(["mean", "votes"]),
+        st.integers(1, 1000),
+        st.floats(0, 1e6),
+        st.none() | st.floats(0, 10),
+        st.floats(0, 1e6),
+        LIMITS,
+        st.dictionaries(st.sampled_from(["healthy", "outer_race", "UNKNOWN"]), LIMITS),
+    ),
+    st.none()
+    | st.builds(
+        CaptureSettings,
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+        st.floats(0, 1e3),
+        st.floats(0, 1e3),
+        st.integers(1, 10**6),
+    ),
+)
+
+
+@given(settings=SETTINGS)
+def test_what_is_written_is_read_back_exactly(
+    settings: MonitorSettings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert read(tmp_path_factory.mktemp("settings"), settings_toml(settings)) == settings
+
+
+def test_the_line_of_a_key() -> None:
+    text = 'a = 1\n[b]\nc = 2  # [x]\n"d e" = [\n  "c = 3",\n]\n[[f]]\ng.h = 1\n'
+    assert line_of(text, ["a"]) == 1
+    assert line_of(text, ["b"]) == 2
+    assert line_of(text, ["b", "c"]) == 3
+    assert line_of(text, ["b", "d e"]) == 4
+    assert line_of(text, ["b", "nowhere"]) == 2
+    assert line_of(text, ["f", "g", "h"]) == 8
+    assert line_of(text, ["z"]) is None
