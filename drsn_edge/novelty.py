@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,13 +113,19 @@ def features(windows: FloatArray, lines: int) -> FloatArray:
     """Return log band powers of windows (n, window, axes), relative to their level, shape (n, lines * axes)."""
     even = windows[:, : windows.shape[1] // 2 * 2]
     centred = even - even.mean(axis=1, keepdims=True)
-    logs = log_spectra(centred, Spectra(("bands",), lines), 1.0, np.zeros(len(windows)))
+    logs = log_spectra(centred, _bands(lines), 1.0, np.zeros(len(windows)))
     return logs.reshape(len(windows), -1)
+
+
+@lru_cache(maxsize=8)
+def _bands(lines: int) -> Spectra:
+    return Spectra(("bands",), lines)
 
 
 def levels(windows: FloatArray) -> FloatArray:
     """Return the RMS of each window (n, window, axes) over its axes, without their means, shape (n,)."""
-    return np.sqrt(windows.var(axis=1).mean(axis=1))
+    by_axis = np.ascontiguousarray(windows.transpose(0, 2, 1))  # a third of the time
+    return np.sqrt(by_axis.var(axis=2).mean(axis=1))
 
 
 def novelty_of(bundle: Bundle) -> Novelty | None:

@@ -11,6 +11,7 @@ import click
 
 from drsn_edge import __version__
 from drsn_edge.cli.baseline import baseline
+from drsn_edge.cli.calibrate import calibrate
 from drsn_edge.cli.classify import classify
 from drsn_edge.cli.convert import convert
 from drsn_edge.cli.demo import demo
@@ -83,6 +84,7 @@ for command in (
     record,
     monitor,
     baseline,
+    calibrate,
     history,
     service,
     classify,

@@ -61,13 +61,15 @@ def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: f
     """
     if window.lost_samples:
         return LOST_SAMPLES
-    counts = window.counts.astype(np.int32)  # int16 has no room for -(-32768)
-    full_scale_counts = min(limits.full_scale_counts, np.iinfo(window.counts.dtype).max)
-    if not np.ptp(counts, axis=0).all():
+    counts = np.ascontiguousarray(window.counts.T, np.int32)  # what is contiguous takes a third of the time
+    lowest, highest = counts.min(axis=1), counts.max(axis=1)
+    if (lowest == highest).any():
         return FLAT_LINE
-    at_limit = np.abs(counts) >= full_scale_counts
-    if at_limit.any(axis=1).mean() > MAX_CLIPPED_SHARE:
-        return CLIPPED
+    full_scale_counts = min(limits.full_scale_counts, np.iinfo(window.counts.dtype).max)
+    if highest.max() >= full_scale_counts or lowest.min() <= -full_scale_counts:
+        at_limit = (counts >= full_scale_counts) | (counts <= -full_scale_counts)
+        if at_limit.any(axis=0).mean() > MAX_CLIPPED_SHARE:
+            return CLIPPED
     if measured_sample_rate_hz and abs(measured_sample_rate_hz / limits.expected_sample_rate_hz - 1) > RATE_TOLERANCE:
         return RATE_OFF
     return None

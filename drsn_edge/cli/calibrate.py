@@ -1,0 +1,210 @@
+"""`drsn-edge calibrate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option
+from drsn_edge.runtime.interpreters import RUNTIMES
+
+if TYPE_CHECKING:
+    from drsn_edge.bundle.bundle import Bundle
+    from drsn_edge.calibrate import Judged, Point
+    from drsn_edge.monitor.settings import MonitorSettings
+
+_NORMAL = ("healthy", "normal")
+
+
+@click.command()
+@click.argument("recordings", type=PathType, nargs=-1, required=True)
+@click.option("--model", type=PathType, required=True, help="Bundle to judge with.")
+@catalogue_option
+@click.option(
+    "--normal", multiple=True, metavar="LABEL", help="A class that is no alarm; repeatable.  [default: healthy, normal]"
+)
+@click.option(
+    "--false-alarms",
+    type=click.FloatRange(min=0),
+    callback=finite,
+    default=0.1,
+    show_default=True,
+    metavar="N",
+    help="At most so many per day.",
+)
+@click.option("--settings", type=PathType, metavar="TOML", help="Take what is not swept from there.")
+@click.option(
+    "--trial",
+    type=click.FloatRange(min=1),
+    callback=finite,
+    metavar="SECONDS",
+    help="Cut recordings of faults into trials of this length.  [default: each is one]",
+)
+@click.option("--rpm", type=click.FloatRange(min=0, min_open=True), callback=finite, help="As of `classify`.")
+@click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="As of `monitor`.")
+@click.option("--no-unknown", is_flag=True, help="As of `monitor`.")
+@click.option("--out", type=PathType, metavar="TOML", help="Write the chosen settings there, for `monitor --settings`.")
+@click.option("--picture", type=PathType, metavar="PNG", help="Draw false alarms against delays.")
+@json_option
+def calibrate(
+    recordings: tuple[Path, ...],
+    model: Path,
+    catalogue: Path | None,
+    normal: tuple[str, ...],
+    false_alarms: float,
+    settings: Path | None,
+    trial: float | None,
+    rpm: float | None,
+    runtime: str,
+    no_unknown: bool,
+    out: Path | None,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
+    """Choose settings of alarms by recordings: false alarms per day against the time until a fault is announced.
+
+    RECORDINGS are files or folders as for `train`, with their classes: hours of the normal ones, and of each fault what
+    there is. Every window is judged as `monitor` does, then the settings are swept.
+
+    \b
+    Example:
+      drsn-edge calibrate recordings/ --model machine.drsn --out monitor.toml --picture tradeoff.png
+    """
+    from drsn_edge.bundle.bundle import read_bundle
+    from drsn_edge.calibrate import choose, grid, sweep
+    from drsn_edge.cli.monitor import settings_of
+    from drsn_edge.cli.progress import counting_bar
+    from drsn_edge.files import write_file
+    from drsn_edge.monitor.alarms import AlarmSettings
+    from drsn_edge.monitor.settings import settings_toml
+
+    bundle = read_bundle(model)
+    base = settings_of(settings, None, bundle)
+    alarms = base.alarms or AlarmSettings(_normal_of(normal, bundle))
+    found = _judge(recordings, catalogue, bundle, model, base, alarms.normal, rpm, runtime, no_unknown)
+    with counting_bar("sweeping") as bar:
+        points = sweep(found, list(grid(alarms)), bundle.manifest.contract.window_s, trial, bar)
+    chosen = choose(points, false_alarms)
+    if picture is not None:
+        from drsn_edge.calibrate_plot import save_tradeoff
+
+        save_tradeoff(points, chosen, false_alarms, picture)
+    if out is not None:
+        from dataclasses import replace
+
+        said = "".join(f"# {line}\n" for line in _in_words(chosen).splitlines())
+        write_file(out, (said + settings_toml(replace(base, alarms=chosen.settings))).encode())
+    click.echo(_as_json(points, chosen) if as_json else _as_text(points, chosen, false_alarms))
+
+
+def _normal_of(given: tuple[str, ...], bundle: Bundle) -> tuple[str, ...]:
+    labels = bundle.manifest.labels
+    chosen = given or tuple(label for label in labels if label.lower() in _NORMAL)
+    if not chosen or not set(chosen) <= set(labels):
+        got = ", ".join(given) or "none of its own"
+        raise click.BadParameter(f"Expected classes among {', '.join(labels)}, got {got}.", param_hint="--normal")
+    return chosen
+
+
+def _judge(
+    paths: tuple[Path, ...],
+    catalogue: Path | None,
+    bundle: Bundle,
+    model: Path,
+    settings: MonitorSettings,
+    normal: tuple[str, ...],
+    rpm: float | None,
+    runtime: str,
+    no_unknown: bool,
+) -> list[Judged]:
+    """Return what the monitor says of each recording; one path at a time is in memory."""
+    from drsn_edge.calibrate import judged
+    from drsn_edge.classify import classify
+    from drsn_edge.cli.monitor import known_by
+    from drsn_edge.cli.progress import counting_bar
+    from drsn_edge.errors import RecordingError
+    from drsn_edge.recordings.load import load_all
+    from drsn_edge.runtime.classifier import Classifier
+
+    classifier = Classifier(bundle.model, runtime)
+    novelty = None if no_unknown else known_by(model, bundle)
+    manifest = bundle.manifest
+    found = []
+    with counting_bar("judging") as bar:
+        for path in paths:
+            loaded = load_all([path], catalogue)
+            for number, recording in enumerate(loaded, start=1):
+                if recording.label is None:
+                    raise RecordingError(f"Expected a class of {recording.name}, got none. State it in a catalogue.")
+                said = classify(recording, manifest, classifier, settings, novelty, rpm)
+                is_normal = recording.label in normal
+                found.append(judged(recording.name, is_normal, manifest.labels, manifest.contract.hop_s, said.windows))
+                bar(number, len(loaded))
+    return found
+
+
+def _in_words(point: Point) -> str:
+    low, high = point.false_alarms.interval()
+    trials = len(point.delays_s)
+    missed = f", {point.missed} missed" if point.missed else ""
+    return (
+        f"false alarms  {point.false_alarms.per_day:.3g} per day ({low:.3g} to {high:.3g} at 95 %): "
+        f"{point.false_alarms.alarms} in {24 * point.false_alarms.days:.3g} h\n"
+        f"faults        announced after {point.median_delay_s:.1f} s, {point.worst_delay_s:.1f} s at worst "
+        f"({trials} {'trial' if trials == 1 else 'trials'}{missed})"
+    )
+
+
+def _setting(point: Point) -> str:
+    limits = point.settings.limits
+    return f"{point.settings.windows:7} {limits.on:6.2f} {limits.on_delay_s:8.1f}"
+
+
+def _as_text(points: list[Point], chosen: Point, most_per_day: float) -> str:
+    from drsn_edge.calibrate import frontier
+
+    lines = ["windows     on  delay s   worst s  median s  missed  false alarms per day (95 %)"]
+    for point in frontier(points):
+        low, high = point.false_alarms.interval()
+        lines.append(
+            f"{_setting(point)} {point.worst_delay_s:9.1f} {point.median_delay_s:9.1f} {point.missed:7}  "
+            f"{point.false_alarms.per_day:.3g} ({low:.3g} to {high:.3g})"
+        )
+    lines += [f"chosen{_setting(chosen)[6:]}", _in_words(chosen)]
+    high = chosen.false_alarms.interval()[1]
+    if high > most_per_day:
+        lines.append(
+            f"{24 * chosen.false_alarms.days:.3g} h of normal recordings cannot prove {most_per_day:g} per day: up to "
+            f"{high:.3g} are possible. Record longer to know."
+        )
+    return "\n".join(lines)
+
+
+def _as_json(points: list[Point], chosen: Point) -> str:
+    return json.dumps(
+        {"schema": 1, "type": "calibrate", "chosen": _point_json(chosen), "points": [_point_json(p) for p in points]}
+    )
+
+
+def _point_json(point: Point) -> dict[str, Any]:
+    from dataclasses import asdict
+    from math import isfinite
+
+    limits = asdict(point.settings.limits)
+    worst, median = point.worst_delay_s, point.median_delay_s
+    return {
+        "evidence": point.settings.evidence,
+        "windows": point.settings.windows,
+        **limits,
+        "false_alarms": point.false_alarms.alarms,
+        "days": point.false_alarms.days,
+        "false_alarms_per_day": point.false_alarms.per_day,
+        "false_alarms_per_day_95": point.false_alarms.interval(),
+        "trials": len(point.delays_s),
+        "missed": point.missed,
+        "median_delay_s": median if isfinite(median) else None,
+        "worst_delay_s": worst if isfinite(worst) else None,
+    }
