@@ -11,8 +11,8 @@ import hashlib
 import io
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.manifest import manifest_to_bytes
 from drsn_edge.errors import BaselineError
 from drsn_edge.files import write_file
-from drsn_edge.novelty import Novelty, Site, levels, to_nearest
+from drsn_edge.novelty import Novelty, Site, levels, novelty_of, to_nearest
 
 SUFFIX = ".baseline"
 LEAST_WINDOWS = 50
@@ -167,3 +167,19 @@ def check_agreement(said: Mapping[str, int], label: str) -> None:
             f"Expected the network to call this machine {label}, it says {seen}. It is not healthy, or the network "
             "does not know such a machine: train with recordings of it (`drsn-edge record`). Nothing was changed."
         )
+
+
+def known_by(model: Path, bundle: Bundle, tell: Callable[[str], None]) -> Novelty | None:
+    """Return what a bundle knows, with what was learned on site; None if it does not know what is UNKNOWN.
+
+    A baseline that cannot be used is said and left alone.
+    """
+    novelty = novelty_of(bundle)
+    if novelty is None:
+        return None
+    try:
+        baseline = load(model, bundle, novelty.whitening.shape[0])
+    except BaselineError as exc:
+        tell(str(exc))
+        return novelty
+    return novelty if baseline is None else replace(novelty, site=baseline.site)

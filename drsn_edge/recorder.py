@@ -79,9 +79,9 @@ class LogKeeper:
         """What was written so far."""
         return self._log.summary
 
-    def write(self, data: bytes) -> None:
-        """Take in bytes as they are read, before they are decoded."""
-        self._try(lambda: self._log.write(data))
+    def write(self, data: bytes, came_ns: int | None = None) -> None:
+        """Take in bytes before what is decoded of them; see `RawLogWriter.write`."""
+        self._try(lambda: self._log.write(data, came_ns))
 
     def take(self, event: SourceEvent) -> None:
         """Take in what came of them."""

@@ -127,13 +127,13 @@ class RawLogWriter:
         """Say what the device is and where it stands behind all bytes so far, for the prelude of files to come."""
         self._hello = hello
 
-    def write(self, data: bytes) -> None:
-        """Take in bytes that just came.
+    def write(self, data: bytes, came_ns: int | None = None) -> None:
+        """Take in bytes, and when they came, in nanoseconds since 1970; None: just now.
 
         Raises:
             RawLogError: If the file cannot be made or written.
         """
-        now_ns = self._now_ns()
+        now_ns = self._now_ns() if came_ns is None else came_ns
         if not self._chunks:
             self._hello_before = self._hello
         if data:

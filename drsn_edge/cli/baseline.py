@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@source_options
+@source_options()
 @click.option("--model", type=PathType, required=True, help="Bundle that watches the machine.")
 @click.option(
     "--replay", type=PathType, multiple=True, metavar="LOG", help="Learn from raw logs instead of a port; repeatable."

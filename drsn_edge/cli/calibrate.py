@@ -75,14 +75,13 @@ def calibrate(
     """
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.calibrate import choose, grid, sweep
-    from drsn_edge.cli.monitor import settings_of
     from drsn_edge.cli.progress import counting_bar
     from drsn_edge.files import write_file
     from drsn_edge.monitor.alarms import AlarmSettings
-    from drsn_edge.monitor.settings import settings_toml
+    from drsn_edge.monitor.settings import settings_for, settings_toml
 
     bundle = read_bundle(model)
-    base = settings_of(settings, None, bundle)
+    base = settings_for(settings, None, bundle.manifest.labels)
     alarms = base.alarms or AlarmSettings(_normal_of(normal, bundle))
     found = _judge(recordings, catalogue, bundle, model, base, alarms.normal, rpm, runtime, no_unknown)
     with counting_bar("sweeping") as bar:
@@ -121,16 +120,17 @@ def _judge(
     no_unknown: bool,
 ) -> list[Judged]:
     """Return what the monitor says of each recording; one path at a time is in memory."""
+    from drsn_edge.baseline import known_by
     from drsn_edge.calibrate import judged
     from drsn_edge.classify import classify
-    from drsn_edge.cli.monitor import known_by
+    from drsn_edge.cli.monitor import say
     from drsn_edge.cli.progress import counting_bar
     from drsn_edge.errors import RecordingError
     from drsn_edge.recordings.load import load_all
     from drsn_edge.runtime.classifier import Classifier
 
     classifier = Classifier(bundle.model, runtime)
-    novelty = None if no_unknown else known_by(model, bundle)
+    novelty = None if no_unknown else known_by(model, bundle, say)
     manifest = bundle.manifest
     found = []
     with counting_bar("judging") as bar:

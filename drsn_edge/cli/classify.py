@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option
+from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.runtime.interpreters import RUNTIMES
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--model", type=PathType, required=True, help="Bundle to judge with.")
 @catalogue_option
 @click.option("--settings", type=PathType, metavar="TOML", help="As of `monitor`.")
-@click.option("--votes", metavar="K/N", help="As of `monitor`.")
+@click.option("--votes", metavar="K/N", callback=votes_of, help="As of `monitor`.")
 @click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="As of `monitor`.")
 @click.option(
     "--rpm",
@@ -53,17 +54,19 @@ def classify(
     Example:
       drsn-edge classify recordings/ --model machine.drsn --picture verdicts.png
     """
+    from drsn_edge.baseline import known_by
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.classify import classify as classify_recording
-    from drsn_edge.cli.monitor import known_by, settings_of
+    from drsn_edge.cli.monitor import say
     from drsn_edge.cli.progress import counting_bar
+    from drsn_edge.monitor.settings import settings_for
     from drsn_edge.recordings.load import load_all
     from drsn_edge.runtime.classifier import Classifier
 
     bundle = read_bundle(model)
-    chosen = settings_of(settings, votes, bundle)
+    chosen = settings_for(settings, votes, bundle.manifest.labels)
     classifier = Classifier(bundle.model, runtime)
-    novelty = None if no_unknown else known_by(model, bundle)
+    novelty = None if no_unknown else known_by(model, bundle, say)
     recordings = load_all(files, catalogue)
     found = []
     with counting_bar("classifying") as bar:

@@ -5,38 +5,47 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from drsn_edge.cli.options import PathType, finite
+from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.source import SourceChoice, source_options
 from drsn_edge.runtime.interpreters import RUNTIMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from drsn_edge.bundle.bundle import Bundle
-    from drsn_edge.monitor.settings import MonitorSettings
+    from drsn_edge.monitor.sensor_config import SensorConfig
     from drsn_edge.monitor.sinks import Sink
-    from drsn_edge.novelty import Novelty
+    from drsn_edge.monitor.sinks.metrics import MetricsServer
+    from drsn_edge.monitor.station import Source, Station
     from drsn_edge.recorder import LogKeeper
-    from drsn_edge.service import Notifier
-    from firmware_bridge.events import SourceEvent
-    from firmware_bridge.sources.serial_port import SerialSource
-    from firmware_bridge.sources.text import TextSource
     from firmware_bridge.stream import StreamCounters
+
+_ROUND_S = 0.25
+_HANGS_AFTER_S = 30.0
+_FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
 
 
 @click.command()
-@source_options
-@click.option("--model", type=PathType, required=True, help="Bundle to judge with, e.g. cwru.drsn.")
+@source_options(several=True)
+@click.option("--model", type=PathType, help="Bundle to judge with, e.g. cwru.drsn.")
+@click.option(
+    "--fleet",
+    type=PathType,
+    metavar="TOML",
+    help="File of several sensors, each with options of its own; see drsn_edge/monitor/sensor_config.py.",
+)
 @click.option("--duration", type=click.FloatRange(min=0), callback=finite, help="Stop after this many seconds.")
 @click.option("--settings", type=PathType, metavar="TOML", help="Decision, alarms and what is kept of them.")
-@click.option("--votes", metavar="K/N", help="Windows that must agree for a decision.  [default: 4/5]")
+@click.option(
+    "--votes", metavar="K/N", callback=votes_of, help="Windows that must agree for a decision.  [default: 4/5]"
+)
 @click.option(
     "--runtime",
     type=click.Choice(RUNTIMES),
@@ -51,13 +60,17 @@ if TYPE_CHECKING:
     help="Speed of the shaft, turns per minute; a model that sees shaft orders needs it.",
 )
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the interpreter.")
-@click.option("--no-unknown", is_flag=True, help="Name the nearest class even of what is unlike anything trained.")
+@click.option(
+    "--no-unknown", "unknown", is_flag=True, flag_value=False, default=True,
+    help="Name the nearest class even of what is unlike anything trained.",
+)  # fmt: skip
 @click.option("--severity", is_flag=True, help="Say how much the machine vibrates, too: velocity, acceleration.")
 @click.option(
     "--limits", type=PathType, metavar="TOML", help="Zones of velocity RMS, which the user must know; with --severity."
 )
+@click.option("--record", type=PathType, metavar="FOLDER", help="Keep every byte that comes in raw logs there, too.")
 @click.option(
-    "--record", "record_to", type=PathType, metavar="FOLDER", help="Keep every byte that comes in raw logs there, too."
+    "--lines", type=PathType, metavar="FILE", help="Append every result as a line of JSON there, too; files take turns."
 )
 @click.option("--history", type=PathType, metavar="FILE", help="Keep decisions and minutes in this SQLite file, too.")
 @click.option("--machine", help="What the sensor watches, for --history and others.  [default: the port's name]")
@@ -99,197 +112,243 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of --replay: times the pace of that day; 0: at once.",
 )
+@click.option("--plain", is_flag=True, help="Print lines even where a view could be shown.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def monitor(
     source: SourceChoice,
-    model: Path,
+    fleet: Path | None,
     duration: float | None,
-    settings: Path | None,
-    votes: str | None,
-    runtime: str,
-    rpm: float | None,
-    threads: int,
-    no_unknown: bool,
-    severity: bool,
-    limits: Path | None,
-    record_to: Path | None,
     replay: tuple[Path, ...],
     speed: float,
-    machine: str | None,
+    metrics: str | None,
+    plain: bool,
     as_json: bool,
-    **sink_options: Any,
+    **options: Any,
 ) -> None:
-    """Read a sensor and say what it shows, until Ctrl-C or the end of the stream.
+    """Read sensors and say what they show, until Ctrl-C or the end of the streams.
 
-    Prints each change of the decision and a summary; with --json every window as well. A port that is lost is waited
-    for. --replay says of a raw log what was said, or would have been, on that day.
+    Prints each change of the decision and a summary; with --json every window as well. On a terminal a view shows it
+    all. A port that is lost is waited for. --replay says of a raw log what was said, or would have been, on that day.
+    SIGUSR1 acknowledges alarms; SIGHUP reads bundle and settings anew.
 
     \b
     Example:
       drsn-edge monitor --port /dev/ttyUSB0 --model machine.drsn
     """
-    from drsn_edge.bundle.bundle import read_bundle
-    from drsn_edge.cli.stopping import noticing, stop_on_signal
-    from drsn_edge.monitor.capture import Capture
-    from drsn_edge.monitor.pipeline import Monitor
-    from drsn_edge.monitor.severity import SeverityMeter
-    from drsn_edge.recorder import ROTATE_BYTES, LogKeeper, log_files, log_name
-    from drsn_edge.runtime.classifier import Classifier
+    from drsn_edge.cli.stopping import on_signal, stop_on_signal
+    from drsn_edge.monitor.station import Station
     from drsn_edge.service import Notifier
-    from drsn_edge.severity import read_limits
-    from firmware_bridge.sources.replay import ReplaySource
 
-    if source.is_chosen if replay else source.port is None:
-        raise click.UsageError("Expected either --port or --replay.")
-    if replay and record_to:
-        raise click.UsageError("Expected --record with --port: what is replayed is recorded already.")
-
-    bundle = read_bundle(model)
-    chosen = settings_of(settings, votes, bundle)
-    zones = None if limits is None else read_limits(limits)
-    classifier = Classifier(bundle.model, runtime, threads)
+    configs = _configs(source, fleet, replay, options)
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal(duration))
-        acknowledged = stack.enter_context(noticing(signal.SIGUSR1))
-        log = None if record_to is None else LogKeeper(record_to, log_name(), ROTATE_BYTES, _say)
-        if log is not None:
-            stack.callback(log.close)
-        events: SerialSource | TextSource | ReplaySource
-        if replay:
-            events = ReplaySource(log_files(replay), speed=speed or None, stop=stopped)
-        else:
-            events = source.open(stopped, log.write if log else None)
-        now = (lambda: events.time_s) if isinstance(events, ReplaySource) else time.monotonic
-        speed_hz = None if rpm is None else rpm / 60
-        novelty = None if no_unknown else known_by(model, bundle)
-        meter = SeverityMeter(zones) if severity or zones else None
-        name = machine or (replay[0].name if replay else Path(str(source.port)).name)
-        now_s = (lambda: events.time_s) if isinstance(events, ReplaySource) else time.time
-        capture = None
-        if chosen.capture is not None:
-            capture = Capture(chosen.capture, name, now_s, _say)
-            stack.callback(capture.close)
-        watch = Monitor(
-            bundle.manifest, classifier, chosen.votes, now, speed_hz, novelty, severity=meter, alarms=chosen.alarms,
-            capture=capture,
-        )  # fmt: skip
-        sinks = [_screen(as_json)]
-        for each in _sinks(name, now_s, lambda: events.counters, **sink_options):
-            stack.callback(each.close)  # of each as soon as it is there: the next may be refused
-            sinks.append(each)
+        server = None if metrics is None else _metrics(metrics)
+        if server is not None:
+            stack.callback(server.close)
+        viewed = not (plain or as_json) and sys.stdout.isatty() and _has_rich()
+        several = len(configs) > 1
+
+        def station(config: SensorConfig) -> Station:
+            """Return what watches a sensor."""
+
+            def tell(text: str) -> None:
+                say(f"{config.machine}: {text}" if several else text)
+
+            def open_source(config: SensorConfig, log: LogKeeper | None) -> Source:
+                return _open(config, replay, speed, stopped, log)
+
+            def open_sinks(*of: Any) -> Iterator[Sink]:
+                return _sinks(config, as_json, viewed, several, server, *of)
+
+            return Station(config, open_source, open_sinks, tell, _log_of, show=viewed)
+
+        stations = [station(config) for config in configs]
+        stack.enter_context(on_signal(signal.SIGUSR1, lambda: _each(Station.acknowledge, stations)))
+        stack.enter_context(on_signal(signal.SIGHUP, lambda: _each(Station.reload, stations)))
         notifier = Notifier(os.environ.get("NOTIFY_SOCKET"))
         stack.callback(notifier.stopping)
-        for result in watch.run(_seen(events, log, notifier, acknowledged), lambda: events.counters):
-            for each in sinks:
-                each.take(result)
+        _Crew(stations, stopped, notifier, _view(stations) if viewed else None).work()
 
 
-def known_by(model: Path, bundle: Bundle) -> Novelty | None:
-    """Return the bundle's, with what was learned on site; a baseline that cannot be used is said and left alone."""
-    from dataclasses import replace
+class _Crew:
+    """Runs each station in a thread; one that fails costs no other anything."""
 
-    from drsn_edge.baseline import load
-    from drsn_edge.errors import BaselineError
-    from drsn_edge.novelty import novelty_of
+    def __init__(self, stations: Sequence[Station], stopped: Callable[[], bool], notifier: Any, view: Any) -> None:
+        self._stations, self._stopped, self._notifier, self._view = stations, stopped, notifier, view
+        self._failure: BaseException | None = None
 
-    novelty = novelty_of(bundle)
-    if novelty is None:
-        return None
-    try:
-        baseline = load(model, bundle, novelty.whitening.shape[0])
-    except BaselineError as exc:
-        _say(exc)
-        return novelty
-    return novelty if baseline is None else replace(novelty, site=baseline.site)
+    def work(self) -> None:
+        threads = [
+            threading.Thread(target=self._run, args=(each,), name=each.config.machine) for each in self._stations
+        ]
+        for thread in threads:
+            thread.start()
+        ready = False
+        with self._view or nullcontext():
+            while any(thread.is_alive() for thread in threads):
+                threads[0].join(_ROUND_S) if threads[0].is_alive() else time.sleep(_ROUND_S)
+                if not ready and any(each.begun.is_set() for each in self._stations):
+                    ready = True
+                    self._notifier.ready()
+                if all(time.monotonic() - each.beat_s < _HANGS_AFTER_S for each in self._stations):
+                    self._notifier.alive()
+                if self._view is not None:
+                    self._view.show()
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self, station: Station) -> None:
+        """Watch one sensor; of several, one that fails is tried again with growing pauses."""
+        from drsn_edge.errors import DrsnEdgeError
+        from firmware_bridge.errors import FirmwareBridgeError
+        from quantize.errors import QuantizeError
+
+        pause_s = _FIRST_RETRY_S
+        while True:
+            try:
+                station.run()
+                return
+            except (DrsnEdgeError, FirmwareBridgeError, QuantizeError, OSError) as exc:
+                if len(self._stations) == 1:
+                    self._failure = exc
+                    return
+                self._wait(station, str(exc), pause_s)
+                pause_s = min(2 * pause_s, _LAST_RETRY_S)
+                if self._stopped():
+                    return
+            except BaseException as exc:  # a mistake of ours: everything ends with its traceback
+                self._failure = exc
+                signal.raise_signal(signal.SIGTERM)
+                return
+
+    def _wait(self, station: Station, trouble: str, pause_s: float) -> None:
+        station.shown.trouble = trouble
+        say(f"{station.config.machine}: {trouble} Trying again in {pause_s:g} s.")
+        until = time.monotonic() + pause_s
+        while time.monotonic() < until and not self._stopped():
+            station.beat_s = time.monotonic()
+            time.sleep(0.1)
 
 
-def _screen(as_json: bool) -> Sink:
-    from drsn_edge.monitor.sinks.console import ConsoleSink
-    from drsn_edge.monitor.sinks.json_lines import JsonLinesSink
-
-    if as_json:
-        return JsonLinesSink(sys.stdout)
-    return ConsoleSink(sys.stdout, sys.stderr if sys.stderr.isatty() else None)
+def _each(act: Callable[[Station], None], stations: Sequence[Station]) -> None:
+    for station in stations:
+        act(station)
 
 
-def _sinks(
-    name: str,
-    now_s: Callable[[], float],
-    counters: Callable[[], StreamCounters],
-    *,
-    history: Path | None,
-    keep_days: float,
-    mqtt: str | None,
-    mqtt_ca: Path | None,
-    mqtt_topics: str,
-    metrics: str | None,
-) -> Iterator[Sink]:
-    """Yield what was asked for; what is not there is not imported."""
-    from drsn_edge.monitor.sinks import Guarded
-
-    if history is not None:
-        from drsn_edge.monitor.sinks.history import HistorySink
-
-        yield Guarded(HistorySink(history, name, keep_days=keep_days, now_s=now_s), _say)
-    if mqtt is not None:
-        from drsn_edge.monitor.sinks.mqtt import MqttSink, parse_url
-
-        broker = parse_url(mqtt)
-        yield Guarded(MqttSink(broker, name, topics=mqtt_topics, ca=mqtt_ca, now_s=now_s, tell=_say), _say)
-    if metrics is not None:
-        from drsn_edge.monitor.sinks.metrics import MetricsSink
-
-        yield MetricsSink(*_address(metrics), name, counters, now_s)
-
-
-def _say(problem: object) -> None:
+def say(problem: object) -> None:
+    """Tell a person on stderr."""
     click.echo(f"Warning: {problem}", err=True)
 
 
-def _seen(
-    events: Iterable[SourceEvent], log: LogKeeper | None, notifier: Notifier, acknowledged: Callable[[], bool]
-) -> Iterator[SourceEvent]:
-    """Pass events on, tell the log and systemd of them, and show what the device has to say to people."""
-    from drsn_edge.monitor.pipeline import ACKNOWLEDGE
-    from firmware_bridge.events import DeviceLog, Note
+def _configs(
+    source: SourceChoice, fleet: Path | None, replay: tuple[Path, ...], options: dict[str, Any]
+) -> list[SensorConfig]:
+    from drsn_edge.monitor.sensor_config import SensorConfig, read_fleet
 
-    ready = False
-    for event in events:
-        if not ready:
-            ready = True
-            notifier.ready()
-        notifier.alive()
-        passed = [event, Note(ACKNOWLEDGE)] if acknowledged() else [event]
-        for each in passed:
-            if log is not None:
-                log.take(each)
-            yield each
-        if isinstance(event, DeviceLog):
-            click.echo(f"the sensor says: {event.text}", err=True)
+    ways = [fleet is not None, bool(replay), source.is_chosen or (not replay and fleet is None and bool(source.ports))]
+    if sum(ways) != 1:
+        raise click.UsageError("Expected one of --port, --replay and --fleet.")
+    if fleet is not None:
+        return read_fleet(fleet)
+    if options["model"] is None:
+        raise click.MissingParameter(param_type="option", param_hint="'--model'")
+    if replay and options["record"]:
+        raise click.UsageError("Expected --record with --port: what is replayed is recorded already.")
+    ports = [None] if replay else [*source.ports]
+    if len(ports) > 1 and options["machine"]:
+        raise click.UsageError("Expected --machine with one --port: several have their ports' names; or use --fleet.")
+    if len(set(ports)) < len(ports):
+        raise click.UsageError("Expected each --port once.")
+    names = [options.pop("machine") or (replay[0].name if port is None else Path(port).name) for port in ports[:1]]
+    options.pop("machine", None)
+    names += [Path(str(port)).name for port in ports[1:]]
+    text = source.text_options
+    return [SensorConfig(port=port, machine=name, **options, **text) for port, name in zip(ports, names, strict=True)]
 
 
-def _address(text: str) -> tuple[str, int]:
+def _open(
+    config: SensorConfig,
+    replay: tuple[Path, ...],
+    speed: float,
+    stopped: Callable[[], bool],
+    log: LogKeeper | None,
+) -> Source:
+    from drsn_edge.recorder import log_files
+    from firmware_bridge.sources.replay import ReplaySource
+    from firmware_bridge.sources.threaded import Threaded
+
+    if replay:
+        return ReplaySource(log_files(replay), speed=speed or None, stop=stopped)
+    names = ("baud", "text_unit", "text_range", "text_scale", "text_axes")
+    values = {name: getattr(config, name) for name in names}
+    choice = SourceChoice(ports=(str(config.port),), from_environment=False, **values)
+    return Threaded(choice.open, stopped, None if log is None else log.write)
+
+
+def _log_of(config: SensorConfig) -> LogKeeper | None:
+    from drsn_edge.recorder import ROTATE_BYTES, LogKeeper, log_name
+
+    return None if config.record is None else LogKeeper(config.record, log_name(), ROTATE_BYTES, say)
+
+
+def _has_rich() -> bool:
+    try:
+        import rich  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _view(stations: Sequence[Station]) -> Any:
+    from drsn_edge.monitor.view import View
+
+    return View([each.shown for each in stations])
+
+
+def _sinks(
+    config: SensorConfig,
+    as_json: bool,
+    viewed: bool,
+    several: bool,
+    server: MetricsServer | None,
+    now_s: Callable[[], float],
+    counters: Callable[[], StreamCounters],
+    acknowledge: Callable[[], None],
+) -> Iterator[Sink]:
+    """Yield what was asked for; what is not there is not imported."""
+    from drsn_edge.monitor.sinks import Guarded
+    from drsn_edge.monitor.sinks.console import ConsoleSink
+    from drsn_edge.monitor.sinks.json_lines import JsonFilesSink, JsonLinesSink
+
+    machine = config.machine
+    named = machine if several else None
+    if as_json:
+        yield JsonLinesSink(sys.stdout, named)
+    else:
+        passing = sys.stderr if sys.stderr.isatty() and not (viewed or several) else None
+        yield ConsoleSink(sys.stdout, passing, named)
+    if config.lines is not None:
+        yield Guarded(JsonFilesSink(config.lines, machine, now_s), say)
+    if config.history is not None:
+        from drsn_edge.monitor.sinks.history import HistorySink
+
+        yield Guarded(HistorySink(config.history, machine, keep_days=config.keep_days, now_s=now_s), say)
+    if config.mqtt is not None:
+        from drsn_edge.monitor.sinks.mqtt import MqttSink, parse_url
+
+        mqtt = MqttSink(
+            parse_url(config.mqtt), machine, topics=config.mqtt_topics, ca=config.mqtt_ca, now_s=now_s, tell=say,
+            acknowledge=acknowledge,
+        )  # fmt: skip
+        yield Guarded(mqtt, say)
+    if server is not None:
+        yield server.sink(machine, counters)
+
+
+def _metrics(text: str) -> MetricsServer:
+    from drsn_edge.monitor.sinks.metrics import MetricsServer
+
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdigit() and int(port) < 65_536):
         raise click.BadParameter(f"Expected [HOST:]PORT, got {text!r}.", param_hint="--metrics")
-    return host.strip("[]") or "127.0.0.1", int(port)
-
-
-def settings_of(path: Path | None, votes: str | None, bundle: Bundle) -> MonitorSettings:
-    """Return the settings of a file, or the usual ones; --votes goes before.
-
-    Raises:
-        BadParameter: If the votes are none.
-        SettingsError: If the file cannot be used.
-    """
-    from dataclasses import replace
-
-    from drsn_edge.monitor.settings import MonitorSettings, parse_votes, read_settings
-
-    settings = MonitorSettings() if path is None else read_settings(path, bundle.manifest.labels)
-    if votes is None:
-        return settings
-    try:
-        return replace(settings, votes=parse_votes(votes))
-    except ValueError as exc:
-        raise click.BadParameter(f"Expected K/N such as 4/5, got {votes!r}: {exc}", param_hint="--votes") from exc
+    return MetricsServer(host.strip("[]") or "127.0.0.1", int(port))

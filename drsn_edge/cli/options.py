@@ -32,3 +32,15 @@ def finite(ctx: click.Context, param: click.Parameter, value: float | None) -> f
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"Expected a finite number, got {value}.", ctx, param)
     return value
+
+
+def votes(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse what is no K/N, as an option's callback."""
+    from drsn_edge.monitor.settings import parse_votes
+
+    try:
+        if value is not None:
+            parse_votes(value)
+    except ValueError as exc:
+        raise click.BadParameter(f"Expected K/N such as 4/5, got {value!r}: {exc}", ctx, param) from exc
+    return value

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@source_options
+@source_options()
 @click.option("--out", type=PathType, required=True, help="Folder for the logs; made if it is missing.")
 @click.option("--name", help="Beginning of the files' names.  [default: the time, UTC]")
 @click.option("--duration", type=click.FloatRange(min=0), callback=finite, help="Stop after this many seconds.")

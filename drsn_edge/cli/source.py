@@ -23,13 +23,23 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class SourceChoice:
     """What the options say."""
 
-    port: str | None
+    ports: tuple[str, ...]
     baud: int | None
     text_unit: str | None
     text_range: float | None
     text_scale: float
     text_axes: str | None
     from_environment: bool
+
+    @property
+    def port(self) -> str | None:
+        """The port, the first of several."""
+        return self.ports[0] if self.ports else None
+
+    @property
+    def text_options(self) -> dict[str, Any]:
+        """All but the ports, by name."""
+        return {name: value for name, value in vars(self).items() if name not in ("ports", "from_environment")}
 
     @property
     def is_chosen(self) -> bool:
@@ -55,15 +65,26 @@ class SourceChoice:
         return text.TextSource(self.port, layout, baud_rate=baud, stop=stop, on_bytes=on_bytes)
 
 
-def source_options(command: Command) -> Command:
-    """Add the options; the command takes them as one argument, `source`."""
+def source_options(*, several: bool = False) -> Callable[[Command], Command]:
+    """Return what adds the options to a command, which takes them as one argument, `source`.
+
+    Args:
+        several: Whether there may be more than one port.
+    """
+    port = click.option(
+        "--port",
+        "ports",
+        multiple=several,
+        envvar="DRSN_EDGE_PORT",
+        help="Port of the sensor: a path, a pattern such as '/dev/ttyUSB*', VID:PID, a USB serial number, or "
+        "socket://HOST:PORT" + ("; repeatable" if several else "") + ".  [env: DRSN_EDGE_PORT]",
+    )
+    return lambda command: _with_options(command, port)
+
+
+def _with_options(command: Command, port: Callable[..., Any]) -> Command:
     options = (
-        click.option(
-            "--port",
-            envvar="DRSN_EDGE_PORT",
-            help="Port of the sensor: a path, a pattern such as '/dev/ttyUSB*', VID:PID, a USB serial number, or "
-            "socket://HOST:PORT.  [env: DRSN_EDGE_PORT]",
-        ),
+        port,
         click.option(
             "--baud",
             type=click.IntRange(min=1),
@@ -97,11 +118,12 @@ def source_options(command: Command) -> Command:
     )
 
     def gather(**arguments: Any) -> Any:
-        by = click.get_current_context().get_parameter_source("port")
+        by = click.get_current_context().get_parameter_source("ports")
         names = [name for name in SourceChoice.__dataclass_fields__ if name in arguments]
-        choice = SourceChoice(
-            **{name: arguments.pop(name) for name in names}, from_environment=by is ParameterSource.ENVIRONMENT
-        )
+        values = {name: arguments.pop(name) for name in names}
+        ports = values["ports"]
+        values["ports"] = ports if isinstance(ports, tuple) else () if ports is None else (ports,)
+        choice = SourceChoice(**values, from_environment=by is ParameterSource.ENVIRONMENT)
         if (choice.text_unit is None) != (choice.text_range is None):
             raise click.UsageError("Expected --text-unit and --text-range together: lines of numbers say neither.")
         return command(source=choice, **arguments)

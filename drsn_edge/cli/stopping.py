@@ -33,21 +33,10 @@ def stop_on_signal(duration_s: float | None = None) -> Iterator[Callable[[], boo
 
 
 @contextmanager
-def noticing(number: int) -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether that signal came since it was last asked."""
-    came = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal came
-        came = True
-
-    def ask() -> bool:
-        nonlocal came
-        said, came = came, False
-        return said
-
-    previous = signal.signal(number, note)
+def on_signal(number: int, act: Callable[[], None]) -> Iterator[None]:
+    """Call `act`, which should be quick, whenever that signal comes."""
+    previous = signal.signal(number, lambda *_: act())
     try:
-        yield ask
+        yield
     finally:
         signal.signal(number, previous)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 import numpy as np
@@ -208,6 +208,13 @@ class AlarmStates:
                 changed.append(self._alarm(name, after))
         return changed
 
+    def follow(self, other: AlarmStates) -> None:
+        """Take over what another one has raised, as far as it can be raised here."""
+        for name in other.raised:
+            if name in self._states:
+                self._states[name] = replace(other._states[name], windows_off=0)
+        self._last = other._last
+
     def interrupt(self) -> None:
         """Begin every delay anew: what comes next does not follow on what was."""
         for state in self._states.values():
@@ -282,6 +289,10 @@ class Alarms:
         """The link was lost or the sensor began anew: alarms stay, and nothing else."""
         self._evidence.forget()
         self._states.interrupt()
+
+    def follow(self, other: Alarms) -> None:
+        """Take over what another one has raised."""
+        self._states.follow(other._states)
 
     def acknowledge(self) -> list[Alarm]:
         """A person has seen all that is raised; return what changes."""

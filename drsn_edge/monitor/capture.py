@@ -64,7 +64,6 @@ class Capture:
         self._log: RawLogWriter | None = None
         self._name = ""
         self._frames = FrameWriter()
-        self._time_ns = 0
         self._left_s = 0.0
 
     def take(self, event: SourceEvent) -> None:
@@ -121,7 +120,7 @@ class Capture:
         number = next(n for n in range(10_000) if not (self._folder / f"{stem}-{n}{SUFFIX}").exists())
         path = self._folder / f"{stem}-{number}{SUFFIX}"
         self._make_room()
-        self._name, self._log = path.name, RawLogWriter(lambda _: path, now_ns=lambda: self._time_ns)
+        self._name, self._log = path.name, RawLogWriter(lambda _: path, now_ns=self._now_ns)
         first = self._recent[0][1]
         time_us = round(1e6 * first.device_time_s)
         self._log.stand_at(replace(self._hello, samples_produced=first.first_sample, device_time_us=time_us))
@@ -147,10 +146,9 @@ class Capture:
             self._write(self._frames.encode(MessageType.SAMPLES, encode_samples(message)), now_ns)
 
     def _write(self, data: bytes, now_ns: int) -> None:
-        self._time_ns = now_ns
         if self._log is not None:
             log = self._log
-            self._try(lambda: log.write(data))
+            self._try(lambda: log.write(data, now_ns))
 
     def _try(self, act: Callable[[], None]) -> None:
         try:

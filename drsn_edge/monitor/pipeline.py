@@ -16,7 +16,15 @@ from drsn_edge.front_end import check_speed, network_input
 from drsn_edge.monitor.alarms import Alarms, AlarmSettings
 from drsn_edge.monitor.capture import Capture
 from drsn_edge.monitor.decision import Decider, Votes
-from drsn_edge.monitor.quality import LINK_LOST, NO_SAMPLES, NOT_RUNNING, SensorLimits, clipping_level, find_defect
+from drsn_edge.monitor.quality import (
+    LINK_LOST,
+    NO_SAMPLES,
+    NOT_RUNNING,
+    SKIPPED,
+    SensorLimits,
+    clipping_level,
+    find_defect,
+)
 from drsn_edge.monitor.rate import RecentRate
 from drsn_edge.monitor.resampling import FOLLOW, LIMIT, cut_for, resampled
 from drsn_edge.monitor.results import Alarm, AlarmState, Result, Summary, Verdict, WindowResult
@@ -31,6 +39,8 @@ from firmware_bridge.stream import StreamCounters
 
 ACKNOWLEDGE = "acknowledge"
 """The note that says that a person has seen the alarms."""
+
+BEHIND_S, CAUGHT_UP_S = 3.0, 0.5
 
 STALLED_S = 2.0
 """A device that is silent for so long and the time of one window shows nothing any more: what it showed must go."""
@@ -51,6 +61,7 @@ class Monitor:
         severity: SeverityMeter | None = None,
         alarms: AlarmSettings | None = None,
         capture: Capture | None = None,
+        lag_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Prepare for a stream whose Hello is still to come.
 
@@ -64,6 +75,8 @@ class Monitor:
             severity: What measures how much the machine vibrates; None: nothing does.
             alarms: What is an alarm; None: nothing is.
             capture: What keeps the signal around alarms; None: nothing does.
+            lag_s: How long ago the last event came; more than `BEHIND_S`, and windows are skipped until it is
+                `CAUGHT_UP_S`.
             keep: Given each window that is classified, shape (1, window, axes), in the contract's unit.
 
         Raises:
@@ -82,7 +95,10 @@ class Monitor:
         self._decider = Decider(votes)
         self._alarms = None if alarms is None else Alarms(alarms, manifest.labels, manifest.contract.hop_s)
         self._capture = capture
+        self._lag_s, self._is_behind, self._skipped = lag_s, False, 0
+        self._hello: Hello | None = None
         self._full_scale_counts = clipping_level(1.0, 2**-15)  # of a device that has said nothing yet
+        self._windower: Windower
         self._cut_at(1.0)
         self._clock = ClockFit()
         self._recent_rate = RecentRate()
@@ -144,10 +160,48 @@ class Monitor:
             sample_rate_hz=self._clock.sample_rate_hz,
             link=link,
             link_losses=self._link_losses,
+            windows_skipped=self._skipped,
         )
+
+    @property
+    def sample_rate_hz(self) -> float | None:
+        """The sensor's true rate of late, None until it is known."""
+        return self._recent_rate.sample_rate_hz
+
+    @property
+    def windows_skipped(self) -> int:
+        """Windows that were not judged because this machine was too slow."""
+        return self._skipped
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """The alarms that are raised."""
+        return () if self._alarms is None else self._alarms.raised
+
+    def follow(self, other: Monitor) -> None:
+        """Take the place of another monitor of the same stream, between two events: no sample is left out.
+
+        Counts go on. Votes and evidence begin anew, as they are another model's; alarms that are raised stay.
+
+        Raises:
+            ContractError: If the sensor does not fit this model. The other one can go on.
+        """
+        if other._hello is not None:
+            self._take_hello(other._hello)
+            self._cut_at(other._cut.ratio * other._contract.sample_rate_hz / self._contract.sample_rate_hz)
+            if self._cut == other._cut:
+                self._windower = other._windower
+        self._clock, self._recent_rate = other._clock, other._recent_rate
+        self._silent_since, self._last = other._silent_since, other._last
+        self._verdicts.update(other._verdicts)
+        self._labels.update(other._labels)
+        self._link_losses, self._skipped = other._link_losses, other._skipped
+        if self._alarms is not None and other._alarms is not None:
+            self._alarms.follow(other._alarms)
 
     def _take_hello(self, hello: Hello) -> None:
         to_unit = stream_factor(self._contract, hello.sample_rate_hz, hello.axes, hello.unit, rate_tolerance=LIMIT)
+        self._hello = hello
         self._factors = np.asarray(hello.scales * to_unit, np.float32)
         self._full_scale_counts = clipping_level(hello.full_scale, hello.scale)
         self._cut_at(hello.sample_rate_hz / self._contract.sample_rate_hz)
@@ -237,11 +291,19 @@ class Monitor:
             first_sample=window.first_sample + margin,
             device_time_s=window.device_time_s + margin / self._limits.expected_sample_rate_hz,
         )
+        if defect is None and self._must_skip():
+            defect = SKIPPED
+            self._skipped += 1
         result = self._without_verdict(proper, defect) if defect else self._classify(proper)
         self._verdicts[result.verdict.value] += 1
         if result.label is not None:
             self._labels[result.label] += 1
         return result
+
+    def _must_skip(self) -> bool:
+        """Tell whether to catch up: cutting a window costs little beside judging it."""
+        self._is_behind = self._lag_s() > (CAUGHT_UP_S if self._is_behind else BEHIND_S)
+        return self._is_behind
 
     @staticmethod
     def _without_verdict(window: Window, reason: str) -> WindowResult:

@@ -16,6 +16,7 @@ RATE_OFF = "sample rate off"
 NOT_RUNNING = "not running"
 LINK_LOST = "LINK LOST"
 NO_SAMPLES = "NO SAMPLES"
+SKIPPED = "skipped: this machine is too slow"
 
 MAX_CLIPPED_SHARE = 0.001
 """Of a window's samples at full scale: a lone peak may just touch it, a clipped signal sits there.

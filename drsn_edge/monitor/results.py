@@ -131,6 +131,8 @@ class Summary:
         sample_rate_hz: True rate by the sensor's clock, None until it could be measured.
         link: Counters of the link (frames, CRC errors, ...).
         link_losses: Times that the port was lost.
+        windows_skipped: Windows that were not judged because the machine was too slow; they are among those without a
+            verdict.
     """
 
     samples_received: int
@@ -141,6 +143,7 @@ class Summary:
     sample_rate_hz: float | None
     link: Mapping[str, int] = field(default_factory=dict)
     link_losses: int = 0
+    windows_skipped: int = 0
 
 
 Result = WindowResult | Decision | Alarm | Severity | Summary

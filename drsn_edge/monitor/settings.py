@@ -102,6 +102,21 @@ def read_settings(path: Path, labels: Sequence[str]) -> MonitorSettings:
     return _Reading(str(path), text, tuple(labels)).settings(document)
 
 
+def settings_for(path: Path | None, votes: str | None, labels: Sequence[str]) -> MonitorSettings:
+    """Return the settings of a file, or the usual ones where there is none; votes that are given go before.
+
+    Raises:
+        SettingsError: If the file or the votes cannot be used.
+    """
+    settings = MonitorSettings() if path is None else read_settings(path, labels)
+    if votes is None:
+        return settings
+    try:
+        return replace(settings, votes=parse_votes(votes))
+    except ValueError as exc:
+        raise SettingsError(f"Expected votes K/N such as 4/5, got {votes!r}: {exc}") from exc
+
+
 @dataclass(frozen=True)
 class _Reading:
     source: str

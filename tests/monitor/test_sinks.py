@@ -68,7 +68,7 @@ def test_the_summary_in_json() -> None:
     assert line == {
         "schema": 1, "type": "summary", "samples_received": 4000, "samples_lost": 5, "windows": 3,
         "verdicts": {"CLASS": 2, "UNKNOWN": 0, "NO_VERDICT": 1}, "labels": {"calm": 0, "worn": 2},
-        "sample_rate_hz": 3999.98765, "link": {"crc_errors": 2}, "link_losses": 1,
+        "sample_rate_hz": 3999.98765, "link": {"crc_errors": 2}, "link_losses": 1, "windows_skipped": 0,
     }  # fmt: skip
 
 

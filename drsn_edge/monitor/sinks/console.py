@@ -10,9 +10,13 @@ from drsn_edge.monitor.results import Alarm, Decision, Result, Severity, Summary
 class ConsoleSink:
     """Writes a line per decision; `status`, where given, gets the latest window on a line that is written over."""
 
-    def __init__(self, stream: TextIO, status: TextIO | None = None) -> None:
-        """Write results to `stream` and the passing state to `status` (a terminal, or None)."""
+    def __init__(self, stream: TextIO, status: TextIO | None = None, machine: str | None = None) -> None:
+        """Write results to `stream` and the passing state to `status` (a terminal, or None).
+
+        With a machine, each line names it.
+        """
         self._stream = stream
+        self._name = "" if machine is None else f"{machine}: "
         self._status = status
         self._severity = ""
         self._zone: str | None = None
@@ -32,19 +36,21 @@ class ConsoleSink:
             text = alarm_line(result)
         else:
             text = summary_text(result) + (f"\nseverity {self._severity}, at the end" if self._severity else "")
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        self._write(text)
 
     def _take_severity(self, severity: Severity) -> None:
         self._severity = f"  {severity_words(severity)}"
         if severity.zone != self._zone:
             self._zone = severity.zone
             self._show("")
-            self._stream.write(f"{severity.device_time_s:9.2f} s  {severity_words(severity)}\n")
-            self._stream.flush()
+            self._write(f"{severity.device_time_s:9.2f} s  {severity_words(severity)}")
 
     def close(self) -> None:
         """Nothing waits."""
+
+    def _write(self, text: str) -> None:
+        self._stream.write("".join(f"{self._name}{line}\n" for line in text.splitlines()))
+        self._stream.flush()
 
     def _show(self, text: str) -> None:
         if self._status is not None:
@@ -90,8 +96,12 @@ def summary_text(summary: Summary) -> str:
     lost = f"{summary.samples_lost} lost" if summary.link.get("losses_counted", True) else "losses cannot be counted"
     unknown = summary.verdicts.get(Verdict.UNKNOWN.value, 0)
     withheld = summary.verdicts[Verdict.NO_VERDICT.value]
+    skipped = (
+        f"\nskipped   {summary.windows_skipped} windows: this machine is too slow" if summary.windows_skipped else ""
+    )
     return (
         f"samples   {summary.samples_received} received, {lost}; true rate {rate}\n"
         f"windows   {summary.windows} judged, {withheld} without a verdict, {unknown} unknown; classes: {seen}\n"
         f"link      {summary.link_losses} times lost, {summary.link.get('crc_errors', 0)} damaged frames"
+        f"{skipped}"
     )

@@ -16,43 +16,35 @@ from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Result, Sever
 from firmware_bridge.stream import StreamCounters
 
 
-class MetricsSink:
-    """Serves what a scraper asks for, in a thread of its own."""
+class MetricsServer:
+    """Serves what a scraper asks for, in a thread of its own; several sensors share it."""
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        machine: str,
-        counters: Callable[[], StreamCounters],
-        now_s: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, host: str, port: int, now_s: Callable[[], float] = time.time) -> None:
         """Listen.
 
         Args:
             host: Address to listen on.
             port: 0 takes a free one, see `port`.
-            machine: What the sensor watches: the label of every metric.
-            counters: The link's account, asked at each scrape.
             now_s: Seconds since 1970.
 
         Raises:
             OutputError: If the port is taken, or not this user's to take.
         """
         registry = CollectorRegistry()
-        self._machine, self._now_s = machine, now_s
+        self._now_s = now_s
         names = ["machine", "verdict", "detail"]
-        self._windows = Counter("drsn_edge_windows", "Windows judged, by what they said.", names, registry=registry)
-        self._decision = Gauge("drsn_edge_decision", "1 for the decision that holds.", names, registry=registry)
+        self.windows = Counter("drsn_edge_windows", "Windows judged, by what they said.", names, registry=registry)
+        self.decision = Gauge("drsn_edge_decision", "1 for the decision that holds.", names, registry=registry)
         novelty = "Distance of the last window from what was trained; above 1 is unknown."
-        self._novelty = Gauge("drsn_edge_novelty", novelty, names[:1], registry=registry)
+        self.novelty = Gauge("drsn_edge_novelty", novelty, names[:1], registry=registry)
         severity = "How much the machine vibrates; see drsn_edge.severity."
-        self._severity = Gauge("drsn_edge_severity", severity, ["machine", "measure"], registry=registry)
+        self.severity = Gauge("drsn_edge_severity", severity, ["machine", "measure"], registry=registry)
         raised = "Alarms that are raised: 1, latched and acknowledged ones included."
-        self._raised = Gauge("drsn_edge_alarm", raised, ["machine", "alarm"], registry=registry)
+        self.raised = Gauge("drsn_edge_alarm", raised, ["machine", "alarm"], registry=registry)
         last = "When the last window was judged."
-        self._last = Gauge("drsn_edge_last_window_timestamp_seconds", last, names[:1], registry=registry)
-        registry.register(_Link(machine, counters))
+        self.last = Gauge("drsn_edge_last_window_timestamp_seconds", last, names[:1], registry=registry)
+        self._links = _Links()
+        registry.register(self._links)
         try:
             self._server, self._thread = start_http_server(port, host, registry)
         except OSError as exc:
@@ -63,23 +55,15 @@ class MetricsSink:
         """Where it listens."""
         return int(self._server.server_port)
 
-    def take(self, result: Result) -> None:
-        """Take in one result."""
-        if isinstance(result, WindowResult):
-            self._windows.labels(self._machine, *_state(result)).inc()
-            self._last.labels(self._machine).set(self._now_s())
-            if result.novelty is not None:
-                self._novelty.labels(self._machine).set(result.novelty)
-        elif isinstance(result, Severity):
-            for name in ("velocity_rms_mm_s", "acceleration_rms", "acceleration_peak", "crest_factor", "kurtosis"):
-                value = getattr(result, name)
-                if value is not None:
-                    self._severity.labels(self._machine, name).set(value)
-        elif isinstance(result, Alarm):
-            self._raised.labels(self._machine, result.name).set(result.state is not AlarmState.CLEARED)
-        elif isinstance(result, Decision):
-            self._decision.clear()
-            self._decision.labels(self._machine, *_state(result.window)).set(1)
+    def sink(self, machine: str, counters: Callable[[], StreamCounters]) -> MetricsSink:
+        """Return the sink of one sensor.
+
+        Args:
+            machine: What it watches: the label of every metric.
+            counters: The link's account, asked at each scrape.
+        """
+        self._links.counters[machine] = counters
+        return MetricsSink(self, machine, self._now_s)
 
     def close(self) -> None:
         """Listen no more; harmless when repeated."""
@@ -88,17 +72,52 @@ class MetricsSink:
         self._thread.join()
 
 
-class _Link(Collector):
-    def __init__(self, machine: str, counters: Callable[[], StreamCounters]) -> None:
-        self._machine, self._counters = machine, counters
+class MetricsSink:
+    """Keeps the metrics of one sensor."""
+
+    def __init__(self, server: MetricsServer, machine: str, now_s: Callable[[], float]) -> None:
+        """Made by `MetricsServer.sink`."""
+        self._server, self._machine, self._now_s = server, machine, now_s
+        self._decided: tuple[str, str] | None = None
+
+    def take(self, result: Result) -> None:
+        """Take in one result."""
+        server, machine = self._server, self._machine
+        if isinstance(result, WindowResult):
+            server.windows.labels(machine, *_state(result)).inc()
+            server.last.labels(machine).set(self._now_s())
+            if result.novelty is not None:
+                server.novelty.labels(machine).set(result.novelty)
+        elif isinstance(result, Severity):
+            for name in ("velocity_rms_mm_s", "acceleration_rms", "acceleration_peak", "crest_factor", "kurtosis"):
+                value = getattr(result, name)
+                if value is not None:
+                    server.severity.labels(machine, name).set(value)
+        elif isinstance(result, Alarm):
+            server.raised.labels(machine, result.name).set(result.state is not AlarmState.CLEARED)
+        elif isinstance(result, Decision):
+            if self._decided is not None:
+                server.decision.remove(machine, *self._decided)
+            self._decided = _state(result.window)
+            server.decision.labels(machine, *self._decided).set(1)
+
+    def close(self) -> None:
+        """The server is closed by whoever made it."""
+
+
+class _Links(Collector):
+    def __init__(self) -> None:
+        self.counters: dict[str, Callable[[], StreamCounters]] = {}
 
     def collect(self) -> Iterator[Any]:
-        counters = self._counters()
-        for each in fields(counters):
-            value = getattr(counters, each.name)
-            if not isinstance(value, bool):
-                family = CounterMetricFamily(f"drsn_edge_link_{each.name}", "See StreamCounters.", labels=["machine"])
-                family.add_metric([self._machine], value)
+        accounts = {machine: counters() for machine, counters in self.counters.items()}
+        for each in fields(StreamCounters):
+            family = CounterMetricFamily(f"drsn_edge_link_{each.name}", "See StreamCounters.", labels=["machine"])
+            for machine, counters in accounts.items():
+                value = getattr(counters, each.name)
+                if not isinstance(value, bool):
+                    family.add_metric([machine], value)
+            if family.samples:
                 yield family
 
 

@@ -1,0 +1,118 @@
+"""What one sensor is watched with, and the TOML file that says so of several.
+
+    model = "pump.drsn"            # here: of all sensors
+    history = "plant.sqlite"
+
+    [[sensor]]
+    machine = "pump 3"
+    port = "/dev/serial/by-id/usb-drsn-pump3"
+    rpm = 1480.0
+
+    [[sensor]]
+    machine = "fan"
+    port = "socket://10.0.0.7:5555"
+    model = "fan.drsn"             # another one
+    settings = "fan.toml"
+
+The keys are those of `SensorConfig`. Paths are relative to the file's folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from drsn_edge.errors import SettingsError
+from drsn_edge.toml_file import line_of, parse_toml
+from drsn_edge.typed_table import Reader, typed_values
+
+_PATHS = ("model", "settings", "limits", "record", "lines", "history", "mqtt_ca")
+
+
+@dataclass(frozen=True)
+class SensorConfig:
+    """One sensor and what is done with it; each as the option of `drsn-edge monitor` of that name.
+
+    Attributes:
+        port: Of the sensor.
+        machine: What it watches.
+        model: The bundle to judge with.
+    """
+
+    port: str | None = None
+    machine: str = ""
+    model: Path | None = None
+    baud: int | None = None
+    text_unit: str | None = None
+    text_range: float | None = None
+    text_scale: float = 1.0
+    text_axes: str | None = None
+    settings: Path | None = None
+    votes: str | None = None
+    rpm: float | None = None
+    runtime: str = "auto"
+    threads: int = 1
+    unknown: bool = True
+    severity: bool = False
+    limits: Path | None = None
+    record: Path | None = None
+    lines: Path | None = None
+    history: Path | None = None
+    keep_days: float = 365.0
+    mqtt: str | None = None
+    mqtt_ca: Path | None = None
+    mqtt_topics: str = "plain"
+
+
+_OWN_READERS = {
+    str | None: Reader(lambda value, _: value if isinstance(value, str) else None, "text"),
+    int | None: Reader(lambda value, _: value if type(value) is int else None, "a whole number"),
+    Path | None: Reader(lambda value, _: Path(value) if isinstance(value, str) else None, "a path"),
+}
+
+
+def read_fleet(path: Path) -> list[SensorConfig]:
+    """Read the file of several sensors.
+
+    Raises:
+        SettingsError: If it cannot be read, or holds anything that it may not, with the line where that stands.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = parse_toml(text)
+    except (OSError, ValueError) as exc:
+        raise SettingsError(f"Expected sensors in {path} (TOML), could not read them: {exc}.") from exc
+
+    def where(key: str) -> str:
+        line = line_of(text, [key]) or line_of(text, ["sensor", key])
+        return str(path) if line is None else f"{path}, line {line}"
+
+    tables = document.pop("sensor", None)
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables) or not tables:
+        raise SettingsError(f"{path}: Expected a table [[sensor]] for each sensor, got none. Add them.")
+    common = _values(document, where)
+    found = [_checked(SensorConfig(**(common | _values(table, where))), path) for table in tables]
+    for what in ("port", "machine"):
+        _expect_different([getattr(each, what) for each in found], what, path)
+    return found
+
+
+def _values(table: dict[str, Any], where: Any) -> dict[str, Any]:
+    return typed_values(SensorConfig, table, where, SettingsError, _OWN_READERS)
+
+
+def _checked(config: SensorConfig, path: Path) -> SensorConfig:
+    if config.port is None or config.model is None:
+        missing = "port" if config.port is None else "model"
+        raise SettingsError(f"{path}: Expected {missing} of every sensor, got none of {config.machine or 'one'}.")
+    if (config.text_unit is None) != (config.text_range is None):
+        raise SettingsError(f"{path}: Expected text_unit and text_range together for {config.port}.")
+    beside = {name: path.parent / value for name in _PATHS if (value := getattr(config, name)) is not None}
+    return replace(config, machine=config.machine or Path(config.port).name, **beside)
+
+
+def _expect_different(values: list[str], what: str, path: Path) -> None:
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise SettingsError(f"{path}: Expected another {what} for each sensor, got {twice!r} twice.")

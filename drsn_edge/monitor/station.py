@@ -1,0 +1,218 @@
+"""One sensor, from its port to the sinks, with everything that a person may ask of it while it runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.baseline import known_by
+from drsn_edge.bundle.bundle import Bundle, read_bundle
+from drsn_edge.errors import DrsnEdgeError
+from drsn_edge.monitor.capture import Capture
+from drsn_edge.monitor.pipeline import ACKNOWLEDGE, Monitor
+from drsn_edge.monitor.results import Decision, Result, Severity, WindowResult
+from drsn_edge.monitor.sensor_config import SensorConfig
+from drsn_edge.monitor.settings import MonitorSettings, settings_for
+from drsn_edge.monitor.severity import SeverityMeter
+from drsn_edge.monitor.sinks import Sink
+from drsn_edge.recorder import LogKeeper
+from drsn_edge.runtime.classifier import Classifier
+from drsn_edge.severity import read_limits
+from firmware_bridge.events import DeviceLog, Note, SourceEvent
+from firmware_bridge.sources.replay import ReplaySource
+from firmware_bridge.sources.threaded import Threaded
+from firmware_bridge.stream import StreamCounters
+
+Source = Threaded | ReplaySource
+
+
+@dataclass
+class Snapshot:
+    """What a view shows of a station; written by the station's thread, read by another one.
+
+    Attributes:
+        machine: What it watches.
+        window: The last window that was judged.
+        decision: The last decision, None before there is one.
+        decided_s: When that was, seconds since 1970.
+        severity: The last one.
+        alarms: Those that are raised.
+        samples: Of the last window that was classified, shape (window, axes), in the contract's unit.
+        sample_rate_hz: Of those samples.
+        true_rate_hz: The sensor's own.
+        counters: The link's account.
+        lag_s: How far behind the station is.
+        skipped: Windows that were not judged because the machine was too slow.
+        trouble: What keeps the station from running, None while it runs.
+    """
+
+    machine: str
+    window: WindowResult | None = None
+    decision: Decision | None = None
+    decided_s: float = 0.0
+    severity: Severity | None = None
+    alarms: tuple[str, ...] = ()
+    samples: NDArray[np.float32] | None = None
+    sample_rate_hz: float = 1.0
+    true_rate_hz: float | None = None
+    counters: StreamCounters | None = None
+    lag_s: float = 0.0
+    skipped: int = 0
+    trouble: str | None = None
+
+
+class Station:
+    """Watches one sensor. `run` is called in one thread; the rest may be called from others."""
+
+    def __init__(
+        self,
+        config: SensorConfig,
+        open_source: Callable[[SensorConfig, LogKeeper | None], Source],
+        open_sinks: Callable[[Callable[[], float], Callable[[], StreamCounters], Callable[[], None]], Iterator[Sink]],
+        tell: Callable[[str], None],
+        log: Callable[[SensorConfig], LogKeeper | None] = lambda _: None,
+        show: bool = False,
+    ) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            config: The sensor.
+            open_source: Returns what is read, and has bytes go to the log.
+            open_sinks: Given the clock, the account and what acknowledges, yields sinks, each as it is opened.
+            tell: Given what a person should read.
+            log: Returns what keeps the bytes.
+            show: Whether the signal is kept for a view.
+        """
+        self.config = config
+        assert config.model is not None
+        self._model = config.model
+        self._open_source, self._open_sinks, self._open_log = open_source, open_sinks, log
+        self._tell, self._show = tell, show
+        self._acknowledge, self._reload = threading.Event(), threading.Event()
+        self.shown = Snapshot(config.machine)
+        self.beat_s = time.monotonic()
+        """When it last went round."""
+        self.begun = threading.Event()
+        """Set at the first event."""
+
+    def acknowledge(self) -> None:
+        """Somebody has seen the alarms."""
+        self._acknowledge.set()
+
+    def reload(self) -> None:
+        """Read the bundle and the settings anew, between two events; what cannot be used is said and left alone."""
+        self._reload.set()
+
+    def run(self) -> None:
+        """Watch until the source ends.
+
+        Raises:
+            DrsnEdgeError, FirmwareBridgeError: If it cannot begin, or the sensor does not fit.
+        """
+        with ExitStack() as stack:
+            bundle = read_bundle(self._model)
+            settings = self._settings(bundle)
+            log = self._open_log(self.config)
+            if log is not None:
+                stack.callback(log.close)
+            source = self._open_source(self.config, log)
+            now_s = _clock_of(source)
+            capture = None
+            if settings.capture is not None:
+                capture = Capture(settings.capture, self.config.machine, now_s, self._tell)
+                stack.callback(capture.close)
+            monitor = self._monitor(bundle, settings, source, capture)
+            sinks: list[Sink] = []
+            for each in self._open_sinks(now_s, lambda: source.counters, self.acknowledge):
+                stack.callback(each.close)  # of each as soon as it is there: the next may be refused
+                sinks.append(each)
+            for event in self._events(source, log):
+                if self._reload.is_set():
+                    monitor = self._reloaded(monitor, source, capture)
+                for result in monitor.take(event):
+                    self._pass_on(result, sinks, now_s)
+                self._note(monitor, source)
+            self._pass_on(monitor.summary(source.counters), sinks, now_s)
+
+    def _settings(self, bundle: Bundle) -> MonitorSettings:
+        return settings_for(self.config.settings, self.config.votes, bundle.manifest.labels)
+
+    def _monitor(self, bundle: Bundle, settings: MonitorSettings, source: Source, capture: Capture | None) -> Monitor:
+        config = self.config
+        zones = None if config.limits is None else read_limits(config.limits)
+        self.shown.sample_rate_hz = bundle.manifest.contract.sample_rate_hz
+        return Monitor(
+            bundle.manifest,
+            Classifier(bundle.model, config.runtime, config.threads),
+            settings.votes,
+            now=time.monotonic if isinstance(source, Threaded) else _clock_of(source),
+            speed_hz=None if config.rpm is None else config.rpm / 60,
+            novelty=known_by(self._model, bundle, self._tell) if config.unknown else None,
+            keep=self._keep if self._show else None,
+            severity=SeverityMeter(zones) if config.severity or zones else None,
+            alarms=settings.alarms,
+            capture=capture,
+            lag_s=lambda: _lag_s(source),
+        )
+
+    def _reloaded(self, monitor: Monitor, source: Source, capture: Capture | None) -> Monitor:
+        self._reload.clear()
+        try:
+            bundle = read_bundle(self._model)
+            following = self._monitor(bundle, self._settings(bundle), source, capture)
+            following.follow(monitor)
+        except (DrsnEdgeError, OSError) as exc:
+            self._tell(f"{exc} What was there before goes on.")
+            return monitor
+        self._tell(f"{bundle.manifest.name} {bundle.manifest.version} was read anew.")
+        return following
+
+    def _events(self, source: Source, log: LogKeeper | None) -> Iterator[SourceEvent]:
+        """Pass events on, with what a person did between them, and tell the log of both."""
+        for event in source:
+            self.beat_s = time.monotonic()
+            self.begun.set()
+            passed: list[SourceEvent] = [event]
+            if self._acknowledge.is_set():
+                self._acknowledge.clear()
+                passed.append(Note(ACKNOWLEDGE))
+            for each in passed:
+                if log is not None:
+                    log.take(each)
+                yield each
+            if isinstance(event, DeviceLog):
+                self._tell(f"the sensor says: {event.text}")
+
+    def _pass_on(self, result: Result, sinks: list[Sink], now_s: Callable[[], float]) -> None:
+        for each in sinks:
+            each.take(result)
+        if isinstance(result, WindowResult):
+            self.shown.window = result
+        elif isinstance(result, Decision):
+            self.shown.decision, self.shown.decided_s = result, now_s()
+        elif isinstance(result, Severity):
+            self.shown.severity = result
+
+    def _note(self, monitor: Monitor, source: Source) -> None:
+        if self._show:
+            self.shown.alarms, self.shown.true_rate_hz = monitor.alarms, monitor.sample_rate_hz
+            self.shown.counters, self.shown.lag_s = source.counters, _lag_s(source)
+            self.shown.skipped, self.shown.trouble = monitor.windows_skipped, None
+
+    def _keep(self, samples: NDArray[np.float32]) -> None:
+        self.shown.samples = samples[0]
+
+
+def _lag_s(source: Source) -> float:
+    return source.lag_s if isinstance(source, Threaded) else 0.0
+
+
+def _clock_of(source: Source) -> Callable[[], float]:
+    """Return the clock: of the day that is replayed, or of now."""
+    return (lambda: source.time_s) if isinstance(source, ReplaySource) else time.time
