@@ -30,6 +30,8 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 ExecStart={command}
+# Bundle and settings anew, without losing a sample.
+ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=5
 # The monitor reports every {alive:g} s as long as it goes round; a hang ends in a restart.

@@ -120,7 +120,7 @@ def _signal(samples: FloatArray, sample_rate_hz: float) -> list[RenderableType]:
             f"waveform  {len(samples) / sample_rate_hz * 1000:.0f} ms, {np.ptp(strongest):.3g} peak to peak",
             style="dim",
         ),
-        Text(sparkline(strongest - strongest.min(), _WIDTH), style="cyan"),
+        Text(sparkline(some - strongest.min(), _WIDTH, most=float(np.ptp(strongest))), style="cyan"),
         Text(f"spectrum  0 to {sample_rate_hz / 2:.0f} Hz, {_RANGE_DB:.0f} dB", style="dim"),
         Text(sparkline(np.maximum(level_db + _RANGE_DB, 0), _WIDTH, most=_RANGE_DB), style="cyan"),
     ]

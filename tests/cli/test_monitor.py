@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -377,3 +378,96 @@ def test_severity_and_its_zone_stand_beside_the_class(
     limits.write_text("[zones]\n")
     wrong = run("monitor", "--port", "x", "--model", tiny_bundle_path, "--limits", limits)
     assert wrong.code == 1 and "three ascending numbers" in wrong.err
+
+
+# --- several sensors, another model while it runs ---------------------------------------------------------------------
+
+
+def test_two_ports_are_watched_at_once_and_one_that_fails_costs_the_other_nothing(
+    start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    links = [tmp_path / "a", tmp_path / "b"]
+    sensors = [start("simulate", "--recording", recording, "--link", link, "--loop") for link in links]
+    for link in links:
+        wait_until(link.exists)
+    ports = [argument for link in (*links, tmp_path / "absent") for argument in ("--port", link)]
+    both = start("monitor", *ports, "--model", tiny_bundle_path, "--json", "--duration", 6)
+    seen: dict[str, int] = {}
+    assert both.stdout is not None and both.stderr is not None
+    while not (seen.get("a", 0) > 20 and seen.get("b", 0) > 20):
+        seen_of = json.loads(both.stdout.readline())["machine"]
+        seen[seen_of] = seen.get(seen_of, 0) + 1
+    both.send_signal(signal.SIGTERM)
+    code, rest, err = finish(both)
+    summaries = {line["machine"]: line for line in map(json.loads, rest) if line["type"] == "summary"}
+    assert code == 0 and set(summaries) == {"a", "b"}
+    assert all(line["samples_lost"] == 0 for line in summaries.values())
+    assert "absent: Expected a device at" in err and "Trying again" in err
+    for sensor in sensors:
+        sensor.kill()
+
+
+def test_a_fleet_file_says_what_is_watched(run: Run, playing: Any, tiny_bundle_path: Path, tmp_path: Path) -> None:
+    with playing(2000) as (port, _):
+        fleet = tmp_path / "fleet.toml"
+        fleet.write_text(
+            f'lines = "all.jsonl"\n[[sensor]]\nmachine = "pump 3"\nport = "{port}"\nmodel = "{tiny_bundle_path}"\n'
+        )
+        done = run("monitor", "--fleet", fleet)
+    assert (done.code, done.err) == (0, "") and "samples   2000 received, 0 lost" in done.out
+    lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
+    assert {line["machine"] for line in lines} == {"pump 3"} and lines[-1]["samples_received"] == 2000
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", r"Expected a table \[\[sensor\]\] for each sensor"),
+        ("[[sensor]]\nport = 3", "line 2: Expected port to be text"),
+        ("[[sensor]]\nport = 'a'", "Expected model of every sensor"),
+        ("model = 'm'\n[[sensor]]\nmachine = 'a'", "Expected port of every sensor, got none of a"),
+        ("model = 'm'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'a'", "another port for each sensor"),
+        ("model = 'm'\n[[sensor]]\nport = 'a'\nprot = 1", "line 4: Expected keys among"),
+        ("model = 'm'\n[[sensor]]\nport = 'a'\ntext_unit = 'g'", "text_unit and text_range together"),
+        ("[[sensor", "could not read them"),
+    ],
+)
+def test_a_fleet_file_that_is_wrong_is_refused(run: Run, tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "fleet.toml").write_text(text)
+    done = run("monitor", "--fleet", tmp_path / "fleet.toml")
+    assert done.code == 1 and re.search(words, done.err), done.err
+
+
+def test_ways_that_contradict_each_other_are_refused(run: Run, tiny_bundle_path: Path) -> None:
+    model = ("--model", tiny_bundle_path)
+    assert "--machine with one --port" in run("monitor", *model, "--port", "a", "--port", "b", "--machine", "c").err
+    assert "each --port once" in run("monitor", *model, "--port", "a", "--port", "a").err
+    assert "one of --port, --replay and --fleet" in run("monitor", "--port", "a", "--fleet", "b").err
+    assert "--model" in run("monitor", "--port", "a").err
+
+
+def test_a_bundle_is_read_anew_and_a_broken_one_is_left_alone(
+    start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "m.drsn"
+    model.write_bytes(tiny_bundle_path.read_bytes())
+    sensor = start("simulate", "--recording", recording, "--link", tmp_path / "sensor", "--loop")
+    wait_until((tmp_path / "sensor").exists)
+    live = start("monitor", "--port", tmp_path / "sensor", "--model", model, "--json", "--duration", 30)
+    lines = read_until(live, is_window)
+    assert live.stderr is not None
+    live.send_signal(signal.SIGHUP)
+    assert "tiny 1.0.0 was read anew" in live.stderr.readline()
+    model.write_bytes(b"broken")
+    live.send_signal(signal.SIGHUP)
+    assert "What was there before goes on" in live.stderr.readline()
+    for _ in range(20):
+        lines += read_until(live, is_window)
+    live.send_signal(signal.SIGTERM)
+    code, rest, err = finish(live)
+    lines += map(json.loads, rest)
+    assert (code, err) == (0, "")
+    firsts = [line["first_sample"] for line in lines if is_window(line)]
+    assert firsts == list(range(0, HOP * len(firsts), HOP))  # neither left out nor doubled
+    assert lines[-1]["windows"] == len(firsts) and lines[-1]["samples_lost"] == 0
+    sensor.kill()

@@ -132,11 +132,12 @@ def new_bench(manifest: Manifest) -> Callable[..., Bench]:
         novelty: Novelty | None = None,
         alarms: AlarmSettings | None = None,
         capture: Capture | None = None,
+        lag_s: Callable[[], float] = lambda: 0.0,
         **changes: Any,
     ) -> Bench:
         classifier, clock = FakeClassifier(), [0.0]
         changed = replace(manifest, contract=replace(manifest.contract, **changes))
-        stages = {"novelty": novelty, "alarms": alarms, "capture": capture}
+        stages: dict[str, Any] = {"novelty": novelty, "alarms": alarms, "capture": capture, "lag_s": lag_s}
         monitor = Monitor(changed, classifier, votes or Votes(), now=lambda: clock[0], **stages)
         return Bench(monitor, classifier, clock)
 

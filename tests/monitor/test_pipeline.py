@@ -15,7 +15,8 @@ from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.monitor.alarms import AlarmLimits, AlarmSettings
 from drsn_edge.monitor.decision import Votes
-from drsn_edge.monitor.pipeline import ACKNOWLEDGE, STALLED_S, Monitor
+from drsn_edge.monitor.pipeline import ACKNOWLEDGE, BEHIND_S, CAUGHT_UP_S, STALLED_S, Monitor
+from drsn_edge.monitor.quality import SKIPPED
 from drsn_edge.monitor.results import Alarm, Decision, Result, Summary, Verdict, WindowResult
 from drsn_edge.novelty import Novelty
 from drsn_edge.spectra import Spectra
@@ -475,3 +476,47 @@ def test_a_restart_or_a_silence_does_not_raise_one_of_two_halves(new_bench: Any,
 
 def test_without_settings_there_are_no_alarms(bench: Any, sensor: Any) -> None:
     assert alarms_of(bench.take(sensor.hello(), sensor.blocks("worn", 20), Note(ACKNOWLEDGE))) == []
+
+
+# --- a machine that is too slow, another model ----------------------------------------------------------------------
+
+
+def test_a_monitor_that_is_behind_skips_windows_until_it_has_caught_up(
+    new_bench: Any, sensor: Any, windows_of: Said
+) -> None:
+    lag = [0.0]
+    bench = new_bench(lag_s=lambda: lag[0])
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 5))
+    lag[0] = BEHIND_S + 0.1
+    results += bench.take(sensor.blocks("calm", 5))
+    lag[0] = CAUGHT_UP_S + 0.1
+    results += bench.take(sensor.blocks("calm", 5))
+    lag[0] = CAUGHT_UP_S - 0.1
+    sensor.lose(3)
+    results += bench.take(sensor.blocks("calm", 5))
+    windows = windows_of(results)
+    assert [window.reason for window in windows[:14]] == [None] * 4 + [SKIPPED] * 10
+    assert {window.reason for window in windows[14:16]} == {"lost samples"}  # damage is said first
+    assert windows[-1].reason is None
+    assert len(bench.classifier.seen) == [window.reason for window in windows].count(None)
+    assert [window.first_sample for window in windows] == [HOP * number for number in range(len(windows))]
+    assert bench.monitor.summary(StreamCounters()).windows_skipped == 10
+
+
+def test_another_monitor_goes_on_without_leaving_out_a_window(new_bench: Any, sensor: Any, windows_of: Said) -> None:
+    old, new = new_bench(alarms=ALARMS), new_bench(alarms=ALARMS)
+    before = windows_of(old.take(sensor.hello(), sensor.blocks("worn", 9)))
+    new.monitor.follow(old.monitor)
+    after = windows_of(new.take(sensor.blocks("calm", 9)))
+    assert [window.first_sample for window in (*before, *after)] == [HOP * number for number in range(17)]
+    assert after[0].verdict is Verdict.CLASS and new.monitor.summary(StreamCounters()).windows == 17
+    assert new.monitor.alarms == ("worn",)
+    assert alarms_of(new.take(Note(ACKNOWLEDGE)))[0] == ("worn", "ACKNOWLEDGED")
+
+
+def test_a_model_for_another_sensor_does_not_follow(new_bench: Any, sensor: Any) -> None:
+    old, new = new_bench(), new_bench(sample_rate_hz=5000.0)
+    old.take(sensor.hello(), sensor.blocks("calm", 3))
+    with pytest.raises(ContractError):
+        new.monitor.follow(old.monitor)
+    assert len(old.take(sensor.blocks("calm", 3))) >= 3

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from drsn_edge.errors import OutputError
 from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Result, Summary, Verdict, WindowResult
 from drsn_edge.monitor.sinks.console import ConsoleSink
-from drsn_edge.monitor.sinks.json_lines import JsonLinesSink
+from drsn_edge.monitor.sinks.json_lines import JsonFilesSink, JsonLinesSink
 
 WINDOW = WindowResult(96, 0.0240000001, Verdict.CLASS, "worn", {"calm": 0.1234567, "worn": 0.8765433}, None, 0)
 DAMAGED = WindowResult(128, 0.032, Verdict.NO_VERDICT, None, None, "lost samples", 5)
@@ -147,3 +150,58 @@ def test_an_alarm_in_json_and_for_people() -> None:
     stream = io.StringIO()
     ConsoleSink(stream).take(RAISED)
     assert stream.getvalue() == "     0.02 s  ALARM worn raised, since 0.01 s, signal in alarm-1.drsnlog\n"
+
+
+# --- files of lines --------------------------------------------------------------------------------------------------
+
+
+def test_full_files_take_turns(tmp_path: Path) -> None:
+    sink = JsonFilesSink(tmp_path / "lines.jsonl", "fan", lambda: 12.3456, rotate_bytes=600, kept_files=2)
+    for number in range(20):
+        sink.take(replace(WINDOW, first_sample=number))
+    sink.close()
+    sink.close()
+    files = [tmp_path / name for name in ("lines.jsonl.2", "lines.jsonl.1", "lines.jsonl")]
+    assert sorted(tmp_path.iterdir()) == sorted(files)
+    lines = [json.loads(line) for path in files for line in path.read_text().splitlines()]
+    numbers = [line["first_sample"] for line in lines]
+    assert numbers == list(range(numbers[0], 20)) and len(numbers) > 4
+    assert (lines[0]["machine"], lines[0]["time_s"]) == ("fan", 12.346)
+
+
+def test_a_line_that_a_kill_cut_ends_alone(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"schema": 1, "ty')
+    sink = JsonFilesSink(path, "fan", lambda: 1.0)
+    sink.take(WINDOW)
+    sink.close()
+    assert json.loads(path.read_text().splitlines()[1])["label"] == "worn"
+
+
+def test_a_disk_that_is_full_costs_lines_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = JsonFilesSink(tmp_path / "lines.jsonl", "fan", lambda: 1.0)
+
+    class Full:
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+        def close(self) -> None:
+            pass
+
+    sink._file = Full()  # type: ignore[assignment]
+    with pytest.raises(OutputError, match="No space left on device"):
+        sink.take(WINDOW)
+    sink.take(WINDOW)  # it works again
+    sink.close()
+    assert len((tmp_path / "lines.jsonl").read_text().splitlines()) == 1
+    with pytest.raises(OutputError, match="Could not open"):
+        JsonFilesSink(tmp_path / "nowhere" / "lines.jsonl", "fan", lambda: 1.0)
+
+
+def test_of_several_machines_each_line_names_its_own() -> None:
+    stream = io.StringIO()
+    ConsoleSink(stream, machine="pump 3").take(SUMMARY)
+    assert all(line.startswith("pump 3: ") for line in stream.getvalue().splitlines())
+    stream = io.StringIO()
+    JsonLinesSink(stream, "pump 3").take(SUMMARY)
+    assert json.loads(stream.getvalue())["machine"] == "pump 3"

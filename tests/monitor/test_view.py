@@ -1,0 +1,77 @@
+"""What the view of a terminal shows of a sensor."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from drsn_edge.monitor.results import Decision, Severity, Verdict, WindowResult
+from firmware_bridge.stream import StreamCounters
+
+rich_console = pytest.importorskip("rich.console", reason="the view needs the extra `view`")
+
+from drsn_edge.monitor.station import Snapshot  # noqa: E402
+from drsn_edge.monitor.view import View, bar, panel, sparkline  # noqa: E402
+
+SCORES = {"healthy": 0.1, "outer_race": 0.85, "imbalance": 0.05}
+WINDOW = WindowResult(0, 1.0, Verdict.CLASS, "outer_race", SCORES, None, 0, 0.5, 0.1)
+TONE = np.sin(2 * np.pi * 0.25 * np.arange(512))[:, None].astype(np.float32)
+SHOWN = Snapshot(
+    "pump 3", WINDOW, Decision(WINDOW, 1.0), 1000.0, Severity(0, 0.0, 3.1, 0.1, 0.4, 4.0, 3.0, "B", "g"),
+    ("outer_race",), TONE, 3200.0, 3201.5, StreamCounters(samples_received=5000, samples_lost=3),
+)  # fmt: skip
+
+
+def drawn(shown: Snapshot) -> str:
+    console = rich_console.Console(file=io.StringIO(), width=60, force_terminal=False)
+    console.print(panel(shown, lambda: 1600.0))
+    text: str = console.file.getvalue()
+    return text
+
+
+def test_a_panel_says_it_all() -> None:
+    text = drawn(SHOWN)
+    for words in ("pump 3", "outer_race (85%)", "for 10 min", "ALARM outer_race", "zone B, 3.10 mm/s", "healthy",
+                  "29 ms", "0 to 1600 Hz", "5000 samples, 3 lost", "3201.5 Hz"):  # fmt: skip
+        assert words in text, text
+    assert "behind" not in text
+    assert "behind    4.0 s, 7 windows skipped" in drawn(replace(SHOWN, lag_s=4.0, skipped=7))
+
+
+def test_a_spectrum_has_its_line_where_the_tone_is() -> None:
+    rows = drawn(SHOWN).splitlines()
+    line = rows[next(number for number, row in enumerate(rows) if "spectrum" in row) + 1]
+    assert 0.45 < (line.index("█") - 2) / 46 < 0.56
+
+
+def test_what_is_not_there_is_said() -> None:
+    assert "no decision yet" in drawn(Snapshot("fan")) and "nothing yet" in drawn(Snapshot("fan"))
+    assert "unplugged" in drawn(replace(SHOWN, trouble="unplugged"))
+    lost = WindowResult(0, 1.0, Verdict.NO_VERDICT, None, None, "LINK LOST", 0)
+    assert "NO_VERDICT: LINK LOST" in drawn(replace(SHOWN, window=lost, decision=Decision(lost, 1.0)))
+
+
+def test_several_stand_side_by_side_and_follow_what_changes() -> None:
+    console = rich_console.Console(file=io.StringIO(), width=120, height=40, force_terminal=True)
+    shown = [Snapshot("pump 3"), Snapshot("fan")]
+    with View(shown, console) as view:
+        view.show()
+        shown[1].trouble = "the cable is out"
+    text = console.file.getvalue()
+    assert any("pump 3" in row and "fan" in row for row in text.splitlines()) and "the cable is out" in text
+
+
+@pytest.mark.parametrize(
+    ("share", "drawn_bar"), [(0.0, "    "), (1.0, "████"), (0.5, "██  "), (0.28, "█▏  "), (2.0, "████")]
+)
+def test_bars(share: float, drawn_bar: str) -> None:
+    assert bar(share, 4) == drawn_bar
+
+
+def test_sparklines() -> None:
+    assert sparkline([0, 1, 2, 4, 8], 5) == " ▁▂▄█"
+    assert sparkline(np.zeros(100), 10) == " " * 10
+    assert sparkline(np.arange(8), 4, most=8.0) == "▁▃▅▇"
