@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.bundle.contract import stream_factor
+from drsn_edge.bundle.contract import RATE_TOLERANCE, stream_factor
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.front_end import check_speed, network_input
 from drsn_edge.monitor.alarms import Alarms, AlarmSettings
@@ -20,7 +20,10 @@ from drsn_edge.monitor.quality import (
     LINK_LOST,
     NO_SAMPLES,
     NOT_RUNNING,
+    OFFSET_JUMPED,
+    RATE_OFF,
     SKIPPED,
+    OffsetWatch,
     SensorLimits,
     clipping_level,
     find_defect,
@@ -32,7 +35,7 @@ from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.windows import Window, Windower
 from drsn_edge.novelty import Novelty, levels
 from drsn_edge.runtime.classifier import Classifier, check_model, softmax
-from firmware_bridge.clock import ClockFit
+from firmware_bridge.clock import ClockFit, RateAlarm
 from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, Note, SampleBlock, SourceEvent, Status
 from firmware_bridge.messages import Hello
 from firmware_bridge.stream import StreamCounters
@@ -93,6 +96,7 @@ class Monitor:
         self._contract = manifest.contract
         self._classifier = classifier
         self._decider = Decider(votes)
+        self._offset = OffsetWatch()
         self._alarms = None if alarms is None else Alarms(alarms, manifest.labels, manifest.contract.hop_s)
         self._capture = capture
         self._lag_s, self._is_behind, self._skipped = lag_s, False, 0
@@ -102,6 +106,7 @@ class Monitor:
         self._cut_at(1.0)
         self._clock = ClockFit()
         self._recent_rate = RecentRate()
+        self._rate_alarm, self._rate_changed = RateAlarm(RATE_TOLERANCE / 2), False
         self._now = now
         self._silent_since: float | None = None
         self._factors = np.ones(0, np.float32)  # of a device that has said nothing yet
@@ -192,7 +197,8 @@ class Monitor:
             if self._cut == other._cut:
                 self._windower = other._windower
         self._clock, self._recent_rate = other._clock, other._recent_rate
-        self._silent_since, self._last = other._silent_since, other._last
+        self._rate_alarm, self._rate_changed = other._rate_alarm, other._rate_changed
+        self._silent_since, self._last, self._offset = other._silent_since, other._last, other._offset
         self._verdicts.update(other._verdicts)
         self._labels.update(other._labels)
         self._link_losses, self._skipped = other._link_losses, other._skipped
@@ -224,11 +230,23 @@ class Monitor:
         if abs(ratio / self._cut.ratio - 1) > FOLLOW and abs(ratio - 1) <= LIMIT:
             self._cut_at(ratio)
 
+    def _watch_rate(self, block: SampleBlock) -> None:
+        """Learn the rate; after a step of it, windows wait until the new one is known."""
+        if self._rate_alarm.add(block.first_sample, block.device_time_s) is not None:
+            self._recent_rate.reset()
+            self._rate_changed = True
+        self._recent_rate.add(block.first_sample, block.device_time_s)
+        if self._recent_rate.sample_rate_hz is not None:
+            self._rate_changed = False
+
     def _take_restart(self) -> None:
         self._windower.reset()
         self._clock.reset()
         self._recent_rate.reset()
+        self._rate_alarm.reset()
+        self._rate_changed = False
         self._decider.forget_votes()
+        self._offset.reset()
         self._interrupt_alarms()
         self._last = (0, 0.0)
 
@@ -238,9 +256,10 @@ class Monitor:
         return self._withdraw(LINK_LOST)
 
     def _take_note(self, note: Note) -> list[Result]:
-        if note.text != ACKNOWLEDGE or self._alarms is None:
+        if note.text != ACKNOWLEDGE:
             return []
-        return [*self._alarms.acknowledge()]
+        self._offset.reset()  # who says so has looked at the sensor, too
+        return [] if self._alarms is None else [*self._alarms.acknowledge()]
 
     def _take_silence(self) -> list[Result]:
         patience_s = STALLED_S + self._contract.window_s
@@ -258,7 +277,7 @@ class Monitor:
     def _take_block(self, block: SampleBlock) -> list[Result]:
         self._silent_since = self._now()
         self._clock.add(block.first_sample, block.device_time_s)
-        self._recent_rate.add(block.first_sample, block.device_time_s)
+        self._watch_rate(block)
         self._last = (block.first_sample, block.device_time_s)
         self._follow_rate()
         results: list[Result] = []
@@ -285,6 +304,8 @@ class Monitor:
     def _judge(self, window: Window) -> WindowResult:
         """Judge a window as it was cut; the result is of the window proper, without its margins."""
         defect = find_defect(window, self._limits, self._recent_rate.sample_rate_hz)
+        if defect is None and self._rate_changed:
+            defect = RATE_OFF
         margin = self._cut.margin
         proper = replace(
             window,
@@ -317,6 +338,8 @@ class Monitor:
         level = float(levels(samples)[0])
         if self._novelty is not None and not self._novelty.is_running(level):
             return self._without_verdict(window, NOT_RUNNING)
+        if self._offset.jumped(window.counts, self._full_scale_counts):
+            return self._without_verdict(window, OFFSET_JUMPED)
         if self._keep is not None:
             self._keep(samples)
         inputs = network_input(samples, self._contract, self._speed_hz)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drsn_edge.bundle.contract import RATE_TOLERANCE
 from drsn_edge.monitor.windows import Window
+from firmware_bridge.messages import Counts
 
 LOST_SAMPLES = "lost samples"
 FLAT_LINE = "flat line"
 CLIPPED = "clipped"
+STUCK = "stuck"
+OFFSET_JUMPED = "offset jumped"
 RATE_OFF = "sample rate off"
 NOT_RUNNING = "not running"
 LINK_LOST = "LINK LOST"
@@ -23,6 +27,23 @@ MAX_CLIPPED_SHARE = 0.001
 
 In a window of fewer than 1000 samples even one counts as clipped.
 """
+
+
+_PILE_FACTOR = 10.0
+_PILE_CHANCE = 1e-6
+_NEIGHBOURS = 8
+_LEAST_PILE = 3
+"""Clipping below full scale, as by an amplifier, shows as samples that pile up at the outermost value: at least
+`_PILE_FACTOR` times as many as the `_NEIGHBOURS` values beside it make likely (of a sine 2.6 times), and so many by
+chance with a probability below `_PILE_CHANCE` (Chernoff's bound of the Poisson tail)."""
+
+_LEAST_RUN = 8
+_RUN_CHANCE = 1e-6
+"""An axis that is stuck for a part of the window repeats its value longer than it would by chance."""
+
+_LEARNT_WINDOWS = 16
+_JUMP_SHARE, _JUMP_SCATTERS = 0.05, 10.0
+_FORGET = 1 / 256
 
 
 @dataclass(frozen=True)
@@ -71,6 +92,73 @@ def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: f
         at_limit = (counts >= full_scale_counts) | (counts <= -full_scale_counts)
         if at_limit.any(axis=0).mean() > MAX_CLIPPED_SHARE:
             return CLIPPED
+    if any(_piles_up(axis, end) for axis, *ends in zip(counts, lowest, highest, strict=True) for end in ends):
+        return CLIPPED
+    if any(_is_stuck(axis) for axis in counts):
+        return STUCK
     if measured_sample_rate_hz and abs(measured_sample_rate_hz / limits.expected_sample_rate_hz - 1) > RATE_TOLERANCE:
         return RATE_OFF
     return None
+
+
+def _piles_up(axis: NDArray[np.int32], end: int) -> bool:
+    """Tell whether an axis, shape (window,), sits at one of its two outermost values."""
+    there = int(np.count_nonzero(axis == end))
+    if there < _LEAST_PILE:
+        return False
+    values, times = np.unique(axis, return_counts=True)
+    if len(values) <= _NEIGHBOURS + 1:
+        return False
+    beside = slice(1, 1 + _NEIGHBOURS) if values[0] == end else slice(-1 - _NEIGHBOURS, -1)
+    step = int(np.diff(values).min())  # of the converter, which may be coarser than the counts
+    span = abs(int(values[beside][-1 if values[0] == end else 0]) - end) / step
+    expected = float(times[beside].sum()) / span
+    chance = (np.e * expected / there) ** there
+    return bool(there >= _PILE_FACTOR * expected and chance < _PILE_CHANCE)
+
+
+def _is_stuck(axis: NDArray[np.int32]) -> bool:
+    """Tell whether an axis, shape (window,), keeps its value for longer than its usual repeats make likely."""
+    changes = np.flatnonzero(axis[1:] != axis[:-1])
+    repeats = len(axis) - 1 - len(changes)
+    if repeats < _LEAST_RUN:
+        return False
+    edges = np.concatenate([[-1], changes, [len(axis) - 1]])
+    longest = int(np.diff(edges).max()) - 1
+    if longest < _LEAST_RUN:
+        return False
+    elsewhere = max(len(axis) - 1 - longest, 1)
+    usual = (repeats - longest + 1) / (elsewhere + 1)
+    return bool(len(axis) * usual**longest < _RUN_CHANCE)
+
+
+class OffsetWatch:
+    """Notices that an axis' mean jumps and stays: the sensor was moved, fell off, or its axes changed places.
+
+    What is usual is learned from the first windows, and followed slowly, as with temperature. A jump stays one until
+    the mean is back or `reset` is called. Without gravity, or another offset, axes may change places unseen.
+    """
+
+    def __init__(self) -> None:
+        """Begin to learn."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Learn anew what is usual."""
+        self._first: list[NDArray[np.float64]] = []
+        self._usual: NDArray[np.float64] | None = None
+
+    def jumped(self, counts: Counts, full_scale_counts: float) -> bool:
+        """Take in a window without damage, shape (n, axes), and tell whether its mean is not the usual one."""
+        mean = counts.mean(axis=0, dtype=np.float64)
+        if self._usual is None:
+            self._first.append(mean)
+            if len(self._first) == _LEARNT_WINDOWS:
+                self._usual = np.median(self._first, axis=0)
+                self._scatter = 1.4826 * np.median(np.abs(self._first - self._usual), axis=0)
+            return False
+        off = mean - self._usual
+        if (np.abs(off) > np.maximum(_JUMP_SHARE * full_scale_counts, _JUMP_SCATTERS * self._scatter)).any():
+            return True
+        self._usual = self._usual + _FORGET * off
+        return False

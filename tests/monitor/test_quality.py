@@ -13,6 +13,8 @@ from drsn_edge.monitor.quality import (
     FLAT_LINE,
     LOST_SAMPLES,
     RATE_OFF,
+    STUCK,
+    OffsetWatch,
     SensorLimits,
     clipping_level,
     find_defect,
@@ -57,7 +59,7 @@ def test_one_flat_axis_is_enough(axis: int, level: int) -> None:
     counts[:, axis] = level
     assert defect(counts) == FLAT_LINE
     counts[5, axis] += 1
-    assert defect(counts) == (CLIPPED if level == -32768 else None)
+    assert defect(counts) == (CLIPPED if level == -32768 else STUCK)
 
 
 def test_an_axis_over_the_whole_range_of_int16_is_not_flat() -> None:
@@ -96,7 +98,8 @@ def test_the_limit_is_the_sensors(
     limits = SensorLimits(clipping_level(full_scale, scale), 4000.0)
     for level in (*at_limit, *below):
         counts = np.random.default_rng(0).integers(-50, 50, (2000, 1)).astype(np.int16)
-        counts[:10] = level
+        inwards = 0 if level in at_limit else -np.sign(level)
+        counts[[100, 800, 1500], 0] = [level, level + inwards, level + 2 * inwards]
         assert defect(counts, limits=limits) == (CLIPPED if level in at_limit else None), level
 
 
@@ -142,3 +145,61 @@ def test_the_recent_rate_stands_jitter_gaps_and_rare_blocks() -> None:
     for block in range(20):
         rare.add(block * 80, block * 8.0)
     assert rare.sample_rate_hz == pytest.approx(10.0)
+
+
+# --- clipping below full scale, axes that stick or jump ------------------------------------------------------------
+
+
+def signal(kind: str, n: int = 1024) -> Any:
+    rng = np.random.default_rng(0)
+    t = np.arange(n)
+    return {
+        "noise": rng.normal(size=n) * 2000,
+        "fine noise": rng.normal(size=n) * 5,
+        "sine": 3000 * np.sin(0.123 * t),
+        "slow sine": 8 * np.sin(0.0059 * t),
+        "impacts": rng.normal(size=n) * 50 + 6000 * np.exp(-(t % 200) / 10) * np.sin(t),
+    }[kind]
+
+
+def defect_of(values: Any) -> str | None:
+    counts = np.rint(np.stack([values, signal("noise")], axis=1)).astype(np.int16)
+    return find_defect(Window(0, 0.0, counts, 0), SensorLimits(32000.0, 3200.0), None)
+
+
+@pytest.mark.parametrize("kind", ["noise", "fine noise", "sine", "slow sine", "impacts"])
+def test_a_signal_that_is_whole_is_neither_clipped_nor_stuck(kind: str) -> None:
+    assert defect_of(signal(kind)) is None
+    if np.ptp(signal(kind)) > 500:  # the lowest bits of the converter stay 0
+        assert defect_of(16 * np.rint(signal(kind) / 16)) is None
+
+
+@pytest.mark.parametrize(("kind", "level"), [("noise", 3000), ("sine", 2900), ("impacts", 2000)])
+def test_an_amplifier_that_clips_below_full_scale_is_noticed(kind: str, level: int) -> None:
+    assert defect_of(np.clip(signal(kind), -level, level)) == CLIPPED
+    assert defect_of(np.minimum(signal(kind), level)) == CLIPPED
+
+
+@pytest.mark.parametrize("at", [0, 500, 1004])
+def test_an_axis_that_sticks_for_twenty_samples_is_noticed(at: int) -> None:
+    values = signal("noise")
+    values[at : at + 20] = values[at]
+    assert defect_of(values) == STUCK
+
+
+def test_an_offset_that_jumps_is_noticed_until_it_is_back_or_somebody_says_that_it_is_right() -> None:
+    watch = OffsetWatch()
+    rng = np.random.default_rng(0)
+
+    def window(offset: float) -> Any:
+        return (rng.normal(size=(64, 2)) * 100 + [offset, 0]).astype(np.int16)
+
+    usual = [watch.jumped(window(1000), 16000) for _ in range(50)]
+    drifting = [watch.jumped(window(1000 + 20 * n), 16000) for n in range(100)]
+    assert not any(usual) and not any(drifting[:30])
+    fresh = OffsetWatch()
+    assert not any(fresh.jumped(window(1000), 16000) for _ in range(50))
+    assert all(fresh.jumped(window(2500), 16000) for _ in range(50))
+    assert not fresh.jumped(window(1000), 16000)
+    fresh.reset()
+    assert not any(fresh.jumped(window(2500), 16000) for _ in range(50))
