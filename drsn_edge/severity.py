@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drsn_edge.bearing_lines import NAMES, Bearing
 from drsn_edge.errors import SettingsError
+from drsn_edge.recordings.bearing import BearingGeometry
 from drsn_edge.toml_file import parse_toml
 from drsn_edge.units import STANDARD_GRAVITY_MPS2
 
@@ -85,8 +87,31 @@ class Limits:
         return ZONES[int(np.searchsorted(self.velocity_mm_s, velocity_mm_s, side="right"))]
 
 
-def read_limits(path: Path) -> Limits:
-    """Read the limits of a TOML file: `[zones]` with `velocity_mm_s = [A_to_B, B_to_C, C_to_D]`.
+@dataclass(frozen=True)
+class SeverityConfig:
+    """What a file of limits says.
+
+    Attributes:
+        limits: None: there are no zones.
+        bearing: None: no lines are looked for.
+    """
+
+    limits: Limits | None = None
+    bearing: Bearing | None = None
+
+
+def read_limits(path: Path) -> SeverityConfig:
+    """Read a TOML file with `[zones]`, `[bearing]`, or both.
+
+        [zones]
+        velocity_mm_s = [1.4, 2.8, 4.5]      # where A meets B, B meets C, C meets D
+
+        [bearing]
+        n_balls = 9
+        ball_diameter_mm = 7.94
+        pitch_diameter_mm = 39.04
+        contact_angle_deg = 0.0
+        classes = {outer_race = "BPFO", inner_race = "BPFI", ball = "BSF"}
 
     Raises:
         SettingsError: If it cannot be read, or holds anything else.
@@ -95,15 +120,35 @@ def read_limits(path: Path) -> Limits:
         table = parse_toml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
         raise SettingsError(f"Expected limits in {path} (TOML), could not read them: {exc}.") from exc
-    zones = table.get("zones")
+    if not table or set(table) - {"zones", "bearing"}:
+        raise SettingsError(f"{path}: Expected [zones] or [bearing] and nothing else, got {table}.")
+    limits = _limits(table["zones"], path) if "zones" in table else None
+    return SeverityConfig(limits, _bearing(table["bearing"], path) if "bearing" in table else None)
+
+
+def _limits(zones: Any, path: Path) -> Limits:
     values: Any = zones.get("velocity_mm_s") if isinstance(zones, dict) and len(zones) == 1 else None
-    if len(table) != 1 or not _ascending(values):
+    if not _ascending(values):
         raise SettingsError(
             f"{path}: Expected [zones] with velocity_mm_s = [A_to_B, B_to_C, C_to_D], three ascending numbers > 0 and "
-            f"nothing else, got {table}."
+            f"nothing else, got {zones}."
         )
     first, second, third = map(float, values)
     return Limits((first, second, third))
+
+
+def _bearing(table: Any, path: Path) -> Bearing:
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: Expected a table [bearing], got {table!r}.")
+    dimensions = {name: value for name, value in table.items() if name != "classes"}
+    classes = table.get("classes", {})
+    try:
+        bearing = Bearing(BearingGeometry(**dimensions), classes)
+        if not set(classes.values()) <= set(NAMES):
+            raise ValueError(f"Expected lines among {', '.join(NAMES)}, got {classes}.")
+    except (TypeError, ValueError, AttributeError) as exc:
+        raise SettingsError(f"{path}: Expected a bearing's dimensions and classes in [bearing]: {exc}") from exc
+    return bearing
 
 
 def _ascending(values: Any) -> bool:

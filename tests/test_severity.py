@@ -7,7 +7,7 @@ import pytest
 from scipy import signal
 
 from drsn_edge.errors import SettingsError
-from drsn_edge.severity import Limits, measure, read_limits, velocity_rms
+from drsn_edge.severity import Limits, SeverityConfig, measure, read_limits, velocity_rms
 
 RATE_HZ = 3200.0
 TIME_S = np.arange(6400) / RATE_HZ
@@ -64,8 +64,10 @@ def test_units_and_silence() -> None:
 def test_zones(tmp_path: Path) -> None:
     path = tmp_path / "limits.toml"
     path.write_text("[zones]\nvelocity_mm_s = [1, 2.5, 4.5]\n")
-    limits = read_limits(path)
-    assert limits == Limits((1.0, 2.5, 4.5))
+    config = read_limits(path)
+    assert config == SeverityConfig(Limits((1.0, 2.5, 4.5)))
+    limits = config.limits
+    assert limits is not None
     assert [limits.zone(velocity) for velocity in (0, 0.99, 1, 2.6, 4.4, 4.5, 99)] == list("AABCCDD")
 
 
@@ -73,6 +75,9 @@ def test_zones(tmp_path: Path) -> None:
     "text",
     [
         "", "[zones]", "[zones]\nvelocity_mm_s = [1, 2]", "[zones]\nvelocity_mm_s = [3, 2, 1]", "nonsense",
+        "[bearing]\nn_balls = 9",
+        "[bearing]\nn_balls = 9\nball_diameter_mm = 80.0\npitch_diameter_mm = 39.0", "bearing = 3",
+        "[bearing]\nn_balls = 9\nball_diameter_mm = 8.0\npitch_diameter_mm = 39.0\nclasses = {a = 'BPF'}",
         "[zones]\nvelocity_mm_s = [0, 1, 2]", "[zones]\nvelocity_mm_s = [true, 2, 3]", "zones = 3",
         "[zones]\nvelocity_mm_s = [1, 2, inf]", "[zones]\nvelocity_mm_s = [1, 2, 3]\nspeed = 1",
     ],

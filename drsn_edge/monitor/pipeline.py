@@ -97,6 +97,7 @@ class Monitor:
         self._classifier = classifier
         self._decider = Decider(votes)
         self._offset = OffsetWatch()
+        self._decided: str | None = None
         self._alarms = None if alarms is None else Alarms(alarms, manifest.labels, manifest.contract.hop_s)
         self._capture = capture
         self._lag_s, self._is_behind, self._skipped = lag_s, False, 0
@@ -133,7 +134,7 @@ class Monitor:
         """Take in one event and return what follows from it."""
         if self._capture is not None:
             self._capture.take(event)
-        severities = [] if self._severity is None else self._severity.take(event)
+        severities = [] if self._severity is None else self._severity.take(event, self._decided)
         return [*self._take(event), *severities]
 
     def _take(self, event: SourceEvent) -> list[Result]:
@@ -284,6 +285,8 @@ class Monitor:
         for window in self._windower.add(block.first_sample, block.device_time_s, block.samples, block.lost_before):
             result = self._judge(window)
             decision = self._decider.add(result)
+            if decision is not None:
+                self._decided = decision.window.label
             results += [result] if decision is None else [result, decision]
             results += self._alarms_of(result)
         return results

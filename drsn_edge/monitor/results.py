@@ -105,6 +105,8 @@ class Severity:
         device_time_s: Sensor's time of that sample.
         zone: A to D by the user's limits, None without limits or velocity.
         unit: Of the accelerations.
+        bearing_db: How far the bearing's lines stand out, by name; None where geometry or speed is not known.
+        agrees: Whether they say what the class says, None where that cannot be told; see `drsn_edge.bearing_lines`.
     """
 
     first_sample: int
@@ -116,6 +118,8 @@ class Severity:
     kurtosis: float
     zone: str | None
     unit: str
+    bearing_db: Mapping[str, float] | None = None
+    agrees: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,15 @@ from dataclasses import asdict
 
 import numpy as np
 
+from drsn_edge.bearing_lines import line_levels_db
 from drsn_edge.errors import ContractError
 from drsn_edge.monitor.quality import SensorLimits, clipping_level, find_defect
 from drsn_edge.monitor.results import Severity
 from drsn_edge.monitor.windows import Windower
-from drsn_edge.severity import Limits, measure
+from drsn_edge.severity import SeverityConfig, measure
 from drsn_edge.units import conversion_factor
 from firmware_bridge.events import DeviceRestarted, SampleBlock, SourceEvent
-from firmware_bridge.messages import Hello
+from firmware_bridge.messages import Counts, Hello
 
 STRETCH_S = 2.0
 """Lines half a hertz apart, so that the band from 10 Hz has its edge where it should."""
@@ -24,14 +25,19 @@ EVERY_S = 1.0
 class SeverityMeter:
     """Turns what a sensor sends into severities; a stretch with a gap, clipping or a flat axis gives none."""
 
-    def __init__(self, limits: Limits | None) -> None:
-        """Prepare; without limits there are no zones."""
-        self._limits = limits
+    def __init__(self, config: SeverityConfig | None = None, shaft_hz: float | None = None) -> None:
+        """Prepare.
+
+        Args:
+            config: Limits and bearing; without limits there are no zones.
+            shaft_hz: Turns of the shaft per second; without it, or without a bearing, no lines are looked for.
+        """
+        self._config, self._shaft_hz = config or SeverityConfig(), shaft_hz
         self._hello: Hello | None = None
         self._windower: Windower | None = None
 
-    def take(self, event: SourceEvent) -> list[Severity]:
-        """Take in one event and return what follows from it."""
+    def take(self, event: SourceEvent, label: str | None = None) -> list[Severity]:
+        """Take in one event, and the class that holds now; return what follows from it."""
         if isinstance(event, Hello):
             self._begin(event)
         elif isinstance(event, DeviceRestarted):
@@ -39,7 +45,7 @@ class SeverityMeter:
         elif isinstance(event, SampleBlock) and self._windower is not None and self._hello is not None:
             windows = self._windower.add(event.first_sample, event.device_time_s, event.samples, event.lost_before)
             good = (window for window in windows if find_defect(window, self._sensor, None) is None)
-            return [self._measure(window.first_sample, window.device_time_s, window.counts) for window in good]
+            return [self._measure(window.first_sample, window.device_time_s, window.counts, label) for window in good]
         return []
 
     def _begin(self, hello: Hello) -> None:
@@ -52,10 +58,18 @@ class SeverityMeter:
         except ContractError:
             self._g_per_unit = None
 
-    def _measure(self, first_sample: int, device_time_s: float, counts: np.ndarray) -> Severity:
+    def _measure(self, first_sample: int, device_time_s: float, counts: Counts, label: str | None) -> Severity:
         assert self._hello is not None
         samples = (counts * self._hello.scales).astype(np.float32)
         found = measure(samples, self._hello.sample_rate_hz, self._g_per_unit)
         velocity = found.velocity_rms_mm_s
-        zone = None if self._limits is None or velocity is None else self._limits.zone(velocity)
-        return Severity(first_sample, device_time_s, zone=zone, unit=self._hello.unit, **asdict(found))
+        limits, bearing = self._config.limits, self._config.bearing
+        zone = None if limits is None or velocity is None else limits.zone(velocity)
+        levels_db = agrees = None
+        if bearing is not None and self._shaft_hz is not None:
+            levels_db = line_levels_db(samples, self._hello.sample_rate_hz, bearing.lines_hz(self._shaft_hz))
+            agrees = bearing.agrees(label, levels_db)
+        return Severity(
+            first_sample, device_time_s, zone=zone, unit=self._hello.unit, bearing_db=levels_db, agrees=agrees,
+            **asdict(found),
+        )  # fmt: skip

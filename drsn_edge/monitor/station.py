@@ -145,17 +145,18 @@ class Station:
 
     def _monitor(self, bundle: Bundle, settings: MonitorSettings, source: Source, capture: Capture | None) -> Monitor:
         config = self.config
-        zones = None if config.limits is None else read_limits(config.limits)
+        speed_hz = None if config.rpm is None else config.rpm / 60
+        limits = None if config.limits is None else read_limits(config.limits)
         self.shown.sample_rate_hz = bundle.manifest.contract.sample_rate_hz
         return Monitor(
             bundle.manifest,
             Classifier(bundle.model, config.runtime, config.threads),
             settings.votes,
             now=time.monotonic if isinstance(source, Threaded) else _clock_of(source),
-            speed_hz=None if config.rpm is None else config.rpm / 60,
+            speed_hz=speed_hz,
             novelty=known_by(self._model, bundle, self._tell) if config.unknown else None,
             keep=self._keep if self._show else None,
-            severity=SeverityMeter(zones) if config.severity or zones else None,
+            severity=SeverityMeter(limits, speed_hz) if config.severity or limits else None,
             alarms=settings.alarms,
             capture=capture,
             lag_s=lambda: _lag_s(source),

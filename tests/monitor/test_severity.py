@@ -11,7 +11,7 @@ from drsn_edge.monitor.results import Severity, Verdict, WindowResult, to_json
 from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.sinks.console import ConsoleSink
 from drsn_edge.monitor.sinks.history import HistorySink, read_history
-from drsn_edge.severity import Limits
+from drsn_edge.severity import Limits, SeverityConfig
 from firmware_bridge.events import DeviceRestarted
 
 
@@ -31,7 +31,7 @@ def taken(meter: SeverityMeter, *events: Any) -> list[Severity]:
 
 
 def test_every_second_of_the_last_two(sensor: Any) -> None:
-    found = taken(SeverityMeter(Limits((5.0, 11.0, 20.0))), sensor.hello(), vibration(sensor, 5, 1.0))
+    found = taken(SeverityMeter(SeverityConfig(Limits((5.0, 11.0, 20.0)))), sensor.hello(), vibration(sensor, 5, 1.0))
     assert [each.device_time_s for each in found] == pytest.approx([0, 1, 2, 3])
     assert [each.velocity_rms_mm_s for each in found] == pytest.approx([11.04] * 4, rel=0.01)
     assert {(each.zone, each.unit) for each in found} == {("C", "g")}
@@ -57,7 +57,7 @@ def test_a_clipped_stretch_gives_none(sensor: Any) -> None:
 
 def test_of_an_unknown_unit_there_is_no_velocity(new_sensor: Any) -> None:
     sensor = new_sensor(unit="counts")
-    (found,) = taken(SeverityMeter(Limits((1.0, 2.0, 3.0))), sensor.hello(), vibration(sensor, 2, 1.0))
+    (found,) = taken(SeverityMeter(SeverityConfig(Limits((1.0, 2.0, 3.0)))), sensor.hello(), vibration(sensor, 2, 1.0))
     assert found.velocity_rms_mm_s is None and found.zone is None and found.acceleration_rms > 0
 
 

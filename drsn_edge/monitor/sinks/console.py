@@ -72,8 +72,13 @@ def severity_words(severity: Severity) -> str:
     """Return how much a machine vibrates in words."""
     velocity = severity.velocity_rms_mm_s
     zone = "" if severity.zone is None else f"zone {severity.zone}, "
+    lines = ""
+    if severity.bearing_db:
+        strongest = max(severity.bearing_db, key=severity.bearing_db.__getitem__)
+        word = {True: ", as the class says", False: ", NOT what the class says", None: ""}[severity.agrees]
+        lines = f", {strongest} {severity.bearing_db[strongest]:.0f} dB{word}"
     speed = "" if velocity is None else f"{velocity:.2f} mm/s, "
-    return f"{zone}{speed}{severity.acceleration_rms:.3g} {severity.unit} RMS, kurtosis {severity.kurtosis:.1f}"
+    return f"{zone}{speed}{severity.acceleration_rms:.3g} {severity.unit} RMS, kurtosis {severity.kurtosis:.1f}{lines}"
 
 
 def decision_line(decision: Decision) -> str:
