@@ -181,16 +181,17 @@ class _Crew:
         threads = [
             threading.Thread(target=self._run, args=(each,), name=each.config.machine) for each in self._stations
         ]
-        for thread in threads:
-            thread.start()
         ready = False
-        with self._view or nullcontext():
+        with self._view or nullcontext():  # before the stations: what they print appears above it
+            for thread in threads:
+                thread.start()
             while any(thread.is_alive() for thread in threads):
                 threads[0].join(_ROUND_S) if threads[0].is_alive() else time.sleep(_ROUND_S)
                 if not ready and any(each.begun.is_set() for each in self._stations):
                     ready = True
                     self._notifier.ready()
-                if all(time.monotonic() - each.beat_s < _HANGS_AFTER_S for each in self._stations):
+                running = [each for each, thread in zip(self._stations, threads, strict=True) if thread.is_alive()]
+                if all(time.monotonic() - each.beat_s < _HANGS_AFTER_S for each in running):
                     self._notifier.alive()
                 if self._view is not None:
                     self._view.show()

@@ -118,7 +118,7 @@ def _signal(samples: FloatArray, sample_rate_hz: float) -> list[RenderableType]:
     some = strongest[: 2 * _WIDTH]
     length_ms = 1000 * len(some) / sample_rate_hz
     return [
-        Text(f"waveform  {length_ms:.0f} ms, {np.ptp(strongest):.3g} peak to peak in the window", style="dim"),
+        Text(f"waveform  {length_ms:.0f} ms, {np.ptp(strongest):.3g} peak to peak", style="dim"),
         Text(sparkline(some - strongest.min(), _WIDTH, most=float(np.ptp(strongest))), style="cyan"),
         Text(f"spectrum  0 to {sample_rate_hz / 2:.0f} Hz, {_RANGE_DB:.0f} dB", style="dim"),
         Text(sparkline(np.maximum(level_db + _RANGE_DB, 0), _WIDTH, most=_RANGE_DB), style="cyan"),
