@@ -53,6 +53,12 @@ proof: $(VENV)/train.stamp
 	$(BIN)/python -m pytest -q --hypothesis-profile=search tests/firmware_bridge tests/monitor tests/test_signal.py
 	DRSN_EDGE_KILLS=200 $(BIN)/python -m pytest -m integration tests/integration/test_history_kill.py
 	$(BIN)/python benchmarks/open_set.py --data $(DATA) --results docs/results/open_set.jsonl
+	$(BIN)/drsn-edge demo --speed 0 --out drsn-edge-demo
+	$(BIN)/python benchmarks/false_alarms.py --model drsn-edge-demo/demo.drsn --work .proof/days \
+	  --results docs/results/false_alarms.json
+	$(BIN)/drsn-edge train --data $(DATA)/cwru --hold-out load_hp=3 --out .proof/cwru --force
+	$(BIN)/drsn-edge convert .proof/cwru --out .proof/cwru.drsn
+	$(BIN)/python benchmarks/day.py --model .proof/cwru.drsn --data $(DATA)/cwru --results docs/results/day.json
 	$(BIN)/python tests/firmware_bridge/fuzz_run.py --seconds 600 --results docs/results/fuzz.json
 	$(BIN)/python tests/firmware_bridge/fault_run.py --blocks 1000000 --results docs/results/faults.json
 
