@@ -51,7 +51,7 @@ class SeverityMeter:
     def _begin(self, hello: Hello) -> None:
         rate_hz = hello.sample_rate_hz
         self._hello = hello
-        self._windower = Windower(round(STRETCH_S * rate_hz), max(1, round(EVERY_S * rate_hz)), rate_hz)
+        self._windower = Windower(fast_length(round(STRETCH_S * rate_hz)), max(1, round(EVERY_S * rate_hz)), rate_hz)
         self._sensor = SensorLimits(clipping_level(hello.full_scale, hello.scale), rate_hz)
         try:
             self._g_per_unit: float | None = conversion_factor(hello.unit, "g")
@@ -73,3 +73,18 @@ class SeverityMeter:
             first_sample, device_time_s, zone=zone, unit=self._hello.unit, bearing_db=levels_db, agrees=agrees,
             **asdict(found),
         )  # fmt: skip
+
+
+def fast_length(n: int) -> int:
+    """Return the largest length up to n without prime factors beyond 5, which a Fourier transform takes quickly."""
+    best, twos = 1, 1
+    while twos <= n:
+        threes = twos
+        while threes <= n:
+            fives = threes
+            while fives <= n:
+                best = max(best, fives)
+                fives *= 5
+            threes *= 3
+        twos *= 2
+    return best

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firmware_bridge.messages import Counts
 
@@ -42,8 +44,9 @@ class Windower:
 
     def reset(self) -> None:
         """Forget what is buffered: the next block begins a new grid."""
-        self._counts: Counts | None = None
-        self._missing = np.zeros(0, np.bool_)
+        self._parts: list[Counts] = []  # joined when a window is complete, and not at each block
+        self._missing: list[NDArray[np.bool_]] = []
+        self._length = 0
         self._first_sample = 0
         self._skip = 0
 
@@ -57,42 +60,53 @@ class Windower:
             lost_before: Samples missing since the last block.
         """
         done: list[Window] = []
-        if self._counts is not None and lost_before > self._window:
+        if self._parts and lost_before > self._window:
             done.append(self._broken_window(device_time_s - (first_sample - self._first_sample) / self._sample_rate_hz,
                                             lost_before))  # fmt: skip
             self.reset()
-        if self._counts is None:
-            self._counts, self._missing = counts[:0], np.zeros(0, np.bool_)
+        if not self._parts:
             self._first_sample = first_sample
             lost_before = 0
         self._append(counts, lost_before)
         return done + self._cut(first_sample, device_time_s)
 
     def _append(self, counts: Counts, lost_before: int) -> None:
-        assert self._counts is not None
-        gap = np.zeros((lost_before, counts.shape[1]), counts.dtype)
-        self._counts = np.concatenate([self._counts, gap, counts])
-        missing = np.repeat([True, False], [lost_before, len(counts)])
-        self._missing = np.concatenate([self._missing, missing])
+        if lost_before:
+            self._parts.append(np.zeros((lost_before, counts.shape[1]), counts.dtype))
+            self._missing.append(np.ones(lost_before, np.bool_))
+        self._parts.append(counts)
+        self._missing.append(np.zeros(len(counts), np.bool_))
+        self._length += lost_before + len(counts)
+        if self._skip >= self._length:  # all of it lies between two windows
+            self._drop(counts, self._missing[-1], self._length)
+
+    def _drop(self, counts: Counts, missing: NDArray[np.bool_], used: int) -> None:
+        """Go on behind `used` samples, of which the last arrays may keep some."""
+        kept = self._length - used
+        self._parts, self._missing = [counts[len(counts) - kept :]], [missing[len(missing) - kept :]]
+        self._first_sample += used
+        self._skip -= used
+        self._length = kept
 
     def _cut(self, stamped_sample: int, stamped_time_s: float) -> list[Window]:
-        assert self._counts is not None
+        if self._skip + self._window > self._length:
+            return []
+        counts: Any = np.concatenate(self._parts)
+        all_missing = np.concatenate(self._missing)
         windows = []
         position = self._skip
-        while position + self._window <= len(self._counts):
+        while position + self._window <= len(counts):
             first = self._first_sample + position
             chosen = slice(position, position + self._window)
             time_s = stamped_time_s + (first - stamped_sample) / self._sample_rate_hz
-            lost = int(np.count_nonzero(self._missing[chosen]))
-            windows.append(Window(first, time_s, self._counts[chosen], lost))
+            lost = int(np.count_nonzero(all_missing[chosen]))
+            windows.append(Window(first, time_s, counts[chosen], lost))
             position += self._hop
-        used = min(position, len(self._counts))
-        self._counts, self._missing = self._counts[used:], self._missing[used:]
-        self._first_sample += used
-        self._skip = position - used
+        self._skip = position
+        self._drop(counts, all_missing, min(position, len(counts)))
         return windows
 
     def _broken_window(self, time_s: float, lost: int) -> Window:
-        assert self._counts is not None
-        counts = np.zeros((self._window, self._counts.shape[1]), self._counts.dtype)
-        return Window(self._first_sample, time_s, counts, int(np.count_nonzero(self._missing)) + lost)
+        last = self._parts[-1]
+        counts = np.zeros((self._window, last.shape[1]), last.dtype)
+        return Window(self._first_sample, time_s, counts, sum(map(np.count_nonzero, self._missing)) + lost)
