@@ -96,7 +96,7 @@ def main() -> int:
         process = subprocess.Popen(
             [sys.executable, "-m", "drsn_edge.cli.main", "monitor", "--port", path, "--model", str(model), "--json",
              "--settings", "monitor.toml", "--history", "history.sqlite", "--lines", "lines.jsonl", "--severity",
-             "--duration", str(given.seconds)],
+             "--duration", str(given.seconds + 4)],
             stdout=subprocess.PIPE, text=True, cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         lines, share, memory = watch(process, given.seconds)

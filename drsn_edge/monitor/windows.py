@@ -109,4 +109,4 @@ class Windower:
     def _broken_window(self, time_s: float, lost: int) -> Window:
         last = self._parts[-1]
         counts = np.zeros((self._window, last.shape[1]), last.dtype)
-        return Window(self._first_sample, time_s, counts, sum(map(np.count_nonzero, self._missing)) + lost)
+        return Window(self._first_sample, time_s, counts, int(sum(map(np.count_nonzero, self._missing))) + lost)

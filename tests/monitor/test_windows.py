@@ -129,6 +129,7 @@ def test_a_gap_longer_than_a_window_begins_a_new_grid(lost: int, firsts: list[in
     assert [w.first_sample for w in windows] == firsts
     assert [w.lost_samples for w in windows][:3] == [0, 0, 0]
     assert max(w.lost_samples for w in windows) == lost
+    assert {type(w.lost_samples) for w in windows} == {int}  # JSON takes no other
 
 
 @pytest.mark.parametrize("hop", [3, 10, 1000])
