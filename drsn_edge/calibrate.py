@@ -250,19 +250,25 @@ def _delay_s(series: _Series, limits: AlarmLimits, window_s: float) -> float:
     return (raised[0] - series.span.start) * series.each.hop_s + window_s if raised else math.inf
 
 
-def choose(points: Sequence[Point], most_per_day: float) -> Point:
+def choose(points: Sequence[Point], most_per_day: float, announced: float = 1.0) -> Point:
     """Return the point that announces faults soonest among those that keep false alarms rare.
 
-    Of the points with the fewest faults missed, those count whose false alarms per day are at most `most_per_day`, at
-    the setting itself and at the next lower limit, so that the choice does not stand at an edge. The shortest worst
-    delay wins, then the shortest median.
+    Those count whose false alarms per day are at most `most_per_day`, at the setting itself and at the next lower
+    limit, so that the choice does not stand at an edge. The shortest worst delay wins, then the shortest median.
+
+    Args:
+        points: Of a sweep.
+        most_per_day: False alarms.
+        announced: Of the faults that any setting announces, the share that must be: a fault that is barely there costs
+            false alarms of many others.
 
     Raises:
         SettingsError: If no point does; the text says what is possible.
     """
-    fewest = min(point.missed for point in points)
+    trials = len(points[0].delays_s)
+    most_missed = trials - announced * (trials - min(point.missed for point in points))
     rates = {_key(point.settings): point.false_alarms.per_day for point in points}
-    complete = [point for point in points if point.missed == fewest]
+    complete = [point for point in points if point.missed <= most_missed]
     rare = [
         point
         for point in complete

@@ -107,6 +107,7 @@ def test_the_choice_is_the_quickest_that_is_rare_there_and_one_limit_lower() -> 
     assert choose(points, 0.1) is slow
     assert choose(points, 2.0) is quick
     assert choose(points, 0.05) is slower
+    assert choose(points, 0.05, announced=0.5) is missing
     with pytest.raises(SettingsError, match=r"at most 0 false alarms per day, got 0\.1 at best"):
         choose([slow], 0.0)
     assert frontier(points) == [missing, quick]

@@ -35,6 +35,15 @@ _NORMAL = ("healthy", "normal")
     metavar="N",
     help="At most so many per day.",
 )
+@click.option(
+    "--announced",
+    type=click.FloatRange(min=0, max=1),
+    callback=finite,
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Of the faults that any setting announces, at least so many.",
+)
 @click.option("--settings", type=PathType, metavar="TOML", help="Take what is not swept from there.")
 @click.option(
     "--trial",
@@ -55,6 +64,7 @@ def calibrate(
     catalogue: Path | None,
     normal: tuple[str, ...],
     false_alarms: float,
+    announced: float,
     settings: Path | None,
     trial: float | None,
     rpm: float | None,
@@ -86,7 +96,7 @@ def calibrate(
     found = _judge(recordings, catalogue, bundle, model, base, alarms.normal, rpm, runtime, no_unknown)
     with counting_bar("sweeping") as bar:
         points = sweep(found, list(grid(alarms)), bundle.manifest.contract.window_s, trial, bar)
-    chosen = choose(points, false_alarms)
+    chosen = choose(points, false_alarms, announced)
     if picture is not None:
         from drsn_edge.calibrate_plot import save_tradeoff
 
