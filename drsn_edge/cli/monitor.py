@@ -179,7 +179,8 @@ class _Crew:
 
     def work(self) -> None:
         threads = [
-            threading.Thread(target=self._run, args=(each,), name=each.config.machine) for each in self._stations
+            threading.Thread(target=self._run, args=(each,), name=each.config.machine, daemon=True)
+            for each in self._stations
         ]
         ready = False
         with self._view or nullcontext():  # before the stations: what they print appears above it

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,10 +47,15 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, list[str], str]:
-    process.wait(TIMEOUT_S)  # the little that is left fits the pipes
-    assert process.stderr is not None
-    said = [] if process.stdout is None else process.stdout.read().splitlines()
-    return process.returncode, said, process.stderr.read()
+    """Read what is left, which may be more than a pipe holds, and wait; a process that hangs is killed: code -9."""
+    timer = threading.Timer(TIMEOUT_S, process.kill)
+    timer.start()
+    try:
+        said = [] if process.stdout is None else process.stdout.read().splitlines()
+        assert process.stderr is not None
+        return process.wait(TIMEOUT_S), said, process.stderr.read()
+    finally:
+        timer.cancel()
 
 
 def wait_until(condition: Callable[[], object]) -> None:
