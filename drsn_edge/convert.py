@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drsn_edge import __version__
 from drsn_edge.bundle.bundle import MODEL, REPORT, Bundle, sha256, with_extra
-from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.bundle.golden import MEMBER as GOLDEN
+from drsn_edge.bundle.golden import TOLERANCE_LSB, golden_to_bytes, make_golden
+from drsn_edge.bundle.manifest import Budget, Manifest
 from drsn_edge.front_end import network_input
 from drsn_edge.inspecting.model_file import Inspected
 from drsn_edge.inspecting.report import Bar, add_windows, build_report, report_to_bytes
@@ -17,13 +19,36 @@ from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal import FloatArray
 from drsn_edge.training.novelty import with_limit
 from drsn_edge.training.run_folder import Run
-from quantize.convert import Agreement, Tolerance, check_agreement, compare, to_int8, write_int8
+from quantize.convert import Agreement, Int8Model, Tolerance, check_agreement, compare, to_int8, write_int8
 from quantize.fake_quant import Ranges
 from quantize.graph import Graph
 from quantize.lint import LintReport
 
 UNKNOWN_SHARE = 0.01
 """Of held-out windows."""
+
+BUDGET_SHARE = 0.5
+"""Of the time from one window to the next, that judging one may take on a gateway."""
+
+BUDGET_MB = 100.0
+"""Of resident memory, for interpreter and model. LiteRT with a small network takes some 15 MB."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the author of a bundle says beside the model.
+
+    Attributes:
+        floor: Lowest version that may be put on a gateway after this one is confirmed; None: this one.
+        votes: What it takes to change the decision, K/N; None: the monitor's own.
+        budget_ms: Time that a gateway may take for a window; None: `BUDGET_SHARE` of the hop.
+        budget_mb: Resident memory that it may need for interpreter and model.
+    """
+
+    floor: str | None = None
+    votes: str | None = None
+    budget_ms: float | None = None
+    budget_mb: float = BUDGET_MB
 
 
 @dataclass(frozen=True)
@@ -54,6 +79,7 @@ def convert_run(
     target: str = "cpu",
     fine_tuned: tuple[Graph, Ranges] | None = None,
     unknown_share: float = UNKNOWN_SHARE,
+    wishes: Wishes = Wishes(),  # frozen
 ) -> Conversion:
     """Convert a run's model to int8, judge it on the held-out windows, and put it in a bundle.
 
@@ -65,6 +91,7 @@ def convert_run(
         target: What the file shall run on, one of `quantize.lint.TARGETS`.
         fine_tuned: Of `drsn_edge.fine_tune`; None: ranges come from the run's calibration windows alone.
         unknown_share: Share of held-out windows that may be called unknown, see `drsn_edge.novelty`; 0: none ever is.
+        wishes: What else its author says.
 
     Raises:
         QuantizeError: If it cannot become wholly int8, or says something else than the Keras model.
@@ -76,11 +103,14 @@ def convert_run(
     held_out = network_input(run.held_out.windows, run.contract, run.held_out.speeds_hz)
     agreement = compare(run.model, int8, held_out, run.held_out.labels, gateway_logits)
     check_agreement(agreement, tolerance)
-    bundle = Bundle(_manifest(run, int8.data, name, version), int8.data)
+    bundle = Bundle(_manifest(run, int8, name, version, wishes), int8.data)
+    golden = make_golden(int8.data, run.contract, run.golden.windows, run.golden.speeds_hz)
+    bundle = with_extra(bundle, GOLDEN, golden_to_bytes(golden))
     found = None
     if run.novelty is not None and unknown_share:
         novelty = with_limit(run.novelty, run.held_out, unknown_share)
         found = float((novelty.novelty(run.held_out.windows) > 1).mean())
+        bundle = replace(bundle, manifest=replace(bundle.manifest, unknown_share=unknown_share))
         bundle = with_extra(bundle, MEMBER, novelty_to_bytes(novelty))
     return Conversion(bundle, agreement, int8.lint, None if fine_tuned is None else calibrated.data, found)
 
@@ -108,15 +138,21 @@ def gateway_logits(model: bytes, inputs: FloatArray) -> FloatArray:
     return Classifier(model).logits(inputs)
 
 
-def _manifest(run: Run, model: bytes, name: str, version: str) -> Manifest:
-    classifier = Classifier(model)
+def _manifest(run: Run, model: Int8Model, name: str, version: str, wishes: Wishes) -> Manifest:
+    classifier = Classifier(model.data)
+    contract = run.contract
     return Manifest(
         name=name,
         version=version,
-        contract=run.contract,
+        contract=contract,
         labels=run.labels,
         input=classifier.input,
         outputs=(classifier.output,),
-        parts={MODEL: sha256(model)},
+        parts={MODEL: sha256(model.data)},
         generator=f"drsn-edge {__version__}",
+        floor=wishes.floor,
+        votes=wishes.votes,
+        golden_tolerance_lsb=TOLERANCE_LSB,
+        operators=tuple(sorted(model.lint.operators)),
+        budget=Budget(wishes.budget_ms or 1000 * BUDGET_SHARE * contract.hop_s, wishes.budget_mb),
     )

@@ -6,7 +6,15 @@ DrsnEdgeError
 ├── TrainingError              a training that cannot start or went wrong; a run folder that is not one
 │   └── DivergedError          the loss or a weight stopped being a number
 ├── ReproduceError             a sweep's results file that is none, or a sweep that cannot run
-├── BundleError                a file that is not a bundle, or one that is damaged
+├── BundleError                a file that is not a bundle
+│   ├── BundleDamagedError     it was one, and bytes of it are missing or changed
+│   ├── BundleLayoutError      a zip, but not laid out as a bundle is
+│   ├── BundleLimitError       larger than a bundle may be
+│   ├── SignatureError         a signature that does not fit the manifest
+│   ├── UnsignedError          no signature where one is needed
+│   └── UntrustedKeyError      signed by a key that is not trusted here
+├── KeyFileError               a key or a folder of trusted keys that cannot be used
+├── GateError                  a bundle that this machine cannot run as it should
 ├── BaselineError              a baseline that cannot be learned, or belongs to another bundle
 ├── ContractError              the stream is not what the model was trained on
 ├── RuntimeUnavailableError    no interpreter for the model on this machine
@@ -45,6 +53,38 @@ class ReproduceError(DrsnEdgeError):
 
 class BundleError(DrsnEdgeError):
     """A file is not a bundle, or is a damaged one, or one from a newer version."""
+
+
+class BundleDamagedError(BundleError):
+    """Bytes of a bundle are missing or changed."""
+
+
+class BundleLayoutError(BundleError):
+    """A zip is not laid out as a bundle is: names, order, compression, attributes, what lies between members."""
+
+
+class BundleLimitError(BundleError):
+    """A bundle, a member or their number is larger than it may be."""
+
+
+class SignatureError(BundleError):
+    """The signature is not one of this manifest."""
+
+
+class UnsignedError(BundleError):
+    """The bundle has no signature."""
+
+
+class UntrustedKeyError(BundleError):
+    """The bundle is signed by a key that is not trusted here."""
+
+
+class KeyFileError(DrsnEdgeError):
+    """A key, or a folder of trusted keys, cannot be used."""
+
+
+class GateError(DrsnEdgeError):
+    """This machine does not run a bundle as its manifest says."""
 
 
 class BaselineError(DrsnEdgeError):

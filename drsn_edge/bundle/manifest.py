@@ -14,9 +14,11 @@ from drsn_edge.bundle.fields import items, number, text, texts, whole, wholes
 from drsn_edge.errors import BundleError, ContractError
 
 SCHEMA = 1
-_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_VERSION = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_OPTIONAL = ("floor", "votes", "unknown_share", "golden_tolerance_lsb", "operators", "budget")
+"""Left out where they are not known."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,19 @@ class TensorSpec:
     shape: tuple[int, ...]
     scale: float
     zero_point: int
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What the model may cost on a gateway; what needs more is not made active there.
+
+    Attributes:
+        latency_ms: Of a window, preprocessing included, of 99 in 100.
+        memory_mb: Resident memory that the interpreter and the model take, in 10^6 bytes.
+    """
+
+    latency_ms: float
+    memory_mb: float
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,13 @@ class Manifest:
         outputs: The logits come first; further outputs are named here or not there.
         parts: SHA-256 of every other member of the bundle.
         generator: What wrote the bundle.
+        floor: The lowest version of this name that may still be put on a gateway once this one is confirmed there;
+            None: this one's own, so that nothing older comes back.
+        votes: What it takes to change the decision, K/N; None: the monitor's own.
+        unknown_share: Of held-out windows, that novelty.npz lets be called unknown; None: nothing is unknown.
+        golden_tolerance_lsb: How far an interpreter may be from golden.npz, RMS over all logits in steps of int8.
+        operators: What the model is made of, by TFLite's names; None: not said.
+        budget: What it may cost; None: anything.
     """
 
     name: str
@@ -52,6 +74,17 @@ class Manifest:
     outputs: tuple[TensorSpec, ...]
     parts: Mapping[str, str]
     generator: str
+    floor: str | None = None
+    votes: str | None = None
+    unknown_share: float | None = None
+    golden_tolerance_lsb: float | None = None
+    operators: tuple[str, ...] | None = None
+    budget: Budget | None = None
+
+    @property
+    def lowest_version(self) -> str:
+        """The floor, or the version itself."""
+        return self.version if self.floor is None else self.floor
 
     def __post_init__(self) -> None:
         """Refuse values that a bundle may not have.
@@ -68,6 +101,24 @@ class Manifest:
         window = (1, 1, *self.contract.input_shape)
         _expect(self.input.shape == window, f"an input of shape {window}", self.input.shape)
         _expect(all(_SHA256.fullmatch(digest) for digest in self.parts.values()), "SHA-256 digests", dict(self.parts))
+        if self.floor is not None:
+            fits = _VERSION.fullmatch(self.floor) and version_key(self.floor) <= version_key(self.version)
+            _expect(fits, f"a floor that is a version of at most {self.version}", self.floor)
+        _expect(self.votes is None or _is_votes(self.votes), "votes K/N", self.votes)
+        for name in ("unknown_share", "golden_tolerance_lsb"):
+            _expect((getattr(self, name) or 0) >= 0, f"{name} >= 0", getattr(self, name))
+        costs = (1.0, 1.0) if self.budget is None else (self.budget.latency_ms, self.budget.memory_mb)
+        _expect(min(costs) > 0, "a budget > 0", self.budget)
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Return what sorts versions MAJOR.MINOR.PATCH."""
+    return tuple(map(int, version.split(".")))
+
+
+def _is_votes(value: str) -> bool:
+    match = re.fullmatch(r"([0-9]{1,3})/([0-9]{1,3})", value)
+    return match is not None and 0 < int(match[1]) <= int(match[2])
 
 
 def _expect(condition: object, expected: str, got: object) -> None:
@@ -79,6 +130,9 @@ def manifest_to_bytes(manifest: Manifest) -> bytes:
     """Return the manifest as JSON; the same manifest gives the same bytes."""
     values = {**asdict(manifest), "schema": SCHEMA, "contract": contract_to_json(manifest.contract)}
     values["parts"] = {name: {"sha256": digest} for name, digest in manifest.parts.items()}
+    for name in _OPTIONAL:
+        if values[name] is None:
+            del values[name]
     return (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
@@ -102,9 +156,19 @@ def manifest_from_bytes(data: bytes) -> Manifest:
             outputs=tuple(_tensor_spec(output) for output in items(values, "outputs")),
             parts={name: text(part, "sha256") for name, part in values["parts"].items()},
             generator=text(values, "generator"),
+            floor=text(values, "floor") if "floor" in values else None,
+            votes=text(values, "votes") if "votes" in values else None,
+            unknown_share=number(values, "unknown_share") if "unknown_share" in values else None,
+            golden_tolerance_lsb=number(values, "golden_tolerance_lsb") if "golden_tolerance_lsb" in values else None,
+            operators=texts(values, "operators") if "operators" in values else None,
+            budget=_budget(values["budget"]) if "budget" in values else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ContractError) as exc:
         raise BundleError(f"Expected a complete bundle manifest, got a damaged one: {exc!r}.") from exc
+
+
+def _budget(values: Mapping[str, Any]) -> Budget:
+    return Budget(number(values, "latency_ms"), number(values, "memory_mb"))
 
 
 def _tensor_spec(values: Mapping[str, Any]) -> TensorSpec:

@@ -91,7 +91,7 @@ def calibrate(
     from drsn_edge.monitor.settings import settings_for, settings_toml
 
     bundle = read_bundle(model)
-    base = settings_for(settings, None, bundle.manifest.labels)
+    base = settings_for(settings, None, bundle.manifest)
     alarms = base.alarms or AlarmSettings(_normal_of(normal, bundle))
     found = _judge(recordings, catalogue, bundle, model, base, alarms.normal, rpm, runtime, no_unknown)
     with counting_bar("sweeping") as bar:

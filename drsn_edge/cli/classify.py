@@ -64,7 +64,7 @@ def classify(
     from drsn_edge.runtime.classifier import Classifier
 
     bundle = read_bundle(model)
-    chosen = settings_for(settings, votes, bundle.manifest.labels)
+    chosen = settings_for(settings, votes, bundle.manifest)
     classifier = Classifier(bundle.model, runtime)
     novelty = None if no_unknown else known_by(model, bundle, say)
     recordings = load_all(files, catalogue)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import TARGETS, PathType, catalogue_option, finite, json_option
+from drsn_edge.cli.options import votes as votes_of
 
 if TYPE_CHECKING:
     from drsn_edge.convert import Conversion
@@ -23,6 +24,22 @@ if TYPE_CHECKING:
 @click.option("--out", type=PathType, required=True, help="Bundle to write, e.g. cwru.drsn.")
 @click.option("--name", help="Name in the bundle.  [default: the run folder's name]")
 @click.option("--model-version", default="1.0.0", show_default=True, help="Version in the bundle, MAJOR.MINOR.PATCH.")
+@click.option("--floor", help="Lowest version that a gateway takes once this is confirmed.  [default: its own]")
+@click.option("--votes", metavar="K/N", callback=votes_of, help="Decision of a gateway without settings.")
+@click.option(
+    "--budget-ms",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    help="Time that a gateway may take for a window; slower ones refuse the bundle.  [default: half a hop]",
+)
+@click.option(
+    "--budget-mb",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    default=100.0,
+    show_default=True,
+    help="Memory that a gateway may need for it.",
+)
 @click.option(
     "--max-drop", type=float, default=1.0, show_default=True, help="Accuracy that int8 may lose, in points of 100."
 )
@@ -57,6 +74,10 @@ def convert(
     out: Path,
     name: str | None,
     model_version: str,
+    floor: str | None,
+    votes: str | None,
+    budget_ms: float | None,
+    budget_mb: float,
     max_drop: float,
     false_unknown: float,
     target: str,
@@ -82,7 +103,7 @@ def convert(
     from drsn_edge.cli.progress import counting_bar, load_tensorflow, spinner
 
     load_tensorflow()
-    from drsn_edge.convert import convert_run, report_on
+    from drsn_edge.convert import Wishes, convert_run, report_on
     from drsn_edge.training.checkpoint import remove_work_folder, work_folder
     from drsn_edge.training.run_folder import load_run
     from quantize.convert import Tolerance
@@ -99,6 +120,7 @@ def convert(
             target=target,
             fine_tuned=fine_tuned,
             unknown_share=false_unknown / 100,
+            wishes=Wishes(floor, votes, budget_ms, budget_mb),
         )
     size = write_bundle(report_on(conversion, loaded, out.name, counting_bar), out)
     if qat:

@@ -37,6 +37,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.errors import SettingsError
 from drsn_edge.monitor.alarms import EVIDENCE, UNKNOWN, AlarmLimits, AlarmSettings, alarm_names
 from drsn_edge.monitor.decision import Votes
@@ -102,13 +103,14 @@ def read_settings(path: Path, labels: Sequence[str]) -> MonitorSettings:
     return _Reading(str(path), text, tuple(labels)).settings(document)
 
 
-def settings_for(path: Path | None, votes: str | None, labels: Sequence[str]) -> MonitorSettings:
-    """Return the settings of a file, or the usual ones where there is none; votes that are given go before.
+def settings_for(path: Path | None, votes: str | None, manifest: Manifest) -> MonitorSettings:
+    """Return the settings of a file, or the bundle's where there is none; votes that are given go before.
 
     Raises:
         SettingsError: If the file or the votes cannot be used.
     """
-    settings = MonitorSettings() if path is None else read_settings(path, labels)
+    settings = MonitorSettings() if path is None else read_settings(path, manifest.labels)
+    votes = votes or (manifest.votes if path is None else None)
     if votes is None:
         return settings
     try:

@@ -141,7 +141,7 @@ class Station:
             self._pass_on(monitor.summary(source.counters), sinks, now_s)
 
     def _settings(self, bundle: Bundle) -> MonitorSettings:
-        return settings_for(self.config.settings, self.config.votes, bundle.manifest.labels)
+        return settings_for(self.config.settings, self.config.votes, bundle.manifest)
 
     def _monitor(self, bundle: Bundle, settings: MonitorSettings, source: Source, capture: Capture | None) -> Monitor:
         config = self.config

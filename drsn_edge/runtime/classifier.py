@@ -41,9 +41,12 @@ class Classifier:
         Args:
             inputs: Scaled windows, shape (n, 1, window, axes).
         """
+        return dequantize_int8(self.codes(inputs), self.output.scale, self.output.zero_point)
+
+    def codes(self, inputs: FloatArray) -> NDArray[np.int8]:
+        """Return the logits as the model computes them, int8, shape (n, classes); `inputs` as for `logits`."""
         inputs_q = quantize_int8(inputs, self.input.scale, self.input.zero_point)
-        logits_q = np.stack([self._invoke(window_q) for window_q in inputs_q])
-        return dequantize_int8(logits_q, self.output.scale, self.output.zero_point)
+        return np.stack([self._invoke(window_q) for window_q in inputs_q])
 
     def _invoke(self, window_q: NDArray[np.int8]) -> NDArray[np.int8]:
         self._interpreter.set_tensor(self._input_index, window_q[None])

@@ -6,7 +6,7 @@ import pytest
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, sha256
 from drsn_edge.bundle.contract import SignalContract
-from drsn_edge.bundle.manifest import Manifest, TensorSpec
+from drsn_edge.bundle.manifest import Budget, Manifest, TensorSpec
 
 
 @pytest.fixture(scope="session")
@@ -21,5 +21,11 @@ def bundle(tiny_contract: SignalContract) -> Bundle:
         outputs=(TensorSpec("logits", (1, 2), 0.1, -4),),
         parts={MODEL: sha256(model)},
         generator="tests",
+        floor="1.0.0",
+        votes="3/4",
+        unknown_share=0.01,
+        golden_tolerance_lsb=3.0,
+        operators=("CONV_2D", "MUL"),
+        budget=Budget(10.0, 50.0),
     )
     return Bundle(manifest, model)

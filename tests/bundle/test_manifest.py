@@ -19,7 +19,7 @@ from drsn_edge.bundle.contract import (
     contract_to_json,
     stream_factor,
 )
-from drsn_edge.bundle.manifest import manifest_from_bytes, manifest_to_bytes
+from drsn_edge.bundle.manifest import Budget, manifest_from_bytes, manifest_to_bytes
 from drsn_edge.errors import BundleError, ContractError
 
 JSON = st.recursive(
@@ -34,7 +34,10 @@ FIELDS = [
     ("outputs", 0, "shape"), ("parts",), ("parts", "model.tflite"), ("parts", "model.tflite", "sha256"), ("generator",),
     ("contract",), ("contract", "sample_rate_hz"), ("contract", "axes"), ("contract", "axes", 0), ("contract", "unit"),
     ("contract", "window"), ("contract", "hop"), ("contract", "scaling"), ("contract", "scaling", "kind"),
-    ("contract", "scaling", "divisor"),
+    ("contract", "scaling", "divisor"), ("budget", "latency_ms"),
+]  # fmt: skip
+OPTIONAL = [
+    ("floor",), ("votes",), ("unknown_share",), ("golden_tolerance_lsb",), ("operators",), ("operators", 0), ("budget",)
 ]  # fmt: skip
 
 
@@ -57,6 +60,32 @@ def test_round_trip(bundle: Bundle) -> None:
     assert manifest_to_bytes(manifest_from_bytes(data)) == data
 
 
+def test_what_is_not_known_is_left_out(bundle: Bundle) -> None:
+    names = ("floor", "votes", "unknown_share", "golden_tolerance_lsb", "operators", "budget")
+    bare = replace(bundle.manifest, **dict.fromkeys(names))
+    assert not set(names) & set(json.loads(manifest_to_bytes(bare)))
+    assert manifest_from_bytes(manifest_to_bytes(bare)) == bare
+    assert (bare.lowest_version, bundle.manifest.lowest_version) == ("1.2.3", "1.0.0")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"floor": "1.2.4"},
+        {"floor": "x"},
+        {"votes": "5/4"},
+        {"votes": "0/4"},
+        {"votes": "4"},
+        {"unknown_share": -0.1},
+        {"budget": Budget(0.0, 1.0)},
+        {"version": "1.2.9999999999"},
+    ],
+)
+def test_impossible_wishes_are_refused(bundle: Bundle, changes: dict[str, Any]) -> None:
+    with pytest.raises(BundleError, match="manifest, got"):
+        replace(bundle.manifest, **changes)
+
+
 def test_unknown_fields_are_left_alone(bundle: Bundle) -> None:
     values = values_of(bundle)
     for inner in (values, values["contract"], values["contract"]["scaling"], values["input"], values["outputs"][0]):
@@ -64,7 +93,7 @@ def test_unknown_fields_are_left_alone(bundle: Bundle) -> None:
     assert manifest_from_bytes(json.dumps(values).encode()) == bundle.manifest
 
 
-@given(path=st.sampled_from(FIELDS), value=JSON)
+@given(path=st.sampled_from(FIELDS + OPTIONAL), value=JSON)
 def test_any_value_anywhere_is_taken_as_it_is_or_refused(bundle: Bundle, path: tuple[Any, ...], value: Any) -> None:
     """What is taken must come out again: nothing is cut, rounded or turned into a text on the way."""
     values = changed(values_of(bundle), path, value)
@@ -74,7 +103,7 @@ def test_any_value_anywhere_is_taken_as_it_is_or_refused(bundle: Bundle, path: t
         return
     again = values_of(Bundle(found, b""))
     for key in path:
-        if path[-1] not in ("contract", "scaling", "input", "parts"):  # those may hold unknown fields
+        if path[-1] not in ("contract", "scaling", "input", "parts", "budget"):  # those may hold unknown fields
             values, again = values[key], again[key]
     assert again == values
 

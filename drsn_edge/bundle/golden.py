@@ -1,0 +1,120 @@
+"""Golden vectors: real windows with the logits that they give, so that a gateway can prove its own interpreter.
+
+The logits are those of the NumPy engine, whose integer arithmetic is that of TFLite's reference kernels: the same codes
+on every machine. An interpreter with faster kernels rounds here and there by a step or two; the manifest says how far
+it may be.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.bundle.bundle import Bundle
+from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.errors import BundleError
+from drsn_edge.front_end import network_input
+from drsn_edge.runtime.classifier import Classifier
+from drsn_edge.signal import FloatArray
+
+MEMBER = "golden.npz"
+MOST_WINDOWS = 16
+TOLERANCE_LSB = 3.0
+"""RMS. LiteRT's fast kernels were 1.1 to 1.5 steps from the reference over 1000 windows of CWRU and ADI
+(docs/INT8.md)."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Windows and what a model says of them.
+
+    Attributes:
+        counts: Shape (n, window, axes), int16 as a sensor's.
+        scales: Unit of the contract per count of each window, shape (n,).
+        speeds_hz: Of the shaft, shape (n,); NaN where it is not known and not needed.
+        logits_q: Shape (n, classes), int8.
+    """
+
+    counts: NDArray[np.int16]
+    scales: NDArray[np.float64]
+    speeds_hz: NDArray[np.float64]
+    logits_q: NDArray[np.int8]
+
+    def windows(self) -> FloatArray:
+        """Return the windows in the contract's unit, shape (n, window, axes)."""
+        return (self.counts * self.scales[:, None, None]).astype(np.float32)
+
+    def network_input(self, contract: SignalContract) -> FloatArray:
+        """Return what the network sees of them, shape (n, 1, steps, channels)."""
+        return network_input(self.windows(), contract, self.speeds_hz)
+
+
+def make_golden(
+    model: bytes, contract: SignalContract, windows: FloatArray, speeds_hz: NDArray[np.float64] | None
+) -> Golden:
+    """Return golden vectors of a model, of at most `MOST_WINDOWS` of these windows.
+
+    Args:
+        model: The int8 .tflite file.
+        contract: What it was trained on.
+        windows: Shape (n, window, axes), in the contract's unit.
+        speeds_hz: Of the shaft, shape (n,); None: not known.
+    """
+    chosen = np.unique(np.linspace(0, len(windows) - 1, min(MOST_WINDOWS, len(windows))).astype(int))
+    picked = windows[chosen].astype(np.float64)
+    scales = np.maximum(np.abs(picked).max(axis=(1, 2)), np.finfo(np.float32).tiny) / 32_767
+    counts = np.rint(picked / scales[:, None, None]).astype(np.int16)
+    speeds = np.full(len(chosen), np.nan) if speeds_hz is None else np.asarray(speeds_hz, np.float64)[chosen]
+    without = Golden(counts, scales, speeds, np.zeros((len(chosen), 0), np.int8))
+    logits_q = Classifier(model, "numpy").codes(without.network_input(contract))
+    return Golden(counts, scales, speeds, logits_q)
+
+
+def golden_of(bundle: Bundle) -> Golden | None:
+    """Return the golden vectors of a bundle, None where it has none.
+
+    Raises:
+        BundleError: If they are damaged or do not fit the manifest.
+    """
+    data = bundle.extras.get(MEMBER)
+    return None if data is None else golden_from_bytes(data, bundle.manifest)
+
+
+def golden_to_bytes(golden: Golden) -> bytes:
+    """Return the member; the same vectors give the same bytes."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **vars(golden))
+    return buffer.getvalue()
+
+
+def golden_from_bytes(data: bytes, manifest: Manifest) -> Golden:
+    """Return the vectors in a member's bytes.
+
+    Raises:
+        BundleError: If they are damaged or do not fit the manifest.
+    """
+    contract = manifest.contract
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            golden = Golden(**{name: file[name] for name in Golden.__dataclass_fields__})
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:
+        raise BundleError(f"Expected golden vectors in {MEMBER}, could not read them: {exc}.") from exc
+    n = len(golden.counts) if golden.counts.ndim else 0
+    shapes = {
+        "counts": (np.int16, (n, contract.window, len(contract.axes))),
+        "scales": (np.float64, (n,)),
+        "speeds_hz": (np.float64, (n,)),
+        "logits_q": (np.int8, (n, len(manifest.labels))),
+    }
+    for name, (dtype, shape) in shapes.items():
+        found = getattr(golden, name)
+        if found.dtype != dtype or found.shape != shape or not 0 < n <= MOST_WINDOWS:
+            raise BundleError(f"Expected {name} in {MEMBER} of shape {shape}, got {found.dtype} {found.shape}.")
+    if not (np.isfinite(golden.scales).all() and (golden.scales > 0).all()):
+        raise BundleError(f"Expected scales > 0 in {MEMBER}, got others.")
+    return golden

@@ -1,0 +1,37 @@
+"""Where a gateway keeps what it runs and whom it trusts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+SYSTEM_STATE = Path("/var/lib/drsn-edge")
+SYSTEM_TRUST = Path("/etc/drsn-edge/trusted")
+"""Apart from the state, which the service may write: what it runs must not decide whom it trusts."""
+
+
+def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return DRSN_EDGE_STATE, or the system's folder for root, or the user's own."""
+    chosen = environment.get("DRSN_EDGE_STATE")
+    if chosen:
+        return Path(chosen)
+    if os.geteuid() == 0:
+        return SYSTEM_STATE
+    home = environment.get("XDG_STATE_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "state") / "drsn-edge"
+
+
+def trust_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return DRSN_EDGE_TRUST, or the folder of trusted keys that belongs to the state folder."""
+    chosen = environment.get("DRSN_EDGE_TRUST")
+    if chosen:
+        return Path(chosen)
+    state = state_folder(environment)
+    return SYSTEM_TRUST if state == SYSTEM_STATE else state / "trusted"
+
+
+def key_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where this user's own signing key lies."""
+    home = environment.get("XDG_CONFIG_HOME")
+    return (Path(home) if home else Path.home() / ".config") / "drsn-edge" / "signing.key"

@@ -1,0 +1,168 @@
+"""Signatures, keys and folders of trusted keys, mostly on what must be refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drsn_edge.bundle.bundle import Bundle, bundle_from_bytes, bundle_to_bytes, with_extra
+from drsn_edge.bundle.manifest import manifest_to_bytes
+from drsn_edge.bundle.signing import (
+    PublicKey,
+    check_signature,
+    new_private,
+    parse_public,
+    read_private,
+    sign,
+    trust,
+    trusted_keys,
+)
+from drsn_edge.errors import BundleError, KeyFileError, SignatureError, UnsignedError, UntrustedKeyError
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> tuple[Any, PublicKey]:
+    public = new_private(tmp_path / "keys" / "signing.key", "works")
+    return read_private(tmp_path / "keys" / "signing.key"), public
+
+
+def test_a_signed_bundle_comes_back_with_its_signer(bundle: Bundle, key: tuple[Any, PublicKey]) -> None:
+    private, public = key
+    found = bundle_from_bytes(bundle_to_bytes(sign(bundle, private)))
+    assert check_signature(found, [public]) == public
+    assert found == sign(bundle, private)  # Ed25519 draws nothing at random: the file is the same again
+
+
+def test_a_manifest_of_a_later_version_stays_signed(bundle: Bundle, key: tuple[Any, PublicKey]) -> None:
+    private, public = key
+    text = manifest_to_bytes(bundle.manifest).replace(b"{", b'{"later": [1, null],', 1)
+    data = bundle_to_bytes(sign(replace(bundle, written=text), private))
+    assert check_signature(bundle_from_bytes(data), [public]) == public
+
+
+def test_no_flipped_bit_of_a_signed_bundle_is_taken(bundle: Bundle, key: tuple[Any, PublicKey]) -> None:
+    private, public = key
+    data = bundle_to_bytes(sign(bundle, private))
+    for position in range(len(data)):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << position % 8
+        with pytest.raises(BundleError):
+            check_signature(bundle_from_bytes(bytes(damaged)), [public])
+
+
+def test_a_bundle_without_a_signature_is_refused(bundle: Bundle, key: tuple[Any, PublicKey]) -> None:
+    with pytest.raises(UnsignedError, match="drsn-edge bundle sign"):
+        check_signature(bundle, [key[1]])
+
+
+def test_adding_a_member_takes_the_signature_away(bundle: Bundle, key: tuple[Any, PublicKey]) -> None:
+    assert with_extra(sign(bundle, key[0]), "notes.txt", b"x").signature is None
+
+
+def test_another_key_is_refused_and_named(bundle: Bundle, key: tuple[Any, PublicKey], tmp_path: Path) -> None:
+    private, public = key
+    other = new_private(tmp_path / "other.key", "other")
+    with pytest.raises(UntrustedKeyError, match=rf"{other.id} \(other\).*{public.id}"):
+        check_signature(sign(bundle, private), [other])
+    with pytest.raises(UntrustedKeyError, match=r"\(none\)"):
+        check_signature(sign(bundle, private), [])
+
+
+def test_a_signature_of_another_manifest_is_refused(bundle: Bundle, key: tuple[Any, PublicKey]) -> None:
+    private, public = key
+    newer = replace(bundle, manifest=replace(bundle.manifest, version="9.9.9"))
+    with pytest.raises(SignatureError, match="something else"):
+        check_signature(replace(newer, signature=sign(bundle, private).signature), [public])
+
+
+def test_a_signature_for_another_purpose_is_refused(bundle: Bundle, key: tuple[Any, PublicKey]) -> None:
+    private, public = key
+    bare = base64.b64encode(private.sign(bundle.manifest_bytes)).decode()
+    signature = json.dumps({"schema": 1, "key": public.id, "ed25519": bare}).encode()
+    with pytest.raises(SignatureError):
+        check_signature(replace(bundle, signature=signature), [public])
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{}", b"[]", b"\xff", b"[" * 4000, b'{"schema": 2}', b'{"schema": 1, "key": 3, "ed25519": "AA=="}']
+)
+def test_what_is_no_signature_is_refused(bundle: Bundle, key: tuple[Any, PublicKey], text: bytes) -> None:
+    with pytest.raises(SignatureError, match="Expected a signature"):
+        check_signature(replace(bundle, signature=text), [key[1]])
+
+
+def test_a_public_key_is_one_line(key: tuple[Any, PublicKey]) -> None:
+    assert parse_public(key[1].line + "\n", "here") == key[1]
+    for line in ("", "ssh-ed25519 AAAA x", key[1].line + " more", key[1].line.replace("works", "../x"), "a b c"):
+        with pytest.raises(KeyFileError, match="in here"):
+            parse_public(line, "here")
+
+
+def test_a_private_key_is_its_owners_alone_and_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "k"
+    new_private(path, "me")
+    assert path.stat().st_mode & 0o777 == 0o600
+    before = path.read_bytes()
+    with pytest.raises(KeyFileError, match="never replaced"):
+        new_private(path, "me")
+    assert path.read_bytes() == before
+    path.chmod(0o640)
+    with pytest.raises(KeyFileError, match="chmod 600"):
+        read_private(path)
+
+
+def test_a_passphrase_protects_the_file(tmp_path: Path) -> None:
+    new_private(tmp_path / "k", "me", b"hunter2")
+    assert b"ENCRYPTED" in (tmp_path / "k").read_bytes()
+    read_private(tmp_path / "k", b"hunter2")
+    for wrong in (None, b"hunter3"):
+        with pytest.raises(KeyFileError, match="PASSPHRASE"):
+            read_private(tmp_path / "k", wrong)
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"])
+def test_what_is_no_private_key_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "k").write_bytes(content)
+    (tmp_path / "k").chmod(0o600)
+    with pytest.raises(KeyFileError):
+        read_private(tmp_path / "k")
+
+
+def test_trusted_keys_are_those_in_the_folder(tmp_path: Path, key: tuple[Any, PublicKey]) -> None:
+    assert trusted_keys(tmp_path / "trusted") == []
+    trust(key[1], tmp_path / "trusted")
+    trust(key[1], tmp_path / "trusted")
+    assert trusted_keys(tmp_path / "trusted") == [key[1]]
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o757])
+def test_a_folder_that_others_may_write_is_not_trusted(tmp_path: Path, key: tuple[Any, PublicKey], mode: int) -> None:
+    trust(key[1], tmp_path / "trusted")
+    (tmp_path / "trusted").chmod(mode)
+    with pytest.raises(KeyFileError, match="chmod go-w"):
+        trusted_keys(tmp_path / "trusted")
+
+
+@pytest.mark.parametrize("how", ["mode", "link", "folder link", "junk"])
+def test_a_key_that_somebody_else_could_have_put_there_is_not_trusted(
+    tmp_path: Path, key: tuple[Any, PublicKey], how: str
+) -> None:
+    folder = tmp_path / "trusted"
+    path = trust(key[1], folder)
+    if how == "mode":
+        path.chmod(0o666)
+    elif how == "link":
+        path.rename(tmp_path / "elsewhere")
+        path.symlink_to(tmp_path / "elsewhere")
+    elif how == "folder link":
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+    else:
+        path.write_text("junk")
+    with pytest.raises(KeyFileError):
+        trusted_keys(folder)
