@@ -11,7 +11,15 @@ FirmwareBridgeError
 │   └── PortLostError          it went away while it was open; sources make a LinkLost of it
 ├── FaultScriptError           a script of faults that cannot be read
 ├── RawLogError                a raw log that cannot be read or written
-└── VirtualDeviceError         a virtual accelerometer that cannot be set up or fed
+├── VirtualDeviceError         a virtual accelerometer that cannot be set up or fed
+└── GatewayError               a gateway's bundles
+    ├── StoreError             the slots cannot be read or written as they should be
+    │   ├── StoreBusyError     somebody else changes them right now
+    │   └── NoBundleError      there is none to run
+    ├── VersionFloorError      older than what this gateway still takes
+    ├── TrialError             what is asked does not fit the trial that goes on, or there is none
+    ├── TransferError          a bundle that did not get across
+    └── RefusedError           the gateway says no; `kind` is the name of its own error
 
 Damaged frames and lost samples are no errors: `StreamDecoder` counts them and goes on.
 """
@@ -63,3 +71,44 @@ class RawLogError(FirmwareBridgeError):
 
 class VirtualDeviceError(FirmwareBridgeError):
     """A virtual accelerometer cannot be set up, or got samples it cannot send."""
+
+
+class GatewayError(FirmwareBridgeError):
+    """Something about the bundles of a gateway."""
+
+
+class StoreError(GatewayError):
+    """The slots cannot be read or written; what ran before still runs."""
+
+
+class StoreBusyError(StoreError):
+    """Somebody else is changing the slots."""
+
+
+class NoBundleError(StoreError):
+    """No slot holds a bundle that can run."""
+
+
+class VersionFloorError(GatewayError):
+    """A bundle is older than what this gateway still takes of its name."""
+
+
+class TrialError(GatewayError):
+    """There is a trial, or none, where the other was expected; or it is another bundle's."""
+
+
+class TransferError(GatewayError):
+    """A bundle did not get across in all the tries that it had."""
+
+
+class RefusedError(GatewayError):
+    """The gateway refused what it was asked.
+
+    Attributes:
+        kind: Name of the error there.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        """Say what the gateway said."""
+        super().__init__(message)
+        self.kind = kind

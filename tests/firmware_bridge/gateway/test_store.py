@@ -1,0 +1,379 @@
+"""What the store promises outside of cuts: floors, trials, crash loops, damage, and who may change it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crash_run import RefusedByGateError, bundle, store_on, verify
+from crashing import MemoryDisk
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.strategies import integers
+
+from firmware_bridge.errors import (
+    FirmwareBridgeError,
+    NoBundleError,
+    StoreBusyError,
+    StoreError,
+    TrialError,
+    VersionFloorError,
+)
+from firmware_bridge.gateway.disk import Disk
+from firmware_bridge.gateway.state import SLOTS, State, state_from_bytes, state_to_bytes, version_key
+from firmware_bridge.gateway.store import MOST_STARTS, SlotStore
+
+
+@pytest.fixture
+def disk() -> MemoryDisk:
+    return MemoryDisk()
+
+
+@pytest.fixture
+def store(disk: MemoryDisk) -> SlotStore:
+    return store_on(disk)
+
+
+def events(store: SlotStore) -> list[str]:
+    return [str(entry["event"]) for entry in store.log()]
+
+
+def confirmed(store: SlotStore, version: str) -> None:
+    store.install(bundle(version))
+    store.confirm()
+
+
+def test_a_gateway_without_a_bundle_says_what_to_do(store: SlotStore) -> None:
+    with pytest.raises(NoBundleError, match="drsn-edge flash"):
+        store.start()
+
+
+def test_the_life_of_a_bundle(store: SlotStore) -> None:
+    slot = store.install(bundle("1.0.0"))
+    assert store.start().is_trial and store.start().slot == slot
+    assert store.confirm(slot.sha256) == slot == store.confirm(slot.sha256)
+    assert not store.start().is_trial
+    assert events(store) == ["trial begins", "confirmed"]
+
+
+def test_the_same_bundle_again_changes_nothing(store: SlotStore, disk: MemoryDisk) -> None:
+    confirmed(store, "1.0.0")
+    before = disk.files
+    assert store.install(bundle("1.0.0")).version == "1.0.0"
+    assert disk.files == before
+
+
+def test_the_floor_rises_at_the_confirmation_only(store: SlotStore) -> None:
+    confirmed(store, "1.0.0")
+    store.install(bundle("2.0.0"))
+    assert store.state().floors == {"pump": "1.0.0"}
+    store.roll_back("asked")
+    store.install(bundle("1.5.0"))
+    store.confirm()
+    with pytest.raises(VersionFloorError, match=r"1\.5\.0 or newer.*got 1\.0\.0"):
+        store.install(bundle("1.0.0"))
+    with pytest.raises(VersionFloorError):
+        store.roll_back("asked")  # the bundle before is below the floor, too
+    assert store.start().slot.version == "1.5.0"
+
+
+def test_a_low_floor_lets_one_go_back(disk: MemoryDisk) -> None:
+    def low(data: bytes, active: bytes | None) -> Any:
+        from dataclasses import replace
+
+        return replace(verify(data, active), floor="1.0.0")
+
+    store = SlotStore(disk, nullcontext, low, lambda _: None)
+    confirmed(store, "1.0.0")
+    confirmed(store, "1.1.0")
+    back = store.roll_back("worse")
+    assert back is not None and back.version == "1.0.0" == store.start().slot.version
+    forth = store.roll_back("was better after all")
+    assert forth is not None and forth.version == "1.1.0"
+
+
+def test_a_trial_must_end_before_another(store: SlotStore) -> None:
+    store.install(bundle("1.0.0"))
+    with pytest.raises(TrialError, match="still to prove itself"):
+        store.install(bundle("1.1.0"))
+    with pytest.raises(TrialError):
+        store.check(bundle("1.1.0"))
+
+
+def test_confirm_and_rollback_are_of_the_bundle_that_was_meant(store: SlotStore) -> None:
+    with pytest.raises(TrialError):
+        store.confirm()
+    with pytest.raises(TrialError, match="there is none"):
+        store.roll_back("x")
+    store.install(bundle("1.0.0"))
+    for act in (store.confirm, lambda digest: store.roll_back("x", digest)):
+        with pytest.raises(TrialError):
+            act("0" * 64)
+
+
+def test_a_crash_loop_ends_the_trial(store: SlotStore) -> None:
+    confirmed(store, "1.0.0")
+    store.install(bundle("1.1.0"))
+    versions = [store.start().slot.version for _ in range(MOST_STARTS + 1)]
+    assert versions == ["1.1.0"] * MOST_STARTS + ["1.0.0"]
+    assert "without being confirmed" in str(store.log()[-1]["why"])
+
+
+def test_what_the_gate_refuses_leaves_no_trace_but_the_reason(store: SlotStore, disk: MemoryDisk) -> None:
+    confirmed(store, "1.0.0")
+    before = {name: data for name, data in disk.files.items() if "log" not in name}
+    with pytest.raises(RefusedByGateError):
+        store.install(bundle("1.1.66"))
+    assert {name: data for name, data in disk.files.items() if "log" not in name} == before
+    assert store.log()[-1]["why"] == "RefusedByGateError: too slow"
+
+
+def test_a_bundle_that_the_verifier_refuses_is_not_even_written(disk: MemoryDisk, store: SlotStore) -> None:
+    with pytest.raises(ValueError, match="damaged"):
+        store.install(bundle("1.0.0")[:-1] + b"x")
+    assert set(disk.files) == {"log.jsonl"}
+
+
+def test_the_verifier_is_shown_what_runs(disk: MemoryDisk) -> None:
+    shown: list[bytes | None] = []
+
+    def spy(data: bytes, active: bytes | None) -> Any:
+        shown.append(active)
+        return verify(data, active)
+
+    store = SlotStore(disk, nullcontext, spy, lambda _: None)
+    confirmed(store, "1.0.0")
+    confirmed(store, "1.1.0")
+    assert shown == [None, bundle("1.0.0")]
+
+
+def test_a_disk_without_room_is_said_before_anything_is_written(disk: MemoryDisk, store: SlotStore) -> None:
+    disk.free = 1000
+    with pytest.raises(StoreError, match="bytes free"):
+        store.install(bundle("1.0.0"))
+    assert set(disk.files) == {"log.jsonl"}
+
+
+def test_a_disk_that_lies_is_found_out(disk: MemoryDisk, store: SlotStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "write", lambda fd, data: MemoryDisk.write(disk, fd, data[:-1] + b"?"))
+    with pytest.raises(StoreError, match="read back"):
+        store.install(bundle("1.0.0"))
+
+
+def test_a_rotten_bundle_gives_way_to_the_other_one(disk: MemoryDisk, store: SlotStore) -> None:
+    confirmed(store, "1.0.0")
+    store.install(bundle("1.1.0"))
+    running = store.start().slot
+    disk._contents[disk._names[running.file]][100] ^= 1
+    assert store.start().slot.version == "1.0.0"
+    assert "missing or damaged" in str(store.log()[-1]["why"])
+    disk._contents[disk._names[store.start().slot.file]][100] ^= 1
+    with pytest.raises(NoBundleError, match="Flash it again"):
+        store.start()
+    store.install(bundle("1.0.0"))
+    assert store.start().slot.version == "1.0.0"
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b"\xff", b'{"schema": 1}'])
+def test_a_lost_state_is_made_anew_from_what_lies_there(disk: MemoryDisk, store: SlotStore, damage: bytes) -> None:
+    confirmed(store, "1.0.0")
+    confirmed(store, "1.1.0")
+    disk._contents[disk._names["state.json"]][:] = damage
+    with pytest.raises(StoreError, match="damaged"):
+        store.state()
+    assert store.start().slot.version == "1.1.0"
+    assert store.state().floors == {"pump": "1.1.0"}
+    assert store.log()[-1]["event"] == "rebuilt"
+
+
+def test_the_log_stays_small(disk: MemoryDisk, store: SlotStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firmware_bridge.gateway.store._MAX_LOG_BYTES", 2000)
+    store.install(bundle("1.0.0"))
+    for _ in range(40):
+        with pytest.raises(TrialError):
+            store.install(bundle("1.1.0"))
+    assert len(disk.files["log.jsonl"]) <= 2000 and len(disk.files["log.jsonl.1"]) <= 2000
+    assert events(store)[-1] == "refused"
+
+
+def test_states_come_back_and_others_are_refused(store: SlotStore) -> None:
+    confirmed(store, "1.0.0")
+    state = store.state()
+    data = state_to_bytes(state)
+    assert state_from_bytes(data) == state
+    for position in range(len(data)):
+        damaged = bytearray(data)
+        damaged[position] ^= 4
+        try:
+            found = state_from_bytes(bytes(damaged))
+        except ValueError:
+            continue
+        assert found == state
+    values = json.loads(data)
+    values["state"]["confirmed"] = "b"
+    with pytest.raises(ValueError, match="check sum"):
+        state_from_bytes(json.dumps(values).encode())
+
+
+class Stores(RuleBasedStateMachine):
+    """Any order of everything: what runs was confirmed or is on trial, and floors never fall."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.disk = MemoryDisk()
+        self.store = store_on(self.disk)
+        self.floor = "0.0.0"
+
+    def _try(self, act: Callable[[], object]) -> None:
+        with suppress(FirmwareBridgeError, RefusedByGateError):
+            act()
+
+    @rule(minor=integers(0, 4), patch=integers(0, 1))
+    def install(self, minor: int, patch: int) -> None:
+        version = f"1.{minor}.{66 * patch}"
+        before = self.store.state()
+        self._try(lambda: self.store.install(bundle(version)))
+        after = self.store.state()
+        assert after.confirmed == before.confirmed
+
+    @rule()
+    def start(self) -> None:
+        self._try(self.store.start)
+
+    @rule()
+    def confirm(self) -> None:
+        before = self.store.state()
+        self._try(self.store.confirm)
+        if before.trial is not None:
+            assert self.store.state().confirmed == before.trial
+
+    @rule()
+    def roll_back(self) -> None:
+        self._try(lambda: self.store.roll_back("asked"))
+
+    @invariant()
+    def nothing_is_missing_and_nothing_lies_about(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        state = self.store.state()
+        files = {name for name in self.disk.files if name.endswith(".drsn")}
+        assert {slot.file for slot in state.slots.values()} == files
+        floor = state.floors.get("pump", "0.0.0")
+        assert version_key(floor) >= version_key(self.floor)
+        self.floor = floor
+        if state.confirmed is not None and state.trial is None:
+            assert version_key(state.slots[state.confirmed].version) >= version_key(floor)
+
+
+TestStores = Stores.TestCase
+TestStores.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+# --- On a real folder ----------------------------------------------------------------------------------------------
+
+
+def real_store(folder: Path, patience_s: float = 0.0) -> SlotStore:
+    disk = Disk(folder)
+    return SlotStore(disk, lambda: disk.locked("a test", patience_s), verify, lambda _: None)
+
+
+def test_a_real_folder_keeps_what_it_is_given(tmp_path: Path) -> None:
+    store = real_store(tmp_path / "deep" / "store")
+    confirmed(store, "1.0.0")
+    found = real_store(tmp_path / "deep" / "store").start()
+    assert found.path.read_bytes() == bundle("1.0.0")
+
+
+def test_a_second_flasher_is_told_who_the_first_is(tmp_path: Path) -> None:
+    first, second = Disk(tmp_path), real_store(tmp_path)
+    with (
+        first.locked("drsn-edge flash by anna", 0.0),
+        pytest.raises(StoreBusyError, match=f"anna, process {os.getpid()}"),
+    ):
+        second.install(bundle("1.0.0"))
+    second.install(bundle("1.0.0"))
+
+
+def test_one_who_waits_gets_in_when_the_other_leaves(tmp_path: Path) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with Disk(tmp_path).locked("the other", 0.0):
+            inside.set()
+            leave.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait(30)
+    threading.Timer(0.2, leave.set).start()
+    real_store(tmp_path, patience_s=30).install(bundle("1.0.0"))
+    thread.join()
+
+
+def test_the_lock_of_one_who_was_killed_is_free(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from firmware_bridge.gateway.disk import Disk\n"
+        "with Disk(Path(sys.argv[1])).locked('x', 0.0): os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=60).returncode == -9
+    real_store(tmp_path).install(bundle("1.0.0"))
+
+
+@pytest.mark.parametrize("planted", ["link", "second name", "folder"])
+def test_a_bundle_that_somebody_led_elsewhere_does_not_run(tmp_path: Path, planted: str) -> None:
+    folder, secret = tmp_path / "store", tmp_path / "secret"
+    store = real_store(folder)
+    confirmed(store, "1.0.0")
+    path = store.start().path
+    secret.write_bytes(path.read_bytes())
+    path.unlink()
+    if planted == "link":
+        path.symlink_to(secret)
+    elif planted == "second name":
+        os.link(secret, path)
+    else:
+        path.mkdir()
+    with pytest.raises(NoBundleError, match="damaged"):
+        store.start()
+
+
+def test_a_planted_file_is_never_written_through(tmp_path: Path) -> None:
+    folder, victim = tmp_path / "store", tmp_path / "victim"
+    victim.write_text("precious")
+    store = real_store(folder)
+    for name in ("state.json.new", "state.json", "log.jsonl"):
+        (folder / name).symlink_to(victim)
+    for version in ("1.0.0", "1.1.0"):
+        with pytest.raises(FirmwareBridgeError):
+            store.install(bundle(version))
+            raise StoreError("was taken")
+    assert victim.read_text() == "precious"
+
+
+def test_a_folder_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(StoreError, match="chmod o-w"):
+        Disk(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(StoreError, match="DRSN_EDGE_STATE"):
+        Disk(tmp_path / "link")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_files_belong_to_whom_the_folder_belongs(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    os.chown(tmp_path / "store", 1234, 1234)
+    confirmed(real_store(tmp_path / "store"), "1.0.0")
+    assert {path.stat().st_uid for path in (tmp_path / "store").iterdir()} == {1234}
+
+
+def test_an_empty_state_names_no_slot() -> None:
+    assert State().running is None and State().other is None and SLOTS == ("a", "b")
