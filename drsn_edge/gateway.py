@@ -8,7 +8,7 @@ from pathlib import Path
 from drsn_edge.bundle.bundle import bundle_from_bytes
 from drsn_edge.bundle.contract import SignalContract, stream_factor
 from drsn_edge.bundle.signing import check_signature, trusted_keys
-from drsn_edge.errors import BundleError, ContractError
+from drsn_edge.errors import BundleError, ContractError, KeyFileError
 from drsn_edge.gate import run_gate
 from drsn_edge.state import state_folder, trust_folder
 from firmware_bridge.gateway.disk import Disk
@@ -26,6 +26,7 @@ def open_store(
     runtime: str = "auto",
     new_contract: bool = False,
     patience_s: float = _PATIENCE_S,
+    gated: bool = True,
 ) -> SlotStore:
     """Return the store of this gateway.
 
@@ -36,6 +37,7 @@ def open_store(
         runtime: Interpreter that the gate uses.
         new_contract: Take a bundle for another sensor than that of the one that runs.
         patience_s: How long to wait for others.
+        gated: Whether a bundle runs on this machine before it is taken; the monitor runs it once more in any case.
 
     Raises:
         StoreError: If the folder cannot be used.
@@ -43,7 +45,12 @@ def open_store(
     disk = Disk((state or state_folder()) / FOLDER)
     holder = f"{what} by {_user()}"
     verify = verifier(trust or trust_folder(), new_contract)
-    return SlotStore(disk, lambda: disk.locked(holder, patience_s), verify, lambda path: run_gate(path, runtime))
+
+    def gate(path: Path) -> None:
+        if gated:
+            run_gate(path, runtime)
+
+    return SlotStore(disk, lambda: disk.locked(holder, patience_s), verify, gate)
 
 
 def verifier(trust: Path, new_contract: bool = False) -> Verifier:
@@ -55,7 +62,12 @@ def verifier(trust: Path, new_contract: bool = False) -> Verifier:
 
     def verify(data: bytes, active: bytes | None) -> Description:
         bundle = bundle_from_bytes(data)
-        check_signature(bundle, trusted_keys(trust))
+        try:
+            check_signature(bundle, trusted_keys(trust))
+        except ModuleNotFoundError as exc:
+            raise KeyFileError(
+                f"Expected {exc.name} on this gateway, to check signatures: pip install 'drsn-edge[signing]'"
+            ) from exc
         manifest = bundle.manifest
         if active is not None and not new_contract:
             _check_sensor(manifest.contract, active)

@@ -10,14 +10,19 @@ from typing import Any
 import click
 
 from drsn_edge import __version__
+from drsn_edge.cli.agent import agent
 from drsn_edge.cli.baseline import baseline
+from drsn_edge.cli.bundle import bundle
 from drsn_edge.cli.calibrate import calibrate
 from drsn_edge.cli.classify import classify
 from drsn_edge.cli.convert import convert
 from drsn_edge.cli.demo import demo
 from drsn_edge.cli.evaluate import evaluate
+from drsn_edge.cli.flash import flash
+from drsn_edge.cli.gateway import gateway
 from drsn_edge.cli.history import history
 from drsn_edge.cli.inspect import inspect
+from drsn_edge.cli.keys import keys
 from drsn_edge.cli.models import models
 from drsn_edge.cli.monitor import monitor
 from drsn_edge.cli.ports import ports
@@ -32,7 +37,12 @@ from firmware_bridge.errors import FirmwareBridgeError
 from quantize.errors import QuantizeError
 
 _TRAIN_MODULES = ("tensorflow", "keras", "matplotlib", "rich", "scipy", "sklearn", "jinja2", "tomli_w")
-_EXTRA_MODULES = {**dict.fromkeys(_TRAIN_MODULES, "train"), "paho": "mqtt", "prometheus_client": "metrics"}
+_EXTRA_MODULES = {
+    **dict.fromkeys(_TRAIN_MODULES, "train"),
+    "paho": "mqtt",
+    "prometheus_client": "metrics",
+    "cryptography": "signing",
+}
 _FIRST_PYTHON, _AFTER_PYTHON = (3, 10), (3, 14)
 
 
@@ -88,6 +98,11 @@ for command in (
     history,
     service,
     classify,
+    keys,
+    bundle,
+    flash,
+    gateway,
+    agent,
 ):
     cli.add_command(command)
 

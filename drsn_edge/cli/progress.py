@@ -28,6 +28,24 @@ def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def bytes_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function of (bytes done, bytes in all) that moves a bar with rate and time left.
+
+    A gateway may lack rich, and then shows none.
+    """
+    try:
+        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+    except ImportError:
+        yield lambda done, total: None
+        return
+    console = _stderr()
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
 def spinner(what: str) -> Iterator[None]:
     """Show that `what` is going on, where nothing tells how far it is."""
     with _stderr().status(what):

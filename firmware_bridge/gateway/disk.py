@@ -111,19 +111,20 @@ class Disk:
         return self._path / name
 
     @contextmanager
-    def locked(self, holder: str, patience_s: float) -> Iterator[None]:
+    def locked(self, holder: str, patience_s: float, name: str = _LOCK) -> Iterator[None]:
         """Keep all others out while the block runs.
 
         Args:
             holder: What others are told.
             patience_s: How long to wait for them.
+            name: Of the lock.
 
         Raises:
             StoreBusyError: If somebody else stays inside; the message says who.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            descriptor = os.open(_LOCK, flags, _FILE_MODE, dir_fd=self._folder)
+            descriptor = os.open(name, flags, _FILE_MODE, dir_fd=self._folder)
         except OSError as exc:
             raise StoreError(f"Could not lock {self._path}: {exc.strerror}. Whose folder is it?") from exc
         try:

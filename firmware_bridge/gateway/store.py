@@ -125,6 +125,12 @@ class SlotStore:
         self._expect_no_trial(state)
         return self._checked(data, state)
 
+    def rehearse(self, data: bytes, path: Path) -> Description:
+        """Do of `install` all that changes nothing: the checks, and the gate on a file with the bundle."""
+        described = self.check(data)
+        self._gate(path)
+        return described
+
     def install(self, data: bytes) -> Slot:
         """Put a bundle into the slot that does not run, try it, and let it run on trial.
 

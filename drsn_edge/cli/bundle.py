@@ -1,0 +1,205 @@
+"""`drsn-edge bundle`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from drsn_edge.cli.keys import key_option, passphrase
+from drsn_edge.cli.options import PathType, json_option
+
+if TYPE_CHECKING:
+    from drsn_edge.bundle.bundle import Bundle
+    from drsn_edge.gate import Measured
+
+
+@click.group()
+def bundle() -> None:
+    """Show, check, compare and sign bundles. Each command takes --json.
+
+    \b
+    Example:
+      drsn-edge bundle sign machine.drsn
+      drsn-edge bundle verify machine.drsn --gate
+    """
+
+
+@bundle.command()
+@click.argument("file", type=PathType)
+@json_option
+def show(file: Path, as_json: bool) -> None:
+    """Say what a bundle is: what it was trained on, what it costs, who signed it.
+
+    \b
+    Example:
+      drsn-edge bundle show machine.drsn
+    """
+    from drsn_edge.bundle.bundle import read_bundle
+
+    found = read_bundle(file)
+    if as_json:
+        values = {"schema": 1, "type": "bundle", "manifest": json.loads(found.manifest_bytes)}
+        click.echo(json.dumps({**values, "signature": _signature(found), "sizes": _sizes(found)}))
+        return
+    manifest, contract = found.manifest, found.manifest.contract
+    budget = manifest.budget
+    signer = _signature(found)
+    rows = {
+        "bundle": f"{manifest.name} {manifest.version}, by {manifest.generator}",
+        "signed by": "nobody" if signer is None else signer["key"],
+        "floor": f"{manifest.lowest_version} (nothing older is taken once this is confirmed)",
+        "sensor": f"{contract.sample_rate_hz:g} Hz, {','.join(contract.axes)} in {contract.unit}",
+        "window": f"{contract.window} samples ({contract.window_s:.3g} s), every {contract.hop_s:.3g} s",
+        "labels": ", ".join(manifest.labels),
+        "decision": manifest.votes or "as the monitor's own",
+        "unknown": "nothing" if manifest.unknown_share is None else f"{manifest.unknown_share:.1%} of held-out windows",
+        "operators": "not said" if manifest.operators is None else ", ".join(manifest.operators),
+        "budget": "none" if budget is None else f"{budget.latency_ms:g} ms a window, {budget.memory_mb:g} MB",
+        "parts": ", ".join(f"{name} {size / 1000:.1f} kB" for name, size in _sizes(found).items()),
+    }
+    click.echo("\n".join(f"{name:10} {value}" for name, value in rows.items()))
+
+
+@bundle.command()
+@click.argument("file", type=PathType)
+@click.option(
+    "--key",
+    "key_files",
+    type=PathType,
+    multiple=True,
+    metavar="KEY.pub",
+    help="Public key that may have signed it; repeatable.  [default: those that are trusted here]",
+)
+@click.option("--gate", is_flag=True, help="Run its golden vectors on this machine, too, as a gateway does.")
+@json_option
+def verify(file: Path, key_files: tuple[Path, ...], gate: bool, as_json: bool) -> None:
+    """Check every byte of a bundle, its signature, and with --gate that this machine runs it as it should.
+
+    \b
+    Example:
+      drsn-edge bundle verify machine.drsn --key signing.key.pub
+    """
+    from drsn_edge.bundle.bundle import read_bundle
+    from drsn_edge.bundle.signing import check_signature, public_path, read_public, trusted_keys
+    from drsn_edge.gate import run_gate
+    from drsn_edge.state import key_path, trust_folder
+
+    found = read_bundle(file)
+    own = public_path(key_path())
+    trusted = [read_public(path) for path in key_files] or [
+        *trusted_keys(trust_folder()),
+        *([read_public(own)] if own.is_file() else []),
+    ]
+    signer = check_signature(found, trusted)
+    measured = run_gate(file) if gate else None
+    if as_json:
+        values = {"schema": 1, "type": "verified", "key": signer.id, "name": signer.name}
+        click.echo(json.dumps({**values, "gate": None if measured is None else asdict(measured)}))
+        return
+    click.echo(f"whole, and signed by {signer.id} ({signer.name})")
+    if measured is not None:
+        click.echo(_gate_words(measured))
+
+
+@bundle.command()
+@click.argument("first", type=PathType)
+@click.argument("second", type=PathType)
+@json_option
+@click.pass_context
+def diff(ctx: click.Context, first: Path, second: Path, as_json: bool) -> None:
+    """Say in what two bundles differ; exit code 1 if they do.
+
+    \b
+    Example:
+      drsn-edge bundle diff before.drsn after.drsn
+    """
+    from drsn_edge.bundle.bundle import read_bundle
+
+    one, other = (_flat(read_bundle(path)) for path in (first, second))
+    changed = {
+        name: [one.get(name), other.get(name)]
+        for name in sorted({*one, *other})
+        if one.get(name) != other.get(name)
+    }  # fmt: skip
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "type": "difference", "changed": changed}))
+    else:
+        lines = [f"{name}: {_short(old)} -> {_short(new)}" for name, (old, new) in changed.items()]
+        click.echo("\n".join(lines) or "the same")
+    ctx.exit(int(bool(changed)))
+
+
+@bundle.command()
+@click.argument("file", type=PathType)
+@key_option
+@click.option("--out", type=PathType, help="Write it there.  [default: FILE itself]")
+@json_option
+def sign(file: Path, key: Path | None, out: Path | None, as_json: bool) -> None:
+    """Sign a bundle, so that gateways that trust the key take it.
+
+    \b
+    Example:
+      drsn-edge bundle sign machine.drsn
+    """
+    from drsn_edge.bundle.bundle import read_bundle, write_bundle
+    from drsn_edge.bundle.signing import read_private
+    from drsn_edge.bundle.signing import sign as signed
+    from drsn_edge.state import key_path
+
+    result = signed(read_bundle(file), read_private(key or key_path(), passphrase()))
+    write_bundle(result, out or file)
+    signer = _signature(result)
+    assert signer is not None
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "type": "signed", "bundle": str(out or file), **signer}))
+    else:
+        click.echo(f"{out or file} is signed by {signer['key']}")
+
+
+def _signature(found: Bundle) -> dict[str, str] | None:
+    """Return whose signature a bundle says that it has."""
+    if found.signature is None:
+        return None
+    try:
+        return {"key": str(json.loads(found.signature)["key"])}
+    except (ValueError, KeyError, TypeError):
+        return {"key": "something that is no signature"}
+
+
+def _sizes(found: Bundle) -> dict[str, int]:
+    return {"model.tflite": len(found.model), **{name: len(data) for name, data in sorted(found.extras.items())}}
+
+
+def _flat(found: Bundle) -> dict[str, Any]:
+    """Return the manifest's values by their paths, and the signature's key."""
+    flat: dict[str, Any] = {}
+
+    def add(path: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                add(f"{path}.{key}" if path else key, inner)
+        else:
+            flat[path] = value
+
+    add("", json.loads(found.manifest_bytes))
+    signer = _signature(found)
+    return {**flat, "signed by": None if signer is None else signer["key"]}
+
+
+def _short(value: Any) -> str:
+    text = "-" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."
+
+
+def _gate_words(measured: Measured) -> str:
+    reference = {None: "is not run by", 0: "gives the same logits in"}.get(measured.reference_differs, "differs in")
+    return (
+        f"{measured.windows} golden windows: {measured.runtime} {measured.rms_lsb:.2f} steps away (RMS), "
+        f"{measured.worst_lsb} at worst; it {reference} the reference; "
+        f"{measured.latency_ms:.3g} ms a window, {measured.latency_p99_ms:.3g} in 99 of 100; "
+        f"{measured.memory_mb:.0f} MB"
+    )

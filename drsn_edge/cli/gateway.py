@@ -1,0 +1,144 @@
+"""`drsn-edge gateway`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from drsn_edge.cli.options import json_option
+from drsn_edge.cli.reaching import TARGET_HELP
+
+if TYPE_CHECKING:
+    from firmware_bridge.gateway.client import Gateway
+
+at_option = click.option("--at", default="local", show_default=True, metavar="TARGET", help=TARGET_HELP)
+
+
+@click.group()
+def gateway() -> None:
+    """Show a gateway's bundles, keep the one on trial, or go back. Each command takes --json.
+
+    \b
+    Example:
+      drsn-edge gateway status --at ssh://pi@gateway
+    """
+
+
+@gateway.command()
+@at_option
+@json_option
+def status(at: str, as_json: bool) -> None:
+    """Say which bundle runs, whether it has proved itself, and what happened of late and why.
+
+    \b
+    Example:
+      drsn-edge gateway status
+    """
+    found = _asked(at, "status")
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "type": "gateway", **found}))
+        return
+    state = found["state"]
+    running = state["slots"].get(state["trial"] or state["confirmed"])
+    click.echo(f"gateway    {found['node']} ({found['machine']}, drsn-edge {found['drsn_edge']})")
+    click.echo(f"runs       {'nothing' if running is None else _slot_words(running)}")
+    if state["trial"] is not None:
+        before = state["slots"].get(state["confirmed"])
+        click.echo(f"on trial   started {state['trial_starts']} times; until it is confirmed or rolled back")
+        click.echo(f"before     {'nothing' if before is None else _slot_words(before)}")
+    for entry in found["log"][-8:]:
+        click.echo(f"{_when(entry.get('time_s'))}  {_entry_words(entry)}")
+
+
+@gateway.command()
+@at_option
+@json_option
+def slots(at: str, as_json: bool) -> None:
+    """List the two slots, and below which version of a bundle's name nothing is taken.
+
+    \b
+    Example:
+      drsn-edge gateway slots
+    """
+    state = _asked(at, "status")["state"]
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "type": "slots", **state}))
+        return
+    for name in ("a", "b"):
+        slot = state["slots"].get(name)
+        role = {state["trial"]: "on trial", state["confirmed"]: "confirmed"}.get(name, "")
+        click.echo(f"{name}  {'empty' if slot is None else _slot_words(slot)}  {role}".rstrip())
+    for name, floor in state["floors"].items():
+        click.echo(f"{name}: {floor} or newer")
+
+
+@gateway.command()
+@at_option
+@json_option
+def confirm(at: str, as_json: bool) -> None:
+    """Keep the bundle that is on trial; its floor holds from now on. A monitor does it by itself after a while.
+
+    \b
+    Example:
+      drsn-edge gateway confirm --at ssh://pi@gateway
+    """
+    slot = _asked(at, "confirm")["slot"]
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "type": "confirmed", "slot": slot}))
+    else:
+        click.echo(f"confirmed  {_slot_words(slot)}")
+
+
+@gateway.command()
+@at_option
+@click.option("--why", default="asked to", show_default=True, help="For the log.")
+@json_option
+def rollback(at: str, why: str, as_json: bool) -> None:
+    """End a trial, or go back to the bundle before, as far as the floor lets it.
+
+    \b
+    Example:
+      drsn-edge gateway rollback --why "calls everything worn"
+    """
+    slot = _asked(at, "rollback", why=why)["slot"]
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "type": "rolled back", "slot": slot}))
+    else:
+        click.echo(f"runs now   {'nothing' if slot is None else _slot_words(slot)}")
+
+
+def _asked(at: str, op: str, **fields: Any) -> dict[str, Any]:
+    with reached(at) as found:
+        return found.ask(op, **fields)
+
+
+@contextmanager
+def reached(text: str) -> Iterator[Gateway]:
+    """Give a gateway to a block, and let go of it afterwards."""
+    from drsn_edge.cli.reaching import reach
+
+    found = reach(text)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def _slot_words(slot: dict[str, Any]) -> str:
+    return f"{slot['name']} {slot['version']}  {slot['sha256'][:12]}  {slot['size'] / 1000:.1f} kB"
+
+
+def _entry_words(entry: dict[str, Any]) -> str:
+    what = " ".join(str(entry[key]) for key in ("name", "version") if key in entry)
+    why = f": {entry['why']}" if "why" in entry else ""
+    return f"{entry.get('event', '?')} {what}".rstrip() + why
+
+
+def _when(time_s: Any) -> str:
+    known = isinstance(time_s, int | float)
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_s)) if known else "?"

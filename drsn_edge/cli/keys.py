@@ -1,0 +1,125 @@
+"""`drsn-edge keys`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from drsn_edge.cli.options import PathType, json_option
+
+if TYPE_CHECKING:
+    from drsn_edge.bundle.signing import PublicKey
+
+PASSPHRASE = "DRSN_EDGE_KEY_PASSPHRASE"
+
+key_option = click.option(
+    "--key", type=PathType, metavar="FILE", help="Private key.  [default: signing.key in ~/.config/drsn-edge]"
+)
+
+
+def passphrase() -> bytes | None:
+    """Return what encrypts the private key, from the environment; None: nothing does."""
+    return os.environ.get(PASSPHRASE, "").encode() or None
+
+
+@click.group()
+def keys() -> None:
+    """Make the key that signs bundles, and say on a gateway whose bundles it takes.
+
+    The private key stays on the workstation; DRSN_EDGE_KEY_PASSPHRASE, where it is set, encrypts it. Each command takes
+    --json.
+
+    \b
+    Example:
+      drsn-edge keys new
+      drsn-edge keys show | ssh pi@gateway drsn-edge keys trust -
+    """
+
+
+@keys.command()
+@key_option
+@click.option("--name", help="Whose key it is.  [default: USER@HOST]")
+@json_option
+def new(key: Path | None, name: str | None, as_json: bool) -> None:
+    """Make a private key, and its public one beside it; a key that is there is never replaced.
+
+    \b
+    Example:
+      drsn-edge keys new --name works
+    """
+    import getpass
+    import platform
+    import re
+
+    from drsn_edge.bundle.signing import new_private, public_path
+    from drsn_edge.files import write_file
+    from drsn_edge.state import key_path
+
+    path = key or key_path()
+    own = re.sub(r"[^\w.@-]", "-", f"{getpass.getuser()}@{platform.node() or 'here'}")[:64]
+    public = new_private(path, name or own, passphrase())
+    write_file(public_path(path), f"{public.line}\n".encode())
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "type": "key", **_values(public), "private": str(path)}))
+    else:
+        click.echo(f"wrote {path}, which never leaves this machine, and {public_path(path)}\n{_words(public)}")
+        click.echo(f"now, on each gateway: drsn-edge keys trust {public_path(path).name}")
+
+
+@keys.command()
+@key_option
+@click.option("--trusted", is_flag=True, help="Those whose bundles this gateway takes, instead.")
+@json_option
+def show(key: Path | None, trusted: bool, as_json: bool) -> None:
+    """Print the public key, as `drsn-edge keys trust` takes it, or the keys that are trusted here.
+
+    \b
+    Example:
+      drsn-edge keys show --trusted
+    """
+    from drsn_edge.bundle.signing import public_path, read_public, trusted_keys
+    from drsn_edge.state import key_path, trust_folder
+
+    found = trusted_keys(trust_folder()) if trusted else [read_public(public_path(key or key_path()))]
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "type": "keys", "keys": [_values(each) for each in found]}))
+    elif trusted:
+        click.echo("\n".join(map(_words, found)) or f"no key is trusted here ({trust_folder()})")
+    else:
+        click.echo(found[0].line)
+
+
+@keys.command()
+@click.argument("key", metavar="KEY.pub")
+@click.option("--state", type=PathType, help="State folder of a gateway's image, instead of this machine's.")
+@json_option
+def trust(key: str, state: Path | None, as_json: bool) -> None:
+    """Take bundles that this public key has signed from now on, on this gateway; `-` reads it from standard input.
+
+    \b
+    Example:
+      drsn-edge keys trust signing.key.pub
+    """
+    from drsn_edge.bundle.signing import parse_public, read_public
+    from drsn_edge.bundle.signing import trust as add
+    from drsn_edge.state import trust_folder
+
+    public = parse_public(sys.stdin.readline(4096), "standard input") if key == "-" else read_public(Path(key))
+    path = add(public, trust_folder() if state is None else state / "trusted")
+    if as_json:
+        click.echo(json.dumps({"schema": 1, "type": "key", **_values(public), "file": str(path)}))
+    else:
+        click.echo(f"trusted from now on: {_words(public)}\nto take it back: rm {path}")
+
+
+def _values(key: PublicKey) -> dict[str, str]:
+    return {"id": key.id, "name": key.name, "public": key.line}
+
+
+def _words(key: PublicKey) -> str:
+    return f"{key.id}  {key.name}"

@@ -1,0 +1,249 @@
+"""The ways to a gateway: ssh, a serial line, a unix socket, a pair of pipes."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import socket
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from firmware_bridge.errors import PortAbsentError, PortLostError, ProtocolError
+from firmware_bridge.frames import MAX_ENCODED
+from firmware_bridge.gateway.client import ClientLink
+from firmware_bridge.sources.link import Link
+
+DEFAULT_BAUD_RATE = 115_200
+_READ_S = 0.05
+_READ_BYTES = 65_536
+_PATIENCE_S = 10.0
+_SERIAL_PATIENCE_S = 0.4
+_END_S = 5.0
+_USER, _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*"), re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]*")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a gateway is.
+
+    Attributes:
+        kind: ssh, serial, socket, file or local.
+        address: Host with its user, port or path.
+        port: Of ssh; None: its own.
+        program: `drsn-edge` on the other side of ssh.
+        sudo: Whether to call it with sudo there.
+        baud_rate: Of a serial line.
+    """
+
+    kind: str
+    address: str = ""
+    port: int | None = None
+    program: str = "drsn-edge"
+    sudo: bool = False
+    baud_rate: int = DEFAULT_BAUD_RATE
+
+
+def parse_target(text: str) -> Target:
+    """Return what a text means.
+
+    Args:
+        text: ssh://[USER@]HOST[:PORT][/PATH/TO/drsn-edge][?sudo], serial:PORT[?baud=N], socket:PATH,
+            file:STATE-FOLDER, or local.
+
+    Raises:
+        ProtocolError: If it means nothing.
+    """
+    kind, _, rest = text.partition(":")
+    if text == "local":
+        return Target("local")
+    if kind in ("socket", "file") and rest:
+        return Target(kind, rest)
+    if kind == "serial" and rest:
+        address, _, query = rest.partition("?")
+        baud = re.fullmatch(r"baud=([1-9][0-9]{2,6})", query)
+        if not query or baud:
+            return Target(kind, address, baud_rate=int(baud[1]) if baud else DEFAULT_BAUD_RATE)
+    if kind == "ssh" and (target := _ssh_target(text)) is not None:
+        return target
+    raise ProtocolError(
+        f"Expected a gateway as ssh://USER@HOST, serial:/dev/ttyUSB0, socket:PATH, file:STATE-FOLDER or local, got "
+        f"{text!r}."
+    )
+
+
+def _ssh_target(text: str) -> Target | None:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+        query = parse_qs(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError:
+        return None
+    user, host = parts.username, parts.hostname
+    # ssh would take what begins with a dash for an option of its own.
+    fits = host and _HOST.fullmatch(host) and (user is None or _USER.fullmatch(user))
+    if not fits or parts.password is not None or parts.fragment or set(query) - {"sudo"}:
+        return None
+    address = f"{user}@{host}" if user else str(host)
+    return Target("ssh", address, port, unquote(parts.path) or "drsn-edge", "sudo" in query)
+
+
+def open_link(target: Target) -> ClientLink:
+    """Open a connection.
+
+    Raises:
+        PortError: If it cannot be.
+    """
+    if target.kind == "ssh":
+        return ProcessLink(ssh_command(target))
+    if target.kind == "socket":
+        return SocketLink(Path(target.address))
+    return SerialLink(target.address, target.baud_rate)
+
+
+def ssh_command(target: Target) -> list[str]:
+    """Return the call of the system's ssh that starts an agent on the other side."""
+    quoted = "'" + target.program.replace("'", "'\\''") + "'"
+    remote = f"{'sudo -n ' if target.sudo else ''}{quoted} agent"
+    port = [] if target.port is None else ["-p", str(target.port)]
+    return ["ssh", "-T", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=10", *port, "--", target.address, remote]
+
+
+class DescriptorLink:
+    """Two file descriptors; also those of an agent that was started with pipes."""
+
+    def __init__(self, reading: int, writing: int) -> None:
+        """Take them over."""
+        self._reading, self._writing = reading, writing
+
+    @property
+    def patience_s(self) -> float:
+        """How long an answer may take."""
+        return _PATIENCE_S
+
+    def read(self) -> tuple[bytes, bool]:
+        """Return what comes within some 50 ms; PortLostError at the end."""
+        try:
+            if not select.select([self._reading], [], [], _READ_S)[0]:
+                return b"", False
+            data = os.read(self._reading, _READ_BYTES)
+        except OSError as exc:
+            raise PortLostError(f"The connection broke: {exc}.") from exc
+        if not data:
+            raise PortLostError(self._why_over())
+        return data, len(data) == _READ_BYTES
+
+    def write(self, data: bytes) -> None:
+        """Send all of it; PortLostError when nobody reads any more."""
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._writing, view) :]
+        except OSError as exc:
+            raise PortLostError(self._why_over()) from exc
+
+    def close(self) -> None:
+        """Close both."""
+        for descriptor in {self._reading, self._writing}:
+            with suppress(OSError):
+                os.close(descriptor)
+
+    def _why_over(self) -> str:
+        return "The other end closed the connection."
+
+
+class ProcessLink(DescriptorLink):
+    """A program that speaks the protocol on its standard input and output, as ssh does with an agent behind it.
+
+    What it says on standard error a person sees: ssh asks for passwords and tells there what is wrong.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """Start it.
+
+        Raises:
+            PortAbsentError: If there is no such program.
+        """
+        try:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        except OSError as exc:
+            raise PortAbsentError(f"Expected the program {command[0]}, could not start it: {exc.strerror}.") from exc
+        assert self._process.stdin is not None and self._process.stdout is not None
+        super().__init__(self._process.stdout.fileno(), self._process.stdin.fileno())
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def _why_over(self) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_S)
+        code = self._process.returncode
+        program = Path(str(self._process.args[0])).name  # type: ignore[index]
+        hint = " Is drsn-edge installed there, and on the PATH? ssh://HOST/PATH/TO/drsn-edge names it." * (code == 127)
+        return f"{program} ended with exit code {code}; what it said is above.{hint}"
+
+
+class SocketLink(DescriptorLink):
+    """A unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        """Connect.
+
+        Raises:
+            PortAbsentError: If nobody listens there.
+        """
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.connect(str(path))
+        except OSError as exc:
+            self._socket.close()
+            raise PortAbsentError(f"Expected an agent at {path}: {exc.strerror or exc}. Does it run?") from exc
+        super().__init__(self._socket.fileno(), self._socket.fileno())
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+
+class SerialLink:
+    """A serial line, or what pyserial takes for one."""
+
+    def __init__(self, port: str, baud_rate: int) -> None:
+        """Open it.
+
+        Raises:
+            PortError: If it cannot be.
+        """
+        self._link = Link(port, baud_rate)
+        self._link.open()
+        self._patience_s = _SERIAL_PATIENCE_S + 2 * 10 * MAX_ENCODED / baud_rate
+
+    @property
+    def patience_s(self) -> float:
+        """How long an answer may take: twice the longest frame on the line, and some for the machine."""
+        return self._patience_s
+
+    def read(self) -> tuple[bytes, bool]:
+        """Return what comes within some 50 ms; PortLostError when the port is gone."""
+        return self._link.read()
+
+    def write(self, data: bytes) -> None:
+        """Send all of it; PortLostError when the port is gone."""
+        self._link.write(data)
+
+    def close(self) -> None:
+        """Close the port."""
+        self._link.close()
