@@ -13,9 +13,9 @@ from pathlib import Path
 
 from drsn_edge.errors import OutputError
 from drsn_edge.files import write_file
+from drsn_edge.state import SYSTEM_STATE
 
 UNITS = Path("/etc/systemd/system")
-STATE = Path("/var/lib/drsn-edge")
 WATCHDOG_S = 60
 _ALIVE_EVERY_S = 10.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,60}")
@@ -71,7 +71,7 @@ RestrictSUIDSGID=yes
 LockPersonality=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
-Environment=PYTHONUNBUFFERED=1
+Environment=PYTHONUNBUFFERED=1 DRSN_EDGE_STATE={state}
 {environment}
 [Install]
 WantedBy=multi-user.target
@@ -106,7 +106,7 @@ def unit_text(name: str, arguments: Sequence[str], version: str, environment_fil
     environment = "" if environment_file is None else f"EnvironmentFile={environment_file}\n"
     return _UNIT.format(
         version=version, name=name, command=" ".join(map(quoted, program)), watchdog=WATCHDOG_S, alive=_ALIVE_EVERY_S,
-        state=STATE, environment=environment,
+        state=SYSTEM_STATE, environment=environment,
     )  # fmt: skip
 
 

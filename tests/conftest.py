@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from drsn_edge.bundle.bundle import MODEL, Bundle, sha256, write_bundle
+from drsn_edge.bundle.bundle import MODEL, Bundle, sha256, with_extra, write_bundle
 from drsn_edge.bundle.contract import SignalContract
-from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.bundle.golden import MEMBER as GOLDEN
+from drsn_edge.bundle.golden import golden_to_bytes, make_golden
+from drsn_edge.bundle.manifest import Budget, Manifest
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal import Scaling
 
@@ -50,6 +53,14 @@ def need() -> Callable[..., None]:
             give_up(f"{', '.join(missing)} not on this machine")
 
     return check
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep tests, and what they start, away from this machine's own gateway and keys."""
+    folder = tmp_path_factory.mktemp("gateway")
+    os.environ.update(DRSN_EDGE_STATE=str(folder / "state"), XDG_CONFIG_HOME=str(folder / "config"))
+    os.environ.pop("DRSN_EDGE_TRUST", None)
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +103,14 @@ def tiny_bundle(tiny_model: bytes, tiny_contract: SignalContract) -> Bundle:
         generator="tests",
     )
     return Bundle(manifest, tiny_model)
+
+
+@pytest.fixture(scope="session")
+def golden_bundle(tiny_bundle: Bundle) -> Bundle:
+    windows = np.random.default_rng(3).normal(size=(16, 64, 2)).astype(np.float32)
+    golden = make_golden(tiny_bundle.model, tiny_bundle.manifest.contract, windows, None)
+    manifest = replace(tiny_bundle.manifest, golden_tolerance_lsb=3.0, budget=Budget(500.0, 200.0))
+    return with_extra(replace(tiny_bundle, manifest=manifest), GOLDEN, golden_to_bytes(golden))
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.bundle.bundle import Bundle, bundle_to_bytes, sha256, with_extra
-from drsn_edge.bundle.golden import MEMBER, golden_to_bytes, make_golden
+from drsn_edge.bundle.bundle import Bundle, bundle_to_bytes, sha256
 from drsn_edge.bundle.manifest import Budget
 from drsn_edge.bundle.signing import new_private, read_private, sign, trust
 from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError, GateError, UnsignedError
@@ -22,14 +21,6 @@ from drsn_edge.gateway import open_store
 from firmware_bridge.errors import VersionFloorError
 from firmware_bridge.gateway.store import SlotStore
 from quantize.tflite_file import read_model
-
-
-@pytest.fixture(scope="session")
-def golden_bundle(tiny_bundle: Bundle) -> Bundle:
-    windows = np.random.default_rng(3).normal(size=(16, 64, 2)).astype(np.float32)
-    golden = make_golden(tiny_bundle.model, tiny_bundle.manifest.contract, windows, None)
-    manifest = replace(tiny_bundle.manifest, golden_tolerance_lsb=3.0, budget=Budget(500.0, 200.0))
-    return with_extra(replace(tiny_bundle, manifest=manifest), MEMBER, golden_to_bytes(golden))
 
 
 @pytest.fixture

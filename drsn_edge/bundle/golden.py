@@ -23,7 +23,10 @@ from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal import FloatArray
 
 MEMBER = "golden.npz"
-MOST_WINDOWS = 16
+MOST_WINDOWS, FEWEST_WINDOWS = 16, 4
+_MOST_BYTES = 65_536
+"""Of counts: the windows should not be the larger part of a bundle."""
+
 TOLERANCE_LSB = 3.0
 """RMS. LiteRT's fast kernels were 1.1 to 1.5 steps from the reference over 1000 windows of CWRU and ADI
 (docs/INT8.md)."""
@@ -57,7 +60,7 @@ class Golden:
 def make_golden(
     model: bytes, contract: SignalContract, windows: FloatArray, speeds_hz: NDArray[np.float64] | None
 ) -> Golden:
-    """Return golden vectors of a model, of at most `MOST_WINDOWS` of these windows.
+    """Return golden vectors of a model, of some of these windows.
 
     Args:
         model: The int8 .tflite file.
@@ -65,7 +68,9 @@ def make_golden(
         windows: Shape (n, window, axes), in the contract's unit.
         speeds_hz: Of the shaft, shape (n,); None: not known.
     """
-    chosen = np.unique(np.linspace(0, len(windows) - 1, min(MOST_WINDOWS, len(windows))).astype(int))
+    fitting = _MOST_BYTES // (2 * contract.window * len(contract.axes))
+    n = min(max(fitting, FEWEST_WINDOWS), MOST_WINDOWS, len(windows))
+    chosen = np.unique(np.linspace(0, len(windows) - 1, n).astype(int))
     picked = windows[chosen].astype(np.float64)
     scales = np.maximum(np.abs(picked).max(axis=(1, 2)), np.finfo(np.float32).tiny) / 32_767
     counts = np.rint(picked / scales[:, None, None]).astype(np.int16)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @source_options()
-@click.option("--model", type=PathType, required=True, help="Bundle that watches the machine.")
+@click.option(
+    "--model", type=PathType, help="Bundle that watches the machine.  [default: the one that is active on this gateway]"
+)
 @click.option(
     "--replay", type=PathType, multiple=True, metavar="LOG", help="Learn from raw logs instead of a port; repeatable."
 )
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 @json_option
 def baseline(
     source: SourceChoice,
-    model: Path,
+    model: Path | None,
     replay: tuple[Path, ...],
     duration: float,
     rpm: float | None,
@@ -69,6 +71,10 @@ def baseline(
     from drsn_edge.errors import BaselineError
     from drsn_edge.novelty import novelty_of
 
+    if model is None:
+        from drsn_edge.gateway import open_store
+
+        model = open_store("drsn-edge baseline").active().path
     if remove:
         path_of(model).unlink(missing_ok=True)
         click.echo(json.dumps({"schema": 1, "type": "baseline", "removed": True}) if as_json else "removed")

@@ -196,10 +196,10 @@ def _short(value: Any) -> str:
 
 
 def _gate_words(measured: Measured) -> str:
-    reference = {None: "is not run by", 0: "gives the same logits in"}.get(measured.reference_differs, "differs in")
+    reference = "does not run it" if measured.reference_differs is None else "gives the very logits"
     return (
         f"{measured.windows} golden windows: {measured.runtime} {measured.rms_lsb:.2f} steps away (RMS), "
-        f"{measured.worst_lsb} at worst; it {reference} the reference; "
+        f"{measured.worst_lsb} at worst; the reference {reference}; "
         f"{measured.latency_ms:.3g} ms a window, {measured.latency_p99_ms:.3g} in 99 of 100; "
         f"{measured.memory_mb:.0f} MB"
     )

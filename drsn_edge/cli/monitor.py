@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -25,16 +25,24 @@ if TYPE_CHECKING:
     from drsn_edge.monitor.sinks.metrics import MetricsServer
     from drsn_edge.monitor.station import Source, Station
     from drsn_edge.recorder import LogKeeper
+    from drsn_edge.trial import Follower
     from firmware_bridge.stream import StreamCounters
 
 _ROUND_S = 0.25
 _HANGS_AFTER_S = 30.0
+_STORE_PATIENCE_S = 150.0
+"""Longer than any gate takes that runs meanwhile."""
+
 _FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
 
 
 @click.command()
 @source_options(several=True)
-@click.option("--model", type=PathType, help="Bundle to judge with, e.g. cwru.drsn.")
+@click.option(
+    "--model",
+    type=PathType,
+    help="Bundle to judge with, e.g. cwru.drsn.  [default: the one that is active on this gateway]",
+)
 @click.option(
     "--fleet",
     type=PathType,
@@ -112,6 +120,16 @@ _FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
     show_default=True,
     help="Of --replay: times the pace of that day; 0: at once.",
 )
+@click.option(
+    "--trial",
+    "trial_s",
+    type=click.FloatRange(min=0),
+    callback=finite,
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Without --model: how long a bundle that was flashed must work before it is confirmed.",
+)
 @click.option("--plain", is_flag=True, help="Print lines even where a view could be shown.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def monitor(
@@ -121,6 +139,7 @@ def monitor(
     replay: tuple[Path, ...],
     speed: float,
     metrics: str | None,
+    trial_s: float,
     plain: bool,
     as_json: bool,
     **options: Any,
@@ -129,7 +148,8 @@ def monitor(
 
     Prints each change of the decision and a summary; with --json every window as well. On a terminal a view shows it
     all. A port that is lost is waited for. --replay says of a raw log what was said, or would have been, on that day.
-    SIGUSR1 acknowledges alarms; SIGHUP reads bundle and settings anew.
+    SIGUSR1 acknowledges alarms; SIGHUP reads bundle and settings anew. Without --model it follows the gateway's active
+    bundle through `drsn-edge flash`, and confirms one that works.
 
     \b
     Example:
@@ -146,35 +166,67 @@ def monitor(
         if server is not None:
             stack.callback(server.close)
         viewed = not (plain or as_json) and sys.stdout.isatty() and _has_rich()
+        follower = _follower(trial_s, configs[0].runtime) if any(each.model is None for each in configs) else None
+
+        def open_source(config: SensorConfig, log: LogKeeper | None) -> Source:
+            return _open(config, replay, speed, stopped, log)
+
         several = len(configs) > 1
-
-        def station(config: SensorConfig) -> Station:
-            """Return what watches a sensor."""
-
-            def tell(text: str) -> None:
-                say(f"{config.machine}: {text}" if several else text)
-
-            def open_source(config: SensorConfig, log: LogKeeper | None) -> Source:
-                return _open(config, replay, speed, stopped, log)
-
-            def open_sinks(*of: Any) -> Iterator[Sink]:
-                return _sinks(config, as_json, viewed, several, server, *of)
-
-            return Station(config, open_source, open_sinks, tell, _log_of, show=viewed)
-
-        stations = [station(config) for config in configs]
+        stations = [
+            _station(config, open_source, follower, _Printing(as_json, viewed, several, server)) for config in configs
+        ]
+        if follower is not None:
+            follower.watch([each for each in stations if each.config.model is None])
         stack.enter_context(on_signal(signal.SIGUSR1, lambda: _each(Station.acknowledge, stations)))
         stack.enter_context(on_signal(signal.SIGHUP, lambda: _each(Station.reload, stations)))
         notifier = Notifier(os.environ.get("NOTIFY_SOCKET"))
         stack.callback(notifier.stopping)
-        _Crew(stations, stopped, notifier, _view(stations) if viewed else None).work()
+        _Crew(stations, stopped, notifier, _view(stations) if viewed else None, follower).work()
+
+
+class _Printing(NamedTuple):
+    """How results are shown: as JSON, in a view, of several sensors; and what serves /metrics."""
+
+    as_json: bool
+    viewed: bool
+    several: bool
+    server: MetricsServer | None
+
+
+def _station(
+    config: SensorConfig,
+    open_source: Callable[[SensorConfig, LogKeeper | None], Source],
+    follower: Follower | None,
+    printing: _Printing,
+) -> Station:
+    """Return what watches a sensor."""
+    from drsn_edge.monitor.station import Station
+
+    def tell(text: str) -> None:
+        say(f"{config.machine}: {text}" if printing.several else text)
+
+    def open_sinks(*of: Any) -> Iterator[Sink]:
+        return _sinks(config, printing, *of)
+
+    if config.model is not None or follower is None:
+        return Station(config, open_source, open_sinks, tell, _log_of, printing.viewed)
+    active, failed = (lambda: follower.path), follower.fail
+    return Station(config, open_source, open_sinks, tell, _log_of, printing.viewed, active, failed)
 
 
 class _Crew:
     """Runs each station in a thread; one that fails costs no other anything."""
 
-    def __init__(self, stations: Sequence[Station], stopped: Callable[[], bool], notifier: Any, view: Any) -> None:
+    def __init__(
+        self,
+        stations: Sequence[Station],
+        stopped: Callable[[], bool],
+        notifier: Any,
+        view: Any,
+        follower: Follower | None = None,
+    ) -> None:
         self._stations, self._stopped, self._notifier, self._view = stations, stopped, notifier, view
+        self._follower = follower
         self._failure: BaseException | None = None
 
     def work(self) -> None:
@@ -182,6 +234,8 @@ class _Crew:
             threading.Thread(target=self._run, args=(each,), name=each.config.machine, daemon=True)
             for each in self._stations
         ]
+        if self._follower is not None:
+            threading.Thread(target=self._follower.run, args=(self._stopped,), name="bundles", daemon=True).start()
         ready = False
         with self._view or nullcontext():  # before the stations: what they print appears above it
             for thread in threads:
@@ -196,6 +250,8 @@ class _Crew:
                     self._notifier.alive()
                 if self._view is not None:
                     self._view.show()
+        if self._follower is not None:
+            self._follower.end_failed()
         if self._failure is not None:
             raise self._failure
 
@@ -252,8 +308,6 @@ def _configs(
         raise click.UsageError("Expected one of --port, --replay and --fleet.")
     if fleet is not None:
         return read_fleet(fleet)
-    if options["model"] is None:
-        raise click.MissingParameter(param_type="option", param_hint="'--model'")
     if replay and options["record"]:
         raise click.UsageError("Expected --record with --port: what is replayed is recorded already.")
     ports = [None] if replay else [*source.ports]
@@ -265,7 +319,25 @@ def _configs(
     options.pop("machine", None)
     names += [Path(str(port)).name for port in ports[1:]]
     text = source.text_options
+    if replay and options["model"] is None:
+        options["model"] = _active_path()
     return [SensorConfig(port=port, machine=name, **options, **text) for port, name in zip(ports, names, strict=True)]
+
+
+def _active_path() -> Path:
+    """Return the bundle that is active, which does not count as a start of it."""
+    from drsn_edge.gateway import open_store
+
+    return open_store("the monitor").active().path
+
+
+def _follower(trial_s: float, runtime: str) -> Follower:
+    from drsn_edge.gate import run_gate
+    from drsn_edge.gateway import open_store
+    from drsn_edge.trial import Follower
+
+    store = open_store("the monitor", patience_s=_STORE_PATIENCE_S)
+    return Follower(store, lambda path: run_gate(path, runtime), say, trial_s)
 
 
 def _open(
@@ -309,10 +381,7 @@ def _view(stations: Sequence[Station]) -> Any:
 
 def _sinks(
     config: SensorConfig,
-    as_json: bool,
-    viewed: bool,
-    several: bool,
-    server: MetricsServer | None,
+    printing: _Printing,
     now_s: Callable[[], float],
     counters: Callable[[], StreamCounters],
     acknowledge: Callable[[], None],
@@ -323,11 +392,11 @@ def _sinks(
     from drsn_edge.monitor.sinks.json_lines import JsonFilesSink, JsonLinesSink
 
     machine = config.machine
-    named = machine if several else None
-    if as_json:
+    named = machine if printing.several else None
+    if printing.as_json:
         yield JsonLinesSink(sys.stdout, named)
     else:
-        passing = sys.stderr if sys.stderr.isatty() and not (viewed or several) else None
+        passing = sys.stderr if sys.stderr.isatty() and not (printing.viewed or printing.several) else None
         yield ConsoleSink(sys.stdout, passing, named)
     if config.lines is not None:
         yield Guarded(JsonFilesSink(config.lines, machine, now_s), say)
@@ -343,8 +412,8 @@ def _sinks(
             acknowledge=acknowledge,
         )  # fmt: skip
         yield Guarded(mqtt, say)
-    if server is not None:
-        yield server.sink(machine, counters)
+    if printing.server is not None:
+        yield printing.server.sink(machine, counters)
 
 
 def _metrics(text: str) -> MetricsServer:

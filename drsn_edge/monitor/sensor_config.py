@@ -37,7 +37,7 @@ class SensorConfig:
     Attributes:
         port: Of the sensor.
         machine: What it watches.
-        model: The bundle to judge with.
+        model: The bundle to judge with; None: the one that is active on this gateway.
     """
 
     port: str | None = None
@@ -103,9 +103,8 @@ def _values(table: dict[str, Any], where: Any) -> dict[str, Any]:
 
 
 def _checked(config: SensorConfig, path: Path) -> SensorConfig:
-    if config.port is None or config.model is None:
-        missing = "port" if config.port is None else "model"
-        raise SettingsError(f"{path}: Expected {missing} of every sensor, got none of {config.machine or 'one'}.")
+    if config.port is None:
+        raise SettingsError(f"{path}: Expected port of every sensor, got none of {config.machine or 'one'}.")
     if (config.text_unit is None) != (config.text_range is None):
         raise SettingsError(f"{path}: Expected text_unit and text_range together for {config.port}.")
     beside = {name: path.parent / value for name in _PATHS if (value := getattr(config, name)) is not None}

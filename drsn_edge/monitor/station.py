@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +26,11 @@ from drsn_edge.monitor.sinks import Sink
 from drsn_edge.recorder import LogKeeper
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.severity import read_limits
-from firmware_bridge.events import DeviceLog, Note, SourceEvent
+from firmware_bridge.events import DeviceLog, Note, SampleBlock, SourceEvent
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.threaded import Threaded
 from firmware_bridge.stream import StreamCounters
+from quantize.errors import QuantizeError
 
 Source = Threaded | ReplaySource
 
@@ -78,6 +81,8 @@ class Station:
         tell: Callable[[str], None],
         log: Callable[[SensorConfig], LogKeeper | None] = lambda _: None,
         show: bool = False,
+        active: Callable[[], Path] | None = None,
+        failed: Callable[[Path, str], object] = lambda path, why: None,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -88,18 +93,25 @@ class Station:
             tell: Given what a person should read.
             log: Returns what keeps the bytes.
             show: Whether the signal is kept for a view.
+            active: Returns the bundle to run, at the start and at each reload; None: the config's.
+            failed: Given a bundle that cannot be run, and why.
         """
         self.config = config
-        assert config.model is not None
-        self._model = config.model
+        self._active, self._failed = active or (lambda: _named(config)), failed
         self._open_source, self._open_sinks, self._open_log = open_source, open_sinks, log
         self._tell, self._show = tell, show
         self._acknowledge, self._reload = threading.Event(), threading.Event()
         self.shown = Snapshot(config.machine)
         self.beat_s = time.monotonic()
         """When it last went round."""
+        self.sampled_s = -math.inf
+        """When samples came last."""
+        self.running: Path | None = None
+        """The bundle that it runs."""
         self.begun = threading.Event()
         """Set at the first event."""
+        self._skipped_before = 0
+        self._windows_skipped: Callable[[], int] = lambda: 0
 
     def acknowledge(self) -> None:
         """Somebody has seen the alarms."""
@@ -109,14 +121,27 @@ class Station:
         """Read the bundle and the settings anew, between two events; what cannot be used is said and left alone."""
         self._reload.set()
 
+    @property
+    def skipped(self) -> int:
+        """Windows that it was too slow for, since it runs this bundle."""
+        return self._windows_skipped() - self._skipped_before
+
     def run(self) -> None:
         """Watch until the source ends.
 
         Raises:
             DrsnEdgeError, FirmwareBridgeError: If it cannot begin, or the sensor does not fit.
         """
+        path = self._active()
+        try:
+            self._watch(path)
+        except (DrsnEdgeError, QuantizeError) as exc:
+            self._failed(self.running or path, str(exc))
+            raise
+
+    def _watch(self, path: Path) -> None:
         with ExitStack() as stack:
-            bundle = read_bundle(self._model)
+            bundle = read_bundle(path)
             settings = self._settings(bundle)
             log = self._open_log(self.config)
             if log is not None:
@@ -127,7 +152,8 @@ class Station:
             if settings.capture is not None:
                 capture = Capture(settings.capture, self.config.machine, now_s, self._tell)
                 stack.callback(capture.close)
-            monitor = self._monitor(bundle, settings, source, capture)
+            monitor = self._monitor(path, bundle, settings, source, capture)
+            self._runs(path, monitor)
             sinks: list[Sink] = []
             for each in self._open_sinks(now_s, lambda: source.counters, self.acknowledge):
                 stack.callback(each.close)  # of each as soon as it is there: the next may be refused
@@ -143,7 +169,9 @@ class Station:
     def _settings(self, bundle: Bundle) -> MonitorSettings:
         return settings_for(self.config.settings, self.config.votes, bundle.manifest)
 
-    def _monitor(self, bundle: Bundle, settings: MonitorSettings, source: Source, capture: Capture | None) -> Monitor:
+    def _monitor(
+        self, path: Path, bundle: Bundle, settings: MonitorSettings, source: Source, capture: Capture | None
+    ) -> Monitor:
         config = self.config
         speed_hz = None if config.rpm is None else config.rpm / 60
         limits = None if config.limits is None else read_limits(config.limits)
@@ -154,7 +182,7 @@ class Station:
             settings.votes,
             now=time.monotonic if isinstance(source, Threaded) else _clock_of(source),
             speed_hz=speed_hz,
-            novelty=known_by(self._model, bundle, self._tell) if config.unknown else None,
+            novelty=known_by(path, bundle, self._tell) if config.unknown else None,
             keep=self._keep if self._show else None,
             severity=SeverityMeter(limits, speed_hz) if config.severity or limits else None,
             alarms=settings.alarms,
@@ -164,20 +192,29 @@ class Station:
 
     def _reloaded(self, monitor: Monitor, source: Source, capture: Capture | None) -> Monitor:
         self._reload.clear()
+        path = self._active()
         try:
-            bundle = read_bundle(self._model)
-            following = self._monitor(bundle, self._settings(bundle), source, capture)
+            bundle = read_bundle(path)
+            following = self._monitor(path, bundle, self._settings(bundle), source, capture)
             following.follow(monitor)
-        except (DrsnEdgeError, OSError) as exc:
+        except (DrsnEdgeError, QuantizeError, OSError) as exc:
             self._tell(f"{exc} What was there before goes on.")
+            self._failed(path, str(exc))
             return monitor
+        self._runs(path, following)
         self._tell(f"{bundle.manifest.name} {bundle.manifest.version} was read anew.")
         return following
+
+    def _runs(self, path: Path, monitor: Monitor) -> None:
+        self.running, self._skipped_before = path, monitor.windows_skipped
+        self._windows_skipped = lambda: monitor.windows_skipped
 
     def _events(self, source: Source, log: LogKeeper | None) -> Iterator[SourceEvent]:
         """Pass events on, with what a person did between them, and tell the log of both."""
         for event in source:
             self.beat_s = time.monotonic()
+            if isinstance(event, SampleBlock):
+                self.sampled_s = self.beat_s
             self.begun.set()
             passed: list[SourceEvent] = [event]
             if self._acknowledge.is_set():
@@ -208,6 +245,11 @@ class Station:
 
     def _keep(self, samples: NDArray[np.float32]) -> None:
         self.shown.samples = samples[0]
+
+
+def _named(config: SensorConfig) -> Path:
+    assert config.model is not None
+    return config.model
 
 
 def _lag_s(source: Source) -> float:

@@ -213,7 +213,7 @@ class RemoteGateway:
         answer = self._exchange(lambda: encode_request(self._writer, request), request["id"])
         if not answer.get("ok"):
             raise RefusedError(str(answer.get("error")), str(answer.get("message")))
-        return answer
+        return {key: value for key, value in answer.items() if key not in ("id", "ok")}
 
     def _sent(self, offset: int, piece: bytes) -> int:
         """Send a piece, and return how much the gateway has."""

@@ -104,6 +104,14 @@ class SlotStore:
                 f"The state of this gateway's bundles is damaged: {exc}. The next start of the monitor mends it."
             ) from exc
 
+    def active(self) -> Running:
+        """Return the bundle that is to run, without counting that as a start; nothing is mended.
+
+        Raises:
+            NoBundleError: If there is none.
+        """
+        return self._running(self.state())
+
     def log(self) -> list[dict[str, object]]:
         """Return what happened, oldest first, as far as the log goes back."""
         entries = []
@@ -171,17 +179,7 @@ class SlotStore:
                     state = self._end_trial(state, f"started {state.trial_starts} times without being confirmed")
                 else:
                     state = self._save(replace(state, trial_starts=state.trial_starts + 1))
-            slot = state.running
-            if slot is None:
-                raise NoBundleError(
-                    "Expected a bundle that is active on this gateway, there is none. Put one there with `drsn-edge "
-                    "flash BUNDLE --to ...`, or name one with --model."
-                )
-            if not self._is_whole(slot):
-                raise NoBundleError(
-                    f"{slot.name} {slot.version} is damaged on this disk, and no other can run. Flash it again."
-                )
-            return Running(self._disk.path(slot.file), slot, state.trial is not None)
+            return self._running(state)
 
     def confirm(self, sha256: str | None = None) -> Slot:
         """Let a trial's bundle stay, and raise the floor; one that is confirmed already stays so.
@@ -417,6 +415,19 @@ class SlotStore:
         state = self._save(State(slots=slots, confirmed=SLOTS[0] if slots else None, floors=floors))
         self._note("rebuilt", why=why, slots={key: slot.sha256 for key, slot in slots.items()})
         return state
+
+    def _running(self, state: State) -> Running:
+        slot = state.running
+        if slot is None:
+            raise NoBundleError(
+                "Expected a bundle that is active on this gateway, there is none. Put one there with `drsn-edge flash "
+                "BUNDLE --to ...`, or name one with --model."
+            )
+        if not self._is_whole(slot):
+            raise NoBundleError(
+                f"{slot.name} {slot.version} is damaged on this disk, and no other can run. Flash it again."
+            )
+        return Running(self._disk.path(slot.file), slot, state.trial is not None)
 
     # --- Reading -----------------------------------------------------------------------------------------------
 

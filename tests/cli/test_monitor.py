@@ -432,7 +432,7 @@ def test_a_fleet_file_says_what_is_watched(run: Run, playing: Any, tiny_bundle_p
     [
         ("", r"Expected a table \[\[sensor\]\] for each sensor"),
         ("[[sensor]]\nport = 3", "line 2: Expected port to be text"),
-        ("[[sensor]]\nport = 'a'", "Expected model of every sensor"),
+        ("[[sensor]]\nport = 'a'", "Expected a bundle that is active on this gateway"),
         ("model = 'm'\n[[sensor]]\nmachine = 'a'", "Expected port of every sensor, got none of a"),
         ("model = 'm'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'a'", "another port for each sensor"),
         ("model = 'm'\n[[sensor]]\nport = 'a'\nprot = 1", "line 4: Expected keys among"),

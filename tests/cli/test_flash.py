@@ -1,0 +1,343 @@
+"""`keys`, `bundle`, `flash`, `gateway`, `agent`, and a monitor that follows them while it streams."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drsn_edge.bundle.bundle import Bundle, read_bundle, write_bundle
+from drsn_edge.bundle.manifest import Budget
+
+COMMAND = [sys.executable, "-m", "drsn_edge.cli.main"]
+HOP = 32
+TIMEOUT_S = 60.0
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Path:
+    """Return the state folder of a gateway that trusts this user's key."""
+    monkeypatch.setenv("DRSN_EDGE_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("DRSN_EDGE_KEY_PASSPHRASE", raising=False)
+    assert run("keys", "new", "--name", "works").code == 0
+    assert run("keys", "trust", tmp_path / "config" / "drsn-edge" / "signing.key.pub").code == 0
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def make(tmp_path: Path, golden_bundle: Bundle, run: Run, gateway: Path) -> Callable[..., Path]:
+    """Return what writes a signed bundle of some version, with changes of its manifest."""
+
+    def write(version: str, **changes: Any) -> Path:
+        path = tmp_path / f"pump-{version}.drsn"
+        manifest = replace(golden_bundle.manifest, name="pump", version=version, **changes)
+        write_bundle(replace(golden_bundle, manifest=manifest), path)
+        assert run("bundle", "sign", path).code == 0
+        return path
+
+    return write
+
+
+def status(run: Run, *options: Any) -> dict[str, Any]:
+    done = run("gateway", "status", "--json", *options)
+    assert done.code == 0, done
+    return json.loads(done.out)
+
+
+def test_a_key_is_made_shown_and_trusted(tmp_path: Path, gateway: Path, run: Run, monkeypatch: Any) -> None:
+    line = run("keys", "show").out
+    assert line.startswith("drsn-ed25519 ") and line.endswith(" works\n")
+    key_id = json.loads(run("keys", "show", "--json").out)["keys"][0]["id"]
+    assert run("keys", "show", "--trusted").out == f"{key_id}  works\n"
+    done = run("keys", "new")
+    assert done.code == 1 and "never replaced" in done.err
+    piped = subprocess.run([*COMMAND, "keys", "trust", "-", "--json"], input=line, capture_output=True, text=True)
+    assert json.loads(piped.stdout)["id"] == key_id
+    monkeypatch.setenv("DRSN_EDGE_STATE", str(tmp_path / "other"))
+    assert "no key is trusted here" in run("keys", "show", "--trusted").out
+
+
+def test_a_bundle_is_shown_checked_and_compared(make: Callable[..., Path], run: Run, tmp_path: Path) -> None:
+    first, second = make("1.0.0"), make("1.1.0", votes="2/3")
+    shown = run("bundle", "show", first).out
+    assert "bundle     pump 1.0.0" in shown and "500 ms a window, 200 MB" in shown
+    assert json.loads(run("bundle", "show", first, "--json").out)["manifest"]["version"] == "1.0.0"
+    assert run("bundle", "verify", first).out.startswith("whole, and signed by ")
+    gate = run("bundle", "verify", first, "--gate").out
+    assert "16 golden windows: litert" in gate and "the reference gives the very logits" in gate
+    done = run("bundle", "diff", first, second)
+    assert done.code == 1 and done.out.splitlines() == ["version: 1.0.0 -> 1.1.0", "votes: - -> 2/3"]
+    assert (run("bundle", "diff", first, first).out, run("bundle", "diff", first, first).code) == ("the same\n", 0)
+    other = tmp_path / "other.key"
+    assert run("keys", "new", "--key", other).code == 0
+    assert run("bundle", "sign", first, "--key", other, "--out", tmp_path / "o.drsn").code == 0
+    refused = run("bundle", "verify", tmp_path / "o.drsn")
+    assert refused.code == 1 and "trusted here" in refused.err
+    assert run("bundle", "verify", tmp_path / "o.drsn", "--key", f"{other}.pub").code == 0
+
+
+def test_a_bundle_goes_on_trial_and_stays_or_goes(make: Callable[..., Path], run: Run, gateway: Path) -> None:
+    one, two = make("1.0.0"), make("1.1.0")
+    assert "pump 1.0.0 is on trial at local" in run("flash", one, "--to", "local").out
+    assert run("gateway", "confirm").out.startswith("confirmed  pump 1.0.0")
+    before = status(run)
+    dry = run("flash", two, "--to", "local", "--dry-run")
+    assert dry.out == "pump 1.1.0 would go on trial at local; once confirmed, nothing below 1.1.0 is taken there\n"
+    assert status(run) == before
+    flashed = json.loads(run("flash", two, "--to", "local", "--json").out)
+    assert flashed["changed"] and flashed["trial"] and flashed["slot"]["version"] == "1.1.0"
+    shown = run("gateway", "status").out
+    assert "runs       pump 1.1.0" in shown and "before     pump 1.0.0" in shown
+    assert run("gateway", "slots").out.splitlines()[1].endswith("on trial")
+    assert run("gateway", "rollback", "--why", "calls all worn").out.startswith("runs now   pump 1.0.0")
+    assert "calls all worn" in run("gateway", "status").out
+    assert [name for name in os.listdir(gateway / "bundles") if name.endswith(".drsn")] == [
+        f"{before['state']['slots']['a']['sha256']}.drsn"
+    ]
+
+
+def test_what_the_gateway_refuses_is_said_here_and_there(make: Callable[..., Path], run: Run) -> None:
+    good, slow = make("1.0.0"), make("1.1.0", budget=Budget(1e-6, 200.0))
+    run("flash", good, "--to", "local")
+    run("gateway", "confirm")
+    for options in ((), ("--dry-run",)):
+        done = run("flash", slow, "--to", "local", *options)
+        assert done.code == 1 and "ms for a window" in done.err and done.out == ""
+    found = status(run)
+    assert found["state"]["slots"][found["state"]["confirmed"]]["version"] == "1.0.0"
+    assert "GateError: Expected at most 1e-06 ms" in run("gateway", "status").out
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "",
+        "pi@gateway",
+        "ssh://",
+        "ssh://-oProxyCommand=x",
+        "ssh://pi:secret@host",
+        "ssh://h?x",
+        "serial:",
+        "serial:/x?y=1",
+    ],
+)
+def test_a_target_that_means_nothing_is_refused(make: Callable[..., Path], run: Run, target: str) -> None:
+    done = run("flash", make("1.0.0"), "--to", target)
+    assert done.code == 2 and "Expected a gateway as ssh://" in done.err
+
+
+def test_an_agent_on_a_socket_serves_one_after_the_other(
+    make: Callable[..., Path], run: Run, tmp_path: Path, serving: Callable[..., None]
+) -> None:
+    path = tmp_path / "agent"
+    serving("--socket", path, ready=path)
+    assert path.stat().st_mode & 0o077 == 0
+    flashed = json.loads(run("flash", make("1.0.0"), "--to", f"socket:{path}", "--json").out)
+    assert flashed["changed"] and flashed["connections"] == 1 and flashed["bytes_again"] == 0
+    assert run("gateway", "confirm", "--at", f"socket:{path}").code == 0
+    assert status(run, "--at", f"socket:{path}") == status(run)
+    done = run("gateway", "confirm", "--at", f"socket:{path}")
+    assert done.code == 1 and "there is none" in done.err
+
+
+def test_a_gateway_that_is_not_there_is_said(make: Callable[..., Path], run: Run, tmp_path: Path) -> None:
+    done = run("flash", make("1.0.0"), "--to", f"socket:{tmp_path}/nobody")
+    assert done.code == 1 and "Does it run?" in done.err
+
+
+def test_an_image_takes_a_bundle_that_its_gateway_will_try(make: Callable[..., Path], run: Run, tmp_path: Path) -> None:
+    image = tmp_path / "mnt" / "drsn-edge"
+    bundle = make("1.0.0", budget=Budget(1e-6, 200.0))  # of another machine: this one's speed says nothing
+    done = run("flash", bundle, "--to", f"file:{image}")
+    assert done.code == 1 and "trusted here (none)" in done.err
+    public = tmp_path / "config" / "drsn-edge" / "signing.key.pub"
+    assert run("keys", "trust", public, "--state", image).code == 0
+    assert run("flash", bundle, "--to", f"file:{image}").code == 0
+    assert (image / "bundles" / "state.json").is_file()
+
+
+def test_a_fleet_is_flashed_after_its_canary(make: Callable[..., Path], run: Run, tmp_path: Path) -> None:
+    public = tmp_path / "config" / "drsn-edge" / "signing.key.pub"
+    names = ["a", "b", "c"]
+    for name in names:
+        run("keys", "trust", public, "--state", tmp_path / name)
+    fleet = tmp_path / "fleet.toml"
+    fleet.write_text("".join(f'[[gateway]]\nname = "{n}"\ntarget = "file:{tmp_path / n}"\n' for n in names))
+    done = run("flash", make("1.0.0"), "--fleet", fleet)
+    assert done.code == 0 and done.out.splitlines()[-1] == "3 of 3 gateways", done
+    assert [line.split()[:3] for line in done.out.splitlines()[:3]] == [[n, "on", "trial"] for n in names]
+    failing = run("flash", make("1.1.0"), "--fleet", fleet, "--json")  # trials go on everywhere
+    assert failing.code == 1
+    outcomes = json.loads(failing.out)["gateways"]
+    assert [outcome["is_failure"] for outcome in outcomes] == [True, False, False]
+    assert "too many failed before" in outcomes[2]["why"]
+    for text in (
+        "",
+        "x = 1",
+        '[[gateway]]\nname = "a"',
+        "[[gateway]]\ntarget = 3",
+        '[[gateway]]\ntarget = "local"\n' * 2,
+    ):
+        fleet.write_text(text)
+        assert run("flash", make("1.0.0"), "--fleet", fleet).code == 1
+
+
+# --- A monitor that follows --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Return what starts `drsn-edge agent OPTIONS` and waits for a path to be there."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def serve(*options: Any, ready: Path) -> None:
+        started.append(subprocess.Popen([*COMMAND, "agent", *map(str, options)], stderr=subprocess.DEVNULL))
+        wait_until(ready.exists)
+
+    yield serve
+    for process in started:
+        process.terminate()
+        process.wait(TIMEOUT_S)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class Watching:
+    """A monitor without --model, whose output is read as it comes."""
+
+    def __init__(self, port: Path, *options: str) -> None:
+        command = [*COMMAND, "monitor", "--port", str(port), "--json", *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.lines: list[dict[str, Any]] = []
+        self.said: list[str] = []
+        self._threads = [
+            threading.Thread(
+                target=self._read, args=(self.process.stdout, lambda text: self.lines.append(json.loads(text)))
+            ),
+            threading.Thread(target=self._read, args=(self.process.stderr, self.said.append)),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @staticmethod
+    def _read(pipe: Any, take: Callable[[str], object]) -> None:
+        for text in pipe:
+            take(text)
+
+    def heard(self, words: str) -> None:
+        wait_until(lambda: any(words in text for text in self.said))
+        self.said.clear()
+
+    def end(self) -> dict[str, Any]:
+        self.process.send_signal(signal.SIGTERM)
+        for thread in self._threads:
+            thread.join(TIMEOUT_S)
+        assert self.process.wait(TIMEOUT_S) == 0, self.said
+        return self.lines[-1]
+
+
+@pytest.fixture
+def watching() -> Iterator[Callable[..., Watching]]:
+    started: list[Watching] = []
+
+    def watch(*arguments: Any) -> Watching:
+        started.append(Watching(*arguments))
+        return started[-1]
+
+    yield watch
+    for each in started:
+        each.process.kill()
+        each.process.wait()
+
+
+def test_a_monitor_follows_flash_rollback_and_confirm_without_losing_a_sample(
+    make: Callable[..., Path], run: Run, playing: Any, watching: Callable[..., Watching]
+) -> None:
+    run("flash", make("1.0.0"), "--to", "local")
+    with playing(loop=True, speed=1.0) as (port, sent):
+        monitor = watching(port, "--trial", "1")
+        monitor.heard("pump 1.0.0 has worked for 1 s and is confirmed")
+        run("flash", make("1.1.0"), "--to", "local")
+        monitor.heard("pump 1.1.0 was read anew")
+        assert run("gateway", "rollback").code == 0
+        monitor.heard("pump 1.0.0 was read anew")
+        run("flash", make("1.1.0"), "--to", "local")
+        monitor.heard("pump 1.1.0 has worked for 1 s and is confirmed")
+        assert status(run)["state"]["trial"] is None
+        summary = monitor.end()
+    windows = [line for line in monitor.lines if line["type"] == "window"]
+    assert [line["first_sample"] for line in windows] == list(range(0, HOP * len(windows), HOP))
+    assert {line["verdict"] for line in windows} == {"CLASS"}
+    assert summary["samples_lost"] == summary["windows_skipped"] == 0
+    assert sent == [] or sent[0].samples_dropped == 0
+
+
+def test_a_bundle_that_does_not_fit_the_sensor_is_rolled_back_while_the_old_one_goes_on(
+    make: Callable[..., Path], run: Run, playing: Any, watching: Callable[..., Watching], golden_bundle: Bundle
+) -> None:
+    run("flash", make("1.0.0"), "--to", "local")
+    run("gateway", "confirm")
+    other = make("1.1.0", contract=replace(golden_bundle.manifest.contract, axes=("a", "b")))
+    with playing(loop=True, speed=1.0) as (port, _):
+        monitor = watching(port)
+        wait_until(lambda: monitor.lines)
+        assert run("flash", other, "--to", "local", "--new-contract").code == 0
+        monitor.heard("What was there before goes on")
+        monitor.heard("pump 1.0.0 is active")
+        summary = monitor.end()
+    state = status(run)
+    assert state["state"]["trial"] is None and "expects the axes a,b" in state["log"][-1]["why"]
+    assert summary["samples_lost"] == 0
+    windows = [line["first_sample"] for line in monitor.lines if line["type"] == "window"]
+    assert windows == list(range(0, HOP * len(windows), HOP))
+
+
+def test_a_monitor_that_starts_with_a_bundle_for_another_sensor_leaves_the_old_one_for_its_next_start(
+    make: Callable[..., Path], run: Run, playing: Any, golden_bundle: Bundle
+) -> None:
+    run("flash", make("1.0.0"), "--to", "local")
+    run("gateway", "confirm")
+    other = make("1.1.0", contract=replace(golden_bundle.manifest.contract, axes=("a", "b")))
+    run("flash", other, "--to", "local", "--new-contract")
+    with playing() as (port, _):
+        done = run("monitor", "--port", port)
+        assert done.code == 1 and "expects the axes" in done.err
+    with playing() as (port, _):
+        assert run("monitor", "--port", port).code == 0
+    assert status(run)["state"]["trial"] is None
+
+
+def test_without_a_bundle_the_monitor_says_where_one_comes_from(run: Run, gateway: Path, playing: Any) -> None:
+    with playing() as (port, _):
+        done = run("monitor", "--port", port)
+    assert done.code == 1 and "drsn-edge flash BUNDLE --to" in done.err
+
+
+def test_a_replay_takes_the_active_bundle_and_counts_no_start(
+    make: Callable[..., Path], run: Run, playing: Any, tmp_path: Path
+) -> None:
+    run("flash", make("1.0.0"), "--to", "local")
+    with playing() as (port, _):
+        assert run("monitor", "--port", port, "--record", tmp_path / "log").code == 0
+    before = status(run)
+    assert run("monitor", "--replay", tmp_path / "log").code == 0
+    assert status(run) == before and before["state"]["trial_starts"] == 1
+    assert read_bundle(make("1.0.0")).manifest.name == "pump"
