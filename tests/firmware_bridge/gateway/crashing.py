@@ -92,6 +92,8 @@ class MemoryDisk(Disk):
         self._names[new] = self._names.pop(old)
 
     def unlink(self, name: str) -> None:
+        if name not in self._names:
+            raise FileNotFoundError(errno.ENOENT, name)
         self._do(Op("unlink", self._names[name], (name,)))
         del self._names[name]
 

@@ -1,0 +1,313 @@
+"""A bundle's way across a bad line, and what an agent does with bytes that nobody should send."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+from crash_run import bundle, store_on
+from crashing import MemoryDisk
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_bridge.errors import PortAbsentError, PortLostError, RefusedError, TransferError
+from firmware_bridge.frames import MAX_PAYLOAD, FrameSplitter, FrameWriter, decode_frame
+from firmware_bridge.gateway import client as client_module
+from firmware_bridge.gateway.agent import Agent
+from firmware_bridge.gateway.client import RemoteGateway
+from firmware_bridge.gateway.protocol import (
+    AgentFrame,
+    AnswerReader,
+    decode_data,
+    decode_request,
+    encode_answer,
+    encode_data,
+    encode_request,
+)
+
+
+class LockableMemory(MemoryDisk):
+    def locked(self, holder: str, patience_s: float, name: str = "lock") -> Any:
+        return nullcontext()
+
+
+class Rig:
+    """An agent and what flashes it, over a line that damages what it is told to."""
+
+    def __init__(self, seed: int = 0, bad: float = 0.0, cuts: int = 0, threads: bool = True) -> None:
+        self.disk = LockableMemory()
+        self.store = store_on(self.disk)
+        self.threads = threads
+        self.random, self.bad = random.Random(seed), bad
+        self.cut_at = sorted(self.random.sample(range(20, 450), cuts), reverse=True)
+        self.frames, self.opened = 0, 0
+        self.agent: Agent | None = None
+
+    def open(self) -> Line:
+        if self.agent is not None:
+            self.agent.close()
+        self.opened += 1
+        self.agent = Agent(lambda _: self.store, self.disk, {"machine": "a test"}, self.threads)
+        return Line(self, self.agent)
+
+
+class Line:
+    patience_s = 0.02
+
+    def __init__(self, rig: Rig, agent: Agent) -> None:
+        self._rig, self._agent, self._back, self._gone = rig, agent, b"", False
+
+    def _damaged(self, data: bytes) -> bytes:
+        """Drop a frame or change a byte of it, each with the rig's probability."""
+        out = []
+        for frame in data.split(b"\0"):
+            draw = self._rig.random.random()
+            if draw < self._rig.bad:
+                continue
+            if draw < 2 * self._rig.bad and frame:
+                place = self._rig.random.randrange(len(frame))
+                frame = frame[:place] + bytes([frame[place] ^ 0x55]) + frame[place + 1 :]
+            out.append(frame)
+        return b"\0".join(out) + (b"\0" if out and out[-1] else b"")
+
+    def write(self, data: bytes) -> None:
+        self._rig.frames += 1
+        if self._rig.cut_at and self._rig.frames >= self._rig.cut_at[-1]:
+            self._rig.cut_at.pop()
+            self._gone = True
+        if self._gone:
+            raise PortLostError("cut")
+        self._back += self._damaged(self._agent.feed(self._damaged(data)))
+
+    def read(self) -> tuple[bytes, bool]:
+        if self._gone:
+            raise PortLostError("cut")
+        self._back += self._damaged(self._agent.idle())
+        data, self._back = self._back, b""
+        return data, True
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "_PAUSE_S", 0.0)
+
+
+def flash(gateway: RemoteGateway, data: bytes, **options: Any) -> Any:
+    return gateway.flash(
+        data, **{"dry_run": False, "new_contract": False, "progress": lambda done, total: None, **options}
+    )
+
+
+def test_a_bundle_goes_across_and_runs_on_trial() -> None:
+    rig = Rig()
+    shown: list[tuple[int, int]] = []
+    done = flash(RemoteGateway(rig.open), bundle("1.0.0", 10_000), progress=lambda *at: shown.append(at))
+    assert (done.bytes_sent, done.bytes_again, done.resumed_at, done.connections) == (10_000, 0, 0, 1)
+    assert shown[0] == (0, 10_000) and shown[-1] == (10_000, 10_000)
+    assert rig.store.start().slot.sha256 == hashlib.sha256(bundle("1.0.0", 10_000)).hexdigest()
+    assert not [name for name in rig.disk.files if name.endswith(".part")]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_megabyte_goes_over_a_bad_line_with_ten_cuts(seed: int) -> None:
+    """1 % of the frames dropped and 1 % damaged, each way."""
+    rig, data = Rig(seed, bad=0.01, cuts=10), bundle("1.0.0", 1_000_000)
+    done = flash(RemoteGateway(rig.open), data)
+    assert done.slot["sha256"] == hashlib.sha256(data).hexdigest() and done.connections == 11
+    assert 0 < done.bytes_again < 100_000
+    assert rig.store.start().slot.size == 1_000_000
+
+
+def test_a_flash_that_was_given_up_goes_on_where_it_stopped() -> None:
+    rig, data = Rig(cuts=1), bundle("1.0.0", 500_000)
+    rig.cut_at = [100]
+    gateway = RemoteGateway(rig.open, tries=1)
+    with pytest.raises(TransferError):
+        flash(gateway, data)
+    done = flash(RemoteGateway(rig.open), data)
+    assert done.resumed_at > 150_000 and done.bytes_sent == 500_000 - done.resumed_at
+
+
+def test_what_came_of_another_content_is_thrown_away() -> None:
+    """By content, never by size: a disk may have lost what it did not sync."""
+    rig, data = Rig(), bundle("1.0.0", 50_000)
+    name = f"{hashlib.sha256(data).hexdigest()}.drsn.part"
+    rig.disk = LockableMemory({name: bytes(20_000)})
+    rig.store = store_on(rig.disk)
+    done = flash(RemoteGateway(rig.open), data)
+    assert done.resumed_at == 0 and done.changed
+
+
+def test_the_same_bundle_again_is_not_sent() -> None:
+    rig, data = Rig(), bundle("1.0.0", 50_000)
+    gateway = RemoteGateway(rig.open)
+    flash(gateway, data)
+    again = flash(gateway, data)
+    assert (again.changed, again.bytes_sent) == (False, 0)
+
+
+def test_a_dry_run_changes_nothing() -> None:
+    rig = Rig()
+    done = flash(RemoteGateway(rig.open), bundle("1.0.0"), dry_run=True)
+    assert not done.changed and done.slot["floor"] == "1.0.0"
+    assert rig.disk.files == {}
+
+
+def test_what_the_gateway_says_comes_across() -> None:
+    rig = Rig()
+    gateway = RemoteGateway(rig.open)
+    with pytest.raises(RefusedError, match="too slow") as refused:
+        flash(gateway, bundle("1.1.66"))
+    assert refused.value.kind == "RefusedByGateError"
+    with pytest.raises(RefusedError) as refused:
+        gateway.ask("confirm")
+    assert refused.value.kind == "TrialError"
+    with pytest.raises(RefusedError, match="Expected one of status, offer"):
+        gateway.ask("dance")
+    status = gateway.ask("status")
+    assert status["machine"] == "a test" and status["log"][0]["event"] == "refused"
+
+
+def test_a_long_log_comes_across_in_parts() -> None:
+    rig = Rig()
+    for _ in range(30):
+        with pytest.raises(Exception, match="too slow"):
+            rig.store.install(bundle("1.1.66"))
+    assert len(json.dumps(RemoteGateway(rig.open).ask("status"))) > MAX_PAYLOAD
+
+
+def test_a_gateway_that_was_never_there_is_said_at_once() -> None:
+    def nobody() -> Any:
+        raise PortAbsentError("no such port")
+
+    with pytest.raises(PortAbsentError):
+        RemoteGateway(nobody).ask("status")
+
+
+def test_a_gateway_that_is_silent_is_said() -> None:
+    rig = Rig(bad=1.0)
+    with pytest.raises(TransferError, match="drsn-edge agent"):
+        RemoteGateway(rig.open, tries=3).ask("status")
+
+
+@pytest.mark.parametrize("lost_answer", range(1, 4))
+def test_an_installation_whose_answer_was_lost_is_done_once(lost_answer: int) -> None:
+    rig, data = Rig(threads=False), bundle("1.0.0", 1000)
+    rig.cut_at = [3 + lost_answer]
+    done = flash(RemoteGateway(rig.open), data)
+    assert done.slot["version"] == "1.0.0" and rig.store.state().sequence == 1
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"op": "offer", "sha256": "../../etc/passwd", "size": 3},
+        {"op": "offer", "sha256": "0" * 64, "size": 1 << 40},
+        {"op": "offer", "sha256": "0" * 64, "size": "3"},
+        {"op": "offer", "sha256": "0" * 64, "size": -1},
+        {"op": "offer", "sha256": "0" * 64, "size": True},
+        {"op": "install", "sha256": "0" * 64},
+        {"op": "install", "sha256": 7},
+        {"op": "rollback", "sha256": "x"},
+        {"op": "confirm", "sha256": []},
+        {"op": "__class__"},
+    ],
+)
+def test_impossible_requests_are_refused_and_leave_nothing(request_: dict[str, Any]) -> None:
+    rig = Rig(threads=False)
+    answer = said(rig, {"id": "1", **request_})
+    assert answer["ok"] is False and answer["error"] in ("ProtocolError", "TransferError")
+    assert rig.disk.files == {}
+
+
+def test_a_gateway_without_room_takes_no_offer() -> None:
+    rig = Rig(threads=False)
+    rig.disk.free = 1000
+    assert said(rig, {"id": "1", "op": "offer", "sha256": "0" * 64, "size": 600})["error"] == "StoreError"
+
+
+def test_more_than_was_offered_is_not_taken() -> None:
+    rig = Rig(threads=False)
+    said(rig, {"id": "1", "op": "offer", "sha256": "0" * 64, "size": 10})
+    for data in (b"x" * 11, b"x" * 6, b"x" * 6):
+        answers(rig, encode_data(FrameWriter(), 0 if len(data) > 6 else rig.agent._upload.have, data))  # type: ignore[union-attr]
+    assert rig.disk.files["0" * 64 + ".drsn.part"] == b"x" * 6
+
+
+def said(rig: Rig, request: dict[str, Any]) -> dict[str, Any]:
+    if rig.agent is None:
+        rig.open()
+    return answers(rig, encode_request(FrameWriter(), request))[0]
+
+
+def answers(rig: Rig, data: bytes) -> list[dict[str, Any]]:
+    assert rig.agent is not None
+    reader, found = AnswerReader(), []
+    for piece in FrameSplitter().feed(rig.agent.feed(data)):
+        answer = reader.take(decode_frame(piece).payload)
+        found += [] if answer is None else [answer]
+    return found
+
+
+@given(st.lists(st.binary(max_size=60) | st.sampled_from([b"\0", b"\x01\x01\0"]), max_size=20))
+def test_no_bytes_disturb_an_agent(pieces: list[bytes]) -> None:
+    rig = Rig(threads=False)
+    rig.open()
+    assert rig.agent is not None
+    for piece in pieces:
+        rig.agent.feed(piece)
+    rig.agent.feed(b"\0")
+    assert said(rig, {"id": "1", "op": "status"})["ok"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["0" * 64, "offer", "install"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+REQUESTS = st.fixed_dictionaries(
+    {
+        "id": st.text(max_size=5),
+        "op": st.sampled_from(["status", "offer", "discard", "install", "confirm", "rollback"]),
+    },
+    optional={"sha256": JSON, "size": JSON, "why": JSON, "dry_run": JSON, "new_contract": JSON},
+)
+
+
+@given(st.lists(REQUESTS | st.tuples(st.integers(0, 2**32 - 1), st.binary(max_size=30)), max_size=12))
+def test_no_requests_disturb_an_agent(requests: list[Any]) -> None:
+    rig, writer = Rig(threads=False), FrameWriter()
+    rig.open()
+    for request in requests:
+        data = encode_data(writer, *request) if isinstance(request, tuple) else encode_request(writer, request)
+        assert len(answers(rig, data)) == 1
+    assert not [name for name in rig.disk.files if name.endswith(".drsn")]
+
+
+@pytest.mark.parametrize("decode", [decode_request, decode_data, AnswerReader().take])
+@given(data=st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_other_payloads_are_protocol_errors(decode: Callable[[bytes], Any], data: bytes) -> None:
+    from firmware_bridge.errors import ProtocolError
+
+    try:
+        decode(data)
+    except ProtocolError:
+        return
+
+
+def test_answers_come_back_whole_or_not_at_all() -> None:
+    values = {"id": "1", "ok": True, "text": "x" * 9000}
+    pieces = [decode_frame(piece).payload for piece in FrameSplitter().feed(encode_answer(FrameWriter(), values))]
+    reader = AnswerReader()
+    assert len(pieces) == 5 and [reader.take(piece) for piece in pieces] == [None] * 4 + [values]
+    for missing in range(5):
+        assert not any(reader.take(piece) for number, piece in enumerate(pieces) if number != missing)
+    assert AgentFrame.REQUEST & AgentFrame.DATA & 0x80 and not AgentFrame.ANSWER & 0x80
