@@ -1,4 +1,4 @@
-"""An aarch64 userland with LiteRT under QEMU, in a cache folder, that counts the instructions of an inference.
+"""An aarch64 userland with LiteRT under QEMU, in a cache folder: counts an inference's instructions, runs drsn-edge.
 
 Needs Debian's packages qemu-user, mmdebstrap and gcc. The userland (230 MB) is fetched at the first use.
 Counts are instructions, never cycles, and say nothing about memory.
@@ -20,7 +20,7 @@ PLATFORMS = (
     "manylinux_2_17_aarch64",
     "manylinux2014_aarch64",
 )
-REQUIREMENTS = ("ai-edge-litert==2.3.0", "numpy==2.4.6")
+REQUIREMENTS = ("ai-edge-litert==2.3.0", "numpy==2.4.6", "click==8.5.1", "pyserial==3.5", "cryptography==50.0.2")
 DEBIAN = "bookworm"
 PACKAGES = "python3-minimal,libpython3.11-stdlib,libstdc++6,libgcc-s1"
 DEBIAN_TOOLS = "qemu-user mmdebstrap gcc"
@@ -78,6 +78,21 @@ class EmulatedPi:
         self._fetch_userland()
         self.plugin = folder / "libtcg_count.so"
         run(["cc", "-shared", "-fPIC", "-O2", str(PLUGIN_SOURCE), "-o", str(self.plugin)])
+
+    def program(self, path: Path, cpu: str = "cortex-a72") -> Path:
+        """Write a program that is the emulated Pi's Python, with this drsn-edge, and return its path."""
+        self._describe_cpu(cpu)
+        start = path.with_name(f"{path.name}-start")
+        start.mkdir()
+        # What the guest takes for its own Python is not there for the host's kernel: it starts others by this program.
+        (start / "sitecustomize.py").write_text(f"import sys\nsys.executable = {str(path)!r}\n")
+        packages = f"{start}:{self._packages}:{Path(__file__).parents[1]}"
+        path.write_text(
+            f"#!/bin/sh\nexport QEMU_CPU={cpu} PYTHONHOME={self._root}/usr PYTHONPATH={packages}\n"
+            f'exec qemu-aarch64 -L {self._root} {self._root}/usr/bin/python3.11 "$@"\n'
+        )
+        path.chmod(0o755)
+        return path
 
     def count(self, cpu: str, files: list[bytes], runs: int = 4) -> list[int]:
         """Return the instructions of one inference of each .tflite file on one of `CPUS`."""

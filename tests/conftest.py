@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from drsn_edge.bundle.bundle import MODEL, Bundle, sha256, with_extra, write_bundle
+from drsn_edge.bundle.bundle import MODEL, Bundle, bundle_to_bytes, sha256, with_extra, write_bundle
 from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.bundle.golden import MEMBER as GOLDEN
 from drsn_edge.bundle.golden import golden_to_bytes, make_golden
@@ -111,6 +111,16 @@ def golden_bundle(tiny_bundle: Bundle) -> Bundle:
     golden = make_golden(tiny_bundle.model, tiny_bundle.manifest.contract, windows, None)
     manifest = replace(tiny_bundle.manifest, golden_tolerance_lsb=3.0, budget=Budget(500.0, 200.0))
     return with_extra(replace(tiny_bundle, manifest=manifest), GOLDEN, golden_to_bytes(golden))
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> Callable[[Bundle], bytes]:
+    """Return what signs a bundle with a key that is trusted in `store`."""
+    from drsn_edge.bundle.signing import new_private, read_private, sign, trust
+
+    trust(new_private(tmp_path / "signing.key", "works"), tmp_path / "trusted")
+    key = read_private(tmp_path / "signing.key")
+    return lambda bundle: bundle_to_bytes(sign(bundle, key))
 
 
 @pytest.fixture(scope="session")

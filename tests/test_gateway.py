@@ -14,21 +14,12 @@ import pytest
 
 from drsn_edge.bundle.bundle import Bundle, bundle_to_bytes, sha256
 from drsn_edge.bundle.manifest import Budget
-from drsn_edge.bundle.signing import new_private, read_private, sign, trust
 from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError, GateError, UnsignedError
 from drsn_edge.gate import Measured, judge, run_gate
 from drsn_edge.gateway import open_store
 from firmware_bridge.errors import VersionFloorError
 from firmware_bridge.gateway.store import SlotStore
 from quantize.tflite_file import read_model
-
-
-@pytest.fixture
-def signed(tmp_path: Path) -> Callable[[Bundle], bytes]:
-    """Return what signs a bundle with a key that is trusted in `store`."""
-    trust(new_private(tmp_path / "signing.key", "works"), tmp_path / "trusted")
-    key = read_private(tmp_path / "signing.key")
-    return lambda bundle: bundle_to_bytes(sign(bundle, key))
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ TRIES = 12
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _PASSING = ("TransferError", "StoreBusyError")
-"""What is refused as long as an agent that lost its flasher is still at work."""
+"""What an agent refuses that knows nothing of the flash that goes on, or that another agent still holds."""
 
 Progress = Callable[[int, int], object]
 """Given how many bytes of the bundle are across, and how many it has."""
@@ -135,8 +135,8 @@ class RemoteGateway:
                 done = self._asked(self._request("install", fields))
                 break
             except (PortError, RefusedError, _SilenceError) as exc:
-                lost_touch = self.connections > connections + 1  # an agent before may still be at it
-                if isinstance(exc, RefusedError) and not (lost_touch and exc.kind in _PASSING):
+                # After a cut on its side the agent is a new one, and after one on ours the old one may be at it still.
+                if isinstance(exc, RefusedError) and not (account.sent and exc.kind in _PASSING):
                     raise
                 self._reconnect_after(exc, account)
         took, first = time.monotonic() - began, account.first or 0
