@@ -12,6 +12,7 @@ FirmwareBridgeError
 ├── FaultScriptError           a script of faults that cannot be read
 ├── RawLogError                a raw log that cannot be read or written
 ├── VirtualDeviceError         a virtual accelerometer that cannot be set up or fed
+├── FirmwareError              a board that cannot be flashed
 └── GatewayError               a gateway's bundles
     ├── StoreError             the slots cannot be read or written as they should be
     │   ├── StoreBusyError     somebody else changes them right now
@@ -71,6 +72,10 @@ class RawLogError(FirmwareBridgeError):
 
 class VirtualDeviceError(FirmwareBridgeError):
     """A virtual accelerometer cannot be set up, or got samples it cannot send."""
+
+
+class FirmwareError(FirmwareBridgeError):
+    """A board's firmware is not there, cannot be flashed, or is not what was expected."""
 
 
 class GatewayError(FirmwareBridgeError):

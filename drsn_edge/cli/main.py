@@ -18,6 +18,7 @@ from drsn_edge.cli.classify import classify
 from drsn_edge.cli.convert import convert
 from drsn_edge.cli.demo import demo
 from drsn_edge.cli.evaluate import evaluate
+from drsn_edge.cli.firmware import firmware
 from drsn_edge.cli.flash import flash
 from drsn_edge.cli.gateway import gateway
 from drsn_edge.cli.history import history
@@ -103,6 +104,7 @@ for command in (
     flash,
     gateway,
     agent,
+    firmware,
 ):
     cli.add_command(command)
 
