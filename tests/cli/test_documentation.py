@@ -44,7 +44,7 @@ def test_a_command_says_what_it_does_with_an_example_that_parses(name: str) -> N
 
 @pytest.mark.parametrize("name", sorted(GROUPS))
 def test_a_group_says_what_it_is_for_with_an_example(name: str) -> None:
-    assert f"Example:\n  drsn-edge {name} " in GROUPS[name].get_help(click.Context(GROUPS[name], info_name=name))
+    assert f"Example:\n    drsn-edge {name} " in GROUPS[name].get_help(click.Context(GROUPS[name], info_name=name))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -67,7 +67,7 @@ def test_every_command_can_print_json(name: str) -> None:
 
 def test_a_short_help_fits_each_command() -> None:
     for name in COMMANDS:
-        assert cli.commands[name].get_short_help_str(200).endswith(".")
+        assert command_of(name).get_short_help_str(200).endswith(".")
 
 
 def test_commands_start_without_what_they_do_not_need() -> None:
