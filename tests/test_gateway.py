@@ -57,7 +57,7 @@ def with_a_weight_changed(bundle: Bundle) -> Bundle:
 
 
 def with_an_operator_of_the_future(bundle: Bundle) -> Bundle:
-    """Return the bundle with a version of its operators that no runtime has: how TFLite says that a kernel is too old."""
+    """Return the bundle with a version of its operators that no runtime has, as when a kernel is too old."""
     model = bytearray(bundle.model)
     root = int.from_bytes(model[:4], "little")
     codes = _vector(model, _field(model, root, 1))

@@ -17,6 +17,7 @@ from drsn_edge.cli.calibrate import calibrate
 from drsn_edge.cli.classify import classify
 from drsn_edge.cli.convert import convert
 from drsn_edge.cli.demo import demo
+from drsn_edge.cli.doctor import doctor
 from drsn_edge.cli.evaluate import evaluate
 from drsn_edge.cli.firmware import firmware
 from drsn_edge.cli.flash import flash
@@ -105,6 +106,7 @@ for command in (
     gateway,
     agent,
     firmware,
+    doctor,
 ):
     cli.add_command(command)
 
