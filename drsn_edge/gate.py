@@ -68,7 +68,7 @@ def measure(path: Path, runtime: str = "auto") -> Measured:
         raise BundleError("Expected golden vectors in the bundle, got none. Convert again with this version.")
     contract = bundle.manifest.contract
     windows, inputs = golden.windows(), golden.network_input(contract)
-    before = _memory_bytes("VmRSS")
+    before = memory_bytes("VmRSS")
     classifier = Classifier(bundle.model, runtime)
     check_model(bundle.manifest, classifier)
     difference = classifier.codes(inputs).astype(np.int32) - golden.logits_q
@@ -80,7 +80,7 @@ def measure(path: Path, runtime: str = "auto") -> Measured:
         seen = network_input(windows[index : index + 1], contract, golden.speeds_hz[index : index + 1])
         classifier.codes(seen)
         times_s.append(time.perf_counter() - began)
-    peak = _memory_bytes("VmHWM")  # ru_maxrss would have the highest of the process that started this one
+    peak = memory_bytes("VmHWM")  # ru_maxrss would have the highest of the process that started this one
     warm_ms = 1000 * np.array(times_s[_WARM_UP:])
     return Measured(
         classifier.runtime,
@@ -105,7 +105,7 @@ def _reference_differs(model: bytes, inputs: Any, expected_q: Any) -> int | None
     return int((engine.codes(inputs) != expected_q).sum())
 
 
-def _memory_bytes(field: str) -> int:
+def memory_bytes(field: str) -> int:
     """Return a field of this process' status: VmRSS, resident now, or VmHWM, the most so far."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field}:"):

@@ -12,6 +12,7 @@ import click
 from drsn_edge import __version__
 from drsn_edge.cli.agent import agent
 from drsn_edge.cli.baseline import baseline
+from drsn_edge.cli.bench import bench
 from drsn_edge.cli.bundle import bundle
 from drsn_edge.cli.calibrate import calibrate
 from drsn_edge.cli.classify import classify
@@ -107,6 +108,7 @@ for command in (
     agent,
     firmware,
     doctor,
+    bench,
 ):
     cli.add_command(command)
 

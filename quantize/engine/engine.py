@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import signature
@@ -125,6 +126,25 @@ class Engine:
         """
         self._check(inputs_q, np.int8)
         return self._plain(self._values(inputs_q, real=False, keep=True))
+
+    def step_times_s(self, inputs_q: Int8Array) -> list[tuple[str, float]]:
+        """Return the name of each operator with the time that it took for all of the windows, in the graph's order.
+
+        Args:
+            inputs_q: As for `trace`.
+
+        Raises:
+            ModelFileError: If the codes are not int8 of the input's shape.
+        """
+        self._check(inputs_q, np.int8)
+        values: dict[int, Array] = {self.input: np.ascontiguousarray(inputs_q)[:, None]}
+        times = []
+        for step, operator in zip(self._steps, self.file.operators, strict=True):
+            operands = [values[index] if index in values else self._constants[index] for index in step.inputs]
+            began = time.perf_counter()
+            values[step.output] = step.kernel.integer(*operands)
+            times.append((operator.name, time.perf_counter() - began))
+        return times
 
     def trace_float(self, inputs: FloatArray) -> Mapping[int, FloatArray]:
         """Return the real values of every activation: the same graph in float32 on dequantised constants.

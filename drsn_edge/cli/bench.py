@@ -1,0 +1,103 @@
+"""`drsn-edge bench`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.runtime.interpreters import RUNTIMES
+
+if TYPE_CHECKING:
+    from drsn_edge.bench import Benched
+
+
+@click.command()
+@click.argument("bundle", type=PathType, required=False)
+@click.option(
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    default="auto",
+    show_default=True,
+    help="Interpreter; a named one never falls back.",
+)
+@click.option("--picture", type=PathType, metavar="PNG", help="Save a picture, too; needs the extra `train`.")
+@json_option
+def bench(bundle: Path | None, runtime: str, picture: Path | None, as_json: bool) -> None:
+    """Measure on this machine what BUNDLE costs (the active one if none is named), and how many sensors would fit.
+
+    Measure on a machine that does nothing else.
+
+    \b
+    Example:
+      drsn-edge bench machine.drsn --picture bench.png
+    """
+    from drsn_edge.bench import bench as measured
+    from drsn_edge.bundle.bundle import read_bundle
+
+    if bundle is None:
+        from drsn_edge.gateway import open_store
+
+        bundle = open_store("drsn-edge bench").active().path
+    if picture is not None:
+        from drsn_edge.bench_plot import save_bench
+    bar = sys.stderr.isatty()
+    found = measured(bundle, runtime, lambda what: click.echo(f"measuring: {what}", err=True) if bar else None)
+    manifest = read_bundle(bundle).manifest
+    name = f"{manifest.name} {manifest.version}"
+    if picture is not None:
+        save_bench(found, name, picture)
+    if as_json:
+        values = {**asdict(found), "latencies_ms": None, "latency_ms": _quantiles(found)}
+        del values["latencies_ms"]
+        click.echo(json.dumps({"schema": 1, "type": "bench", "bundle": name, **values}))
+    else:
+        click.echo(_as_text(found, name))
+
+
+def _quantiles(found: Benched) -> dict[str, float]:
+    return {
+        "median": found.quantile_ms(0.5),
+        "p90": found.quantile_ms(0.9),
+        "p99": found.quantile_ms(0.99),
+        "p999": found.quantile_ms(0.999),
+        "most": max(found.latencies_ms),
+    }
+
+
+def _as_text(found: Benched, name: str) -> str:
+    quantiles = "  ".join(f"{key} {value:.3g}" for key, value in _quantiles(found).items())
+    threads = "  ".join(f"{count}: {rate:.0f}" for count, rate in found.windows_per_s.items())
+    energy = "not told by this machine" if found.energy_mj is None else f"{found.energy_mj:.3g} mJ a window"
+    lines = [
+        f"bundle      {name} on {found.runtime}",
+        f"start       {found.start_s:.2f} s from the process to its first window, which takes {found.first_ms:.3g} ms",
+        f"latency     {quantiles} ms ({len(found.latencies_ms)} windows, one thread{_against(found)})",
+        f"windows/s   by threads: {threads}",
+        f"memory      {found.memory_mb:.0f} MB for interpreter and model{_memory(found)}; "
+        f"process {found.process_mb:.0f} MB",
+        f"energy      {energy}",
+    ]
+    if found.operators_us is not None:
+        slowest = list(found.operators_us.items())[:5]
+        lines.append(f"operators   {', '.join(f'{kind} {us:.0f} µs' for kind, us in slowest)} (in the NumPy engine)")
+    share = 100 * found.pipeline_share
+    lines.append(f"pipeline    {share:.2f} % of a core for one sensor; {found.sensors} such sensors fit here")
+    return "\n".join(lines)
+
+
+def _against(found: Benched) -> str:
+    if found.budget_ms is None:
+        return ""
+    return f"; budget {found.budget_ms:.3g} ms {'kept' if found.quantile_ms(0.99) <= found.budget_ms else 'EXCEEDED'}"
+
+
+def _memory(found: Benched) -> str:
+    if found.budget_mb is None:
+        return ""
+    return f" (budget {found.budget_mb:g} MB {'kept' if found.memory_mb <= found.budget_mb else 'EXCEEDED'})"
