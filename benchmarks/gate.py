@@ -57,7 +57,6 @@ def found_by(bundle: Bundle, bit: int, flips: int) -> dict[str, float]:
     """Return the share of flips of this bit of a weight that change a golden logit, and what changes them otherwise."""
     golden = golden_of(bundle)
     assert golden is not None
-    inputs = golden.network_input(bundle.manifest.contract)
     weights = [each.data for each in read_model(bundle.model).tensors if each.data is not None and each.type == "INT8"]
     places = [(bundle.model.index(data), len(data)) for data in weights]
     draw = random.Random(SEED)
@@ -66,7 +65,7 @@ def found_by(bundle: Bundle, bit: int, flips: int) -> dict[str, float]:
         start, length = draw.choices(places, [size for _, size in places])[0]
         model = bytearray(bundle.model)
         model[start + draw.randrange(length)] ^= 1 << bit
-        logits_q = Classifier(bytes(model), "numpy").codes(inputs)
+        logits_q = Classifier(bytes(model), "numpy").codes_of(golden.inputs_q)
         differs = bool((logits_q != golden.logits_q).any())
         found += differs
         classes += bool((logits_q.argmax(axis=1) != golden.logits_q.argmax(axis=1)).any())

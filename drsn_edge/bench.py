@@ -113,7 +113,7 @@ def bench(path: Path, runtime: str = "auto", progress: Progress = lambda what: N
     progress("energy")
     energy_mj = _energy_mj(lambda: classifier.codes(inputs), len(inputs))
     progress("operators")
-    operators = _operators_us(bundle.model, inputs, classifier)
+    operators = _operators_us(bundle.model, golden.inputs_q)
     progress("pipeline")
     share = _pipeline_share(bundle, classifier, windows)
     budget = bundle.manifest.budget
@@ -175,8 +175,7 @@ def _energy_mj(act: Callable[[], object], windows: int, root: Path = Path("/")) 
     return spent_uj / 1000 / count if spent_uj > 0 else None
 
 
-def _operators_us(model: bytes, inputs: Any, classifier: Any) -> dict[str, float] | None:
-    from drsn_edge.runtime.classifier import quantize_int8
+def _operators_us(model: bytes, codes: Any) -> dict[str, float] | None:
     from quantize.engine import Engine
     from quantize.errors import QuantizeError
 
@@ -184,7 +183,6 @@ def _operators_us(model: bytes, inputs: Any, classifier: Any) -> dict[str, float
         engine = Engine(model)
     except QuantizeError:
         return None
-    codes = quantize_int8(inputs, classifier.input.scale, classifier.input.zero_point)
     engine.step_times_s(codes[:1])
     sums: dict[str, float] = defaultdict(float)
     for window in range(len(codes)):

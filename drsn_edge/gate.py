@@ -85,7 +85,7 @@ def measure(path: Path, runtime: str = "auto") -> Measured:
     return Measured(
         classifier.runtime,
         len(windows),
-        _reference_differs(bundle.model, inputs, golden.logits_q),
+        _reference_differs(bundle.model, golden.inputs_q, golden.logits_q),
         float(np.sqrt(np.mean(np.square(difference, dtype=np.float64)))),
         int(np.abs(difference).max()),
         float(np.median(warm_ms)),
@@ -94,7 +94,7 @@ def measure(path: Path, runtime: str = "auto") -> Measured:
     )
 
 
-def _reference_differs(model: bytes, inputs: Any, expected_q: Any) -> int | None:
+def _reference_differs(model: bytes, inputs_q: Any, expected_q: Any) -> int | None:
     from drsn_edge.errors import RuntimeUnavailableError
     from drsn_edge.runtime.classifier import Classifier
 
@@ -102,7 +102,7 @@ def _reference_differs(model: bytes, inputs: Any, expected_q: Any) -> int | None
         engine = Classifier(model, "numpy")
     except RuntimeUnavailableError:
         return None
-    return int((engine.codes(inputs) != expected_q).sum())
+    return int((engine.codes_of(inputs_q) != expected_q).sum())
 
 
 def memory_bytes(field: str) -> int:

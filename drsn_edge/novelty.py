@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.errors import BundleError
+from drsn_edge.signal import axis_means
 from drsn_edge.spectra import Spectra, log_spectra
 
 FloatArray = NDArray[np.float32]
@@ -112,7 +113,7 @@ def to_nearest(points: FloatArray, prototypes: FloatArray) -> FloatArray:
 def features(windows: FloatArray, lines: int) -> FloatArray:
     """Return log band powers of windows (n, window, axes), relative to their level, shape (n, lines * axes)."""
     even = windows[:, : windows.shape[1] // 2 * 2]
-    centred = even - even.mean(axis=1, keepdims=True)
+    centred = even - axis_means(even)[:, None].astype(np.float32)
     logs = log_spectra(centred, _bands(lines), 1.0, np.zeros(len(windows)))
     return logs.reshape(len(windows), -1)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,29 +52,38 @@ def measure(samples: NDArray[np.float32], sample_rate_hz: float, g_per_unit: flo
         sample_rate_hz: Samples per second.
         g_per_unit: Standard gravities in the unit of the samples; None where it is no acceleration that is known.
     """
-    centred = samples.astype(np.float64) - samples.mean(axis=0, dtype=np.float64)
+    by_axis = np.ascontiguousarray(samples.T, np.float64)
+    centred = by_axis - by_axis.mean(axis=1, keepdims=True)
     squares = np.square(centred)
-    variance = squares.mean(axis=0)
-    rms, peak = np.sqrt(variance), np.abs(centred).max(axis=0)
+    variance = squares.mean(axis=1)
+    rms, peak = np.sqrt(variance), np.sqrt(squares.max(axis=1))
     moving = variance > 0
     crest = np.divide(peak, rms, out=np.zeros_like(rms), where=moving)
-    kurtosis = np.divide(np.square(squares).mean(axis=0), np.square(variance), out=np.zeros_like(rms), where=moving)
+    kurtosis = np.divide(np.square(squares).mean(axis=1), np.square(variance), out=np.zeros_like(rms), where=moving)
     velocity = None
     if g_per_unit is not None:
-        velocity = float(velocity_rms(centred * (g_per_unit * STANDARD_GRAVITY_MPS2), sample_rate_hz).max()) * 1000
+        velocity = float(velocity_rms((centred * (g_per_unit * STANDARD_GRAVITY_MPS2)).T, sample_rate_hz).max()) * 1000
     return Measures(velocity, float(rms.max()), float(peak.max()), float(crest.max()), float(kurtosis.max()))
 
 
 def velocity_rms(accel_mps2: NDArray[np.float64], sample_rate_hz: float) -> NDArray[np.float64]:
     """Return each axis' velocity RMS over `BAND_HZ`, m/s, by integration in the spectrum; (n, axes) to (axes,)."""
     n = len(accel_mps2)
-    taper = np.hanning(n)
-    power = np.square(np.abs(np.fft.rfft(accel_mps2 * taper[:, None], axis=0)))
+    taper = _taper(n)
+    spectrum = np.fft.rfft(np.ascontiguousarray(accel_mps2.T) * taper)
     hz = np.fft.rfftfreq(n, 1 / sample_rate_hz)
-    band = (hz >= BAND_HZ[0]) & (hz <= BAND_HZ[1])
+    band = slice(int(np.searchsorted(hz, BAND_HZ[0])), int(np.searchsorted(hz, BAND_HZ[1], side="right")))
+    power = np.square(spectrum[:, band].real) + np.square(spectrum[:, band].imag)
     # Parseval: the mean square is the one-sided sum over n times the taper's energy.
-    summed = (power[band] / np.square(2 * np.pi * hz[band])[:, None]).sum(axis=0)
+    summed = (power / np.square(2 * np.pi * hz[band])).sum(axis=1)
     return np.asarray(np.sqrt(2 * summed / (n * np.square(taper).sum())))
+
+
+@lru_cache(maxsize=4)
+def _taper(n: int) -> NDArray[np.float64]:
+    taper = np.hanning(n)
+    taper.flags.writeable = False
+    return taper
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ back. No I/O; no wall clock is read here.
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -265,6 +264,46 @@ class RateChange:
         return self.after_hz / self.before_hz - 1
 
 
+class _Trail:
+    """Indices and times of blocks, oldest first, in one array."""
+
+    _SIZE = 4096
+
+    def __init__(self) -> None:
+        self._points = np.empty((self._SIZE, 2))
+        self._start = self._end = 0
+
+    def __len__(self) -> int:
+        return self._end - self._start
+
+    @property
+    def first_s(self) -> float:
+        return float(self._points[self._start, 1])
+
+    @property
+    def last_s(self) -> float:
+        return float(self._points[self._end - 1, 1])
+
+    def append(self, sample_index: int, time_s: float) -> None:
+        if self._end == len(self._points):
+            held = self._points[self._start : self._end]
+            self._points = np.empty((max(self._SIZE, 2 * len(held)), 2))
+            self._points[: len(held)] = held
+            self._start, self._end = 0, len(held)
+        self._points[self._end] = sample_index, time_s
+        self._end += 1
+
+    def forget_before(self, time_s: float) -> None:
+        """Forget what is older; the last point stays."""
+        while self._start < self._end - 1 and self._points[self._start, 1] < time_s:
+            self._start += 1
+
+    def points(self) -> FloatArray:
+        """Return indices and times since the oldest, shape (n, 2)."""
+        held = self._points[self._start : self._end]
+        return held - held[0]
+
+
 class RateAlarm:
     """Notices a sensor that changes its rate without saying so, by its own device's clock, within half a second or so.
 
@@ -289,28 +328,28 @@ class RateAlarm:
 
     def reset(self) -> None:
         """Forget everything: index and time begin again."""
-        self._points: deque[tuple[int, float]] = deque()
+        self._trail = _Trail()
         self._due_s = -math.inf
         self.first_hz: float | None = None
 
     def add(self, sample_index: int, device_time_s: float) -> RateChange | None:
         """Take in a block; return a change if it shows one."""
-        if self._points and device_time_s - self._points[-1][1] < self._THINNED_TO_S:
+        trail = self._trail
+        if trail and device_time_s - trail.last_s < self._THINNED_TO_S:
             return None
-        self._points.append((sample_index, device_time_s))
-        while device_time_s - self._points[0][1] > self.BASE_S + self.RECENT_S:
-            self._points.popleft()
-        if device_time_s < self._due_s or device_time_s - self._points[0][1] < self._ENOUGH_S + self.RECENT_S:
+        trail.append(sample_index, device_time_s)
+        trail.forget_before(device_time_s - self.BASE_S - self.RECENT_S)
+        if device_time_s < self._due_s or device_time_s - trail.first_s < self._ENOUGH_S + self.RECENT_S:
             return None
         self._due_s = device_time_s + self._EVERY_S
         return self._look(device_time_s)
 
     def _look(self, device_time_s: float) -> RateChange | None:
-        origin = self._points[0]
-        points = np.array([(index - origin[0], time_s - origin[1]) for index, time_s in self._points])
+        start_s = self._trail.first_s
+        points = self._trail.points()
         if len(points) < 2 * self._MIN_POINTS:
             return None
-        border_s = min(device_time_s - origin[1] - self.RECENT_S, points[-self._MIN_POINTS, 1])
+        border_s = min(device_time_s - start_s - self.RECENT_S, points[-self._MIN_POINTS, 1])
         recent = points[:, 1] >= border_s
         if (~recent).sum() < self._MIN_POINTS:
             return None
@@ -319,7 +358,7 @@ class RateAlarm:
         for base_hz in (before.hz, self.first_hz):  # a step, a creep
             scatter_hz = self._SIGMAS * math.hypot(before.uncertainty_hz, after.uncertainty_hz)
             if abs(after.hz - base_hz) > max(self._limit * base_hz, scatter_hz):
-                self._points = deque(point for point, new in zip(self._points, recent, strict=True) if new)
+                self._trail.forget_before(start_s + border_s)
                 self.first_hz = None
                 return RateChange(device_time_s, base_hz, after.hz)
         return None

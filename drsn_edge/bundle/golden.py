@@ -1,8 +1,9 @@
 """Golden vectors: real windows with the logits that they give, so that a gateway can prove its own interpreter.
 
-The logits are those of the NumPy engine, whose integer arithmetic is that of TFLite's reference kernels: the same codes
-on every machine. An interpreter with faster kernels rounds here and there by a step or two; the manifest says how far
-it may be.
+The logits are those of the NumPy engine, whose integer arithmetic is that of TFLite's reference kernels: of the same
+input codes, the same on every machine. The codes themselves are kept as well, since scaling and spectra are in floating
+point, whose last bit is another one here and there. An interpreter with faster kernels rounds by a step or two; the
+manifest says how far it may be, from the windows on.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from drsn_edge.signal import FloatArray
 MEMBER = "golden.npz"
 MOST_WINDOWS, FEWEST_WINDOWS = 16, 4
 _MOST_BYTES = 65_536
-"""Of counts: the windows should not be the larger part of a bundle."""
+"""Of counts and codes: the windows should not be the larger part of a bundle."""
 
 TOLERANCE_LSB = 3.0
 """RMS. LiteRT's fast kernels were 1.1 to 1.5 steps from the reference over 1000 windows of CWRU and ADI
@@ -40,12 +41,14 @@ class Golden:
         counts: Shape (n, window, axes), int16 as a sensor's.
         scales: Unit of the contract per count of each window, shape (n,).
         speeds_hz: Of the shaft, shape (n,); NaN where it is not known and not needed.
+        inputs_q: What the network was given of them, shape (n, 1, steps, channels), int8.
         logits_q: Shape (n, classes), int8.
     """
 
     counts: NDArray[np.int16]
     scales: NDArray[np.float64]
     speeds_hz: NDArray[np.float64]
+    inputs_q: NDArray[np.int8]
     logits_q: NDArray[np.int8]
 
     def windows(self) -> FloatArray:
@@ -68,16 +71,18 @@ def make_golden(
         windows: Shape (n, window, axes), in the contract's unit.
         speeds_hz: Of the shaft, shape (n,); None: not known.
     """
-    fitting = _MOST_BYTES // (2 * contract.window * len(contract.axes))
+    steps, channels = contract.input_shape
+    fitting = _MOST_BYTES // (2 * contract.window * len(contract.axes) + steps * channels)
     n = min(max(fitting, FEWEST_WINDOWS), MOST_WINDOWS, len(windows))
     chosen = np.unique(np.linspace(0, len(windows) - 1, n).astype(int))
     picked = windows[chosen].astype(np.float64)
     scales = np.maximum(np.abs(picked).max(axis=(1, 2)), np.finfo(np.float32).tiny) / 32_767
     counts = np.rint(picked / scales[:, None, None]).astype(np.int16)
     speeds = np.full(len(chosen), np.nan) if speeds_hz is None else np.asarray(speeds_hz, np.float64)[chosen]
-    without = Golden(counts, scales, speeds, np.zeros((len(chosen), 0), np.int8))
-    logits_q = Classifier(model, "numpy").codes(without.network_input(contract))
-    return Golden(counts, scales, speeds, logits_q)
+    nothing = np.zeros(0, np.int8)
+    engine = Classifier(model, "numpy")
+    inputs_q = engine.quantized(Golden(counts, scales, speeds, nothing, nothing).network_input(contract))
+    return Golden(counts, scales, speeds, inputs_q, engine.codes_of(inputs_q))
 
 
 def golden_of(bundle: Bundle) -> Golden | None:
@@ -114,6 +119,7 @@ def golden_from_bytes(data: bytes, manifest: Manifest) -> Golden:
         "counts": (np.int16, (n, contract.window, len(contract.axes))),
         "scales": (np.float64, (n,)),
         "speeds_hz": (np.float64, (n,)),
+        "inputs_q": (np.int8, (n, 1, *contract.input_shape)),
         "logits_q": (np.int8, (n, len(manifest.labels))),
     }
     for name, (dtype, shape) in shapes.items():

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.bundle.contract import RATE_TOLERANCE
 from drsn_edge.monitor.windows import Window
+from drsn_edge.signal import axis_means
 from firmware_bridge.messages import Counts
 
 LOST_SAMPLES = "lost samples"
@@ -150,7 +151,7 @@ class OffsetWatch:
 
     def jumped(self, counts: Counts, full_scale_counts: float) -> bool:
         """Take in a window without damage, shape (n, axes), and tell whether its mean is not the usual one."""
-        mean = counts.mean(axis=0, dtype=np.float64)
+        mean = axis_means(counts[None])[0]
         if self._usual is None:
             self._first.append(mean)
             if len(self._first) == _LEARNT_WINDOWS:

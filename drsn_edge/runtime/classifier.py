@@ -45,7 +45,14 @@ class Classifier:
 
     def codes(self, inputs: FloatArray) -> NDArray[np.int8]:
         """Return the logits as the model computes them, int8, shape (n, classes); `inputs` as for `logits`."""
-        inputs_q = quantize_int8(inputs, self.input.scale, self.input.zero_point)
+        return self.codes_of(self.quantized(inputs))
+
+    def quantized(self, inputs: FloatArray) -> NDArray[np.int8]:
+        """Return what the model is given of scaled windows, int8 of the same shape."""
+        return quantize_int8(inputs, self.input.scale, self.input.zero_point)
+
+    def codes_of(self, inputs_q: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Return the logits as the model computes them of what `quantized` returned."""
         return np.stack([self._invoke(window_q) for window_q in inputs_q])
 
     def _invoke(self, window_q: NDArray[np.int8]) -> NDArray[np.int8]:

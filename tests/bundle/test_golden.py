@@ -27,6 +27,7 @@ def test_they_are_what_the_reference_says_of_windows_as_a_sensor_gives_them(
     assert np.abs(golden.counts).max(axis=(1, 2)).tolist() == [32_767] * MOST_WINDOWS
     engine = Classifier(tiny_bundle.model, "numpy")
     assert np.array_equal(engine.codes(golden.network_input(tiny_bundle.manifest.contract)), golden.logits_q)
+    assert np.array_equal(engine.codes_of(golden.inputs_q), golden.logits_q)
     assert len(np.unique(golden.logits_q, axis=0)) > 3  # they tell windows apart
 
 
@@ -53,6 +54,7 @@ def test_a_silent_window_is_one(tiny_bundle: Bundle) -> None:
         {"scales": np.zeros(MOST_WINDOWS)},
         {"logits_q": np.zeros((MOST_WINDOWS, 4), np.int8)},
         {"logits_q": np.zeros((MOST_WINDOWS, 3))},
+        {"inputs_q": np.zeros((MOST_WINDOWS, 1, 64, 3), np.int8)},
         {"speeds_hz": np.array(["x"] * MOST_WINDOWS, object)},
     ],
 )
