@@ -66,8 +66,10 @@ class Bundle:
 
     @property
     def manifest_bytes(self) -> bytes:
-        """What is signed."""
-        return manifest_to_bytes(self.manifest) if self.written is None else self.written
+        """What is signed: the bytes that were read, unless the manifest is another one since."""
+        if self.written is not None and manifest_from_bytes(self.written) == self.manifest:
+            return self.written
+        return manifest_to_bytes(self.manifest)
 
 
 def with_extra(bundle: Bundle, name: str, data: bytes) -> Bundle:

@@ -200,6 +200,12 @@ def test_a_later_version_may_add_members_and_fields(bundle: Bundle) -> None:
     assert found.manifest_bytes == text
 
 
+def test_a_manifest_that_is_another_one_since_it_was_read_is_the_one_that_is_written(bundle: Bundle) -> None:
+    read = bundle_from_bytes(bundle_to_bytes(bundle))
+    newer = replace(read, manifest=replace(read.manifest, version="2.0.0"))
+    assert bundle_from_bytes(bundle_to_bytes(newer)).manifest.version == "2.0.0"
+
+
 def test_further_members_come_back_with_their_digests(bundle: Bundle) -> None:
     more = with_extra(with_extra(bundle, "report.json", b"{}"), "golden.npz", b"windows")
     found = bundle_from_bytes(bundle_to_bytes(more))
