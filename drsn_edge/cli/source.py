@@ -47,17 +47,24 @@ class SourceChoice:
         return self.port is not None and not self.from_environment
 
     def open(
-        self, stop: Callable[[], bool], on_bytes: Callable[[bytes], None] | None = None
+        self,
+        stop: Callable[[], bool],
+        on_bytes: Callable[[bytes], None] | None = None,
+        gather_s: float | None = None,
     ) -> SerialSource | TextSource:
-        """Return what reads that sensor; nothing is opened before it is iterated over."""
+        """Return what reads that sensor; nothing is opened before it is iterated over. See `SerialSource`."""
         from firmware_bridge.sources import serial_port, text
+        from firmware_bridge.sources.link import GATHER_S
         from firmware_bridge.text_lines import TextLayout
 
         if self.port is None:
             raise click.MissingParameter(param_type="option", param_hint="'--port'")
         if self.text_unit is None:
             baud = self.baud or serial_port.DEFAULT_BAUD_RATE
-            return serial_port.SerialSource(self.port, baud_rate=baud, stop=stop, on_bytes=on_bytes)
+            gather_s = gather_s or GATHER_S
+            return serial_port.SerialSource(
+                self.port, baud_rate=baud, stop=stop, on_bytes=on_bytes, gather_s=gather_s
+            )  # fmt: skip
         assert self.text_range is not None
         axes = tuple(self.text_axes.split(",")) if self.text_axes else ()
         layout = TextLayout(self.text_unit, self.text_range, self.text_scale, axes)

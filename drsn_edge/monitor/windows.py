@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from firmware_bridge.messages import Counts
 
@@ -45,7 +44,7 @@ class Windower:
     def reset(self) -> None:
         """Forget what is buffered: the next block begins a new grid."""
         self._parts: list[Counts] = []  # joined when a window is complete, and not at each block
-        self._missing: list[NDArray[np.bool_]] = []
+        self._missing: list[tuple[int, int]] = []  # first and behind the last, counted from the first part
         self._length = 0
         self._first_sample = 0
         self._skip = 0
@@ -73,17 +72,17 @@ class Windower:
     def _append(self, counts: Counts, lost_before: int) -> None:
         if lost_before:
             self._parts.append(np.zeros((lost_before, counts.shape[1]), counts.dtype))
-            self._missing.append(np.ones(lost_before, np.bool_))
+            self._missing.append((self._length, self._length + lost_before))
         self._parts.append(counts)
-        self._missing.append(np.zeros(len(counts), np.bool_))
         self._length += lost_before + len(counts)
         if self._skip >= self._length:  # all of it lies between two windows
-            self._drop(counts, self._missing[-1], self._length)
+            self._drop(counts, self._length)
 
-    def _drop(self, counts: Counts, missing: NDArray[np.bool_], used: int) -> None:
-        """Go on behind `used` samples, of which the last arrays may keep some."""
+    def _drop(self, counts: Counts, used: int) -> None:
+        """Go on behind `used` samples, of which the last array may keep some."""
         kept = self._length - used
-        self._parts, self._missing = [counts[len(counts) - kept :]], [missing[len(missing) - kept :]]
+        self._parts = [counts[len(counts) - kept :]]
+        self._missing = [(max(first - used, 0), end - used) for first, end in self._missing if end > used]
         self._first_sample += used
         self._skip -= used
         self._length = kept
@@ -92,21 +91,23 @@ class Windower:
         if self._skip + self._window > self._length:
             return []
         counts: Any = np.concatenate(self._parts)
-        all_missing = np.concatenate(self._missing)
         windows = []
         position = self._skip
         while position + self._window <= len(counts):
             first = self._first_sample + position
             chosen = slice(position, position + self._window)
             time_s = stamped_time_s + (first - stamped_sample) / self._sample_rate_hz
-            lost = int(np.count_nonzero(all_missing[chosen]))
+            lost = self._lost_between(position, position + self._window)
             windows.append(Window(first, time_s, counts[chosen], lost))
             position += self._hop
         self._skip = position
-        self._drop(counts, all_missing, min(position, len(counts)))
+        self._drop(counts, min(position, len(counts)))
         return windows
 
     def _broken_window(self, time_s: float, lost: int) -> Window:
         last = self._parts[-1]
         counts = np.zeros((self._window, last.shape[1]), last.dtype)
-        return Window(self._first_sample, time_s, counts, int(sum(map(np.count_nonzero, self._missing))) + lost)
+        return Window(self._first_sample, time_s, counts, self._lost_between(0, self._length) + lost)
+
+    def _lost_between(self, start: int, end: int) -> int:
+        return sum(max(min(end, last) - max(start, first), 0) for first, last in self._missing)

@@ -27,7 +27,7 @@ _OPEN_FAILURES: tuple[type[Exception], ...] = (
 READ_TIMEOUT_S = 0.05
 _READ_BYTES = 4096
 _MOST_READS = 16
-_GATHER_S = 0.003
+GATHER_S = 0.003
 """How long to let bytes gather once some are there: some hundred wake-ups a second, whatever the line brings."""
 _WRITE_TIMEOUT_S = 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
@@ -53,7 +53,9 @@ class LinkState:
 class Link:
     """One port. It is held for this process alone, and opened again with growing pauses after it was lost."""
 
-    def __init__(self, port: str, baud_rate: int, first_pause_s: float = FIRST_PAUSE_S) -> None:
+    def __init__(
+        self, port: str, baud_rate: int, first_pause_s: float = FIRST_PAUSE_S, gather_s: float = GATHER_S
+    ) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
@@ -61,10 +63,12 @@ class Link:
             baud_rate: In baud.
             first_pause_s: Before the first attempt to open it again. Each failure doubles the pause, up to
                 `LONGEST_PAUSE_S`; a path that appears is tried at once.
+            gather_s: How long to let bytes gather; what comes meanwhile must fit the kernel's buffer, 4096 bytes.
         """
         self.port = find_port(port, list_ports())
         self.baud_rate = baud_rate
         self._first_pause_s = self._pause_s = first_pause_s
+        self._gather_s = gather_s
         self._serial: serial.SerialBase | None = None
         self._due_s = 0.0
         self._attempts = 0
@@ -98,10 +102,10 @@ class Link:
             return b"", True
         try:
             # In a stream this sleep is all the waiting there is, which costs less than being woken by each packet.
-            time.sleep(_GATHER_S)
+            time.sleep(self._gather_s)
             data, is_all = _drain(self._serial)
             if not data and _wait(self._serial):
-                time.sleep(_GATHER_S)
+                time.sleep(self._gather_s)
                 data, is_all = _drain(self._serial)
         except _LINK_FAILURES as exc:
             raise self._lost(exc) from exc
@@ -162,9 +166,9 @@ class Link:
 class OnLink:
     """What sources on a link have in common."""
 
-    def __init__(self, port: str, baud_rate: int, reopen_after_s: float) -> None:
+    def __init__(self, port: str, baud_rate: int, reopen_after_s: float, gather_s: float = GATHER_S) -> None:
         """Prepare; see `Link`."""
-        self._link = Link(port, baud_rate, reopen_after_s)
+        self._link = Link(port, baud_rate, reopen_after_s, gather_s)
 
     @property
     def port(self) -> str:
@@ -198,7 +202,7 @@ def _wait(link: serial.SerialBase) -> bool:
     except (AttributeError, OSError):  # Windows, RFC 2217: their count of waiting bytes is one, unlike a socket's
         deadline = time.monotonic() + READ_TIMEOUT_S
         while not (waiting := link.in_waiting) and time.monotonic() < deadline:
-            time.sleep(_GATHER_S)
+            time.sleep(GATHER_S)
         return bool(waiting)
     return bool(select.select([number], [], [], READ_TIMEOUT_S)[0])
 

@@ -21,7 +21,7 @@ from firmware_bridge.events import (
 from firmware_bridge.foreign import recognise
 from firmware_bridge.frames import DELIMITER, FrameWriter
 from firmware_bridge.messages import PROTOCOL_VERSION, Command, DeviceState, Hello, MessageType, Opcode, encode_command
-from firmware_bridge.sources.link import FIRST_PAUSE_S, OnLink
+from firmware_bridge.sources.link import FIRST_PAUSE_S, GATHER_S, OnLink
 from firmware_bridge.stream import StreamCounters, StreamDecoder
 
 DEFAULT_BAUD_RATE = 921_600
@@ -53,6 +53,7 @@ class SerialSource(OnLink):
         stop: Callable[[], bool] | None = None,
         on_bytes: Callable[[bytes], None] | None = None,
         start: bool = True,
+        gather_s: float = GATHER_S,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -65,9 +66,10 @@ class SerialSource(OnLink):
             reopen_after_s: How soon a lost port is tried again at first; see `Link`.
             stop: Asked between reads, i.e. about every 50 ms.
             start: Whether to start the device once it has identified itself.
+            gather_s: How long to let bytes gather before each read; see `Link`.
             on_bytes: Given all that is read, as it is read and before it is decoded; b"" where nothing came.
         """
-        super().__init__(port, baud_rate, reopen_after_s)
+        super().__init__(port, baud_rate, reopen_after_s, gather_s)
         self._hello_timeout_s = hello_timeout_s
         self._idle_s = idle_s
         self._stop = stop or _never

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -15,7 +15,7 @@ MOST_WAITING = 20_000
 """Events and reads that wait at most, some ten seconds of a fast sensor. Beyond them the thread reads no more: the
 device's and the system's buffers fill, and what they drop is counted as lost."""
 
-_ASK_EVERY_S = 0.2
+_ROOM_EVERY_S = 0.002
 
 Stop = Callable[[], bool]
 OnBytes = Callable[[bytes], None]
@@ -51,7 +51,9 @@ class Threaded:
         """
         self._stop, self._on_bytes = stop, on_bytes
         self._source = open_source(self._stopped, None if on_bytes is None else self._keep)
-        self._items: queue.Queue[tuple[float, object]] = queue.Queue(most_waiting)
+        self._items: deque[tuple[float, object]] = deque()
+        self._most_waiting = most_waiting
+        self._some, self._wanted = threading.Event(), False
         self._closed = False
         self.lag_s = 0.0
         """How long what was handed out last had waited."""
@@ -64,7 +66,7 @@ class Threaded:
     @property
     def waiting(self) -> int:
         """Events and reads that wait to be handed out."""
-        return self._items.qsize()
+        return len(self._items)
 
     def __iter__(self) -> Iterator[SourceEvent]:
         """Yield events; raises what the source raises, after what came before."""
@@ -73,7 +75,7 @@ class Threaded:
         thread.start()
         try:
             while True:
-                came_s, item = self._items.get()
+                came_s, item = self._next()
                 self.lag_s = time.monotonic() - came_s
                 if isinstance(item, _Read):
                     assert self._on_bytes is not None
@@ -86,16 +88,14 @@ class Threaded:
                     yield item  # type: ignore[misc]
         finally:
             self._closed = True
-            while thread.is_alive():  # it may wait for room
-                while not self._items.empty():
-                    self._items.get_nowait()
-                thread.join(0.05)
+            thread.join()
+            self._items.clear()
 
     def _stopped(self) -> bool:
         return self._closed or self._stop()
 
     def _keep(self, data: bytes) -> None:
-        if data or self._items.empty():  # that nothing came matters to who waits only
+        if data or not self._items:  # that nothing came matters to who waits only
             self._put(_Read(data, time.time_ns()))
 
     def _run(self) -> None:
@@ -108,12 +108,23 @@ class Threaded:
         self._put(_End(error))
 
     def _put(self, item: object) -> None:
-        while not self._closed:
+        """Hand an item over; the consumer is woken only if it waits, and then finds what came meanwhile, too."""
+        while len(self._items) >= self._most_waiting and not self._closed:
+            time.sleep(_ROOM_EVERY_S)
+        self._items.append((time.monotonic(), item))
+        if self._wanted:
+            self._some.set()
+
+    def _next(self) -> tuple[float, object]:
+        while True:
             try:
-                self._items.put((time.monotonic(), item), timeout=_ASK_EVERY_S)
-                return
-            except queue.Full:
-                continue
+                return self._items.popleft()
+            except IndexError:
+                self._some.clear()
+                self._wanted = True
+                if not self._items:  # nothing came before it was known that somebody waits
+                    self._some.wait()
+                self._wanted = False
 
 
 class _Read:
