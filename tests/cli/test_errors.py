@@ -174,7 +174,6 @@ BAD_VOTES = ("", "4", "4/", "/5", "4/5/6", "2/4", "6/5", "0/0", "a/b", "4.0/5", 
 
 USAGE = [
     (["monitor", "--model", "{}/good.drsn"], "--port"),
-    (["monitor", "--port", "p"], "--model"),
     *[([*MONITOR, "--votes", votes], "Expected K/N such as 4/5") for votes in BAD_VOTES],
     ([*MONITOR, "--runtime", "onnx"], "auto"),
     ([*MONITOR, "--duration", "-1"], "--duration"),
