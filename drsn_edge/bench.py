@@ -1,7 +1,7 @@
 """What a bundle costs on this very machine: latency, throughput, memory, energy, and how many sensors would fit.
 
-What depends on a fresh process (start, first window, memory) is measured in one: `python -m drsn_edge.bench BUNDLE
-RUNTIME` prints what it measured there.
+What depends on a fresh process is measured in one: start and first window by `python -m drsn_edge.bench BUNDLE
+RUNTIME`, which prints them, memory by the gate's.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import BundleError, DrsnEdgeError, GateError
-from drsn_edge.gate import Measured, measure
+from drsn_edge.gate import measured_apart
 
 TIMEOUT_S = 300.0
 _WARM_UP, _WINDOWS, _MOST_S = 20, 2000, 5.0
@@ -95,6 +95,7 @@ def bench(path: Path, runtime: str = "auto", progress: Progress = lambda what: N
         raise BundleError("Expected golden vectors in the bundle, to measure with, got none. Convert again.")
     progress("starting")
     start_s, cold = _cold(path, runtime)
+    memory_mb = measured_apart(path, runtime, TIMEOUT_S).memory_mb
     progress("latency")
     contract, windows = bundle.manifest.contract, golden.windows()
     classifier = Classifier(bundle.model, runtime)
@@ -123,7 +124,7 @@ def bench(path: Path, runtime: str = "auto", progress: Progress = lambda what: N
         first_ms=cold["first_ms"],
         latencies_ms=tuple(latencies),
         windows_per_s=throughput,
-        memory_mb=Measured(**cold["measured"]).memory_mb,
+        memory_mb=memory_mb,
         process_mb=cold["process_mb"],
         energy_mj=energy_mj,
         operators_us=operators,
@@ -257,17 +258,11 @@ def _first_window(path: Path, runtime: str) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print what a fresh process measures as one line of JSON: of its first window, or else by the gate's measure."""
-    path, runtime, *rest = arguments
+    """Print what a fresh process measures of its first window as one line of JSON."""
+    path, runtime = arguments
     try:
-        if rest:
-            values: dict[str, Any] = {"measured": asdict(measure(Path(path), runtime))}
-        else:
-            values = _first_window(Path(path), runtime)
-            again = [sys.executable, "-m", "drsn_edge.bench", path, runtime, "measure"]
-            done = subprocess.run(again, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False)
-            values |= json.loads(done.stdout)
-    except (DrsnEdgeError, ValueError, subprocess.TimeoutExpired) as exc:
+        values = _first_window(Path(path), runtime)
+    except DrsnEdgeError as exc:
         values = {"error": str(exc)}
     print(json.dumps(values))
     return 0

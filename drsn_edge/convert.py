@@ -31,7 +31,7 @@ BUDGET_SHARE = 0.5
 """Of the time from one window to the next, that judging one may take on a gateway."""
 
 BUDGET_MB = 100.0
-"""Of resident memory, for interpreter and model. LiteRT with a small network takes some 15 MB."""
+"""Of resident memory, for interpreter and model. LiteRT with a small network takes some 13 MB."""
 
 
 @dataclass(frozen=True)

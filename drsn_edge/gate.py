@@ -158,7 +158,7 @@ def run_gate(path: Path, runtime: str = "auto", timeout_s: float = TIMEOUT_S) ->
 
     manifest = read_bundle(path).manifest
     budget = manifest.budget
-    measured = _measured_apart(path, runtime, timeout_s, None if budget is None else budget.memory_mb)
+    measured = measured_apart(path, runtime, timeout_s, None if budget is None else budget.memory_mb)
     tolerance = manifest.golden_tolerance_lsb
     judge(
         measured,
@@ -169,7 +169,20 @@ def run_gate(path: Path, runtime: str = "auto", timeout_s: float = TIMEOUT_S) ->
     return measured
 
 
-def _measured_apart(path: Path, runtime: str, timeout_s: float, memory_mb: float | None) -> Measured:
+def measured_apart(
+    path: Path, runtime: str = "auto", timeout_s: float = TIMEOUT_S, memory_mb: float | None = None
+) -> Measured:
+    """Run a bundle's golden vectors in a process of its own.
+
+    Args:
+        path: Of the bundle.
+        runtime: Interpreter; see `RUNTIMES`.
+        timeout_s: When the process is stopped.
+        memory_mb: What its manifest allows; with a good deal more the process is stopped.
+
+    Raises:
+        GateError: If it cannot be measured; saying why.
+    """
     room = _ROOM_BYTES + int(1e6 * (memory_mb or 0))
     command = [sys.executable, "-m", "drsn_edge.gate", str(path), runtime, str(room)]
     try:

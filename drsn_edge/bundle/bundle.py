@@ -43,7 +43,7 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 _END = struct.Struct("<4s4H2IH")  # of the central directory, APPNOTE.TXT 4.3.16; ours have no comment after it
 assert _END.size == 22
-_MAX_DIRECTORY_BYTES = 64 * (46 + 256)
+_MAX_DIRECTORY_BYTES = MAX_MEMBERS * (46 + 256)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import Any
 from drsn_edge.bundle.contract import SignalContract, contract_from_json, contract_to_json
 from drsn_edge.bundle.fields import items, number, text, texts, whole, wholes
 from drsn_edge.errors import BundleError, ContractError
+from firmware_bridge.gateway.state import is_version, version_key
 
 SCHEMA = 1
-_VERSION = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OPTIONAL = ("floor", "votes", "unknown_share", "golden_tolerance_lsb", "operators", "budget")
@@ -93,7 +93,7 @@ class Manifest:
             BundleError: Naming the value and what it may be.
         """
         _expect(_NAME.fullmatch(self.name), "a name of letters, digits, '.', '_' and '-'", self.name)
-        _expect(_VERSION.fullmatch(self.version), "a version MAJOR.MINOR.PATCH", self.version)
+        _expect(is_version(self.version), "a version MAJOR.MINOR.PATCH", self.version)
         _expect(len(set(self.labels)) == len(self.labels) >= 2, "two or more different labels", self.labels)
         _expect(all(label and label.isprintable() for label in self.labels), "labels that can be printed", self.labels)
         _expect(self.outputs and self.outputs[0].name == "logits", "the output 'logits' first", self.outputs)
@@ -102,18 +102,13 @@ class Manifest:
         _expect(self.input.shape == window, f"an input of shape {window}", self.input.shape)
         _expect(all(_SHA256.fullmatch(digest) for digest in self.parts.values()), "SHA-256 digests", dict(self.parts))
         if self.floor is not None:
-            fits = _VERSION.fullmatch(self.floor) and version_key(self.floor) <= version_key(self.version)
+            fits = is_version(self.floor) and version_key(self.floor) <= version_key(self.version)
             _expect(fits, f"a floor that is a version of at most {self.version}", self.floor)
         _expect(self.votes is None or _is_votes(self.votes), "votes K/N", self.votes)
         for name in ("unknown_share", "golden_tolerance_lsb"):
             _expect((getattr(self, name) or 0) >= 0, f"{name} >= 0", getattr(self, name))
         costs = (1.0, 1.0) if self.budget is None else (self.budget.latency_ms, self.budget.memory_mb)
         _expect(min(costs) > 0, "a budget > 0", self.budget)
-
-
-def version_key(version: str) -> tuple[int, ...]:
-    """Return what sorts versions MAJOR.MINOR.PATCH."""
-    return tuple(map(int, version.split(".")))
 
 
 def _is_votes(value: str) -> bool:

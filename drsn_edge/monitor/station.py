@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.baseline import known_by
 from drsn_edge.bundle.bundle import Bundle, read_bundle
-from drsn_edge.errors import DrsnEdgeError
+from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError, RuntimeUnavailableError
 from drsn_edge.monitor.capture import Capture
 from drsn_edge.monitor.pipeline import ACKNOWLEDGE, Monitor
 from drsn_edge.monitor.results import Decision, Result, Severity, WindowResult
@@ -33,6 +33,9 @@ from firmware_bridge.stream import StreamCounters
 from quantize.errors import QuantizeError
 
 Source = Threaded | ReplaySource
+
+_BUNDLE_FAULTS = (BundleError, ContractError, RuntimeUnavailableError, QuantizeError)
+"""What another bundle could mend; a sink or settings that cannot be used are nothing to roll a bundle back for."""
 
 
 @dataclass
@@ -135,7 +138,7 @@ class Station:
         path = self._active()
         try:
             self._watch(path)
-        except (DrsnEdgeError, QuantizeError) as exc:
+        except _BUNDLE_FAULTS as exc:
             self._failed(self.running or path, str(exc))
             raise
 
@@ -199,7 +202,8 @@ class Station:
             following.follow(monitor)
         except (DrsnEdgeError, QuantizeError, OSError) as exc:
             self._tell(f"{exc} What was there before goes on.")
-            self._failed(path, str(exc))
+            if isinstance(exc, _BUNDLE_FAULTS):
+                self._failed(path, str(exc))
             return monitor
         self._runs(path, following)
         self._tell(f"{bundle.manifest.name} {bundle.manifest.version} was read anew.")

@@ -93,8 +93,13 @@ def bundle_file(sha256: str) -> str:
     return f"{sha256}.drsn"
 
 
+def is_version(version: str) -> bool:
+    """Return whether this is MAJOR.MINOR.PATCH."""
+    return _VERSION.fullmatch(version) is not None
+
+
 def version_key(version: str) -> tuple[int, ...]:
-    """Return what sorts versions."""
+    """Return what sorts versions MAJOR.MINOR.PATCH."""
     return tuple(map(int, version.split(".")))
 
 
@@ -122,7 +127,7 @@ def state_from_bytes(data: bytes) -> State:
     sound = set(slots) <= set(SLOTS) and {state.confirmed, state.trial} <= {None, *slots}
     versions = [*state.floors.values(), *(version for slot in slots.values() for version in (slot.version, slot.floor))]
     sound = sound and all(_SHA256.fullmatch(slot.sha256) for slot in slots.values())
-    if not sound or not all(map(_VERSION.fullmatch, versions)):
+    if not sound or not all(map(is_version, versions)):
         raise ValueError(f"impossible values: {state}")
     return state
 

@@ -229,11 +229,6 @@ class SlotStore:
             self._note("rolled back", to=before.sha256, name=before.name, version=before.version, why=reason)
             return before
 
-    def recover(self) -> State:
-        """Mend what a cut or a bad disk left, and return the state; `start` and the others do it, too."""
-        with self._changing() as state:
-            return state
-
     # --- Checks ------------------------------------------------------------------------------------------------
 
     def _checked(self, data: bytes, state: State) -> Description:

@@ -325,6 +325,19 @@ def test_a_monitor_that_starts_with_a_bundle_for_another_sensor_leaves_the_old_o
     assert status(run)["state"]["trial"] is None
 
 
+def test_a_sink_that_cannot_be_opened_is_no_fault_of_the_bundle_on_trial(
+    make: Callable[..., Path], run: Run, playing: Any, tmp_path: Path
+) -> None:
+    run("flash", make("1.0.0"), "--to", "local")
+    run("gateway", "confirm")
+    run("flash", make("1.1.0"), "--to", "local")
+    (tmp_path / "file").write_bytes(b"")
+    with playing() as (port, _):
+        assert run("monitor", "--port", port, "--history", tmp_path / "file" / "history.db").code == 1
+    state = status(run)["state"]
+    assert state["slots"][state["trial"]]["version"] == "1.1.0"
+
+
 def test_without_a_bundle_the_monitor_says_where_one_comes_from(run: Run, gateway: Path, playing: Any) -> None:
     with playing() as (port, _):
         done = run("monitor", "--port", port)
