@@ -1,7 +1,7 @@
 """What a bundle costs on this very machine: latency, throughput, memory, energy, and how many sensors would fit.
 
 What depends on a fresh process is measured in one: start and first window by `python -m drsn_edge.bench BUNDLE
-RUNTIME`, which prints them, memory by the gate's.
+CHOICE`, which prints them, memory by the gate's.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drsn_edge.errors import BundleError, DrsnEdgeError, GateError
 from drsn_edge.gate import measured_apart
+from drsn_edge.runtime.interpreters import AUTO, RuntimeChoice
+
+if TYPE_CHECKING:
+    from drsn_edge.bundle.bundle import Bundle
 
 TIMEOUT_S = 300.0
 _WARM_UP, _WINDOWS, _MOST_S = 20, 2000, 5.0
@@ -72,12 +76,12 @@ class Benched:
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
 
 
-def bench(path: Path, runtime: str = "auto", progress: Progress = lambda what: None) -> Benched:
+def bench(path: Path, choice: RuntimeChoice = AUTO, progress: Progress = lambda what: None) -> Benched:
     """Measure a bundle.
 
     Args:
         path: Of the bundle.
-        runtime: Interpreter; see `RUNTIMES`.
+        choice: What shall run it.
         progress: Told what is measured now.
 
     Raises:
@@ -87,18 +91,18 @@ def bench(path: Path, runtime: str = "auto", progress: Progress = lambda what: N
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.bundle.golden import golden_of
     from drsn_edge.front_end import network_input
-    from drsn_edge.runtime.classifier import Classifier
+    from drsn_edge.runtime.choice import open_classifier
 
     bundle = read_bundle(path)
     golden = golden_of(bundle)
     if golden is None:
         raise BundleError("Expected golden vectors in the bundle, to measure with, got none. Convert again.")
     progress("starting")
-    start_s, cold = _cold(path, runtime)
-    memory_mb = measured_apart(path, runtime, TIMEOUT_S).memory_mb
+    start_s, cold = _cold(path, choice)
+    memory_mb = measured_apart(path, choice, TIMEOUT_S).memory_mb
     progress("latency")
     contract, windows = bundle.manifest.contract, golden.windows()
-    classifier = Classifier(bundle.model, runtime)
+    classifier = open_classifier(bundle, choice)
     latencies = [
         1000 * seconds
         for seconds in _timed(
@@ -110,7 +114,7 @@ def bench(path: Path, runtime: str = "auto", progress: Progress = lambda what: N
     ]
     progress("threads")
     inputs = golden.network_input(contract)
-    throughput = {threads: _windows_per_s(bundle.model, runtime, threads, inputs) for threads in _thread_counts()}
+    throughput = {n: _windows_per_s(bundle, replace(choice, threads=n), inputs) for n in _thread_counts()}
     progress("energy")
     energy_mj = _energy_mj(lambda: classifier.codes(inputs), len(inputs))
     progress("operators")
@@ -153,10 +157,10 @@ def _thread_counts() -> list[int]:
     return sorted({1, min(2, cores), cores})
 
 
-def _windows_per_s(model: bytes, runtime: str, threads: int, inputs: Any) -> float:
-    from drsn_edge.runtime.classifier import Classifier
+def _windows_per_s(bundle: Bundle, choice: RuntimeChoice, inputs: Any) -> float:
+    from drsn_edge.runtime.choice import open_classifier
 
-    classifier = Classifier(model, runtime, threads)
+    classifier = open_classifier(bundle, choice)
     times = list(_timed(lambda index: classifier.codes(inputs[index : index + 1]), len(inputs)))
     return len(times) / sum(times)
 
@@ -192,7 +196,7 @@ def _operators_us(model: bytes, codes: Any) -> dict[str, float] | None:
     return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
-def _pipeline_share(bundle: Any, classifier: Any, windows: Any) -> float:
+def _pipeline_share(bundle: Bundle, classifier: Any, windows: Any) -> float:
     """Return the processor time of the monitor's stages for a second of stream: the golden windows, over and over."""
     import numpy as np
 
@@ -225,9 +229,9 @@ def _pipeline_share(bundle: Any, classifier: Any, windows: Any) -> float:
 # --- The fresh process ---------------------------------------------------------------------------------------------
 
 
-def _cold(path: Path, runtime: str) -> tuple[float, dict[str, Any]]:
+def _cold(path: Path, choice: RuntimeChoice) -> tuple[float, dict[str, Any]]:
     """Return the seconds from a process' start to its first window, and what it measured."""
-    command = [sys.executable, "-m", "drsn_edge.bench", str(path), runtime]
+    command = [sys.executable, "-m", "drsn_edge.bench", str(path), json.dumps(asdict(choice))]
     began = time.time()
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False)
@@ -239,18 +243,18 @@ def _cold(path: Path, runtime: str) -> tuple[float, dict[str, Any]]:
     return values["first_at_s"] - began, values
 
 
-def _first_window(path: Path, runtime: str) -> dict[str, Any]:
+def _first_window(path: Path, choice: RuntimeChoice) -> dict[str, Any]:
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.bundle.golden import golden_of
     from drsn_edge.front_end import network_input
     from drsn_edge.gate import memory_bytes
-    from drsn_edge.runtime.classifier import Classifier
+    from drsn_edge.runtime.choice import open_classifier
 
     bundle = read_bundle(path)
     golden = golden_of(bundle)
     if golden is None:
         raise BundleError("Expected golden vectors in the bundle, to measure with, got none. Convert again.")
-    classifier = Classifier(bundle.model, runtime)
+    classifier = open_classifier(bundle, choice)
     began = time.perf_counter()
     classifier.codes(network_input(golden.windows()[:1], bundle.manifest.contract, golden.speeds_hz[:1]))
     first_ms, first_at_s = 1000 * (time.perf_counter() - began), time.time()
@@ -259,9 +263,9 @@ def _first_window(path: Path, runtime: str) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> int:
     """Print what a fresh process measures of its first window as one line of JSON."""
-    path, runtime = arguments
+    path, choice = arguments
     try:
-        values = _first_window(Path(path), runtime)
+        values = _first_window(Path(path), RuntimeChoice(**json.loads(choice)))
     except DrsnEdgeError as exc:
         values = {"error": str(exc)}
     print(json.dumps(values))

@@ -9,6 +9,7 @@ from drsn_edge.bundle.bundle import MODEL, REPORT, Bundle, sha256, with_extra
 from drsn_edge.bundle.golden import MEMBER as GOLDEN
 from drsn_edge.bundle.golden import TOLERANCE_LSB, golden_to_bytes, make_golden
 from drsn_edge.bundle.manifest import Budget, Manifest
+from drsn_edge.bundle.variants import with_edgetpu
 from drsn_edge.front_end import network_input
 from drsn_edge.inspecting.model_file import Inspected
 from drsn_edge.inspecting.report import Bar, add_windows, build_report, report_to_bytes
@@ -20,6 +21,7 @@ from drsn_edge.signal import FloatArray
 from drsn_edge.training.novelty import with_limit
 from drsn_edge.training.run_folder import Run
 from quantize.convert import Agreement, Int8Model, Tolerance, check_agreement, compare, to_int8, write_int8
+from quantize.edgetpu_compiler import CompilerVerdict, compile_model
 from quantize.fake_quant import Ranges
 from quantize.graph import Graph
 from quantize.lint import LintReport
@@ -61,6 +63,7 @@ class Conversion:
         lint: What its file is made of.
         calibrated: The file by calibration alone, where the bundle holds a fine-tuned one.
         unknown_share: Share of the held-out windows that the monitor will call unknown; None: it never does.
+        compiler: What Coral's compiler says, where the target is its Edge TPU and the compiler is here.
     """
 
     bundle: Bundle
@@ -68,6 +71,7 @@ class Conversion:
     lint: LintReport
     calibrated: bytes | None = None
     unknown_share: float | None = None
+    compiler: CompilerVerdict | None = None
 
 
 def convert_run(
@@ -112,7 +116,17 @@ def convert_run(
         found = float((novelty.novelty(run.held_out.windows) > 1).mean())
         bundle = replace(bundle, manifest=replace(bundle.manifest, unknown_share=unknown_share))
         bundle = with_extra(bundle, MEMBER, novelty_to_bytes(novelty))
-    return Conversion(bundle, agreement, int8.lint, None if fine_tuned is None else calibrated.data, found)
+    compiled = compile_model(int8.data) if target == "edgetpu" else None
+    if compiled is not None:
+        bundle = with_edgetpu(bundle, compiled.model)
+    return Conversion(
+        bundle,
+        agreement,
+        int8.lint,
+        None if fine_tuned is None else calibrated.data,
+        found,
+        None if compiled is None else compiled.verdict,
+    )
 
 
 def report_on(conversion: Conversion, run: Run, file: str, bar: Bar) -> Bundle:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import BundleError, DrsnEdgeError, GateError
+from drsn_edge.runtime.interpreters import AUTO, RuntimeChoice
 
 TIMEOUT_S = 120.0
 _RUNS, _WARM_UP = 200, 5
@@ -49,7 +50,7 @@ class Measured:
     memory_mb: float
 
 
-def measure(path: Path, runtime: str = "auto") -> Measured:
+def measure(path: Path, choice: RuntimeChoice) -> Measured:
     """Run a bundle's golden vectors here and now; the process is spent afterwards, as memory is measured at its peak.
 
     Raises:
@@ -60,7 +61,7 @@ def measure(path: Path, runtime: str = "auto") -> Measured:
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.bundle.golden import golden_of
     from drsn_edge.front_end import network_input
-    from drsn_edge.runtime.classifier import Classifier, check_model
+    from drsn_edge.runtime.choice import open_classifier
 
     bundle = read_bundle(path)
     golden = golden_of(bundle)
@@ -69,8 +70,7 @@ def measure(path: Path, runtime: str = "auto") -> Measured:
     contract = bundle.manifest.contract
     windows, inputs = golden.windows(), golden.network_input(contract)
     before = memory_bytes("VmRSS")
-    classifier = Classifier(bundle.model, runtime)
-    check_model(bundle.manifest, classifier)
+    classifier = open_classifier(bundle, choice)
     difference = classifier.codes(inputs).astype(np.int32) - golden.logits_q
     times_s: list[float] = []
     until_s = time.monotonic() + _MOST_S
@@ -147,7 +147,7 @@ def judge(measured: Measured, tolerance_lsb: float, latency_ms: float | None, me
         )
 
 
-def run_gate(path: Path, runtime: str = "auto", timeout_s: float = TIMEOUT_S) -> Measured:
+def run_gate(path: Path, choice: RuntimeChoice = AUTO, timeout_s: float = TIMEOUT_S) -> Measured:
     """Measure a bundle in a process of its own, and judge it by its manifest.
 
     Raises:
@@ -158,7 +158,7 @@ def run_gate(path: Path, runtime: str = "auto", timeout_s: float = TIMEOUT_S) ->
 
     manifest = read_bundle(path).manifest
     budget = manifest.budget
-    measured = measured_apart(path, runtime, timeout_s, None if budget is None else budget.memory_mb)
+    measured = measured_apart(path, choice, timeout_s, None if budget is None else budget.memory_mb)
     tolerance = manifest.golden_tolerance_lsb
     judge(
         measured,
@@ -170,13 +170,13 @@ def run_gate(path: Path, runtime: str = "auto", timeout_s: float = TIMEOUT_S) ->
 
 
 def measured_apart(
-    path: Path, runtime: str = "auto", timeout_s: float = TIMEOUT_S, memory_mb: float | None = None
+    path: Path, choice: RuntimeChoice = AUTO, timeout_s: float = TIMEOUT_S, memory_mb: float | None = None
 ) -> Measured:
     """Run a bundle's golden vectors in a process of its own.
 
     Args:
         path: Of the bundle.
-        runtime: Interpreter; see `RUNTIMES`.
+        choice: What shall run it.
         timeout_s: When the process is stopped.
         memory_mb: What its manifest allows; with a good deal more the process is stopped.
 
@@ -184,7 +184,7 @@ def measured_apart(
         GateError: If it cannot be measured; saying why.
     """
     room = _ROOM_BYTES + int(1e6 * (memory_mb or 0))
-    command = [sys.executable, "-m", "drsn_edge.gate", str(path), runtime, str(room)]
+    command = [sys.executable, "-m", "drsn_edge.gate", str(path), json.dumps(asdict(choice)), str(room)]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as exc:
@@ -212,10 +212,10 @@ def main(arguments: list[str]) -> int:
     from firmware_bridge.errors import FirmwareBridgeError
     from quantize.errors import QuantizeError
 
-    path, runtime, room = arguments
+    path, choice, room = arguments
     resource.setrlimit(resource.RLIMIT_DATA, (int(room), int(room)))
     try:
-        values: dict[str, Any] = {"measured": asdict(measure(Path(path), runtime))}
+        values: dict[str, Any] = {"measured": asdict(measure(Path(path), RuntimeChoice(**json.loads(choice))))}
     except (DrsnEdgeError, QuantizeError, FirmwareBridgeError, MemoryError) as exc:
         values = {"error": str(exc) or type(exc).__name__}
     print(json.dumps(values))

@@ -10,6 +10,7 @@ from drsn_edge.bundle.contract import SignalContract, stream_factor
 from drsn_edge.bundle.signing import check_signature, trusted_keys
 from drsn_edge.errors import BundleError, ContractError, KeyFileError
 from drsn_edge.gate import run_gate
+from drsn_edge.runtime.interpreters import AUTO, RuntimeChoice
 from drsn_edge.state import state_folder, trust_folder
 from firmware_bridge.gateway.disk import Disk
 from firmware_bridge.gateway.state import Description
@@ -23,7 +24,7 @@ def open_store(
     what: str,
     state: Path | None = None,
     trust: Path | None = None,
-    runtime: str = "auto",
+    choice: RuntimeChoice = AUTO,
     new_contract: bool = False,
     patience_s: float = _PATIENCE_S,
     gated: bool = True,
@@ -34,7 +35,7 @@ def open_store(
         what: Who changes it, for others who want to at the same time.
         state: The gateway's state folder; None: as `drsn_edge.state` says.
         trust: Folder of trusted keys; likewise.
-        runtime: Interpreter that the gate uses.
+        choice: What the gate runs bundles with.
         new_contract: Take a bundle for another sensor than that of the one that runs.
         patience_s: How long to wait for others.
         gated: Whether a bundle runs on this machine before it is taken; the monitor runs it once more in any case.
@@ -48,7 +49,7 @@ def open_store(
 
     def gate(path: Path) -> None:
         if gated:
-            run_gate(path, runtime)
+            run_gate(path, choice)
 
     return SlotStore(disk, lambda: disk.locked(holder, patience_s), verify, gate)
 

@@ -23,6 +23,9 @@ from quantize.errors import TargetError
 from quantize.tflite_file import read_model
 
 COMPILER = "edgetpu_compiler"
+CUSTOM_OPERATOR = "edgetpu-custom-op"
+"""What the compiler puts in the place of the operators that it maps."""
+
 _TIMEOUT_S = 120.0
 _MAPPED = "Mapped to Edge TPU"
 _HEAD = re.compile(r"^Operator\s+Count\s+Status\s*$", re.MULTILINE)
@@ -58,8 +61,31 @@ class CompilerVerdict:
     rows: tuple[CompilerRow, ...]
     differences: tuple[str, ...]
 
+    @property
+    def operators(self) -> int:
+        """Number of operators in the file."""
+        return sum(row.count for row in self.rows)
 
-def compiler_verdict(model: bytes, timeout_s: float = _TIMEOUT_S) -> CompilerVerdict | None:
+    @property
+    def mapped(self) -> int:
+        """Number of those that run on the Edge TPU."""
+        return sum(row.count for row in self.rows if row.mapped)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What the compiler makes of a file.
+
+    Attributes:
+        verdict: What it says.
+        model: The compiled file.
+    """
+
+    verdict: CompilerVerdict
+    model: bytes
+
+
+def compile_model(model: bytes, timeout_s: float = _TIMEOUT_S) -> Compiled | None:
     """Compile a file in a temporary folder and compare; None where the compiler is not on the PATH.
 
     Raises:
@@ -69,9 +95,34 @@ def compiler_verdict(model: bytes, timeout_s: float = _TIMEOUT_S) -> CompilerVer
     program = shutil.which(COMPILER)
     if program is None:
         return None
-    log = _run(program, model, timeout_s)
+    log, compiled = _run(program, model, timeout_s)
     rows, version = parse_log(log), _VERSION.search(log)
-    return CompilerVerdict(version[1] if version else "", rows, compare_with_lint(model, rows))
+    return Compiled(CompilerVerdict(version[1] if version else "", rows, compare_with_lint(model, rows)), compiled)
+
+
+def check_compiled(model: bytes, compiled: bytes) -> None:
+    """Refuse a file that is not compiled, or was compiled of a model with other inputs and outputs.
+
+    Raises:
+        TargetError: If so.
+        ModelFileError: If one is not a .tflite file.
+    """
+    wanted, found = read_model(model), read_model(compiled)
+    if CUSTOM_OPERATOR not in (operator.name for operator in found.operators):
+        names = ", ".join(sorted({operator.name for operator in found.operators}))
+        raise TargetError(
+            f"Expected a file that {COMPILER} made, with {CUSTOM_OPERATOR} in it, got one of {names}. Compile it."
+        )
+    for end in ("inputs", "outputs"):
+        ours, theirs = (
+            [(each.shape, each.type, each.scales, each.zero_points) for each in map(file.tensors.__getitem__, indices)]
+            for file, indices in ((wanted, getattr(wanted, end)), (found, getattr(found, end)))
+        )
+        if ours != theirs:
+            raise TargetError(
+                f"Expected the {end} of the model ({ours}) in its compiled file, got {theirs}: it is of another model. "
+                "Compile the bundle's own model.tflite."
+            )
 
 
 def parse_log(log: str) -> tuple[CompilerRow, ...]:
@@ -107,7 +158,7 @@ def _row(found: re.Match[str]) -> tuple[str, int, str]:
     return found[1], int(found[2]), found[3]
 
 
-def _run(program: str, model: bytes, timeout_s: float) -> str:
+def _run(program: str, model: bytes, timeout_s: float) -> tuple[str, bytes]:
     with tempfile.TemporaryDirectory(prefix="edgetpu-") as folder:
         source = Path(folder) / "model.tflite"
         source.write_bytes(model)
@@ -125,4 +176,8 @@ def _run(program: str, model: bytes, timeout_s: float) -> str:
         if done.returncode:
             said = (done.stderr or log).strip().splitlines() or ["nothing"]
             raise TargetError(f"Expected {COMPILER} to compile the file, got exit code {done.returncode}: {said[-1]}.")
-        return done.stdout if _HEAD.search(done.stdout) else log
+        try:
+            compiled = source.with_name("model_edgetpu.tflite").read_bytes()
+        except OSError as exc:
+            raise TargetError(f"Expected model_edgetpu.tflite from {COMPILER}, it wrote none.") from exc
+        return (done.stdout if _HEAD.search(done.stdout) else log), compiled

@@ -89,7 +89,7 @@ class Operator:
     """One operator.
 
     Attributes:
-        name: TFLite's name.
+        name: TFLite's name, or a custom operator's own.
         version: TFLite's version of it.
         inputs: Indices of tensors; -1 stands for an optional input left out.
         outputs: Indices of tensors.
@@ -148,7 +148,10 @@ def _read_root(data: bytes) -> ModelFile:
 def _operator_code(table: Table) -> tuple[str, int]:
     # Codes above 127 live in a later 32-bit field; writers fill both, and the larger one is right.
     code = max(table.number(0, "b"), table.number(3, "i"))
-    return OPERATOR_NAMES.get(code, f"OPERATOR_{code}"), table.number(2, "i", default=1)
+    name = OPERATOR_NAMES.get(code, f"OPERATOR_{code}")
+    if name == "CUSTOM":
+        name = table.text(1) or name
+    return name, table.number(2, "i", default=1)
 
 
 def _buffer(table: Table) -> bytes | None:

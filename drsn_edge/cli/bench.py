@@ -10,25 +10,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from drsn_edge.cli.options import PathType, json_option
-from drsn_edge.runtime.interpreters import RUNTIMES
+from drsn_edge.cli.options import PathType, json_option, runtime_choice
 
 if TYPE_CHECKING:
     from drsn_edge.bench import Benched
+    from drsn_edge.runtime.interpreters import RuntimeChoice
 
 
 @click.command()
 @click.argument("bundle", type=PathType, required=False)
-@click.option(
-    "--runtime",
-    type=click.Choice(RUNTIMES),
-    default="auto",
-    show_default=True,
-    help="Interpreter; a named one never falls back.",
-)
+@runtime_choice
 @click.option("--picture", type=PathType, metavar="PNG", help="Save a picture, too; needs the extra `train`.")
 @json_option
-def bench(bundle: Path | None, runtime: str, picture: Path | None, as_json: bool) -> None:
+def bench(bundle: Path | None, choice: RuntimeChoice, picture: Path | None, as_json: bool) -> None:
     """Measure on this machine what BUNDLE costs (the active one if none is named), and how many sensors would fit.
 
     Measure on a machine that does nothing else.
@@ -47,7 +41,7 @@ def bench(bundle: Path | None, runtime: str, picture: Path | None, as_json: bool
     if picture is not None:
         from drsn_edge.bench_plot import save_bench
     bar = sys.stderr.isatty()
-    found = measured(bundle, runtime, lambda what: click.echo(f"measuring: {what}", err=True) if bar else None)
+    found = measured(bundle, choice, lambda what: click.echo(f"measuring: {what}", err=True) if bar else None)
     manifest = read_bundle(bundle).manifest
     name = f"{manifest.name} {manifest.version}"
     if picture is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def bundle() -> None:
-    """Show, check, compare and sign bundles. Each command takes --json.
+    """Show, check, compare and sign bundles, add variants. Each command takes --json.
 
     \b
     Example:
@@ -62,6 +62,46 @@ def show(file: Path, as_json: bool) -> None:
         "parts": ", ".join(f"{name} {size / 1000:.1f} kB" for name, size in _sizes(found).items()),
     }
     click.echo("\n".join(f"{name:10} {value}" for name, value in rows.items()))
+
+
+@bundle.command()
+@click.argument("file", type=PathType)
+@click.option("--compiled", type=PathType, metavar="FILE", help="What edgetpu_compiler made of it on another machine.")
+@click.option("--out", type=PathType, help="Write the bundle there.  [default: in its place]")
+@json_option
+def edgetpu(file: Path, compiled: Path | None, out: Path | None, as_json: bool) -> None:
+    """Add the variant for Coral's Edge TPU to a bundle that was converted with --target edgetpu.
+
+    Compiles it where edgetpu_compiler is installed (x86-64 Linux only). Elsewhere take the model out of the bundle (it
+    is a zip: unzip machine.drsn model.tflite), compile it on such a machine, and add the result with --compiled. The
+    bundle must be signed anew.
+
+    \b
+    Example:
+      drsn-edge bundle edgetpu machine.drsn --compiled model_edgetpu.tflite
+    """
+    from drsn_edge.bundle.bundle import read_bundle, write_bundle
+    from drsn_edge.bundle.variants import with_edgetpu
+    from quantize.edgetpu_compiler import compile_model
+
+    found = read_bundle(file)
+    if compiled is not None:
+        try:
+            model = compiled.read_bytes()
+        except OSError as exc:
+            raise click.UsageError(f"Expected a compiled model at {compiled}: {exc.strerror}.") from exc
+    else:
+        made = compile_model(found.model)
+        if made is None:
+            raise click.UsageError("Expected edgetpu_compiler on the PATH, or what it made elsewhere: --compiled FILE.")
+        model = made.model
+    size = write_bundle(with_edgetpu(found, model), out or file)
+    values = {"bundle": str(out or file), "bytes": size, "model_bytes": len(model)}
+    click.echo(
+        json.dumps({"schema": 1, "type": "edgetpu", **values})
+        if as_json
+        else f"{out or file} has a variant for the Edge TPU of {len(model) / 1000:.1f} kB, and is not signed"
+    )
 
 
 @bundle.command()

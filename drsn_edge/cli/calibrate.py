@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option
-from drsn_edge.runtime.interpreters import RUNTIMES
+from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option, runtime_choice
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
     from drsn_edge.calibrate import Judged, Point
     from drsn_edge.monitor.settings import MonitorSettings
+    from drsn_edge.runtime.interpreters import RuntimeChoice
 
 _NORMAL = ("healthy", "normal")
 
@@ -53,7 +53,7 @@ _NORMAL = ("healthy", "normal")
     help="Cut recordings of faults into trials of this length.  [default: each is one]",
 )
 @click.option("--rpm", type=click.FloatRange(min=0, min_open=True), callback=finite, help="As of `classify`.")
-@click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="As of `monitor`.")
+@runtime_choice
 @click.option("--no-unknown", is_flag=True, help="As of `monitor`.")
 @click.option("--out", type=PathType, metavar="TOML", help="Write the chosen settings there, for `monitor --settings`.")
 @click.option("--picture", type=PathType, metavar="PNG", help="Draw false alarms against delays.")
@@ -68,7 +68,7 @@ def calibrate(
     settings: Path | None,
     trial: float | None,
     rpm: float | None,
-    runtime: str,
+    choice: RuntimeChoice,
     no_unknown: bool,
     out: Path | None,
     picture: Path | None,
@@ -93,7 +93,7 @@ def calibrate(
     bundle = read_bundle(model)
     base = settings_for(settings, None, bundle.manifest)
     alarms = base.alarms or AlarmSettings(_normal_of(normal, bundle))
-    found = _judge(recordings, catalogue, bundle, model, base, alarms.normal, rpm, runtime, no_unknown)
+    found = _judge(recordings, catalogue, bundle, model, base, alarms.normal, rpm, choice, no_unknown)
     with counting_bar("sweeping") as bar:
         points = sweep(found, list(grid(alarms)), bundle.manifest.contract.window_s, trial, bar)
     chosen = choose(points, false_alarms, announced)
@@ -126,7 +126,7 @@ def _judge(
     settings: MonitorSettings,
     normal: tuple[str, ...],
     rpm: float | None,
-    runtime: str,
+    choice: RuntimeChoice,
     no_unknown: bool,
 ) -> list[Judged]:
     """Return what the monitor says of each recording; one path at a time is in memory."""
@@ -137,9 +137,9 @@ def _judge(
     from drsn_edge.cli.progress import counting_bar
     from drsn_edge.errors import RecordingError
     from drsn_edge.recordings.load import load_all
-    from drsn_edge.runtime.classifier import Classifier
+    from drsn_edge.runtime.choice import open_classifier
 
-    classifier = Classifier(bundle.model, runtime)
+    classifier = open_classifier(bundle, choice, say)
     novelty = None if no_unknown else known_by(model, bundle, say)
     manifest = bundle.manifest
     found = []

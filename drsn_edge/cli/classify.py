@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option
+from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option, runtime_choice
 from drsn_edge.cli.options import votes as votes_of
-from drsn_edge.runtime.interpreters import RUNTIMES
 
 if TYPE_CHECKING:
     from drsn_edge.classify import Classified
+    from drsn_edge.runtime.interpreters import RuntimeChoice
 
 
 @click.command()
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @catalogue_option
 @click.option("--settings", type=PathType, metavar="TOML", help="As of `monitor`.")
 @click.option("--votes", metavar="K/N", callback=votes_of, help="As of `monitor`.")
-@click.option("--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True, help="As of `monitor`.")
+@runtime_choice
 @click.option(
     "--rpm",
     type=click.FloatRange(min=0, min_open=True),
@@ -39,7 +39,7 @@ def classify(
     catalogue: Path | None,
     settings: Path | None,
     votes: str | None,
-    runtime: str,
+    choice: RuntimeChoice,
     rpm: float | None,
     no_unknown: bool,
     picture: Path | None,
@@ -61,11 +61,11 @@ def classify(
     from drsn_edge.cli.progress import counting_bar
     from drsn_edge.monitor.settings import settings_for
     from drsn_edge.recordings.load import load_all
-    from drsn_edge.runtime.classifier import Classifier
+    from drsn_edge.runtime.choice import open_classifier
 
     bundle = read_bundle(model)
     chosen = settings_for(settings, votes, bundle.manifest)
-    classifier = Classifier(bundle.model, runtime)
+    classifier = open_classifier(bundle, choice, say)
     novelty = None if no_unknown else known_by(model, bundle, say)
     recordings = load_all(files, catalogue)
     found = []

@@ -125,7 +125,7 @@ def convert(
     size = write_bundle(report_on(conversion, loaded, out.name, counting_bar), out)
     if qat:
         remove_work_folder(work_folder(out))
-    click.echo(_as_json(conversion, out, size) if as_json else _as_text(conversion, out, size))
+    click.echo(_as_json(conversion, out, size) if as_json else _as_text(conversion, out, size, target))
 
 
 def _fine_tune(
@@ -159,11 +159,22 @@ def _as_json(conversion: Conversion, out: Path, size: int) -> str:
         **asdict(conversion.agreement),
         "unknown_share": conversion.unknown_share,
         "operators": conversion.lint.operators,
+        "edgetpu_operators": None if conversion.compiler is None else conversion.compiler.mapped,
     }
     return json.dumps({**values, "bundle": str(out), "bytes": size})
 
 
-def _as_text(conversion: Conversion, out: Path, size: int) -> str:
+def _edgetpu_lines(conversion: Conversion, target: str) -> list[str]:
+    if target != "edgetpu":
+        return []
+    verdict = conversion.compiler
+    if verdict is None:
+        return ["Edge TPU           not compiled: no edgetpu_compiler here; see `drsn-edge bundle edgetpu --help`"]
+    compiled = f"{verdict.mapped} of {verdict.operators} operators, by edgetpu_compiler {verdict.version}".rstrip()
+    return [f"Edge TPU           {compiled}", *(f"                   {line}" for line in verdict.differences)]
+
+
+def _as_text(conversion: Conversion, out: Path, size: int, target: str) -> str:
     result, share = conversion.agreement, conversion.unknown_share
     unknown = "never said" if share is None else f"{share:.1%} of the held-out windows"
     operators = ", ".join(f"{count} {name}" for name, count in conversion.lint.operators.items())
@@ -175,6 +186,7 @@ def _as_text(conversion: Conversion, out: Path, size: int) -> str:
             f"logit error        {result.logit_rms_error:.1%} RMS",
             f"unknown            {unknown}",
             f"int8 operators     {operators}",
+            *_edgetpu_lines(conversion, target),
             f"wrote {out} ({size / 1000:.1f} kB)",
         ]
     )

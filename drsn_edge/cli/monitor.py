@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from drsn_edge.cli.options import PathType, finite
+from drsn_edge.cli.options import PathType, finite, runtime_options
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.source import SourceChoice, source_options
-from drsn_edge.runtime.interpreters import RUNTIMES
 
 if TYPE_CHECKING:
     from drsn_edge.monitor.sensor_config import SensorConfig
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from drsn_edge.monitor.sinks.metrics import MetricsServer
     from drsn_edge.monitor.station import Source, Station
     from drsn_edge.recorder import LogKeeper
+    from drsn_edge.runtime.interpreters import RuntimeChoice
     from drsn_edge.trial import Follower
     from firmware_bridge.stream import StreamCounters
 
@@ -57,13 +57,7 @@ _FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
 @click.option(
     "--votes", metavar="K/N", callback=votes_of, help="Windows that must agree for a decision.  [default: 4/5]"
 )
-@click.option(
-    "--runtime",
-    type=click.Choice(RUNTIMES),
-    default="auto",
-    show_default=True,
-    help="Interpreter; a named one never falls back.",
-)
+@runtime_options
 @click.option(
     "--rpm",
     type=click.FloatRange(min=0, min_open=True),
@@ -169,7 +163,9 @@ def monitor(
         if server is not None:
             stack.callback(server.close)
         viewed = not (plain or as_json) and sys.stdout.isatty() and _has_rich()
-        follower = _follower(trial_s, configs[0].runtime) if any(each.model is None for each in configs) else None
+        follower = (
+            _follower(trial_s, configs[0].runtime_choice) if any(each.model is None for each in configs) else None
+        )
 
         def open_source(config: SensorConfig, log: LogKeeper | None) -> Source:
             return _open(config, replay, speed, stopped, log)
@@ -334,13 +330,13 @@ def _active_path() -> Path:
     return open_store("the monitor").active().path
 
 
-def _follower(trial_s: float, runtime: str) -> Follower:
+def _follower(trial_s: float, choice: RuntimeChoice) -> Follower:
     from drsn_edge.gate import run_gate
     from drsn_edge.gateway import open_store
     from drsn_edge.trial import Follower
 
     store = open_store("the monitor", patience_s=_STORE_PATIENCE_S)
-    return Follower(store, lambda path: run_gate(path, runtime), say, trial_s)
+    return Follower(store, lambda path: run_gate(path, choice), say, trial_s)
 
 
 def _open(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+
+from drsn_edge.runtime.interpreters import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
 
 PathType = click.Path(path_type=Path)
 
@@ -44,3 +49,42 @@ def votes(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     except ValueError as exc:
         raise click.BadParameter(f"Expected K/N such as 4/5, got {value!r}: {exc}", ctx, param) from exc
     return value
+
+
+_RUNTIME_OPTIONS = (
+    click.option(
+        "--runtime",
+        type=click.Choice(RUNTIMES),
+        default="auto",
+        show_default=True,
+        help="Interpreter, or a Coral's Edge TPU; a named one never falls back.",
+    ),
+    click.option(
+        "--fallback",
+        type=click.Choice(FALLBACKS),
+        default="none",
+        show_default=True,
+        help="With --runtime edgetpu: what does the work where no Edge TPU comes up.",
+    ),
+    click.option(
+        "--edgetpu-library", default=EDGETPU_LIBRARY, show_default=True, metavar="FILE", help="Coral's libedgetpu."
+    ),
+    click.option("--edgetpu-device", metavar="DEVICE", help="Which Edge TPU: usb, usb:1, pci, pci:0.  [default: any]"),
+)
+
+
+def runtime_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of what runs the model, each a parameter of the command."""
+    for option in reversed(_RUNTIME_OPTIONS):
+        command = option(command)
+    return command
+
+
+def runtime_choice(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add them as one parameter `choice`."""
+
+    @functools.wraps(command)
+    def called(*, runtime: str, fallback: str, edgetpu_library: str, edgetpu_device: str | None, **options: Any) -> Any:
+        return command(choice=RuntimeChoice(runtime, 1, fallback, edgetpu_library, edgetpu_device), **options)
+
+    return runtime_options(called)

@@ -23,7 +23,7 @@ from drsn_edge.inspecting.model_file import REPORT_TYPE, Inspected
 from drsn_edge.runtime.classifier import Classifier, quantize_int8
 from drsn_edge.training.windows import WindowSet
 from quantize.backends import NUMPY, XNNPACK
-from quantize.edgetpu_compiler import CompilerVerdict, compiler_verdict
+from quantize.edgetpu_compiler import CompilerVerdict, compile_model
 from quantize.errors import ModelFileError
 from quantize.inspection import inspect_file, inspection_to_json, measure_windows, measurement_to_json
 from quantize.tflite_file import read_model
@@ -51,14 +51,14 @@ def build_report(inspected: Inspected, target: str | None = None) -> dict[str, A
         QuantizeError: If the file is damaged, or the compiler goes wrong.
     """
     inspection = inspect_file(inspected.model)
-    verdict = compiler_verdict(inspected.model) if target == "edgetpu" else None
+    compiled = compile_model(inspected.model) if target == "edgetpu" else None
     return {
         "schema": SCHEMA,
         "type": REPORT_TYPE,
         "generator": f"drsn-edge {__version__}",
         "file": {"name": inspected.name, "kind": inspected.kind},
         "target": None if target is None else {"name": target, "findings": list(inspection.findings[target])},
-        "edgetpu_compiler": None if verdict is None else _verdict_to_json(verdict),
+        "edgetpu_compiler": None if compiled is None else _verdict_to_json(compiled.verdict),
         "model": inspection_to_json(inspection),
         "run": None,
         "measurement": None,

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import SettingsError
+from drsn_edge.runtime.interpreters import EDGETPU_LIBRARY, RuntimeChoice
 from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import Reader, typed_values
 
@@ -53,6 +54,9 @@ class SensorConfig:
     rpm: float | None = None
     runtime: str = "auto"
     threads: int = 1
+    fallback: str = "none"
+    edgetpu_library: str = EDGETPU_LIBRARY
+    edgetpu_device: str | None = None
     unknown: bool = True
     severity: bool = False
     limits: Path | None = None
@@ -63,6 +67,11 @@ class SensorConfig:
     mqtt: str | None = None
     mqtt_ca: Path | None = None
     mqtt_topics: str = "plain"
+
+    @property
+    def runtime_choice(self) -> RuntimeChoice:
+        """What shall run its model."""
+        return RuntimeChoice(self.runtime, self.threads, self.fallback, self.edgetpu_library, self.edgetpu_device)
 
 
 _OWN_READERS = {

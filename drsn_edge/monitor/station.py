@@ -24,7 +24,7 @@ from drsn_edge.monitor.settings import MonitorSettings, settings_for
 from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.sinks import Sink
 from drsn_edge.recorder import LogKeeper
-from drsn_edge.runtime.classifier import Classifier
+from drsn_edge.runtime.choice import open_classifier
 from drsn_edge.severity import read_limits
 from firmware_bridge.events import DeviceLog, Note, SampleBlock, SourceEvent
 from firmware_bridge.sources.replay import ReplaySource
@@ -181,7 +181,7 @@ class Station:
         self.shown.sample_rate_hz = bundle.manifest.contract.sample_rate_hz
         return Monitor(
             bundle.manifest,
-            Classifier(bundle.model, config.runtime, config.threads),
+            open_classifier(bundle, config.runtime_choice, self._tell),
             settings.votes,
             now=time.monotonic if isinstance(source, Threaded) else _clock_of(source),
             speed_hz=speed_hz,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.bundle.manifest import Manifest, TensorSpec
 from drsn_edge.errors import BundleError, RuntimeUnavailableError
-from drsn_edge.runtime.interpreters import open_interpreter
+from drsn_edge.runtime.interpreters import Delegate, open_interpreter
 from drsn_edge.signal import FloatArray
 
 
@@ -22,13 +22,19 @@ class Classifier:
         output: The logits that it returns.
     """
 
-    def __init__(self, model: bytes, runtime: str = "auto", threads: int = 1) -> None:
-        """Load a .tflite model.
+    def __init__(self, model: bytes, runtime: str = "auto", threads: int = 1, delegate: Delegate | None = None) -> None:
+        """Load a .tflite model; `drsn_edge.runtime.choice.open_classifier` is the way to run a bundle.
+
+        Args:
+            model: The file.
+            runtime: See `open_interpreter`, as for the rest.
+            threads: Likewise.
+            delegate: Likewise.
 
         Raises:
             RuntimeUnavailableError: If no interpreter can run it, or it is not int8 with one input and logits.
         """
-        self.runtime, self._interpreter = open_interpreter(model, runtime, threads)
+        self.runtime, self._interpreter = open_interpreter(model, runtime, threads, delegate)
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if len(inputs) != 1 or not outputs or any(end["dtype"] is not np.int8 for end in (inputs[0], outputs[0])):
             raise RuntimeUnavailableError("Expected a model with one int8 input and int8 logits, got another kind.")
@@ -54,6 +60,10 @@ class Classifier:
     def codes_of(self, inputs_q: NDArray[np.int8]) -> NDArray[np.int8]:
         """Return the logits as the model computes them of what `quantized` returned."""
         return np.stack([self._invoke(window_q) for window_q in inputs_q])
+
+    def warm_up(self) -> None:
+        """Run once on nothing: the first run of an interpreter takes longer, and an Edge TPU's loads the weights."""
+        self.codes_of(np.zeros(self.input.shape, np.int8))
 
     def _invoke(self, window_q: NDArray[np.int8]) -> NDArray[np.int8]:
         self._interpreter.set_tensor(self._input_index, window_q[None])

@@ -3,42 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from drsn_edge.errors import RuntimeUnavailableError
 from quantize.quiet import quiet_native_stderr
 
-RUNTIMES = ("auto", "litert", "tflite-runtime", "numpy")
-"""`auto` takes the first that is installed; a named one never falls back. NumPy alone is the last resort: slower."""
+EDGETPU = "edgetpu"
+RUNTIMES = ("auto", EDGETPU, "litert", "tflite-runtime", "numpy")
+"""`auto` takes the first that is there; a named one never falls back. NumPy alone is the last resort: slower."""
 
 DISTRIBUTIONS = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime", "numpy": "numpy"}
 """The installed package behind each."""
 
+EDGETPU_LIBRARY = "libedgetpu.so.1"
+FALLBACKS = ("none", "cpu")
 
-def open_interpreter(model: bytes, runtime: str = "auto", threads: int = 1) -> tuple[str, Any]:
+Delegate = tuple[str, str | None]
+"""Library and device of an Edge TPU; see `drsn_edge.runtime.coral.open_delegate`."""
+
+
+@dataclass(frozen=True)
+class RuntimeChoice:
+    """What shall run a bundle; `drsn_edge.runtime.choice.open_classifier` heeds it.
+
+    Attributes:
+        runtime: One of `RUNTIMES`.
+        threads: Of the processor.
+        fallback: "cpu": where `edgetpu` does not come up, go on as `auto` does without one; "none": do not.
+        edgetpu_library: Name or path of libedgetpu.
+        edgetpu_device: Such as "usb", "usb:1" or "pci:0"; None: any.
+    """
+
+    runtime: str = "auto"
+    threads: int = 1
+    fallback: str = "none"
+    edgetpu_library: str = EDGETPU_LIBRARY
+    edgetpu_device: str | None = None
+
+
+AUTO = RuntimeChoice()
+
+
+def open_interpreter(
+    model: bytes, runtime: str = "auto", threads: int = 1, delegate: Delegate | None = None
+) -> tuple[str, Any]:
     """Return (name of the runtime, interpreter with its tensors allocated) for a .tflite model.
+
+    Args:
+        model: The file.
+        runtime: One of `RUNTIMES`; `edgetpu` takes a compiled model, on LiteRT or tflite-runtime.
+        threads: Of the processor.
+        delegate: For `edgetpu`.
 
     Raises:
         RuntimeUnavailableError: If the runtime is not installed here or refuses the model.
     """
-    name, interpreter_class = _choose(runtime)
+    name, interpreter_class, options = _choose(runtime, delegate)
     try:
         with quiet_native_stderr():
-            interpreter = interpreter_class(model_content=model, num_threads=threads)
+            interpreter = interpreter_class(model_content=model, num_threads=threads, **options)
             interpreter.allocate_tensors()
     except Exception as exc:  # ValueError, RuntimeError, and under a wrong NumPy AttributeError or ImportError
         raise RuntimeUnavailableError(f"{name} could not load the model: {exc}") from exc
     return name, interpreter
 
 
-def _choose(runtime: str) -> tuple[str, Any]:
-    wanted = _LOADERS if runtime == "auto" else {runtime: _LOADERS[runtime]}
+def _choose(runtime: str, delegate: Delegate | None) -> tuple[str, Any, dict[str, Any]]:
+    wanted = {"auto": tuple(_LOADERS), EDGETPU: _WITH_DELEGATES}.get(runtime, (runtime,))
     reasons = []
-    for name, load in wanted.items():
+    for name in wanted:
         try:
-            return name, load()
+            interpreter_class = _LOADERS[name]()
         except ImportError as exc:
             reasons.append(f"{name}: {exc}")
+            continue
+        if runtime != EDGETPU:
+            return name, interpreter_class, {}
+        from drsn_edge.runtime.coral import open_delegate
+
+        library, device = delegate or (EDGETPU_LIBRARY, None)
+        opened = open_delegate(_DELEGATE_LOADERS[name](), library, device)
+        return EDGETPU, interpreter_class, {"experimental_delegates": [opened]}
     raise RuntimeUnavailableError(
         f"Expected the interpreter {' or '.join(wanted)}, got none ({'; '.join(reasons)}). Install drsn-edge with its "
         "dependencies, or drsn-edge[tflite-runtime] on Python 3.10 or 3.11 where LiteRT has no wheel."
@@ -63,8 +109,25 @@ def _load_numpy() -> Any:
     return NumpyInterpreter
 
 
+def _litert_delegates() -> Any:
+    from ai_edge_litert.interpreter import load_delegate
+
+    return load_delegate
+
+
+def _tflite_runtime_delegates() -> Any:
+    from tflite_runtime.interpreter import load_delegate
+
+    return load_delegate
+
+
 _LOADERS: dict[str, Callable[[], Any]] = {
     "litert": _load_litert,
     "tflite-runtime": _load_tflite_runtime,
     "numpy": _load_numpy,
 }
+_DELEGATE_LOADERS: dict[str, Callable[[], Any]] = {
+    "litert": _litert_delegates,
+    "tflite-runtime": _tflite_runtime_delegates,
+}
+_WITH_DELEGATES = tuple(_DELEGATE_LOADERS)

@@ -151,7 +151,7 @@ def test_a_compiler_that_disagrees_is_shown(
     (tmp_path / "tiny.tflite").write_bytes(tiny_models("edgetpu"))
     program = tmp_path / "edgetpu_compiler"
     table = "Operator                       Count      Status\\n\\nMEAN           1          Mapped to Edge TPU\\n"
-    program.write_text(f"#!/bin/sh\nprintf 'Edge TPU Compiler version 16.0\\n{table}'\n")
+    program.write_text(f"#!/bin/sh\necho > model_edgetpu.tflite\nprintf 'Edge TPU Compiler version 16.0\\n{table}'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     done = run("inspect", tmp_path / "tiny.tflite", "--target", "edgetpu")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quantize.edgetpu_compiler import CompilerRow, compiler_verdict, parse_log
+from quantize.edgetpu_compiler import CompilerRow, compile_model, parse_log
 from quantize.errors import ModelFileError, TargetError
 from quantize.tflite_file import read_model
 
@@ -52,7 +52,7 @@ def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
 
     def install(script: str) -> None:
         program = tmp_path / "edgetpu_compiler"
-        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.write_text(f"#!/bin/sh\necho compiled > model_edgetpu.tflite\n{script}\n")
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
@@ -84,31 +84,31 @@ def test_a_log_without_a_table_is_refused(log: str) -> None:
 
 def test_without_a_compiler_there_is_no_verdict(int8_edgetpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    assert compiler_verdict(int8_edgetpu.data) is None
+    assert compile_model(int8_edgetpu.data) is None
 
 
 def test_a_compiler_that_agrees(int8_edgetpu: Any, compiler: Any, tmp_path: Path) -> None:
     (tmp_path / "log").write_text(table(counts(int8_edgetpu.data)))
     compiler(f'test -s "$4" && cat {tmp_path}/log')
-    verdict = compiler_verdict(int8_edgetpu.data)
-    assert verdict is not None
-    assert (verdict.version, verdict.differences) == ("16.0", ())
+    compiled = compile_model(int8_edgetpu.data)
+    assert compiled is not None and compiled.model == b"compiled\n"
+    assert (compiled.verdict.version, compiled.verdict.differences) == ("16.0", ())
 
 
 def test_a_compiler_that_writes_its_table_to_a_log_file(int8_edgetpu: Any, compiler: Any, tmp_path: Path) -> None:
     (tmp_path / "log").write_text(table(counts(int8_edgetpu.data)))
     compiler(f'cat {tmp_path}/log > "$3/model_edgetpu.log"')
-    verdict = compiler_verdict(int8_edgetpu.data)
-    assert verdict is not None and verdict.differences == ()
+    compiled = compile_model(int8_edgetpu.data)
+    assert compiled is not None and compiled.verdict.differences == ()
 
 
 def test_where_they_disagree_is_said(int8_edgetpu: Any, compiler: Any, tmp_path: Path) -> None:
     rows = counts(int8_edgetpu.data)
     (tmp_path / "log").write_text(table({**rows, "MEAN": rows["MEAN"] - 1}))
     compiler(f"cat {tmp_path}/log")
-    verdict = compiler_verdict(int8_edgetpu.data)
-    assert verdict is not None
-    assert verdict.differences == (f"MEAN: edgetpu_compiler maps {rows['MEAN'] - 1}, our lint {rows['MEAN']}",)
+    compiled = compile_model(int8_edgetpu.data)
+    assert compiled is not None
+    assert compiled.verdict.differences == (f"MEAN: edgetpu_compiler maps {rows['MEAN'] - 1}, our lint {rows['MEAN']}",)
 
 
 @pytest.mark.parametrize(
@@ -117,16 +117,17 @@ def test_where_they_disagree_is_said(int8_edgetpu: Any, compiler: Any, tmp_path:
         ("sleep 5", "within 0.2 s"),
         ("echo Invalid model >&2; exit 1", "exit code 1: Invalid model"),
         ("true", "nothing"),
+        ("rm model_edgetpu.tflite", "it wrote none"),
     ],
 )
 def test_a_compiler_that_goes_wrong_is_one_error(int8_edgetpu: Any, compiler: Any, script: str, says: str) -> None:
     compiler(f"exec {script}" if script.startswith("sleep") else script)
     with pytest.raises(TargetError, match=says):
-        compiler_verdict(int8_edgetpu.data, timeout_s=0.2 if script.startswith("sleep") else 10)
+        compile_model(int8_edgetpu.data, timeout_s=0.2 if script.startswith("sleep") else 10)
 
 
 def test_the_compiler_is_asked_about_models_only(compiler: Any, tmp_path: Path) -> None:
     (tmp_path / "log").write_text(LOG)
     compiler(f"cat {tmp_path}/log")
     with pytest.raises(ModelFileError):
-        compiler_verdict(b"garbage")
+        compile_model(b"garbage")

@@ -1,0 +1,62 @@
+"""What runs a bundle on this machine: chosen once, when it is opened, and never afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from drsn_edge.bundle.bundle import Bundle
+from drsn_edge.bundle.variants import EDGETPU_MODEL
+from drsn_edge.errors import BundleError, RuntimeUnavailableError
+from drsn_edge.runtime.classifier import Classifier, check_model
+from drsn_edge.runtime.coral import accelerators, expect_edgetpu, library_fault
+from drsn_edge.runtime.interpreters import AUTO, EDGETPU, RuntimeChoice
+
+
+def open_classifier(
+    bundle: Bundle,
+    choice: RuntimeChoice = AUTO,
+    tell: Callable[[str], object] = lambda words: None,
+    root: Path = Path("/"),
+) -> Classifier:
+    """Return what runs a bundle, checked against its manifest and warm.
+
+    Args:
+        bundle: With a variant for the Edge TPU, or without.
+        choice: Of its user.
+        tell: Given what a person should read: an Edge TPU that is here and is not used.
+        root: Of the file system; other ones are for tests.
+
+    Raises:
+        RuntimeUnavailableError: If nothing here runs it, or not what was asked for by name.
+        BundleError: If the model is not what the manifest says, or there is no variant for the Edge TPU.
+    """
+    classifier = None
+    if choice.runtime == EDGETPU or (choice.runtime == "auto" and _has_edgetpu(bundle, choice, root)):
+        try:
+            classifier = _on_edgetpu(bundle, choice, root)
+        except (RuntimeUnavailableError, BundleError) as exc:
+            if choice.runtime == EDGETPU and choice.fallback == "none":
+                raise
+            tell(f"{exc} The processor does its work.")
+    if classifier is None:
+        runtime = "auto" if choice.runtime == EDGETPU else choice.runtime
+        classifier = Classifier(bundle.model, runtime, choice.threads)
+    check_model(bundle.manifest, classifier)
+    classifier.warm_up()
+    return classifier
+
+
+def _has_edgetpu(bundle: Bundle, choice: RuntimeChoice, root: Path) -> bool:
+    return EDGETPU_MODEL in bundle.extras and bool(accelerators(root)) and library_fault(choice.edgetpu_library) is None
+
+
+def _on_edgetpu(bundle: Bundle, choice: RuntimeChoice, root: Path) -> Classifier:
+    model = bundle.extras.get(EDGETPU_MODEL)
+    if model is None:
+        raise BundleError(
+            f"Expected {EDGETPU_MODEL} in the bundle, got none. Convert with --target edgetpu, then compile it: "
+            "`drsn-edge bundle edgetpu --help` says how."
+        )
+    expect_edgetpu(model, choice.edgetpu_library, choice.edgetpu_device, root)
+    return Classifier(model, EDGETPU, choice.threads, (choice.edgetpu_library, choice.edgetpu_device))
