@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from drsn_edge.errors import DrsnEdgeError, GateError
+from drsn_edge.runtime.coral import accelerators
 from drsn_edge.runtime.interpreters import DISTRIBUTIONS, open_interpreter
 from drsn_edge.state import state_folder, trust_folder
 from firmware_bridge.errors import FirmwareBridgeError, NoBundleError
@@ -35,7 +36,6 @@ _TWICE = (
 )
 """A .tflite file of one operator, ADD of its input to itself, float32 of shape (1, 4); TensorFlow 2.21 wrote it."""
 
-_CORAL_USB = {"1a6e:089a": "before its first use", "18d1:9302": "ready"}
 _FTDI_MOST_MS = 2
 _LEAST_FREE_BYTES, _LITTLE_FREE_BYTES = 20_000_000, 500_000_000
 _WORN = 9
@@ -211,23 +211,24 @@ def _first_line(exc: BaseException) -> str:
 
 
 def check_coral(machine: Machine) -> Iterator[Finding]:
-    """Is there an Edge TPU, and what it needs?"""
-    devices = []
-    for vendor in machine.paths("sys/bus/usb/devices/*/idVendor"):
-        product = vendor.with_name("idProduct")
-        usb_id = ":".join(machine.text(str(path.relative_to(machine.root))) or "" for path in (vendor, product))
-        if usb_id in _CORAL_USB:
-            devices.append(f"Coral USB accelerator ({usb_id}, {_CORAL_USB[usb_id]})")
-    devices += [f"Coral at /dev/{path.name}" for path in machine.paths("dev/apex_*")]
+    """Is there an Edge TPU, and what does it need?"""
+    devices = accelerators(machine.root)
     library = machine.paths("usr/lib/*/libedgetpu.so.1*") + machine.paths("usr/lib/libedgetpu.so.1*")
     if not devices:
         yield Finding("coral", Level.OK, "no Edge TPU here")
-    elif not library:
+        return
+    found = devices[0]
+    if not library:
         yield Finding(
-            "coral", Level.WARN, f"{devices[0]}, without libedgetpu: the CPU will do", "install libedgetpu1-std"
+            "coral", Level.WARN, f"{found.words}, without libedgetpu: the CPU will do", "install libedgetpu1-std"
         )
+    elif not found.allowed:
+        yield Finding(
+            "coral", Level.WARN, f"{found.words}, which this user may not open: the CPU will do",
+            "sudo usermod -aG plugdev $USER, then log in again; udev rules: docs/install-pi.md",
+        )  # fmt: skip
     else:
-        yield Finding("coral", Level.OK, f"{devices[0]}, {library[0].name}")
+        yield Finding("coral", Level.OK, f"{found.words}, {library[0].name}")
 
 
 def check_ports(machine: Machine) -> Iterator[Finding]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -111,6 +113,53 @@ def golden_bundle(tiny_bundle: Bundle) -> Bundle:
     golden = make_golden(tiny_bundle.model, tiny_bundle.manifest.contract, windows, None)
     manifest = replace(tiny_bundle.manifest, golden_tolerance_lsb=3.0, budget=Budget(500.0, 200.0))
     return with_extra(replace(tiny_bundle, manifest=manifest), GOLDEN, golden_to_bytes(golden))
+
+
+@pytest.fixture(scope="session")
+def edgetpu_library(tmp_path_factory: pytest.TempPathFactory, need: Callable[..., None]) -> str:
+    """Return the path of a stand-in for libedgetpu."""
+    need("cc")
+    library = tmp_path_factory.mktemp("edgetpu") / "libedgetpu.so.1"
+    source = Path(__file__).with_name("edgetpu") / "standin.c"
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
+    subprocess.run(["cc", *flags, "-o", str(library), str(source)], check=True)
+    return str(library)
+
+
+@pytest.fixture
+def edgetpu_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a stand-in for Coral's compiler on the PATH, for the library above."""
+    pytest.importorskip("flatbuffers", reason="the stand-in for Coral's compiler writes files with it")
+    program = tmp_path / "bin" / "edgetpu_compiler"
+    program.parent.mkdir()
+    compiler = Path(__file__).with_name("edgetpu") / "compiler.py"
+    repository = Path(__file__).parents[1]
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={repository} exec {sys.executable} {compiler} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+@pytest.fixture
+def edgetpu_bundle(
+    golden_bundle: Bundle, tiny_models: Callable[[str], bytes], edgetpu_compiler: None, edgetpu_library: str
+) -> Bundle:
+    """Return a bundle with a variant for the Edge TPU, which the stand-in runs."""
+    from drsn_edge.bundle.variants import with_edgetpu
+    from quantize.edgetpu_compiler import compile_model
+
+    model = tiny_models("edgetpu")
+    classifier = Classifier(model, "numpy")
+    contract = golden_bundle.manifest.contract
+    golden = make_golden(model, contract, np.random.default_rng(3).normal(size=(16, 64, 2)).astype(np.float32), None)
+    manifest = replace(
+        golden_bundle.manifest,
+        input=classifier.input,
+        outputs=(classifier.output,),
+        parts={MODEL: sha256(model)},
+    )
+    compiled = compile_model(model)
+    assert compiled is not None
+    return with_edgetpu(with_extra(Bundle(manifest, model), GOLDEN, golden_to_bytes(golden)), compiled.model)
 
 
 @pytest.fixture

@@ -109,6 +109,10 @@ def test_a_coral_without_its_library(machine: Machine) -> None:
     put(machine, "sys/bus/usb/devices/1-1/idProduct", "089a\n")
     assert "before its first use" in only(doctor.check_coral, machine, Level.WARN).what
     put(machine, "usr/lib/aarch64-linux-gnu/libedgetpu.so.1.0", "")
+    assert "usermod -aG plugdev" in str(only(doctor.check_coral, machine, Level.WARN).to_do)
+    put(machine, "sys/bus/usb/devices/1-1/busnum", "1\n")
+    put(machine, "sys/bus/usb/devices/1-1/devnum", "12\n")
+    put(machine, "dev/bus/usb/001/012", "")
     assert "libedgetpu.so.1.0" in only(doctor.check_coral, machine, Level.OK).what
 
 
