@@ -1,39 +1,83 @@
-"""An aarch64 userland with LiteRT under QEMU, in a cache folder: counts an inference's instructions, runs drsn-edge.
+"""Raspberry Pis' userlands under QEMU, in a cache folder: they run drsn-edge, and count an inference's instructions.
 
-Needs Debian's packages qemu-user, mmdebstrap and gcc. The userland (230 MB) is fetched at the first use.
+Three kinds: aarch64 with LiteRT, aarch64 with tflite-runtime, armv7l with tflite-runtime and Debian's NumPy. Needs
+Debian's packages qemu-user, mmdebstrap and gcc. What is missing (230 MB for aarch64) is fetched at the first use.
 Counts are instructions, never cycles, and say nothing about memory.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-PLATFORMS = (
-    "manylinux_2_34_aarch64",
-    "manylinux_2_28_aarch64",
-    "manylinux_2_27_aarch64",
-    "manylinux_2_17_aarch64",
-    "manylinux2014_aarch64",
-)
-REQUIREMENTS = ("ai-edge-litert==2.3.0", "numpy==2.4.6", "click==8.5.1", "pyserial==3.5", "cryptography==50.0.2")
+REPOSITORY = Path(__file__).parents[1]
+LOCKS = REPOSITORY / "requirements"
 DEBIAN = "bookworm"
-PACKAGES = "python3-minimal,libpython3.11-stdlib,libstdc++6,libgcc-s1"
+MIRROR = "http://deb.debian.org/debian"
+"""Alone: nothing here faces a network, and the security archive's index of armhf was out of step for days."""
 DEBIAN_TOOLS = "qemu-user mmdebstrap gcc"
 PLUGIN_SOURCE = Path(__file__).with_name("tcg_count.c")
+TEST_PACKAGES = ("pytest", "pluggy", "iniconfig", "packaging", "pygments", "sortedcontainers")
+LAST_PURE_HYPOTHESIS = "hypothesis==6.155.7"
+"""Later versions hold compiled code, and have no wheel for every Pi."""
 
 BASE_FEATURES = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
+DOT_PRODUCT_FEATURES = BASE_FEATURES + " atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
 CPUS = {
+    "cortex-a53": ("0xd03", BASE_FEATURES),
     "cortex-a72": ("0xd08", BASE_FEATURES),
-    "cortex-a76": ("0xd0b", BASE_FEATURES + " atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"),
+    "cortex-a76": ("0xd0b", DOT_PRODUCT_FEATURES),
 }
-"""Raspberry Pi 4 and 5: part number and features in /proc/cpuinfo. The second has the int8 dot product."""
+"""Raspberry Pi 3 and Zero 2, 4, and 5: part number and features in /proc/cpuinfo. The last has the int8 dot product."""
 
 _TIMEOUT_S = 900
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A userland.
+
+    Attributes:
+        machine: As Python's `platform.machine` has it.
+        debian: Debian's name of the architecture.
+        packages: Debian's, in the root.
+        lock: The requirements that pip takes, in `requirements/`.
+        wheels: Of these names in it; None: of all.
+        cpu: What QEMU emulates unless told otherwise.
+        platforms: Of its wheels, without the machine.
+    """
+
+    machine: str
+    debian: str
+    packages: str
+    lock: str
+    wheels: tuple[str, ...] | None
+    cpu: str
+    platforms: tuple[str, ...]
+
+
+_PYTHON = "python3-minimal,libpython3.11-stdlib,libstdc++6,libgcc-s1"
+_AARCH64 = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
+
+KINDS = {
+    "litert": Kind("aarch64", "arm64", _PYTHON, "gateway.txt", None, "cortex-a72", _AARCH64),
+    "tflite-runtime": Kind("aarch64", "arm64", _PYTHON, "tflite-runtime.txt", None, "cortex-a72", _AARCH64),
+    "armv7l": Kind(
+        "armv7l",
+        "armhf",
+        f"{_PYTHON},python3-numpy,python3-cryptography",
+        "tflite-runtime.txt",
+        ("click", "pyserial", "tflite-runtime"),
+        "cortex-a15",
+        ("manylinux_2_34", "manylinux2014"),
+    ),
+}
 
 GUEST = """
 import os, sys
@@ -60,42 +104,59 @@ for path in sys.argv[2:]:
 """Runs each file a few and then more times, and asks the plugin for the count before, between and after."""
 
 
-class EmulatedPi:
-    """A userland in a folder, made at the first use."""
+def cache_folder() -> Path:
+    """Return where userlands are kept."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return Path(os.environ.get("DRSN_EDGE_PI", cache / "drsn-edge" / "pi"))
 
-    def __init__(self, folder: Path) -> None:
+
+class EmulatedPi:
+    """A userland in the cache folder, made at the first use."""
+
+    def __init__(self, kind: str = "litert", folder: Path | None = None) -> None:
         """Fetch what is missing.
 
         Raises:
             SystemExit: If a tool is missing or fails.
         """
-        self.folder = folder
-        for tool in ("qemu-aarch64", "mmdebstrap", "cc"):
+        self.kind = KINDS[kind]
+        self.qemu = f"qemu-{'arm' if self.kind.machine == 'armv7l' else self.kind.machine}"
+        folder = folder or cache_folder()
+        self.root, self.packages = folder / f"root-{self.kind.debian}", folder / f"packages-{kind}"
+        self.test_packages, self.plugin = folder / "packages-tests", folder / "libtcg_count.so"
+        for tool in (self.qemu, "mmdebstrap", "cc"):
             if shutil.which(tool) is None:
-                raise SystemExit(
-                    f"Expected {tool} on the PATH, got none. On Debian: apt install qemu-user mmdebstrap gcc."
-                )
-        self._fetch_userland()
-        self.plugin = folder / "libtcg_count.so"
+                raise SystemExit(f"Expected {tool} on the PATH, got none. On Debian: apt install {DEBIAN_TOOLS}.")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._fetch_root()
+        self._fetch_packages()
+        self._fetch_test_packages()
         run(["cc", "-shared", "-fPIC", "-O2", str(PLUGIN_SOURCE), "-o", str(self.plugin)])
 
-    def program(self, path: Path, cpu: str = "cortex-a72") -> Path:
-        """Write a program that is the emulated Pi's Python, with this drsn-edge, and return its path."""
+    def program(self, path: Path, cpu: str | None = None, extra: tuple[Path, ...] = (REPOSITORY,)) -> Path:
+        """Write a program that is the emulated Pi's Python, and return its path.
+
+        Args:
+            path: Of the program.
+            cpu: What QEMU emulates; None: what the kind has.
+            extra: Folders that it finds modules in, beside its packages.
+        """
+        cpu = cpu or self.kind.cpu
         self._describe_cpu(cpu)
         start = path.with_name(f"{path.name}-start")
         start.mkdir()
         # What the guest takes for its own Python is not there for the host's kernel: it starts others by this program.
         (start / "sitecustomize.py").write_text(f"import sys\nsys.executable = {str(path)!r}\n")
-        packages = f"{start}:{self._packages}:{Path(__file__).parents[1]}"
+        found = ":".join(map(str, (start, self.packages, *extra, self.root / "usr/lib/python3/dist-packages")))
         path.write_text(
-            f"#!/bin/sh\nexport QEMU_CPU={cpu} PYTHONHOME={self._root}/usr PYTHONPATH={packages}\n"
-            f'exec qemu-aarch64 -L {self._root} {self._root}/usr/bin/python3.11 "$@"\n'
+            f"#!/bin/sh\nexport QEMU_CPU={cpu} PYTHONHOME={self.root}/usr PYTHONPATH={found}\n"
+            f'exec {self.qemu} -L {self.root} {self._libraries} {self.root}/usr/bin/python3.11 "$@"\n'
         )
         path.chmod(0o755)
         return path
 
     def count(self, cpu: str, files: list[bytes], runs: int = 4) -> list[int]:
-        """Return the instructions of one inference of each .tflite file on one of `CPUS`."""
+        """Return the instructions of one inference of each .tflite file on one of `CPUS`, by LiteRT."""
         self._describe_cpu(cpu)
         with tempfile.TemporaryDirectory() as folder:
             paths = [Path(folder) / f"{number}.tflite" for number in range(len(files))]
@@ -103,9 +164,9 @@ class EmulatedPi:
                 path.write_bytes(data)
             log, guest = Path(folder) / "log", Path(folder) / "guest.py"
             guest.write_text(GUEST)
-            qemu = ["qemu-aarch64", "-L", str(self._root), "-plugin", str(self.plugin), "-d", "plugin", "-D", str(log)]
-            python = [str(self._root / "usr/bin/python3.11"), str(guest), str(runs), *map(str, paths)]
-            run([*qemu, *python], QEMU_CPU=cpu, PYTHONHOME=str(self._root / "usr"), PYTHONPATH=str(self._packages))
+            qemu = [self.qemu, "-L", str(self.root), "-plugin", str(self.plugin), "-d", "plugin", "-D", str(log)]
+            python = [str(self.root / "usr/bin/python3.11"), str(guest), str(runs), *map(str, paths)]
+            run([*qemu, *python], QEMU_CPU=cpu, PYTHONHOME=str(self.root / "usr"), PYTHONPATH=str(self.packages))
             counts = [int(line) for line in log.read_text().splitlines() if line.strip().isdigit()]
         if len(counts) != 3 * len(files):
             raise SystemExit(f"Expected 3 counts of each of {len(files)} files from the emulator, got {len(counts)}.")
@@ -114,47 +175,105 @@ class EmulatedPi:
         ]
 
     @property
-    def _root(self) -> Path:
-        return self.folder / "root"
+    def _libraries(self) -> str:
+        """Where Debian's NumPy finds its BLAS: nobody has set up the alternatives."""
+        if self.kind.machine != "armv7l":
+            return ""
+        folder = self.root / "usr/lib/arm-linux-gnueabihf"
+        return f"-E LD_LIBRARY_PATH={folder}/blas:{folder}/lapack"
 
-    @property
-    def _packages(self) -> Path:
-        return self.folder / "packages"
+    def _fetch_root(self) -> None:
+        kind = self.kind
+        bootstrap = ["mmdebstrap", "--variant=extract", f"--architectures={kind.debian}", f"--include={kind.packages}"]
+        if fresh(self.root, f"{DEBIAN} {kind.packages}"):
+            run([*bootstrap, DEBIAN, str(self.root), MIRROR])
+            done(self.root, f"{DEBIAN} {kind.packages}")
 
-    def _fetch_userland(self) -> None:
-        done = self.folder / "fetched"
-        wanted = " ".join((DEBIAN, PACKAGES, *REQUIREMENTS))
-        if done.exists() and done.read_text() == wanted:
+    def _fetch_packages(self) -> None:
+        kind, lock = self.kind, LOCKS / self.kind.lock
+        wanted = lock.read_text() + str(kind)
+        if not fresh(self.packages, wanted):
             return
-        print(f"fetching an aarch64 userland to {self.folder}", file=sys.stderr)
-        for old in (self._root, self._packages):
-            shutil.rmtree(old, ignore_errors=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        bootstrap = ["mmdebstrap", "--variant=extract", "--architectures=arm64", f"--include={PACKAGES}", DEBIAN]
-        run([*bootstrap, str(self._root)])
-        platforms = [argument for platform in PLATFORMS for argument in ("--platform", platform)]
+        if kind.wheels is None:
+            self._pip(self.packages, "--require-hashes", "-r", str(lock))
+            self._pip(self.packages, "--no-deps", *(pinned(name) for name in ("cryptography", "cffi", "pycparser")))
+        else:
+            self._pip(self.packages, "--no-deps", *(pinned(name, kind.lock) for name in kind.wheels))
+        done(self.packages, wanted)
+
+    def _fetch_test_packages(self) -> None:
+        wanted = " ".join([*map(pinned, TEST_PACKAGES), LAST_PURE_HYPOTHESIS])
+        if fresh(self.test_packages, wanted):
+            pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(self.test_packages)]
+            run([*pip, "--platform", "any", "--only-binary=:all:", *wanted.split()])
+            done(self.test_packages, wanted)
+
+    def _pip(self, target: Path, *what: str) -> None:
+        platforms = [part for each in self.kind.platforms for part in ("--platform", f"{each}_{self.kind.machine}")]
         abis = [argument for abi in ("cp311", "abi3", "none") for argument in ("--abi", abi)]
         python = ["--implementation", "cp", "--python-version", "3.11"]
-        pip = [sys.executable, "-m", "pip", "install", "-q", "--only-binary=:all:", "--target", str(self._packages)]
-        run([*pip, *platforms, *abis, *python, *REQUIREMENTS])
-        done.write_text(wanted)
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--upgrade",
+            "--only-binary=:all:",
+            "--target",
+            str(target),
+        ]
+        run([*pip, *platforms, *abis, *python, *what])
 
     def _describe_cpu(self, cpu: str) -> None:
         """Put a Pi's /proc/cpuinfo into the userland: LiteRT's own look at the host's would crash it."""
-        part, features = CPUS[cpu]
-        core = (
-            f"BogoMIPS\t: 108.00\nFeatures\t: {features}\nCPU implementer\t: 0x41\nCPU architecture: 8\n"
-            f"CPU variant\t: 0x0\nCPU part\t: {part}\nCPU revision\t: 3\n"
-        )
-        file = self._root / "proc/cpuinfo"
+        if self.kind.machine == "armv7l":
+            core = (
+                "model name\t: ARMv7 Processor rev 4 (v7l)\nBogoMIPS\t: 38.40\n"
+                "Features\t: half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae\n"
+                "CPU implementer\t: 0x41\nCPU architecture: 7\nCPU variant\t: 0x2\nCPU part\t: 0xc0f\n"
+                "CPU revision\t: 4\n"
+            )
+        else:
+            part, features = CPUS[cpu]
+            core = (
+                f"BogoMIPS\t: 108.00\nFeatures\t: {features}\nCPU implementer\t: 0x41\nCPU architecture: 8\n"
+                f"CPU variant\t: 0x0\nCPU part\t: {part}\nCPU revision\t: 3\n"
+            )
+        file = self.root / "proc/cpuinfo"
         file.parent.mkdir(exist_ok=True)
         file.write_text("".join(f"processor\t: {number}\n{core}\n" for number in range(4)))
 
 
+def pinned(name: str, lock: str = "dev.txt") -> str:
+    """Return name==version of what a file of requirements pins for Python 3.11."""
+    found = re.findall(rf"^({re.escape(name)}==\S+)(.*?)\\?$", (LOCKS / lock).read_text(), re.MULTILINE)
+    versions = [version for version, marker in found if "< '3.11'" not in marker and ">= '3.12'" not in marker]
+    if len(versions) != 1:
+        raise SystemExit(f"Expected one version of {name} in requirements/{lock}, got {versions or 'none'}.")
+    return versions[0]
+
+
+def fresh(folder: Path, wanted: str) -> bool:
+    """Tell whether a folder must be made; one of something else is removed."""
+    note = folder.with_name(f"{folder.name}.done")
+    if note.exists() and note.read_text() == wanted:
+        return False
+    print(f"fetching {folder.name} to {folder.parent}", file=sys.stderr)
+    shutil.rmtree(folder, ignore_errors=True)
+    note.unlink(missing_ok=True)
+    return True
+
+
+def done(folder: Path, wanted: str) -> None:
+    """Note what a folder holds."""
+    folder.with_name(f"{folder.name}.done").write_text(wanted)
+
+
 def run(command: list[str], **environment: str) -> None:
     """Run a command and raise SystemExit with its last words if it fails."""
-    done = subprocess.run(
+    ended = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
     )
-    if done.returncode != 0:
-        raise SystemExit(f"{command[0]} failed with {done.returncode}: {done.stderr.strip()[-500:]}")
+    if ended.returncode != 0:
+        raise SystemExit(f"{command[0]} failed with {ended.returncode}: {ended.stderr.strip()[-500:]}")

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from emulated_pi import CPUS, EmulatedPi
@@ -24,12 +22,11 @@ BARS = {"cortex-a76": 0.50, "cortex-a72": 1.00}
 """The most instructions that the int8 shrinkage network may take of its float32 self's."""
 
 JUDGED = "rsbu-cw"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "drsn-edge" / "aarch64"
 
 
 def main() -> int:
     arguments = parse_arguments()
-    pi = EmulatedPi(arguments.cache)
+    pi = EmulatedPi()
     report = {
         task: count_task(pi, build_variants(task, arguments.network, tuple(arguments.form or FORMS)), arguments.runs)
         for task in arguments.task or TASKS
@@ -44,7 +41,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--form", action="append", choices=FORMS, help="one of them, instead of all; repeatable")
     parser.add_argument("--network", default="small", help="preset")
     parser.add_argument("--runs", type=int, default=4, help="inferences that are counted")
-    parser.add_argument("--cache", type=Path, default=CACHE, help=f"folder of the userland [{CACHE}]")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 

@@ -207,7 +207,9 @@ def _pairing(distribution: str, numpy: str | None) -> str:
 
 
 def _first_line(exc: BaseException) -> str:
-    return (str(exc) or type(exc).__name__).splitlines()[0][:200]
+    """Return the line that says most: NumPy puts its own behind pages of advice."""
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()] or [type(exc).__name__]
+    return next((line for line in lines if line.startswith("Original error was")), lines[0])[:200]
 
 
 def check_coral(machine: Machine) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ from drsn_edge.signal import Scaling
 # the change at hand; `make proof` searches for others.
 settings.register_profile("any machine", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=3000)
+settings.register_profile("emulator", deadline=None, derandomize=True, max_examples=10)
 settings.load_profile("any machine")
 
 
@@ -72,7 +73,12 @@ def tiny_contract() -> SignalContract:
 
 @pytest.fixture(scope="session")
 def tiny_models(tiny_contract: SignalContract) -> Callable[[str], bytes]:
-    """Return what converts, for a target, a network of one block with random weights: it runs, and knows nothing."""
+    """Return what converts, for a target, a network of one block with random weights: it runs, and knows nothing.
+
+    Where there is no TensorFlow, DRSN_EDGE_TEST_MODELS names a folder of such models from another machine.
+    """
+    if folder := os.environ.get("DRSN_EDGE_TEST_MODELS"):
+        return lambda target: (Path(folder) / f"{target}.tflite").read_bytes()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keras = pytest.importorskip("keras", reason="making a model needs the extra `train`")
     from drsn_edge.models.config import DrsnConfig, Stage

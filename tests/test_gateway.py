@@ -91,7 +91,7 @@ BAD = {
     "an operator that the runtime lacks": (with_an_operator_of_the_future, "could not load the model"),
     "too slow": (lambda bundle: versioned(bundle, "1.0.0", budget=Budget(1e-6, 200.0)), "ms for a window"),
     "too big": (lambda bundle: versioned(bundle, "1.0.0", budget=Budget(500.0, 1e-3)), "MB for"),
-    "no model": (lambda bundle: with_model(bundle, b"no model at all"), "litert could not load the model"),
+    "no model": (lambda bundle: with_model(bundle, b"no model at all"), "could not load the model"),
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from drsn_edge.errors import RuntimeUnavailableError
 from quantize.quiet import quiet_native_stderr
+from quantize.tflite_file import read_model
 
 EDGETPU = "edgetpu"
 RUNTIMES = ("auto", EDGETPU, "litert", "tflite-runtime", "numpy")
@@ -61,6 +62,7 @@ def open_interpreter(
     """
     name, interpreter_class, options = _choose(runtime, delegate)
     try:
+        read_model(model)  # a damaged file ends the process of tflite-runtime on armv7l
         with quiet_native_stderr():
             interpreter = interpreter_class(model_content=model, num_threads=threads, **options)
             interpreter.allocate_tensors()

@@ -6,20 +6,16 @@
 from __future__ import annotations
 
 import os
-import re
-import struct
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from boards import FIRMWARE, Counts, port_of, qemu, running, wave_file
 
-from drsn_edge.recordings import load_recordings
 from firmware_bridge.events import DeviceRestarted, LinkLost, LinkRestored, Reply, SampleBlock, Status
 from firmware_bridge.messages import Command, Hello, Opcode, Result
 from firmware_bridge.sources.asking import ask
@@ -28,54 +24,12 @@ from firmware_bridge.stream import StreamCounters
 
 pytestmark = pytest.mark.integration
 
-FIRMWARE = Path(__file__).parents[2] / "firmware_bridge" / "firmware"
 DEVICE_S = float(os.environ.get("DRSN_EDGE_DEVICE_S", "60"))
 SLOWEST = 4.0
 """Times real time that an emulated board may take."""
 
-Counts = NDArray[np.int16]
 Build = Callable[[str], Path]
 Need = Callable[..., None]
-
-
-@pytest.fixture(scope="session")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    folder = tmp_path_factory.mktemp("firmware")
-
-    def made(target: str) -> Path:
-        command = ["make", "-s", "-C", str(FIRMWARE), f"BUILD={folder}", str(folder / target)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
-        return folder / target
-
-    return made
-
-
-@pytest.fixture(scope="session")
-def waveform(shared_data: Path) -> Counts:
-    """Real vibration of the motor-fault set as counts that use the whole of int16."""
-    samples = np.concatenate([each.samples for each in load_recordings(shared_data / "adi_mfs_mems")[:6]])
-    return np.rint(samples * (32767 / np.abs(samples).max())).astype("<i2")
-
-
-@contextmanager
-def running(*command: str | Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def port_of(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if found := re.search(r"/dev/pts/\d+|^/\S+$", line.strip()):
-            return found.group(0)
-    raise AssertionError("it ended without a port")
 
 
 class Listener:
@@ -186,20 +140,6 @@ def test_the_host_is_obeyed(build: Build, need: Need, tmp_path: Path, sensor: st
 
 
 # Boards.
-
-
-def wave_file(path: Path, counts: Counts) -> Path:
-    """What the boards in QEMU read: number of samples, a number that is another at each start, counts."""
-    path.write_bytes(struct.pack("<I", len(counts)) + os.urandom(4) + counts.tobytes())
-    return path
-
-
-def qemu(machine: str, elf: Path, address: str, wave: Path, serial: str = "pty") -> tuple[str | Path, ...]:
-    """The command. The guest's clock counts its instructions alone, so that a busy machine is no fault of it."""
-    return (
-        "qemu-system-arm", "-M", machine, "-display", "none", "-monitor", "none", "-serial", serial, "-icount",
-        "shift=3,sleep=off", "-kernel", elf, "-device", f"loader,file={wave},addr={address},force-raw=on",
-    )  # fmt: skip
 
 
 def test_cortex_m4_plays_a_real_waveform_at_26_kilohertz(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -17,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -241,20 +239,10 @@ def test_a_megabyte_over_a_bad_serial_line_that_is_unplugged_ten_times(
 # --- An emulated Pi ------------------------------------------------------------------------------------------------
 
 
-def emulated_pi() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("emulated_pi", REPOSITORY / "benchmarks" / "emulated_pi.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_a_gateway_of_another_architecture_runs_the_gate_itself(
-    bundles: Callable[..., Path], tmp_path: Path, need: Callable[..., None]
+    bundles: Callable[..., Path], tmp_path: Path, emulated_pi: Callable[..., Any]
 ) -> None:
-    need("qemu-aarch64", "mmdebstrap", "cc")
-    cache = Path(os.environ.get("DRSN_EDGE_PI", Path.home() / ".cache" / "drsn-edge" / "pi"))
-    python = emulated_pi().EmulatedPi(cache).program(tmp_path / "pi-python")
+    python = emulated_pi().program(tmp_path / "pi-python")
     state = f"export DRSN_EDGE_STATE={tmp_path}/state DRSN_EDGE_TRUST={tmp_path}/trusted"
     agent = script(tmp_path / "agent", state, f"exec {python} -m drsn_edge.cli.main agent")
     gateway = RemoteGateway(lambda: ProcessLink([str(agent)]))

@@ -105,8 +105,8 @@ def test_auto_takes_the_next_one(monkeypatch: pytest.MonkeyPatch, tiny_model: by
     def missing() -> Any:
         raise ImportError("not here")
 
-    litert = interpreters._LOADERS["litert"]
-    monkeypatch.setattr(interpreters, "_LOADERS", {"litert": missing, "tflite-runtime": litert})
+    numpy = interpreters._LOADERS["numpy"]
+    monkeypatch.setattr(interpreters, "_LOADERS", {"litert": missing, "tflite-runtime": numpy})
     assert Classifier(tiny_model).runtime == "tflite-runtime"
     monkeypatch.setattr(interpreters, "_LOADERS", {"litert": missing, "tflite-runtime": missing})
     with pytest.raises(
@@ -161,13 +161,13 @@ def test_garbage_is_no_model_for_numpy(model: bytes) -> None:
         Classifier(model, "numpy")
 
 
-def test_an_interpreter_that_breaks_on_loading_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interpreter_that_breaks_on_loading_says_which(monkeypatch: pytest.MonkeyPatch, tiny_model: bytes) -> None:
     def broken(**_: Any) -> Any:
         raise AttributeError("_ARRAY_API not found")
 
     monkeypatch.setattr(interpreters, "_LOADERS", {"litert": lambda: broken})
     with pytest.raises(RuntimeUnavailableError, match="litert could not load the model: _ARRAY_API"):
-        open_interpreter(b"", "litert")
+        open_interpreter(tiny_model, "litert")
 
 
 @pytest.mark.parametrize("model", [b"", b"x", b"garbage" * 100, b"\0\0\0\0TFL3" + bytes(64)], ids=len)

@@ -1,0 +1,152 @@
+"""The gateway on emulated Raspberry Pis: its own tests there, and an emulated sensor board on its port."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from boards import Counts, port_of, qemu, running, wave_file
+from emulated_pi import KINDS, REPOSITORY, EmulatedPi
+
+from drsn_edge.bundle.bundle import MODEL, Bundle, sha256, write_bundle
+from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.runtime.classifier import Classifier
+from drsn_edge.signal import Scaling
+
+pytestmark = pytest.mark.integration
+
+Pi = Callable[[str], EmulatedPi]
+TIMEOUT_S = 900
+TESTS = {
+    "litert": [
+        "runtime", "bundle/test_golden.py", "test_gateway.py", "test_trial.py", "test_signal.py",
+        "monitor/test_quality.py", "monitor/test_alarms.py", "monitor/test_resampling.py",
+        "firmware_bridge/test_stream.py", "firmware_bridge/test_messages.py",
+    ],
+    "tflite-runtime": ["runtime"],
+}  # fmt: skip
+TESTS["armv7l"] = TESTS["litert"]
+ELSEWHERE = ["--ignore", "tests/runtime/test_edgetpu.py"]
+"""Needs a compiler for the Pi."""
+
+
+@pytest.fixture(scope="session")
+def models(tiny_models: Callable[[str], bytes], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of the models that the tests on a Pi, which has no TensorFlow, are given."""
+    folder = tmp_path_factory.mktemp("models")
+    for target in ("cpu", "edgetpu", "tflite-runtime"):
+        (folder / f"{target}.tflite").write_bytes(tiny_models(target))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tested(emulated_pi: Pi, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Run the gateway's own tests on all kinds of Pi at once, and return (exit code, what was printed) by kind."""
+    folder = tmp_path_factory.mktemp("pi")
+    started = {}
+    for kind, tests in TESTS.items():
+        pi = emulated_pi(kind)
+        python = pi.program(folder / kind, extra=(REPOSITORY, pi.test_packages))
+        command = [
+            "env", "-u", "DRSN_EDGE_REQUIRE_PARTS", f"DRSN_EDGE_TEST_MODELS={models}", str(python), "-m", "pytest",
+            "-q", "-p", "no:cacheprovider", "--hypothesis-profile", "emulator", f"--basetemp={folder / kind}-tmp",
+            *ELSEWHERE,
+            *(f"tests/{test}" for test in tests),
+        ]  # fmt: skip
+        started[kind] = subprocess.Popen(
+            command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+    ended = {kind: process.communicate(timeout=TIMEOUT_S)[0] for kind, process in started.items()}
+    return {kind: (started[kind].returncode, said) for kind, said in ended.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gateways_own_tests_pass_there(tested: dict[str, tuple[int, str]], kind: str) -> None:
+    code, said = tested[kind]
+    assert code == 0, said[-3000:]
+    print(said.strip().splitlines()[-1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_doctor_finds_an_interpreter_that_computes(emulated_pi: Pi, kind: str, tmp_path: Path) -> None:
+    python = emulated_pi(kind).program(tmp_path / "python")
+    done = subprocess.run(
+        [python, "-m", "drsn_edge.cli.main", "doctor", "--json"], capture_output=True, text=True, timeout=TIMEOUT_S
+    )
+    findings = json.loads(done.stdout)["findings"]
+    (found,) = [each for each in findings if each["check"] == "python"]
+    assert found["what"] == f"CPython 3.11.2 on {KINDS[kind].machine}" and found["level"] == "ok"
+    computing = " ".join(each["what"] for each in findings if each["check"] == "interpreter")
+    wanted = "ai-edge-litert" if kind == "litert" else "tflite-runtime"
+    assert f"{wanted} " in computing and "computes" in computing and done.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def vibration_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle for the emulated board's sensor: a network with random weights."""
+    keras = pytest.importorskip("keras", reason="making a model needs the extra `train`")
+    from drsn_edge.models.config import preset
+    from drsn_edge.models.drsn import build_model
+    from quantize.convert import to_int8
+
+    keras.utils.set_random_seed(2)
+    contract = SignalContract(26_667.0, ("x", "y", "z"), "g", window=1024, hop=1024, scaling=Scaling("rms"))
+    network = build_model(preset("small", window=1024, n_axes=3, n_classes=4))
+    windows = np.random.default_rng(0).normal(size=(16, 1, 1024, 3)).astype(np.float32)
+    model = to_int8(network, windows, "cpu").data
+    classifier = Classifier(model, "numpy")
+    labels = ("calm", "worn", "loud", "loose")
+    manifest = Manifest(
+        "board", "1.0.0", contract, labels, classifier.input, (classifier.output,), {MODEL: sha256(model)}, "tests"
+    )
+    path = tmp_path_factory.mktemp("board") / "board.drsn"
+    write_bundle(Bundle(replace(manifest, votes="1/1"), model), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_board_a_wire_and_a_pi_give_decisions(
+    build: Callable[[str], Path],
+    need: Callable[..., None],
+    waveform: Counts,
+    emulated_pi: Pi,
+    vibration_bundle: Path,
+    kind: str,
+    tmp_path: Path,
+) -> None:
+    need("qemu-system-arm", "arm-none-eabi-gcc", "make")
+    python, elf = emulated_pi(kind).program(tmp_path / "python"), build("qemu-mps2-an386.elf")
+    wave = wave_file(tmp_path / "wave.bin", waveform)
+    log = tmp_path / "log"
+    monitor = ["-m", "drsn_edge.cli.main", "monitor", "--model", vibration_bundle, "--json"]
+    with running(*qemu("mps2-an386", elf, "0x21000000", wave)) as board:
+        live = ["--port", port_of(board), "--record", log, "--duration", "12"]
+        done = subprocess.run([python, *monitor, *live], capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    summary = lines[-1]
+    windows = [line for line in lines if line["type"] == "window"]
+    print(kind, len(windows), summary)
+    assert len(windows) > 10 and any(line["type"] == "decision" for line in lines)
+    assert summary["samples_received"] > 20_000 and summary["link"]["crc_errors"] == 0
+    judged = {line["first_sample"]: line["label"] for line in windows}
+    replayed = subprocess.run(
+        [sys.executable, *map(str, monitor), "--replay", str(log), "--runtime", "numpy"],
+        capture_output=True, text=True, timeout=TIMEOUT_S,
+    )  # fmt: skip
+    again = {
+        line["first_sample"]: line["label"]
+        for line in map(json.loads, replayed.stdout.splitlines())
+        if line["type"] == "window"
+    }
+    differ = Counter(again[first] == label for first, label in judged.items() if first in again)
+    assert differ[True] > 10 and differ[False] <= 0.05 * differ[True]
