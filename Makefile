@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := drsn_edge quantize firmware_bridge tests benchmarks examples
 
-.PHONY: help demo test integration check lint types firmware proof lock clean
+.PHONY: help demo test integration check lint types firmware pi-test pi-bench proof lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -14,6 +14,8 @@ help:
 	@echo "make integration  tests with real parts: fresh environments, the wire, real recordings"
 	@echo "make check        lint, types, firmware and make test"
 	@echo "make firmware     the firmware of all boards, as far as their compilers are here, and its C tests"
+	@echo "make pi-test      the gateway on emulated Raspberry Pis, with an emulated board on its port (about 5 minutes)"
+	@echo "make pi-bench     instructions of one inference on emulated Pis, for docs/RUNTIMES.md"
 	@echo "make proof        the trainings behind docs/ACCURACY.md and the long runs: DATA=folder of the data sets; takes hours"
 	@echo "make lock         pin the dependencies anew"
 	@echo "make clean        remove .venv and caches"
@@ -35,6 +37,14 @@ firmware:
 	@for tool in avr-gcc arm-none-eabi-gcc simavr; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -z "$$missing" ] || [ -n "$$DRSN_EDGE_REQUIRE_PARTS" ]; then $(FIRMWARE) -s all; \
 	else echo "only the host's firmware was built:$$missing not on this machine"; fi
+
+pi-test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m integration tests/integration/test_pi.py
+
+RUNTIMES_TABLES := $(BIN)/python benchmarks/runtime_tables.py --results docs/results --write docs/RUNTIMES.md
+pi-bench: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/pi_instructions.py --json > docs/results/pi_instructions.json.new; \
+	  status=$$?; mv docs/results/pi_instructions.json.new docs/results/pi_instructions.json; $(RUNTIMES_TABLES); exit $$status
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check $(SOURCES)

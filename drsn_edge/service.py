@@ -42,12 +42,12 @@ TimeoutStopSec=20
 # A user of its own, which exists while the service runs, and the group that serial ports belong to.
 DynamicUser=yes
 User=drsn-edge
-SupplementaryGroups=dialout
+SupplementaryGroups={groups}
 StateDirectory=drsn-edge
 WorkingDirectory={state}
 UMask=0027
 
-# Nothing of the machine can be written but the state folder, and no device opened but serial ports.
+# Nothing of the machine can be written but the state folder, and no device opened but serial ports{and_edgetpu}.
 ProtectSystem=strict
 ProtectHome=read-only
 PrivateTmp=yes
@@ -56,7 +56,7 @@ DeviceAllow=char-ttyUSB rw
 DeviceAllow=char-ttyACM rw
 DeviceAllow=char-ttyS rw
 DeviceAllow=char-ttyAMA rw
-NoNewPrivileges=yes
+{devices}NoNewPrivileges=yes
 CapabilityBoundingSet=
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
@@ -76,6 +76,14 @@ Environment=PYTHONUNBUFFERED=1 DRSN_EDGE_STATE={state}
 [Install]
 WantedBy=multi-user.target
 """
+
+
+_EDGETPU = {
+    "groups": "dialout plugdev",
+    "devices": "DeviceAllow=char-usb_device rw\nDeviceAllow=char-apex rw\n",
+    "and_edgetpu": " and an Edge TPU",
+}
+_NO_EDGETPU = {"groups": "dialout", "devices": "", "and_edgetpu": ""}
 
 
 def unit_name(name: str) -> str:
@@ -106,7 +114,7 @@ def unit_text(name: str, arguments: Sequence[str], version: str, environment_fil
     environment = "" if environment_file is None else f"EnvironmentFile={environment_file}\n"
     return _UNIT.format(
         version=version, name=name, command=" ".join(map(quoted, program)), watchdog=WATCHDOG_S, alive=_ALIVE_EVERY_S,
-        state=SYSTEM_STATE, environment=environment,
+        state=SYSTEM_STATE, environment=environment, **(_EDGETPU if "edgetpu" in arguments else _NO_EDGETPU),
     )  # fmt: skip
 
 

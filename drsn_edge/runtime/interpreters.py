@@ -8,7 +8,6 @@ from typing import Any
 
 from drsn_edge.errors import RuntimeUnavailableError
 from quantize.quiet import quiet_native_stderr
-from quantize.tflite_file import read_model
 
 EDGETPU = "edgetpu"
 RUNTIMES = ("auto", EDGETPU, "litert", "tflite-runtime", "numpy")
@@ -60,6 +59,8 @@ def open_interpreter(
     Raises:
         RuntimeUnavailableError: If the runtime is not installed here or refuses the model.
     """
+    from quantize.tflite_file import read_model
+
     name, interpreter_class, options = _choose(runtime, delegate)
     try:
         read_model(model)  # a damaged file ends the process of tflite-runtime on armv7l

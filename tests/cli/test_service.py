@@ -36,6 +36,13 @@ def test_the_unit_runs_the_monitor_with_its_arguments() -> None:
     assert section(text, "Install") == {"WantedBy": "multi-user.target"}
 
 
+def test_an_edge_tpu_may_be_opened_where_the_monitor_runs_on_one() -> None:
+    text = unit_text("pump3", [*ARGUMENTS, "--runtime", "edgetpu"], "1.0")
+    assert "\nDeviceAllow=char-usb_device rw\nDeviceAllow=char-apex rw\nNoNew" in text
+    assert section(text, "Service")["SupplementaryGroups"] == "dialout plugdev"
+    assert "usb_device" not in unit_text("pump3", ARGUMENTS, "1.0")
+
+
 @pytest.mark.parametrize(
     ("argument", "written"),
     [

@@ -135,10 +135,9 @@ def test_a_board_a_wire_and_a_pi_give_decisions(
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     summary = lines[-1]
     windows = [line for line in lines if line["type"] == "window"]
-    print(kind, len(windows), summary)
     assert len(windows) > 10 and any(line["type"] == "decision" for line in lines)
     assert summary["samples_received"] > 20_000 and summary["link"]["crc_errors"] == 0
-    judged = {line["first_sample"]: line["label"] for line in windows}
+    judged = {line["first_sample"]: line["label"] for line in windows if line["verdict"] == "CLASS"}
     replayed = subprocess.run(
         [sys.executable, *map(str, monitor), "--replay", str(log), "--runtime", "numpy"],
         capture_output=True, text=True, timeout=TIMEOUT_S,
@@ -148,5 +147,6 @@ def test_a_board_a_wire_and_a_pi_give_decisions(
         for line in map(json.loads, replayed.stdout.splitlines())
         if line["type"] == "window"
     }
-    differ = Counter(again[first] == label for first, label in judged.items() if first in again)
-    assert differ[True] > 10 and differ[False] <= 0.05 * differ[True]
+    same = Counter(again[first] == label for first, label in judged.items())
+    print(kind, summary["samples_received"], summary["windows_skipped"], same)
+    assert same[True] > 10 and same[False] <= 0.05 * same[True]  # another runtime, and a network of random weights

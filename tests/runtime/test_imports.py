@@ -63,3 +63,16 @@ def test_commands_that_need_the_training_extra_name_it(command: str, tmp_path: P
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: ") and done.stderr.endswith("pip install 'drsn-edge[train]'.\n")
     assert done.stderr.count("\n") == 1
+
+
+def test_help_of_every_command_starts_without_numpy_or_an_interpreter() -> None:
+    script = """
+import sys, click
+from drsn_edge.cli.main import cli
+for name in cli.list_commands(click.Context(cli)):
+    command = cli.get_command(click.Context(cli), name)
+    command.get_help(click.Context(command, info_name=name))
+print(sorted({"numpy", "ai_edge_litert", "tflite_runtime", "serial", "rich", "cryptography"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
