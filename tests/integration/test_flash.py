@@ -126,7 +126,7 @@ def test_a_gateway_behind_ssh_takes_keeps_and_gives_back(
     bundles: Callable[..., Path], ssh_target: tuple[str, dict[str, str]]
 ) -> None:
     target, environment = ssh_target
-    flashed = drsn_edge("flash", bundles("1.0.0", 60_000), "--to", target, **environment)
+    flashed = drsn_edge("flash", bundles("1.0.0", 90_000), "--to", target, **environment)
     assert flashed["changed"] and flashed["bytes_again"] == 0 and flashed["connections"] == 1
     print(json.dumps({key: flashed[key] for key in ("bytes_sent", "seconds")}))
     assert drsn_edge("gateway", "confirm", "--at", target, **environment)["slot"]["version"] == "1.0.0"
