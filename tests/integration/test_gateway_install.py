@@ -71,7 +71,39 @@ def test_train_says_which_extra_is_missing(gateway: Path, tmp_path: Path) -> Non
     assert "Traceback" not in trained.stderr
 
 
+def test_the_doctor_has_nothing_against_it(gateway: Path) -> None:
+    done = run(gateway / "drsn-edge", "doctor", "--json")
+    findings = json.loads(done.stdout)["findings"]
+    assert done.returncode == 0 and [each for each in findings if each["level"] == "fail"] == []
+    assert any("ai-edge-litert" in each["what"] and "computes" in each["what"] for each in findings)
+
+
 def test_monitor_judges_a_streamed_recording(gateway: Path, tiny_bundle_path: Path, tmp_path: Path) -> None:
+    judges(gateway, tiny_bundle_path, tmp_path)
+
+
+def test_without_any_interpreter_numpy_does_the_work(wheel: Path, tiny_bundle_path: Path, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "venv", tmp_path / "venv", timeout_s=INSTALL_TIMEOUT_S).check_returncode()
+    pip = [tmp_path / "venv" / "bin" / "python", "-m", "pip", "-q"]
+    for what in (
+        ["install", "--require-hashes", "-r", REPOSITORY / "requirements" / "gateway.txt"],
+        ["install", "--no-deps", wheel],
+        ["uninstall", "-y", "ai-edge-litert"],
+    ):
+        done = run(*pip, *what, timeout_s=INSTALL_TIMEOUT_S)
+        assert done.returncode == 0, done.stderr
+    gateway = tmp_path / "venv" / "bin"
+    found = json.loads(run(gateway / "drsn-edge", "doctor", "--json").stdout)["findings"]
+    (warning,) = [each for each in found if each["check"] == "interpreter"]
+    assert warning["level"] == "warn" and "NumPy alone will do" in warning["what"]
+    judges(gateway, tiny_bundle_path, tmp_path)
+    refused = run(
+        gateway / "drsn-edge", "monitor", "--replay", tmp_path, "--model", tiny_bundle_path, "--runtime", "litert"
+    )
+    assert refused.returncode == 1 and "Traceback" not in refused.stderr
+
+
+def judges(gateway: Path, tiny_bundle_path: Path, tmp_path: Path) -> None:
     contract = read_bundle(tiny_bundle_path).manifest.contract
     n_samples, n_axes = 20 * contract.window, len(contract.axes)
     recording = tmp_path / "noise.npz"
