@@ -35,7 +35,7 @@ HEALTHY = ("healthy", "normal", "good", "ok")
 _STRETCHES = 8
 _QUANTILE = 0.99
 _MARGIN = 1.1
-_QUIETEST = 0.001
+_OUTERMOST = 0.001
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Learner:
         whitened = np.stack(self._whitened)
         prototypes = np.stack([part.mean(axis=0) for part in np.array_split(whitened, _STRETCHES)])
         limit = _MARGIN * float(np.quantile(to_nearest(whitened, prototypes), _QUANTILE))
-        site = Site(prototypes, limit, float(np.quantile(self._levels, _QUIETEST)))
+        site = Site(prototypes, limit, *np.quantile(self._levels, (_OUTERMOST, 1 - _OUTERMOST)).tolist())
         return Baseline(identity(bundle), time.time() if now_s is None else now_s, n, site)
 
 
@@ -121,7 +121,9 @@ def load(model: Path, bundle: Bundle, n_features: int) -> Baseline | None:
     remove = f"Learn it again, or remove it: drsn-edge baseline --model {model} --remove"
     try:
         with np.load(path, allow_pickle=False) as file:
-            site = Site(file["prototypes"].astype(np.float32), float(file["limit"]), float(file["quietest_rms"]))
+            loudest = float(file["loudest_rms"]) if "loudest_rms" in file else 0.0  # earlier ones did not keep it
+            levels_of = (float(file["quietest_rms"]), loudest)
+            site = Site(file["prototypes"].astype(np.float32), float(file["limit"]), *levels_of)
             found = Baseline(str(file["bundle"]), float(file["made_s"]), int(file["windows"]), site)
     except FileNotFoundError:
         return None
@@ -129,7 +131,7 @@ def load(model: Path, bundle: Bundle, n_features: int) -> Baseline | None:
         raise BaselineError(f"Expected a baseline in {path}, could not read it: {exc}. {remove}") from exc
     if found.bundle != identity(bundle):
         raise BaselineError(f"{path} was learned with another bundle than {model.name}. {remove}")
-    finite = np.isfinite(site.prototypes).all() and site.limit > 0 and site.quietest_rms >= 0
+    finite = np.isfinite(site.prototypes).all() and site.limit > 0 and min(site.quietest_rms, site.loudest_rms) >= 0
     if site.prototypes.shape[1:] != (n_features,) or not len(site.prototypes) or not finite:
         raise BaselineError(f"Expected a baseline in {path}, got impossible values. {remove}")
     return found

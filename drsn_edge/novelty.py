@@ -13,6 +13,7 @@ arXiv:1807.03888, there on a network's features. Against the energy of the netwo
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,10 +34,16 @@ LINES = 24
 MEMBER = "novelty.npz"
 """Of a bundle or a run folder."""
 
-_SAVED = ("lines", "whitening", "prototypes", "limit", "quietest_rms")
+_SAVED = ("lines", "whitening", "prototypes", "limit", "quietest_rms", "loudest_rms")
+_LATER = ("loudest_rms",)
+"""Not in the bundles of before; then it is not known, and nothing too loud."""
 
 NOT_RUNNING = 1 / 4
 """A machine whose level is so much below the lowest that was trained stands still: 12 dB."""
+
+TOO_LOUD = 4.0
+"""A machine whose level is so much above the highest that was trained is unlike all of it, whatever its spectrum:
+12 dB. So is a sensor that says g and sends m/s², 20 dB apart; the other way round it seems to stand still."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,13 @@ class Site:
         prototypes: Of stretches of time on site, whitened as those of the training side; shape (n, features).
         limit: Distance from them beyond which a window is unlike the site, > 0.
         quietest_rms: Lowest level on site, in the contract's unit.
+        loudest_rms: Highest.
     """
 
     prototypes: FloatArray
     limit: float
     quietest_rms: float
+    loudest_rms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class Novelty:
         prototypes: A row for each recording, or group of them, whitened; shape (n, features).
         limit: Distance beyond which a window is unknown, > 0.
         quietest_rms: Lowest level of a trained window, in the contract's unit.
+        loudest_rms: Highest; infinite where it is not known.
         site: What was learned on site; None: nothing was.
     """
 
@@ -72,6 +82,7 @@ class Novelty:
     prototypes: FloatArray
     limit: float
     quietest_rms: float
+    loudest_rms: float = math.inf
     site: Site | None = None
 
     def distances(self, windows: FloatArray) -> FloatArray:
@@ -82,11 +93,25 @@ class Novelty:
         """
         return to_nearest(self.whitened(windows), self.prototypes)
 
-    def novelty(self, windows: FloatArray) -> FloatArray:
-        """Return the distances as multiples of the limit, to the training side or the site, whichever is nearer.
+    def novelty(self, windows: FloatArray, of_levels: FloatArray | None = None) -> FloatArray:
+        """Return how new windows are, shape (n,): what is above 1 is unknown.
 
-        What is above 1 is unknown.
+        That is the distance in multiples of the limit, to the training side or the site, whichever is nearer, or how
+        loud the windows are in multiples of what is too loud, if that is more.
+
+        Args:
+            windows: Shape (n, window, axes), in the contract's unit.
+            of_levels: Their `levels`, where they are known already.
         """
+        loudness = (levels(windows) if of_levels is None else of_levels) / np.float32(self.too_loud_rms)
+        return np.maximum(self._by_distance(windows), loudness)
+
+    @property
+    def too_loud_rms(self) -> float:
+        """The level from which on a window is unknown by it alone, in the contract's unit."""
+        return TOO_LOUD * max(self.loudest_rms, 0.0 if self.site is None else self.site.loudest_rms)
+
+    def _by_distance(self, windows: FloatArray) -> FloatArray:
         whitened = self.whitened(windows)
         trained = to_nearest(whitened, self.prototypes) / np.float32(self.limit)
         if self.site is None:
@@ -139,6 +164,10 @@ def novelty_of(bundle: Bundle) -> Novelty | None:
     return None if data is None else novelty_from_bytes(data, len(bundle.manifest.contract.axes))
 
 
+def _are_levels(novelty: Novelty) -> bool:
+    return 0 <= novelty.quietest_rms <= novelty.loudest_rms and novelty.loudest_rms > 0
+
+
 def novelty_to_bytes(novelty: Novelty) -> bytes:
     """Return the bytes of an .npz; the same values give the same bytes."""
     buffer = io.BytesIO()
@@ -154,19 +183,20 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            values = {name: file[name] for name in _SAVED}
+            values = {name: file[name] for name in _SAVED if name in file or name not in _LATER}
         novelty = Novelty(
             int(values["lines"]),
             values["whitening"].astype(np.float32),
             values["prototypes"].astype(np.float32),
             float(values["limit"]),
             float(values["quietest_rms"]),
+            float(values.get("loudest_rms", math.inf)),
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as exc:
         raise BundleError(f"Expected {MEMBER} as `drsn-edge convert` writes it, got other bytes: {exc!r}.") from exc
     size = novelty.lines * n_axes
     shapes = novelty.whitening.shape == (size, size) and novelty.prototypes.shape[1:] == (size,)
     finite = np.isfinite(novelty.whitening).all() and np.isfinite(novelty.prototypes).all()
-    if not (shapes and finite and len(novelty.prototypes) and novelty.limit > 0 and novelty.quietest_rms >= 0):
+    if not (shapes and finite and len(novelty.prototypes) and novelty.limit > 0 and _are_levels(novelty)):
         raise BundleError(f"Expected {MEMBER} for {n_axes} axes and a limit > 0, got other values. Convert again.")
     return novelty

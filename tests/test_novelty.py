@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from drsn_edge.errors import BundleError
-from drsn_edge.novelty import Novelty, features, levels, novelty_from_bytes, novelty_to_bytes
+from drsn_edge.novelty import Novelty, Site, features, levels, novelty_from_bytes, novelty_to_bytes
 
 LINES, AXES = 8, 2
 
@@ -62,6 +63,26 @@ def test_odd_and_silent_windows_have_a_distance(novelty: Novelty) -> None:
     assert np.isfinite(novelty.distances(np.zeros((1, 64, AXES), np.float32))).all()
 
 
+def test_what_is_far_louder_than_anything_trained_is_new_whatever_its_spectrum(novelty: Novelty) -> None:
+    known = windows(20)
+    novelty = replace(novelty, limit=float(2 * novelty.distances(known).max()), loudest_rms=float(levels(known).max()))
+    assert (novelty.novelty(known) < 1).all() and (novelty.novelty(3.9 * known) < 1).all()
+    as_mps2 = novelty.novelty(9.80665 * known)  # from a sensor that says g
+    assert (as_mps2 > 1).all()
+    np.testing.assert_allclose(as_mps2, levels(9.80665 * known) / novelty.too_loud_rms, rtol=1e-5)
+    np.testing.assert_array_equal(novelty.novelty(known, levels(known)), novelty.novelty(known))
+    on_site = replace(novelty, site=Site(novelty.prototypes, 1.0, 0.0, 10 * novelty.loudest_rms))
+    assert (on_site.novelty(9.80665 * known) < 1).all()
+
+
+def test_one_that_was_written_before_levels_were_kept_calls_nothing_too_loud(novelty: Novelty) -> None:
+    with np.load(io.BytesIO(novelty_to_bytes(novelty))) as file:
+        kept = {name: file[name] for name in file if name != "loudest_rms"}
+    buffer = io.BytesIO()
+    np.savez(buffer, **kept)
+    assert novelty_from_bytes(buffer.getvalue(), AXES).too_loud_rms == np.inf
+
+
 def test_it_is_read_back_as_it_was_written(novelty: Novelty) -> None:
     data = novelty_to_bytes(novelty)
     assert data == novelty_to_bytes(novelty)
@@ -79,6 +100,8 @@ def test_it_is_read_back_as_it_was_written(novelty: Novelty) -> None:
         {"prototypes": np.full((1, LINES * AXES), np.nan, np.float32)},
         {"whitening": np.zeros((3, 3), np.float32)},
         {"quietest_rms": -1.0},
+        {"loudest_rms": 0.0},
+        {"loudest_rms": np.nan},
     ],
 )
 def test_values_that_cannot_be_are_refused(novelty: Novelty, wrong: dict[str, Any]) -> None:

@@ -35,19 +35,26 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 @click.option("--since", callback=_seconds, default="7d", show_default=True, help="How far to look back.")
 @click.option("--every", callback=_seconds, help="Sum up so much.  [default: a minute, an hour or a day, as fits]")
 @click.option("--machine", help="Only this one.")
+@click.option("--picture", type=PathType, metavar="PNG", help="Draw it, too; needs the extra `train`.")
 @json_option
-def history(file: Path, since: float, every: float | None, machine: str | None, as_json: bool) -> None:
+def history(
+    file: Path, since: float, every: float | None, machine: str | None, picture: Path | None, as_json: bool
+) -> None:
     """Show what the monitor said over time: FILE is what `monitor --history` writes.
 
     \b
     Example:
-      drsn-edge history pump3.sqlite --since 2d
+      drsn-edge history pump3.sqlite --since 2d --picture week.png
     """
     from drsn_edge.monitor.sinks.history import read_history
 
     now_s = time.time()
     span_s = None if every is None else 60.0 * max(1, round(every / 60))
     found = [each for each in read_history(file, now_s - since, now_s, span_s) if machine in (None, each.machine)]
+    if picture is not None and found:
+        from drsn_edge.history_plot import save_history
+
+        save_history(found, picture)
     if as_json:
         click.echo(json.dumps({"schema": 1, "type": "history", "machines": [asdict(each) for each in found]}))
         return

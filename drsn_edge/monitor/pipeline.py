@@ -338,7 +338,8 @@ class Monitor:
     def _classify(self, window: Window) -> WindowResult:
         counts = window.counts[None].astype(np.float32)
         samples = resampled(counts * self._factors, self._cut, self._contract.window)
-        level = float(levels(samples)[0])
+        of_levels = levels(samples)
+        level = float(of_levels[0])
         if self._novelty is not None and not self._novelty.is_running(level):
             return self._without_verdict(window, NOT_RUNNING)
         if self._offset.jumped(window.counts, self._full_scale_counts):
@@ -348,7 +349,7 @@ class Monitor:
         inputs = network_input(samples, self._contract, self._speed_hz)
         probabilities = softmax(self._classifier.logits(inputs))[0]
         scores = dict(zip(self._manifest.labels, probabilities.tolist(), strict=True))
-        novelty = None if self._novelty is None else float(self._novelty.novelty(samples)[0])
+        novelty = None if self._novelty is None else float(self._novelty.novelty(samples, of_levels)[0])
         known = novelty is None or novelty <= 1
         verdict = Verdict.CLASS if known else Verdict.UNKNOWN
         label = max(scores, key=scores.__getitem__) if known else None

@@ -18,7 +18,8 @@ from drsn_edge.training.windows import WindowSet, cut_spans
 MOST_PROTOTYPES = 128
 """More recordings than that share them."""
 
-_QUIETEST = 0.001
+_OUTERMOST = 0.001
+"""Share of windows that may be quieter, and louder, than what counts as the lowest and the highest level."""
 
 
 def fit_novelty(split: Split, settings: TrainSettings) -> Novelty:
@@ -38,8 +39,8 @@ def fit_novelty(split: Split, settings: TrainSettings) -> Novelty:
     if len(prototypes) > MOST_PROTOTYPES:
         prototypes = KMeans(MOST_PROTOTYPES, n_init=1, random_state=settings.seed).fit(prototypes).cluster_centers_
     recorded = cut_spans(split.train, split.labels, settings.window, settings.window)
-    quietest = float(np.quantile(levels(recorded.windows), _QUIETEST))
-    return Novelty(lines, whitening.astype(np.float32), prototypes.astype(np.float32), 1.0, quietest)
+    lowest, highest = np.quantile(levels(recorded.windows), (_OUTERMOST, 1 - _OUTERMOST)).tolist()
+    return Novelty(lines, whitening.astype(np.float32), prototypes.astype(np.float32), 1.0, lowest, highest)
 
 
 def with_limit(novelty: Novelty, held_out: WindowSet, false_unknown_share: float) -> Novelty:

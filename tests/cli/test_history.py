@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from drsn_edge.monitor.results import Decision, Verdict, WindowResult
+from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Severity, Verdict, WindowResult
 from drsn_edge.monitor.sinks.history import HistorySink
 
 Run = Callable[..., Any]
@@ -47,6 +47,19 @@ def test_json_and_a_machine_of_many(run: Run, file: Path) -> None:
     assert sum(span["windows"] for span in found["spans"]) == 10_801 and len(found["decisions"]) == 2
     assert json.loads(run("history", file, "--json", "--machine", "fan").out)["machines"] == []
     assert run("history", file, "--machine", "fan").out == "nothing in that time\n"
+
+
+def test_the_picture(run: Run, file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="pictures need the extra `train`")
+    sink = HistorySink(file, "fan")
+    sink.take(Severity(0, 0.0, 3.1, 0.5, 2.0, 4.0, 3.0, "B", "g"))
+    sink.take(Alarm("worn", AlarmState.RAISED, 0, 0.0, 0.0, 0.9))
+    sink.take(WindowResult(0, 0.0, Verdict.UNKNOWN, None, None, None, 0, 2.0))
+    sink.close()
+    picture = tmp_path / "trend.png"
+    assert run("history", file, "--json", "--picture", picture).code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert run("history", file, "--picture", tmp_path / "no" / "t.png").code == 1
 
 
 def test_bad_input(run: Run, file: Path, tmp_path: Path) -> None:
