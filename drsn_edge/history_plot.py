@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -42,19 +42,18 @@ def save_history(found: Sequence[History], path: Path) -> None:
         _draw_alarms(axes, history)
         axes.set(title=history.machine, ylim=(0, 1), ylabel="windows")
         axes.xaxis_date()
-    handles = {
-        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    panels[0].legend(handles.values(), handles.keys(), loc="upper left", bbox_to_anchor=(1.06, 1), fontsize=8)
+    drawn = [axes.get_legend_handles_labels() for axes in panels]
+    by_label = {label: handle for handles, names in drawn for handle, label in zip(handles, names, strict=True)}
+    panels[0].legend(by_label.values(), by_label.keys(), loc="upper left", bbox_to_anchor=(1.06, 1), fontsize=8)
     with written_aside(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
 
 
 def _day(time_s: float) -> float:
-    return float(date2num(datetime.fromtimestamp(time_s)))
+    return float(date2num(datetime.fromtimestamp(time_s)))  # type: ignore[no-untyped-call]
 
 
-def _draw_shares(axes: Axes, history: History, colours: dict[str, object]) -> None:
+def _draw_shares(axes: Axes, history: History, colours: Mapping[str, object]) -> None:
     starts = [_day(span.start_s) for span in history.spans]
     width, bottom = history.span_s / _DAY_S, np.zeros(len(starts))
     for state, colour in colours.items():
@@ -71,7 +70,7 @@ def _draw_velocity(axes: Axes, history: History) -> None:
     beside = axes.twinx()
     times = [_day(start_s + history.span_s / 2) for start_s, _ in measured]
     beside.plot(times, [velocity for _, velocity in measured], "k.-", linewidth=1, markersize=3)
-    beside.set(ylabel="velocity, mm/s RMS", ylim=(0, None))
+    beside.set(ylabel="velocity, mm/s RMS", ylim=(0, 1.15 * max(velocity for _, velocity in measured) or 1.0))
 
 
 def _draw_alarms(axes: Axes, history: History) -> None:
