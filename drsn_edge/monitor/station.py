@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from drsn_edge.baseline import known_by
 from drsn_edge.bundle.bundle import Bundle, read_bundle
-from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError, RuntimeUnavailableError
+from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError, RuntimeUnavailableError, SettingsError
 from drsn_edge.monitor.capture import Capture
 from drsn_edge.monitor.pipeline import ACKNOWLEDGE, Monitor
 from drsn_edge.monitor.results import Decision, Result, Severity, WindowResult
@@ -113,6 +114,7 @@ class Station:
         """The bundle that it runs."""
         self.begun = threading.Event()
         """Set at the first event."""
+        self._manifest: Manifest
         self._skipped_before = 0
         self._windows_skipped: Callable[[], int] = lambda: 0
 
@@ -156,7 +158,7 @@ class Station:
                 capture = Capture(settings.capture, self.config.machine, now_s, self._tell)
                 stack.callback(capture.close)
             monitor = self._monitor(path, bundle, settings, source, capture)
-            self._runs(path, monitor)
+            self._runs(path, bundle, monitor)
             sinks: list[Sink] = []
             for each in self._open_sinks(now_s, lambda: source.counters, self.acknowledge):
                 stack.callback(each.close)  # of each as soon as it is there: the next may be refused
@@ -202,15 +204,23 @@ class Station:
             following.follow(monitor)
         except (DrsnEdgeError, QuantizeError, OSError) as exc:
             self._tell(f"{exc} What was there before goes on.")
-            if isinstance(exc, _BUNDLE_FAULTS):
+            if isinstance(exc, _BUNDLE_FAULTS) or (isinstance(exc, SettingsError) and self._settings_are_sound()):
                 self._failed(path, str(exc))
             return monitor
-        self._runs(path, following)
+        self._runs(path, bundle, following)
         self._tell(f"{bundle.manifest.name} {bundle.manifest.version} was read anew.")
         return following
 
-    def _runs(self, path: Path, monitor: Monitor) -> None:
-        self.running, self._skipped_before = path, monitor.windows_skipped
+    def _settings_are_sound(self) -> bool:
+        """Tell whether they still suit the bundle that runs: then it is the new one that they do not."""
+        try:
+            settings_for(self.config.settings, self.config.votes, self._manifest)
+        except SettingsError:
+            return False
+        return True
+
+    def _runs(self, path: Path, bundle: Bundle, monitor: Monitor) -> None:
+        self.running, self._manifest, self._skipped_before = path, bundle.manifest, monitor.windows_skipped
         self._windows_skipped = lambda: monitor.windows_skipped
 
     def _events(self, source: Source, log: LogKeeper | None) -> Iterator[SourceEvent]:

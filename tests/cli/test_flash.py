@@ -310,6 +310,23 @@ def test_a_bundle_that_does_not_fit_the_sensor_is_rolled_back_while_the_old_one_
     assert windows == list(range(0, HOP * len(windows), HOP))
 
 
+def test_a_bundle_that_lacks_a_class_of_the_settings_is_rolled_back_while_the_old_one_goes_on(
+    make: Callable[..., Path], run: Run, playing: Any, watching: Callable[..., Watching], tmp_path: Path
+) -> None:
+    run("flash", make("1.0.0"), "--to", "local")
+    run("gateway", "confirm")
+    (tmp_path / "monitor.toml").write_text('[alarms]\nnormal = ["calm"]\n')
+    other = make("1.1.0", labels=("good", "worn", "loud"))
+    with playing(loop=True, speed=1.0) as (port, _):
+        monitor = watching(port, "--settings", str(tmp_path / "monitor.toml"))
+        wait_until(lambda: monitor.lines)
+        assert run("flash", other, "--to", "local").code == 0
+        monitor.heard("pump 1.0.0 is active")
+        monitor.end()
+    state = status(run)
+    assert state["state"]["trial"] is None and "calm" in state["log"][-1]["why"]
+
+
 def test_a_monitor_that_starts_with_a_bundle_for_another_sensor_leaves_the_old_one_for_its_next_start(
     make: Callable[..., Path], run: Run, playing: Any, golden_bundle: Bundle
 ) -> None:
