@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -336,6 +337,8 @@ def _follower(trial_s: float, choice: RuntimeChoice) -> Follower:
     from drsn_edge.trial import Follower
 
     store = open_store("the monitor", patience_s=_STORE_PATIENCE_S)
+    # An Edge TPU that a station holds cannot be opened by the gate's process: the processor shows the rest.
+    choice = replace(choice, fallback="cpu")
     return Follower(store, lambda path: run_gate(path, choice), say, trial_s)
 
 

@@ -9,7 +9,7 @@ from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.variants import EDGETPU_MODEL
 from drsn_edge.errors import BundleError, RuntimeUnavailableError
 from drsn_edge.runtime.classifier import Classifier, check_model
-from drsn_edge.runtime.coral import accelerators, expect_edgetpu, library_fault
+from drsn_edge.runtime.coral import accelerators, cause, expect_edgetpu, library_fault
 from drsn_edge.runtime.interpreters import AUTO, EDGETPU, RuntimeChoice
 
 
@@ -59,4 +59,9 @@ def _on_edgetpu(bundle: Bundle, choice: RuntimeChoice, root: Path) -> Classifier
             "`drsn-edge bundle edgetpu --help` says how."
         )
     expect_edgetpu(model, choice.edgetpu_library, choice.edgetpu_device, root)
-    return Classifier(model, EDGETPU, choice.threads, (choice.edgetpu_library, choice.edgetpu_device))
+    try:
+        return Classifier(model, EDGETPU, choice.threads, (choice.edgetpu_library, choice.edgetpu_device))
+    except RuntimeUnavailableError as exc:  # it came up a moment, or a bundle, ago
+        raise RuntimeUnavailableError(
+            f"Expected an Edge TPU, {cause(str(exc), choice.edgetpu_library, root)}."
+        ) from exc

@@ -67,7 +67,11 @@ class Classifier:
 
     def _invoke(self, window_q: NDArray[np.int8]) -> NDArray[np.int8]:
         self._interpreter.set_tensor(self._input_index, window_q[None])
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as exc:  # such as an Edge TPU that was pulled out
+            said = " ".join(str(exc).split())
+            raise RuntimeUnavailableError(f"{self.runtime} stopped computing: {said}") from exc
         logits_q: NDArray[np.int8] = self._interpreter.get_tensor(self._output_index)
         return logits_q.reshape(-1)
 

@@ -26,6 +26,9 @@ _ENUMERATION_S, _LOOK_EVERY_S = 10.0, 0.1
 _USB_IDS = {"1a6e:089a": False, "18d1:9302": True}
 """Whether it has its firmware. The first use loads it, and the accelerator comes back under the second number."""
 
+_came_up: set[tuple[str, str | None]] = set()
+"""Libraries and devices that a process has computed with."""
+
 _BUILDS = (
     "Use a build of libedgetpu for this interpreter: https://github.com/feranick/libedgetpu/releases (Google's own of "
     "2021 and 2022 crash with TFLite 2.12 and later)"
@@ -115,11 +118,14 @@ def open_delegate(load: Callable[..., Any], library: str, device: str | None) ->
 def expect_edgetpu(model: bytes, library: str, device: str | None, root: Path = Path("/")) -> None:
     """Try an Edge TPU with a model in a process of its own, so that what kills that process is told here.
 
-    An accelerator on USB that has no firmware yet gets it by this, and is waited for as it comes back.
+    An accelerator on USB that has no firmware yet gets it by this, and is waited for as it comes back. One that came up
+    before is not tried again: this process may hold it, and no other can open it then.
 
     Raises:
         RuntimeUnavailableError: If it does not compute here: naming the cause, and what to do.
     """
+    if (library, device) in _came_up:
+        return
     if fault := library_fault(library):
         raise RuntimeUnavailableError(f"Expected an Edge TPU, {fault}.")
     fresh = any(not each.ready for each in accelerators(root))
@@ -127,7 +133,8 @@ def expect_edgetpu(model: bytes, library: str, device: str | None, root: Path = 
     if said is not None and fresh and _comes_back(root):
         said = _probe(model, library, device)
     if said is not None:
-        raise RuntimeUnavailableError(f"Expected an Edge TPU, {_cause(said, library, root)}.")
+        raise RuntimeUnavailableError(f"Expected an Edge TPU, {cause(said, library, root)}.")
+    _came_up.add((library, device))
 
 
 def _comes_back(root: Path) -> bool:
@@ -157,7 +164,8 @@ def _probe(model: bytes, library: str, device: str | None) -> str | None:
         return last[-1] if last else f"exit code {done.returncode} without a word"
 
 
-def _cause(said: str, library: str, root: Path) -> str:
+def cause(said: str, library: str, root: Path = Path("/")) -> str:
+    """Return why an Edge TPU does not come up and what to do, of what its library says."""
     if "crashed (signal" in said:
         return said
     here = accelerators(root)

@@ -47,6 +47,22 @@ def test_a_monitor_on_it_says_what_one_on_numpy_says(
     assert said[0] == said[1] and len(said[0]) > 5
 
 
+def test_one_that_is_pulled_out_ends_the_monitor_with_a_word(
+    edgetpu_bundle: Bundle,
+    edgetpu_library: str,
+    run: Run,
+    playing: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_bundle(edgetpu_bundle, tmp_path / "b.drsn")
+    monkeypatch.setenv("EDGETPU_STANDIN", "pulled 10")
+    options = ("--runtime", "edgetpu", "--edgetpu-library", edgetpu_library)
+    with playing() as (port, _):
+        done = run("monitor", "--port", port, "--model", tmp_path / "b.drsn", *options)
+    assert done.code == 1 and "Error: edgetpu stopped computing" in done.err and "Traceback" not in done.err
+
+
 def test_without_a_compiler_conversion_says_what_to_do(
     trained_run: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,14 +4,18 @@
  *
  * EDGETPU_STANDIN in the environment makes it misbehave: "silent" fails without a word, "say WORDS" fails with them,
  * "crash" ends the process, "enumerate FOLDER" gives the USB device in that folder of a sysfs its firmware and fails
- * once. EDGETPU_STANDIN_LOG names a file that takes the options it is opened with.
+ * once, "exclusive FILE" lets one process at a time have it, as a device does, "pulled N" computes N windows and then no
+ * more. EDGETPU_STANDIN_LOG names a file that takes the options it is opened with.
  *
  * The structures are the beginning of those in tensorflow/lite/core/c/common.h, which kept their layout from 2.5 on. */
+#define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 enum { OK = 0, ERROR = 1, ALLOW_DYNAMIC_TENSORS = 1, MAX_BUFFERS = 256 };
 
@@ -172,7 +176,11 @@ static int kernel_prepare(Context *context, Node *node) {
     return node->user_data == NULL ? ERROR : OK;
 }
 
+static long left = -1; /* windows that it computes yet; -1: all */
+
 static int kernel_invoke(Context *context, Node *node) {
+    if (left == 0) return ERROR;
+    left -= left > 0;
     Program *program = node->user_data;
     const Tensor *in = &context->tensors[node->inputs->data[0]], *out = &context->tensors[node->outputs->data[0]];
     memcpy(program->buffers[program->input], in->data.int8, (size_t)program->sizes[program->input]);
@@ -218,6 +226,17 @@ static bool misbehaves(Report report) {
     if (how == NULL) return false;
     if (strcmp(how, "crash") == 0) abort();
     if (strncmp(how, "say ", 4) == 0) report(how + 4);
+    if (strncmp(how, "pulled ", 7) == 0) {
+        left = strtol(how + 7, NULL, 10);
+        return false;
+    }
+    if (strncmp(how, "exclusive ", 10) == 0) {
+        static int file = -1; /* until the process ends */
+        if (file < 0) file = open(how + 10, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        bool is_held = flock(file, LOCK_EX | LOCK_NB) != 0;
+        if (is_held) report("device is busy");
+        return is_held;
+    }
     if (strncmp(how, "enumerate ", 10) == 0) {
         overwrite(how + 10, "idVendor", "18d1");
         return overwrite(how + 10, "idProduct", "9302");

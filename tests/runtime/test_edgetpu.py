@@ -12,7 +12,7 @@ import pytest
 
 from drsn_edge.bundle.bundle import Bundle, write_bundle
 from drsn_edge.bundle.variants import EDGETPU_MODEL, with_edgetpu
-from drsn_edge.errors import BundleError, RuntimeUnavailableError
+from drsn_edge.errors import BundleError, GateError, RuntimeUnavailableError
 from drsn_edge.gate import run_gate
 from drsn_edge.runtime import coral
 from drsn_edge.runtime.choice import open_classifier
@@ -39,6 +39,12 @@ def usb(root: Path, usb_id: str, bus: int = 1, number: int = 5) -> Path:
 
 def choice(library: str, **values: Any) -> RuntimeChoice:
     return RuntimeChoice("edgetpu", edgetpu_library=library, **values)
+
+
+@pytest.fixture(autouse=True)
+def anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget that one came up: each test is a process of its own, so to say."""
+    monkeypatch.setattr(coral, "_came_up", set())
 
 
 @pytest.fixture
@@ -163,6 +169,15 @@ def test_one_that_comes_back_with_its_firmware_is_waited_for(
     assert accelerators(tmp_path)[0].ready
 
 
+def test_one_that_is_gone_by_the_next_bundle_is_named_too(
+    edgetpu_bundle: Bundle, edgetpu_library: str, tmp_path: Path, standin: Any
+) -> None:
+    open_classifier(edgetpu_bundle, choice(edgetpu_library), root=tmp_path)
+    standin("silent")
+    with pytest.raises(RuntimeUnavailableError, match="Expected an Edge TPU, there is none"):
+        open_classifier(edgetpu_bundle, choice(edgetpu_library), root=tmp_path)
+
+
 def test_one_that_does_not_come_back_is_not_waited_for_without_end(
     edgetpu_bundle: Bundle, edgetpu_library: str, tmp_path: Path, standin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +186,18 @@ def test_one_that_does_not_come_back_is_not_waited_for_without_end(
     standin("silent")
     with pytest.raises(RuntimeUnavailableError, match=r"before its first use.*does not come up"):
         open_classifier(edgetpu_bundle, choice(edgetpu_library), root=tmp_path)
+
+
+def test_one_that_this_process_holds_runs_the_next_bundle_too(
+    edgetpu_bundle: Bundle, edgetpu_library: str, tmp_path: Path, standin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standin(f"exclusive {tmp_path / 'held'}")
+    before = open_classifier(edgetpu_bundle, choice(edgetpu_library))
+    assert open_classifier(edgetpu_bundle, choice(edgetpu_library)).runtime == before.runtime == "edgetpu"
+    write_bundle(edgetpu_bundle, tmp_path / "b.drsn")
+    with pytest.raises(GateError, match="device is busy"):  # in another process
+        run_gate(tmp_path / "b.drsn", choice(edgetpu_library))
+    assert run_gate(tmp_path / "b.drsn", choice(edgetpu_library, fallback="cpu")).runtime == "litert"
 
 
 def test_cards_are_found_too(tmp_path: Path) -> None:
