@@ -254,7 +254,7 @@ def _first_window(path: Path, choice: RuntimeChoice) -> dict[str, Any]:
     golden = golden_of(bundle)
     if golden is None:
         raise BundleError("Expected golden vectors in the bundle, to measure with, got none. Convert again.")
-    classifier = open_classifier(bundle, choice)
+    classifier = open_classifier(bundle, choice, warm=False)
     began = time.perf_counter()
     classifier.codes(network_input(golden.windows()[:1], bundle.manifest.contract, golden.speeds_hz[:1]))
     first_ms, first_at_s = 1000 * (time.perf_counter() - began), time.time()

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import SettingsError
-from drsn_edge.runtime.interpreters import EDGETPU_LIBRARY, RuntimeChoice
+from drsn_edge.runtime.interpreters import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
 from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import Reader, typed_values
 
@@ -116,6 +116,11 @@ def _checked(config: SensorConfig, path: Path) -> SensorConfig:
         raise SettingsError(f"{path}: Expected port of every sensor, got none of {config.machine or 'one'}.")
     if (config.text_unit is None) != (config.text_range is None):
         raise SettingsError(f"{path}: Expected text_unit and text_range together for {config.port}.")
+    for name, known in {"runtime": RUNTIMES, "fallback": FALLBACKS}.items():
+        if getattr(config, name) not in known:
+            raise SettingsError(
+                f"{path}: Expected {name} among {', '.join(known)} for {config.port}, got {getattr(config, name)!r}."
+            )
     beside = {name: path.parent / value for name in _PATHS if (value := getattr(config, name)) is not None}
     return replace(config, machine=config.machine or Path(config.port).name, **beside)
 

@@ -18,6 +18,7 @@ def open_classifier(
     choice: RuntimeChoice = AUTO,
     tell: Callable[[str], object] = lambda words: None,
     root: Path = Path("/"),
+    warm: bool = True,
 ) -> Classifier:
     """Return what runs a bundle, checked against its manifest and warm.
 
@@ -26,6 +27,7 @@ def open_classifier(
         choice: Of its user.
         tell: Given what a person should read: an Edge TPU that is here and is not used.
         root: Of the file system; other ones are for tests.
+        warm: Whether it has run once.
 
     Raises:
         RuntimeUnavailableError: If nothing here runs it, or not what was asked for by name.
@@ -43,7 +45,8 @@ def open_classifier(
         runtime = "auto" if choice.runtime == EDGETPU else choice.runtime
         classifier = Classifier(bundle.model, runtime, choice.threads)
     check_model(bundle.manifest, classifier)
-    classifier.warm_up()
+    if warm:
+        classifier.warm_up()
     return classifier
 
 

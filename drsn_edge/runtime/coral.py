@@ -87,7 +87,7 @@ def library_fault(library: str) -> str | None:
         ctypes.CDLL(library)
     except OSError as exc:
         said = str(exc)
-        if "No such file" in said and said.startswith(library):
+        if "No such file" in said and said.startswith(library) and not Path(library).exists():
             return (
                 f"the library {library} is not on this machine. Install libedgetpu1-std, or name it: --edgetpu-library"
             )

@@ -437,6 +437,8 @@ def test_a_fleet_file_says_what_is_watched(run: Run, playing: Any, tiny_bundle_p
         ("model = 'm'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'a'", "another port for each sensor"),
         ("model = 'm'\n[[sensor]]\nport = 'a'\nprot = 1", "line 4: Expected keys among"),
         ("model = 'm'\n[[sensor]]\nport = 'a'\ntext_unit = 'g'", "text_unit and text_range together"),
+        ("model = 'm'\nruntime = 'tpu'\n[[sensor]]\nport = 'a'", "Expected runtime among auto, edgetpu, .* got 'tpu'"),
+        ("model = 'm'\n[[sensor]]\nport = 'a'\nfallback = 'gpu'", "Expected fallback among none, cpu"),
         ("[[sensor", "could not read them"),
     ],
 )
