@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from drsn_edge.bundle.bundle import read_bundle
+from drsn_edge.bundle.bundle import Bundle, read_bundle
 from drsn_edge.front_end import network_input
 from drsn_edge.judging.data import load_held_out
 from drsn_edge.runtime.classifier import quantize_int8
@@ -32,13 +32,9 @@ from quantize.backends import (
 
 
 def main() -> int:
-    arguments = parse_arguments()
-    bundle, held_out = read_bundle(arguments.model), load_held_out(arguments.run)
-    chosen = np.linspace(0, len(held_out.windows) - 1, min(arguments.windows, len(held_out.windows))).astype(np.int64)
-    windows = held_out.windows.pick(chosen)
-    given = bundle.manifest.input
-    inputs = network_input(windows.windows, bundle.manifest.contract, windows.speeds_hz)
-    inputs_q = quantize_int8(inputs, given.scale, given.zero_point)
+    arguments = parse_arguments(__doc__)
+    bundle = read_bundle(arguments.model)
+    inputs_q = held_out_codes(bundle, arguments.run, arguments.windows)
     comparisons = compare_backends(open_backends(bundle.model), inputs_q)
     operators = {
         name: [asdict(each) for each in operator_differences(bundle.model, inputs_q[::20], name)]
@@ -55,8 +51,17 @@ def main() -> int:
     return 0 if exact and flips <= arguments.max_flips else 1
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def held_out_codes(bundle: Bundle, folder: Path, most: int) -> np.ndarray:
+    """Return what the network is given of windows that the run held out, shape (n, 1, steps, channels)."""
+    held_out = load_held_out(folder)
+    chosen = np.linspace(0, len(held_out.windows) - 1, min(most, len(held_out.windows))).astype(np.int64)
+    windows = held_out.windows.pick(chosen)
+    inputs = network_input(windows.windows, bundle.manifest.contract, windows.speeds_hz)
+    return quantize_int8(inputs, bundle.manifest.input.scale, bundle.manifest.input.zero_point)
+
+
+def parse_arguments(doc: str | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="bundle")
     parser.add_argument("--run", type=Path, required=True, help="run folder that it was converted from")
     parser.add_argument("--windows", type=int, default=1000, help="at most, spread evenly")

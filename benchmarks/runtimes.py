@@ -11,7 +11,6 @@ Exit code 0 only if no runtime gives another class than the NumPy engine to more
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -19,12 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from backends import held_out_codes, parse_arguments
 from emulated_pi import LOCKS, REPOSITORY, EmulatedPi, cache_folder, done, fresh, run
 
-from drsn_edge.bundle.bundle import Bundle, read_bundle
-from drsn_edge.front_end import network_input
-from drsn_edge.judging.data import load_held_out
-from drsn_edge.runtime.classifier import quantize_int8
+from drsn_edge.bundle.bundle import read_bundle
 from quantize.backends import compare_logits
 
 GUEST = """
@@ -37,7 +34,7 @@ np.save(logits, Classifier(open(model, "rb").read(), runtime).codes_of(np.load(w
 
 
 def main() -> int:
-    arguments = parse_arguments()
+    arguments = parse_arguments(__doc__)
     bundle = read_bundle(arguments.model)
     inputs_q = held_out_codes(bundle, arguments.run, arguments.windows)
     with tempfile.TemporaryDirectory() as folder:
@@ -59,24 +56,6 @@ def main() -> int:
     }
     print(json.dumps(report))
     return 0 if all(each.class_flips <= arguments.max_flips * each.windows for each in comparisons) else 1
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="bundle")
-    parser.add_argument("--run", type=Path, required=True, help="run folder that it was converted from")
-    parser.add_argument("--windows", type=int, default=1000, help="at most, spread evenly")
-    parser.add_argument("--max-flips", type=float, default=0.001, help="share of windows")
-    return parser.parse_args()
-
-
-def held_out_codes(bundle: Bundle, folder: Path, most: int) -> np.ndarray:
-    """Return what the network is given of windows that the run held out, shape (n, 1, steps, channels)."""
-    held_out = load_held_out(folder)
-    chosen = np.linspace(0, len(held_out.windows) - 1, min(most, len(held_out.windows))).astype(np.int64)
-    windows = held_out.windows.pick(chosen)
-    inputs = network_input(windows.windows, bundle.manifest.contract, windows.speeds_hz)
-    return quantize_int8(inputs, bundle.manifest.input.scale, bundle.manifest.input.zero_point)
 
 
 def flip_margins(reference_q: np.ndarray, other_q: np.ndarray) -> list[int]:
