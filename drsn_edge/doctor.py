@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from drsn_edge.errors import DrsnEdgeError, GateError
-from drsn_edge.runtime.coral import accelerators
+from drsn_edge.runtime.coral import accelerators, library_fault
 from drsn_edge.runtime.interpreters import DISTRIBUTIONS, open_interpreter
 from drsn_edge.state import state_folder, trust_folder
 from firmware_bridge.errors import FirmwareBridgeError, NoBundleError
@@ -95,6 +95,7 @@ class Machine:
         run: Returns what a command prints; None where it is not there or fails.
         installed: Returns the version of a Python package; None where it is not installed.
         interpret: Runs `_TWICE` on a named runtime; raises where it cannot.
+        library_fault: Returns why a library cannot be loaded, None where it can.
         ports: Lists serial ports.
         groups: Names of the groups of this user.
         user_id: Of this user.
@@ -106,6 +107,7 @@ class Machine:
     run: Callable[[Sequence[str]], str | None] = _run
     installed: Callable[[str], str | None] = _installed
     interpret: Callable[[str], None] = field(default_factory=lambda: interpret_twice)
+    library_fault: Callable[[str], str | None] = library_fault
     ports: Callable[[], list[Port]] = field(default_factory=lambda: lambda: list_ports(holders=True))
     groups: Callable[[], set[str]] = field(default_factory=lambda: own_groups)
     user_id: int = field(default_factory=os.geteuid)
@@ -229,6 +231,10 @@ def check_coral(machine: Machine) -> Iterator[Finding]:
             "coral", Level.WARN, f"{found.words}, which this user may not open: the CPU will do",
             "sudo usermod -aG plugdev $USER, then log in again; udev rules: docs/install-pi.md",
         )  # fmt: skip
+    elif fault := machine.library_fault(str(library[0])):
+        yield Finding(
+            "coral", Level.WARN, f"{found.words}: {fault.partition('. ')[0]}", "see docs/install-pi.md, Coral"
+        )
     else:
         yield Finding("coral", Level.OK, f"{found.words}, {library[0].name}")
 

@@ -30,6 +30,7 @@ def machine(tmp_path: Path) -> Machine:
         run=lambda command: {"vcgencmd": "throttled=0x0\n", "timedatectl": "yes\n"}.get(command[0]),
         installed=lambda name: {"numpy": "2.1.0", "ai-edge-litert": "2.3.0", "cryptography": "50.0"}.get(name),
         interpret=lambda runtime: None,
+        library_fault=lambda library: None,
         ports=lambda: [PORT],
         groups=lambda: {"pi", "dialout"},
         user_id=1000,
@@ -114,6 +115,8 @@ def test_a_coral_without_its_library(machine: Machine) -> None:
     put(machine, "sys/bus/usb/devices/1-1/devnum", "12\n")
     put(machine, "dev/bus/usb/001/012", "")
     assert "libedgetpu.so.1.0" in only(doctor.check_coral, machine, Level.OK).what
+    other = replace(machine, library_fault=lambda library: f"{library} does not go with this system. Use a build")
+    assert only(doctor.check_coral, other, Level.WARN).what.endswith("libedgetpu.so.1.0 does not go with this system")
 
 
 def test_a_coral_on_pcie(machine: Machine) -> None:
