@@ -1,8 +1,8 @@
 """Raspberry Pis' userlands under QEMU, in a cache folder: they run drsn-edge, and count an inference's instructions.
 
-Three kinds: aarch64 with LiteRT, aarch64 with tflite-runtime, armv7l with tflite-runtime and Debian's NumPy. Needs
-Debian's packages qemu-user, mmdebstrap and gcc. What is missing (230 MB for aarch64) is fetched at the first use.
-Counts are instructions, never cycles, and say nothing about memory.
+Four kinds: aarch64 with LiteRT (Bookworm and Trixie), aarch64 with tflite-runtime, armv7l with tflite-runtime and
+Debian's NumPy. Needs Debian's packages qemu-user, mmdebstrap and gcc. What is missing (230 MB for an aarch64 with
+LiteRT) is fetched at the first use. Counts are instructions, never cycles, and say nothing about memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 LOCKS = REPOSITORY / "requirements"
-DEBIAN = "bookworm"
 MIRROR = "http://deb.debian.org/debian"
 """Alone: nothing here faces a network, and the security archive's index of armhf was out of step for days."""
 DEBIAN_TOOLS = "qemu-user mmdebstrap gcc"
@@ -46,6 +45,8 @@ class Kind:
     Attributes:
         machine: As Python's `platform.machine` has it.
         debian: Debian's name of the architecture.
+        release: Debian's.
+        python: That release's, such as 3.11.
         packages: Debian's, in the root.
         lock: The requirements that pip takes, in `requirements/`.
         wheels: Of these names in it; None: of all.
@@ -55,6 +56,8 @@ class Kind:
 
     machine: str
     debian: str
+    release: str
+    python: str
     packages: str
     lock: str
     wheels: tuple[str, ...] | None
@@ -62,16 +65,22 @@ class Kind:
     platforms: tuple[str, ...]
 
 
-_PYTHON = "python3-minimal,libpython3.11-stdlib,libstdc++6,libgcc-s1"
+_LIBRARIES = "libstdc++6,libgcc-s1"
+_PYTHON_311 = f"python3-minimal,libpython3.11-stdlib,{_LIBRARIES}"
+_PYTHON_313 = f"python3-minimal,libpython3.13-stdlib,{_LIBRARIES}"
+_BOOKWORM, _TRIXIE = ("bookworm", "3.11", _PYTHON_311), ("trixie", "3.13", _PYTHON_313)
 _AARCH64 = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 
 KINDS = {
-    "litert": Kind("aarch64", "arm64", _PYTHON, "gateway.txt", None, "cortex-a72", _AARCH64),
-    "tflite-runtime": Kind("aarch64", "arm64", _PYTHON, "tflite-runtime.txt", None, "cortex-a72", _AARCH64),
+    "litert": Kind("aarch64", "arm64", *_BOOKWORM, "gateway.txt", None, "cortex-a72", _AARCH64),
+    "litert-trixie": Kind("aarch64", "arm64", *_TRIXIE, "gateway.txt", None, "cortex-a76", _AARCH64),
+    "tflite-runtime": Kind("aarch64", "arm64", *_BOOKWORM, "tflite-runtime.txt", None, "cortex-a72", _AARCH64),
     "armv7l": Kind(
         "armv7l",
         "armhf",
-        f"{_PYTHON},python3-numpy,python3-cryptography",
+        "bookworm",
+        "3.11",
+        f"{_PYTHON_311},python3-numpy,python3-cryptography",
         "tflite-runtime.txt",
         ("click", "pyserial", "tflite-runtime"),
         "cortex-a15",
@@ -122,7 +131,7 @@ class EmulatedPi:
         self.kind = KINDS[kind]
         self.qemu = f"qemu-{'arm' if self.kind.machine == 'armv7l' else self.kind.machine}"
         folder = folder or cache_folder()
-        self.root, self.packages = folder / f"root-{self.kind.debian}", folder / f"packages-{kind}"
+        self.root, self.packages = folder / f"root-{self.kind.release}-{self.kind.debian}", folder / f"packages-{kind}"
         self.test_packages, self.plugin = folder / "packages-tests", folder / "libtcg_count.so"
         for tool in (self.qemu, "mmdebstrap", "cc"):
             if shutil.which(tool) is None:
@@ -150,7 +159,7 @@ class EmulatedPi:
         found = ":".join(map(str, (start, self.packages, *extra, self.root / "usr/lib/python3/dist-packages")))
         path.write_text(
             f"#!/bin/sh\nexport QEMU_CPU={cpu} PYTHONHOME={self.root}/usr PYTHONPATH={found}\n"
-            f'exec {self.qemu} -L {self.root} {self._libraries} {self.root}/usr/bin/python3.11 "$@"\n'
+            f'exec {self.qemu} -L {self.root} {self._libraries} {self.python} "$@"\n'
         )
         path.chmod(0o755)
         return path
@@ -165,7 +174,7 @@ class EmulatedPi:
             log, guest = Path(folder) / "log", Path(folder) / "guest.py"
             guest.write_text(GUEST)
             qemu = [self.qemu, "-L", str(self.root), "-plugin", str(self.plugin), "-d", "plugin", "-D", str(log)]
-            python = [str(self.root / "usr/bin/python3.11"), str(guest), str(runs), *map(str, paths)]
+            python = [self.python, str(guest), str(runs), *map(str, paths)]
             run([*qemu, *python], QEMU_CPU=cpu, PYTHONHOME=str(self.root / "usr"), PYTHONPATH=str(self.packages))
             counts = [int(line) for line in log.read_text().splitlines() if line.strip().isdigit()]
         if len(counts) != 3 * len(files):
@@ -173,6 +182,11 @@ class EmulatedPi:
         return [
             (after - 2 * between + before) // runs for before, between, after in zip(*[iter(counts)] * 3, strict=True)
         ]
+
+    @property
+    def python(self) -> str:
+        """The path of its Python."""
+        return f"{self.root}/usr/bin/python{self.kind.python}"
 
     @property
     def _libraries(self) -> str:
@@ -185,9 +199,11 @@ class EmulatedPi:
     def _fetch_root(self) -> None:
         kind = self.kind
         bootstrap = ["mmdebstrap", "--variant=extract", f"--architectures={kind.debian}", f"--include={kind.packages}"]
-        if fresh(self.root, f"{DEBIAN} {kind.packages}"):
-            run([*bootstrap, DEBIAN, str(self.root), MIRROR])
-            done(self.root, f"{DEBIAN} {kind.packages}")
+        if fresh(self.root, kind.packages):
+            run([*bootstrap, kind.release, str(self.root), MIRROR])
+            if not (self.root / "lib").exists():  # Trixie's base-files would make it
+                (self.root / "lib").symlink_to("usr/lib")
+            done(self.root, kind.packages)
 
     def _fetch_packages(self) -> None:
         kind, lock = self.kind, LOCKS / self.kind.lock
@@ -210,8 +226,12 @@ class EmulatedPi:
 
     def _pip(self, target: Path, *what: str) -> None:
         platforms = [part for each in self.kind.platforms for part in ("--platform", f"{each}_{self.kind.machine}")]
-        abis = [argument for abi in ("cp311", "abi3", "none") for argument in ("--abi", abi)]
-        python = ["--implementation", "cp", "--python-version", "3.11"]
+        abis = [
+            argument
+            for abi in (f"cp{self.kind.python.replace('.', '')}", "abi3", "none")
+            for argument in ("--abi", abi)
+        ]
+        python = ["--implementation", "cp", "--python-version", self.kind.python]
         pip = [
             sys.executable,
             "-m",
