@@ -15,10 +15,10 @@ import json
 import sys
 from typing import Any
 
-from emulated_pi import CPUS, EmulatedPi
+from emulated_pi import EmulatedPi
 from int8_models import FORMS, TASKS, Variant, build_variants
 
-BARS = {"cortex-a76": 0.50, "cortex-a72": 1.00}
+BARS = {"cortex-a72": 1.00, "cortex-a76": 0.50}
 """The most instructions that the int8 shrinkage network may take of its float32 self's."""
 
 JUDGED = "rsbu-cw"
@@ -47,7 +47,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def count_task(pi: EmulatedPi, variants: list[Variant], runs: int) -> list[dict[str, Any]]:
     rows = []
-    for cpu in CPUS:
+    for cpu in BARS:
         counts = pi.count(cpu, [variant.data for variant in variants], runs)
         by_name = {variant.name: count for variant, count in zip(variants, counts, strict=True)}
         for form in dict.fromkeys(variant.form for variant in variants):
