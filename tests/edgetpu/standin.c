@@ -223,6 +223,7 @@ static bool overwrite(const char *folder, const char *name, const char *word) {
 
 static bool misbehaves(Report report) {
     const char *how = getenv("EDGETPU_STANDIN");
+    left = -1;
     if (how == NULL) return false;
     if (strcmp(how, "crash") == 0) abort();
     if (strncmp(how, "say ", 4) == 0) report(how + 4);
