@@ -19,7 +19,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 LOCKS = REPOSITORY / "requirements"
 MIRROR = "http://deb.debian.org/debian"
-"""Alone: nothing here faces a network, and the security archive's index of armhf was out of step for days."""
+"""Alone: nothing here faces a network, and the security archive's index of armhf can be out of step."""
 DEBIAN_TOOLS = "qemu-user mmdebstrap gcc"
 PLUGIN_SOURCE = Path(__file__).with_name("tcg_count.c")
 TEST_PACKAGES = ("pytest", "pluggy", "iniconfig", "packaging", "pygments", "sortedcontainers")
