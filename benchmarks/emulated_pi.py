@@ -122,7 +122,7 @@ def cache_folder() -> Path:
 class EmulatedPi:
     """A userland in the cache folder, made at the first use."""
 
-    def __init__(self, kind: str = "litert", folder: Path | None = None) -> None:
+    def __init__(self, kind: str = "litert") -> None:
         """Fetch what is missing.
 
         Raises:
@@ -130,7 +130,7 @@ class EmulatedPi:
         """
         self.kind = KINDS[kind]
         self.qemu = f"qemu-{'arm' if self.kind.machine == 'armv7l' else self.kind.machine}"
-        folder = folder or cache_folder()
+        folder = cache_folder()
         self.root, self.packages = folder / f"root-{self.kind.release}-{self.kind.debian}", folder / f"packages-{kind}"
         self.test_packages, self.plugin = folder / "packages-tests", folder / "libtcg_count.so"
         for tool in (self.qemu, "mmdebstrap", "cc"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -20,16 +20,27 @@ FORMS = ("float", "calibration", "qat")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    write_document(__doc__, HEAD, {name: lambda values, _, of=of: of(values) for name, of in SECTIONS.items()})
+
+
+def write_document(doc: str | None, head: str, sections: Mapping[str, Callable[[Any, Path], str]]) -> None:
+    """Write the Markdown file that the command line names.
+
+    Args:
+        doc: Of the script.
+        head: What it begins with.
+        sections: By the file of the results folder; each is given its values, and the folder of the Markdown file.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, required=True, help="folder")
-    parser.add_argument("--write", type=Path, required=True, help="Markdown file")
+    parser.add_argument("--write", type=Path, required=True, help="Markdown file; pictures go beside it")
     arguments = parser.parse_args()
-    sections = [HEAD]
-    for name, section in SECTIONS.items():
+    parts = [head]
+    for name, section in sections.items():
         path = arguments.results / name
         if path.exists():
-            sections.append(section(read(path)))
-    arguments.write.write_text("\n\n".join(sections) + "\n")
+            parts.append(section(read(path), arguments.write.parent))
+    arguments.write.write_text("\n\n".join(parts) + "\n")
 
 
 def read(path: Path) -> Values:

@@ -7,14 +7,13 @@ Reads the files that the benchmarks' outputs were kept in, and leaves out what i
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
-from int8_tables import read, steps, table
+from int8_tables import steps, table, write_document
 
 Values = Any
 
@@ -22,16 +21,7 @@ matplotlib.use("Agg")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, required=True, help="folder")
-    parser.add_argument("--write", type=Path, required=True, help="Markdown file; the picture goes beside it")
-    arguments = parser.parse_args()
-    sections = [HEAD]
-    for name, section in SECTIONS.items():
-        path = arguments.results / name
-        if path.exists():
-            sections.append(section(read(path), arguments.write.parent))
-    arguments.write.write_text("\n\n".join(sections) + "\n")
+    write_document(__doc__, HEAD, SECTIONS)
 
 
 def runtimes(reports: list[Values], folder: Path) -> str:
