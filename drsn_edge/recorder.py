@@ -71,7 +71,8 @@ class LogKeeper:
         """
         self._log = RawLogWriter(_paths(folder, name), rotate_bytes=rotate_bytes)
         self._on_failure = on_failure
-        self._failed = False
+        self.failing: str | None = None
+        """Why no more is written; None as long as it is."""
         self._hello: Hello | None = None
 
     @property
@@ -104,14 +105,14 @@ class LogKeeper:
         self._try(self._log.close)
 
     def _try(self, write: Callable[[], None]) -> None:
-        if self._failed:
+        if self.failing is not None:
             return
         try:
             write()
         except RawLogError as exc:
             if self._on_failure is None:
                 raise
-            self._failed = True
+            self.failing = str(exc)
             self._on_failure(exc)
 
 

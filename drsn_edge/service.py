@@ -162,6 +162,7 @@ class Notifier:
         self._address = "\0" + address[1:] if address and address.startswith("@") else address
         self._now_s = now_s
         self._due_s = 0.0
+        self._said = ""
 
     def ready(self) -> None:
         """The service does its work from now on."""
@@ -173,6 +174,13 @@ class Notifier:
         if self._address and now_s >= self._due_s:
             self._due_s = now_s + _ALIVE_EVERY_S
             self._send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        """Have `systemctl status` show a line, said when it changes."""
+        line = " ".join(text.split())
+        if line != self._said:
+            self._said = line
+            self._send(f"STATUS={line}")
 
     def stopping(self) -> None:
         """It writes what waits and ends."""

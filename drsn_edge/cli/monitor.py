@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from firmware_bridge.stream import StreamCounters
 
 _ROUND_S = 0.25
-_GATHER_S = 0.008
-"""Fewer reads cost less: 26.7 kHz took 19 % of a core with 3 ms, 14 % with 8. Windows wait that long at most."""
+_GATHER_S = 0.012
+"""Fewer reads cost less: 26.7 kHz took 19 % of a core with 3 ms, 13 % with 8, 11 % with 12. Windows wait that long at
+most."""
 _HANGS_AFTER_S = 30.0
 _STORE_PATIENCE_S = 150.0
 """Longer than any gate takes that runs meanwhile."""
@@ -248,6 +249,7 @@ class _Crew:
                 running = [each for each, thread in zip(self._stations, threads, strict=True) if thread.is_alive()]
                 if all(time.monotonic() - each.beat_s < _HANGS_AFTER_S for each in running):
                     self._notifier.alive()
+                self._notifier.status(_status(self._stations))
                 if self._view is not None:
                     self._view.show()
         if self._follower is not None:
@@ -286,6 +288,17 @@ class _Crew:
         while time.monotonic() < until and not self._stopped():
             station.beat_s = time.monotonic()
             time.sleep(0.1)
+
+
+def _status(stations: Sequence[Station]) -> str:
+    """Return what a service says of itself: what keeps it from its work, or from writing of it."""
+    problems = [
+        f"{each.config.machine}: {why}"
+        for each in stations
+        for why in (each.shown.trouble, *each.failing.values())
+        if why is not None
+    ]
+    return " ".join(problems) or f"Watches {', '.join(each.config.machine for each in stations)}."
 
 
 def _each(act: Callable[[Station], None], stations: Sequence[Station]) -> None:
@@ -386,7 +399,7 @@ def _sinks(
     printing: _Printing,
     now_s: Callable[[], float],
     counters: Callable[[], StreamCounters],
-    acknowledge: Callable[[], None],
+    station: Station,
 ) -> Iterator[Sink]:
     """Yield what was asked for; what is not there is not imported."""
     from drsn_edge.monitor.sinks import Guarded
@@ -401,21 +414,22 @@ def _sinks(
         passing = sys.stderr if sys.stderr.isatty() and not (printing.viewed or printing.several) else None
         yield ConsoleSink(sys.stdout, passing, named)
     if config.lines is not None:
-        yield Guarded(JsonFilesSink(config.lines, machine, now_s), say)
+        yield Guarded("lines", JsonFilesSink(config.lines, machine, now_s), say)
     if config.history is not None:
         from drsn_edge.monitor.sinks.history import HistorySink
 
-        yield Guarded(HistorySink(config.history, machine, keep_days=config.keep_days, now_s=now_s), say)
+        history = HistorySink(config.history, machine, keep_days=config.keep_days, now_s=now_s)
+        yield Guarded("history", history, say)
     if config.mqtt is not None:
         from drsn_edge.monitor.sinks.mqtt import MqttSink, parse_url
 
         mqtt = MqttSink(
             parse_url(config.mqtt), machine, topics=config.mqtt_topics, ca=config.mqtt_ca, now_s=now_s, tell=say,
-            acknowledge=acknowledge,
+            acknowledge=station.acknowledge,
         )  # fmt: skip
-        yield Guarded(mqtt, say)
+        yield Guarded("mqtt", mqtt, say)
     if printing.server is not None:
-        yield printing.server.sink(machine, counters)
+        yield printing.server.sink(machine, counters, lambda: station.failing)
 
 
 def _metrics(text: str) -> MetricsServer:

@@ -65,6 +65,8 @@ class Capture:
         self._name = ""
         self._frames = FrameWriter()
         self._left_s = 0.0
+        self.failing: str | None = None
+        """Why the last file could not be written; None while that works."""
 
     def take(self, event: SourceEvent) -> None:
         """Take in one event, before it is judged."""
@@ -87,7 +89,8 @@ class Capture:
         """
         self._left_s = self._settings.after_s
         if self._log is None and self._hello is not None and self._recent:
-            self._begin(alarm)
+            self.failing = None
+            self._try(lambda: self._begin(alarm))
         return self._name if self._log is not None else None
 
     def close(self) -> None:
@@ -153,6 +156,7 @@ class Capture:
     def _try(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except RawLogError as exc:
+        except (RawLogError, OSError) as exc:
             self._log = None
-            self._tell(str(exc))
+            self.failing = str(exc)
+            self._tell(self.failing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from drsn_edge.monitor.results import Decision, Result, Severity, WindowResult
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.settings import MonitorSettings, settings_for
 from drsn_edge.monitor.severity import SeverityMeter
-from drsn_edge.monitor.sinks import Sink
+from drsn_edge.monitor.sinks import Guarded, Sink
 from drsn_edge.recorder import LogKeeper
 from drsn_edge.runtime.choice import open_classifier
 from drsn_edge.severity import read_limits
@@ -57,6 +57,7 @@ class Snapshot:
         lag_s: How far behind the station is.
         skipped: Windows that were not judged because the machine was too slow.
         trouble: What keeps the station from running, None while it runs.
+        failing: Why outputs cannot be written now; verdicts go on.
     """
 
     machine: str
@@ -72,6 +73,7 @@ class Snapshot:
     lag_s: float = 0.0
     skipped: int = 0
     trouble: str | None = None
+    failing: tuple[str, ...] = ()
 
 
 class Station:
@@ -81,7 +83,7 @@ class Station:
         self,
         config: SensorConfig,
         open_source: Callable[[SensorConfig, LogKeeper | None], Source],
-        open_sinks: Callable[[Callable[[], float], Callable[[], StreamCounters], Callable[[], None]], Iterator[Sink]],
+        open_sinks: Callable[[Callable[[], float], Callable[[], StreamCounters], Station], Iterator[Sink]],
         tell: Callable[[str], None],
         log: Callable[[SensorConfig], LogKeeper | None] = lambda _: None,
         show: bool = False,
@@ -93,7 +95,7 @@ class Station:
         Args:
             config: The sensor.
             open_source: Returns what is read, and has bytes go to the log.
-            open_sinks: Given the clock, the account and what acknowledges, yields sinks, each as it is opened.
+            open_sinks: Given the clock, the account and this station, yields sinks, each as it is opened.
             tell: Given what a person should read.
             log: Returns what keeps the bytes.
             show: Whether the signal is kept for a view.
@@ -117,6 +119,7 @@ class Station:
         self._manifest: Manifest
         self._skipped_before = 0
         self._windows_skipped: Callable[[], int] = lambda: 0
+        self._outputs: dict[str, Capture | LogKeeper | Guarded] = {}
 
     def acknowledge(self) -> None:
         """Somebody has seen the alarms."""
@@ -125,6 +128,11 @@ class Station:
     def reload(self) -> None:
         """Read the bundle and the settings anew, between two events; what cannot be used is said and left alone."""
         self._reload.set()
+
+    @property
+    def failing(self) -> Mapping[str, str | None]:
+        """Why each output that may fail cannot be written now, None where it can."""
+        return {name: each.failing for name, each in list(self._outputs.items())}  # it may be asked by any thread
 
     @property
     def skipped(self) -> int:
@@ -151,18 +159,22 @@ class Station:
             log = self._open_log(self.config)
             if log is not None:
                 stack.callback(log.close)
+                self._outputs["log"] = log
             source = self._open_source(self.config, log)
             now_s = _clock_of(source)
             capture = None
             if settings.capture is not None:
                 capture = Capture(settings.capture, self.config.machine, now_s, self._tell)
                 stack.callback(capture.close)
+                self._outputs["capture"] = capture
             monitor = self._monitor(path, bundle, settings, source, capture)
             self._runs(path, bundle, monitor)
             sinks: list[Sink] = []
-            for each in self._open_sinks(now_s, lambda: source.counters, self.acknowledge):
+            for each in self._open_sinks(now_s, lambda: source.counters, self):
                 stack.callback(each.close)  # of each as soon as it is there: the next may be refused
                 sinks.append(each)
+                if isinstance(each, Guarded):
+                    self._outputs[each.name] = each
             for event in self._events(source, log):
                 if self._reload.is_set():
                     monitor = self._reloaded(monitor, source, capture)
@@ -256,6 +268,7 @@ class Station:
             self.shown.alarms, self.shown.true_rate_hz = monitor.alarms, monitor.sample_rate_hz
             self.shown.counters, self.shown.lag_s = source.counters, _lag_s(source)
             self.shown.skipped, self.shown.trouble = monitor.windows_skipped, None
+            self.shown.failing = tuple(why for why in self.failing.values() if why)
 
     def _keep(self, samples: NDArray[np.float32]) -> None:
         self.shown.samples = samples[0]

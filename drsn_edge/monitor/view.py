@@ -63,12 +63,15 @@ def panel(shown: Snapshot, now_s: Callable[[], float] = time.time) -> Panel:
     if shown.samples is not None:
         parts += _signal(shown.samples, shown.sample_rate_hz)
     parts.append(_link(shown))
+    parts += [Text(f"output    {why}", style="red") for why in shown.failing]
     return Panel(Group(*parts), title=shown.machine, width=_WIDTH + 4, border_style=_colour(shown))
 
 
 def _colour(shown: Snapshot) -> str:
     if shown.alarms or shown.trouble:
         return "red"
+    if shown.failing:
+        return "yellow"
     verdict = shown.decision.window.verdict if shown.decision else None
     return "green" if verdict is Verdict.CLASS else "yellow"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -368,6 +371,44 @@ def test_a_full_disk_ends_the_log_and_not_the_verdicts(
         done = run("monitor", "--port", port, "--model", tiny_bundle_path, "--json", "--record", tmp_path / "logs")
     assert done.code == 0 and done.err.count("No space left") == 1
     assert json.loads(done.out.splitlines()[-1])["samples_received"] == 4000
+
+
+def test_outputs_fail_one_by_one_verdicts_go_on_and_the_state_says_so(
+    start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    def no_long_files() -> None:  # what the system says of them is what it says of a full disk, but for the number
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    sensor = start("simulate", "--recording", recording, "--link", tmp_path / "sensor", "--loop")
+    wait_until((tmp_path / "sensor").exists)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        metrics = free.getsockname()[1]
+    live = start(
+        "monitor", "--port", tmp_path / "sensor", "--model", tiny_bundle_path, "--json", "--metrics", metrics,
+        "--lines", tmp_path / "lines.jsonl", "--history", tmp_path / "history", "--record", tmp_path / "logs",
+        "--duration", 30, preexec_fn=no_long_files,
+    )  # fmt: skip
+
+    def failing() -> dict[str, float]:
+        with urlopen(f"http://127.0.0.1:{metrics}/metrics") as answer:
+            text = answer.read().decode()
+        return {name: float(on) for name, on in re.findall(r'output_failing\{.*output="(\w+)"\} (\S+)', text)}
+
+    read_until(live, is_window)
+    assert set(failing()) == {"lines", "history", "log"}
+    while sum(failing().values()) < 3:
+        read_until(live, is_window)
+    after = [read_until(live, is_window)[-1] for _ in range(50)]
+    assert {line["verdict"] for line in after} == {"CLASS"}
+    live.send_signal(signal.SIGTERM)
+    code, rest, said = finish(live)
+    summary = json.loads(rest[-1])
+    assert code == 0 and summary["samples_lost"] == 0
+    warnings = [line for line in said.splitlines() if line.startswith("Warning: ")]
+    assert [sum(each in line for line in warnings) for each in ("lines.jsonl", "the history", ".drsnlog")] == [1, 1, 1]
+    whole = (tmp_path / "lines.jsonl").read_text().splitlines()[:-1]  # the last one may be cut
+    assert len(whole) > 100 and all(json.loads(line) for line in whole)
+    sensor.kill()
 
 
 # --- severity --------------------------------------------------------------------------------------------------------

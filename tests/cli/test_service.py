@@ -91,10 +91,12 @@ def test_systemd_hears_what_it_waits_for(tmp_path: Path, abstract: bool) -> None
         notifier.ready()
         for _ in range(250):
             notifier.alive()
+            notifier.status("The disk\nis full.")
             clock[0] += 0.1
         notifier.stopping()
-        heard = [systemd.recv(100) for _ in range(5)]
-    assert heard == [b"READY=1", *[b"WATCHDOG=1"] * 3, b"STOPPING=1"]
+        heard = [systemd.recv(100) for _ in range(6)]
+    status = b"STATUS=The disk is full."
+    assert heard == [b"READY=1", b"WATCHDOG=1", status, *[b"WATCHDOG=1"] * 2, b"STOPPING=1"]
 
 
 def test_without_systemd_nothing_happens() -> None:
@@ -121,4 +123,7 @@ def test_a_monitor_under_systemd_says_that_it_is_ready(
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         with playing() as (port, _):
             assert run("monitor", "--port", port, "--model", tiny_bundle_path).code == 0
-        assert [systemd.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"STOPPING=1"]
+        heard = [systemd.recv(200) for _ in range(4)]
+    status = f"STATUS=Watches {Path(port).name}.".encode()
+    assert sorted(heard) == sorted([status, b"READY=1", b"WATCHDOG=1", b"STOPPING=1"])
+    assert heard[-1] == b"STOPPING=1"

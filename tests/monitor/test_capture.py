@@ -133,10 +133,11 @@ def test_a_full_disk_is_said_and_nothing_else_ends(
     monkeypatch.setattr("firmware_bridge.raw_log.RawLogWriter._segment", full)
     capture.trigger("worn")
     feed(capture, sensor, 50)
-    assert len(said) == 1 and "No space left" in said[0]
+    assert len(said) == 1 and "No space left" in said[0] and capture.failing == said[0]
     monkeypatch.undo()
     capture.trigger("worn")
     feed(capture, sensor, 50)
+    assert capture.failing is None
     assert len(said) == 1 and any(path.stat().st_size for path in tmp_path.iterdir())
 
 

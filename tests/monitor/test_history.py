@@ -131,7 +131,7 @@ def test_machines_share_a_file(tmp_path: Path, clock: Clock) -> None:
 def test_a_full_disk_loses_no_decision_and_is_said_once(tmp_path: Path, clock: Clock) -> None:
     path, told = tmp_path / "history", []
     sink = HistorySink(path, "pump", now_s=clock)
-    guarded = Guarded(sink, told.append)
+    guarded = Guarded("history", sink, told.append)
     guarded.take(Decision(window(), 0.0))
     whole = sink._connection.execute("PRAGMA page_count").fetchone()[0]
     sink._connection.execute(f"PRAGMA max_page_count = {whole}")  # SQLite then says what it says of a full disk
@@ -143,7 +143,7 @@ def test_a_full_disk_loses_no_decision_and_is_said_once(tmp_path: Path, clock: C
     sink._connection.execute("PRAGMA max_page_count = 1000000")
     guarded.take(Decision(window("calm"), 0.0))
     guarded.close()
-    assert told[1:] == ["It works again."]
+    assert told[1:] == ["The history can be written again."]
     (found,) = read_history(path, *FOREVER, 86_400.0)
     assert len(found.decisions) == 402 and sum(span.windows for span in found.spans) == 400
 

@@ -72,7 +72,7 @@ def scrape(sink: MetricsServer) -> dict[str, float]:
 def test_metrics_say_what_windows_said_and_what_holds() -> None:
     counters = StreamCounters(samples_received=9, samples_lost=3)
     server = MetricsServer("127.0.0.1", 0, lambda: 1234.5)
-    sink = server.sink("fan", lambda: counters)
+    sink = server.sink("fan", lambda: counters, lambda: {"history": "The disk is full.", "lines": None})
     server.sink("pump", lambda: StreamCounters(samples_lost=4))
     sink.take(Severity(0, 0.0, 1.25, 0.1, 0.4, 4.0, 3.0, "A", "g"))
     for result in (WORN, WORN, LOST, Decision(WORN, 0.0), Decision(LOST, 0.0), Summary(0, 0, 0, {}, {}, None)):
@@ -84,6 +84,11 @@ def test_metrics_say_what_windows_said_and_what_holds() -> None:
     assert decisions == {'drsn_edge_decision{detail="lost samples",machine="fan",verdict="NO_VERDICT"}': 1}
     assert found['drsn_edge_link_samples_lost_total{machine="fan"}'] == 3
     assert found['drsn_edge_link_samples_lost_total{machine="pump"}'] == 4
+    failing = {name: value for name, value in found.items() if name.startswith("drsn_edge_output_failing")}
+    assert failing == {
+        'drsn_edge_output_failing{machine="fan",output="history"}': 1,
+        'drsn_edge_output_failing{machine="fan",output="lines"}': 0,
+    }
     assert found['drsn_edge_novelty{machine="fan"}'] == 0.25
     assert found['drsn_edge_severity{machine="fan",measure="velocity_rms_mm_s"}'] == 1.25
     assert found['drsn_edge_last_window_timestamp_seconds{machine="fan"}'] == 1234.5

@@ -38,6 +38,8 @@ def test_a_panel_says_it_all() -> None:
                   "29 ms", "0 to 1600 Hz", "5000 samples, 3 lost", "3201.5 Hz"):  # fmt: skip
         assert words in text, text
     assert "behind" not in text
+    failing = drawn(replace(SHOWN, failing=("The disk is full.",)))
+    assert "output    The disk is full." in failing and "output" not in text
     assert "behind    4.0 s, 7 windows skipped" in drawn(replace(SHOWN, lag_s=4.0, skipped=7))
 
 

@@ -24,10 +24,11 @@ class Sink(Protocol):
 class Guarded:
     """A sink whose failure is said once, until it works again, and stops nothing else."""
 
-    def __init__(self, sink: Sink, tell: Callable[[str], None]) -> None:
-        """Guard `sink`; `tell` is given a sentence at each change."""
-        self._sink, self._tell = sink, tell
+    def __init__(self, name: str, sink: Sink, tell: Callable[[str], None]) -> None:
+        """Guard `sink`, an output called `name`; `tell` is given a sentence at each change."""
+        self.name, self._sink, self._tell = name, sink, tell
         self.failing: str | None = None
+        """Why it cannot be written now; None while it can."""
 
     def take(self, result: Result) -> None:
         """Take in one result."""
@@ -46,5 +47,5 @@ class Guarded:
             self.failing = str(exc)
             return
         if self.failing is not None:
-            self._tell("It works again.")
+            self._tell(f"The {self.name} can be written again.")
         self.failing = None

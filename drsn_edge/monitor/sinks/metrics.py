@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from drsn_edge.errors import OutputError
@@ -43,8 +43,8 @@ class MetricsServer:
         self.raised = Gauge("drsn_edge_alarm", raised, ["machine", "alarm"], registry=registry)
         last = "When the last window was judged."
         self.last = Gauge("drsn_edge_last_window_timestamp_seconds", last, names[:1], registry=registry)
-        self._links = _Links()
-        registry.register(self._links)
+        self._stations = _Stations()
+        registry.register(self._stations)
         try:
             self._server, self._thread = start_http_server(port, host, registry)
         except OSError as exc:
@@ -55,14 +55,20 @@ class MetricsServer:
         """Where it listens."""
         return int(self._server.server_port)
 
-    def sink(self, machine: str, counters: Callable[[], StreamCounters]) -> MetricsSink:
+    def sink(
+        self,
+        machine: str,
+        counters: Callable[[], StreamCounters],
+        failing: Callable[[], Mapping[str, str | None]] = dict,
+    ) -> MetricsSink:
         """Return the sink of one sensor.
 
         Args:
             machine: What it watches: the label of every metric.
             counters: The link's account, asked at each scrape.
+            failing: Why each other output cannot be written, None where it can; asked likewise.
         """
-        self._links.counters[machine] = counters
+        self._stations.asked[machine] = counters, failing
         return MetricsSink(self, machine, self._now_s)
 
     def close(self) -> None:
@@ -105,12 +111,20 @@ class MetricsSink:
         """The server is closed by whoever made it."""
 
 
-class _Links(Collector):
+class _Stations(Collector):
+    """What is asked of the stations at each scrape."""
+
     def __init__(self) -> None:
-        self.counters: dict[str, Callable[[], StreamCounters]] = {}
+        self.asked: dict[str, tuple[Callable[[], StreamCounters], Callable[[], Mapping[str, str | None]]]] = {}
 
     def collect(self) -> Iterator[Any]:
-        accounts = {machine: counters() for machine, counters in self.counters.items()}
+        text = "1 for an output that cannot be written now; verdicts go on."
+        outputs = GaugeMetricFamily("drsn_edge_output_failing", text, labels=["machine", "output"])
+        for machine, (_, failing) in self.asked.items():
+            for name, why in failing().items():
+                outputs.add_metric([machine, name], why is not None)
+        yield outputs
+        accounts = {machine: counters() for machine, (counters, _) in self.asked.items()}
         for each in fields(StreamCounters):
             family = CounterMetricFamily(f"drsn_edge_link_{each.name}", "See StreamCounters.", labels=["machine"])
             for machine, counters in accounts.items():
