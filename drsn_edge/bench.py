@@ -200,9 +200,9 @@ def _pipeline_share(bundle: Bundle, classifier: Any, windows: Any) -> float:
     """Return the processor time of the monitor's stages for a second of stream: the golden windows, over and over."""
     import numpy as np
 
-    from drsn_edge.monitor.decision import Votes
     from drsn_edge.monitor.pipeline import Monitor
     from drsn_edge.novelty import novelty_of
+    from drsn_edge.votes import Votes
     from firmware_bridge.events import SampleBlock
     from firmware_bridge.messages import Hello
 

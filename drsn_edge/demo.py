@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from drsn_edge import __version__
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.errors import DemoError
-from drsn_edge.monitor.decision import Votes
 from drsn_edge.monitor.pipeline import Monitor
 from drsn_edge.monitor.results import Decision, Result, Summary, Verdict, WindowResult
 from drsn_edge.novelty import novelty_of
@@ -24,6 +23,7 @@ from drsn_edge.recordings.machine import ADXL345, AXES, Condition, Machine
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.simulator import DEFAULT_SAMPLE_RATE_HZ, VibrationSimulator, simulate_dataset
 from drsn_edge.runtime.classifier import Classifier
+from drsn_edge.votes import Votes
 from firmware_bridge.events import SampleBlock, SourceEvent
 from firmware_bridge.messages import Hello
 from firmware_bridge.sources.serial_port import SerialSource

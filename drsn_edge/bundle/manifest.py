@@ -12,6 +12,7 @@ from typing import Any
 from drsn_edge.bundle.contract import SignalContract, contract_from_json, contract_to_json
 from drsn_edge.bundle.fields import items, number, text, texts, whole, wholes
 from drsn_edge.errors import BundleError, ContractError
+from drsn_edge.votes import parse_votes
 from firmware_bridge.gateway.state import is_version, version_key
 
 SCHEMA = 1
@@ -104,16 +105,19 @@ class Manifest:
         if self.floor is not None:
             fits = is_version(self.floor) and version_key(self.floor) <= version_key(self.version)
             _expect(fits, f"a floor that is a version of at most {self.version}", self.floor)
-        _expect(self.votes is None or _is_votes(self.votes), "votes K/N", self.votes)
+        _expect(self.votes is None or _are_votes(self.votes), "votes K/N, more than half of N", self.votes)
         for name in ("unknown_share", "golden_tolerance_lsb"):
             _expect((getattr(self, name) or 0) >= 0, f"{name} >= 0", getattr(self, name))
         costs = (1.0, 1.0) if self.budget is None else (self.budget.latency_ms, self.budget.memory_mb)
         _expect(min(costs) > 0, "a budget > 0", self.budget)
 
 
-def _is_votes(value: str) -> bool:
-    match = re.fullmatch(r"([0-9]{1,3})/([0-9]{1,3})", value)
-    return match is not None and 0 < int(match[1]) <= int(match[2])
+def _are_votes(text: str) -> bool:
+    try:
+        parse_votes(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _expect(condition: object, expected: str, got: object) -> None:

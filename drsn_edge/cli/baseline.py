@@ -105,11 +105,11 @@ def _listen(
 ) -> Counter[str]:
     """Let it take the good windows; return how many the network calls what."""
     from drsn_edge.cli.stopping import stop_on_signal
-    from drsn_edge.monitor.decision import Votes
     from drsn_edge.monitor.pipeline import Monitor
     from drsn_edge.monitor.results import WindowResult
     from drsn_edge.recorder import log_files
     from drsn_edge.runtime.classifier import Classifier
+    from drsn_edge.votes import Votes
     from firmware_bridge.sources.replay import ReplaySource
 
     speed_hz = None if rpm is None else rpm / 60

@@ -3,28 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from drsn_edge.monitor.results import Decision, Verdict, WindowResult
-
-
-@dataclass(frozen=True)
-class Votes:
-    """`needed` of the last `window_count` windows must agree before the decision changes.
-
-    Raises:
-        ValueError: Unless more than half are needed: otherwise two verdicts could hold at once.
-    """
-
-    needed: int = 4
-    window_count: int = 5
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        if not self.window_count / 2 < self.needed <= self.window_count:
-            raise ValueError(
-                f"Expected more than half of {self.window_count} windows and at most all, got {self.needed}."
-            )
+from drsn_edge.votes import Votes
 
 
 class Decider:

@@ -15,7 +15,7 @@ from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.front_end import check_speed, network_input
 from drsn_edge.monitor.alarms import Alarms, AlarmSettings
 from drsn_edge.monitor.capture import Capture
-from drsn_edge.monitor.decision import Decider, Votes
+from drsn_edge.monitor.decision import Decider
 from drsn_edge.monitor.quality import (
     LINK_LOST,
     NO_SAMPLES,
@@ -35,6 +35,7 @@ from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.windows import Window, Windower
 from drsn_edge.novelty import Novelty, levels
 from drsn_edge.runtime.classifier import Classifier, check_model, softmax
+from drsn_edge.votes import Votes
 from firmware_bridge.clock import ClockFit, RateAlarm
 from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, Note, SampleBlock, SourceEvent, Status
 from firmware_bridge.messages import Hello

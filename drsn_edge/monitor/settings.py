@@ -40,9 +40,9 @@ from typing import Any, NoReturn
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.errors import SettingsError
 from drsn_edge.monitor.alarms import EVIDENCE, UNKNOWN, AlarmLimits, AlarmSettings, alarm_names
-from drsn_edge.monitor.decision import Votes
 from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import typed_values
+from drsn_edge.votes import Votes, parse_votes
 
 _LIMITS = tuple(each.name for each in fields(AlarmLimits))
 
@@ -77,16 +77,6 @@ class MonitorSettings:
     votes: Votes = field(default_factory=Votes)
     alarms: AlarmSettings | None = None
     capture: CaptureSettings | None = None
-
-
-def parse_votes(text: str) -> Votes:
-    """Return K/N as votes.
-
-    Raises:
-        ValueError: If they cannot be.
-    """
-    needed, _, of = text.partition("/")
-    return Votes(int(needed), int(of))
 
 
 def read_settings(path: Path, labels: Sequence[str]) -> MonitorSettings:
@@ -142,7 +132,7 @@ class _Reading:
                 self._fail(("decision", name), f"Expected votes, got {name!r}")
         try:
             return parse_votes(table["votes"]) if table else Votes()
-        except (ValueError, AttributeError) as exc:
+        except (ValueError, TypeError) as exc:
             self._fail(("decision", "votes"), f'Expected votes as "4/5", got {table["votes"]!r} ({exc})')
 
     def _alarms(self, table: Mapping[str, Any]) -> AlarmSettings:

@@ -75,6 +75,7 @@ def test_what_is_not_known_is_left_out(bundle: Bundle) -> None:
         {"floor": "x"},
         {"votes": "5/4"},
         {"votes": "0/4"},
+        {"votes": "2/5"},
         {"votes": "4"},
         {"unknown_share": -0.1},
         {"budget": Budget(0.0, 1.0)},

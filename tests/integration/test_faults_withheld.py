@@ -17,7 +17,6 @@ import pytest
 
 from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.bundle.manifest import Manifest, TensorSpec
-from drsn_edge.monitor.decision import Votes
 from drsn_edge.monitor.pipeline import Monitor
 from drsn_edge.monitor.quality import CLIPPED, FLAT_LINE, LOST_SAMPLES, RATE_OFF
 from drsn_edge.monitor.results import Summary, Verdict, WindowResult
@@ -25,6 +24,7 @@ from drsn_edge.recordings.load import load_recordings
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.replay import full_scale_for, virtual_sensor
 from drsn_edge.signal import Scaling
+from drsn_edge.votes import Votes
 from firmware_bridge.faults import FaultInjector, parse_script
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.sources.threaded import Threaded

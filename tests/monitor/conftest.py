@@ -14,10 +14,10 @@ from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.bundle.manifest import Manifest, TensorSpec
 from drsn_edge.monitor.alarms import AlarmSettings
 from drsn_edge.monitor.capture import Capture
-from drsn_edge.monitor.decision import Votes
 from drsn_edge.monitor.pipeline import Monitor
 from drsn_edge.monitor.results import Decision, Result, Verdict, WindowResult
 from drsn_edge.novelty import Novelty
+from drsn_edge.votes import Votes
 from firmware_bridge.events import SampleBlock, SourceEvent
 from firmware_bridge.messages import Hello
 

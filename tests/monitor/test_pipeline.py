@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.monitor.alarms import AlarmLimits, AlarmSettings
-from drsn_edge.monitor.decision import Votes
 from drsn_edge.monitor.pipeline import ACKNOWLEDGE, BEHIND_S, CAUGHT_UP_S, STALLED_S, Monitor
 from drsn_edge.monitor.quality import SKIPPED
 from drsn_edge.monitor.results import Alarm, Decision, Result, Summary, Verdict, WindowResult
 from drsn_edge.novelty import Novelty
 from drsn_edge.spectra import Spectra
+from drsn_edge.votes import Votes
 from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, Note, Status
 from firmware_bridge.messages import DeviceState
 from firmware_bridge.stream import StreamCounters

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from drsn_edge.errors import SettingsError
 from drsn_edge.monitor import settings as module
 from drsn_edge.monitor.alarms import AlarmLimits, AlarmSettings
-from drsn_edge.monitor.decision import Votes
 from drsn_edge.monitor.settings import CaptureSettings, MonitorSettings, read_settings, settings_toml
 from drsn_edge.toml_file import line_of
+from drsn_edge.votes import Votes
 
 LABELS = ("healthy", "outer_race")
 
