@@ -21,7 +21,7 @@ _ALIVE_EVERY_S = 10.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,60}")
 
 _UNIT = """\
-# Written by drsn-edge {version}; `drsn-edge service` writes it anew.
+# Written by drsn-edge {version}; `drsn-edge service install` writes it anew.
 [Unit]
 Description=drsn-edge monitor {name}
 # A sensor that is plugged in later is waited for, however long that takes.
@@ -97,7 +97,9 @@ def unit_name(name: str) -> str:
     return f"drsn-edge-{name}.service"
 
 
-def unit_text(name: str, arguments: Sequence[str], version: str, environment_file: Path | None = None) -> str:
+def unit_text(
+    name: str, arguments: Sequence[str], version: str, environment_file: Path | None = None, on_edgetpu: bool = False
+) -> str:
     """Return the unit that runs `drsn-edge monitor ARGUMENTS`.
 
     Args:
@@ -105,6 +107,7 @@ def unit_text(name: str, arguments: Sequence[str], version: str, environment_fil
         arguments: Of `monitor`.
         version: Of drsn-edge.
         environment_file: Read by systemd, for passwords: mode 0600, root's own.
+        on_edgetpu: Whether it may open one.
 
     Raises:
         OutputError: If the name or an argument cannot be in a unit.
@@ -114,7 +117,7 @@ def unit_text(name: str, arguments: Sequence[str], version: str, environment_fil
     environment = "" if environment_file is None else f"EnvironmentFile={environment_file}\n"
     return _UNIT.format(
         version=version, name=name, command=" ".join(map(quoted, program)), watchdog=WATCHDOG_S, alive=_ALIVE_EVERY_S,
-        state=SYSTEM_STATE, environment=environment, **(_EDGETPU if "edgetpu" in arguments else _NO_EDGETPU),
+        state=SYSTEM_STATE, environment=environment, **(_EDGETPU if on_edgetpu else _NO_EDGETPU),
     )  # fmt: skip
 
 

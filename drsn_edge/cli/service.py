@@ -1,9 +1,10 @@
-"""`drsn-edge service`."""
+"""`drsn-edge service install`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,7 +12,17 @@ from drsn_edge import __version__
 from drsn_edge.cli.options import PathType, json_option
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.group()
+def service() -> None:
+    """Have systemd run the monitor.
+
+    \b
+    Example:
+      drsn-edge service install --name pump3 -- --port /dev/ttyUSB0 --model /etc/drsn-edge/pump.drsn
+    """
+
+
+@service.command("install", context_settings={"ignore_unknown_options": True})
 @click.argument("monitor_options", nargs=-1, type=click.UNPROCESSED, required=True)
 @click.option("--name", default="monitor", show_default=True, help="Of the service, one for each sensor.")
 @click.option(
@@ -21,23 +32,24 @@ from drsn_edge.cli.options import PathType, json_option
 )
 @click.option("--print", "only_print", is_flag=True, help="Print the unit and change nothing.")
 @json_option
-def service(
+def install_service(
     monitor_options: tuple[str, ...], name: str, environment_file: Path | None, only_print: bool, as_json: bool
 ) -> None:
     """Write a systemd unit that runs `drsn-edge monitor MONITOR_OPTIONS` from now on, restarts included.
 
-    The service has a user of its own, may open serial ports and write to /var/lib/drsn-edge, and nothing else. Give
-    files of --history and --record relative to that folder.
+    The service has a user of its own, may open serial ports (and an Edge TPU, where --runtime or the fleet's file names
+    it) and write to /var/lib/drsn-edge, and nothing else. Give files of --history and --record relative to that folder.
 
     \b
     Example:
-      drsn-edge service --name pump3 -- --port /dev/ttyUSB0 --model /etc/drsn-edge/pump.drsn --history pump3.sqlite
+      drsn-edge service install --name pump3 -- --port /dev/ttyUSB0 --model /etc/drsn-edge/pump.drsn --history p3.sqlite
     """
     from drsn_edge.cli.monitor import monitor
     from drsn_edge.service import install, unit_name, unit_text
 
-    monitor.make_context("monitor", list(monitor_options))  # refused now, not at boot
-    text = unit_text(name, monitor_options, __version__, environment_file and environment_file.absolute())
+    asked = monitor.make_context("monitor", list(monitor_options)).params  # refused now, not at boot
+    secrets = environment_file and environment_file.absolute()
+    text = unit_text(name, monitor_options, __version__, secrets, _on_edgetpu(asked))
     path = None if only_print else install(name, text)
     if as_json:
         click.echo(json.dumps({"schema": 1, "type": "service", "unit": text, "path": path and str(path)}))
@@ -45,3 +57,11 @@ def service(
         click.echo(text, nl=False)
     else:
         click.echo(f"wrote {path}\nnow: systemctl daemon-reload && systemctl enable --now {unit_name(name)}")
+
+
+def _on_edgetpu(asked: dict[str, Any]) -> bool:
+    """Tell whether any sensor of a monitor asks for an Edge TPU; a fleet's file is refused now, too."""
+    from drsn_edge.monitor.sensor_config import read_fleet
+
+    runtimes = [each.runtime for each in read_fleet(asked["fleet"])] if asked["fleet"] else [asked["runtime"]]
+    return "edgetpu" in runtimes

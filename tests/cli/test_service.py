@@ -37,7 +37,7 @@ def test_the_unit_runs_the_monitor_with_its_arguments() -> None:
 
 
 def test_an_edge_tpu_may_be_opened_where_the_monitor_runs_on_one() -> None:
-    text = unit_text("pump3", [*ARGUMENTS, "--runtime", "edgetpu"], "1.0")
+    text = unit_text("pump3", ARGUMENTS, "1.0", on_edgetpu=True)
     assert "\nDeviceAllow=char-usb_device rw\nDeviceAllow=char-apex rw\nNoNew" in text
     assert section(text, "Service")["SupplementaryGroups"] == "dialout plugdev"
     assert "usb_device" not in unit_text("pump3", ARGUMENTS, "1.0")
@@ -108,10 +108,29 @@ def test_without_systemd_nothing_happens() -> None:
 
 
 def test_the_command_checks_what_the_monitor_will_be_told(run: Callable[..., Any]) -> None:
-    shown = run("service", "--print", "--name", "fan", "--", "--port", "/dev/ttyUSB0", "--model", "a.drsn")
+    shown = run("service", "install", "--print", "--name", "fan", "--", "--port", "/dev/ttyUSB0", "--model", "a.drsn")
     assert shown.code == 0 and "monitor fan" in shown.out and "--model a.drsn" in shown.out
-    wrong = run("service", "--print", "--", "--port", "/dev/ttyUSB0", "--modell", "a.drsn")
+    wrong = run("service", "install", "--print", "--", "--port", "/dev/ttyUSB0", "--modell", "a.drsn")
     assert wrong.code == 2 and "--modell" in wrong.err
+
+
+def test_the_command_sees_who_needs_an_edge_tpu(run: Callable[..., Any], tmp_path: Path) -> None:
+    def unit(*monitor_options: Any) -> str:
+        shown = run("service", "install", "--print", "--", *monitor_options)
+        assert shown.code == 0, shown.err
+        return str(shown.out)
+
+    sensor = ("--port", "/dev/ttyUSB0", "--model", "a.drsn")
+    assert "char-apex" not in unit(*sensor) and "char-apex" in unit(*sensor, "--runtime", "edgetpu")
+    assert "char-apex" not in unit(*sensor, "--machine", "edgetpu")
+    fleet = tmp_path / "plant.toml"
+    fleet.write_text("model = 'a.drsn'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'b'\n")
+    assert "char-apex" not in unit("--fleet", fleet)
+    fleet.write_text(fleet.read_text() + "runtime = 'edgetpu'\n")
+    assert "char-apex" in unit("--fleet", fleet)
+    fleet.write_text("[[sensor]]\nprot = 'a'\n")
+    wrong = run("service", "install", "--print", "--", "--fleet", fleet)
+    assert wrong.code == 1 and "line 2" in wrong.err
 
 
 def test_a_monitor_under_systemd_says_that_it_is_ready(
