@@ -165,9 +165,8 @@ def monitor(
         if server is not None:
             stack.callback(server.close)
         viewed = not (plain or as_json) and sys.stdout.isatty() and _has_rich()
-        follower = (
-            _follower(trial_s, configs[0].runtime_choice) if any(each.model is None for each in configs) else None
-        )
+        following = [each.runtime_choice for each in configs if each.model is None]
+        follower = _follower(trial_s, following) if following else None
 
         def open_source(config: SensorConfig, log: LogKeeper | None) -> Source:
             return _open(config, replay, speed, stopped, log)
@@ -344,15 +343,15 @@ def _active_path() -> Path:
     return open_store("the monitor").active().path
 
 
-def _follower(trial_s: float, choice: RuntimeChoice) -> Follower:
+def _follower(trial_s: float, choices: Sequence[RuntimeChoice]) -> Follower:
     from drsn_edge.gate import run_gate
     from drsn_edge.gateway import open_store
     from drsn_edge.trial import Follower
 
     store = open_store("the monitor", patience_s=_STORE_PATIENCE_S)
     # An Edge TPU that a station holds cannot be opened by the gate's process: the processor shows the rest.
-    choice = replace(choice, fallback="cpu")
-    return Follower(store, lambda path: run_gate(path, choice), say, trial_s)
+    each_way = dict.fromkeys(replace(choice, fallback="cpu") for choice in choices)
+    return Follower(store, lambda path: [run_gate(path, choice) for choice in each_way], say, trial_s)
 
 
 def _open(
