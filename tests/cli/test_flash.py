@@ -355,6 +355,22 @@ def test_a_sink_that_cannot_be_opened_is_no_fault_of_the_bundle_on_trial(
     assert state["slots"][state["trial"]]["version"] == "1.1.0"
 
 
+def test_the_gate_runs_a_new_bundle_each_way_that_a_following_sensor_does(
+    make: Callable[..., Path], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("flash", make("1.0.0"), "--to", "local").code == 0
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr("drsn_edge.gate.run_gate", lambda path, choice: asked.append((choice.runtime, choice.fallback)))
+    fleet = tmp_path / "plant.toml"
+    fleet.write_text(
+        f"[[sensor]]\nport = '/dev/absent'\nmodel = '{make('2.0.0')}'\nruntime = 'litert'\n"
+        "[[sensor]]\nport = '/dev/absent2'\nruntime = 'numpy'\n[[sensor]]\nport = '/dev/absent3'\n"
+    )
+    done = run("monitor", "--fleet", fleet, "--duration", 3)
+    assert done.code == 0, done.err
+    assert asked == [("numpy", "cpu"), ("auto", "cpu")]
+
+
 def test_without_a_bundle_the_monitor_says_where_one_comes_from(run: Run, gateway: Path, playing: Any) -> None:
     with playing() as (port, _):
         done = run("monitor", "--port", port)
