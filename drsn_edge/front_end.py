@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.errors import ContractError
-from drsn_edge.signal import FloatArray, as_network_input, scale_windows
+from drsn_edge.signal import Centred, FloatArray, as_network_input, centre, scaled
 from drsn_edge.spectra import log_spectra
 
 
@@ -31,9 +31,14 @@ def network_input(windows: FloatArray, contract: SignalContract, speeds_hz: Arra
     Raises:
         ContractError: If the shaft speed is needed and not known.
     """
-    scaled = scale_windows(windows, contract.scaling)
+    return input_of(centre(windows), contract, speeds_hz)
+
+
+def input_of(windows: Centred, contract: SignalContract, speeds_hz: ArrayLike | None = None) -> FloatArray:
+    """Return what `network_input` does, of windows whose means are gone."""
+    samples = scaled(windows, contract.scaling)
     if contract.spectra is None:
-        return as_network_input(scaled)
-    speeds = np.broadcast_to(np.nan if speeds_hz is None else np.asarray(speeds_hz, np.float64), len(windows))
+        return as_network_input(samples)
+    speeds = np.broadcast_to(np.nan if speeds_hz is None else np.asarray(speeds_hz, np.float64), len(samples))
     check_speed(contract, float(speeds.min(initial=np.inf)))
-    return as_network_input(log_spectra(scaled, contract.spectra, contract.sample_rate_hz, speeds))
+    return as_network_input(log_spectra(samples, contract.spectra, contract.sample_rate_hz, speeds))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.errors import BundleError
-from drsn_edge.signal import axis_means
+from drsn_edge.signal import Centred, centre
 from drsn_edge.spectra import Spectra, log_spectra
 
 FloatArray = NDArray[np.float32]
@@ -93,7 +93,7 @@ class Novelty:
         """
         return to_nearest(self.whitened(windows), self.prototypes)
 
-    def novelty(self, windows: FloatArray, of_levels: FloatArray | None = None) -> FloatArray:
+    def novelty(self, windows: FloatArray) -> FloatArray:
         """Return how new windows are, shape (n,): what is above 1 is unknown.
 
         That is the distance in multiples of the limit, to the training side or the site, whichever is nearer, or how
@@ -101,18 +101,20 @@ class Novelty:
 
         Args:
             windows: Shape (n, window, axes), in the contract's unit.
-            of_levels: Their `levels`, where they are known already.
         """
-        loudness = (levels(windows) if of_levels is None else of_levels) / np.float32(self.too_loud_rms)
-        return np.maximum(self._by_distance(windows), loudness)
+        return self.novelty_of(centre(windows))
+
+    def novelty_of(self, windows: Centred) -> FloatArray:
+        """Return what `novelty` does, of windows whose means are gone."""
+        return np.maximum(self._by_distance(windows), (windows.rms / self.too_loud_rms).astype(np.float32))
 
     @property
     def too_loud_rms(self) -> float:
         """The level from which on a window is unknown by it alone, in the contract's unit."""
         return TOO_LOUD * max(self.loudest_rms, 0.0 if self.site is None else self.site.loudest_rms)
 
-    def _by_distance(self, windows: FloatArray) -> FloatArray:
-        whitened = self.whitened(windows)
+    def _by_distance(self, windows: Centred) -> FloatArray:
+        whitened = self._whitened(windows)
         trained = to_nearest(whitened, self.prototypes) / np.float32(self.limit)
         if self.site is None:
             return trained
@@ -125,7 +127,10 @@ class Novelty:
 
     def whitened(self, windows: FloatArray) -> FloatArray:
         """Return the whitened features of windows, shape (n, features)."""
-        return features(windows, self.lines) @ self.whitening
+        return self._whitened(centre(windows))
+
+    def _whitened(self, windows: Centred) -> FloatArray:
+        return features_of(windows, self.lines) @ self.whitening
 
 
 def to_nearest(points: FloatArray, prototypes: FloatArray) -> FloatArray:
@@ -137,10 +142,14 @@ def to_nearest(points: FloatArray, prototypes: FloatArray) -> FloatArray:
 
 def features(windows: FloatArray, lines: int) -> FloatArray:
     """Return log band powers of windows (n, window, axes), relative to their level, shape (n, lines * axes)."""
-    even = windows[:, : windows.shape[1] // 2 * 2]
-    centred = even - axis_means(even)[:, None].astype(np.float32)
-    logs = log_spectra(centred, _bands(lines), 1.0, np.zeros(len(windows)))
-    return logs.reshape(len(windows), -1)
+    return features_of(centre(windows), lines)
+
+
+def features_of(windows: Centred, lines: int) -> FloatArray:
+    """Return what `features` does, of windows whose means are gone; an odd last sample is left out."""
+    even = windows.samples[:, : windows.samples.shape[1] // 2 * 2]
+    logs = log_spectra(even, _bands(lines), 1.0, np.zeros(len(even)))
+    return logs.reshape(len(even), -1)
 
 
 @lru_cache(maxsize=8)
@@ -150,8 +159,7 @@ def _bands(lines: int) -> Spectra:
 
 def levels(windows: FloatArray) -> FloatArray:
     """Return the RMS of each window (n, window, axes) over its axes, without their means, shape (n,)."""
-    by_axis = np.ascontiguousarray(windows.transpose(0, 2, 1))  # a third of the time
-    return np.sqrt(by_axis.var(axis=2).mean(axis=1))
+    return centre(windows).rms.astype(np.float32)
 
 
 def novelty_of(bundle: Bundle) -> Novelty | None:

@@ -29,6 +29,25 @@ class Scaling:
     divisor: float = 1.0
 
 
+@dataclass(frozen=True)
+class Centred:
+    """Windows without their means, which several stages ask for.
+
+    Attributes:
+        samples: Shape (n, window, axes), float32.
+        rms: Of each window over its axes, shape (n,).
+    """
+
+    samples: FloatArray
+    rms: NDArray[np.float64]
+
+
+def centre(windows: FloatArray) -> Centred:
+    """Take away each axis' mean from windows (n, window, axes)."""
+    samples = (windows - axis_means(windows)[:, None]).astype(np.float32)
+    return Centred(samples, np.sqrt(np.mean(np.square(samples, dtype=np.float64), axis=(1, 2))))
+
+
 def scale_windows(windows: FloatArray, scaling: Scaling) -> FloatArray:
     """Return windows without their mean and scaled, float32 of the same shape.
 
@@ -36,11 +55,15 @@ def scale_windows(windows: FloatArray, scaling: Scaling) -> FloatArray:
         windows: Shape (n, window, axes), in the contract's unit.
         scaling: From the signal contract. A window without any vibration stays zero rather than being divided by zero.
     """
-    centred = (windows - axis_means(windows)[:, None]).astype(np.float32)
+    return scaled(centre(windows), scaling)
+
+
+def scaled(windows: Centred, scaling: Scaling) -> FloatArray:
+    """Return what `scale_windows` does, of windows whose means are gone."""
+    samples, rms = windows.samples, windows.rms[:, None, None]
     if scaling.kind == "fixed":
-        return centred / np.float32(scaling.divisor)
-    rms = np.sqrt(np.mean(np.square(centred, dtype=np.float64), axis=(1, 2), keepdims=True))
-    return np.divide(centred, rms, out=np.zeros_like(centred), where=rms > 0, casting="same_kind")
+        return samples / np.float32(scaling.divisor)
+    return np.divide(samples, rms, out=np.zeros_like(samples), where=rms > 0, casting="same_kind")
 
 
 def axis_means(windows: NDArray[Any]) -> NDArray[np.float64]:

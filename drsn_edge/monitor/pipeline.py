@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.bundle.contract import RATE_TOLERANCE, stream_factor
 from drsn_edge.bundle.manifest import Manifest
-from drsn_edge.front_end import check_speed, network_input
+from drsn_edge.front_end import check_speed, input_of
 from drsn_edge.monitor.alarms import Alarms, AlarmSettings
 from drsn_edge.monitor.capture import Capture
 from drsn_edge.monitor.decision import Decider
@@ -33,8 +33,9 @@ from drsn_edge.monitor.resampling import FOLLOW, LIMIT, cut_for, resampled
 from drsn_edge.monitor.results import Alarm, AlarmState, Result, Summary, Verdict, WindowResult
 from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.windows import Window, Windower
-from drsn_edge.novelty import Novelty, levels
+from drsn_edge.novelty import Novelty
 from drsn_edge.runtime.classifier import Classifier, check_model, softmax
+from drsn_edge.signal import centre
 from drsn_edge.votes import Votes
 from firmware_bridge.clock import ClockFit, RateAlarm
 from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, Note, SampleBlock, SourceEvent, Status
@@ -339,18 +340,18 @@ class Monitor:
     def _classify(self, window: Window) -> WindowResult:
         counts = window.counts[None].astype(np.float32)
         samples = resampled(counts * self._factors, self._cut, self._contract.window)
-        of_levels = levels(samples)
-        level = float(of_levels[0])
+        centred = centre(samples)
+        level = float(centred.rms[0])
         if self._novelty is not None and not self._novelty.is_running(level):
             return self._without_verdict(window, NOT_RUNNING)
         if self._offset.jumped(window.counts, self._full_scale_counts):
             return self._without_verdict(window, OFFSET_JUMPED)
         if self._keep is not None:
             self._keep(samples)
-        inputs = network_input(samples, self._contract, self._speed_hz)
+        inputs = input_of(centred, self._contract, self._speed_hz)
         probabilities = softmax(self._classifier.logits(inputs))[0]
         scores = dict(zip(self._manifest.labels, probabilities.tolist(), strict=True))
-        novelty = None if self._novelty is None else float(self._novelty.novelty(samples, of_levels)[0])
+        novelty = None if self._novelty is None else float(self._novelty.novelty_of(centred)[0])
         known = novelty is None or novelty <= 1
         verdict = Verdict.CLASS if known else Verdict.UNKNOWN
         label = max(scores, key=scores.__getitem__) if known else None

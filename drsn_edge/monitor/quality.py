@@ -93,20 +93,25 @@ def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: f
         at_limit = (counts >= full_scale_counts) | (counts <= -full_scale_counts)
         if at_limit.any(axis=0).mean() > MAX_CLIPPED_SHARE:
             return CLIPPED
-    if any(_piles_up(axis, end) for axis, *ends in zip(counts, lowest, highest, strict=True) for end in ends):
-        return CLIPPED
-    if any(_is_stuck(axis) for axis in counts):
+    for ends in (lowest, highest):  # of all axes at once: calls cost more here than samples do
+        there = np.count_nonzero(counts == ends[:, None], axis=1)
+        if any(_piles_up(counts[axis], int(ends[axis]), int(there[axis])) for axis in _at_least(there, _LEAST_PILE)):
+            return CLIPPED
+    repeats = np.count_nonzero(counts[:, 1:] == counts[:, :-1], axis=1)
+    if any(_is_stuck(counts[axis], int(repeats[axis])) for axis in _at_least(repeats, _LEAST_RUN)):
         return STUCK
     if measured_sample_rate_hz and abs(measured_sample_rate_hz / limits.expected_sample_rate_hz - 1) > RATE_TOLERANCE:
         return RATE_OFF
     return None
 
 
-def _piles_up(axis: NDArray[np.int32], end: int) -> bool:
-    """Tell whether an axis, shape (window,), sits at one of its two outermost values."""
-    there = int(np.count_nonzero(axis == end))
-    if there < _LEAST_PILE:
-        return False
+def _at_least(numbers: NDArray[np.intp], least: int) -> list[int]:
+    """Return where they are that large."""
+    return [index for index, number in enumerate(numbers.tolist()) if number >= least]
+
+
+def _piles_up(axis: NDArray[np.int32], end: int, there: int) -> bool:
+    """Tell whether an axis, shape (window,), sits at one of its two outermost values, which it has `there` times."""
     values, times = np.unique(axis, return_counts=True)
     if len(values) <= _NEIGHBOURS + 1:
         return False
@@ -118,12 +123,9 @@ def _piles_up(axis: NDArray[np.int32], end: int) -> bool:
     return bool(there >= _PILE_FACTOR * expected and chance < _PILE_CHANCE)
 
 
-def _is_stuck(axis: NDArray[np.int32]) -> bool:
-    """Tell whether an axis, shape (window,), keeps its value for longer than its usual repeats make likely."""
+def _is_stuck(axis: NDArray[np.int32], repeats: int) -> bool:
+    """Tell whether an axis, shape (window,), keeps its value for longer than its usual `repeats` make likely."""
     changes = np.flatnonzero(axis[1:] != axis[:-1])
-    repeats = len(axis) - 1 - len(changes)
-    if repeats < _LEAST_RUN:
-        return False
     edges = np.concatenate([[-1], changes, [len(axis) - 1]])
     longest = int(np.diff(edges).max()) - 1
     if longest < _LEAST_RUN:

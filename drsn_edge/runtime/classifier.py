@@ -59,7 +59,7 @@ class Classifier:
 
     def codes_of(self, inputs_q: NDArray[np.int8]) -> NDArray[np.int8]:
         """Return the logits as the model computes them of what `quantized` returned."""
-        return np.stack([self._invoke(window_q) for window_q in inputs_q])
+        return np.array([self._invoke(window_q) for window_q in inputs_q], np.int8)
 
     def warm_up(self) -> None:
         """Run once on nothing: the first run of an interpreter takes longer, and an Edge TPU's loads the weights."""
@@ -89,12 +89,17 @@ def check_model(manifest: Manifest, classifier: Classifier) -> None:
 
 def quantize_int8(values: FloatArray, scale: float, zero_point: int) -> NDArray[np.int8]:
     """Return int8 codes of real values; what lies outside the range saturates."""
-    return np.clip(np.rint(values / np.float32(scale)) + zero_point, -128, 127).astype(np.int8)
+    codes = values / np.float32(scale)
+    np.rint(codes, out=codes)
+    codes += zero_point
+    np.maximum(codes, -128, out=codes)
+    np.minimum(codes, 127, out=codes)
+    return codes.astype(np.int8)
 
 
 def dequantize_int8(codes_q: NDArray[np.int8], scale: float, zero_point: int) -> FloatArray:
     """Return real = scale * (q - zero_point)."""
-    return (np.float32(scale) * (codes_q.astype(np.int32) - zero_point)).astype(np.float32)
+    return (codes_q.astype(np.float32) - zero_point) * np.float32(scale)
 
 
 def softmax(logits: FloatArray) -> NDArray[np.float64]:

@@ -114,9 +114,23 @@ class JsonFilesSink:
 
 def line_of(result: Result, machine: str | None = None, time_s: float | None = None) -> str:
     """Return a result as one line of JSON, with the machine and the time where they are given."""
-    values = to_json(result)
-    if machine is not None:
-        values["machine"] = machine
-    if time_s is not None:
-        values["time_s"] = round(time_s, 3)
-    return json.dumps(values) + "\n"
+    more = {"machine": machine, "time_s": None if time_s is None else round(time_s, 3)}
+    extra = "".join(f", {json.dumps(name)}: {json.dumps(value)}" for name, value in more.items() if value is not None)
+    return f"{_LINES.of(result)[:-1]}{extra}}}\n"
+
+
+class _Lines:
+    """The last result as JSON: several sinks write the same one behind each other."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Result | None, str] = (None, "")
+
+    def of(self, result: Result) -> str:
+        known, text = self._last  # at once, as other sensors' threads write it, too
+        if known is not result:
+            text = json.dumps(to_json(result))
+            self._last = result, text
+        return text
+
+
+_LINES = _Lines()
