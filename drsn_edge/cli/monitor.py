@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from firmware_bridge.stream import StreamCounters
 
 _ROUND_S = 0.25
-_GATHER_S = 0.012
-"""Fewer reads cost less: 26.7 kHz took 19 % of a core with 3 ms, 13 % with 8, 11 % with 12. Windows wait that long at
-most."""
+_GATHER_S = 0.010
+"""Fewer reads cost less: 26.7 kHz took 19 % of a core with 3 ms, 13 % with 8, 11 to 12 % with 12. Windows wait that
+long at most."""
 _HANGS_AFTER_S = 30.0
 _STORE_PATIENCE_S = 150.0
 """Longer than any gate takes that runs meanwhile."""
