@@ -102,9 +102,9 @@ class Novelty:
         Args:
             windows: Shape (n, window, axes), in the contract's unit.
         """
-        return self.novelty_of(centre(windows))
+        return self.of_centred(centre(windows))
 
-    def novelty_of(self, windows: Centred) -> FloatArray:
+    def of_centred(self, windows: Centred) -> FloatArray:
         """Return what `novelty` does, of windows whose means are gone."""
         return np.maximum(self._by_distance(windows), (windows.rms / self.too_loud_rms).astype(np.float32))
 

@@ -38,7 +38,7 @@ def install_service(
     """Write a systemd unit that runs `drsn-edge monitor MONITOR_OPTIONS` from now on, restarts included.
 
     The service has a user of its own, may open serial ports (and an Edge TPU, where --runtime or the fleet's file names
-    it) and write to /var/lib/drsn-edge, and nothing else. Give files of --history and --record relative to that folder.
+    it) and write to /var/lib/drsn-edge, and nothing else. Give files (--fleet, --history, --record) relative to it.
 
     \b
     Example:
@@ -62,6 +62,9 @@ def install_service(
 def _on_edgetpu(asked: dict[str, Any]) -> bool:
     """Tell whether any sensor of a monitor asks for an Edge TPU; a fleet's file is refused now, too."""
     from drsn_edge.monitor.sensor_config import read_fleet
+    from drsn_edge.state import SYSTEM_STATE
 
-    runtimes = [each.runtime for each in read_fleet(asked["fleet"])] if asked["fleet"] else [asked["runtime"]]
-    return "edgetpu" in runtimes
+    if asked["fleet"] is None:
+        return bool(asked["runtime"] == "edgetpu")
+    fleet = SYSTEM_STATE / asked["fleet"]  # where the service looks for a relative one
+    return any(each.runtime == "edgetpu" for each in read_fleet(fleet))

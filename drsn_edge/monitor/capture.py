@@ -131,9 +131,14 @@ class Capture:
             self._write_block(block, now_ns)
 
     def _make_room(self) -> None:
-        files = sorted(self._folder.glob(f"{_PREFIX}{self._machine}-*{SUFFIX}"), key=lambda path: path.stat().st_mtime)
+        files = sorted(self._folder.glob(f"{_PREFIX}{self._machine}-*{SUFFIX}"), key=_changed_s)
         for path in files[: len(files) + 1 - self._settings.keep]:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as exc:
+                raise OutputError(
+                    f"Could not remove {path} to make room for a capture: {exc.strerror}. Allow it, or raise keep."
+                ) from exc
 
     def _write_block(self, block: SampleBlock, now_ns: int) -> None:
         """Write a block as frames: those of a replay, or of lines of text, may be too long for one."""
@@ -156,7 +161,15 @@ class Capture:
     def _try(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except (RawLogError, OSError) as exc:
+        except (RawLogError, OutputError) as exc:
             self._log = None
             self.failing = str(exc)
             self._tell(self.failing)
+
+
+def _changed_s(path: Path) -> float:
+    """Return when a file was written last, 0 for one that somebody has just removed."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

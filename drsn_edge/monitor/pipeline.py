@@ -351,7 +351,7 @@ class Monitor:
         inputs = input_of(centred, self._contract, self._speed_hz)
         probabilities = softmax(self._classifier.logits(inputs))[0]
         scores = dict(zip(self._manifest.labels, probabilities.tolist(), strict=True))
-        novelty = None if self._novelty is None else float(self._novelty.novelty_of(centred)[0])
+        novelty = None if self._novelty is None else float(self._novelty.of_centred(centred)[0])
         known = novelty is None or novelty <= 1
         verdict = Verdict.CLASS if known else Verdict.UNKNOWN
         label = max(scores, key=scores.__getitem__) if known else None

@@ -153,6 +153,7 @@ class Station:
             raise
 
     def _watch(self, path: Path) -> None:
+        self._outputs = {}  # those of an earlier attempt are closed
         with ExitStack() as stack:
             bundle = read_bundle(path)
             settings = self._settings(bundle)

@@ -114,7 +114,9 @@ def test_the_command_checks_what_the_monitor_will_be_told(run: Callable[..., Any
     assert wrong.code == 2 and "--modell" in wrong.err
 
 
-def test_the_command_sees_who_needs_an_edge_tpu(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_command_sees_who_needs_an_edge_tpu(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unit(*monitor_options: Any) -> str:
         shown = run("service", "install", "--print", "--", *monitor_options)
         assert shown.code == 0, shown.err
@@ -128,6 +130,8 @@ def test_the_command_sees_who_needs_an_edge_tpu(run: Callable[..., Any], tmp_pat
     assert "char-apex" not in unit("--fleet", fleet)
     fleet.write_text(fleet.read_text() + "runtime = 'edgetpu'\n")
     assert "char-apex" in unit("--fleet", fleet)
+    monkeypatch.setattr("drsn_edge.state.SYSTEM_STATE", tmp_path)
+    assert "char-apex" in unit("--fleet", "plant.toml")  # as the service finds it, in its own folder
     fleet.write_text("[[sensor]]\nprot = 'a'\n")
     wrong = run("service", "install", "--print", "--", "--fleet", fleet)
     assert wrong.code == 1 and "line 2" in wrong.err

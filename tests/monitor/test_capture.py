@@ -112,6 +112,33 @@ def test_the_oldest_files_go(tmp_path: Path, sensor: Any) -> None:
     assert len(kept) == 3
 
 
+def test_a_file_that_is_removed_meanwhile_costs_no_capture(tmp_path: Path, sensor: Any) -> None:
+    (tmp_path / "alarm-pump_3_a-gone.drsnlog").symlink_to("gone")  # listed, and not there when it is asked for
+    capture = capture_in(tmp_path, keep=1, after_s=0.0)
+    capture.take(sensor.hello())
+    feed(capture, sensor, 1)
+    name = capture.trigger("worn")
+    feed(capture, sensor, 1)
+    assert capture.failing is None and [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_that_may_not_be_changed_is_said_and_nothing_else_ends(
+    tmp_path: Path, sensor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "alarm-m-old.drsnlog").write_bytes(b"")
+    said: list[str] = []
+    capture = Capture(CaptureSettings(str(tmp_path), 0.1, 0.1, keep=1), "m", tell=said.append)
+    capture.take(sensor.hello())
+    feed(capture, sensor, 2)
+    monkeypatch.setattr(Path, "unlink", forbidden)
+    assert capture.trigger("worn") is None
+    feed(capture, sensor, 2)
+    assert len(said) == 1 and "Could not remove" in said[0] and capture.failing == said[0]
+
+
 def test_without_samples_there_is_nothing_to_keep(tmp_path: Path, sensor: Any) -> None:
     capture = capture_in(tmp_path)
     assert capture.trigger("worn") is None

@@ -269,7 +269,7 @@ def test_damage_of_several_kinds_withdraws_the_class(bench: Any, sensor: Any, sa
 class StrangeAbove(Novelty):
     """Calls a window the stranger the stronger its second axis is, without looking at its spectrum."""
 
-    def novelty_of(self, windows: Any) -> Any:
+    def of_centred(self, windows: Any) -> Any:
         return np.std(windows.samples[..., 1], axis=1) / np.float32(0.25)
 
 
