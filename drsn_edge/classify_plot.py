@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from drsn_edge.classify import Classified, state_of
 from drsn_edge.files import written_aside
-from drsn_edge.monitor.results import Verdict
+from drsn_edge.palette import colours_of
 
 _ROW_INCHES = 0.28
-_OTHERS = {Verdict.UNKNOWN.value: "black", Verdict.NO_VERDICT.value: "lightgrey"}
 
 
 def save_timelines(found: Sequence[Classified], labels: Sequence[str], window_s: float, path: Path) -> None:
@@ -30,8 +28,8 @@ def save_timelines(found: Sequence[Classified], labels: Sequence[str], window_s:
     Raises:
         OutputError: If it cannot be written.
     """
-    palette = colormaps["tab20" if len(labels) > 10 else "tab10"]
-    colours = {label: palette(index % palette.N) for index, label in enumerate(labels)} | _OTHERS
+    seen = {state_of(window) for each in found for window in each.windows}
+    colours = colours_of({*labels, *seen})
     figure = Figure(figsize=(12, 1.4 + _ROW_INCHES * len(found)), layout="constrained")
     axes = figure.subplots()
     for row, each in enumerate(found):
@@ -41,8 +39,7 @@ def save_timelines(found: Sequence[Classified], labels: Sequence[str], window_s:
         axes.broken_barh(bars, (row - 0.4, 0.8), facecolors=[colours[state_of(window)] for window in each.windows])
     axes.set_yticks(range(len(found)), [each.recording for each in found], fontsize=8)
     axes.set_ylim(len(found) - 0.4, -0.6)
-    axes.set_xlabel("s")
-    seen = {state_of(window) for each in found for window in each.windows}
+    axes.set(xlabel="time in the recording, s", ylabel="recording")
     handles = [Patch(color=colour, label=state) for state, colour in colours.items() if state in seen]
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8)
     with written_aside(path) as temporary:

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from drsn_edge.demo import CLASSES, DemoResult, Phase, windows_of
 from drsn_edge.monitor.results import Decision, Verdict
+from drsn_edge.palette import colours_of
 
-_COLOURS = dict(zip(CLASSES, ("tab:green", "tab:red", "tab:purple", "tab:orange"), strict=True))
+_COLOURS = colours_of(CLASSES)
 _WAVEFORM_S = 0.25
 _WITHHELD = "no verdict"
 
@@ -42,7 +43,7 @@ def _middle(result: DemoResult, phase: Phase, length_s: float) -> np.ndarray:
 def _plot_waveform(axes: Any, result: DemoResult, phase: Phase) -> None:
     part = _middle(result, phase, _WAVEFORM_S)
     axes.plot(np.arange(len(part)) / result.sample_rate_hz, part, linewidth=0.6, color=_COLOURS[phase.label])
-    axes.set(title=phase.label, xlabel="s")
+    axes.set(title=phase.label, xlabel="time, s")
     axes.grid(alpha=0.3)
 
 
@@ -53,7 +54,7 @@ def _plot_spectrum(axes: Any, result: DemoResult, phase: Phase) -> None:
     axes.semilogy(
         np.fft.rfftfreq(len(part), 1 / result.sample_rate_hz), amplitude, linewidth=0.6, color=_COLOURS[phase.label]
     )
-    axes.set(xlabel="Hz", ylim=(1e-5, None))
+    axes.set(xlabel="frequency, Hz", ylim=(1e-5, None))
     axes.grid(alpha=0.3)
 
 

@@ -54,7 +54,7 @@ def history(
     if picture is not None and found:
         from drsn_edge.history_plot import save_history
 
-        save_history(found, picture)
+        save_history(found, picture, now_s)
     if as_json:
         click.echo(json.dumps({"schema": 1, "type": "history", "machines": [asdict(each) for each in found]}))
         return

@@ -366,7 +366,7 @@ def _alarms(connection: sqlite3.Connection, machine: str, between: tuple[float, 
 
 
 def _fitting_span_s(total_s: float) -> float:
-    return 60.0 if total_s <= 2 * 3600 else 3600.0 if total_s <= 3 * _DAY_S else _DAY_S
+    return 60.0 if total_s <= 2 * 3600 else 3600.0 if total_s <= 14 * _DAY_S else _DAY_S
 
 
 def _span(start_s: float, rows: list[Any], severities: Mapping[int, float | None]) -> Span:
