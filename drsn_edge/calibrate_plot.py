@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from drsn_edge.calibrate import Point, frontier
 from drsn_edge.files import written_aside
@@ -49,10 +50,14 @@ def save_tradeoff(points: Sequence[Point], chosen: Point, most_per_day: float, p
     highest = max(point.false_alarms.interval()[1] for point in complete or [chosen])
     # Even steps up to the least rate that these recordings can show, one alarm in all of them, and a logarithm above:
     # none at all is drawn where it is, at 0.
-    axes.set_yscale("symlog", linthresh=1 / points[0].false_alarms.days, linscale=0.5)
+    axes.set_yscale("symlog", linthresh=1 / points[0].false_alarms.days, linscale=0.8)
     axes.set(ylim=(0, 1.5 * highest), xlabel="longest delay until an alarm, s", ylabel="false alarms per day")
     if all(point.worst_delay_s > 0 for point in complete):
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     axes.grid(alpha=0.3, which="both")
     with written_aside(path) as temporary:

@@ -121,3 +121,22 @@ def test_the_grid_keeps_what_is_not_swept() -> None:
         (each.evidence, each.inhibit_after_start_s, each.limits.off_delay_s) == ("votes", 5.0, 99.0) for each in tried
     )
     assert all(0 < each.limits.off <= each.limits.on <= 1 and each.limits.latch for each in tried)
+
+
+def test_no_false_alarm_is_drawn_at_none(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    plot = pytest.importorskip("drsn_edge.calibrate_plot", reason="pictures need the extra `plots`")
+    figures: list[Any] = []
+    original = plot.Figure
+
+    def kept(*args: Any, **options: Any) -> Any:
+        figures.append(original(*args, **options))
+        return figures[-1]
+
+    monkeypatch.setattr(plot, "Figure", kept)
+    chosen = point(10, 0.7, 5.0, 0, (8.0, 9.0))
+    plot.save_tradeoff([chosen, point(5, 0.7, 0.0, 20, (2.0, 3.0))], chosen, 0.1, tmp_path / "t.png")
+    axes = figures[0].axes[0]
+    (circle,) = [line for line in axes.lines if line.get_label() == "chosen"]
+    assert circle.get_ydata()[0] == 0 and axes.get_ylim()[0] == 0
+    assert sorted(axes.collections[0].get_offsets()[:, 1]) == [0, 2]  # 20 in ten days
+    assert axes.transData.transform((1, 0))[1] == pytest.approx(axes.transAxes.transform((0, 0))[1])

@@ -143,6 +143,7 @@ def _as_text(evaluation: Evaluation, out: Path | None) -> str:
         _figures_text(evaluation),
         _noise_text(evaluation),
         _confusions_text(evaluation),
+        _recordings_text(evaluation),
         _thresholds_text(evaluation),
     ]
     return "\n".join([*filter(None, parts), *([f"wrote {out}"] if out is not None else [])])
@@ -185,6 +186,12 @@ def _confusions_text(evaluation: Evaluation) -> str:
     worst = sorted(found, key=lambda each: -each[0])[:_MOST_CONFUSIONS]
     pairs = ", ".join(f"{true} as {named} ({count})" for count, true, named in worst)
     return f"most confused       {pairs or 'none'}"
+
+
+def _recordings_text(evaluation: Evaluation) -> str:
+    wrong = [each for each in evaluation.errors if each.wrong][:_MOST_CONFUSIONS]
+    found = ", ".join(f"{each.recording} ({each.wrong} of {each.windows})" for each in wrong)
+    return f"most errors in      {found or 'none'}"
 
 
 def _thresholds_text(evaluation: Evaluation) -> str:

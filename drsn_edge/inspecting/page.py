@@ -37,4 +37,10 @@ def save_page(report: Mapping[str, Any], folder: Path) -> None:
 
 def render_inspection(report: Mapping[str, Any]) -> str:
     """Return the HTML of a report as `drsn_edge.inspecting.report` makes it."""
-    return environment().get_template(_TEMPLATE).render(report, pictures=embedded(draw_pictures(report)))
+    pictures = embedded(draw_pictures(report))
+    return environment().get_template(_TEMPLATE).render(report, pictures=pictures, by_step=by_step)
+
+
+def by_step(histogram: Mapping[str, int]) -> list[tuple[int, int]]:
+    """Return a histogram of JSON, whose keys are texts, in the order of its steps as numbers."""
+    return sorted((int(step), count) for step, count in histogram.items())

@@ -46,7 +46,8 @@ def plot_accuracy(report: Values) -> Figure:
         axes.set_xlabel("signal-to-noise ratio, dB")
     for axes in panels[:, 0]:
         axes.set_ylabel("accuracy")
-    panels[0, 0].legend(loc="lower right", fontsize=8)
+    handles, names = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=len(names), fontsize=8)
     return figure
 
 
@@ -62,7 +63,7 @@ def plot_budget(report: Values) -> Figure:
     highest = max(max(budget["tau_lsb"]) for budget in budgets)
     axes.set(xlabel="block", ylabel="tau, steps of int8", xticks=range(1, len(budgets) + 1))
     axes.set_ylim(0, 2 * max(highest, 1))
-    axes.legend(loc="upper right", fontsize=8)
+    figure.legend(loc="outside upper center", fontsize=8)
     axes.grid(alpha=0.3)
     return figure
 

@@ -16,6 +16,7 @@ from drsn_edge.judging.data import JudgedData
 from drsn_edge.judging.metrics import Judgement, all_figures, figures, judge
 from drsn_edge.judging.target import Target
 from drsn_edge.judging.thresholds import Thresholds, summarise_thresholds, thresholds_to_json
+from drsn_edge.judging.words import RecordingErrors, errors_by_recording, judgement_in_words
 from drsn_edge.training.windows import WindowSet
 
 SCHEMA = 1
@@ -41,6 +42,17 @@ class Evaluation:
     clean: Judgement
     noisy: dict[Condition, Judgement]
     thresholds: Thresholds | None
+
+    @property
+    def errors(self) -> tuple[RecordingErrors, ...]:
+        """The errors of each recording, as recorded, the largest share first."""
+        windows = self.data.windows
+        return errors_by_recording(windows.recordings, windows.labels, self.clean.named, self.target.labels)
+
+    @property
+    def in_words(self) -> str:
+        """What a reader should take home, in sentences."""
+        return judgement_in_words(self.clean, self.noisy, self.errors, self.target.labels)
 
 
 @dataclass(frozen=True)
@@ -114,7 +126,9 @@ def evaluation_to_json(evaluation: Evaluation, provenance: Provenance) -> dict[s
         "type": "evaluation",
         "model": {**target.facts(), "contract": contract_to_json(target.contract)},
         "data": evaluation.data.facts(),
+        "judgement": evaluation.in_words,
         "clean": all_figures(evaluation.clean),
+        "recordings": [asdict(each) for each in evaluation.errors],
         "noise": [{**asdict(each), **figures(judgement)} for each, judgement in evaluation.noisy.items()],
         "noise_seed": evaluation.seed,
         "thresholds": thresholds_to_json(thresholds, target.labels) if thresholds else None,

@@ -44,6 +44,7 @@ class Judgement:
         expected_calibration_error: Mean distance of confidence and accuracy over the bins, weighted by their windows.
         calibration: The bins, from the least confidence to the most.
         confusion: Counts, row = true class, column = named class, shape (n_classes, n_classes).
+        named: Index of the class of each window, shape (windows,).
     """
 
     windows: int
@@ -55,6 +56,7 @@ class Judgement:
     expected_calibration_error: float
     calibration: tuple[CalibrationBin, ...]
     confusion: NDArray[np.int64]
+    named: NDArray[np.int64]
 
 
 def judge(logits: FloatArray, labels: NDArray[np.int64], n_classes: int) -> Judgement:
@@ -76,6 +78,7 @@ def judge(logits: FloatArray, labels: NDArray[np.int64], n_classes: int) -> Judg
         expected_calibration_error=expected_calibration_error(calibration),
         calibration=calibration,
         confusion=confusion,
+        named=predicted,
         **scores(confusion),
     )
 

@@ -41,7 +41,7 @@ def plot_noise(evaluation: Evaluation) -> Figure:
     axes.axhline(evaluation.clean.accuracy, color="black", linestyle=":", label="as recorded")
     axes.set(xlabel="signal-to-noise ratio, dB", ylabel="accuracy", ylim=(0, 1.02))
     axes.set_xticks(sorted({each.snr_db for each in evaluation.noisy}))
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside right upper", fontsize=9)
     axes.grid(alpha=0.3)
     return figure
 
@@ -82,7 +82,7 @@ def plot_calibration(evaluation: Evaluation) -> Figure:
     upper.bar(middles, [each.accuracy or 0.0 for each in bins], **style, color="tab:blue", label="accuracy")
     upper.plot([0, 1], [0, 1], color="black", linestyle=":", label="confidence = accuracy")
     upper.set(ylabel="accuracy", ylim=(0, 1.02), xlim=(0, 1))
-    upper.legend(loc="upper left")
+    figure.legend(loc="outside upper center", ncols=2, fontsize=9)
     lower.bar(middles, [each.count for each in bins], **style, color="tab:grey")
     lower.set(xlabel="confidence", ylabel="windows", yscale="symlog")
     for axes in (upper, lower):

@@ -19,7 +19,7 @@ from drsn_edge.inspecting import report as report_module
 from drsn_edge.inspecting.accuracy import compare_accuracy
 from drsn_edge.inspecting.backends import BackendReport, backends_to_json, run_backends
 from drsn_edge.inspecting.model_file import check_run, load_inspected, own_report
-from drsn_edge.inspecting.page import is_inspection_folder, render_inspection, save_page
+from drsn_edge.inspecting.page import by_step, is_inspection_folder, render_inspection, save_page
 from drsn_edge.inspecting.plots import draw_pictures, plot_accuracy
 from drsn_edge.inspecting.report import build_report, report_to_bytes, spread
 from drsn_edge.inspecting.text import report_text
@@ -270,3 +270,7 @@ def test_pictures_show_the_values_of_the_report(report: dict[str, Any]) -> None:
     panel = plot_accuracy(alone).axes[0]
     assert [line.get_label() for line in panel.lines] == ["int8"]
     np.testing.assert_allclose(panel.lines[0].get_xydata(), [(-4.0, 0.5)])
+
+
+def test_steps_are_in_the_order_of_numbers() -> None:
+    assert by_step({"10": 1, "-2": 3, "2": 4, "0": 9}) == [(-2, 3), (0, 9), (2, 4), (10, 1)]

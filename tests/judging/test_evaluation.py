@@ -112,7 +112,7 @@ def test_json_has_these_keys_and_no_other(make_evaluation: Callable[..., Evaluat
     assert json.loads(json.dumps(values, allow_nan=False)) == values
     assert set(values) == {
         "schema", "type", "model", "data", "clean", "noise", "noise_seed", "thresholds", "no_thresholds", "versions",
-        "command", "date",
+        "command", "date", "judgement", "recordings",
     }  # fmt: skip
     assert (values["schema"], values["type"]) == (1, "evaluation")
     assert set(values["model"]) == {

@@ -1,0 +1,96 @@
+"""The picture of a history: gaps, alarms from beginning to end, and what it writes beside its axes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("matplotlib", reason="pictures need the extra `plots`")
+
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from drsn_edge import history_plot
+from drsn_edge.history_plot import AlarmSpan, alarm_spans, save_history, stretches
+from drsn_edge.monitor.sinks.history import AlarmRow, History, Span, _fitting_span_s
+from drsn_edge.palette import HEALTHY
+
+HOUR = 3600.0
+NOW = 1_800_000_000.0
+
+
+def span(hour: int, states: dict[str, int], velocity: float | None = 2.0) -> Span:
+    return Span(NOW - HOUR * (20 - hour), sum(states.values()), 0, states, None, velocity)
+
+
+RUNNING, STANDING = {"healthy": 90, "outer_race": 10}, {"NO_VERDICT": 50}
+SPANS = (*(span(hour, RUNNING) for hour in (0, 1, 2)), span(3, STANDING, 0.1), span(4, RUNNING), span(9, RUNNING))
+ALARMS = (
+    AlarmRow(NOW - 15 * HOUR, "imbalance", "CLEARED", None),
+    AlarmRow(NOW - 12 * HOUR, "outer_race", "RAISED", None),
+    AlarmRow(NOW - 11 * HOUR, "outer_race", "ACKNOWLEDGED", None),
+    AlarmRow(NOW - 10 * HOUR, "outer_race", "CLEARED", None),
+    AlarmRow(NOW - 9 * HOUR, "inner_race", "RAISED", None),
+)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Figure]:
+    figures: list[Figure] = []
+
+    def kept(*args: Any, **options: Any) -> Figure:
+        figures.append(Figure(*args, **options))
+        return figures[-1]
+
+    monkeypatch.setattr(history_plot, "Figure", kept)
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    save_history([History("pump 3", (), ALARMS, SPANS, HOUR)], tmp_path / "h.png", NOW)
+    yield figures[0]
+    monkeypatch.undo()
+    os.environ.pop("TZ", None)
+    time.tzset()
+
+
+def test_alarms_have_a_beginning_and_an_end() -> None:
+    assert alarm_spans(ALARMS, NOW - 20 * HOUR) == [
+        AlarmSpan("imbalance", NOW - 20 * HOUR, NOW - 15 * HOUR),
+        AlarmSpan("outer_race", NOW - 12 * HOUR, NOW - 10 * HOUR),
+        AlarmSpan("inner_race", NOW - 9 * HOUR, None),
+    ]
+
+
+def test_stretches_end_at_gaps() -> None:
+    assert [len(run) for run in stretches(SPANS, HOUR)] == [5, 1]
+    assert list(stretches((), HOUR)) == []
+
+
+def test_the_picture_names_what_it_shows(drawn: Figure) -> None:
+    shares = drawn.axes[0]
+    assert {text.get_text().strip() for text in shares.texts} == {"imbalance", "outer_race", "inner_race, holds"}
+    assert shares.get_ylabel() == "share of windows" and shares.get_xlabel() == "time, CET (UTC+01:00)"
+    legend = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert {"healthy", "outer_race", "NO_VERDICT", "velocity, mm/s RMS", "not measured"} < set(legend)
+    assert HEALTHY in {to_hex(bar.get_facecolor()) for bar in shares.patches}
+
+
+def test_the_axis_ends_now_and_gaps_are_hatched(drawn: Figure) -> None:
+    shares = drawn.axes[0]
+    assert shares.get_xlim() == pytest.approx((history_plot._day(NOW - 20 * HOUR), history_plot._day(NOW)))
+    gaps = [patch for patch in shares.patches if patch.get_hatch()]
+    assert len(gaps) == 2  # of four hours in the middle, and from the last measurement to now
+
+
+def test_the_velocity_does_not_cross_gaps_and_standstills(drawn: Figure) -> None:
+    lines = [line for line in drawn.axes[1].lines if len(line.get_xdata())]
+    assert [len(line.get_xdata()) for line in lines] == [3, 1, 1]
+    assert max(max(line.get_ydata()) for line in lines) == 2.0 and min(min(line.get_ydata()) for line in lines) == 2.0
+
+
+def test_two_weeks_are_drawn_by_the_hour() -> None:
+    assert _fitting_span_s(13.9 * 24 * HOUR) == HOUR and _fitting_span_s(15 * 24 * HOUR) == 24 * HOUR
