@@ -26,7 +26,11 @@ _MOST_CLASSES = 6
 
 
 class View:
-    """Shows stations until it is left; what is printed meanwhile appears above it."""
+    """Shows stations until it is left; what is printed meanwhile appears above it.
+
+    Where the panels of all stations fit the terminal, they stand side by side. Otherwise each station has a row, those
+    with alarms first, and one of them a panel below; keys choose which (see `key`).
+    """
 
     def __init__(self, stations: Sequence[Snapshot], console: Console | None = None) -> None:
         """Prepare.
@@ -36,7 +40,10 @@ class View:
             console: Where; None: standard output.
         """
         self._stations = stations
-        self._live = Live(console=console or Console(), auto_refresh=False, redirect_stderr=True)
+        self._console = console or Console()
+        self._live = Live(console=self._console, auto_refresh=False, redirect_stderr=True)
+        self._chosen: str | None = None
+        self._is_open = False
 
     def __enter__(self) -> View:
         """Begin to show."""
@@ -50,7 +57,122 @@ class View:
 
     def show(self) -> None:
         """Draw what there is now."""
-        self._live.update(Columns([panel(each) for each in self._stations]), refresh=True)
+        self._live.update(self._drawn(), refresh=True)
+
+    @property
+    def chosen(self) -> Snapshot:
+        """The station whose panel stands below the rows: the one that was chosen, else the first of `in_order`."""
+        ordered = in_order(self._stations)
+        return next((each for each in ordered if each.machine == self._chosen), ordered[0])
+
+    def key(self, name: str) -> None:
+        """Take in a key: `up` or `k` and `down` or `j` choose a station, `enter` gives it the whole screen and back."""
+        if name in ("enter", "\r", "\n"):
+            self._is_open, self._chosen = not self._is_open, self.chosen.machine
+        step = {"up": -1, "k": -1, "down": 1, "j": 1}.get(name)
+        if step is not None:
+            ordered = in_order(self._stations)
+            at = next(index for index, each in enumerate(ordered) if each is self.chosen)
+            self._chosen = ordered[min(max(at + step, 0), len(ordered) - 1)].machine
+
+    def _drawn(self) -> RenderableType:
+        panels = [panel(each) for each in self._stations]
+        width, height = self._console.size
+        if len(panels) == 1 or self._needed_rows(panels, width) < height:
+            return Columns(panels)
+        chosen = self.chosen
+        own = panels[next(index for index, each in enumerate(self._stations) if each is chosen)]
+        keys = Text("up/down: choose   enter: one sensor or all", style="dim")
+        if self._is_open:
+            return Group(own, keys)
+        rows = in_order(self._stations)
+        room = height - 2 - len(keys.wrap(self._console, width))
+        shown = _around(rows, rows.index(chosen), room)
+        parts: list[RenderableType] = [table(shown, chosen.machine, width, len(rows) - len(shown)), keys]
+        left = room - len(shown) - int(len(shown) < len(rows))
+        if self._rows_of(own, width) <= left:
+            parts.insert(1, own)
+        return Group(*parts)
+
+    def _needed_rows(self, panels: Sequence[Panel], width: int) -> int:
+        beside = max(1, (width + 1) // (_WIDTH + 5))
+        heights = [self._rows_of(each, width) for each in panels]
+        return sum(max(heights[start : start + beside]) for start in range(0, len(heights), beside))
+
+    def _rows_of(self, drawn: RenderableType, width: int) -> int:
+        return len(self._console.render_lines(drawn, self._console.options.update(width=width)))
+
+
+def in_order(stations: Sequence[Snapshot]) -> list[Snapshot]:
+    """Return stations with alarms first, then those that cannot work or say nothing, then the others."""
+    return sorted(stations, key=_urgency)
+
+
+def _urgency(shown: Snapshot) -> int:
+    if shown.alarms:
+        return 0
+    if shown.trouble or shown.decision is None or shown.decision.window.verdict is not Verdict.CLASS:
+        return 1
+    return 2
+
+
+def _around(rows: Sequence[Snapshot], at: int, room: int) -> list[Snapshot]:
+    """Return as many rows as there is room for, the one at an index among them."""
+    if len(rows) <= room:
+        return list(rows)
+    room = max(1, room - 1)  # a line says how many are left out
+    first = min(max(0, at - room // 2), len(rows) - room)
+    return list(rows[first : first + room])
+
+
+def table(
+    rows: Sequence[Snapshot], chosen: str, width: int, left_out: int, now_s: Callable[[], float] = time.time
+) -> Table:
+    """Return a row for each station, as wide as the terminal.
+
+    Args:
+        rows: What is shown of each.
+        chosen: The machine whose row is marked.
+        width: Characters.
+        left_out: How many more stations there are; said in the last line.
+        now_s: Seconds since 1970.
+    """
+    drawn = Table(box=None, padding=(0, 1, 0, 0), width=width, caption=f"{left_out} more" if left_out else None)
+    for title in ("", "machine", "says", "for", "alarms", "vibration", "link"):
+        drawn.add_column(title, no_wrap=True, overflow="ellipsis", ratio=3 if title in ("says", "machine") else None)
+    for shown in rows:
+        mark = ">" if shown.machine == chosen else " "
+        age = "" if shown.decision is None else _duration(now_s() - shown.decided_s)
+        cells = (mark, shown.machine, _words(shown), age, ", ".join(shown.alarms), _vibration(shown), _losses(shown))
+        drawn.add_row(*(Text(cell) for cell in cells), style=_colour(shown))
+    return drawn
+
+
+def _words(shown: Snapshot) -> str:
+    if shown.trouble is not None:
+        return shown.trouble
+    if shown.decision is None:
+        return "no decision yet"
+    of = shown.decision.window
+    if of.reason:
+        return f"no verdict: {of.reason}"
+    sure = "" if not (of.label and of.scores) else f" {of.scores[of.label]:.0%}"
+    return f"{of.label or of.verdict.value}{sure}"
+
+
+def _vibration(shown: Snapshot) -> str:
+    severity = shown.severity
+    if severity is None or severity.velocity_rms_mm_s is None:
+        return ""
+    return f"{severity.zone + ' ' if severity.zone else ''}{severity.velocity_rms_mm_s:.2f} mm/s"
+
+
+def _losses(shown: Snapshot) -> str:
+    if shown.failing:
+        return "output fails"
+    if shown.counters is None:
+        return ""
+    return f"{shown.counters.samples_lost} lost" if shown.counters.losses_counted else "not counted"
 
 
 def panel(shown: Snapshot, now_s: Callable[[], float] = time.time) -> Panel:

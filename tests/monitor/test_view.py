@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,3 +78,61 @@ def test_sparklines() -> None:
     assert sparkline([0, 1, 2, 4, 8], 5) == " ▁▂▄█"
     assert sparkline(np.zeros(100), 10) == " " * 10
     assert sparkline(np.arange(8), 4, most=8.0) == "▁▃▅▇"
+
+
+def many(count: int) -> list[Snapshot]:
+    healthy = WindowResult(0, 1.0, Verdict.CLASS, "healthy", {"healthy": 0.98, "outer_race": 0.02}, None, 0, 0.5, 0.1)
+    calm = replace(SHOWN, window=healthy, decision=Decision(healthy, 1.0), alarms=())
+    rows = [replace(calm, machine=f"pump {number}") for number in range(count)]
+    rows[count - 1] = replace(SHOWN, machine="mill")
+    rows[count - 2] = replace(calm, machine="fan", trouble="the cable is out")
+    return rows
+
+
+def screen(view: View, console: Any) -> list[str]:
+    console.file.seek(0)
+    console.file.truncate()
+    console.print(view._drawn())
+    text: str = console.file.getvalue()
+    return text.splitlines()
+
+
+@pytest.mark.parametrize("count", [6, 40])
+def test_many_stand_in_rows_with_alarms_first_and_a_panel_where_there_is_room(count: int) -> None:
+    console = rich_console.Console(file=io.StringIO(), width=80, height=24, color_system=None)
+    view = View(many(count), console)
+    lines = screen(view, console)
+    assert len(lines) < 24 and all(len(line) <= 80 for line in lines)
+    assert lines[1].startswith("> mill") and "outer_race 85%" in lines[1] and "the cable is out" in lines[2]
+    if count == 6:
+        assert all(any(f"pump {number}" in line for line in lines) for number in range(4))
+        assert any("waveform" in line for line in lines)
+    else:
+        assert any("more" in line for line in lines)
+
+
+def test_keys_reach_every_sensor_and_open_it() -> None:
+    console = rich_console.Console(file=io.StringIO(), width=80, height=24, color_system=None)
+    view = View(many(40), console)
+    seen = set()
+    for _ in range(40):
+        seen.add(view.chosen.machine)
+        assert any(line.startswith(f"> {view.chosen.machine}") for line in screen(view, console))
+        view.key("down")
+    assert len(seen) == 40 and view.chosen.machine == "pump 37"
+    view.key("up")
+    view.key("enter")
+    opened = screen(view, console)
+    assert "pump 36" in opened[0] and any("spectrum" in line for line in opened)
+    view.key("enter")
+    assert any("machine" in line for line in screen(view, console))
+
+
+def test_the_choice_stays_with_its_machine_when_the_order_changes() -> None:
+    stations = many(6)
+    view = View(stations, rich_console.Console(file=io.StringIO(), width=80, height=24, color_system=None))
+    for _ in range(3):
+        view.key("down")
+    chosen = view.chosen.machine
+    stations[0].alarms = ("outer_race",)
+    assert view.chosen.machine == chosen
