@@ -183,7 +183,9 @@ def _as_text(points: list[Point], chosen: Point, most_per_day: float) -> str:
             f"{_setting(point)} {point.worst_delay_s:9.1f} {point.median_delay_s:9.1f} {point.missed:7}  "
             f"{point.false_alarms.per_day:.3g} ({low:.3g} to {high:.3g})"
         )
-    lines += [f"chosen{_setting(chosen)[6:]}", _in_words(chosen)]
+    of = chosen.settings
+    lines.append(f"chosen        {of.windows} windows, on {of.limits.on:.2f}, delay {of.limits.on_delay_s:.1f} s")
+    lines.append(_in_words(chosen))
     high = chosen.false_alarms.interval()[1]
     if high > most_per_day:
         lines.append(

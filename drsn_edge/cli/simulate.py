@@ -30,7 +30,7 @@ CONDITIONS = ("healthy", "imbalance", "misalignment", "outer_race", "inner_race"
     callback=finite,
     default=1480.0,
     show_default=True,
-    help="Of --condition: speed of the shaft, turns per minute.",
+    help="Speed of the simulated machine's shaft, turns per minute.",
 )
 @click.option(
     "--duration",
@@ -38,7 +38,7 @@ CONDITIONS = ("healthy", "imbalance", "misalignment", "outer_race", "inner_race"
     callback=finite,
     default=60.0,
     show_default=True,
-    help="Of --condition: seconds to simulate.",
+    help="Length of the simulation, seconds.",
 )
 @click.option("--link", type=PathType, help="Symbolic link to make to the virtual port.")
 @click.option(
@@ -51,13 +51,17 @@ CONDITIONS = ("healthy", "imbalance", "misalignment", "outer_race", "inner_race"
     default="gaussian",
     show_default=True,
     metavar="KIND",
-    help="Its kind: gaussian, laplacian, pink or impulsive.",
+    help="Kind of the noise: gaussian, laplacian, pink or impulsive.",
 )
 @click.option("--loop", is_flag=True, help="Begin again at the end of the recording.")
 @click.option(
-    "--fault", "faults", multiple=True, metavar="TEXT", help="Do this to sensor or link; repeatable, see below."
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="TEXT",
+    help="Fault of the sensor or the link, as listed above; repeatable.",
 )
-@click.option("--faults", "script", type=PathType, help="File of such lines.")
+@click.option("--faults", "script", type=PathType, help="File of faults, one a line, as --fault takes them.")
 @click.option("--truth", type=PathType, help="File to write what was done to, a JSON object a line, the sums last.")
 @seed_option
 @catalogue_option
