@@ -151,7 +151,8 @@ def main() -> None:
             monitor = subprocess.Popen(
                 [
                     Path(sys.executable).parent / "drsn-edge", "monitor", "--port", link,
-                    "--model", given.model.resolve(), "--json", "--machine", "run", "--settings", folder / "monitor.toml", "--severity",
+                    "--model", given.model.resolve(), "--json", "--machine", "run", "--severity",
+                    "--settings", folder / "monitor.toml",
                     "--history", folder / "h.sqlite", "--lines", folder / "lines.jsonl",
                     "--mqtt", f"mqtt://127.0.0.1:{broker.port}/run", "--metrics", "0",
                 ],
