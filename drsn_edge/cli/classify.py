@@ -11,6 +11,7 @@ import click
 
 from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option, runtime_choice
 from drsn_edge.cli.options import votes as votes_of
+from drsn_edge.wording import counted
 
 if TYPE_CHECKING:
     from drsn_edge.classify import Classified
@@ -119,7 +120,7 @@ def _as_text(found: list[Classified]) -> str:
             lines.append(f"{'':{width}}  {'':{expected}}{count:7}  {reason}")
         lines += [f"{'':{width}}  {'':{expected}}{alarm_line(alarm)}" for alarm in each.alarms]
     totals = sum((each.counts for each in found), Counter[str]())
-    return "\n".join([*lines, f"{totals.total()} windows: {_in_words(totals)}"])
+    return "\n".join([*lines, f"{counted(totals.total(), 'window')}: {_in_words(totals)}"])
 
 
 def _in_words(counts: Counter[str]) -> str:

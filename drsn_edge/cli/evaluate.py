@@ -12,6 +12,7 @@ import click
 
 from drsn_edge.cli.options import PathType, catalogue_option, json_option
 from drsn_edge.cli.progress import counting_bar, load_keras
+from drsn_edge.wording import counted
 
 if TYPE_CHECKING:
     from drsn_edge.judging.data import JudgedData
@@ -137,8 +138,8 @@ def _as_text(evaluation: Evaluation, out: Path | None) -> str:
     target, data = evaluation.target, evaluation.data
     name = " ".join(filter(None, (target.name, target.version)))
     parts = [
-        f"{name} ({target.kind}), {len(target.labels)} classes",
-        f"{len(data.windows)} windows from {data.source}{f', {data.rule}' if data.rule else ''}",
+        f"{name} ({target.kind}), {counted(len(target.labels), 'class', 'classes')}",
+        f"{counted(len(data.windows), 'window')} from {data.source}{f', {data.rule}' if data.rule else ''}",
         *(f"Warning: {warning}" for warning in data.warnings),
         _figures_text(evaluation),
         _noise_text(evaluation),

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from drsn_edge.wording import counted
+
 _WORST_LAYERS = 5
 Values = Mapping[str, Any]
 
@@ -38,9 +40,9 @@ def _file_text(report: Values) -> str:
 
 
 def _xnnpack_words(found: Values) -> str:
-    pieces = f"{found['partitions']} partition{'' if found['partitions'] == 1 else 's'}"
+    pieces = counted(found["partitions"], "partition")
     if not found["refusals"]:
-        return f"all {found['operators']} operators, in {pieces}"
+        return f"all {counted(found['operators'], 'operator')}, in {pieces}"
     return f"{found['taken']} of {found['operators']} operators, in {pieces}; first left out: {_first(found)}"
 
 
@@ -63,14 +65,15 @@ def _findings_words(findings: list[str]) -> str:
 def _thresholds_words(sites: list[Values]) -> str:
     if not sites:
         return "none: this network does not shrink"
-    return f"{len(sites)} blocks with {', '.join(str(site['thresholds']) for site in sites)} thresholds"
+    return f"{counted(len(sites), 'block')} with {', '.join(str(site['thresholds']) for site in sites)} thresholds"
 
 
 def _budget_text(measured: Values | None) -> str:
     if not measured or not measured["budgets"]:
         return ""
     lines = [
-        f"threshold budget over {measured['windows']} windows, tau in steps (LSB) of the features it is taken from",
+        f"threshold budget over {counted(measured['windows'], 'window')}, tau in steps (LSB) of the features "
+        "it is taken from",
         f"{'block':>7}{'least':>9}{'median':>9}{'most':>9}{'codes set to 0':>16}{'below 1 step':>14}",
     ]
     for number, each in enumerate(measured["budgets"], start=1):
@@ -99,7 +102,7 @@ def _accuracy_text(report: Values) -> str:
     run = report["run"]
     columns = ["float32", *(["calibrated"] if rows[0].get("calibrated") is not None else []), "int8", "same_class"]
     lines = [
-        f"accuracy on {run['windows']} of {run['held_out']} held-out windows of {run['name']}",
+        f"accuracy on {run['windows']} of {counted(run['held_out'], 'held-out window')} of {run['name']}",
         f"{'':18}" + "".join(f"{column.replace('_', ' '):>12}" for column in columns),
     ]
     for row in rows:
@@ -115,7 +118,10 @@ def _share(value: float | None) -> str:
 def _backends_text(backends: Values | None) -> str:
     if not backends:
         return ""
-    lines = [f"backends on {backends['windows']} windows: logits that are equal, largest difference, other classes"]
+    lines = [
+        f"backends on {counted(backends['windows'], 'window')}: logits that are equal, largest difference, "
+        "other classes"
+    ]
     for each in backends["comparisons"]:
         steps = {int(step): count for step, count in each["lsb_differences"].items()}
         equal = steps.get(0, 0) / max(1, sum(steps.values()))

@@ -17,6 +17,7 @@ from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.split import Span, field_of, matches
 from drsn_edge.training.run_folder import SCHEMA, is_run_folder, load_windows
 from drsn_edge.training.windows import WindowSet, cut_spans
+from drsn_edge.wording import counted
 
 SHARED_SAMPLES = (
     "This split was allowed to put the same samples into training and into the held-out part: these figures say "
@@ -152,7 +153,7 @@ def recordings_data(
     for recording in chosen:
         _check_recording(recording, contract, labels)
     spans = [Span(_in_unit_of(contract, recording), 0, len(recording.samples)) for recording in chosen]
-    words = f"Judged is every window of {len(chosen)} recordings"
+    words = f"Judged is every window of {counted(len(chosen), 'recording')}"
     return JudgedData(
         windows=cut_spans(spans, labels, contract.window, contract.window),
         source=str(folder),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.judging.conditions import Condition
 from drsn_edge.judging.metrics import Judgement
+from drsn_edge.wording import counted
 
 _MOST_IN_ONE = 0.5
 """From this share of all errors on, one recording is named as the one to look at first."""
@@ -71,7 +72,8 @@ def judgement_in_words(
 
 def _right(clean: Judgement) -> str:
     low, high = clean.accuracy_interval_95
-    return f"{clean.accuracy:.1%} of {clean.windows} windows were named right ({low:.1%} to {high:.1%} at 95 %)."
+    share, of_all = f"{clean.accuracy:.1%}", counted(clean.windows, "window")
+    return f"{share} of {of_all} were named right ({low:.1%} to {high:.1%} at 95 %)."
 
 
 def _where(errors: Sequence[RecordingErrors]) -> str:
@@ -80,7 +82,7 @@ def _where(errors: Sequence[RecordingErrors]) -> str:
         return "No recording has an error."
     within = [each for each in errors if each.wrong]
     worst = max(within, key=lambda each: each.wrong)
-    count = f"{len(within)} of {len(errors)} recordings {'has' if len(within) == 1 else 'have'} errors"
+    count = f"{len(within)} of {counted(len(errors), 'recording')} {'has' if len(within) == 1 else 'have'} errors"
     share = f"{worst.wrong} of {wrong} in {worst.recording} ({worst.label}, mostly named {worst.named})"
     look = "; look at it first" if worst.wrong >= _MOST_IN_ONE * wrong and len(errors) > 1 else ""
     return f"{count}, {share}{look}."

@@ -1,0 +1,14 @@
+"""Small pieces of sentences that every output needs."""
+
+from __future__ import annotations
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun: `1 window`, `0 windows`, `2 axes`.
+
+    Args:
+        number: How many.
+        noun: Of one.
+        plural: Of others; None: the noun and an s.
+    """
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
