@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from drsn_edge.errors import DrsnEdgeError
+from drsn_edge.notice import Notice
 from firmware_bridge.errors import GatewayError
 from firmware_bridge.gateway.store import Running, SlotStore
 
@@ -132,7 +133,8 @@ class Follower:
         with self._lock:
             self._running, self._failure = after, None
         if after.path != before.path:
-            self._tell(f"{after.slot.name} {after.slot.version} is active{' on trial' if after.is_trial else ''}.")
+            trial = " on trial" if after.is_trial else ""
+            self._tell(Notice(f"{after.slot.name} {after.slot.version} is active{trial}."))
             for station in self._stations:
                 station.reload()
 
@@ -157,4 +159,4 @@ class Follower:
             slot = self._store.confirm(self._running.slot.sha256)
             self._running = Running(path, slot, is_trial=False)
             self._sequence = self._store.state().sequence
-            self._tell(f"{slot.name} {slot.version} has worked for {self._trial_s:g} s and is confirmed.")
+            self._tell(Notice(f"{slot.name} {slot.version} has worked for {self._trial_s:g} s and is confirmed."))

@@ -201,9 +201,10 @@ def _station(
 ) -> Station:
     """Return what watches a sensor."""
     from drsn_edge.monitor.station import Station
+    from drsn_edge.notice import about
 
     def tell(text: str) -> None:
-        say(f"{config.machine}: {text}" if printing.several else text)
+        say(about(config.machine, text) if printing.several else text)
 
     def open_sinks(*of: Any) -> Iterator[Sink]:
         return _sinks(config, printing, *of)
@@ -305,9 +306,11 @@ def _each(act: Callable[[Station], None], stations: Sequence[Station]) -> None:
         act(station)
 
 
-def say(problem: object) -> None:
-    """Tell a person on stderr."""
-    click.echo(f"Warning: {problem}", err=True)
+def say(text: object) -> None:
+    """Tell a person on stderr; see `drsn_edge.notice`."""
+    from drsn_edge.notice import as_line
+
+    click.echo(as_line(text), err=True)
 
 
 def _configs(

@@ -24,6 +24,7 @@ from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.settings import MonitorSettings, settings_for
 from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.sinks import Guarded, Sink
+from drsn_edge.notice import Notice
 from drsn_edge.recorder import LogKeeper
 from drsn_edge.runtime.choice import open_classifier
 from drsn_edge.severity import read_limits
@@ -221,7 +222,7 @@ class Station:
                 self._failed(path, str(exc))
             return monitor
         self._runs(path, bundle, following)
-        self._tell(f"{bundle.manifest.name} {bundle.manifest.version} was read anew.")
+        self._tell(Notice(f"{bundle.manifest.name} {bundle.manifest.version} was read anew."))
         return following
 
     def _settings_are_sound(self) -> bool:
@@ -252,7 +253,7 @@ class Station:
                     log.take(each)
                 yield each
             if isinstance(event, DeviceLog):
-                self._tell(f"the sensor says: {event.text}")
+                self._tell(Notice(f"the sensor says: {event.text}"))
 
     def _pass_on(self, result: Result, sinks: list[Sink], now_s: Callable[[], float]) -> None:
         for each in sinks:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.results import Result
+from drsn_edge.notice import Notice
 
 
 class Sink(Protocol):
@@ -47,5 +48,5 @@ class Guarded:
             self.failing = str(exc)
             return
         if self.failing is not None:
-            self._tell(f"The {self.name} can be written again.")
+            self._tell(Notice(f"The {self.name} can be written again."))
         self.failing = None

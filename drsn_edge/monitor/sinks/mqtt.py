@@ -30,6 +30,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.results import Alarm, Decision, Result, Summary, to_json
+from drsn_edge.notice import Notice
 
 PASSWORD = "DRSN_EDGE_MQTT_PASSWORD"  # the name of a variable, not a password
 TOPICS = ("plain", "homeassistant")
@@ -205,7 +206,7 @@ class MqttSink:
         if reason.is_failure:
             self._announce(False, f"The MQTT broker {self._where} refuses: {reason}. Check user, password and topic.")
             return
-        self._announce(True, f"The MQTT broker {self._where} is there again.")
+        self._announce(True, Notice(f"The MQTT broker {self._where} is there again."))
         client.publish(f"{self._base}/status", "online", qos=1, retain=True)
         client.subscribe(f"{self._base}/acknowledge", qos=1)
         with self._lock:
