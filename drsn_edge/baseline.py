@@ -23,9 +23,11 @@ from drsn_edge.bundle.manifest import manifest_to_bytes
 from drsn_edge.errors import BaselineError
 from drsn_edge.files import write_file
 from drsn_edge.novelty import Novelty, Site, levels, novelty_of, to_nearest
+from firmware_bridge.regular_file import read_regular
 
 SUFFIX = ".baseline"
 LEAST_WINDOWS = 50
+_MAX_BYTES = 64 << 20
 LEAST_AGREEMENT = 0.9
 """Share of windows that the network must call what the machine is: a baseline does not make right what is wrong."""
 
@@ -120,7 +122,7 @@ def load(model: Path, bundle: Bundle, n_features: int) -> Baseline | None:
     path = path_of(model)
     remove = f"Learn it again, or remove it: drsn-edge baseline --model {model} --remove"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(read_regular(path, _MAX_BYTES)), allow_pickle=False) as file:
             loudest = float(file["loudest_rms"]) if "loudest_rms" in file else 0.0  # earlier ones did not keep it
             levels_of = (float(file["quietest_rms"]), loudest)
             site = Site(file["prototypes"].astype(np.float32), float(file["limit"]), *levels_of)

@@ -14,6 +14,7 @@ from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import typed_values
 from firmware_bridge.errors import FirmwareBridgeError
 from firmware_bridge.gateway.client import Flashed
+from firmware_bridge.regular_file import read_text_file
 
 _LOOK_EVERY_S = 2.0
 
@@ -72,7 +73,7 @@ def read_members(path: Path) -> list[Member]:
         SettingsError: If it cannot be read, or holds anything that it may not.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text_file(path)
         document = parse_toml(text)
     except (OSError, ValueError) as exc:
         raise SettingsError(f"Expected gateways in {path} (TOML), could not read them: {exc}.") from exc

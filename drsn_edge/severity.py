@@ -20,6 +20,7 @@ from drsn_edge.errors import SettingsError
 from drsn_edge.recordings.bearing import BearingGeometry
 from drsn_edge.toml_file import parse_toml
 from drsn_edge.units import STANDARD_GRAVITY_MPS2
+from firmware_bridge.regular_file import read_text_file
 
 BAND_HZ = (10.0, 1000.0)
 ZONES = "ABCD"
@@ -127,7 +128,7 @@ def read_limits(path: Path) -> SeverityConfig:
         SettingsError: If it cannot be read, or holds anything else.
     """
     try:
-        table = parse_toml(path.read_text(encoding="utf-8"))
+        table = parse_toml(read_text_file(path))
     except (OSError, ValueError) as exc:
         raise SettingsError(f"Expected limits in {path} (TOML), could not read them: {exc}.") from exc
     if not table or set(table) - {"zones", "bearing"}:

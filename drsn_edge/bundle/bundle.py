@@ -26,6 +26,7 @@ from pathlib import Path
 from drsn_edge.bundle.manifest import Manifest, manifest_from_bytes, manifest_to_bytes
 from drsn_edge.errors import BundleDamagedError, BundleError, BundleLayoutError, BundleLimitError
 from drsn_edge.files import write_file
+from firmware_bridge.regular_file import FileTooLargeError, read_regular
 
 MANIFEST = "manifest.json"
 MODEL = "model.tflite"
@@ -164,13 +165,12 @@ def read_bundle(path: Path) -> Bundle:
         BundleError: If it cannot be read or is not a bundle.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BUNDLE_BYTES + 1)
+        data = read_regular(path, MAX_BUNDLE_BYTES)
+    except FileTooLargeError as exc:
+        raise BundleLimitError(f"{path}: Expected a bundle of at most {MAX_BUNDLE_BYTES} bytes: {exc}.") from exc
     except OSError as exc:
         raise BundleError(f"Expected a bundle at {path}: {exc.strerror}. Make one with `drsn-edge convert`.") from exc
     try:
-        if len(data) > MAX_BUNDLE_BYTES:
-            raise BundleLimitError(f"Expected a bundle of at most {MAX_BUNDLE_BYTES} bytes, got a larger file.")
         return bundle_from_bytes(data)
     except BundleError as exc:
         raise type(exc)(f"{path}: {exc}") from exc

@@ -26,6 +26,7 @@ from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.fields import text
 from drsn_edge.errors import KeyFileError, SignatureError, UnsignedError, UntrustedKeyError
 from drsn_edge.files import write_file
+from firmware_bridge.regular_file import read_regular, read_text_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -131,7 +132,7 @@ def read_private(path: Path, passphrase: bytes | None = None) -> Ed25519PrivateK
 
     try:
         mode = path.stat().st_mode
-        data = path.read_bytes()[:_MAX_KEY_BYTES]
+        data = read_regular(path, _MAX_KEY_BYTES)
     except OSError as exc:
         raise KeyFileError(
             f"Expected a private key at {path}: {exc.strerror}. Make one with `drsn-edge keys new`."
@@ -161,8 +162,7 @@ def read_public(path: Path) -> PublicKey:
         KeyFileError: If it cannot be read or is none.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            line = file.read(_MAX_KEY_BYTES)
+        line = read_text_file(path, _MAX_KEY_BYTES)
     except (OSError, UnicodeDecodeError) as exc:
         raise KeyFileError(f"Expected a public key at {path}, could not read it: {exc}.") from exc
     return parse_public(line, str(path))

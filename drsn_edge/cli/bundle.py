@@ -80,14 +80,15 @@ def edgetpu(file: Path, compiled: Path | None, out: Path | None, as_json: bool) 
     Example:
       drsn-edge bundle edgetpu machine.drsn --compiled model_edgetpu.tflite
     """
-    from drsn_edge.bundle.bundle import read_bundle, write_bundle
+    from drsn_edge.bundle.bundle import MAX_MEMBER_BYTES, read_bundle, write_bundle
     from drsn_edge.bundle.variants import with_edgetpu
+    from firmware_bridge.regular_file import read_regular
     from quantize.edgetpu_compiler import compile_model
 
     found = read_bundle(file)
     if compiled is not None:
         try:
-            model = compiled.read_bytes()
+            model = read_regular(compiled, MAX_MEMBER_BYTES)
         except OSError as exc:
             raise click.UsageError(f"Expected a compiled model at {compiled}: {exc.strerror}.") from exc
     else:

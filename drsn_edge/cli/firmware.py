@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _BOARDS = ("uno", "stm32f405")
 _TOOLS = ("avrdude", "st-flash", "dfu-util", "openocd")
 _RESTART_S = 15.0
+_MAX_ELF_BYTES = 64 << 20
 
 
 @click.group()
@@ -95,11 +96,12 @@ def _image(board: str, image: Path | None) -> Path:
 def _call(board: Board, tool: Tool, file: Path, port: str, folder: Path) -> list[str]:
     """Return the tool's call; a tool that takes a bare image gets one in the folder."""
     from firmware_bridge.boards import flash_image
+    from firmware_bridge.regular_file import read_regular
 
     given = file
     if tool.needs_binary:
         given = folder / f"{board.name}.bin"
-        given.write_bytes(flash_image(file.read_bytes(), str(file)))
+        given.write_bytes(flash_image(read_regular(file, _MAX_ELF_BYTES), str(file)))
     return [tool.name, *tool.arguments(given, port)]
 
 

@@ -168,8 +168,9 @@ def _address(text: str) -> tuple[str, int]:
 def _injector(lines: tuple[str, ...], script: Path | None, truth: Path | None, seed: int) -> Iterator[FaultInjector]:
     """Yield what does the faults; the truth is written line by line, its sums at the end."""
     from firmware_bridge.faults import FaultInjector, parse_fault, parse_script
+    from firmware_bridge.regular_file import read_text_file
 
-    faults = (*(parse_script(script.read_text().splitlines()) if script else ()), *map(parse_fault, lines))
+    faults = (*(parse_script(read_text_file(script).splitlines()) if script else ()), *map(parse_fault, lines))
     if truth is None:
         yield FaultInjector(faults, seed)
         return

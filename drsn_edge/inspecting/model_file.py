@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drsn_edge.bundle.bundle import MAX_MEMBER_BYTES, REPORT, Bundle, read_bundle
+from drsn_edge.bundle.bundle import MAX_BUNDLE_BYTES, MAX_MEMBER_BYTES, REPORT, Bundle, read_bundle
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.inspecting.text import report_text
+from firmware_bridge.regular_file import read_regular
 from quantize.tflite_file import read_model
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ def load_inspected(path: Path) -> Inspected:
         ModelFileError: If the model in it is damaged.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_MEMBER_BYTES + 1)
+        data = read_regular(path, MAX_BUNDLE_BYTES)
     except OSError as exc:
         raise BundleError(f"Expected a .tflite file or a bundle at {path}: {exc.strerror}.") from exc
     if data.startswith(_ZIP):

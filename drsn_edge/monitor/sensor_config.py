@@ -27,6 +27,7 @@ from drsn_edge.errors import SettingsError
 from drsn_edge.runtime.interpreters import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
 from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import Reader, typed_values
+from firmware_bridge.regular_file import read_text_file
 
 _PATHS = ("model", "settings", "limits", "record", "lines", "history", "mqtt_ca")
 
@@ -88,7 +89,7 @@ def read_fleet(path: Path) -> list[SensorConfig]:
         SettingsError: If it cannot be read, or holds anything that it may not, with the line where that stands.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text_file(path)
         document = parse_toml(text)
     except (OSError, ValueError) as exc:
         raise SettingsError(f"Expected sensors in {path} (TOML), could not read them: {exc}.") from exc

@@ -43,6 +43,7 @@ from drsn_edge.monitor.alarms import EVIDENCE, UNKNOWN, AlarmLimits, AlarmSettin
 from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import typed_values
 from drsn_edge.votes import Votes, parse_votes
+from firmware_bridge.regular_file import read_text_file
 
 _LIMITS = tuple(each.name for each in fields(AlarmLimits))
 
@@ -86,7 +87,7 @@ def read_settings(path: Path, labels: Sequence[str]) -> MonitorSettings:
         SettingsError: If it cannot be read, or holds anything that it may not, with the line where that stands.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text_file(path)
         document = parse_toml(text)
     except (OSError, ValueError) as exc:
         raise SettingsError(f"Expected settings in {path} (TOML), could not read them: {exc}.") from exc

@@ -32,6 +32,7 @@ from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue, checked
 from drsn_edge.recordings.recording import FieldValue
 from drsn_edge.toml_file import parse_toml
+from firmware_bridge.regular_file import read_text_file
 
 CATALOGUE_NAME = "catalogue.toml"
 
@@ -80,7 +81,7 @@ def read_text(path: Path) -> str:
         RecordingError: If it is missing, unreadable, or not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text_file(path)
     except UnicodeDecodeError as exc:
         raise RecordingError(f"Expected a readable catalogue at {path}, got: {exc}. Save it as UTF-8.") from exc
     except (OSError, ValueError) as exc:

@@ -20,6 +20,7 @@ from drsn_edge.recordings.raw import RawRecording
 from drsn_edge.recordings.raw_log_file import read_raw_log
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.wav_file import read_wav
+from firmware_bridge.regular_file import read_regular
 
 PathLike = str | os.PathLike[str]
 
@@ -140,7 +141,7 @@ def _read(path: Path) -> list[RawRecording]:
     if reader is None:
         raise RecordingError(f"{path}: Expected a file ending in {_suffixes()}, got {path.suffix or 'no suffix'!r}.")
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except FileNotFoundError as exc:
         raise RecordingError(f"Expected a recording at {path}, got no such file. Check the path.") from exc
     except IsADirectoryError as exc:

@@ -15,6 +15,7 @@ from typing import Any
 
 from drsn_edge.errors import OutputError, ReproduceError
 from drsn_edge.reproduce.jobs import Job, Outcome, outcome_from_json, outcome_to_json
+from firmware_bridge.regular_file import MAX_FILE_BYTES, read_regular, read_text_file
 
 RunJob = Callable[[Job, Path], Outcome]
 
@@ -38,7 +39,7 @@ def read_results(path: Path) -> list[Outcome]:
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = read_text_file(path, MAX_FILE_BYTES).split("\n")
     outcomes = []
     for number, line in enumerate(lines[:-1], start=1):
         try:
@@ -137,7 +138,7 @@ def _drop_cut_line(results: Path) -> None:
     """Take a last line without its end off the file, so that the next one begins on a line of its own."""
     if not results.exists():
         return
-    data = results.read_bytes()
+    data = read_regular(results)
     whole = data.rfind(b"\n") + 1
     if whole < len(data):
         with results.open("r+b") as file:

@@ -31,6 +31,7 @@ from drsn_edge.models.config import NetworkSizes, Stage
 from drsn_edge.toml_file import parse_toml
 from drsn_edge.training.settings import TrainSettings
 from drsn_edge.typed_table import Reader, list_of, text, typed_values, whole
+from firmware_bridge.regular_file import read_text_file
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def read_config(path: Path) -> dict[str, Any]:
         TrainingError: If it is missing, unreadable, no TOML (with its line), or has a key or a value that it may not.
     """
     try:
-        document = parse_toml(path.read_text(encoding="utf-8"))
+        document = parse_toml(read_text_file(path))
     except OSError as exc:
         raise TrainingError(f"Expected a configuration file at {path}, got: {exc.strerror}. Check the path.") from exc
     except ValueError as exc:

@@ -11,6 +11,7 @@ from firmware_bridge.errors import RawLogError
 from firmware_bridge.events import DecoderEvent, HelloRejected, Idle, LinkLost, LinkRestored, Note, SourceEvent
 from firmware_bridge.messages import Hello
 from firmware_bridge.raw_log import LINK_LOST, LINK_RESTORED, NOTE, PRELUDE, LogChunk, LogDamage, read_log
+from firmware_bridge.regular_file import read_regular
 from firmware_bridge.stream import StreamCounters, StreamDecoder
 from firmware_bridge.text_lines import LINES_MODEL
 
@@ -40,7 +41,7 @@ class ReplaySource:
         speed: float | None = None,
         stop: Callable[[], bool] | None = None,
         sleep: Callable[[float], None] = time.sleep,
-        read: Callable[[Path], bytes] = Path.read_bytes,
+        read: Callable[[Path], bytes] = read_regular,
     ) -> None:
         """Prepare; nothing is read yet.
 
