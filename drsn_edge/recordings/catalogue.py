@@ -20,6 +20,7 @@ The same as a table: `drsn_edge.recordings.catalogue_csv`.
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -30,6 +31,7 @@ from typing import Any
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue, checked
+from drsn_edge.recordings.patterns import NamePattern, PatternError
 from drsn_edge.recordings.recording import FieldValue
 from drsn_edge.toml_file import parse_toml
 from firmware_bridge.regular_file import read_text_file
@@ -48,7 +50,7 @@ class Entry:
     values: Metadata
     globs: tuple[str, ...] = ()
     where: Mapping[str, tuple[FieldValue, ...]] = field(default_factory=dict)
-    pattern: re.Pattern[str] | None = None
+    pattern: NamePattern | None = None
 
 
 @dataclass(frozen=True)
@@ -181,13 +183,15 @@ def _alternatives(key: str, allowed: Any, source: str) -> tuple[FieldValue, ...]
     return alternatives
 
 
-def _pattern(text: object, values: Metadata, source: str) -> re.Pattern[str]:
+def _pattern(text: object, values: Metadata, source: str) -> NamePattern:
     try:
-        pattern = re.compile(text if isinstance(text, str) else "(")
-    except re.error as exc:
-        raise RecordingError(f"{source}: Expected pattern to be a regular expression, got {text!r}: {exc}.") from exc
-    twice = pattern.groupindex.keys() & {"axes", *values}
-    if twice or not pattern.groupindex:
+        pattern = NamePattern(text if isinstance(text, str) else "(")
+    except PatternError as exc:
+        raise RecordingError(
+            f"{source}: Expected pattern to be a regular expression, got {reprlib.repr(text)}: {exc}."
+        ) from exc
+    twice = pattern.groups & {"axes", *values}
+    if twice or not pattern.groups:
         raise RecordingError(
             f"{source}: Expected pattern to have named groups (?P<label>...) for keys the entry does not give, "
             f"got {min(twice) if twice else 'none'}."
@@ -203,13 +207,19 @@ def _applies(entry: Entry, file_name: str, known: Metadata) -> bool:
 def _read_name(entry: Entry, file_name: str) -> Metadata:
     if entry.pattern is None:
         return {}
-    match = entry.pattern.search(file_name)
-    if match is None:
+    try:
+        values = entry.pattern.read(file_name)
+    except PatternError as exc:
         raise RecordingError(
-            f"{entry.source}: Expected pattern {entry.pattern.pattern!r} to match {file_name!r}, got no match. "
+            f"{entry.source}: Expected pattern {reprlib.repr(entry.pattern.text)} to read a file's name, {exc}. "
+            "Write it without a repeat inside a repeat, such as (a+)+, or alternatives that begin alike."
+        ) from exc
+    if values is None:
+        raise RecordingError(
+            f"{entry.source}: Expected pattern {entry.pattern.text!r} to match {file_name!r}, got no match. "
             "Correct it, or narrow the entry's file."
         )
-    found = {key: text for key, text in match.groupdict().items() if text is not None}
+    found = {key: text for key, text in values.items() if text is not None}
     return {key: checked(key, number_or_text(key, text), entry.source) for key, text in found.items()}
 
 

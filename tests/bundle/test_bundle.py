@@ -309,5 +309,9 @@ def test_a_file_of_any_size_is_read_up_to_the_limit_only(
     size = write_bundle(bundle, tmp_path / "m.drsn")
     monkeypatch.setattr(bundle_module, "MAX_BUNDLE_BYTES", size)
     assert read_bundle(tmp_path / "m.drsn") == bundle
-    with pytest.raises(BundleError, match=f"at most {size} bytes"):
+    with (tmp_path / "larger.drsn").open("wb") as file:
+        file.truncate(1 << 40)  # sparse
+    with pytest.raises(BundleLimitError, match=f"at most {size} bytes"):
+        read_bundle(tmp_path / "larger.drsn")
+    with pytest.raises(BundleError, match="not a regular file"):
         read_bundle(Path("/dev/zero"))

@@ -149,7 +149,7 @@ def test_no_right_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         raise PermissionError(13, "Permission denied", str(path))
 
     (tmp_path / "a.csv").write_text(CSV)
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("drsn_edge.recordings.load.read_regular", refuse)
     with pytest.raises(RecordingError, match=r"readable file .*Permission denied.*Check path and rights"):
         load_recordings(tmp_path)
     monkeypatch.setattr(Path, "iterdir", refuse)
