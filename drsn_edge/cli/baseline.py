@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import PathType, finite, json_option
+from drsn_edge.cli.options import Duration, PathType, finite, json_option
 from drsn_edge.cli.source import SourceChoice, source_options
 
 if TYPE_CHECKING:
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--duration",
-    type=click.FloatRange(min=0, min_open=True),
-    callback=finite,
-    default=600.0,
+    type=Duration(positive=True),
+    default="10min",
     show_default=True,
-    help="Listen for so many seconds.",
+    help="Listen for so long.",
 )
 @click.option(
     "--rpm",
@@ -64,7 +63,7 @@ def baseline(
 
     \b
     Example:
-      drsn-edge baseline --port /dev/ttyUSB0 --model machine.drsn --duration 600
+      drsn-edge baseline --port /dev/ttyUSB0 --model machine.drsn --duration 10min
     """
     from drsn_edge.baseline import Learner, check_agreement, healthy_label, load, path_of, save
     from drsn_edge.bundle.bundle import read_bundle

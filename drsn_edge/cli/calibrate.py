@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option, runtime_choice
+from drsn_edge.cli.options import Duration, PathType, catalogue_option, finite, json_option, runtime_choice
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
@@ -47,9 +47,7 @@ _NORMAL = ("healthy", "normal")
 @click.option("--settings", type=PathType, metavar="TOML", help="Take what is not swept from there.")
 @click.option(
     "--trial",
-    type=click.FloatRange(min=1),
-    callback=finite,
-    metavar="SECONDS",
+    type=Duration(1.0),
     help="Cut recordings of faults into trials of this length.  [default: each is one]",
 )
 @click.option("--rpm", type=click.FloatRange(min=0, min_open=True), callback=finite, help="As of `classify`.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.gateway import reached
-from drsn_edge.cli.options import PathType, finite, json_option
+from drsn_edge.cli.options import Duration, PathType, json_option
 from drsn_edge.cli.reaching import TARGET_HELP
 
 if TYPE_CHECKING:
@@ -41,11 +41,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--confirmed-within",
-    type=click.FloatRange(min=0),
-    callback=finite,
-    default=0.0,
+    type=Duration(),
+    default="0",
     show_default=True,
-    metavar="SECONDS",
     help="Of --fleet: wait so long for the canaries' monitors to confirm; 0: their gates are enough.",
 )
 @json_option

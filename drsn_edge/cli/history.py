@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -11,29 +10,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.cli.options import Duration, PathType, json_option
 
 if TYPE_CHECKING:
     from drsn_edge.monitor.sinks.history import DecisionRow, History
 
-_UNITS_S = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _MOST_SPANS = 60
 
 
-def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    if value is None:
-        return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", value)
-    if match is None or not float(match[1]):
-        raise click.BadParameter(f"Expected a time such as 30m, 12h, 7d or 4w, got {value!r}.", ctx, param)
-    return float(match[1]) * _UNITS_S[match[2]]
-
-
 @click.command()
 @click.argument("file", type=PathType)
-@click.option("--since", callback=_seconds, default="7d", show_default=True, help="How far to look back.")
-@click.option("--every", callback=_seconds, help="Sum up so much.  [default: a minute, an hour or a day, as fits]")
+@click.option("--since", type=Duration(positive=True), default="7d", show_default=True, help="How far to look back.")
+@click.option(
+    "--every", type=Duration(positive=True), help="Sum up so much.  [default: a minute, an hour or a day, as fits]"
+)
 @click.option("--machine", help="Only this one.")
 @click.option("--picture", type=PathType, metavar="PNG", help="Draw it, too; needs the extra `train`.")
 @json_option

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from drsn_edge.cli.options import PathType, finite, runtime_options
+from drsn_edge.cli.options import Duration, PathType, finite, runtime_options
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.source import SourceChoice, source_options
 
@@ -54,7 +54,7 @@ _FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
     metavar="TOML",
     help="File of several sensors, each with options of its own; see drsn_edge/monitor/sensor_config.py.",
 )
-@click.option("--duration", type=click.FloatRange(min=0), callback=finite, help="Stop after this many seconds.")
+@click.option("--duration", type=Duration(), help="Stop after so long, such as 90s, 10min or 8h.")
 @click.option("--settings", type=PathType, metavar="TOML", help="Decision, alarms and what is kept of them.")
 @click.option(
     "--votes", metavar="K/N", callback=votes_of, help="Windows that must agree for a decision.  [default: 4/5]"
@@ -122,11 +122,9 @@ _FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
 @click.option(
     "--trial",
     "trial_s",
-    type=click.FloatRange(min=0),
-    callback=finite,
-    default=300.0,
+    type=Duration(),
+    default="5min",
     show_default=True,
-    metavar="SECONDS",
     help="Without --model: how long a bundle that was flashed must work before it is confirmed.",
 )
 @click.option("--plain", is_flag=True, help="Print lines even where a view could be shown.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,50 @@ seed_option = click.option(
     show_default=True,
     help="Of everything drawn at random.",
 )
+
+
+_UNITS_S = {
+    "": 1.0,
+    "ms": 1e-3,
+    "s": 1.0,
+    "min": 60.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86_400.0,
+    "w": 604_800.0,
+}
+_DURATION = re.compile(rf"(\d+(?:\.\d*)?|\.\d+) ?({'|'.join(filter(None, _UNITS_S))})?", re.ASCII)
+_LONGEST_S = 1e10
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # only later versions of click have one
+    """A duration as an option's type: a number of seconds, or with ms, s, min, h, d or w; the value is in seconds."""
+
+    name = "duration"
+
+    def __init__(self, at_least_s: float = 0.0, *, positive: bool = False) -> None:
+        """Take durations from `at_least_s` on; `positive`: other than 0."""
+        self._at_least_s, self._positive = at_least_s, positive
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds."""
+        seconds = value if isinstance(value, (int, float)) else duration_s(value)
+        if seconds is None:
+            self.fail(
+                f"Expected a duration such as 10s, 200ms, 5min, 12h or 7d (a number alone: s), got {value!r}.",
+                param,
+                ctx,
+            )
+        if not self._at_least_s <= seconds <= _LONGEST_S or (self._positive and not seconds):
+            least = "more than 0 s" if self._positive else f"at least {self._at_least_s:g} s"
+            self.fail(f"Expected a duration of {least} and at most {_LONGEST_S:g} s, got {value!r}.", param, ctx)
+        return float(seconds)
+
+
+def duration_s(text: str) -> float | None:
+    """Return the seconds that a text such as `10s`, `5 min` or `0.5` says, None if it says none."""
+    match = _DURATION.fullmatch(text.strip())
+    return None if match is None else float(match[1]) * _UNITS_S[match[2] or ""]
 
 
 def finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:

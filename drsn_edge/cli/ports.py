@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import json_option
+from drsn_edge.cli.options import Duration, json_option
 
 if TYPE_CHECKING:
     from firmware_bridge.messages import Hello
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.option(
     "--baud", type=click.IntRange(min=1), default=921_600, show_default=True, help="Of --hello; USB devices ignore it."
 )
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=3.0, show_default=True, help="Of --hello, seconds.")
+@click.option(
+    "--timeout", type=Duration(0.1), default="3s", show_default=True, help="Of --hello: wait so long for an answer."
+)
 @json_option
 def ports(hello: bool, also: tuple[str, ...], baud: int, timeout: float, as_json: bool) -> None:
     """List the serial ports, who holds them, and with --hello the sensor on each.

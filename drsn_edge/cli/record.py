@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import PathType, finite, json_option
+from drsn_edge.cli.options import Duration, PathType, finite, json_option
 from drsn_edge.cli.source import SourceChoice, source_options
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @source_options()
 @click.option("--out", type=PathType, required=True, help="Folder for the logs; made if it is missing.")
 @click.option("--name", help="Beginning of the files' names.  [default: the time, UTC]")
-@click.option("--duration", type=click.FloatRange(min=0), callback=finite, help="Stop after this many seconds.")
+@click.option("--duration", type=Duration(), help="Stop after so long, such as 90s, 10min or 8h.")
 @click.option(
     "--rotate-mb",
     type=click.FloatRange(min=0.001),
@@ -41,7 +41,7 @@ def record(
 
     \b
     Example:
-      drsn-edge record --port /dev/ttyUSB0 --out recordings/ --name pump3_healthy --duration 60
+      drsn-edge record --port /dev/ttyUSB0 --out recordings/ --name pump3_healthy --duration 60s
     """
     from drsn_edge.cli.stopping import stop_on_signal
     from drsn_edge.recorder import log_name, record_source

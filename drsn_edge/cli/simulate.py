@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option, seed_option
+from drsn_edge.cli.options import Duration, PathType, catalogue_option, finite, json_option, seed_option
 
 if TYPE_CHECKING:
     from drsn_edge.recordings import Recording
@@ -34,11 +34,10 @@ CONDITIONS = ("healthy", "imbalance", "misalignment", "outer_race", "inner_race"
 )
 @click.option(
     "--duration",
-    type=click.FloatRange(min=0, min_open=True),
-    callback=finite,
-    default=60.0,
+    type=Duration(positive=True),
+    default="60s",
     show_default=True,
-    help="Length of the simulation, seconds.",
+    help="Length of the simulation.",
 )
 @click.option("--link", type=PathType, help="Symbolic link to make to the virtual port.")
 @click.option(
