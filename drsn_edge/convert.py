@@ -14,6 +14,7 @@ from drsn_edge.front_end import network_input
 from drsn_edge.inspecting.model_file import Inspected
 from drsn_edge.inspecting.report import Bar, add_windows, build_report, report_to_bytes
 from drsn_edge.judging.data import HeldOut
+from drsn_edge.judging.generalisation import from_metrics
 from drsn_edge.judging.run_target import run_target
 from drsn_edge.novelty import MEMBER, novelty_to_bytes
 from drsn_edge.runtime.classifier import Classifier
@@ -140,7 +141,7 @@ def report_on(conversion: Conversion, run: Run, file: str, bar: Bar) -> Bundle:
     """
     bundle = conversion.bundle
     inspected = Inspected(file, bundle.model, bundle)
-    held_out = HeldOut(run.config, run.contract, run.labels, run.held_out)
+    held_out = HeldOut(run.config, run.contract, run.labels, run.held_out, from_metrics(run.metrics))
     report = add_windows(
         build_report(inspected), inspected, held_out, run.name, run_target(run).logits, conversion.calibrated, bar=bar
     )

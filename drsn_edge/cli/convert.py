@@ -11,9 +11,11 @@ import click
 
 from drsn_edge.cli.options import TARGETS, PathType, catalogue_option, finite, json_option
 from drsn_edge.cli.options import votes as votes_of
+from drsn_edge.notice import as_line
 
 if TYPE_CHECKING:
     from drsn_edge.convert import Conversion
+    from drsn_edge.judging.generalisation import Generalisation
     from drsn_edge.training.run_folder import Run
     from quantize.fake_quant import Ranges
     from quantize.graph import Graph
@@ -104,6 +106,7 @@ def convert(
 
     load_tensorflow()
     from drsn_edge.convert import Wishes, convert_run, report_on
+    from drsn_edge.judging.generalisation import from_metrics
     from drsn_edge.training.checkpoint import remove_work_folder, work_folder
     from drsn_edge.training.run_folder import load_run
     from quantize.convert import Tolerance
@@ -125,7 +128,10 @@ def convert(
     size = write_bundle(report_on(conversion, loaded, out.name, counting_bar), out)
     if qat:
         remove_work_folder(work_folder(out))
-    click.echo(_as_json(conversion, out, size) if as_json else _as_text(conversion, out, size, target))
+    found = from_metrics(loaded.metrics)
+    if found is not None and found.warning:
+        click.echo(as_line(found.warning), err=True)
+    click.echo(_as_json(conversion, out, size, found) if as_json else _as_text(conversion, out, size, target, found))
 
 
 def _fine_tune(
@@ -154,14 +160,21 @@ def _fine_tune(
         return fine_tune(run, recordings, epochs, learning_rate, target, show, work, resume)
 
 
-def _as_json(conversion: Conversion, out: Path, size: int) -> str:
+def _as_json(conversion: Conversion, out: Path, size: int, found: Generalisation | None) -> str:
     values = {
         **asdict(conversion.agreement),
         "unknown_share": conversion.unknown_share,
+        "generalisation": None if found is None else found.to_json(),
         "operators": conversion.lint.operators,
         "edgetpu_operators": None if conversion.compiler is None else conversion.compiler.mapped,
     }
     return json.dumps({**values, "bundle": str(out), "bytes": size})
+
+
+def _validation_lines(found: Generalisation | None) -> list[str]:
+    if found is None or found.validation is None:
+        return []
+    return [f"in validation      float32 {found.validation:.4f}, while it was trained"]
 
 
 def _edgetpu_lines(conversion: Conversion, target: str) -> list[str]:
@@ -174,7 +187,7 @@ def _edgetpu_lines(conversion: Conversion, target: str) -> list[str]:
     return [f"Edge TPU           {compiled}", *(f"                   {line}" for line in verdict.differences)]
 
 
-def _as_text(conversion: Conversion, out: Path, size: int, target: str) -> str:
+def _as_text(conversion: Conversion, out: Path, size: int, target: str, found: Generalisation | None) -> str:
     result, share = conversion.agreement, conversion.unknown_share
     unknown = "never said" if share is None else f"{share:.1%} of the held-out windows"
     operators = ", ".join(f"{count} {name}" for name, count in conversion.lint.operators.items())
@@ -182,6 +195,7 @@ def _as_text(conversion: Conversion, out: Path, size: int, target: str) -> str:
         [
             f"held-out windows   {result.windows}",
             f"accuracy           float32 {result.float_accuracy:.4f}   int8 {result.int8_accuracy:.4f}",
+            *_validation_lines(found),
             f"same class         {result.same_class:.4f}",
             f"logit error        {result.logit_rms_error:.1%} RMS",
             f"unknown            {unknown}",

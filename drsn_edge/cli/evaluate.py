@@ -113,14 +113,16 @@ def _load(
 
 def _load_run(folder: Path, data: Path | None, only: str | None, catalogue: Path | None) -> tuple[Target, JudgedData]:
     load_keras()
-    from drsn_edge.judging.data import held_out_data
+    from drsn_edge.judging.data import held_out_data, with_warning
+    from drsn_edge.judging.generalisation import from_metrics
     from drsn_edge.judging.run_target import run_target
     from drsn_edge.training.run_folder import load_run
 
     run = load_run(folder)
     judged = run_target(run)
     if data is None:
-        return judged, held_out_data(run.held_out, run.config, folder)
+        held_out, found = held_out_data(run.held_out, run.config, folder), from_metrics(run.metrics)
+        return judged, with_warning(held_out, found.warning) if found is not None and found.warning else held_out
     return judged, _load_data(judged, data, only, catalogue)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -14,6 +14,12 @@ from click.core import ParameterSource
 from drsn_edge.cli.options import PathType, catalogue_option, json_option, seed_option
 from drsn_edge.cli.progress import counting_bar, load_keras, training_bar
 from drsn_edge.models.config import BLOCK_KINDS, PRESETS
+from drsn_edge.notice import as_line
+
+if TYPE_CHECKING:
+    from drsn_edge.recordings import Recording
+    from drsn_edge.recordings.split import Split
+    from drsn_edge.training.settings import TrainSettings
 
 
 @click.command()
@@ -27,6 +33,11 @@ from drsn_edge.models.config import BLOCK_KINDS, PRESETS
 )
 @click.option("--label-field", default="", metavar="FIELD", help="Field that is the class.  [default: the label]")
 @click.option("--allow-leaks", is_flag=True, help="Say what both sides share instead of refusing it, as in papers.")
+@click.option(
+    "--keep-labels",
+    is_flag=True,
+    help="Take labels that differ only by case or spaces as different classes.",
+)
 @click.option("--out", type=PathType, required=True, help="Run folder to write.")
 @click.option(
     "--config", type=PathType, help="TOML file of settings, such as a run's config.toml; options win over it."
@@ -157,6 +168,7 @@ def train(
       drsn-edge train --data recordings/ --hold-out load_hp=3 --out run/
     """
     from drsn_edge.files import check_new_folder
+    from drsn_edge.judging.generalisation import from_metrics
     from drsn_edge.recordings import load_recordings
     from drsn_edge.training.checkpoint import check_work_folder, remove_work_folder, work_folder
     from drsn_edge.training.run_folder import is_run_folder, save_run
@@ -167,17 +179,33 @@ def train(
     check_work_folder(work, resume=resume, force=force)
     with counting_bar("reading recordings") as bar:
         recordings = load_recordings(data, catalogue, progress=bar)
+    split = _split(recordings, settings)
     load_keras()
     from drsn_edge.training.evaluate import evaluate
     from drsn_edge.training.train import train as run_training
 
     with says_how_to_resume(work):
         with training_bar() as show:
-            training = run_training(recordings, settings, progress=show, checkpoints=work, resume=resume)
+            training = run_training(recordings, settings, show, work, resume, split)
         metrics = evaluate(training)
         save_run(training, metrics, out)
     remove_work_folder(work)
+    found = from_metrics(metrics)
+    if found is not None and found.warning:
+        click.echo(as_line(found.warning), err=True)
     click.echo(json.dumps(metrics) if as_json else metrics_text(metrics, out))
+
+
+def _split(recordings: Sequence[Recording], settings: TrainSettings) -> Split:
+    """Split the recordings before anything slow, and show the classes and what looks like a slip among them."""
+    from drsn_edge.recordings.labels import likely_slips
+    from drsn_edge.training.classes import classes_text, count_classes
+    from drsn_edge.training.feed import split_recordings
+
+    split = split_recordings(recordings, settings)
+    counts = count_classes(split, settings)
+    click.echo("\n".join([classes_text(counts), *map(as_line, likely_slips(counts))]), err=True)
+    return split
 
 
 def _settings(ctx: click.Context, config: Path | None, options: dict[str, Any]) -> Any:

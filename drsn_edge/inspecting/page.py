@@ -13,6 +13,7 @@ from typing import Any
 from drsn_edge.files import folder_aside
 from drsn_edge.inspecting.plots import draw_pictures
 from drsn_edge.inspecting.report import report_to_bytes
+from drsn_edge.inspecting.text import generalisation_of
 from drsn_edge.judging.report import PAGE, embedded, environment
 
 FIGURES = "inspection.json"
@@ -37,8 +38,11 @@ def save_page(report: Mapping[str, Any], folder: Path) -> None:
 
 def render_inspection(report: Mapping[str, Any]) -> str:
     """Return the HTML of a report as `drsn_edge.inspecting.report` makes it."""
+    found = generalisation_of(report)
+    warning = "" if found is None else found.warning
+    template = environment().get_template(_TEMPLATE)
     pictures = embedded(draw_pictures(report))
-    return environment().get_template(_TEMPLATE).render(report, pictures=pictures, by_step=by_step)
+    return template.render(report, pictures=pictures, by_step=by_step, generalisation_warning=warning)
 
 
 def by_step(histogram: Mapping[str, int]) -> list[tuple[int, int]]:

@@ -113,7 +113,12 @@ def add_windows(
         accuracy = compare_accuracy(windows, logits_of(inspected.model), float32, plain, progress=progress)
     return {
         **report,
-        "run": {"name": run, "windows": len(windows), "held_out": len(held_out.windows)},
+        "run": {
+            "name": run,
+            "windows": len(windows),
+            "held_out": len(held_out.windows),
+            "generalisation": None if held_out.found is None else held_out.found.to_json(),
+        },
         "measurement": measurement_to_json(measurement),
         "accuracy": accuracy_to_json(accuracy),
         "backends": backends_to_json(backends),

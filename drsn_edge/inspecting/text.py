@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from drsn_edge.judging.generalisation import Generalisation, from_json
 from drsn_edge.wording import counted
 
 _WORST_LAYERS = 5
@@ -17,7 +18,22 @@ def report_text(report: Values) -> str:
     """Return a report as lines for people."""
     parts = [_file_text(report), _budget_text(report["measurement"]), _noise_text(report["measurement"])]
     parts += [_accuracy_text(report), _backends_text(report["backends"])]
+    parts.append(_generalisation_text(report))
     return "\n".join(part for part in parts if part)
+
+
+def generalisation_of(report: Values) -> Generalisation | None:
+    """Return what a report says of the training's own figures; its words are ours, whoever wrote the report."""
+    return from_json((report.get("run") or {}).get("generalisation"))
+
+
+def _generalisation_text(report: Values) -> str:
+    found = generalisation_of(report)
+    if found is None:
+        return ""
+    validation = "" if found.validation is None else f", in validation {found.validation:.4f}"
+    lines = [f"in training     held out ({found.rule}) {found.held_out:.4f}{validation}"]
+    return "\n".join([*lines, *([f"Warning: {found.warning}"] if found.warning else [])])
 
 
 def _file_text(report: Values) -> str:

@@ -13,11 +13,13 @@ import numpy as np
 from drsn_edge import __version__
 from drsn_edge.bundle.contract import SignalContract, contract_from_json, stream_factor
 from drsn_edge.errors import ContractError, DrsnEdgeError, RecordingError, TrainingError
+from drsn_edge.judging.generalisation import Generalisation, from_metrics
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.split import Span, field_of, matches
 from drsn_edge.training.run_folder import SCHEMA, is_run_folder, load_windows
 from drsn_edge.training.windows import WindowSet, cut_spans
 from drsn_edge.wording import counted
+from firmware_bridge.regular_file import read_text_file
 
 SHARED_SAMPLES = (
     "This split was allowed to put the same samples into training and into the held-out part: these figures say "
@@ -65,12 +67,13 @@ class JudgedData:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The part of a run folder that can be read without Keras."""
+    """The part of a run folder that can be read without Keras; `found` is None where the run does not say it."""
 
     config: dict[str, Any]
     contract: SignalContract
     labels: tuple[str, ...]
     windows: WindowSet
+    found: Generalisation | None = None
 
 
 def load_held_out(folder: Path) -> HeldOut:
@@ -92,11 +95,16 @@ def load_held_out(folder: Path) -> HeldOut:
             contract_from_json(config["contract"]),
             tuple(config["labels"]),
             load_windows(folder / "held_out.npz"),
+            from_metrics(json.loads(read_text_file(folder / "metrics.json"))) if _has_metrics(folder) else None,
         )
     except TrainingError:
         raise
     except Exception as exc:  # json, zipfile, zlib and NumPy each have ways of their own to say damaged
         raise TrainingError(f"Expected a whole run folder in {folder}, got a damaged one: {exc}. Train again.") from exc
+
+
+def _has_metrics(folder: Path) -> bool:
+    return (folder / "metrics.json").exists()
 
 
 def held_out_data(windows: WindowSet, config: dict[str, Any], folder: Path) -> JudgedData:

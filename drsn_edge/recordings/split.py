@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.errors import SplitError
+from drsn_edge.recordings.labels import check_labelled
 from drsn_edge.recordings.leaks import leak_in_words, refuse_leaks
 from drsn_edge.recordings.recording import FieldValue, Recording
 from drsn_edge.signal import window_starts
@@ -179,10 +180,9 @@ def check_uniform(recordings: Sequence[Recording], window: int) -> None:
     """Raise SplitError unless there are recordings, labelled, long enough, and alike in rate, axes and unit."""
     if not recordings:
         raise SplitError("Expected recordings to split, got none.")
+    check_labelled(recordings)
     first = recordings[0]
     for recording in recordings:
-        if recording.label is None:
-            raise SplitError(f"Expected a label for {recording.name}, got none. Give it one in the catalogue.")
         if len(recording.samples) < window:
             raise SplitError(
                 f"Expected at least one window of {window} samples, got {len(recording.samples)} in {recording.name}. "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from drsn_edge.judging.conditions import CLEAN, noise_conditions, with_noise
+from drsn_edge.judging.generalisation import from_metrics
 from drsn_edge.judging.metrics import figures, judge
+from drsn_edge.recordings.labels import likely_slips
+from drsn_edge.training.classes import count_classes
 from drsn_edge.training.history import EpochReport, best_epoch, step_share
 from drsn_edge.training.train import Training, predict_logits
 
@@ -25,17 +28,22 @@ def evaluate(training: Training) -> dict[str, Any]:
         logits = predict_logits(training.model, windows, training.contract)
         judgement = judge(logits, held_out.labels, len(training.labels))
         results[name] = {**figures(judgement), "confusion": judgement.confusion.tolist()}
-    return {
+    counts = count_classes(training.split, training.settings)
+    metrics = {
         "split": training.split.rule,
         "leak": training.split.leak,
         "remark": training.split.remark,
         "labels": list(training.labels),
+        "classes": [asdict(count) for count in counts],
         "held_out_windows": len(held_out),
         "held_out": results,
         "epochs": [_without_times(report) for report in training.history],
         "kept_epoch": best_epoch(training.history) if training.settings.patience else training.history[-1].epoch,
         "step_share": step_share(training.history),
     }
+    found = from_metrics(metrics)
+    warnings = [*likely_slips(counts), *([found.warning] if found is not None and found.warning else [])]
+    return {**metrics, "warnings": warnings}
 
 
 def _without_times(report: EpochReport) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class TrainSettings:
         seed: Of everything drawn at random.
         label_field: Field of the recordings that is their class; empty for their label.
         allow_leaks: Train on a split whose sides share samples, and say so, instead of refusing it.
+        keep_labels: Take labels that differ only by case or spaces as different classes instead of refusing them.
     """
 
     hold_out: str
@@ -113,6 +114,7 @@ class TrainSettings:
     seed: int = 0
     label_field: str = ""
     allow_leaks: bool = False
+    keep_labels: bool = False
 
     def __post_init__(self) -> None:
         """Refuse impossible settings.

@@ -65,6 +65,7 @@ def train(
     progress: Callable[[EpochReport], None] | None = None,
     checkpoints: Path | None = None,
     resume: bool = False,
+    split: Split | None = None,
 ) -> Training:
     """Split the recordings, train a network, and set aside the windows that conversion and judging need.
 
@@ -76,6 +77,7 @@ def train(
             left for the caller to remove when the result is safe. None: nothing is written.
         resume: Go on from what the work folder holds, to the same result as without the stop; otherwise what it holds
             is removed.
+        split: Of these recordings by these settings, where it was made already; None: it is made here.
 
     Raises:
         RecordingError: If a recording lacks the field that is to be its class.
@@ -87,7 +89,7 @@ def train(
     keras.utils.set_random_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     window = settings.window
-    split = split_recordings(recordings, settings)
+    split = split or split_recordings(recordings, settings)
     contract = _contract(recordings, split, settings)
     network = _network(settings, contract, len(split.labels))
     keeper = None if checkpoints is None else Keeper(checkpoints, settings, fingerprint(recordings))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -100,7 +101,9 @@ def test_windows_of_the_run(run: Run, trained_bundle: Path, trained_run: Path, t
     done = run("inspect", trained_bundle, "--run", trained_run, "--windows", 12, "--out", out, "--json")
     assert (done.code, done.err) == (0, "")
     values = json.loads(done.out)
+    generalisation = values["run"].pop("generalisation")
     assert values["run"] == {"name": "pump", "windows": 12, "held_out": 42}
+    assert 0 <= generalisation["held_out"] <= 1
     assert [len(each["tau_lsb"]) for each in values["measurement"]["budgets"]] == [8, 16, 32]
     clean, *noisy = values["accuracy"]
     assert clean["kind"] == "" and clean["same_class"] >= 0.8 and len(noisy) == 20
@@ -112,6 +115,25 @@ def test_windows_of_the_run(run: Run, trained_bundle: Path, trained_run: Path, t
     assert again.code == 1 and "--force" in again.err
     done = run("inspect", trained_bundle, "--out", out, "--force")
     assert done.code == 0 and done.out.endswith(f"wrote {out}\n")
+
+
+def test_a_network_that_learned_the_machines_is_said_by_convert_and_by_inspect(
+    run: Run, trained_run: Path, tmp_path: Path
+) -> None:
+    folder, bundle = tmp_path / "run", tmp_path / "m.drsn"
+    shutil.copytree(trained_run, folder)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["held_out"]["clean"]["accuracy"], metrics["split"] = 0.68, "machine=3"
+    for report in metrics["epochs"]:
+        report["validation_accuracy"] = 0.96
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    done = run("convert", folder, "--out", bundle, "--max-drop", 100)
+    assert done.code == 0, done
+    assert "Warning: " in done.err and "28 points below" in done.err and "Record more machines" in done.err
+    done = run("inspect", bundle, "--out", tmp_path / "page")
+    assert "28 points below" in done.out and "0.6800" in done.out and "0.9600" in done.out
+    assert "28 points below" in (tmp_path / "page" / "report.html").read_text()
+    assert json.loads(run("inspect", bundle, "--json").out)["run"]["generalisation"]["validation"] == 0.96
 
 
 def test_a_bare_model_takes_the_windows_too(run: Run, trained_bundle: Path, trained_run: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ pytest.importorskip("tensorflow")
 
 from drsn_edge.cli import train as train_module
 from drsn_edge.cli.main import cli
+from drsn_edge.errors import TrainingError
 from drsn_edge.training.checkpoint import FILE, check_work_folder, load_checkpoint, work_folder
 from drsn_edge.training.config_file import read_config
 from drsn_edge.training.run_folder import load_run
@@ -167,8 +168,8 @@ def test_ctrl_c_says_how_to_go_on(
     monkeypatch.setattr(train_module, "training_bar", impatient)
     monkeypatch.setattr(fit, "_step", lambda loop, inputs, labels: (0.5, 0.75))
     done = run(*arguments(data, tmp_path / "run"))
-    assert done.code == 1 and done.err.startswith("Error: The training was stopped.") and done.err.count("\n") == 1
-    assert says in done.err
+    last = done.err.splitlines()[-1]
+    assert done.code == 1 and last.startswith("Error: The training was stopped.") and says in last
     assert os.listdir(tmp_path) == (["run.training"] if epoch > 1 else [])
 
 
@@ -190,10 +191,76 @@ def test_a_training_that_was_stopped_is_not_lost_by_a_new_one(run: Run, data: Pa
 
 def test_what_cannot_be_resumed_is_said(run: Run, data: Path, left: Path) -> None:
     done = run(*arguments(data, left.parent / "run", "--resume"))
-    assert done.code == 1 and "damaged" in done.err and "--force" in done.err and done.err.count("\n") == 1
+    last = done.err.splitlines()[-1]
+    assert done.code == 1 and last.startswith("Error: ") and "damaged" in last and "--force" in last
     done = run(*arguments(data, left.parent / "other", "--resume"))
     assert done.code == 1 and "found none. Leave --resume out" in done.err
     assert [path.name for path in left.parent.iterdir()] == ["run.training"]
+
+
+# The classes.
+
+
+def test_classes_are_shown_before_the_training_and_in_json(
+    run: Run, data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = load_run(whole).metrics["classes"]
+    assert [each["label"] for each in classes] == ["calm", "worn"]
+    assert all(each["recordings"] == each["groups"] == 1 and each["train"] and each["held_out"] for each in classes)
+    monkeypatch.setattr(train_module, "load_keras", _stop)
+    done = run(*arguments(data, tmp_path / "run"))
+    table = done.err.splitlines()
+    assert "train" in table[0] and "recordings" in table[0] and "groups" in table[0]
+    assert [row.split()[0] for row in table[1:3]] == ["calm", "worn"]
+
+
+def _stop() -> None:
+    raise TrainingError("stopped here")
+
+
+def saved(folder: Path, save_recording: Any, labels: dict[str, str | None]) -> Path:
+    folder.mkdir()
+    for name, label in labels.items():
+        noise = np.random.default_rng(len(name)).normal(size=(2, 3000))
+        save_recording(folder / f"{name}.npz", x=noise, **({} if label is None else {"label": label}))
+    return folder
+
+
+def test_labels_that_differ_by_case_are_refused_unless_they_are_kept(
+    run: Run, data: Path, tmp_path: Path, save_recording: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_module, "load_keras", _stop)
+    folder = saved(tmp_path / "data", save_recording, {"a": "healthy", "bb": "Healthy ", "ccc": "worn"})
+    (folder / "train.toml").write_text(CONFIG)
+    done = run(*arguments(folder, tmp_path / "run"))
+    assert done.code == 1 and "--keep-labels" in done.err and "'healthy'" in done.err and "stopped here" not in done.err
+    done = run(*arguments(folder, tmp_path / "run", "--keep-labels"))
+    assert "stopped here" in done.err
+    (folder / "train.toml").write_text(f"keep_labels = true\n{CONFIG}")
+    assert "stopped here" in run(*arguments(folder, tmp_path / "run")).err
+
+
+def test_a_slip_is_warned_of_before_the_training(
+    run: Run, tmp_path: Path, save_recording: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_module, "load_keras", _stop)
+    labels = {"a": "healthy", "bb": "healthy", "ccc": "healthy", "dddd": "helthy", "eeeee": "worn"}
+    folder = saved(tmp_path / "data", save_recording, labels)
+    (folder / "train.toml").write_text(CONFIG)
+    done = run(*arguments(folder, tmp_path / "run"))
+    warnings = [line for line in done.err.splitlines() if line.startswith("Warning: ")]
+    assert len(warnings) == 1 and "helthy" in warnings[0] and "healthy" in warnings[0]
+
+
+def test_a_missing_label_is_said_before_tensorflow_loads_with_the_lines_to_write(
+    run: Run, tmp_path: Path, save_recording: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_module, "load_keras", _stop)
+    folder = saved(tmp_path / "data", save_recording, {"a": "worn", "fan": None})
+    (folder / "train.toml").write_text(CONFIG)
+    done = run(*arguments(folder, tmp_path / "run"))
+    assert done.code == 1 and "stopped here" not in done.err
+    assert "catalogue.toml" in done.err and 'file = "fan.*"' in done.err and 'label = ""' in done.err
 
 
 # Settings.

