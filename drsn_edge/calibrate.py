@@ -17,6 +17,7 @@ from drsn_edge.errors import SettingsError
 from drsn_edge.monitor.alarms import AlarmLimits, AlarmSettings, AlarmStates, Evidence
 from drsn_edge.monitor.quality import NOT_RUNNING
 from drsn_edge.monitor.results import AlarmState, Verdict, WindowResult
+from drsn_edge.poisson import interval
 
 DAY_S = 86_400.0
 WINDOWS = (5, 10, 20, 40, 80)
@@ -104,11 +105,8 @@ class Rate:
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return the exact interval of a Poisson rate, per day (Garwood 1936)."""
-        from scipy.stats import chi2
-
-        tail = (1 - confidence) / 2
-        low = chi2.ppf(tail, 2 * self.alarms) / 2 if self.alarms else 0.0
-        return float(low) / self.days, float(chi2.ppf(1 - tail, 2 * self.alarms + 2)) / 2 / self.days
+        low, high = interval(self.alarms, confidence)
+        return low / self.days, high / self.days
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from drsn_edge.errors import DrsnEdgeError, GateError
+from drsn_edge.extras import pip_line
 from drsn_edge.runtime.coral import accelerators, library_fault
 from drsn_edge.runtime.interpreters import DISTRIBUTIONS, open_interpreter
 from drsn_edge.state import state_folder, trust_folder
@@ -198,7 +199,7 @@ def check_interpreters(machine: Machine) -> Iterator[Finding]:
         has_wheel = (3, 10) <= python[:2] <= (3, 11)
         yield Finding(
             "interpreter", Level.WARN, "none is usable; NumPy alone will do, at some milliseconds a window",
-            "pip install 'drsn-edge[tflite-runtime]'" if has_wheel else "pip install ai-edge-litert",
+            pip_line("tflite-runtime") if has_wheel else "pip install ai-edge-litert",
         )  # fmt: skip
 
 
@@ -363,7 +364,7 @@ def check_trust(machine: Machine) -> Iterator[Finding]:
     else:
         yield Finding("trust", Level.OK, ", ".join(f"{key.id} ({key.name})" for key in keys))
     if machine.installed("cryptography") is None:
-        yield Finding("trust", Level.WARN, "signatures cannot be checked", "pip install 'drsn-edge[signing]'")
+        yield Finding("trust", Level.WARN, "signatures cannot be checked", pip_line("signing"))
 
 
 def check_bundle(machine: Machine) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from drsn_edge.bundle.bundle import bundle_from_bytes
 from drsn_edge.bundle.contract import SignalContract, stream_factor
 from drsn_edge.bundle.signing import check_signature, trusted_keys
 from drsn_edge.errors import BundleError, ContractError, KeyFileError
+from drsn_edge.extras import pip_line
 from drsn_edge.gate import run_gate
 from drsn_edge.runtime.interpreters import AUTO, RuntimeChoice
 from drsn_edge.state import state_folder, trust_folder
@@ -67,7 +68,7 @@ def verifier(trust: Path, new_contract: bool = False) -> Verifier:
             check_signature(bundle, trusted_keys(trust))
         except ModuleNotFoundError as exc:
             raise KeyFileError(
-                f"Expected {exc.name} on this gateway, to check signatures: pip install 'drsn-edge[signing]'"
+                f"Expected {exc.name} on this gateway, to check signatures. Type: {pip_line('signing')}"
             ) from exc
         manifest = bundle.manifest
         if active is not None and not new_contract:

@@ -17,6 +17,7 @@ from experiment import Experiment
 from drsn_edge.cli.main import one_line
 from drsn_edge.cli.options import PathType, json_option
 from drsn_edge.errors import DrsnEdgeError
+from drsn_edge.extras import missing_module
 
 if TYPE_CHECKING:
     from comparison import Accuracies
@@ -38,7 +39,7 @@ class Program(click.Command):
         except DrsnEdgeError as exc:
             raise click.ClickException(one_line(str(exc))) from exc
         except ModuleNotFoundError as exc:
-            raise click.ClickException(f"This needs {exc.name}: pip install '.[train]'.") from exc
+            raise click.ClickException(missing_module(exc.name or "") or f"This needs {exc.name}.") from exc
 
 
 @dataclass(frozen=True)

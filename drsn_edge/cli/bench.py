@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("bundle", type=PathType, required=False)
 @runtime_choice
-@click.option("--picture", type=PathType, metavar="PNG", help="Save a picture, too; needs the extra `train`.")
+@click.option("--picture", type=PathType, metavar="PNG", help="Save a picture, too; needs the extra `plots`.")
 @json_option
 def bench(bundle: Path | None, choice: RuntimeChoice, picture: Path | None, as_json: bool) -> None:
     """Measure on this machine what BUNDLE costs (the active one if none is named), and how many sensors would fit.

@@ -54,7 +54,9 @@ _NORMAL = ("healthy", "normal")
 @runtime_choice
 @click.option("--no-unknown", is_flag=True, help="As of `monitor`.")
 @click.option("--out", type=PathType, metavar="TOML", help="Write the chosen settings there, for `monitor --settings`.")
-@click.option("--picture", type=PathType, metavar="PNG", help="Draw false alarms against delays.")
+@click.option(
+    "--picture", type=PathType, metavar="PNG", help="Draw false alarms against delays; needs the extra `plots`."
+)
 @json_option
 def calibrate(
     recordings: tuple[Path, ...],
@@ -81,6 +83,8 @@ def calibrate(
     Example:
       drsn-edge calibrate recordings/ --model machine.drsn --out monitor.toml --picture tradeoff.png
     """
+    if picture is not None:
+        from drsn_edge.calibrate_plot import save_tradeoff  # before the work: it may be missing
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.calibrate import choose, grid, sweep
     from drsn_edge.cli.progress import counting_bar
@@ -96,8 +100,6 @@ def calibrate(
         points = sweep(found, list(grid(alarms)), bundle.manifest.contract.window_s, trial, bar)
     chosen = choose(points, false_alarms, announced)
     if picture is not None:
-        from drsn_edge.calibrate_plot import save_tradeoff
-
         save_tradeoff(points, chosen, false_alarms, picture)
     if out is not None:
         from dataclasses import replace

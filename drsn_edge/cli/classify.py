@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     help="Speed of the shaft, turns per minute.  [default: the recordings' field rpm]",
 )
 @click.option("--no-unknown", is_flag=True, help="Name the nearest class even of what is unlike anything trained.")
-@click.option("--picture", type=PathType, metavar="PNG", help="Draw what the windows say over time.")
+@click.option(
+    "--picture", type=PathType, metavar="PNG", help="Draw what the windows say over time; needs the extra `plots`."
+)
 @json_option
 def classify(
     files: tuple[Path, ...],
@@ -55,6 +57,8 @@ def classify(
     Example:
       drsn-edge classify recordings/ --model machine.drsn --picture verdicts.png
     """
+    if picture is not None:
+        from drsn_edge.classify_plot import save_timelines  # before the work: it may be missing
     from drsn_edge.baseline import known_by
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.classify import classify as classify_recording
@@ -76,8 +80,6 @@ def classify(
             bar(number, len(recordings))
     contract = bundle.manifest.contract
     if picture is not None:
-        from drsn_edge.classify_plot import save_timelines
-
         save_timelines(found, bundle.manifest.labels, contract.window_s, picture)
     click.echo(_as_json(found) if as_json else _as_text(found))
 

@@ -26,7 +26,7 @@ _MOST_SPANS = 60
     "--every", type=Duration(positive=True), help="Sum up so much.  [default: a minute, an hour or a day, as fits]"
 )
 @click.option("--machine", help="Only this one.")
-@click.option("--picture", type=PathType, metavar="PNG", help="Draw it, too; needs the extra `train`.")
+@click.option("--picture", type=PathType, metavar="PNG", help="Draw it, too; needs the extra `plots`.")
 @json_option
 def history(
     file: Path, since: float, every: float | None, machine: str | None, picture: Path | None, as_json: bool

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 @click.option(
     "--windows", type=click.IntRange(min=1), default=256, show_default=True, help="Of --run, show at most so many."
 )
-@click.option("--out", type=PathType, help="Folder to write the report to, as a page that opens from disk.")
+@click.option(
+    "--out",
+    type=PathType,
+    help="Folder to write the report to, as a page that opens from disk; needs the extra `plots`.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing report folder.")
 @json_option
 def inspect(

@@ -36,16 +36,10 @@ from drsn_edge.cli.service import service
 from drsn_edge.cli.simulate import simulate
 from drsn_edge.cli.train import train
 from drsn_edge.errors import DrsnEdgeError
+from drsn_edge.extras import missing_module
 from firmware_bridge.errors import FirmwareBridgeError
 from quantize.errors import QuantizeError
 
-_TRAIN_MODULES = ("tensorflow", "keras", "matplotlib", "rich", "scipy", "sklearn", "jinja2", "tomli_w")
-_EXTRA_MODULES = {
-    **dict.fromkeys(_TRAIN_MODULES, "train"),
-    "paho": "mqtt",
-    "prometheus_client": "metrics",
-    "cryptography": "signing",
-}
 _FIRST_PYTHON, _AFTER_PYTHON = (3, 10), (3, 14)
 
 
@@ -62,12 +56,10 @@ class _Commands(click.Group):
                 raise  # the reader has had enough: click ends quietly
             raise click.ClickException(f"Could not go on: {exc}. Check the file, the folder or the disk.") from exc
         except ModuleNotFoundError as exc:
-            extra = _EXTRA_MODULES.get((exc.name or "").partition(".")[0])
-            if extra is None:
+            words = missing_module(exc.name or "", ctx.invoked_subcommand)
+            if words is None:
                 raise
-            raise click.ClickException(
-                f"This needs {exc.name}, which the gateway's install leaves out: pip install 'drsn-edge[{extra}]'."
-            ) from exc
+            raise click.ClickException(words) from exc
 
 
 def one_line(message: str) -> str:

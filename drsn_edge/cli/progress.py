@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function of (done, total) that moves a bar titled `what`."""
-    from rich.progress import Progress
-
+    """Yield a function of (done, total) that moves a bar titled `what`; a gateway may lack rich, and shows none."""
+    try:
+        from rich.progress import Progress
+    except ImportError:
+        yield lambda done, total: None
+        return
     console = _stderr()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)

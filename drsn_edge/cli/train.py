@@ -167,6 +167,8 @@ def train(
     Example:
       drsn-edge train --data recordings/ --hold-out load_hp=3 --out run/
     """
+    import tomli_w  # noqa: F401  # where the extra `train` is missing, that is said before anything is read
+
     from drsn_edge.files import check_new_folder
     from drsn_edge.judging.generalisation import from_metrics
     from drsn_edge.recordings import load_recordings

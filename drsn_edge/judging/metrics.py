@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from drsn_edge.errors import DrsnEdgeError
 from drsn_edge.runtime.classifier import softmax
@@ -126,6 +125,8 @@ def scores(confusion: NDArray[np.int64]) -> dict[str, float]:
 
 def macro_auroc(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float | None:
     """Return the area under the ROC curve, each class that occurs against the rest, averaged; None for one class."""
+    from sklearn.metrics import roc_auc_score  # of the extra `train`; pages of other figures are drawn without it
+
     seen = np.unique(labels)
     if len(seen) < 2:
         return None

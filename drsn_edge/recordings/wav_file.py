@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.errors import RecordingError
+from drsn_edge.extras import pip_line
 from drsn_edge.recordings.metadata import checked
 from drsn_edge.recordings.raw import RawRecording, reading, real_numbers
 
@@ -43,7 +44,7 @@ def _import_wavfile(path: Path) -> Any:
         return importlib.import_module("scipy.io.wavfile")
     except ImportError as exc:
         raise RecordingError(
-            f"{path}: Expected SciPy, which reads sound files, got none. Install it: pip install 'drsn-edge[train]'."
+            f"{path}: Expected SciPy, which reads sound files, got none. Type: {pip_line('train')}"
         ) from exc
 
 

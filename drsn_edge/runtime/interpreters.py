@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drsn_edge.errors import RuntimeUnavailableError
+from drsn_edge.extras import pip_line
 from quantize.quiet import quiet_native_stderr
 
 EDGETPU = "edgetpu"
@@ -90,7 +91,7 @@ def _choose(runtime: str, delegate: Delegate | None) -> tuple[str, Any, dict[str
         return EDGETPU, interpreter_class, {"experimental_delegates": [opened]}
     raise RuntimeUnavailableError(
         f"Expected the interpreter {' or '.join(wanted)}, got none ({'; '.join(reasons)}). Install drsn-edge with its "
-        "dependencies, or drsn-edge[tflite-runtime] on Python 3.10 or 3.11 where LiteRT has no wheel."
+        f"dependencies, or, on Python 3.10 or 3.11 where LiteRT has no wheel: {pip_line('tflite-runtime')}"
     )
 
 

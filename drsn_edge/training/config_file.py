@@ -23,8 +23,6 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from drsn_edge import __version__
 from drsn_edge.errors import TrainingError
 from drsn_edge.models.config import NetworkSizes, Stage
@@ -65,6 +63,8 @@ def table_from_settings(settings: TrainSettings) -> dict[str, Any]:
 
 def write_config(settings: TrainSettings, path: Path) -> None:
     """Write every setting, defaults included, so that `--config` repeats the training on the same recordings."""
+    import tomli_w  # of the extra `train`; reading needs none of it
+
     header = f"# Settings of a training by drsn-edge {__version__}: drsn-edge train --config {path.name} ...\n"
     path.write_text(header + tomli_w.dumps(table_from_settings(settings)), encoding="utf-8")
 

@@ -28,7 +28,7 @@ def path(golden_bundle: Bundle, tmp_path: Path) -> Path:
 
 
 def test_it_measures_what_it_says(run: Callable[..., Any], quick: None, path: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="pictures need the extra `train`")
+    pytest.importorskip("matplotlib", reason="pictures need the extra `plots`")
     done = run("bench", path, "--json", "--picture", tmp_path / "bench.png")
     assert done.code == 0, done.err
     found = json.loads(done.out)

@@ -57,7 +57,7 @@ def test_damage_has_its_reason_and_labels_stand_beside_verdicts(
 
 
 def test_the_picture(run: Run, save_recording: Any, tiny_bundle_path: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="pictures need the extra `train`")
+    pytest.importorskip("matplotlib", reason="pictures need the extra `plots`")
     save_recording(tmp_path / "a.npz")
     picture = tmp_path / "verdicts.png"
     json_of(run("classify", tmp_path / "a.npz", "--model", tiny_bundle_path, "--json", "--picture", picture))

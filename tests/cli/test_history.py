@@ -50,7 +50,7 @@ def test_json_and_a_machine_of_many(run: Run, file: Path) -> None:
 
 
 def test_the_picture(run: Run, file: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="pictures need the extra `train`")
+    pytest.importorskip("matplotlib", reason="pictures need the extra `plots`")
     sink = HistorySink(file, "fan")
     sink.take(Severity(0, 0.0, 3.1, 0.5, 2.0, 4.0, 3.0, "B", "g"))
     sink.take(Alarm("worn", AlarmState.RAISED, 0, 0.0, 0.0, 0.9))

@@ -102,5 +102,5 @@ def test_refuses_a_cut_file(tmp_path: Path) -> None:
 
 def test_says_how_to_get_scipy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.io.wavfile", None)
-    with pytest.raises(RecordingError, match=r"pip install 'drsn-edge\[train\]'"):
+    with pytest.raises(RecordingError, match=r"pip install .*\[train\]'"):
         load(write_pcm(tmp_path / "a.wav", QUARTERS, 2))
