@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.contract import RATE_TOLERANCE
+from drsn_edge.monitor.results import NOT_RUNNING as NOT_RUNNING
 from drsn_edge.monitor.windows import Window
 from drsn_edge.signal import axis_means
 from firmware_bridge.messages import Counts
@@ -18,7 +19,6 @@ CLIPPED = "clipped"
 STUCK = "stuck"
 OFFSET_JUMPED = "offset jumped"
 RATE_OFF = "sample rate off"
-NOT_RUNNING = "not running"
 LINK_LOST = "LINK LOST"
 NO_SAMPLES = "NO SAMPLES"
 SKIPPED = "skipped: this machine is too slow"

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+NOT_RUNNING = "not running"
+"""The reason of NO_VERDICT that says something of the machine, and nothing of the signal."""
+
 SCHEMA = 1
 """Of the JSON lines: fields are only ever added."""
 
@@ -50,6 +53,11 @@ class WindowResult:
     def state(self) -> tuple[Verdict, str | None]:
         """What a decision is about: the verdict with its label or its reason."""
         return self.verdict, self.label if self.verdict is Verdict.CLASS else self.reason
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the window shows the machine: it has a verdict, or shows that the machine stands still."""
+        return self.verdict is not Verdict.NO_VERDICT or self.reason == NOT_RUNNING
 
 
 @dataclass(frozen=True)

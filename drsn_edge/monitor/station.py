@@ -49,6 +49,8 @@ class Snapshot:
         window: The last window that was judged.
         decision: The last decision, None before there is one.
         decided_s: When that was, seconds since 1970.
+        measured_s: When a window last showed the machine (`WindowResult.is_measured`), seconds since 1970, None before
+            there is one. Decision and alarms are as fresh as that.
         severity: The last one.
         alarms: Those that are raised.
         samples: Of the last window that was classified, shape (window, axes), in the contract's unit.
@@ -65,6 +67,7 @@ class Snapshot:
     window: WindowResult | None = None
     decision: Decision | None = None
     decided_s: float = 0.0
+    measured_s: float | None = None
     severity: Severity | None = None
     alarms: tuple[str, ...] = ()
     samples: NDArray[np.float32] | None = None
@@ -260,6 +263,8 @@ class Station:
             each.take(result)
         if isinstance(result, WindowResult):
             self.shown.window = result
+            if result.is_measured:
+                self.shown.measured_s = now_s()
         elif isinstance(result, Decision):
             self.shown.decision, self.shown.decided_s = result, now_s()
         elif isinstance(result, Severity):
