@@ -73,6 +73,8 @@ class ClockFit:
         if self._points < self._min_points or self._span_s < self._min_span_s or self._time_time <= 0.0:
             return None
         slope = self._time_index / self._time_time
+        if slope <= 0.0:  # of a clock that ran backwards
+            return None
         scatter = max(0.0, self._index_index - slope * self._time_index) / (self._points - 2)
         return Rate(slope, math.sqrt(scatter / self._time_time))
 
@@ -309,7 +311,8 @@ class RateAlarm:
 
     (Of a device that sends fewer than 16 blocks a second, within 8 blocks or so.)
     The rate of the last `RECENT_S` is compared with that of up to `BASE_S` before; an alarm makes the new rate the
-    base. A change that creeps is noticed against the first rate, which `first_hz` keeps.
+    base. A change that creeps is noticed against the first rate, which `first_hz` keeps. A clock that was set back
+    begins anew.
     """
 
     RECENT_S = 0.5
@@ -317,6 +320,7 @@ class RateAlarm:
     _ENOUGH_S = 1.0
     _EVERY_S = 0.05
     _THINNED_TO_S = 0.01
+    _BACK_S = 0.05
     _MIN_POINTS = 8
     _SIGMAS = 6.0
     """Of the two rates' uncertainty, below which no change is told from the stamps' scatter."""
@@ -334,6 +338,8 @@ class RateAlarm:
 
     def add(self, sample_index: int, device_time_s: float) -> RateChange | None:
         """Take in a block; return a change if it shows one."""
+        if self._trail and device_time_s < self._trail.last_s - self._BACK_S:
+            self.reset()
         trail = self._trail
         if trail and device_time_s - trail.last_s < self._THINNED_TO_S:
             return None

@@ -220,11 +220,14 @@ class AlarmStates:
         for state in self._states.values():
             state.windows_on = state.windows_off = 0
 
-    def acknowledge(self) -> list[Alarm]:
-        """A person has seen all that is raised; return what changes. What is latched and gone is cleared."""
+    def acknowledge(self, only: str | None = None) -> list[Alarm]:
+        """A person has seen all that is raised, or only that one; return what changes.
+
+        What is latched and gone is cleared.
+        """
         changed = []
         for name, state in self._states.items():
-            if state.raised and not state.acknowledged:
+            if only in (None, name) and state.raised and not state.acknowledged:
                 state.acknowledged = True
                 changed.append(self._alarm(name, AlarmState.ACKNOWLEDGED))
                 if state.gone:
@@ -294,6 +297,6 @@ class Alarms:
         """Take over what another one has raised."""
         self._states.follow(other._states)
 
-    def acknowledge(self) -> list[Alarm]:
-        """A person has seen all that is raised; return what changes."""
-        return self._states.acknowledge()
+    def acknowledge(self, only: str | None = None) -> list[Alarm]:
+        """A person has seen all that is raised, or only that one; return what changes."""
+        return self._states.acknowledge(only)

@@ -29,6 +29,8 @@ from firmware_bridge.raw_log import SUFFIX, RawLogWriter
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _PREFIX = "alarm-"
+_MOST_BEFORE = 1.25
+"""Times the samples of a sensor at its nominal rate that are kept in memory at most."""
 
 
 class Capture:
@@ -108,7 +110,9 @@ class Capture:
         now_ns = self._now_ns()
         self._recent.append((now_ns, block))
         oldest_s = block.device_time_s - self._settings.before_s
-        while self._recent[0][1].device_time_s < oldest_s:
+        # The second bound holds where the device's clock stands still or is set back.
+        oldest = block.first_sample - round(_MOST_BEFORE * self._settings.before_s * self._hello.sample_rate_hz)
+        while self._recent[0][1].device_time_s < oldest_s or self._recent[0][1].first_sample < oldest:
             self._recent.popleft()
         if self._log is not None:
             self._write_block(block, now_ns)

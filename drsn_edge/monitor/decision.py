@@ -35,6 +35,11 @@ class Decider:
         """Let no window so far count any more, because the sensor began anew; the decision stands."""
         self._recent.clear()
 
+    @property
+    def has_verdict(self) -> bool:
+        """Whether the decision names a class or UNKNOWN."""
+        return self._current is not None and self._current[0] is not Verdict.NO_VERDICT
+
     def _is_without_verdict(self) -> bool:
         return self._current is not None and self._current[0] is Verdict.NO_VERDICT
 

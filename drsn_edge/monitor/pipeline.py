@@ -21,14 +21,14 @@ from drsn_edge.monitor.quality import (
     NO_SAMPLES,
     NOT_RUNNING,
     OFFSET_JUMPED,
-    RATE_OFF,
     SKIPPED,
+    TOO_FEW_SAMPLES,
     OffsetWatch,
     SensorLimits,
     clipping_level,
     find_defect,
 )
-from drsn_edge.monitor.rate import RecentRate
+from drsn_edge.monitor.rate import RateWatch
 from drsn_edge.monitor.resampling import FOLLOW, LIMIT, cut_for, resampled
 from drsn_edge.monitor.results import Alarm, AlarmState, Result, Summary, Verdict, WindowResult
 from drsn_edge.monitor.severity import SeverityMeter
@@ -37,18 +37,21 @@ from drsn_edge.novelty import Novelty
 from drsn_edge.runtime.classifier import Classifier, check_model, softmax
 from drsn_edge.signal import centre
 from drsn_edge.votes import Votes
-from firmware_bridge.clock import ClockFit, RateAlarm
-from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, Note, SampleBlock, SourceEvent, Status
+from firmware_bridge.clock import ClockFit
+from firmware_bridge.events import DeviceRestarted, LinkLost, LinkRestored, Note, SampleBlock, SourceEvent
 from firmware_bridge.messages import Hello
 from firmware_bridge.stream import StreamCounters
 
 ACKNOWLEDGE = "acknowledge"
-"""The note that says that a person has seen the alarms."""
+"""The note that says that a person has seen the alarms; with a space and a name behind it, that one only."""
+
+ACCEPT_MOUNTING = "accept mounting"
+"""The note that says that a person has moved the sensor on purpose."""
 
 BEHIND_S, CAUGHT_UP_S = 3.0, 0.5
 
 STALLED_S = 2.0
-"""A device that is silent for so long and the time of one window shows nothing any more: what it showed must go."""
+"""What no window has borne out for so long and the time of one window must go."""
 
 
 class Monitor:
@@ -108,15 +111,18 @@ class Monitor:
         self._windower: Windower
         self._cut_at(1.0)
         self._clock = ClockFit()
-        self._recent_rate = RecentRate()
-        self._rate_alarm, self._rate_changed = RateAlarm(RATE_TOLERANCE / 2), False
+        self._rate = RateWatch(RATE_TOLERANCE / 2)
         self._now = now
-        self._silent_since: float | None = None
+        # When a window was last judged (None while there is nothing to wait for), a block came, a window had a verdict.
+        self._window_s: float | None = None
+        self._block_s = self._measured_s = 0.0
+        self._stale: str | None = None
         self._factors = np.ones(0, np.float32)  # of a device that has said nothing yet
         self._verdicts: Counter[str] = Counter({verdict.value: 0 for verdict in Verdict})
         self._labels: Counter[str] = Counter({label: 0 for label in manifest.labels})
         self._link_losses = 0
-        self._last = (0, 0.0)
+        self._last = self._last_window = (0, 0.0)
+        self._last_reason: str | None = None
 
     def run(self, source: Iterable[SourceEvent], counters: Callable[[], StreamCounters]) -> Iterator[Result]:
         """Yield window results and decisions as they come, and the summary when the source ends.
@@ -137,7 +143,10 @@ class Monitor:
         if self._capture is not None:
             self._capture.take(event)
         severities = [] if self._severity is None else self._severity.take(event, self._decided)
-        return [*self._take(event), *severities]
+        results = self._take(event)
+        if severities:  # at an unknown rate, lines and velocities are those of other frequencies
+            severities = [each for each in severities if self._rate.why_not(each.first_sample) is None]
+        return [*results, *severities, *self._expire()]
 
     def _take(self, event: SourceEvent) -> list[Result]:
         if isinstance(event, SampleBlock):
@@ -149,11 +158,9 @@ class Monitor:
         elif isinstance(event, LinkLost):
             return self._take_link_lost()
         elif isinstance(event, LinkRestored):
-            self._silent_since = self._now()
+            self._wait_for_a_window()
         elif isinstance(event, Note):
             return self._take_note(event)
-        elif isinstance(event, Idle | Status):
-            return self._take_silence()
         return []
 
     def summary(self, counters: StreamCounters) -> Summary:
@@ -174,7 +181,12 @@ class Monitor:
     @property
     def sample_rate_hz(self) -> float | None:
         """The sensor's true rate of late, None until it is known."""
-        return self._recent_rate.sample_rate_hz
+        return self._rate.sample_rate_hz
+
+    @property
+    def patience_s(self) -> float:
+        """How long a decision stands that no window bears out, in seconds."""
+        return STALLED_S + max(self._cut.window, self._cut.hop) / self._limits.expected_sample_rate_hz
 
     @property
     def windows_skipped(self) -> int:
@@ -199,9 +211,9 @@ class Monitor:
             self._cut_at(other._cut.ratio * other._contract.sample_rate_hz / self._contract.sample_rate_hz)
             if self._cut == other._cut:
                 self._windower = other._windower
-        self._clock, self._recent_rate = other._clock, other._recent_rate
-        self._rate_alarm, self._rate_changed = other._rate_alarm, other._rate_changed
-        self._silent_since, self._last, self._offset = other._silent_since, other._last, other._offset
+        self._clock, self._rate = other._clock, other._rate
+        self._last, self._last_window, self._offset = other._last, other._last_window, other._offset
+        self._window_s, self._block_s, self._measured_s = other._window_s, other._block_s, other._measured_s
         self._verdicts.update(other._verdicts)
         self._labels.update(other._labels)
         self._link_losses, self._skipped = other._link_losses, other._skipped
@@ -214,7 +226,9 @@ class Monitor:
         self._factors = np.asarray(hello.scales * to_unit, np.float32)
         self._full_scale_counts = clipping_level(hello.full_scale, hello.scale)
         self._cut_at(hello.sample_rate_hz / self._contract.sample_rate_hz)
-        self._silent_since = self._now()
+        self._rate.nominal_hz = hello.sample_rate_hz
+        if self._window_s is None or self._stale is not None:  # one that only begins, again and again, says nothing
+            self._wait_for_a_window()
 
     def _cut_at(self, ratio: float) -> None:
         """Cut windows from now on for a sensor whose rate is `ratio` times the model's."""
@@ -226,72 +240,90 @@ class Monitor:
 
     def _follow_rate(self) -> None:
         """Cut anew if the sensor turns out to have another rate, as far as that may be."""
-        measured_hz = self._recent_rate.sample_rate_hz
+        measured_hz = self._rate.sample_rate_hz
         if measured_hz is None:
             return
         ratio = measured_hz / self._contract.sample_rate_hz
         if abs(ratio / self._cut.ratio - 1) > FOLLOW and abs(ratio - 1) <= LIMIT:
             self._cut_at(ratio)
 
-    def _watch_rate(self, block: SampleBlock) -> None:
-        """Learn the rate; after a step of it, windows wait until the new one is known."""
-        if self._rate_alarm.add(block.first_sample, block.device_time_s) is not None:
-            self._recent_rate.reset()
-            self._rate_changed = True
-        self._recent_rate.add(block.first_sample, block.device_time_s)
-        if self._recent_rate.sample_rate_hz is not None:
-            self._rate_changed = False
-
     def _take_restart(self) -> None:
         self._windower.reset()
         self._clock.reset()
-        self._recent_rate.reset()
-        self._rate_alarm.reset()
-        self._rate_changed = False
+        self._rate.reset()
         self._decider.forget_votes()
         self._offset.reset()
         self._interrupt_alarms()
-        self._last = (0, 0.0)
+        self._last = self._last_window = (0, 0.0)
 
     def _take_link_lost(self) -> list[Result]:
         self._link_losses += 1
-        self._silent_since = None
-        return self._withdraw(LINK_LOST)
+        self._window_s = self._stale = None
+        self._rate.link_lost()
+        return self._withdraw(LINK_LOST, self._last)
 
     def _take_note(self, note: Note) -> list[Result]:
-        if note.text != ACKNOWLEDGE:
+        if note.text == ACCEPT_MOUNTING:
+            self._offset.reset()
+        done, _, name = note.text.partition(" ")
+        if done != ACKNOWLEDGE or self._alarms is None:
             return []
-        self._offset.reset()  # who says so has looked at the sensor, too
-        return [] if self._alarms is None else [*self._alarms.acknowledge()]
+        return [*self._alarms.acknowledge(name or None)]
 
-    def _take_silence(self) -> list[Result]:
-        patience_s = STALLED_S + self._contract.window_s
-        if self._silent_since is None or self._now() - self._silent_since < patience_s:
+    def _arrived_s(self) -> float:
+        """Return when what is taken in now had come: a machine that is behind takes nothing for late."""
+        return self._now() - self._lag_s()
+
+    def _wait_for_a_window(self) -> None:
+        self._window_s = self._block_s = self._arrived_s()
+        self._stale = None
+
+    def _expire(self) -> list[Result]:
+        """Give up what no window has borne out for too long: none comes any more, or all of them are damaged."""
+        if self._window_s is None:
             return []
-        return self._withdraw(NO_SAMPLES)
+        now_s, patience_s = self._arrived_s(), self.patience_s
+        if now_s - self._window_s >= patience_s:
+            reason = NO_SAMPLES if now_s - self._block_s >= STALLED_S else TOO_FEW_SAMPLES
+            if self._stale in (reason, NO_SAMPLES):
+                return []
+            self._stale = reason
+            return self._withdraw(reason, self._last if reason == NO_SAMPLES else self._last_window)
+        if self._last_reason and self._decider.has_verdict and now_s - self._measured_s >= patience_s:
+            return self._withdraw(self._last_reason, self._last_window)
+        return []
 
-    def _withdraw(self, reason: str) -> list[Result]:
+    def _withdraw(self, reason: str, at: tuple[int, float]) -> list[Result]:
         """Give up the decision at once, without a window and without votes."""
-        first_sample, time_s = self._last
+        first_sample, time_s = at
+        self._decided = None
         self._interrupt_alarms()
         decision = self._decider.force(WindowResult(first_sample, time_s, Verdict.NO_VERDICT, None, None, reason, 0))
         return [decision] if decision else []
 
     def _take_block(self, block: SampleBlock) -> list[Result]:
-        self._silent_since = self._now()
+        self._block_s = self._arrived_s()
+        if self._rate.add(block.first_sample, block.device_time_s):
+            self._clock.reset()
         self._clock.add(block.first_sample, block.device_time_s)
-        self._watch_rate(block)
         self._last = (block.first_sample, block.device_time_s)
         self._follow_rate()
         results: list[Result] = []
         for window in self._windower.add(block.first_sample, block.device_time_s, block.samples, block.lost_before):
             result = self._judge(window)
+            self._note_window(result)
             decision = self._decider.add(result)
             if decision is not None:
                 self._decided = decision.window.label
             results += [result] if decision is None else [result, decision]
             results += self._alarms_of(result)
         return results
+
+    def _note_window(self, result: WindowResult) -> None:
+        self._window_s, self._stale = self._block_s, None
+        self._last_window, self._last_reason = (result.first_sample, result.device_time_s), result.reason
+        if result.is_measured:
+            self._measured_s, self._last_reason = self._block_s, None
 
     def _alarms_of(self, result: WindowResult) -> list[Alarm]:
         changed = [] if self._alarms is None else self._alarms.take(result)
@@ -308,9 +340,8 @@ class Monitor:
 
     def _judge(self, window: Window) -> WindowResult:
         """Judge a window as it was cut; the result is of the window proper, without its margins."""
-        defect = find_defect(window, self._limits, self._recent_rate.sample_rate_hz)
-        if defect is None and self._rate_changed:
-            defect = RATE_OFF
+        defect = find_defect(window, self._limits, self._rate.sample_rate_hz)
+        defect = defect or self._rate.why_not(window.first_sample)
         margin = self._cut.margin
         proper = replace(
             window,

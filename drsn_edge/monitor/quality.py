@@ -21,6 +21,7 @@ OFFSET_JUMPED = "offset jumped"
 RATE_OFF = "sample rate off"
 LINK_LOST = "LINK LOST"
 NO_SAMPLES = "NO SAMPLES"
+TOO_FEW_SAMPLES = "TOO FEW SAMPLES"
 SKIPPED = "skipped: this machine is too slow"
 
 MAX_CLIPPED_SHARE = 0.001

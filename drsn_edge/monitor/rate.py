@@ -1,16 +1,33 @@
-"""The sample rate of late."""
+"""The sample rate of late, and whether the device's clock is fit to tell it."""
 
 from __future__ import annotations
 
 from collections import deque
 
+from drsn_edge.monitor.quality import RATE_OFF
+from firmware_bridge.clock import RateAlarm
+
 HORIZON_S = 2.0
 MIN_SPAN_S = 1.0
 MIN_BLOCKS = 8
 
+_APART_S = 0.001
+"""Stamps that are closer are not kept, so that no clock can make them many."""
+
+CLOCK_STOPPED = "device clock stopped"
+
+_STOPPED_S, _STOPPED_SHARE, _STOPPED_BLOCKS = 0.5, 0.1, 3
+"""A clock stands still that passes less than a tenth of the time in which so many seconds of samples were taken."""
+
+_BACK_S, _LEAP_S, _LEAP_FACTOR = 0.05, 0.5, 2.0
+"""A clock is set back or forth that is so far from where the samples say that it should be."""
+
+_GRACE_S, _GRACE_BLOCKS = 1.5 * MIN_SPAN_S, 2 * MIN_BLOCKS
+"""By then a clock that runs has shown the rate; until then windows are judged without it."""
+
 
 class RecentRate:
-    """Samples per second of device time over the last `HORIZON_S`.
+    """Samples per second of device time over the last `HORIZON_S`, in bounded memory whatever the clock does.
 
     It asks whether the windows of now may be judged. The fit over a whole session (`firmware_bridge.clock.ClockFit`) is
     more exact, and would need minutes to show that a sensor has silently changed its rate after hours.
@@ -18,7 +35,8 @@ class RecentRate:
 
     def __init__(self) -> None:
         """Begin without a rate."""
-        self._stamps: deque[tuple[int, float]] = deque()
+        self._stamps: deque[tuple[int, float]] = deque()  # times grow by at least _APART_S
+        self._newest = (0, 0.0)
 
     def reset(self) -> None:
         """Forget everything: index and time begin again."""
@@ -26,7 +44,9 @@ class RecentRate:
 
     def add(self, first_sample: int, device_time_s: float) -> None:
         """Take in the first sample of a block and its time."""
-        self._stamps.append((first_sample, device_time_s))
+        self._newest = (first_sample, device_time_s)
+        if not self._stamps or device_time_s - self._stamps[-1][1] >= _APART_S:
+            self._stamps.append(self._newest)
         while len(self._stamps) > MIN_BLOCKS and device_time_s - self._stamps[1][1] >= HORIZON_S:
             self._stamps.popleft()
 
@@ -35,7 +55,92 @@ class RecentRate:
         """The rate, None before there are `MIN_BLOCKS` blocks over `MIN_SPAN_S`."""
         if len(self._stamps) < MIN_BLOCKS:
             return None
-        (first_sample, first_s), (last_sample, last_s) = self._stamps[0], self._stamps[-1]
+        (first_sample, first_s), (last_sample, last_s) = self._stamps[0], self._newest
         if last_s - first_s < MIN_SPAN_S:
             return None
         return (last_sample - first_sample) / (last_s - first_s)
+
+
+class RateWatch:
+    """Tells the rate of late, and why windows must wait while the device's clock cannot show it.
+
+    The first second of a stream is judged without a known rate. After that a clock that stands still, was set, or shows
+    another rate withholds windows until the rate is known again.
+    """
+
+    def __init__(self, limit: float) -> None:
+        """Begin without a rate; a step of it by more than the share `limit` makes windows wait."""
+        self._recent, self._alarm = RecentRate(), RateAlarm(limit)
+        self.nominal_hz = 1.0
+        """What the sensor says."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: index and time begin again."""
+        self._recent.reset()
+        self._alarm.reset()
+        self._doubt: str | None = None
+        self._broken_at = 0
+        self._begun_at: int | None = None
+        self._blocks = 0
+        self._last = (0, 0.0)
+        self._moved, self._blocks_since = (0, 0.0), 0  # when the clock was last known to run
+
+    @property
+    def sample_rate_hz(self) -> float | None:
+        """The rate of late, None while it is not known."""
+        return self._recent.sample_rate_hz
+
+    def link_lost(self) -> None:
+        """What comes next may follow after a pause of the device, which is no fault of its clock."""
+        self._begun_at, self._blocks = None, 0
+
+    def why_not(self, first_sample: int) -> str | None:
+        """Return why a window that begins there, and has just ended, must not be judged; None if it may be."""
+        if self._doubt is None and first_sample < self._broken_at:
+            return RATE_OFF
+        return self._doubt
+
+    def add(self, first_sample: int, device_time_s: float) -> bool:
+        """Take in the first sample of a block and its time; return whether the clock was set or has stopped."""
+        now = (first_sample, device_time_s)
+        if self._begun_at is None:
+            self._begun_at, self._last, self._moved, self._blocks_since = first_sample, now, now, 0
+        fault = self._fault(now)
+        if fault is not None:
+            self._alarm.reset()
+            self._lose_track(fault, first_sample)
+        elif self._alarm.add(first_sample, device_time_s) is not None:
+            self._lose_track(RATE_OFF, 0)
+        self._last = now
+        self._blocks += 1
+        self._recent.add(first_sample, device_time_s)
+        if self._recent.sample_rate_hz is not None:
+            self._doubt = None
+        elif self._doubt is None and self._is_overdue(first_sample):
+            self._doubt = RATE_OFF
+        return fault is not None
+
+    def _lose_track(self, doubt: str, broken_at: int) -> None:
+        self._recent.reset()
+        self._doubt, self._broken_at = doubt, max(broken_at, self._broken_at)
+
+    def _fault(self, now: tuple[int, float]) -> str | None:
+        sampled_s, passed_s = self._between(self._last, now)
+        if passed_s < -_BACK_S or passed_s > _LEAP_FACTOR * sampled_s + _LEAP_S:
+            self._moved, self._blocks_since = now, 0
+            return RATE_OFF
+        self._blocks_since += 1
+        sampled_s, passed_s = self._between(self._moved, now)
+        if sampled_s < _STOPPED_S or self._blocks_since < _STOPPED_BLOCKS:
+            return None
+        self._moved, self._blocks_since = now, 0
+        return CLOCK_STOPPED if passed_s < _STOPPED_SHARE * sampled_s else None
+
+    def _between(self, before: tuple[int, float], after: tuple[int, float]) -> tuple[float, float]:
+        """Return the time that the samples took by the nominal rate, and by the device's clock, in seconds."""
+        return (after[0] - before[0]) / self.nominal_hz, after[1] - before[1]
+
+    def _is_overdue(self, first_sample: int) -> bool:
+        sampled_s = (first_sample - (self._begun_at or 0)) / self.nominal_hz
+        return self._blocks >= _GRACE_BLOCKS and sampled_s >= _GRACE_S

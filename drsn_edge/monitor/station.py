@@ -49,8 +49,6 @@ class Snapshot:
         window: The last window that was judged.
         decision: The last decision, None before there is one.
         decided_s: When that was, seconds since 1970.
-        measured_s: When a window last showed the machine (`WindowResult.is_measured`), seconds since 1970, None before
-            there is one. Decision and alarms are as fresh as that.
         severity: The last one.
         alarms: Those that are raised.
         samples: Of the last window that was classified, shape (window, axes), in the contract's unit.
@@ -61,13 +59,15 @@ class Snapshot:
         skipped: Windows that were not judged because the machine was too slow.
         trouble: What keeps the station from running, None while it runs.
         failing: Why outputs cannot be written now; verdicts go on.
+        measured_s: When a window last showed the machine (`WindowResult.is_measured`), seconds since 1970, None before
+            there is one. Decision and alarms are as fresh as that.
+        stale_after_s: How old that may be before decision and alarms count as old.
     """
 
     machine: str
     window: WindowResult | None = None
     decision: Decision | None = None
     decided_s: float = 0.0
-    measured_s: float | None = None
     severity: Severity | None = None
     alarms: tuple[str, ...] = ()
     samples: NDArray[np.float32] | None = None
@@ -78,6 +78,8 @@ class Snapshot:
     skipped: int = 0
     trouble: str | None = None
     failing: tuple[str, ...] = ()
+    measured_s: float | None = None
+    stale_after_s: float = 3.0
 
 
 class Station:

@@ -14,14 +14,26 @@ from hypothesis import strategies as st
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.monitor.alarms import AlarmLimits, AlarmSettings
-from drsn_edge.monitor.pipeline import ACKNOWLEDGE, BEHIND_S, CAUGHT_UP_S, STALLED_S, Monitor
-from drsn_edge.monitor.quality import SKIPPED
-from drsn_edge.monitor.results import Alarm, Decision, Result, Summary, Verdict, WindowResult
+from drsn_edge.monitor.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, BEHIND_S, CAUGHT_UP_S, STALLED_S, Monitor
+from drsn_edge.monitor.quality import OFFSET_JUMPED, SKIPPED
+from drsn_edge.monitor.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult
+from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.novelty import Novelty
 from drsn_edge.spectra import Spectra
 from drsn_edge.votes import Votes
-from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, Note, Status
-from firmware_bridge.messages import DeviceState
+from firmware_bridge.events import (
+    DeviceLog,
+    DeviceRestarted,
+    Idle,
+    LinkLost,
+    LinkRestored,
+    Note,
+    Reply,
+    SampleBlock,
+    Status,
+)
+from firmware_bridge.messages import DeviceState, LogLevel
+from firmware_bridge.messages import Result as Outcome
 from firmware_bridge.stream import StreamCounters
 
 Said = Callable[[Iterable[Result]], list[Any]]
@@ -520,3 +532,104 @@ def test_a_model_for_another_sensor_does_not_follow(new_bench: Any, sensor: Any)
     with pytest.raises(ContractError):
         new.monitor.follow(old.monitor)
     assert len(old.take(sensor.blocks("calm", 3))) >= 3
+
+
+# --- freshness -------------------------------------------------------------------------------------------------------
+
+
+def trickled(bench: Any, sensor: Any, seconds: float, every_s: float = 0.5) -> list[Result]:
+    """Return what is said while the sensor sends one sample at a time, with an honest clock."""
+    results: list[Result] = []
+    for _ in range(round(seconds / every_s)):
+        bench.wait(every_s)
+        sensor.device_time_s += every_s
+        results += bench.take(sensor.block("calm", 1))
+    return results
+
+
+def test_a_stream_that_falls_to_a_trickle_keeps_no_decision(bench: Any, sensor: Any, said: Said) -> None:
+    assert said(bench.take(sensor.hello(), sensor.blocks("calm", 200))) == ["calm"]
+    assert said(trickled(bench, sensor, STALLED_S)) == []
+    assert said(trickled(bench, sensor, 8.0)) == ["TOO FEW SAMPLES"]
+    bench.wait(10.0)
+    assert said(bench.take(Idle(), Idle())) == ["NO SAMPLES"]
+    assert said(trickled(bench, sensor, 3.0)) == []  # nothing better is known of it
+
+
+@pytest.mark.parametrize(
+    "event", [DeviceLog(LogLevel(1), "hello"), Reply(1, 2, Outcome(0), ""), Note("x")], ids=["log", "reply", "note"]
+)
+def test_a_device_that_talks_and_measures_nothing_keeps_no_decision(
+    bench: Any, sensor: Any, said: Said, event: Any
+) -> None:
+    bench.take(sensor.hello(), sensor.blocks("calm", 8))
+    bench.wait(STALLED_S + 1)
+    assert said(bench.take(event, event)) == ["NO SAMPLES"]
+
+
+def test_a_device_that_only_restarts_keeps_no_decision(bench: Any, sensor: Any, said: Said) -> None:
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 8))
+    for session in range(2, 8):
+        bench.wait(1.0)
+        sensor.restart()
+        results += bench.take(DeviceRestarted(session - 1, session), sensor.hello(), sensor.block("calm", WINDOW - 1))
+    assert said(results) == ["calm", "TOO FEW SAMPLES"]
+
+
+def test_a_class_does_not_outlast_its_last_good_window_however_many_votes_are_asked_for(
+    new_bench: Any, sensor: Any, said: Said
+) -> None:
+    bench = new_bench(votes=Votes(30, 50))
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 60))
+    for _ in range(8):
+        bench.wait(0.5)
+        sensor.lose(3)
+        results += bench.take(sensor.blocks("calm", 2))
+    assert said(results) == ["calm", "lost samples"]
+
+
+def test_a_machine_that_is_behind_takes_no_stream_for_a_trickle(new_bench: Any, sensor: Any, said: Said) -> None:
+    lag = [0.0]
+    bench = new_bench(lag_s=lambda: lag[0])
+    results = bench.take(sensor.hello(), sensor.blocks("calm", 8), sensor.block("calm", HOP - 1))
+    bench.wait(2.9)  # what comes now had come 2.9 s ago
+    lag[0] = 2.9
+    assert said([*results, *bench.take(sensor.blocks("calm", 8))]) == ["calm"]
+
+
+def test_severity_is_not_measured_at_a_rate_that_is_not_known(manifest: Manifest, bench: Any, sensor: Any) -> None:
+    monitor = Monitor(manifest, bench.classifier, Votes(), severity=SeverityMeter())
+    results = monitor.take(sensor.hello())
+    for block in sensor.blocks("calm", 1250):
+        results += monitor.take(replace(block, device_time_s=5.0))
+    assert [each for each in results if isinstance(each, Severity)] == []
+
+
+# --- the mounting ----------------------------------------------------------------------------------------------------
+
+
+def moved(block: SampleBlock, by: int = 4000) -> SampleBlock:
+    return replace(block, samples=(block.samples + np.int16([by, 0])).astype(np.int16))
+
+
+def test_acknowledging_acknowledges_alarms_and_nothing_else(new_bench: Any, sensor: Any, windows_of: Said) -> None:
+    bench = new_bench(alarms=ALARMS)
+    bench.take(sensor.hello(), sensor.blocks("worn", 30))
+    assert alarms_of(bench.take(Note(f"{ACKNOWLEDGE} loud"))) == []
+    assert alarms_of(bench.take(Note(f"{ACKNOWLEDGE} worn"))) == [("worn", "ACKNOWLEDGED")]
+    results: list[Result] = []
+    for _ in range(60):
+        results += bench.take(moved(sensor.block("worn")), Note(ACKNOWLEDGE), Note(f"{ACKNOWLEDGE} worn"))
+    reasons = [window.reason for window in windows_of(results)]
+    assert set(reasons[2:]) == {OFFSET_JUMPED}
+    bench.take(Note(ACCEPT_MOUNTING))
+    accepted = windows_of(bench.take([moved(block) for block in sensor.blocks("worn", 20)]))
+    assert {window.verdict for window in accepted} == {Verdict.CLASS}
+    assert {window.reason for window in windows_of(bench.take(sensor.blocks("worn", 20)))[3:]} == {OFFSET_JUMPED}
+
+
+def test_accepting_a_mounting_acknowledges_nothing(new_bench: Any, sensor: Any) -> None:
+    bench = new_bench(alarms=ALARMS)
+    bench.take(sensor.hello(), sensor.blocks("worn", 30))
+    assert alarms_of(bench.take(Note(ACCEPT_MOUNTING))) == []
+    assert alarms_of(bench.take(Note(ACKNOWLEDGE))) == [("worn", "ACKNOWLEDGED")]
