@@ -19,6 +19,7 @@ DrsnEdgeError
 ├── ContractError              the stream is not what the model was trained on
 ├── RuntimeUnavailableError    no interpreter for the model on this machine
 ├── SettingsError              a file of settings that cannot be used
+├── ControlError               a running monitor that cannot be reached, or refuses what is asked for
 ├── OutputError                a result that could not be written
 └── DemoError                  the demo that did not recognise a simulated condition
 
@@ -101,6 +102,10 @@ class RuntimeUnavailableError(DrsnEdgeError):
 
 class SettingsError(DrsnEdgeError):
     """A file of settings cannot be read, or holds what cannot be."""
+
+
+class ControlError(DrsnEdgeError):
+    """A running monitor cannot be reached by its control socket, or refuses what is asked for."""
 
 
 class OutputError(DrsnEdgeError):

@@ -22,6 +22,12 @@ def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return (Path(home) if home else Path.home() / ".local" / "state") / "drsn-edge"
 
 
+def monitor_folders(environment: Mapping[str, str] = os.environ) -> list[Path]:
+    """Return the state folders in which running monitors may be found: the chosen one, or own and system's."""
+    own = state_folder(environment)
+    return [own] if environment.get("DRSN_EDGE_STATE") else list(dict.fromkeys([own, SYSTEM_STATE]))
+
+
 def trust_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Return DRSN_EDGE_TRUST, or the folder of trusted keys that belongs to the state folder."""
     chosen = environment.get("DRSN_EDGE_TRUST")

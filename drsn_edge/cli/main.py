@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from drsn_edge import __version__
+from drsn_edge.cli.ack import accept_mounting, ack
 from drsn_edge.cli.agent import agent
 from drsn_edge.cli.baseline import baseline
 from drsn_edge.cli.bench import bench
@@ -88,6 +89,8 @@ for command in (
     sensor,
     record,
     monitor,
+    ack,
+    accept_mounting,
     baseline,
     calibrate,
     history,

@@ -145,8 +145,8 @@ def monitor(
 
     Prints each change of the decision and a summary; with --json every window as well. On a terminal a view shows it
     all. A port that is lost is waited for. --replay says of a raw log what was said, or would have been, on that day.
-    SIGUSR1 acknowledges alarms; SIGHUP reads bundle and settings anew. Without --model it follows the gateway's active
-    bundle through `drsn-edge flash`, and confirms one that works.
+    `drsn-edge ack`, the view's key `a` and SIGUSR1 acknowledge alarms; SIGHUP reads bundle and settings anew. Without
+    --model it follows the gateway's active bundle through `drsn-edge flash`, and confirms one that works.
 
     \b
     Example:
@@ -175,11 +175,27 @@ def monitor(
         ]
         if follower is not None:
             follower.watch([each for each in stations if each.config.model is None])
+        if not replay:
+            _listen(stations, stack)
         stack.enter_context(on_signal(signal.SIGUSR1, lambda: _each(Station.acknowledge, stations)))
         stack.enter_context(on_signal(signal.SIGHUP, lambda: _each(Station.reload, stations)))
         notifier = Notifier(os.environ.get("NOTIFY_SOCKET"))
         stack.callback(notifier.stopping)
         _Crew(stations, stopped, notifier, _view(stations) if viewed else None, follower).work()
+
+
+def _listen(stations: Sequence[Station], stack: ExitStack) -> None:
+    """Open the control socket until the stack ends; where there can be none, say so and go on."""
+    from drsn_edge.errors import ControlError
+    from drsn_edge.monitor.control import ControlSocket, handlers_of
+    from drsn_edge.state import state_folder
+
+    try:
+        control = ControlSocket(state_folder(), handlers_of(stations))
+    except ControlError as exc:
+        click.echo(f"Note: {exc}", err=True)
+        return
+    stack.callback(control.close)
 
 
 class _Printing(NamedTuple):
@@ -389,9 +405,10 @@ def _has_rich() -> bool:
 
 
 def _view(stations: Sequence[Station]) -> Any:
+    from drsn_edge.monitor.station import Station
     from drsn_edge.monitor.view import View
 
-    return View([each.shown for each in stations])
+    return View([each.shown for each in stations], acknowledge=lambda: _each(Station.acknowledge, stations))
 
 
 def _sinks(

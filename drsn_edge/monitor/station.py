@@ -18,7 +18,7 @@ from drsn_edge.bundle.bundle import Bundle, read_bundle
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError, RuntimeUnavailableError, SettingsError
 from drsn_edge.monitor.capture import Capture
-from drsn_edge.monitor.pipeline import ACKNOWLEDGE, Monitor
+from drsn_edge.monitor.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, Monitor
 from drsn_edge.monitor.results import Decision, Result, Severity, WindowResult
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.settings import MonitorSettings, settings_for
@@ -62,6 +62,7 @@ class Snapshot:
         measured_s: When a window last showed the machine (`WindowResult.is_measured`), seconds since 1970, None before
             there is one. Decision and alarms are as fresh as that.
         stale_after_s: How old that may be before decision and alarms count as old.
+        now_s: The clock of these times, which is that of the day that is replayed.
     """
 
     machine: str
@@ -80,6 +81,7 @@ class Snapshot:
     failing: tuple[str, ...] = ()
     measured_s: float | None = None
     stale_after_s: float = 3.0
+    now_s: Callable[[], float] = time.time
 
 
 class Station:
@@ -112,7 +114,9 @@ class Station:
         self._active, self._failed = active or (lambda: _named(config)), failed
         self._open_source, self._open_sinks, self._open_log = open_source, open_sinks, log
         self._tell, self._show = tell, show
-        self._acknowledge, self._reload = threading.Event(), threading.Event()
+        self._asked: dict[str, None] = {}  # texts of notes, each once, however often it is asked for
+        self._doing: list[str] = []
+        self._reload = threading.Event()
         self.shown = Snapshot(config.machine)
         self.beat_s = time.monotonic()
         """When it last went round."""
@@ -125,11 +129,31 @@ class Station:
         self._manifest: Manifest
         self._skipped_before = 0
         self._windows_skipped: Callable[[], int] = lambda: 0
+        self._raised: Callable[[], tuple[str, ...]] = lambda: ()
         self._outputs: dict[str, Capture | LogKeeper | Guarded] = {}
 
-    def acknowledge(self) -> None:
-        """Somebody has seen the alarms."""
-        self._acknowledge.set()
+    def acknowledge(self, alarm: str | None = None) -> None:
+        """Somebody has seen the alarms, or that one."""
+        self._asked[ACKNOWLEDGE if alarm is None else f"{ACKNOWLEDGE} {alarm}"] = None
+
+    def accept_mounting(self) -> None:
+        """Somebody has moved the sensor on purpose."""
+        self._asked[ACCEPT_MOUNTING] = None
+
+    @property
+    def machine(self) -> str:
+        """What it watches."""
+        return self.config.machine
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """The alarms that are raised."""
+        return self._raised()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something that was asked for has not been done yet: it is, at the next event."""
+        return bool(self._asked or self._doing)
 
     def reload(self) -> None:
         """Read the bundle and the settings anew, between two events; what cannot be used is said and left alone."""
@@ -168,7 +192,7 @@ class Station:
                 stack.callback(log.close)
                 self._outputs["log"] = log
             source = self._open_source(self.config, log)
-            now_s = _clock_of(source)
+            now_s = self.shown.now_s = _clock_of(source)
             capture = None
             if settings.capture is not None:
                 capture = Capture(settings.capture, self.config.machine, now_s, self._tell)
@@ -240,7 +264,8 @@ class Station:
 
     def _runs(self, path: Path, bundle: Bundle, monitor: Monitor) -> None:
         self.running, self._manifest, self._skipped_before = path, bundle.manifest, monitor.windows_skipped
-        self._windows_skipped = lambda: monitor.windows_skipped
+        self._windows_skipped, self._raised = (lambda: monitor.windows_skipped), (lambda: monitor.alarms)
+        self.shown.stale_after_s = monitor.patience_s
 
     def _events(self, source: Source, log: LogKeeper | None) -> Iterator[SourceEvent]:
         """Pass events on, with what a person did between them, and tell the log of both."""
@@ -249,14 +274,14 @@ class Station:
             if isinstance(event, SampleBlock):
                 self.sampled_s = self.beat_s
             self.begun.set()
-            passed: list[SourceEvent] = [event]
-            if self._acknowledge.is_set():
-                self._acknowledge.clear()
-                passed.append(Note(ACKNOWLEDGE))
-            for each in passed:
+            self._doing = list(self._asked)
+            for text in self._doing:
+                self._asked.pop(text, None)
+            for each in (event, *map(Note, self._doing)):
                 if log is not None:
                     log.take(each)
                 yield each
+            self._doing = []
             if isinstance(event, DeviceLog):
                 self._tell(Notice(f"the sensor says: {event.text}"))
 

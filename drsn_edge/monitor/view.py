@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from drsn_edge.monitor.keys import Keys
 from drsn_edge.monitor.results import Verdict, WindowResult
 from drsn_edge.monitor.sinks.console import severity_words
 from drsn_edge.monitor.station import Snapshot
@@ -23,6 +25,8 @@ _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _WIDTH = 46
 _RANGE_DB = 60.0
 _MOST_CLASSES = 6
+_CHOICE = "up/down  choose   Enter  one sensor or all"
+_ARROWS = {"\x1b[A": "up", "\x1b[B": "down", "\x1bOA": "up", "\x1bOB": "down"}
 
 
 class View:
@@ -32,14 +36,22 @@ class View:
     with alarms first, and one of them a panel below; keys choose which (see `key`).
     """
 
-    def __init__(self, stations: Sequence[Snapshot], console: Console | None = None) -> None:
+    def __init__(
+        self,
+        stations: Sequence[Snapshot],
+        console: Console | None = None,
+        acknowledge: Callable[[], object] = lambda: None,
+        keys: Keys | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             stations: What is shown of each; others write them meanwhile.
             console: Where; None: standard output.
+            acknowledge: Called when a person presses `a`: all alarms have been seen.
+            keys: What is pressed; None: keys of standard input.
         """
-        self._stations = stations
+        self._stations, self._acknowledge, self._keys = stations, acknowledge, keys or Keys()
         self._console = console or Console()
         self._live = Live(console=self._console, auto_refresh=False, redirect_stderr=True)
         self._chosen: str | None = None
@@ -48,15 +60,19 @@ class View:
     def __enter__(self) -> View:
         """Begin to show."""
         self._live.__enter__()
+        self._keys.__enter__()
         return self
 
     def __exit__(self, *of: Any) -> None:
         """Leave the last picture and give the terminal back."""
+        self._keys.__exit__(*of)
         self.show()
         self._live.__exit__(*of)
 
     def show(self) -> None:
-        """Draw what there is now."""
+        """Draw what there is now, and do what keys that were pressed ask for."""
+        for name in names_of(self._keys.pressed()):
+            self.key(name)
         self._live.update(self._drawn(), refresh=True)
 
     @property
@@ -66,7 +82,12 @@ class View:
         return next((each for each in ordered if each.machine == self._chosen), ordered[0])
 
     def key(self, name: str) -> None:
-        """Take in a key: `up` or `k` and `down` or `j` choose a station, `enter` gives it the whole screen and back."""
+        """Take in a key: `up` or `k` and `down` or `j` choose a station, `enter` gives it the whole screen and back.
+
+        `a` acknowledges the alarms of all stations.
+        """
+        if name == "a":
+            self._acknowledge()
         if name in ("enter", "\r", "\n"):
             self._is_open, self._chosen = not self._is_open, self.chosen.machine
         step = {"up": -1, "k": -1, "down": 1, "j": 1}.get(name)
@@ -76,13 +97,14 @@ class View:
             self._chosen = ordered[min(max(at + step, 0), len(ordered) - 1)].machine
 
     def _drawn(self) -> RenderableType:
-        panels = [panel(each) for each in self._stations]
+        panels = [panel(each, each.now_s) for each in self._stations]
         width, height = self._console.size
-        if len(panels) == 1 or self._needed_rows(panels, width) < height:
-            return Columns(panels)
+        if len(panels) == 1 or self._needed_rows(panels, width) < height - 1:
+            keys = self._help("")
+            return Group(Columns(panels), keys) if keys.plain else Columns(panels)
         chosen = self.chosen
         own = panels[next(index for index, each in enumerate(self._stations) if each is chosen)]
-        keys = Text("up/down: choose   enter: one sensor or all", style="dim")
+        keys = self._help(_CHOICE)
         if self._is_open:
             return Group(own, keys)
         rows = in_order(self._stations)
@@ -94,6 +116,13 @@ class View:
             parts.insert(1, own)
         return Group(*parts)
 
+    def _help(self, choice: str) -> Text:
+        """Return which keys there are, as far as they are taken and do something now."""
+        if not self._keys.are_taken:
+            return Text("")
+        raised = any(each.alarms for each in self._stations)
+        return Text("   ".join(filter(None, ("a  acknowledge the alarms" if raised else "", choice))), style="dim")
+
     def _needed_rows(self, panels: Sequence[Panel], width: int) -> int:
         beside = max(1, (width + 1) // (_WIDTH + 5))
         heights = [self._rows_of(each, width) for each in panels]
@@ -101,6 +130,11 @@ class View:
 
     def _rows_of(self, drawn: RenderableType, width: int) -> int:
         return len(self._console.render_lines(drawn, self._console.options.update(width=width)))
+
+
+def names_of(pressed: str) -> list[str]:
+    """Return the keys that a terminal sent: arrows by name, others as their character."""
+    return [_ARROWS.get(each, each) for each in re.findall(r"\x1b[\[O][A-Z]|[^\x1b]", pressed)]
 
 
 def in_order(stations: Sequence[Snapshot]) -> list[Snapshot]:
@@ -125,9 +159,7 @@ def _around(rows: Sequence[Snapshot], at: int, room: int) -> list[Snapshot]:
     return list(rows[first : first + room])
 
 
-def table(
-    rows: Sequence[Snapshot], chosen: str, width: int, left_out: int, now_s: Callable[[], float] = time.time
-) -> Table:
+def table(rows: Sequence[Snapshot], chosen: str, width: int, left_out: int) -> Table:
     """Return a row for each station, as wide as the terminal.
 
     Args:
@@ -135,14 +167,16 @@ def table(
         chosen: The machine whose row is marked.
         width: Characters.
         left_out: How many more stations there are; said in the last line.
-        now_s: Seconds since 1970.
     """
     drawn = Table(box=None, padding=(0, 1, 0, 0), width=width, caption=f"{left_out} more" if left_out else None)
     for title in ("", "machine", "says", "for", "alarms", "vibration", "link"):
         drawn.add_column(title, no_wrap=True, overflow="ellipsis", ratio=3 if title in ("says", "machine") else None)
     for shown in rows:
         mark = ">" if shown.machine == chosen else " "
-        age = "" if shown.decision is None else _duration(now_s() - shown.decided_s)
+        now_s = shown.now_s()
+        age = "" if shown.decision is None else _duration(now_s - shown.decided_s)
+        if _is_stale(shown, now_s):
+            age = f"seen {_duration(now_s - (shown.measured_s or now_s))} ago"
         cells = (mark, shown.machine, _words(shown), age, ", ".join(shown.alarms), _vibration(shown), _losses(shown))
         drawn.add_row(*(Text(cell) for cell in cells), style=_colour(shown))
     return drawn
@@ -177,7 +211,7 @@ def _losses(shown: Snapshot) -> str:
 
 def panel(shown: Snapshot, now_s: Callable[[], float] = time.time) -> Panel:
     """Return what a person sees of one sensor."""
-    parts: list[RenderableType] = [_verdict(shown, now_s()), *_alarms(shown)]
+    parts: list[RenderableType] = [_verdict(shown, now_s()), *_alarms(shown), *_age(shown, now_s())]
     if shown.window is not None and shown.window.scores:
         parts.append(_classes(shown.window))
     if shown.severity is not None:
@@ -219,6 +253,17 @@ def _duration(seconds: float) -> str:
 
 def _alarms(shown: Snapshot) -> list[RenderableType]:
     return [Text(f"ALARM {', '.join(shown.alarms)}", style="bold red")] if shown.alarms else []
+
+
+def _age(shown: Snapshot, now_s: float) -> list[RenderableType]:
+    """Return how old decision and alarms are, where no window has borne them out for too long."""
+    if shown.measured_s is None or not _is_stale(shown, now_s):
+        return []
+    return [Text(f"last measured {_duration(now_s - shown.measured_s)} ago", style="yellow")]
+
+
+def _is_stale(shown: Snapshot, now_s: float) -> bool:
+    return shown.measured_s is not None and now_s - shown.measured_s >= shown.stale_after_s
 
 
 def _classes(window: WindowResult) -> Table:

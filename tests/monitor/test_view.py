@@ -14,8 +14,9 @@ from firmware_bridge.stream import StreamCounters
 
 rich_console = pytest.importorskip("rich.console", reason="the view needs the extra `view`")
 
+from drsn_edge.monitor.keys import Keys  # noqa: E402
 from drsn_edge.monitor.station import Snapshot  # noqa: E402
-from drsn_edge.monitor.view import View, bar, panel, sparkline  # noqa: E402
+from drsn_edge.monitor.view import View, bar, names_of, panel, sparkline  # noqa: E402
 
 SCORES = {"healthy": 0.1, "outer_race": 0.85, "imbalance": 0.05}
 WINDOW = WindowResult(0, 1.0, Verdict.CLASS, "outer_race", SCORES, None, 0, 0.5, 0.1)
@@ -136,3 +137,38 @@ def test_the_choice_stays_with_its_machine_when_the_order_changes() -> None:
     chosen = view.chosen.machine
     stations[0].alarms = ("outer_race",)
     assert view.chosen.machine == chosen
+
+
+def test_a_state_that_no_window_bears_out_any_more_says_how_old_it_is() -> None:
+    fresh = replace(SHOWN, measured_s=1599.0, stale_after_s=2.5)
+    assert "last measured" not in drawn(fresh) and "last measured" not in drawn(SHOWN)
+    assert "last measured 12 s ago" in drawn(replace(fresh, measured_s=1588.0))
+    assert "last measured 26 min ago" in drawn(replace(fresh, measured_s=50.0, trouble="unplugged"))
+
+
+def test_the_key_is_named_where_it_is_taken_and_something_is_raised() -> None:
+    class Pressed(Keys):
+        are_taken = True
+
+        def pressed(self) -> str:
+            return "qa"
+
+    told: list[int] = []
+    console = rich_console.Console(file=io.StringIO(), width=80, force_terminal=True)
+    with View([SHOWN], console, lambda: told.append(1), Pressed(-1)):
+        pass
+    assert told == [1] and "a  acknowledge the alarms" in console.file.getvalue()
+    console = rich_console.Console(file=io.StringIO(), width=80, force_terminal=True)
+    with View([replace(SHOWN, alarms=())], console, keys=Pressed(-1)):
+        pass
+    assert "acknowledge" not in console.file.getvalue()
+
+
+def test_arrows_and_letters_are_told_apart() -> None:
+    assert names_of("\x1b[Ba\x1bOA\nj\x1b") == ["down", "a", "up", "\n", "j"]
+
+
+def test_a_row_says_how_old_its_state_is() -> None:
+    console = rich_console.Console(file=io.StringIO(), width=80, height=24, color_system=None)
+    rows = [replace(each, measured_s=1500.0, now_s=lambda: 1520.0) for each in many(6)]
+    assert any("seen 20 s ago" in line for line in screen(View(rows, console), console))
