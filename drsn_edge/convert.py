@@ -19,6 +19,7 @@ from drsn_edge.judging.run_target import run_target
 from drsn_edge.novelty import MEMBER, novelty_to_bytes
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal import FloatArray
+from drsn_edge.training.noise_alone import NoiseFit, fit_noise_limit
 from drsn_edge.training.novelty import with_limit
 from drsn_edge.training.run_folder import Run
 from quantize.convert import Agreement, Int8Model, Tolerance, check_agreement, compare, to_int8, write_int8
@@ -64,6 +65,7 @@ class Conversion:
         lint: What its file is made of.
         calibrated: The file by calibration alone, where the bundle holds a fine-tuned one.
         unknown_share: Share of the held-out windows that the monitor will call unknown; None: it never does.
+        noise: What telling noise alone does to the held-out windows; None: they are too short for it.
         compiler: What Coral's compiler says, where the target is its Edge TPU and the compiler is here.
     """
 
@@ -72,6 +74,7 @@ class Conversion:
     lint: LintReport
     calibrated: bytes | None = None
     unknown_share: float | None = None
+    noise: NoiseFit | None = None
     compiler: CompilerVerdict | None = None
 
 
@@ -117,6 +120,9 @@ def convert_run(
         found = float((novelty.novelty(run.held_out.windows) > 1).mean())
         bundle = replace(bundle, manifest=replace(bundle.manifest, unknown_share=unknown_share))
         bundle = with_extra(bundle, MEMBER, novelty_to_bytes(novelty))
+    noise = fit_noise_limit(run.held_out)
+    if noise is not None:
+        bundle = replace(bundle, manifest=replace(bundle.manifest, noise_limit=noise.limit))
     compiled = compile_model(int8.data) if target == "edgetpu" else None
     if compiled is not None:
         bundle = with_edgetpu(bundle, compiled.model)
@@ -126,6 +132,7 @@ def convert_run(
         int8.lint,
         None if fine_tuned is None else calibrated.data,
         found,
+        noise,
         None if compiled is None else compiled.verdict,
     )
 

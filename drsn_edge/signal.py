@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,11 @@ class Centred:
 
     samples: FloatArray
     rms: NDArray[np.float64]
+
+    @cached_property
+    def spectrum(self) -> NDArray[np.complexfloating]:
+        """`np.fft.rfft` of each axis, shape (n, axes, window // 2 + 1); it is kept, so ask it of few windows."""
+        return np.fft.rfft(np.ascontiguousarray(self.samples.transpose(0, 2, 1), np.float32))
 
 
 def centre(windows: FloatArray) -> Centred:

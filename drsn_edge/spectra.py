@@ -68,7 +68,11 @@ class Spectra:
 
 
 def log_spectra(
-    windows: FloatArray, spectra: Spectra, sample_rate_hz: float, speeds_hz: NDArray[np.float64]
+    windows: FloatArray,
+    spectra: Spectra,
+    sample_rate_hz: float,
+    speeds_hz: NDArray[np.float64],
+    known: ComplexArray | None = None,
 ) -> FloatArray:
     """Return the views of windows, standardised where means are known, shape (n, lines, channels).
 
@@ -77,9 +81,14 @@ def log_spectra(
         spectra: Views and their standardisation.
         sample_rate_hz: Of the windows.
         speeds_hz: Shaft speed of each window, shape (n,); any number where `needs_speed` is False.
+        known: `Centred.spectrum` of these windows, where it was asked for before; it is the same with and without.
     """
     parts = [slice(first, first + _BATCH) for first in range(0, len(windows), _BATCH)]
-    logs = [_log_powers(_Batch(windows[part], speeds_hz[part] / sample_rate_hz), spectra) for part in parts]
+    batches = (
+        _Batch(windows[part], speeds_hz[part] / sample_rate_hz, None if known is None else known[part])
+        for part in parts
+    )
+    logs = [_log_powers(batch, spectra) for batch in batches]
     views = np.concatenate(logs) if logs else np.empty((0, spectra.lines, sum(spectra.view_channels(windows.shape[2]))))
     if spectra.means:
         views = (views - np.asarray(spectra.means)) / np.asarray(spectra.deviations)
@@ -89,12 +98,12 @@ def log_spectra(
 class _Batch:
     """Windows with what the views share. Channels come before time here: FFTs want their axis contiguous."""
 
-    def __init__(self, windows: FloatArray, speeds: NDArray[np.float64]) -> None:
-        """Take windows, shape (n, window, axes), and their shaft speeds in turns per sample, shape (n,)."""
+    def __init__(self, windows: FloatArray, speeds: NDArray[np.float64], spectrum: ComplexArray | None) -> None:
+        """Take windows, (n, window, axes), their shaft speeds in turns per sample, (n,), and spectra that are known."""
         samples = np.ascontiguousarray(windows.transpose(0, 2, 1), np.float32)
         self.speeds = speeds
         self.lines_per_order = speeds * windows.shape[1]
-        self.spectrum = np.fft.rfft(samples)
+        self.spectrum = np.fft.rfft(samples) if spectrum is None else spectrum
         self.power = power_spectrum(self.spectrum, windows.shape[1])
         self.mean_square = np.mean(np.square(samples), axis=(1, 2))[:, None, None]
 

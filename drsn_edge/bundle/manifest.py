@@ -18,7 +18,7 @@ from firmware_bridge.gateway.state import is_version, version_key
 SCHEMA = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_OPTIONAL = ("floor", "votes", "unknown_share", "golden_tolerance_lsb", "operators", "budget")
+_OPTIONAL = ("floor", "votes", "unknown_share", "noise_limit", "golden_tolerance_lsb", "operators", "budget")
 """Left out where they are not known."""
 
 
@@ -62,6 +62,8 @@ class Manifest:
             None: this one's own, so that nothing older comes back.
         votes: What it takes to change the decision, K/N; None: the monitor's own.
         unknown_share: Of held-out windows, that novelty.npz lets be called unknown; None: nothing is unknown.
+        noise_limit: Chance from which on a window holds noise alone, see `drsn_edge.noise_alone`; 1: none does; None:
+            the monitor's own.
         golden_tolerance_lsb: How far an interpreter may be from golden.npz, RMS over all logits in steps of int8.
         operators: What the model is made of, by TFLite's names; None: not said.
         budget: What it may cost; None: anything.
@@ -78,6 +80,7 @@ class Manifest:
     floor: str | None = None
     votes: str | None = None
     unknown_share: float | None = None
+    noise_limit: float | None = None
     golden_tolerance_lsb: float | None = None
     operators: tuple[str, ...] | None = None
     budget: Budget | None = None
@@ -108,6 +111,8 @@ class Manifest:
         _expect(self.votes is None or _are_votes(self.votes), "votes K/N, more than half of N", self.votes)
         for name in ("unknown_share", "golden_tolerance_lsb"):
             _expect((getattr(self, name) or 0) >= 0, f"{name} >= 0", getattr(self, name))
+        limit = 1.0 if self.noise_limit is None else self.noise_limit
+        _expect(0 < limit <= 1, "noise_limit above 0 and at most 1", limit)
         costs = (1.0, 1.0) if self.budget is None else (self.budget.latency_ms, self.budget.memory_mb)
         _expect(min(costs) > 0, "a budget > 0", self.budget)
 
@@ -158,6 +163,7 @@ def manifest_from_bytes(data: bytes) -> Manifest:
             floor=text(values, "floor") if "floor" in values else None,
             votes=text(values, "votes") if "votes" in values else None,
             unknown_share=number(values, "unknown_share") if "unknown_share" in values else None,
+            noise_limit=number(values, "noise_limit") if "noise_limit" in values else None,
             golden_tolerance_lsb=number(values, "golden_tolerance_lsb") if "golden_tolerance_lsb" in values else None,
             operators=texts(values, "operators") if "operators" in values else None,
             budget=_budget(values["budget"]) if "budget" in values else None,

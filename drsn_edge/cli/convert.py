@@ -16,6 +16,7 @@ from drsn_edge.notice import as_line
 if TYPE_CHECKING:
     from drsn_edge.convert import Conversion
     from drsn_edge.judging.generalisation import Generalisation
+    from drsn_edge.training.noise_alone import NoiseFit
     from drsn_edge.training.run_folder import Run
     from quantize.fake_quant import Ranges
     from quantize.graph import Graph
@@ -165,6 +166,7 @@ def _as_json(conversion: Conversion, out: Path, size: int, found: Generalisation
         **asdict(conversion.agreement),
         "unknown_share": conversion.unknown_share,
         "generalisation": None if found is None else found.to_json(),
+        "noise_alone": None if conversion.noise is None else asdict(conversion.noise),
         "operators": conversion.lint.operators,
         "edgetpu_operators": None if conversion.compiler is None else conversion.compiler.mapped,
     }
@@ -187,6 +189,15 @@ def _edgetpu_lines(conversion: Conversion, target: str) -> list[str]:
     return [f"Edge TPU           {compiled}", *(f"                   {line}" for line in verdict.differences)]
 
 
+def _noise_text(noise: NoiseFit | None) -> str:
+    if noise is None:
+        return "told by the monitor's own limit; the held-out recordings are too short to say what that withholds"
+    shares = f"{noise.withheld:.1%} of the held-out windows, {noise.withheld_noisy:.1%} of them at -4 dB"
+    if noise.is_off:
+        return f"never said: {shares} look like it, so that a sensor that fell off is not told from this machine"
+    return f"{noise.found:.0%} of it withheld; so are {shares}"
+
+
 def _as_text(conversion: Conversion, out: Path, size: int, target: str, found: Generalisation | None) -> str:
     result, share = conversion.agreement, conversion.unknown_share
     unknown = "never said" if share is None else f"{share:.1%} of the held-out windows"
@@ -199,6 +210,7 @@ def _as_text(conversion: Conversion, out: Path, size: int, target: str, found: G
             f"same class         {result.same_class:.4f}",
             f"logit error        {result.logit_rms_error:.1%} RMS",
             f"unknown            {unknown}",
+            f"noise alone        {_noise_text(conversion.noise)}",
             f"int8 operators     {operators}",
             *_edgetpu_lines(conversion, target),
             f"wrote {out} ({size / 1000:.1f} kB)",

@@ -19,6 +19,7 @@ from drsn_edge.monitor.decision import Decider
 from drsn_edge.monitor.quality import (
     LINK_LOST,
     NO_SAMPLES,
+    NOISE_ALONE,
     NOT_RUNNING,
     OFFSET_JUMPED,
     SKIPPED,
@@ -33,6 +34,7 @@ from drsn_edge.monitor.resampling import FOLLOW, LIMIT, cut_for, resampled
 from drsn_edge.monitor.results import Alarm, AlarmState, Result, Summary, Verdict, WindowResult
 from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.windows import Window, Windower
+from drsn_edge.noise_alone import NoiseWatch
 from drsn_edge.novelty import Novelty
 from drsn_edge.runtime.classifier import Classifier, check_model, softmax
 from drsn_edge.signal import centre
@@ -102,6 +104,7 @@ class Monitor:
         self._classifier = classifier
         self._decider = Decider(votes)
         self._offset = OffsetWatch()
+        self._noise = NoiseWatch(manifest.noise_limit)
         self._decided: str | None = None
         self._alarms = None if alarms is None else Alarms(alarms, manifest.labels, manifest.contract.hop_s)
         self._capture = capture
@@ -223,6 +226,7 @@ class Monitor:
     def _take_hello(self, hello: Hello) -> None:
         to_unit = stream_factor(self._contract, hello.sample_rate_hz, hello.axes, hello.unit, rate_tolerance=LIMIT)
         self._hello = hello
+        self._noise.reset()
         self._factors = np.asarray(hello.scales * to_unit, np.float32)
         self._full_scale_counts = clipping_level(hello.full_scale, hello.scale)
         self._cut_at(hello.sample_rate_hz / self._contract.sample_rate_hz)
@@ -253,6 +257,7 @@ class Monitor:
         self._rate.reset()
         self._decider.forget_votes()
         self._offset.reset()
+        self._noise.reset()
         self._interrupt_alarms()
         self._last = self._last_window = (0, 0.0)
 
@@ -377,6 +382,8 @@ class Monitor:
             return self._without_verdict(window, NOT_RUNNING)
         if self._offset.jumped(window.counts, self._full_scale_counts):
             return self._without_verdict(window, OFFSET_JUMPED)
+        if self._noise.is_noise(window.first_sample, window.counts, centred):
+            return self._without_verdict(window, NOISE_ALONE)
         if self._keep is not None:
             self._keep(samples)
         inputs = input_of(centred, self._contract, self._speed_hz)
