@@ -422,8 +422,10 @@ def _sinks(
     from drsn_edge.monitor.sinks import Guarded
     from drsn_edge.monitor.sinks.console import ConsoleSink
     from drsn_edge.monitor.sinks.json_lines import JsonFilesSink, JsonLinesSink
+    from drsn_edge.monitor.sinks.present import About
 
     machine = config.machine
+    about = About(lambda: station.alarm_names, lambda: station.failing, lambda: station.bundle)
     named = machine if printing.several else None
     if printing.as_json:
         yield JsonLinesSink(sys.stdout, named)
@@ -446,7 +448,7 @@ def _sinks(
         )  # fmt: skip
         yield Guarded("mqtt", mqtt, say)
     if printing.server is not None:
-        yield printing.server.sink(machine, counters, lambda: station.failing)
+        yield printing.server.sink(machine, counters, about)
 
 
 def _metrics(text: str) -> MetricsServer:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from drsn_edge.bundle.contract import RATE_TOLERANCE, stream_factor
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.front_end import check_speed, input_of
-from drsn_edge.monitor.alarms import Alarms, AlarmSettings
+from drsn_edge.monitor.alarms import Alarms, AlarmSettings, alarm_names
 from drsn_edge.monitor.capture import Capture
 from drsn_edge.monitor.decision import Decider
 from drsn_edge.monitor.quality import (
@@ -107,6 +107,8 @@ class Monitor:
         self._noise = NoiseWatch(manifest.noise_limit)
         self._decided: str | None = None
         self._alarms = None if alarms is None else Alarms(alarms, manifest.labels, manifest.contract.hop_s)
+        self.alarm_names = () if alarms is None else alarm_names(alarms, manifest.labels)
+        """What can be an alarm."""
         self._capture = capture
         self._lag_s, self._is_behind, self._skipped = lag_s, False, 0
         self._hello: Hello | None = None

@@ -124,6 +124,10 @@ class Station:
         """When samples came last."""
         self.running: Path | None = None
         """The bundle that it runs."""
+        self.bundle: tuple[str, str] | None = None
+        """Name and version of that bundle."""
+        self.alarm_names: tuple[str, ...] = ()
+        """What can be an alarm by it."""
         self.begun = threading.Event()
         """Set at the first event."""
         self._manifest: Manifest
@@ -266,6 +270,7 @@ class Station:
         self.running, self._manifest, self._skipped_before = path, bundle.manifest, monitor.windows_skipped
         self._windows_skipped, self._raised = (lambda: monitor.windows_skipped), (lambda: monitor.alarms)
         self.shown.stale_after_s = monitor.patience_s
+        self.bundle, self.alarm_names = (bundle.manifest.name, bundle.manifest.version), monitor.alarm_names
 
     def _events(self, source: Source, log: LogKeeper | None) -> Iterator[SourceEvent]:
         """Pass events on, with what a person did between them, and tell the log of both."""

@@ -1,19 +1,47 @@
-"""`/metrics` for Prometheus: counters of windows and of the link, and what holds now."""
+"""`/metrics` for Prometheus: counters of windows and of the link, and what holds now.
+
+Names follow Prometheus' rules: one quantity in one base unit for each metric (metres per second, seconds), counters end
+in `_total`, and what can be known at the start is there from the start.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from threading import Lock
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from drsn_edge.errors import OutputError
-from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Result, Severity, Verdict, WindowResult
+from drsn_edge.monitor.results import AlarmState, Result, Verdict, WindowResult
+from drsn_edge.monitor.sinks.http import Answer, HttpServer
+from drsn_edge.monitor.sinks.present import NOTHING_KNOWN, About, Present
+from drsn_edge.units import KNOWN_UNITS, conversion_factor
 from firmware_bridge.stream import StreamCounters
+
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+_ZONES = ("A", "B", "C", "D")
+
+_LINK = {
+    "bytes_received": "Bytes received from the sensor.",
+    "frames_ok": "Frames received whose checksum is right.",
+    "crc_errors": "Pieces between delimiters that are no frame, damaged or foreign.",
+    "garbage_bytes": "Bytes that belong to no frame whose checksum is right.",
+    "resyncs": "Good frames that followed something damaged.",
+    "malformed": "Frames whose checksum is right and whose content cannot be: the firmware is wrong.",
+    "unknown_type": "Frames of a type that this version does not know, skipped.",
+    "frames_lost": "Frames that are missing by their numbers.",
+    "samples_received": "Samples received from the sensor.",
+    "samples_lost": "Samples that the sensor produced and that were never received.",
+    "overruns": "Times that the sensor threw samples away because it could not send them.",
+    "duplicates": "Blocks of samples dropped because they had come before.",
+    "samples_duplicate": "Samples in the blocks that were dropped because they had come before.",
+    "samples_before_hello": "Samples dropped because the sensor had not described itself yet.",
+    "restarts": "Times that the sensor began anew.",
+}
 
 
 class MetricsServer:
@@ -30,109 +58,164 @@ class MetricsServer:
         Raises:
             OutputError: If the port is taken, or not this user's to take.
         """
-        registry = CollectorRegistry()
         self._now_s = now_s
-        names = ["machine", "verdict", "detail"]
-        self.windows = Counter("drsn_edge_windows", "Windows judged, by what they said.", names, registry=registry)
-        self.decision = Gauge("drsn_edge_decision", "1 for the decision that holds.", names, registry=registry)
-        novelty = "Distance of the last window from what was trained; above 1 is unknown."
-        self.novelty = Gauge("drsn_edge_novelty", novelty, names[:1], registry=registry)
-        severity = "How much the machine vibrates; see drsn_edge.severity."
-        self.severity = Gauge("drsn_edge_severity", severity, ["machine", "measure"], registry=registry)
-        raised = "Alarms that are raised: 1, latched and acknowledged ones included."
-        self.raised = Gauge("drsn_edge_alarm", raised, ["machine", "alarm"], registry=registry)
-        last = "When the last window was judged."
-        self.last = Gauge("drsn_edge_last_window_timestamp_seconds", last, names[:1], registry=registry)
-        self._stations = _Stations()
-        registry.register(self._stations)
-        try:
-            self._server, self._thread = start_http_server(port, host, registry)
-        except OSError as exc:
-            raise OutputError(f"Could not serve metrics at {host}:{port}: {exc}. Choose another port.") from exc
+        self._machines: dict[str, MetricsSink] = {}
+        registry = CollectorRegistry()
+        registry.register(_Machines(self._machines))
+        self._server = HttpServer(host, port, {"/metrics": lambda: Answer(generate_latest(registry), _TEXT)})
 
     @property
     def port(self) -> int:
         """Where it listens."""
-        return int(self._server.server_port)
+        return self._server.port
 
-    def sink(
-        self,
-        machine: str,
-        counters: Callable[[], StreamCounters],
-        failing: Callable[[], Mapping[str, str | None]] = dict,
-    ) -> MetricsSink:
-        """Return the sink of one sensor.
+    def sink(self, machine: str, counters: Callable[[], StreamCounters], about: About = NOTHING_KNOWN) -> MetricsSink:
+        """Return the sink of one sensor, which takes the place of an earlier one of that machine.
 
         Args:
             machine: What it watches: the label of every metric.
             counters: The link's account, asked at each scrape.
-            failing: Why each other output cannot be written, None where it can; asked likewise.
+            about: What the station knows of itself, asked likewise.
         """
-        self._stations.asked[machine] = counters, failing
-        return MetricsSink(self, machine, self._now_s)
+        self._machines[machine] = sink = MetricsSink(counters, about, self._now_s)
+        return sink
 
     def close(self) -> None:
         """Listen no more; harmless when repeated."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
 
 
 class MetricsSink:
-    """Keeps the metrics of one sensor."""
+    """Keeps the metrics of one sensor: written by its thread, read by the server's."""
 
-    def __init__(self, server: MetricsServer, machine: str, now_s: Callable[[], float]) -> None:
+    def __init__(self, counters: Callable[[], StreamCounters], about: About, now_s: Callable[[], float]) -> None:
         """Made by `MetricsServer.sink`."""
-        self._server, self._machine, self._now_s = server, machine, now_s
-        self._decided: tuple[str, str] | None = None
+        self._counters, self._about, self._now_s = counters, about, now_s
+        self._present, self._lock = Present(), Lock()
+        self._windows: Counter[tuple[str, str]] = Counter()
 
     def take(self, result: Result) -> None:
         """Take in one result."""
-        server, machine = self._server, self._machine
-        if isinstance(result, WindowResult):
-            server.windows.labels(machine, *_state(result)).inc()
-            server.last.labels(machine).set(self._now_s())
-            if result.novelty is not None:
-                server.novelty.labels(machine).set(result.novelty)
-        elif isinstance(result, Severity):
-            for name in ("velocity_rms_mm_s", "acceleration_rms", "acceleration_peak", "crest_factor", "kurtosis"):
-                value = getattr(result, name)
-                if value is not None:
-                    server.severity.labels(machine, name).set(value)
-        elif isinstance(result, Alarm):
-            server.raised.labels(machine, result.name).set(result.state is not AlarmState.CLEARED)
-        elif isinstance(result, Decision):
-            if self._decided is not None:
-                server.decision.remove(machine, *self._decided)
-            self._decided = _state(result.window)
-            server.decision.labels(machine, *self._decided).set(1)
+        with self._lock:
+            self._present.take(result, self._now_s())
+            if isinstance(result, WindowResult):
+                self._windows[_state(result)] += 1
 
     def close(self) -> None:
         """The server is closed by whoever made it."""
 
+    def values(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
+        """Yield metric, labels beside the machine, and value; see `_FAMILIES` and `_LINK`."""
+        with self._lock:
+            self._present.know(self._about.alarms())
+            found = [*self._of_windows(), *self._of_severity(), *self._of_alarms()]
+        yield from found
+        for name, why in self._about.failing().items():
+            yield "drsn_edge_output_failing", (name,), why is not None
+        bundle = self._about.bundle()
+        if bundle is not None:
+            yield "drsn_edge_bundle_info", bundle, 1
+        counters = self._counters()
+        for name in _LINK:
+            yield f"drsn_edge_link_{name}", (), getattr(counters, name)
 
-class _Stations(Collector):
-    """What is asked of the stations at each scrape."""
+    def _of_windows(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
+        present = self._present
+        for state, count in self._windows.items():
+            yield "drsn_edge_windows", state, count
+        yield "drsn_edge_decision", _state(present.decision.window), 1
+        yield "drsn_edge_last_window_timestamp_seconds", (), present.judged_s or 0.0
+        yield "drsn_edge_last_measured_timestamp_seconds", (), present.measured_s or 0.0
+        if present.novelty is not None:
+            yield "drsn_edge_novelty_ratio", (), present.novelty
 
-    def __init__(self) -> None:
-        self.asked: dict[str, tuple[Callable[[], StreamCounters], Callable[[], Mapping[str, str | None]]]] = {}
+    def _of_severity(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
+        severity = self._present.severity
+        if severity is None:
+            return
+        if severity.velocity_rms_mm_s is not None:
+            yield "drsn_edge_velocity_rms_meters_per_second", (), severity.velocity_rms_mm_s / 1000
+        if severity.unit in KNOWN_UNITS:
+            factor = conversion_factor(severity.unit, "m/s2")
+            yield "drsn_edge_acceleration_rms_meters_per_second_squared", (), severity.acceleration_rms * factor
+            yield "drsn_edge_acceleration_peak_meters_per_second_squared", (), severity.acceleration_peak * factor
+        yield "drsn_edge_crest_factor_ratio", (), severity.crest_factor
+        yield "drsn_edge_kurtosis_ratio", (), severity.kurtosis
+        if severity.zone is not None:
+            for zone in _ZONES:
+                yield "drsn_edge_severity_zone", (zone,), zone == severity.zone
+
+    def _of_alarms(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
+        for name, record in self._present.alarms.items():
+            yield "drsn_edge_alarm", (name,), record.state is not AlarmState.CLEARED
+            yield "drsn_edge_alarm_acknowledged", (name,), record.state is AlarmState.ACKNOWLEDGED
+
+
+_COUNTERS = {
+    "drsn_edge_windows": ("Windows judged, by verdict and its class or reason.", ("verdict", "detail")),
+    **{f"drsn_edge_link_{name}": (text, ()) for name, text in _LINK.items()},
+}
+_GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "drsn_edge_decision": (
+        "1 for the decision that holds, by verdict and its class or reason; one for each machine.",
+        ("verdict", "detail"),
+    ),
+    "drsn_edge_last_window_timestamp_seconds": (
+        "When the last window was judged, in seconds since 1970; 0 before the first.",
+        (),
+    ),
+    "drsn_edge_last_measured_timestamp_seconds": (
+        "When the last window was judged that has a verdict, in seconds since 1970; 0 before the first. The "
+        "decision is as old as that.",
+        (),
+    ),
+    "drsn_edge_novelty_ratio": (
+        "Distance of the last window from what was trained, as a multiple of the limit; above 1 is UNKNOWN.",
+        (),
+    ),
+    "drsn_edge_velocity_rms_meters_per_second": (
+        "RMS of the vibration's velocity, in metres per second (0.001 is 1 mm/s), of the last undamaged 2 s.",
+        (),
+    ),
+    "drsn_edge_acceleration_rms_meters_per_second_squared": (
+        "RMS of the acceleration, in metres per second squared (9.80665 is 1 g), of the last undamaged 2 s.",
+        (),
+    ),
+    "drsn_edge_acceleration_peak_meters_per_second_squared": (
+        "Peak of the acceleration, in metres per second squared (9.80665 is 1 g), of the last undamaged 2 s.",
+        (),
+    ),
+    "drsn_edge_crest_factor_ratio": ("Peak of the acceleration divided by its RMS.", ()),
+    "drsn_edge_kurtosis_ratio": ("Kurtosis of the acceleration; about 3 without impacts.", ()),
+    "drsn_edge_severity_zone": ("1 for the zone of the velocity RMS by --limits, 0 for the others.", ("zone",)),
+    "drsn_edge_alarm": ("1 for an alarm that is raised, acknowledged or latched, 0 for one that is not.", ("alarm",)),
+    "drsn_edge_alarm_acknowledged": ("1 for an alarm that is raised and was acknowledged, 0 otherwise.", ("alarm",)),
+    "drsn_edge_output_failing": ("1 for an output that cannot be written now; verdicts go on.", ("output",)),
+    "drsn_edge_bundle_info": ("1 for the bundle that judges, by name and version.", ("name", "version")),
+}
+
+
+class _Machines(Collector):
+    """What all machines show, asked at each scrape."""
+
+    def __init__(self, machines: Mapping[str, MetricsSink]) -> None:
+        self._machines = machines
 
     def collect(self) -> Iterator[Any]:
-        text = "1 for an output that cannot be written now; verdicts go on."
-        outputs = GaugeMetricFamily("drsn_edge_output_failing", text, labels=["machine", "output"])
-        for machine, (_, failing) in self.asked.items():
-            for name, why in failing().items():
-                outputs.add_metric([machine, name], why is not None)
-        yield outputs
-        accounts = {machine: counters() for machine, (counters, _) in self.asked.items()}
-        for each in fields(StreamCounters):
-            family = CounterMetricFamily(f"drsn_edge_link_{each.name}", "See StreamCounters.", labels=["machine"])
-            for machine, counters in accounts.items():
-                value = getattr(counters, each.name)
-                if not isinstance(value, bool):
-                    family.add_metric([machine], value)
-            if family.samples:
-                yield family
+        families: dict[str, Any] = {
+            name: kind(name, text, labels=["machine", *labels])
+            for kind, known in ((CounterMetricFamily, _COUNTERS), (GaugeMetricFamily, _GAUGES))
+            for name, (text, labels) in known.items()
+        }
+        for machine, sink in list(self._machines.items()):
+            for name, labels, value in sink.values():
+                families[name].add_metric([_printable(each) for each in (machine, *labels)], value)
+        yield from families.values()
+
+
+def _printable(text: str) -> str:
+    """Return what UTF-8 can say: a lone surrogate in one name would take the whole page away."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _state(result: WindowResult) -> tuple[str, str]:

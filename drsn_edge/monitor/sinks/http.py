@@ -1,0 +1,189 @@
+"""A small HTTP server for pages that are made when they are asked for: one thread, and a bound for everything.
+
+It answers one GET for each connection and closes it. Who sends more than a request may have, or slower, is cut off;
+when all connections are taken, the oldest gives way to the next, so that idle ones keep nobody out.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from drsn_edge.errors import OutputError
+
+MOST_CONNECTIONS = 32
+MOST_REQUEST_BYTES = 8192
+REQUEST_S = 5.0
+"""Within which a request must be there, whole."""
+ANSWER_S = 20.0
+"""Within which its answer must be taken, whole."""
+_ROUND_S = 0.5
+_READ_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a page answers.
+
+    Attributes:
+        body: Its content.
+        kind: Its content type.
+    """
+
+    body: bytes
+    kind: str = "text/plain; charset=utf-8"
+
+
+@dataclass(eq=False)
+class _Connection:
+    """One client: it sends, then it takes.
+
+    Attributes:
+        until_s: When it is cut off, by the monotonic clock.
+        received: Of its request, so far.
+        answer: What it has not taken yet; None while it sends.
+    """
+
+    socket: socket.socket
+    until_s: float
+    received: bytearray = field(default_factory=bytearray)
+    answer: memoryview | None = None
+
+
+class HttpServer:
+    """Serves pages in a thread of its own."""
+
+    def __init__(self, host: str, port: int, pages: Mapping[str, Callable[[], Answer]]) -> None:
+        """Listen.
+
+        Args:
+            host: Address to listen on.
+            port: 0 takes a free one, see `port`.
+            pages: From a path to what makes its page, quickly; called by the server's thread.
+
+        Raises:
+            OutputError: If the port is taken, or not this user's to take.
+        """
+        try:
+            family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+            self._listener = socket.create_server(address[:2], family=family)
+        except (OSError, UnicodeError) as exc:
+            raise OutputError(f"Could not serve HTTP at {host}:{port}: {exc}. Choose another port.") from exc
+        self._pages = dict(pages)
+        self._listener.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._waker, self._woken = socket.socketpair()
+        self._selector.register(self._woken, selectors.EVENT_READ, self._woken)
+        self._connections: dict[_Connection, None] = {}  # in the order in which they came
+        self._stopping = threading.Event()
+        self.port: int = self._listener.getsockname()[1]
+        """Where it listens."""
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Listen no more; harmless when repeated."""
+        self._stopping.set()
+        self._waker.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            for key, _ in self._selector.select(_ROUND_S):
+                if key.data is None:
+                    self._accept()
+                elif isinstance(key.data, _Connection) and key.data in self._connections:
+                    self._serve(key.data)
+            now_s = time.monotonic()
+            for each in [each for each in self._connections if now_s >= each.until_s]:
+                self._end(each)
+        for each in list(self._connections):
+            self._end(each)
+        self._selector.close()
+        self._listener.close()
+        self._woken.close()
+
+    def _accept(self) -> None:
+        try:
+            accepted, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError:  # no file descriptor left, or the client is gone already
+            time.sleep(0.05)
+            return
+        accepted.setblocking(False)
+        if len(self._connections) >= MOST_CONNECTIONS:
+            self._end(next(iter(self._connections)))
+        connection = _Connection(accepted, time.monotonic() + REQUEST_S)
+        self._connections[connection] = None
+        self._selector.register(accepted, selectors.EVENT_READ, connection)
+
+    def _serve(self, connection: _Connection) -> None:
+        try:
+            done = self._receive(connection) if connection.answer is None else self._send(connection)
+        except BlockingIOError:
+            return
+        except OSError:
+            done = True
+        if done:
+            self._end(connection)
+
+    def _receive(self, connection: _Connection) -> bool:
+        """Take what came of a request, and begin to answer it once it is whole; return whether nothing is to come."""
+        data = connection.socket.recv(_READ_BYTES)
+        connection.received += data
+        if b"\r\n\r\n" in connection.received or b"\n\n" in connection.received:
+            answer = self._answer(bytes(connection.received))
+        elif len(connection.received) > MOST_REQUEST_BYTES:
+            answer = _response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        else:
+            return not data
+        connection.answer, connection.until_s = memoryview(answer), time.monotonic() + ANSWER_S
+        self._selector.modify(connection.socket, selectors.EVENT_WRITE, connection)
+        return self._send(connection)
+
+    def _send(self, connection: _Connection) -> bool:
+        assert connection.answer is not None
+        connection.answer = connection.answer[connection.socket.send(connection.answer) :]
+        return not connection.answer
+
+    def _answer(self, request: bytes) -> bytes:
+        words = request.split(b"\n", 1)[0].split()
+        if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
+            return _response(HTTPStatus.BAD_REQUEST)
+        method, path = words[0], words[1].split(b"?", 1)[0].decode("ascii", "replace")
+        if method not in (b"GET", b"HEAD"):
+            return _response(HTTPStatus.METHOD_NOT_ALLOWED, more="Allow: GET, HEAD\r\n")
+        page = self._pages.get(path)
+        if page is None:
+            return _response(HTTPStatus.NOT_FOUND)
+        try:
+            answer = page()
+        except Exception:  # a page that cannot be made ends no other, and not the server
+            return _response(HTTPStatus.INTERNAL_SERVER_ERROR)
+        return _response(HTTPStatus.OK, answer, with_body=method == b"GET")
+
+    def _end(self, connection: _Connection) -> None:
+        self._connections.pop(connection, None)
+        with suppress(KeyError, ValueError):
+            self._selector.unregister(connection.socket)
+        with suppress(OSError):  # else what the client still sends would cut off what it has not read yet
+            connection.socket.shutdown(socket.SHUT_WR)
+        connection.socket.close()
+
+
+def _response(status: HTTPStatus, answer: Answer | None = None, *, more: str = "", with_body: bool = True) -> bytes:
+    answer = answer or Answer(f"{status.value} {status.phrase}\n".encode())
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {answer.kind}\r\n"
+        f"Content-Length: {len(answer.body)}\r\nConnection: close\r\nCache-Control: no-store\r\n"
+        f"X-Content-Type-Options: nosniff\r\n{more}\r\n"
+    )
+    return head.encode("ascii") + (answer.body if with_body else b"")
