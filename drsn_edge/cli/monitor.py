@@ -95,7 +95,20 @@ _FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
     help="Publish decisions at mqtt://[USER@]HOST[:PORT][/PREFIX], or mqtts:// for TLS; the password is taken from "
     "DRSN_EDGE_MQTT_PASSWORD. They wait while the broker is away.",
 )
-@click.option("--mqtt-ca", type=PathType, metavar="FILE", help="Certificates to check the broker by.")
+@click.option(
+    "--mqtt-ca",
+    type=PathType,
+    metavar="FILE",
+    help="Certificates (PEM) to check the broker by.  [default: those of the system]",
+)
+@click.option("--mqtt-cert", type=PathType, metavar="FILE", help="Client certificate (PEM) to show to the broker.")
+@click.option("--mqtt-key", type=PathType, metavar="FILE", help="Private key (PEM) of --mqtt-cert.")
+@click.option("--mqtt-client-id", metavar="ID", help="Client id of MQTT.  [default: made of gateway and machine]")
+@click.option(
+    "--mqtt-gateway",
+    metavar="NAME",
+    help="Gateway in the topics PREFIX/GATEWAY/MACHINE/...  [default: the host name and four hex digits]",
+)
 @click.option(
     "--mqtt-topics",
     type=click.Choice(("plain", "homeassistant")),
@@ -153,10 +166,12 @@ def monitor(
       drsn-edge monitor --port /dev/ttyUSB0 --model machine.drsn
     """
     from drsn_edge.cli.stopping import on_signal, stop_on_signal
+    from drsn_edge.monitor.broker import check_mqtt
     from drsn_edge.monitor.station import Station
     from drsn_edge.service import Notifier
 
     configs = _configs(source, fleet, replay, options)
+    check_mqtt(configs)
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal(duration))
         server = None if metrics is None else _metrics(metrics)
@@ -440,10 +455,11 @@ def _sinks(
         history = HistorySink(config.history, machine, keep_days=config.keep_days, now_s=now_s)
         yield Guarded("history", history, say)
     if config.mqtt is not None:
-        from drsn_edge.monitor.sinks.mqtt import MqttSink, parse_url
+        from drsn_edge.monitor.broker import options_of, parse_url
+        from drsn_edge.monitor.sinks.mqtt import MqttSink
 
         mqtt = MqttSink(
-            parse_url(config.mqtt), machine, topics=config.mqtt_topics, ca=config.mqtt_ca, now_s=now_s, tell=say,
+            parse_url(config.mqtt), machine, options_of(config), about, now_s=now_s, tell=say,
             acknowledge=station.acknowledge,
         )  # fmt: skip
         yield Guarded("mqtt", mqtt, say)

@@ -29,7 +29,7 @@ from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import Reader, typed_values
 from firmware_bridge.regular_file import read_text_file
 
-_PATHS = ("model", "settings", "limits", "record", "lines", "history", "mqtt_ca")
+_PATHS = ("model", "settings", "limits", "record", "lines", "history", "mqtt_ca", "mqtt_cert", "mqtt_key")
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,10 @@ class SensorConfig:
     keep_days: float = 365.0
     mqtt: str | None = None
     mqtt_ca: Path | None = None
+    mqtt_cert: Path | None = None
+    mqtt_key: Path | None = None
+    mqtt_client_id: str | None = None
+    mqtt_gateway: str | None = None
     mqtt_topics: str = "plain"
 
     @property

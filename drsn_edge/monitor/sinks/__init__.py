@@ -28,8 +28,12 @@ class Guarded:
     def __init__(self, name: str, sink: Sink, tell: Callable[[str], None]) -> None:
         """Guard `sink`, an output called `name`; `tell` is given a sentence at each change."""
         self.name, self._sink, self._tell = name, sink, tell
-        self.failing: str | None = None
+        self._failing: str | None = None
+
+    @property
+    def failing(self) -> str | None:
         """Why it cannot be written now; None while it can."""
+        return self._failing or getattr(self._sink, "trouble", None)  # of a broker, which its sink tells of by itself
 
     def take(self, result: Result) -> None:
         """Take in one result."""
@@ -43,10 +47,10 @@ class Guarded:
         try:
             act()
         except OutputError as exc:
-            if self.failing is None:
+            if self._failing is None:
                 self._tell(str(exc))
-            self.failing = str(exc)
+            self._failing = str(exc)
             return
-        if self.failing is not None:
+        if self._failing is not None:
             self._tell(Notice(f"The {self.name} can be written again."))
-        self.failing = None
+        self._failing = None

@@ -165,8 +165,8 @@ _GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         (),
     ),
     "drsn_edge_last_measured_timestamp_seconds": (
-        "When the last window was judged that has a verdict, in seconds since 1970; 0 before the first. The "
-        "decision is as old as that.",
+        "When a window last showed the machine (a verdict, or standstill), in seconds since 1970; 0 before the "
+        "first. Decision and alarms are as old as that.",
         (),
     ),
     "drsn_edge_novelty_ratio": (

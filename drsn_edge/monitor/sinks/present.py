@@ -63,7 +63,7 @@ class Present:
         decision: The last one.
         decided_s: When it was made, seconds since 1970; None before there is one.
         judged_s: When the last window was judged, likewise.
-        measured_s: When the last window was judged that has a verdict: how fresh the decision is.
+        measured_s: When a window last showed the machine (`WindowResult.is_measured`): how fresh the decision is.
         novelty: Of that window.
         severity: The last one.
         alarms: Every alarm that can be.
@@ -81,7 +81,7 @@ class Present:
         """Take in one result."""
         if isinstance(result, WindowResult):
             self.judged_s = now_s
-            if result.verdict is not Verdict.NO_VERDICT:
+            if result.is_measured:
                 self.measured_s, self.novelty = now_s, result.novelty
         elif isinstance(result, Decision):
             self.decision, self.decided_s = result, now_s

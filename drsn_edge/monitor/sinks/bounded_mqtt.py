@@ -1,0 +1,230 @@
+"""paho's MQTT client, which reads no more from a broker than a monitor has use for, and whose thread nothing ends.
+
+paho gathers a packet of up to 256 MB in memory before it looks at it, answers as many as come, and has no setting for
+either (the maximum packet size of MQTT 5 is a request to the broker). So each byte is looked at as paho takes it from
+its socket: a packet that is too long is refused when its length is known, before any of its content is read.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+from drsn_edge.monitor.broker import Broker
+
+CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP = 2, 3, 4, 9, 11, 13
+_ANSWERS = frozenset((CONNACK, PUBACK, SUBACK, UNSUBACK, PINGRESP))
+_MOST_ANSWER_BYTES = 8
+_MOST_MESSAGES = 100
+"""That a broker may send in a second."""
+_SPARE_ANSWERS = 20
+"""Beyond one for each thing sent: what is sent again after a lost connection, and pings."""
+_MOST_READ = 4096
+
+
+class TooMuchError(OSError):
+    """A broker sent what no monitor asked for; paho takes it for a connection that broke, which it then is.
+
+    Attributes:
+        is_message: Whether it was a message to a topic, which somebody else may have sent.
+    """
+
+    def __init__(self, words: str, *, is_message: bool = False) -> None:
+        """Say what was sent, as the end of a sentence that begins with the broker."""
+        super().__init__(words)
+        self.is_message = is_message
+
+
+class Incoming:
+    """Watches the bytes of one connection."""
+
+    def __init__(self, most_bytes: int, now_s: Callable[[], float] = time.monotonic) -> None:
+        """Begin; messages of more than `most_bytes`, topic included, are refused."""
+        self._most_bytes, self._now_s = most_bytes, now_s
+        self._kind: int | None = None
+        self._length, self._digits, self._body = 0, 0, 0
+        self._began_s, self._messages = now_s(), 0
+        self._refilled_s = self._began_s
+        self._connected = False
+        self.answers = _SPARE_ANSWERS
+        """That may still come."""
+        self.bytes = 0
+        """That came."""
+
+    def take(self, data: bytes) -> None:
+        """Look at bytes as they come.
+
+        Raises:
+            TooMuchError: If a packet begins that nobody asked for.
+        """
+        self.bytes += len(data)
+        at = 0
+        while at < len(data):
+            if self._body:
+                step = min(self._body, len(data) - at)
+                self._body -= step
+                at += step
+            else:
+                self._take_header(data[at])
+                at += 1
+
+    def _take_header(self, byte: int) -> None:
+        if self._kind is None:
+            self._kind, self._length, self._digits = byte, 0, 0
+            self._check_kind(byte >> 4, byte >> 1 & 3)
+            return
+        self._length |= (byte & 127) << 7 * self._digits
+        self._digits += 1
+        self._check_length(self._kind >> 4)
+        if byte < 128:
+            self._kind, self._body = None, self._length
+
+    def _check_kind(self, kind: int, qos: int) -> None:
+        if not self._connected and kind != CONNACK:
+            raise TooMuchError("answers, but not as an MQTT broker does: type mqtts:// if that is its port for TLS")
+        self._connected = True
+        if kind == PUBLISH and qos < 2:
+            self._count_message()
+        elif kind in _ANSWERS:
+            self._count_answer()
+        else:
+            raise TooMuchError(f"sent a packet of kind {kind}, which no client that only subscribes is sent")
+
+    def _count_message(self) -> None:
+        now_s = self._now_s()
+        if now_s - self._began_s >= 1:
+            self._began_s, self._messages = now_s, 0
+        self._messages += 1
+        if self._messages > _MOST_MESSAGES:
+            raise TooMuchError(f"sent more than {_MOST_MESSAGES} messages in a second", is_message=True)
+
+    def _count_answer(self) -> None:
+        now_s = self._now_s()
+        if now_s - self._refilled_s >= 1:
+            self._refilled_s, self.answers = now_s, max(self.answers, _SPARE_ANSWERS)
+        self.answers -= 1
+        if self.answers < 0:
+            raise TooMuchError("answers what nobody asked")
+
+    def _check_length(self, kind: int) -> None:
+        if kind == PUBLISH and self._length > self._most_bytes:
+            raise TooMuchError(f"sent a message of more than {self._most_bytes} bytes", is_message=True)
+        if kind != PUBLISH and self._length > _MOST_ANSWER_BYTES:
+            raise TooMuchError(f"sent an answer of more than {_MOST_ANSWER_BYTES} bytes")
+
+
+class BoundedClient(paho.Client):
+    """paho's client with bounds on what comes in.
+
+    Attributes:
+        trouble: What ended the last connection, or kept it from being made; None where the broker just closed it.
+    """
+
+    def __init__(
+        self, client_id: str, most_bytes: int, context: Any = None, tick: Callable[[], None] = lambda: None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            client_id: What the broker knows this client by.
+            most_bytes: See `Incoming`.
+            context: What TLS is made with, see `drsn_edge.monitor.broker.tls_context`; None: no TLS.
+            tick: Called about once a second by the client's thread, while there is a connection.
+        """
+        super().__init__(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv311, reconnect_on_failure=True)
+        self.suppress_exceptions = True  # a mistake in a callback must not end the thread
+        self._most_bytes, self._context, self.tick = most_bytes, context, tick
+        self._incoming = Incoming(most_bytes)
+        self.trouble: Exception | None = None
+        self.began_tls = False
+        if context is not None:
+            self.tls_set_context(context)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the bytes of this connection are looked at: another paho might take them elsewhere."""
+        return self._incoming.bytes > 0
+
+    def reconnect(self) -> MQTTErrorCode:
+        """Connect anew, and keep what went wrong."""
+        self._incoming, self.trouble, self.began_tls = Incoming(self._most_bytes), None, False
+        before = getattr(self._context, "handshakes", 0)
+        try:
+            return super().reconnect()
+        except Exception as exc:
+            self.trouble, self.began_tls = exc, getattr(self._context, "handshakes", 0) > before
+            if isinstance(exc, OSError):
+                raise
+            raise OSError(str(exc)) from exc  # the only kind after which paho tries again
+
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Read what came; what cannot be read ends the connection and not the thread."""
+        try:
+            return super().loop_read(max_packets)
+        except Exception as exc:
+            self.trouble = exc
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+
+    def publish(self, *args: Any, **more: Any) -> paho.MQTTMessageInfo:
+        """Publish, and expect one answer."""
+        self._incoming.answers += 1
+        return super().publish(*args, **more)
+
+    def subscribe(self, *args: Any, **more: Any) -> tuple[MQTTErrorCode, int | None]:
+        """Subscribe, and expect one answer."""
+        self._incoming.answers += 1
+        return super().subscribe(*args, **more)
+
+    def loop_misc(self) -> MQTTErrorCode:
+        """Do what is due, about once a second and after each packet."""
+        self.tick()
+        return super().loop_misc()
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        try:
+            data = super()._sock_recv(min(bufsize, _MOST_READ))
+            self._incoming.take(data)
+        except BlockingIOError:
+            raise
+        except OSError as exc:
+            self.trouble = exc
+            raise
+        return data
+
+
+def words_of(where: str, broker: Broker, trouble: Exception | None, began_tls: bool) -> str:
+    """Return why a broker could not be reached, and what to type.
+
+    Args:
+        where: Its host and port.
+        broker: See there.
+        trouble: What was raised.
+        began_tls: Whether it was reached, and TLS begun.
+    """
+    if isinstance(trouble, ssl.SSLCertVerificationError):
+        return (
+            f"The certificate of the MQTT broker {where} was refused: {trouble.verify_message}. Give the certificate "
+            "of the authority that signed it with --mqtt-ca, and the host by the name that it is for."
+        )
+    if began_tls or isinstance(trouble, ssl.SSLError):
+        return _words_of_tls(where, trouble)
+    why = f": {getattr(trouble, 'strerror', None) or trouble}" if trouble is not None else ""
+    return f"The MQTT broker {where} cannot be reached{why}. Decisions wait for it."
+
+
+def _words_of_tls(where: str, trouble: Exception | None) -> str:
+    reason = (getattr(trouble, "reason", None) or str(trouble)).replace("_", " ").lower()
+    if "alert" in reason or "certificate" in reason:
+        return (
+            f"TLS failed with the MQTT broker {where}: {reason}. It may want a client certificate that it knows: "
+            "give --mqtt-cert FILE --mqtt-key FILE."
+        )
+    return (
+        f"TLS failed with the MQTT broker {where}: {reason}. That port may have no TLS: type its port for TLS (mostly "
+        "8883) in mqtts://HOST:PORT, or mqtt:// for a line that is not encrypted."
+    )

@@ -1,0 +1,75 @@
+"""What Home Assistant is told, so that a machine appears there by itself: topics and their JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from drsn_edge import __version__
+from drsn_edge.monitor.topics import topic_part
+
+BIRTH = "homeassistant/status"
+"""Where Home Assistant says `online` when it has begun."""
+
+
+class Discovery:
+    """The discovery messages of one machine. Its id is of the whole base topic: no other machine has it."""
+
+    def __init__(self, base: str, machine: str) -> None:
+        """Prepare.
+
+        Args:
+            base: PREFIX/GATEWAY/MACHINE.
+            machine: What people call it.
+        """
+        self._base, self._id = base, topic_part(base)
+        self._device = {"identifiers": [self._id], "name": machine, "manufacturer": "drsn-edge"}
+
+    def fixed(self) -> dict[str, str]:
+        """Return what there is of every machine: topic to payload."""
+        decision, state = f"{self._base}/decision", f"{self._base}/state"
+        measured = {"value_template": "{{ value_json.measured }}", "device_class": "timestamp"}
+        return dict(
+            (
+                self._entity(
+                    "sensor", "condition", decision, value_template=_CONDITION, json_attributes_topic=decision
+                ),
+                self._entity("sensor", "reason", decision, value_template="{{ value_json.reason or '' }}"),
+                self._entity("sensor", "last measured", state, **measured),
+                self._entity(
+                    "button", "acknowledge", None, command_topic=f"{self._base}/acknowledge", payload_press=""
+                ),
+            )
+        )
+
+    def severity(self) -> dict[str, str]:
+        """Return what there is of a machine whose severity is measured."""
+        more = {"unit_of_measurement": "mm/s", "state_class": "measurement"}
+        value = "{{ value_json.velocity_rms_mm_s }}"
+        return dict([self._entity("sensor", "velocity", f"{self._base}/severity", value_template=value, **more)])
+
+    def alarm(self, name: str) -> tuple[str, str]:
+        """Return topic and payload of an alarm."""
+        value = "{{ 'OFF' if value_json.state == 'CLEARED' else 'ON' }}"
+        at = f"{self._base}/alarm/{topic_part(name)}"
+        more = {"value_template": value, "device_class": "problem", "json_attributes_topic": at}
+        return self._entity("binary_sensor", f"alarm {name}", at, f"alarm_{topic_part(name)}", **more)
+
+    def _entity(
+        self, kind: str, name: str, state_topic: str | None, part: str | None = None, **more: Any
+    ) -> tuple[str, str]:
+        part = part or topic_part(name.replace(" ", "_"))
+        config = {
+            "name": name,
+            "unique_id": f"{self._id}_{part}",
+            "object_id": f"{self._id}_{part}",
+            **({} if state_topic is None else {"state_topic": state_topic}),
+            "availability_topic": f"{self._base}/status",
+            "device": self._device,
+            "origin": {"name": "drsn-edge", "sw_version": __version__},
+            **more,
+        }
+        return f"homeassistant/{kind}/{self._id}/{part}/config", json.dumps(config)
+
+
+_CONDITION = "{{ value_json.label or value_json.verdict }}"

@@ -1,0 +1,34 @@
+"""Names as parts of MQTT topics and as ids of Home Assistant: unique and stable for any name in any alphabet.
+
+topic_part("pump3")   pump3                  letters, digits, "_" and "-" stay as they are
+topic_part("hall/1")  hall_1-x5f0c8d1e       anything else is replaced, and a hash of the whole name says which it was
+topic_part("насос")   x0b1c2d3e              no letter of it can stay
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HASHED = re.compile(r"(.*-)?x[0-9a-f]{8}")
+_OTHERS = re.compile(r"[^A-Za-z0-9_-]+")
+_MOST_READABLE = 40
+
+
+def topic_part(name: str) -> str:
+    """Return a name as one level of a topic: 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-".
+
+    A name that is one already stays as it is; of any other the readable part stays, without accents, and the first 32
+    bits of its SHA-256 follow. A name that looks like such a result gets a hash as well, so that it is nobody else's.
+
+    Args:
+        name: Any text, lone surrogates included.
+    """
+    if _PLAIN.fullmatch(name) and not _HASHED.fullmatch(name):
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    without_accents = "".join(each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
+    readable = _OTHERS.sub("_", without_accents)[:_MOST_READABLE].strip("_-")
+    return f"{readable}-x{digest}" if readable else f"x{digest}"
