@@ -166,12 +166,11 @@ def monitor(
       drsn-edge monitor --port /dev/ttyUSB0 --model machine.drsn
     """
     from drsn_edge.cli.stopping import on_signal, stop_on_signal
-    from drsn_edge.monitor.broker import check_mqtt
     from drsn_edge.monitor.station import Station
     from drsn_edge.service import Notifier
 
     configs = _configs(source, fleet, replay, options)
-    check_mqtt(configs)
+    _check_mqtt(configs, fleet)
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_on_signal(duration))
         server = None if metrics is None else _metrics(metrics)
@@ -366,6 +365,18 @@ def _configs(
     if replay and options["model"] is None:
         options["model"] = _active_path()
     return [SensorConfig(port=port, machine=name, **options, **text) for port, name in zip(ports, names, strict=True)]
+
+
+def _check_mqtt(configs: Sequence[SensorConfig], fleet: Path | None) -> None:
+    from drsn_edge.errors import SettingsError
+    from drsn_edge.monitor.broker import check_mqtt
+
+    try:
+        check_mqtt(configs)
+    except SettingsError as exc:
+        if fleet is None:
+            raise click.UsageError(str(exc)) from exc
+        raise SettingsError(f"{fleet}: {exc}") from exc
 
 
 def _active_path() -> Path:

@@ -18,6 +18,9 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from fake_broker import FakeBroker
+
+from drsn_edge.monitor.topics import topic_part
 
 COMMAND = [sys.executable, "-m", "drsn_edge.cli.main"]
 WINDOW, HOP = 64, 32
@@ -341,6 +344,40 @@ def test_alarms_are_acknowledged_by_a_signal_captured_and_replayed(
     assert windows.code == 0 and '"verdict": "CLASS"' in windows.out
 
 
+def test_alarms_are_published_measured_and_acknowledged_through_a_broker(
+    start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("paho.mqtt", reason="needs the extra `mqtt`")
+    (tmp_path / "monitor.toml").write_text(SETTINGS.partition("[capture]")[0])
+    broker = FakeBroker()
+    sensor = start("simulate", "--recording", recording, "--link", tmp_path / "sensor", "--loop")
+    wait_until((tmp_path / "sensor").exists)
+    live = start(
+        "monitor", "--port", tmp_path / "sensor", "--model", tiny_bundle_path, "--settings", tmp_path / "monitor.toml",
+        "--json", "--machine", "fan/1", "--mqtt", f"mqtt://127.0.0.1:{broker.port}/plant", "--mqtt-gateway", "g",
+        "--mqtt-client-id", "me", "--duration", 30,
+    )  # fmt: skip
+    base = f"plant/g/{topic_part('fan/1')}"
+    name = read_until(live, lambda line: line["type"] == "alarm")[-1]["name"]
+    at = f"{base}/alarm/{topic_part(name)}"
+
+    def states() -> list[str]:
+        return [json.loads(payload)["state"] for payload in broker.of(at)]
+
+    broker.wait_for(lambda: "RAISED" in states() and broker.subscribed)
+    assert states()[0] == "CLEARED" and broker.client_ids == ["me"]
+    broker.publish(f"{base}/acknowledge", b"")
+    read_until(live, lambda line: line["type"] == "alarm" and line["state"] == "ACKNOWLEDGED")
+    broker.wait_for(lambda: "ACKNOWLEDGED" in states())
+    live.send_signal(signal.SIGTERM)
+    assert finish(live)[0] == 0
+    state = json.loads(broker.retained[f"{base}/state"])
+    assert state["bundle"]["name"] == "tiny"
+    assert state["measured_s"] > 1e9 and state["alarms"][name]["acknowledged_s"] >= state["alarms"][name]["raised_s"]
+    sensor.kill()
+    broker.close()
+
+
 def test_settings_that_are_wrong_end_it_before_the_port_is_opened(
     run: Run, tiny_bundle_path: Path, tmp_path: Path
 ) -> None:
@@ -481,6 +518,11 @@ def test_a_fleet_file_says_what_is_watched(run: Run, playing: Any, tiny_bundle_p
         ("model = 'm'\n[[sensor]]\nport = 'a'\ntext_unit = 'g'", "text_unit and text_range together"),
         ("model = 'm'\nruntime = 'tpu'\n[[sensor]]\nport = 'a'", "Expected runtime among auto, edgetpu, .* got 'tpu'"),
         ("model = 'm'\n[[sensor]]\nport = 'a'\nfallback = 'gpu'", "Expected fallback among none, cpu"),
+        ("model = 'm'\nmqtt_cert = 'c'\n[[sensor]]\nport = 'a'", "mqtt-cert is of no use without --mqtt"),
+        (
+            "model = 'm'\nmqtt = 'mqtt://b'\nmqtt_client_id = 'i'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'b'",
+            "'a' and 'b' have the same MQTT client id",
+        ),
         ("[[sensor", "could not read them"),
     ],
 )
@@ -496,6 +538,12 @@ def test_ways_that_contradict_each_other_are_refused(run: Run, tiny_bundle_path:
     assert "each --port once" in run("monitor", *model, "--port", "a", "--port", "a").err
     assert "one of --port, --replay and --fleet" in run("monitor", "--port", "a", "--fleet", "b").err
     assert "--model" in run("monitor", "--port", "a").err
+    for more in (("--mqtt-gateway", "g"), ("--mqtt-key", "k"), ("--mqtt", "mqtt://b", "--mqtt-ca", "c")):
+        done = run("monitor", *model, "--port", "a", *more)
+        assert done.code == 2 and more[-2] in done.err and "is of no use" in done.err
+    ports = ("--port", "/a/ttyUSB0", "--port", "/b/ttyUSB0")
+    done = run("monitor", *model, *ports, "--mqtt", "mqtt://b")
+    assert done.code == 2 and "'ttyUSB0' and 'ttyUSB0' would share" in done.err
 
 
 def test_a_bundle_is_read_anew_and_a_broken_one_is_left_alone(

@@ -331,10 +331,8 @@ def test_what_is_no_broker_is_named(connack: bytes) -> None:
 
 
 def test_tls_at_a_port_without_it_is_named() -> None:
-    other, told = FakeBroker(), []
+    other, told = FakeBroker(4 * b"\x20\x02\0\0"), []
     sink = MqttSink(Broker("127.0.0.1", other.port, True, None, "plant"), "fan", GATEWAY, tell=told.append)
-    other.wait_for(lambda: other.connections)
-    other.send(4 * b"\x20\x02\0\0")
     other.wait_for(lambda: told)
     assert "TLS failed" in told[0] and "mqtt://" in told[0] and "8883" in told[0]
     sink.close()

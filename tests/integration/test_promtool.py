@@ -1,0 +1,43 @@
+"""Prometheus' own checker on what `/metrics` serves."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from urllib.request import urlopen
+
+import pytest
+
+pytest.importorskip("prometheus_client", reason="needs the extra `metrics`")
+
+from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Result, Severity, Summary, Verdict, WindowResult
+from drsn_edge.monitor.sinks.metrics import MetricsServer
+from drsn_edge.monitor.sinks.present import About
+from firmware_bridge.stream import StreamCounters
+
+pytestmark = pytest.mark.integration
+
+WINDOW = WindowResult(0, 0.0, Verdict.CLASS, 'worn "out"', {'worn "out"': 1.0}, None, 0, 0.25)
+RESULTS: list[Result] = [
+    WINDOW,
+    Decision(WINDOW, 0.0),
+    Severity(0, 0.0, 1.25, 0.1, 0.4, 4.0, 3.0, "A", "g"),
+    Alarm("UNKNOWN", AlarmState.RAISED, 0, 0.0, 0.0, 1.0),
+    Summary(0, 0, 0, {}, {}, None),
+]
+
+
+@pytest.mark.parametrize("results", [[], RESULTS], ids=["at the start", "of everything"])
+def test_promtool_has_nothing_to_say(need: Callable[..., None], results: list[Result]) -> None:
+    need("promtool")
+    server = MetricsServer("127.0.0.1", 0)
+    about = About(lambda: ("worn", "UNKNOWN"), lambda: {"mqtt": "It is away.", "lines": None}, lambda: ("fans", "1.2"))
+    for machine in ("fan \\ 1\n", "насос"):
+        sink = server.sink(machine, StreamCounters, about)
+        for result in results:
+            sink.take(result)
+    with urlopen(f"http://127.0.0.1:{server.port}/metrics") as answer:
+        page = answer.read()
+    server.close()
+    checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, timeout=60)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
