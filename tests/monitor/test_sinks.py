@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Result, Summary, Verdict, WindowResult
+from drsn_edge.monitor.sinks import json_lines as json_lines_module
 from drsn_edge.monitor.sinks.console import ConsoleSink
 from drsn_edge.monitor.sinks.json_lines import JsonFilesSink, JsonLinesSink
+from drsn_edge.wall_time import iso_time
 
 WINDOW = WindowResult(96, 0.0240000001, Verdict.CLASS, "worn", {"calm": 0.1234567, "worn": 0.8765433}, None, 0)
 DAMAGED = WindowResult(128, 0.032, Verdict.NO_VERDICT, None, None, "lost samples", 5)
@@ -156,7 +159,7 @@ def test_an_alarm_in_json_and_for_people() -> None:
 
 
 def test_full_files_take_turns(tmp_path: Path) -> None:
-    sink = JsonFilesSink(tmp_path / "lines.jsonl", "fan", lambda: 12.3456, rotate_bytes=600, kept_files=2)
+    sink = JsonFilesSink(tmp_path / "lines.jsonl", "fan", lambda: 12.3456, rotate_bytes=700, kept_files=2)
     for number in range(20):
         sink.take(replace(WINDOW, first_sample=number))
     sink.close()
@@ -178,24 +181,66 @@ def test_a_line_that_a_kill_cut_ends_alone(tmp_path: Path) -> None:
     assert json.loads(path.read_text().splitlines()[1])["label"] == "worn"
 
 
-def test_a_disk_that_is_full_costs_lines_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sink = JsonFilesSink(tmp_path / "lines.jsonl", "fan", lambda: 1.0)
-
-    class Full:
-        def write(self, text: str) -> int:
-            raise OSError(28, "No space left on device")
-
-        def close(self) -> None:
-            pass
-
-    sink._file = Full()  # type: ignore[assignment]
-    with pytest.raises(OutputError, match="No space left on device"):
-        sink.take(WINDOW)
-    sink.take(WINDOW)  # it works again
+def test_on_a_disk_that_is_full_lines_wait_and_are_written_once(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.symlink_to("/dev/full")
+    sink = JsonFilesSink(path, "fan", lambda: 1.0)
+    for number in range(3):
+        with pytest.raises(OutputError, match=r"No space left on device.*memory"):
+            sink.take(replace(WINDOW, first_sample=number))
+    path.unlink()
+    sink.take(replace(WINDOW, first_sample=3))  # it works again
     sink.close()
-    assert len((tmp_path / "lines.jsonl").read_text().splitlines()) == 1
+    assert [json.loads(line)["first_sample"] for line in path.read_text().splitlines()] == [0, 1, 2, 3]
     with pytest.raises(OutputError, match="Could not open"):
         JsonFilesSink(tmp_path / "nowhere" / "lines.jsonl", "fan", lambda: 1.0)
+
+
+def test_lines_that_were_never_written_are_said_to_be_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_lines_module, "MOST_WAITING", 5)
+    (tmp_path / "lines.jsonl").symlink_to("/dev/full")
+    sink = JsonFilesSink(tmp_path / "lines.jsonl", "fan", lambda: 1.0)
+    for _ in range(7):
+        with pytest.raises(OutputError):
+            sink.take(WINDOW)
+    with pytest.raises(OutputError, match="7 lines"):
+        sink.close()
+    sink.close()
+
+
+def test_two_sensors_that_write_one_file_lose_no_line_when_it_is_full(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    sinks = [JsonFilesSink(path, name, lambda: 1.0, rotate_bytes=1000, kept_files=50) for name in ("fan", "pump")]
+    for number in range(40):
+        for sink in sinks:
+            sink.take(replace(WINDOW, first_sample=number))
+    for sink in sinks:
+        sink.close()
+    files = list(tmp_path.iterdir())
+    lines = [json.loads(line) for each in files for line in each.read_text().splitlines()]
+    assert sorted((line["machine"], line["first_sample"]) for line in lines) == [
+        (name, number) for name in ("fan", "pump") for number in range(40)
+    ]
+    assert all(each.stat().st_size >= 1000 for each in files if each != path)  # none was begun before it was full
+
+
+def test_each_line_has_the_time_of_day_with_its_zone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    stream = io.StringIO()
+    summer_s = 1_782_000_000.0125
+    sink, file = JsonLinesSink(stream, None, lambda: summer_s), JsonFilesSink(tmp_path / "lines", "fan", lambda: 1.0)
+    for result in (WINDOW, Decision(WINDOW, 0.0), RAISED, SUMMARY):
+        sink.take(result)
+        file.take(result)
+    file.close()
+    monkeypatch.delenv("TZ")
+    time.tzset()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert {line["time"] for line in lines} == {"2026-06-21T02:00:00.012+02:00"} and len(lines) == 4
+    kept = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    assert {(line["time_s"], line["time"]) for line in kept} == {(1.0, "1970-01-01T01:00:01.000+01:00")}
+    assert iso_time(1e300) is None and iso_time(float("nan")) is None
 
 
 def test_of_several_machines_each_line_names_its_own() -> None:

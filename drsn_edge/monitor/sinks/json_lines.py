@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import TextIO
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.results import Result, to_json
+from drsn_edge.wall_time import iso_time
 
 ROTATE_BYTES = 10_000_000
 KEPT_FILES = 5
+MOST_WAITING = 10_000
+"""Lines that wait in memory while they cannot be written, some megabytes; beyond them the oldest are lost."""
 
 
 class JsonLinesSink:
     """Writes every result as one line and flushes, so that a pipe sees it at once."""
 
-    def __init__(self, stream: TextIO, machine: str | None = None) -> None:
-        """Write to `stream`; with a machine, each line names it."""
-        self._stream, self._machine = stream, machine
+    def __init__(self, stream: TextIO, machine: str | None = None, now_s: Callable[[], float] | None = None) -> None:
+        """Write to `stream`; each line names the machine and the time of `now_s` (seconds since 1970), if given."""
+        self._stream, self._machine, self._now_s = stream, machine, now_s
 
     def take(self, result: Result) -> None:
         """Write one result."""
-        self._stream.write(line_of(result, self._machine))
+        time = None if self._now_s is None else iso_time(self._now_s())
+        self._stream.write(line_of(result, machine=self._machine, time=time))
         self._stream.flush()
 
     def close(self) -> None:
@@ -56,37 +64,75 @@ class JsonFilesSink:
         """
         self._path, self._machine, self._now_s = path, machine, now_s
         self._rotate_bytes, self._kept_files = rotate_bytes, kept_files
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
+        self._waiting: deque[bytes] = deque()
+        self.lost = 0
+        """Lines that did not fit into memory while they could not be written."""
         self._open()
 
     def take(self, result: Result) -> None:
         """Write one result.
 
         Raises:
-            OutputError: If it cannot be written; it is lost, the next is tried again.
+            OutputError: If it cannot be written now. It waits, and is tried again with the next.
         """
-        try:
-            if self._file is None:
-                self._open()
-            assert self._file is not None
-            self._file.write(line_of(result, self._machine, self._now_s()))
-            self._file.flush()
-            if self._file.tell() >= self._rotate_bytes:
-                self._rotate()
-        except OSError as exc:
-            self._drop()
-            raise OutputError(f"Could not write {self._path}: {exc.strerror}. Lines are lost until it works.") from exc
+        now_s = self._now_s()
+        line = line_of(result, machine=self._machine, time_s=round(now_s, 3), time=iso_time(now_s))
+        if len(self._waiting) >= MOST_WAITING:
+            self._waiting.popleft()
+            self.lost += 1
+        self._waiting.append(line.encode(errors="replace"))
+        self._write()
 
     def close(self) -> None:
-        """Close the file; harmless when repeated."""
-        self._drop()
+        """Write what waits and close the file; harmless when repeated.
+
+        Raises:
+            OutputError: If it cannot be written; the message says how much is lost.
+        """
+        try:
+            if self._waiting:
+                self._write()
+        except OutputError as exc:
+            lost, self.lost = self.lost + len(self._waiting), 0
+            self._waiting.clear()
+            raise OutputError(f"Lost at the end: {lost} lines that could not be written to {self._path}.") from exc
+        finally:
+            self._drop()
+
+    def _write(self) -> None:
+        try:
+            while self._waiting:
+                if self._file is None or self._has_moved(self._file):
+                    self._drop()
+                    self._open()
+                assert self._file is not None
+                line = self._waiting[0]
+                if self._file.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self._waiting.popleft()
+                if self._file.tell() >= self._rotate_bytes:
+                    self._rotate()
+        except OSError as exc:
+            self._drop()
+            raise OutputError(
+                f"Could not write {self._path}: {exc.strerror}. {MOST_WAITING} lines wait in memory at most."
+            ) from exc
+
+    def _has_moved(self, file: FileIO) -> bool:
+        """Tell whether somebody else has begun another file: a sensor that writes the same one, or logrotate."""
+        try:
+            return not os.path.samestat(os.fstat(file.fileno()), os.stat(self._path))
+        except FileNotFoundError:
+            return True
 
     def _open(self) -> None:
         try:
-            self._file = self._path.open("a", encoding="utf-8")
+            self._file = FileIO(self._path, "a")
             if self._file.tell():
                 self._end_broken_line()
         except OSError as exc:
+            self._drop()
             raise OutputError(f"Could not open {self._path}: {exc.strerror}. Choose another file.") from exc
 
     def _end_broken_line(self) -> None:
@@ -94,7 +140,7 @@ class JsonFilesSink:
         with self._path.open("rb") as file:
             file.seek(-1, 2)
             if file.read(1) != b"\n" and self._file is not None:
-                self._file.write("\n")
+                self._file.write(b"\n")
 
     def _rotate(self) -> None:
         self._drop()
@@ -112,9 +158,9 @@ class JsonFilesSink:
         self._file = None
 
 
-def line_of(result: Result, machine: str | None = None, time_s: float | None = None) -> str:
-    """Return a result as one line of JSON, with the machine and the time where they are given."""
-    more = {"machine": machine, "time_s": None if time_s is None else round(time_s, 3)}
+def line_of(result: Result, *, machine: str | None = None, time_s: float | None = None, time: str | None = None) -> str:
+    """Return a result as one line of JSON, with the machine and the time (a number, a text) where they are given."""
+    more = {"machine": machine, "time_s": time_s, "time": time}
     extra = "".join(f", {json.dumps(name)}: {json.dumps(value)}" for name, value in more.items() if value is not None)
     return f"{_LINES.of(result)[:-1]}{extra}}}\n"
 

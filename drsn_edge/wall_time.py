@@ -1,0 +1,44 @@
+"""The time of day in words and in JSON: always with its zone."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def iso_time(time_s: float) -> str | None:
+    """Return a time in ISO 8601 with milliseconds and the offset of this machine's zone.
+
+    For example `2026-11-30T06:21:07.123+01:00`.
+
+    Args:
+        time_s: Seconds since 1970.
+
+    Returns:
+        None for what is no time of the years 1 to 9999.
+    """
+    found = _local(time_s)
+    return None if found is None else found.isoformat(timespec="milliseconds")
+
+
+def minute_in_words(time_s: float) -> str:
+    """Return a time to the minute with its zone for people, `2026-11-30 06:21 +0100`; see `iso_time`."""
+    found = _local(time_s)
+    return "an unknown time" if found is None else found.strftime("%Y-%m-%d %H:%M %z")
+
+
+def span_in_words(span_s: float) -> str:
+    """Return a span without its sign for people, in the largest unit that fits: `45 s`, `12 min`, `3.5 h`, `730 d`."""
+    span_s = abs(span_s)
+    for unit_s, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if span_s >= 2 * unit_s:
+            return f"{round(span_s / unit_s, 1):g} {unit}" if span_s < 10 * unit_s else f"{span_s / unit_s:.0f} {unit}"
+    return f"{span_s:.0f} s"
+
+
+def _local(time_s: float) -> datetime | None:
+    try:
+        return (_EPOCH + timedelta(milliseconds=round(1000 * time_s))).astimezone()
+    except (OverflowError, ValueError, OSError):
+        return None
