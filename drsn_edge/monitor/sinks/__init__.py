@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -22,17 +23,24 @@ class Sink(Protocol):
         ...
 
 
-class Guarded:
-    """A sink whose failure is said once, until it works again, and stops nothing else."""
+WELL_AFTER_S = 60.0
+"""An output that failed works again when nothing went wrong for so long: a full disk takes a little now and then."""
 
-    def __init__(self, name: str, sink: Sink, tell: Callable[[str], None]) -> None:
-        """Guard `sink`, an output called `name`; `tell` is given a sentence at each change."""
-        self.name, self._sink, self._tell = name, sink, tell
+
+class Guarded:
+    """A sink whose failure is said once, until it has worked again for a minute, and stops nothing else."""
+
+    def __init__(
+        self, name: str, sink: Sink, tell: Callable[[str], None], now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Guard `sink`, an output called `name`; `tell` is given a sentence at each change. `now_s` is steady."""
+        self.name, self._sink, self._tell, self._now_s = name, sink, tell, now_s
+        self._well_since_s: float | None = None
         self._failing: str | None = None
 
     @property
     def failing(self) -> str | None:
-        """Why it cannot be written now; None while it can."""
+        """Why it cannot be written now; None while it can, and again after it could for a minute."""
         return self._failing or getattr(self._sink, "trouble", None)  # of a broker, which its sink tells of by itself
 
     def take(self, result: Result) -> None:
@@ -40,8 +48,11 @@ class Guarded:
         self._try(lambda: self._sink.take(result))
 
     def close(self) -> None:
-        """Close the sink."""
+        """Close the sink; what it could not write until then is said to be lost, whatever was said before."""
+        before, self._failing = self._failing, None
         self._try(self._sink.close)
+        if before is not None and self._failing is None:
+            self._tell(Notice(f"The {self.name} could be written again at the end."))
 
     def _try(self, act: Callable[[], None]) -> None:
         try:
@@ -49,8 +60,12 @@ class Guarded:
         except OutputError as exc:
             if self._failing is None:
                 self._tell(str(exc))
-            self._failing = str(exc)
+            self._failing, self._well_since_s = str(exc), None
             return
-        if self._failing is not None:
+        if self._failing is None:
+            return
+        if self._well_since_s is None:
+            self._well_since_s = self._now_s()
+        if self._now_s() - self._well_since_s >= WELL_AFTER_S:
             self._tell(Notice(f"The {self.name} can be written again."))
-        self._failing = None
+            self._failing = None
