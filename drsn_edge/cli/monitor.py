@@ -19,6 +19,7 @@ import click
 from drsn_edge.cli.options import Duration, PathType, finite, runtime_options
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.source import SourceChoice, source_options
+from drsn_edge.monitor.clock_watch import Once
 
 if TYPE_CHECKING:
     from drsn_edge.monitor.sensor_config import SensorConfig
@@ -87,7 +88,7 @@ _FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
     callback=finite,
     default=365.0,
     show_default=True,
-    help="Of --history: remove what is older.",
+    help="Of --history: remove what is older, counted in days on which a monitor ran.",
 )
 @click.option(
     "--mqtt",
@@ -341,6 +342,9 @@ def say(text: object) -> None:
     click.echo(as_line(text), err=True)
 
 
+_say_once = Once(say)
+
+
 def _configs(
     source: SourceChoice, fleet: Path | None, replay: tuple[Path, ...], options: dict[str, Any]
 ) -> list[SensorConfig]:
@@ -454,7 +458,7 @@ def _sinks(
     about = About(lambda: station.alarm_names, lambda: station.failing, lambda: station.bundle)
     named = machine if printing.several else None
     if printing.as_json:
-        yield JsonLinesSink(sys.stdout, named)
+        yield JsonLinesSink(sys.stdout, named, now_s)
     else:
         passing = sys.stderr if sys.stderr.isatty() and not (printing.viewed or printing.several) else None
         yield ConsoleSink(sys.stdout, passing, named)
@@ -463,7 +467,7 @@ def _sinks(
     if config.history is not None:
         from drsn_edge.monitor.sinks.history import HistorySink
 
-        history = HistorySink(config.history, machine, keep_days=config.keep_days, now_s=now_s)
+        history = HistorySink(config.history, machine, keep_days=config.keep_days, now_s=now_s, tell=_say_once)
         yield Guarded("history", history, say)
     if config.mqtt is not None:
         from drsn_edge.monitor.broker import options_of, parse_url

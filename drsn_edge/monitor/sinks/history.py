@@ -3,53 +3,62 @@
 One file serves years: a minute is one row for each verdict that it saw. It is written once a second, and a decision at
 once and through to the disk. The write-ahead log keeps it whole when the process is killed: at most the last second is
 missing. While the disk is full, decisions wait and minutes are summed up in memory.
+
+The system's clock may be set while a monitor runs: rows go on by a clock that nobody sets, the jump is noted in the
+file, and the reader puts right what can be (`history_file`).
 """
 
 from __future__ import annotations
 
 import json
+import math
+import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import OutputError
+from drsn_edge.monitor.clock_watch import JUMP_S, ClockWatch, Jump, boot_id
 from drsn_edge.monitor.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult, to_json
+from drsn_edge.monitor.sinks.history_file import (
+    DAY_S,
+    is_full_or_read_only,
+    last_offset_s,
+    open_history,
+    remove_older,
+    seen_s,
+    shifts,
+)
+from drsn_edge.monitor.sinks.history_reader import AlarmRow as AlarmRow
+from drsn_edge.monitor.sinks.history_reader import ClockJump as ClockJump
+from drsn_edge.monitor.sinks.history_reader import DecisionRow as DecisionRow
+from drsn_edge.monitor.sinks.history_reader import History as History
+from drsn_edge.monitor.sinks.history_reader import Span as Span
+from drsn_edge.monitor.sinks.history_reader import read_history as read_history
+from drsn_edge.monitor.sinks.one_writer import OneWriter
 
-SCHEMA_VERSION = 1
-_TABLES = """
-CREATE TABLE IF NOT EXISTS decisions (
-  time_s REAL NOT NULL, machine TEXT NOT NULL,
-  verdict TEXT NOT NULL, label TEXT, reason TEXT, score REAL, novelty REAL);
-CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (machine, time_s);
-CREATE TABLE IF NOT EXISTS minutes (
-  machine TEXT NOT NULL, minute INTEGER NOT NULL, verdict TEXT NOT NULL, detail TEXT NOT NULL,
-  windows INTEGER NOT NULL, lost_samples INTEGER NOT NULL, score_sum REAL NOT NULL, novelty_sum REAL NOT NULL,
-  PRIMARY KEY (machine, minute, verdict, detail)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS severities (
-  machine TEXT NOT NULL, minute INTEGER NOT NULL,
-  velocity_mm_s REAL, acceleration_rms REAL NOT NULL, acceleration_peak REAL NOT NULL, kurtosis REAL NOT NULL,
-  PRIMARY KEY (machine, minute)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS alarms (
-  time_s REAL NOT NULL, machine TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, capture TEXT);
-CREATE INDEX IF NOT EXISTS alarms_by_time ON alarms (machine, time_s);
-CREATE TABLE IF NOT EXISTS runs (
-  machine TEXT NOT NULL, began_s REAL NOT NULL, ended_s REAL NOT NULL, summary TEXT NOT NULL);
-"""
 _COMMIT_EVERY_S = 1.0
 _RETRY_AFTER_S = 5.0
 _TIDY_EVERY_S = 3600.0
-_DAY_S = 86_400.0
 _MOST_WAITING = 10_000
+_MOST_JUMPS = 10_000
+_LARGEST = 2**63 - 1
+
+_BAD_ROW = (
+    sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError,
+    OverflowError, ValueError, TypeError,
+)  # fmt: skip
+"""What SQLite says of a row that it will never take, whatever becomes of the disk."""
 
 
 @dataclass
 class _Cell:
-    """The windows of one minute and one verdict."""
+    """The windows of one minute and one verdict that are not written yet."""
 
     windows: int = 0
     lost_samples: int = 0
@@ -58,44 +67,74 @@ class _Cell:
 
     def add(self, result: WindowResult) -> None:
         self.windows += 1
-        self.lost_samples += result.lost_samples
+        self.lost_samples = min(self.lost_samples + result.lost_samples, _LARGEST)
         self.score_sum += _score(result) or 0.0
-        self.novelty_sum += result.novelty or 0.0
+        self.novelty_sum += _number(result.novelty) or 0.0
 
 
-@dataclass
-class _Minute:
-    number: int
-    cells: dict[tuple[str, str], _Cell] = field(default_factory=dict)
+_Peaks = tuple[float | None, float | None, float | None, float | None]
+"""The largest velocity, acceleration RMS and peak, and kurtosis of a minute, which is what a trend should show."""
 
 
 class HistorySink:
     """Writes results to a file that others may read meanwhile."""
 
     def __init__(
-        self, path: Path, machine: str, *, keep_days: float = 365.0, now_s: Callable[[], float] = time.time
+        self,
+        path: Path,
+        machine: str,
+        *,
+        keep_days: float = 365.0,
+        now_s: Callable[[], float] = time.time,
+        steady_s: Callable[[], float] | None = None,
+        boot: str | None = None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Open the file, or make it.
 
         Args:
             path: Of the file.
-            machine: What the sensor watches; several may share a file.
-            keep_days: Older rows are removed.
+            machine: What the sensor watches; several may share a file, each with one writer.
+            keep_days: Rows are removed when the file has seen monitors run for so many days since.
             now_s: Seconds since 1970.
+            steady_s: A clock in seconds that nobody sets; see `ClockWatch`.
+            boot: What names the start of the machine within which that goes on; None: the system's own.
+            tell: Given a sentence when the clock jumps, or a row cannot be stored.
 
         Raises:
-            OutputError: If it cannot be opened, or is something else.
+            OutputError: If it cannot be opened, is something else, or another process writes it for this machine.
         """
-        self._path, self._machine, self._keep_days, self._now_s = path, machine, keep_days, now_s
-        self._began_s = now_s()
-        self._full: deque[_Minute] = deque(maxlen=_MOST_WAITING)  # minutes that are over and not written yet
-        self._severities: deque[tuple[Any, ...]] = deque(maxlen=_MOST_WAITING)
-        self._decisions: deque[tuple[Any, ...]] = deque(maxlen=_MOST_WAITING)
-        self._alarms: deque[tuple[Any, ...]] = deque(maxlen=_MOST_WAITING)
-        self._tried_s, self._pause_s, self._tidy_due_s = 0.0, 0.0, 0.0
+        self._path, self._machine, self._keep_s, self._tell = path, machine, keep_days * DAY_S, tell
+        if not machine.isprintable():
+            raise OutputError(
+                f"Expected a machine's name that can be printed, got {machine!r}. Choose another --machine."
+            )
+        self._watch = ClockWatch(now_s, steady_s)
+        self._boot = boot or (boot_id() if self._watch.is_system else None)
+        self._cells: dict[tuple[int, str, str], _Cell] = {}
+        self._severities: dict[int, _Peaks] = {}
+        self._decisions: deque[tuple[Any, ...]] = deque()
+        self._alarms: deque[tuple[Any, ...]] = deque()
+        self._jumps: deque[Jump] = deque(maxlen=_MOST_JUMPS)
+        self._summary: Summary | None = None
+        self._tried_s, self._pause_s, self._tidy_due_s, self._told_minute = -math.inf, 0.0, -math.inf, -1
         self._failure: str | None = None
-        self._connection = _open(path)
-        self._minute = self._read_minute(int(self._began_s // 60))  # an earlier run may have begun it
+        self._run: int | None = None
+        self._is_closed = False
+        self.dropped = 0
+        """Windows, decisions and others that could not be stored, or did not fit into memory on a full disk."""
+        self._told_dropped = False
+        self._lock = OneWriter(path, machine)
+        self._connection: sqlite3.Connection | None = None
+        try:
+            self._connection = open_history(path)
+        except BaseException as exc:
+            if not (isinstance(exc, OutputError) and is_full_or_read_only(path)):
+                self._lock.close()
+                raise
+            # The disk may be mended while the monitor runs, which starts without it.
+        if self._lock.trouble is not None:
+            tell(f"No lock for the history {path}: {self._lock.trouble}. See to it that one monitor writes {machine}.")
 
     def take(self, result: Result) -> None:
         """Take in one result.
@@ -103,280 +142,221 @@ class HistorySink:
         Raises:
             OutputError: If it cannot be written now. It is kept, and tried again after some seconds.
         """
-        now_s = self._now_s()
-        if isinstance(result, Severity):
-            self._severities.append(_severity_row(self._machine, now_s, result))
-            return  # with the next window
-        if isinstance(result, WindowResult):
-            self._count(result, now_s)
-        elif isinstance(result, Decision):
-            of = result.window
-            row = (now_s, self._machine, of.verdict.value, of.label, of.reason, _score(of), of.novelty)
-            self._decisions.append(row)
-        elif isinstance(result, Alarm):
-            self._alarms.append((now_s, self._machine, result.name, result.state.value, result.capture))
-        waits = 0 <= now_s - self._tried_s < self._pause_s  # a clock that is set back ends the wait
-        if isinstance(result, WindowResult) and waits:
+        jump = self._watch.look()
+        if jump is not None:
+            self._note(jump)
+        steady, now_s = self._watch.steady_now_s(), self._watch.now_s
+        self._keep(result, now_s)
+        at_once = isinstance(result, Decision | Alarm | Summary) and self._failure is None
+        if not at_once and 0 <= steady - self._tried_s < self._pause_s:
             if self._failure is not None:
                 raise OutputError(self._failure)
             return
-        self._write(now_s, isinstance(result, Decision | Alarm), result if isinstance(result, Summary) else None)
+        self._write(durable=isinstance(result, Decision | Alarm))
 
     def close(self) -> None:
         """Write what waits and close; harmless when repeated.
 
         Raises:
-            OutputError: If it cannot be written.
+            OutputError: If it cannot be written; the message says what is lost.
         """
-        try:
-            self._write(self._now_s(), durable=True, summary=None)
-        finally:
-            self._connection.close()
-            self._clear()
-            self._minute = _Minute(0)
-
-    def _count(self, result: WindowResult, now_s: float) -> None:
-        number = int(now_s // 60)
-        if number != self._minute.number:
-            self._full.append(self._minute)
-            # A clock that was set back comes to a minute that is there already: it is gone on with in the file.
-            self._minute = self._read_minute(number)
-        detail = result.label if result.verdict is Verdict.CLASS else result.reason
-        self._minute.cells.setdefault((result.verdict.value, detail or ""), _Cell()).add(result)
-
-    def _read_minute(self, number: int) -> _Minute:
-        waiting = [minute for minute in self._full if minute.number == number]
-        if waiting:
-            self._full.remove(waiting[-1])
-            return waiting[-1]
-        try:
-            rows = self._connection.execute(
-                "SELECT verdict, detail, windows, lost_samples, score_sum, novelty_sum FROM minutes "
-                "WHERE machine = ? AND minute = ?",
-                (self._machine, number),
-            )
-            return _Minute(number, {(row[0], row[1]): _Cell(*row[2:]) for row in rows})
-        except sqlite3.Error:
-            return _Minute(number)
-
-    def _write(self, now_s: float, durable: bool, summary: Summary | None) -> None:
-        if not (self._decisions or self._alarms or self._severities or self._full or self._minute.cells or summary):
+        if self._is_closed:
             return
-        self._tried_s, self._pause_s = now_s, _COMMIT_EVERY_S
         try:
+            self._write(durable=True)
+        except OutputError as exc:
+            raise OutputError(
+                f"Lost at the end: {len(self._decisions)} decisions, {len(self._alarms)} changes of alarms and "
+                f"{sum(cell.windows for cell in self._cells.values())} windows of {self._machine} that could not be "
+                f"written to {self._path}."
+            ) from exc
+        finally:
+            if self._connection is not None:
+                self._connection.close()
+            self._lock.close()
+            self._is_closed = True
+            self._clear()
+
+    # --- what waits --------------------------------------------------------------------------------------------------
+
+    def _keep(self, result: Result, now_s: float) -> None:
+        if isinstance(result, WindowResult):
+            self._count(result, int(now_s // 60))
+        elif isinstance(result, Severity):
+            self._measure(result, int(now_s // 60))
+        elif isinstance(result, Decision):
+            of = result.window
+            row = (now_s, self._machine, of.verdict.value, of.label, of.reason, _score(of), _number(of.novelty))
+            self._append(self._decisions, row)
+        elif isinstance(result, Alarm):
+            self._append(self._alarms, (now_s, self._machine, result.name, result.state.value, result.capture))
+        else:
+            self._summary = result
+
+    def _append(self, waiting: deque[tuple[Any, ...]], row: tuple[Any, ...]) -> None:
+        if len(waiting) >= _MOST_WAITING:
+            waiting.popleft()
+            self.dropped += 1
+        waiting.append(row)
+
+    def _count(self, result: WindowResult, minute: int) -> None:
+        detail = result.label if result.verdict is Verdict.CLASS else result.reason
+        key = (minute, result.verdict.value, detail or "")
+        if key not in self._cells and len(self._cells) >= _MOST_WAITING:
+            self.dropped += self._cells.pop(next(iter(self._cells))).windows
+        self._cells.setdefault(key, _Cell()).add(result)
+
+    def _measure(self, severity: Severity, minute: int) -> None:
+        measured = (
+            _number(severity.velocity_rms_mm_s), _number(severity.acceleration_rms),
+            _number(severity.acceleration_peak), _number(severity.kurtosis),
+        )  # fmt: skip
+        if minute not in self._severities and len(self._severities) >= _MOST_WAITING:
+            self.dropped += 1
+            del self._severities[next(iter(self._severities))]
+        before = self._severities.get(minute, measured)
+        self._severities[minute] = tuple(map(_larger, before, measured))  # type: ignore[assignment]
+
+    def _note(self, jump: Jump) -> None:
+        self._jumps.append(jump)
+        self._tell(
+            f"The system's clock was {jump.words}. The history goes on by a clock that nobody sets, notes the jump, "
+            "and removes nothing for a day."
+        )
+
+    def _clear(self) -> None:
+        for waiting in (self._cells, self._severities, self._decisions, self._alarms, self._jumps):
+            waiting.clear()
+        self._summary = None
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def _write(self, durable: bool) -> None:
+        rows = self._decisions or self._alarms or self._severities or self._cells or self._jumps
+        if not (rows or self._summary) and (self._run is None or not durable):
+            return
+        self._tried_s, self._pause_s = self._watch.steady_now_s(), _COMMIT_EVERY_S
+        run, dropped = self._run, self.dropped
+        try:
+            if self._connection is None:
+                self._connection = open_history(self._path)
             self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            with self._connection:
-                self._write_rows(now_s, summary)
-        except sqlite3.Error as exc:
+            with self._connection as connection:
+                self._write_rows(connection, durable)
+        except (sqlite3.Error, OutputError) as exc:
+            self._run, self.dropped = run, dropped  # nothing of it is in the file
             self._pause_s = _RETRY_AFTER_S
             self._failure = f"Could not write the history {self._path}: {exc}. What is new waits in memory."
             raise OutputError(self._failure) from exc
         self._failure = None
         self._clear()
+        if self.dropped and not self._told_dropped:
+            self._told_dropped = True
+            self._tell(f"{self._machine}: some results could not be kept in the history {self._path}; it counts them.")
 
-    def _clear(self) -> None:
-        for waiting in (self._decisions, self._alarms, self._severities, self._full):
-            waiting.clear()
-
-    def _write_rows(self, now_s: float, summary: Summary | None) -> None:
-        self._connection.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?)", self._decisions)
-        self._connection.executemany("INSERT INTO alarms VALUES (?, ?, ?, ?, ?)", self._alarms)
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO minutes VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (self._machine, minute.number, *key, *vars(cell).values())
-                for minute in (*self._full, self._minute)
-                for key, cell in minute.cells.items()
-            ],
+    def _write_rows(self, connection: sqlite3.Connection, durable: bool) -> None:
+        if self._run is None:
+            self._run = self._begin(connection)
+        run, machine = self._run, self._machine
+        insert = partial(self._insert, connection)
+        insert("decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", ((*row, run) for row in self._decisions))
+        insert("alarms VALUES (?, ?, ?, ?, ?, ?)", ((*row, run) for row in self._alarms))
+        insert(
+            "minutes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "windows = windows + excluded.windows, lost_samples = lost_samples + excluded.lost_samples, "
+            "score_sum = score_sum + excluded.score_sum, novelty_sum = novelty_sum + excluded.novelty_sum",
+            (
+                (machine, minute, run, verdict, detail, *vars(cell).values())
+                for (minute, verdict, detail), cell in self._cells.items()
+            ),
         )
-        # Of each minute the largest of each, which is what a trend should show.
-        self._connection.executemany(
-            "INSERT INTO severities VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (machine, minute) DO UPDATE SET "
-            "velocity_mm_s = max(ifnull(velocity_mm_s, 0), excluded.velocity_mm_s), "
-            "acceleration_rms = max(acceleration_rms, excluded.acceleration_rms), "
-            "acceleration_peak = max(acceleration_peak, excluded.acceleration_peak), "
-            "kurtosis = max(kurtosis, excluded.kurtosis)",
-            self._severities,
+        insert(
+            "severities VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            + ", ".join(
+                f"{name} = ifnull(max({name}, excluded.{name}), ifnull({name}, excluded.{name}))"
+                for name in ("velocity_mm_s", "acceleration_rms", "acceleration_peak", "kurtosis")
+            ),
+            ((machine, minute, run, *peaks) for minute, peaks in self._severities.items()),
         )
-        if summary is not None:
-            row = (self._machine, self._began_s, now_s, json.dumps(to_json(summary)))
-            self._connection.execute("INSERT INTO runs VALUES (?, ?, ?, ?)", row)
-        if now_s >= self._tidy_due_s:
-            self._tidy_due_s = now_s + _TIDY_EVERY_S
-            oldest_s = now_s - self._keep_days * _DAY_S
-            for table in ("decisions", "alarms"):
-                self._connection.execute(f"DELETE FROM {table} WHERE time_s < ?", (oldest_s,))
-            self._connection.execute("DELETE FROM minutes WHERE minute < ?", (int(oldest_s // 60),))
-            self._connection.execute("DELETE FROM severities WHERE minute < ?", (int(oldest_s // 60),))
-            self._connection.execute("DELETE FROM runs WHERE ended_s < ?", (oldest_s,))
+        insert("clock_jumps VALUES (?, ?, ?, ?)", ((run, *vars(jump).values()) for jump in self._jumps))
+        self._go_on(connection, durable or bool(self._jumps))
 
+    def _insert(self, connection: sqlite3.Connection, into: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Insert rows; one that can never be stored is left out and counted, the others are stored."""
+        for row in rows:
+            try:
+                connection.execute(f"INSERT INTO {into}", row)
+            except _BAD_ROW:
+                self.dropped += 1
 
-def _severity_row(machine: str, now_s: float, severity: Severity) -> tuple[Any, ...]:
-    return (
-        machine, int(now_s // 60), severity.velocity_rms_mm_s,
-        severity.acceleration_rms, severity.acceleration_peak, severity.kurtosis,
-    )  # fmt: skip
+    def _go_on(self, connection: sqlite3.Connection, at_once: bool) -> None:
+        """Note how long the run has lasted, once a minute, and remove what is old, once an hour."""
+        watch = self._watch
+        steady = watch.steady_now_s()
+        minute = int(steady // 60)
+        summary = self._summary
+        if not (at_once or summary or minute != self._told_minute):
+            return
+        self._told_minute = minute
+        lasted_s = max(0.0, steady - watch.began_steady_s)
+        connection.execute(
+            "UPDATE runs SET ended_s = max(ended_s, ?), lasted_s = max(lasted_s, ?), dropped = ?, "
+            "summary = ifnull(?, summary) WHERE run = ?",
+            (watch.began_s + lasted_s, lasted_s, self.dropped, summary and json.dumps(to_json(summary)), self._run),
+        )
+        if steady >= self._tidy_due_s:
+            self._tidy_due_s = steady + _TIDY_EVERY_S
+            remove_older(connection, self._keep_s)
+
+    def _begin(self, connection: sqlite3.Connection) -> int:
+        """Begin a run in the file and return its number."""
+        watch = self._watch
+        jump = self._jump_before(connection)
+        run = connection.execute(
+            "INSERT INTO runs (machine, began_s, ended_s, lasted_s, seen_s, boot, steady_s, process) "
+            "VALUES (?, ?, ?, 0.0, ?, ?, ?, ?)",
+            (
+                self._machine, watch.began_s, watch.began_s, seen_s(connection), self._boot, watch.began_steady_s,
+                os.getpid(),
+            ),
+        ).lastrowid  # fmt: skip
+        assert run is not None
+        if jump is not None:
+            connection.execute("INSERT INTO clock_jumps VALUES (?, ?, ?, ?)", (run, *vars(jump).values()))
+            self._tell(f"The system's clock was {jump.words} between two runs. The history notes it.")
+        excess = "SELECT max(rowid) - ? FROM clock_jumps"
+        connection.execute(f"DELETE FROM clock_jumps WHERE rowid <= ({excess})", (_MOST_JUMPS,))
+        return run
+
+    def _jump_before(self, connection: sqlite3.Connection) -> Jump | None:
+        """Return how the system's clock was set between the last run of the file and this one, as far as it shows."""
+        if self._boot is None:
+            return None
+        last = connection.execute("SELECT run, boot, ended_s FROM runs ORDER BY run DESC LIMIT 1").fetchone()
+        if last is None:
+            return None
+        run, boot, ended_s = last
+        began_s = self._watch.began_s
+        if boot == self._boot:
+            expected_s = self._watch.began_steady_s + (last_offset_s(connection, run) or 0.0)
+            is_off = abs(began_s - expected_s) > JUMP_S
+        else:
+            expected_s = ended_s + shifts(connection).get(run, 0.0)
+            is_off = began_s < expected_s - JUMP_S  # it may have been off for any time, but not for less than none
+        return Jump(began_s, expected_s, began_s) if is_off else None
 
 
 def _score(result: WindowResult) -> float | None:
-    return max(result.scores.values()) if result.scores else None
+    return _number(max(result.scores.values())) if result.scores else None
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _number(value: float | None) -> float | None:
+    """Return a value as the file takes it: None for what is no finite number."""
     try:
-        connection = sqlite3.connect(path, timeout=1.0)
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise OutputError(f"Expected a history of version {SCHEMA_VERSION} in {path}, got {version}. Update.")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(_TABLES)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except sqlite3.Error as exc:
-        raise OutputError(f"Could not open the history {path}: {exc}. Choose another file.") from exc
-    return connection
+        return None if value is None or not math.isfinite(value) else float(value)
+    except OverflowError:
+        return None
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class DecisionRow:
-    """A decision as it was written; see `Decision`. `time_s` is in seconds since 1970."""
-
-    time_s: float
-    verdict: str
-    label: str | None
-    reason: str | None
-    score: float | None
-    novelty: float | None
-
-
-@dataclass(frozen=True)
-class AlarmRow:
-    """What became of an alarm, as it was written; see `Alarm`. `time_s` is in seconds since 1970."""
-
-    time_s: float
-    name: str
-    state: str
-    capture: str | None
-
-
-@dataclass(frozen=True)
-class Span:
-    """What the windows of some time said.
-
-    Attributes:
-        start_s: Seconds since 1970.
-        windows: All of them.
-        lost_samples: In them.
-        states: Windows by what they said: labels, UNKNOWN, NO_VERDICT.
-        novelty: Mean over those that have one, None without.
-        velocity_mm_s: The largest velocity RMS, None where it was not measured.
-    """
-
-    start_s: float
-    windows: int
-    lost_samples: int
-    states: Mapping[str, int]
-    novelty: float | None
-    velocity_mm_s: float | None
-
-
-@dataclass(frozen=True)
-class History:
-    """What a file says of one machine, in the order of time."""
-
-    machine: str
-    decisions: tuple[DecisionRow, ...]
-    alarms: tuple[AlarmRow, ...]
-    spans: tuple[Span, ...]
-    span_s: float
-
-
-def read_history(path: Path, since_s: float, until_s: float, span_s: float | None = None) -> list[History]:
-    """Return what a history says of each machine between two times.
-
-    Args:
-        path: Of the file; a monitor may be writing it.
-        since_s: Seconds since 1970.
-        until_s: Likewise.
-        span_s: Length of a span, a multiple of a minute; None: a minute, an hour or a day, by how much there is.
-
-    Raises:
-        OutputError: If it is no history.
-    """
-    with _reading(path) as connection:
-        between = (since_s, until_s)
-        names = connection.execute(
-            "SELECT machine FROM minutes WHERE minute * 60 BETWEEN ? AND ? UNION "
-            "SELECT machine FROM decisions WHERE time_s BETWEEN ? AND ? ORDER BY 1",
-            (*between, *between),
-        )
-        return [_read_machine(connection, name, between, span_s) for (name,) in names.fetchall()]
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    if not path.is_file():
-        raise OutputError(f"Expected a history at {path}, found none. `drsn-edge monitor --history` writes one.")
-    try:
-        with closing(sqlite3.connect(path, timeout=5.0)) as connection:
-            connection.execute("PRAGMA query_only = ON")
-            yield connection
-    except sqlite3.Error as exc:
-        raise OutputError(f"Expected a history in {path}, got another file: {exc}.") from exc
-
-
-def _read_machine(
-    connection: sqlite3.Connection, machine: str, between: tuple[float, float], span_s: float | None
-) -> History:
-    decisions = connection.execute(
-        "SELECT time_s, verdict, label, reason, score, novelty FROM decisions "
-        "WHERE machine = ? AND time_s BETWEEN ? AND ? ORDER BY time_s",
-        (machine, *between),
-    )
-    alarms = _alarms(connection, machine, between)
-    rows = connection.execute(
-        "SELECT minute, verdict, detail, windows, lost_samples, novelty_sum FROM minutes "
-        "WHERE machine = ? AND minute * 60 BETWEEN ? AND ? ORDER BY minute",
-        (machine, *between),
-    ).fetchall()
-    severities = dict(
-        connection.execute(
-            "SELECT minute, velocity_mm_s FROM severities WHERE machine = ? AND minute * 60 BETWEEN ? AND ?",
-            (machine, *between),
-        )
-    )
-    length_s = span_s or _fitting_span_s(60.0 * (rows[-1][0] - rows[0][0]) if rows else 0.0)
-    grouped: dict[int, list[Any]] = {}
-    for row in rows:
-        grouped.setdefault(int(row[0] * 60 // length_s), []).append(row)
-    spans = tuple(_span(number * length_s, own, severities) for number, own in grouped.items())
-    return History(machine, tuple(DecisionRow(*row) for row in decisions), alarms, spans, length_s)
-
-
-def _alarms(connection: sqlite3.Connection, machine: str, between: tuple[float, float]) -> tuple[AlarmRow, ...]:
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alarms'").fetchone():
-        return ()  # written before there were any
-    rows = connection.execute(
-        "SELECT time_s, name, state, capture FROM alarms WHERE machine = ? AND time_s BETWEEN ? AND ? ORDER BY time_s",
-        (machine, *between),
-    )
-    return tuple(AlarmRow(*row) for row in rows)
-
-
-def _fitting_span_s(total_s: float) -> float:
-    return 60.0 if total_s <= 2 * 3600 else 3600.0 if total_s <= 14 * _DAY_S else _DAY_S
-
-
-def _span(start_s: float, rows: list[Any], severities: Mapping[int, float | None]) -> Span:
-    states: dict[str, int] = {}
-    for _, verdict, detail, windows, _, _ in rows:
-        state = detail if verdict == Verdict.CLASS.value else verdict
-        states[state] = states.get(state, 0) + windows
-    judged = sum(row[3] for row in rows if row[1] != Verdict.NO_VERDICT.value)
-    novelty_sum = sum(row[5] for row in rows)
-    novelty = novelty_sum / judged if judged and novelty_sum else None
-    velocities = [velocity for row in rows if (velocity := severities.get(row[0])) is not None]
-    velocity = max(velocities, default=None)
-    return Span(start_s, sum(row[3] for row in rows), sum(row[4] for row in rows), states, novelty, velocity)
+def _larger(one: float | None, other: float | None) -> float | None:
+    return max((each for each in (one, other) if each is not None), default=None)

@@ -1,0 +1,308 @@
+"""Reading a history: what it says of each machine between two times, whoever writes it meanwhile."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drsn_edge.errors import OutputError
+from drsn_edge.monitor.clock_watch import Jump
+from drsn_edge.monitor.quality import NOT_RUNNING
+from drsn_edge.monitor.results import Verdict
+from drsn_edge.monitor.sinks.history_file import DAY_S, SCHEMA_VERSION, shifts
+from drsn_edge.monitor.sinks.sqlite_reading import read_through
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """A decision as it was written; see `Decision`. `time_s` is in seconds since 1970, `run` the monitor's run."""
+
+    time_s: float
+    verdict: str
+    label: str | None
+    reason: str | None
+    score: float | None
+    novelty: float | None
+    run: int = 0
+
+
+@dataclass(frozen=True)
+class AlarmRow:
+    """What became of an alarm, as it was written; see `Alarm`. `time_s` is in seconds since 1970."""
+
+    time_s: float
+    name: str
+    state: str
+    capture: str | None
+    run: int = 0
+
+
+@dataclass(frozen=True)
+class ClockJump:
+    """The system's clock was set, while a monitor ran or since the run before.
+
+    Attributes:
+        time_s: When, as far as it is known; seconds since 1970.
+        from_s: What the clock should have said.
+        to_s: What it said.
+        run: In which run, or before which.
+        shifted_s: By how much the times of that run are put right, 0 where the clock was right when it began.
+    """
+
+    time_s: float
+    from_s: float
+    to_s: float
+    run: int
+    shifted_s: float
+
+    @property
+    def words(self) -> str:
+        """What happened, for people."""
+        return Jump(self.time_s, self.from_s, self.to_s).words
+
+
+@dataclass(frozen=True)
+class Span:
+    """What the windows of some time said.
+
+    Attributes:
+        start_s: Seconds since 1970.
+        windows: All of them.
+        lost_samples: In them.
+        states: Windows by what they said: labels, UNKNOWN, NO_VERDICT.
+        novelty: Mean over those that have one, None without.
+        velocity_mm_s: The largest velocity RMS, None where it was not measured.
+    """
+
+    start_s: float
+    windows: int
+    lost_samples: int
+    states: Mapping[str, int]
+    novelty: float | None
+    velocity_mm_s: float | None
+
+
+@dataclass(frozen=True)
+class History:
+    """What a file says of one machine; decisions, alarms and jumps in the order in which they were written.
+
+    Attributes:
+        measured_s: When a window last showed the machine, to the minute, whatever the times that were asked for;
+            seconds since 1970, None where none ever did.
+    """
+
+    machine: str
+    decisions: tuple[DecisionRow, ...]
+    alarms: tuple[AlarmRow, ...]
+    spans: tuple[Span, ...]
+    span_s: float
+    jumps: tuple[ClockJump, ...] = ()
+    measured_s: float | None = None
+
+
+_Between = tuple[float, float]
+_Shifts = Mapping[int, float]
+
+
+def read_history(path: Path, since_s: float, until_s: float, span_s: float | None = None) -> list[History]:
+    """Return what a history says of each machine between two times.
+
+    Args:
+        path: Of the file; a monitor may be writing it.
+        since_s: Seconds since 1970.
+        until_s: Likewise.
+        span_s: Length of a span, a multiple of a minute; None: a minute, an hour or a day, by how much there is.
+
+    Raises:
+        OutputError: If it is no history, or this user may not read it.
+    """
+    _expect(path)
+    return read_through(path, lambda connection: _read(connection, path, (since_s, until_s), span_s))
+
+
+def last_measured(path: Path) -> dict[str, float | None]:
+    """Return when a window last showed each machine of a history, to the minute, in seconds since 1970; None: never.
+
+    Raises:
+        OutputError: As `read_history` does.
+    """
+    _expect(path)
+
+    def read(connection: sqlite3.Connection) -> dict[str, float | None]:
+        _prepare(connection, path)
+        shifted = shifts(connection)
+        return {machine: _measured(connection, machine, shifted) for machine in _machines(connection)}
+
+    return read_through(path, read)
+
+
+def _expect(path: Path) -> None:
+    try:
+        found = path.is_file()
+    except OSError:
+        return  # not allowed to look: `read_through` says what is missing
+    if not found:
+        raise OutputError(f"Expected a history at {path}, found none. `drsn-edge monitor --history` writes one.")
+
+
+_AS_OF_1 = (
+    "CREATE TEMP VIEW decisions AS SELECT rowid AS rowid, *, 0 AS run FROM main.decisions",
+    "CREATE TEMP VIEW minutes AS SELECT *, 0 AS run FROM main.minutes",
+    "CREATE TEMP VIEW severities AS SELECT *, 0 AS run FROM main.severities",
+    "CREATE TEMP VIEW runs AS SELECT *, 0 AS run, NULL AS boot, 0.0 AS steady_s FROM main.runs WHERE 0",
+    "CREATE TEMP TABLE clock_jumps (run, at_s, from_s, to_s)",
+)
+"""Version 1 as if it were this one: everything is of one run."""
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        raise OutputError(f"Expected a history of version {SCHEMA_VERSION} in {path}, got {version}. Update.")
+    names = {name for (name,) in connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")}
+    if "minutes" not in names:
+        raise OutputError(f"Expected a history in {path}, got another database.")
+    if version < SCHEMA_VERSION:
+        connection.execute("PRAGMA temp_store = MEMORY")
+        for statement in _AS_OF_1:
+            connection.execute(statement)
+        if "alarms" in names:
+            connection.execute("CREATE TEMP VIEW alarms AS SELECT rowid AS rowid, *, 0 AS run FROM main.alarms")
+        else:  # written before there were any
+            connection.execute("CREATE TEMP TABLE alarms (time_s, machine, name, state, capture, run)")
+        connection.commit()
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _read(connection: sqlite3.Connection, path: Path, between: _Between, span_s: float | None) -> list[History]:
+    _prepare(connection, path)
+    shifted = shifts(connection)
+    found = [_read_machine(connection, name, between, span_s, shifted) for name in _machines(connection)]
+    return [each for each in found if each.spans or each.decisions]
+
+
+def _machines(connection: sqlite3.Connection) -> list[str]:
+    """Return the machines of a file by name; each is found by one step in an index, however many rows it has."""
+    names: set[str] = set()
+    for table in ("minutes", "decisions"):
+        name = ""
+        while True:
+            row = connection.execute(f"SELECT machine FROM {table} WHERE machine > ? ORDER BY machine LIMIT 1", (name,))
+            found = row.fetchone()
+            if found is None:
+                break
+            name = found[0]
+            names.add(name)
+    return sorted(names)
+
+
+def _read_machine(
+    connection: sqlite3.Connection, machine: str, between: _Between, span_s: float | None, shifted: _Shifts
+) -> History:
+    decisions = _timed(connection, "decisions", "verdict, label, reason, score, novelty", machine, between, shifted)
+    alarms = _timed(connection, "alarms", "name, state, capture", machine, between, shifted)
+    rows = _minutes(
+        connection, "minutes", "verdict, detail, windows, lost_samples, novelty_sum", machine, between, shifted
+    )
+    velocities: dict[float, float] = {}
+    for time_s, velocity in _minutes(connection, "severities", "velocity_mm_s", machine, between, shifted):
+        if velocity is not None:
+            velocities[time_s] = max(velocity, velocities.get(time_s, velocity))
+    times = [row[0] for row in rows]
+    length_s = span_s or _fitting_span_s(max(times) - min(times) if times else 0.0)
+    grouped: dict[int, list[Any]] = {}
+    for row in sorted(rows, key=lambda row: row[0]):
+        grouped.setdefault(int(row[0] // length_s), []).append(row)
+    spans = tuple(_span(number * length_s, own, velocities) for number, own in grouped.items())
+    jumps = tuple(_jumps(connection, machine, between, shifted))
+    measured_s = _measured(connection, machine, shifted)
+    return History(
+        machine, tuple(DecisionRow(*row) for row in decisions), tuple(AlarmRow(*row) for row in alarms),
+        spans, length_s, jumps, measured_s,
+    )  # fmt: skip
+
+
+def _timed(
+    connection: sqlite3.Connection, table: str, columns: str, machine: str, between: _Between, shifted: _Shifts
+) -> list[tuple[Any, ...]]:
+    """Return rows with a time in the order in which they were written: it, put right, the columns, and the run."""
+    found: list[tuple[Any, ...]] = []
+    for where, shift_s in _wheres(shifted):
+        rows = connection.execute(
+            f"SELECT rowid, time_s + ?, {columns}, run FROM {table} "
+            f"WHERE machine = ? AND time_s BETWEEN ? AND ? AND {where}",
+            (shift_s, machine, between[0] - shift_s, between[1] - shift_s),
+        )
+        found += rows.fetchall()
+    return [row[1:] for row in sorted(found, key=lambda row: row[0])]
+
+
+def _minutes(
+    connection: sqlite3.Connection, table: str, columns: str, machine: str, between: _Between, shifted: _Shifts
+) -> list[tuple[Any, ...]]:
+    """Return rows of minutes: their start in seconds since 1970, put right, and the columns."""
+    found: list[tuple[Any, ...]] = []
+    for where, shift_s in _wheres(shifted):
+        rows = connection.execute(
+            f"SELECT minute * 60 + ?, {columns} FROM {table} WHERE machine = ? AND minute BETWEEN ? AND ? AND {where} "
+            "ORDER BY minute",
+            (shift_s, machine, *((bound - shift_s) / 60 for bound in between)),
+        )
+        found += rows.fetchall()
+    return found
+
+
+def _wheres(shifted: _Shifts) -> Iterator[tuple[str, float]]:
+    """Return which rows to shift by how much: all but a few runs not at all."""
+    yield f"run NOT IN ({', '.join(map(str, shifted))})", 0.0
+    alike: dict[float, list[str]] = {}
+    for run, shift_s in shifted.items():
+        alike.setdefault(shift_s, []).append(str(run))
+    for shift_s, runs in alike.items():
+        yield f"run IN ({', '.join(runs)})", shift_s
+
+
+def _jumps(connection: sqlite3.Connection, machine: str, between: _Between, shifted: _Shifts) -> Iterator[ClockJump]:
+    rows = connection.execute(
+        "SELECT at_s, from_s, to_s, run FROM clock_jumps WHERE run IN (SELECT run FROM runs WHERE machine = ?) "
+        "ORDER BY rowid",
+        (machine,),
+    )
+    for at_s, from_s, to_s, run in rows:
+        shift_s = shifted.get(run, 0.0)
+        if any(between[0] <= time_s <= between[1] for time_s in (at_s + shift_s, from_s, to_s)):
+            yield ClockJump(at_s + shift_s, from_s, to_s, run, shift_s)
+
+
+def _measured(connection: sqlite3.Connection, machine: str, shifted: _Shifts) -> float | None:
+    """Return when a window last showed a machine; that it stands still shows it, too."""
+    latest = -math.inf
+    for where, shift_s in _wheres(shifted):
+        found = connection.execute(
+            f"SELECT minute * 60 + ? FROM minutes WHERE machine = ? AND (verdict != ? OR detail = ?) AND {where} "
+            "ORDER BY minute DESC LIMIT 1",
+            (shift_s, machine, Verdict.NO_VERDICT.value, NOT_RUNNING),
+        ).fetchone()
+        latest = max(latest, found[0] if found else latest)
+    return latest if math.isfinite(latest) else None
+
+
+def _fitting_span_s(total_s: float) -> float:
+    return 60.0 if total_s <= 2 * 3600 else 3600.0 if total_s <= 3 * DAY_S else DAY_S
+
+
+def _span(start_s: float, rows: list[Any], velocities: Mapping[float, float]) -> Span:
+    states: dict[str, int] = {}
+    for _, verdict, detail, windows, _, _ in rows:
+        state = detail if verdict == Verdict.CLASS.value else verdict
+        states[state] = states.get(state, 0) + windows
+    judged = sum(row[3] for row in rows if row[1] != Verdict.NO_VERDICT.value)
+    novelty_sum = sum(row[5] for row in rows)
+    novelty = novelty_sum / judged if judged and novelty_sum else None
+    own = [velocities[time_s] for time_s in {row[0] for row in rows} if time_s in velocities]
+    windows, lost = sum(row[3] for row in rows), sum(row[4] for row in rows)
+    return Span(start_s, windows, lost, states, novelty, max(own, default=None))

@@ -1,0 +1,343 @@
+"""Who may write a history, what of it cannot be stored, and files of the version before."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drsn_edge.errors import OutputError
+from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Severity, Summary, Verdict, WindowResult
+from drsn_edge.monitor.sinks import Guarded, history
+from drsn_edge.monitor.sinks.history import HistorySink, read_history
+
+FOREVER = (-1e12, 1e12)
+DAY_S = 86_400.0
+NOON = 1_800_000_000.0 // DAY_S * DAY_S + DAY_S / 2
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from drsn_edge.monitor.sinks.history import HistorySink
+sink = HistorySink(Path(sys.argv[1]), "pump")
+print("holds", flush=True)
+time.sleep(60)
+"""
+
+
+def window(label: str = "calm") -> WindowResult:
+    return WindowResult(0, 0.0, Verdict.CLASS, label, {label: 1.0}, None, 0)
+
+
+def severity(*values: float) -> Severity:
+    velocity, rms, peak, kurtosis = values
+    return Severity(0, 0.0, velocity, rms, peak, 4.0, kurtosis, None, "g")
+
+
+# --- one writer ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that writes the history of a pump."""
+    child = subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path / "history"], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None and child.stdout.readline() == "holds\n"
+    yield child
+    child.kill()
+    child.wait()
+    child.stdout.close()
+
+
+def test_a_second_writer_of_a_machine_is_refused_with_the_firsts_process(
+    holder: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("history")
+    for path in (tmp_path / "history", link):
+        with pytest.raises(OutputError, match=rf"process {holder.pid}\b.*--machine"):
+            HistorySink(path, "pump")
+    other = HistorySink(tmp_path / "history", "fan")  # another machine in the same file is welcome
+    for _ in range(59):
+        other.take(window())
+    other.close()
+    assert [each.machine for each in read_history(tmp_path / "history", *FOREVER)] == ["fan"]
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    HistorySink(tmp_path / "history", "pump").close()  # the right to write ended with the process
+
+
+def test_two_sensors_of_one_process_are_kept_apart_as_well(tmp_path: Path) -> None:
+    first = HistorySink(tmp_path / "history", "pump")
+    with pytest.raises(OutputError, match=f"another sensor of this process .{os.getpid()}"):
+        HistorySink(tmp_path / "history", "pump")
+    first.close()
+    HistorySink(tmp_path / "history", "pump").close()
+    assert not list(tmp_path.glob("*.lock"))
+
+
+def test_many_begin_the_same_file_at_once(tmp_path: Path) -> None:
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", HOLDER.replace('"pump"', "sys.argv[2]").replace("60", "0"), tmp_path / "h", str(n)]
+        )
+        for n in range(4)
+    ]
+    assert [child.wait() for child in children] == [0] * 4
+
+
+# --- what cannot be stored -------------------------------------------------------------------------------------------
+
+
+def test_numbers_that_are_none_are_stored_as_nothing_and_stop_nothing(tmp_path: Path) -> None:
+    path, told, now_s = tmp_path / "history", [], [NOON]
+    sink = HistorySink(path, "pump", now_s=lambda: now_s[0])
+    guarded = Guarded("history", sink, told.append)
+    nan, inf = float("nan"), float("inf")
+    for values in ((nan, nan, nan, nan), (inf, inf, -inf, 10**400), (2.0, 0.5, 1.0, 3.0)):
+        guarded.take(severity(*values))
+        odd = WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": values[0]}, None, 0, values[1])
+        guarded.take(odd)
+        guarded.take(Decision(odd, 0.0))
+        now_s[0] += 60
+    guarded.close()
+    assert told == [] and sink.dropped == 0
+    (found,) = read_history(path, *FOREVER)
+    assert [span.velocity_mm_s for span in found.spans] == [None, None, 2.0]
+    assert [span.windows for span in found.spans] == [1, 1, 1]
+    assert [(each.score, each.novelty) for each in found.decisions] == [(None, None), (None, None), (2.0, 0.5)]
+
+
+def test_a_row_that_cannot_be_stored_is_left_out_alone_and_counted(tmp_path: Path) -> None:
+    path, told = tmp_path / "history", []
+    sink = HistorySink(path, "pump", now_s=lambda: NOON, tell=told.append)
+    for name in ("worn", "lone \ud800", "broken"):
+        sink.take(Alarm(name, AlarmState.RAISED, 0, 0.0, 0.0, 1.0))
+        sink.take(window(name))
+    sink.close()
+    (found,) = read_history(path, *FOREVER)
+    assert [each.name for each in found.alarms] == ["worn", "broken"]
+    assert dict(found.spans[0].states) == {"worn": 1, "broken": 1}
+    assert sink.dropped == 2 and len(told) == 1 and "counts them" in told[0]
+    assert sqlite3.connect(path).execute("SELECT dropped FROM runs").fetchone() == (2,)
+
+
+def test_a_machine_whose_name_cannot_be_stored_is_refused(tmp_path: Path) -> None:
+    for name in ("pump \ud800", "pump\n3"):
+        with pytest.raises(OutputError, match="--machine"):
+            HistorySink(tmp_path / "history", name)
+
+
+# --- a full disk -----------------------------------------------------------------------------------------------------
+
+
+class Flaky:
+    """A sink that cannot be written at times."""
+
+    def __init__(self) -> None:
+        self.works = True
+
+    def take(self, result: Any) -> None:
+        if not self.works:
+            raise OutputError("The disk is full.")
+
+    def close(self) -> None:
+        pass
+
+
+def test_an_output_that_alternates_is_said_once_and_well_after_a_minute() -> None:
+    now_s, told, sink = [0.0], [], Flaky()
+    more = {"now_s": lambda: now_s[0]} if "now_s" in Guarded.__init__.__code__.co_varnames else {}
+    guarded = Guarded("history", sink, told.append, **more)
+    for second in range(300):
+        sink.works = second % 3 == 0
+        guarded.take(window())
+        now_s[0] += 1
+    assert told == ["The disk is full."] and guarded.failing
+    sink.works = True
+    for _ in range(59):
+        guarded.take(window())
+        now_s[0] += 1
+    assert len(told) == 1 and guarded.failing
+    for _ in range(3):
+        guarded.take(window())
+        now_s[0] += 1
+    assert told[1:] == ["The history can be written again."] and guarded.failing is None
+
+
+def test_a_severity_is_no_sign_that_a_full_disk_works_again(tmp_path: Path) -> None:
+    path, told, now_s = tmp_path / "history", [], [NOON]
+    sink = HistorySink(path, "pump", now_s=lambda: now_s[0])
+    guarded = Guarded("history", sink, told.append)
+    guarded.take(window())
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")  # as long as it lasts nobody else can write
+    for number in range(6):
+        now_s[0] += 6
+        guarded.take(window(str(number)))
+        guarded.take(severity(1.0, 1.0, 1.0, 3.0))
+    connection.execute("ROLLBACK")
+    connection.close()
+    assert len(told) == 1
+    now_s[0] += 6
+    guarded.take(Summary(0, 0, 7, {}, {}, None))
+    guarded.close()
+    (found,) = read_history(path, *FOREVER, DAY_S)
+    assert found.spans[0].windows == 7 and len(told) == 2
+    assert sqlite3.connect(path).execute("SELECT summary LIKE '%summary%' FROM runs").fetchone() == (1,)
+
+
+def test_what_does_not_fit_into_memory_is_counted_and_what_is_lost_at_the_end_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_MOST_WAITING", 10)
+    path, told = tmp_path / "history", []
+    HistorySink(path, "pump").close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    sink = HistorySink(path, "pump", now_s=lambda: NOON)
+    guarded = Guarded("history", sink, told.append)
+    for number in range(25):
+        guarded.take(Decision(window(str(number)), 0.0))
+        guarded.take(window(str(number)))
+    guarded.close()
+    connection.close()
+    assert sink.dropped == 30
+    assert len(told) == 2 and "10 decisions" in told[1] and "10 windows" in told[1]
+
+
+def test_a_monitor_that_starts_on_a_full_disk_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = [True]
+
+    def connect(*args: Any, **more: Any) -> sqlite3.Connection:
+        if full[0]:
+            raise sqlite3.OperationalError("database or disk is full")
+        return plain(*args, **more)
+
+    plain = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with pytest.raises(OutputError, match="full"):
+        HistorySink(tmp_path / "history", "pump")
+    monkeypatch.setattr(history, "is_full_or_read_only", lambda path: full[0])
+    now_s = [NOON]
+    sink = HistorySink(tmp_path / "history", "pump", now_s=lambda: now_s[0])
+    with pytest.raises(OutputError, match="memory"):
+        sink.take(Decision(window(), 0.0))
+    full[0] = False
+    now_s[0] += 6
+    sink.take(window())
+    sink.close()
+    (found,) = read_history(tmp_path / "history", *FOREVER)
+    assert len(found.decisions) == 1 and found.spans[0].windows == 1
+
+
+# --- the version before ----------------------------------------------------------------------------------------------
+
+VERSION_1 = """
+CREATE TABLE decisions (time_s REAL NOT NULL, machine TEXT NOT NULL,
+  verdict TEXT NOT NULL, label TEXT, reason TEXT, score REAL, novelty REAL);
+CREATE INDEX decisions_by_time ON decisions (machine, time_s);
+CREATE TABLE minutes (machine TEXT NOT NULL, minute INTEGER NOT NULL, verdict TEXT NOT NULL, detail TEXT NOT NULL,
+  windows INTEGER NOT NULL, lost_samples INTEGER NOT NULL, score_sum REAL NOT NULL, novelty_sum REAL NOT NULL,
+  PRIMARY KEY (machine, minute, verdict, detail)) WITHOUT ROWID;
+CREATE TABLE severities (machine TEXT NOT NULL, minute INTEGER NOT NULL,
+  velocity_mm_s REAL, acceleration_rms REAL NOT NULL, acceleration_peak REAL NOT NULL, kurtosis REAL NOT NULL,
+  PRIMARY KEY (machine, minute)) WITHOUT ROWID;
+CREATE TABLE runs (machine TEXT NOT NULL, began_s REAL NOT NULL, ended_s REAL NOT NULL, summary TEXT NOT NULL);
+PRAGMA user_version = 1;
+"""
+ALARMS_1 = (
+    "CREATE TABLE alarms (time_s REAL NOT NULL, machine TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, "
+    "capture TEXT); INSERT INTO alarms VALUES (?, 'pump', 'worn', 'RAISED', NULL);"
+)
+
+
+def version_1(path: Path, days: list[float], with_alarms: bool) -> None:
+    """Write a file as the version before did: a window, a decision and a severity of two machines on each day."""
+    connection = sqlite3.connect(path)
+    connection.executescript(VERSION_1)
+    if with_alarms:
+        create, insert, _ = ALARMS_1.split(";")
+        connection.execute(create)
+        connection.execute(insert, (NOON,))
+    for day in days:
+        at_s = NOON + day * DAY_S
+        for machine in ("fan", "pump"):
+            minute = int(at_s // 60)
+            connection.execute("INSERT INTO minutes VALUES (?, ?, 'CLASS', 'calm', 7, 1, 7.0, 3.5)", (machine, minute))
+            connection.execute("INSERT INTO decisions VALUES (?, ?, 'CLASS', 'calm', NULL, 1, NULL)", (at_s, machine))
+            connection.execute("INSERT INTO severities VALUES (?, ?, 2.5, 1, 2, 3)", (machine, minute))
+        connection.execute("INSERT INTO runs VALUES ('pump', ?, ?, '{}')", (at_s, at_s + (-50 if day == 1 else 50)))
+    connection.commit()
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+
+
+@pytest.mark.parametrize("with_alarms", [True, False])
+def test_a_file_of_the_version_before_is_read_as_it_is_and_gone_on_with(tmp_path: Path, with_alarms: bool) -> None:
+    path = tmp_path / "history"
+    version_1(path, [0, 1, 700, 2], with_alarms)  # for a day the clock was 698 days ahead
+    before = read_history(path, *FOREVER)
+    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (1,)  # reading changed nothing
+    sink = HistorySink(path, "pump", keep_days=30.0, now_s=lambda: NOON + 3 * DAY_S)
+    sink.take(window())
+    sink.take(Decision(window(), 0.0))
+    sink.close()
+    fan, pump = read_history(path, *FOREVER)
+    for then, now, more in ((before[0], fan, 0), (before[1], pump, 1)):
+        assert [span.windows for span in then.spans] == [7] * 4 and len(then.decisions) == 4
+        assert len(now.spans) == len(now.decisions) == 4 + more
+        assert [span for span in now.spans if span.windows == 7] == [*then.spans]
+        assert [each.time_s for each in now.decisions[:4]] == [each.time_s for each in then.decisions]
+        assert {span.velocity_mm_s for span in then.spans} == {2.5}
+    assert len(pump.alarms) == len(before[1].alarms) == int(with_alarms)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT count(*), min(ended_s >= began_s) FROM runs WHERE summary = '{}'").fetchone() == (
+        4, 1,
+    )  # fmt: skip
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+def test_what_the_version_before_wrote_grows_old_by_days_with_rows(tmp_path: Path) -> None:
+    path, now_s = tmp_path / "history", [NOON + 3 * DAY_S]
+    version_1(path, [0, 1, 700, 2], True)
+    sink = HistorySink(path, "pump", keep_days=4.2, now_s=lambda: now_s[0])
+    for _ in range(3):
+        sink.take(Decision(window("new"), 0.0))
+        now_s[0] += DAY_S
+    sink.close()
+    (found,) = [each for each in read_history(path, *FOREVER) if each.machine == "pump"]
+    days = [round((each.time_s - NOON) / DAY_S) for each in found.decisions]
+    assert days == [700, 2, 3, 4, 5]
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "photos.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE photos (name TEXT)")
+    connection.commit()
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="another database"):
+        HistorySink(path, "pump")
+    with pytest.raises(OutputError, match="Expected a history"):
+        read_history(path, *FOREVER)
+    assert [name for (name,) in connection.execute("SELECT name FROM sqlite_master")] == ["photos"]
+    assert path.read_bytes()[100:] == before[100:]
+    connection.close()
+
+
+def test_writing_goes_on_while_others_read(tmp_path: Path) -> None:
+    sink, began_s = HistorySink(tmp_path / "history", "pump"), time.monotonic()
+    for _ in range(50):
+        sink.take(Decision(window(), 0.0))
+        assert read_history(tmp_path / "history", *FOREVER)
+    sink.close()
+    assert time.monotonic() - began_s < 30
