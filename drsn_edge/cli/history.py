@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from drsn_edge.cli.options import Duration, PathType, json_option
+from drsn_edge.wall_time import iso_time, minute_in_words, span_in_words
 
 if TYPE_CHECKING:
-    from drsn_edge.monitor.sinks.history import DecisionRow, History
+    from drsn_edge.monitor.sinks.history import AlarmRow, ClockJump, DecisionRow, History, Span
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
+_NOTHING = "·"
 _MOST_SPANS = 60
 
 
@@ -37,7 +40,7 @@ def history(
     Example:
       drsn-edge history pump3.sqlite --since 2d --picture week.png
     """
-    from drsn_edge.monitor.sinks.history import read_history
+    from drsn_edge.monitor.sinks.history import last_measured, read_history
 
     now_s = time.time()
     span_s = None if every is None else 60.0 * max(1, round(every / 60))
@@ -47,42 +50,97 @@ def history(
 
         save_history(found, picture, now_s)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "history", "machines": [asdict(each) for each in found]}))
+        click.echo(json.dumps({"schema": 1, "type": "history", "machines": [_as_json(each) for each in found]}))
         return
-    click.echo("\n\n".join(map(_as_text, found)) or "nothing in that time")
+    ahead = {each.machine: each for each in read_history(file, now_s + 60, math.inf, 86_400.0)}
+    texts = [_as_text(each, now_s) + _to_come(ahead.get(each.machine)) for each in found]
+    if not found:
+        times = {name: time_s for name, time_s in last_measured(file).items() if machine in (None, name)}
+        texts = [
+            "\n".join(["nothing in that time", *(f"{name}: {_last(at_s, now_s)}" for name, at_s in times.items())])
+        ]
+    click.echo("\n\n".join(texts))
 
 
-def _as_text(found: History) -> str:
+def _as_json(found: History) -> dict[str, Any]:
+    """Return a history as plain values, each time as text, too, with its zone."""
+    values = asdict(found)
+    for name, key in (("decisions", "time_s"), ("alarms", "time_s"), ("jumps", "time_s"), ("spans", "start_s")):
+        values[name] = [{**each, "time": iso_time(each[key])} for each in values[name]]
+    return {**values, "measured": None if found.measured_s is None else iso_time(found.measured_s)}
+
+
+def _last(measured_s: float | None, now_s: float) -> str:
+    if measured_s is None:
+        return "never measured"
+    ago_s = max(0.0, now_s - measured_s)  # to the minute: its end may be still to come
+    return f"last measured {minute_in_words(measured_s)}, {span_in_words(ago_s)} ago"
+
+
+def _to_come(found: History | None) -> str:
+    if found is None or not found.spans:
+        return ""
+    n = sum(span.windows for span in found.spans)
+    return f"\n  {n} windows are filed under times to come: the system's clock was ahead when they were written"
+
+
+def _with_gaps(found: History) -> list[Span | None]:
+    """Return what of the time is shown, in steps of the same length: None where there is nothing."""
+    by_number = {round(span.start_s / found.span_s): span for span in found.spans}
+    if not by_number:
+        return []
+    last = max(by_number)
+    return [by_number.get(number) for number in range(max(min(by_number), last - _MOST_SPANS + 1), last + 1)]
+
+
+def _as_text(found: History, now_s: float) -> str:
     lines = [found.machine]
     states = sorted({state for span in found.spans for state in span.states}, key=_rank)
-    spans = found.spans[-_MOST_SPANS:]
+    steps = _with_gaps(found)
+    spans = [span for span in steps if span is not None]
     if len(spans) < len(found.spans):
         lines.append(f"  (the last {len(spans)} of {len(found.spans)}; --every or --json for all)")
     width = max((len(state) for state in (*states, "velocity")), default=0)
     for state in states:
-        shares = [span.states.get(state, 0) / span.windows for span in spans]
+        shares = [None if span is None else span.states.get(state, 0) / span.windows for span in steps]
         lines.append(f"  {state:{width}}  {''.join(map(_block, shares))}  {_total(found, state):6.1%}")
-    velocities = [span.velocity_mm_s or 0.0 for span in spans]
-    if highest := max(velocities, default=0.0):
-        bars = "".join(_block(velocity / highest) for velocity in velocities)
+    velocities = [None if span is None else span.velocity_mm_s for span in steps]
+    if highest := max((velocity for velocity in velocities if velocity is not None), default=0.0):
+        bars = "".join(_block(None if velocity is None else velocity / highest) for velocity in velocities)
         lines.append(f"  {'velocity':{width}}  {bars}  up to {highest:.2f} mm/s RMS")
     if spans:
         every = f"{found.span_s / 60:g} min" if found.span_s < 3600 else f"{found.span_s / 3600:g} h"
         lost = sum(span.lost_samples for span in found.spans)
-        lines.append(f"  {'':{width}}  {_when(spans[0].start_s)} to {_when(spans[-1].start_s)}, {every} each")
+        lines.append(f"  {'':{width}}  {minute_in_words(spans[0].start_s)} to {_when(spans[-1].start_s)}, {every} each")
+        if None in steps:
+            lines.append(f"  {'':{width}}  {_NOTHING} nothing came")
         lines.append(f"  {sum(span.windows for span in found.spans)} windows, {lost} samples lost in them")
-    said = [(each.time_s, _what(each)) for each in found.decisions]
-    said += [(each.time_s, f"ALARM {each.name} {each.state.lower()}") for each in found.alarms]
-    lines += [f"  {_when(time_s)}  {words}" for time_s, words in sorted(said)]
+    lines.append(f"  {_last(found.measured_s, now_s)}")
+    said: list[DecisionRow | AlarmRow | ClockJump] = [*found.decisions, *found.alarms, *found.jumps]
+    said.sort(key=lambda each: (each.run, each.time_s))  # a clock may have been set back between two runs
+    lines += [f"  {_when(each.time_s)}  {_words(each)}" for each in said]
     return "\n".join(lines)
+
+
+def _words(of: DecisionRow | AlarmRow | ClockJump) -> str:
+    from drsn_edge.monitor.sinks.history import AlarmRow, DecisionRow
+
+    if isinstance(of, DecisionRow):
+        return _what(of)
+    if isinstance(of, AlarmRow):
+        return f"ALARM {of.name} {of.state.lower()}"
+    corrected = "; the times of this run are put right" if of.shifted_s else ""
+    return f"the system's clock was {of.words}, to {minute_in_words(of.to_s)}{corrected}"
 
 
 def _rank(state: str) -> tuple[int, str]:
     return (("UNKNOWN", "NO_VERDICT").index(state) + 1 if state in ("UNKNOWN", "NO_VERDICT") else 0, state)
 
 
-def _block(share: float) -> str:
+def _block(share: float | None) -> str:
     """Return a bar of eighths; the least that there is shows, and all but all is not all."""
+    if share is None:
+        return _NOTHING
     eighths = round(8 * share)
     return _BLOCKS[min(max(eighths, int(share > 0)), 8 if share == 1 else 7)]
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,42 @@ def test_json_and_a_machine_of_many(run: Run, file: Path) -> None:
     assert sum(span["windows"] for span in found["spans"]) == 10_801 and len(found["decisions"]) == 2
     assert json.loads(run("history", file, "--json", "--machine", "fan").out)["machines"] == []
     assert run("history", file, "--machine", "fan").out == "nothing in that time\n"
+
+
+def test_gaps_jumps_and_when_it_was_last_measured_are_shown(run: Run, tmp_path: Path) -> None:
+    path, hour_s = tmp_path / "pump.sqlite", 3600.0
+    wall_s, steady_s = [time.time() // hour_s * hour_s - 40 * hour_s], [0.0]
+    sink = HistorySink(path, "pump", now_s=lambda: wall_s[0], steady_s=lambda: steady_s[0], boot="one")
+    for hour in range(12):
+        if hour not in (4, 5, 6):
+            result = WindowResult(hour, 0.0, Verdict.CLASS, "calm", {"calm": 0.9}, None, 0)
+            sink.take(result)
+            sink.take(Decision(result, 0.0))
+        if hour == 8:
+            sink.take(WindowResult(hour, 0.0, Verdict.NO_VERDICT, None, None, "lost samples", 5))
+            wall_s[0] -= 5 * hour_s
+        wall_s[0] += hour_s
+        steady_s[0] += hour_s
+    sink.take(WindowResult(0, 0.0, Verdict.NO_VERDICT, None, None, "lost samples", 5))
+    sink.close()
+    text = run("history", path, "--since", "4d").out
+    bars = next(line for line in text.splitlines() if line.startswith("  calm"))
+    assert "████···█▄███ " in bars
+    assert "· nothing came" in text and text.count("set back by 5 h") == 1
+    assert time.strftime("%z") in text and re.search(r"last measured .* 3[45] h ago", text)
+    (found,) = json.loads(run("history", path, "--since", "4d", "--json").out)["machines"]
+    for each in (*found["decisions"], *found["jumps"], *found["spans"]):
+        assert datetime.fromisoformat(each["time"]).timestamp() == each.get("time_s", each.get("start_s"))
+    assert datetime.fromisoformat(found["measured"]).timestamp() == found["measured_s"]
+    nothing = run("history", path, "--since", "1h")
+    assert nothing.code == 0 and nothing.out.startswith("nothing in that time\npump: last measured ")
+
+
+def test_what_a_wrong_clock_filed_under_times_to_come_is_not_hidden(run: Run, file: Path) -> None:
+    sink = HistorySink(file, "pump 3", now_s=lambda: time.time() + 9e7)
+    sink.take(WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": 1.0}, None, 0))
+    sink.close()
+    assert "1 windows are filed under times to come" in run("history", file).out
 
 
 def test_the_picture(run: Run, file: Path, tmp_path: Path) -> None:

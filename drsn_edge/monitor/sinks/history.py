@@ -39,6 +39,7 @@ from drsn_edge.monitor.sinks.history_reader import ClockJump as ClockJump
 from drsn_edge.monitor.sinks.history_reader import DecisionRow as DecisionRow
 from drsn_edge.monitor.sinks.history_reader import History as History
 from drsn_edge.monitor.sinks.history_reader import Span as Span
+from drsn_edge.monitor.sinks.history_reader import last_measured as last_measured
 from drsn_edge.monitor.sinks.history_reader import read_history as read_history
 from drsn_edge.monitor.sinks.one_writer import OneWriter
 
