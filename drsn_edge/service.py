@@ -16,12 +16,18 @@ from drsn_edge.files import write_file
 from drsn_edge.state import SYSTEM_STATE
 
 UNITS = Path("/etc/systemd/system")
+USER = "drsn-edge"
+"""The user and the group of all services. It is there when none runs, so that others can be put into its group."""
+
+WRITTEN_BY = "Written by drsn-edge"
+"""How the first line of a unit of ours begins."""
+
 WATCHDOG_S = 60
 _ALIVE_EVERY_S = 10.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,60}")
 
 _UNIT = """\
-# Written by drsn-edge {version}; `drsn-edge service install` writes it anew.
+# {written_by} {version}; `drsn-edge service install` writes it anew.
 [Unit]
 Description=drsn-edge monitor {name}
 # A sensor that is plugged in later is waited for, however long that takes.
@@ -39,13 +45,15 @@ WatchdogSec={watchdog}
 # SIGTERM lets it write what waits.
 TimeoutStopSec=20
 
-# A user of its own, which exists while the service runs, and the group that serial ports belong to.
-DynamicUser=yes
-User=drsn-edge
+# A user of its own, and the group that serial ports belong to. Who is in the group {user} may read the state folder.
+User={user}
+Group={user}
 SupplementaryGroups={groups}
 StateDirectory=drsn-edge
+StateDirectoryMode=0750
 WorkingDirectory={state}
 UMask=0027
+RemoveIPC=yes
 
 # Nothing of the machine can be written but the state folder, and no device opened but serial ports{and_edgetpu}.
 ProtectSystem=strict
@@ -116,7 +124,8 @@ def unit_text(
     program = [*_program(), "monitor", *arguments]
     environment = "" if environment_file is None else f"EnvironmentFile={environment_file}\n"
     return _UNIT.format(
-        version=version, name=name, command=" ".join(map(quoted, program)), watchdog=WATCHDOG_S, alive=_ALIVE_EVERY_S,
+        written_by=WRITTEN_BY, user=USER, version=version, name=name,
+        command=" ".join(map(quoted, program)), watchdog=WATCHDOG_S, alive=_ALIVE_EVERY_S,
         state=SYSTEM_STATE, environment=environment, **(_EDGETPU if on_edgetpu else _NO_EDGETPU),
     )  # fmt: skip
 
@@ -141,12 +150,22 @@ def install(name: str, text: str, folder: Path = UNITS) -> Path:
     Raises:
         OutputError: If that is not this user's to do.
     """
+    path = place_of(name, folder)
+    write_file(path, text.encode())
+    return path
+
+
+def place_of(name: str, folder: Path = UNITS) -> Path:
+    """Return where the unit of a service is to be written.
+
+    Raises:
+        OutputError: If that is not this user's to do.
+    """
     path = folder / unit_name(name)
     if not folder.is_dir():
         raise OutputError(f"Expected the folder {folder} of systemd, which is not here. Does this machine run systemd?")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"Not allowed to write {path}: call it with sudo, or use --print.")
-    write_file(path, text.encode())
     return path
 
 

@@ -1,20 +1,27 @@
-"""`drsn-edge service install`."""
+"""`drsn-edge service install`, `list` and `remove`."""
 
 from __future__ import annotations
 
 import json
+import os
+import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from drsn_edge import __version__
 from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.wall_time import iso_time
+
+if TYPE_CHECKING:
+    from drsn_edge.service_host import Host
 
 
 @click.group()
 def service() -> None:
-    """Have systemd run the monitor.
+    """Have systemd run the monitor, list such services, remove one.
 
     \b
     Example:
@@ -37,26 +44,87 @@ def install_service(
 ) -> None:
     """Write a systemd unit that runs `drsn-edge monitor MONITOR_OPTIONS` from now on, restarts included.
 
-    The service has a user of its own, may open serial ports (and an Edge TPU, where --runtime or the fleet's file names
-    it) and write to /var/lib/drsn-edge, and nothing else. Give files (--fleet, --history, --record) relative to it.
+    The service runs as the user drsn-edge, which is made where it is missing; who is in the group of that name may read
+    what it writes. It may open serial ports (and an Edge TPU, where --runtime or the fleet's file names it) and write
+    to /var/lib/drsn-edge, and nothing else. Give files (--fleet, --history, --record) relative to that folder.
 
     \b
     Example:
       drsn-edge service install --name pump3 -- --port /dev/ttyUSB0 --model /etc/drsn-edge/pump.drsn --history p3.sqlite
     """
     from drsn_edge.cli.monitor import monitor
-    from drsn_edge.service import install, unit_name, unit_text
+    from drsn_edge.service import USER, install, place_of, unit_name, unit_text
 
     asked = monitor.make_context("monitor", list(monitor_options)).params  # refused now, not at boot
     secrets = environment_file and environment_file.absolute()
     text = unit_text(name, monitor_options, __version__, secrets, _on_edgetpu(asked))
-    path = None if only_print else install(name, text)
+    path, made_user = None, False
+    if not only_print:
+        host = _host()
+        place_of(name, host.units)  # refused before anything is changed
+        made_user = host.make_user()
+        path = install(name, text, host.units)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "service", "unit": text, "path": path and str(path)}))
+        values = {"unit": text, "path": path and str(path), "user": USER, "made_user": made_user}
+        click.echo(json.dumps({"schema": 1, "type": "service", **values}))
     elif path is None:
         click.echo(text, nl=False)
     else:
-        click.echo(f"wrote {path}\nnow: systemctl daemon-reload && systemctl enable --now {unit_name(name)}")
+        made = f"made the user and the group {USER}\n" if made_user else ""
+        click.echo(
+            f"{made}wrote {path}\nnow: systemctl daemon-reload && systemctl enable --now {unit_name(name)}\n"
+            f"to read what it writes without sudo: usermod -aG {USER} {os.environ.get('SUDO_USER', 'NAME')}"
+        )
+
+
+@service.command("list")
+@json_option
+def list_services(as_json: bool) -> None:
+    """List the services that `service install` wrote: their state, and what they run.
+
+    \b
+    Example:
+      drsn-edge service list
+    """
+    found = _host().installed()
+    if as_json:
+        now = iso_time(time.time())
+        values = [{**asdict(each), "path": str(each.path)} for each in found]
+        click.echo(json.dumps({"schema": 1, "type": "services", "time": now, "services": values}))
+        return
+    width = max((len(each.name) for each in found), default=0)
+    for each in found:
+        click.echo(f"{each.name:{width}}  {each.active or '?':8}  {each.enabled or '?':8}  {each.command}")
+    if not found:
+        click.echo("no service of drsn-edge; `drsn-edge service install` writes one")
+
+
+@service.command("remove")
+@click.argument("name")
+@json_option
+def remove_service(name: str, as_json: bool) -> None:
+    """Stop the service NAME and remove its unit; what it has written stays.
+
+    \b
+    Example:
+      drsn-edge service remove pump3
+    """
+    done = _host().remove(name)
+    if as_json:
+        values = {"unit": done.unit, "path": str(done.path), "left": done.left, "warning": done.warning}
+        click.echo(json.dumps({"schema": 1, "type": "removed", "time": iso_time(time.time()), **values}))
+        return
+    if done.warning is not None:
+        click.echo(f"Warning: {done.warning}", err=True)
+    click.echo(f"removed {done.path}")
+    click.echo("\n".join(f"left as it is: {each}" for each in done.left) or "nothing else of it is there")
+
+
+def _host() -> Host:
+    """Return this machine."""
+    from drsn_edge.service_host import Host
+
+    return Host()
 
 
 def _on_edgetpu(asked: dict[str, Any]) -> bool:

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import configparser
+import json
 import shlex
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from drsn_edge import service
+from drsn_edge import service, service_host
 from drsn_edge.errors import OutputError
 from drsn_edge.service import Notifier, install, quoted, unit_text
+from drsn_edge.service_host import Answer, Host
 
 ARGUMENTS = ("--port", "/dev/ttyUSB*", "--model", "/etc/my pumps/100%.drsn", "--machine", 'the "big" $one')
 
@@ -32,7 +35,10 @@ def test_the_unit_runs_the_monitor_with_its_arguments() -> None:
     ]  # fmt: skip
     assert values["EnvironmentFile"] == "/etc/drsn-edge/secrets"
     assert values["Type"] == "notify" and values["Restart"] == "always" and values["WatchdogSec"] == "60"
-    assert values["ProtectSystem"] == "strict" and values["DynamicUser"] == "yes" and values["DevicePolicy"] == "closed"
+    assert values["ProtectSystem"] == "strict" and values["DevicePolicy"] == "closed"
+    # A user that is there when no service runs, and a group that may read what is written, but write nothing.
+    assert values["User"] == values["Group"] == "drsn-edge" and "DynamicUser" not in values
+    assert (values["StateDirectoryMode"], values["UMask"]) == ("0750", "0027")
     assert section(text, "Install") == {"WantedBy": "multi-user.target"}
 
 
@@ -150,3 +156,149 @@ def test_a_monitor_under_systemd_says_that_it_is_ready(
     status = f"STATUS=Watches {Path(port).name}.".encode()
     assert sorted(heard) == sorted([status, b"READY=1", b"WATCHDOG=1", b"STOPPING=1"])
     assert heard[-1] == b"STOPPING=1"
+
+
+# --- the user, and the services that are there -----------------------------------------------------------------------
+
+
+class FakeSystem:
+    """A machine in a folder: its units, its users, and a systemctl that keeps what it was told."""
+
+    def __init__(self, root: Path, *, runs: bool = True, has_user: bool = False) -> None:
+        self.calls: list[list[str]] = []
+        self.users = {"drsn-edge"} if has_user else set()
+        self.refuses: set[str] = set()
+        self.states = {
+            "drsn-edge-fan.service": ("enabled", "active"),
+            "drsn-edge-pump3.service": ("disabled", "failed"),
+        }
+        self.host = Host(root, self.call, lambda name: name in self.users)
+        for folder in ("etc/systemd/system", "etc/sysusers.d", *(["run/systemd/system"] if runs else [])):
+            (root / folder).mkdir(parents=True)
+
+    def call(self, command: Sequence[str]) -> Answer:
+        self.calls.append(list(command))
+        if command[0] in self.refuses or (len(command) > 1 and command[1] in self.refuses):
+            return Answer(1, "It was refused.")
+        if command[0] in ("systemd-sysusers", "useradd"):
+            self.users.add("drsn-edge")
+        if command[1] == "show":
+            blocks = [
+                f"Id={unit}\nActiveState={active}\nUnitFileState={enabled}"
+                for unit in command[4:]
+                for enabled, active in [self.states[unit]]
+            ]
+            return Answer(0, "\n\n".join(blocks))
+        return Answer(0, "")
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSystem:
+    fake = FakeSystem(tmp_path)
+    monkeypatch.setattr("drsn_edge.cli.service._host", lambda: fake.host)
+    return fake
+
+
+def test_installing_makes_the_user_and_says_how_to_read_what_the_service_writes(
+    run: Callable[..., Any], system: FakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_USER", "anna")
+    sensor = ("--", "--port", "/dev/ttyUSB0", "--model", "a.drsn")
+    done = run("service", "install", "--name", "pump3", *sensor)
+    assert done.code == 0, done.err
+    assert "made the user and the group drsn-edge" in done.out and "usermod -aG drsn-edge anna" in done.out
+    config = system.host.root / "etc/sysusers.d/drsn-edge.conf"
+    assert config.read_text().splitlines()[1] == 'u drsn-edge - "drsn-edge monitor" /var/lib/drsn-edge'
+    assert system.calls == [["systemd-sysusers", str(config)]]
+    again = json.loads(run("service", "install", "--name", "fan", "--json", *sensor).out)
+    assert (again["user"], again["made_user"]) == ("drsn-edge", False) and len(system.calls) == 1
+
+
+def test_a_system_without_sysusers_gets_the_user_by_useradd_and_one_that_refuses_is_said(tmp_path: Path) -> None:
+    system = FakeSystem(tmp_path)
+    system.refuses = {"systemd-sysusers"}
+    assert system.host.make_user() and system.calls[-1][0] == "useradd" and system.calls[-1][-1] == "drsn-edge"
+    assert not system.host.make_user()
+    system.users.clear()
+    system.refuses.add("useradd")
+    with pytest.raises(OutputError, match=r"It was refused.*sudo useradd"):
+        system.host.make_user()
+
+
+def test_services_are_listed_with_their_state_and_command(run: Callable[..., Any], system: FakeSystem) -> None:
+    assert "service install" in run("service", "list").out
+    units = system.host.units
+    install("pump3", unit_text("pump3", ARGUMENTS, "1.0"), units)
+    install("fan", unit_text("fan", ("--port", "a"), "1.0"), units)
+    (units / "drsn-edge-of-others.service").write_text("[Service]\nExecStart=/bin/true\n")
+    (units / "drsn-edge-masked.service").symlink_to("/dev/null")
+    fan, pump = run("service", "list").out.splitlines()
+    assert fan.split()[:3] == ["fan", "active", "enabled"] and fan.endswith("monitor --port a")
+    assert pump.split()[:3] == ["pump3", "failed", "disabled"]
+    listed = json.loads(run("service", "list", "--json").out)
+    assert datetime.fromisoformat(listed["time"]).tzinfo is not None
+    assert [each["name"] for each in listed["services"]] == ["fan", "pump3"]
+    _, *arguments = shlex.split(listed["services"][1]["command"])
+    assert arguments[-len(ARGUMENTS) - 1 :] == ["monitor", *ARGUMENTS]  # as they were given
+    system.refuses = {"show"}  # a system that was not started with systemd
+    assert json.loads(run("service", "list", "--json").out)["services"][0]["active"] is None
+    assert run("service", "list").out.split()[1] == "?"
+
+
+def test_a_service_is_removed_and_what_it_leaves_is_said(run: Callable[..., Any], system: FakeSystem) -> None:
+    root, units = system.host.root, system.host.units
+    system.users.add("drsn-edge")
+    secrets = root / "etc/drsn-edge/secrets"
+    for folder in (secrets.parent, root / "var/lib/drsn-edge"):
+        folder.mkdir(parents=True)
+    secrets.touch()
+    path = install("pump3", unit_text("pump3", ARGUMENTS, "1.0", Path("/etc/drsn-edge/secrets")), units)
+    done = run("service", "remove", "pump3")
+    assert done.code == 0 and not path.exists(), done.err
+    left = {line.removeprefix("left as it is: ") for line in done.out.splitlines()[1:]}
+    assert left == {
+        "/var/lib/drsn-edge", "/etc/drsn-edge", "/etc/drsn-edge/secrets", "the user and group drsn-edge",
+    }  # fmt: skip
+    assert (root / "var/lib/drsn-edge").is_dir() and secrets.exists()
+    unit = "drsn-edge-pump3.service"
+    assert system.calls == [
+        ["systemctl", "disable", "--now", unit], ["systemctl", "daemon-reload"], ["systemctl", "reset-failed", unit],
+    ]  # fmt: skip
+    install("pump3", unit_text("pump3", ARGUMENTS, "1.0"), units)
+    assert json.loads(run("service", "remove", "pump3", "--json").out)["unit"] == unit
+
+
+def test_what_is_not_ours_or_does_not_stop_is_left_alone(run: Callable[..., Any], system: FakeSystem) -> None:
+    units = system.host.units
+    other, masked = units / "drsn-edge-other.service", units / "drsn-edge-masked.service"
+    other.write_text("[Service]\nExecStart=/bin/true\n")
+    masked.symlink_to("/dev/null")
+    ours = install("fan", unit_text("fan", ("--port", "a"), "1.0"), units)
+    for name in ("other", "masked"):
+        refused = run("service", "remove", name)
+        assert refused.code == 1 and "left alone" in refused.err
+    absent = run("service", "remove", "pump3")
+    assert absent.code == 1 and "pump3" in absent.err and "There are: fan." in absent.err
+    assert run("service", "remove", "../../passwd").code == 1
+    assert not [call for call in system.calls if "disable" in call]
+    system.refuses = {"disable"}
+    stays = run("service", "remove", "fan")
+    assert stays.code == 1 and "It was refused." in stays.err and "Nothing was removed" in stays.err
+    assert ours.exists() and other.exists() and masked.is_symlink()
+
+
+def test_in_an_image_that_does_not_run_a_service_is_removed_as_well(tmp_path: Path) -> None:
+    system = FakeSystem(tmp_path, runs=False)
+    path = install("fan", unit_text("fan", ("--port", "a"), "1.0"), system.host.units)
+    system.refuses = {"systemctl"}
+    done = system.host.remove("fan")
+    assert not path.exists() and done.left == () and done.warning is None
+    assert system.calls == [["systemctl", "disable", "drsn-edge-fan.service"]]
+
+
+def test_a_program_that_is_missing_or_hangs_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_host, "_PATIENCE_S", 0.2)
+    assert service_host.call(["/absent/systemctl"]).code == 127
+    assert service_host.call(["sleep", "5"]).code == 1
+    assert service_host.call(["sh", "-c", "printf 'a\\377'; exit 3"]).code == 3
+    assert service_host.has_user("root") and not service_host.has_user("nobody-of-that-name")

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from drsn_edge import history_plot
 from drsn_edge.history_plot import AlarmSpan, alarm_spans, save_history, stretches
-from drsn_edge.monitor.sinks.history import AlarmRow, History, Span, _fitting_span_s
+from drsn_edge.monitor.sinks.history_reader import AlarmRow, History, Span, _fitting_span_s
 from drsn_edge.palette import HEALTHY
 
 HOUR = 3600.0
