@@ -292,7 +292,7 @@ def _measured(connection: sqlite3.Connection, machine: str, shifted: _Shifts) ->
 
 
 def _fitting_span_s(total_s: float) -> float:
-    return 60.0 if total_s <= 2 * 3600 else 3600.0 if total_s <= 3 * DAY_S else DAY_S
+    return 60.0 if total_s <= 2 * 3600 else 3600.0 if total_s <= 14 * DAY_S else DAY_S
 
 
 def _span(start_s: float, rows: list[Any], velocities: Mapping[float, float]) -> Span:
