@@ -1,7 +1,7 @@
 """What a bundle costs on this very machine: latency, throughput, memory, energy, and how many sensors would fit.
 
-What depends on a fresh process is measured in one: start and first window by `python -m drsn_edge.bench BUNDLE
-CHOICE`, which prints them, memory by the gate's.
+What depends on a fresh process is measured in one: start and first window by this module as its main
+program, which prints them, memory by the gate's.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drsn_edge.errors import BundleError, DrsnEdgeError, GateError
+from drsn_edge.fresh_process import python_command
 from drsn_edge.gate import measured_apart
 from drsn_edge.runtime.interpreters import AUTO, RuntimeChoice
 
@@ -231,7 +232,7 @@ def _pipeline_share(bundle: Bundle, classifier: Any, windows: Any) -> float:
 
 def _cold(path: Path, choice: RuntimeChoice) -> tuple[float, dict[str, Any]]:
     """Return the seconds from a process' start to its first window, and what it measured."""
-    command = [sys.executable, "-m", "drsn_edge.bench", str(path), json.dumps(asdict(choice))]
+    command = python_command("drsn_edge.bench", str(path), json.dumps(asdict(choice)))
     began = time.time()
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False)

@@ -25,6 +25,7 @@ from drsn_edge.runtime.coral import accelerators, library_fault
 from drsn_edge.runtime.interpreters import DISTRIBUTIONS, open_interpreter
 from drsn_edge.state import state_folder, trust_folder
 from firmware_bridge.errors import FirmwareBridgeError, NoBundleError
+from firmware_bridge.programs import find_program
 from firmware_bridge.sources.ports import Port, list_ports
 
 _TWICE = (
@@ -71,10 +72,11 @@ class Finding:
 
 
 def _run(command: Sequence[str]) -> str | None:
-    if shutil.which(command[0]) is None:
+    program = find_program(command[0])
+    if program is None:
         return None
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None

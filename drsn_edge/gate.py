@@ -1,7 +1,7 @@
 """The health gate: does this machine, with its own interpreter, run a bundle as its manifest says?
 
 The bundle runs in a process of its own, so that a model that kills its interpreter, eats the memory or never returns
-kills nothing else. `python -m drsn_edge.gate BUNDLE` is that process: it prints what it measured, and judges nothing.
+kills nothing else. This module is also that process' main program: it prints what it measured, and judges nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import BundleError, DrsnEdgeError, GateError
+from drsn_edge.fresh_process import python_command
 from drsn_edge.runtime.interpreters import AUTO, RuntimeChoice
 
 TIMEOUT_S = 120.0
@@ -184,7 +185,7 @@ def measured_apart(
         GateError: If it cannot be measured; saying why.
     """
     room = _ROOM_BYTES + int(1e6 * (memory_mb or 0))
-    command = [sys.executable, "-m", "drsn_edge.gate", str(path), json.dumps(asdict(choice)), str(room)]
+    command = python_command("drsn_edge.gate", str(path), json.dumps(asdict(choice)), str(room))
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as exc:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import sys
 import time
@@ -13,7 +12,9 @@ from pathlib import Path
 
 from drsn_edge.errors import OutputError
 from drsn_edge.files import write_file
+from drsn_edge.fresh_process import python_command
 from drsn_edge.state import SYSTEM_STATE
+from firmware_bridge.programs import find_program
 
 UNITS = Path("/etc/systemd/system")
 USER = "drsn-edge"
@@ -172,8 +173,8 @@ def place_of(name: str, folder: Path = UNITS) -> Path:
 def _program() -> list[str]:
     """Return the command that runs this drsn-edge, by absolute paths: systemd knows no PATH of users."""
     beside = Path(sys.executable).with_name("drsn-edge")
-    found = str(beside) if beside.is_file() else shutil.which("drsn-edge")
-    return [found] if found else [sys.executable, "-m", "drsn_edge.cli.main"]
+    found = str(beside) if beside.is_file() else find_program("drsn-edge")
+    return [found] if found else python_command("drsn_edge.cli.main")
 
 
 class Notifier:

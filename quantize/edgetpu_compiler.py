@@ -10,6 +10,7 @@ The compiler cannot be redistributed. It writes a table such as
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -92,7 +93,7 @@ def compile_model(model: bytes, timeout_s: float = _TIMEOUT_S) -> Compiled | Non
         ModelFileError: If the bytes are not a .tflite file.
         TargetError: If the compiler fails, takes longer than `timeout_s` seconds or writes no table.
     """
-    program = shutil.which(COMPILER)
+    program = shutil.which(COMPILER, path=_path())
     if program is None:
         return None
     log, compiled = _run(program, model, timeout_s)
@@ -156,6 +157,11 @@ def compare_with_lint(model: bytes, rows: tuple[CompilerRow, ...]) -> tuple[str,
 
 def _row(found: re.Match[str]) -> tuple[str, int, str]:
     return found[1], int(found[2]), found[3]
+
+
+def _path() -> str:
+    """Return the PATH without its relative entries: nothing of the current folder is run."""
+    return os.pathsep.join(filter(os.path.isabs, os.environ.get("PATH", os.defpath).split(os.pathsep)))
 
 
 def _run(program: str, model: bytes, timeout_s: float) -> tuple[str, bytes]:

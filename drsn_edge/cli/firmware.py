@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -60,18 +59,19 @@ def flash(
       drsn-edge firmware flash --board uno --port /dev/ttyACM0
     """
     from firmware_bridge.boards import BOARDS, choose_port, choose_tool
+    from firmware_bridge.programs import find_program
     from firmware_bridge.sources.ports import find_port, list_ports
 
     kind = BOARDS[board]
     file = _image(board, image)
-    chosen = choose_tool(kind, shutil.which, tool)
+    chosen = choose_tool(kind, find_program, tool)
     path = choose_port(kind, list_ports()) if port is None else find_port(port, list_ports())
     with tempfile.TemporaryDirectory() as folder:
         call = _call(kind, chosen, file, path, Path(folder))
         if dry_run:
             click.echo(json.dumps({"schema": 1, "type": "call", "call": call}) if as_json else " ".join(call))
             return
-        _run(call)
+        _run(call, Path(folder))
     hello = _hello(path, baud or kind.baud_rate)
     _check_version(hello)
     if as_json:
@@ -90,7 +90,7 @@ def _image(board: str, image: Path | None) -> Path:
         raise FirmwareError(
             f"Expected the firmware at {file}, it is not there. Build it: make -C {folder} build/{board}.elf"
         )
-    return file
+    return file.resolve()
 
 
 def _call(board: Board, tool: Tool, file: Path, port: str, folder: Path) -> list[str]:
@@ -105,11 +105,13 @@ def _call(board: Board, tool: Tool, file: Path, port: str, folder: Path) -> list
     return [tool.name, *tool.arguments(given, port)]
 
 
-def _run(call: list[str]) -> None:
-    """Run the tool; what it says, a person sees."""
+def _run(call: list[str], folder: Path) -> None:
+    """Run the tool in a folder that is empty or ours: openocd seeks its scripts in the current one first."""
     from firmware_bridge.errors import FirmwareError
+    from firmware_bridge.programs import find_program
 
-    code = subprocess.run(call, stdout=sys.stderr, check=False).returncode
+    program = find_program(call[0]) or call[0]
+    code = subprocess.run([program, *call[1:]], stdout=sys.stderr, cwd=folder, check=False).returncode
     if code:
         raise FirmwareError(
             f"{call[0]} ended with exit code {code}; what it said is above. Is the board plugged in, its port free, "

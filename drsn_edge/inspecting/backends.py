@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drsn_edge.fresh_process import isolated_workers
 from quantize.backends import BACKENDS, Comparison, compare_logits, open_backends
 from quantize.errors import QuantizeError
 
@@ -74,7 +75,7 @@ def backends_to_json(report: BackendReport) -> dict[str, Any]:
 
 def _apart(name: str, model: bytes, inputs_q: NDArray[np.int8]) -> NDArray[np.int8] | str | None:
     """Return a backend's codes, why there are none, or None where it is not installed."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with isolated_workers(), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
             return pool.submit(_run, name, model, inputs_q).result()
         except BrokenProcessPool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import OutputError, ReproduceError
+from drsn_edge.fresh_process import isolated_workers
 from drsn_edge.reproduce.jobs import Job, Outcome, outcome_from_json, outcome_to_json
 from firmware_bridge.regular_file import MAX_FILE_BYTES, read_regular, read_text_file
 
@@ -79,7 +80,8 @@ def run_sweep(jobs: Sequence[Job], data: Path, results: Path, workers: int, run_
     os.environ.update(_ONE_THREAD)
     try:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(missing)), context, _end_with_parent) as pool:
+        pool = ProcessPoolExecutor(min(workers, len(missing)), context, _end_with_parent)
+        with isolated_workers(), pool:
             yield from _collect(pool, missing, data, results, run_job)
     finally:
         for name, value in environment.items():

@@ -1,7 +1,7 @@
 """Coral's Edge TPU (USB, M.2, PCIe): which are here, the delegate that drives one, and why one does not come up.
 
 The library `libedgetpu` is a TFLite delegate. It is quiet where it fails, and a build for another TensorFlow crashes
-the process, so that a process of its own tries it first: `python -m drsn_edge.runtime.coral LIBRARY DEVICE < MODEL`.
+the process, so that a process of its own tries it first, whose main program is this module: LIBRARY DEVICE < MODEL.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import RuntimeUnavailableError
+from drsn_edge.fresh_process import python_command
 from firmware_bridge.sources.ports import holders_of
 from quantize.quiet import quiet_native_stderr
 
@@ -148,7 +149,7 @@ def _comes_back(root: Path) -> bool:
 
 def _probe(model: bytes, library: str, device: str | None) -> str | None:
     """Return what went wrong, None where the model was computed."""
-    command = [sys.executable, "-m", "drsn_edge.runtime.coral", library, device or ""]
+    command = python_command("drsn_edge.runtime.coral", library, device or "")
     try:
         done = subprocess.run(command, input=model, capture_output=True, timeout=_PROBE_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from firmware_bridge.errors import PortAbsentError, PortLostError, ProtocolError
 from firmware_bridge.frames import MAX_ENCODED
 from firmware_bridge.gateway.client import ClientLink
+from firmware_bridge.programs import find_program
 from firmware_bridge.sources.link import Link
 
 DEFAULT_BAUD_RATE = 115_200
@@ -168,8 +169,12 @@ class ProcessLink(DescriptorLink):
         Raises:
             PortAbsentError: If there is no such program.
         """
+        program = find_program(command[0])
+        if program is None:
+            raise PortAbsentError(f"Expected the program {command[0]} on the PATH, there is none. Install it.")
+        call = [program, *command[1:]]
         try:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+            self._process = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         except OSError as exc:
             raise PortAbsentError(f"Expected the program {command[0]}, could not start it: {exc.strerror}.") from exc
         assert self._process.stdin is not None and self._process.stdout is not None
