@@ -3,6 +3,9 @@
 A `Follower` looks at the slot store now and then. A bundle that is new there runs its golden vectors once more, is
 handed to the stations, and has to work for a while before it is confirmed: every station must run it, events must come,
 and no window may be skipped for slowness. A station that cannot run it ends the trial at once.
+
+While the disk takes no writes, nothing can be counted, confirmed or rolled back. Then the bundle that was confirmed
+last runs, which needs nothing but to be read, and a trial waits until its starts can be counted.
 """
 
 from __future__ import annotations
@@ -16,12 +19,14 @@ from typing import Protocol
 
 from drsn_edge.errors import DrsnEdgeError
 from drsn_edge.notice import Notice
-from firmware_bridge.errors import GatewayError
+from firmware_bridge.errors import GatewayError, NoBundleError, StoreError
 from firmware_bridge.gateway.store import Running, SlotStore
 
 TRIAL_S = 300.0
 LOOK_EVERY_S = 1.0
 _LULL_S = 5.0
+_RETRY_S = 60.0
+"""Between attempts to write on a disk that took no writes."""
 
 
 class Watched(Protocol):
@@ -70,6 +75,8 @@ class Follower:
         self._lock = threading.Lock()
         self._worked_s, self._looked_s = 0.0, now_s()
         self._failure: str | None = None
+        self._refused: Path | None = None
+        self._said, self._stands_by, self._retry_s = "", False, now_s()
         self._sequence = -1
         self._running = self._begin()
 
@@ -99,12 +106,12 @@ class Follower:
         elapsed_s, self._looked_s = now_s - self._looked_s, now_s
         try:
             self._end_failed()
-            if self._store.state().sequence != self._sequence:
+            if self._store.state().sequence != self._sequence or (self._stands_by and now_s >= self._retry_s):
                 self._follow()
             elif self._running.is_trial:
                 self._see_to_trial(elapsed_s)
         except GatewayError as exc:
-            self._tell(f"{exc} What runs goes on.")
+            self._tell_once(f"{exc} What runs goes on.")
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Look every second until told to stop."""
@@ -113,23 +120,57 @@ class Follower:
             self.look()
 
     def _begin(self) -> Running:
-        """Return what is to run; a bundle on trial must pass the gate once more."""
+        """Return what is to run; where the disk takes no writes, that is what needs none."""
+        try:
+            running = self._started()
+            self._stands_by, self._said = False, ""
+            self._sequence = self._store.state().sequence
+        except NoBundleError:
+            raise
+        except StoreError as exc:
+            running = self._standing_by(exc)
+        self._worked_s = 0.0
+        return running
+
+    def _started(self) -> Running:
+        """Count a start; a bundle on trial must pass the gate once more."""
+        self._refused = None
         running = self._store.start()
         if running.is_trial:
             try:
                 self._gate(running.path)
             except DrsnEdgeError as exc:
+                self._refused = running.path
                 self._tell(f"{running.slot.name} {running.slot.version} does not run as it should: {exc}")
                 self._store.roll_back(str(exc), running.slot.sha256)
                 running = self._store.start()
-        self._sequence = self._store.state().sequence
-        self._worked_s = 0.0
         return running
 
+    def _standing_by(self, cause: StoreError) -> Running:
+        """Return what runs until the disk takes writes again."""
+        running = self._store.stand_by()
+        if running.path == self._refused:
+            raise NoBundleError(f"{cause} There is no other bundle that could run here.") from cause
+        self._stands_by, self._retry_s = True, self._now_s() + _RETRY_S
+        slot = running.slot
+        self._tell_once(f"Nothing can be written for this gateway's bundles: {cause} {slot.name} {slot.version} runs.")
+        with suppress(StoreError):
+            self._sequence = self._store.state().sequence
+        return running
+
+    def _tell_once(self, text: str) -> None:
+        """Say what stays wrong at its first time only."""
+        if text != self._said:
+            self._said = text
+            self._tell(text)
+
     def _follow(self) -> None:
+        with suppress(StoreError):
+            self._sequence = self._store.state().sequence  # whatever comes of it: it is said once
+        self._switch(self._begin())
+
+    def _switch(self, after: Running) -> None:
         before = self._running
-        self._sequence = self._store.state().sequence  # whatever comes of it: it is said once
-        after = self._begin()
         with self._lock:
             self._running, self._failure = after, None
         if after.path != before.path:
@@ -141,8 +182,14 @@ class Follower:
     def _end_failed(self) -> None:
         with self._lock:
             failure, self._failure = self._failure, None
-        if failure is not None and self._running.is_trial:
+        if failure is None or not self._running.is_trial:
+            return
+        try:
             self._store.roll_back(failure, self._running.slot.sha256)
+        except StoreError as exc:
+            self._refused = self._running.path
+            self._switch(self._standing_by(exc))
+        else:
             self._follow()
 
     def _see_to_trial(self, elapsed_s: float) -> None:
@@ -155,7 +202,8 @@ class Follower:
             station.running == path and now_s - station.sampled_s < _LULL_S for station in self._stations
         ):
             self._worked_s += elapsed_s
-        if self._worked_s >= self._trial_s:
+        if self._worked_s >= self._trial_s and now_s >= self._retry_s:
+            self._retry_s = now_s + _RETRY_S
             slot = self._store.confirm(self._running.slot.sha256)
             self._running = Running(path, slot, is_trial=False)
             self._sequence = self._store.state().sequence

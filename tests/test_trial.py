@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import sys
 from collections.abc import Callable
@@ -192,3 +193,97 @@ def test_a_store_that_cannot_be_read_is_said_and_what_runs_goes_on(monkeypatch: 
     monkeypatch.setattr(rig.disk, "read", broken)
     rig.go(follower, 2)
     assert "What runs goes on." in rig.said[-1]
+
+
+class Full(MemoryDisk):
+    """A disk that is full while it is told so."""
+
+    full = False
+
+    def _do(self, op: Any) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super()._do(op)
+
+
+def full_rig(*versions: str, trial_s: float = 60.0) -> Rig:
+    """Return a rig whose disk can be full."""
+    rig = Rig(*versions, trial_s=trial_s)
+    disk = Full(rig.disk.files)
+    rig.disk, rig.store = disk, store_on(disk)
+    return rig
+
+
+def set_full(rig: Rig, full: bool) -> None:
+    assert isinstance(rig.disk, Full)
+    rig.disk.full = full
+
+
+def test_a_trial_on_a_full_disk_waits_while_what_was_confirmed_runs() -> None:
+    rig = full_rig("1.0.0", "1.1.0")
+    set_full(rig, True)
+    follower = rig.follower()
+    confirmed = rig.store.state().slots[rig.store.state().confirmed or ""]
+    assert follower.path.name == confirmed.file and "1.0.0 runs" in rig.said[-1] and "full" in rig.said[-1]
+    rig.go(follower, 600)
+    assert len(rig.said) == 1 and rig.store.state().trial_starts == 0 and rig.gated == []
+    set_full(rig, False)
+    rig.go(follower, 61)
+    assert follower.path == rig.store.active().path and rig.version == "1.1.0" and len(rig.gated) == 1
+    assert rig.station.reloads == 1 and "1.1.0 is active on trial" in rig.said[-1]
+    rig.station.running = follower.path
+    rig.go(follower, 70)
+    assert rig.store.state().trial is None and rig.version == "1.1.0"
+
+
+def test_a_confirmed_bundle_on_a_full_disk_runs_without_a_word() -> None:
+    rig = full_rig("1.0.0", "1.1.0")
+    rig.store.confirm()
+    set_full(rig, True)
+    follower = rig.follower()
+    rig.go(follower, 100)
+    assert rig.version == "1.1.0" and follower.path == rig.store.active().path and rig.said == []
+
+
+def test_a_confirmation_that_cannot_be_written_is_said_once_and_comes_later() -> None:
+    rig = full_rig("1.0.0", "1.1.0", trial_s=10.0)
+    follower = rig.follower()
+    set_full(rig, True)
+    rig.go(follower, 600)
+    assert len(rig.said) == 1 and "What runs goes on." in rig.said[0]
+    set_full(rig, False)
+    rig.go(follower, 61)
+    assert rig.store.state().trial is None and "is confirmed" in rig.said[-1]
+
+
+@pytest.mark.parametrize("how", ["too slow", "cannot be run", "the gate at its start"])
+def test_a_trial_that_fails_on_a_full_disk_gives_way_and_ends_later(how: str) -> None:
+    rig = full_rig("1.0.0", "1.1.0")
+    failing = rig.store.active().path
+    if how == "the gate at its start":
+        rig.refused.add(failing)
+        gate, rig.gate = rig.gate, lambda path: (set_full(rig, True), gate(path))  # type: ignore[method-assign]
+    follower = rig.follower()
+    set_full(rig, True)
+    if how == "too slow":
+        rig.station.skipped = 3
+    elif how == "cannot be run":
+        follower.fail(follower.path, "does not fit the sensor")
+    rig.go(follower, 300)
+    assert follower.path != failing and any("1.0.0 runs" in text for text in rig.said)
+    assert len(rig.said) <= 2 and rig.version == "1.1.0"  # the state says so still: it could not be written
+    rig.refused.add(failing)
+    rig.gate = Rig.gate.__get__(rig)  # type: ignore[method-assign]
+    set_full(rig, False)
+    rig.station.skipped = 0
+    follower._gate = rig.gate
+    rig.go(follower, 61)
+    assert rig.version == "1.0.0" and rig.store.state().trial is None
+
+
+def test_a_first_bundle_that_the_gate_refuses_does_not_run_for_a_full_disk() -> None:
+    rig = full_rig("1.0.0")
+    rig.refused.add(rig.store.active().path)
+    gate, rig.gate = rig.gate, lambda path: (set_full(rig, True), gate(path))  # type: ignore[method-assign]
+    with pytest.raises(NoBundleError, match="full"):
+        rig.follower()

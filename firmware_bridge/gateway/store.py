@@ -6,6 +6,7 @@ the rename leaves the old state and a file that nobody names; a cut after it lea
 
     install    checks, writes, reads back, gate           -> trial
     start      by the monitor, each time it begins; too many without a confirmation end the trial
+    stand by   what runs while the disk takes no writes: what was confirmed, not what would have to be counted
     confirm    the trial has proved itself                -> confirmed, and the floor rises
     roll back  out of a trial, or to the bundle before    -> confirmed
 """
@@ -170,9 +171,16 @@ class SlotStore:
     def start(self) -> Running:
         """Return what the monitor is to run from now on; of a trial, starts are counted.
 
+        A bundle that is confirmed and whole needs nothing but to be read.
+
         Raises:
             NoBundleError: If there is none.
+            StoreError: If there is a start to count, or something to mend, and it cannot be written; see `stand_by`.
         """
+        with suppress(StoreError):  # what is missing or damaged is seen to below
+            state = self.state()
+            if state.trial is None:
+                return self._running(state)
         with self._changing() as state:
             if state.trial is not None:
                 if state.trial_starts >= MOST_STARTS:
@@ -180,6 +188,25 @@ class SlotStore:
                 else:
                     state = self._save(replace(state, trial_starts=state.trial_starts + 1))
             return self._running(state)
+
+    def stand_by(self) -> Running:
+        """Return what can run while nothing can be written, from reading alone: a bundle that has proved itself.
+
+        That is the confirmed one, even in a trial: starts that are not counted would never end the trial of a bundle
+        that brings the monitor down. What is on trial, or lay there before, runs only where there is nothing else.
+
+        Raises:
+            NoBundleError: If there is none.
+        """
+        try:
+            state = self.state()
+        except StoreError:
+            state = self._gathered()
+        for key in (state.confirmed, state.trial, *state.slots):
+            slot = None if key is None else state.slots[key]
+            if slot is not None and self._is_whole(slot) and not self._is_below_floor(slot, state):
+                return Running(self._disk.path(slot.file), slot, is_trial=False)
+        return self._running(replace(state, trial=None))
 
     def confirm(self, sha256: str | None = None) -> Slot:
         """Let a trial's bundle stay, and raise the floor; one that is confirmed already stays so.
@@ -249,6 +276,13 @@ class SlotStore:
                 f"Expected {name} {floor} or newer on this gateway, got {version}. To go back to an older model, sign "
                 "it under a newer version."
             )
+
+    def _is_below_floor(self, slot: Slot, state: State) -> bool:
+        try:
+            self._expect_floor(slot.name, slot.version, state)
+        except VersionFloorError:
+            return True
+        return False
 
     def _expect_no_trial(self, state: State) -> None:
         if state.trial is not None:
@@ -381,11 +415,7 @@ class SlotStore:
         """Go to the other bundle where the confirmed one is damaged, if that may run; else all stays as it is."""
         assert state.confirmed is not None
         damaged, other = state.slots[state.confirmed], state.other
-        if other is None or not self._is_whole(other):
-            return state
-        try:
-            self._expect_floor(other.name, other.version, state)
-        except VersionFloorError:
+        if other is None or not self._is_whole(other) or self._is_below_floor(other, state):
             return state
         key = next(key for key, slot in state.slots.items() if slot is other)
         state = self._save(replace(state, slots={key: other}, confirmed=key))
@@ -393,7 +423,13 @@ class SlotStore:
         return state
 
     def _rebuilt(self, why: str) -> State:
-        """Return a state made from the bundles that lie there, the newest confirmed: the state file itself is lost."""
+        """Write the state that is made from the bundles that lie there: the state file itself is lost."""
+        state = self._save(self._gathered())
+        self._note("rebuilt", why=why, slots={key: slot.sha256 for key, slot in state.slots.items()})
+        return state
+
+    def _gathered(self) -> State:
+        """Return the state that the bundles make that lie there, the newest of them confirmed."""
         found = []
         for name in sorted(self._disk.names()):
             data = self._content(name, MAX_BUNDLE_BYTES) if name.endswith(_SUFFIX) else None
@@ -407,9 +443,7 @@ class SlotStore:
         floors: dict[str, str] = {}
         for slot in slots.values():
             floors = _raised(floors, slot)
-        state = self._save(State(slots=slots, confirmed=SLOTS[0] if slots else None, floors=floors))
-        self._note("rebuilt", why=why, slots={key: slot.sha256 for key, slot in slots.items()})
-        return state
+        return State(slots=slots, confirmed=SLOTS[0] if slots else None, floors=floors)
 
     def _running(self, state: State) -> Running:
         slot = state.running

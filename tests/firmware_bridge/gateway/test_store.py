@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,84 @@ def test_the_log_stays_small(disk: MemoryDisk, store: SlotStore, monkeypatch: py
             store.install(bundle("1.1.0"))
     assert len(disk.files["log.jsonl"]) <= 2000 and len(disk.files["log.jsonl.1"]) <= 2000
     assert events(store)[-1] == "refused"
+
+
+class Unwritable(MemoryDisk):
+    """A disk that takes no writes from a moment on, full or read-only."""
+
+    error = 0
+
+    def _do(self, op: Any) -> None:
+        if self.error:
+            raise OSError(self.error, os.strerror(self.error))
+        super()._do(op)
+
+
+def unwritable(error: int, *acts: Callable[[SlotStore], object]) -> tuple[Unwritable, SlotStore]:
+    """Return a disk on which these acts were done before it failed, and its store, whose lock cannot be opened."""
+    disk = Unwritable()
+    for act in acts:
+        act(store_on(disk))
+    disk.error = error
+
+    @contextmanager
+    def locked() -> Iterator[None]:
+        if error == errno.EROFS:
+            raise StoreError("Could not lock the folder: Read-only file system.")
+        yield
+
+    return disk, SlotStore(disk, locked, verify, lambda _: None)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_what_is_confirmed_starts_by_reading_alone(error: int) -> None:
+    _, store = unwritable(error, lambda store: confirmed(store, "1.0.0"))
+    found = store.start()
+    assert found.slot.version == "1.0.0" and not found.is_trial
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EIO])
+def test_a_trial_that_cannot_be_counted_gives_way_to_what_was_confirmed(error: int) -> None:
+    acts = (lambda store: confirmed(store, "1.0.0"), lambda store: store.install(bundle("1.1.0")))
+    disk, store = unwritable(error, *acts)
+    before = disk.files
+    with pytest.raises(StoreError):
+        store.start()
+    found = store.stand_by()
+    assert found.slot.version == "1.0.0" and not found.is_trial
+    if error == errno.EROFS:
+        assert disk.files == before
+    disk.error = 0
+    assert store_on(disk).start().is_trial  # the trial goes on once it can be counted
+
+
+@pytest.mark.parametrize("damage", ["the state", "the confirmed bundle", "the state's file is gone"])
+def test_what_lies_there_whole_runs_from_a_damaged_store_that_cannot_be_mended(damage: str) -> None:
+    disk, store = unwritable(0, lambda store: confirmed(store, "1.0.0"), lambda store: confirmed(store, "1.1.0"))
+    state = store.state()
+    if damage == "the state":
+        disk._contents[disk._names["state.json"]][:] = b"{}"
+    elif damage == "the confirmed bundle":
+        store = SlotStore(disk, nullcontext, verify, lambda _: None)
+        disk._contents[disk._names[store.start().slot.file]][100] ^= 1
+    else:
+        disk._names.pop("state.json")
+    disk.error = errno.EROFS
+    if damage == "the confirmed bundle":  # what is left is below the floor
+        with pytest.raises(NoBundleError, match="Flash it again"):
+            store.stand_by()
+    elif damage == "the state":
+        assert store.stand_by().slot == state.running
+    else:
+        with pytest.raises(NoBundleError):
+            store.stand_by()
+
+
+def test_without_a_bundle_there_is_nothing_to_stand_by(disk: MemoryDisk, store: SlotStore) -> None:
+    with pytest.raises(NoBundleError, match="drsn-edge flash"):
+        store.stand_by()
+    store.install(bundle("1.0.0"))
+    assert store.stand_by().slot.version == "1.0.0"  # a first trial: there is nothing else
 
 
 def test_states_come_back_and_others_are_refused(store: SlotStore) -> None:
