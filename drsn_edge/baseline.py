@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import time
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from drsn_edge.arrays import read_arrays
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.manifest import manifest_to_bytes
 from drsn_edge.errors import BaselineError
@@ -27,12 +27,14 @@ from firmware_bridge.regular_file import read_regular
 
 SUFFIX = ".baseline"
 LEAST_WINDOWS = 50
-_MAX_BYTES = 64 << 20
 LEAST_AGREEMENT = 0.9
 """Share of windows that the network must call what the machine is: a baseline does not make right what is wrong."""
 
 HEALTHY = ("healthy", "normal", "good", "ok")
 """Labels that are taken for the healthy one where a bundle has one of them."""
+
+_MAX_BYTES = 8 << 20
+"""Of a baseline's file; one takes some kilobytes."""
 
 _STRETCHES = 8
 _QUANTILE = 0.99
@@ -122,14 +124,14 @@ def load(model: Path, bundle: Bundle, n_features: int) -> Baseline | None:
     path = path_of(model)
     remove = f"Learn it again, or remove it: drsn-edge baseline --model {model} --remove"
     try:
-        with np.load(io.BytesIO(read_regular(path, _MAX_BYTES)), allow_pickle=False) as file:
-            loudest = float(file["loudest_rms"]) if "loudest_rms" in file else 0.0  # earlier ones did not keep it
-            levels_of = (float(file["quietest_rms"]), loudest)
-            site = Site(file["prototypes"].astype(np.float32), float(file["limit"]), *levels_of)
-            found = Baseline(str(file["bundle"]), float(file["made_s"]), int(file["windows"]), site)
+        file = read_arrays(read_regular(path, _MAX_BYTES), _MAX_BYTES)
+        loudest = float(file["loudest_rms"]) if "loudest_rms" in file else 0.0  # earlier ones did not keep it
+        levels_of = (float(file["quietest_rms"]), loudest)
+        site = Site(file["prototypes"].astype(np.float32), float(file["limit"]), *levels_of)
+        found = Baseline(str(file["bundle"]), float(file["made_s"]), int(file["windows"]), site)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as exc:
         raise BaselineError(f"Expected a baseline in {path}, could not read it: {exc}. {remove}") from exc
     if found.bundle != identity(bundle):
         raise BaselineError(f"{path} was learned with another bundle than {model.name}. {remove}")

@@ -13,11 +13,15 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drsn_edge.errors import BundleError, DrsnEdgeError, GateError
 from drsn_edge.fresh_process import python_command
 from drsn_edge.runtime.interpreters import AUTO, RuntimeChoice
+
+if TYPE_CHECKING:
+    from drsn_edge.bundle.bundle import Bundle
+    from drsn_edge.signal import FloatArray
 
 TIMEOUT_S = 120.0
 _RUNS, _WARM_UP = 200, 5
@@ -83,6 +87,7 @@ def measure(path: Path, choice: RuntimeChoice) -> Measured:
         times_s.append(time.perf_counter() - began)
     peak = memory_bytes("VmHWM")  # ru_maxrss would have the highest of the process that started this one
     warm_ms = 1000 * np.array(times_s[_WARM_UP:])
+    _check_further_members(bundle, windows)
     return Measured(
         classifier.runtime,
         len(windows),
@@ -93,6 +98,26 @@ def measure(path: Path, choice: RuntimeChoice) -> Measured:
         float(np.quantile(warm_ms, 0.99)),
         max(peak - before, 0) / 1e6,
     )
+
+
+def _check_further_members(bundle: Bundle, windows: FloatArray) -> None:
+    """Use the members beside the model as the monitor does, here, where they can end no process but this one."""
+    import numpy as np
+
+    from drsn_edge.bundle.bundle import REPORT
+    from drsn_edge.bundle.variants import EDGETPU_MODEL
+    from drsn_edge.novelty import novelty_of
+    from quantize.tflite_file import read_model
+
+    novelty = novelty_of(bundle)
+    if novelty is not None and not np.isfinite(novelty.novelty(windows)).all():
+        raise BundleError("Expected novelty.npz to judge the golden windows, it gives no numbers. Convert again.")
+    if EDGETPU_MODEL in bundle.extras:
+        read_model(bundle.extras[EDGETPU_MODEL])
+    try:
+        json.loads(bundle.extras.get(REPORT, b"{}"))
+    except (ValueError, RecursionError) as exc:
+        raise BundleError(f"Expected JSON in {REPORT} of the bundle, got something else: {exc}.") from exc
 
 
 def _reference_differs(model: bytes, inputs_q: Any, expected_q: Any) -> int | None:

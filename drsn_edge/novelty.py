@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.bundle.bundle import Bundle
+from drsn_edge.arrays import read_arrays
+from drsn_edge.bundle.bundle import MAX_ARRAYS_BYTES, Bundle
 from drsn_edge.errors import BundleError
 from drsn_edge.signal import Centred, centre
 from drsn_edge.spectra import Spectra, log_spectra
@@ -40,6 +40,9 @@ _LATER = ("loudest_rms",)
 
 NOT_RUNNING = 1 / 4
 """A machine whose level is so much below the lowest that was trained stands still: 12 dB."""
+
+MOST_PROTOTYPES = 4096
+"""More would cost every window more than its network does."""
 
 TOO_LOUD = 4.0
 """A machine whose level is so much above the highest that was trained is unlike all of it, whatever its spectrum:
@@ -170,8 +173,13 @@ def novelty_of(bundle: Bundle) -> Novelty | None:
     Raises:
         BundleError: If it is damaged or of other shapes than the contract's.
     """
-    data = bundle.extras.get(MEMBER)
-    return None if data is None else novelty_from_bytes(data, len(bundle.manifest.contract.axes))
+    data, contract = bundle.extras.get(MEMBER), bundle.manifest.contract
+    if data is None:
+        return None
+    novelty = novelty_from_bytes(data, len(contract.axes))
+    if novelty.lines > max(1, contract.window // 2):
+        raise BundleError(f"Expected bands of at most half a window in {MEMBER}, got {novelty.lines}. Convert again.")
+    return novelty
 
 
 def _are_levels(novelty: Novelty) -> bool:
@@ -192,8 +200,8 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
         BundleError: If it is damaged or of other shapes.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            values = {name: file[name] for name in _SAVED if name in file or name not in _LATER}
+        arrays = read_arrays(data, MAX_ARRAYS_BYTES)
+        values = {name: arrays[name] for name in _SAVED if name in arrays or name not in _LATER}
         novelty = Novelty(
             int(values["lines"]),
             values["whitening"].astype(np.float32),
@@ -202,11 +210,12 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
             float(values["quietest_rms"]),
             float(values.get("loudest_rms", math.inf)),
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as exc:
+    except (ValueError, KeyError, TypeError, OverflowError) as exc:
         raise BundleError(f"Expected {MEMBER} as `drsn-edge convert` writes it, got other bytes: {exc!r}.") from exc
     size = novelty.lines * n_axes
     shapes = novelty.whitening.shape == (size, size) and novelty.prototypes.shape[1:] == (size,)
     finite = np.isfinite(novelty.whitening).all() and np.isfinite(novelty.prototypes).all()
-    if not (shapes and finite and len(novelty.prototypes) and novelty.limit > 0 and _are_levels(novelty)):
+    few = 0 < len(novelty.prototypes) <= MOST_PROTOTYPES and novelty.lines > 0
+    if not (shapes and finite and few and 0 < novelty.limit < math.inf and _are_levels(novelty)):
         raise BundleError(f"Expected {MEMBER} for {n_axes} axes and a limit > 0, got other values. Convert again.")
     return novelty

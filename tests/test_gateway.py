@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.bundle.bundle import Bundle, bundle_to_bytes, sha256
+from drsn_edge.bundle.bundle import Bundle, bundle_to_bytes, sha256, with_extra
 from drsn_edge.bundle.manifest import Budget
+from drsn_edge.bundle.variants import EDGETPU_MODEL
 from drsn_edge.errors import BundleError, ContractError, GateError, UnsignedError
 from drsn_edge.gate import Measured, judge, run_gate
 from drsn_edge.gateway import open_store
 from firmware_bridge.errors import VersionFloorError
 from firmware_bridge.gateway.store import SlotStore
+from quantize.errors import QuantizeError
 from quantize.tflite_file import read_model
 
 
@@ -178,3 +183,78 @@ def test_a_bundle_for_another_sensor_must_be_asked_for(
     with pytest.raises(ContractError, match=r"bundle that runs here.*--new-contract"):
         store.install(signed(other))
     open_store("a test", tmp_path / "state", tmp_path / "trusted", new_contract=True).install(signed(other))
+
+
+# --- Members beside the model --------------------------------------------------------------------------------------
+
+
+def claimed(shape: str, content: bytes) -> bytes:
+    """Return an array of NumPy's format that claims a shape."""
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + content
+
+
+def novelty_member(deflated: bool = False, **changes: Any) -> bytes:
+    """Return novelty.npz for two axes, changed by members: arrays, or bytes as they are."""
+    values = {
+        "lines": np.array(4), "whitening": np.eye(8, dtype=np.float32), "prototypes": np.zeros((2, 8), np.float32),
+        "limit": np.array(1e3), "quietest_rms": np.array(1e-3), "loudest_rms": np.array(1e3), **changes,
+    }  # fmt: skip
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED) as file:
+        for name, value in values.items():
+            member = io.BytesIO()
+            if isinstance(value, bytes):
+                member.write(value)
+            else:
+                np.lib.format.write_array(member, value)
+            file.writestr(f"{name}.npy", member.getvalue())
+    return buffer.getvalue()
+
+
+MEMBERS = {
+    "petabytes": ("novelty.npz", novelty_member(whitening=claimed("(1000000, 1000000, 1000)", bytes(64)))),
+    "a bomb": ("novelty.npz", novelty_member(deflated=True, prototypes=np.zeros((1_500_000, 8), np.float32))),
+    "too many prototypes": ("novelty.npz", novelty_member(prototypes=np.zeros((5000, 8), np.float32))),
+    "more bands than the window has": (
+        "novelty.npz", novelty_member(lines=np.array(40), whitening=np.eye(80), prototypes=np.zeros((2, 80))),
+    ),
+    "no numbers": ("novelty.npz", novelty_member(whitening=np.full((8, 8), 3e38, np.float32))),
+    "no whole number": ("novelty.npz", novelty_member(lines=np.array(np.inf))),
+    "a limit without end": ("novelty.npz", novelty_member(limit=np.array(np.inf))),
+    "golden petabytes": ("golden.npz", novelty_member(counts=claimed("(1000000, 1000000, 1000)", bytes(64)))),
+    "a report that nests": ("report.json", b"[" * 200_000),
+    "a report that is none": ("report.json", b"\xff\xfe"),
+    "a report that is long": ("report.json", b" " * ((4 << 20) + 1)),
+    "a compiled model that is none": ("model.edgetpu.tflite", b"TFL3" * 100),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", MEMBERS)
+def test_the_gate_reads_every_member_under_its_limits(
+    golden_bundle: Bundle, store: SlotStore, signed: Callable[[Bundle], bytes], what: str
+) -> None:
+    store.install(signed(golden_bundle))
+    store.confirm()
+    before = store.start()
+    name, data = MEMBERS[what]
+    if name == "model.edgetpu.tflite":
+        name = EDGETPU_MODEL
+    with pytest.raises((GateError, BundleError, QuantizeError)):
+        store.install(signed(with_extra(versioned(golden_bundle, "1.1.0"), name, data)))
+    assert store.start() == before and store.log()[-1]["event"] == "refused"
+
+
+def test_the_gate_takes_members_as_they_should_be(golden_bundle: Bundle, tmp_path: Path) -> None:
+    bundle = with_extra(with_extra(golden_bundle, "novelty.npz", novelty_member()), "report.json", b"{}")
+    assert run_gate(written(bundle, tmp_path / "b.drsn")).windows == 16
+
+
+def test_too_little_memory_while_a_bundle_is_opened_is_a_fault_of_that_bundle(tmp_path: Path) -> None:
+    from drsn_edge.monitor.station import _bundle_faults
+
+    for raised in (MemoryError(), ZeroDivisionError("x"), np.linalg.LinAlgError("singular")):
+        with pytest.raises(BundleError, match=type(raised).__name__), _bundle_faults(tmp_path):
+            raise raised
+    with pytest.raises(ContractError), _bundle_faults(tmp_path):
+        raise ContractError("what fits a sensor is said as it is")

@@ -36,8 +36,14 @@ SIGNATURE = "manifest.sig"
 MAX_MEMBERS = 64
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_SIGNATURE_BYTES = 4096
-MAX_MEMBER_BYTES = 64 << 20
-MAX_BUNDLE_BYTES = 128 << 20
+MAX_ARRAYS_BYTES = 8 << 20
+"""Of golden.npz and of novelty.npz, which take some ten kilobytes."""
+
+MAX_REPORT_BYTES = 4 << 20
+MAX_MEMBER_BYTES = 16 << 20
+MAX_BUNDLE_BYTES = 32 << 20
+"""A hundred times the largest network of `drsn-edge models`: whatever a bundle holds, a gateway has memory for it."""
+
 _EXTRA_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest date a zip can hold: members carry no time of their own."""
@@ -194,7 +200,7 @@ def _read_members(archive: zipfile.ZipFile) -> dict[str, bytes]:
         raise BundleLimitError(f"Expected at most {MAX_MEMBERS} different members in a bundle, got {len(infos)}.")
     if len(set(names)) != len(names):
         raise BundleLayoutError(f"Expected at most {MAX_MEMBERS} different members in a bundle, got one name twice.")
-    limits = {MANIFEST: MAX_MANIFEST_BYTES, SIGNATURE: MAX_SIGNATURE_BYTES}
+    limits = {MANIFEST: MAX_MANIFEST_BYTES, SIGNATURE: MAX_SIGNATURE_BYTES, REPORT: MAX_REPORT_BYTES}
     for info in infos:
         limit = limits.get(info.filename, MAX_MEMBER_BYTES)
         if not _EXTRA_NAME.fullmatch(info.filename):

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from drsn_edge.notice import Notice
 from drsn_edge.recorder import LogKeeper
 from drsn_edge.runtime.choice import open_classifier
 from drsn_edge.severity import read_limits
+from firmware_bridge.errors import FirmwareBridgeError
 from firmware_bridge.events import DeviceLog, Note, SampleBlock, SourceEvent
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.threaded import Threaded
@@ -189,7 +190,8 @@ class Station:
     def _watch(self, path: Path) -> None:
         self._outputs = {}  # those of an earlier attempt are closed
         with ExitStack() as stack:
-            bundle = read_bundle(path)
+            with _bundle_faults(path):
+                bundle = read_bundle(path)
             settings = self._settings(bundle)
             log = self._open_log(self.config)
             if log is not None:
@@ -202,7 +204,8 @@ class Station:
                 capture = Capture(settings.capture, self.config.machine, now_s, self._tell)
                 stack.callback(capture.close)
                 self._outputs["capture"] = capture
-            monitor = self._monitor(path, bundle, settings, source, capture)
+            with _bundle_faults(path):
+                monitor = self._monitor(path, bundle, settings, source, capture)
             self._runs(path, bundle, monitor)
             sinks: list[Sink] = []
             for each in self._open_sinks(now_s, lambda: source.counters, self):
@@ -246,9 +249,10 @@ class Station:
         self._reload.clear()
         path = self._active()
         try:
-            bundle = read_bundle(path)
-            following = self._monitor(path, bundle, self._settings(bundle), source, capture)
-            following.follow(monitor)
+            with _bundle_faults(path):
+                bundle = read_bundle(path)
+                following = self._monitor(path, bundle, self._settings(bundle), source, capture)
+                following.follow(monitor)
         except (DrsnEdgeError, QuantizeError, OSError) as exc:
             self._tell(f"{exc} What was there before goes on.")
             if isinstance(exc, _BUNDLE_FAULTS) or (isinstance(exc, SettingsError) and self._settings_are_sound()):
@@ -311,6 +315,17 @@ class Station:
 
     def _keep(self, samples: NDArray[np.float32]) -> None:
         self.shown.samples = samples[0]
+
+
+@contextmanager
+def _bundle_faults(path: Path) -> Iterator[None]:
+    """Make whatever a bundle brings about while it is opened, too little memory included, a fault of that bundle."""
+    try:
+        yield
+    except (DrsnEdgeError, FirmwareBridgeError, QuantizeError, OSError):
+        raise
+    except Exception as exc:
+        raise BundleError(f"Expected a bundle that can be opened at {path}, got {type(exc).__name__}: {exc}.") from exc
 
 
 def _named(config: SensorConfig) -> Path:

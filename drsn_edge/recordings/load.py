@@ -16,7 +16,7 @@ from drsn_edge.recordings.complete import complete
 from drsn_edge.recordings.csv_file import is_index, read_csv
 from drsn_edge.recordings.mat_file import read_mat
 from drsn_edge.recordings.npz_file import read_npz
-from drsn_edge.recordings.raw import RawRecording
+from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording
 from drsn_edge.recordings.raw_log_file import read_raw_log
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.wav_file import read_wav
@@ -141,7 +141,7 @@ def _read(path: Path) -> list[RawRecording]:
     if reader is None:
         raise RecordingError(f"{path}: Expected a file ending in {_suffixes()}, got {path.suffix or 'no suffix'!r}.")
     try:
-        data = read_regular(path)
+        data = read_regular(path, MAX_RECORDING_BYTES)
     except FileNotFoundError as exc:
         raise RecordingError(f"Expected a recording at {path}, got no such file. Check the path.") from exc
     except IsADirectoryError as exc:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.matlab5 import Variables, read_matlab5
 from drsn_edge.recordings.metadata import MetadataValue
-from drsn_edge.recordings.raw import RawRecording, reading
+from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording, reading
 
 CHANNELS = ("DE", "FE", "BA")
 
@@ -36,7 +36,7 @@ def read_mat(data: bytes, path: Path) -> list[RawRecording]:
     if any(data.startswith(_HDF5_MAGIC, offset) for offset in _HDF5_OFFSETS):
         raise RecordingError(f"{path}: Expected a MATLAB 5 file, got MATLAB 7.3 (HDF5). In MATLAB: save(..., '-v7').")
     with reading(path, "a MATLAB 5 file"):
-        variables = read_matlab5(data)
+        variables = read_matlab5(data, MAX_RECORDING_BYTES)
     channels = _channels_by_number(variables)
     if not channels:
         raise RecordingError(

@@ -30,10 +30,14 @@ _CLASS_MASK, _COMPLEX_OR_LOGICAL = 0xFF, 0x0A00
 Variables = dict[str, NDArray[Any] | None]
 
 
-def read_matlab5(data: bytes) -> Variables:
+def read_matlab5(data: bytes, most_bytes: int = 4 << 30) -> Variables:
     """Return the variables by name; None stands for text, structures and all else but real numbers.
 
     MATLAB stores whole numbers in fewer bytes than their class has; they are returned in the class' type.
+
+    Args:
+        data: The file.
+        most_bytes: Of all variables together, unpacked.
 
     Raises:
         ValueError, struct.error, zlib.error: If the bytes are damaged or of another format.
@@ -44,11 +48,24 @@ def read_matlab5(data: bytes) -> Variables:
     variables: Variables = {}
     for kind, content in _elements(data[_HEADER_BYTES:], order):
         if kind == _COMPRESSED:
-            kind, content = next(_elements(zlib.decompress(content), order), (0, b""))
+            content = _unpacked(content, most_bytes)
+            most_bytes -= len(content)
+            kind, content = next(_elements(content, order), (0, b""))
         if kind != _MATRIX:
             raise ValueError(f"element of type {kind} where a matrix belongs")
         variables.update(_variable(content, order))
     return variables
+
+
+def _unpacked(content: bytes, most_bytes: int) -> bytes:
+    """Return what was compressed: a megabyte may be a thousand."""
+    unpacking = zlib.decompressobj()
+    unpacked = unpacking.decompress(content, most_bytes + 1)
+    if len(unpacked) > most_bytes:
+        raise ValueError("its variables take more memory than they may")
+    if not unpacking.eof:
+        raise ValueError("a compressed variable is cut short")
+    return unpacked
 
 
 def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:

@@ -14,8 +14,6 @@ as fields, but their keys still help to recognise the data set.
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,9 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drsn_edge.arrays import read_arrays
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue, checked
-from drsn_edge.recordings.raw import RawRecording, reading, real_numbers
+from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording, reading, real_numbers
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -49,12 +48,8 @@ def read_npz(data: bytes, path: Path) -> list[RawRecording]:
 
 
 def _arrays(data: bytes, path: Path) -> Arrays:
-    """Read every member whole, which also verifies its checksum; np.load would skip that for a shortened array."""
-    with reading(path, "an .npz archive of plain arrays"), zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return {
-            name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
-            for name in archive.namelist()
-        }
+    with reading(path, "an .npz archive of plain arrays"):
+        return read_arrays(data, MAX_RECORDING_BYTES, deflated=True)
 
 
 def _samples(arrays: Arrays, path: Path) -> NDArray[Any]:

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import Metadata
 
+MAX_RECORDING_BYTES = 4 << 30
+"""Of a file, and of what it holds once it is unpacked: 12 hours of three axes of 26.7 kHz as 16-bit numbers take 6.9 GB
+and are better kept as several files."""
+
 
 @dataclass(frozen=True)
 class RawRecording:

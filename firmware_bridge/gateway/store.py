@@ -45,7 +45,7 @@ Gate = Callable[[Path], object]
 
 Locked = Callable[[], AbstractContextManager[None]]
 
-MAX_BUNDLE_BYTES = 128 << 20
+MAX_BUNDLE_BYTES = 32 << 20
 MOST_STARTS = 3
 """Of a trial, before it counts as a crash loop."""
 

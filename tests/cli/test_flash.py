@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from drsn_edge.bundle.bundle import Bundle, read_bundle, write_bundle
+from drsn_edge.bundle.bundle import Bundle, read_bundle, with_extra, write_bundle
 from drsn_edge.bundle.manifest import Budget
 
 COMMAND = [sys.executable, "-m", "drsn_edge.cli.main"]
@@ -308,6 +310,36 @@ def test_a_bundle_that_does_not_fit_the_sensor_is_rolled_back_while_the_old_one_
     assert summary["samples_lost"] == 0
     windows = [line["first_sample"] for line in monitor.lines if line["type"] == "window"]
     assert windows == list(range(0, HOP * len(windows), HOP))
+
+
+def test_a_bundle_that_takes_all_memory_is_rolled_back_while_the_old_one_goes_on(
+    make: Callable[..., Path], run: Run, playing: Any, watching: Callable[..., Watching], tmp_path: Path
+) -> None:
+    """One that the gate did not see, as into an image: the monitor's own gate has to be passed, too."""
+    run("flash", make("1.0.0"), "--to", "local")
+    run("gateway", "confirm")
+    huge = b"\x93NUMPY\1\0\x40\0{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999,)}"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in ("lines", "whitening", "prototypes", "limit", "quietest_rms"):
+            archive.writestr(f"{name}.npy", huge.ljust(74) + bytes(8))
+    evil = read_bundle(make("1.1.0"))
+    write_bundle(with_extra(evil, "novelty.npz", buffer.getvalue()), tmp_path / "evil.drsn")
+    assert run("bundle", "sign", tmp_path / "evil.drsn").code == 0
+    with playing(loop=True, speed=1.0) as (port, _):
+        monitor = watching(port)
+        wait_until(lambda: monitor.lines)
+        done = run("flash", tmp_path / "evil.drsn", "--to", "local")
+        assert done.code == 1 and "novelty.npz" in done.err
+        from drsn_edge.gateway import open_store
+
+        data = (tmp_path / "evil.drsn").read_bytes()
+        open_store("a test that trusts itself", gated=False).install(data)
+        monitor.heard("novelty.npz")
+        wait_until(lambda: status(run)["state"]["trial"] is None)
+        count = len(monitor.lines)
+        wait_until(lambda: len(monitor.lines) > count + 5)
+        assert monitor.end()["samples_lost"] == 0
 
 
 def test_a_bundle_that_lacks_a_class_of_the_settings_is_rolled_back_while_the_old_one_goes_on(
