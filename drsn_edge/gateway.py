@@ -7,7 +7,7 @@ from pathlib import Path
 
 from drsn_edge.bundle.bundle import bundle_from_bytes
 from drsn_edge.bundle.contract import SignalContract, stream_factor
-from drsn_edge.bundle.signing import check_signature, trusted_keys
+from drsn_edge.bundle.signing import check_signed, trusted_keys
 from drsn_edge.errors import BundleError, ContractError, KeyFileError
 from drsn_edge.extras import pip_line
 from drsn_edge.gate import run_gate
@@ -63,19 +63,21 @@ def verifier(trust: Path, new_contract: bool = False) -> Verifier:
     """
 
     def verify(data: bytes, active: bytes | None) -> Description:
-        bundle = bundle_from_bytes(data)
-        try:
-            check_signature(bundle, trusted_keys(trust))
-        except ModuleNotFoundError as exc:
-            raise KeyFileError(
-                f"Expected {exc.name} on this gateway, to check signatures. Type: {pip_line('signing')}"
-            ) from exc
-        manifest = bundle.manifest
+        manifest = bundle_from_bytes(data, lambda text, signature: _check_signed(text, signature, trust)).manifest
         if active is not None and not new_contract:
             _check_sensor(manifest.contract, active)
         return Description(manifest.name, manifest.version, manifest.lowest_version)
 
     return verify
+
+
+def _check_signed(manifest: bytes, signature: bytes | None, trust: Path) -> None:
+    try:
+        check_signed(manifest, signature, trusted_keys(trust))
+    except ModuleNotFoundError as exc:
+        raise KeyFileError(
+            f"Expected {exc.name} on this gateway, to check signatures. Type: {pip_line('signing')}"
+        ) from exc
 
 
 def _check_sensor(contract: SignalContract, active: bytes) -> None:

@@ -19,7 +19,7 @@ import re
 import stat
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -124,8 +124,12 @@ def _to_zip(members: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def bundle_from_bytes(data: bytes) -> Bundle:
+def bundle_from_bytes(data: bytes, first: Callable[[bytes, bytes | None], object] = lambda *_: None) -> Bundle:
     """Return the bundle in a file's bytes, each part checked against its digest.
+
+    Args:
+        data: The file.
+        first: Given the manifest's bytes and the signature before anything else is read; raises what it likes.
 
     Raises:
         BundleError: If it is not a bundle, is damaged, is larger than a bundle may be, or is any other zip.
@@ -133,7 +137,7 @@ def bundle_from_bytes(data: bytes) -> Bundle:
     try:
         _check_directory(data)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = _read_members(archive)
+            members = _read_members(archive, first)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as exc:
         raise BundleDamagedError(f"Expected a .drsn bundle (a zip), got other or damaged bytes: {exc}.") from exc
     if MANIFEST not in members or MODEL not in members:
@@ -193,7 +197,7 @@ def _check_directory(data: bytes) -> None:
         raise BundleLimitError(f"Expected at most {MAX_MEMBERS} different members in a bundle, got {total}.")
 
 
-def _read_members(archive: zipfile.ZipFile) -> dict[str, bytes]:
+def _read_members(archive: zipfile.ZipFile, first: Callable[[bytes, bytes | None], object]) -> dict[str, bytes]:
     infos = archive.infolist()
     names = [info.filename for info in infos]
     if len(infos) > MAX_MEMBERS:
@@ -209,6 +213,8 @@ def _read_members(archive: zipfile.ZipFile) -> dict[str, bytes]:
             raise BundleLayoutError(f"Expected {info.filename} as a file, stored; got it compressed or a link.")
         if info.file_size > limit:
             raise BundleLimitError(f"Expected {info.filename} of at most {limit} bytes, got {info.file_size}.")
+    if MANIFEST in names:
+        first(archive.read(MANIFEST), archive.read(SIGNATURE) if SIGNATURE in names else None)
     return {info.filename: archive.read(info) for info in infos}
 
 

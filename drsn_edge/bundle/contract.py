@@ -12,6 +12,7 @@ from drsn_edge.signal import SCALINGS, Scaling
 from drsn_edge.spectra import VIEWS, Spectra
 from drsn_edge.units import conversion_factor
 
+LONGEST_WINDOW, MOST_AXES = 1 << 20, 16
 RATE_TOLERANCE = 0.02
 """Relative difference of sample rates that a model is taken to stand: it moves every line of the spectrum by 2 %."""
 
@@ -94,10 +95,12 @@ def contract_from_json(values: Mapping[str, Any]) -> SignalContract:
         ) from exc
     _check_spectra(contract)
     positive = min(contract.sample_rate_hz, contract.window, contract.hop, scaling.divisor) > 0
-    named = 0 < len(contract.axes) == len(set(contract.axes))
+    positive = positive and max(contract.window, contract.hop) <= LONGEST_WINDOW
+    named = 0 < len(contract.axes) == len(set(contract.axes)) and len(contract.axes) <= MOST_AXES
     if not positive or not named or scaling.kind not in SCALINGS:
         raise ContractError(
-            f"Expected positive sizes, different axes and a scaling among {', '.join(SCALINGS)}, got {contract}."
+            f"Expected positive sizes, windows of at most {LONGEST_WINDOW} samples, at most {MOST_AXES} different axes "
+            f"and a scaling among {', '.join(SCALINGS)}, got {contract}."
         )
     return contract
 

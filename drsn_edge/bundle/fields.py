@@ -7,9 +7,11 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
+LONGEST_TEXT, MOST_ITEMS = 1000, 4096
+
 
 def text(values: Mapping[str, Any], key: str) -> str:
-    """Return a text that is not empty and can be printed.
+    """Return a text that is not empty, has at most `LONGEST_TEXT` characters, and can be printed.
 
     Raises:
         KeyError: If it is missing; so for all functions here.
@@ -24,10 +26,12 @@ def texts(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 
 def items(values: Mapping[str, Any], key: str) -> list[Any]:
-    """Return a list of anything."""
+    """Return a list of anything, at most `MOST_ITEMS` long."""
     found = values[key]
     if not isinstance(found, list):
         raise ValueError(f"{key} is no list: {reprlib.repr(found)}")
+    if len(found) > MOST_ITEMS:
+        raise ValueError(f"{key} is a list of {len(found)}, at most {MOST_ITEMS} are taken")
     return found
 
 
@@ -58,6 +62,8 @@ def wholes(values: Mapping[str, Any], key: str) -> tuple[int, ...]:
 def _text(key: str, value: Any) -> str:
     if not isinstance(value, str) or not value or not value.isprintable():
         raise ValueError(f"{key} is no text: {reprlib.repr(value)}")
+    if len(value) > LONGEST_TEXT:
+        raise ValueError(f"{key} has {len(value)} characters, at most {LONGEST_TEXT} are taken")
     return value
 
 

@@ -16,6 +16,7 @@ from drsn_edge.votes import parse_votes
 from firmware_bridge.gateway.state import is_version, version_key
 
 SCHEMA = 1
+MOST_LABELS, LONGEST_LABEL = 1000, 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OPTIONAL = ("floor", "votes", "unknown_share", "noise_limit", "golden_tolerance_lsb", "operators", "budget")
@@ -99,6 +100,8 @@ class Manifest:
         _expect(_NAME.fullmatch(self.name), "a name of letters, digits, '.', '_' and '-'", self.name)
         _expect(is_version(self.version), "a version MAJOR.MINOR.PATCH", self.version)
         _expect(len(set(self.labels)) == len(self.labels) >= 2, "two or more different labels", self.labels)
+        _expect(len(self.labels) <= MOST_LABELS, f"at most {MOST_LABELS} labels", self.labels)
+        _expect(max(map(len, self.labels)) <= LONGEST_LABEL, f"labels of {LONGEST_LABEL} letters at most", self.labels)
         _expect(all(label and label.isprintable() for label in self.labels), "labels that can be printed", self.labels)
         _expect(self.outputs and self.outputs[0].name == "logits", "the output 'logits' first", self.outputs)
         _expect(self.outputs[0].shape == (1, len(self.labels)), "one logit per label", self.outputs[0].shape)
@@ -137,21 +140,28 @@ def manifest_to_bytes(manifest: Manifest) -> bytes:
     for name in _OPTIONAL:
         if values[name] is None:
             del values[name]
+    return _encoded(values)
+
+
+def _encoded(values: Mapping[str, Any]) -> bytes:
+    """Return the one form of a manifest's values."""
     return (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def manifest_from_bytes(data: bytes) -> Manifest:
     """Return the manifest in JSON bytes; unknown fields are left alone, since later versions add some.
 
+    Values have one form, as `manifest_to_bytes` writes them: no key is there twice, to be read in two ways.
+
     Raises:
-        BundleError: If it is no manifest, from a newer schema, or fields are missing or impossible.
+        BundleError: If it is no manifest, from a newer schema, in another form, or fields are missing or impossible.
     """
     try:
         values = json.loads(data)
         schema = whole(values, "schema")
         if schema != SCHEMA:
             raise BundleError(f"Expected a bundle of schema {SCHEMA}, got {schema}. Update drsn-edge.")
-        return Manifest(
+        manifest = Manifest(
             name=text(values, "name"),
             version=text(values, "version"),
             contract=contract_from_json(values["contract"]),
@@ -168,6 +178,9 @@ def manifest_from_bytes(data: bytes) -> Manifest:
             operators=texts(values, "operators") if "operators" in values else None,
             budget=_budget(values["budget"]) if "budget" in values else None,
         )
+        if _encoded(values) != data:
+            raise ValueError("its values are written in another way than `drsn-edge convert` does it")
+        return manifest
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ContractError) as exc:
         raise BundleError(f"Expected a complete bundle manifest, got a damaged one: {exc!r}.") from exc
 

@@ -72,16 +72,16 @@ def parse_public(line: str, source: str) -> PublicKey:
     """
     fields = line.split()
     try:
-        kind, encoded, name = fields
-        raw = base64.b64decode(encoded, validate=True)
+        _, encoded, name = fields
+        key = PublicKey(base64.b64decode(encoded, validate=True), name)
     except (ValueError, binascii.Error):
-        kind, raw, name = "", b"", ""
-    if kind != _KIND or len(raw) != 32 or not _NAME.fullmatch(name):
+        key = PublicKey(b"", "")
+    if len(key.raw) != 32 or not _NAME.fullmatch(key.name) or fields != key.line.split():
         raise KeyFileError(
             f"Expected a public key ({_KIND} BASE64 NAME) in {source}, got something else. `drsn-edge keys show` "
             "prints one."
         )
-    return PublicKey(raw, name)
+    return key
 
 
 def new_private(path: Path, name: str, passphrase: bytes | None = None) -> PublicKey:
@@ -176,32 +176,48 @@ def _public_of(key: Ed25519PrivateKey, name: str) -> PublicKey:
 
 def sign(bundle: Bundle, key: Ed25519PrivateKey) -> Bundle:
     """Return the bundle with a signature of its manifest; an earlier one is replaced."""
-    signed = {
-        "schema": SCHEMA,
-        "key": _public_of(key, "signer").id,
-        "ed25519": base64.b64encode(key.sign(_CONTEXT + bundle.manifest_bytes)).decode(),
-    }
-    return replace(bundle, signature=(json.dumps(signed, sort_keys=True) + "\n").encode())
+    signed = key.sign(_CONTEXT + bundle.manifest_bytes)
+    return replace(bundle, signature=_signature_bytes(_public_of(key, "signer").id, signed))
+
+
+def _signature_bytes(key_id: str, signature: bytes) -> bytes:
+    """Return manifest.sig, which has this one form."""
+    values = {"schema": SCHEMA, "key": key_id, "ed25519": base64.b64encode(signature).decode()}
+    return (json.dumps(values, sort_keys=True) + "\n").encode()
 
 
 def check_signature(bundle: Bundle, trusted: Sequence[PublicKey]) -> PublicKey:
-    """Return the key that signed a bundle.
+    """Return the key that signed a bundle; see `check_signed`."""
+    return check_signed(bundle.manifest_bytes, bundle.signature, trusted)
+
+
+def check_signed(manifest: bytes, signature: bytes | None, trusted: Sequence[PublicKey]) -> PublicKey:
+    """Return the key that signed a manifest.
+
+    Args:
+        manifest: Its bytes.
+        signature: The bytes of manifest.sig; None: there is none.
+        trusted: Keys that may have made it.
 
     Raises:
         UnsignedError: If there is no signature.
         UntrustedKeyError: If no trusted key made it.
-        SignatureError: If it is not one of this manifest.
+        SignatureError: If it is not one of this manifest, or in another form than `sign` writes.
     """
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    if bundle.signature is None:
+    if signature is None:
         raise UnsignedError("Expected a signed bundle, got one without a signature. Type: drsn-edge bundle sign BUNDLE")
     try:
-        values = json.loads(bundle.signature)
+        values = json.loads(signature)
         if values["schema"] != SCHEMA:
             raise ValueError(f"schema {values['schema']}")
-        key_id, signature = text(values, "key"), base64.b64decode(text(values, "ed25519"), validate=True)
+        key_id, made = text(values, "key"), base64.b64decode(text(values, "ed25519"), validate=True)
+        if _signature_bytes(key_id, made) != signature:
+            raise ValueError(
+                "other bytes than `drsn-edge bundle sign` writes for it, which anybody can make without the key"
+            )
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise SignatureError(f"Expected a signature of schema {SCHEMA}, got {exc!r}. Sign it again.") from exc
     key = next((each for each in trusted if each.id == key_id), None)
@@ -212,7 +228,7 @@ def check_signature(bundle: Bundle, trusted: Sequence[PublicKey]) -> PublicKey:
             "drsn-edge keys trust KEY.pub, on the gateway."
         )
     try:
-        Ed25519PublicKey.from_public_bytes(key.raw).verify(signature, _CONTEXT + bundle.manifest_bytes)
+        Ed25519PublicKey.from_public_bytes(key.raw).verify(made, _CONTEXT + manifest)
     except InvalidSignature as exc:
         raise SignatureError(
             f"Expected a signature of this manifest by {key.id} ({key.name}), got one of something else: the manifest "

@@ -45,6 +45,11 @@ def values_of(bundle: Bundle) -> dict[str, Any]:
     return json.loads(manifest_to_bytes(bundle.manifest))
 
 
+def written(values: Any) -> bytes:
+    """Return values in the one form that a manifest has."""
+    return (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode(errors="surrogatepass")
+
+
 def changed(values: Any, path: tuple[Any, ...], value: Any) -> Any:
     values = deepcopy(values)
     inner = values
@@ -91,7 +96,7 @@ def test_unknown_fields_are_left_alone(bundle: Bundle) -> None:
     values = values_of(bundle)
     for inner in (values, values["contract"], values["contract"]["scaling"], values["input"], values["outputs"][0]):
         inner["later"] = {"anything": [1, None]}
-    assert manifest_from_bytes(json.dumps(values).encode()) == bundle.manifest
+    assert manifest_from_bytes(written(values)) == bundle.manifest
 
 
 @given(path=st.sampled_from(FIELDS + OPTIONAL), value=JSON)
@@ -99,7 +104,7 @@ def test_any_value_anywhere_is_taken_as_it_is_or_refused(bundle: Bundle, path: t
     """What is taken must come out again: nothing is cut, rounded or turned into a text on the way."""
     values = changed(values_of(bundle), path, value)
     try:
-        found = manifest_from_bytes(json.dumps(values).encode())
+        found = manifest_from_bytes(written(values))
     except BundleError:
         return
     again = values_of(Bundle(found, b""))
@@ -129,14 +134,14 @@ def test_missing_fields_are_refused(bundle: Bundle, path: tuple[Any, ...]) -> No
         inner = inner[key]
     del inner[path[-1]]
     with pytest.raises(BundleError, match="Expected"):
-        manifest_from_bytes(json.dumps(values).encode())
+        manifest_from_bytes(written(values))
 
 
 @pytest.mark.parametrize("schema", [2, 99, 0, -1])
 def test_another_schema_asks_for_an_update(bundle: Bundle, schema: int) -> None:
     values = changed(values_of(bundle), ("schema",), schema)
     with pytest.raises(BundleError, match=f"schema 1, got {schema}. Update drsn-edge"):
-        manifest_from_bytes(json.dumps(values).encode())
+        manifest_from_bytes(written(values))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +175,7 @@ def test_another_schema_asks_for_an_update(bundle: Bundle, schema: int) -> None:
 )
 def test_impossible_values_are_named(bundle: Bundle, path: tuple[Any, ...], value: Any, words: str) -> None:
     with pytest.raises(BundleError, match=words):
-        manifest_from_bytes(json.dumps(changed(values_of(bundle), path, value)).encode())
+        manifest_from_bytes(written(changed(values_of(bundle), path, value)))
 
 
 @pytest.mark.parametrize("key", [("sample_rate_hz",), ("scaling", "divisor")])
@@ -190,7 +195,7 @@ def test_sizes_that_no_contract_has(tiny_contract: SignalContract, key: str, num
 def test_a_long_value_does_not_fill_the_screen(bundle: Bundle) -> None:
     values = changed(values_of(bundle), ("name",), "a" * 100_000)
     with pytest.raises(BundleError) as caught:
-        manifest_from_bytes(json.dumps(values).encode())
+        manifest_from_bytes(written(values))
     assert len(str(caught.value)) < 300
 
 
@@ -227,3 +232,45 @@ def test_another_signal_is_refused(
 @pytest.mark.parametrize("rate_hz", [3921.0, 4000.0, 4079.0])
 def test_a_rate_within_two_percent_is_taken(tiny_contract: SignalContract, rate_hz: float) -> None:
     assert stream_factor(tiny_contract, rate_hz, ("x", "y"), "g") == 1.0
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda text: text.replace(b"{", b'{"name": "other", ', 1),
+        lambda text: text.replace(b"{", b'{\n "name": "other",', 1),
+        lambda text: text.replace(b'"tiny"', b'"\\u0074iny"'),
+        lambda text: text.rstrip(),
+        lambda text: text + b"\n",
+        lambda text: text.replace(b": ", b":"),
+        lambda text: text.replace(b"4000.0", b"4000.00"),
+        lambda text: text.replace(b"4000.0", b"4e3"),
+        lambda text: json.dumps(json.loads(text)).encode(),
+        lambda text: text.decode().encode("utf-16-le"),
+        lambda text: b"\xef\xbb\xbf" + text,
+    ],
+)
+def test_a_manifest_has_one_form(bundle: Bundle, form: Any) -> None:
+    text = manifest_to_bytes(bundle.manifest)
+    assert form(text) != text
+    with pytest.raises(BundleError):
+        manifest_from_bytes(form(text))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("generator",), "x" * 1001),
+        (("labels",), ["x" * 101, "y"]),
+        (("labels",), [f"label {n}" for n in range(1001)]),
+        (("operators",), ["ADD"] * 4097),
+        (("contract", "window"), 1 << 21),
+        (("contract", "hop"), 1 << 21),
+        (("contract", "axes"), [f"axis {n}" for n in range(17)]),
+        (("contract", "unit"), "g\u202e"),
+        (("labels", 0), "calm\u001b[31m"),
+    ],
+)
+def test_a_manifest_is_bounded_in_size_and_characters(bundle: Bundle, path: tuple[Any, ...], value: Any) -> None:
+    with pytest.raises((BundleError, ContractError)):
+        manifest_from_bytes(written(changed(values_of(bundle), path, value)))

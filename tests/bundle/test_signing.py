@@ -40,7 +40,8 @@ def test_a_signed_bundle_comes_back_with_its_signer(bundle: Bundle, key: tuple[A
 
 def test_a_manifest_of_a_later_version_stays_signed(bundle: Bundle, key: tuple[Any, PublicKey]) -> None:
     private, public = key
-    text = manifest_to_bytes(bundle.manifest).replace(b"{", b'{"later": [1, null],', 1)
+    values = {**json.loads(manifest_to_bytes(bundle.manifest)), "later": [1, None]}
+    text = (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
     data = bundle_to_bytes(sign(replace(bundle, written=text), private))
     assert check_signature(bundle_from_bytes(data), [public]) == public
 
@@ -94,6 +95,57 @@ def test_a_signature_for_another_purpose_is_refused(bundle: Bundle, key: tuple[A
 def test_what_is_no_signature_is_refused(bundle: Bundle, key: tuple[Any, PublicKey], text: bytes) -> None:
     with pytest.raises(SignatureError, match="Expected a signature"):
         check_signature(replace(bundle, signature=text), [key[1]])
+
+
+OTHER_FORMS = {
+    "a field more": lambda text: text.replace(b"{", b'{"note": "anybody can write this", ', 1),
+    "spaces": lambda text: text.replace(b": ", b":  ", 1),
+    "no line end": lambda text: text.rstrip(),
+    "a line end more": lambda text: text + b"\n",
+    "another line end": lambda text: text.replace(b"\n", b"\r\n"),
+    "another order": lambda text: (json.dumps(dict(reversed(json.loads(text).items()))) + "\n").encode(),
+    "a key twice": lambda text: text.replace(b"{", b'{"schema": 1, ', 1),
+    "a key twice, the first otherwise": lambda text: text.replace(b"{", b'{"key": "x", ', 1),
+    "an escaped letter": lambda text: text.replace(b'"key"', b'"\\u006bey"'),
+    "a number otherwise": lambda text: text.replace(b"1}", b"1.0}"),
+    "true": lambda text: text.replace(b"1}", b"true}"),
+    "base64 with bits that carry nothing": lambda text: text.replace(b'=="', b'=="').replace(
+        text[text.index(b"==") - 1 : text.index(b"==")] + b"==", _next(text[text.index(b"==") - 1]) + b"=="
+    ),
+    "a byte order mark": lambda text: b"\xef\xbb\xbf" + text,
+    "16 bits": lambda text: text.decode().encode("utf-16-le"),
+}
+
+
+def _next(letter: int) -> bytes:
+    """Return the base64 letter that differs in its lowest bit, which carries nothing before `=`."""
+    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    return alphabet[(place := alphabet.index(letter) ^ 1) : place + 1]
+
+
+@pytest.mark.parametrize("form", OTHER_FORMS)
+def test_a_signature_has_one_form(bundle: Bundle, key: tuple[Any, PublicKey], form: str) -> None:
+    """Without the key nobody can make a second file that is taken as well."""
+    private, public = key
+    signed = sign(bundle, private)
+    assert signed.signature is not None and check_signature(signed, [public]) == public
+    other = OTHER_FORMS[form](signed.signature)
+    assert other != signed.signature
+    with pytest.raises(BundleError):
+        check_signature(bundle_from_bytes(bundle_to_bytes(replace(signed, signature=other))), [public])
+
+
+def test_a_public_key_has_one_form(key: tuple[Any, PublicKey]) -> None:
+    kind, encoded, name = key[1].line.split()
+    last = _next(encoded.encode()[-2]).decode()
+    for line in (
+        f"{kind} {encoded[:-2]}{last}= {name}",
+        f"{kind} {encoded.rstrip('=')} {name}",
+        f"X{kind} {encoded} {name}",
+    ):
+        with pytest.raises(KeyFileError):
+            parse_public(line, "here")
+    assert parse_public(f"  {kind}\t{encoded} {name}\r\n", "a mail") == key[1]
 
 
 def test_a_public_key_is_one_line(key: tuple[Any, PublicKey]) -> None:
