@@ -109,6 +109,7 @@ def tiny_bundle(tiny_model: bytes, tiny_contract: SignalContract) -> Bundle:
         outputs=(classifier.output,),
         parts={MODEL: sha256(tiny_model)},
         generator="tests",
+        noise_limit=1.0,  # the signals of most tests are noise
     )
     return Bundle(manifest, tiny_model)
 

@@ -33,8 +33,8 @@ class NoiseFit:
 
     Attributes:
         limit: For `Manifest.noise_limit`.
-        withheld: Share of the held-out windows, as they were recorded, that are withheld as noise alone; where the check
-            is switched off, that would be.
+        withheld: Share of the held-out windows, as they were recorded, that are withheld as noise alone, or would be
+            if the check were not switched off.
         withheld_noisy: Likewise, with noise at `SNR_DB`, of all `NOISE_KINDS`.
         found: Share of windows of noise alone that are withheld.
     """
@@ -68,10 +68,13 @@ def fit_noise_limit(held_out: WindowSet, seed: int = 0) -> NoiseFit | None:
     noisy = np.concatenate([chances(centre(part)) for part in _with_noise(recorded, rng)])
     pure = np.concatenate([chances(centre(part)) for part in _pure(recorded.shape[1:], rng)])
     limit = max(CHANCE, _limit_for(clean), _limit_for(noisy))
-    found = float(np.mean(pure >= limit))
-    if found < LEAST_FOUND:
-        return NoiseFit(NEVER, *(float(np.mean(each >= CHANCE)) for each in (clean, noisy)), found=0.0)
-    return NoiseFit(limit, *(float(np.mean(each >= limit)) for each in (clean, noisy)), found=found)
+    if np.mean(pure >= limit) < LEAST_FOUND:
+        return NoiseFit(NEVER, _share(clean, CHANCE), _share(noisy, CHANCE), 0.0)
+    return NoiseFit(limit, _share(clean, limit), _share(noisy, limit), _share(pure, limit))
+
+
+def _share(found: NDArray[np.float64], limit: float) -> float:
+    return float(np.mean(found >= limit))
 
 
 def stretches(windows: WindowSet) -> FloatArray:

@@ -121,8 +121,10 @@ def new_sensor() -> type[FakeSensor]:
 
 @pytest.fixture(scope="session")
 def manifest(tiny_contract: SignalContract) -> Manifest:
-    fake = FakeClassifier
-    return Manifest("fake", "1.0.0", tiny_contract, tuple(AMPLITUDES), fake.input, (fake.output,), {}, "tests")
+    fake, labels = FakeClassifier, tuple(AMPLITUDES)
+    return Manifest(
+        "fake", "1.0.0", tiny_contract, labels, fake.input, (fake.output,), {}, "tests", noise_limit=1.0
+    )  # its sensor sends noise
 
 
 @pytest.fixture(scope="session")
