@@ -175,6 +175,23 @@ def check_agreement(said: Mapping[str, int], label: str) -> None:
         )
 
 
+def check_signal(noise: int, good: int) -> None:
+    """Refuse a sensor that mostly measures its own noise.
+
+    Args:
+        noise: Windows that hold noise alone.
+        good: Windows that were judged.
+
+    Raises:
+        BaselineError: If most of them are noise.
+    """
+    if noise > good:
+        raise BaselineError(
+            f"Expected a running machine, got noise alone in {noise} of {noise + good} windows: the sensor is off the "
+            "machine, or the machine stands still. Fasten the sensor or start the machine, and learn again."
+        )
+
+
 def known_by(model: Path, bundle: Bundle, tell: Callable[[str], None]) -> Novelty | None:
     """Return what a bundle knows, with what was learned on site; None if it does not know what is UNKNOWN.
 

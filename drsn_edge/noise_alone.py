@@ -61,8 +61,9 @@ _CLIP = np.float32(6.0)
 _CLIPPED_MEAN = np.float32(1 - math.exp(-6.0))
 """Of an exponential variable of mean 1 that is clipped there."""
 
-_PEAK = 40.0
-"""A line so many times above the mean of the others in its band is no noise, whatever the slope of the spectrum."""
+_PEAK, _PEAK_BELOW = 40.0, 15.0
+"""A line so many times above the mean of the others in its band, and of the band below, is no noise, whatever the slope
+of the spectrum. Without the second the edge of a filter within a band would make one."""
 
 _STEADY, _RISE = 3, 10.0
 """Neither is a band so many times above the one two before it, from the fourth band on."""
@@ -175,7 +176,8 @@ def _is_jagged(bands: FloatArray, mean: FloatArray) -> bool:
         return True
     n = bands.shape[2]
     highest = np.maximum.reduce(bands[:, 2:], axis=2)
-    return bool((highest > np.float32(_PEAK / (_PEAK + n - 1) * n) * mean[:, 2:]).any())
+    own, below = np.float32(_PEAK / (_PEAK + n - 1) * n) * mean[:, 2:], np.float32(_PEAK_BELOW) * mean[:, 1:-1]
+    return bool((highest > np.maximum(own, below)).any())
 
 
 def _rolls_off(mean: FloatArray) -> bool:

@@ -103,8 +103,10 @@ def _listen(
     bundle: Bundle, learner: Learner, source: SourceChoice, replay: tuple[Path, ...], duration: float, rpm: float | None
 ) -> Counter[str]:
     """Let it take the good windows; return how many the network calls what."""
+    from drsn_edge.baseline import check_signal
     from drsn_edge.cli.stopping import stop_on_signal
     from drsn_edge.monitor.pipeline import Monitor
+    from drsn_edge.monitor.quality import NOISE_ALONE
     from drsn_edge.monitor.results import WindowResult
     from drsn_edge.recorder import log_files
     from drsn_edge.runtime.classifier import Classifier
@@ -114,15 +116,18 @@ def _listen(
     speed_hz = None if rpm is None else rpm / 60
     watch = Monitor(bundle.manifest, Classifier(bundle.model), Votes(), speed_hz=speed_hz, keep=learner.take)
     said: Counter[str] = Counter()
+    noise = 0
     with stop_on_signal(None if replay else duration) as stopped:
         events = ReplaySource(log_files(replay), stop=stopped) if replay else source.open(stopped)
         for result in watch.run(events, lambda: events.counters):
+            noise += isinstance(result, WindowResult) and result.reason == NOISE_ALONE
             if isinstance(result, WindowResult) and result.label is not None:
                 said[result.label] += 1
                 if sys.stderr.isatty():
                     click.echo(f"\r\x1b[K{said.total()} windows", err=True, nl=False)
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", err=True, nl=False)
+    check_signal(noise, said.total())
     return said
 
 

@@ -57,11 +57,20 @@ def show(file: Path, as_json: bool) -> None:
         "labels": ", ".join(manifest.labels),
         "decision": manifest.votes or "as the monitor's own",
         "unknown": "nothing" if manifest.unknown_share is None else f"{manifest.unknown_share:.1%} of held-out windows",
+        "noise": _noise_text(manifest.noise_limit),
         "operators": "not said" if manifest.operators is None else ", ".join(manifest.operators),
         "budget": "none" if budget is None else f"{budget.latency_ms:g} ms a window, {budget.memory_mb:g} MB",
         "parts": ", ".join(f"{name} {size / 1000:.1f} kB" for name, size in _sizes(found).items()),
     }
     click.echo("\n".join(f"{name:10} {value}" for name, value in rows.items()))
+
+
+def _noise_text(limit: float | None) -> str:
+    if limit is None:
+        return "withheld where a window holds nothing else, by the monitor's own limit"
+    return (
+        "not told from this machine" if limit >= 1 else f"withheld where a window holds nothing else (limit {limit:g})"
+    )
 
 
 @bundle.command()

@@ -24,6 +24,7 @@ def bundle(tiny_contract: SignalContract) -> Bundle:
         floor="1.0.0",
         votes="3/4",
         unknown_share=0.01,
+        noise_limit=0.004,
         golden_tolerance_lsb=3.0,
         operators=("CONV_2D", "MUL"),
         budget=Budget(10.0, 50.0),

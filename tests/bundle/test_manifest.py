@@ -37,7 +37,8 @@ FIELDS = [
     ("contract", "scaling", "divisor"), ("budget", "latency_ms"),
 ]  # fmt: skip
 OPTIONAL = [
-    ("floor",), ("votes",), ("unknown_share",), ("golden_tolerance_lsb",), ("operators",), ("operators", 0), ("budget",)
+    ("floor",), ("votes",), ("unknown_share",), ("noise_limit",), ("golden_tolerance_lsb",),
+    ("operators",), ("operators", 0), ("budget",),
 ]  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def test_round_trip(bundle: Bundle) -> None:
 
 
 def test_what_is_not_known_is_left_out(bundle: Bundle) -> None:
-    names = ("floor", "votes", "unknown_share", "golden_tolerance_lsb", "operators", "budget")
+    names = ("floor", "votes", "unknown_share", "noise_limit", "golden_tolerance_lsb", "operators", "budget")
     bare = replace(bundle.manifest, **dict.fromkeys(names))
     assert not set(names) & set(json.loads(manifest_to_bytes(bare)))
     assert manifest_from_bytes(manifest_to_bytes(bare)) == bare
@@ -83,6 +84,8 @@ def test_what_is_not_known_is_left_out(bundle: Bundle) -> None:
         {"votes": "2/5"},
         {"votes": "4"},
         {"unknown_share": -0.1},
+        {"noise_limit": 0.0},
+        {"noise_limit": 1.1},
         {"budget": Budget(0.0, 1.0)},
         {"version": "1.2.9999999999"},
     ],

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("scipy", reason="simulating a machine needs the extra `train`")
@@ -25,7 +27,10 @@ def logged(tmp_path: Path) -> Callable[..., Path]:
 
     def make(condition: str, rpm: float) -> Path:
         folder, link = tmp_path / f"{condition}{rpm}", tmp_path / "sensor"
-        recording = simulated_recording(condition, rpm, 12.0, seed=1)
+        recording = simulated_recording("healthy" if condition == "off" else condition, rpm, 12.0, seed=1)
+        if condition == "off":
+            noise = np.random.default_rng(1).normal(size=recording.samples.shape) * 0.05
+            recording = replace(recording, samples=noise.astype(np.float32))
         sensor = virtual_sensor(recording, link=link, speed=None, snr_db=None, loop=False, seed=0)
         thread = Thread(target=sensor.run)
         thread.start()
@@ -66,6 +71,16 @@ def test_what_the_network_calls_a_fault_is_refused(run: Run, logged: Any, traine
     write_bundle(read_bundle(trained_bundle), model)
     refused = run("baseline", "--replay", logged("imbalance", 1480.0), "--model", model)
     assert refused.code == 1 and "Expected the network to call this machine healthy" in refused.err
+    assert not path_of(model).exists()
+
+
+def test_a_sensor_that_is_off_the_machine_teaches_nothing(
+    run: Run, logged: Any, trained_bundle: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "pump.drsn"
+    write_bundle(read_bundle(trained_bundle), model)
+    refused = run("baseline", "--replay", logged("off", 1480.0), "--model", model)
+    assert refused.code == 1 and "noise alone in" in refused.err and "Fasten the sensor" in refused.err
     assert not path_of(model).exists()
 
 

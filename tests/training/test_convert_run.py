@@ -39,6 +39,8 @@ def test_a_run_becomes_a_bundle_that_says_the_same(training: Any, metrics: dict[
     manifest = conversion.bundle.manifest
     assert (manifest.name, manifest.version, manifest.labels) == ("pump", "1.2.3", training.labels)
     assert manifest.contract == training.contract
+    assert conversion.noise is not None and manifest.noise_limit == conversion.noise.limit
+    assert conversion.noise.found > 0.9 and conversion.noise.withheld == 0.0
     scaled = scale_windows(training.held_out.windows, training.contract.scaling)[:, None]
     classes = Classifier(conversion.bundle.model).logits(scaled).argmax(axis=1)
     assert np.mean(classes == training.held_out.labels) == conversion.agreement.int8_accuracy
