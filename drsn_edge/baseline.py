@@ -22,7 +22,9 @@ from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.manifest import manifest_to_bytes
 from drsn_edge.errors import BaselineError
 from drsn_edge.files import write_file
-from drsn_edge.novelty import Novelty, Site, levels, novelty_of, to_nearest
+from drsn_edge.mounting import features_of
+from drsn_edge.novelty import Novelty, Site, is_mounting, novelty_of, to_nearest
+from drsn_edge.signal import axis_means, centre
 from firmware_bridge.regular_file import read_regular
 
 SUFFIX = ".baseline"
@@ -77,11 +79,19 @@ class Learner:
         self._novelty = novelty
         self._whitened: list[NDArray[np.float32]] = []
         self._levels: list[float] = []
+        self._means: list[NDArray[np.float64]] = []
+        self._mounting: list[NDArray[np.float32]] = []
+        self._turned = 0
 
     def take(self, window: NDArray[np.float32]) -> None:
         """Take in a window of a healthy machine, shape (1, window, axes), in the contract's unit."""
+        centred = centre(window)
         self._whitened.append(self._novelty.whitened(window)[0])
-        self._levels.append(float(levels(window)[0]))
+        self._levels.append(float(centred.rms[0]))
+        self._means.append(axis_means(window)[0])
+        if self._novelty.mounting is not None:
+            self._mounting.append(features_of(centred)[0])
+            self._turned += self._novelty.is_turned(centred)
 
     def baseline(self, bundle: Bundle, now_s: float | None = None) -> Baseline:
         """Return the baseline of all of them.
@@ -91,15 +101,26 @@ class Learner:
             now_s: Seconds since 1970.
 
         Raises:
-            BaselineError: If there are too few.
+            BaselineError: If there are too few, or the sensor's axes are not those of training.
         """
         n = len(self._levels)
         if n < LEAST_WINDOWS:
             raise BaselineError(f"Expected at least {LEAST_WINDOWS} good windows, got {n}. Listen for longer.")
+        if self._turned > (1 - LEAST_AGREEMENT) * n:
+            raise BaselineError(
+                f"Expected the axes {', '.join(bundle.manifest.contract.axes)} as they lay in training, but in "
+                f"{self._turned} of {n} windows they move as if one was inverted or two had changed places. Mount the "
+                "sensor as it was."
+            )
         whitened = np.stack(self._whitened)
         prototypes = np.stack([part.mean(axis=0) for part in np.array_split(whitened, _STRETCHES)])
         limit = _MARGIN * float(np.quantile(to_nearest(whitened, prototypes), _QUANTILE))
-        site = Site(prototypes, limit, *np.quantile(self._levels, (_OUTERMOST, 1 - _OUTERMOST)).tolist())
+        quietest, loudest = np.quantile(self._levels, (_OUTERMOST, 1 - _OUTERMOST)).tolist()
+        mounting = None
+        if self._mounting:
+            parts = np.array_split(np.stack(self._mounting), _STRETCHES)
+            mounting = np.stack([part.mean(axis=0) for part in parts])
+        site = Site(prototypes, limit, quietest, loudest, np.median(self._means, axis=0), mounting)
         return Baseline(identity(bundle), time.time() if now_s is None else now_s, n, site)
 
 
@@ -111,7 +132,7 @@ def save(baseline: Baseline, model: Path) -> None:
     """
     buffer = io.BytesIO()
     values = {name: value for name, value in vars(baseline).items() if name != "site"}
-    np.savez(buffer, **values, **vars(baseline.site))
+    np.savez(buffer, **values, **{name: value for name, value in vars(baseline.site).items() if value is not None})
     write_file(path_of(model), buffer.getvalue())
 
 
@@ -127,7 +148,9 @@ def load(model: Path, bundle: Bundle, n_features: int) -> Baseline | None:
         file = read_arrays(read_regular(path, _MAX_BYTES), _MAX_BYTES)
         loudest = float(file["loudest_rms"]) if "loudest_rms" in file else 0.0  # earlier ones did not keep it
         levels_of = (float(file["quietest_rms"]), loudest)
-        site = Site(file["prototypes"].astype(np.float32), float(file["limit"]), *levels_of)
+        mean = file["mean"].astype(np.float64) if "mean" in file else None  # nor these
+        mounting = file["mounting"].astype(np.float32) if "mounting" in file else None
+        site = Site(file["prototypes"].astype(np.float32), float(file["limit"]), *levels_of, mean, mounting)
         found = Baseline(str(file["bundle"]), float(file["made_s"]), int(file["windows"]), site)
     except FileNotFoundError:
         return None
@@ -136,9 +159,16 @@ def load(model: Path, bundle: Bundle, n_features: int) -> Baseline | None:
     if found.bundle != identity(bundle):
         raise BaselineError(f"{path} was learned with another bundle than {model.name}. {remove}")
     finite = np.isfinite(site.prototypes).all() and site.limit > 0 and min(site.quietest_rms, site.loudest_rms) >= 0
+    finite = finite and _is_of(site, len(bundle.manifest.contract.axes))
     if site.prototypes.shape[1:] != (n_features,) or not len(site.prototypes) or not finite:
         raise BaselineError(f"Expected a baseline in {path}, got impossible values. {remove}")
     return found
+
+
+def _is_of(site: Site, n_axes: int) -> bool:
+    """Tell whether what a site says of the mounting can be of so many axes."""
+    mean_is = site.mean is None or (site.mean.shape == (n_axes,) and bool(np.isfinite(site.mean).all()))
+    return mean_is and (site.mounting is None or is_mounting(site.mounting, n_axes))
 
 
 def healthy_label(labels: Sequence[str], wanted: str | None) -> str:
@@ -205,4 +235,9 @@ def known_by(model: Path, bundle: Bundle, tell: Callable[[str], None]) -> Novelt
     except BaselineError as exc:
         tell(str(exc))
         return novelty
-    return novelty if baseline is None else replace(novelty, site=baseline.site)
+    if baseline is None:
+        return novelty
+    mounting, taught = novelty.mounting, baseline.site.mounting
+    if mounting is not None and taught is not None:
+        mounting = mounting.with_site(taught)
+    return replace(novelty, site=baseline.site, mounting=mounting)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from drsn_edge.arrays import read_arrays
 from drsn_edge.bundle.bundle import MAX_ARRAYS_BYTES, Bundle
 from drsn_edge.errors import BundleError
+from drsn_edge.mounting import BANDS, Mounting
 from drsn_edge.signal import Centred, centre
 from drsn_edge.spectra import Spectra, log_spectra
 
@@ -37,6 +38,9 @@ MEMBER = "novelty.npz"
 _SAVED = ("lines", "whitening", "prototypes", "limit", "quietest_rms", "loudest_rms")
 _LATER = ("loudest_rms",)
 """Not in the bundles of before; then it is not known, and nothing too loud."""
+
+_MOUNTING, _MOUNTING_LIMIT = "mounting", "mounting_limit"
+"""In the same file where the axes tell how the sensor lies; not in the bundles of before."""
 
 NOT_RUNNING = 1 / 4
 """A machine whose level is so much below the lowest that was trained stands still: 12 dB."""
@@ -58,12 +62,16 @@ class Site:
         limit: Distance from them beyond which a window is unlike the site, > 0.
         quietest_rms: Lowest level on site, in the contract's unit.
         loudest_rms: Highest.
+        mean: Of each axis on site, as gravity gives it, in the contract's unit, shape (axes,); None: not known.
+        mounting: How the axes move together there, as `drsn_edge.mounting.features`; None: not known.
     """
 
     prototypes: FloatArray
     limit: float
     quietest_rms: float
     loudest_rms: float = 0.0
+    mean: NDArray[np.float64] | None = None
+    mounting: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,7 @@ class Novelty:
         quietest_rms: Lowest level of a trained window, in the contract's unit.
         loudest_rms: Highest; infinite where it is not known.
         site: What was learned on site; None: nothing was.
+        mounting: How the axes moved together; None: nothing can be told of it.
     """
 
     lines: int
@@ -87,6 +96,7 @@ class Novelty:
     quietest_rms: float
     loudest_rms: float = math.inf
     site: Site | None = None
+    mounting: Mounting | None = None
 
     def distances(self, windows: FloatArray) -> FloatArray:
         """Return each window's distance to the nearest recording of the training side, shape (n,).
@@ -127,6 +137,10 @@ class Novelty:
         """Tell whether a level (see `levels`) is one at which a machine runs."""
         quietest = self.quietest_rms if self.site is None else min(self.quietest_rms, self.site.quietest_rms)
         return level >= NOT_RUNNING * quietest
+
+    def is_turned(self, windows: Centred) -> bool:
+        """Tell whether a window's axes are arranged otherwise than in training."""
+        return self.mounting is not None and bool(self.mounting.is_turned(windows)[0])
 
     def whitened(self, windows: FloatArray) -> FloatArray:
         """Return the whitened features of windows, shape (n, features)."""
@@ -182,6 +196,17 @@ def novelty_of(bundle: Bundle) -> Novelty | None:
     return novelty
 
 
+def is_mounting(prototypes: FloatArray, n_axes: int) -> bool:
+    """Tell whether arrays that were read can be a mounting's, for a signal of so many axes."""
+    fits = prototypes.ndim == 3 and prototypes.shape[1:] == (BANDS, n_axes * n_axes)
+    return fits and len(prototypes) > 0 and bool(np.isfinite(prototypes).all())
+
+
+def _is_usable(mounting: Mounting, n_axes: int) -> bool:
+    few = len(mounting.prototypes) <= MOST_PROTOTYPES
+    return few and is_mounting(mounting.prototypes, n_axes) and 0 < mounting.limit <= 1
+
+
 def _are_levels(novelty: Novelty) -> bool:
     return 0 <= novelty.quietest_rms <= novelty.loudest_rms and novelty.loudest_rms > 0
 
@@ -189,7 +214,10 @@ def _are_levels(novelty: Novelty) -> bool:
 def novelty_to_bytes(novelty: Novelty) -> bytes:
     """Return the bytes of an .npz; the same values give the same bytes."""
     buffer = io.BytesIO()
-    np.savez(buffer, **{name: getattr(novelty, name) for name in _SAVED})
+    values = {name: getattr(novelty, name) for name in _SAVED}
+    if novelty.mounting is not None:
+        values |= {_MOUNTING: novelty.mounting.prototypes, _MOUNTING_LIMIT: novelty.mounting.limit}
+    np.savez(buffer, **values)
     return buffer.getvalue()
 
 
@@ -202,6 +230,9 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
     try:
         arrays = read_arrays(data, MAX_ARRAYS_BYTES)
         values = {name: arrays[name] for name in _SAVED if name in arrays or name not in _LATER}
+        mounting = None
+        if _MOUNTING in arrays:
+            mounting = Mounting(arrays[_MOUNTING].astype(np.float32), float(arrays[_MOUNTING_LIMIT]))
         novelty = Novelty(
             int(values["lines"]),
             values["whitening"].astype(np.float32),
@@ -209,6 +240,7 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
             float(values["limit"]),
             float(values["quietest_rms"]),
             float(values.get("loudest_rms", math.inf)),
+            mounting=mounting,
         )
     except (ValueError, KeyError, TypeError, OverflowError) as exc:
         raise BundleError(f"Expected {MEMBER} as `drsn-edge convert` writes it, got other bytes: {exc!r}.") from exc
@@ -216,6 +248,7 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
     shapes = novelty.whitening.shape == (size, size) and novelty.prototypes.shape[1:] == (size,)
     finite = np.isfinite(novelty.whitening).all() and np.isfinite(novelty.prototypes).all()
     few = 0 < len(novelty.prototypes) <= MOST_PROTOTYPES and novelty.lines > 0
-    if not (shapes and finite and few and 0 < novelty.limit < math.inf and _are_levels(novelty)):
+    usable = shapes and finite and few and 0 < novelty.limit < math.inf and _are_levels(novelty)
+    if not (usable and (mounting is None or _is_usable(mounting, n_axes))):
         raise BundleError(f"Expected {MEMBER} for {n_axes} axes and a limit > 0, got other values. Convert again.")
     return novelty

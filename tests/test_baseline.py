@@ -11,6 +11,8 @@ from drsn_edge import baseline as module
 from drsn_edge.baseline import Learner, check_agreement, healthy_label, identity, load, path_of, save
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.errors import BaselineError
+from drsn_edge.mounting import BANDS, Mounting
+from drsn_edge.mounting import features as mounting_features
 from drsn_edge.novelty import Novelty, features, levels
 
 LINES, AXES = 8, 2
@@ -97,3 +99,46 @@ def test_a_machine_that_the_network_takes_for_another_is_refused() -> None:
     with pytest.raises(BaselineError, match="says healthy 89%, worn 11%"):
         check_agreement({"healthy": 89, "worn": 11}, "healthy")
     assert module.LEAST_AGREEMENT == 0.9
+
+
+# --- the mounting ----------------------------------------------------------------------------------------------------
+
+
+def pushed_axes(n: int, seed: int, signs: tuple[int, int] = (1, 1)) -> NDArray[np.float32]:
+    """Return windows whose axes move together, under gravity along y."""
+    rng = np.random.default_rng(seed)
+    pushed = rng.normal(size=(n, 512, 1)) * (1.0, 0.6) + rng.normal(size=(n, 512, 2)) * 0.05 + (0, 9.8)
+    return (pushed * signs).astype(np.float32)
+
+
+@pytest.fixture
+def turning() -> Novelty:
+    mounting = Mounting(mounting_features(pushed_axes(20, 0)).mean(axis=0)[None])
+    whitening, prototypes = np.eye(SIZE, dtype=np.float32), np.zeros((1, SIZE), np.float32)
+    return Novelty(LINES, whitening, prototypes, 99.0, 0.9, mounting=mounting)
+
+
+def test_a_site_keeps_which_way_its_sensor_lies(turning: Novelty, tiny_bundle: Bundle, tmp_path: Path) -> None:
+    made = learned(turning, pushed_axes(60, 1)).baseline(tiny_bundle)
+    save(made, tmp_path / "pump.drsn")
+    again = load(tmp_path / "pump.drsn", tiny_bundle, SIZE)
+    assert again is not None and again.site.mean is not None and again.site.mounting is not None
+    np.testing.assert_allclose(again.site.mean, [0, 9.8], atol=0.05)
+    assert again.site.mounting.shape == (8, BANDS, 4)
+
+
+def test_a_sensor_that_lies_otherwise_than_in_training_teaches_nothing(turning: Novelty, tiny_bundle: Bundle) -> None:
+    with pytest.raises(BaselineError, match=r"x, y.*60 of 60.*Mount"):
+        learned(turning, pushed_axes(60, 1, (1, -1))).baseline(tiny_bundle)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"mean": np.zeros(3)}, {"mean": np.full(2, np.nan)}, {"mounting": np.zeros((8, BANDS, 9))}]
+)
+def test_a_mounting_of_another_sensor_is_refused(
+    turning: Novelty, tiny_bundle: Bundle, tmp_path: Path, changes: dict[str, NDArray[np.float64]]
+) -> None:
+    made = learned(turning, pushed_axes(60, 1)).baseline(tiny_bundle)
+    save(replace(made, site=replace(made.site, **changes)), tmp_path / "pump.drsn")
+    with pytest.raises(BaselineError, match="impossible values"):
+        load(tmp_path / "pump.drsn", tiny_bundle, SIZE)

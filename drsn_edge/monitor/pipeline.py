@@ -17,6 +17,7 @@ from drsn_edge.monitor.alarms import Alarms, AlarmSettings, alarm_names
 from drsn_edge.monitor.capture import Capture
 from drsn_edge.monitor.decision import Decider
 from drsn_edge.monitor.quality import (
+    AXES_TURNED,
     LINK_LOST,
     NO_SAMPLES,
     NOISE_ALONE,
@@ -103,7 +104,8 @@ class Monitor:
         self._contract = manifest.contract
         self._classifier = classifier
         self._decider = Decider(votes)
-        self._offset = OffsetWatch()
+        site = None if novelty is None else novelty.site
+        self._offset = OffsetWatch(None if site is None else site.mean)
         self._noise = NoiseWatch(manifest.noise_limit)
         self._decided: str | None = None
         self._alarms = None if alarms is None else Alarms(alarms, manifest.labels, manifest.contract.hop_s)
@@ -258,7 +260,6 @@ class Monitor:
         self._clock.reset()
         self._rate.reset()
         self._decider.forget_votes()
-        self._offset.reset()
         self._noise.reset()
         self._interrupt_alarms()
         self._last = self._last_window = (0, 0.0)
@@ -382,7 +383,7 @@ class Monitor:
         level = float(centred.rms[0])
         if self._novelty is not None and not self._novelty.is_running(level):
             return self._without_verdict(window, NOT_RUNNING)
-        if self._offset.jumped(window.counts, self._full_scale_counts):
+        if self._offset.jumped(window.counts, self._full_scale_counts, self._factors):
             return self._without_verdict(window, OFFSET_JUMPED)
         if self._noise.is_noise(window.first_sample, window.counts, centred):
             return self._without_verdict(window, NOISE_ALONE)
@@ -393,6 +394,8 @@ class Monitor:
         scores = dict(zip(self._manifest.labels, probabilities.tolist(), strict=True))
         novelty = None if self._novelty is None else float(self._novelty.of_centred(centred)[0])
         known = novelty is None or novelty <= 1
+        if known and self._novelty is not None and self._novelty.is_turned(centred):
+            return self._without_verdict(window, AXES_TURNED)
         verdict = Verdict.CLASS if known else Verdict.UNKNOWN
         label = max(scores, key=scores.__getitem__) if known else None
         return WindowResult(window.first_sample, window.device_time_s, verdict, label, scores, None, 0, novelty, level)

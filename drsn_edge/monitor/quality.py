@@ -18,6 +18,7 @@ FLAT_LINE = "flat line"
 CLIPPED = "clipped"
 STUCK = "stuck"
 OFFSET_JUMPED = "offset jumped"
+AXES_TURNED = "axes inverted or swapped"
 RATE_OFF = "sample rate off"
 NOISE_ALONE = "noise alone"
 LINK_LOST = "LINK LOST"
@@ -140,22 +141,30 @@ def _is_stuck(axis: NDArray[np.int32], repeats: int) -> bool:
 class OffsetWatch:
     """Notices that an axis' mean jumps and stays: the sensor was moved, fell off, or its axes changed places.
 
-    What is usual is learned from the first windows, and followed slowly, as with temperature. A jump stays one until
-    the mean is back or `reset` is called. Without gravity, or another offset, axes may change places unseen.
+    What is usual was taught on site, or is learned from the first windows, and followed slowly, as with temperature.
+    A jump stays one until the mean is back or `reset` is called: a restart of the device or a lost link is no reason to
+    take what comes next for right. Without gravity, or another offset, axes may change places unseen.
     """
 
-    def __init__(self) -> None:
-        """Begin to learn."""
-        self.reset()
+    def __init__(self, taught: NDArray[np.float64] | None = None) -> None:
+        """Begin with the mean of each axis that was taught, shape (axes,), in the unit of `scales`; None: to learn."""
+        self._first: list[NDArray[np.float64]] = []
+        self._usual = taught
+        self._scatter: NDArray[np.float64] | float = 0.0
 
     def reset(self) -> None:
         """Learn anew what is usual."""
-        self._first: list[NDArray[np.float64]] = []
-        self._usual: NDArray[np.float64] | None = None
+        self._first, self._usual, self._scatter = [], None, 0.0
 
-    def jumped(self, counts: Counts, full_scale_counts: float) -> bool:
-        """Take in a window without damage, shape (n, axes), and tell whether its mean is not the usual one."""
-        mean = axis_means(counts[None])[0]
+    def jumped(self, counts: Counts, full_scale_counts: float, scales: NDArray[np.float32] | float = 1.0) -> bool:
+        """Take in a window without damage, and tell whether its mean is not the usual one.
+
+        Args:
+            counts: Shape (n, axes).
+            full_scale_counts: Where the sensor clips.
+            scales: Unit per count of each axis, which another session of the device may change.
+        """
+        mean = axis_means(counts[None])[0] * scales
         if self._usual is None:
             self._first.append(mean)
             if len(self._first) == _LEARNT_WINDOWS:
@@ -163,7 +172,8 @@ class OffsetWatch:
                 self._scatter = 1.4826 * np.median(np.abs(self._first - self._usual), axis=0)
             return False
         off = mean - self._usual
-        if (np.abs(off) > np.maximum(_JUMP_SHARE * full_scale_counts, _JUMP_SCATTERS * self._scatter)).any():
+        least = _JUMP_SHARE * full_scale_counts * np.abs(scales)
+        if (np.abs(off) > np.maximum(least, _JUMP_SCATTERS * self._scatter)).any():
             return True
         self._usual = self._usual + _FORGET * off
         return False

@@ -12,6 +12,7 @@ from drsn_edge.errors import TrainingError
 from drsn_edge.novelty import LINES, Novelty, features, levels
 from drsn_edge.recordings.split import Split
 from drsn_edge.training.feed import draw_windows
+from drsn_edge.training.mounting import fit_mounting, with_mounting_limit
 from drsn_edge.training.settings import TrainSettings
 from drsn_edge.training.windows import WindowSet, cut_spans
 
@@ -40,7 +41,10 @@ def fit_novelty(split: Split, settings: TrainSettings) -> Novelty:
         prototypes = KMeans(MOST_PROTOTYPES, n_init=1, random_state=settings.seed).fit(prototypes).cluster_centers_
     recorded = cut_spans(split.train, split.labels, settings.window, settings.window)
     lowest, highest = np.quantile(levels(recorded.windows), (_OUTERMOST, 1 - _OUTERMOST)).tolist()
-    return Novelty(lines, whitening.astype(np.float32), prototypes.astype(np.float32), 1.0, lowest, highest)
+    return Novelty(
+        lines, whitening.astype(np.float32), prototypes.astype(np.float32), 1.0, lowest, highest,
+        mounting=fit_mounting(recorded, {span.recording.name: span.recording.group for span in split.train}),
+    )  # fmt: skip
 
 
 def with_limit(novelty: Novelty, held_out: WindowSet, false_unknown_share: float) -> Novelty:
@@ -52,4 +56,5 @@ def with_limit(novelty: Novelty, held_out: WindowSet, false_unknown_share: float
     if not 0 < false_unknown_share < 1:
         raise TrainingError(f"Expected a share of unknown windows between 0 and 1, got {false_unknown_share}.")
     distances = novelty.distances(held_out.windows)
-    return replace(novelty, limit=float(np.quantile(distances, 1 - false_unknown_share)))
+    limit = float(np.quantile(distances, 1 - false_unknown_share))
+    return replace(novelty, limit=limit, mounting=with_mounting_limit(novelty.mounting, held_out.windows))

@@ -15,10 +15,10 @@ from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.monitor.alarms import AlarmLimits, AlarmSettings
 from drsn_edge.monitor.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, BEHIND_S, CAUGHT_UP_S, STALLED_S, Monitor
-from drsn_edge.monitor.quality import OFFSET_JUMPED, SKIPPED
+from drsn_edge.monitor.quality import AXES_TURNED, OFFSET_JUMPED, SKIPPED
 from drsn_edge.monitor.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult
 from drsn_edge.monitor.severity import SeverityMeter
-from drsn_edge.novelty import Novelty
+from drsn_edge.novelty import Novelty, Site
 from drsn_edge.spectra import Spectra
 from drsn_edge.votes import Votes
 from firmware_bridge.events import (
@@ -633,3 +633,48 @@ def test_accepting_a_mounting_acknowledges_nothing(new_bench: Any, sensor: Any) 
     bench.take(sensor.hello(), sensor.blocks("worn", 30))
     assert alarms_of(bench.take(Note(ACCEPT_MOUNTING))) == []
     assert alarms_of(bench.take(Note(ACKNOWLEDGE))) == [("worn", "ACKNOWLEDGED")]
+
+
+def test_a_sensor_that_was_moved_while_the_device_was_off_is_noticed(bench: Any, sensor: Any, windows_of: Said) -> None:
+    bench.take(sensor.hello(), sensor.blocks("calm", 30), LOST, RESTORED)
+    sensor.restart()
+    results = bench.take(DeviceRestarted(1, 2), sensor.hello(), [moved(block) for block in sensor.blocks("calm", 20)])
+    assert {window.reason for window in windows_of(results)} == {OFFSET_JUMPED}
+
+
+def test_another_range_after_a_restart_is_no_other_mounting(
+    bench: Any, sensor: Any, new_sensor: Any, windows_of: Said
+) -> None:
+    bench.take(sensor.hello(), [moved(block, 6000) for block in sensor.blocks("calm", 30)])
+    finer = new_sensor(scale=sensor.scale / 4, full_scale=4.0, session=2)
+    results = bench.take(
+        DeviceRestarted(1, 2), finer.hello(), [moved(block, 24_000) for block in finer.blocks("calm", 20)]
+    )
+    assert {window.reason for window in windows_of(results)} == {None}
+
+
+def test_a_mounting_that_the_site_taught_is_asked_for_from_the_first_window(
+    new_bench: Any, sensor: Any, windows_of: Said
+) -> None:
+    at_rest = np.zeros((1, 2), np.float32)
+    site = Site(at_rest, 1.0, 0.0, 1.0, mean=np.array([0.0, 1.0]))  # g: y is the one that hangs down
+    for down, reason in ((0, OFFSET_JUMPED), (1, None)):
+        bench = new_bench(novelty=strange(site=site))
+        blocks = [replace(block, samples=block.samples.copy()) for block in sensor.blocks("calm", 20)]
+        for block in blocks:
+            block.samples[:, down] += round(1 / sensor.scale)
+        assert {window.reason for window in windows_of(bench.take(sensor.hello(), blocks))} == {reason}
+        sensor.restart()
+
+
+def test_windows_of_axes_that_changed_places_get_no_verdict_but_stay_unknown(
+    new_bench: Any, sensor: Any, said: Said
+) -> None:
+    class Turned(StrangeAbove):
+        def is_turned(self, windows: Any) -> bool:
+            return True
+
+    bench = new_bench(novelty=Turned(**vars(strange())))
+    assert said(bench.take(sensor.hello(), sensor.blocks("calm", 10))) == [AXES_TURNED]
+    assert said(bench.take(sensor.blocks("worn", 10)))[-1:] == [None]  # an alarm of UNKNOWN is not kept back
+    assert bench.monitor.summary(StreamCounters()).verdicts["UNKNOWN"] > 5
