@@ -104,8 +104,7 @@ class Monitor:
         self._contract = manifest.contract
         self._classifier = classifier
         self._decider = Decider(votes)
-        site = None if novelty is None else novelty.site
-        self._offset = OffsetWatch(None if site is None else site.mean)
+        self._offset = self._new_offset_watch()
         self._noise = NoiseWatch(manifest.noise_limit)
         self._decided: str | None = None
         self._alarms = None if alarms is None else Alarms(alarms, manifest.labels, manifest.contract.hop_s)
@@ -229,6 +228,8 @@ class Monitor:
 
     def _take_hello(self, hello: Hello) -> None:
         to_unit = stream_factor(self._contract, hello.sample_rate_hz, hello.axes, hello.unit, rate_tolerance=LIMIT)
+        if self._hello is not None and hello.device_id != self._hello.device_id:
+            self._offset = self._new_offset_watch()  # another sensor has another offset
         self._hello = hello
         self._noise.reset()
         self._factors = np.asarray(hello.scales * to_unit, np.float32)
@@ -237,6 +238,10 @@ class Monitor:
         self._rate.nominal_hz = hello.sample_rate_hz
         if self._window_s is None or self._stale is not None:  # one that only begins, again and again, says nothing
             self._wait_for_a_window()
+
+    def _new_offset_watch(self) -> OffsetWatch:
+        site = None if self._novelty is None else self._novelty.site
+        return OffsetWatch(None if site is None else site.mean)
 
     def _cut_at(self, ratio: float) -> None:
         """Cut windows from now on for a sensor whose rate is `ratio` times the model's."""

@@ -642,6 +642,14 @@ def test_a_sensor_that_was_moved_while_the_device_was_off_is_noticed(bench: Any,
     assert {window.reason for window in windows_of(results)} == {OFFSET_JUMPED}
 
 
+def test_another_sensor_has_an_offset_of_its_own(bench: Any, sensor: Any, windows_of: Said) -> None:
+    bench.take(sensor.hello(), sensor.blocks("calm", 30))
+    sensor.restart()
+    other = replace(sensor.hello(), device_id="another")
+    results = bench.take(DeviceRestarted(1, 2), other, [moved(block) for block in sensor.blocks("calm", 20)])
+    assert {window.reason for window in windows_of(results)} == {None}
+
+
 def test_another_range_after_a_restart_is_no_other_mounting(
     bench: Any, sensor: Any, new_sensor: Any, windows_of: Said
 ) -> None:
