@@ -43,7 +43,8 @@ def gateway_name(
             f"This machine has no id ({machine_ids[0]}) and {folder} cannot be written: other gateways called {host} "
             "would have its MQTT topics. Name it with --mqtt-gateway NAME."
         )
-    return f"{host or 'gateway'}-{hashlib.sha256(f'drsn-edge gateway {known or host}'.encode()).hexdigest()[:4]}"
+    short = host.split(".")[0] or "gateway"  # without its domain
+    return f"{short}-{hashlib.sha256(f'drsn-edge gateway {known or host}'.encode()).hexdigest()[:4]}"
 
 
 def _read(path: Path) -> str | None:

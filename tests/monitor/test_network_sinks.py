@@ -300,6 +300,19 @@ def test_a_broker_that_cuts_every_connection_is_told_of_once_a_minute_at_most(br
     assert len(told) <= 2
 
 
+def test_two_clients_with_one_id_are_suspected(
+    broker: FakeBroker, sink_at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "_QUIET_S", (0.0, 0.0))
+    told: list[str] = []
+    sink_at(tell=told.append)
+    for number in range(1, 5):
+        broker.wait_for(lambda number=number: (number, "plant/g/fan/acknowledge") in broker.subscribed)
+        broker.drop()
+    broker.wait_for(lambda: len(told) >= 7)
+    assert "closed the connection." in told[0] and broker.client_ids[0] in told[6] and "--mqtt-client-id" in told[6]
+
+
 def test_a_trouble_that_comes_and_goes_is_said_less_and_less() -> None:
     told: list[float] = []
     now = 0.0

@@ -125,6 +125,7 @@ def test_gateways_of_one_host_name_have_names_of_their_own(tmp_path: Path) -> No
         path.write_text(f"{number:032x}\n")
     names = [gateway_name([path], tmp_path, "raspberrypi") for path in ids]
     assert len(set(names)) == 2 and all(re.fullmatch("raspberrypi-[0-9a-f]{4}", name) for name in names)
+    assert names[0] == gateway_name(ids[:1], tmp_path, "raspberrypi.plant.example")
     assert names[0] == gateway_name(ids[:1], tmp_path, "raspberrypi") and not (tmp_path / ID_FILE).exists()
 
 

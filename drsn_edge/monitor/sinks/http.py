@@ -174,8 +174,6 @@ class HttpServer:
         self._connections.pop(connection, None)
         with suppress(KeyError, ValueError):
             self._selector.unregister(connection.socket)
-        with suppress(OSError):  # else what the client still sends would cut off what it has not read yet
-            connection.socket.shutdown(socket.SHUT_WR)
         connection.socket.close()
 
 

@@ -56,6 +56,8 @@ _LAST_WORDS_S = 5.0
 _RETRY_S = (1, 30)
 _DEAF_S = 60.0
 """How long a topic is not listened to after too much came from it."""
+_SHORT_S, _TAKEN_OVER_AFTER = 5.0, 3
+"""So many connections of so few seconds, one after the other, are those of two clients with one id."""
 _QUIET_S = (60.0, 3600.0)
 """A trouble that comes again within the first is not said again; that time doubles up to the second."""
 
@@ -108,6 +110,7 @@ class MqttSink:
         self._on_its_way: int | None = None
         self._connected, self._deaf_until_s = False, -math.inf
         self._listens = self._is_refused = False
+        self._connected_s, self._short = -math.inf, 0
         self._empty = threading.Event()
         self._client: BoundedClient | None = self._make_client(options)
         self._begin()
@@ -159,9 +162,9 @@ class MqttSink:
             raise OutputError(f"{left} {what} not delivered to {self._where}, which was away at the end.")
 
     def _make_client(self, options: MqttOptions) -> BoundedClient:
-        client_id = options.client_id or f"drsnedge{hashlib.sha256(self._base.encode()).hexdigest()[:12]}"
+        self._client_id = options.client_id or f"drsnedge{hashlib.sha256(self._base.encode()).hexdigest()[:12]}"
         most_bytes = MOST_ACKNOWLEDGE_BYTES + 4 + max(len(self._acknowledge_topic), len(BIRTH))
-        client = BoundedClient(client_id, most_bytes, tls_context(self._broker, options), self._tick)
+        client = BoundedClient(self._client_id, most_bytes, tls_context(self._broker, options), self._tick)
         if self._broker.user is not None:
             client.username_pw_set(self._broker.user, os.environ.get(PASSWORD))
         client.will_set(f"{self._base}/status", "offline", qos=1, retain=True)
@@ -293,7 +296,7 @@ class MqttSink:
         self._says.well(Notice(f"The MQTT broker {self._where} is there again."))
         with self._lock:
             self._listens = False
-            self._connected = True
+            self._connected, self._connected_s = True, time.monotonic()
             self._outbox.renew()
             # paho repeats by itself what was on its way when the line was cut.
             if self._on_its_way is None:
@@ -347,6 +350,7 @@ class MqttSink:
     def _on_disconnect(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         with self._lock:
             answered, self._connected = self._connected, False
+        self._short = self._short + 1 if answered and time.monotonic() - self._connected_s < _SHORT_S else 0
         was_refused, self._is_refused = self._is_refused, False
         if was_refused or not reason.is_failure:
             return
@@ -362,8 +366,18 @@ class MqttSink:
             return words
         if self._broker.tls and not answered and trouble is not None:
             return words_of(self._where, self._broker, trouble, True)
-        hint = "" if answered else " It closed the connection unanswered: type mqtts:// if that is its port for TLS."
-        return f"The MQTT broker {self._where} is away: {reason}.{hint} Decisions wait for it."
+        if "alive" in str(reason).lower():  # the keep-alive's time is over
+            how = "it does not answer"
+        elif not answered:
+            how = "it closed the connection before it answered; type mqtts:// if that is its port for TLS"
+        elif self._short >= _TAKEN_OVER_AFTER:
+            how = (
+                f"it closes every connection soon; another client may have the client id {self._client_id}, so give "
+                "this one another with --mqtt-client-id"
+            )
+        else:
+            how = "it closed the connection"
+        return f"The MQTT broker {self._where} is away: {how}. Decisions wait for it."
 
 
 class _Says:
