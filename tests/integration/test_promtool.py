@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -41,3 +43,23 @@ def test_promtool_has_nothing_to_say(need: Callable[..., None], results: list[Re
     server.close()
     checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, timeout=60)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_the_rules_in_the_documents_are_rules_and_name_what_is_served(
+    need: Callable[..., None], tmp_path: Path
+) -> None:
+    need("promtool")
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    rules = tmp_path / "rules.yml"
+    rules.write_text(text.partition("```yaml\n")[2].partition("```")[0])
+    checked = subprocess.run(["promtool", "check", "rules", rules], capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0 and "4 rules found" in checked.stdout, checked
+    server = MetricsServer("127.0.0.1", 0)
+    sink = server.sink("fan", StreamCounters, About(lambda: ("worn",)))
+    for result in RESULTS:
+        sink.take(result)
+    with urlopen(f"http://127.0.0.1:{server.port}/metrics") as answer:
+        page = answer.read().decode()
+    server.close()
+    named = set(re.findall(r"drsn_edge_[a-z_]*[a-z]", text)) - {"drsn_edge_link", "drsn_edge"}
+    assert named and all(f"{name}{{" in page or f"# TYPE {name} " in page for name in named)

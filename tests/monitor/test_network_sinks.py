@@ -138,6 +138,7 @@ def test_each_part_of_the_state_has_a_retained_topic_of_its_own(broker: FakeBrok
     state = json.loads(kept["plant/g/fan/state"])
     assert state["decision"]["label"] == "worn" and state["decision"]["decided_s"] == state["measured_s"] == 1000
     assert datetime.fromisoformat(state["measured"]).timestamp() == 1000
+    assert json.loads(kept["plant/g/fan/decision"])["measured_s"] == 1000
     assert state["alarms"]["worn"]["state"] == "RAISED" and state["alarms"]["UNKNOWN"]["state"] == "CLEARED"
     assert state["severity"]["velocity_rms_mm_s"] == 1.25 and state["failing"] == {"history": "The disk is full."}
     assert (state["gateway"], state["machine"], state["bundle"]) == ("g", "fan", {"name": "fans", "version": "1.2"})

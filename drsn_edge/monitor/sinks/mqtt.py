@@ -132,7 +132,7 @@ class MqttSink:
         now_s = self._now_s()
         self._present.take(result, now_s)
         if isinstance(result, Decision):
-            self._event("decision", to_json(result), now_s)
+            self._event("decision", self._decision(), now_s)
         elif isinstance(result, Alarm):
             record = self._present.alarms[result.name]
             self._event(f"alarm/{topic_part(result.name)}", {**to_json(result), **_times(record)}, now_s)
@@ -189,7 +189,7 @@ class MqttSink:
         if self._discovery is not None:
             first |= self._discovery.fixed()
         self._put(first)
-        self._put({f"{self._base}/decision": self._json(to_json(self._present.decision), now_s)})
+        self._put({f"{self._base}/decision": self._json(self._decision(), now_s)})
         self._refresh(now_s, at_once=True)
 
     def _event(self, topic: str, values: Mapping[str, Any], now_s: float) -> None:
@@ -237,6 +237,9 @@ class MqttSink:
             payloads = {f"{self._base}/alarm/{topic_part(name)}": self._json(values, now_s)}
             self._put(payloads | (dict([self._discovery.alarm(name)]) if self._discovery else {}))
 
+    def _decision(self) -> dict[str, Any]:
+        return {**to_json(self._present.decision), "measured_s": _rounded(self._present.measured_s)}
+
     def _state(self) -> dict[str, Any]:
         present, bundle = self._present, self._about.bundle()
         return {
@@ -245,7 +248,7 @@ class MqttSink:
             "machine": self._machine,
             "gateway": self._gateway,
             "bundle": bundle and {"name": bundle[0], "version": bundle[1]},
-            "decision": {**to_json(present.decision), "decided_s": _rounded(present.decided_s)},
+            "decision": {**self._decision(), "decided_s": _rounded(present.decided_s)},
             "measured_s": _rounded(present.measured_s),
             "measured": _iso(present.measured_s),
             "alarms": {
