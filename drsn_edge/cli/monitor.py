@@ -472,11 +472,14 @@ def _sinks(
     if config.mqtt is not None:
         from drsn_edge.monitor.broker import options_of, parse_url
         from drsn_edge.monitor.sinks.mqtt import MqttSink
+        from drsn_edge.notice import about as text_about
 
         mqtt = MqttSink(
-            parse_url(config.mqtt), machine, options_of(config), about, now_s=now_s, tell=say,
+            parse_url(config.mqtt), machine, options_of(config), about, now_s=now_s,
+            tell=say if named is None else (lambda text: say(text_about(machine, text))),
             acknowledge=station.acknowledge,
         )  # fmt: skip
+        station.troubles["mqtt"] = lambda: mqtt.trouble
         yield Guarded("mqtt", mqtt, say)
     if printing.server is not None:
         yield printing.server.sink(machine, counters, about)

@@ -129,6 +129,8 @@ class Station:
         """Name and version of that bundle."""
         self.alarm_names: tuple[str, ...] = ()
         """What can be an alarm by it."""
+        self.troubles: dict[str, Callable[[], str | None]] = {}
+        """Of outputs that tell of their troubles themselves: why one cannot be written now."""
         self.begun = threading.Event()
         """Set at the first event."""
         self._manifest: Manifest
@@ -167,7 +169,8 @@ class Station:
     @property
     def failing(self) -> Mapping[str, str | None]:
         """Why each output that may fail cannot be written now, None where it can."""
-        return {name: each.failing for name, each in list(self._outputs.items())}  # it may be asked by any thread
+        troubles = {name: ask() for name, ask in list(self.troubles.items())}  # it may be asked by any thread
+        return {name: each.failing or troubles.get(name) for name, each in list(self._outputs.items())}
 
     @property
     def skipped(self) -> int:

@@ -365,14 +365,21 @@ def test_alarms_are_published_measured_and_acknowledged_through_a_broker(
     pytest.importorskip("paho.mqtt", reason="needs the extra `mqtt`")
     (tmp_path / "monitor.toml").write_text(SETTINGS.partition("[capture]")[0])
     broker = FakeBroker()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        metrics = free.getsockname()[1]
     sensor = start("simulate", "--recording", recording, "--link", tmp_path / "sensor", "--loop")
     wait_until((tmp_path / "sensor").exists)
     live = start(
         "monitor", "--port", tmp_path / "sensor", "--model", tiny_bundle_path, "--settings", tmp_path / "monitor.toml",
         "--json", "--machine", "fan/1", "--mqtt", f"mqtt://127.0.0.1:{broker.port}/plant", "--mqtt-gateway", "g",
-        "--mqtt-client-id", "me", "--duration", 30,
+        "--mqtt-client-id", "me", "--metrics", metrics, "--duration", 30,
     )  # fmt: skip
     base = f"plant/g/{topic_part('fan/1')}"
+
+    def page() -> str:
+        with urlopen(f"http://127.0.0.1:{metrics}/metrics") as answer:
+            return str(answer.read().decode())
+
     name = read_until(live, lambda line: line["type"] == "alarm")[-1]["name"]
     at = f"{base}/alarm/{topic_part(name)}"
 
@@ -380,17 +387,19 @@ def test_alarms_are_published_measured_and_acknowledged_through_a_broker(
         return [json.loads(payload)["state"] for payload in broker.of(at)]
 
     broker.wait_for(lambda: "RAISED" in states() and broker.subscribed)
+    assert f'drsn_edge_alarm{{alarm="{name}",machine="fan/1"}} 1' in page()
     assert states()[0] == "CLEARED" and broker.client_ids == ["me"]
     broker.publish(f"{base}/acknowledge", b"")
     read_until(live, lambda line: line["type"] == "alarm" and line["state"] == "ACKNOWLEDGED")
     broker.wait_for(lambda: "ACKNOWLEDGED" in states())
+    broker.close()
+    wait_until(lambda: 'drsn_edge_output_failing{machine="fan/1",output="mqtt"} 1' in page())
     live.send_signal(signal.SIGTERM)
     assert finish(live)[0] == 0
     state = json.loads(broker.retained[f"{base}/state"])
     assert state["bundle"]["name"] == "tiny"
     assert state["measured_s"] > 1e9 and state["alarms"][name]["acknowledged_s"] >= state["alarms"][name]["raised_s"]
     sensor.kill()
-    broker.close()
 
 
 def test_settings_that_are_wrong_end_it_before_the_port_is_opened(

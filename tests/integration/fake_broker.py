@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 
 class FakeBroker:
@@ -30,6 +31,8 @@ class FakeBroker:
 
     def close(self) -> None:
         for each in (self._listener, *self.connections):
+            with suppress(OSError):  # whoever has gone already
+                each.shutdown(socket.SHUT_RDWR)
             each.close()
 
     def drop(self) -> None:

@@ -36,12 +36,8 @@ class Guarded:
         """Guard `sink`, an output called `name`; `tell` is given a sentence at each change. `now_s` is steady."""
         self.name, self._sink, self._tell, self._now_s = name, sink, tell, now_s
         self._well_since_s: float | None = None
-        self._failing: str | None = None
-
-    @property
-    def failing(self) -> str | None:
+        self.failing: str | None = None
         """Why it cannot be written now; None while it can, and again after it could for a minute."""
-        return self._failing or getattr(self._sink, "trouble", None)  # of a broker, which its sink tells of by itself
 
     def take(self, result: Result) -> None:
         """Take in one result."""
@@ -49,23 +45,23 @@ class Guarded:
 
     def close(self) -> None:
         """Close the sink; what it could not write until then is said to be lost, whatever was said before."""
-        before, self._failing = self._failing, None
+        before, self.failing = self.failing, None
         self._try(self._sink.close)
-        if before is not None and self._failing is None:
+        if before is not None and self.failing is None:
             self._tell(Notice(f"The {self.name} could be written again at the end."))
 
     def _try(self, act: Callable[[], None]) -> None:
         try:
             act()
         except OutputError as exc:
-            if self._failing is None:
+            if self.failing is None:
                 self._tell(str(exc))
-            self._failing, self._well_since_s = str(exc), None
+            self.failing, self._well_since_s = str(exc), None
             return
-        if self._failing is None:
+        if self.failing is None:
             return
         if self._well_since_s is None:
             self._well_since_s = self._now_s()
         if self._now_s() - self._well_since_s >= WELL_AFTER_S:
             self._tell(Notice(f"The {self.name} can be written again."))
-            self._failing = None
+            self.failing = None

@@ -409,7 +409,7 @@ class _Says:
         self.trouble = None
         if self._is_said:
             self._is_said = False
-            self._tell(words)
+            self._tell(Notice(words))
 
     def aside(self, words: str) -> None:
         """Something that is no trouble of ours; at most once a minute."""
