@@ -17,6 +17,7 @@ class FakeBroker:
         connections: Those that were accepted, the newest last.
         subscribed: Topic of each subscription, with the number of its connection.
         client_ids: Of each CONNECT.
+        confirms: Whether it confirms what is published.
     """
 
     def __init__(self, connack: bytes = b"\x20\x02\x00\x00") -> None:
@@ -25,6 +26,7 @@ class FakeBroker:
         self.connections: list[socket.socket] = []
         self.subscribed: list[tuple[int, str]] = []
         self.client_ids: list[str] = []
+        self.confirms = True
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -94,7 +96,8 @@ class FakeBroker:
         elif kind == 3:
             n = 2 + int.from_bytes(body[:2], "big")
             self.published.append((body[2:n].decode(), body[n + 2 * (qos > 0) :].decode()))
-            client.sendall(b"\x40\x02" + body[n : n + 2])
+            if self.confirms:
+                client.sendall(b"\x40\x02" + body[n : n + 2])
         elif kind == 8:
             self.subscribed.append((number, body[4 : 4 + int.from_bytes(body[2:4], "big")].decode()))
             client.sendall(b"\x90\x03" + body[:2] + b"\x01")

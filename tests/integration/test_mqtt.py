@@ -78,7 +78,7 @@ class Mosquitto:
 
 @pytest.fixture(autouse=True)
 def few_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt, "_LAST_WORDS_S", 1.0)
+    monkeypatch.setattr(mqtt, "_LAST_WORDS_S", 0.5)
 
 
 @pytest.fixture

@@ -302,6 +302,24 @@ def test_a_broker_that_cuts_every_connection_is_told_of_once_a_minute_at_most(br
     assert len(told) <= 2
 
 
+def test_decisions_that_were_thrown_away_are_counted_and_said(
+    broker: FakeBroker, sink_at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "MOST_EVENTS", 3)
+    told: list[str] = []
+    broker.confirms = False
+    sink = sink_at(tell=told.append)
+    broker.wait_for(lambda: broker.published)
+    for number in range(10):
+        sink.take(Decision(WORN, float(number)))
+    broker.confirms = True
+    broker.drop()
+    broker.wait_for(lambda: len(broker.connections) == 2 and sink._empty.is_set())
+    assert "7 decisions and alarms of fan never reached" in told[-1]
+    assert json.loads(broker.retained["plant/g/fan/state"])["dropped"] == 7
+    assert [json.loads(text)["since"] for text in broker.of("plant/g/fan/decision")][-3:] == [7, 8, 9]
+
+
 def test_two_clients_with_one_id_are_suspected(
     broker: FakeBroker, sink_at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,7 +98,7 @@ class MqttSink:
         self._broker, self._machine, self._now_s, self._about = broker, machine, now_s, about
         self._acknowledge = acknowledge
         self._where = f"{broker.host}:{broker.port}"
-        self._says = _Says(tell)
+        self._tell, self._says = tell, _Says(tell)
         self._gateway = gateway_of(options, tell)
         self._base = base_topic(broker, machine, self._gateway)
         self._sequence, self._state_due_s, self._severity_due_s = 0, -math.inf, -math.inf
@@ -110,7 +110,7 @@ class MqttSink:
         self._on_its_way: int | None = None
         self._connected, self._deaf_until_s = False, -math.inf
         self._listens = self._is_refused = False
-        self._connected_s, self._short = -math.inf, 0
+        self._connected_s, self._short, self._lost_told = -math.inf, 0, 0
         self._empty = threading.Event()
         self._client: BoundedClient | None = self._make_client(options)
         self._begin()
@@ -255,6 +255,7 @@ class MqttSink:
                 name: {"state": record.state, **_times(record)} for name, record in present.alarms.items()
             },
             "severity": present.severity and to_json(present.severity),
+            "dropped": self.dropped,
             "failing": {name: why for name, why in self._about.failing().items() if why is not None},
         }  # fmt: skip
 
@@ -296,7 +297,13 @@ class MqttSink:
             self._says.trouble_is("This version of paho-mqtt cannot be kept from reading too much. Install 2.1 or 2.2.")
             client.disconnect()
             return
-        self._says.well(Notice(f"The MQTT broker {self._where} is there again."))
+        self._says.well(f"The MQTT broker {self._where} is there again.")
+        lost, self._lost_told = self.dropped - self._lost_told, self.dropped
+        if lost:
+            self._tell(
+                f"{lost} decisions and alarms of {self._machine} never reached the MQTT broker {self._where}: "
+                f"more waited than the {MOST_EVENTS} or {MOST_BYTES / 1e6:g} MB that memory has room for."
+            )
         with self._lock:
             self._listens = False
             self._connected, self._connected_s = True, time.monotonic()
