@@ -18,6 +18,7 @@ class FakeBroker:
         subscribed: Topic of each subscription, with the number of its connection.
         client_ids: Of each CONNECT.
         confirms: Whether it confirms what is published.
+        granted: What it answers to a subscription: the quality of service, or 0x80 for no.
     """
 
     def __init__(self, connack: bytes = b"\x20\x02\x00\x00") -> None:
@@ -27,6 +28,7 @@ class FakeBroker:
         self.subscribed: list[tuple[int, str]] = []
         self.client_ids: list[str] = []
         self.confirms = True
+        self.granted = 1
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -100,7 +102,7 @@ class FakeBroker:
                 client.sendall(b"\x40\x02" + body[n : n + 2])
         elif kind == 8:
             self.subscribed.append((number, body[4 : 4 + int.from_bytes(body[2:4], "big")].decode()))
-            client.sendall(b"\x90\x03" + body[:2] + b"\x01")
+            client.sendall(b"\x90\x03" + body[:2] + bytes([self.granted]))
         elif kind == 12:
             client.sendall(b"\xd0\x00")
 

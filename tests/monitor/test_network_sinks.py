@@ -320,6 +320,24 @@ def test_decisions_that_were_thrown_away_are_counted_and_said(
     assert [json.loads(text)["since"] for text in broker.of("plant/g/fan/decision")][-3:] == [7, 8, 9]
 
 
+def test_a_broker_that_does_not_let_it_listen_is_named(broker: FakeBroker, sink_at: Any) -> None:
+    told: list[str] = []
+    broker.granted = 0x80
+    sink_at(tell=told.append)
+    broker.wait_for(lambda: told)
+    assert "plant/g/fan/acknowledge" in told[0] and "subscribe" in told[0]
+
+
+def test_an_alarm_of_a_bundle_that_was_just_read_is_discovered_as_well(broker: FakeBroker, sink_at: Any) -> None:
+    names = ["UNKNOWN"]
+    sink = sink_at(about=About(lambda: tuple(names)), options=replace(GATEWAY, topics="homeassistant"))
+    names.append("worn")
+    sink.take(RAISED)
+    broker.wait_for(sink._empty.is_set)
+    assert json.loads(broker.retained["plant/g/fan/alarm/worn"])["state"] == "RAISED"
+    assert any(topic.endswith("/alarm_worn/config") for topic in broker.retained)
+
+
 def test_two_clients_with_one_id_are_suspected(
     broker: FakeBroker, sink_at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -130,6 +130,8 @@ class MqttSink:
     def take(self, result: Result) -> None:
         """Take in one result; windows are published only as the time of the last measurement."""
         now_s = self._now_s()
+        if isinstance(result, Alarm):
+            self._learn_alarms(now_s)  # it may be one of a bundle that was read a moment ago
         self._present.take(result, now_s)
         if isinstance(result, Decision):
             self._event("decision", self._decision(), now_s)
@@ -173,6 +175,7 @@ class MqttSink:
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         return client
 
@@ -322,6 +325,13 @@ class MqttSink:
         client.subscribe(self._acknowledge_topic, qos=1)
         if self._discovery is not None:
             client.subscribe(BIRTH, qos=1)
+
+    def _on_subscribe(self, client: Any, data: Any, mid: int, reasons: Sequence[Any], properties: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._says.aside(
+                f"The MQTT broker {self._where} does not let {self._machine} listen to {self._acknowledge_topic}: "
+                "alarms cannot be acknowledged there. Allow its user to subscribe to it."
+            )
 
     def _on_message(self, client: Any, data: Any, message: paho.MQTTMessage) -> None:
         if message.retain:  # what the broker kept was meant for alarms of another day
