@@ -274,10 +274,10 @@ class Station:
         return True
 
     def _runs(self, path: Path, bundle: Bundle, monitor: Monitor) -> None:
+        self.bundle, self.alarm_names = (bundle.manifest.name, bundle.manifest.version), monitor.alarm_names
         self.running, self._manifest, self._skipped_before = path, bundle.manifest, monitor.windows_skipped
         self._windows_skipped, self._raised = (lambda: monitor.windows_skipped), (lambda: monitor.alarms)
         self.shown.stale_after_s = monitor.patience_s
-        self.bundle, self.alarm_names = (bundle.manifest.name, bundle.manifest.version), monitor.alarm_names
 
     def _events(self, source: Source, log: LogKeeper | None) -> Iterator[SourceEvent]:
         """Pass events on, with what a person did between them, and tell the log of both."""
