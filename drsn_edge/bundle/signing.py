@@ -26,6 +26,7 @@ from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.fields import text
 from drsn_edge.errors import KeyFileError, SignatureError, UnsignedError, UntrustedKeyError
 from drsn_edge.files import write_file
+from firmware_bridge.ownership import make_folder, why_not_ours_alone
 from firmware_bridge.regular_file import read_regular, read_text_file
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ _CONTEXT = b"drsn-edge bundle manifest, schema 1\n"
 
 _NAME = re.compile(r"[\w.@-]{1,64}")
 _MAX_KEY_BYTES = 16_384
+_STRICT = 2
+"""Folders that nobody but their owner may write at all: that of trusted keys, and the one above it."""
+
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -246,6 +250,8 @@ def trusted_keys(folder: Path) -> list[PublicKey]:
     if not os.path.lexists(folder):
         return []
     _check_owner(folder)
+    if why := why_not_ours_alone(folder, _STRICT):
+        raise KeyFileError(f"Expected {folder} to be root's or this user's own, but {why}")
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".pub")
     except OSError as exc:
@@ -263,7 +269,7 @@ def trust(key: PublicKey, folder: Path) -> Path:
         OutputError: If it cannot be written.
     """
     try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as exc:
         raise KeyFileError(f"Could not make {folder} for trusted keys: {exc.strerror}. Type it with sudo?") from exc
     trusted_keys(folder)  # what is there already must be sound, too

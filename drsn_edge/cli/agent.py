@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from firmware_bridge.gateway.agent import Agent
 
 _PAUSE_S = 0.5
+_MOST_WAITING = 4
+"""Callers that wait for the one before them; there is one bundle store, and it takes one at a time."""
 
 
 @click.command()
@@ -66,7 +68,7 @@ def _on_serial(port: str, baud: int, stopped: Callable[[], bool]) -> None:
     link.open()
     click.echo(f"answering on {link.port}", err=True)
     while not stopped():
-        serve(local_agent("drsn-edge flash over a serial line", in_thread=True), link, stopped)
+        serve(local_agent("drsn-edge flash over a serial line", in_thread=True), link, stopped, stays=True)
         while not (stopped() or link.try_reopen()):
             pass
     link.close()
@@ -85,7 +87,7 @@ def _on_socket(path: Path, stopped: Callable[[], bool]) -> None:
             listening.bind(str(path))
         finally:
             os.umask(before)
-        listening.listen()
+        listening.listen(_MOST_WAITING)
         listening.settimeout(_PAUSE_S)
         click.echo(f"answering on {path}", err=True)
         while not stopped():

@@ -72,6 +72,7 @@ def flash(
         raise click.UsageError("Expected one of --to and --fleet.")
     from drsn_edge.bundle.bundle import bundle_to_bytes, read_bundle
     from drsn_edge.cli.progress import bytes_bar
+    from firmware_bridge.shown import printable
 
     found = read_bundle(bundle)
     data = bundle_to_bytes(found)
@@ -83,7 +84,7 @@ def flash(
     if as_json:
         click.echo(json.dumps({"schema": 1, "type": "flashed", "dry_run": dry_run, **asdict(done)}))
     else:
-        click.echo(_words(done, target, dry_run))
+        click.echo(printable(_words(done, target, dry_run)))
 
 
 def _words(done: Flashed, target: str, dry_run: bool) -> str:
@@ -105,6 +106,7 @@ def _flash_fleet(
     """Flash them all, print a table, and return the exit code."""
     from drsn_edge.cli.reaching import reach
     from drsn_edge.fleet import Plan, flash_fleet, read_members
+    from firmware_bridge.shown import printable
 
     members = read_members(file)
     for member in members:
@@ -119,7 +121,7 @@ def _flash_fleet(
             return gateway.ask("status")
 
     def tell(outcome: Outcome) -> None:
-        click.echo(_outcome_words(outcome, width), err=as_json)
+        click.echo(printable(_outcome_words(outcome, width)), err=as_json)
 
     width = max(len(member.name) for member in members)
     within_s = 0.0 if dry_run else options["confirmed_within"]

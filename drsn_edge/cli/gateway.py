@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -43,16 +43,7 @@ def status(at: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"schema": 1, "type": "gateway", **found}))
         return
-    state = found["state"]
-    running = state["slots"].get(state["trial"] or state["confirmed"])
-    click.echo(f"gateway    {found['node']} ({found['machine']}, drsn-edge {found['drsn_edge']})")
-    click.echo(f"runs       {'nothing' if running is None else _slot_words(running)}")
-    if state["trial"] is not None:
-        before = state["slots"].get(state["confirmed"])
-        click.echo(f"on trial   started {state['trial_starts']} times; until it is confirmed or rolled back")
-        click.echo(f"before     {'nothing' if before is None else _slot_words(before)}")
-    for entry in found["log"][-8:]:
-        click.echo(f"{_when(entry.get('time_s'))}  {_entry_words(entry)}")
+    _show(_status_lines(found))
 
 
 @gateway.command()
@@ -69,12 +60,7 @@ def slots(at: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"schema": 1, "type": "slots", **state}))
         return
-    for name in ("a", "b"):
-        slot = state["slots"].get(name)
-        role = {state["trial"]: "on trial", state["confirmed"]: "confirmed"}.get(name, "")
-        click.echo(f"{name}  {'empty' if slot is None else _slot_words(slot)}  {role}".rstrip())
-    for name, floor in state["floors"].items():
-        click.echo(f"{name}: {floor} or newer")
+    _show(_slots_lines(state))
 
 
 @gateway.command()
@@ -91,7 +77,7 @@ def confirm(at: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"schema": 1, "type": "confirmed", "slot": slot}))
     else:
-        click.echo(f"confirmed  {_slot_words(slot)}")
+        _show([f"confirmed  {_slot_words(slot)}"])
 
 
 @gateway.command()
@@ -109,7 +95,39 @@ def rollback(at: str, why: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"schema": 1, "type": "rolled back", "slot": slot}))
     else:
-        click.echo(f"runs now   {'nothing' if slot is None else _slot_words(slot)}")
+        _show([f"runs now   {'nothing' if slot is None else _slot_words(slot)}"])
+
+
+def _show(lines: Iterable[str]) -> None:
+    """Print lines of what a gateway says, and whoever reached it wrote, as text and nothing else."""
+    from firmware_bridge.shown import printable
+
+    click.echo("\n".join(map(printable, lines)))
+
+
+def _status_lines(found: dict[str, Any]) -> list[str]:
+    state = found["state"]
+    running = state["slots"].get(state["trial"] or state["confirmed"])
+    lines = [
+        "gateway    {} ({}, drsn-edge {})".format(*(found.get(key, "?") for key in ("node", "machine", "drsn_edge"))),
+        f"runs       {'nothing' if running is None else _slot_words(running)}",
+    ]
+    if state["trial"] is not None:
+        before = state["slots"].get(state["confirmed"])
+        lines += [
+            f"on trial   started {state['trial_starts']} times; until it is confirmed or rolled back",
+            f"before     {'nothing' if before is None else _slot_words(before)}",
+        ]
+    return lines + [f"{_when(entry.get('time_s'))}  {_entry_words(entry)}" for entry in found["log"][-8:]]
+
+
+def _slots_lines(state: dict[str, Any]) -> list[str]:
+    roles = {state["trial"]: "on trial", state["confirmed"]: "confirmed"}
+    lines = []
+    for name in ("a", "b"):
+        slot = state["slots"].get(name)
+        lines.append(f"{name}  {'empty' if slot is None else _slot_words(slot)}  {roles.get(name, '')}".rstrip())
+    return lines + [f"{name}: {floor} or newer" for name, floor in state["floors"].items()]
 
 
 def _asked(at: str, op: str, **fields: Any) -> dict[str, Any]:
@@ -140,5 +158,7 @@ def _entry_words(entry: dict[str, Any]) -> str:
 
 
 def _when(time_s: Any) -> str:
-    known = isinstance(time_s, int | float)
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_s)) if known else "?"
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(time_s)))
+    except (TypeError, ValueError, OverflowError, OSError):  # a log that somebody else wrote
+        return "?"

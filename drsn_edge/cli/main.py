@@ -39,8 +39,10 @@ from drsn_edge.cli.train import train
 from drsn_edge.errors import DrsnEdgeError
 from drsn_edge.extras import missing_module
 from firmware_bridge.errors import FirmwareBridgeError
+from firmware_bridge.shown import printable
 from quantize.errors import QuantizeError
 
+_LONGEST_ERROR = 4000
 _FIRST_PYTHON, _AFTER_PYTHON = (3, 10), (3, 14)
 
 
@@ -55,7 +57,8 @@ class _Commands(click.Group):
         except OSError as exc:
             if exc.errno == errno.EPIPE:
                 raise  # the reader has had enough: click ends quietly
-            raise click.ClickException(f"Could not go on: {exc}. Check the file, the folder or the disk.") from exc
+            words = f"Could not go on: {exc}. Check the file, the folder or the disk."
+            raise click.ClickException(one_line(words)) from exc
         except ModuleNotFoundError as exc:
             words = missing_module(exc.name or "", ctx.invoked_subcommand)
             if words is None:
@@ -65,7 +68,7 @@ class _Commands(click.Group):
 
 def one_line(message: str) -> str:
     """Return a message, which may show lines to write into a file, as the one line that a log keeps together."""
-    return " | ".join(line.strip() for line in message.splitlines() if line.strip())
+    return printable(" | ".join(line.strip() for line in message.splitlines() if line.strip()), _LONGEST_ERROR)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -73,6 +73,8 @@ def _answer_values(answer: Hello | str | None) -> dict[str, Any]:
 
 
 def _lines(port: Port, answer: Hello | str | None) -> str:
+    from firmware_bridge.shown import printable
+
     about = ", ".join(
         part
         for part in (
@@ -91,4 +93,4 @@ def _lines(port: Port, answer: Hello | str | None) -> str:
             f"    {answer.device_id}: {answer.sensor_model}, {answer.sample_rate_hz:g} Hz, axes "
             f"{','.join(answer.axes)}, up to {answer.full_scale:g} {answer.unit}, firmware {answer.firmware_version}"
         )
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))  # a device names itself, and so does a program that holds it

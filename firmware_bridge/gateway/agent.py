@@ -27,11 +27,15 @@ from firmware_bridge.gateway.protocol import (
     encode_answer,
 )
 from firmware_bridge.gateway.store import MAX_BUNDLE_BYTES, SlotStore
+from firmware_bridge.shown import printable
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LOG_ENTRIES = 20
 _WHY_CHARACTERS = 400
 _WORKING_EVERY_S = 1.0
+IDLE_S = 60.0
+"""Without a frame of ours on a connection, until it has to make room for the next."""
+
 _UPLOAD_LOCK = "upload"
 _PART_SUFFIX = ".drsn.part"
 
@@ -106,7 +110,7 @@ class Agent:
         self._working_id: str | None = None
         self._done: list[dict[str, Any]] = []
         self._answered: dict[str, dict[str, Any]] = {}
-        self._said_s = 0.0
+        self._said_s, self._heard_s = 0.0, time.monotonic()
         self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "status": self._status,
             "offer": self._offer,
@@ -124,8 +128,10 @@ class Agent:
                 frame = decode_frame(piece)
                 if frame.type == AgentFrame.DATA:
                     answers.append(self._take_data(frame.payload))
+                    self._heard_s = time.monotonic()
                 elif frame.type == AgentFrame.REQUEST:
                     answers.append(self._take_request(decode_request(frame.payload)))
+                    self._heard_s = time.monotonic()
         return b"".join(encode_answer(self._writer, answer) for answer in answers) + self.idle()
 
     def idle(self) -> bytes:
@@ -137,6 +143,11 @@ class Agent:
         if self._working_id is not None and time.monotonic() - self._said_s > _WORKING_EVERY_S:
             return encode_answer(self._writer, self._still_working())
         return b""
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since it was asked something, 0 while it works."""
+        return 0.0 if self._working_id is not None else time.monotonic() - self._heard_s
 
     def ask(self, op: str, **fields: Any) -> dict[str, Any]:
         """Do one thing for somebody in this process.
@@ -158,6 +169,7 @@ class Agent:
         if self._worker is not None:
             self._worker.join()
         self._end_upload()
+        self._heard_s = time.monotonic()
 
     # --- Requests ----------------------------------------------------------------------------------------------
 
@@ -203,7 +215,10 @@ class Agent:
     def _status(self, request: dict[str, Any]) -> dict[str, Any]:
         store = self._store_of(False)
         entries = [
-            {key: value[:_WHY_CHARACTERS] if isinstance(value, str) else value for key, value in entry.items()}
+            {
+                key: printable(value, _WHY_CHARACTERS) if isinstance(value, str) else value
+                for key, value in entry.items()
+            }
             for entry in store.log()[-_LOG_ENTRIES:]
         ]
         return {"agent": AGENT_VERSION, **self._about, "state": asdict(store.state()), "log": entries}
@@ -259,7 +274,7 @@ class Agent:
 
     def _roll_back(self, request: dict[str, Any]) -> dict[str, Any]:
         why = request.get("why")
-        reason = why[:_WHY_CHARACTERS] if isinstance(why, str) else "asked to"
+        reason = printable(why, _WHY_CHARACTERS) if isinstance(why, str) else "asked to"
         slot = self._store_of(False).roll_back(reason, _digest_of(request))
         return {"slot": None if slot is None else asdict(slot)}
 
@@ -279,14 +294,28 @@ def _failure(request_id: str, exc: Exception) -> dict[str, Any]:
     return {"id": request_id, "ok": False, "error": type(exc).__name__, "message": str(exc) or type(exc).__name__}
 
 
-def serve(agent: Agent, link: AgentLink, stop: Callable[[], bool] = lambda: False) -> None:
-    """Answer on a link until its other end is gone or `stop` says so."""
+def serve(
+    agent: Agent, link: AgentLink, stop: Callable[[], bool] = lambda: False, idle_s: float = IDLE_S, stays: bool = False
+) -> None:
+    """Answer on a link until its other end is gone, has been idle for too long, or `stop` says so.
+
+    Args:
+        agent: That answers.
+        link: What bytes come and go by.
+        stop: Asked at every turn.
+        idle_s: Without a frame of ours, however many other bytes come.
+        stays: Whether an idle link goes on, as a line that nobody else could have; only what is held is let go.
+    """
     try:
         while not stop():
             data, _ = link.read()
             answer = agent.feed(data) if data else agent.idle()
             if answer:
                 link.write(answer)
+            if agent.idle_s > idle_s:
+                if not stays:
+                    return
+                agent.close()
     except PortLostError:
         return
     finally:

@@ -18,6 +18,7 @@ from firmware_bridge.gateway.protocol import (
     DATA_ID,
     AgentFrame,
     AnswerReader,
+    check_answer,
     encode_data,
     encode_request,
 )
@@ -213,6 +214,7 @@ class RemoteGateway:
         answer = self._exchange(lambda: encode_request(self._writer, request), request["id"])
         if not answer.get("ok"):
             raise RefusedError(str(answer.get("error")), str(answer.get("message")))
+        check_answer(request["op"], answer)
         return {key: value for key, value in answer.items() if key not in ("id", "ok")}
 
     def _sent(self, offset: int, piece: bytes) -> int:
@@ -220,6 +222,7 @@ class RemoteGateway:
         answer = self._exchange(lambda: encode_data(self._writer, offset, piece), DATA_ID)
         if "have" not in answer:
             raise RefusedError(str(answer.get("error")), str(answer.get("message")))
+        check_answer("offer", {"sha256": "", **answer})
         return int(answer["have"])
 
     def _exchange(self, frame: Callable[[], bytes], answer_id: str) -> dict[str, Any]:

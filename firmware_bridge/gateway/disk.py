@@ -10,13 +10,20 @@ import fcntl
 import os
 import stat
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from firmware_bridge.errors import StoreBusyError, StoreError
+from firmware_bridge.ownership import make_folder, why_not_ours_alone
+from firmware_bridge.shown import printable
 
-_FILE_MODE, _FOLDER_MODE = 0o644, 0o755
+_FILE_MODE = 0o644
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_STRICT = 2
+"""Folders that nobody but their owner may write at all: that of the bundles, and the state folder above it."""
+
 _LOCK = "lock"
 _PAUSE_S = 0.05
 
@@ -32,36 +39,42 @@ class Disk:
         """
         self._path = path
         try:
-            path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+            make_folder(path)
             self._folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as exc:
             raise StoreError(
                 f"Could not use {path} for this gateway's bundles: {exc.strerror}. Call it as the user whose it is, or "
                 "name another folder with DRSN_EDGE_STATE."
             ) from exc
+        self._close = weakref.finalize(self, os.close, self._folder)  # an agent opens a store for each question
         found = os.fstat(self._folder)
         self._owner = (found.st_uid, found.st_gid)
-        if found.st_mode & stat.S_IWOTH:
-            os.close(self._folder)
-            raise StoreError(f"Expected {path} to be writable by its owner alone. Type: chmod o-w {path}")
+        if why := why_not_ours_alone(path, _STRICT):
+            self._close()
+            raise StoreError(f"Expected {path} to be writable by its owner alone, but {why}")
 
     def __enter__(self) -> Disk:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        os.close(self._folder)
+        self._close()
 
     def names(self) -> list[str]:
         """Return what is in the folder."""
         return os.listdir(self._folder)
 
     def read(self, name: str, limit: int) -> bytes:
-        """Return a file's content, at most `limit` bytes and one more; one with other names or a link is refused."""
+        """Return a file's content, at most `limit` bytes and one more.
+
+        One that is a link, has other names, or that others may write is refused.
+        """
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=self._folder)
         with os.fdopen(descriptor, "rb") as file:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
                 raise OSError(f"{name} is no file, or has a second name")
+            if found.st_mode & _OTHERS_WRITE:
+                raise OSError(f"others may write {self._path / name}; look at it, then: chmod go-w {self._path / name}")
             return file.read(limit + 1)
 
     def free_bytes(self) -> int:
@@ -145,7 +158,7 @@ class Disk:
                 return
             except BlockingIOError as exc:
                 if time.monotonic() >= until_s:
-                    who = os.pread(descriptor, 200, 0).decode(errors="replace") or "somebody"
+                    who = printable(os.pread(descriptor, 200, 0).decode(errors="replace")) or "somebody"
                     raise StoreBusyError(
                         f"Expected nobody else to change the bundles of this gateway; {who} does. Try again later."
                     ) from exc

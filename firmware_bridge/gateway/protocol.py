@@ -15,12 +15,14 @@ has answered an id answers it again in the same words.
 from __future__ import annotations
 
 import json
+import re
+import reprlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any
 
-from firmware_bridge.errors import ProtocolError
+from firmware_bridge.errors import ProtocolError, TransferError
 from firmware_bridge.frames import MAX_PAYLOAD, FrameWriter
 
 AGENT_VERSION = 1
@@ -43,6 +45,7 @@ DATA_BYTES = MAX_PAYLOAD - _OFFSET.size
 _PART_BYTES = MAX_PAYLOAD - _PART.size
 _MOST_PARTS = 64
 DATA_ID = "data"
+_WORD = re.compile(r"[!-~]{1,64}")
 
 
 def encode_request(writer: FrameWriter, values: Mapping[str, Any]) -> bytes:
@@ -61,8 +64,9 @@ def decode_request(payload: bytes) -> dict[str, Any]:
         ProtocolError: If it is none.
     """
     values = _json(payload)
-    if not isinstance(values.get("id"), str) or not isinstance(values.get("op"), str):
-        raise ProtocolError("Expected a request with an id and an op, got another.")
+    named = all(isinstance(values.get(key), str) and _WORD.fullmatch(values[key]) for key in ("id", "op"))
+    if not named:
+        raise ProtocolError("Expected a request with an id and an op of at most 64 plain letters, got another.")
     return values
 
 
@@ -95,6 +99,83 @@ def encode_answer(writer: FrameWriter, values: Mapping[str, Any]) -> bytes:
     return b"".join(
         writer.encode(AgentFrame.ANSWER, _PART.pack(number, len(parts)) + part) for number, part in enumerate(parts)
     )
+
+
+def check_answer(op: str, answer: Mapping[str, Any]) -> None:
+    """Refuse an answer that lacks what its question asks for, or holds something else there.
+
+    Raises:
+        TransferError: Saying so: whoever is at the other end, it is no agent of this version.
+    """
+    try:
+        _ANSWERS.get(op, _check_nothing)(answer)
+    except (LookupError, TypeError, ValueError, AttributeError) as exc:
+        raise TransferError(
+            f"Expected what `drsn-edge agent` answers to {op!r}, got something else ({type(exc).__name__}: {exc}). "
+            "Update drsn-edge there and here to one version."
+        ) from exc
+
+
+def _check_status(answer: Mapping[str, Any]) -> None:
+    state = answer["state"]
+    for slot in state["slots"].values():
+        _check_slot(slot)
+    for chosen in (state["trial"], state["confirmed"]):
+        if chosen is not None:
+            state["slots"][chosen]
+    _expect(state["trial_starts"], int)
+    for text in (*state["floors"], *state["floors"].values()):
+        _expect(text, str)
+    for entry in answer["log"]:
+        _expect(entry, dict)
+
+
+def _check_slot(slot: Mapping[str, Any]) -> None:
+    _check_described(slot)
+    _expect(slot["sha256"], str)
+    _expect(slot["size"], int)
+
+
+def _check_described(slot: Mapping[str, Any]) -> None:
+    for key in ("name", "version", "floor"):
+        _expect(slot[key], str)
+
+
+def _check_rolled_back(answer: Mapping[str, Any]) -> None:
+    if answer["slot"] is not None:
+        _check_slot(answer["slot"])
+
+
+def _check_nothing(answer: Mapping[str, Any]) -> None:
+    pass
+
+
+def _check_offer(answer: Mapping[str, Any]) -> None:
+    _expect(answer["sha256"], str)
+    if _expect(answer["have"], int) < 0:
+        raise ValueError("less than nothing")
+
+
+def _check_installed(answer: Mapping[str, Any]) -> None:
+    _check_described(answer["slot"])
+    _expect(answer["trial"], bool)
+    _expect(answer["changed"], bool)
+
+
+def _expect(value: Any, kind: type[Any]) -> Any:
+    if type(value) is not kind or (kind is str and len(value) > _LONGEST_TEXT):
+        raise TypeError(f"{reprlib.repr(value)} where {kind.__name__} belongs")
+    return value
+
+
+_LONGEST_TEXT = 1000
+_ANSWERS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
+    "status": _check_status,
+    "offer": _check_offer,
+    "install": _check_installed,
+    "confirm": lambda answer: _check_slot(answer["slot"]),
+    "rollback": _check_rolled_back,
+}
 
 
 class AnswerReader:

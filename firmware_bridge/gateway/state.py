@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ SCHEMA = 1
 SLOTS = ("a", "b")
 MAX_STATE_BYTES = 65_536
 MOST_NAMES = 64
+_LONGEST_NAME = 200
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}")
 
@@ -127,9 +129,17 @@ def state_from_bytes(data: bytes) -> State:
     sound = set(slots) <= set(SLOTS) and {state.confirmed, state.trial} <= {None, *slots}
     versions = [*state.floors.values(), *(version for slot in slots.values() for version in (slot.version, slot.floor))]
     sound = sound and all(_SHA256.fullmatch(slot.sha256) for slot in slots.values())
+    names = (*state.floors, *(slot.name for slot in slots.values()))
+    sound = sound and len(state.floors) <= MOST_NAMES and all(map(_is_name, names))
+    counts = (state.trial_starts, state.sequence, *(slot.size for slot in slots.values()))
+    sound = sound and all(type(count) is int and count >= 0 for count in counts)
     if not sound or not all(map(is_version, versions)):
-        raise ValueError(f"impossible values: {state}")
+        raise ValueError(f"impossible values: {reprlib.repr(state)}")
     return state
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable()
 
 
 def _check(values: Any) -> str:

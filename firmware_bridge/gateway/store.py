@@ -36,6 +36,7 @@ from firmware_bridge.gateway.state import (
     state_to_bytes,
     version_key,
 )
+from firmware_bridge.shown import printable
 
 Verifier = Callable[[bytes, bytes | None], Description]
 """Given a bundle and the one that runs, says what it is; raises what it likes where it must not be used here."""
@@ -384,7 +385,8 @@ class SlotStore:
 
     def _note(self, event: str, **details: object) -> None:
         """Write a line of the log; one that cannot be written costs nothing else."""
-        line = json.dumps({"time_s": round(self._now_s(), 3), "event": event, **details}) + "\n"
+        plain = {key: printable(value) if isinstance(value, str) else value for key, value in details.items()}
+        line = json.dumps({"time_s": round(self._now_s(), 3), "event": event, **plain}) + "\n"
         with suppress(OSError):
             if len(self._content(_LOG, _MAX_LOG_BYTES) or b"") + len(line) > _MAX_LOG_BYTES:
                 self._disk.rename(_LOG, _LOG_BEFORE)

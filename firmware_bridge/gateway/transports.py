@@ -22,6 +22,9 @@ from firmware_bridge.sources.link import Link
 DEFAULT_BAUD_RATE = 115_200
 _READ_S = 0.05
 _READ_BYTES = 65_536
+_WRITE_S, _WRITE_BYTES = 30.0, select.PIPE_BUF
+"""So many bytes never block where a descriptor can be written at all."""
+
 _PATIENCE_S = 10.0
 _SERIAL_PATIENCE_S = 0.4
 _END_S = 5.0
@@ -139,11 +142,13 @@ class DescriptorLink:
         return data, len(data) == _READ_BYTES
 
     def write(self, data: bytes) -> None:
-        """Send all of it; PortLostError when nobody reads any more."""
+        """Send all of it; PortLostError when nobody reads any more, be it that nobody does for a long time."""
         view = memoryview(data)
         try:
             while view:
-                view = view[os.write(self._writing, view) :]
+                if not select.select([], [self._writing], [], _WRITE_S)[1]:
+                    raise PortLostError(f"The other end has read nothing for {_WRITE_S:g} s.")
+                view = view[os.write(self._writing, view[:_WRITE_BYTES]) :]
         except OSError as exc:
             raise PortLostError(self._why_over()) from exc
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import socket
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -18,11 +19,13 @@ from hypothesis import strategies as st
 from firmware_bridge.errors import PortAbsentError, PortLostError, RefusedError, TransferError
 from firmware_bridge.frames import MAX_PAYLOAD, FrameSplitter, FrameWriter, decode_frame
 from firmware_bridge.gateway import client as client_module
-from firmware_bridge.gateway.agent import Agent
+from firmware_bridge.gateway import transports
+from firmware_bridge.gateway.agent import Agent, serve
 from firmware_bridge.gateway.client import RemoteGateway
 from firmware_bridge.gateway.protocol import (
     AgentFrame,
     AnswerReader,
+    check_answer,
     decode_data,
     decode_request,
     encode_answer,
@@ -275,7 +278,7 @@ JSON = st.recursive(
 )
 REQUESTS = st.fixed_dictionaries(
     {
-        "id": st.text(max_size=5),
+        "id": st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=5),
         "op": st.sampled_from(["status", "offer", "discard", "install", "confirm", "rollback"]),
     },
     optional={"sha256": JSON, "size": JSON, "why": JSON, "dry_run": JSON, "new_contract": JSON},
@@ -290,6 +293,121 @@ def test_no_requests_disturb_an_agent(requests: list[Any]) -> None:
         data = encode_data(writer, *request) if isinstance(request, tuple) else encode_request(writer, request)
         assert len(answers(rig, data)) == 1
     assert not [name for name in rig.disk.files if name.endswith(".drsn")]
+
+
+@pytest.mark.parametrize("name", ["id", "op"])
+@pytest.mark.parametrize("word", ["", "x" * 65, "two words", "\x1b[31m", "\ud800", "é", "a\n", 3, None, ["a"]])
+def test_a_request_is_named_in_plain_letters_or_gets_no_answer(name: str, word: Any) -> None:
+    rig = Rig()
+    rig.open()
+    assert answers(rig, encode_request(FrameWriter(), {"id": "1", "op": "status", name: word})) == []
+
+
+@pytest.mark.parametrize(
+    "why", ["\ud800", "\x1b]0;owned\x07\x1b[31mred", "\u202egnp.exe", "a\r\nb", "x" * 1900, "\x9b31m"]
+)
+def test_what_is_kept_of_a_reason_is_text(why: str) -> None:
+    rig = Rig()
+    rig.store.install(bundle("1.0.0"))
+    rig.open()
+    assert said(rig, {"id": "1", "op": "rollback", "why": why})["ok"]
+    kept = str(rig.store.log()[-1]["why"])
+    assert kept.isprintable() and 0 < len(kept) <= 400
+    status = said(rig, {"id": "2", "op": "status"})
+    assert status["log"][-1]["why"] == kept
+    kept.encode()
+
+
+def test_a_log_that_somebody_else_wrote_is_shown_as_text() -> None:
+    rig = Rig()
+    rig.disk = LockableMemory({"log.jsonl": b'{"event": "x", "why": "\\u001b[31m\\ud800"}\n{"time_s": 1e300}\n[1]\n'})
+    rig.store = store_on(rig.disk)
+    rig.open()
+    assert said(rig, {"id": "1", "op": "status"})["log"][0]["why"] == "\\x1b[31m\\ud800"
+
+
+SLOT = {"sha256": "0" * 64, "size": 3, "name": "pump", "version": "1.0.0", "floor": "1.0.0"}
+STATE = {"slots": {"a": SLOT}, "confirmed": "a", "trial": None, "trial_starts": 0, "floors": {}, "sequence": 1}
+
+
+@pytest.mark.parametrize(
+    ("op", "answer"),
+    [
+        ("status", {}),
+        ("status", {"state": None, "log": []}),
+        ("status", {"state": {**STATE, "slots": []}, "log": []}),
+        ("status", {"state": {**STATE, "confirmed": "c"}, "log": []}),
+        ("status", {"state": {**STATE, "slots": {"a": {**SLOT, "size": "3"}}}, "log": []}),
+        ("status", {"state": {**STATE, "slots": {"a": {**SLOT, "name": "x" * 2000}}}, "log": []}),
+        ("status", {"state": {**STATE, "floors": {"pump": 3}}, "log": []}),
+        ("status", {"state": STATE, "log": ["x"]}),
+        ("confirm", {"slot": None}),
+        ("rollback", {}),
+        ("offer", {"have": -1, "sha256": ""}),
+        ("offer", {"have": True, "sha256": ""}),
+        ("offer", {"have": 10**30}),
+        ("install", {"slot": SLOT, "trial": 1, "changed": True}),
+    ],
+)
+def test_an_answer_of_something_else_is_one_error(op: str, answer: dict[str, Any]) -> None:
+    with pytest.raises(TransferError, match="Update drsn-edge"):
+        check_answer(op, answer)
+    check_answer("status", {"state": STATE, "log": [{}]})
+    check_answer("rollback", {"slot": None})
+
+
+class Quiet:
+    """A link on which bytes come that are no frames, or none at all."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.turns = data, 0
+
+    def read(self) -> tuple[bytes, bool]:
+        self.turns += 1
+        return self.data, False
+
+    def write(self, data: bytes) -> None:
+        raise AssertionError("nobody asked")
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"x" * 100, b"\x01\x01\0"])
+def test_an_idle_connection_makes_room_for_the_next(data: bytes) -> None:
+    rig = Rig()
+    rig.open()
+    assert rig.agent is not None
+    said(rig, {"id": "1", "op": "offer", "sha256": "0" * 64, "size": 10})
+    link = Quiet(data)
+    serve(rig.agent, link, idle_s=0.05)
+    assert link.turns > 1 and rig.agent._upload is None
+    assert "0" * 64 + ".drsn.part" in rig.disk.files  # to go on where it stopped
+
+
+def test_an_idle_line_stays_and_lets_go_of_what_is_held() -> None:
+    rig = Rig()
+    rig.open()
+    agent = rig.agent
+    assert agent is not None
+    said(rig, {"id": "1", "op": "offer", "sha256": "0" * 64, "size": 10})
+    serve(agent, Quiet(b""), stop=lambda: agent._upload is None, idle_s=0.05, stays=True)
+    assert said(rig, {"id": "2", "op": "status"})["ok"]
+
+
+def test_an_agent_at_work_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    rig.open()
+    assert rig.agent is not None
+    monkeypatch.setattr(rig.agent, "_heard_s", -1e9)
+    assert rig.agent.idle_s > 1e8
+    rig.agent._working_id = "1"
+    assert rig.agent.idle_s == 0.0
+
+
+def test_one_who_reads_nothing_does_not_hold_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transports, "_WRITE_S", 0.1)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, pytest.raises(PortLostError, match="has read nothing"):
+        while True:
+            transports.DescriptorLink(ours.fileno(), ours.fileno()).write(bytes(1 << 20))
 
 
 @pytest.mark.parametrize("decode", [decode_request, decode_data, AnswerReader().take])

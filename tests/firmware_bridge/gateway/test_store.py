@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -439,11 +440,94 @@ def test_a_planted_file_is_never_written_through(tmp_path: Path) -> None:
 
 def test_a_folder_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    with pytest.raises(StoreError, match="chmod o-w"):
+    with pytest.raises(StoreError, match="chmod go-w"):
         Disk(tmp_path)
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(StoreError, match="DRSN_EDGE_STATE"):
         Disk(tmp_path / "link")
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757, 0o770, 0o777, 0o1777])
+@pytest.mark.parametrize("folder", ["bundles", "state"])
+def test_a_store_that_a_group_may_write_is_refused(tmp_path: Path, folder: str, mode: int) -> None:
+    path = tmp_path / "state" / "bundles"
+    confirmed(real_store(path), "1.0.0")
+    changed = path if folder == "bundles" else path.parent
+    changed.chmod(mode)
+    with pytest.raises(StoreError, match=rf"chmod go-w {changed}$"):
+        Disk(path)
+    changed.chmod(0o750)
+    assert real_store(path).start().slot.version == "1.0.0"
+
+
+@pytest.mark.parametrize("mode", [0o757, 0o777])
+def test_a_folder_above_that_everybody_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "above").mkdir()
+    (tmp_path / "above").chmod(mode)
+    with pytest.raises(StoreError, match="above"):
+        Disk(tmp_path / "above" / "state" / "bundles")
+    (tmp_path / "above").chmod(0o1777)  # as /tmp: nobody may touch what is another's
+    Disk(tmp_path / "above" / "state" / "bundles")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_folder_of_somebody_else_is_refused() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        confirmed(real_store(folder / "state" / "bundles"), "1.0.0")
+        os.chown(folder / "state", 1234, 1234)
+        check_as_another_user(folder / "state" / "bundles")
+
+
+def check_as_another_user(path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from firmware_bridge.gateway.disk import Disk; os.setuid(4321)\n"
+        "Disk(Path(sys.argv[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True)
+    assert b"belongs to user 1234" in done.stderr
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o077])
+def test_folders_that_we_make_are_for_nobody_else_to_write(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        path = tmp_path / "deep" / "state" / "bundles"
+        confirmed(real_store(path), "1.0.0")
+        real_store(path).start()
+    finally:
+        os.umask(before)
+    assert not any(each.stat().st_mode & 0o022 for each in (path.parent.parent, path.parent, path, *path.iterdir()))
+
+
+def test_a_file_that_others_may_write_is_not_read(tmp_path: Path) -> None:
+    store = real_store(tmp_path / "bundles")
+    confirmed(store, "1.0.0")
+    path = store.start().path
+    path.chmod(0o664)
+    with pytest.raises(NoBundleError):
+        store.start()
+    path.chmod(0o644)
+    (tmp_path / "bundles" / "state.json").chmod(0o666)
+    with pytest.raises(StoreError, match="chmod go-w"):
+        store.state()
+
+
+def test_a_folder_is_closed_with_its_disk(tmp_path: Path) -> None:
+    """An agent opens a store for each question that it is asked."""
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        Disk(tmp_path).names()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_folder_that_root_makes_belongs_to_whom_the_one_above_belongs(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    os.chown(tmp_path / "state", 1234, 1234)
+    confirmed(real_store(tmp_path / "state" / "bundles"), "1.0.0")
+    assert {(tmp_path / "state" / "bundles").stat().st_uid} == {1234}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
