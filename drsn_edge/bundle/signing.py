@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING
 
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.fields import text
-from drsn_edge.errors import KeyFileError, SignatureError, UnsignedError, UntrustedKeyError
+from drsn_edge.errors import BundleError, KeyFileError, SignatureError, UnsignedError, UntrustedKeyError
 from drsn_edge.files import write_file
+from firmware_bridge.gateway.state import is_version, version_key
 from firmware_bridge.ownership import make_folder, why_not_ours_alone
 from firmware_bridge.regular_file import read_regular, read_text_file
 
@@ -39,6 +40,7 @@ _CONTEXT = b"drsn-edge bundle manifest, schema 1\n"
 
 _NAME = re.compile(r"[\w.@-]{1,64}")
 _MAX_KEY_BYTES = 16_384
+MOST_TRUSTED = 100
 _STRICT = 2
 """Folders that nobody but their owner may write at all: that of trusted keys, and the one above it."""
 
@@ -184,6 +186,29 @@ def sign(bundle: Bundle, key: Ed25519PrivateKey) -> Bundle:
     return replace(bundle, signature=_signature_bytes(_public_of(key, "signer").id, signed))
 
 
+def reissue(bundle: Bundle, version: str, key: Ed25519PrivateKey) -> Bundle:
+    """Return what a bundle holds under a newer version, signed: the way back behind a floor, which stays where it is.
+
+    Raises:
+        BundleError: If the version is none, or not newer than the bundle's own.
+    """
+    own = bundle.manifest.version
+    if not is_version(version) or version_key(version) <= version_key(own):
+        raise BundleError(
+            f"Expected a version MAJOR.MINOR.PATCH that is newer than the bundle's own, {own}, got {version!r}. "
+            "`drsn-edge gateway slots` says what a gateway takes at least."
+        )
+    return sign(replace(bundle, manifest=replace(bundle.manifest, version=version)), key)
+
+
+def signer_id(bundle: Bundle) -> str | None:
+    """Return the id of the key that a bundle says has signed it, unchecked; None: it says none."""
+    try:
+        return text(json.loads(bundle.signature or b""), "key")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 def _signature_bytes(key_id: str, signature: bytes) -> bytes:
     """Return manifest.sig, which has this one form."""
     values = {"schema": SCHEMA, "key": key_id, "ed25519": base64.b64encode(signature).decode()}
@@ -245,10 +270,15 @@ def trusted_keys(folder: Path) -> list[PublicKey]:
     """Return the keys in a folder of trusted ones; a folder that is not there has none.
 
     Raises:
-        KeyFileError: If others than root and this user may write the folder or a file, or one of them is no key.
+        KeyFileError: If others than root and this user may write the folder or a file, one of them is no key, or there
+            are more than `MOST_TRUSTED`.
     """
+    return list(_trusted_files(folder).values())
+
+
+def _trusted_files(folder: Path) -> dict[Path, PublicKey]:
     if not os.path.lexists(folder):
-        return []
+        return {}
     _check_owner(folder)
     if why := why_not_ours_alone(folder, _STRICT):
         raise KeyFileError(f"Expected {folder} to be root's or this user's own, but {why}")
@@ -256,9 +286,11 @@ def trusted_keys(folder: Path) -> list[PublicKey]:
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".pub")
     except OSError as exc:
         raise KeyFileError(f"Expected trusted keys in {folder}, could not read them: {exc.strerror}.") from exc
+    if len(paths) > MOST_TRUSTED:
+        raise KeyFileError(f"Expected at most {MOST_TRUSTED} trusted keys in {folder}, got {len(paths)}. Remove some.")
     for path in paths:
         _check_owner(path)
-    return [read_public(path) for path in paths]
+    return {path: read_public(path) for path in paths}
 
 
 def trust(key: PublicKey, folder: Path) -> Path:
@@ -277,6 +309,41 @@ def trust(key: PublicKey, folder: Path) -> Path:
     write_file(path, f"{key.line}\n".encode())
     path.chmod(0o644)
     return path
+
+
+def untrust(wanted: str, folder: Path) -> PublicKey:
+    """Remove a key from a folder of trusted ones and return it.
+
+    Args:
+        wanted: Its id, its name, or the file of a public key.
+        folder: Of trusted keys.
+
+    Raises:
+        KeyFileError: If no trusted key is meant, or several are, listing them; or if it cannot be removed.
+    """
+    files = _trusted_files(folder)
+    meant = {key.id: key for key in files.values() if wanted in (key.id, key.name)}
+    if not meant and Path(wanted).is_file():
+        named = read_public(Path(wanted))
+        meant = {key.id: key for key in files.values() if key.id == named.id}
+    if len(meant) != 1:
+        known = ", ".join(
+            f"{key.id} ({key.name})" for key in (meant or {key.id: key for key in files.values()}).values()
+        )
+        what = (
+            "several trusted keys have that name"
+            if meant
+            else f"no key of that id, name or file is trusted in {folder}"
+        )
+        raise KeyFileError(f"Expected one trusted key, got {wanted!r}: {what}. Name one of: {known or '(none)'}")
+    (key,) = meant.values()
+    try:
+        for path, each in files.items():
+            if each.id == key.id:
+                path.unlink()
+    except OSError as exc:
+        raise KeyFileError(f"Could not remove {key.id} ({key.name}) from {folder}: {exc.strerror}. With sudo?") from exc
+    return key
 
 
 def _check_owner(path: Path) -> None:

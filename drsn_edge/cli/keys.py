@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,9 +84,15 @@ def show(key: Path | None, trusted: bool, as_json: bool) -> None:
       drsn-edge keys show --trusted
     """
     from drsn_edge.bundle.signing import public_path, read_public, trusted_keys
+    from drsn_edge.errors import KeyFileError
     from drsn_edge.state import key_path, trust_folder
 
-    found = trusted_keys(trust_folder()) if trusted else [read_public(public_path(key or key_path()))]
+    own = key or key_path()
+    if not (trusted or public_path(own).exists() or own.exists()):
+        raise KeyFileError(
+            f"There is no key at {own} yet. Make one: drsn-edge keys new{f' --key {own}' if key else ''}"
+        )
+    found = trusted_keys(trust_folder()) if trusted else [read_public(public_path(own))]
     if as_json:
         click.echo(json.dumps({"schema": 1, "type": "keys", "keys": [_values(each) for each in found]}))
     elif trusted:
@@ -114,7 +121,52 @@ def trust(key: str, state: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"schema": 1, "type": "key", **_values(public), "file": str(path)}))
     else:
-        click.echo(f"trusted from now on: {_words(public)}\nto take it back: rm {path}")
+        click.echo(f"trusted from now on: {_words(public)}\nto take it back: drsn-edge keys untrust {public.id}")
+
+
+@keys.command()
+@click.argument("key", metavar="ID|NAME|KEY.pub")
+@click.option("--state", type=PathType, help="State folder of a gateway's image, instead of this machine's.")
+@json_option
+def untrust(key: str, state: Path | None, as_json: bool) -> None:
+    """Take no bundles any more that this key has signed, on this gateway; what runs goes on.
+
+    \b
+    Example:
+      drsn-edge keys untrust works
+    """
+    from drsn_edge.bundle.signing import trusted_keys
+    from drsn_edge.bundle.signing import untrust as remove
+    from drsn_edge.state import state_folder, trust_folder
+
+    folder = trust_folder() if state is None else state / "trusted"
+    public = remove(key, folder)
+    left, held = trusted_keys(folder), _signed_by(public.id, state or state_folder())
+    if as_json:
+        values = {**_values(public), "left": [each.id for each in left], "bundles": held}
+        click.echo(json.dumps({"schema": 1, "type": "untrusted", **values}))
+        return
+    click.echo(f"trusted no more: {_words(public)}\nbundles that it has signed can no longer be flashed here")
+    for name in held:
+        click.echo(f"{name} lies here and is signed by it: it goes on, and cannot be flashed again")
+    click.echo(f"trusted still: {', '.join(map(_words, left)) or 'no key, so that no bundle can be flashed here'}")
+
+
+def _signed_by(key_id: str, state: Path) -> list[str]:
+    """Return the bundles of a gateway that a key has signed, as far as they can be read."""
+    from drsn_edge.bundle.bundle import bundle_from_bytes
+    from drsn_edge.bundle.signing import signer_id
+    from drsn_edge.errors import DrsnEdgeError
+    from drsn_edge.gateway import FOLDER, open_store
+    from firmware_bridge.errors import FirmwareBridgeError
+
+    found = []
+    with suppress(DrsnEdgeError, FirmwareBridgeError, OSError):
+        slots = open_store("drsn-edge keys", state).state().slots.values() if (state / FOLDER).is_dir() else ()
+        for slot in slots:
+            if signer_id(bundle_from_bytes((state / FOLDER / slot.file).read_bytes())) == key_id:
+                found.append(f"{slot.name} {slot.version}")
+    return found
 
 
 def _values(key: PublicKey) -> dict[str, str]:

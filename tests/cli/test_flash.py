@@ -91,6 +91,78 @@ def test_a_bundle_is_shown_checked_and_compared(make: Callable[..., Path], run: 
     assert run("bundle", "verify", tmp_path / "o.drsn", "--key", f"{other}.pub").code == 0
 
 
+def test_a_key_that_is_not_there_yet_is_made_by_a_command(tmp_path: Path, run: Run, monkeypatch: Any) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    done = run("keys", "show")
+    assert done.code == 1 and "drsn-edge keys new" in done.err and "Errno" not in done.err
+    done = run("keys", "show", "--key", tmp_path / "other.key")
+    assert done.code == 1 and f"drsn-edge keys new --key {tmp_path}/other.key" in done.err
+
+
+@pytest.mark.parametrize("by", ["id", "name", "file"])
+def test_a_key_is_trusted_no_more(make: Callable[..., Path], run: Run, tmp_path: Path, gateway: Path, by: str) -> None:
+    run("flash", make("1.0.0"), "--to", "local")
+    run("gateway", "confirm")
+    newer, public = make("1.1.0"), tmp_path / "config" / "drsn-edge" / "signing.key.pub"
+    key_id = json.loads(run("keys", "show", "--json").out)["keys"][0]["id"]
+    done = run("keys", "untrust", {"id": key_id, "name": "works", "file": public}[by])
+    assert done.code == 0 and f"trusted no more: {key_id}" in done.out and "no key" in done.out
+    assert "pump 1.0.0 lies here and is signed by it" in done.out
+    assert run("keys", "show", "--trusted", "--json").out.count(key_id) == 0
+    refused = run("flash", newer, "--to", "local")
+    assert refused.code == 1 and key_id in refused.err
+    assert run("gateway", "status").out.count("runs       pump 1.0.0") == 1
+
+
+def test_a_key_that_is_not_trusted_is_said_with_those_that_are(run: Run, tmp_path: Path, gateway: Path) -> None:
+    key_id = json.loads(run("keys", "show", "--json").out)["keys"][0]["id"]
+    done = run("keys", "untrust", "nobody")
+    assert done.code == 1 and f"{key_id} (works)" in done.err
+    run("keys", "new", "--key", tmp_path / "second.key", "--name", "works")
+    run("keys", "trust", tmp_path / "second.key.pub")
+    done = run("keys", "untrust", "works")
+    assert done.code == 1 and "several" in done.err and key_id in done.err
+    done = run("keys", "untrust", key_id, "--json")
+    found = json.loads(done.out)
+    assert found["id"] == key_id and len(found["left"]) == 1 and found["bundles"] == []
+    assert run("keys", "untrust", "works").code == 0
+    assert run("keys", "untrust", "works").err.count("(none)") == 1
+
+
+def test_an_older_content_comes_back_under_a_newer_version(
+    make: Callable[..., Path], run: Run, gateway: Path, tmp_path: Path
+) -> None:
+    older = make("1.0.0")
+    for path in (older, make("1.1.0")):
+        run("flash", path, "--to", "local")
+        run("gateway", "confirm")
+    assert run("flash", older, "--to", "local").code == 1  # below the floor
+    done = run("bundle", "reissue", older, "--as", "1.2.0")
+    back = tmp_path / "pump-1.2.0.drsn"
+    assert done.code == 0 and str(back) in done.out and "pump 1.0.0 as 1.2.0" in done.out
+    changed = json.loads(run("bundle", "diff", older, back, "--json").out)["changed"]
+    assert changed == {"version": ["1.0.0", "1.2.0"]}
+    assert read_bundle(back).model == read_bundle(older).model
+    assert run("flash", back, "--to", "local").code == 0
+    assert status(run)["state"]["floors"] == {"pump": "1.1.0"}  # until it is confirmed
+    run("gateway", "confirm")
+    assert status(run)["state"]["floors"] == {"pump": "1.2.0"}
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "0.9.0", "2", "1.0.0.1", "../2.0.0", ""])
+def test_a_version_that_is_not_newer_is_refused(make: Callable[..., Path], run: Run, version: str) -> None:
+    done = run("bundle", "reissue", make("1.0.0"), "--as", version)
+    assert done.code == 1 and "newer than" in done.err
+
+
+def test_a_bundle_is_never_reissued_over_another_file(make: Callable[..., Path], run: Run, tmp_path: Path) -> None:
+    path = make("1.0.0")
+    (tmp_path / "pump-1.1.0.drsn").write_text("precious")
+    done = run("bundle", "reissue", path, "--as", "1.1.0")
+    assert done.code == 1 and "--out" in done.err and (tmp_path / "pump-1.1.0.drsn").read_text() == "precious"
+    assert json.loads(run("bundle", "reissue", path, "--as", "1.1.0", "--out", tmp_path / "b.drsn", "--json").out)["of"]
+
+
 def test_a_bundle_goes_on_trial_and_stays_or_goes(make: Callable[..., Path], run: Run, gateway: Path) -> None:
     one, two = make("1.0.0"), make("1.1.0")
     assert "pump 1.0.0 is on trial at local" in run("flash", one, "--to", "local").out
