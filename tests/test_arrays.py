@@ -138,5 +138,5 @@ def test_a_recording_that_unpacks_to_more_than_it_may_is_refused(
     with pytest.raises(RecordingError, match="may take 1000"):
         load_recording(tmp_path / "a.npz")
     monkeypatch.setattr("drsn_edge.recordings.load.MAX_RECORDING_BYTES", 100)
-    with pytest.raises(RecordingError, match="Split the recording"):
+    with pytest.raises(RecordingError, match="at most 100 are read"):
         load_recording(tmp_path / "a.npz")

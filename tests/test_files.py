@@ -9,8 +9,19 @@ from typing import Any
 import pytest
 
 from drsn_edge import files
-from drsn_edge.errors import OutputError
+from drsn_edge.bundle.signing import read_private, read_public
+from drsn_edge.errors import DrsnEdgeError, OutputError
 from drsn_edge.files import check_new_folder, folder_aside, write_file, written_aside
+from drsn_edge.fleet import read_members
+from drsn_edge.monitor.sensor_config import read_fleet as read_sensors
+from drsn_edge.monitor.settings import read_settings
+from drsn_edge.recordings import load_recording
+from drsn_edge.recordings.catalogue import read_catalogue
+from drsn_edge.recordings.catalogue_csv import read_csv_catalogue
+from drsn_edge.severity import read_limits
+from drsn_edge.training.config_file import read_config
+from firmware_bridge.errors import FirmwareBridgeError
+from firmware_bridge.sources.replay import ReplaySource
 
 
 @pytest.fixture
@@ -291,3 +302,46 @@ def test_the_current_folder_can_be_meant(tmp_path: Path, monkeypatch: pytest.Mon
     with folder_aside(Path(".")) as new:
         (new / "a").write_text("1")
     assert names(tmp_path / "here") == ["a"]
+
+
+# --- Files that are read whole -------------------------------------------------------------------------------------
+
+
+READERS = {
+    "settings": lambda path: read_settings(path, ("a", "b")),
+    "sensors": read_sensors,
+    "gateways": read_members,
+    "limits": read_limits,
+    "configuration": read_config,
+    "catalogue": read_catalogue,
+    "table": read_csv_catalogue,
+    "public key": read_public,
+    "private key": read_private,
+    "recording": load_recording,
+    "log": lambda path: list(ReplaySource([path]).timed()),
+}
+
+
+@pytest.mark.parametrize("what", READERS)
+@pytest.mark.parametrize("kind", ["device", "pipe", "too long", "no text"])
+def test_a_file_that_has_no_end_or_is_none_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, kind: str
+) -> None:
+    path = tmp_path / "a.npz"
+    if kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(path, 0o600)
+    elif kind == "no text":
+        path.write_bytes(b"\xff\xfe\x00" * 10)
+    else:
+        with path.open("wb") as file:
+            file.truncate((4 << 30) + 1)  # of holes: it takes no room
+        path.chmod(0o600)
+        monkeypatch.setattr("drsn_edge.recordings.load.MAX_RECORDING_BYTES", 1000)
+        monkeypatch.setattr("firmware_bridge.sources.replay.MAX_LOG_BYTES", 1000)
+    with pytest.raises((DrsnEdgeError, FirmwareBridgeError)) as raised:
+        READERS[what](path)
+    assert str(path) in str(raised.value)
+    if kind == "too long":
+        assert any(word in str(raised.value) for word in ("longer", "at most"))

@@ -11,7 +11,8 @@ from firmware_bridge.errors import RawLogError
 from firmware_bridge.events import DecoderEvent, HelloRejected, Idle, LinkLost, LinkRestored, Note, SourceEvent
 from firmware_bridge.messages import Hello
 from firmware_bridge.raw_log import LINK_LOST, LINK_RESTORED, NOTE, PRELUDE, LogChunk, LogDamage, read_log
-from firmware_bridge.regular_file import read_regular
+from firmware_bridge.regular_file import MAX_FILE_BYTES, NotAFileError, read_regular
+from firmware_bridge.shown import printable
 from firmware_bridge.stream import StreamCounters, StreamDecoder
 from firmware_bridge.text_lines import LINES_MODEL
 
@@ -25,6 +26,12 @@ class TimedEvent:
 
     time_ns: int
     event: SourceEvent
+
+
+MAX_LOG_BYTES = MAX_FILE_BYTES
+"""Of one file; `record` begins another after 256 MB."""
+
+_LONGEST_TEXT = 65_536
 
 
 class ReplaySource:
@@ -41,7 +48,7 @@ class ReplaySource:
         speed: float | None = None,
         stop: Callable[[], bool] | None = None,
         sleep: Callable[[float], None] = time.sleep,
-        read: Callable[[Path], bytes] = read_regular,
+        read: Callable[[Path], bytes] | None = None,
     ) -> None:
         """Prepare; nothing is read yet.
 
@@ -50,13 +57,13 @@ class ReplaySource:
             speed: Times the pace at which the bytes came; None: at once.
             stop: Asked between chunks.
             sleep: Waits for seconds.
-            read: Returns a file's bytes.
+            read: Returns a file's bytes; None: reads it, up to `MAX_LOG_BYTES`.
         """
         self._paths = tuple(paths)
         self._speed = speed
         self._stop = stop or (lambda: False)
         self._sleep = sleep
-        self._read_bytes = read
+        self._read_bytes = read or _whole
         self._decoder = StreamDecoder()
         self._time_ns = 0
         self.damage: list[tuple[Path, LogDamage]] = []
@@ -115,7 +122,7 @@ class ReplaySource:
                 if item.kind in (LINK_LOST, LINK_RESTORED):
                     yield self._on_link(item)
                 elif item.kind == NOTE:
-                    yield TimedEvent(item.time_ns, Note(item.data.decode(errors="replace")))
+                    yield TimedEvent(item.time_ns, Note(_text(item)))
                 elif not (goes_on and item.kind == PRELUDE):
                     yield from self._feed(item)
 
@@ -138,7 +145,7 @@ class ReplaySource:
         if item.kind == LINK_RESTORED:
             return TimedEvent(item.time_ns, LinkRestored())
         self._decoder.reset_link()
-        return TimedEvent(item.time_ns, LinkLost(item.data.decode(errors="replace")))
+        return TimedEvent(item.time_ns, LinkLost(_text(item)))
 
     def _feed(self, item: LogChunk) -> Iterator[TimedEvent]:
         for event in self._decoder.feed(item.data):
@@ -149,3 +156,15 @@ def _usable(event: DecoderEvent) -> SourceEvent:
     if isinstance(event, HelloRejected):
         raise event.error
     return event
+
+
+def _text(item: LogChunk) -> str:
+    """Return what a log says to people, as text and nothing else: anybody may have written it."""
+    return printable(item.data.decode(errors="replace"), _LONGEST_TEXT)
+
+
+def _whole(path: Path) -> bytes:
+    try:
+        return read_regular(path, MAX_LOG_BYTES)
+    except (NotAFileError, IsADirectoryError) as exc:
+        raise RawLogError(f"Expected a raw log at {path}: {exc}. Copy what it gives into a file.") from exc
