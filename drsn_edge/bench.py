@@ -233,7 +233,7 @@ def _pipeline_share(bundle: Bundle, classifier: Any, windows: Any) -> float:
 def _cold(path: Path, choice: RuntimeChoice) -> tuple[float, dict[str, Any]]:
     """Return the seconds from a process' start to its first window, and what it measured."""
     command = python_command("drsn_edge.bench", str(path), json.dumps(asdict(choice)))
-    began = time.time()
+    began = time.monotonic()  # which goes on alike in all processes, and is never set
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False)
         values = json.loads(done.stdout)
@@ -258,7 +258,7 @@ def _first_window(path: Path, choice: RuntimeChoice) -> dict[str, Any]:
     classifier = open_classifier(bundle, choice, warm=False)
     began = time.perf_counter()
     classifier.codes(network_input(golden.windows()[:1], bundle.manifest.contract, golden.speeds_hz[:1]))
-    first_ms, first_at_s = 1000 * (time.perf_counter() - began), time.time()
+    first_ms, first_at_s = 1000 * (time.perf_counter() - began), time.monotonic()
     return {"first_ms": first_ms, "first_at_s": first_at_s, "process_mb": memory_bytes("VmHWM") / 1e6}
 
 

@@ -139,7 +139,7 @@ class RawLogWriter:
         if data:
             self._chunks.append((now_ns, data))
             self._held += len(data)
-        if self._chunks and (now_ns - self._chunks[0][0] >= SEGMENT_S * 1e9 or self._held >= _SEGMENT_BYTES):
+        if self._chunks and (_is_due(now_ns - self._chunks[0][0], SEGMENT_S) or self._held >= _SEGMENT_BYTES):
             self._flush(now_ns)
 
     def note_link(self, lost: str | None) -> None:
@@ -184,7 +184,7 @@ class RawLogWriter:
             self._open()
         with _writing(self._files[-1]):
             self._segment(DATA, self._chunks)
-            if now_ns - self._synced_ns >= SYNC_S * 1e9:
+            if _is_due(now_ns - self._synced_ns, SYNC_S):
                 self._sync(now_ns)
         self._logged += self._held
         self._chunks, self._held = [], 0
@@ -221,6 +221,11 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as exc:
         raise RawLogError(f"Could not write {path}: {exc.strerror}. What came before is kept.") from exc
+
+
+def _is_due(passed_ns: int, every_s: float) -> bool:
+    """Tell whether something is due again. A clock that was set back says that less than nothing has passed: it is."""
+    return not 0 <= passed_ns < every_s * 1e9
 
 
 def prelude(hello: Hello) -> bytes:

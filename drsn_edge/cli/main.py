@@ -57,8 +57,8 @@ class _Commands(click.Group):
         except OSError as exc:
             if exc.errno == errno.EPIPE:
                 raise  # the reader has had enough: click ends quietly
-            words = f"Could not go on: {exc}. Check the file, the folder or the disk."
-            raise click.ClickException(one_line(words)) from exc
+            why = f"Could not go on: {exc}. Check the file, the folder or the disk."
+            raise click.ClickException(one_line(why)) from exc
         except ModuleNotFoundError as exc:
             words = missing_module(exc.name or "", ctx.invoked_subcommand)
             if words is None:

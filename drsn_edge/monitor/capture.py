@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 import time
 from collections import deque
@@ -31,6 +32,7 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _PREFIX = "alarm-"
 _MOST_BEFORE = 1.25
 """Times the samples of a sensor at its nominal rate that are kept in memory at most."""
+_OF_ANOTHER = re.compile(r"(?!\d{8}T\d{6}Z-).+-\d{8}T\d{6}Z-", re.ASCII)
 
 
 class Capture:
@@ -124,7 +126,7 @@ class Capture:
         assert self._hello is not None
         at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now_s()))
         stem = f"{_PREFIX}{self._machine}-{at}-{_NOT_IN_NAMES.sub('_', alarm)}"
-        number = next(n for n in range(10_000) if not (self._folder / f"{stem}-{n}{SUFFIX}").exists())
+        number = max(map(_number, self._own()), default=-1) + 1  # counted, as a clock that is set keeps no order
         path = self._folder / f"{stem}-{number}{SUFFIX}"
         self._make_room()
         self._name, self._log = path.name, RawLogWriter(lambda _: path, now_ns=self._now_ns)
@@ -134,8 +136,14 @@ class Capture:
         for now_ns, block in list(self._recent):
             self._write_block(block, now_ns)
 
+    def _own(self) -> list[Path]:
+        """Return this machine's files, and not those of another one whose name begins with this one's."""
+        begins = f"{_PREFIX}{self._machine}-"
+        files = self._folder.glob(f"{glob.escape(begins)}*{SUFFIX}")
+        return [path for path in files if not _OF_ANOTHER.match(path.name.removeprefix(begins))]
+
     def _make_room(self) -> None:
-        files = sorted(self._folder.glob(f"{_PREFIX}{self._machine}-*{SUFFIX}"), key=_changed_s)
+        files = sorted(self._own(), key=lambda path: (_number(path), _changed_s(path)))
         for path in files[: len(files) + 1 - self._settings.keep]:
             try:
                 path.unlink(missing_ok=True)
@@ -169,6 +177,12 @@ class Capture:
             self._log = None
             self.failing = str(exc)
             self._tell(self.failing)
+
+
+def _number(path: Path) -> int:
+    """Return the number at the end of a capture's name: later ones have larger ones."""
+    found = re.search(r"-(\d{1,15})$", path.stem, re.ASCII)
+    return int(found[1]) if found else -1
 
 
 def _changed_s(path: Path) -> float:

@@ -19,6 +19,9 @@ from firmware_bridge.text_lines import LINES_MODEL
 IDLE_NS = 200_000_000
 """As `SerialSource` has it unless told otherwise."""
 
+LONGEST_SILENCE_NS = 600_000_000_000
+"""What is left of a longer silence is skipped: a clock that was set while the log was written leaves one of years."""
+
 
 @dataclass(frozen=True)
 class TimedEvent:
@@ -87,17 +90,21 @@ class ReplaySource:
         return self._time_ns / 1e9
 
     def __iter__(self) -> Iterator[SourceEvent]:
-        """Yield events as they come, with an Idle wherever nothing came for `IDLE_NS`, as on that day.
+        """Yield events as they come, with an Idle wherever nothing came for `IDLE_NS`, as on that day, for 10 minutes.
 
         Raises:
             RawLogError: If a file cannot be read or is no raw log.
             ProtocolError: If the device speaks another protocol.
         """
         for timed in self.timed():
-            while self._time_ns and timed.time_ns - self._time_ns > IDLE_NS:
+            silence_ns = 0
+            while self._time_ns and timed.time_ns - self._time_ns > IDLE_NS and silence_ns < LONGEST_SILENCE_NS:
                 self._pass(self._time_ns + IDLE_NS)
+                silence_ns += IDLE_NS
                 yield Idle()
-            self._pass(timed.time_ns)
+            if silence_ns < LONGEST_SILENCE_NS:
+                self._pass(timed.time_ns)
+            self._time_ns = timed.time_ns
             yield timed.event
 
     def _pass(self, time_ns: int) -> None:

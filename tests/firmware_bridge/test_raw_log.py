@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.errors import RawLogError
-from firmware_bridge.events import LinkLost, LinkRestored, SampleBlock
+from firmware_bridge.events import Idle, LinkLost, LinkRestored, SampleBlock
 from firmware_bridge.messages import Hello
 from firmware_bridge.raw_log import (
     DATA,
@@ -207,6 +208,44 @@ while True:
         print(count, flush=True)
     time.sleep(0.001)
 """
+
+
+def test_a_clock_that_is_set_back_holds_nothing_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    clock = Clock()
+    log = writer(tmp_path, clock)
+    for number in range(40):
+        if number == 20:
+            clock.ns -= 3600 * SECOND_NS
+        log.write(b"x" * 10)
+        clock.ns += SECOND_NS // 10
+        if number >= 23:
+            assert (tmp_path / "log-0.drsnlog").read_bytes().count(b"x") > 10 * (number - 4)
+    assert len(synced) >= 3
+    log.close()
+
+
+@pytest.mark.parametrize("speed", [None, 1000.0])
+def test_a_clock_that_is_set_forward_is_replayed_in_moments(
+    tmp_path: Path, new_device: Any, speed: float | None
+) -> None:
+    clock, device = Clock(), new_device()
+    clock.ns = 1000 * SECOND_NS  # a board without a clock, until the network gives it the time
+    log = writer(tmp_path, clock)
+    for number in range(40):
+        if number == 20:
+            clock.ns = 1_700_000_000 * SECOND_NS
+        log.write((device.hello() if number == 0 else b"") + device.block(10 * number))
+        clock.ns += SECOND_NS // 10
+    log.close()
+    waited: list[float] = []
+    source = ReplaySource(list(log.summary.files), speed=speed, sleep=waited.append)
+    events = list(itertools.islice(source, 10_000))
+    blocks = [event for event in events if isinstance(event, SampleBlock)]
+    assert len(blocks) == 40 and sum(map(len, (block.samples for block in blocks))) == 400
+    assert sum(waited) < 1.0 and source.time_s > 1_700_000_000
+    assert 3000 <= sum(isinstance(event, Idle) for event in events) <= 3010  # it was silent for 10 minutes at most
 
 
 def test_a_killed_writer_loses_the_last_quarter_of_a_second_at_most(tmp_path: Path) -> None:
