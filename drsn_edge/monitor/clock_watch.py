@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -22,16 +23,16 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def steady_s() -> float:
-    """Return a clock in seconds that only ever goes on; where the system has one, through suspension, too."""
-    boottime = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
+    """Return a clock in seconds that only ever goes on, through suspension, too."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-def boot_id() -> str | None:
-    """Return what names this start of the machine, within which `steady_s` goes on; None where nothing does."""
+def boot_id() -> str:
+    """Return what names this start of the machine, within which `steady_s` goes on, or this process where none does."""
     with suppress(OSError, UnicodeDecodeError):
-        return _BOOT_ID.read_text(encoding="ascii").strip() or None
-    return None
+        if found := _BOOT_ID.read_text(encoding="ascii").strip():
+            return found
+    return f"process {os.getpid()} at {steady_s()}"
 
 
 @dataclass(frozen=True)

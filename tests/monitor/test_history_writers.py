@@ -16,7 +16,7 @@ import pytest
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Severity, Summary, Verdict, WindowResult
-from drsn_edge.monitor.sinks import Guarded, history
+from drsn_edge.monitor.sinks import Guarded, history, history_file
 from drsn_edge.monitor.sinks.history import HistorySink, read_history
 
 FOREVER = (-1e12, 1e12)
@@ -177,6 +177,7 @@ def test_a_severity_is_no_sign_that_a_full_disk_works_again(tmp_path: Path) -> N
     sink = HistorySink(path, "pump", now_s=lambda: now_s[0])
     guarded = Guarded("history", sink, told.append)
     guarded.take(window())
+    sink._connection.execute("PRAGMA busy_timeout = 10")
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")  # as long as it lasts nobody else can write
     for number in range(6):
@@ -203,6 +204,7 @@ def test_what_does_not_fit_into_memory_is_counted_and_what_is_lost_at_the_end_is
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     sink = HistorySink(path, "pump", now_s=lambda: NOON)
+    sink._connection.execute("PRAGMA busy_timeout = 10")
     guarded = Guarded("history", sink, told.append)
     for number in range(25):
         guarded.take(Decision(window(str(number)), 0.0))
@@ -317,6 +319,26 @@ def test_what_the_version_before_wrote_grows_old_by_days_with_rows(tmp_path: Pat
     (found,) = [each for each in read_history(path, *FOREVER) if each.machine == "pump"]
     days = [round((each.time_s - NOON) / DAY_S) for each in found.decisions]
     assert days == [700, 2, 3, 4, 5]
+
+
+def test_a_change_of_version_that_is_cut_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "history"
+    version_1(path, [0, 1], True)
+    before = read_history(path, *FOREVER)
+    for length in range(len(history_file._FROM_1_AFTER)):
+        cut = (*history_file._FROM_1_AFTER[:length], "SELECT of a disk that is full")
+        monkeypatch.setattr(history_file, "_FROM_1_AFTER", cut)
+        with pytest.raises(OutputError, match="Could not open"):
+            HistorySink(path, "pump")
+        monkeypatch.undo()
+    assert read_history(path, *FOREVER) == before
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    connection.close()
+    HistorySink(path, "pump").close()
+    assert [each.spans for each in read_history(path, *FOREVER)] == [each.spans for each in before]
 
 
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 from drsn_edge.errors import OutputError
@@ -19,6 +20,11 @@ from drsn_edge.monitor.clock_watch import JUMP_S, believed_offset_s
 SCHEMA_VERSION = 2
 DAY_S = 86_400.0
 _NEVER_S = 1e15
+_PATIENCE_S = 20.0
+"""Longer than another sensor takes that makes a file of some years one of this version."""
+
+_PAUSE_S = 0.05
+
 _ROOM_BYTES = 200_000
 """SQLite's two files beside a history take some ten kB when it is opened."""
 
@@ -101,20 +107,28 @@ def open_history(path: Path) -> sqlite3.Connection:
         raise OutputError(
             f"Not allowed to write the history {path}. Call it as the user whose it is, or choose another."
         )
-    try:
-        connection = sqlite3.connect(path, timeout=1.0)
-    except sqlite3.Error as exc:
-        raise _not_opened(path, exc) from exc
+    until_s = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return _opened(path)
+        except sqlite3.Error as exc:
+            # Another sensor makes the file at this moment, for which SQLite does not wait of itself.
+            if "locked" not in str(exc) or time.monotonic() > until_s:
+                raise OutputError(f"Could not open the history {path}: {exc}. Choose another file.") from exc
+        time.sleep(_PAUSE_S)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_PATIENCE_S)
     try:
         if _version(connection, path) != SCHEMA_VERSION:
             connection.execute("PRAGMA journal_mode = WAL")
             with connection:
-                connection.execute("BEGIN IMMEDIATE")  # the other sensors of the file wait, and then find it done
+                connection.execute("BEGIN IMMEDIATE")
                 _make(connection, path)
-    except BaseException as exc:
+        connection.execute("PRAGMA busy_timeout = 1000")
+    except BaseException:
         connection.close()
-        if isinstance(exc, sqlite3.Error):
-            raise _not_opened(path, exc) from exc
         raise
     return connection
 
@@ -126,10 +140,6 @@ def is_full_or_read_only(path: Path) -> bool:
     except OSError:
         return False
     return bool(found.f_flag & os.ST_RDONLY) or found.f_bavail * found.f_frsize < _ROOM_BYTES
-
-
-def _not_opened(path: Path, exc: sqlite3.Error) -> OutputError:
-    return OutputError(f"Could not open the history {path}: {exc}. Choose another file.")
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
