@@ -96,6 +96,9 @@ BOARDS = {
     )
 }
 
+BAUD_RATES = (*dict.fromkeys(board.baud_rate for board in BOARDS.values()), 1_000_000)
+"""Rates of firmware that was built as it comes, and the one that its README names for an Uno with a fast plug."""
+
 
 def choose_port(board: Board, ports: Sequence[Port]) -> str:
     """Return the path of the port that the board is on.

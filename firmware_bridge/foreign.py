@@ -16,6 +16,7 @@ _KNOWN = (
     (rb">>> |Traceback \(most recent|MicroPython|CircuitPython", "It is a Python prompt: the board runs MicroPython."),
     (rb"\r\n(?:OK|ERROR|RING|NO CARRIER)\r\n", "It is a modem: these are answers to AT commands."),
 )
+_FEW, _TEXT_SHARE = 16, 0.95
 _FLASH = " Flash the drsn-edge firmware onto it, or choose another port."
 
 
@@ -31,14 +32,22 @@ def recognise(data: bytes, baud_rate: int) -> str | None:
             return words if words.endswith("port.") else words + _FLASH
     if _NUMBERS.search(data):
         return "These are lines of numbers, as many sketches print them: read them with --text-unit and --text-range."
-    if len(data) >= 16:
+    if len(data) >= _FEW:
         return _by_statistics(np.frombuffer(data, np.uint8), baud_rate)
     return None
 
 
+def is_readable(data: bytes) -> bool:
+    """Tell whether the first bytes that came are text: what speaks there is no sensor of ours, at this rate."""
+    return len(data) >= _FEW and float(_printable(np.frombuffer(data, np.uint8)).mean()) > _TEXT_SHARE
+
+
+def _printable(data: np.ndarray) -> np.ndarray:
+    return (data >= 0x20) & (data < 0x7F) | np.isin(data, (0x09, 0x0A, 0x0D))
+
+
 def _by_statistics(data: np.ndarray, baud_rate: int) -> str | None:
-    printable = (data >= 0x20) & (data < 0x7F) | np.isin(data, (0x09, 0x0A, 0x0D))
-    if printable.mean() > 0.95:
+    if _printable(data).mean() > _TEXT_SHARE:
         return "This is text, not frames: the device runs other firmware." + _FLASH
     if len(np.unique(data)) == 1:
         return f"Nothing but 0x{data[0]:02x}: the line is held at one level. Check the wiring (TX to RX, and ground)."

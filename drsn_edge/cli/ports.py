@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from drsn_edge.cli.options import Duration, json_option
+from drsn_edge.cli.source import say_baud_rate
 
 if TYPE_CHECKING:
     from firmware_bridge.messages import Hello
@@ -20,14 +23,12 @@ if TYPE_CHECKING:
 @click.option(
     "--port", "also", multiple=True, help="Look at this one too, such as a link to a virtual port; repeatable."
 )
-@click.option(
-    "--baud", type=click.IntRange(min=1), default=921_600, show_default=True, help="Of --hello; USB devices ignore it."
-)
+@click.option("--baud", type=click.IntRange(min=1), help="Of --hello; as of `monitor`.")
 @click.option(
     "--timeout", type=Duration(0.1), default="3s", show_default=True, help="Of --hello: wait so long for an answer."
 )
 @json_option
-def ports(hello: bool, also: tuple[str, ...], baud: int, timeout: float, as_json: bool) -> None:
+def ports(hello: bool, also: tuple[str, ...], baud: int | None, timeout: float, as_json: bool) -> None:
     """List the serial ports, who holds them, and with --hello the sensor on each.
 
     \b
@@ -38,7 +39,7 @@ def ports(hello: bool, also: tuple[str, ...], baud: int, timeout: float, as_json
 
     holders = holders_of(also)
     found = [*list_ports(holders=True), *(Port(path, "", None, None, holders.get(path, ())) for path in also)]
-    answers = {port.path: _ask(port, baud, timeout) for port in found} if hello else {}
+    answers = _ask_all(found, baud, timeout) if hello else {}
     if as_json:
         values = [{**asdict(port), **_answer_values(answers.get(port.path))} for port in found]
         click.echo(json.dumps({"schema": 1, "type": "ports", "ports": values}))
@@ -46,7 +47,14 @@ def ports(hello: bool, also: tuple[str, ...], baud: int, timeout: float, as_json
     click.echo("\n".join(_lines(port, answers.get(port.path)) for port in found) or "no serial port")
 
 
-def _ask(port: Port, baud: int, timeout_s: float) -> Hello | str:
+def _ask_all(ports: Sequence[Port], baud: int | None, timeout_s: float) -> dict[str, Hello | str]:
+    """Return the answers by path; all are asked at once, since a silent one takes its time."""
+    with ThreadPoolExecutor(max(1, len(ports))) as pool:
+        answers = pool.map(lambda port: _ask(port, baud, timeout_s), ports)
+        return {port.path: answer for port, answer in zip(ports, answers, strict=True)}
+
+
+def _ask(port: Port, baud: int | None, timeout_s: float) -> Hello | str:
     """Return what a device says about itself, or why it does not."""
     from firmware_bridge.errors import FirmwareBridgeError
     from firmware_bridge.messages import Hello
@@ -54,7 +62,13 @@ def _ask(port: Port, baud: int, timeout_s: float) -> Hello | str:
 
     if port.held_by:
         return "not asked: in use"
-    source = SerialSource(port.path, baud_rate=baud, hello_timeout_s=timeout_s, start=False)
+    source = SerialSource(
+        port.path,
+        baud_rate=baud,
+        hello_timeout_s=timeout_s,
+        start=False,
+        on_baud_rate=lambda rate: say_baud_rate(rate, port.path),
+    )
     try:
         for event in source:
             if isinstance(event, Hello):

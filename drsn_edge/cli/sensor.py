@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import finite, json_option
+from drsn_edge.cli.source import say_baud_rate
 
 if TYPE_CHECKING:
     from firmware_bridge.events import DeviceLog, Reply
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--port", required=True, envvar="DRSN_EDGE_PORT", help="Port of the sensor; see `monitor`.  [env: DRSN_EDGE_PORT]"
 )
-@click.option("--baud", type=click.IntRange(min=1), default=921_600, show_default=True, help="USB devices ignore it.")
+@click.option("--baud", type=click.IntRange(min=1), help="As of `monitor`.")
 @click.option(
     "--set-rate",
     "rate_hz",
@@ -36,14 +37,14 @@ if TYPE_CHECKING:
     metavar="X",
     help="Measure up to this much, in the sensor's unit.",
 )
-@click.option("--self-test", is_flag=True, help="Have the sensor push its own mass and see whether it notices.")
+@click.option("--self-test", is_flag=True, help="Run the sensor's built-in self-test.")
 @click.option("--reset", is_flag=True, help="Restart the device, as it is after power-up.")
 @json_option
 @click.pass_context
 def sensor(
     ctx: click.Context,
     port: str,
-    baud: int,
+    baud: int | None,
     rate_hz: float | None,
     full_scale: float | None,
     self_test: bool,
@@ -69,7 +70,7 @@ def sensor(
         *([Command(Opcode.SET_RANGE, round(1000 * full_scale))] if full_scale else []),
         *([Command(Opcode.SELF_TEST)] if self_test else []),
     ]
-    source = SerialSource(port, baud_rate=baud, start=False)
+    source = SerialSource(port, baud_rate=baud, start=False, on_baud_rate=lambda rate: say_baud_rate(rate, port))
     events = list(ask(source, commands))
     hello = next(event for event in reversed(events) if isinstance(event, Hello))
     replies = [event for event in events if isinstance(event, Reply)]

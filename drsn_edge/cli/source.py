@@ -60,16 +60,24 @@ class SourceChoice:
         if self.port is None:
             raise click.MissingParameter(param_type="option", param_hint="'--port'")
         if self.text_unit is None:
-            baud = self.baud or serial_port.DEFAULT_BAUD_RATE
-            gather_s = gather_s or GATHER_S
+            gather_s, port = gather_s or GATHER_S, self.port
             return serial_port.SerialSource(
-                self.port, baud_rate=baud, stop=stop, on_bytes=on_bytes, gather_s=gather_s
+                port, baud_rate=self.baud, stop=stop, on_bytes=on_bytes, gather_s=gather_s,
+                on_baud_rate=lambda rate: say_baud_rate(rate, port),
             )  # fmt: skip
         assert self.text_range is not None
         axes = tuple(self.text_axes.split(",")) if self.text_axes else ()
         layout = TextLayout(self.text_unit, self.text_range, self.text_scale, axes)
         baud = self.baud or text.DEFAULT_BAUD_RATE
         return text.TextSource(self.port, layout, baud_rate=baud, stop=stop, on_bytes=on_bytes)
+
+
+def say_baud_rate(baud_rate: int, port: str) -> None:
+    """Say on stderr that a port talks at another rate than the usual one."""
+    from drsn_edge.notice import Notice, as_line
+
+    found = Notice(f"{baud_rate} baud found at {port}. Give --baud {baud_rate}, and it begins without a search.")
+    click.echo(as_line(found), err=True)
 
 
 def source_options(*, several: bool = False) -> Callable[[Command], Command]:
@@ -95,7 +103,8 @@ def _with_options(command: Command, port: Callable[..., Any]) -> Command:
         click.option(
             "--baud",
             type=click.IntRange(min=1),
-            help="Baud rate; USB devices ignore it.  [default: 921600, of text 115200]",
+            help="Baud rate, which most USB devices ignore.  [default: 921600, or what is found among the rates of our "
+            "boards; of text 115200]",
         ),
         click.option(
             "--text-unit",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import select
+import stat
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +32,8 @@ _MOST_READS = 16
 GATHER_S = 0.003
 """How long to let bytes gather once some are there: some hundred wake-ups a second, whatever the line brings."""
 _WRITE_TIMEOUT_S = 1.0
+_PSEUDO_TERMINALS = range(136, 144) if sys.platform == "linux" else ()
+"""Major numbers of /dev/pts/N. Source: Linux, Documentation/admin-guide/devices.txt."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
 
 
@@ -125,6 +129,25 @@ class Link:
         except _LINK_FAILURES as exc:
             raise self._lost(exc) from exc
 
+    def set_baud_rate(self, baud_rate: int) -> bool:
+        """Go on at another rate, also after the port was lost; what was read at the one before is thrown away.
+
+        Returns:
+            False if the port is not open or does not have that rate; it is then as it was.
+        """
+        if self._serial is None:
+            return False
+        before = self.baud_rate
+        try:
+            self._serial.baudrate = baud_rate
+            self._serial.reset_input_buffer()
+        except _OPEN_FAILURES:
+            with suppress(*_OPEN_FAILURES):
+                self._serial.baudrate = before
+            return False
+        self.baud_rate = baud_rate
+        return True
+
     def close(self) -> None:
         """Close it; harmless when repeated."""
         if self._serial is not None:
@@ -205,6 +228,17 @@ def _wait(link: serial.SerialBase) -> bool:
             time.sleep(GATHER_S)
         return bool(waiting)
     return bool(select.select([number], [], [], READ_TIMEOUT_S)[0])
+
+
+def has_rate(port: str) -> bool:
+    """Tell whether a baud rate may matter to a port: not to a pseudo-terminal, nor to a socket."""
+    if "://" in port:
+        return False
+    try:
+        status = os.stat(port)
+    except OSError:
+        return True
+    return not (stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) in _PSEUDO_TERMINALS)
 
 
 def open_port(port: str, baud_rate: int) -> serial.SerialBase:

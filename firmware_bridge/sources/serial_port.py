@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import cycle
 
+from firmware_bridge.boards import BAUD_RATES
 from firmware_bridge.errors import PortLostError, ProtocolError
 from firmware_bridge.events import (
     DecoderEvent,
@@ -18,10 +20,10 @@ from firmware_bridge.events import (
     SourceEvent,
     Status,
 )
-from firmware_bridge.foreign import recognise
+from firmware_bridge.foreign import is_readable, recognise
 from firmware_bridge.frames import DELIMITER, FrameWriter
 from firmware_bridge.messages import PROTOCOL_VERSION, Command, DeviceState, Hello, MessageType, Opcode, encode_command
-from firmware_bridge.sources.link import FIRST_PAUSE_S, GATHER_S, OnLink
+from firmware_bridge.sources.link import FIRST_PAUSE_S, GATHER_S, Link, OnLink, has_rate
 from firmware_bridge.stream import StreamCounters, StreamDecoder
 
 DEFAULT_BAUD_RATE = 921_600
@@ -29,6 +31,10 @@ DEFAULT_BAUD_RATE = 921_600
 
 _IDENTIFY_EVERY_S = 0.5
 _START_EVERY_S = 1.0
+PROBE_S = 10.0
+"""How long other rates are tried, where none was asked for and no HELLO comes at the usual one."""
+_PROBE_EACH_S = 1.6
+"""At each, in turns: IDENTIFY is repeated every half second. The port stays open, so that no board restarts."""
 _FIRST_BYTES = 512
 """Kept of a link, to say what it is that speaks there."""
 
@@ -46,7 +52,7 @@ class SerialSource(OnLink):
         self,
         port: str,
         *,
-        baud_rate: int = DEFAULT_BAUD_RATE,
+        baud_rate: int | None = None,
         hello_timeout_s: float = 5.0,
         idle_s: float = 0.2,
         reopen_after_s: float = FIRST_PAUSE_S,
@@ -54,12 +60,14 @@ class SerialSource(OnLink):
         on_bytes: Callable[[bytes], None] | None = None,
         start: bool = True,
         gather_s: float = GATHER_S,
+        on_baud_rate: Callable[[int], None] | None = None,
     ) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
             port: Path (links are followed), Windows name, pyserial URL, or what else `ports.find_port` takes.
-            baud_rate: In baud.
+            baud_rate: In baud. None: `DEFAULT_BAUD_RATE`, and where no HELLO comes and what comes is no text, those of
+                our boards for `PROBE_S`, unless the port is one to which rates do not matter.
             hello_timeout_s: How long a device may take to identify itself for the first time. Some boards
                 reset when their port is opened and need two seconds.
             idle_s: After how long without any event an Idle comes.
@@ -67,9 +75,12 @@ class SerialSource(OnLink):
             stop: Asked between reads, i.e. about every 50 ms.
             start: Whether to start the device once it has identified itself.
             gather_s: How long to let bytes gather before each read; see `Link`.
-            on_bytes: Given all that is read, as it is read and before it is decoded; b"" where nothing came.
+            on_bytes: Given all that is read, as it is read and before it is decoded; b"" where nothing came. What came
+                at a rate that was the wrong one is left out.
+            on_baud_rate: Told of a rate other than the usual one at which a HELLO came.
         """
-        super().__init__(port, baud_rate, reopen_after_s, gather_s)
+        super().__init__(port, baud_rate or DEFAULT_BAUD_RATE, reopen_after_s, gather_s)
+        self._probe = _Probe(self._link, baud_rate is None, on_baud_rate)
         self._hello_timeout_s = hello_timeout_s
         self._idle_s = idle_s
         self._stop = stop or _never
@@ -123,6 +134,7 @@ class SerialSource(OnLink):
 
     def close(self) -> None:
         """Stop the device if it streams, and close the port. Iterating again opens it again."""
+        self._give_up()
         if not self._link.state.is_open:
             return
         if self._streaming:
@@ -140,15 +152,38 @@ class SerialSource(OnLink):
         except PortLostError as exc:
             self._end_link()
             return [LinkLost(str(exc))]
-        if self._on_bytes is not None:
-            self._on_bytes(data)
         self._first_bytes += data[: _FIRST_BYTES - len(self._first_bytes)]
         events = self._decoder.feed(data)
+        self._hand_on(data)
         for event in events:
             self._follow(event)
         if self.hello is None and not events and time.monotonic() - self._opened > self._hello_timeout_s:
-            raise ProtocolError(self._no_hello())
+            self._try_another_rate()
         return [*events]
+
+    def _hand_on(self, data: bytes) -> None:
+        """Give bytes to whoever keeps them, once it is known that they came at the right rate."""
+        held = self._probe.held(data, self.hello is not None)
+        if self._on_bytes is not None and held is not None:
+            self._on_bytes(held)
+
+    def _give_up(self) -> None:
+        """Try no other rate, and hand on what was held back until one was known to be right."""
+        rest = self._probe.give_up()
+        if self._on_bytes is not None and rest:
+            self._on_bytes(rest)
+
+    def _try_another_rate(self) -> None:
+        """Raise ProtocolError unless another rate is tried, or the one that is being tried has time left."""
+        bytes_before = self._decoder.counters.bytes_received
+        tried = self._probe.go_on(self._first_bytes, time.monotonic())
+        if tried is None:
+            self._give_up()
+            raise ProtocolError(self._no_hello())
+        if tried:
+            self._probe.foreign_bytes += bytes_before
+            self._decoder = StreamDecoder()
+            self._begin_line()
 
     def _idle(self) -> list[SourceEvent | HelloRejected]:
         return [Idle()] if time.monotonic() - self._last_event >= self._idle_s else []
@@ -188,6 +223,9 @@ class SerialSource(OnLink):
 
     def _begin_link(self) -> None:
         self._first_bytes = b""
+        self._begin_line()
+
+    def _begin_line(self) -> None:
         self._command_due = 0.0
         with suppress(PortLostError):  # a link that is lost again shows at the next read
             self._link.write(DELIMITER)
@@ -203,19 +241,81 @@ class SerialSource(OnLink):
         return [LinkRestored()]
 
     def _no_hello(self) -> str:
-        counters = self.counters
+        counters, n_bytes = self.counters, self.counters.bytes_received + self._probe.foreign_bytes
         expected = f"Expected a HELLO from {self.port} within {self._hello_timeout_s:g} s"
-        if counters.bytes_received == 0:
-            return f"{expected}, got not a single byte. Check power, wiring (TX to RX) and that this is the right port."
+        if n_bytes == 0:
+            return (
+                f"{expected} at {self._probe.rates_in_words} baud, got not a single byte. Check power, wiring "
+                "(TX to RX) and that this is the right port."
+            )
         guess = recognise(self._first_bytes, self._link.baud_rate) or (
             "Check the baud rate and that the device runs drsn-edge firmware."
         )
         begins = self._first_bytes[:32]
         return (
-            f"{expected} at {self._link.baud_rate} baud, got {counters.bytes_received} bytes, {counters.frames_ok} "
+            f"{expected} at {self._probe.rates_in_words} baud, got {n_bytes} bytes, {counters.frames_ok} "
             f"good frames and {counters.crc_errors} damaged ones; it begins with {begins.hex(' ')} ({begins!r}). "
             f"{guess}"
         )
+
+
+class _Probe:
+    """The rates at which a device is asked who it is."""
+
+    def __init__(self, link: Link, may_probe: bool, on_baud_rate: Callable[[int], None] | None) -> None:
+        self._link, self._on_baud_rate = link, on_baud_rate
+        self._may_probe = may_probe and has_rate(link.port)
+        self._tried = [link.baud_rate]
+        self._rates: Iterator[int] = iter(())
+        self._until_s = self._rate_until_s = 0.0
+        self._held: list[bytes] | None = [] if self._may_probe else None
+        self.foreign_bytes = 0
+        """That came at the rates before the one that is tried now."""
+
+    @property
+    def rates_in_words(self) -> str:
+        return " or ".join(map(str, self._tried))
+
+    def held(self, data: bytes, is_right: bool) -> bytes | None:
+        """Return what is to be kept now: nothing yet (None) as long as the rate may be wrong."""
+        if self._held is None:
+            return data
+        self._held.append(data)
+        if not is_right:
+            return None
+        if len(self._tried) > 1 and self._on_baud_rate is not None:
+            self._on_baud_rate(self._link.baud_rate)
+        return self.give_up()
+
+    def give_up(self) -> bytes:
+        """Try no more; return what was held back."""
+        data, self._held, self._may_probe = b"".join(self._held or ()), None, False
+        return data
+
+    def go_on(self, first_bytes: bytes, now_s: float) -> bool | None:
+        """Return whether another rate is tried from now on; None if none is left to try."""
+        if not self._may_probe:
+            return None
+        if not self._until_s:
+            if is_readable(first_bytes):
+                return None
+            self._until_s = now_s + PROBE_S
+            self._rates = cycle(rate for rate in BAUD_RATES if rate != self._link.baud_rate)
+        elif now_s < self._rate_until_s:
+            return False
+        if now_s >= self._until_s:
+            return None
+        self._rate_until_s = now_s + _PROBE_EACH_S
+        return self._turn_to(next(self._rates))
+
+    def _turn_to(self, rate: int) -> bool:
+        if not self._link.set_baud_rate(rate):
+            self._rate_until_s = 0.0
+            return False
+        self._held = []
+        if rate not in self._tried:
+            self._tried.append(rate)
+        return True
 
 
 def _never() -> bool:
