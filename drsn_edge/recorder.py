@@ -57,6 +57,8 @@ class LogKeeper:
         name: str,
         rotate_bytes: int | None = None,
         on_failure: Callable[[RawLogError], None] | None = None,
+        about: str = "",
+        option: str = "--out",
     ) -> None:
         """Prepare.
 
@@ -65,11 +67,13 @@ class LogKeeper:
             name: Beginning of the files' names.
             rotate_bytes: Begin another file when one has so many bytes.
             on_failure: Told once why no more is written; None: errors are raised.
+            about: Note at the beginning of each file; see `drsn_edge.recordings.log_note`.
+            option: By which the user named the folder.
 
         Raises:
             OutputError: If the folder cannot be made, or the name is none for a file.
         """
-        self._log = RawLogWriter(_paths(folder, name), rotate_bytes=rotate_bytes)
+        self._log = RawLogWriter(_paths(folder, name, option), rotate_bytes=rotate_bytes, about=about)
         self._on_failure = on_failure
         self.failing: str | None = None
         """Why no more is written; None as long as it is."""
@@ -122,6 +126,7 @@ def record_source(
     name: str,
     *,
     rotate_bytes: int | None = None,
+    about: str = "",
     progress: Callable[[str], None] | None = None,
     now_s: Callable[[], float] = time.monotonic,
 ) -> RecordSummary:
@@ -132,6 +137,7 @@ def record_source(
         folder: Made if it is missing.
         name: Beginning of the files' names.
         rotate_bytes: Begin another file when one has so many bytes.
+        about: Note at the beginning of each file; see `drsn_edge.recordings.log_note`.
         progress: Shown now and then how it goes.
         now_s: A steady clock, seconds.
 
@@ -139,7 +145,7 @@ def record_source(
         OutputError: If the folder cannot be made, or the name is none for a file.
         FirmwareBridgeError: If the source cannot be opened, or a file cannot be written.
     """
-    log = LogKeeper(folder, name, rotate_bytes)
+    log = LogKeeper(folder, name, rotate_bytes, about=about)
     source = open_source(log.write)
     clock, alarm = TrueRate(), RateAlarm()
     hello: Hello | None = None
@@ -188,13 +194,13 @@ def log_files(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def _paths(folder: Path, name: str) -> Callable[[int], Path]:
+def _paths(folder: Path, name: str, option: str) -> Callable[[int], Path]:
     if not name or Path(name).name != name or name.startswith("."):
         raise OutputError(f"Expected a plain name for files, got {name!r}. Choose another --name.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise OutputError(f"Could not make the folder {folder}: {exc.strerror}. Choose another --out.") from exc
+        raise OutputError(f"Could not make the folder {folder}: {exc.strerror}. Choose another {option}.") from exc
     if taken := sorted(folder.glob(f"{name}-[0-9]*{SUFFIX}")):
         raise OutputError(f"Expected no recording of the name {name} in {folder}, got {taken[0].name}. Choose another.")
     return lambda number: folder / f"{name}-{number:03}{SUFFIX}"

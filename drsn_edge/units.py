@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from drsn_edge.errors import ContractError
 
 STANDARD_GRAVITY_MPS2 = 9.80665
@@ -9,8 +11,21 @@ STANDARD_GRAVITY_MPS2 = 9.80665
 
 _UNIT_IN_G = {"g": 1.0, "mg": 1e-3, "m/s2": 1.0 / STANDARD_GRAVITY_MPS2}
 
+_SPELLINGS = {
+    **{unit: unit for unit in _UNIT_IN_G},
+    **dict.fromkeys(("mps2", "m/s^2", "m/s**2", "m/s/s", "ms-2", "ms^-2", "m*s-2", "m*s^-2", "mpss"), "m/s2"),
+    **dict.fromkeys(("g0", "gn", "g_n"), "g"),
+    **dict.fromkeys(("milli-g", "millig", "mgn"), "mg"),
+}
+
 KNOWN_UNITS = tuple(_UNIT_IN_G)
 """Units that convert into each other. Any other unit ("counts", "V") is taken as it is and never converted."""
+
+
+def canonical(unit: str) -> str:
+    """Return a unit by its name here: `mps2`, `m/s^2` and `m/s²` are `m/s2`. One that is not known stays as it is."""
+    plain = unicodedata.normalize("NFKC", unit).replace("−", "-").replace("·", "*")
+    return _SPELLINGS.get("".join(plain.split()), unit)
 
 
 def conversion_factor(from_unit: str, to_unit: str) -> float:
@@ -19,6 +34,7 @@ def conversion_factor(from_unit: str, to_unit: str) -> float:
     Raises:
         ContractError: If the units differ and either is not in `KNOWN_UNITS`.
     """
+    from_unit, to_unit = canonical(from_unit), canonical(to_unit)
     if from_unit == to_unit:
         return 1.0
     if from_unit in _UNIT_IN_G and to_unit in _UNIT_IN_G:

@@ -96,6 +96,7 @@ class RawLogWriter:
         rotate_bytes: int | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         log: int | None = None,
+        about: str = "",
     ) -> None:
         """Prepare; no file is made before the first byte.
 
@@ -104,10 +105,11 @@ class RawLogWriter:
             rotate_bytes: Begin another file when one has at least so many bytes; None: never.
             now_ns: The clock, nanoseconds since 1970.
             log: Number of the log; None draws one.
+            about: Text of a note at the beginning of each file; empty: none.
         """
         self._path_of = path_of
         self._rotate_bytes = rotate_bytes
-        self._now_ns = now_ns
+        self._now_ns, self._about = now_ns, about
         self._log = secrets.randbits(32) if log is None else log
         self._number = 0
         self._file: BinaryIO | None = None
@@ -201,6 +203,9 @@ class RawLogWriter:
         if self._hello_before is not None:
             with _writing(path):
                 self._segment(PRELUDE, [(self._chunks[0][0], prelude(self._hello_before))])
+        if self._about:
+            with _writing(path):
+                self._segment(NOTE, [(self._chunks[0][0], self._about.encode())])
 
     def _segment(self, kind: int, chunks: list[tuple[int, bytes]]) -> None:
         assert self._file is not None

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from drsn_edge.errors import ContractError
-from drsn_edge.units import KNOWN_UNITS, STANDARD_GRAVITY_MPS2, conversion_factor
+from drsn_edge.units import KNOWN_UNITS, STANDARD_GRAVITY_MPS2, canonical, conversion_factor
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,17 @@ def test_a_unit_is_itself(unit: str) -> None:
     assert conversion_factor(unit, unit) == 1.0
 
 
-@pytest.mark.parametrize(("a", "b"), [("counts", "g"), ("g", "counts"), ("V", "counts"), ("G", "g"), ("m/s²", "m/s2")])
+@pytest.mark.parametrize(("a", "b"), [("counts", "g"), ("g", "counts"), ("V", "counts"), ("G", "g"), ("mm/s", "m/s2")])
 def test_other_units_never_convert(a: str, b: str) -> None:
     with pytest.raises(ContractError, match=r"g, mg, m/s2"):
         conversion_factor(a, b)
+
+
+@pytest.mark.parametrize("spelling", ["m/s2", "mps2", "m/s^2", "m/s²", "m s⁻²", "m / s2", "m/s**2", "m·s-2", "m/s/s"])
+def test_a_unit_may_be_spelled_as_people_do(spelling: str) -> None:
+    assert canonical(spelling) == "m/s2" and conversion_factor(spelling, "g") == conversion_factor("m/s2", "g")
+
+
+@pytest.mark.parametrize("unit", ["g", "mg", "G", "counts", "V", "mm/s", "m/s", "", "kg"])
+def test_what_is_spelled_so_or_unknown_stays(unit: str) -> None:
+    assert canonical(unit) == unit

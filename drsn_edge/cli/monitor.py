@@ -423,7 +423,7 @@ def _open(
 def _log_of(config: SensorConfig) -> LogKeeper | None:
     from drsn_edge.recorder import ROTATE_BYTES, LogKeeper, log_name
 
-    return None if config.record is None else LogKeeper(config.record, log_name(), ROTATE_BYTES, say)
+    return None if config.record is None else LogKeeper(config.record, log_name(), ROTATE_BYTES, say, option="--record")
 
 
 def _has_rich() -> bool:

@@ -53,6 +53,7 @@ class SourceChoice:
         gather_s: float | None = None,
     ) -> SerialSource | TextSource:
         """Return what reads that sensor; nothing is opened before it is iterated over. See `SerialSource`."""
+        from drsn_edge.units import canonical
         from firmware_bridge.sources import serial_port, text
         from firmware_bridge.sources.link import GATHER_S
         from firmware_bridge.text_lines import TextLayout
@@ -67,7 +68,7 @@ class SourceChoice:
             )  # fmt: skip
         assert self.text_range is not None
         axes = tuple(self.text_axes.split(",")) if self.text_axes else ()
-        layout = TextLayout(self.text_unit, self.text_range, self.text_scale, axes)
+        layout = TextLayout(canonical(self.text_unit), self.text_range, self.text_scale, axes)
         baud = self.baud or text.DEFAULT_BAUD_RATE
         return text.TextSource(self.port, layout, baud_rate=baud, stop=stop, on_bytes=on_bytes)
 
@@ -109,8 +110,8 @@ def _with_options(command: Command, port: Callable[..., Any]) -> Command:
         click.option(
             "--text-unit",
             metavar="UNIT",
-            help="Read lines of numbers such as x,y,z in this unit (g, mg, m/s2), as sketches for Edge Impulse's "
-            "forwarder print them. Losses cannot be counted on such a link.",
+            help="Read lines of numbers such as x,y,z in this unit (g, mg, m/s2 or mps2), as sketches for Edge "
+            "Impulse's forwarder print them. Losses cannot be counted on such a link.",
         ),
         click.option(
             "--text-range",

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import Metadata, MetadataValue, checked
 from drsn_edge.recordings.raw import RawRecording, reading
+from drsn_edge.units import canonical
 
 TIME_COLUMN = "time_s"
 INDEX_COLUMN = "file"
-UNIT_BY_SUFFIX = {"_g": "g", "_mg": "mg", "_mps2": "m/s2"}
+UNIT_BY_SUFFIX = {f"_{name}": canonical(name) for name in ("g", "mg", "mps2")}
 
 SPACING_TOLERANCE = 0.1
 """Share of the sample interval by which two time stamps may be off. Stamps in whole microseconds pass up to 100 kHz;

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.recording import FieldValue
+from drsn_edge.units import canonical
 
 MetadataValue = FieldValue | tuple[str, ...]
 Metadata = Mapping[str, MetadataValue]
@@ -30,6 +31,11 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
+def _unit(value: object) -> str | None:
+    text = _text(value)
+    return None if text is None else canonical(text)
+
+
 def _text_or_number(value: object) -> str | None:
     """Take 3 for "3": data sets number their classes."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
@@ -43,7 +49,7 @@ _RULES: Mapping[str, tuple[Callable[[object], MetadataValue | None], str]] = {
     "sample_rate_hz": (_positive, "a number > 0"),
     "full_scale": (_positive, "a number > 0"),
     "axes": (_names, 'a list of different names such as ["X", "Y", "Z"]'),
-    "unit": (_text, 'a name such as "g"'),
+    "unit": (_unit, 'a name such as "g"'),
     "label": (_text_or_number, "a name"),
     "group": (_text_or_number, "a name"),
 }

@@ -2,22 +2,25 @@
 
 Gaps, overruns, restarts and lost links end a stretch, so that no window can span what was never measured. Values are
 counts times the scale that the device states, with the signs of its mounting; the rate is the measured one where the
-log is long enough to know it, else the nominal.
+log is long enough to know it, else the nominal. Label and group are those of the log's notes, where it has any.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from drsn_edge.errors import RecordingError
+from drsn_edge.recordings.log_note import values_of
 from drsn_edge.recordings.metadata import MetadataValue
 from drsn_edge.recordings.raw import RawRecording
+from drsn_edge.units import canonical
 from firmware_bridge.clock import TrueRate
 from firmware_bridge.errors import FirmwareBridgeError
-from firmware_bridge.events import DeviceRestarted, LinkLost, SampleBlock
+from firmware_bridge.events import DeviceRestarted, LinkLost, Note, SampleBlock
 from firmware_bridge.messages import Counts, Hello
 from firmware_bridge.sources.replay import ReplaySource
 
@@ -28,6 +31,7 @@ SHORTEST_S = 1.0
 @dataclass
 class _Stretch:
     hello: Hello
+    about: Mapping[str, str]
     blocks: list[Counts] = field(default_factory=list)
 
     @property
@@ -61,6 +65,7 @@ def _stretches(data: bytes, path: Path) -> tuple[list[_Stretch], dict[int, float
     found: list[_Stretch] = []
     clocks: dict[int, TrueRate] = {}
     hello: Hello | None = None
+    about: Mapping[str, str] = {}
     broken = True
     for timed in source.timed():
         event = timed.event
@@ -69,9 +74,13 @@ def _stretches(data: bytes, path: Path) -> tuple[list[_Stretch], dict[int, float
             clocks[hello.session] = TrueRate()
         elif isinstance(event, LinkLost | DeviceRestarted):
             broken = True
+        elif isinstance(event, Note):
+            said = values_of(event.text)
+            if said is not None and said != about:
+                about, broken = said, True
         elif isinstance(event, SampleBlock) and hello is not None:
             if broken or event.lost_before:
-                found.append(_Stretch(hello))
+                found.append(_Stretch(hello, about))
             broken = False
             found[-1].blocks.append(event.samples)
             clocks[hello.session].add(event.first_sample, event.device_time_s, timed.time_ns / 1e9)
@@ -85,7 +94,8 @@ def _recording(stretch: _Stretch, rates: dict[int, float], capture: int | None) 
     stated: dict[str, MetadataValue] = {
         "sample_rate_hz": rates.get(hello.session, hello.sample_rate_hz),
         "axes": hello.axes,
-        "unit": hello.unit,
+        "unit": canonical(hello.unit),
+        **stretch.about,
     }
     counts = np.concatenate(stretch.blocks).astype(np.float64)
     return RawRecording((counts * hello.scales).astype(np.float32), stated, capture=capture)
