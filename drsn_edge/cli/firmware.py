@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _BOARDS = ("uno", "stm32f405")
 _TOOLS = ("avrdude", "st-flash", "dfu-util", "openocd")
 _RESTART_S = 15.0
+_PLACEHOLDER = "PORT"
+_FIRMWARE = Path(__file__).parents[2] / "firmware_bridge" / "firmware"
 _MAX_ELF_BYTES = 64 << 20
 
 
@@ -41,7 +44,9 @@ def firmware() -> None:
 @click.option("--image", type=PathType, help="ELF file.  [default: what `make` left in firmware_bridge/firmware/build]")
 @click.option("--tool", type=click.Choice(_TOOLS), help="What flashes it.  [default: the first that is here]")
 @click.option("--baud", type=click.IntRange(min=1), help="Of the firmware.  [default: that of its Makefile]")
-@click.option("--dry-run", is_flag=True, help="Print the call, and do nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the call, and do nothing; neither board, tool nor image need be here."
+)
 @json_option
 def flash(
     board: str,
@@ -63,15 +68,15 @@ def flash(
     from firmware_bridge.sources.ports import find_port, list_ports
 
     kind = BOARDS[board]
+    if dry_run:
+        call = _planned_call(kind, port, image, tool)
+        click.echo(json.dumps({"schema": 1, "type": "call", "call": call}) if as_json else shlex.join(call))
+        return
     file = _image(board, image)
     chosen = choose_tool(kind, find_program, tool)
     path = choose_port(kind, list_ports()) if port is None else find_port(port, list_ports())
     with tempfile.TemporaryDirectory() as folder:
-        call = _call(kind, chosen, file, path, Path(folder))
-        if dry_run:
-            click.echo(json.dumps({"schema": 1, "type": "call", "call": call}) if as_json else " ".join(call))
-            return
-        _run(call, Path(folder))
+        _run(_call(kind, chosen, file, path, Path(folder)))
     hello = _hello(path, baud or kind.baud_rate)
     _check_version(hello)
     if as_json:
@@ -81,14 +86,47 @@ def flash(
         click.echo(f"{path} runs firmware {hello.firmware_version}: {hello.device_id} with {hello.sensor_model}")
 
 
+def _planned_call(board: Board, port: str | None, image: Path | None, tool: str | None) -> list[str]:
+    """Return the call that would be made; what is not here is said, and stands in it as it would be called."""
+    from drsn_edge.notice import Notice, as_line
+    from firmware_bridge.boards import choose_port, choose_tool
+    from firmware_bridge.errors import FirmwareError, PortError
+    from firmware_bridge.programs import find_program
+    from firmware_bridge.sources.ports import find_port, list_ports
+
+    missing: list[str] = []
+    try:
+        chosen = choose_tool(board, find_program, tool)
+    except FirmwareError as exc:
+        missing.append(str(exc))
+        chosen = choose_tool(board, lambda name: True, tool)
+    try:
+        if port is not None:
+            path = find_port(port, list_ports())
+        else:
+            path = choose_port(board, list_ports()) if board.needs_port else _PLACEHOLDER
+    except PortError as exc:
+        missing.append(f"{exc} {_PLACEHOLDER} stands for it.")
+        path = _PLACEHOLDER
+    file = image or _built(board.name)
+    if not file.is_file():
+        missing.append(f"{file} is not there yet.")
+    for each in missing:
+        click.echo(as_line(Notice(each)), err=True)
+    return [chosen.name, *chosen.arguments(file.with_suffix(".bin") if chosen.needs_binary else file, path)]
+
+
+def _built(board: str) -> Path:
+    return _FIRMWARE / "build" / f"{board}.elf"
+
+
 def _image(board: str, image: Path | None) -> Path:
     from firmware_bridge.errors import FirmwareError
 
-    folder = Path(__file__).parents[2] / "firmware_bridge" / "firmware"
-    file = image or folder / "build" / f"{board}.elf"
+    file = image or _built(board)
     if not file.is_file():
         raise FirmwareError(
-            f"Expected the firmware at {file}, it is not there. Build it: make -C {folder} build/{board}.elf"
+            f"Expected the firmware at {file}, it is not there. Build it: make -C {_FIRMWARE} build/{board}.elf"
         )
     return file.resolve()
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _NOTHING = "·"
 _MOST_SPANS = 60
+_MOST_NAMES = 50
 
 
 @click.command()
@@ -45,6 +46,8 @@ def history(
     now_s = time.time()
     span_s = None if every is None else 60.0 * max(1, round(every / 60))
     found = [each for each in read_history(file, now_s - since, now_s, span_s) if machine in (None, each.machine)]
+    if machine is not None and not found:
+        _check_machine(file, machine)
     if picture is not None and found:
         from drsn_edge.history_plot import save_history
 
@@ -60,6 +63,17 @@ def history(
             "\n".join(["nothing in that time", *(f"{name}: {_last(at_s, now_s)}" for name, at_s in times.items())])
         ]
     click.echo("\n\n".join(texts))
+
+
+def _check_machine(file: Path, machine: str) -> None:
+    """Refuse the name of a machine of which a file holds nothing at all, and list those that it does."""
+    from drsn_edge.monitor.sinks.history import last_measured
+
+    names = list(last_measured(file))
+    if machine not in names:
+        shown = ", ".join(name if name.isprintable() else ascii(name) for name in names[:_MOST_NAMES]) or "none"
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        raise click.ClickException(f"Expected --machine among those in {file}: {shown}{more}. Got {machine!r}.")
 
 
 def _as_json(found: History) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,26 @@ def test_a_dry_run_calls_nothing(run: Run, avrdude: Callable[[int], Path], image
     called = avrdude(0)
     done = run("firmware", "flash", "--board", "uno", "--port", "/dev/ttyX", "--image", image, "--dry-run")
     assert done.code == 0 and done.out.startswith("avrdude -p m328p") and not called.exists()
+
+
+@pytest.mark.parametrize("board", ["uno", "stm32f405"])
+@pytest.mark.parametrize("has_tool", [True, False])
+def test_a_dry_run_needs_neither_board_nor_tool_nor_image(
+    run: Run,
+    avrdude: Callable[[int], Path],
+    board: str,
+    has_tool: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called = avrdude(0)
+    monkeypatch.setattr("firmware_bridge.sources.ports.list_ports", lambda: [])
+    if not has_tool:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    done = run("firmware", "flash", "--board", board, "--image", tmp_path / "a b.elf", "--dry-run")
+    call = shlex.split(done.out)
+    assert done.code == 0 and call[0] in ("avrdude", "st-flash") and not called.exists()
+    assert ("PORT" in call) == (board == "uno") and any("a b." in part for part in call)
+    assert "Warning" not in done.err and "a b.elf is not there" in done.err
+    assert ("--port" in done.err) == (board == "uno")
+    assert json.loads(run("firmware", "flash", "--board", board, "--dry-run", "--json").out)["call"][0] == call[0]

@@ -47,8 +47,14 @@ def test_it_shows_shares_and_decisions(run: Run, file: Path) -> None:
 def test_json_and_a_machine_of_many(run: Run, file: Path) -> None:
     (found,) = json.loads(run("history", file, "--json", "--machine", "pump 3").out)["machines"]
     assert sum(span["windows"] for span in found["spans"]) == 10_801 and len(found["decisions"]) == 2
-    assert json.loads(run("history", file, "--json", "--machine", "fan").out)["machines"] == []
-    assert run("history", file, "--machine", "fan").out == "nothing in that time\n"
+
+
+def test_a_machine_that_is_not_in_the_file_is_an_error_with_the_names(run: Run, file: Path) -> None:
+    for more in ([], ["--json"]):
+        done = run("history", file, "--machine", "fan", *more)
+        assert done.code == 1 and done.out == "" and "pump 3" in done.err and "'fan'" in done.err
+    done = run("history", file, "--machine", "pump 3", "--since", "1s")
+    assert done.code == 0 and done.out.startswith("nothing in that time")
 
 
 def test_gaps_jumps_and_when_it_was_last_measured_are_shown(run: Run, tmp_path: Path) -> None:
