@@ -136,6 +136,7 @@ def _judge(
     from drsn_edge.cli.monitor import say
     from drsn_edge.cli.progress import counting_bar
     from drsn_edge.errors import RecordingError
+    from drsn_edge.recordings.labels import check_labelled
     from drsn_edge.recordings.load import load_all
     from drsn_edge.runtime.choice import open_classifier
 
@@ -146,9 +147,8 @@ def _judge(
     with counting_bar("judging") as bar:
         for path in paths:
             loaded = load_all([path], catalogue)
+            check_labelled(loaded, RecordingError)
             for number, recording in enumerate(loaded, start=1):
-                if recording.label is None:
-                    raise RecordingError(f"Expected a class of {recording.name}, got none. State it in a catalogue.")
                 said = classify(recording, manifest, classifier, settings, novelty, rpm)
                 is_normal = recording.label in normal
                 found.append(judged(recording.name, is_normal, manifest.labels, manifest.contract.hop_s, said.windows))

@@ -14,6 +14,7 @@ from drsn_edge import __version__
 from drsn_edge.bundle.contract import SignalContract, contract_from_json, stream_factor
 from drsn_edge.errors import ContractError, DrsnEdgeError, RecordingError, TrainingError
 from drsn_edge.judging.generalisation import Generalisation, from_metrics
+from drsn_edge.recordings.labels import check_labelled
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.split import Span, field_of, matches
 from drsn_edge.training.run_folder import SCHEMA, is_run_folder, load_windows
@@ -158,6 +159,7 @@ def recordings_data(
         ContractError: If rate, axes or unit do not fit, or a label is none of the model's.
     """
     chosen = choose(recordings, only) if only else list(recordings)
+    check_labelled(chosen, RecordingError)
     for recording in chosen:
         _check_recording(recording, contract, labels)
     spans = [Span(_in_unit_of(contract, recording), 0, len(recording.samples)) for recording in chosen]
@@ -190,8 +192,6 @@ def choose(recordings: Sequence[Recording], only: str) -> list[Recording]:
 
 
 def _check_recording(recording: Recording, contract: SignalContract, labels: Sequence[str]) -> None:
-    if recording.label is None:
-        raise RecordingError(f"Expected a label for {recording.name}, got none. Give it one in catalogue.toml.")
     if recording.label not in labels:
         raise ContractError(
             f"Expected a label that the model knows ({', '.join(labels)}), got {recording.label} in {recording.name}. "

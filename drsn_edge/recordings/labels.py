@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from drsn_edge.errors import RecordingError, SplitError
+from drsn_edge.errors import DrsnEdgeError, RecordingError, SplitError
 from drsn_edge.recordings.recording import Recording
 
 _MOST_LINES = 8
@@ -65,8 +65,8 @@ def _label(recording: Recording, field: str) -> str:
     return str(recording.known[field])
 
 
-def check_labelled(recordings: Sequence[Recording]) -> None:
-    """Raise SplitError with the lines to write into the catalogue unless each recording has a label."""
+def check_labelled(recordings: Sequence[Recording], error: type[DrsnEdgeError] = SplitError) -> None:
+    """Raise `error` with the lines to write into the catalogue unless each recording has a label."""
     missing = list(dict.fromkeys(_CAPTURE.sub("", each.name) for each in recordings if each.label is None))
     if not missing:
         return
@@ -80,7 +80,7 @@ def check_labelled(recordings: Sequence[Recording]) -> None:
         )
     ]
     more = [f"# and so on for {len(missing) - _MOST_LINES} more"] if len(missing) > _MOST_LINES else []
-    raise SplitError(
+    raise error(
         f"Expected a label for each recording, got none for {len(missing)} of them, first {missing[0]}. Record with "
         "--label NAME, fill in the column label of catalogue.csv, or write into catalogue.toml beside them:\n\n"
         + "\n".join([*lines, *more])

@@ -79,4 +79,4 @@ def test_what_is_missing_is_said(run: Run, recordings: Path, trained_bundle: Pat
     with np.load(recordings / "healthy-01.npz") as file:
         np.savez(tmp_path / "a.npz", **{name: value for name, value in file.items() if name != "label"})
     none = run("calibrate", tmp_path / "a.npz", *model)
-    assert none.code == 1 and "Expected a class of a, got none" in none.err
+    assert none.code == 1 and "Expected a label for each recording" in none.err and 'file = "a.*"' in none.err

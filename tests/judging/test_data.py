@@ -78,7 +78,7 @@ def test_units_that_convert_are_converted(make_recording: Make, tiny_contract: S
         ({"sample_rate_hz": 12000.0}, ContractError, "a does not fit.*4000 Hz, the recording reports 12000 Hz"),
         ({"axes": ("y", "x")}, ContractError, "a does not fit.*axes x,y, the recording reports y,x"),
         ({"unit": "V"}, ContractError, "a does not fit.*'g', got 'V'"),
-        ({"label": None}, RecordingError, "label for a, got none.*catalogue.toml"),
+        ({"label": None}, RecordingError, "label for each recording, got none.*first a.*catalogue.toml"),
         ({"label": "broken"}, ContractError, r"knows \(calm, worn, loud\), got broken in a.*--only"),
         ({"n": 63}, RecordingError, "window of 64 samples, got 63 in a.*--only"),
     ],
