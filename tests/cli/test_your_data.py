@@ -23,6 +23,7 @@ from drsn_edge.cli.main import cli
 from drsn_edge.cli.record import record
 from drsn_edge.recorder import record_source
 from drsn_edge.recordings import load_recordings
+from drsn_edge.recordings.log_note import note_of
 from drsn_edge.recordings.simulator import simulate_dataset
 from drsn_edge.recordings.split import parse_hold_out
 from firmware_bridge.messages import Hello
@@ -69,10 +70,10 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_what_was_recorded_gets_its_label_from_its_name(example: Path) -> None:
+def test_what_was_recorded_has_its_label_and_its_group(example: Path) -> None:
     pytest.importorskip("serial")
     hello = Hello(1, "bench", "1", "fake", ("x", "y", "z"), "g", 1 / 1024, 16.0, 3200.0)
-    for line in (line for line in commands() if " record " in line):
+    for number, line in enumerate(line for line in commands() if " record " in line):
         options = record.make_context("record", shlex.split(line)[2:]).params
         samples = np.random.default_rng(0).normal(size=(6400, 3))
         device = VirtualAccelerometer(hello, [samples], link=example / "sensor", speed=4.0)
@@ -81,14 +82,12 @@ def test_what_was_recorded_gets_its_label_from_its_name(example: Path) -> None:
         record_source(
             lambda on_bytes: SerialSource(str(example / "sensor"), on_bytes=on_bytes),
             example / options["out"],
-            options["name"],
+            f"lathe-{number}",
+            about=note_of({"label": options["label"], "group": options["group"]}),
         )
         thread.join(TIMEOUT_S)
     recordings = load_recordings(example / "lathes")
-    assert [(each.label, each.group, each.fields["machine"]) for each in recordings] == [
-        ("healthy", "lathe1", 1),
-        ("imbalance", "lathe1", 1),
-    ]
+    assert [(each.label, each.group) for each in recordings] == [("healthy", "lathe1"), ("imbalance", "lathe1")]
     assert all(len(each.samples) == 6400 and each.axes == ("x", "y", "z") for each in recordings)
 
 
