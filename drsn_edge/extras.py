@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -45,16 +46,18 @@ def missing_module(name: str, command: str | None = None) -> str | None:
 
 def pip_line(extra: str) -> str:
     """Return what to type to install an extra."""
-    return f"{_pip()} install {_source(extra, Path(__file__).parents[1], _distribution())}"
+    return f"{_install()} {_source(extra, Path(__file__).parents[1], _distribution())}"
 
 
-def _pip() -> str:
-    """Return pip of this Python, by its plain name where that is the one on the PATH."""
-    own = Path(sys.executable).parent / "pip"
-    found = shutil.which("pip")
+def _install() -> str:
+    """Return the call of this Python's pip, by its plain name where that is the one on the PATH; of uv without a pip."""
+    own, found = Path(sys.executable).parent / "pip", shutil.which("pip")
     if found is not None and Path(found) == own:
-        return "pip"
-    return f"{shlex.quote(sys.executable or 'python3')} -m pip"
+        return "pip install"
+    python = shlex.quote(sys.executable or "python3")
+    if find_spec("pip") is None and shutil.which("uv") is not None:
+        return f"uv pip install --python {python}"
+    return f"{python} -m pip install"
 
 
 def _distribution() -> Distribution | None:

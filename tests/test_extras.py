@@ -87,6 +87,8 @@ def test_pip_is_that_of_this_python(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert pip_line("plots").startswith("pip install ")
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/pip")
     assert pip_line("plots").startswith(f"{tmp_path}/bin/python -m pip install ")
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
+    assert pip_line("plots").startswith(f"uv pip install --python {tmp_path}/bin/python ")
 
 
 def test_a_missing_module_is_said_with_its_extra() -> None:

@@ -21,6 +21,7 @@ from firmware_bridge.messages import Hello
 from firmware_bridge.raw_log import (
     DATA,
     MARKER,
+    NOTE,
     PRELUDE,
     LogChunk,
     LogDamage,
@@ -274,3 +275,22 @@ def test_a_hello_stands_where_the_device_stood(tmp_path: Path, new_device: Any) 
     hello, block = list(ReplaySource(list(log.summary.files)))
     assert isinstance(hello, Hello) and isinstance(block, SampleBlock)
     assert (hello.samples_produced, block.first_sample) == (2**40 + 5, 2**40 + 5)
+
+
+def test_a_note_on_the_recording_stands_at_the_beginning_of_each_file(tmp_path: Path) -> None:
+    clock = [0]
+    writer = RawLogWriter(
+        lambda number: tmp_path / f"{number}.drsnlog", rotate_bytes=1, now_ns=lambda: clock[0], about="recording: {}"
+    )
+    for _ in range(3):
+        writer.write(b"1234")
+        clock[0] += 10**9
+        writer.write(b"5678")
+    writer.close()
+    files = sorted(tmp_path.iterdir())
+    assert len(files) > 1
+    for file in files:
+        first, *rest = [item for item in read_log(file.read_bytes()) if isinstance(item, LogChunk)]
+        assert (first.kind, first.data) == (NOTE, b"recording: {}") and NOTE not in {each.kind for each in rest}
+    numbers = [item.segment for file in files for item in read_log(file.read_bytes()) if isinstance(item, LogChunk)]
+    assert sorted(set(numbers)) == list(range(max(numbers) + 1))
