@@ -50,7 +50,7 @@ def pip_line(extra: str) -> str:
 
 
 def _install() -> str:
-    """Return the call of this Python's pip, by its plain name where that is the one on the PATH; of uv without a pip."""
+    """Return the call of this Python's pip, by its plain name where that is on the PATH; uv's where there is no pip."""
     own, found = Path(sys.executable).parent / "pip", shutil.which("pip")
     if found is not None and Path(found) == own:
         return "pip install"
