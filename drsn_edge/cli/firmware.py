@@ -76,7 +76,7 @@ def flash(
     chosen = choose_tool(kind, find_program, tool)
     path = choose_port(kind, list_ports()) if port is None else find_port(port, list_ports())
     with tempfile.TemporaryDirectory() as folder:
-        _run(_call(kind, chosen, file, path, Path(folder)))
+        _run(_call(kind, chosen, file, path, Path(folder)), Path(folder))
     hello = _hello(path, baud or kind.baud_rate)
     _check_version(hello)
     if as_json:
