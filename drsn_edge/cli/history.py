@@ -62,7 +62,12 @@ def history(
         texts = [
             "\n".join(["nothing in that time", *(f"{name}: {_last(at_s, now_s)}" for name, at_s in times.items())])
         ]
-    click.echo("\n\n".join(texts))
+    click.echo(_shown("\n\n".join(texts)))
+
+
+def _shown(text: str) -> str:
+    """Return a text as a terminal may get it: a file may come from elsewhere, with anything for a name."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def _check_machine(file: Path, machine: str) -> None:
@@ -173,4 +178,4 @@ def _what(decision: DecisionRow) -> str:
 
 
 def _when(time_s: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(time_s))
+    return minute_in_words(time_s)[:16]

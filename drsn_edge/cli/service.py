@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -70,10 +71,12 @@ def install_service(
     elif path is None:
         click.echo(text, nl=False)
     else:
+        who = os.environ.get("SUDO_USER", "")
+        who = who if re.fullmatch(r"[A-Za-z0-9._-]+", who) else "NAME"
         made = f"made the user and the group {USER}\n" if made_user else ""
         click.echo(
             f"{made}wrote {path}\nnow: systemctl daemon-reload && systemctl enable --now {unit_name(name)}\n"
-            f"to read what it writes without sudo: usermod -aG {USER} {os.environ.get('SUDO_USER', 'NAME')}"
+            f"to read what it writes without sudo: usermod -aG {USER} {who}"
         )
 
 

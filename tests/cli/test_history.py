@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -110,6 +111,40 @@ def test_bad_input(run: Run, file: Path, tmp_path: Path) -> None:
     assert run("history", file, "--since", "soon").code == 2
     missing = run("history", tmp_path / "absent")
     assert missing.code == 1 and "monitor --history" in missing.err
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("UPDATE minutes SET detail = char(27) || '[2J' || char(7)", 0),
+        ("UPDATE minutes SET windows = 'many'", 0),
+        ("UPDATE minutes SET windows = 0", 0),
+        ("UPDATE minutes SET machine = x'00'", 1),
+        ("UPDATE minutes SET detail = x'ff'", 1),
+        ("INSERT INTO clock_jumps VALUES (1, 'x', 0, 0)", 1),
+        ("INSERT INTO clock_jumps VALUES (1, 0.0, 9e999, -9e999)", 0),
+        ("UPDATE decisions SET time_s = 'noon'", 0),
+        ("UPDATE decisions SET score = 'high', label = x'41'", 0),
+        ("UPDATE severities SET velocity_mm_s = 'fast'", 0),
+        ("UPDATE minutes SET minute = 9e15", 0),
+        ("UPDATE runs SET steady_s = 'x', boot = 'y'", 0),
+        ("DROP TABLE runs", 1),
+    ],
+)
+def test_a_file_from_elsewhere_with_anything_in_it(run: Run, tmp_path: Path, change: str, code: int) -> None:
+    path = tmp_path / "pump.sqlite"
+    sink = HistorySink(path, "pump")
+    result = WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": 1.0}, None, 0)
+    for each in (result, Decision(result, 0.0), Severity(0, 0.0, 3.1, 0.5, 2.0, 4.0, 3.0, "B", "g")):
+        sink.take(each)
+    sink.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(change)
+    connection.close()
+    for more in ((), ("--json",)):
+        done = run("history", path, *more)
+        assert done.code == code and "Traceback" not in done.err and done.err.count("\n") <= 1, done.err
+        assert all(character.isprintable() or character == "\n" for character in done.out)
 
 
 def test_a_monitor_writes_one(run: Run, playing: Any, tiny_bundle_path: Path, tmp_path: Path) -> None:

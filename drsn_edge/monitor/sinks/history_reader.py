@@ -104,6 +104,16 @@ class History:
     measured_s: float | None = None
 
 
+# A file may come from elsewhere: what is no number there is 0, and what is no text is one.
+_DECISION = (
+    "CAST(verdict AS TEXT), CAST(label AS TEXT), CAST(reason AS TEXT), CAST(score AS REAL), CAST(novelty AS REAL)"
+)
+_ALARM = "ifnull(CAST(name AS TEXT), ''), ifnull(CAST(state AS TEXT), ''), CAST(capture AS TEXT)"
+_MINUTE = (
+    "ifnull(CAST(verdict AS TEXT), ''), ifnull(CAST(detail AS TEXT), ''), CAST(windows AS INTEGER), "
+    "ifnull(CAST(lost_samples AS INTEGER), 0), ifnull(CAST(novelty_sum AS REAL), 0.0)"
+)
+
 _Between = tuple[float, float]
 _Shifts = Mapping[int, float]
 
@@ -196,6 +206,8 @@ def _machines(connection: sqlite3.Connection) -> list[str]:
             if found is None:
                 break
             name = found[0]
+            if not isinstance(name, str):
+                raise ValueError("a machine without a name")
             names.add(name)
     return sorted(names)
 
@@ -203,13 +215,13 @@ def _machines(connection: sqlite3.Connection) -> list[str]:
 def _read_machine(
     connection: sqlite3.Connection, machine: str, between: _Between, span_s: float | None, shifted: _Shifts
 ) -> History:
-    decisions = _timed(connection, "decisions", "verdict, label, reason, score, novelty", machine, between, shifted)
-    alarms = _timed(connection, "alarms", "name, state, capture", machine, between, shifted)
-    rows = _minutes(
-        connection, "minutes", "verdict, detail, windows, lost_samples, novelty_sum", machine, between, shifted
-    )
+    decisions = _timed(connection, "decisions", _DECISION, machine, between, shifted)
+    alarms = _timed(connection, "alarms", _ALARM, machine, between, shifted)
+    rows = [row for row in _minutes(connection, "minutes", _MINUTE, machine, between, shifted) if row[3]]
     velocities: dict[float, float] = {}
-    for time_s, velocity in _minutes(connection, "severities", "velocity_mm_s", machine, between, shifted):
+    for time_s, velocity in _minutes(
+        connection, "severities", "CAST(velocity_mm_s AS REAL)", machine, between, shifted
+    ):
         if velocity is not None:
             velocities[time_s] = max(velocity, velocities.get(time_s, velocity))
     times = [row[0] for row in rows]
@@ -268,7 +280,8 @@ def _wheres(shifted: _Shifts) -> Iterator[tuple[str, float]]:
 
 def _jumps(connection: sqlite3.Connection, machine: str, between: _Between, shifted: _Shifts) -> Iterator[ClockJump]:
     rows = connection.execute(
-        "SELECT at_s, from_s, to_s, run FROM clock_jumps WHERE run IN (SELECT run FROM runs WHERE machine = ?) "
+        "SELECT CAST(at_s AS REAL), CAST(from_s AS REAL), CAST(to_s AS REAL), run FROM clock_jumps "
+        "WHERE run IN (SELECT run FROM runs WHERE machine = ?) "
         "ORDER BY rowid",
         (machine,),
     )

@@ -50,7 +50,7 @@ def read_through(path: Path, read: Callable[[sqlite3.Connection], Value]) -> Val
             return _aside(path, read, exc)
     except sqlite3.OperationalError as exc:
         raise OutputError(f"Could not read the history {path}: {exc}. Try again, or call it with sudo.") from exc
-    except sqlite3.Error as exc:
+    except (sqlite3.Error, TypeError, ValueError, OverflowError) as exc:  # values of other kinds than we write, too
         raise OutputError(f"Expected a history in {path}, got another file: {exc}.") from exc
 
 
