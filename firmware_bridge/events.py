@@ -21,8 +21,8 @@ class SampleBlock:
         device_time_s: Device time of the first sample.
         samples: Counts, shape (n, axes), read-only; times `Hello.scales` they are in `Hello.unit`.
         lost_before: Samples missing between the block delivered before (at first: where the host joined) and this
-            one. If it is not 0, nothing may be computed across the seam.
-        overrun: Whether the sensor itself threw samples away right before: how many is then an estimate.
+            one.
+        overrun: Whether the sensor itself threw samples away right before: how many is then an estimate, and may be 0.
     """
 
     first_sample: int
@@ -30,6 +30,11 @@ class SampleBlock:
     samples: Counts
     lost_before: int
     overrun: bool = False
+
+    @property
+    def continues(self) -> bool:
+        """Whether it follows on the block before; if not, nothing may be computed across the seam."""
+        return not (self.lost_before or self.overrun)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,14 +79,15 @@ def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:
 # Gaps, with logs made by hand.
 
 
-def log_of(*spans: tuple[int, int], rate_hz: float = 1000.0, session: int = 1) -> bytes:
+def log_of(*spans: tuple[int, int], rate_hz: float = 1000.0, session: int = 1, overrun_at: int = -1) -> bytes:
     """A log of blocks of 50 samples over spans of sample indices; delivery is late by up to 2 ms."""
     writer, late = FrameWriter(), np.random.default_rng(1)
     hello = replace(HELLO, session=session)
     chunks = [(10**18, writer.encode(MessageType.HELLO, encode_hello(hello)))]
     for start, stop in spans:
         for first in range(start, stop, 50):
-            payload = SamplesPayload(session, first, 1000 * first, np.full((50, 2), first % 1000, np.int16))
+            counts = np.full((50, 2), first % 1000, np.int16)
+            payload = SamplesPayload(session, first, 1000 * first, counts, overrun=first == overrun_at)
             came_ns = 10**18 + round(1e9 * (first + 50) / rate_hz + late.exponential(1e6))
             chunks.append((came_ns, writer.encode(MessageType.SAMPLES, encode_samples(payload))))
     return b"".join(encode_segment(DATA, 5, number, [chunk]) for number, chunk in enumerate(chunks))
@@ -97,6 +98,11 @@ def test_a_gap_divides_a_recording() -> None:
     first, second = read_raw_log(data, Path("gap.drsnlog"))
     assert (len(first.samples), len(second.samples)) == (3000, 2950)  # the last stretch is shorter than a second
     assert (first.capture, second.capture) == (0, 1)
+
+
+def test_an_overrun_of_estimated_size_0_divides_a_recording() -> None:
+    first, second = read_raw_log(log_of((0, 6000), overrun_at=2500), Path("seam.drsnlog"))
+    assert (len(first.samples), len(second.samples)) == (2500, 3500)
 
 
 def test_a_damaged_segment_divides_a_recording() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from firmware_bridge.events import SampleBlock
 from firmware_bridge.messages import Counts
 
 
@@ -19,19 +20,23 @@ class Window:
         device_time_s: Sensor's time of that sample.
         counts: Shape (window, axes); 0 where samples are missing.
         lost_samples: How many are missing. If it is not 0, the window must not be classified.
+        has_seam: Whether samples that do not follow on each other meet inside, without a known number between them. If
+            so, the window must not be classified either.
     """
 
     first_sample: int
     device_time_s: float
     counts: Counts
     lost_samples: int
+    has_seam: bool = False
 
 
 class Windower:
     """Cuts windows of `window` samples every `hop` samples out of blocks as they come.
 
     A gap of up to one window is kept as missing samples, so that each window that it touches says so. A longer one is
-    not stored: the grid begins again behind it, after one window that stands for what was lost.
+    not stored: the grid begins again behind it, after one window that stands for what was lost. Where a sensor threw
+    samples away and cannot say how many, the grid goes on, and the windows that reach across the seam say so.
     """
 
     def __init__(self, window: int, hop: int, sample_rate_hz: float) -> None:
@@ -45,11 +50,18 @@ class Windower:
         """Forget what is buffered: the next block begins a new grid."""
         self._parts: list[Counts] = []  # joined when a window is complete, and not at each block
         self._missing: list[tuple[int, int]] = []  # first and behind the last, counted from the first part
+        self._seams: list[int] = []  # the first behind each, counted likewise
         self._length = 0
         self._first_sample = 0
         self._skip = 0
 
-    def add(self, first_sample: int, device_time_s: float, counts: Counts, lost_before: int) -> list[Window]:
+    def take(self, block: SampleBlock) -> list[Window]:
+        """Take in what a sensor sent and return the windows that it completes."""
+        return self.add(block.first_sample, block.device_time_s, block.samples, block.lost_before, block.overrun)
+
+    def add(
+        self, first_sample: int, device_time_s: float, counts: Counts, lost_before: int, overrun: bool = False
+    ) -> list[Window]:
         """Take in one block and return the windows that it completes.
 
         Args:
@@ -57,6 +69,7 @@ class Windower:
             device_time_s: Its time.
             counts: Shape (n, axes).
             lost_before: Samples missing since the last block.
+            overrun: Whether that number is an estimate.
         """
         done: list[Window] = []
         if self._parts and lost_before > self._window:
@@ -66,6 +79,8 @@ class Windower:
         if not self._parts:
             self._first_sample = first_sample
             lost_before = 0
+        elif overrun:
+            self._seams.append(self._length + lost_before)
         self._append(counts, lost_before)
         return done + self._cut(first_sample, device_time_s)
 
@@ -83,6 +98,7 @@ class Windower:
         kept = self._length - used
         self._parts = [counts[len(counts) - kept :]]
         self._missing = [(max(first - used, 0), end - used) for first, end in self._missing if end > used]
+        self._seams = [at - used for at in self._seams if at > used]
         self._first_sample += used
         self._skip -= used
         self._length = kept
@@ -98,7 +114,8 @@ class Windower:
             chosen = slice(position, position + self._window)
             time_s = stamped_time_s + (first - stamped_sample) / self._sample_rate_hz
             lost = self._lost_between(position, position + self._window)
-            windows.append(Window(first, time_s, counts[chosen], lost))
+            has_seam = any(position < at < position + self._window for at in self._seams)
+            windows.append(Window(first, time_s, counts[chosen], lost, has_seam))
             position += self._hop
         self._skip = position
         self._drop(counts, min(position, len(counts)))

@@ -79,7 +79,7 @@ def _stretches(data: bytes, path: Path) -> tuple[list[_Stretch], dict[int, float
             if said is not None and said != about:
                 about, broken = said, True
         elif isinstance(event, SampleBlock) and hello is not None:
-            if broken or event.lost_before:
+            if broken or not event.continues:
                 found.append(_Stretch(hello, about))
             broken = False
             found[-1].blocks.append(event.samples)

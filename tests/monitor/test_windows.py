@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from drsn_edge.monitor.windows import Window, Windower
+from firmware_bridge.events import SampleBlock
 
 RATE_HZ = 4000.0
 N_AXES = 2
@@ -170,3 +171,40 @@ def test_no_window_changes_after_it_was_given_out() -> None:
     feed(windower, [(0, 50), (1, 50)], start=62)
     for window, copy in zip(early, before, strict=True):
         np.testing.assert_array_equal(window.counts, copy)
+
+
+# --- seams of unknown size -------------------------------------------------------------------------------------------
+
+
+def test_no_window_reaches_across_an_overrun_of_estimated_size_0_unsaid() -> None:
+    windower = Windower(10, 5, RATE_HZ)
+    windows = windower.take(block(0, 23)) + windower.take(block(23, 20, overrun=True))
+    assert [(w.first_sample, w.has_seam) for w in windows] == [
+        (0, False), (5, False), (10, False), (15, True), (20, True), (25, False), (30, False),
+    ]  # fmt: skip
+    assert not any(w.lost_samples for w in windows)
+
+
+@given(
+    pieces=st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.integers(1, 40)), min_size=1, max_size=30),
+    window=st.integers(1, 30),
+    hop=st.integers(1, 50),
+)
+def test_a_window_has_a_seam_if_and_only_if_an_overrun_is_inside(
+    pieces: list[tuple[int, bool, int]], window: int, hop: int
+) -> None:
+    windower, found, seams, position = Windower(window, hop, RATE_HZ), [], [], 0
+    for index, (lost, overrun, n) in enumerate(pieces):
+        position += lost
+        found += windower.take(block(position, n, lost, overrun))
+        if overrun and index:
+            seams.append(position)
+        position += n
+    for one in found:
+        inside = any(one.first_sample < at < one.first_sample + window for at in seams)
+        if one.lost_samples <= window and not (one.lost_samples and not one.counts.any()):
+            assert one.has_seam == inside
+
+
+def block(first: int, n: int, lost: int = 0, overrun: bool = False) -> SampleBlock:
+    return SampleBlock(first, first / RATE_HZ, sample(np.arange(first, first + n)), lost, overrun)
