@@ -23,6 +23,7 @@ from drsn_edge.monitor.quality import (
     NOISE_ALONE,
     NOT_RUNNING,
     OFFSET_JUMPED,
+    REPEATED,
     SKIPPED,
     TOO_FEW_SAMPLES,
     OffsetWatch,
@@ -31,6 +32,7 @@ from drsn_edge.monitor.quality import (
     find_defect,
 )
 from drsn_edge.monitor.rate import RateWatch
+from drsn_edge.monitor.repeats import RepeatWatch
 from drsn_edge.monitor.resampling import FOLLOW, LIMIT, cut_for, resampled
 from drsn_edge.monitor.results import Alarm, AlarmState, Result, Summary, Verdict, WindowResult
 from drsn_edge.monitor.severity import SeverityMeter
@@ -106,6 +108,7 @@ class Monitor:
         self._decider = Decider(votes)
         self._offset = self._new_offset_watch()
         self._noise = NoiseWatch(manifest.noise_limit)
+        self._repeats = RepeatWatch()
         self._decided: str | None = None
         self._alarms = None if alarms is None else Alarms(alarms, manifest.labels, manifest.contract.hop_s)
         self.alarm_names = () if alarms is None else alarm_names(alarms, manifest.labels)
@@ -220,6 +223,7 @@ class Monitor:
         self._clock, self._rate = other._clock, other._rate
         self._last, self._last_window, self._offset = other._last, other._last_window, other._offset
         self._window_s, self._block_s, self._measured_s = other._window_s, other._block_s, other._measured_s
+        self._repeats = other._repeats
         self._verdicts.update(other._verdicts)
         self._labels.update(other._labels)
         self._link_losses, self._skipped = other._link_losses, other._skipped
@@ -266,6 +270,7 @@ class Monitor:
         self._rate.reset()
         self._decider.forget_votes()
         self._noise.reset()
+        self._repeats.reset()
         self._interrupt_alarms()
         self._last = self._last_window = (0, 0.0)
 
@@ -322,7 +327,7 @@ class Monitor:
         self._last = (block.first_sample, block.device_time_s)
         self._follow_rate()
         results: list[Result] = []
-        for window in self._windower.add(block.first_sample, block.device_time_s, block.samples, block.lost_before):
+        for window in self._windower.take(block):
             result = self._judge(window)
             self._note_window(result)
             decision = self._decider.add(result)
@@ -354,6 +359,8 @@ class Monitor:
     def _judge(self, window: Window) -> WindowResult:
         """Judge a window as it was cut; the result is of the window proper, without its margins."""
         defect = find_defect(window, self._limits, self._rate.sample_rate_hz)
+        if self._repeats.repeats(window):
+            defect = REPEATED
         defect = defect or self._rate.why_not(window.first_sample)
         margin = self._cut.margin
         proper = replace(

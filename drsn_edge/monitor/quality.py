@@ -8,15 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.contract import RATE_TOLERANCE
+from drsn_edge.monitor.amplitude import (
+    Ordered,
+    clipped_axes,
+    drops_out,
+    has_spikes,
+    has_stuck_bit,
+    offset_steps,
+    repeats_readings,
+    wrapped_axes,
+)
 from drsn_edge.monitor.results import NOT_RUNNING as NOT_RUNNING
 from drsn_edge.monitor.windows import Window
 from drsn_edge.signal import axis_means
 from firmware_bridge.messages import Counts
 
 LOST_SAMPLES = "lost samples"
+OVERRUN = "overrun"
 FLAT_LINE = "flat line"
 CLIPPED = "clipped"
 STUCK = "stuck"
+STUCK_BIT = "stuck bit"
+WRAPPED = "wrapped"
+SPIKE = "spike"
+DROPOUTS = "dropouts"
+REPEATED = "repeated samples"
 OFFSET_JUMPED = "offset jumped"
 AXES_TURNED = "axes inverted or swapped"
 RATE_OFF = "sample rate off"
@@ -42,6 +58,7 @@ _LEAST_PILE = 3
 chance with a probability below `_PILE_CHANCE` (Chernoff's bound of the Poisson tail)."""
 
 _LEAST_RUN = 8
+_LEAST_REPEATS, _REPEATS_OF_NOISE = 12, 4.5
 _RUN_CHANCE = 1e-6
 """An axis that is stuck for a part of the window repeats its value longer than it would by chance."""
 
@@ -87,30 +104,69 @@ def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: f
     """
     if window.lost_samples:
         return LOST_SAMPLES
+    if window.has_seam:
+        return OVERRUN
     counts = np.ascontiguousarray(window.counts.T, np.int32)  # what is contiguous takes a third of the time
-    lowest, highest = counts.min(axis=1), counts.max(axis=1)
-    if (lowest == highest).any():
-        return FLAT_LINE
-    full_scale_counts = min(limits.full_scale_counts, np.iinfo(window.counts.dtype).max)
-    if highest.max() >= full_scale_counts or lowest.min() <= -full_scale_counts:
-        at_limit = (counts >= full_scale_counts) | (counts <= -full_scale_counts)
-        if at_limit.any(axis=0).mean() > MAX_CLIPPED_SHARE:
-            return CLIPPED
-    for ends in (lowest, highest):  # of all axes at once: calls cost more here than samples do
-        there = np.count_nonzero(counts == ends[:, None], axis=1)
-        if any(_piles_up(counts[axis], int(ends[axis]), int(there[axis])) for axis in _at_least(there, _LEAST_PILE)):
-            return CLIPPED
-    repeats = np.count_nonzero(counts[:, 1:] == counts[:, :-1], axis=1)
-    if any(_is_stuck(counts[axis], int(repeats[axis])) for axis in _at_least(repeats, _LEAST_RUN)):
-        return STUCK
+    defect = _of_amplitude(
+        Ordered(counts, np.sort(counts, axis=1)), min(limits.full_scale_counts, np.iinfo(window.counts.dtype).max)
+    )
+    if defect is not None:
+        return defect
     if measured_sample_rate_hz and abs(measured_sample_rate_hz / limits.expected_sample_rate_hz - 1) > RATE_TOLERANCE:
         return RATE_OFF
     return None
 
 
-def _at_least(numbers: NDArray[np.intp], least: int) -> list[int]:
-    """Return where they are that large."""
-    return [index for index, number in enumerate(numbers.tolist()) if number >= least]
+def _of_amplitude(window: Ordered, full_scale_counts: float) -> str | None:
+    """Return what is wrong with a window as it is, without a look at what was before it."""
+    shapes = window.shapes
+    if any(shape.lowest == shape.highest for shape in shapes):
+        return FLAT_LINE
+    if any(max(shape.highest, -shape.lowest) >= full_scale_counts for shape in shapes):
+        at_limit = (window.counts >= full_scale_counts) | (window.counts <= -full_scale_counts)
+        if at_limit.any(axis=0).mean() > MAX_CLIPPED_SHARE:
+            return CLIPPED
+    if has_spikes(window, full_scale_counts):
+        return SPIKE
+    return next((reason for reason, is_so in _QUESTIONS if is_so(window)), None)
+
+
+def _is_piled(window: Ordered) -> bool:
+    for counts, ordered in zip(window.counts, window.ordered, strict=True):
+        for end, near in ((ordered[0], ordered[_LEAST_PILE - 1]), (ordered[-1], ordered[-_LEAST_PILE])):
+            if end == near and _piles_up(counts, int(end), int(np.count_nonzero(counts == end))):
+                return True
+    return False
+
+
+def _sticks(window: Ordered) -> bool:
+    if max(window.repeats) < _LEAST_RUN:
+        return False
+    runs = window.differences == 0
+    for length in (1, 2, 4):  # 8 in a row, of all axes at once
+        runs = runs[:, :-length] & runs[:, length:]
+    return any(_is_stuck(window.counts[axis], window.repeats[axis]) for axis in np.flatnonzero(runs.any(axis=1)))
+
+
+def _is_repeated(window: Ordered) -> bool:
+    return any(
+        repeats >= _LEAST_REPEATS + _REPEATS_OF_NOISE * window.n / max(shape.spread, 1)
+        and repeats_readings(window, axis)
+        for axis, (repeats, shape) in enumerate(zip(window.repeats, window.shapes, strict=True))
+    )
+
+
+_QUESTIONS = (
+    (WRAPPED, wrapped_axes),
+    (STUCK_BIT, has_stuck_bit),
+    (CLIPPED, _is_piled),
+    (STUCK, _sticks),
+    (REPEATED, _is_repeated),
+    (CLIPPED, clipped_axes),
+    (DROPOUTS, drops_out),
+    (OFFSET_JUMPED, offset_steps),
+)
+"""In this order: a wrapped signal piles up at its ends, too."""
 
 
 def _piles_up(axis: NDArray[np.int32], end: int, there: int) -> bool:

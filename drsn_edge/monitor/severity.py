@@ -9,8 +9,9 @@ import numpy as np
 from drsn_edge.bearing_lines import line_levels_db
 from drsn_edge.errors import ContractError
 from drsn_edge.monitor.quality import SensorLimits, clipping_level, find_defect
+from drsn_edge.monitor.repeats import RepeatWatch
 from drsn_edge.monitor.results import Severity
-from drsn_edge.monitor.windows import Windower
+from drsn_edge.monitor.windows import Window, Windower
 from drsn_edge.severity import SeverityConfig, measure
 from drsn_edge.units import conversion_factor
 from firmware_bridge.events import DeviceRestarted, SampleBlock, SourceEvent
@@ -35,6 +36,7 @@ class SeverityMeter:
         self._config, self._shaft_hz = config or SeverityConfig(), shaft_hz
         self._hello: Hello | None = None
         self._windower: Windower | None = None
+        self._repeats = RepeatWatch()
 
     def take(self, event: SourceEvent, label: str | None = None) -> list[Severity]:
         """Take in one event, and the class that holds now; return what follows from it."""
@@ -42,11 +44,15 @@ class SeverityMeter:
             self._begin(event)
         elif isinstance(event, DeviceRestarted):
             self._windower = None
+            self._repeats.reset()
         elif isinstance(event, SampleBlock) and self._windower is not None and self._hello is not None:
-            windows = self._windower.add(event.first_sample, event.device_time_s, event.samples, event.lost_before)
-            good = (window for window in windows if find_defect(window, self._sensor, None) is None)
+            windows = self._windower.take(event)
+            good = [window for window in windows if self._is_sound(window)]
             return [self._measure(window.first_sample, window.device_time_s, window.counts, label) for window in good]
         return []
+
+    def _is_sound(self, window: Window) -> bool:
+        return not self._repeats.repeats(window) and find_defect(window, self._sensor, None) is None
 
     def _begin(self, hello: Hello) -> None:
         rate_hz = hello.sample_rate_hz

@@ -185,6 +185,30 @@ def test_a_gap_spoils_the_windows_that_it_touches_and_no_other(bench: Any, senso
     assert len(bench.classifier.seen) == len(windows) - 2
 
 
+def test_an_overrun_of_estimated_size_0_spoils_the_windows_that_it_touches(
+    bench: Any, sensor: Any, windows_of: Said
+) -> None:
+    blocks = sensor.blocks("calm", 10)
+    blocks[4] = replace(blocks[4], overrun=True)
+    windows = windows_of(bench.take(sensor.hello(), blocks))
+    assert [w.first_sample for w in windows if w.reason == "overrun"] == [96]
+    assert [w.first_sample for w in windows if w.verdict is not Verdict.CLASS] == [96]
+    assert not any(w.lost_samples for w in windows)
+
+
+@pytest.mark.parametrize("period", [40, 96, 1000, 5000])
+def test_a_frozen_buffer_gets_no_verdict_once_it_came_a_second_time(
+    bench: Any, sensor: Any, windows_of: Said, period: int
+) -> None:
+    frozen = sensor.block("calm", period).samples
+    sensor.restart()
+    blocks = [sensor.counts(np.roll(frozen, -32 * n, axis=0)[:32]) for n in range(3 * period // 32 + 8)]
+    windows = windows_of(bench.take(sensor.hello(), blocks))
+    again = [w for w in windows if w.first_sample >= period]
+    assert again and {w.reason for w in again} == {"repeated samples"}
+    assert all(w.verdict is Verdict.CLASS for w in windows if w.first_sample + WINDOW <= period)
+
+
 @given(
     pieces=st.lists(
         st.tuples(

@@ -13,6 +13,7 @@ from drsn_edge.monitor.quality import (
     FLAT_LINE,
     LOST_SAMPLES,
     RATE_OFF,
+    SPIKE,
     STUCK,
     OffsetWatch,
     SensorLimits,
@@ -77,6 +78,13 @@ def test_a_lone_peak_may_touch_full_scale_and_a_clipped_signal_may_not(level: in
     assert defect(counts) == CLIPPED
 
 
+@pytest.mark.parametrize("level", [32767, -32768])
+def test_a_lone_reading_at_full_scale_is_a_spike(level: int) -> None:
+    counts = noise()
+    counts[100, 1] = level
+    assert defect(counts) == SPIKE
+
+
 def test_axes_that_clip_together_count_once() -> None:
     counts = noise()
     counts[100:102] = 32767
@@ -100,6 +108,7 @@ def test_the_limit_is_the_sensors(
         counts = np.random.default_rng(0).integers(-50, 50, (2000, 1)).astype(np.int16)
         inwards = 0 if level in at_limit else -np.sign(level)
         counts[[100, 800, 1500], 0] = [level, level + inwards, level + 2 * inwards]
+        counts[[101, 801, 1501], 0] = level // 2  # a reading on its own would be a spike
         assert defect(counts, limits=limits) == (CLIPPED if level in at_limit else None), level
 
 

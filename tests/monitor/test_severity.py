@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,19 @@ def test_a_gap_and_a_restart_are_not_measured_across(sensor: Any) -> None:
     sensor.restart()
     assert taken(meter, DeviceRestarted(1, 2), sensor.hello(), vibration(sensor, 1.9, 1.0)) == []
     assert taken(meter, vibration(sensor, 0.2, 1.0))[0].zone is None
+
+
+def test_an_overrun_of_estimated_size_0_is_not_measured_across(sensor: Any) -> None:
+    meter = SeverityMeter(None)
+    blocks = vibration(sensor, 6, 1.0)
+    blocks[25] = replace(blocks[25], overrun=True)  # at 2.5 s
+    assert [each.device_time_s for each in taken(meter, sensor.hello(), blocks)] == pytest.approx([0, 3, 4])
+
+
+def test_a_frozen_buffer_is_not_measured(sensor: Any) -> None:
+    frozen = np.random.default_rng(0).normal(size=(400, 2)) * 1000
+    blocks = [sensor.counts(frozen.astype(np.int16)) for _ in range(50)]
+    assert taken(SeverityMeter(None), sensor.hello(), blocks) == []
 
 
 def test_a_clipped_stretch_gives_none(sensor: Any) -> None:
