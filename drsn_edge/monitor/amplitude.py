@@ -147,12 +147,21 @@ def _bluntness(shape: Shape, step: int) -> float:
 def _is_clipped(window: Ordered, axis: int) -> bool:
     shape, step = window.shapes[axis], step_of(window.ordered[axis])
     crowded, blunt = _crowding(shape, step), _bluntness(shape, step)
-    if crowded > _CROWDED_TONE / _CROWDED:
+    if crowded > _CROWDED_TONE / _CROWDED and not _has_steps(window.ordered[axis], step):
         return True
     if max(crowded, blunt) <= 1:
         return False
     fewest = _MANY_LINES if crowded > 1 else _MORE_LINES
     return fewest <= _lines(window.counts[axis]) / window.n <= _WHITE
+
+
+def _has_steps(ordered: Ints, step: int) -> bool:
+    """Tell whether a sorted axis is crowded elsewhere, too, as of a tone that keeps step with the sampling."""
+    n = len(ordered)
+    many, margin = n // 64, n // 8
+    ends = min(int(ordered[-1] - ordered[-1 - many]), int(ordered[many] - ordered[0]))
+    inside = ordered[margin + many : n - margin] - ordered[margin : n - margin - many]
+    return bool(int(inside.min()) <= 1.5 * (ends + step))
 
 
 def step_of(ordered: Ints) -> int:
@@ -190,10 +199,12 @@ def _leaps(window: Ordered, axis: int) -> int:
 
 
 def _fills(window: Ordered, axis: int, half: int) -> bool:
-    """Tell whether an axis fills its range up to both ends, and is noise and no tone: wrapped again and again."""
+    """Tell whether an axis fills its range up to both ends, and is no tone: wrapped again and again."""
+    shape = window.shapes[axis]
     near = max(1, half // 64)
-    ends = int(window.ordered[axis, 0]) < near - half and int(window.ordered[axis, -1]) >= half - near
-    return ends and _is_clipped(window, axis)
+    ends = shape.lowest < near - half and shape.highest >= half - near
+    thick = shape.low_64 < half // 16 - half and shape.high_64 >= half - half // 16
+    return ends and thick and _lines(window.counts[axis]) >= _MANY_LINES * window.n
 
 
 def _is_wrapped(axis: Ints, span: int) -> bool:
@@ -282,30 +293,16 @@ def drops_out(window: Ordered) -> bool:
         row = ordered[axis]
         if usual < n:
             often = row[usual:] == row[:-usual]
-            if often.any() and _falls_to(window.counts[axis], int(row[:-usual][often][0]), step_of(row)):
+            if often.any() and _falls_to(window, axis, int(row[:-usual][often][0]), step_of(row)):
                 return True
     return False
 
 
-def _falls_to(axis: Ints, value: int, step: int) -> bool:
-    """Tell whether lone readings have this value far more often than the values beside it."""
-    far = np.abs(axis - value)
-    alone = np.minimum(far[:-2], far[2:]) >= _FAR * step
-    off = far[1:-1][alone]
-    there = int(np.count_nonzero(off == 0))
-    beside = int(np.count_nonzero((off > 0) & (off <= _NEAR * step)))
-    return is_pile(there, beside, 2 * _NEAR)
-
-
-def is_pile(there: int, beside: int, values: int) -> bool:
-    """Tell whether a value came too often, given how often so many values beside it came together.
-
-    At least three times as often, and by chance with a probability below 1e-9 (Chernoff's bound of the Poisson tail).
-    """
-    expected = max(beside, 1) / values
-    return bool(
-        there > 3 * expected and there * math.log(math.e * expected / there) - expected < math.log(_PILE_CHANCE)
-    )
+def _falls_to(window: Ordered, axis: int, value: int, step: int) -> bool:
+    """Tell whether readings that are far from both beside them have this value far more often than any other."""
+    counts, changes = window.counts[axis], np.abs(window.differences[axis])
+    alone = np.minimum(changes[:-1], changes[1:]) >= _FAR * step
+    return _stands_out(counts[1:-1][alone], value, step)
 
 
 def repeats_readings(window: Ordered, axis: int) -> bool:
@@ -316,10 +313,22 @@ def repeats_readings(window: Ordered, axis: int) -> bool:
     changes = np.abs(window.differences[axis])
     step = step_of(window.ordered[axis])
     alone = np.minimum(changes[:-2], changes[2:]) >= _FAR * step
-    between = changes[1:-1][alone]
-    there = int(np.count_nonzero(between == 0))
-    beside = int(np.count_nonzero((between > 0) & (between <= _NEAR * step)))
-    return is_pile(there, beside, 2 * _NEAR)
+    return _stands_out(changes[1:-1][alone], 0, step)
+
+
+def _stands_out(values: Ints, value: int, step: int) -> bool:
+    """Tell whether one value is there too often: three times as often as any other, and than those beside it together.
+
+    The chance is that of a Poisson tail by Chernoff's bound. A tone that keeps step with the sampling has few values,
+    and all of them often.
+    """
+    off = np.abs(values - value)
+    there = int(np.count_nonzero(off == 0))
+    expected = max(int(np.count_nonzero(off <= _NEAR * step)) - there, 1) / (2 * _NEAR)
+    if there <= 3 * expected or there * math.log(math.e * expected / there) - expected >= math.log(_PILE_CHANCE):
+        return False
+    times = np.unique(values[off > 0], return_counts=True)[1]
+    return there > 3 * int(times.max(initial=0))
 
 
 # --- offset --------------------------------------------------------------------------------------------------------

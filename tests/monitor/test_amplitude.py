@@ -1,0 +1,208 @@
+"""Each fault of the amplitude on signals as of machines, and sound signals of all kinds that must pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drsn_edge.monitor.quality import (
+    CLIPPED,
+    DROPOUTS,
+    OFFSET_JUMPED,
+    REPEATED,
+    SPIKE,
+    STUCK_BIT,
+    WRAPPED,
+    SensorLimits,
+    find_defect,
+)
+from drsn_edge.monitor.windows import Window
+
+N = 1024
+FULL_SCALE = 32_700
+SEEDS = range(12)
+
+
+def resonances(seed: int, n: int = N) -> Any:
+    """Noise through two resonances: RMS 1, about as many lines as bearings at 12 kHz show; shape (n,)."""
+    rng = np.random.default_rng(seed)
+    lines = np.fft.rfftfreq(n)
+    shape = sum(1 / (1 + ((lines - at) / width) ** 2) for at, width in ((0.11, 0.02), (0.27, 0.03)))
+    x = np.fft.irfft(np.fft.rfft(rng.normal(size=n)) * np.sqrt(shape + 1e-4), n=n)
+    return x / x.std()
+
+
+def impacts(seed: int, n: int = N) -> Any:
+    """Ringing after impacts every 110 samples or so, over some noise; RMS 1."""
+    rng = np.random.default_rng(seed)
+    x = 0.1 * rng.normal(size=n)
+    ring = np.exp(-np.arange(90) / 20) * np.sin(2 * np.pi * 0.27 * np.arange(90) + 0.5)
+    for at in np.cumsum(rng.normal(110, 3, n // 100)).astype(int):
+        x[at : at + 90] += rng.uniform(0.7, 1.3) * ring[: max(0, min(90, n - at))]
+    return x / x.std()
+
+
+SIGNALS = {"resonances": resonances, "impacts": impacts}
+
+
+def defect(*axes: Any) -> str | None:
+    counts = np.clip(np.rint(np.stack(axes, axis=1)), -(2**15), 2**15 - 1).astype(np.int16)
+    return find_defect(Window(0, 0.0, counts, 0), SensorLimits(FULL_SCALE, 12_000.0), None)
+
+
+def clip_noisily(x: Any, rng: Any) -> Any:
+    low, high = np.quantile(x, [0.05, 0.95])
+    return np.clip(x, low, high) + rng.normal(size=len(x)) * 2
+
+
+def clip_above(x: Any, rng: Any) -> Any:
+    return np.minimum(x, np.quantile(x, 0.9)) + rng.integers(-1, 2, len(x))
+
+
+def clip_softly(x: Any, rng: Any) -> Any:
+    return x.std() * np.tanh(x / x.std())
+
+
+def strike(x: Any, rng: Any) -> Any:
+    x[rng.integers(2, len(x) - 2)] = rng.choice([32_767, -32_768])
+    return x
+
+
+def strike_below(x: Any, rng: Any) -> Any:
+    x = 0.2 * x
+    x[rng.integers(2, len(x) - 2, 3)] = 22_000, 25_000, 28_000
+    return x
+
+
+def wrap_often(x: Any, rng: Any) -> Any:
+    return (np.rint(x) + 256) % 512 - 256
+
+
+def wrap_peaks(x: Any, rng: Any) -> Any:
+    scaled = np.rint(x * 2100 / np.sort(np.abs(x))[-4])  # three samples go beyond, or somewhat more at 2048
+    return (scaled + 2048) % 4096 - 2048
+
+
+def forget_sign(x: Any, rng: Any) -> Any:
+    counts = np.rint(x).astype(int)
+    return np.where(counts < 0, counts + 8192, counts)
+
+
+def stick_low(x: Any, rng: Any) -> Any:
+    return np.rint(x).astype(int) & ~(1 << int(rng.integers(3, 9)))
+
+
+def stick_high(x: Any, rng: Any) -> Any:
+    return np.rint(x).astype(int) | (1 << int(rng.integers(3, 12)))
+
+
+def drop(x: Any, rng: Any) -> Any:
+    x[rng.random(len(x)) < 0.04] = 0
+    return x
+
+
+def insert(x: Any, rng: Any) -> Any:
+    return np.insert(x, np.flatnonzero(rng.random(len(x)) < 0.05), 7)[: len(x)]
+
+
+def read_again(x: Any, rng: Any) -> Any:
+    good = rng.random(len(x)) >= 0.2
+    good[0] = True
+    return x[np.maximum.accumulate(np.where(good, np.arange(len(x)), 0))]
+
+
+def step(x: Any, rng: Any) -> Any:
+    return x + 20 * x.std() * (np.arange(len(x)) >= rng.integers(150, len(x) - 150))
+
+
+FAULTS = {
+    "clipped, noise of 2 LSB on top": (clip_noisily, CLIPPED),
+    "clipped above, 1 LSB on top": (clip_above, CLIPPED),
+    "softly clipped at its RMS": (clip_softly, CLIPPED),
+    "a lone reading at full scale": (strike, SPIKE),
+    "three lone readings below it": (strike_below, SPIKE),
+    "wraps again and again": (wrap_often, WRAPPED),
+    "wraps at the peaks": (wrap_peaks, WRAPPED),
+    "no sign": (forget_sign, WRAPPED),
+    "a bit stuck at 0": (stick_low, STUCK_BIT),
+    "a bit stuck at 1": (stick_high, STUCK_BIT),
+    "readings fall to 0": (drop, DROPOUTS),
+    "values between": (insert, DROPOUTS),
+    "one reading in five again": (read_again, REPEATED),
+    "the offset steps": (step, OFFSET_JUMPED),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_a_fault_of_one_axis_is_named(signal: str, fault: str) -> None:
+    """In most windows: a fault that leaves little of a trace in one shows in the next."""
+    change, reason = FAULTS[fault]
+    rng = np.random.default_rng(99)
+    said = []
+    for seed in SEEDS:
+        x = change(500 * SIGNALS[signal](seed), rng)
+        said.append(defect(x, 300 * resonances(seed + 100)))
+    assert all(each is not None for each in said) or fault == "wraps at the peaks", said
+    assert said.count(reason) >= (0.5 if fault == "wraps at the peaks" else 0.75) * len(said), said
+
+
+@pytest.mark.parametrize("level", [2, 8, 40, 700, 6000])
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_a_sound_signal_passes_at_any_level(signal: str, level: float) -> None:
+    for seed in SEEDS:
+        assert defect(level * SIGNALS[signal](seed)) is None
+        if level > 100:
+            assert defect(32 * np.rint(level * SIGNALS[signal](seed) / 32)) is None  # of a coarser converter
+
+
+T = np.arange(N)
+TONES = {
+    "tone": 9000 * np.sin(0.123 * T),
+    "slow tone": 9000 * np.sin(0.0059 * T),
+    "tone of 8 samples": 9000 * np.sin(2 * np.pi * T / 8),
+    "tone of 40 samples": 9000 * np.sin(2 * np.pi * T / 40),
+    "tone just below a power of two": 8190 * np.sin(2 * np.pi * 0.31 * T),
+    "two tones": 3000 * np.sin(0.123 * T) + 2000 * np.sin(1.9 * T),
+    "beat": 3000 * np.sin(0.1 * T) + 3000 * np.sin(0.11 * T),
+    "tone with its third": 3000 * np.sin(0.1 * T) + 500 * np.sin(0.3 * T),
+    "drift": 2.0 * T + 100 * resonances(1),
+    "gravity": 2048 + 100 * resonances(1),
+    "run-up": 3000 * np.sin(0.3 * T + 0.00001 * T * T),
+}
+
+
+@pytest.mark.parametrize("tone", TONES)
+def test_a_tone_passes(tone: str) -> None:
+    assert defect(TONES[tone]) is None
+    assert defect(TONES[tone] + np.random.default_rng(0).normal(size=N)) is None
+
+
+@pytest.mark.parametrize("kind", ["normal", "uniform", "laplace", "impulsive"])
+def test_noise_passes(kind: str) -> None:
+    """That a sensor sends nothing but noise is for others to say."""
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        noise = {
+            "normal": rng.normal(size=N), "uniform": rng.uniform(-1, 1, N), "laplace": rng.laplace(size=N),
+            "impulsive": 0.05 * resonances(seed) + rng.normal(size=N) * (rng.random(N) < 1 / 128),
+        }[kind]  # fmt: skip
+        assert defect(800 * noise) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    level=st.floats(0.3, 30), tone=st.floats(0, 30), seed=st.integers(0, 10_000), signal=st.sampled_from([*SIGNALS]),
+    offset=st.integers(-3000, 3000), axes=st.integers(1, 3), n=st.sampled_from([64, 256, 1000, 1024, 4096]),
+)  # fmt: skip
+def test_a_sound_signal_of_few_levels_is_not_withheld(
+    level: float, tone: float, seed: int, signal: str, offset: int, axes: int, n: int
+) -> None:
+    """As of a sensor of 8 bits, or of an ADXL345 with 3.9 mg a count at a machine that hardly vibrates."""
+    pure = tone * np.sin(2 * np.pi * np.random.default_rng(seed).uniform(0.002, 0.4) * np.arange(n))
+    found = defect(*(pure + offset + level * SIGNALS[signal](seed + axis, n) for axis in range(axes)))
+    assert found in (None, "stuck", "flat line"), found
