@@ -32,7 +32,7 @@ from drsn_edge.monitor.quality import (
     find_defect,
 )
 from drsn_edge.monitor.rate import RateWatch
-from drsn_edge.monitor.repeats import RepeatWatch
+from drsn_edge.monitor.repeats import RepeatWatch, memory_for
 from drsn_edge.monitor.resampling import FOLLOW, LIMIT, cut_for, resampled
 from drsn_edge.monitor.results import Alarm, AlarmState, Result, Summary, Verdict, WindowResult
 from drsn_edge.monitor.severity import SeverityMeter
@@ -108,7 +108,7 @@ class Monitor:
         self._decider = Decider(votes)
         self._offset = self._new_offset_watch()
         self._noise = NoiseWatch(manifest.noise_limit)
-        self._repeats = RepeatWatch()
+        self._repeats = RepeatWatch(memory_for(manifest.contract.window))
         self._decided: str | None = None
         self._alarms = None if alarms is None else Alarms(alarms, manifest.labels, manifest.contract.hop_s)
         self.alarm_names = () if alarms is None else alarm_names(alarms, manifest.labels)

@@ -1,7 +1,7 @@
 """Samples that came before, bit for bit: a frozen buffer, a block sent twice, an old block in place of the new one.
 
 Every 8 samples in a row, all axes, get a fingerprint, and an eighth of the fingerprints, chosen by their own value and
-so the same in both copies, is kept for the last `MEMORY` samples. Where one comes again, the samples themselves are
+so the same in both copies, is kept for some thousand samples. Where one comes again, the samples themselves are
 compared as far as they agree, and it is asked how much of a coincidence that is: by how unlikely each of them was,
 given those before it. A pure tone, a machine at rest or a sensor of few levels repeats itself and surprises nobody.
 """
@@ -17,8 +17,9 @@ from drsn_edge.monitor.windows import Window
 from firmware_bridge.messages import Counts
 
 MEMORY = 16_384
-"""Samples for which a repetition is remembered: about what the memory of a sensor's board can hold, and less than
-recordings have that are played again and again. What repeats later goes unnoticed."""
+MEMORY_WINDOWS = 16
+"""Samples, and windows if that is less, for which a repetition is remembered: about what the memory of a sensor's board
+can hold, and less than recordings have that are played again and again. What repeats later goes unnoticed."""
 
 SURPRISE_BITS = 64.0
 """A repetition by chance is that unlikely, 2^-64: once in 2^24 pairs of samples and 2^40 windows."""
@@ -38,11 +39,17 @@ _STEPS = tuple(
 )
 
 
+def memory_for(window: int) -> int:
+    """Return for how many samples to remember what a model with this window sees."""
+    return min(MEMORY, MEMORY_WINDOWS * window)
+
+
 class RepeatWatch:
     """Notices samples of a window that were there before; remembers from window to window."""
 
-    def __init__(self) -> None:
-        """Begin without a memory."""
+    def __init__(self, memory: int = MEMORY) -> None:
+        """Begin knowing nothing; what repeats within `memory` samples is noticed."""
+        self._memory = memory
         self.reset()
 
     def reset(self) -> None:
@@ -75,7 +82,7 @@ class RepeatWatch:
         first = self._taken - len(self._tail)
         self._chunks.append(new)
         self._kept += len(new)
-        while self._kept - len(self._chunks[0]) >= MEMORY + 2 * _GRAM:
+        while self._kept - len(self._chunks[0]) >= self._memory + 2 * _GRAM:
             self._kept -= len(self._chunks.popleft())
         self._taken += len(new)
         self._tail = samples[1 - _GRAM :]
@@ -92,7 +99,7 @@ class RepeatWatch:
         """Return the numbers of the grams that came before, and of the same ones then; remember all of them."""
         if len(samples) < _GRAM:
             return []
-        if self._taken - self._renewed > MEMORY:
+        if self._taken - self._renewed > self._memory:
             self._tables, self._renewed = ({}, self._tables[0]), self._taken
         table, older = self._tables
         prints = _fingerprints(samples)
@@ -102,7 +109,7 @@ class RepeatWatch:
             at = table.get(value)
             if at is None:
                 at = older.get(value)
-            if at is not None and first + place - at <= MEMORY:
+            if at is not None and first + place - at <= self._memory:
                 found.append((first + place, at))
             table[value] = first + place
         return found

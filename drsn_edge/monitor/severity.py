@@ -22,6 +22,9 @@ STRETCH_S = 2.0
 
 EVERY_S = 1.0
 
+BUFFER = 2048
+"""A sensor's buffer that is sent again and again has at most so many samples; what has more may be a recording."""
+
 
 class SeverityMeter:
     """Turns what a sensor sends into severities; a stretch with a gap, clipping or a flat axis gives none."""
@@ -36,7 +39,7 @@ class SeverityMeter:
         self._config, self._shaft_hz = config or SeverityConfig(), shaft_hz
         self._hello: Hello | None = None
         self._windower: Windower | None = None
-        self._repeats = RepeatWatch()
+        self._repeats = RepeatWatch(BUFFER)
 
     def take(self, event: SourceEvent, label: str | None = None) -> list[Severity]:
         """Take in one event, and the class that holds now; return what follows from it."""
