@@ -293,7 +293,7 @@ def _wrap(x: Counts, bits: float, rng: np.random.Generator, sensor: Sensor) -> C
 
 
 def _unsigned(x: Counts, bits: float, rng: np.random.Generator, sensor: Sensor) -> Counts:
-    return np.where(x < 0, x + (1 << _scaled_bit(bits, sensor)), x)
+    return x & ((1 << _scaled_bit(bits, sensor)) - 1)
 
 
 def _coarse(x: Counts, bits: float, rng: np.random.Generator, sensor: Sensor) -> Counts:
@@ -450,7 +450,7 @@ FAULTS = (
     Fault("bit stuck at 0", ("16 mg", "125 mg", "0.5 g"), (5, 8, 10), digital=_bit_at_0),
     Fault("bit stuck at 1", ("16 mg", "125 mg", "0.5 g"), (5, 8, 10), digital=_bit_at_1),
     Fault("two's complement wraps", ("at 1 g", "at 0.25 g", "at 0.06 g"), (12, 10, 8), digital=_wrap),
-    Fault("sign not extended", ("2 g", "1 g", "0.25 g"), (12, 11, 9), digital=_unsigned),
+    Fault("sign not extended", ("4 g", "1 g", "0.25 g"), (13, 11, 9), digital=_unsigned),
     Fault("lowest bits lost", ("2 mg", "16 mg", "125 mg"), (2, 5, 8), digital=_coarse),
     Fault("missing codes", ("1 in 64", "1 in 16", "1 in 4"), (64, 16, 4), digital=_missing_codes),
     Fault("bytes of a block swapped", ("1 in 100", "1 in 10", "all"), (0.01, 0.1, 1), digital=_swapped_bytes),

@@ -35,6 +35,9 @@ _MANY_LINES, _MORE_LINES, _WHITE = 12 / 1024, 16 / 1024, 174 / 1024
 """Share of a window's samples from which on the lines that carry its power are many: a tone has 2 or 3 lines, machines
 have up to 100. White noise has 220 and more; it may be of any distribution, and is not asked about here."""
 
+_LEAST_HALF = 32
+"""A range that is smaller, in counts, is one of few levels: its ends are at a power of two by chance too often."""
+
 _SPIKE_SPREADS = 4.0
 _SPIKE_POWER = 14.0
 """Lone readings that hold 14 times the power of all others. Impulsive noise of -4 dB holds 2.5 times as much."""
@@ -182,15 +185,9 @@ def _lines(axis: Ints) -> float:
 
 def wrapped_axes(window: Ordered) -> bool:
     """Tell whether an axis leaves a power of two at one end and comes back at the other, or lacks its sign."""
-    for axis, shape in enumerate(window.shapes if window.n >= LEAST_WINDOW else ()):
-        low, high = shape.lowest, shape.highest
-        signed, unsigned = 1 << max(high, -low - 1, 1).bit_length(), 1 << max(high, 1).bit_length()
-        if min(high, -low) >= 0.9 * signed and _leaps(window, axis) >= 1.5 * signed:
-            if _is_wrapped(window.counts[axis], 2 * signed) or _fills(window, axis, signed):
-                return True
-        elif low >= 0 and 16 * low <= high >= 15 / 16 * unsigned and _lacks_sign(window, axis, unsigned):
-            return True
-    return False
+    if window.n < LEAST_WINDOW:
+        return False
+    return any(_wraps(window, axis) or _lacks_sign(window, axis) for axis in range(len(window.counts)))
 
 
 def _leaps(window: Ordered, axis: int) -> int:
@@ -198,35 +195,48 @@ def _leaps(window: Ordered, axis: int) -> int:
     return max(int(differences.max()), -int(differences.min()))
 
 
-def _fills(window: Ordered, axis: int, half: int) -> bool:
-    """Tell whether an axis fills its range up to both ends, and is no tone: wrapped again and again."""
-    shape = window.shapes[axis]
-    near = max(1, half // 64)
-    ends = shape.lowest < near - half and shape.highest >= half - near
-    thick = shape.low_64 < half // 16 - half and shape.high_64 >= half - half // 16
-    return ends and thick and _lines(window.counts[axis]) >= _MANY_LINES * window.n
+def _wraps(window: Ordered, axis: int) -> bool:
+    low, high = window.shapes[axis].lowest, window.shapes[axis].highest
+    half = 1 << max(high, -low - 1, 1).bit_length()
+    if half < _LEAST_HALF or min(high, -low) < 0.9 * half or _leaps(window, axis) < 1.5 * half:
+        return False
+    if _errs(window.counts[axis], 0.7 * 2 * half) or _fills(window, axis, -half, 2 * half):
+        return True
+    leaps = int(np.count_nonzero(np.abs(window.differences[axis]) > 1.8 * half))  # a tone needs half the sample rate
+    return leaps >= 2 and _lines(window.counts[axis]) <= _WHITE * window.n
 
 
-def _is_wrapped(axis: Ints, span: int) -> bool:
-    """Tell whether samples fit their neighbours a `span` higher or lower, and as they are not at all.
+def _lacks_sign(window: Ordered, axis: int) -> bool:
+    low, high = window.shapes[axis].lowest, window.shapes[axis].highest
+    span = 1 << max(high, 1).bit_length()
+    if span < _LEAST_HALF or not 0 <= 16 * low <= high or high < 15 / 16 * span or _leaps(window, axis) < 0.75 * span:
+        return False
+    counts = window.counts[axis]
+    signed = np.where(counts >= span // 2, counts - span, counts)  # much smoother so?
+    roughness = int(np.abs(window.differences[axis]).sum())
+    return bool(2 * np.abs(np.diff(signed)).sum() < roughness) or _fills(window, axis, 0, span)
 
-    Each sample is foretold from those on both sides of it, as their own spectrum says (inverse filter).
+
+def _fills(window: Ordered, axis: int, low: int, span: int) -> bool:
+    """Tell whether an axis fills the range from `low` up to both ends, and is no tone: wrapped again and again."""
+    ordered = window.ordered[axis]
+    near, thick = max(1, span // 128), max(2, span // 64)
+    ends = int(ordered[0]) < low + near and int(ordered[-1]) >= low + span - near
+    dense = int(ordered[2]) < low + thick and int(ordered[-3]) >= low + span - thick
+    return ends and dense and _lines(window.counts[axis]) >= _MANY_LINES * window.n
+
+
+def _errs(axis: Ints, far: float) -> bool:
+    """Tell whether a sample is so far from what those on both sides of it foretell, by their own spectrum.
+
+    That is further than the axis reaches: no sound sample is, and one that has wrapped is a whole span off.
     """
-    power = np.square(np.abs(np.fft.rfft(axis - axis.mean())))
+    x = axis - axis.mean()
+    power = np.square(np.abs(np.fft.rfft(x)))
     smooth = np.convolve(np.concatenate([power[8:0:-1], power, power[-2:-10:-1]]), np.ones(17) / 17, "valid")
     inverse = 1 / np.maximum(smooth, 1e-6 * smooth.max())
-    kernel = np.fft.irfft(inverse, n=len(axis))
-    off = np.fft.irfft(np.fft.rfft(axis - axis.mean()) * inverse, n=len(axis)) / kernel[0]
-    inside = off[8:-8]
-    far = np.abs(inside) > 0.7 * span
-    return bool(far.any() and (np.abs(np.abs(inside[far]) - span) < 0.3 * span).all())
-
-
-def _lacks_sign(window: Ordered, axis: int, span: int) -> bool:
-    """Tell whether an axis is much smoother once its upper half is taken as negative."""
-    counts = window.counts[axis]
-    signed = np.where(counts >= span // 2, counts - span, counts)
-    return bool(2 * np.abs(np.diff(signed)).sum() < np.abs(window.differences[axis]).sum())
+    off = np.fft.irfft(np.fft.rfft(x) * inverse, n=len(x)) / np.fft.irfft(inverse, n=len(x))[0]
+    return bool((np.abs(off[8:-8]) > far).any())
 
 
 def has_stuck_bit(window: Ordered) -> bool:

@@ -145,7 +145,7 @@ def test_a_fault_of_one_axis_is_named(signal: str, fault: str) -> None:
     rng = np.random.default_rng(99)
     said = []
     for seed in SEEDS:
-        x = change(500 * SIGNALS[signal](seed), rng)
+        x = change(400 * SIGNALS[signal](seed), rng)
         said.append(defect(x, 300 * resonances(seed + 100)))
     assert all(each is not None for each in said) or fault == "wraps at the peaks", said
     assert said.count(reason) >= (0.5 if fault == "wraps at the peaks" else 0.75) * len(said), said
