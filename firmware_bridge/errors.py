@@ -3,7 +3,8 @@
 FirmwareBridgeError
 ├── ProtocolError              the peer speaks, but not what this side understands
 │   ├── FrameError             the bytes between two delimiters are no frame (damaged on the way, or foreign)
-│   └── UnknownCommandError    a command that this version does not have
+│   ├── UnknownCommandError    a command that this version does not have
+│   └── DescriptionError       a device describes itself by values that cannot be
 ├── PortError                  a port that cannot be opened
 │   ├── PortAbsentError        no such port
 │   ├── PortPermissionError    this user may not open it
@@ -40,6 +41,10 @@ class FrameError(ProtocolError):
 
 class UnknownCommandError(ProtocolError):
     """A command has an opcode that this version does not have."""
+
+
+class DescriptionError(ProtocolError):
+    """A device describes itself by values that cannot be; its next description may be sound."""
 
 
 class PortError(FirmwareBridgeError):

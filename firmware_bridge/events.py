@@ -1,7 +1,8 @@
 """What comes out of a stream: frozen values that a consumer can tell apart with isinstance.
 
 From `StreamDecoder`: Hello, SampleBlock, Status, Reply, DeviceLog, DeviceRestarted, HelloRejected.
-From a source, in addition: LinkLost, LinkRestored, Idle, Note; a source raises what HelloRejected holds.
+From a source, in addition: LinkLost, LinkRestored, Idle, Note. A source raises what HelloRejected holds as long as it
+knows no device.
 """
 
 from __future__ import annotations
@@ -98,7 +99,10 @@ class DeviceRestarted:
 
 @dataclass(frozen=True, slots=True)
 class HelloRejected:
-    """A HELLO came in whole, but is from another protocol version, incomplete, or contradicts its own session."""
+    """A HELLO came in whole, but is from another protocol version, incomplete, impossible, or contradicts its session.
+
+    No sample follows before a HELLO that can be used.
+    """
 
     error: ProtocolError
 
@@ -131,4 +135,4 @@ class Note:
 
 
 DecoderEvent = Hello | SampleBlock | Status | Reply | DeviceLog | DeviceRestarted | HelloRejected
-SourceEvent = Hello | SampleBlock | Status | Reply | DeviceLog | DeviceRestarted | LinkLost | LinkRestored | Idle | Note
+SourceEvent = DecoderEvent | LinkLost | LinkRestored | Idle | Note

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.errors import ProtocolError, UnknownCommandError
+from firmware_bridge.bounds import FULL_SCALES, SAMPLE_RATES_HZ, STEPS, check_between, check_counter
+from firmware_bridge.errors import DescriptionError, ProtocolError, UnknownCommandError
 from firmware_bridge.frames import MAX_PAYLOAD, Frame
 
 PROTOCOL_VERSION = 1
@@ -88,20 +89,22 @@ class Hello:
             each other without a pause, and `samples_produced` and `device_time_us` count from 0.
         axes: Names of the axes, in the order in which they come, without their signs.
         unit: Unit of `counts * scale`.
-        scale: Unit per count, > 0.
-        full_scale: Largest magnitude that the sensor measures, in `unit`, > 0.
-        sample_rate_hz: Nominal; the true rate is off by up to a few percent, see `clock.ClockFit`.
+        scale: Unit per count, > 0; `full_scale` is a number of counts within `bounds.STEPS`.
+        full_scale: Largest magnitude that the sensor measures, in `unit`, within `bounds.FULL_SCALES`.
+        sample_rate_hz: Nominal, within `bounds.SAMPLE_RATES_HZ`; the true rate is off by up to a few percent, see
+            `clock.ClockFit`.
         signs: 1 for each axis, -1 where the sensor is mounted the other way round; none given: all 1.
         sample_rates_hz: What `Opcode.SET_RATE` takes, ascending; empty where the device does not say.
         full_scales: What `Opcode.SET_RANGE` takes, in `unit`, ascending; empty where the device does not say.
-        samples_produced: Samples that the device had produced when it said this; the next one has this index.
-        device_time_us: Device time when it said this, in microseconds.
+        samples_produced: Samples that the device had produced when it said this; the next one has this index. It is
+            below `bounds.COUNTER_END`.
+        device_time_us: Device time when it said this, in microseconds; likewise.
 
     Two are equal if they describe the same device in the same session, whenever they were said.
 
     Raises:
-        ProtocolError: If a value cannot be: an empty or unprintable text, a number that is not > 0, a repeated axis,
-            a sign that is neither 1 nor -1, a list that does not ascend.
+        DescriptionError: If a value cannot be: an empty or unprintable text, a number out of its bounds, a repeated
+            axis, a sign that is neither 1 nor -1, a list that does not ascend.
     """
 
     session: int
@@ -132,10 +135,13 @@ class Hello:
         for name in ("device_id", "firmware_version", "sensor_model", "unit"):
             _check_text(name, getattr(self, name))
         _check_axes(self.axes, self.signs)
-        for name in ("scale", "full_scale", "sample_rate_hz"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ProtocolError(f"HELLO expects {name} > 0, got {value}.")
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise DescriptionError(f"HELLO expects scale > 0, got {self.scale}.")
+        check_between("full_scale", self.full_scale, FULL_SCALES)
+        check_between("full_scale / scale", self.full_scale / self.scale, STEPS)
+        check_between("sample_rate_hz", self.sample_rate_hz, SAMPLE_RATES_HZ)
+        for name in ("samples_produced", "device_time_us"):
+            check_counter(name, getattr(self, name))
         for name in ("sample_rates_hz", "full_scales"):
             _check_ascending(name, getattr(self, name))
 
@@ -268,7 +274,8 @@ def decode_hello(payload: bytes) -> Hello:
     """Read the payload of a HELLO; tags that this host does not know are skipped.
 
     Raises:
-        ProtocolError: If it is cut short, a field is repeated, missing or impossible, or the version is not ours.
+        DescriptionError: If a value cannot be.
+        ProtocolError: If it is cut short, a field is repeated, missing or unreadable, or the version is not ours.
     """
     values = _read_fields(payload)
     _check_version(values)
@@ -328,21 +335,21 @@ def _check_axes(axes: tuple[str, ...], signs: tuple[int, ...]) -> None:
     for axis in axes:
         _check_text("axes", axis)
     if not axes or len(set(axes)) != len(axes):
-        raise ProtocolError(f"HELLO expects axes with names of their own, got {','.join(axes)!r}.")
+        raise DescriptionError(f"HELLO expects axes with names of their own, got {','.join(axes)!r}.")
     if any(axis.startswith("-") or "," in axis for axis in axes):
-        raise ProtocolError(f"HELLO expects names of axes without a comma, and their signs apart, got {axes}.")
+        raise DescriptionError(f"HELLO expects names of axes without a comma, and their signs apart, got {axes}.")
     if len(signs) != len(axes) or not set(signs) <= {1, -1}:
-        raise ProtocolError(f"HELLO expects a sign of 1 or -1 for each of {len(axes)} axes, got {signs}.")
+        raise DescriptionError(f"HELLO expects a sign of 1 or -1 for each of {len(axes)} axes, got {signs}.")
 
 
 def _check_ascending(name: str, values: tuple[float, ...]) -> None:
     if any(not later > earlier for earlier, later in pairwise((0.0, *values))):
-        raise ProtocolError(f"HELLO expects {name} > 0 and ascending, got {values}.")
+        raise DescriptionError(f"HELLO expects {name} > 0 and ascending, got {values}.")
 
 
 def _check_text(name: str, text: str) -> None:
     if not text or not text.isprintable():
-        raise ProtocolError(f"HELLO expects {name} as printable text, got {text!r}.")
+        raise DescriptionError(f"HELLO expects {name} as printable text, got {text!r}.")
 
 
 # --- SAMPLES -----------------------------------------------------------------------------------------------------
@@ -445,13 +452,15 @@ def decode_status(payload: bytes) -> StatusPayload:
     """Read the payload of a STATUS; what is behind it belongs to later versions and is left alone.
 
     Raises:
-        ProtocolError: If it is cut short or the state is wrong.
+        ProtocolError: If it is cut short, the state is wrong, or a counter cannot be.
     """
     if len(payload) < _STATUS.size:
         raise ProtocolError(f"STATUS expects at least {_STATUS.size} bytes, got {len(payload)}.")
     status = StatusPayload._make(_STATUS.unpack_from(payload))
     if status.state not in list(DeviceState):
         raise ProtocolError(f"STATUS expects a state from 0 to {max(DeviceState):d}, got {status.state}.")
+    check_counter("samples_produced of STATUS", status.samples_produced)
+    check_counter("device_time_us of STATUS", status.device_time_us)
     hundredths = status.temperature_c
     celsius = None if hundredths is None or hundredths == _NO_THERMOMETER else hundredths / 100
     return status._replace(state=DeviceState(status.state), temperature_c=celsius)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from firmware_bridge.bounds import COUNTER_END
 from firmware_bridge.errors import FrameError, ProtocolError
 from firmware_bridge.events import (
     DecoderEvent,
@@ -82,13 +83,26 @@ def extend(low_bits: int, near: int, modulus: int = 1 << 32) -> int:
     return near + (low_bits - near + modulus // 2) % modulus - modulus // 2
 
 
+def _contradiction(known: Hello, hello: Hello) -> str:
+    """Return what a device says of itself that it said otherwise before, in the same session."""
+    each_way = [
+        (each.name, getattr(known, each.name), getattr(hello, each.name)) for each in fields(Hello) if each.compare
+    ]
+    words = ", ".join(f"{name} from {before!r} to {after!r}" for name, before, after in each_way if before != after)
+    return (
+        f"Device {known.device_id} changed {words} in the same session, which a device must not. "
+        "It is asked again; if that repeats, update its firmware."
+    )
+
+
 class StreamDecoder:
     """Decodes what one device sends.
 
     A HELLO says where the device stands, in full width; from there on each sample is either delivered or counted
     as lost, and both counters of SAMPLES are taken as the value nearest to the last one known. `feed` never raises
     because of what a device sends: a HELLO that cannot be used becomes a HelloRejected, so that nothing decoded
-    before it is lost, and the device known so far stays known.
+    before it is lost. It breaks the session: what it says may hold for the samples that follow, so these are dropped
+    until a HELLO that can be used comes.
     """
 
     def __init__(self) -> None:
@@ -96,6 +110,7 @@ class StreamDecoder:
         self._splitter = FrameSplitter()
         self._tally: Counter[str] = Counter()
         self._hello: Hello | None = None
+        self._is_broken = False  # whether a HELLO was refused since the last good one
         self._forget_link()
         # All four count within the session. Delivered or lost: below _next_sample. _last_end: end of the last block.
         self._next_sample = self._last_end = self._device_time_us = self._overruns = 0
@@ -131,6 +146,11 @@ class StreamDecoder:
         """Tell the decoder that the byte stream was cut here. Session, position and totals are kept."""
         self._tally["garbage_bytes"] += self._splitter.reset()
         self._forget_link()
+
+    def introduce_again(self) -> None:
+        """Have the next HELLO told as if it were the first, for a reader who begins anew; losses until then count."""
+        self._is_broken = self._hello is not None
+        self._needs_hello = True
 
     def _forget_link(self) -> None:
         self._needs_hello = True
@@ -174,7 +194,7 @@ class StreamDecoder:
             message = decode_device_message(frame)
         except ProtocolError as exc:
             self._on_malformed()
-            return [HelloRejected(exc)] if frame.type == MessageType.HELLO else []
+            return [self._refuse(exc)] if frame.type == MessageType.HELLO else []
         if message is None:
             self._tally["unknown_type"] += 1
         if message is None or isinstance(message, LogPayload):
@@ -185,7 +205,7 @@ class StreamDecoder:
             return self._on_hello(message)
         if isinstance(message, ReplyPayload):
             return [Reply(message.sequence, message.opcode, message.result, message.text)]
-        if self._hello is None or message.session != self._hello.session:
+        if self._hello is None or self._is_broken or message.session != self._hello.session:
             return self._on_stranger(message)
         if isinstance(message, StatusPayload):
             return [self._on_status(message)]
@@ -207,22 +227,28 @@ class StreamDecoder:
     def _on_hello(self, hello: Hello) -> list[DecoderEvent]:
         """A HELLO of the known session only moves the position; Hello comes out once per session."""
         known = self._hello
-        if known is not None and hello.session == known.session:
-            if hello != known:
+        is_same = known is not None and hello.session == known.session
+        if known is not None and is_same:
+            if not self._is_broken and hello != known:
                 self._tally["malformed"] += 1
-                return [HelloRejected(ProtocolError(f"Device said {known}, and in the same session {hello}."))]
-            self._needs_hello = False
+                return [self._refuse(ProtocolError(_contradiction(known, hello)))]
             self._advance(hello.samples_produced, hello.device_time_us)
-            return []
+            if not self._is_broken:
+                self._needs_hello = False
+                return []
         self._hello = hello
-        self._needs_hello = False
+        self._needs_hello = self._is_broken = False
         self._next_sample = self._last_end = hello.samples_produced
         self._device_time_us = hello.device_time_us
         self._overruns = 0
         if known is None:
             return [hello]
-        self._tally["restarts"] += 1
+        self._tally["restarts"] += not is_same
         return [DeviceRestarted(known.session, hello.session), hello]
+
+    def _refuse(self, error: ProtocolError) -> HelloRejected:
+        self._is_broken = self._needs_hello = True
+        return HelloRejected(error)
 
     def _on_stranger(self, message: SamplesPayload | StatusPayload) -> list[DecoderEvent]:
         """A device that nobody introduced. Only a HELLO makes it known; what it measured until then is dropped."""
@@ -262,13 +288,16 @@ class StreamDecoder:
             self._tally["malformed"] += 1
             return []
         first = extend(message.first_sample, self._next_sample)
+        if first + len(message.samples) >= COUNTER_END:
+            self._tally["malformed"] += 1
+            return []
         if first < self._next_sample:
             self._tally["duplicates"] += 1
             self._tally["samples_duplicate"] += len(message.samples)
             return []
         if message.overrun:
             self._count_overruns(self._overruns + 1)
-        self._device_time_us = extend(message.device_time_us, self._device_time_us)
+        self._device_time_us = min(max(extend(message.device_time_us, self._device_time_us), 0), COUNTER_END - 1)
         lost = first - self._last_end
         block = SampleBlock(first, self._device_time_us / 1e6, message.samples, lost, message.overrun)
         self._tally["samples_lost"] += first - self._next_sample

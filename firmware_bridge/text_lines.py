@@ -17,6 +17,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_bridge.bounds import FULL_SCALES
 from firmware_bridge.clock import HostClock
 from firmware_bridge.errors import ProtocolError
 from firmware_bridge.events import DeviceRestarted, SampleBlock
@@ -32,6 +33,7 @@ SKIP = "-"
 _MEASURE_S = 3.0
 _CRUDE_S = 1.0
 _MAX_LINE = 256
+_MAX_NUMBER = 32
 _NO_LINE = b"?"
 _LATE_S = 0.1
 """Lines that come so much later than the measured rate allows, with nothing more waiting, stand for missing ones."""
@@ -63,10 +65,11 @@ class TextLayout:
         """Refuse what cannot be.
 
         Raises:
-            ProtocolError: If a number is not > 0, or axes are repeated or none.
+            ProtocolError: If a number is not > 0 or absurd, or axes are repeated or none.
         """
-        if not (math.isfinite(self.full_scale) and self.full_scale > 0):
-            raise ProtocolError(f"Expected a full scale > 0, got {self.full_scale}.")
+        lowest, highest = FULL_SCALES
+        if not lowest <= self.full_scale <= highest:
+            raise ProtocolError(f"Expected a full scale from {lowest:g} to {highest:g}, got {self.full_scale:g}.")
         if not (math.isfinite(self.factor) and self.factor > 0):
             raise ProtocolError(f"Expected a factor > 0 from printed numbers to {self.unit}, got {self.factor}.")
         named = [axis for axis in self.axes if axis != SKIP]
@@ -109,8 +112,10 @@ def parse_lines(lines: Sequence[bytes]) -> list[Numbers | None]:
 
 
 def _floats(cells: list[bytes]) -> Numbers | None:
+    if max(map(len, cells)) > _MAX_NUMBER:  # it would be cut, and a number that was cut is another one
+        return None
     try:
-        return np.array(cells, dtype="S32").astype(np.float64)
+        return np.array(cells, dtype=f"S{_MAX_NUMBER}").astype(np.float64)
     except ValueError:
         return None
 
@@ -156,6 +161,10 @@ class TextDecoder:
         self._tally["garbage_bytes"] += len(self._rest)
         self._rest = b""
         self._in_step = False
+
+    def introduce_again(self) -> None:
+        """Measure and tell the rate as at first, for a reader who begins anew."""
+        self._begin_session()
 
     def feed(self, data: bytes, host_time_s: float, more: bool = False) -> list[SampleBlock | Hello | DeviceRestarted]:
         """Take in bytes and return what they completed, in order.
@@ -293,7 +302,8 @@ class TextDecoder:
     def _block(self, numbers: Numbers) -> SampleBlock:
         self._tally.update(frames_ok=len(numbers), samples_received=len(numbers), resyncs=int(self._damaged))
         self._damaged = False
-        counts = np.rint(numbers[:, self._columns] * (self._layout.factor / self._layout.scale))
+        with np.errstate(over="ignore"):  # of what cannot be infinity comes, and clips
+            counts = np.rint(numbers[:, self._columns] * (self._layout.factor / self._layout.scale))
         samples = np.clip(counts, -_COUNT_LIMIT, _COUNT_LIMIT).astype(np.int32)
         samples.flags.writeable = False
         stamp_s = self._clock.stamp(self._next / self._seed_hz)

@@ -43,7 +43,15 @@ from drsn_edge.runtime.classifier import Classifier, check_model, softmax
 from drsn_edge.signal import centre
 from drsn_edge.votes import Votes
 from firmware_bridge.clock import ClockFit
-from firmware_bridge.events import DeviceRestarted, LinkLost, LinkRestored, Note, SampleBlock, SourceEvent
+from firmware_bridge.events import (
+    DeviceRestarted,
+    HelloRejected,
+    LinkLost,
+    LinkRestored,
+    Note,
+    SampleBlock,
+    SourceEvent,
+)
 from firmware_bridge.messages import Hello
 from firmware_bridge.stream import StreamCounters
 
@@ -165,7 +173,10 @@ class Monitor:
         elif isinstance(event, DeviceRestarted):
             self._take_restart()
         elif isinstance(event, LinkLost):
-            return self._take_link_lost()
+            self._link_losses += 1
+            return self.withdraw()
+        elif isinstance(event, HelloRejected):
+            return self.withdraw()
         elif isinstance(event, LinkRestored):
             self._wait_for_a_window()
         elif isinstance(event, Note):
@@ -230,6 +241,25 @@ class Monitor:
         if self._alarms is not None and other._alarms is not None:
             self._alarms.follow(other._alarms)
 
+    def succeed(self, other: Monitor) -> None:
+        """Go on where another monitor of the same sensor ended with an error: nothing is known of the stream any more.
+
+        Counts go on, as do the decision and the alarms that are raised: all outputs know them.
+        """
+        self._verdicts.update(other._verdicts)
+        self._labels.update(other._labels)
+        self._link_losses, self._skipped = other._link_losses, other._skipped
+        self._decider.succeed(other._decider)
+        self._decided = other._decided
+        if self._alarms is not None and other._alarms is not None:
+            self._alarms.follow(other._alarms)
+
+    def withdraw(self) -> list[Result]:
+        """Give up the decision, since nothing that is known of the sensor can be trusted; return what follows."""
+        self._window_s = self._stale = None
+        self._rate.link_lost()
+        return self._withdraw(LINK_LOST, self._last)
+
     def _take_hello(self, hello: Hello) -> None:
         to_unit = stream_factor(self._contract, hello.sample_rate_hz, hello.axes, hello.unit, rate_tolerance=LIMIT)
         if self._hello is not None and hello.device_id != self._hello.device_id:
@@ -273,12 +303,6 @@ class Monitor:
         self._repeats.reset()
         self._interrupt_alarms()
         self._last = self._last_window = (0, 0.0)
-
-    def _take_link_lost(self) -> list[Result]:
-        self._link_losses += 1
-        self._window_s = self._stale = None
-        self._rate.link_lost()
-        return self._withdraw(LINK_LOST, self._last)
 
     def _take_note(self, note: Note) -> list[Result]:
         if note.text == ACCEPT_MOUNTING:

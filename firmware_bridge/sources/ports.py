@@ -13,6 +13,7 @@ from pathlib import Path
 from serial.tools.list_ports import comports
 
 from firmware_bridge.errors import PortAbsentError, PortError
+from firmware_bridge.printable import printable
 
 _USB_ID = re.compile(r"([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})")
 _GLOB_SIGNS = frozenset("*?[")
@@ -44,9 +45,9 @@ def list_ports(*, holders: bool = False) -> list[Port]:
     return [
         Port(
             info.device,
-            info.description,
+            printable(info.description),
             None if info.vid is None else f"{info.vid:04X}:{info.pid:04X}",
-            info.serial_number,
+            None if info.serial_number is None else printable(info.serial_number),
             held.get(info.device, ()),
         )
         for info in found
@@ -120,6 +121,6 @@ def _open_devices(process: Path) -> set[int]:
 
 def _name_of(process: Path) -> str:
     try:
-        return (process / "comm").read_text().strip()
+        return printable((process / "comm").read_text(errors="replace").strip())
     except OSError:
         return "?"

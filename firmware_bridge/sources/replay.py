@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from firmware_bridge.errors import RawLogError
-from firmware_bridge.events import DecoderEvent, HelloRejected, Idle, LinkLost, LinkRestored, Note, SourceEvent
+from firmware_bridge.errors import DescriptionError, ProtocolError, RawLogError
+from firmware_bridge.events import HelloRejected, Idle, LinkLost, LinkRestored, Note, SourceEvent
 from firmware_bridge.messages import Hello
 from firmware_bridge.raw_log import LINK_LOST, LINK_RESTORED, NOTE, PRELUDE, LogChunk, LogDamage, read_log
 from firmware_bridge.regular_file import MAX_FILE_BYTES, NotAFileError, read_regular
@@ -69,6 +69,7 @@ class ReplaySource:
         self._read_bytes = read or _whole
         self._decoder = StreamDecoder()
         self._time_ns = 0
+        self._refused: ProtocolError | None = None
         self.damage: list[tuple[Path, LogDamage]] = []
         """What was no segment, by file."""
 
@@ -94,7 +95,7 @@ class ReplaySource:
 
         Raises:
             RawLogError: If a file cannot be read or is no raw log.
-            ProtocolError: If the device speaks another protocol.
+            ProtocolError: If the device speaks another protocol, or never describes itself as it should.
         """
         for timed in self.timed():
             silence_ns = 0
@@ -114,6 +115,11 @@ class ReplaySource:
 
     def timed(self) -> Iterator[TimedEvent]:
         """Yield the same at once, each with its time; raises the same."""
+        yield from self._timed()
+        if self.hello is None and self._refused is not None:
+            raise self._refused
+
+    def _timed(self) -> Iterator[TimedEvent]:
         last: LogChunk | None = None
         for path in self._paths:
             for item in self._read(path):
@@ -156,13 +162,11 @@ class ReplaySource:
 
     def _feed(self, item: LogChunk) -> Iterator[TimedEvent]:
         for event in self._decoder.feed(item.data):
-            yield TimedEvent(item.time_ns, _usable(event))
-
-
-def _usable(event: DecoderEvent) -> SourceEvent:
-    if isinstance(event, HelloRejected):
-        raise event.error
-    return event
+            if isinstance(event, HelloRejected):
+                self._refused = event.error
+                if self.hello is None and not isinstance(event.error, DescriptionError):
+                    raise event.error
+            yield TimedEvent(item.time_ns, event)
 
 
 def _text(item: LogChunk) -> str:

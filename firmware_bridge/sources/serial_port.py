@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import cycle
 
 from firmware_bridge.boards import BAUD_RATES
-from firmware_bridge.errors import PortLostError, ProtocolError
+from firmware_bridge.errors import DescriptionError, PortLostError, ProtocolError
 from firmware_bridge.events import (
     DecoderEvent,
     DeviceRestarted,
@@ -44,6 +44,7 @@ class SerialSource(OnLink):
 
     Iterating opens the port, asks the device to identify itself and starts it. The iteration ends when the device
     has ended or `stop` returns True; the port is then closed, and a device that still streams is told to stop.
+    A device whose HELLO is refused is asked again, and its samples are dropped, until one comes that can be used.
     Reading happens in the consumer's thread: what it does between two events must fit the kernel's buffer, or
     samples are lost (and counted).
     """
@@ -89,7 +90,8 @@ class SerialSource(OnLink):
         self._decoder = StreamDecoder()
         self._writer = FrameWriter()
         self._first_bytes = b""
-        self._streaming = False
+        self._streaming = self._is_known = False
+        self._refused: ProtocolError | None = None
         self._command_due = self._last_event = self._opened = 0.0
 
     @property
@@ -103,20 +105,20 @@ class SerialSource(OnLink):
         return self._decoder.counters
 
     def __iter__(self) -> Iterator[SourceEvent]:
-        """Yield events as they come.
+        """Yield events as they come; each iteration begins with a Hello.
 
         Raises:
             PortError: If the port cannot be opened at the start; later on that is a lost link.
-            ProtocolError: If no device identifies itself, or it speaks another protocol.
+            ProtocolError: If no device identifies itself, or it speaks another protocol from the start.
         """
         self._link.open()
         self._begin_link()
+        self._is_known, self._refused = False, None
+        self._decoder.introduce_again()
         self._opened = self._last_event = time.monotonic()
         try:
             while not self._stop():
                 for event in self._step() or self._idle():
-                    if isinstance(event, HelloRejected):
-                        raise event.error
                     self._last_event = time.monotonic()
                     yield event
                     if isinstance(event, Status) and event.state is DeviceState.ENDED:
@@ -143,7 +145,7 @@ class SerialSource(OnLink):
         self._link.close()
         self._end_link()
 
-    def _step(self) -> list[SourceEvent | HelloRejected]:
+    def _step(self) -> list[SourceEvent]:
         if not self._link.state.is_open:
             return self._try_reopen()
         try:
@@ -157,8 +159,8 @@ class SerialSource(OnLink):
         self._hand_on(data)
         for event in events:
             self._follow(event)
-        if self.hello is None and not events and time.monotonic() - self._opened > self._hello_timeout_s:
-            self._try_another_rate()
+        if not self._is_known and time.monotonic() - self._opened > self._hello_timeout_s:
+            self._wait_no_longer(events)
         return [*events]
 
     def _hand_on(self, data: bytes) -> None:
@@ -185,7 +187,15 @@ class SerialSource(OnLink):
             self._decoder = StreamDecoder()
             self._begin_line()
 
-    def _idle(self) -> list[SourceEvent | HelloRejected]:
+    def _wait_no_longer(self, events: Sequence[SourceEvent]) -> None:
+        """Raise ProtocolError for a device that has not described itself in time, unless another rate may be right."""
+        if self._refused is not None:
+            self._give_up()
+            raise self._refused
+        if not events:
+            self._try_another_rate()
+
+    def _idle(self) -> list[SourceEvent]:
         return [Idle()] if time.monotonic() - self._last_event >= self._idle_s else []
 
     def _follow(self, event: DecoderEvent) -> None:
@@ -193,6 +203,12 @@ class SerialSource(OnLink):
         if isinstance(event, Hello | DeviceRestarted):
             self._streaming = False
             self._command_due = 0.0
+            self._refused = None
+            self._is_known = True
+        elif isinstance(event, HelloRejected):
+            self._refused = event.error
+            if not self._is_known and not isinstance(event.error, DescriptionError):
+                raise event.error
         elif isinstance(event, SampleBlock):
             self._streaming = True
             self._command_due = time.monotonic() + _START_EVERY_S
@@ -217,6 +233,8 @@ class SerialSource(OnLink):
         if now >= self._command_due:
             self._command_due = now + pause_s
             self._send(command)
+            if self._start and isinstance(self._refused, DescriptionError):  # it may know better once it measures
+                self._send(Command(Opcode.START))
 
     def _send(self, command: Command) -> None:
         self._link.write(self._writer.encode(MessageType.COMMAND, encode_command(command)))
@@ -234,7 +252,7 @@ class SerialSource(OnLink):
         self._streaming = False
         self._decoder.reset_link()
 
-    def _try_reopen(self) -> list[SourceEvent | HelloRejected]:
+    def _try_reopen(self) -> list[SourceEvent]:
         if not self._link.try_reopen():
             return []
         self._begin_link()

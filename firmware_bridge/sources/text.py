@@ -86,12 +86,16 @@ class TextSource(OnLink):
             ProtocolError: If no lines of numbers come, or they are not what the layout says.
         """
         self._link.open()
+        if self.hello is not None:
+            self._decoder.introduce_again()
+        is_known = False
         opened_s = last_event_s = self._now_s()
         try:
             while not self._stop():
                 events = self._step()
                 now_s = self._now_s()
-                if self.hello is None and now_s - opened_s > self._hello_timeout_s:
+                is_known = is_known or any(isinstance(event, Hello) for event in events)
+                if not is_known and now_s - opened_s > self._hello_timeout_s:
                     raise ProtocolError(self._no_numbers())
                 if not events and now_s - last_event_s >= self._idle_s:
                     events = [Idle()]
