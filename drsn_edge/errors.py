@@ -112,5 +112,9 @@ class OutputError(DrsnEdgeError):
     """A result could not be written; nothing half-written was left behind."""
 
 
+class MonitorError(DrsnEdgeError):
+    """The monitor ended because of a mistake of its own."""
+
+
 class DemoError(DrsnEdgeError):
     """The demo ended without recognising each simulated condition."""

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from drsn_edge.cli.source import SourceChoice, source_options
 from drsn_edge.monitor.clock_watch import Once
 
 if TYPE_CHECKING:
+    from drsn_edge.monitor.crew import Crew
     from drsn_edge.monitor.sensor_config import SensorConfig
     from drsn_edge.monitor.sinks import Sink
     from drsn_edge.monitor.sinks.metrics import MetricsServer
@@ -38,8 +39,6 @@ long at most."""
 _HANGS_AFTER_S = 30.0
 _STORE_PATIENCE_S = 150.0
 """Longer than any gate takes that runs meanwhile."""
-
-_FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 60.0
 
 
 @click.command()
@@ -167,13 +166,18 @@ def monitor(
       drsn-edge monitor --port /dev/ttyUSB0 --model machine.drsn
     """
     from drsn_edge.cli.stopping import on_signal, stop_on_signal
+    from drsn_edge.monitor.crew import Crew
     from drsn_edge.monitor.station import Station
     from drsn_edge.service import Notifier
 
     configs = _configs(source, fleet, replay, options)
     _check_mqtt(configs, fleet)
     with ExitStack() as stack:
-        stopped = stack.enter_context(stop_on_signal(duration))
+        asked, over = stack.enter_context(stop_on_signal(duration)), threading.Event()
+
+        def stopped() -> bool:
+            return over.is_set() or asked()
+
         server = None if metrics is None else _metrics(metrics)
         if server is not None:
             stack.callback(server.close)
@@ -184,10 +188,10 @@ def monitor(
         def open_source(config: SensorConfig, log: LogKeeper | None) -> Source:
             return _open(config, replay, speed, stopped, log)
 
-        several = len(configs) > 1
-        stations = [
-            _station(config, open_source, follower, _Printing(as_json, viewed, several, server)) for config in configs
-        ]
+        others = (server, *(way for each in configs for way in (each.lines, each.history, each.mqtt, each.record)))
+        alone = not any(way is not None for way in others)
+        printing = _Printing(as_json, viewed, len(configs) > 1, alone, server)
+        stations = [_station(config, open_source, follower, printing) for config in configs]
         if follower is not None:
             follower.watch([each for each in stations if each.config.model is None])
         if not replay:
@@ -196,7 +200,8 @@ def monitor(
         stack.enter_context(on_signal(signal.SIGHUP, lambda: _each(Station.reload, stations)))
         notifier = Notifier(os.environ.get("NOTIFY_SOCKET"))
         stack.callback(notifier.stopping)
-        _Crew(stations, stopped, notifier, _view(stations) if viewed else None, follower).work()
+        crew = Crew(stations, stopped, over, say, once=bool(replay))
+        _Crew(stations, crew, notifier, _view(stations) if viewed else None, follower).work(stopped)
 
 
 def _listen(stations: Sequence[Station], stack: ExitStack) -> None:
@@ -214,11 +219,12 @@ def _listen(stations: Sequence[Station], stack: ExitStack) -> None:
 
 
 class _Printing(NamedTuple):
-    """How results are shown: as JSON, in a view, of several sensors; and what serves /metrics."""
+    """How results are shown: as JSON, in a view, of several sensors, by no other output; and what serves /metrics."""
 
     as_json: bool
     viewed: bool
     several: bool
+    alone: bool
     server: MetricsServer | None
 
 
@@ -245,27 +251,21 @@ def _station(
 
 
 class _Crew:
-    """Runs each station in a thread; one that fails costs no other anything."""
+    """Has a thread for each station, and sees to view and service manager meanwhile."""
 
     def __init__(
-        self,
-        stations: Sequence[Station],
-        stopped: Callable[[], bool],
-        notifier: Any,
-        view: Any,
-        follower: Follower | None = None,
+        self, stations: Sequence[Station], crew: Crew, notifier: Any, view: Any, follower: Follower | None = None
     ) -> None:
-        self._stations, self._stopped, self._notifier, self._view = stations, stopped, notifier, view
+        self._stations, self._crew, self._notifier, self._view = stations, crew, notifier, view
         self._follower = follower
-        self._failure: BaseException | None = None
 
-    def work(self) -> None:
+    def work(self, stopped: Callable[[], bool]) -> None:
         threads = [
-            threading.Thread(target=self._run, args=(each,), name=each.config.machine, daemon=True)
+            threading.Thread(target=self._crew.run, args=(each,), name=each.config.machine, daemon=True)
             for each in self._stations
         ]
         if self._follower is not None:
-            threading.Thread(target=self._follower.run, args=(self._stopped,), name="bundles", daemon=True).start()
+            threading.Thread(target=self._follower.run, args=(stopped,), name="bundles", daemon=True).start()
         ready = False
         with self._view or nullcontext():  # before the stations: what they print appears above it
             for thread in threads:
@@ -279,44 +279,22 @@ class _Crew:
                 if all(time.monotonic() - each.beat_s < _HANGS_AFTER_S for each in running):
                     self._notifier.alive()
                 self._notifier.status(_status(self._stations))
-                if self._view is not None:
-                    self._view.show()
+                self._show()
         if self._follower is not None:
             self._follower.end_failed()
-        if self._failure is not None:
-            raise self._failure
+        if self._crew.failure is not None:
+            raise self._crew.failure
 
-    def _run(self, station: Station) -> None:
-        """Watch one sensor; of several, one that fails is tried again with growing pauses."""
-        from drsn_edge.errors import DrsnEdgeError
-        from firmware_bridge.errors import FirmwareBridgeError
-        from quantize.errors import QuantizeError
-
-        pause_s = _FIRST_RETRY_S
-        while True:
-            try:
-                station.run()
-                return
-            except (DrsnEdgeError, FirmwareBridgeError, QuantizeError, OSError) as exc:
-                if len(self._stations) == 1:
-                    self._failure = exc
-                    return
-                self._wait(station, str(exc), pause_s)
-                pause_s = min(2 * pause_s, _LAST_RETRY_S)
-                if self._stopped():
-                    return
-            except BaseException as exc:  # a mistake of ours: everything ends with its traceback
-                self._failure = exc
-                signal.raise_signal(signal.SIGTERM)
-                return
-
-    def _wait(self, station: Station, trouble: str, pause_s: float) -> None:
-        station.shown.trouble = trouble
-        say(f"{station.config.machine}: {trouble} Trying again in {pause_s:g} s.")
-        until = time.monotonic() + pause_s
-        while time.monotonic() < until and not self._stopped():
-            station.beat_s = time.monotonic()
-            time.sleep(0.1)
+    def _show(self) -> None:
+        """Draw the view. A terminal that has gone ends the run; a view that cannot be drawn ends nothing but itself."""
+        try:
+            if self._view is not None:
+                self._view.show()
+        except OSError as exc:
+            self._crew.end(exc)
+        except Exception as exc:
+            self._view = None
+            say(f"The view cannot be drawn: {exc}. Changes of decisions are printed instead.")
 
 
 def _status(stations: Sequence[Station]) -> str:
@@ -336,10 +314,11 @@ def _each(act: Callable[[Station], None], stations: Sequence[Station]) -> None:
 
 
 def say(text: object) -> None:
-    """Tell a person on stderr; see `drsn_edge.notice`."""
+    """Tell a person on stderr, see `drsn_edge.notice`; where nobody can be told, what is told about must not suffer."""
     from drsn_edge.notice import as_line
 
-    click.echo(as_line(text), err=True)
+    with suppress(OSError, ValueError):
+        click.echo(as_line(text), err=True)
 
 
 _say_once = Once(say)
@@ -453,15 +432,16 @@ def _sinks(
     from drsn_edge.monitor.sinks.console import ConsoleSink
     from drsn_edge.monitor.sinks.json_lines import JsonFilesSink, JsonLinesSink
     from drsn_edge.monitor.sinks.present import About
+    from drsn_edge.monitor.sinks.printed import PrintedSink
 
     machine = config.machine
     about = About(lambda: station.alarm_names, lambda: station.failing, lambda: station.bundle)
     named = machine if printing.several else None
-    if printing.as_json:
-        yield JsonLinesSink(sys.stdout, named, now_s)
-    else:
-        passing = sys.stderr if sys.stderr.isatty() and not (printing.viewed or printing.several) else None
-        yield ConsoleSink(sys.stdout, passing, named)
+    passing = sys.stderr if sys.stderr.isatty() and not (printing.viewed or printing.several) else None
+    console = ConsoleSink(sys.stdout, passing, named)
+    lines: Sink = JsonLinesSink(sys.stdout, named, now_s) if printing.as_json else console
+    printed = PrintedSink(lines, sys.stdout, alone=printing.alone)
+    yield Guarded("stdout", printed, say, passes=(BrokenPipeError,))
     if config.lines is not None:
         yield Guarded("lines", JsonFilesSink(config.lines, machine, now_s), say)
     if config.history is not None:
@@ -482,7 +462,7 @@ def _sinks(
         station.troubles["mqtt"] = lambda: mqtt.trouble
         yield Guarded("mqtt", mqtt, say)
     if printing.server is not None:
-        yield printing.server.sink(machine, counters, about)
+        yield Guarded("metrics", printing.server.sink(machine, counters, about), say)
 
 
 def _metrics(text: str) -> MetricsServer:

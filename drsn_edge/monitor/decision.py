@@ -40,6 +40,10 @@ class Decider:
         """Whether the decision names a class or UNKNOWN."""
         return self._current is not None and self._current[0] is not Verdict.NO_VERDICT
 
+    def succeed(self, other: Decider) -> None:
+        """Take over the decision of another one, without its votes."""
+        self._current = other._current
+
     def _is_without_verdict(self) -> bool:
         return self._current is not None and self._current[0] is Verdict.NO_VERDICT
 

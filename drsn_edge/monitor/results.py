@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -162,29 +163,38 @@ Result = WindowResult | Decision | Alarm | Severity | Summary
 
 
 def to_json(result: Result) -> dict[str, Any]:
-    """Return a result as the plain values of one JSON line."""
+    """Return a result as the plain values of one JSON line; None for a number that is not finite."""
     if isinstance(result, Summary):
-        return {"schema": SCHEMA, "type": "summary", **vars(result)}
+        return {"schema": SCHEMA, "type": "summary", **vars(result), "sample_rate_hz": _finite(result.sample_rate_hz)}
     if isinstance(result, Severity | Alarm):
-        rounded = {name: round(v, 6) if isinstance(v, float) else v for name, v in vars(result).items()}
+        rounded = {name: _rounded(v, 6) if isinstance(v, float) else v for name, v in vars(result).items()}
         return {"schema": SCHEMA, "type": type(result).__name__.lower(), **rounded}
     if isinstance(result, Decision):
-        return {**_window_json(result.window), "type": "decision", "since": round(result.since, 6)}
+        return {**_window_json(result.window), "type": "decision", "since": _rounded(result.since, 6)}
     return _window_json(result)
 
 
+def _finite(value: float | None) -> float | None:
+    """Return a number that JSON has, None for NaN and infinity."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return round(value, digits) if value is not None and math.isfinite(value) else None
+
+
 def _window_json(result: WindowResult) -> dict[str, Any]:
-    scores = result.scores and {label: round(score, 6) for label, score in result.scores.items()}
+    scores = None if result.scores is None else {label: _rounded(score, 6) for label, score in result.scores.items()}
     return {
         "schema": SCHEMA,
         "type": "window",
         "first_sample": result.first_sample,
-        "device_time_s": round(result.device_time_s, 6),
+        "device_time_s": _rounded(result.device_time_s, 6),
         "verdict": result.verdict.value,
         "label": result.label,
         "scores": scores,
         "reason": result.reason,
         "lost_samples": result.lost_samples,
-        "novelty": None if result.novelty is None else round(result.novelty, 4),
-        "level_rms": None if result.level_rms is None else round(result.level_rms, 6),
+        "novelty": _rounded(result.novelty, 4),
+        "level_rms": _rounded(result.level_rms, 6),
     }

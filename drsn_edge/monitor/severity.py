@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 
 import numpy as np
@@ -49,9 +50,9 @@ class SeverityMeter:
             self._windower = None
             self._repeats.reset()
         elif isinstance(event, SampleBlock) and self._windower is not None and self._hello is not None:
-            windows = self._windower.take(event)
-            good = [window for window in windows if self._is_sound(window)]
-            return [self._measure(window.first_sample, window.device_time_s, window.counts, label) for window in good]
+            good = (window for window in self._windower.take(event) if self._is_sound(window))
+            found = (self._measure(each.first_sample, each.device_time_s, each.counts, label) for each in good)
+            return [severity for severity in found if severity is not None]
         return []
 
     def _is_sound(self, window: Window) -> bool:
@@ -67,17 +68,23 @@ class SeverityMeter:
         except ContractError:
             self._g_per_unit = None
 
-    def _measure(self, first_sample: int, device_time_s: float, counts: Counts, label: str | None) -> Severity:
+    def _measure(self, first_sample: int, device_time_s: float, counts: Counts, label: str | None) -> Severity | None:
+        """Return the severity of a stretch, None where a measure of it is no number: no output could hold that."""
         assert self._hello is not None
         samples = (counts * self._hello.scales).astype(np.float32)
         found = measure(samples, self._hello.sample_rate_hz, self._g_per_unit)
         velocity = found.velocity_rms_mm_s
+        if not all(math.isfinite(value) for value in asdict(found).values() if value is not None):
+            return None
         limits, bearing = self._config.limits, self._config.bearing
         zone = None if limits is None or velocity is None else limits.zone(velocity)
         levels_db = agrees = None
         if bearing is not None and self._shaft_hz is not None:
             levels_db = line_levels_db(samples, self._hello.sample_rate_hz, bearing.lines_hz(self._shaft_hz))
-            agrees = bearing.agrees(label, levels_db)
+            if all(map(math.isfinite, levels_db.values())):
+                agrees = bearing.agrees(label, levels_db)
+            else:
+                levels_db = None
         return Severity(
             first_sample, device_time_s, zone=zone, unit=self._hello.unit, bearing_db=levels_db, agrees=agrees,
             **asdict(found),

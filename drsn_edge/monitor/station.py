@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,18 +25,21 @@ from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.settings import MonitorSettings, settings_for
 from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.sinks import Guarded, Sink
+from drsn_edge.monitor.telling import Sparing, in_words
 from drsn_edge.notice import Notice
 from drsn_edge.recorder import LogKeeper
 from drsn_edge.runtime.choice import open_classifier
 from drsn_edge.severity import read_limits
 from firmware_bridge.errors import FirmwareBridgeError
-from firmware_bridge.events import DeviceLog, Note, SampleBlock, SourceEvent
+from firmware_bridge.events import DeviceLog, HelloRejected, Note, SampleBlock, SourceEvent
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.threaded import Threaded
 from firmware_bridge.stream import StreamCounters
 from quantize.errors import QuantizeError
 
 Source = Threaded | ReplaySource
+
+_LOGGER = logging.getLogger(__name__)
 
 _BUNDLE_FAULTS = (BundleError, ContractError, RuntimeUnavailableError, QuantizeError)
 """What another bundle could mend; a sink or settings that cannot be used are nothing to roll a bundle back for."""
@@ -86,7 +90,11 @@ class Snapshot:
 
 
 class Station:
-    """Watches one sensor. `run` is called in one thread; the rest may be called from others."""
+    """Watches one sensor. `run` and `close` are called in one thread; `acknowledge` and `reload` from others.
+
+    `run` may be called again after it ended or failed: source, account and outputs are the same as before, so that a
+    sensor has one account and one decision at a time, however often it had to be taken up again.
+    """
 
     def __init__(
         self,
@@ -131,6 +139,8 @@ class Station:
         """What can be an alarm by it."""
         self.troubles: dict[str, Callable[[], str | None]] = {}
         """Of outputs that tell of their troubles themselves: why one cannot be written now."""
+        self.judged = False
+        """Whether samples were judged: bundle, settings, outputs and sensor went together once."""
         self.begun = threading.Event()
         """Set at the first event."""
         self._manifest: Manifest
@@ -138,6 +148,12 @@ class Station:
         self._windows_skipped: Callable[[], int] = lambda: 0
         self._raised: Callable[[], tuple[str, ...]] = lambda: ()
         self._outputs: dict[str, Capture | LogKeeper | Guarded] = {}
+        self._closing = ExitStack()
+        self._source: Source | None = None
+        self._log: LogKeeper | None = None
+        self._sinks: list[Sink] | None = None
+        self._monitor: Monitor | None = None
+        self._heard = Sparing(tell)
 
     def acknowledge(self, alarm: str | None = None) -> None:
         """Somebody has seen the alarms, or that one."""
@@ -178,7 +194,7 @@ class Station:
         return self._windows_skipped() - self._skipped_before
 
     def run(self) -> None:
-        """Watch until the source ends.
+        """Watch until the source ends. What it showed stays shown; see `withdraw` and `close`.
 
         Raises:
             DrsnEdgeError, FirmwareBridgeError: If it cannot begin, or the sensor does not fit.
@@ -190,44 +206,77 @@ class Station:
             self._failed(self.running or path, str(exc))
             raise
 
+    def withdraw(self, trouble: str) -> None:
+        """Take back what is shown of a sensor that is not watched for now, because of `trouble`."""
+        self.shown.trouble = trouble
+        if self._monitor is None:
+            return
+        try:
+            for result in self._monitor.withdraw():
+                self._pass_on(result)
+        except Exception:  # what could not go on may not be able to do this, either
+            _LOGGER.info("%s: the decision could not be withdrawn.", self.config.machine, exc_info=True)
+
+    def close(self, *, tell_account: bool = True) -> None:
+        """Tell the account of all samples, and close the outputs; harmless when repeated."""
+        with self._closing:
+            self._heard.close()
+            if tell_account and self._monitor is not None and self._source is not None:
+                self._pass_on(self._monitor.summary(self._source.counters))
+            self._sinks = self._monitor = None
+
     def _watch(self, path: Path) -> None:
-        self._outputs = {}  # those of an earlier attempt are closed
+        with _bundle_faults(path):
+            bundle = read_bundle(path)
+        settings = self._settings(bundle)
+        source = self._opened()
+        now_s = self.shown.now_s = _clock_of(source)
         with ExitStack() as stack:
-            with _bundle_faults(path):
-                bundle = read_bundle(path)
-            settings = self._settings(bundle)
-            log = self._open_log(self.config)
-            if log is not None:
-                stack.callback(log.close)
-                self._outputs["log"] = log
-            source = self._open_source(self.config, log)
-            now_s = self.shown.now_s = _clock_of(source)
             capture = None
             if settings.capture is not None:
                 capture = Capture(settings.capture, self.config.machine, now_s, self._tell)
                 stack.callback(capture.close)
                 self._outputs["capture"] = capture
             with _bundle_faults(path):
-                monitor = self._monitor(path, bundle, settings, source, capture)
+                monitor = self._made(path, bundle, settings, source, capture)
+            if self._monitor is not None:
+                monitor.succeed(self._monitor)
             self._runs(path, bundle, monitor)
-            sinks: list[Sink] = []
+            self._open_outputs(now_s, source)
+            for event in stack.enter_context(closing(self._events(source))):
+                if self._reload.is_set():
+                    monitor = self._reloaded(monitor, source, capture)
+                for result in monitor.take(event):
+                    self._pass_on(result)
+                self._note(event, monitor, source)
+
+    def _opened(self) -> Source:
+        """Return the source, and open the log of what it reads, as far as they are not there yet."""
+        if self._source is None:
+            self._log = self._open_log(self.config)
+            if self._log is not None:
+                self._closing.callback(self._log.close)
+                self._outputs["log"] = self._log
+            self._source = self._open_source(self.config, self._log)
+        return self._source
+
+    def _open_outputs(self, now_s: Callable[[], float], source: Source) -> None:
+        if self._sinks is not None:
+            return
+        sinks: list[Sink] = []
+        with ExitStack() as stack:
             for each in self._open_sinks(now_s, lambda: source.counters, self):
                 stack.callback(each.close)  # of each as soon as it is there: the next may be refused
                 sinks.append(each)
                 if isinstance(each, Guarded):
                     self._outputs[each.name] = each
-            for event in self._events(source, log):
-                if self._reload.is_set():
-                    monitor = self._reloaded(monitor, source, capture)
-                for result in monitor.take(event):
-                    self._pass_on(result, sinks, now_s)
-                self._note(monitor, source)
-            self._pass_on(monitor.summary(source.counters), sinks, now_s)
+            self._closing.push(stack.pop_all())
+        self._sinks = sinks
 
     def _settings(self, bundle: Bundle) -> MonitorSettings:
         return settings_for(self.config.settings, self.config.votes, bundle.manifest)
 
-    def _monitor(
+    def _made(
         self, path: Path, bundle: Bundle, settings: MonitorSettings, source: Source, capture: Capture | None
     ) -> Monitor:
         config = self.config
@@ -254,10 +303,11 @@ class Station:
         try:
             with _bundle_faults(path):
                 bundle = read_bundle(path)
-                following = self._monitor(path, bundle, self._settings(bundle), source, capture)
+                following = self._made(path, bundle, self._settings(bundle), source, capture)
                 following.follow(monitor)
-        except (DrsnEdgeError, QuantizeError, OSError) as exc:
-            self._tell(f"{exc} What was there before goes on.")
+        except Exception as exc:  # whatever it is that a new bundle or file brings: what works is kept
+            _LOGGER.info("%s: could not be read anew.", self.config.machine, exc_info=True)
+            self._tell(f"{in_words(exc)} What was there before goes on.")
             if isinstance(exc, _BUNDLE_FAULTS) or (isinstance(exc, SettingsError) and self._settings_are_sound()):
                 self._failed(path, str(exc))
             return monitor
@@ -278,8 +328,9 @@ class Station:
         self.running, self._manifest, self._skipped_before = path, bundle.manifest, monitor.windows_skipped
         self._windows_skipped, self._raised = (lambda: monitor.windows_skipped), (lambda: monitor.alarms)
         self.shown.stale_after_s = monitor.patience_s
+        self._monitor = monitor
 
-    def _events(self, source: Source, log: LogKeeper | None) -> Iterator[SourceEvent]:
+    def _events(self, source: Source) -> Generator[SourceEvent, None, None]:
         """Pass events on, with what a person did between them, and tell the log of both."""
         for event in source:
             self.beat_s = time.monotonic()
@@ -290,30 +341,36 @@ class Station:
             for text in self._doing:
                 self._asked.pop(text, None)
             for each in (event, *map(Note, self._doing)):
-                if log is not None:
-                    log.take(each)
+                if self._log is not None:
+                    self._log.take(each)
                 yield each
             self._doing = []
             if isinstance(event, DeviceLog):
-                self._tell(Notice(f"the sensor says: {event.text}"))
+                self._heard(Notice(f"the sensor says: {event.text}"))
+            elif isinstance(event, HelloRejected):
+                self.shown.trouble = str(event.error)
+                self._heard(str(event.error))
+            self._heard.look()
 
-    def _pass_on(self, result: Result, sinks: list[Sink], now_s: Callable[[], float]) -> None:
-        for each in sinks:
+    def _pass_on(self, result: Result) -> None:
+        for each in self._sinks or ():
             each.take(result)
         if isinstance(result, WindowResult):
             self.shown.window = result
             if result.is_measured:
-                self.shown.measured_s = now_s()
+                self.shown.measured_s = self.shown.now_s()
         elif isinstance(result, Decision):
-            self.shown.decision, self.shown.decided_s = result, now_s()
+            self.shown.decision, self.shown.decided_s = result, self.shown.now_s()
         elif isinstance(result, Severity):
             self.shown.severity = result
 
-    def _note(self, monitor: Monitor, source: Source) -> None:
+    def _note(self, event: SourceEvent, monitor: Monitor, source: Source) -> None:
+        if isinstance(event, SampleBlock):
+            self.judged, self.shown.trouble = True, None
         if self._show:
             self.shown.alarms, self.shown.true_rate_hz = monitor.alarms, monitor.sample_rate_hz
             self.shown.counters, self.shown.lag_s = source.counters, _lag_s(source)
-            self.shown.skipped, self.shown.trouble = monitor.windows_skipped, None
+            self.shown.skipped = monitor.windows_skipped
             self.shown.failing = tuple(why for why in self.failing.values() if why)
 
     def _keep(self, samples: NDArray[np.float32]) -> None:

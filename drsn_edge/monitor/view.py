@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,8 @@ class View:
     def __exit__(self, *of: Any) -> None:
         """Leave the last picture and give the terminal back."""
         self._keys.__exit__(*of)
-        self.show()
+        with suppress(Exception):  # what cannot be drawn was said when it could not
+            self.show()
         self._live.__exit__(*of)
 
     def show(self) -> None:
@@ -220,7 +222,7 @@ def panel(shown: Snapshot, now_s: Callable[[], float] = time.time) -> Panel:
         parts += _signal(shown.samples, shown.sample_rate_hz)
     parts.append(_link(shown))
     parts += [Text(f"output    {why}", style="red") for why in shown.failing]
-    return Panel(Group(*parts), title=shown.machine, width=_WIDTH + 4, border_style=_colour(shown))
+    return Panel(Group(*parts), title=Text(shown.machine), width=_WIDTH + 4, border_style=_colour(shown))
 
 
 def _colour(shown: Snapshot) -> str:

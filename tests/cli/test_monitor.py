@@ -456,7 +456,7 @@ def test_outputs_fail_one_by_one_verdicts_go_on_and_the_state_says_so(
         return {name: float(on) for name, on in re.findall(r'output_failing\{.*output="(\w+)"\} (\S+)', text)}
 
     read_until(live, is_window)
-    assert set(failing()) == {"lines", "history", "log"}
+    assert set(failing()) == {"lines", "history", "log", "metrics", "stdout"}
     while sum(failing().values()) < 3:
         read_until(live, is_window)
     after = [read_until(live, is_window)[-1] for _ in range(50)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -9,6 +10,8 @@ from typing import Protocol
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.results import Result
 from drsn_edge.notice import Notice
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -28,13 +31,26 @@ WELL_AFTER_S = 60.0
 
 
 class Guarded:
-    """A sink whose failure is said once, until it has worked again for a minute, and stops nothing else."""
+    """A sink whose failure, whatever it is, is said once, until it has worked again for a minute, and stops nothing."""
 
     def __init__(
-        self, name: str, sink: Sink, tell: Callable[[str], None], now_s: Callable[[], float] = time.monotonic
+        self,
+        name: str,
+        sink: Sink,
+        tell: Callable[[str], None],
+        passes: tuple[type[Exception], ...] = (),
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Guard `sink`, an output called `name`; `tell` is given a sentence at each change. `now_s` is steady."""
-        self.name, self._sink, self._tell, self._now_s = name, sink, tell, now_s
+        """Guard `sink`.
+
+        Args:
+            name: What the output is called.
+            sink: The output.
+            tell: Given a sentence at each change.
+            passes: Errors that are raised: after them there is nothing left to guard.
+            now_s: A steady clock, seconds.
+        """
+        self.name, self._sink, self._tell, self._passes, self._now_s = name, sink, tell, passes, now_s
         self._well_since_s: float | None = None
         self.failing: str | None = None
         """Why it cannot be written now; None while it can, and again after it could for a minute."""
@@ -53,10 +69,13 @@ class Guarded:
     def _try(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except OutputError as exc:
+        except self._passes:
+            raise
+        except Exception as exc:  # of libraries and files nobody knows what else they raise
+            why = str(exc) if isinstance(exc, OutputError) else self._unexpected(exc)
             if self.failing is None:
-                self._tell(str(exc))
-            self.failing, self._well_since_s = str(exc), None
+                self._tell(why)
+            self.failing, self._well_since_s = why, None
             return
         if self.failing is None:
             return
@@ -65,3 +84,7 @@ class Guarded:
         if self._now_s() - self._well_since_s >= WELL_AFTER_S:
             self._tell(Notice(f"The {self.name} can be written again."))
             self.failing = None
+
+    def _unexpected(self, exc: Exception) -> str:
+        _LOGGER.info("The %s failed.", self.name, exc_info=True)
+        return f"Could not write the {self.name}: {exc or type(exc).__name__}. Verdicts go on."

@@ -174,7 +174,7 @@ class _Lines:
     def of(self, result: Result) -> str:
         known, text = self._last  # at once, as other sensors' threads write it, too
         if known is not result:
-            text = json.dumps(to_json(result))
+            text = json.dumps(to_json(result), allow_nan=False)
             self._last = result, text
         return text
 
