@@ -90,6 +90,9 @@ class LogKeeper:
 
     def take(self, event: SourceEvent) -> None:
         """Take in what came of them."""
+        self._try(lambda: self._take(event))
+
+    def _take(self, event: SourceEvent) -> None:
         if isinstance(event, Hello):
             self._hello = event
             self._log.stand_at(event)
@@ -98,11 +101,11 @@ class LogKeeper:
             time_us = round(1e6 * event.device_time_s)
             self._log.stand_at(replace(self._hello, samples_produced=end, device_time_us=time_us))
         elif isinstance(event, LinkLost):
-            self._try(lambda: self._log.note_link(event.reason))
+            self._log.note_link(event.reason)
         elif isinstance(event, LinkRestored):
-            self._try(lambda: self._log.note_link(None))
+            self._log.note_link(None)
         elif isinstance(event, Note):
-            self._try(lambda: self._log.note(event.text))
+            self._log.note(event.text)
 
     def close(self) -> None:
         """Write what is left; harmless when repeated."""
@@ -113,11 +116,12 @@ class LogKeeper:
             return
         try:
             write()
-        except RawLogError as exc:
+        except Exception as exc:
             if self._on_failure is None:
                 raise
-            self.failing = str(exc)
-            self._on_failure(exc)
+            known = isinstance(exc, RawLogError)
+            self.failing = str(exc) if known else f"Could not keep what the sensor sends: {exc}. Verdicts go on."
+            self._on_failure(RawLogError(self.failing))
 
 
 def record_source(

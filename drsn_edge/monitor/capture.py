@@ -74,6 +74,9 @@ class Capture:
 
     def take(self, event: SourceEvent) -> None:
         """Take in one event, before it is judged."""
+        self._try(lambda: self._take(event))
+
+    def _take(self, event: SourceEvent) -> None:
         if isinstance(event, SampleBlock):
             self._take_block(event)
         elif isinstance(event, Hello):
@@ -82,9 +85,7 @@ class Capture:
         elif isinstance(event, DeviceRestarted):
             self._recent.clear()
         elif isinstance(event, LinkLost | LinkRestored) and self._log is not None:
-            reason = event.reason if isinstance(event, LinkLost) else None
-            log = self._log
-            self._try(lambda: log.note_link(reason))
+            self._log.note_link(event.reason if isinstance(event, LinkLost) else None)
 
     def trigger(self, alarm: str) -> str | None:
         """An alarm was raised: return the name of the file that gets the signal, None if there can be none.
@@ -167,15 +168,15 @@ class Capture:
 
     def _write(self, data: bytes, now_ns: int) -> None:
         if self._log is not None:
-            log = self._log
-            self._try(lambda: log.write(data, now_ns))
+            self._log.write(data, now_ns)
 
     def _try(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except (RawLogError, OutputError) as exc:
+        except Exception as exc:  # whatever it is, the signal is judged
             self._log = None
-            self.failing = str(exc)
+            known = isinstance(exc, RawLogError | OutputError)
+            self.failing = str(exc) if known else f"Could not keep the signal of an alarm: {exc}. Verdicts go on."
             self._tell(self.failing)
 
 

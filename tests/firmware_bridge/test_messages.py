@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 import firmware_bridge
 from firmware_bridge import cobs
-from firmware_bridge.errors import ProtocolError, UnknownCommandError
+from firmware_bridge.errors import DescriptionError, ProtocolError, UnknownCommandError
 from firmware_bridge.frames import Frame, decode_frame
 from firmware_bridge.messages import (
     Command,
@@ -114,6 +115,57 @@ def test_hello_round_trip() -> None:
 def test_hello_fields_come_in_any_order_and_unknown_ones_are_skipped() -> None:
     shuffled = [b"\xc8\x02hi", *reversed(tags(encode_hello(HELLO))), b"\xc8\x00"]
     assert decode_hello(b"".join(shuffled)) == HELLO
+
+
+def field_of(tag: int, code: str, value: float) -> bytes:
+    data = struct.pack(code, value)
+    return bytes([tag, len(data)]) + data
+
+
+@pytest.mark.parametrize(
+    ("tag", "code", "value"),
+    [
+        *[
+            (tag, "<d", value)
+            for tag in (8, 9, 10)
+            for value in (math.nan, math.inf, -math.inf, 0.0, -1.0, 1e36, 1e-300)
+        ],
+        *[(tag, "<Q", value) for tag in (11, 12) for value in (2**53, 2**63 - 1, 2**63, 2**64 - 1)],
+    ],
+)
+def test_numbers_that_no_device_has_are_refused(tag: int, code: str, value: float) -> None:
+    fields = tags(encode_hello(HELLO))
+    fields[tag - 1] = field_of(tag, code, value)
+    with pytest.raises(DescriptionError, match=r"expects|Expected"):
+        decode_hello(b"".join(fields))
+
+
+def test_the_largest_numbers_are_taken() -> None:
+    hello = replace(HELLO, scale=1e9 / 2**23, full_scale=1e9, sample_rate_hz=1e7, samples_produced=2**53 - 1)
+    assert decode_hello(encode_hello(hello)) == hello
+
+
+@pytest.mark.parametrize("field", ["samples_produced", "device_time_us"])
+@pytest.mark.parametrize("value", [2**53, 2**63, 2**64 - 60_000])
+def test_a_status_with_a_counter_that_no_device_reaches_is_refused(field: str, value: int) -> None:
+    values = {"samples_produced": 7, "device_time_us": 9, field: value}
+    payload = struct.pack("<IQQBIIHHh", 1, values["samples_produced"], values["device_time_us"], 1, 0, 0, 0, 0, 0)
+    with pytest.raises(ProtocolError, match=field):
+        decode_status(payload)
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\x07", "\x9b31m", "\u202e", "line\nline"])
+@pytest.mark.parametrize("name", ["device_id", "firmware_version", "sensor_model", "unit", "axes"])
+def test_what_a_terminal_would_act_on_is_refused_and_said_in_escapes(name: str, text: str) -> None:
+    fields = tags(encode_hello(HELLO))
+    tag = 3 + ["device_id", "firmware_version", "sensor_model", "axes", "unit"].index(name)
+    data = text.encode()
+    fields[tag - 1] = bytes([tag, len(data)]) + data
+    with pytest.raises(DescriptionError) as caught:
+        decode_hello(b"".join(fields))
+    assert str(caught.value).isprintable()
+    with pytest.raises(ProtocolError):
+        decode_log(b"\1" + data)
 
 
 def test_every_truncation_of_hello_is_refused() -> None:

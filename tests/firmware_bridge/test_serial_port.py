@@ -4,10 +4,12 @@ import errno
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -19,10 +21,25 @@ pytest.importorskip("serial")
 
 import serial
 
-from firmware_bridge.errors import PortAbsentError, PortBusyError, PortError, PortPermissionError, ProtocolError
-from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, Status
+from firmware_bridge.errors import (
+    DescriptionError,
+    PortAbsentError,
+    PortBusyError,
+    PortError,
+    PortPermissionError,
+    ProtocolError,
+)
+from firmware_bridge.events import DeviceRestarted, HelloRejected, Idle, LinkLost, LinkRestored, SampleBlock, Status
 from firmware_bridge.frames import FrameSplitter, decode_frame
-from firmware_bridge.messages import PROTOCOL_VERSION, DeviceState, Hello, MessageType, Opcode, decode_command
+from firmware_bridge.messages import (
+    PROTOCOL_VERSION,
+    DeviceState,
+    Hello,
+    MessageType,
+    Opcode,
+    decode_command,
+    encode_hello,
+)
 from firmware_bridge.sources import ports, serial_port
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.virtual import VirtualAccelerometer
@@ -96,6 +113,100 @@ def test_leaving_the_loop_closes_the_port(running, hello, new_device) -> None:
     assert len(only(rest, DeviceRestarted)) == 1, "a device that was stopped begins another session"
     assert rest[-1].state is DeviceState.ENDED
     assert source.counters.restarts == 1
+
+
+@contextmanager
+def answering(answer: Callable[[Opcode], bytes | None]) -> Iterator[tuple[str, list[Opcode]]]:
+    """Serve a device that answers each command as told, and ends the link after an answer of None."""
+    heard: list[Opcode] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            link, _ = server.accept()
+            splitter = FrameSplitter()
+            with link:
+                while data := link.recv(4096):
+                    for piece in filter(None, splitter.feed(data)):
+                        heard.append(decode_command(decode_frame(piece).payload).opcode)
+                        said = answer(heard[-1])
+                        if said is None:
+                            return
+                        link.sendall(said)
+
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"socket://127.0.0.1:{server.getsockname()[1]}", heard
+        thread.join(5.0)
+
+
+def test_a_device_that_contradicts_itself_is_asked_again(new_device) -> None:
+    device = new_device()
+    changed = encode_hello(replace(device.description, scale=1.0, samples_produced=10))
+    asked = {Opcode.IDENTIFY: 0, Opcode.START: 0, Opcode.STOP: 0}
+
+    def answer(opcode: Opcode) -> bytes | None:
+        asked[opcode] += 1
+        again = device.writer.encode(MessageType.HELLO, changed)
+        if opcode is Opcode.IDENTIFY:
+            return device.hello() if asked[opcode] == 1 else again
+        if opcode is Opcode.START and asked[opcode] == 1:
+            return device.block(0) + again + device.block(10)
+        return device.block(20) + device.status(30, DeviceState.ENDED)
+
+    with answering(answer) as (port, _):
+        source = SerialSource(port)
+        events = list(source)
+    assert [type(each) for each in only(events, Hello, HelloRejected, DeviceRestarted, SampleBlock)] == [
+        Hello, SampleBlock, HelloRejected, DeviceRestarted, Hello, SampleBlock,
+    ]  # fmt: skip
+    assert (source.counters.samples_received, source.counters.samples_before_hello) == (20, 10)
+
+
+def test_a_device_that_describes_itself_absurdly_at_first_may_do_better(new_device) -> None:
+    device = new_device()
+    absurd = encode_hello(device.description).replace(struct.pack("<d", 8.0), struct.pack("<d", 1e40))
+
+    def answer(opcode: Opcode) -> bytes | None:
+        if opcode is Opcode.IDENTIFY:
+            return device.writer.encode(MessageType.HELLO, absurd)
+        return device.hello() + device.block(0) + device.status(10, DeviceState.ENDED)
+
+    with answering(answer) as (port, heard):
+        events = list(SerialSource(port))
+    assert heard[:3] == [Opcode.IDENTIFY, Opcode.IDENTIFY, Opcode.START]
+    assert isinstance(events[0], HelloRejected) and "full_scale" in str(events[0].error)
+    assert len(samples_of(events)) == 10
+
+
+def test_a_device_that_never_describes_itself_as_it_should_is_refused_with_the_reason(new_device) -> None:
+    device = new_device()
+    absurd = encode_hello(device.description).replace(struct.pack("<d", 8.0), struct.pack("<d", 1e40))
+    refused = pytest.raises(DescriptionError, match="full_scale")
+    with answering(lambda _: device.writer.encode(MessageType.HELLO, absurd)) as (port, _), refused:
+        list(SerialSource(port, hello_timeout_s=0.3))
+
+
+def test_another_version_ends_it_at_the_start_only(new_device) -> None:
+    device = new_device()
+    newer = encode_hello(replace(device.description, session=9, protocol_version=2))
+    refused = pytest.raises(ProtocolError, match="speaks protocol 2")
+    with answering(lambda _: device.writer.encode(MessageType.HELLO, newer)) as (port, _), refused:
+        list(SerialSource(port))
+    starts = [
+        device.block(0) + device.writer.encode(MessageType.HELLO, newer) + device.block(10),
+        device.block(20) + device.status(30, DeviceState.ENDED),
+    ]
+
+    def answer(opcode: Opcode) -> bytes:
+        return device.hello(20) if opcode is Opcode.IDENTIFY and len(starts) < 2 else (
+            device.hello() if opcode is Opcode.IDENTIFY else starts.pop(0) if starts else b""
+        )  # fmt: skip
+
+    with answering(answer) as (port, _):
+        source = SerialSource(port)
+        events = list(source)
+    assert len(only(events, HelloRejected)) == 1 and len(samples_of(events)) == 20
+    assert source.counters.samples_lost == 10
 
 
 # --- lost links ------------------------------------------------------------------------------------------------------

@@ -227,7 +227,59 @@ def test_a_hello_that_contradicts_its_session_is_refused(new_device) -> None:
     changed = encode_hello(replace(device.description, scale=1.0))
     (rejected,) = decoder.feed(device.writer.encode(MessageType.HELLO, changed))
     assert isinstance(rejected, HelloRejected) and "same session" in str(rejected.error)
-    assert decoder.hello == device.description
+    assert "scale from 0.000244140625 to 1.0" in str(rejected.error)
+    assert decoder.hello == device.description and decoder.needs_hello
+
+
+def test_after_a_hello_that_was_refused_no_sample_counts_until_the_device_is_asked_again(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    changed = encode_hello(replace(device.description, scale=1.0, samples_produced=30))
+    decoder.feed(device.hello() + device.block(0) + device.writer.encode(MessageType.HELLO, changed))
+    assert blocks_of(decoder.feed(device.block(10) + device.block(20))) == []
+    restarted, described = decoder.feed(device.writer.encode(MessageType.HELLO, changed))
+    assert restarted == DeviceRestarted(device.session, device.session) and described.scale == 1.0
+    (block,) = decoder.feed(device.block(30))
+    counters = decoder.counters
+    assert (block.first_sample, block.lost_before) == (30, 0)
+    assert (counters.samples_received, counters.samples_lost, counters.samples_before_hello) == (20, 20, 20)
+    assert (counters.restarts, counters.malformed) == (0, 1)
+
+
+def test_a_reader_who_begins_anew_hears_who_the_device_is_and_losses_count(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    decoder.feed(device.hello() + device.block(0))
+    decoder.reset_link()
+    decoder.introduce_again()
+    assert blocks_of(decoder.feed(b"\0" + device.block(10))) == []
+    events = decoder.feed(device.hello(50) + device.block(50))
+    assert [type(event) for event in events] == [DeviceRestarted, Hello, SampleBlock]
+    assert (decoder.counters.samples_received, decoder.counters.samples_lost) == (20, 40)
+
+
+@pytest.mark.parametrize("index", [2**53, 2**63, 2**64 - 60_000])
+def test_a_status_with_an_impossible_index_changes_nothing(new_device, index: int) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    decoder.feed(device.hello() + device.block(0))
+    lie = struct.pack("<IQQBIIHHh", device.session, index, 2**64 - 1, 1, 0, 0, 0, 0, 0)
+    assert decoder.feed(device.writer.encode(MessageType.STATUS, lie)) == []
+    (block,) = decoder.feed(device.block(10))
+    assert (block.first_sample, block.lost_before, decoder.counters.samples_lost) == (10, 0, 0)
+    assert decoder.counters.malformed == 1
+
+
+def test_a_device_time_before_the_first_is_none(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    early = SamplesPayload(device.session, 0, 2**32 - 1, device.counts(0, 10))
+    _, block = decoder.feed(device.hello() + device.writer.encode(MessageType.SAMPLES, encode_samples(early)))
+    assert block.device_time_s == 0.0
+
+
+def test_indices_end_where_a_double_holds_them_no_more(new_device) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    hello = encode_hello(replace(device.description, samples_produced=2**53 - 15))
+    decoder.feed(device.writer.encode(MessageType.HELLO, hello))
+    assert len(blocks_of(decoder.feed(device.block(2**53 - 15) + device.block(2**53 - 5)))) == 1
+    assert decoder.counters.malformed == 1
 
 
 def test_an_older_status_or_hello_changes_nothing(new_device) -> None:

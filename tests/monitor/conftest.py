@@ -109,6 +109,11 @@ class Bench:
         self.clock[0] += seconds
 
 
+@pytest.fixture(scope="session")
+def new_classifier() -> type[FakeClassifier]:
+    return FakeClassifier
+
+
 @pytest.fixture
 def sensor() -> FakeSensor:
     return FakeSensor()
