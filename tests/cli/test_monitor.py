@@ -256,6 +256,26 @@ def test_a_reader_that_has_seen_enough_causes_no_traceback(
     assert monitor.stderr.read() == ""
 
 
+def test_a_reader_that_has_gone_ends_no_other_output(
+    start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    start("simulate", "--recording", recording, "--link", tmp_path / "sensor", "--loop")
+    wait_until((tmp_path / "sensor").exists)
+    lines = tmp_path / "lines.jsonl"
+    monitor = start(
+        "monitor", "--port", tmp_path / "sensor", "--model", tiny_bundle_path, "--json", "--lines", lines
+    )  # fmt: skip
+    assert monitor.stdout is not None and monitor.stderr is not None
+    monitor.stdout.readline()
+    monitor.stdout.close()
+    assert "Nobody reads standard output" in monitor.stderr.readline()
+    there = lines.stat().st_size
+    wait_until(lambda: lines.stat().st_size > there)
+    monitor.send_signal(signal.SIGINT)
+    assert (monitor.wait(TIMEOUT_S), monitor.stderr.read()) == (0, "")
+    assert json.loads(lines.read_text().splitlines()[-1])["type"] == "summary"
+
+
 def test_a_second_monitor_is_refused_while_the_first_reads(
     start: Start, run: Run, recording: Path, tiny_bundle_path: Path, tmp_path: Path
 ) -> None:

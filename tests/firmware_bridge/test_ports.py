@@ -57,6 +57,15 @@ def test_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list_ports() == list_ports(holders=True) == [UNO]
 
 
+def test_what_a_usb_device_calls_itself_cannot_write_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Info:
+        device, description, vid, pid, serial_number = "/dev/ttyACM0", "Uno\x1b[2J", 0x2341, 0x43, "A\x9b\udc80B"
+
+    monkeypatch.setattr(ports, "comports", lambda: [Info])
+    (port,) = list_ports()
+    assert port.description == "Uno\\x1b[2J" and (port.serial_number or "").isprintable()
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc here")
 def test_who_holds_a_port() -> None:
     master, slave = os.openpty()

@@ -178,7 +178,17 @@ def test_a_cut_link_leaves_no_half_line_behind() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"full_scale": 0.0}, {"factor": -1.0}, {"axes": ("x", "x")}, {"axes": ("-",)}, {"full_scale": np.inf}]
+    "wrong",
+    [
+        {"full_scale": 0.0},
+        {"factor": -1.0},
+        {"axes": ("x", "x")},
+        {"axes": ("-",)},
+        {"full_scale": np.inf},
+        {"full_scale": 1e36},
+        {"full_scale": 1e-300},
+        {"full_scale": np.nan},
+    ],
 )
 def test_a_layout_that_cannot_be(wrong: dict) -> None:
     with pytest.raises(ProtocolError, match="Expected"):
@@ -188,6 +198,16 @@ def test_a_layout_that_cannot_be(wrong: dict) -> None:
 def test_lines_that_are_numbers_and_lines_that_are_none() -> None:
     rows = parse_lines([b"1, -2.5;3e-1", b"1,2", b"nan,1,2", b"1,,2", b"abc", b"1,inf,2", b"\xff,1,2"])
     assert [None if row is None else row.tolist() for row in rows] == [[1, -2.5, 0.3], [1, 2], *[None] * 5]
+
+
+def test_a_number_that_is_too_long_is_none_and_not_another_one() -> None:
+    assert parse_lines([b"1.0000000000000000000000000000000000e-5,2"]) == [None]
+
+
+def test_what_no_sensor_prints_clips() -> None:
+    sketch = Sketch(100.0)
+    sketch.run(4.0, damage=lambda line: line.replace(b"-0.5", b"1e308"))
+    assert {int(block.samples[:, 2].min()) for block in sketch.blocks} == {2**23 - 1}
 
 
 @given(st.lists(st.binary(max_size=60) | st.integers(0, 99).map(line), max_size=300), st.integers(1, 50))

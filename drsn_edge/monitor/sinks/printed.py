@@ -44,7 +44,9 @@ class PrintedSink:
             raise OutputError(_GONE) from exc
 
     def close(self) -> None:
-        """Nothing waits."""
+        """Nothing waits; OutputError if the reader has gone."""
+        if self._is_gone:
+            raise OutputError(_GONE)
 
     def _means_gone(self, exc: OSError) -> bool:
         """Tell a pipe without reader, or a terminal that was closed."""

@@ -1,0 +1,111 @@
+"""Standard output as one of several outputs, and outputs that fail in ways that nobody foresaw."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drsn_edge.errors import OutputError
+from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Severity, Summary, Verdict, WindowResult, to_json
+from drsn_edge.monitor.severity import SeverityMeter
+from drsn_edge.monitor.sinks import Guarded
+from drsn_edge.monitor.sinks.json_lines import JsonLinesSink, line_of
+from drsn_edge.monitor.sinks.printed import PrintedSink
+
+WINDOW = WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": 1.0}, None, 0)
+NAN, INF = float("nan"), float("inf")
+
+
+class Failing:
+    """A sink that raises what it is told, as long as it is told."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error, self.taken = error, 0
+
+    def take(self, result: Any) -> None:
+        self.taken += 1
+        if self.error is not None:
+            raise self.error
+
+    def close(self) -> None:
+        self.take(None)
+
+
+@pytest.mark.parametrize(
+    "error", [OutputError("full"), OverflowError("int"), ValueError("NaN"), OSError(28, "full"), RecursionError()]
+)
+def test_whatever_an_output_raises_is_said_once_and_ends_nothing(error: Exception) -> None:
+    said: list[str] = []
+    sink = Failing(error)
+    guarded = Guarded("history", sink, said.append)
+    for _ in range(5):
+        guarded.take(WINDOW)
+    guarded.close()
+    assert len(said) == 1 and sink.taken == 6 and guarded.failing == said[0]
+
+
+def pipe_without_reader() -> Any:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return os.fdopen(writer, "w")
+
+
+def test_a_lone_standard_output_whose_reader_has_gone_ends_the_run() -> None:
+    with pipe_without_reader() as stream:
+        sink = PrintedSink(JsonLinesSink(stream), stream, alone=True)
+        guarded = Guarded("stdout", sink, lambda _: None, passes=(BrokenPipeError,))
+        with pytest.raises(BrokenPipeError):
+            guarded.take(WINDOW)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def test_beside_other_outputs_it_is_given_up_and_said_once() -> None:
+    said: list[str] = []
+    with pipe_without_reader() as stream:
+        sink = PrintedSink(JsonLinesSink(stream), stream, alone=False)
+        guarded = Guarded("stdout", sink, said.append, passes=(BrokenPipeError,))
+        for _ in range(3):
+            guarded.take(WINDOW)
+    assert len(said) == 1 and "Nobody reads standard output" in said[0] and guarded.failing == said[0]
+
+
+def test_a_disk_that_is_full_under_standard_output_may_have_room_again() -> None:
+    said: list[str] = []
+    failing = Failing(OSError(errno.ENOSPC, "No space left on device"))
+    guarded = Guarded("stdout", PrintedSink(failing, io.StringIO(), alone=True), said.append)
+    guarded.take(WINDOW)
+    failing.error = None
+    guarded.take(WINDOW)
+    assert "No space left" in said[0] and guarded.failing is None
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        replace(WINDOW, device_time_s=NAN, novelty=INF, level_rms=NAN, scores={"calm": NAN}),
+        Decision(replace(WINDOW, novelty=NAN), -INF),
+        Alarm("worn", AlarmState.RAISED, 0, NAN, INF, NAN),
+        Severity(0, NAN, NAN, INF, INF, NAN, NAN, None, "g"),
+        Summary(0, 0, 0, {}, {}, NAN),
+    ],
+)
+def test_json_has_no_number_that_is_none(result: Any) -> None:
+    text = line_of(result)
+    assert "NaN" not in text and "Infinity" not in text
+    assert None in to_json(result).values()
+
+
+def test_a_severity_that_is_no_number_is_none(new_sensor: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    sensor = new_sensor()
+    meter = SeverityMeter()
+    meter.take(sensor.hello())
+    assert sum(len(meter.take(sensor.block(n=400))) for _ in range(40))
+    monkeypatch.setattr("drsn_edge.severity.velocity_rms", lambda *_: np.array([INF]))
+    assert not sum(len(meter.take(sensor.block(n=400))) for _ in range(40))
