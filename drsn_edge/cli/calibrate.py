@@ -94,6 +94,10 @@ def calibrate(
 
     bundle = read_bundle(model)
     base = settings_for(settings, None, bundle.manifest)
+    if normal and base.alarms is not None:
+        raise click.UsageError(
+            f"--normal changes nothing with --settings {settings}, whose [alarms] name the normal ones."
+        )
     alarms = base.alarms or AlarmSettings(_normal_of(normal, bundle))
     found = _judge(recordings, catalogue, bundle, model, base, alarms.normal, rpm, choice, no_unknown)
     with counting_bar("sweeping") as bar:

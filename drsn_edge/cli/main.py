@@ -28,6 +28,7 @@ from drsn_edge.cli.history import history
 from drsn_edge.cli.inspect import inspect
 from drsn_edge.cli.keys import keys
 from drsn_edge.cli.models import models
+from drsn_edge.cli.modes import enforce
 from drsn_edge.cli.monitor import monitor
 from drsn_edge.cli.ports import ports
 from drsn_edge.cli.record import record
@@ -109,6 +110,7 @@ for command in (
     bench,
 ):
     cli.add_command(command)
+enforce(cli)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from click.core import ParameterSource
 
-from drsn_edge.cli.options import Duration, PathType, finite, runtime_options
+from drsn_edge.cli.options import Duration, PathType, finite, renamed, runtime_options
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.source import SourceChoice, source_options
 from drsn_edge.monitor.clock_watch import Once
@@ -49,11 +51,13 @@ _STORE_PATIENCE_S = 150.0
     help="Bundle to judge with, e.g. cwru.drsn.  [default: the one that is active on this gateway]",
 )
 @click.option(
-    "--fleet",
+    "--sensors",
     type=PathType,
     metavar="TOML",
-    help="File of several sensors, each with options of its own; see drsn_edge/monitor/sensor_config.py.",
+    help="File of several sensors, each with options of its own. Options beside it are for all: a sensor's own table "
+    "goes before them, and they before the top of the file.",
 )
+@renamed("--fleet", "--sensors")
 @click.option("--duration", type=Duration(), help="Stop after so long, such as 90s, 10min or 8h.")
 @click.option("--settings", type=PathType, metavar="TOML", help="Decision, alarms and what is kept of them.")
 @click.option(
@@ -73,7 +77,7 @@ _STORE_PATIENCE_S = 150.0
 )  # fmt: skip
 @click.option("--severity", is_flag=True, help="Say how much the machine vibrates, too: velocity, acceleration.")
 @click.option(
-    "--limits", type=PathType, metavar="TOML", help="Zones of velocity RMS, which the user must know; with --severity."
+    "--limits", type=PathType, metavar="TOML", help="Zones of velocity RMS, which the user must know, and --severity."
 )
 @click.option("--record", type=PathType, metavar="FOLDER", help="Keep every byte that comes in raw logs there, too.")
 @click.option(
@@ -144,7 +148,7 @@ _STORE_PATIENCE_S = 150.0
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def monitor(
     source: SourceChoice,
-    fleet: Path | None,
+    sensors: Path | None,
     duration: float | None,
     replay: tuple[Path, ...],
     speed: float,
@@ -165,13 +169,33 @@ def monitor(
     Example:
       drsn-edge monitor --port /dev/ttyUSB0 --model machine.drsn
     """
+    configs = _configs(source, sensors, replay, options)
+    _check_mqtt(configs, sensors)
+    _expect_a_trial(configs)
+    _run(_Plan(configs, replay, speed, duration, metrics, trial_s, plain, as_json))
+
+
+class _Plan(NamedTuple):
+    """All that the options say, as they are used."""
+
+    configs: list[SensorConfig]
+    replay: tuple[Path, ...]
+    speed: float
+    duration: float | None
+    metrics: str | None
+    trial_s: float
+    plain: bool
+    as_json: bool
+
+
+def _run(plan: _Plan) -> None:
+    """Watch as planned."""
+    configs, replay, speed, duration, metrics, trial_s, plain, as_json = plan
     from drsn_edge.cli.stopping import on_signal, stop_on_signal
     from drsn_edge.monitor.crew import Crew
     from drsn_edge.monitor.station import Station
     from drsn_edge.service import Notifier
 
-    configs = _configs(source, fleet, replay, options)
-    _check_mqtt(configs, fleet)
     with ExitStack() as stack:
         asked, over = stack.enter_context(stop_on_signal(duration)), threading.Event()
 
@@ -244,10 +268,13 @@ def _station(
     def open_sinks(*of: Any) -> Iterator[Sink]:
         return _sinks(config, printing, *of)
 
+    def open_log(of: SensorConfig) -> LogKeeper | None:
+        return _log_of(of, printing.several)
+
     if config.model is not None or follower is None:
-        return Station(config, open_source, open_sinks, tell, _log_of, printing.viewed)
+        return Station(config, open_source, open_sinks, tell, open_log, printing.viewed)
     active, failed = (lambda: follower.path), follower.fail
-    return Station(config, open_source, open_sinks, tell, _log_of, printing.viewed, active, failed)
+    return Station(config, open_source, open_sinks, tell, open_log, printing.viewed, active, failed)
 
 
 class _Crew:
@@ -325,20 +352,18 @@ _say_once = Once(say)
 
 
 def _configs(
-    source: SourceChoice, fleet: Path | None, replay: tuple[Path, ...], options: dict[str, Any]
+    source: SourceChoice, sensors: Path | None, replay: tuple[Path, ...], options: dict[str, Any]
 ) -> list[SensorConfig]:
-    from drsn_edge.monitor.sensor_config import SensorConfig, read_fleet
+    from drsn_edge.monitor.sensor_config import SensorConfig
 
-    ways = [fleet is not None, bool(replay), source.is_chosen or (not replay and fleet is None and bool(source.ports))]
-    if sum(ways) != 1:
-        raise click.UsageError("Expected one of --port, --replay and --fleet.")
-    if fleet is not None:
-        return read_fleet(fleet)
-    if replay and options["record"]:
-        raise click.UsageError("Expected --record with --port: what is replayed is recorded already.")
+    has_port = source.is_chosen or (not replay and sensors is None and bool(source.ports))
+    if sum([sensors is not None, bool(replay), has_port]) != 1:
+        raise click.UsageError("Expected one of --port, --replay and --sensors.")
+    if sensors is not None:
+        return _of_file(sensors, typed_of(click.get_current_context()))
     ports = [None] if replay else [*source.ports]
     if len(ports) > 1 and options["machine"]:
-        raise click.UsageError("Expected --machine with one --port: several have their ports' names; or use --fleet.")
+        raise click.UsageError("Expected --machine with one --port: several have their ports' names; or use --sensors.")
     if len(set(ports)) < len(ports):
         raise click.UsageError("Expected each --port once.")
     names = [options.pop("machine") or (replay[0].name if port is None else Path(port).name) for port in ports[:1]]
@@ -350,16 +375,49 @@ def _configs(
     return [SensorConfig(port=port, machine=name, **options, **text) for port, name in zip(ports, names, strict=True)]
 
 
-def _check_mqtt(configs: Sequence[SensorConfig], fleet: Path | None) -> None:
+def _check_mqtt(configs: Sequence[SensorConfig], sensors: Path | None) -> None:
     from drsn_edge.errors import SettingsError
     from drsn_edge.monitor.broker import check_mqtt
 
     try:
         check_mqtt(configs)
     except SettingsError as exc:
-        if fleet is None:
+        if sensors is None:
             raise click.UsageError(str(exc)) from exc
-        raise SettingsError(f"{fleet}: {exc}") from exc
+        raise SettingsError(f"{sensors}: {exc}") from exc
+
+
+def typed_of(context: click.Context) -> dict[str, Any]:
+    """Return what was typed of the options that a sensor may have of its own."""
+    from drsn_edge.monitor.sensor_config import SensorConfig
+
+    names = [name for name in SensorConfig.__dataclass_fields__ if name in context.params]
+    return {name: context.params[name] for name in names if _is_typed(context, name)}
+
+
+def _of_file(file: Path, given: dict[str, Any]) -> list[SensorConfig]:
+    """Return the sensors of a file with what was typed beside it, of which each must count for one of them."""
+    from drsn_edge.monitor.sensor_config import read_sensors, why_it_changes_nothing
+
+    configs = read_sensors(file, given)
+    for name, value in given.items():
+        taken = [each for each in configs if getattr(each, name) == value]
+        option = "--no-unknown" if name == "unknown" else f"--{name.replace('_', '-')}"
+        if not taken:
+            raise click.UsageError(f"{option} changes nothing with --sensors {file}: each sensor there has its own.")
+        reasons = [why_it_changes_nothing(each, name) for each in taken]
+        if all(reasons):
+            raise click.UsageError(f"{option}, beside --sensors {file}, {reasons[0]}")
+    return configs
+
+
+def _expect_a_trial(configs: Sequence[SensorConfig]) -> None:
+    if _is_typed(click.get_current_context(), "trial_s") and all(each.model is not None for each in configs):
+        raise click.UsageError("--trial changes nothing with a model for every sensor in --sensors. Leave it out.")
+
+
+def _is_typed(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _active_path() -> Path:
@@ -399,10 +457,13 @@ def _open(
     return Threaded(partial(choice.open, gather_s=_GATHER_S), stopped, None if log is None else log.write)
 
 
-def _log_of(config: SensorConfig) -> LogKeeper | None:
+def _log_of(config: SensorConfig, several: bool) -> LogKeeper | None:
     from drsn_edge.recorder import ROTATE_BYTES, LogKeeper, log_name
 
-    return None if config.record is None else LogKeeper(config.record, log_name(), ROTATE_BYTES, say, option="--record")
+    if config.record is None:
+        return None
+    name = f"{log_name()}-{re.sub('[^A-Za-z0-9._-]+', '_', config.machine)}" if several else log_name()
+    return LogKeeper(config.record, name, ROTATE_BYTES, say, option="--record")
 
 
 def _has_rich() -> bool:

@@ -77,6 +77,16 @@ def duration_s(text: str) -> float | None:
     return None if match is None else float(match[1]) * _UNITS_S[match[2] or ""]
 
 
+def renamed(old: str, new: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what has a command answer an option's old name with the new one, and exit code 2."""
+
+    def refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            raise click.UsageError(f"{old} is called {new} now. Type {new} {value}", ctx)
+
+    return click.option(old, hidden=True, expose_value=False, callback=refuse, help=f"Is called {new}.")
+
+
 def finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
     """Refuse NaN and infinity, which pass every range of click's, as an option's callback."""
     if value is not None and not math.isfinite(value):

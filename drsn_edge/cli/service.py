@@ -8,7 +8,7 @@ import re
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -46,19 +46,21 @@ def install_service(
     """Write a systemd unit that runs `drsn-edge monitor MONITOR_OPTIONS` from now on, restarts included.
 
     The service runs as the user drsn-edge, which is made where it is missing; who is in the group of that name may read
-    what it writes. It may open serial ports (and an Edge TPU, where --runtime or the fleet's file names it) and write
-    to /var/lib/drsn-edge, and nothing else. Give files (--fleet, --history, --record) relative to that folder.
+    what it writes. It may open serial ports (and an Edge TPU, where --runtime or the file of --sensors names it) and
+    write to /var/lib/drsn-edge, and nothing else. Give files (--sensors, --history, --record) relative to that folder.
 
     \b
     Example:
       drsn-edge service install --name pump3 -- --port /dev/ttyUSB0 --model /etc/drsn-edge/pump.drsn --history p3.sqlite
     """
+    from drsn_edge.cli.modes import check
     from drsn_edge.cli.monitor import monitor
     from drsn_edge.service import USER, install, place_of, unit_name, unit_text
 
-    asked = monitor.make_context("monitor", list(monitor_options)).params  # refused now, not at boot
+    context = monitor.make_context("monitor", list(monitor_options))
+    check(context, "monitor")  # refused now, not at boot
     secrets = environment_file and environment_file.absolute()
-    text = unit_text(name, monitor_options, __version__, secrets, _on_edgetpu(asked))
+    text = unit_text(name, monitor_options, __version__, secrets, _on_edgetpu(context))
     path, made_user = None, False
     if not only_print:
         host = _host()
@@ -130,12 +132,14 @@ def _host() -> Host:
     return Host()
 
 
-def _on_edgetpu(asked: dict[str, Any]) -> bool:
-    """Tell whether any sensor of a monitor asks for an Edge TPU; a fleet's file is refused now, too."""
-    from drsn_edge.monitor.sensor_config import read_fleet
+def _on_edgetpu(context: click.Context) -> bool:
+    """Tell whether any sensor of a monitor asks for an Edge TPU; a file of sensors is refused now, too."""
+    from drsn_edge.cli.monitor import typed_of
+    from drsn_edge.monitor.sensor_config import read_sensors
     from drsn_edge.state import SYSTEM_STATE
 
-    if asked["fleet"] is None:
+    asked = context.params
+    if asked["sensors"] is None:
         return bool(asked["runtime"] == "edgetpu")
-    fleet = SYSTEM_STATE / asked["fleet"]  # where the service looks for a relative one
-    return any(each.runtime == "edgetpu" for each in read_fleet(fleet))
+    file = SYSTEM_STATE / asked["sensors"]  # where the service looks for a relative one
+    return any(each.runtime == "edgetpu" for each in read_sensors(file, typed_of(context)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from drsn_edge.cli.modes import check_merged
 from drsn_edge.cli.options import PathType, catalogue_option, json_option, seed_option
 from drsn_edge.cli.progress import counting_bar, load_keras, training_bar
 from drsn_edge.models.config import BLOCK_KINDS, PRESETS
@@ -219,7 +220,10 @@ def _settings(ctx: click.Context, config: Path | None, options: dict[str, Any]) 
     values = {**(read_config(config) if config else {}), **typed}
     if "hold_out" not in values:
         raise click.UsageError("Missing option '--hold-out', or hold_out = \"RULE\" in a --config file.", ctx)
-    return TrainSettings(**values)
+    settings = TrainSettings(**values)
+    names = [f"--{name.replace('_', '-')}" for name in typed]
+    check_merged("train", names, lambda option: getattr(settings, option[2:].replace("-", "_"), None), "--config")
+    return settings
 
 
 def _is_typed(ctx: click.Context, name: str) -> bool:

@@ -133,8 +133,8 @@ def check_mqtt(configs: Sequence[SensorConfig], part: Callable[[str], str] = top
         if other is not each and each.mqtt_client_id is not None:
             raise SettingsError(
                 f"The machines {other.machine!r} and {each.machine!r} have the same MQTT client id "
-                f"{each.mqtt_client_id!r}: the broker would cut off one for the other. Give each its own "
-                "mqtt_client_id, or leave it out."
+                f"{each.mqtt_client_id!r}: the broker would cut off one for the other. Leave --mqtt-client-id out with "
+                "several --port, or give each sensor its own mqtt_client_id in the file of --sensors."
             )
 
 

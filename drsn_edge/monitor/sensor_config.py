@@ -14,11 +14,13 @@
     model = "fan.drsn"             # another one
     settings = "fan.toml"
 
-The keys are those of `SensorConfig`. Paths are relative to the file's folder.
+The keys are those of `SensorConfig`. Paths are relative to the file's folder. A value in a sensor's table goes before
+one that is typed beside `--sensors`, and that before one at the top of the file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from drsn_edge.errors import SettingsError
 from drsn_edge.runtime.interpreters import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
 from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import Reader, typed_values
+from drsn_edge.uses import SENSOR_USES, Uses, why_unused
 from firmware_bridge.regular_file import read_text_file
 
 _PATHS = ("model", "settings", "limits", "record", "lines", "history", "mqtt_ca", "mqtt_cert", "mqtt_key")
@@ -86,11 +89,16 @@ _OWN_READERS = {
 }
 
 
-def read_fleet(path: Path) -> list[SensorConfig]:
+def read_sensors(path: Path, given: Mapping[str, Any] | None = None) -> list[SensorConfig]:
     """Read the file of several sensors.
 
+    Args:
+        path: Of the file.
+        given: Values that were typed: they go before those at the file's top, and a sensor's own before them.
+
     Raises:
-        SettingsError: If it cannot be read, or holds anything that it may not, with the line where that stands.
+        SettingsError: If it cannot be read, or holds anything that it may not, or that changes nothing, with the line
+            where that stands.
     """
     try:
         text = read_text_file(path)
@@ -105,15 +113,27 @@ def read_fleet(path: Path) -> list[SensorConfig]:
     tables = document.pop("sensor", None)
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables) or not tables:
         raise SettingsError(f"{path}: Expected a table [[sensor]] for each sensor, got none. Add them.")
-    common = _values(document, where)
-    found = [_checked(SensorConfig(**(common | _values(table, where))), path) for table in tables]
+    common, own = _values(document, where, path), [_values(table, where, path) for table in tables]
+    found = [_checked(SensorConfig(**{**common, **(given or {}), **values}), path) for values in own]
     for what in ("port", "machine"):
         _expect_different([getattr(each, what) for each in found], what, path)
+    for values, sensors in [(common, found), *((values, [each]) for values, each in zip(own, found, strict=True))]:
+        for name in values:
+            reasons = [why_it_changes_nothing(each, name) for each in sensors]
+            if all(reasons):
+                raise SettingsError(f"{where(name)}: {name} {str(reasons[0]).replace('--', '')}")
     return found
 
 
-def _values(table: dict[str, Any], where: Any) -> dict[str, Any]:
-    return typed_values(SensorConfig, table, where, SettingsError, _OWN_READERS)
+def why_it_changes_nothing(config: SensorConfig, name: str) -> str | None:
+    """Return why a value of a sensor does not count beside its others, as words behind the name; None if it does."""
+    uses = SENSOR_USES.get(f"--{name.replace('_', '-')}", Uses())
+    return why_unused(uses, lambda option: getattr(config, option.removeprefix("--").replace("-", "_"), None))
+
+
+def _values(table: dict[str, Any], where: Any, path: Path) -> dict[str, Any]:
+    values = typed_values(SensorConfig, table, where, SettingsError, _OWN_READERS)
+    return {name: path.parent / value if name in _PATHS else value for name, value in values.items()}
 
 
 def _checked(config: SensorConfig, path: Path) -> SensorConfig:
@@ -126,8 +146,7 @@ def _checked(config: SensorConfig, path: Path) -> SensorConfig:
             raise SettingsError(
                 f"{path}: Expected {name} among {', '.join(known)} for {config.port}, got {getattr(config, name)!r}."
             )
-    beside = {name: path.parent / value for name in _PATHS if (value := getattr(config, name)) is not None}
-    return replace(config, machine=config.machine or Path(config.port).name, **beside)
+    return replace(config, machine=config.machine or Path(config.port).name)
 
 
 def _expect_different(values: list[str], what: str, path: Path) -> None:

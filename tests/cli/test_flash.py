@@ -470,7 +470,7 @@ def test_the_gate_runs_a_new_bundle_each_way_that_a_following_sensor_does(
         f"[[sensor]]\nport = '/dev/absent'\nmodel = '{make('2.0.0')}'\nruntime = 'litert'\n"
         "[[sensor]]\nport = '/dev/absent2'\nruntime = 'numpy'\n[[sensor]]\nport = '/dev/absent3'\n"
     )
-    done = run("monitor", "--fleet", fleet, "--duration", 3)
+    done = run("monitor", "--sensors", fleet, "--duration", 3)
     assert done.code == 0, done.err
     assert asked == [("numpy", "cpu"), ("auto", "cpu")]
 

@@ -546,7 +546,7 @@ def test_a_fleet_file_says_what_is_watched(run: Run, playing: Any, tiny_bundle_p
         fleet.write_text(
             f'lines = "all.jsonl"\n[[sensor]]\nmachine = "pump 3"\nport = "{port}"\nmodel = "{tiny_bundle_path}"\n'
         )
-        done = run("monitor", "--fleet", fleet)
+        done = run("monitor", "--sensors", fleet)
     assert (done.code, done.err) == (0, "") and "samples   2000 received, 0 lost" in done.out
     lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
     assert {line["machine"] for line in lines} == {"pump 3"} and lines[-1]["samples_received"] == 2000
@@ -574,7 +574,7 @@ def test_a_fleet_file_says_what_is_watched(run: Run, playing: Any, tiny_bundle_p
 )
 def test_a_fleet_file_that_is_wrong_is_refused(run: Run, tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "fleet.toml").write_text(text)
-    done = run("monitor", "--fleet", tmp_path / "fleet.toml")
+    done = run("monitor", "--sensors", tmp_path / "fleet.toml")
     assert done.code == 1 and re.search(words, done.err), done.err
 
 
@@ -582,7 +582,7 @@ def test_ways_that_contradict_each_other_are_refused(run: Run, tiny_bundle_path:
     model = ("--model", tiny_bundle_path)
     assert "--machine with one --port" in run("monitor", *model, "--port", "a", "--port", "b", "--machine", "c").err
     assert "each --port once" in run("monitor", *model, "--port", "a", "--port", "a").err
-    assert "one of --port, --replay and --fleet" in run("monitor", "--port", "a", "--fleet", "b").err
+    assert "one of --port, --replay and --sensors" in run("monitor", "--port", "a", "--sensors", "b").err
     assert "--model" in run("monitor", "--port", "a").err
     for more in (("--mqtt-gateway", "g"), ("--mqtt-key", "k"), ("--mqtt", "mqtt://b", "--mqtt-ca", "c")):
         done = run("monitor", *model, "--port", "a", *more)

@@ -17,7 +17,7 @@ READERS = [
     ("monitor", "--port", "p", "--model", "{bundle}", "--settings", "{bad}"),
     ("monitor", "--port", "p", "--model", "{bundle}", "--severity", "--limits", "{bad}"),
     ("monitor", "--replay", "{bad}", "--model", "{bundle}"),
-    ("monitor", "--fleet", "{bad}"),
+    ("monitor", "--sensors", "{bad}"),
     ("classify", "{npz}", "--model", "{bad}"),
     ("classify", "{npz}", "--model", "{bundle}", "--catalogue", "{bad}"),
     ("classify", "{npz}", "--model", "{bundle}", "--settings", "{bad}"),

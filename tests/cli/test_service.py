@@ -133,13 +133,13 @@ def test_the_command_sees_who_needs_an_edge_tpu(
     assert "char-apex" not in unit(*sensor, "--machine", "edgetpu")
     fleet = tmp_path / "plant.toml"
     fleet.write_text("model = 'a.drsn'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'b'\n")
-    assert "char-apex" not in unit("--fleet", fleet)
+    assert "char-apex" not in unit("--sensors", fleet)
     fleet.write_text(fleet.read_text() + "runtime = 'edgetpu'\n")
-    assert "char-apex" in unit("--fleet", fleet)
+    assert "char-apex" in unit("--sensors", fleet)
     monkeypatch.setattr("drsn_edge.state.SYSTEM_STATE", tmp_path)
-    assert "char-apex" in unit("--fleet", "plant.toml")  # as the service finds it, in its own folder
+    assert "char-apex" in unit("--sensors", "plant.toml")  # as the service finds it, in its own folder
     fleet.write_text("[[sensor]]\nprot = 'a'\n")
-    wrong = run("service", "install", "--print", "--", "--fleet", fleet)
+    wrong = run("service", "install", "--print", "--", "--sensors", fleet)
     assert wrong.code == 1 and "line 2" in wrong.err
 
 

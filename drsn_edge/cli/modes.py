@@ -1,0 +1,251 @@
+"""Which options each command uses, and when: an option that would change nothing is refused.
+
+Each command has a table of all its options, each with the conditions of `drsn_edge.uses` under which it counts.
+`tests/cli/test_modes.py` fails for an option that has no line here. `--json` and `--help` count everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from drsn_edge.uses import SENSOR_USES, Uses, why_unused
+
+EVERYWHERE = ("--json", "--help")
+
+
+def _with(*needs: str, never: tuple[str, ...] = ()) -> Uses:
+    return Uses(needs, never)
+
+
+def _without(*never: str) -> Uses:
+    return Uses((), never)
+
+
+def _always(names: str) -> dict[str, Uses]:
+    return dict.fromkeys(names.split(), Uses())
+
+
+def _of_sensors(names: str) -> dict[str, Uses]:
+    return {name: SENSOR_USES.get(name, Uses()) for name in names.split()}
+
+
+_RUNTIME = _of_sensors("--runtime --fallback --edgetpu-library --edgetpu-device")
+_SOURCE = _of_sensors("--port --baud --text-unit --text-range --text-scale --text-axes")
+
+
+def _beside(table: Mapping[str, Uses], *never: str) -> dict[str, Uses]:
+    """Return a table whose options do not count where any of these holds, either."""
+    return {name: Uses(uses.needs, (*uses.never, *never)) for name, uses in table.items()}
+
+
+def _or_sensors(names: str) -> dict[str, Uses]:
+    """Return the table of options that may count for one of the sensors of a file, which is seen when it is read."""
+    found = _of_sensors(names)
+    return {name: Uses((*uses.needs, "--sensors") if uses.needs else (), uses.never) for name, uses in found.items()}
+
+
+_SPECTRA = ("--inputs=bands", "--inputs=spectra", "--config")
+
+USES: dict[str, dict[str, Uses]] = {
+    "accept-mounting": _always("--machine"),
+    "ack": _always("--machine --name"),
+    "agent": {"--serial": _without("--socket"), "--baud": _with("--serial"), "--socket": Uses()},
+    "baseline": {
+        **_beside(_SOURCE, "--replay", "--show", "--remove"),
+        **_beside(_always("--replay --rpm --label"), "--show", "--remove"),
+        "--duration": _without("--replay", "--show", "--remove"),
+        "--model": Uses(),
+        "--show": _without("--remove"),
+        "--remove": Uses(),
+    },
+    "bench": {**_RUNTIME, **_always("--picture")},
+    "bundle diff": {},
+    "bundle edgetpu": _always("--compiled --out"),
+    "bundle reissue": _always("--as --key --out"),
+    "bundle show": {},
+    "bundle sign": _always("--key --out"),
+    "bundle verify": _always("--key --gate"),
+    "calibrate": {
+        **_always("--model --catalogue --normal --false-alarms --announced --settings --trial --rpm --no-unknown"),
+        **_always("--out --picture"),
+        **_RUNTIME,
+    },
+    "classify": {
+        **_always("--model --catalogue --settings --votes --rpm --no-unknown --picture"),
+        **_RUNTIME,
+    },
+    "convert": {
+        **_always("--out --name --model-version --floor --votes --budget-ms --budget-mb --max-drop --false-unknown"),
+        **_always("--target --qat"),
+        **dict.fromkeys(_always("--data --catalogue --epochs --learning-rate --resume --force"), _with("--qat")),
+    },
+    "demo": _always("--out --speed --seed"),
+    "doctor": {},
+    "evaluate": {
+        **_always("--run --data --snr-db --seed --out"),
+        "--only": _with("--data"),
+        "--catalogue": _with("--data"),
+        "--force": _with("--out"),
+    },
+    "firmware flash": {**_always("--board --port --image --tool --dry-run"), "--baud": _without("--dry-run")},
+    "flash": {
+        **_always("--fleet --dry-run --new-contract"),
+        "--to": _without("--fleet"),
+        "--canary": _with("--fleet"),
+        "--batch": _with("--fleet"),
+        "--max-failures": _with("--fleet"),
+        "--confirmed-within": _with("--fleet", never=("--dry-run",)),
+    },
+    "gateway confirm": _always("--at"),
+    "gateway rollback": _always("--at --why"),
+    "gateway slots": _always("--at"),
+    "gateway status": _always("--at"),
+    "history": _always("--since --every --machine --picture"),
+    "inspect": {
+        **_always("--target --run --out"),
+        "--windows": _with("--run"),
+        "--force": _with("--out"),
+    },
+    "keys new": _always("--key --name"),
+    "keys show": {"--key": _without("--trusted"), "--trusted": Uses()},
+    "keys trust": _always("--state"),
+    "keys untrust": _always("--state"),
+    "models": _always("--block"),
+    "monitor": {
+        **_beside(_SOURCE, "--replay", "--sensors"),
+        **_or_sensors("--baud --keep-days --fallback --edgetpu-library --edgetpu-device"),
+        **_or_sensors("--mqtt-ca --mqtt-cert --mqtt-key --mqtt-gateway --mqtt-topics"),
+        "--baud": _without("--port~socket://", "--replay"),
+        "--mqtt-client-id": _with("--mqtt", never=("--sensors",)),
+        "--runtime": Uses(),
+        "--sensors": _without("--replay"),
+        "--replay": Uses(),
+        "--speed": _with("--replay"),
+        "--trial": _without("--model", "--replay"),
+        "--machine": _without("--sensors"),
+        "--record": _without("--replay"),
+        **_always("--model --duration --settings --votes --rpm --threads --no-unknown --severity --limits --lines"),
+        **_always("--history --mqtt --metrics"),
+        "--plain": _without("--json"),
+    },
+    "ports": {**_always("--hello --port"), "--baud": _with("--hello"), "--timeout": _with("--hello")},
+    "record": {**_SOURCE, **_always("--out --name --duration --rotate-mb --label --group")},
+    "reproduce": _always("--data --results --seeds --workers --only --write"),
+    "sensor": {**_always("--port --set-rate --set-range --self-test --reset"), "--baud": _without("--port~socket://")},
+    "service list": {},
+    "service remove": {},
+    "service install": _always("--name --environment-file --print"),
+    "simulate": {
+        "--recording": _without("--condition"),
+        "--condition": Uses(),
+        "--rpm": _with("--condition"),
+        "--duration": _with("--condition"),
+        "--catalogue": _with("--recording"),
+        "--link": _without("--listen"),
+        "--noise": _with("--snr-db"),
+        "--seed": _with("--condition", "--snr-db", "--fault", "--faults"),
+        **_always("--listen --speed --snr-db --loop --fault --faults --truth"),
+    },
+    "train": {
+        **_always("--data --hold-out --label-field --allow-leaks --out --config --network --block --window --hop"),
+        **_always("--epochs --batch-size --learning-rate --snr-db --noise --clean-share --speed-range --polarity"),
+        **_always("--axis-dropout --scaling --inputs --style-mix --discriminants --redraw-every --class-weights"),
+        **_always("--keep-labels --validation --catalogue --seed --resume --force"),
+        "--gain-range-db": _with("--scaling=fixed", "--config"),
+        "--lines": _with(*_SPECTRA),
+        "--highest-order": _with("--inputs=spectra", "--config"),
+        "--view-weights": _with("--inputs=spectra", "--config"),
+        "--patience": _without("--no-validation"),
+    },
+}  # fmt: skip
+
+
+# --- at the command line ---------------------------------------------------------------------------------------------
+
+
+def flags_of(option: click.Option) -> tuple[str, ...]:
+    """Return how an option may be typed, the long way."""
+    return tuple(flag for flag in (*option.opts, *option.secondary_opts) if flag.startswith("--"))
+
+
+def options_of(command: click.Command) -> dict[str, click.Option]:
+    """Return the options of a command by each of their long flags, without those that count everywhere."""
+    options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
+    return {flag: each for each in options for flag in flags_of(each) if flag not in EVERYWHERE}
+
+
+def check(context: click.Context, path: str) -> None:
+    """Refuse options that were typed and would change nothing.
+
+    Args:
+        context: Of the command, parsed.
+        path: Its name, such as "gateway status".
+
+    Raises:
+        click.UsageError: Naming the option and the one that it does not go with.
+    """
+    options = {
+        flag: each for each in context.command.params if isinstance(each, click.Option) for flag in flags_of(each)
+    }
+
+    def source_of(option: click.Option) -> ParameterSource | None:
+        return context.get_parameter_source(option.name or "")
+
+    def value_of(flag: str) -> Any:
+        option = options.get(flag)
+        if option is None or source_of(option) in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, None):
+            return None
+        value = context.params.get(option.name or "")
+        on = flag not in option.secondary_opts and not (option.is_flag and option.flag_value is False)
+        return value if not isinstance(value, bool) else (True if value is on else None)
+
+    for name, uses in USES.get(path, {}).items():
+        option = options.get(name)
+        if option is None or source_of(option) is not ParameterSource.COMMANDLINE or value_of(name) is None:
+            continue
+        why = why_unused(uses, value_of)
+        if why is not None:
+            raise click.UsageError(f"{name} {why}", context)
+
+
+def check_merged(path: str, names: Iterable[str], value_of: Callable[[str], Any], file: str) -> None:
+    """Refuse options that were typed beside a file and count with nothing that it holds.
+
+    Args:
+        path: Of the command.
+        names: Options that were typed.
+        value_of: Given an option, returns its value with the file's; None where it is not given.
+        file: The option that names the file.
+
+    Raises:
+        click.UsageError: Naming the option and what it lacks.
+    """
+    for name in names:
+        uses = USES[path].get(name, Uses())
+        needs = tuple(condition for condition in uses.needs if condition != file)
+        if needs and (why := why_unused(Uses(needs), value_of)) is not None:
+            raise click.UsageError(f"{name} {why}")
+
+
+def enforce(group: click.Group, prefix: str = "") -> None:
+    """Have every command of a group check its options before it does anything."""
+    for name, command in group.commands.items():
+        path = f"{prefix}{name}"
+        if isinstance(command, click.Group):
+            enforce(command, f"{path} ")
+        elif command.callback is not None:
+            command.callback = _checked(command.callback, path)
+
+
+def _checked(callback: Callable[..., Any], path: str) -> Callable[..., Any]:
+    @wraps(callback)
+    def called(*arguments: Any, **options: Any) -> Any:
+        check(click.get_current_context(), path)
+        return callback(*arguments, **options)
+
+    return called
