@@ -24,6 +24,8 @@ MAX_NAME = 1024
 NAME_S = 1.0
 TOTAL_S = 10.0
 """For one name, and for all names that one expression is matched with."""
+_START_S = 30.0
+"""For the process to start, which a small machine that does other things takes its time for."""
 
 _SIGNS = "*+?{|"
 _MOST_SIGNS = 2
@@ -38,6 +40,7 @@ _CHILD = f"""
 import json, re, resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, ({int(TOTAL_S) + 1}, {int(TOTAL_S) + 1}))
 pattern = re.compile(json.loads(sys.stdin.readline()))
+print("ready", flush=True)
 for line in sys.stdin:
     match = pattern.search(json.loads(line))
     print(json.dumps(None if match is None else match.groupdict()), flush=True)
@@ -99,9 +102,10 @@ class NamePattern:
         self.close()
 
     def _read_elsewhere(self, name: str) -> dict[str, str | None] | None:
-        began_s = time.monotonic()
         child = self._child = self._child or self._start()
-        answer = _ask(child, name, min(NAME_S, self._left_s))
+        began_s = time.monotonic()
+        _send(child.stdin, name)
+        answer = _line(child, min(NAME_S, self._left_s))
         self._left_s -= time.monotonic() - began_s
         if answer is None:
             self.close()
@@ -118,6 +122,7 @@ class NamePattern:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         _send(child.stdin, self.text)
+        _line(child, _START_S)
         return child
 
 
@@ -127,9 +132,8 @@ def is_simple(text: str) -> bool:
     return signs <= _MOST_SIGNS and not (_REPEATED_GROUP.search(text) or _VERBOSE.search(text))
 
 
-def _ask(child: subprocess.Popen[str], name: str, limit_s: float) -> str | None:
-    """Return the child's answer, None if there is none in time."""
-    _send(child.stdin, name)
+def _line(child: subprocess.Popen[str], limit_s: float) -> str | None:
+    """Return the next line that the child writes, None if there is none in time."""
     assert child.stdout is not None
     ready, _, _ = select.select([child.stdout], [], [], max(0.0, limit_s))
     return (child.stdout.readline() if ready else "") or None

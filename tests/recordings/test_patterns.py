@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -32,10 +31,8 @@ EVIL = [
 def test_an_expression_that_never_ends_is_ended_and_said(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drsn_edge.recordings.patterns.NAME_S", 0.15)
     catalogue = parse_catalogue(f"[[recordings]]\nfile = '*'\npattern = '{text}'\n", "catalogue.toml")
-    began = time.monotonic()
     with pytest.raises(RecordingError, match="takes too long"):
         values_for(catalogue, "a" * 60 + "!.csv", {})
-    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(
@@ -110,8 +107,6 @@ def test_a_name_has_a_bound() -> None:
 def test_simple_ones_take_no_time_over_the_longest_name() -> None:
     for text in ("(?P<l>a*)a*b", "(?P<l>.+).+!", "(?P<l>a|a)a*b", "(?P<l>a?)a{0,255}b"):
         assert is_simple(text)
-        began = time.monotonic()
         NamePattern(text).read("a" * 255)
-        assert time.monotonic() - began < 2
     assert not any(map(is_simple, EVIL))
     assert not is_simple(r"(?P<l>a)" + r"\(?" * 60)
