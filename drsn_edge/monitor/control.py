@@ -37,6 +37,8 @@ MOST_CONNECTIONS = 8
 MOST_CHARACTERS = 200
 MOST_ANSWER_BYTES = 65_536
 MOST_MONITORS = 64
+_MOST_WAITING = 32
+"""Connections that the system keeps until it is their turn."""
 
 _NAME = re.compile(r"monitor-(\d{1,10})(-\d)?\.sock")
 _LONGEST_PATH = 100
@@ -169,7 +171,7 @@ class ControlSocket:
                 listener.bind(address)
             self.path.chmod(0o660)  # whatever the umask
             self._inode = self.path.stat().st_ino
-            listener.listen(MOST_CONNECTIONS)
+            listener.listen(_MOST_WAITING)
         except OSError:
             listener.close()
             raise
@@ -393,7 +395,7 @@ def _ask(path: Path, request: Request) -> Answer:
         link.settimeout(MOST_SECONDS)
         try:
             with _address(path) as address:
-                link.connect(address)
+                _connect(link, address, time.monotonic() + MOST_SECONDS)
             link.sendall(json.dumps(request).encode() + b"\n")
             line = _read_line(link, MOST_ANSWER_BYTES, time.monotonic() + MOST_SECONDS)
             answer = None if line is None else json.loads(line)
@@ -402,6 +404,18 @@ def _ask(path: Path, request: Request) -> Answer:
     if not isinstance(answer, dict):
         raise ControlError(f"The monitor behind {path} does not answer. Does it hang? Restart it.")
     return answer
+
+
+def _connect(link: socket.socket, address: str, until: float) -> None:
+    """Connect; where too many others wait already, a socket with a time limit says so at once, and is tried again."""
+    while True:
+        try:
+            link.connect(address)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise TimeoutError from None
+            time.sleep(0.02)
 
 
 def _machines_of(path: Path, process: int, troubles: list[ControlError]) -> list[Watched]:

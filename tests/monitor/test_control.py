@@ -157,9 +157,23 @@ def test_idle_connections_are_few_and_keep_nobody_out_for_good(listen: Any, monk
         link.connect(str(path))
     time.sleep(0.05)
     assert sum(each.name == "control request" for each in threading.enumerate()) == MOST_CONNECTIONS
-    assert send(path, b'{"do": "machines"}\n')["ok"] is True
+    assert [each.machine for each in watched([path.parent])] == ["pump"]
     for link in idle:
         link.close()
+
+
+def test_a_crowd_before_the_door_is_waited_for(listen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "_MOST_WAITING", 1)
+    monkeypatch.setattr(control.ControlSocket, "_answer", lambda *_: time.sleep(0.05) or {"machines": []})
+    path = listen(FakeStation("pump")).path
+    asking = [threading.Thread(target=control._ask, args=(path, {"do": "machines"})) for _ in range(40)]
+    answers: list[Any] = []
+    monkeypatch.setattr(control.json, "loads", lambda line: answers.append(line) or {})
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert len(answers) == 40
 
 
 def test_sockets_of_monitors_that_were_killed_are_replaced(listen: Any, tmp_path: Path) -> None:
