@@ -363,3 +363,18 @@ def test_writing_goes_on_while_others_read(tmp_path: Path) -> None:
         assert read_history(tmp_path / "history", *FOREVER)
     sink.close()
     assert time.monotonic() - began_s < 30
+
+
+def test_an_output_that_cannot_be_closed_either_is_not_said_twice() -> None:
+    told: list[str] = []
+
+    class Broken(Flaky):
+        def close(self) -> None:
+            self.take(None)
+
+    sink = Broken()
+    sink.works = False
+    guarded = Guarded("history", sink, told.append)
+    guarded.take(window())
+    guarded.close()
+    assert told == ["The disk is full."] == [guarded.failing]

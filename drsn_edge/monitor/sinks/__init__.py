@@ -60,20 +60,20 @@ class Guarded:
         self._try(lambda: self._sink.take(result))
 
     def close(self) -> None:
-        """Close the sink; what it could not write until then is said to be lost, whatever was said before."""
+        """Close the sink; what it says to have lost until then is told, too, unless that was told before."""
         before, self.failing = self.failing, None
-        self._try(self._sink.close)
+        self._try(self._sink.close, before)
         if before is not None and self.failing is None:
             self._tell(Notice(f"The {self.name} could be written again at the end."))
 
-    def _try(self, act: Callable[[], None]) -> None:
+    def _try(self, act: Callable[[], None], told: str | None = None) -> None:
         try:
             act()
         except self._passes:
             raise
         except Exception as exc:  # of libraries and files nobody knows what else they raise
             why = str(exc) if isinstance(exc, OutputError) else self._unexpected(exc)
-            if self.failing is None:
+            if self.failing is None and why != told:
                 self._tell(why)
             self.failing, self._well_since_s = why, None
             return
