@@ -71,4 +71,4 @@ def reach(text: str) -> Gateway:
         return LocalGateway(local_agent("drsn-edge flash"))
     if target.kind == "file":
         return LocalGateway(local_agent("drsn-edge flash", Path(target.address), gated=False))
-    return RemoteGateway(lambda: open_link(target))
+    return RemoteGateway(lambda: open_link(target, lambda text: click.echo(text, err=True)))

@@ -7,16 +7,19 @@ import re
 import select
 import socket
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from firmware_bridge.errors import PortAbsentError, PortLostError, ProtocolError
 from firmware_bridge.frames import MAX_ENCODED
 from firmware_bridge.gateway.client import ClientLink
 from firmware_bridge.programs import find_program
+from firmware_bridge.shown import printable
 from firmware_bridge.sources.link import Link
 
 DEFAULT_BAUD_RATE = 115_200
@@ -27,7 +30,8 @@ _WRITE_S, _WRITE_BYTES = 30.0, select.PIPE_BUF
 
 _PATIENCE_S = 10.0
 _SERIAL_PATIENCE_S = 0.4
-_END_S = 5.0
+_END_S, _TELLING_S = 5.0, 1.0
+_MOST_LINES, _LONGEST_LINE = 200, 1000
 _USER, _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*"), re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]*")
 
 
@@ -96,14 +100,18 @@ def _ssh_target(text: str) -> Target | None:
     return Target("ssh", address, port, unquote(parts.path) or "drsn-edge", "sudo" in query)
 
 
-def open_link(target: Target) -> ClientLink:
+def open_link(target: Target, tell: Callable[[str], object] = lambda text: None) -> ClientLink:
     """Open a connection.
+
+    Args:
+        target: Where to.
+        tell: Given what ssh says, and the other side by it.
 
     Raises:
         PortError: If it cannot be.
     """
     if target.kind == "ssh":
-        return ProcessLink(ssh_command(target))
+        return ProcessLink(ssh_command(target), tell)
     if target.kind == "socket":
         return SocketLink(Path(target.address))
     return SerialLink(target.address, target.baud_rate)
@@ -165,11 +173,16 @@ class DescriptorLink:
 class ProcessLink(DescriptorLink):
     """A program that speaks the protocol on its standard input and output, as ssh does with an agent behind it.
 
-    What it says on standard error a person sees: ssh asks for passwords and tells there what is wrong.
+    What it says on standard error, a person is told as text: ssh tells there what is wrong, and passes on what the
+    other side says. It asks for passwords on the terminal itself.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], tell: Callable[[str], object] = lambda text: None) -> None:
         """Start it.
+
+        Args:
+            command: Its call.
+            tell: Given each line of its standard error, up to `_MOST_LINES`, from another thread.
 
         Raises:
             PortAbsentError: If there is no such program.
@@ -179,11 +192,15 @@ class ProcessLink(DescriptorLink):
             raise PortAbsentError(f"Expected the program {command[0]} on the PATH, there is none. Install it.")
         call = [program, *command[1:]]
         try:
-            self._process = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+            self._process = subprocess.Popen(
+                call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
+            )
         except OSError as exc:
             raise PortAbsentError(f"Expected the program {command[0]}, could not start it: {exc.strerror}.") from exc
         assert self._process.stdin is not None and self._process.stdout is not None
         super().__init__(self._process.stdout.fileno(), self._process.stdin.fileno())
+        self._telling = threading.Thread(target=_pass_on, args=(self._process.stderr, tell), daemon=True)
+        self._telling.start()
 
     def close(self) -> None:
         """End it."""
@@ -195,15 +212,28 @@ class ProcessLink(DescriptorLink):
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._telling.join(_TELLING_S)
         self._process.stdout.close()
 
     def _why_over(self) -> str:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_S)
+        self._telling.join(_TELLING_S)
         code = self._process.returncode
         program = Path(str(self._process.args[0])).name  # type: ignore[index]
         hint = " Is drsn-edge installed there, and on the PATH? ssh://HOST/PATH/TO/drsn-edge names it." * (code == 127)
         return f"{program} ended with exit code {code}; what it said is above.{hint}"
+
+
+def _pass_on(pipe: IO[bytes], tell: Callable[[str], object]) -> None:
+    """Tell lines as text until their end; so many are told, the others thrown away, so that nobody has to wait."""
+    for _ in range(_MOST_LINES):
+        line = pipe.readline(_LONGEST_LINE)
+        if not line:
+            return
+        tell(printable(line.decode(errors="replace").rstrip("\r\n")))
+    while pipe.read(_READ_BYTES):
+        pass
 
 
 class SocketLink(DescriptorLink):

@@ -8,6 +8,7 @@ import random
 import socket
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -408,6 +409,18 @@ def test_one_who_reads_nothing_does_not_hold_an_agent(monkeypatch: pytest.Monkey
     with ours, theirs, pytest.raises(PortLostError, match="has read nothing"):
         while True:
             transports.DescriptorLink(ours.fileno(), ours.fileno()).write(bytes(1 << 20))
+
+
+def test_what_a_gateway_says_beside_the_protocol_is_told_as_text_and_bounded(tmp_path: Path) -> None:
+    """ssh passes on what the other side writes to its standard error."""
+    told: list[str] = []
+    script = "printf '\\033]0;owned\\007 hello\\r\\n' >&2; yes 'and so on' | head -100000 >&2; exit 3"
+    link = transports.ProcessLink(["/bin/sh", "-c", script], told.append)
+    with pytest.raises(PortLostError, match="exit code 3"):
+        while True:
+            link.read()
+    link.close()
+    assert told[:2] == ["\\x1b]0;owned\\x07 hello", "and so on"] and len(told) == 200
 
 
 @pytest.mark.parametrize("decode", [decode_request, decode_data, AnswerReader().take])
