@@ -13,7 +13,7 @@ from drsn_edge.bundle.signing import read_private, read_public
 from drsn_edge.errors import DrsnEdgeError, OutputError
 from drsn_edge.files import check_new_folder, folder_aside, write_file, written_aside
 from drsn_edge.fleet import read_members
-from drsn_edge.monitor.sensor_config import read_fleet as read_sensors
+from drsn_edge.monitor.sensor_config import read_sensors
 from drsn_edge.monitor.settings import read_settings
 from drsn_edge.recordings import load_recording
 from drsn_edge.recordings.catalogue import read_catalogue
