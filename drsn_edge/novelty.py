@@ -203,8 +203,8 @@ def is_mounting(prototypes: FloatArray, n_axes: int) -> bool:
 
 
 def _is_usable(mounting: Mounting, n_axes: int) -> bool:
-    few = len(mounting.prototypes) <= MOST_PROTOTYPES
-    return few and is_mounting(mounting.prototypes, n_axes) and 0 < mounting.limit <= 1
+    fits = is_mounting(mounting.prototypes, n_axes) and len(mounting.prototypes) <= MOST_PROTOTYPES
+    return fits and 0 < mounting.limit <= 1
 
 
 def _are_levels(novelty: Novelty) -> bool:

@@ -35,6 +35,7 @@ from drsn_edge.monitor.sinks.console import ConsoleSink
 from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.json_lines import JsonFilesSink, JsonLinesSink
 from drsn_edge.monitor.sinks.metrics import MetricsServer
+from drsn_edge.monitor.sinks.present import About
 from drsn_edge.monitor.station import Station
 from drsn_edge.monitor.telling import Sparing
 from drsn_edge.votes import Votes
@@ -242,12 +243,13 @@ class Plant:
         def now_s() -> float:
             return self.now_s
 
+        about = About(lambda: station.alarm_names, lambda: station.failing, lambda: station.bundle)
         for name, sink in {
             "json": JsonLinesSink(self.json, self.machine),
             "console": ConsoleSink(self.console),
             "lines": JsonFilesSink(self.folder / "lines", self.machine, now_s),
             "history": HistorySink(self.folder / "history", self.machine, now_s=now_s),
-            "metrics": self.metrics.sink(self.machine, counters, lambda: station.failing),
+            "metrics": self.metrics.sink(self.machine, counters, about),
         }.items():
             yield Guarded(name, sink, self.said.append)
 

@@ -15,7 +15,7 @@ import pytest
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Severity, Summary, Verdict, WindowResult, to_json
 from drsn_edge.monitor.severity import SeverityMeter
-from drsn_edge.monitor.sinks import Guarded
+from drsn_edge.monitor.sinks import WELL_AFTER_S, Guarded
 from drsn_edge.monitor.sinks.json_lines import JsonLinesSink, line_of
 from drsn_edge.monitor.sinks.printed import PrintedSink
 
@@ -78,8 +78,10 @@ def test_beside_other_outputs_it_is_given_up_and_said_once() -> None:
 
 def test_a_disk_that_is_full_under_standard_output_may_have_room_again() -> None:
     said: list[str] = []
+    times = iter([0.0, WELL_AFTER_S])
     failing = Failing(OSError(errno.ENOSPC, "No space left on device"))
-    guarded = Guarded("stdout", PrintedSink(failing, io.StringIO(), alone=True), said.append)
+    printed = PrintedSink(failing, io.StringIO(), alone=True)
+    guarded = Guarded("stdout", printed, said.append, now_s=lambda: next(times))
     guarded.take(WINDOW)
     failing.error = None
     guarded.take(WINDOW)
