@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from drsn_edge.cli.modes import check_merged
 from drsn_edge.cli.options import PathType, catalogue_option, json_option, seed_option
 from drsn_edge.cli.progress import counting_bar, load_keras, training_bar
-from drsn_edge.models.config import BLOCK_KINDS, PRESETS
+from drsn_edge.models.config import BLOCK_KINDS, PRESETS, fitted, preset
 from drsn_edge.notice import as_line
 
 if TYPE_CHECKING:
@@ -206,9 +206,20 @@ def _split(recordings: Sequence[Recording], settings: TrainSettings) -> Split:
     from drsn_edge.training.feed import split_recordings
 
     split = split_recordings(recordings, settings)
+    _check_network(settings, len(split.labels))
     counts = count_classes(split, settings)
     click.echo("\n".join([classes_text(counts), *map(as_line, likely_slips(counts))]), err=True)
     return split
+
+
+def _check_network(settings: TrainSettings, n_classes: int) -> None:
+    """Raise TrainingError for a network that cannot be, before TensorFlow loads."""
+    steps = settings.window if settings.inputs == "waveform" else settings.lines
+    sizes = settings.network
+    if isinstance(sizes, str):
+        preset(sizes, window=steps, n_axes=1, n_classes=n_classes, block=settings.block)
+    else:
+        fitted(sizes, window=steps, n_axes=1, n_classes=n_classes, block=settings.block)
 
 
 def _settings(ctx: click.Context, config: Path | None, options: dict[str, Any]) -> Any:
