@@ -39,7 +39,7 @@ class Program(click.Command):
         except DrsnEdgeError as exc:
             raise click.ClickException(one_line(str(exc))) from exc
         except ModuleNotFoundError as exc:
-            raise click.ClickException(missing_module(exc.name or "") or f"This needs {exc.name}.") from exc
+            raise click.ClickException(missing_module(exc.name or "", "train") or f"This needs {exc.name}.") from exc
 
 
 @dataclass(frozen=True)
