@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,18 +112,29 @@ def features(windows: FloatArray) -> FloatArray:
 def features_of(windows: Centred) -> FloatArray:
     """Return what `features` does, of windows whose means are gone."""
     n, length, axes = windows.samples.shape
-    faded = windows.samples.transpose(0, 2, 1) * np.hanning(length).astype(np.float32)
+    faded = windows.samples.transpose(0, 2, 1) * _fading(length)
     lines = length // 2 // BANDS
-    bands = np.fft.rfft(faded)[..., 1 : 1 + lines * BANDS].reshape(n, axes, BANDS, lines)
-    crossed = np.einsum("nabl,ncbl->nbac", bands, bands.conj())
-    powers = np.einsum("nbaa->nba", crossed).real
+    bands = np.fft.rfft(faded)[..., 1 : 1 + lines * BANDS].reshape(n, axes, BANDS, lines).transpose(0, 2, 1, 3)
+    crossed = bands @ bands.conj().transpose(0, 1, 3, 2)
+    powers = np.diagonal(crossed, axis1=2, axis2=3).real
     level = np.maximum(powers.sum(axis=(1, 2), keepdims=True), _NOTHING)
     powers = powers / level
-    first, second = np.triu_indices(axes, 1)
+    first, second = _pairs(axes)
     shares = _POWER_WEIGHT * np.log10(powers + _LEAST_SHARE)
     beside = np.sqrt(np.maximum(powers[..., first] * powers[..., second], _LEAST_SHARE**2))
     coherence = crossed[..., first, second] / level / beside
     return np.concatenate([shares, coherence.real, coherence.imag], axis=2).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _fading(length: int) -> FloatArray:
+    return np.asarray(np.hanning(length), np.float32)
+
+
+@lru_cache(maxsize=8)
+def _pairs(axes: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    first, second = np.triu_indices(axes, 1)
+    return first, second
 
 
 def arrangements(n_axes: int) -> list[Arrangement]:
