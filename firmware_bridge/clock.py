@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
+_BACK_S = 0.05
+"""A device's clock that goes back by more than that was set; less may be jitter of its stamps."""
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -211,14 +214,19 @@ class TrueRate:
         """Begin without a rate."""
         self.device = ClockFit()
         self.host = HostClock()
+        self._last_s = -math.inf
 
     def reset(self) -> None:
-        """Begin again: the device has restarted."""
+        """Begin again: the device has restarted, or its clock was set back."""
         self.device.reset()
         self.host.reset()
+        self._last_s = -math.inf
 
     def add(self, sample_index: int, device_time_s: float, host_time_s: float) -> None:
         """Take in a block: its first sample, that one's device time, and when the block had arrived."""
+        if device_time_s < self._last_s - _BACK_S:
+            self.reset()
+        self._last_s = device_time_s
         self.device.add(sample_index, device_time_s)
         self.host.add(device_time_s, host_time_s)
 
@@ -320,7 +328,6 @@ class RateAlarm:
     _ENOUGH_S = 1.0
     _EVERY_S = 0.05
     _THINNED_TO_S = 0.01
-    _BACK_S = 0.05
     _MIN_POINTS = 8
     _SIGMAS = 6.0
     """Of the two rates' uncertainty, below which no change is told from the stamps' scatter."""
@@ -338,7 +345,7 @@ class RateAlarm:
 
     def add(self, sample_index: int, device_time_s: float) -> RateChange | None:
         """Take in a block; return a change if it shows one."""
-        if self._trail and device_time_s < self._trail.last_s - self._BACK_S:
+        if self._trail and device_time_s < self._trail.last_s - _BACK_S:
             self.reset()
         trail = self._trail
         if trail and device_time_s - trail.last_s < self._THINNED_TO_S:

@@ -202,3 +202,26 @@ def test_a_rate_that_creeps_is_noticed_against_the_first() -> None:
         found += [change] if change else []
         time_s += 16 / (3200 * (1 + 1e-4 * time_s))  # 0.1 % in ten seconds
     assert found and found[0].relative == pytest.approx(0.0025, rel=0.1)
+
+
+def test_a_clock_that_was_set_back_begins_anew_and_spoils_no_rate() -> None:
+    true, alarm = TrueRate(), RateAlarm()
+    for number in range(6_000):
+        time_s = number * 32 / 4000
+        device_s = time_s if time_s < 20 else time_s - 1.0
+        true.add(number * 32, device_s, time_s + 0.001)
+        assert alarm.add(number * 32, device_s) is None
+    rate = true.best(4000.0)
+    assert rate is not None and rate.hz == pytest.approx(4000.0, rel=1e-6)
+    for number in range(1000):  # and it watches on
+        change = alarm.add((6_000 + number) * 32, 47.0 + number * 32 / 4100)
+        if change is not None:
+            break
+    assert change is not None and 0.0025 < change.relative < 0.03
+
+
+def test_a_clock_that_runs_backwards_gives_no_rate() -> None:
+    fit = ClockFit()
+    for number in range(1000):
+        fit.add(number * 32, (1000 - number) / 125)
+    assert fit.rate is None
