@@ -444,9 +444,7 @@ def _printable(text: object) -> str:
 
 
 def _denied(path: Path) -> ControlError:
-    return ControlError(
-        f"Not permitted to talk to the monitor at {path}: {_open_to(path)} Then log in anew. Or use sudo."
-    )
+    return ControlError(f"Not permitted to talk to the monitor at {path}: {_open_to(path)}")
 
 
 def _open_to(path: Path) -> str:
@@ -454,8 +452,11 @@ def _open_to(path: Path) -> str:
         status = path.stat()
         user, group = _user(status.st_uid), _group(status.st_gid)
     except OSError:
-        return "it is another user's. Join the group of its state folder: sudo usermod -aG GROUP $USER."
-    return f"it belongs to the user {user} and the group {group}. Join the group: sudo usermod -aG {group} $USER."
+        return "it is another user's. Use sudo, or join the group of its state folder."
+    owned = f"it belongs to the user {user} and the group {group}."
+    if status.st_gid == 0:
+        return f"{owned} Use sudo."
+    return f"{owned} Join the group (sudo usermod -aG {group} $USER) and log in anew, or use sudo."
 
 
 def _user(number: int) -> str:

@@ -207,18 +207,28 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_says_what_goes_on(tmp_
         ControlSocket(tmp_path / "file" / "state", {})
 
 
-def test_who_may_not_connect_is_told_the_group(listen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("group", "advice"), [(20, r"the group \S+.*usermod -aG \w+ \$USER"), (0, "group root. Use sudo")]
+)
+def test_who_may_not_connect_is_told_the_group(
+    group: int, advice: str, listen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     listen(FakeStation("pump"))
+    before = Path.stat
+    owned = os.stat_result((0o660, 0, 0, 1, 0, group, 0, 0, 0, 0))
+    monkeypatch.setattr(
+        Path, "stat", lambda self, **kw: owned if str(self).startswith(str(tmp_path)) else before(self, **kw)
+    )
     denied = PermissionError(13, "Permission denied")
 
     def refuse(*_: Any) -> None:
         raise denied
 
     monkeypatch.setattr(control.socket.socket, "connect", refuse)
-    with pytest.raises(ControlError, match=r"Not permitted.*usermod -aG \w+ \$USER"):
+    with pytest.raises(ControlError, match=f"Not permitted.*{advice}"):
         watched([tmp_path])
     monkeypatch.setattr(control.os, "scandir", refuse)
-    with pytest.raises(ControlError, match=r"Not permitted.*usermod -aG \w+ \$USER"):
+    with pytest.raises(ControlError, match=f"Not permitted.*{advice}"):
         watched([tmp_path])
 
 
