@@ -21,7 +21,7 @@ from click.core import ParameterSource
 from drsn_edge.cli.options import Duration, PathType, finite, renamed, runtime_options
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.source import SourceChoice, source_options
-from drsn_edge.monitor.clock_watch import Once
+from drsn_edge.monitor.clock_watch import Once, steady_s
 
 if TYPE_CHECKING:
     from drsn_edge.monitor.crew import Crew
@@ -508,7 +508,10 @@ def _sinks(
     if config.history is not None:
         from drsn_edge.monitor.sinks.history import HistorySink
 
-        history = HistorySink(config.history, machine, keep_days=config.keep_days, now_s=now_s, tell=_say_once)
+        steady = None if config.port is None else steady_s  # a replayed day has the log's clock alone
+        history = HistorySink(
+            config.history, machine, keep_days=config.keep_days, now_s=now_s, steady_s=steady, tell=_say_once
+        )
         yield Guarded("history", history, say)
     if config.mqtt is not None:
         from drsn_edge.monitor.broker import options_of, parse_url

@@ -67,7 +67,7 @@ class ClockWatch:
             steady: A clock that nobody sets; None: `steady_s` beside the system's clock, else none: a day that is
                 replayed has one clock only, and what it says is taken as it is.
         """
-        self.is_system = wall_s is time.time
+        self.is_system = wall_s is time.time or steady is steady_s
         self._wall_s = wall_s
         self._steady_s = steady or (steady_s if self.is_system else wall_s)
         self.began_s, self.began_steady_s = self._read()
