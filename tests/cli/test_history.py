@@ -4,7 +4,8 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,14 @@ from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Severity, Ver
 from drsn_edge.monitor.sinks.history import HistorySink
 
 Run = Callable[..., Any]
+
+
+@contextmanager
+def sink_of(path: Path, at_s: float) -> Iterator[HistorySink]:
+    """A sink of another day."""
+    sink = HistorySink(path, "pump", now_s=lambda: at_s)
+    yield sink
+    sink.close()
 
 
 @pytest.fixture
@@ -154,3 +163,27 @@ def test_a_monitor_writes_one(run: Run, playing: Any, tiny_bundle_path: Path, tm
     assert (done.code, done.err) == (0, "")
     (found,) = json.loads(run("history", path, "--json").out)["machines"]
     assert found["machine"] == "fan" and sum(span["windows"] for span in found["spans"]) == 124
+
+
+def test_a_monitor_whose_clock_leaps_says_so_and_keeps_its_history(
+    run: Run, playing: Any, tiny_bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, true_time, calls = tmp_path / "h.sqlite", time.time, [0]
+    with sink_of(path, true_time() - 300 * 86_400.0) as old:
+        old.take(WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": 1.0}, None, 0))
+
+    def leaping() -> float:
+        calls[0] += 1
+        return true_time() + (500 * 86_400.0 if 60 <= calls[0] < 90 else 0.0)
+
+    monkeypatch.setattr(time, "time", leaping)
+    with playing() as (port, _):
+        done = run("monitor", "--port", port, "--model", tiny_bundle_path, "--history", path, "--machine", "fan")
+    monkeypatch.undo()
+    assert done.code == 0 and calls[0] > 90
+    assert [way in done.err for way in ("set forward by 500 d", "set back by 500 d")] == [True, True]
+    found = {
+        each["machine"]: each for each in json.loads(run("history", path, "--since", "400d", "--json").out)["machines"]
+    }
+    assert sum(span["windows"] for span in found["fan"]["spans"]) == 124 and len(found["pump"]["spans"]) == 1
+    assert len(found["fan"]["jumps"]) == 2 and found["fan"]["measured_s"] < true_time()

@@ -263,7 +263,8 @@ class HistorySink:
         insert("decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", ((*row, run) for row in self._decisions))
         insert("alarms VALUES (?, ?, ?, ?, ?, ?)", ((*row, run) for row in self._alarms))
         insert(
-            "minutes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "minutes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (machine, minute, run, verdict, detail) DO UPDATE SET "
             "windows = windows + excluded.windows, lost_samples = lost_samples + excluded.lost_samples, "
             "score_sum = score_sum + excluded.score_sum, novelty_sum = novelty_sum + excluded.novelty_sum",
             (
@@ -272,7 +273,7 @@ class HistorySink:
             ),
         )
         insert(
-            "severities VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "severities VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (machine, minute, run) DO UPDATE SET "
             + ", ".join(
                 f"{name} = ifnull(max({name}, excluded.{name}), ifnull({name}, excluded.{name}))"
                 for name in ("velocity_mm_s", "acceleration_rms", "acceleration_peak", "kurtosis")
