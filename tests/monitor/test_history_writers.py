@@ -240,6 +240,25 @@ def test_a_monitor_that_starts_on_a_full_disk_waits_for_room(tmp_path: Path, mon
     assert len(found.decisions) == 1 and found.spans[0].windows == 1
 
 
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_file_that_is_taken_away_is_begun_anew_and_that_is_said(tmp_path: Path, moved: bool) -> None:
+    path, told, now_s = tmp_path / "history", [], [NOON]
+    sink = HistorySink(path, "pump", now_s=lambda: now_s[0], tell=told.append)
+    for minute in range(4):
+        if minute == 2:
+            path.rename(tmp_path / "old") if moved else path.unlink()
+        sink.take(window())
+        sink.take(Decision(window(), 0.0))
+        now_s[0] += 60
+    sink.close()
+    (found,) = read_history(path, *FOREVER)
+    assert len(found.decisions) == len(found.spans) == 2
+    assert len(told) == 1 and "moved away" in told[0]
+    if moved:
+        (found,) = read_history(tmp_path / "old", *FOREVER)
+        assert len(found.decisions) == len(found.spans) == 2
+
+
 # --- the version before ----------------------------------------------------------------------------------------------
 
 VERSION_1 = """

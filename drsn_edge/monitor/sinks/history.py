@@ -17,6 +17,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -128,7 +129,7 @@ class HistorySink:
         self._lock = OneWriter(path, machine)
         self._connection: sqlite3.Connection | None = None
         try:
-            self._connection = open_history(path)
+            self._open()
         except BaseException as exc:
             if not (isinstance(exc, OutputError) and is_full_or_read_only(path)):
                 self._lock.close()
@@ -239,8 +240,9 @@ class HistorySink:
         self._tried_s, self._pause_s = self._watch.steady_now_s(), _COMMIT_EVERY_S
         run, dropped = self._run, self.dropped
         try:
-            if self._connection is None:
-                self._connection = open_history(self._path)
+            if self._connection is None or self._is_gone(self._connection):
+                self._open()
+            assert self._connection is not None
             self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             with self._connection as connection:
                 self._write_rows(connection, durable)
@@ -254,6 +256,27 @@ class HistorySink:
         if self.dropped and not self._told_dropped:
             self._told_dropped = True
             self._tell(f"{self._machine}: some results could not be kept in the history {self._path}; it counts them.")
+
+    def _open(self) -> None:
+        self._connection = open_history(self._path)
+        self._file = os.stat(self._path)
+
+    def _is_gone(self, connection: sqlite3.Connection) -> bool:
+        """Tell, once a minute, whether the file was removed or moved away; then it is let go, and another is begun."""
+        if int(self._watch.steady_now_s() // 60) == self._told_minute or self._is_there():
+            return False
+        self._tell(f"The history {self._path} was removed or moved away. A new one is begun.")
+        with suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what lies beside the old name goes where it belongs
+        connection.close()
+        self._connection, self._run = None, None
+        return True
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._path), self._file)
+        except OSError:
+            return False
 
     def _write_rows(self, connection: sqlite3.Connection, durable: bool) -> None:
         if self._run is None:
