@@ -92,8 +92,9 @@ def _as_json(found: History) -> dict[str, Any]:
 def _last(measured_s: float | None, now_s: float) -> str:
     if measured_s is None:
         return "never measured"
-    ago_s = max(0.0, now_s - measured_s)  # to the minute: its end may be still to come
-    return f"last measured {minute_in_words(measured_s)}, {span_in_words(ago_s)} ago"
+    if measured_s > now_s + 60:
+        return f"last measured {minute_in_words(measured_s)}, which is still to come by the clock of this machine"
+    return f"last measured {minute_in_words(measured_s)}, {span_in_words(max(0.0, now_s - measured_s))} ago"
 
 
 def _to_come(found: History | None) -> str:
