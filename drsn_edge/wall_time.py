@@ -1,4 +1,4 @@
-"""The time of day in words and in JSON: always with its zone."""
+"""The time of day in words and in JSON, always with its zone; spans in words."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import click
 
 from drsn_edge.cli.options import Duration, PathType, json_option
 from drsn_edge.wall_time import iso_time, minute_in_words, span_in_words
+from drsn_edge.wording import counted
 
 if TYPE_CHECKING:
     from drsn_edge.monitor.sinks.history import AlarmRow, ClockJump, DecisionRow, History, Span
@@ -101,7 +102,8 @@ def _to_come(found: History | None) -> str:
     if found is None or not found.spans:
         return ""
     n = sum(span.windows for span in found.spans)
-    return f"\n  {n} windows are filed under times to come: the system's clock was ahead when they were written"
+    filed = f"{counted(n, 'window')} {'is' if n == 1 else 'are'} filed"
+    return f"\n  {filed} under times to come: the system's clock was ahead then"
 
 
 def _with_gaps(found: History) -> list[Span | None]:

@@ -101,7 +101,7 @@ def test_what_a_wrong_clock_filed_under_times_to_come_is_not_hidden(run: Run, fi
     sink.take(WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": 1.0}, None, 0))
     sink.close()
     shown = run("history", file).out
-    assert "1 windows are filed under times to come" in shown and "to come by the clock of this machine" in shown
+    assert "1 window is filed under times to come" in shown and "to come by the clock of this machine" in shown
 
 
 def test_the_picture(run: Run, file: Path, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ from drsn_edge.monitor.sinks.history_reader import Span as Span
 from drsn_edge.monitor.sinks.history_reader import last_measured as last_measured
 from drsn_edge.monitor.sinks.history_reader import read_history as read_history
 from drsn_edge.monitor.sinks.one_writer import OneWriter
+from drsn_edge.wording import counted
 
 _COMMIT_EVERY_S = 1.0
 _RETRY_AFTER_S = 5.0
@@ -168,9 +169,10 @@ class HistorySink:
             self._write(durable=True)
         except OutputError as exc:
             raise OutputError(
-                f"Lost at the end: {len(self._decisions)} decisions, {len(self._alarms)} changes of alarms and "
-                f"{sum(cell.windows for cell in self._cells.values())} windows of {self._machine} that could not be "
-                f"written to {self._path}."
+                f"Lost at the end: {counted(len(self._decisions), 'decision')}, "
+                f"{counted(len(self._alarms), 'alarm change')} and "
+                f"{counted(sum(cell.windows for cell in self._cells.values()), 'window')} of {self._machine} that could "
+                f"not be written to {self._path}."
             ) from exc
         finally:
             if self._connection is not None:

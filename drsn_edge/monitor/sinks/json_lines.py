@@ -15,6 +15,7 @@ from typing import TextIO
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.results import Result, to_json
 from drsn_edge.wall_time import iso_time
+from drsn_edge.wording import counted
 
 ROTATE_BYTES = 10_000_000
 KEPT_FILES = 5
@@ -96,7 +97,9 @@ class JsonFilesSink:
         except OutputError as exc:
             lost, self.lost = self.lost + len(self._waiting), 0
             self._waiting.clear()
-            raise OutputError(f"Lost at the end: {lost} lines that could not be written to {self._path}.") from exc
+            raise OutputError(
+                f"Lost at the end: {counted(lost, 'line')} that could not be written to {self._path}."
+            ) from exc
         finally:
             self._drop()
 
