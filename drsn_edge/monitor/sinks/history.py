@@ -171,8 +171,8 @@ class HistorySink:
             windows = sum(cell.windows for cell in self._cells.values())
             raise OutputError(
                 f"Lost at the end: {counted(len(self._decisions), 'decision')}, "
-                f"{counted(len(self._alarms), 'alarm change')} and {counted(windows, 'window')} of {self._machine} that "
-                f"could not be written to {self._path}."
+                f"{counted(len(self._alarms), 'alarm change')} and {counted(windows, 'window')} of {self._machine} "
+                f"that could not be written to {self._path}."
             ) from exc
         finally:
             if self._connection is not None:
