@@ -61,6 +61,12 @@ _CLIP = np.float32(6.0)
 _CLIPPED_MEAN = np.float32(1 - math.exp(-6.0))
 """Of an exponential variable of mean 1 that is clipped there."""
 
+_CERTAIN = 1e-12
+"""Below it no further test is needed."""
+
+_SHARED = 0.15
+"""Mean correlation of the lines of two axes, from which on their noise is not their own."""
+
 _PEAK, _PEAK_BELOW = 40.0, 15.0
 """A line so many times above the mean of the others in its band, and of the band below, is no noise, whatever the slope
 of the spectrum. Without the second the edge of a filter within a band would make one."""
@@ -116,7 +122,8 @@ def chance(spectrum: NDArray[np.complexfloating]) -> float:
 class NoiseWatch:
     """Tells noise from a machine, window by window, and is surer of either after some of them.
 
-    A window of fewer than `LEAST_SAMPLES` samples tells too little, so that it is judged with those before it.
+    A window of fewer than `LEAST_SAMPLES` samples tells too little, so that it is judged with those before it. One that
+    was resampled has an empty or folded end of the band, so that the sensor's own samples are judged.
     """
 
     def __init__(self, limit: float | None = None) -> None:
@@ -135,14 +142,16 @@ class NoiseWatch:
 
         Args:
             first_sample: Index of its first sample in the sensor's session.
-            counts: As the sensor sent it, shape (window, axes), without a missing sample.
+            counts: As the sensor sent it, shape (n, axes), without a missing sample.
             window: As the model sees it, the only one of `window`.
         """
         if self._limit >= NEVER:
             return False
-        if window.samples.shape[1] < LEAST_SAMPLES:
-            latest = self._with_those_before(first_sample, counts)
-            if len(latest) < LEAST_SAMPLES:
+        n = window.samples.shape[1]
+        if n < LEAST_SAMPLES or len(counts) != n:
+            wanted = max(n, LEAST_SAMPLES)
+            latest = self._with_those_before(first_sample, counts, wanted)
+            if len(latest) < wanted:
                 return False
             window = centre(latest[None].astype(np.float32))
         is_sure = self._in_a_row >= _SURE_WINDOWS and self._limit <= CHANCE
@@ -151,12 +160,12 @@ class NoiseWatch:
         self._in_a_row = self._in_a_row + 1 if found else 0
         return found
 
-    def _with_those_before(self, first_sample: int, counts: Counts) -> Counts:
-        """Return the latest samples up to this window's last one, at most `LEAST_SAMPLES` of them."""
+    def _with_those_before(self, first_sample: int, counts: Counts, wanted: int) -> Counts:
+        """Return the latest samples up to this window's last one, as many as wanted or there are."""
         known, self._end = self._end - first_sample, first_sample + len(counts)
         if self._latest is not None and 0 <= known < len(counts):
             counts = np.concatenate([self._latest, counts[known:]])
-        self._latest = counts[-LEAST_SAMPLES:]
+        self._latest = counts[-wanted:]
         return self._latest
 
 
@@ -238,26 +247,43 @@ def _chance_of_rest(u: FloatArray, fitted: int) -> float:
     pairs = u[:, : n - 1 : 2] + u[:, 1::2]
     line = n_axes * n * _gamma_tail(float(u.max()), 1)
     found = [line, n_axes * (n // 2) * _gamma_tail(float(pairs.max()), 2)]
-    if n_axes > 1:
+    if min(found) < _CERTAIN:
+        return 0.0
+    apart = n_axes > 1 and _are_apart(u)
+    if apart:
         found.append(n * _gamma_tail(float(np.add.reduce(u).max()), n_axes))
     n_bands = _n_bands(n)
     per_band = n // n_bands
     means = np.add.reduce(u[:, : per_band * n_bands].reshape(n_axes, n_bands, -1), axis=2) * np.float32(1 / per_band)
-    found += _chances_of_bands(means, per_band, fitted)
+    found += _chances_of_bands(means, per_band, fitted, apart)
     wide = (means[:, : n_bands - 1 : 2] + means[:, 1::2]) * np.float32(0.5)
-    found += _chances_of_bands(wide, 2 * per_band, fitted)
+    found += _chances_of_bands(wide, 2 * per_band, fitted, apart)
     return min(1.0, *found)
 
 
-def _chances_of_bands(means: FloatArray, per_band: int, fitted: int) -> list[float]:
-    """Return the chances of means over bands, shape (axes, bands): of all axes, the worst one, and their mean."""
+def _are_apart(u: FloatArray) -> bool:
+    """Tell whether each of several axes has noise of its own: only then may they be added up.
+
+    Noise that axes share, as from a supply, makes the same lines large on all of them. What a line of a shaft would add
+    to that is clipped.
+    """
+    off = np.minimum(u, _CLIP) - _CLIPPED_MEAN
+    shared = off @ off.T / u.shape[1]
+    return float(shared.sum() - shared.trace()) < _SHARED * len(u) * (len(u) - 1)
+
+
+def _chances_of_bands(means: FloatArray, per_band: int, fitted: int, apart: bool) -> list[float]:
+    """Return the chances of means over bands, shape (axes, bands): the worst axis, and if they are apart, all of them.
+
+    Those are the sum over axes, and the axes' mean.
+    """
     n_axes, n_bands = means.shape
     free = n_bands - fitted
     off = means - np.float32(1)
     squares = (per_band * np.einsum("ab,ab->a", off, off)).tolist()
-    found = [_bands_tail(sum(squares), n_axes * free, per_band)]
-    if n_axes > 1:
-        found.append(n_axes * _bands_tail(max(squares), free, per_band))
+    found = [n_axes * _bands_tail(max(squares), free, per_band)]
+    if apart:
+        found.append(_bands_tail(sum(squares), n_axes * free, per_band))
         both = np.add.reduce(off)
         found.append(_bands_tail(per_band / n_axes * float(both @ both), free, n_axes * per_band))
     return found

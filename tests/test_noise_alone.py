@@ -55,6 +55,8 @@ NOISE: dict[str, Callable[[int, int], Any]] = {
     "first-order roll-off": lambda n, axes: coloured(n, axes, lambda f: 1 / np.sqrt(1 + (f / 0.4) ** 2)),
     "fourth-order roll-off": lambda n, axes: coloured(n, axes, lambda f: 1 / np.sqrt(1 + (f / 0.5) ** 8)),
     "edge of a digital filter": lambda n, axes: coloured(n, axes, lambda f: 1e-3 + (f < 0.5)),
+    "one for all axes": lambda n, axes: np.repeat(white(n, 1), axes, axis=2),
+    "one half for all axes": lambda n, axes: white(n, axes) + white(n, 1, seed=1),
     "converter, 1 LSB": lambda n, axes: np.rint(white(n, axes)),
     "converter, 3 LSB": lambda n, axes: np.rint(3 * white(n, axes)),
 }

@@ -35,7 +35,9 @@ class Sure:
 class Site:
     """A sensor with so many axes, on a machine or off it, and the monitor of a bundle with windows of this length."""
 
-    def __init__(self, manifest: Manifest, window: int, axes: int, noise_limit: float | None = None) -> None:
+    def __init__(
+        self, manifest: Manifest, window: int, axes: int, noise_limit: float | None = None, rate_hz: float = RATE_HZ
+    ) -> None:
         names = tuple("xyz"[:axes])
         contract = replace(manifest.contract, window=window, hop=window // 2, axes=names)
         sure = Sure(window, axes)
@@ -47,12 +49,13 @@ class Site:
         self._monitor = Monitor(self._manifest, sure, Votes(), keep=self.kept.append)  # type: ignore[arg-type]
         self._rng = np.random.default_rng(4)
         self._hop, self._axes, self._position = window // 2, axes, 0
-        self._monitor.take(Hello(1, "site", "1.0.0", "fake", names, "g", SCALE, 16.0, RATE_HZ))
+        self._rate_hz = rate_hz
+        self._monitor.take(Hello(1, "site", "1.0.0", "fake", names, "g", SCALE, 16.0, rate_hz))
 
     def see(self, windows: int, noise_g: float, machine_g: float = 0.0) -> list[Result]:
         results: list[Result] = []
         for _ in range(windows):
-            block = SampleBlock(self._position, self._position / RATE_HZ, self._counts(noise_g, machine_g), 0)
+            block = SampleBlock(self._position, self._position / self._rate_hz, self._counts(noise_g, machine_g), 0)
             self._position += self._hop
             results += self._monitor.take(block)
         return results
@@ -99,6 +102,14 @@ def test_short_windows_are_withheld_once_there_is_enough_of_it(manifest: Manifes
     assert found[20:].count((Verdict.NO_VERDICT, "noise alone")) > 0.9 * len(found[20:])
     site.restart()
     assert verdicts(site.see(10, NOISE)) == [(Verdict.CLASS, None)] * 9
+
+
+@pytest.mark.parametrize("rate_hz", [0.97 * RATE_HZ, 1.03 * RATE_HZ])
+@pytest.mark.parametrize("window", [128, 1024])
+def test_a_sensor_of_another_rate_is_judged_by_its_own_samples(manifest: Manifest, rate_hz: float, window: int) -> None:
+    found = verdicts(Site(manifest, window, 2, rate_hz=rate_hz).see(60, NOISE))[20:]
+    assert found.count((Verdict.NO_VERDICT, "noise alone")) > 0.9 * len(found)
+    assert set(verdicts(Site(manifest, window, 2, rate_hz=rate_hz).see(60, NOISE, NOISE))) == {(Verdict.CLASS, None)}
 
 
 def test_a_bundle_whose_machine_looks_like_noise_says_so(manifest: Manifest) -> None:
