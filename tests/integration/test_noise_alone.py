@@ -44,5 +44,9 @@ def test_true_windows_are_not_withheld(shared_data: Path, data: str, per_recordi
 def test_a_fan_that_runs_is_no_noise_and_one_that_is_off_is(shared_data: Path) -> None:
     for path in (shared_data / "fan_mems_ceiling").glob("*.npz"):
         seconds = np.load(path)["x"].transpose(0, 2, 1).astype(np.float32)  # of 200 samples
-        found = share(seconds)
-        assert found > 0.6 if path.stem.startswith("off") else found <= MOST, path.stem
+        if path.stem.startswith("off"):
+            assert share(seconds) > 0.6
+        else:
+            level = seconds - seconds.mean(axis=1, keepdims=True)
+            joined = level[: len(level) // 6 * 6].reshape(-1, 6 * 200, 3)  # as the monitor joins short windows
+            assert share(joined) <= MOST, path.stem
