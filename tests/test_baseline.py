@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +81,14 @@ def test_it_lies_beside_the_bundle_and_goes_with_it_alone(
         path_of(model).write_bytes(damaged)
         with pytest.raises(BaselineError, match="--remove"):
             load(model, tiny_bundle, SIZE)
+
+
+def test_a_baseline_that_lies_about_its_size_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000000, 1000), }"
+    with zipfile.ZipFile(path_of(tmp_path / "pump.drsn"), "w") as archive:
+        archive.writestr("prototypes.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + bytes(64))
+    with pytest.raises(BaselineError, match="--remove"):
+        load(tmp_path / "pump.drsn", tiny_bundle, SIZE)
 
 
 def test_too_few_windows(novelty: Novelty, tiny_bundle: Bundle) -> None:

@@ -13,6 +13,7 @@ import pytest
 from drsn_edge.bundle.bundle import Bundle, bundle_from_bytes, bundle_to_bytes, with_extra
 from drsn_edge.bundle.manifest import manifest_to_bytes
 from drsn_edge.bundle.signing import (
+    MOST_TRUSTED,
     PublicKey,
     check_signature,
     new_private,
@@ -218,3 +219,23 @@ def test_a_key_that_somebody_else_could_have_put_there_is_not_trusted(
         path.write_text("junk")
     with pytest.raises(KeyFileError):
         trusted_keys(folder)
+
+
+def test_a_folder_of_many_keys_is_refused(tmp_path: Path, key: tuple[Any, PublicKey]) -> None:
+    folder = tmp_path / "trusted"
+    trust(key[1], folder)
+    for number in range(MOST_TRUSTED):
+        (folder / f"{number}.pub").write_text(key[1].line)
+    with pytest.raises(KeyFileError, match=f"at most {MOST_TRUSTED}"):
+        trusted_keys(folder)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o757])
+def test_a_folder_above_the_trusted_keys_that_others_may_write_is_refused(
+    tmp_path: Path, key: tuple[Any, PublicKey], mode: int
+) -> None:
+    """Whoever may write it can put another folder in the place of the trusted one."""
+    trust(key[1], tmp_path / "state" / "trusted")
+    (tmp_path / "state").chmod(mode)
+    with pytest.raises(KeyFileError, match="chmod go-w"):
+        trusted_keys(tmp_path / "state" / "trusted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,19 @@ def test_refuses(find: bytes, put: bytes, message: str) -> None:
     assert data.count(find) == 1
     with pytest.raises(ValueError, match=message):
         read_matlab5(data.replace(find, put))
+
+
+def test_a_compressed_variable_is_unpacked_as_far_as_it_may() -> None:
+    """A megabyte may be a thousand: what is more than there may be is never in memory."""
+    data = by_hand("<")
+    packed = zlib.compress(data[128:] + bytes(10_000_000))
+    bomb = data[:128] + struct.pack("<II", 15, len(packed)) + packed
+    with pytest.raises(ValueError, match="more memory"):
+        read_matlab5(bomb, 1_000_000)
+    small = zlib.compress(data[128:])
+    element = struct.pack("<II", 15, len(small)) + small
+    assert read_matlab5(data[:128] + element, 1000)["speed"] is not None
+    with pytest.raises(ValueError, match="more memory"):  # all of them together
+        read_matlab5(data[:128] + element * 20, 1000)
+    with pytest.raises((ValueError, zlib.error)):
+        read_matlab5(data[:128] + struct.pack("<II", 15, len(small) - 5) + small[:-5], 1000)
