@@ -168,6 +168,7 @@ def diff(ctx: click.Context, first: Path, second: Path, as_json: bool) -> None:
       drsn-edge bundle diff before.drsn after.drsn
     """
     from drsn_edge.bundle.bundle import read_bundle
+    from firmware_bridge.shown import printable
 
     one, other = (_flat(read_bundle(path)) for path in (first, second))
     changed = {
@@ -178,7 +179,7 @@ def diff(ctx: click.Context, first: Path, second: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"schema": 1, "type": "difference", "changed": changed}))
     else:
-        lines = [f"{name}: {_short(old)} -> {_short(new)}" for name, (old, new) in changed.items()]
+        lines = [printable(f"{name}: {_short(old)} -> {_short(new)}") for name, (old, new) in changed.items()]
         click.echo("\n".join(lines) or "the same")
     ctx.exit(int(bool(changed)))
 

@@ -9,6 +9,8 @@ import click
 
 from drsn_edge.cli.options import json_option
 
+_LONGEST_LINE = 4000
+
 
 @click.command()
 @json_option
@@ -23,14 +25,15 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
       drsn-edge doctor
     """
     from drsn_edge.doctor import Level, Machine, examine
+    from firmware_bridge.shown import printable
 
     found = []
     for finding in examine(Machine()):
         found.append(finding)
         if not as_json:
-            click.echo(f"{finding.level.value:5} {finding.check:14} {finding.what}")
+            click.echo(printable(f"{finding.level.value:5} {finding.check:14} {finding.what}", _LONGEST_LINE))
             if finding.to_do is not None:
-                click.echo(f"{'':20} type: {finding.to_do}")
+                click.echo(printable(f"{'':20} type: {finding.to_do}", _LONGEST_LINE))
     counts = Counter(finding.level for finding in found)
     if as_json:
         values = [{"check": f.check, "level": f.level.value, "what": f.what, "to_do": f.to_do} for f in found]

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from drsn_edge.inspecting.accuracy import Logits
     from drsn_edge.inspecting.model_file import Inspected
 
+_LONGEST_LINE = 4000
+"""Of what a file says of itself, which anybody may have written."""
+
 
 @click.command()
 @click.argument("file", type=PathType)
@@ -47,6 +50,7 @@ def inspect(
     from drsn_edge.files import check_new_folder
     from drsn_edge.inspecting.model_file import load_inspected, own_report
     from drsn_edge.inspecting.report import build_report
+    from firmware_bridge.shown import printable
     from quantize.errors import TargetError
 
     inspected = load_inspected(file)
@@ -61,7 +65,8 @@ def inspect(
         report = _with_own(report, own_report(inspected))
     if out is not None:
         save_page(report, out)
-    click.echo(json.dumps(report) if as_json else _as_text(report, out))
+    shown = "\n".join(printable(line, _LONGEST_LINE) for line in _as_text(report, out).split("\n"))
+    click.echo(json.dumps(report) if as_json else shown)
     if report["target"] and report["target"]["findings"]:
         findings = "; ".join(report["target"]["findings"])
         raise TargetError(f"{file} does not suit {target}: {findings}. Convert with `--target {target}`.")

@@ -149,6 +149,21 @@ def test_an_older_content_comes_back_under_a_newer_version(
     assert status(run)["state"]["floors"] == {"pump": "1.2.0"}
 
 
+def test_what_a_bundle_or_a_device_says_is_shown_as_text(make: Callable[..., Path], run: Run, tmp_path: Path) -> None:
+    from drsn_edge.cli.ports import _lines
+    from firmware_bridge.sources.ports import Port
+
+    first = make("1.0.0")
+    found = read_bundle(first)
+    values = {**json.loads(found.manifest_bytes), "later": "\x1b]0;owned\x07"}
+    text = (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    write_bundle(replace(found, written=text, signature=None), tmp_path / "later.drsn")
+    done = run("bundle", "diff", first, tmp_path / "later.drsn")
+    assert done.code == 1 and "\\x1b]0;owned\\x07" in done.out and "\x1b" not in done.out
+    port = Port("/dev/ttyUSB0", "\x1b[31mred", "1:2", "\ud800", held_by=((1, "\x07bell"),))
+    assert _lines(port, None).isprintable()
+
+
 @pytest.mark.parametrize("version", ["1.0.0", "0.9.0", "2", "1.0.0.1", "../2.0.0", ""])
 def test_a_version_that_is_not_newer_is_refused(make: Callable[..., Path], run: Run, version: str) -> None:
     done = run("bundle", "reissue", make("1.0.0"), "--as", version)
