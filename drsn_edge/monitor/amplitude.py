@@ -35,8 +35,8 @@ _MANY_LINES, _MORE_LINES, _WHITE = 12 / 1024, 16 / 1024, 174 / 1024
 """Share of a window's samples from which on the lines that carry its power are many: a tone has 2 or 3 lines, machines
 have up to 100. White noise has 220 and more; it may be of any distribution, and is not asked about here."""
 
-_LEAST_HALF = 32
-"""A range that is smaller, in counts, is one of few levels: its ends are at a power of two by chance too often."""
+_LEAST_HALF, _FEW_LEVELS = 8, 32
+"""Half a range, in counts, below which nothing wraps, and below which a few samples at a power of two are no wonder."""
 
 _SPIKE_SPREADS = 4.0
 _SPIKE_POWER = 14.0
@@ -203,7 +203,7 @@ def _wraps(window: Ordered, axis: int) -> bool:
     if _errs(window.counts[axis], 0.7 * 2 * half) or _fills(window, axis, -half, 2 * half):
         return True
     leaps = int(np.count_nonzero(np.abs(window.differences[axis]) > 1.8 * half))  # a tone needs half the sample rate
-    return leaps >= 2 and _lines(window.counts[axis]) <= _WHITE * window.n
+    return leaps >= 2 and half >= _FEW_LEVELS and _lines(window.counts[axis]) <= _WHITE * window.n
 
 
 def _lacks_sign(window: Ordered, axis: int) -> bool:
@@ -222,7 +222,8 @@ def _fills(window: Ordered, axis: int, low: int, span: int) -> bool:
     ordered = window.ordered[axis]
     near, thick = max(1, span // 128), max(2, span // 64)
     ends = int(ordered[0]) < low + near and int(ordered[-1]) >= low + span - near
-    dense = int(ordered[2]) < low + thick and int(ordered[-3]) >= low + span - thick
+    many = 2 if span >= 2 * _FEW_LEVELS else window.n // 64
+    dense = int(ordered[many]) < low + thick and int(ordered[-1 - many]) >= low + span - thick
     return ends and dense and _lines(window.counts[axis]) >= _MANY_LINES * window.n
 
 

@@ -1,0 +1,78 @@
+"""What the checks of a window cost: is it damaged, and was it there before?
+
+    python benchmarks/check_cost.py [--rounds 2000]
+
+Windows of 1024 samples, half overlapping, of a simulated machine as an ADXL345 measures it (few counts, three axes),
+and of noise through two resonances in 16 bits (one and three axes). Hot: one window after the other. Cold: after 4 ms
+of sleep and a sweep of 64 MB, as on a gateway that does other things in between. Medians in microseconds; a version
+without the memory for repetitions shows the other checks alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from drsn_edge.monitor.quality import SensorLimits, find_defect
+from drsn_edge.monitor.windows import Window
+from drsn_edge.recordings.machine import Condition, Machine
+from drsn_edge.recordings.simulator import VibrationSimulator
+
+try:
+    from drsn_edge.monitor.repeats import RepeatWatch
+except ImportError:
+    RepeatWatch = None  # type: ignore[assignment, misc]
+
+WINDOW, HOP = 1024, 512
+SWEEP_BYTES = 64_000_000
+SLEEP_S = 0.004
+
+
+def signals(n: int) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    lines = np.fft.rfftfreq(n)
+    shape = sum(1 / (1 + ((lines - at) / width) ** 2) for at, width in ((0.11, 0.02), (0.27, 0.03)))
+    noise = np.fft.irfft(np.fft.rfft(rng.normal(size=(n, 3)), axis=0) * np.sqrt(shape + 1e-4)[:, None], n=n, axis=0)
+    fine = np.rint(500 * noise / noise.std()).astype(np.int16)
+    simulator = VibrationSimulator(Machine(), Condition.typical("outer_race"), 3200.0, 0)
+    coarse = np.rint(simulator.samples(n) * 256).astype(np.int16)
+    return {"16 bits, 1 axis": fine[:, :1].copy(), "16 bits, 3 axes": fine, "ADXL345, 3 axes": coarse}
+
+
+def windows_of(counts: Any) -> list[Window]:
+    return [Window(at, 0.0, counts[at : at + WINDOW], 0) for at in range(0, len(counts) - WINDOW + 1, HOP)]
+
+
+def median_us(act: Callable[[Window], object], windows: list[Window], is_cold: bool) -> float:
+    sweep, took = np.zeros(SWEEP_BYTES, np.uint8), []
+    for window in windows:
+        if is_cold:
+            time.sleep(SLEEP_S)
+            sweep += 1
+        began = time.perf_counter_ns()
+        act(window)
+        took.append(time.perf_counter_ns() - began)
+    return round(float(np.median(took)) / 1000, 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=2000, help="windows, hot; a tenth of them cold")
+    rounds: int = parser.parse_args().rounds
+    limits = SensorLimits(32_700.0, 12_000.0)
+    for name, counts in signals(HOP * (rounds + 1)).items():
+        windows, row = windows_of(counts), {}
+        for state, chosen in (("hot", windows), ("cold", windows[: rounds // 10])):
+            row[f"damaged, {state}"] = median_us(lambda w: find_defect(w, limits, None), chosen, state == "cold")
+            if RepeatWatch is not None:
+                row[f"there before, {state}"] = median_us(RepeatWatch().repeats, chosen, state == "cold")
+        print(json.dumps({"signal": name, **row}))
+
+
+if __name__ == "__main__":
+    main()
