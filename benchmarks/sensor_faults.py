@@ -479,8 +479,9 @@ FAULTS = (
 )  # fmt: skip
 
 WHY = {
-    "white noise alone": "noise of the level of a machine, in a window; see the page on UNKNOWN.",
-    "pink noise alone": "noise whose spectrum falls as a machine's may; see the page on UNKNOWN.",
+    "white noise alone": "a window of nothing but noise may be a machine under noise, which the network was trained to "
+    "name; the decision goes with it as long as it lasts.",
+    "pink noise alone": "as white noise alone; its spectrum falls as that of a machine may.",
     "white noise added": "the network was trained to name a class under noise, and is right less often the more there "
     "is; single windows are wrong in other ways each time, so the decision is wrong less often than its windows.",
     "pink noise added": "as white noise added; pink noise has its power where slow faults have theirs.",

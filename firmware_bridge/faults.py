@@ -14,6 +14,9 @@ A script is a list of faults, each a line such as
     clip 0.5 at 10 for 2        counts stop at this share of their range
     stuck 0 at 10               axis 0 keeps its value
     swap 0 at 10                axis 0 and the next change places
+    bit 5 at 10                 bit 5 of each count is stuck at 0
+    wrap 12 at 10               counts are cut to 12 bits in two's complement
+    freeze 1024 at 10           the last 1024 samples come again and again
     rate 0.01 at 10             the sensor is faster by this share and says nothing
     clock-drift 0.0001 at 10    the device's clock is fast by this share
     clock-step 0.5 at 10        the device's clock jumps ahead by so many seconds
@@ -26,6 +29,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -46,6 +50,9 @@ KINDS = {
     "clip": "a share, 0 to 1",
     "stuck": "the number of an axis, from 0",
     "swap": "the number of an axis, from 0",
+    "bit": "the number of a bit, 0 to 23",
+    "wrap": "a number of bits, 2 to 24",
+    "freeze": "a number of samples >= 1",
     "rate": "a share > -1",
     "clock-drift": "a share > -1",
     "clock-step": "seconds >= 0",
@@ -96,6 +103,9 @@ def _value_fits(kind: str, value: float) -> bool:
     takes = KINDS[kind]
     if takes is None:
         return value == 0
+    if "bit" in takes:
+        lowest, highest = (2, 24) if kind == "wrap" else (0, 23)
+        return value == round(value) and lowest <= value <= highest
     if "axis" in takes or "samples" in takes:
         return value == round(value) and value >= (1 if "samples" in takes else 0)
     if "0 to 1" in takes:
@@ -170,6 +180,8 @@ class FaultInjector:
         self._told: set[Fault] = set()
         self._done: set[Fault] = set()
         self._kept: dict[int, int] = {}
+        self._past: deque[NDArray[Any]] = deque()
+        self._frozen: dict[Fault, tuple[NDArray[Any], int]] = {}
         self._last_byte = 0
         self._held: list[bytes] = []
         self.totals = Totals()
@@ -221,7 +233,31 @@ class FaultInjector:
             axis = int(fault.value) % changed.shape[1]
             changed = changed.copy()
             changed[:, axis] = self._kept.setdefault(axis, int(changed[0, axis]))
-        return changed
+        return self._frozen_or_not(self._in_bits(changed, time_s).astype(counts.dtype), time_s)
+
+    def _in_bits(self, counts: NDArray[Any], time_s: float) -> NDArray[Any]:
+        for fault in self._now("bit", time_s):
+            counts = counts.astype(np.int64) & ~(1 << int(fault.value))
+        for fault in self._now("wrap", time_s):
+            half = 1 << (int(fault.value) - 1)
+            counts = (counts.astype(np.int64) + half) % (2 * half) - half
+        return counts
+
+    def _frozen_or_not(self, counts: NDArray[Any], time_s: float) -> NDArray[Any]:
+        """Return the counts, or those from before the buffer froze: again and again, on through the blocks."""
+        for fault in self._now("freeze", time_s):
+            if fault not in self._frozen and self._past:
+                self._frozen[fault] = np.concatenate(self._past)[-int(fault.value) :], 0
+            if fault in self._frozen:
+                kept, at = self._frozen[fault]
+                self._frozen[fault] = kept, at + len(counts)
+                return np.asarray(kept[(at + np.arange(len(counts))) % len(kept)])
+        longest = max((int(fault.value) for fault in self._script if fault.kind == "freeze"), default=0)
+        if longest:
+            self._past.append(counts)
+            while sum(map(len, self._past)) - len(self._past[0]) >= longest:
+                self._past.popleft()
+        return counts
 
     # --- the link ------------------------------------------------------------------------------------------------
 

@@ -94,6 +94,8 @@ def simulate(
       garbage at 10 for 2, stall at 10 for 2, unplug at 10 for 2
       overrun 80 at 10                               the sensor throws 80 samples away
       clip 0.5, stuck 0, swap 0                      share of the range; number of the axis
+      bit 5, wrap 12                                 bit 5 stuck at 0; two's complement of 12 bits
+      freeze 1024 at 10                              the last 1024 samples come again and again
       rate 0.01 at 10                                faster by this share, without notice
       clock-drift 1e-4, clock-step 0.5 at 10         of the device's clock
 

@@ -61,6 +61,9 @@ def test_lines(line: str, fault: Fault) -> None:
         ("overrun 1.5 at 1", "a number of samples"),
         ("overrun 0 at 1", "a number of samples"),
         ("stuck 1.5", "the number of an axis"),
+        ("bit 24", "the number of a bit, 0 to 23"),
+        ("wrap 1", "a number of bits, 2 to 24"),
+        ("freeze 0", "a number of samples"),
         ("clock-step -1 at 2", "seconds >= 0"),
         ("flip 1e-5 at", "a fault such as"),
         ("flip nan", "a fault such as"),
@@ -100,6 +103,17 @@ def test_what_a_sensor_does_to_its_counts() -> None:
     np.testing.assert_array_equal(stuck.counts(COUNTS, 0.0)[:, 2], [30, 30])
     np.testing.assert_array_equal(stuck.counts(COUNTS + 1, 0.1)[:, 2], [30, 30])
     assert COUNTS[0, 2] == 30  # what it was given stays
+
+
+def test_bits_and_buffers() -> None:
+    np.testing.assert_array_equal(injector("bit 2").counts(COUNTS, 0.0)[:, 0], [96, 200])
+    np.testing.assert_array_equal(injector("bit 20").counts(COUNTS, 0.0), COUNTS)
+    np.testing.assert_array_equal(injector("wrap 8").counts(COUNTS, 0.0)[:, 0], [100, -56])
+    frozen, sent = injector("freeze 3 at 1"), []
+    for n in range(6):
+        block = np.arange(4 * n, 4 * n + 4, dtype=np.int16)[:, None]
+        sent += frozen.counts(block, n / 2)[:, 0].tolist()
+    assert sent == [*range(8), *[5, 6, 7] * 5, 5]
 
 
 def test_clocks() -> None:

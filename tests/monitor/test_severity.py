@@ -57,8 +57,8 @@ def test_an_overrun_of_estimated_size_0_is_not_measured_across(sensor: Any) -> N
 
 
 def test_a_frozen_buffer_is_not_measured(sensor: Any) -> None:
-    frozen = np.random.default_rng(0).normal(size=(400, 2)) * 1000
-    blocks = [sensor.counts(frozen.astype(np.int16)) for _ in range(50)]
+    frozen = np.random.default_rng(0).normal(size=(1900, 2)) * 1000
+    blocks = [sensor.counts(frozen.astype(np.int16)) for _ in range(10)]
     assert taken(SeverityMeter(None), sensor.hello(), blocks) == []
 
 
