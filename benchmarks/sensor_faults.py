@@ -645,10 +645,17 @@ def is_above(row: dict[str, Any], done: dict[str, Any], machines: str) -> bool:
     return share(row, "wrong") - share(done[f"no fault |  | {machines}"], "wrong") > AT_MOST_WRONG
 
 
+def _decisions(fault: str, done: dict[str, Any]) -> str:
+    rows = [(share(row, "decisions wrong"), key) for key, row in done.items() if key.split(" | ")[0] == fault]
+    most, key = max(rows)
+    _, strength, machines = key.split(" | ")
+    return f"The decision is wrong for at most {most:.0%} of the time ({machines}, {strength})."
+
+
 def write_page(page: Path, done: dict[str, Any], before: dict[str, Any]) -> None:
     """Put the table between the marks of the page, and what each row above the limit means behind it."""
     text = page.read_text()
-    lines = [f"- **{name}**: {WHY.get(name, 'not explained yet.')}" for name in above(done)]
+    lines = [f"- **{name}**: {WHY.get(name, 'not explained yet.')} {_decisions(name, done)}" for name in above(done)]
     made = f"<!-- table -->\n{table(done, before)}\n\n## Rows above 2 %\n\n" + "\n".join(lines) + "\n<!-- end -->"
     page.write_text(re.sub(r"<!-- table -->.*<!-- end -->", lambda _: made, text, flags=re.DOTALL))
 
