@@ -214,6 +214,6 @@ class Notifier:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link:
-                link.sendto(text.encode(), self._address)
+                link.sendto(text.encode(errors="replace"), self._address)
         except OSError:
             return  # systemd restarts what it does not hear of

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from drsn_edge.errors import DrsnEdgeError
+from drsn_edge.monitor.telling import Sparing, in_words
 from drsn_edge.notice import Notice
 from firmware_bridge.errors import GatewayError, NoBundleError, StoreError
 from firmware_bridge.gateway.store import Running, SlotStore
@@ -115,9 +116,13 @@ class Follower:
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Look every second until told to stop."""
+        tell = Sparing(self._tell, most=1, period_s=3600.0)
         while not stopped():
             time.sleep(LOOK_EVERY_S)
-            self.look()
+            try:
+                self.look()
+            except Exception as exc:  # a disk that cannot be read now: the next look may go well
+                tell(f"Could not look after the active bundle: {in_words(exc)} What runs goes on.")
 
     def _begin(self) -> Running:
         """Return what is to run; where the disk takes no writes, that is what needs none."""

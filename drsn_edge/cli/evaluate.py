@@ -62,7 +62,7 @@ def evaluate(
     Example:
       drsn-edge evaluate machine.drsn --run run/ --out report/
     """
-    _check_options(target, run, data, only, catalogue)
+    _check_options(target, run, data)
     from drsn_edge.files import check_new_folder
     from drsn_edge.judging.conditions import noise_conditions
     from drsn_edge.judging.evaluation import DEFAULT_SNRS_DB, evaluate_target, evaluation_to_json, provenance
@@ -83,11 +83,9 @@ def evaluate(
     click.echo(json.dumps(evaluation_to_json(evaluation, made)) if as_json else _as_text(evaluation, out))
 
 
-def _check_options(target: Path, run: Path | None, data: Path | None, only: str | None, catalogue: Path | None) -> None:
+def _check_options(target: Path, run: Path | None, data: Path | None) -> None:
     if run is not None and data is not None:
         raise click.UsageError("Expected --run or --data, got both.")
-    if data is None and (only is not None or catalogue is not None):
-        raise click.UsageError("Expected --only and --catalogue with --data, which they belong to.")
     if target.is_dir() and run is not None:
         raise click.UsageError("Expected --run with a bundle only: a run folder has held-out windows of its own.")
     if target.is_file() and run is None and data is None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from drsn_edge.errors import MonitorError
+from drsn_edge.errors import MonitorError, RuntimeUnavailableError
 from drsn_edge.monitor.station import Station
 from drsn_edge.monitor.telling import Sparing, in_words, is_expected
 
@@ -24,8 +24,8 @@ class Crew:
     """Keeps stations at work until they are asked to stop, or every sensor says that it has ended.
 
     A station that fails is taken up again with growing pauses; what it showed is withdrawn meanwhile. A lone one must
-    have judged samples before: until then its failure is a mistake of whoever starts it, and ends the run. A replay
-    cannot be taken up again.
+    have judged samples before: until then its failure is a mistake of whoever starts it, and ends the run, as does a
+    lone one's Edge TPU that is gone. A replay cannot be taken up again.
     """
 
     def __init__(
@@ -98,7 +98,8 @@ class Crew:
     def _must_end(self, station: Station, failure: Exception) -> bool:
         if isinstance(failure, BrokenPipeError | ModuleNotFoundError) or self._once:
             return True
-        return len(self._stations) == 1 and not station.judged
+        is_spent = isinstance(failure, RuntimeUnavailableError)  # only another process gets an Edge TPU back
+        return len(self._stations) == 1 and (is_spent or not station.judged)
 
     def end(self, failure: BaseException) -> None:
         """End all stations, because of this."""
