@@ -1,6 +1,7 @@
 """Which options each command uses, and when: an option that would change nothing is refused.
 
-Each command has a table of all its options, each with the conditions of `drsn_edge.uses` under which it counts.
+Each command has a table of all its options, each with the conditions of `drsn_edge.uses` under which it counts. Options
+of which a command takes one, such as --port, --replay and --sensors, it tells apart itself.
 `tests/cli/test_modes.py` fails for an option that has no line here. `--json` and `--help` count everywhere.
 """
 
@@ -54,7 +55,7 @@ _SPECTRA = ("--inputs=bands", "--inputs=spectra", "--config")
 USES: dict[str, dict[str, Uses]] = {
     "accept-mounting": _always("--machine"),
     "ack": _always("--machine --name"),
-    "agent": {"--serial": _without("--socket"), "--baud": _with("--serial"), "--socket": Uses()},
+    "agent": {**_always("--serial --socket"), "--baud": _with("--serial")},
     "baseline": {
         **_beside(_SOURCE, "--replay", "--show", "--remove"),
         **_beside(_always("--replay --rpm --label"), "--show", "--remove"),
@@ -94,8 +95,7 @@ USES: dict[str, dict[str, Uses]] = {
     },
     "firmware flash": {**_always("--board --port --image --tool --dry-run"), "--baud": _without("--dry-run")},
     "flash": {
-        **_always("--fleet --dry-run --new-contract"),
-        "--to": _without("--fleet"),
+        **_always("--to --fleet --dry-run --new-contract"),
         "--canary": _with("--fleet"),
         "--batch": _with("--fleet"),
         "--max-failures": _with("--fleet"),
@@ -123,8 +123,7 @@ USES: dict[str, dict[str, Uses]] = {
         "--baud": _without("--port~socket://", "--replay"),
         "--mqtt-client-id": _with("--mqtt", never=("--sensors",)),
         "--runtime": Uses(),
-        "--sensors": _without("--replay"),
-        "--replay": Uses(),
+        **_always("--port --replay --sensors"),
         "--speed": _with("--replay"),
         "--trial": _without("--model", "--replay"),
         "--machine": _without("--sensors"),
@@ -141,15 +140,12 @@ USES: dict[str, dict[str, Uses]] = {
     "service remove": {},
     "service install": _always("--name --environment-file --print"),
     "simulate": {
-        "--recording": _without("--condition"),
-        "--condition": Uses(),
         "--rpm": _with("--condition"),
         "--duration": _with("--condition"),
         "--catalogue": _with("--recording"),
-        "--link": _without("--listen"),
         "--noise": _with("--snr-db"),
         "--seed": _with("--condition", "--snr-db", "--fault", "--faults"),
-        **_always("--listen --speed --snr-db --loop --fault --faults --truth"),
+        **_always("--recording --condition --link --listen --speed --snr-db --loop --fault --faults --truth"),
     },
     "train": {
         **_always("--data --hold-out --label-field --allow-leaks --out --config --network --block --window --hop"),
