@@ -483,7 +483,7 @@ WHY = {
     "name; the decision goes with it as long as it lasts.",
     "pink noise alone": "as white noise alone; its spectrum falls as that of a machine may.",
     "white noise added": "the network was trained to name a class under noise, and is right less often the more there "
-    "is; single windows are wrong in other ways each time, so the decision is wrong less often than its windows.",
+    "is.",
     "pink noise added": "as white noise added; pink noise has its power where slow faults have theirs.",
     "mains hum added": "a line at 50 Hz is what a motor with a fault of its winding shows; the decision goes with it.",
     "blocks change places": "every sample is there once, and vibration seldom tells which of two blocks came first; a "
@@ -492,15 +492,15 @@ WHY = {
     "found out, as its rate then seems off by as much; the rows here are of one whose stamps hide it.",
     "a run missing unsaid, 1 in 4096": "a leap in the phase in one window of four; the others are sound, and so is the "
     "decision.",
-    "soft clipping, tanh": "it can be told from about 1.5 times the RMS on, where nearly all windows are withheld; at "
-    "twice the RMS the extremes are still as far out as those of some sound machines.",
+    "soft clipping, tanh": "at the signal's RMS nearly all windows are withheld, at 1.5 times it about three of four "
+    "axes; at twice the RMS the extremes are still as far out as those of some sound machines.",
     "spikes up to half of full scale": "lone readings are what impulsive noise is, which the network was trained to "
     "stand; they are withheld where they hold 14 times the power of the rest.",
     "two's complement wraps": "a window with one or two wrapped peaks looks like one with impacts; where they are "
     "more, the ends of the range give it away.",
     "bytes of a block swapped": "64 samples of noise in a window look like a knock; blocks that are all swapped clip.",
     "readings dropped to zero": "few zeros among small readings are no surprise.",
-    "gain jumps": "a machine whose load changes does the same; the decision follows whichever level holds for longer.",
+    "gain jumps": "a machine whose load changes does the same.",
     "offset steps": "a step well below the vibration hides in it; larger ones are withheld, in a window and over time.",
     "offset drifts": "a drift of 3 g/s within a window is a slow tone, as of a machine below the band.",
     "axes inverted": "an axis has no sign of its own without gravity: the monitor can only hold what the site taught "

@@ -123,7 +123,7 @@ def _places(n: int) -> NDArray[np.intp]:
 
 
 def clipped_axes(window: Ordered) -> bool:
-    """Tell whether an axis is clipped though noise on top hides it, or softly: chance below 1e-6."""
+    """Tell whether an axis is clipped though noise on top hides it, or softly."""
     if window.n < LEAST_WINDOW:
         return False
     return any(
