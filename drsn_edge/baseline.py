@@ -24,6 +24,7 @@ from drsn_edge.errors import BaselineError
 from drsn_edge.files import write_file
 from drsn_edge.mounting import features_of
 from drsn_edge.novelty import Novelty, Site, is_mounting, novelty_of, to_nearest
+from drsn_edge.palette import is_healthy
 from drsn_edge.signal import axis_means, centre
 from firmware_bridge.regular_file import read_regular
 
@@ -31,9 +32,6 @@ SUFFIX = ".baseline"
 LEAST_WINDOWS = 50
 LEAST_AGREEMENT = 0.9
 """Share of windows that the network must call what the machine is: a baseline does not make right what is wrong."""
-
-HEALTHY = ("healthy", "normal", "good", "ok")
-"""Labels that are taken for the healthy one where a bundle has one of them."""
 
 _MAX_BYTES = 8 << 20
 """Of a baseline's file; one takes some kilobytes."""
@@ -177,7 +175,7 @@ def healthy_label(labels: Sequence[str], wanted: str | None) -> str:
     Raises:
         BaselineError: If there is no such label, or several.
     """
-    found = [label for label in labels if label == wanted or (wanted is None and label.lower() in HEALTHY)]
+    found = [label for label in labels if label == wanted or (wanted is None and is_healthy(label))]
     if len(found) != 1:
         raise BaselineError(
             f"Expected one label of a healthy machine, found {', '.join(found) or 'none'} among {', '.join(labels)}. "

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from drsn_edge.monitor.settings import MonitorSettings
     from drsn_edge.runtime.interpreters import RuntimeChoice
 
-_NORMAL = ("healthy", "normal")
-
 
 @click.command()
 @click.argument("recordings", type=PathType, nargs=-1, required=True)
 @click.option("--model", type=PathType, required=True, help="Bundle to judge with.")
 @catalogue_option
 @click.option(
-    "--normal", multiple=True, metavar="LABEL", help="A class that is no alarm; repeatable.  [default: healthy, normal]"
+    "--normal",
+    multiple=True,
+    metavar="LABEL",
+    help="A class that is no alarm; repeatable.  [default: healthy, normal, good, ok]",
 )
 @click.option(
     "--false-alarms",
@@ -114,8 +115,10 @@ def calibrate(
 
 
 def _normal_of(given: tuple[str, ...], bundle: Bundle) -> tuple[str, ...]:
+    from drsn_edge.palette import is_healthy
+
     labels = bundle.manifest.labels
-    chosen = given or tuple(label for label in labels if label.lower() in _NORMAL)
+    chosen = given or tuple(label for label in labels if is_healthy(label))
     if not chosen or not set(chosen) <= set(labels):
         got = ", ".join(given) or "none of its own"
         raise click.BadParameter(f"Expected classes among {', '.join(labels)}, got {got}.", param_hint="--normal")

@@ -14,6 +14,7 @@ import click
 from drsn_edge.cli.options import Duration, PathType, json_option
 from drsn_edge.wall_time import iso_time, minute_in_words, span_in_words
 from drsn_edge.wording import counted
+from firmware_bridge.shown import printable
 
 if TYPE_CHECKING:
     from drsn_edge.monitor.sinks.history import AlarmRow, ClockJump, DecisionRow, History, Span
@@ -47,6 +48,9 @@ def history(
     now_s = time.time()
     span_s = None if every is None else 60.0 * max(1, round(every / 60))
     found = [each for each in read_history(file, now_s - since, now_s, span_s) if machine in (None, each.machine)]
+    if every is None and not as_json and picture is None and any(len(each.spans) > _MOST_SPANS for each in found):
+        daily = read_history(file, now_s - since, now_s, 86_400.0)  # all of it in a line
+        found = [each for each in daily if machine in (None, each.machine)]
     if machine is not None and not found:
         _check_machine(file, machine)
     if picture is not None and found:
@@ -63,12 +67,8 @@ def history(
         texts = [
             "\n".join(["nothing in that time", *(f"{name}: {_last(at_s, now_s)}" for name, at_s in times.items())])
         ]
-    click.echo(_shown("\n\n".join(texts)))
-
-
-def _shown(text: str) -> str:
-    """Return a text as a terminal may get it: a file may come from elsewhere, with anything for a name."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    lines = "\n\n".join(texts).split("\n")
+    click.echo("\n".join(map(printable, lines)))  # a file may come from elsewhere, with anything for a name
 
 
 def _check_machine(file: Path, machine: str) -> None:
@@ -77,7 +77,7 @@ def _check_machine(file: Path, machine: str) -> None:
 
     names = list(last_measured(file))
     if machine not in names:
-        shown = ", ".join(name if name.isprintable() else ascii(name) for name in names[:_MOST_NAMES]) or "none"
+        shown = ", ".join(printable(name) for name in names[:_MOST_NAMES]) or "none"
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
         raise click.ClickException(f"Expected --machine among those in {file}: {shown}{more}. Got {machine!r}.")
 

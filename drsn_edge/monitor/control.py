@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from drsn_edge.errors import ControlError
+from firmware_bridge.shown import printable
 
 MOST_BYTES = 4096
 MOST_SECONDS = 5.0
@@ -386,7 +387,7 @@ def ask(one: Watched, do: str, alarm: str | None = None) -> Answer:
             f"The monitor of {one.machine} (process {one.process}) has gone: {exc.strerror or exc}. Try again."
         ) from exc
     if answer.get("ok") is not True:
-        raise ControlError(_printable(answer.get("error")) or "The monitor refused.")
+        raise ControlError(printable(answer.get("error") or "The monitor refused."))
     return answer
 
 
@@ -433,14 +434,9 @@ def _machines_of(path: Path, process: int, troubles: list[ControlError]) -> list
     found = []
     for each in listed if isinstance(listed, list) else []:
         if isinstance(each, dict) and isinstance(each.get("alarms"), list):
-            alarms = tuple(_printable(alarm) for alarm in each["alarms"])
-            found.append(Watched(path, process, _printable(each.get("machine")), alarms))
+            alarms = tuple(printable(alarm) for alarm in each["alarms"])
+            found.append(Watched(path, process, printable(each.get("machine") or ""), alarms))
     return found
-
-
-def _printable(text: object) -> str:
-    """Return what another process says as one line that a terminal takes for nothing else."""
-    return "".join(each if each.isprintable() else "?" for each in str(text or ""))[:1000]
 
 
 def _denied(path: Path) -> ControlError:

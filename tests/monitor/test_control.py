@@ -259,4 +259,4 @@ def test_what_answers_nonsense_is_no_monitor(answer: bytes, tmp_path: Path) -> N
 def test_what_a_monitor_says_reaches_no_terminal_as_more_than_text(listen: Any, tmp_path: Path) -> None:
     listen(FakeStation("pump\x1b[31m\n", ("wo\x07rn\ud800",)))
     (one,) = watched([tmp_path])
-    assert (one.machine, one.alarms) == ("pump?[31m?", ("wo?rn?",))
+    assert (one.machine, one.alarms) == ("pump\\x1b[31m\\n", ("wo\\x07rn\\ud800",))
