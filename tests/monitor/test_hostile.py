@@ -368,6 +368,12 @@ def test_what_failed_is_withdrawn_and_its_losses_are_counted(live: Callable[[lis
     assert any("Internal error: ZeroDivisionError" in text and "Trying again" in text for text in plant.said)
 
 
+def test_absurd_losses_without_end_do_not_end_the_history(live: Callable[[list[Any]], Plant]) -> None:
+    jump = [("restart", {}), ("play", 3, "noise"), ("skip", 2**52), ("status", 2**53 - 1, 0, 1), ("restart", {})]
+    plant = live([*jump * 3, PLAY])
+    assert plant.of_type("summary")[0]["samples_lost"] > 2**54
+
+
 def test_a_flood_of_words_is_told_a_few_times_and_counted() -> None:
     told, now_s = list[str](), [0.0]
     tell = Sparing(told.append, most=3, period_s=60.0, now_s=lambda: now_s[0])
