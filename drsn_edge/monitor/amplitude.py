@@ -21,6 +21,10 @@ Floats = NDArray[np.float64]
 LEAST_WINDOW = 256
 """Shorter windows have too few samples to say what is usual."""
 
+_LEAST_CLIPPED, _SURE_CLIPPED, _MARGIN = 512, 768, 1.15
+"""Quantiles of short windows scatter: clipping that noise hides is asked about from 512 samples on, and below 768 the
+limits are higher by this factor. Windows of 256 samples of sound machines would be called clipped in 3 to 15 %."""
+
 _CROWDED, _CROWDED_TONE = 1.5, 5.0
 """How much further apart than a window's outermost samples (a 64th to an 8th of it) the next as many are. The tail of
 noise thins out: at most 1.3 of CWRU's, the motor faults' and the fan's windows, 1.7 of the outermost 64th, which gets a
@@ -124,10 +128,11 @@ def _places(n: int) -> NDArray[np.intp]:
 
 def clipped_axes(window: Ordered) -> bool:
     """Tell whether an axis is clipped though noise on top hides it, or softly."""
-    if window.n < LEAST_WINDOW:
+    if window.n < _LEAST_CLIPPED:
         return False
+    margin = 1.0 if window.n >= _SURE_CLIPPED else _MARGIN
     return any(
-        max(_crowding(shape, 1), _bluntness(shape, 1)) > 1 and _is_clipped(window, axis)
+        max(_crowding(shape, 1), _bluntness(shape, 1)) > margin and _is_clipped(window, axis, margin)
         for axis, shape in enumerate(window.shapes)
     )
 
@@ -147,14 +152,14 @@ def _bluntness(shape: Shape, step: int) -> float:
     return _BLUNT * shape.spread / (shape.high_512 - shape.low_512 + step)
 
 
-def _is_clipped(window: Ordered, axis: int) -> bool:
+def _is_clipped(window: Ordered, axis: int, margin: float) -> bool:
     shape, step = window.shapes[axis], step_of(window.ordered[axis])
     crowded, blunt = _crowding(shape, step), _bluntness(shape, step)
     if crowded > _CROWDED_TONE / _CROWDED and not _has_steps(window.ordered[axis], step):
         return True
-    if max(crowded, blunt) <= 1:
+    if max(crowded, blunt) <= margin:
         return False
-    fewest = _MANY_LINES if crowded > 1 else _MORE_LINES
+    fewest = _MANY_LINES if crowded > margin else _MORE_LINES
     return fewest <= _lines(window.counts[axis]) / window.n <= _WHITE
 
 

@@ -65,7 +65,7 @@ def test_a_bundle_in_words(run: Run, tiny_bundle_path: Path) -> None:
     said = {line[:16].rstrip(): line[16:] for line in done.out.splitlines()}
     assert done.out.startswith("tiny.drsn (bundle tiny 1.0.0)\n")
     assert said["XNNPACK"].endswith("operators, in 1 partition")
-    assert said["thresholds"] == "1 blocks with 4 thresholds"
+    assert said["thresholds"] == "1 block with 4 thresholds"
     assert (said["cpu"], said["tflite-runtime"]) == ("suits", "suits")
     assert said["edgetpu"].startswith("does not suit: LEAKY_RELU is not among the Edge TPU's operators")
     assert "accuracy" not in done.out

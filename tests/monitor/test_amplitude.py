@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drsn_edge.monitor.amplitude import Ordered, clipped_axes
 from drsn_edge.monitor.quality import (
     CLIPPED,
     DROPOUTS,
@@ -206,3 +207,18 @@ def test_a_sound_signal_of_few_levels_is_not_withheld(
     pure = tone * np.sin(2 * np.pi * np.random.default_rng(seed).uniform(0.002, 0.4) * np.arange(n))
     found = defect(*(pure + offset + level * SIGNALS[signal](seed + axis, n) for axis in range(axes)))
     assert found in (None, "stuck", "flat line"), found
+
+
+_LINES = ((1, 3), (2, 2), (3, 1))
+"""Orders of a shaft, with their amplitudes."""
+
+
+@pytest.mark.parametrize("n", [256, 384, 512])
+def test_short_windows_of_a_sound_machine_are_not_clipped(n: int) -> None:
+    rng = np.random.default_rng(5)
+    time_s = np.arange(120_000) / 3200
+    shaft = sum(amplitude * np.sin(2 * np.pi * 24.7 * order * time_s + order) for order, amplitude in _LINES)
+    counts = np.rint(2000 * (shaft + 0.5 * rng.normal(size=len(time_s)))).astype(np.int32)
+    windows = counts[: len(counts) // n * n].reshape(-1, 1, n)
+    found = sum(clipped_axes(Ordered(each, np.sort(each, axis=1))) for each in windows)
+    assert found <= 0.002 * len(windows)
