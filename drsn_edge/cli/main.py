@@ -54,12 +54,12 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (DrsnEdgeError, QuantizeError, FirmwareBridgeError) as exc:
-            raise click.ClickException(one_line(str(exc))) from exc
+            raise click.ClickException(shown(str(exc))) from exc
         except OSError as exc:
             if exc.errno == errno.EPIPE:
                 raise  # the reader has had enough: click ends quietly
             why = f"Could not go on: {exc}. Check the file, the folder or the disk."
-            raise click.ClickException(one_line(why)) from exc
+            raise click.ClickException(shown(why)) from exc
         except ModuleNotFoundError as exc:
             words = missing_module(exc.name or "", ctx.invoked_subcommand)
             if words is None:
@@ -67,9 +67,11 @@ class _Commands(click.Group):
             raise click.ClickException(words) from exc
 
 
-def one_line(message: str) -> str:
-    """Return a message, which may show lines to write into a file, as the one line that a log keeps together."""
-    return printable(" | ".join(line.strip() for line in message.splitlines() if line.strip()), _LONGEST_ERROR)
+def shown(message: str) -> str:
+    """Return a message as one line, which a log keeps together; lines to write into a file, behind a gap, stay lines."""
+    said, _, to_write = message.partition("\n\n")
+    first = printable(" | ".join(line.strip() for line in said.splitlines() if line.strip()), _LONGEST_ERROR)
+    return "\n".join([first, *(printable(line.rstrip(), _LONGEST_ERROR) for line in to_write.splitlines())])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -16,6 +16,7 @@ import pytest
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, read_bundle, sha256, write_bundle
 from drsn_edge.bundle.manifest import TensorSpec
+from drsn_edge.toml_file import parse_toml
 
 Run = Callable[..., Any]
 
@@ -24,7 +25,9 @@ def failed(done: Any) -> str:
     """Check for a clean failure and return what it said."""
     assert done.code == 1, done
     assert done.out == ""
-    assert done.err.startswith("Error: ") and done.err.endswith("\n") and done.err.count("\n") == 1, done.err
+    assert done.err.startswith("Error: ") and done.err.endswith("\n"), done.err
+    said, *to_write = done.err.splitlines()
+    assert not to_write or (said.endswith(":") and parse_toml("\n".join(to_write))), done.err
     assert "Traceback" not in done.err
     return done.err.removeprefix("Error: ").rstrip()
 
@@ -168,6 +171,14 @@ def test_bad_input_is_one_line_and_leaves_nothing(arguments: list[str], words: s
     said = failed(run(*[argument.replace("{}", str(place)) for argument in arguments]))
     assert re.search(words, said), said
     assert tree(place) == before
+
+
+def test_lines_to_write_are_lines_that_a_catalogue_takes(run: Run, place: Path) -> None:
+    (place / "bare").mkdir()
+    (place / "bare" / "a.csv").write_text("x\n" + "0.1\n" * 100)
+    said, *to_write = failed(run("classify", place / "bare", "--model", place / "good.drsn")).splitlines()
+    assert "Write into" in said and to_write[0] == "[[recordings]]"
+    assert parse_toml("\n".join(to_write))["recordings"][0]["file"] == "a.csv"
 
 
 BAD_VOTES = ("", "4", "4/", "/5", "4/5/6", "2/4", "6/5", "0/0", "a/b", "4.0/5", "-1/-1", "nan/5")
