@@ -68,7 +68,7 @@ class _Commands(click.Group):
 
 
 def shown(message: str) -> str:
-    """Return a message as one line, which a log keeps together; lines to write into a file, behind a gap, stay lines."""
+    """Return a message as one line, which a log keeps together; lines to write, behind a gap, stay lines."""
     said, _, to_write = message.partition("\n\n")
     first = printable(" | ".join(line.strip() for line in said.splitlines() if line.strip()), _LONGEST_ERROR)
     return "\n".join([first, *(printable(line.rstrip(), _LONGEST_ERROR) for line in to_write.splitlines())])

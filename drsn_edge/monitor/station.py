@@ -282,6 +282,11 @@ class Station:
         config = self.config
         speed_hz = None if config.rpm is None else config.rpm / 60
         limits = None if config.limits is None else read_limits(config.limits)
+        if limits is not None and limits.bearing is not None and speed_hz is None:
+            raise SettingsError(
+                f"{config.limits}: [bearing] changes nothing without the speed of the shaft. Add --rpm RPM (rpm in the "
+                "file of --sensors), or leave [bearing] out."
+            )
         self.shown.sample_rate_hz = bundle.manifest.contract.sample_rate_hz
         return Monitor(
             bundle.manifest,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -179,6 +180,16 @@ def test_lines_to_write_are_lines_that_a_catalogue_takes(run: Run, place: Path) 
     said, *to_write = failed(run("classify", place / "bare", "--model", place / "good.drsn")).splitlines()
     assert "Write into" in said and to_write[0] == "[[recordings]]"
     assert parse_toml("\n".join(to_write))["recordings"][0]["file"] == "a.csv"
+
+
+def test_a_bearing_without_the_speed_of_its_shaft_is_refused(run: Run, place: Path) -> None:
+    text = "[bearing]\nn_balls = 9\nball_diameter_mm = 7.94\npitch_diameter_mm = 39.04\n"
+    (place / "limits.toml").write_text(text)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        arguments = ["monitor", "--port", port, "--model", place / "good.drsn", "--limits", place / "limits.toml"]
+        said = run(*arguments)
+    assert said.code == 1 and "[bearing]" in said.err and "--rpm" in said.err
 
 
 BAD_VOTES = ("", "4", "4/", "/5", "4/5/6", "2/4", "6/5", "0/0", "a/b", "4.0/5", "-1/-1", "nan/5")
