@@ -51,6 +51,9 @@ _SURE_WINDOWS, _SURE_CHANCE = 4, 1e-6
 """After so many windows of noise in a row, one must be this unlike noise to be a machine's. A machine that comes back
 at 0 dB is. A bundle whose limit was raised has a class that is hard to tell from noise, and goes without."""
 
+_PEAKS = 4.0
+"""Peaks of so many standard deviations, as the median tells them, are cut off where a window looks like noise."""
+
 _BANDS, _LEAST_PER_BAND = 24, 8
 _LEAST_POWER = np.float32(1e-30)
 
@@ -156,7 +159,7 @@ class NoiseWatch:
             window = centre(latest[None].astype(np.float32))
         is_sure = self._in_a_row >= _SURE_WINDOWS and self._limit <= CHANCE
         limit = min(self._limit, _SURE_CHANCE) if is_sure else self._limit
-        found = bool(chances(window)[0] >= limit)
+        found = bool(chances(window)[0] >= limit) and not _is_machine_below(window, limit)
         self._in_a_row = self._in_a_row + 1 if found else 0
         return found
 
@@ -167,6 +170,19 @@ class NoiseWatch:
             counts = np.concatenate([self._latest, counts[known:]])
         self._latest = counts[-wanted:]
         return self._latest
+
+
+def _is_machine_below(window: Centred, limit: float) -> bool:
+    """Tell whether a window that looks like noise shows a machine once its lone peaks are cut off.
+
+    A knock or an impulse has a flat spectrum, and one of ten times the level hides every line of the machine below it.
+    What is left of noise alone is noise, whatever its distribution.
+    """
+    samples = window.samples[0]
+    level = np.float32(_PEAKS / 0.6745) * np.median(np.abs(samples), axis=0)
+    if not (np.abs(samples) > level).any():
+        return False
+    return bool(chances(centre(np.clip(samples, -level, level)[None]))[0] < limit)
 
 
 def _n_bands(n_lines: int) -> int:

@@ -57,10 +57,10 @@ def why_unused(uses: Uses, value_of: Callable[[str], Any]) -> str | None:
     """
     for condition in uses.never:
         if _holds(condition, value_of):
-            return f"changes nothing with {_typed(condition)}. Leave one of them out."
+            return f"changes nothing with {_typed(condition)}: leave one of them out."
     if uses.needs and not any(_holds(condition, value_of) for condition in uses.needs):
         wanted = " or ".join(map(_typed, uses.needs))
-        return f"changes nothing without {wanted}. Add that, or leave it out."
+        return f"changes nothing without {wanted}: add that, or leave it out."
     return None
 
 

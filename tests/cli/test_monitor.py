@@ -564,7 +564,7 @@ def test_a_fleet_file_says_what_is_watched(run: Run, playing: Any, tiny_bundle_p
         ("model = 'm'\n[[sensor]]\nport = 'a'\ntext_unit = 'g'", "text_unit and text_range together"),
         ("model = 'm'\nruntime = 'tpu'\n[[sensor]]\nport = 'a'", "Expected runtime among auto, edgetpu, .* got 'tpu'"),
         ("model = 'm'\n[[sensor]]\nport = 'a'\nfallback = 'gpu'", "Expected fallback among none, cpu"),
-        ("model = 'm'\nmqtt_cert = 'c'\n[[sensor]]\nport = 'a'", "mqtt-cert is of no use without --mqtt"),
+        ("model = 'm'\nmqtt_cert = 'c'\n[[sensor]]\nport = 'a'", "mqtt_cert changes nothing without mqtt"),
         (
             "model = 'm'\nmqtt = 'mqtt://b'\nmqtt_client_id = 'i'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'b'",
             "'a' and 'b' have the same MQTT client id",
@@ -586,7 +586,7 @@ def test_ways_that_contradict_each_other_are_refused(run: Run, tiny_bundle_path:
     assert "--model" in run("monitor", "--port", "a").err
     for more in (("--mqtt-gateway", "g"), ("--mqtt-key", "k"), ("--mqtt", "mqtt://b", "--mqtt-ca", "c")):
         done = run("monitor", *model, "--port", "a", *more)
-        assert done.code == 2 and more[-2] in done.err and "is of no use" in done.err
+        assert done.code == 2 and more[-2] in done.err and "changes nothing without" in done.err
     ports = ("--port", "/a/ttyUSB0", "--port", "/b/ttyUSB0")
     done = run("monitor", *model, *ports, "--mqtt", "mqtt://b")
     assert done.code == 2 and "'ttyUSB0' and 'ttyUSB0' would share" in done.err

@@ -26,7 +26,7 @@ Run = Callable[..., Any]
 
 def test_label_and_group_are_kept_in_each_file(run: Run, playing: Any, tmp_path: Path) -> None:
     logs = tmp_path / "logs"
-    with playing(n=60_000) as (port, _):
+    with playing(n=60_000, speed=10.0) as (port, _):  # a file ends with a segment, which takes a quarter of a second
         done = run(
             "record", "--port", port, "--out", logs, "--name", "a", "--label", "outer race", "--group", "pumpe 3 ü",
             "--rotate-mb", "0.1", "--json",
