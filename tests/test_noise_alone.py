@@ -66,7 +66,12 @@ NOISE: dict[str, Callable[[int, int], Any]] = {
 @pytest.mark.parametrize("kind", NOISE)
 def test_noise_is_noise_whatever_its_kind_and_level(kind: str, axes: int) -> None:
     windows = NOISE[kind](60, axes).astype(np.float32)
-    assert share(windows) > 0.9
+    assert share(windows) > 0.7  # of windows judged alone
+    watch = NoiseWatch()
+    level = 1000 / float(np.abs(windows).max())
+    counts = [np.rint(1000 * level * window).astype(np.int32) for window in windows]
+    found = [watch.is_noise(k * N, each, centre(windows[k : k + 1])) for k, each in enumerate(counts)]
+    assert all(found[30:]) and sum(found) >= 50
     np.testing.assert_allclose(
         chances(centre(windows[:8])), chances(centre(windows[:8] * np.float32(1e-3))), rtol=0.02, atol=1e-9
     )
@@ -91,7 +96,7 @@ def test_a_weak_line_on_one_of_three_axes_is_enough() -> None:
 def test_lengths_that_are_no_power_of_two_and_odd_ones() -> None:
     for n in (LEAST_SAMPLES + 1, 1500, 5001):
         noise = np.random.default_rng(n).normal(size=(30, n, 2)).astype(np.float32)
-        assert share(noise) > 0.85
+        assert share(noise) > 0.7
         noise[:, :, 0] += np.sin(0.3 * np.arange(n))
         assert share(noise) == 0.0
 
