@@ -138,6 +138,8 @@ def _read_all(
 
 def _read(path: Path) -> list[RawRecording]:
     reader = READERS.get(path.suffix.lower())
+    if reader is None and not os.path.lexists(path):
+        raise RecordingError(f"Expected a recording or a folder of them at {path}, found nothing. Check the path.")
     if reader is None:
         raise RecordingError(f"{path}: Expected a file ending in {_suffixes()}, got {path.suffix or 'no suffix'!r}.")
     try:

@@ -75,3 +75,11 @@ def test_what_does_not_fit_names_the_recording(
         assert done.code == 1 and f"Error: {name}: " in done.err, done
     missing = run("classify", tmp_path / "absent.npz", "--model", tiny_bundle_path)
     assert missing.code == 1 and "no such file" in missing.err
+
+
+@pytest.mark.parametrize("command", [("classify",), ("calibrate", "--normal", "calm")])
+def test_a_path_where_nothing_is_is_said_to_be_missing(
+    run: Run, tiny_bundle_path: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    done = run(*command, tmp_path / "nowhere", "--model", tiny_bundle_path)
+    assert done.code == 1 and "found nothing" in done.err and "nowhere" in done.err and "suffix" not in done.err
