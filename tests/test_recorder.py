@@ -126,5 +126,13 @@ def test_a_log_that_holds_nothing_is_refused() -> None:
         read_raw_log(b"nonsense", Path("x"))
 
 
+@pytest.mark.parametrize("data", [encode_segment(DATA, 5, 0, [(10**18, b"0.01,-0.02,9.81\r\n" * 20)]), log_of()])
+def test_a_log_without_a_sample_is_named(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "good.drsnlog").write_bytes(log_of((0, 3000)))
+    (tmp_path / "none.drsnlog").write_bytes(data)
+    with pytest.raises(RecordingError, match=r"none\.drsnlog holds no samples; delete it"):
+        load_recordings(tmp_path, catalogue(tmp_path))
+
+
 def test_the_chunks_of_a_log_by_hand_are_in_order() -> None:
     assert all(isinstance(item, LogChunk) for item in read_log(log_of((0, 200))))

@@ -49,6 +49,8 @@ def read_raw_log(data: bytes, path: Path) -> list[RawRecording]:
         stretches, rates = _stretches(data, path)
     except FirmwareBridgeError as exc:
         raise RecordingError(f"{path}: {exc}") from exc
+    if not stretches:
+        raise RecordingError(f"{path} holds no samples; delete it. The sensor sent none while it was recorded.")
     long = [stretch for stretch in stretches if stretch.duration_s >= SHORTEST_S]
     if not long:
         raise RecordingError(
