@@ -28,6 +28,17 @@ def canonical(unit: str) -> str:
     return _SPELLINGS.get("".join(plain.split()), unit)
 
 
+def expect_known(unit: str) -> str:
+    """Return a unit of acceleration as it was given.
+
+    Raises:
+        ContractError: If nothing converts it.
+    """
+    if canonical(unit) not in KNOWN_UNITS:
+        raise ContractError(f"Expected a unit among {', '.join(KNOWN_UNITS)} (or mps2), got {unit!r}.")
+    return unit
+
+
 def conversion_factor(from_unit: str, to_unit: str) -> float:
     """Return the factor that turns values in `from_unit` into values in `to_unit`.
 

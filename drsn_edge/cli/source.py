@@ -70,7 +70,23 @@ class SourceChoice:
         axes = tuple(self.text_axes.split(",")) if self.text_axes else ()
         layout = TextLayout(canonical(self.text_unit), self.text_range, self.text_scale, axes)
         baud = self.baud or text.DEFAULT_BAUD_RATE
-        return text.TextSource(self.port, layout, baud_rate=baud, stop=stop, on_bytes=on_bytes)
+        return text.TextSource(
+            self.port,
+            layout,
+            baud_rate=baud,
+            stop=stop,
+            on_bytes=on_bytes,
+            on_beyond=lambda most: self._say_beyond(most),
+        )
+
+    def _say_beyond(self, most: float) -> None:
+        from drsn_edge.notice import as_line
+
+        found = (
+            f"{self.port}: a reading of {most:.4g} {self.text_unit} is beyond --text-range {self.text_range:g}; such "
+            "readings are taken for clipped. Check --text-unit, --text-scale and --text-range."
+        )
+        click.echo(as_line(found), err=True)
 
 
 def say_baud_rate(baud_rate: int, port: str) -> None:
@@ -98,6 +114,16 @@ def source_options(*, several: bool = False) -> Callable[[Command], Command]:
     return lambda command: _with_options(command, port)
 
 
+def _unit(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    from drsn_edge.errors import ContractError
+    from drsn_edge.units import expect_known
+
+    try:
+        return value if value is None else expect_known(value)
+    except ContractError as exc:
+        raise click.BadParameter(str(exc), ctx, param) from exc
+
+
 def _with_options(command: Command, port: Callable[..., Any]) -> Command:
     options = (
         port,
@@ -109,6 +135,7 @@ def _with_options(command: Command, port: Callable[..., Any]) -> Command:
         ),
         click.option(
             "--text-unit",
+            callback=_unit,
             metavar="UNIT",
             help="Read lines of numbers such as x,y,z in this unit (g, mg, m/s2 or mps2), as sketches for Edge "
             "Impulse's forwarder print them. Losses cannot be counted on such a link.",

@@ -25,10 +25,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from drsn_edge.errors import SettingsError
+from drsn_edge.errors import ContractError, SettingsError
 from drsn_edge.runtime.interpreters import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
 from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import Reader, typed_values
+from drsn_edge.units import expect_known
 from drsn_edge.uses import SENSOR_USES, Uses, why_unused
 from firmware_bridge.regular_file import read_text_file
 
@@ -141,6 +142,10 @@ def _checked(config: SensorConfig, path: Path) -> SensorConfig:
         raise SettingsError(f"{path}: Expected port of every sensor, got none of {config.machine or 'one'}.")
     if (config.text_unit is None) != (config.text_range is None):
         raise SettingsError(f"{path}: Expected text_unit and text_range together for {config.port}.")
+    try:
+        expect_known(config.text_unit or "g")
+    except ContractError as exc:
+        raise SettingsError(f"{path}: text_unit of {config.port}: {exc}") from exc
     for name, known in {"runtime": RUNTIMES, "fallback": FALLBACKS}.items():
         if getattr(config, name) not in known:
             raise SettingsError(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 
 from firmware_bridge.errors import PortLostError, ProtocolError
 from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, SourceEvent
@@ -24,6 +26,8 @@ from firmware_bridge.text_lines import TextDecoder, TextLayout
 
 DEFAULT_BAUD_RATE = 115_200
 _FIRST_BYTES = 512
+_BEYOND = 1.01
+"""Times full scale from which on a reading is beyond it: what sensors print at their limit is rounded."""
 
 
 class TextSource(OnLink):
@@ -43,6 +47,7 @@ class TextSource(OnLink):
         reopen_after_s: float = FIRST_PAUSE_S,
         stop: Callable[[], bool] | None = None,
         on_bytes: Callable[[bytes], None] | None = None,
+        on_beyond: Callable[[float], None] | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; nothing is opened yet.
@@ -56,13 +61,15 @@ class TextSource(OnLink):
             reopen_after_s: How soon a lost port is tried again at first.
             stop: Asked between reads, i.e. about every 50 ms.
             on_bytes: Given what a device of ours would have sent instead, so that it can be logged.
+            on_beyond: Told once of a reading that is more than the layout's full scale, in its unit.
             now_s: A steady clock.
         """
         super().__init__(port, baud_rate, reopen_after_s)
         self._hello_timeout_s = hello_timeout_s
         self._idle_s = idle_s
         self._stop = stop or (lambda: False)
-        self._on_bytes = on_bytes
+        self._on_bytes, self._on_beyond = on_bytes, on_beyond
+        self._full_scale = layout.full_scale
         self._now_s = now_s
         self._decoder = TextDecoder(layout, f"text on {self._link.port}"[:64])
         self._writer = FrameWriter()
@@ -121,9 +128,19 @@ class TextSource(OnLink):
             return [LinkLost(str(exc))]
         self._first_bytes += data[: _FIRST_BYTES - len(self._first_bytes)]
         events = self._decoder.feed(data, self._now_s(), more=not all_of_it)
+        self._look_beyond(events)
         if self._on_bytes is not None:
             self._on_bytes(b"".join(map(self._as_frames, events)))
         return [*events]
+
+    def _look_beyond(self, events: Sequence[SourceEvent]) -> None:
+        blocks = [event for event in events if isinstance(event, SampleBlock)]
+        if self._on_beyond is None or self.hello is None or not blocks:
+            return
+        most = max(float(np.abs(block.samples).max()) for block in blocks) * self.hello.scale
+        if most > _BEYOND * self._full_scale:
+            tell, self._on_beyond = self._on_beyond, None
+            tell(most)
 
     def _as_frames(self, event: Hello | SampleBlock | DeviceRestarted) -> bytes:
         if isinstance(event, Hello):

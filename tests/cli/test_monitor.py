@@ -562,6 +562,10 @@ def test_a_fleet_file_says_what_is_watched(run: Run, playing: Any, tiny_bundle_p
         ("model = 'm'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'a'", "another port for each sensor"),
         ("model = 'm'\n[[sensor]]\nport = 'a'\nprot = 1", "line 4: Expected keys among"),
         ("model = 'm'\n[[sensor]]\nport = 'a'\ntext_unit = 'g'", "text_unit and text_range together"),
+        (
+            "model = 'm'\n[[sensor]]\nport = 'a'\ntext_unit = 'furlong'\ntext_range = 2",
+            "text_unit of a: .*g, mg, m/s2.*'furlong'",
+        ),
         ("model = 'm'\nruntime = 'tpu'\n[[sensor]]\nport = 'a'", "Expected runtime among auto, edgetpu, .* got 'tpu'"),
         ("model = 'm'\n[[sensor]]\nport = 'a'\nfallback = 'gpu'", "Expected fallback among none, cpu"),
         ("model = 'm'\nmqtt_cert = 'c'\n[[sensor]]\nport = 'a'", "mqtt_cert changes nothing without mqtt"),

@@ -74,6 +74,18 @@ def test_a_sketch_is_recorded_and_read_back(sketch: tuple[str, Event], tmp_path:
     assert (np.diff(thousandths) % 1000 == 1).all()
 
 
+@pytest.mark.parametrize(("full_scale", "told"), [(1.0, []), (0.5, [pytest.approx(1.0)])])
+def test_a_reading_beyond_the_range_is_told_once(
+    sketch: tuple[str, Event], full_scale: float, told: list[float]
+) -> None:
+    most: list[float] = []
+    deadline = time.monotonic() + 4.0
+    layout = TextLayout("g", full_scale)
+    source = TextSource(sketch[0], layout, stop=lambda: time.monotonic() > deadline, on_beyond=most.append)
+    assert sum(isinstance(event, SampleBlock) for event in source) > 1
+    assert most == told
+
+
 def test_a_text_port_that_goes_away_and_comes_back(tmp_path: Path) -> None:
     source = TextSource(os.devnull, LAYOUT)
     assert not source.link_state.is_open
