@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -132,9 +133,13 @@ def record_source(
     rotate_bytes: int | None = None,
     about: str = "",
     progress: Callable[[str], None] | None = None,
+    on_hello: Callable[[], None] | None = None,
+    tell: Callable[[str], object] = lambda _: None,
     now_s: Callable[[], float] = time.monotonic,
 ) -> RecordSummary:
     """Write all that a source reads to raw logs in a folder, until it ends.
+
+    Files without a sample are removed again, unless a sensor of ours spoke and could not be understood.
 
     Args:
         open_source: Given where its bytes are to go, returns the source.
@@ -143,6 +148,8 @@ def record_source(
         rotate_bytes: Begin another file when one has so many bytes.
         about: Note at the beginning of each file; see `drsn_edge.recordings.log_note`.
         progress: Shown now and then how it goes.
+        on_hello: Called whenever the sensor has described itself.
+        tell: Given what a person should read.
         now_s: A steady clock, seconds.
 
     Raises:
@@ -162,6 +169,8 @@ def record_source(
                 alarm.reset()
             if isinstance(event, Hello):
                 hello = event
+                if on_hello is not None:
+                    on_hello()
             if isinstance(event, SampleBlock) and hello is not None:
                 clock.add(event.first_sample, event.device_time_s, now_s())
                 changes += alarm.add(event.first_sample, event.device_time_s) is not None
@@ -170,8 +179,24 @@ def record_source(
                 progress(_line(source.counters, _best(clock, hello)))
     finally:
         log.close()
-    written = log.summary
-    return RecordSummary(written.files, written.bytes_logged, source.counters, _best(clock, hello), changes)
+        written, n_samples = log.summary, source.counters.samples_received
+        files = written.files if n_samples else _without_useless(written.files, source.counters, hello, tell)
+    return RecordSummary(files, written.bytes_logged, source.counters, _best(clock, hello), changes)
+
+
+def _without_useless(
+    files: tuple[Path, ...], counters: StreamCounters, hello: Hello | None, tell: Callable[[str], object]
+) -> tuple[Path, ...]:
+    """Remove files that hold no sample, which would be in the way of `train`; keep what shows why there is none."""
+    if not files:
+        return ()
+    if counters.frames_ok and (hello is None or counters.crc_errors):
+        tell(f"No sample came, but bytes that show why: they lie in {files[0]}. Delete it before `train`.")
+        return files
+    for path in files:
+        with suppress(OSError):
+            path.unlink()
+    return ()
 
 
 def _best(clock: TrueRate, hello: Hello | None) -> Rate | None:

@@ -30,7 +30,8 @@ LINES_MODEL = "lines of numbers"
 SKIP = "-"
 """Name of a column that is no axis."""
 
-_MEASURE_S = 3.0
+MEASURE_S = 3.0
+"""How long the rate of lines is measured before any of them is delivered."""
 _CRUDE_S = 1.0
 _MAX_LINE = 256
 _MAX_NUMBER = 32
@@ -220,7 +221,7 @@ class TextDecoder:
         elif self._seed_hz:
             self._clock.add((n_samples - 1) / self._seed_hz, host_time_s)
         rate = self._clock.seconds_per_second
-        if elapsed_s < _MEASURE_S or rate is None:
+        if elapsed_s < MEASURE_S or rate is None:
             return []
         return self._introduce(self._seed_hz * rate.hz)
 

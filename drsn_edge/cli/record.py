@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +18,8 @@ from drsn_edge.cli.source import SourceChoice, source_options
 
 if TYPE_CHECKING:
     from drsn_edge.recorder import RecordSummary
+    from firmware_bridge.sources.serial_port import SerialSource
+    from firmware_bridge.sources.text import TextSource
 
 
 def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -37,7 +42,9 @@ def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
 @click.option(
     "--group", callback=_name, metavar="NAME", help="Session or machine that the recording belongs to, kept too."
 )
-@click.option("--duration", type=Duration(), help="Stop after so long, such as 90s, 10min or 8h.")
+@click.option(
+    "--duration", type=Duration(), help="Stop after so long, such as 90s, 10min or 8h; text counts from its first line."
+)
 @click.option(
     "--rotate-mb",
     type=click.FloatRange(min=0.001),
@@ -68,23 +75,72 @@ def record(
       drsn-edge record --port /dev/ttyUSB0 --out recordings/ --label healthy --group pump3 --duration 60s
     """
     from drsn_edge.cli.stopping import stop_on_signal
+    from drsn_edge.errors import RecordingError
+    from drsn_edge.notice import Notice
     from drsn_edge.recorder import log_name, record_source
     from drsn_edge.recordings.log_note import note_of
 
     shown = sys.stderr.isatty() and not as_json
     about = {key: value for key, value in (("label", label), ("group", group)) if value is not None}
-    with stop_on_signal(duration) as stopped:
+    is_text = source.text_unit is not None
+    opened: list[SerialSource | TextSource] = []
+    clock = _FromFirstSample(duration if is_text else None)
+    began_s = time.monotonic()
+    with stop_on_signal(None if is_text else duration) as asked:
+
+        def open_source(on_bytes: Callable[[bytes], None]) -> SerialSource | TextSource:
+            opened.append(source.open(lambda: asked() or clock.is_over(), on_bytes))
+            return opened[0]
+
         summary = record_source(
-            lambda on_bytes: source.open(stopped, on_bytes),
+            open_source,
             out,
             name or log_name(),
             rotate_bytes=round(rotate_mb * 1e6),
             about=note_of(about),
             progress=_show if shown else None,
+            on_hello=clock.begin,
+            tell=_tell,
         )
     if shown:
         click.echo("\r\x1b[K", err=True, nl=False)
+    if not summary.counters.samples_received:
+        raise RecordingError(no_sample(opened[0], time.monotonic() - began_s))
     click.echo(json.dumps({**_as_values(summary), "label": label, "group": group}) if as_json else _as_text(summary))
+    if label is None:
+        _tell(Notice("No label was given; `train` needs one: type --label NAME with `record`, or write a catalogue."))
+
+
+class _FromFirstSample:
+    """When a recording of text is over: its first seconds, in which the rate is measured, come with the Hello."""
+
+    def __init__(self, duration_s: float | None) -> None:
+        self._duration_s, self._end_s = duration_s, math.inf
+
+    def begin(self) -> None:
+        from firmware_bridge.text_lines import MEASURE_S
+
+        if self._duration_s is not None:
+            self._end_s = min(self._end_s, time.monotonic() + self._duration_s - MEASURE_S)
+
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._end_s
+
+
+def _tell(text: str) -> None:
+    from drsn_edge.notice import as_line
+
+    click.echo(as_line(text), err=True)
+
+
+def no_sample(source: SerialSource | TextSource, seconds: float) -> str:
+    """Return a sentence on a source that gave no sample, and what to type."""
+    said = f"No sample came from {source.port} in {seconds:.2g} s."
+    if source.hello is not None:
+        return f"{said} The sensor has described itself: type a longer --duration."
+    if source.counters.bytes_received == 0:
+        return f"{said} Not a single byte came: check power, wiring and --port, or type a longer --duration."
+    return f"{said} {source.hint or 'What came is not understood: check --baud, or type a longer --duration.'}"
 
 
 def _show(text: str) -> None:

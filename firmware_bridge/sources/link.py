@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import serial
 
 from firmware_bridge.errors import PortAbsentError, PortBusyError, PortError, PortLostError, PortPermissionError
+from firmware_bridge.foreign import recognise
 from firmware_bridge.sources.ports import find_port, holders_of, list_ports, ports_in_words
 
 _LINK_FAILURES: tuple[type[Exception], ...] = (OSError,)  # SerialException is one
@@ -192,6 +193,7 @@ class OnLink:
     def __init__(self, port: str, baud_rate: int, reopen_after_s: float, gather_s: float = GATHER_S) -> None:
         """Prepare; see `Link`."""
         self._link = Link(port, baud_rate, reopen_after_s, gather_s)
+        self._first_bytes = b""
 
     @property
     def port(self) -> str:
@@ -202,6 +204,11 @@ class OnLink:
     def link_state(self) -> LinkState:
         """Whether the port is open, and if not, why."""
         return self._link.state
+
+    @property
+    def hint(self) -> str | None:
+        """What the first bytes look like and what to do about them, None where nothing is known."""
+        return recognise(self._first_bytes, self._link.baud_rate)
 
 
 def _drain(link: serial.SerialBase) -> tuple[bytes, bool]:

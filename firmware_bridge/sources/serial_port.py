@@ -89,7 +89,6 @@ class SerialSource(OnLink):
         self._start = start
         self._decoder = StreamDecoder()
         self._writer = FrameWriter()
-        self._first_bytes = b""
         self._streaming = self._is_known = False
         self._refused: ProtocolError | None = None
         self._command_due = self._last_event = self._opened = 0.0

@@ -73,7 +73,6 @@ class TextSource(OnLink):
         self._now_s = now_s
         self._decoder = TextDecoder(layout, f"text on {self._link.port}"[:64])
         self._writer = FrameWriter()
-        self._first_bytes = b""
 
     @property
     def hello(self) -> Hello | None:
