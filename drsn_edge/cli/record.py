@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,20 +111,21 @@ def record(
         _tell(Notice("No label was given; `train` needs one: type --label NAME with `record`, or write a catalogue."))
 
 
+@dataclass
 class _FromFirstSample:
     """When a recording of text is over: its first seconds, in which the rate is measured, come with the Hello."""
 
-    def __init__(self, duration_s: float | None) -> None:
-        self._duration_s, self._end_s = duration_s, math.inf
+    duration_s: float | None
+    end_s: float = math.inf
 
     def begin(self) -> None:
         from firmware_bridge.text_lines import MEASURE_S
 
-        if self._duration_s is not None:
-            self._end_s = min(self._end_s, time.monotonic() + self._duration_s - MEASURE_S)
+        if self.duration_s is not None:
+            self.end_s = min(self.end_s, time.monotonic() + self.duration_s - MEASURE_S)
 
     def is_over(self) -> bool:
-        return time.monotonic() >= self._end_s
+        return time.monotonic() >= self.end_s
 
 
 def _tell(text: str) -> None:
