@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -47,6 +48,7 @@ class Crew:
             once: Whether no station is taken up again, as in a replay.
         """
         self._stations, self._stopped, self._over, self._once = stations, stopped, over, once
+        self._tell = tell
         self._say = {station: Sparing(tell, period_s=_HOUR_S) for station in stations}
         self._ended_s: dict[Station, float] = {}
         self.failure: BaseException | None = None
@@ -56,7 +58,11 @@ class Crew:
         """Keep a station at work; the body of its thread."""
         try:
             ended_well = self._keep(station)
-            station.close(tell_account=ended_well or station.judged)
+            several = len(self._stations) > 1
+            station.close(tell_account=ended_well or station.judged or several)
+            if several and station.sampled_s == -math.inf:
+                trouble = station.shown.trouble or "It was not heard of."
+                self._tell(f"{station.config.machine}: not a single sample came. {trouble}")
         except Exception as exc:  # the reader of the results has gone, or the account cannot be told
             self.end(exc)
         except BaseException as exc:

@@ -531,9 +531,11 @@ def test_two_ports_are_watched_at_once_and_one_that_fails_costs_the_other_nothin
         seen[seen_of] = seen.get(seen_of, 0) + 1
     said = both.stderr.readline()
     both.send_signal(signal.SIGTERM)
-    code, rest, _ = finish(both)
+    code, rest, told = finish(both)
     summaries = {line["machine"]: line for line in map(json.loads, rest) if line["type"] == "summary"}
-    assert code == 0 and set(summaries) == {"a", "b"}
+    assert code == 0 and set(summaries) == {"a", "b", "absent"}
+    assert summaries["absent"]["samples_received"] == 0
+    assert re.search("absent: not a single sample came. Expected a device at", told)
     assert all(line["samples_lost"] == 0 for line in summaries.values())
     assert "absent: Expected a device at" in said and "Trying again" in said
     for sensor in sensors:
