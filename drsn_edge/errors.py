@@ -113,7 +113,7 @@ class OutputError(DrsnEdgeError):
 
 
 class MonitorError(DrsnEdgeError):
-    """The monitor ended because of a mistake of its own."""
+    """The monitor ended because of a mistake of its own, or without having heard of any sensor."""
 
 
 class DemoError(DrsnEdgeError):

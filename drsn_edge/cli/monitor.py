@@ -192,10 +192,12 @@ def _run(plan: _Plan) -> None:
     """Watch as planned."""
     configs, replay, speed, duration, metrics, trial_s, plain, as_json = plan
     from drsn_edge.cli.stopping import on_signal, stop_on_signal
+    from drsn_edge.errors import MonitorError
     from drsn_edge.monitor.crew import Crew
     from drsn_edge.monitor.station import Station
     from drsn_edge.service import Notifier
 
+    began_s = time.monotonic()
     with ExitStack() as stack:
         asked, over = stack.enter_context(stop_on_signal(duration)), threading.Event()
 
@@ -226,6 +228,17 @@ def _run(plan: _Plan) -> None:
         stack.callback(notifier.stopping)
         crew = Crew(stations, stopped, over, say, once=bool(replay))
         _Crew(stations, crew, notifier, _view(stations) if viewed else None, follower).work(stopped)
+        is_over = duration is not None and time.monotonic() - began_s >= duration
+        if is_over and not replay and not any(each.heard for each in stations):
+            raise MonitorError(_nothing_came(configs, duration or 0.0))
+
+
+def _nothing_came(configs: Sequence[SensorConfig], duration_s: float) -> str:
+    ports = " and ".join(str(each.port) for each in configs)
+    return (
+        f"No sample came from {ports} in {duration_s:g} s. Check power, wiring and port, or type a longer --duration; "
+        "a sketch that prints lines of numbers needs --text-unit and --text-range."
+    )
 
 
 def _listen(stations: Sequence[Station], stack: ExitStack) -> None:

@@ -32,6 +32,7 @@ from drsn_edge.runtime.choice import open_classifier
 from drsn_edge.severity import read_limits
 from firmware_bridge.errors import FirmwareBridgeError
 from firmware_bridge.events import DeviceLog, HelloRejected, Note, SampleBlock, SourceEvent
+from firmware_bridge.messages import Hello
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.threaded import Threaded
 from firmware_bridge.stream import StreamCounters
@@ -143,6 +144,8 @@ class Station:
         """Whether samples were judged: bundle, settings, outputs and sensor went together once."""
         self.begun = threading.Event()
         """Set at the first event."""
+        self.heard = False
+        """Whether the sensor has described itself or sent samples."""
         self._manifest: Manifest
         self._skipped_before = 0
         self._windows_skipped: Callable[[], int] = lambda: 0
@@ -341,6 +344,7 @@ class Station:
             self.beat_s = time.monotonic()
             if isinstance(event, SampleBlock):
                 self.sampled_s = self.beat_s
+            self.heard = self.heard or isinstance(event, SampleBlock | Hello)
             self.begun.set()
             self._doing = list(self._asked)
             for text in self._doing:

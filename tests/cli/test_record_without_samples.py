@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -100,3 +101,23 @@ def test_the_duration_of_text_counts_from_its_first_line(run: Run, tmp_path: Pat
         )  # fmt: skip
     assert done.code == 0 and time.monotonic() - began_s < 8, done.err
     assert [*(tmp_path / "logs").iterdir()] and done.err.count("No label was given") == 1 and "Note" in done.err
+
+
+def test_a_monitor_that_hears_of_no_sensor_fails(run: Run, tmp_path: Path, tiny_bundle_path: Path) -> None:
+    with saying(LINES) as port:
+        lone = run("monitor", "--port", port, "--model", tiny_bundle_path, "--duration", 1)
+        ports = ("--port", port, "--port", tmp_path / "absent")
+        both = run("monitor", *ports, "--model", tiny_bundle_path, "--duration", 1)
+    for done in (lone, both):
+        assert done.code == 1 and "No sample came" in done.err and "--duration" in done.err, done
+    assert both.err.count("not a single sample came") == 2
+    assert both.out.count("0 received") == 2
+
+
+def test_a_monitor_that_is_stopped_ends_well(run: Run, tiny_bundle_path: Path) -> None:
+    with saying(b"") as port:
+        timer = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.start()
+        done = run("monitor", "--port", port, "--model", tiny_bundle_path, "--duration", 60)
+        timer.join()
+    assert done.code == 0, done
