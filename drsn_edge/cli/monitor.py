@@ -228,9 +228,9 @@ def _run(plan: _Plan) -> None:
         stack.callback(notifier.stopping)
         crew = Crew(stations, stopped, over, say, once=bool(replay))
         _Crew(stations, crew, notifier, _view(stations) if viewed else None, follower).work(stopped)
-        is_over = duration is not None and time.monotonic() - began_s >= duration
-        if is_over and not replay and not any(each.heard for each in stations):
-            raise MonitorError(_nothing_came(configs, duration or 0.0))
+        is_over = duration is not None and time.monotonic() - began_s >= duration  # 0: nothing was to come
+        if duration and is_over and not replay and not any(each.heard for each in stations):
+            raise MonitorError(_nothing_came(configs, duration))
 
 
 def _nothing_came(configs: Sequence[SensorConfig], duration_s: float) -> str:
