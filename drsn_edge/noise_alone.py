@@ -12,8 +12,8 @@ so that a line does not bend the curve. Of u = P / S, these are compared with ch
 lines   the largest u, the largest of two neighbours, and the largest of the sum over axes, where a shaft's lines meet
 bands   chi-square of the means over 24 and 12 bands, of all axes together, of the worst axis, and of the axes' mean
 
-The result is the smallest of these chances. Noise alone is below the limit in 10 to 20 of 100 windows that are judged
-alone; after four of noise in a row hardly any is. A sensor that rolls off gets a second fit, up to the edge of its filter.
+The result is the smallest of these chances. Noise alone is below the limit in 5 to 15 of 100 windows that are judged
+alone; after four of noise in a row hardly any is. A sensor that rolls off gets a second fit, up to its filter's edge.
 
 What cannot be told: mains hum has lines, as a shaft has; and a machine whose own spectrum is smooth looks like noise.
 `drsn-edge convert` raises the limit of a bundle with such a class, or switches the check off, and says so.
@@ -38,12 +38,12 @@ from firmware_bridge.messages import Counts
 FloatArray = NDArray[np.float32]
 
 CHANCE = 0.05
-"""A window whose chance is at least this holds noise alone, where a bundle says nothing else. With it, of CWRU's windows
-in noise of -4 dB of the recording's level, some of which stand at -6 dB of their own, 0.4 % look like noise alone."""
+"""A window whose chance is at least this holds noise alone, where a bundle says nothing else. With it, 0.4 % of CWRU's
+windows in noise of -4 dB of the recording's level, some of which stand at -6 dB of their own, look like noise alone."""
 
 _OF_SEVERAL_AXES = 5.0
-"""By so much the chances of several axes are raised: their tests are more, and as many windows at -4 dB stand at a fifth
-of the chance."""
+"""By so much the chances of several axes are raised: with more tests, as many windows at -4 dB stand at a fifth of the
+chance."""
 
 NEVER = 1.0
 """A limit that switches the check off: hardly any chance is above it."""
