@@ -133,13 +133,15 @@ def test_folders_without_recordings(tmp_path: Path) -> None:
         ("folder.npz", "got a folder. Use load_recordings"),
         ("notes.txt", r"ending in .csv, .drsnlog, .mat, .npz, .wav, got '\.txt'"),
         ("plain", "got 'no suffix'"),
+        ("missing", "missing, found nothing"),
         ("nul\0.npz", "readable file"),
         ("empty.wav", "got an empty file"),
     ],
 )
 def test_files_that_are_none(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder.npz").mkdir()
-    (tmp_path / "empty.wav").touch()
+    for each in ("empty.wav", "notes.txt", "plain"):
+        (tmp_path / each).touch()
     with pytest.raises(RecordingError, match=message):
         load_recording(f"{tmp_path}/{name}")
 
