@@ -63,10 +63,10 @@ def history(
     ahead = {each.machine: each for each in read_history(file, now_s + 60, math.inf, 86_400.0)}
     texts = [_as_text(each, now_s) + _to_come(ahead.get(each.machine)) for each in found]
     if not found:
-        times = {name: time_s for name, time_s in last_measured(file).items() if machine in (None, name)}
-        texts = [
-            "\n".join(["nothing in that time", *(f"{name}: {_last(at_s, now_s)}" for name, at_s in times.items())])
-        ]
+        every_time = last_measured(file)
+        times = {name: time_s for name, time_s in every_time.items() if machine in (None, name)}
+        nothing = "nothing in that time" if every_time else "nothing was written yet"
+        texts = ["\n".join([nothing, *(f"{name}: {_last(at_s, now_s)}" for name, at_s in times.items())])]
     lines = "\n\n".join(texts).split("\n")
     click.echo("\n".join(map(printable, lines)))  # a file may come from elsewhere, with anything for a name
 

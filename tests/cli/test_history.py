@@ -14,6 +14,7 @@ import pytest
 
 from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Severity, Verdict, WindowResult
 from drsn_edge.monitor.sinks.history import HistorySink
+from drsn_edge.monitor.sinks.history_file import open_history
 
 Run = Callable[..., Any]
 
@@ -188,3 +189,9 @@ def test_a_monitor_whose_clock_leaps_says_so_and_keeps_its_history(
     }
     assert sum(span["windows"] for span in found["fan"]["spans"]) == 124 and len(found["pump"]["spans"]) == 1
     assert len(found["fan"]["jumps"]) == 2 and found["fan"]["measured_s"] < true_time()
+
+
+def test_a_file_without_rows_says_that_nothing_was_written_yet(run: Run, tmp_path: Path) -> None:
+    open_history(tmp_path / "pump.sqlite").close()
+    done = run("history", tmp_path / "pump.sqlite")
+    assert done.code == 0 and "nothing was written yet" in done.out

@@ -93,7 +93,9 @@ def test_a_second_run_goes_on_in_the_same_minute(tmp_path: Path, clock: Clock) -
     assert read_history(path, *FOREVER)[0].spans[0].windows == 4
 
 
-@given(steps=st.lists(st.tuples(st.floats(-200, 200), st.sampled_from(["calm", "worn", None])), max_size=40))
+@given(
+    steps=st.lists(st.tuples(st.floats(-200, 200), st.sampled_from(["calm", "worn", None])), min_size=1, max_size=40)
+)
 def test_whatever_the_clock_does_every_window_is_counted_once(steps: list[Any], tmp_path_factory: Any) -> None:
     clock, path = Clock(), tmp_path_factory.mktemp("clock") / "history"
     sink = HistorySink(path, "pump", now_s=clock)

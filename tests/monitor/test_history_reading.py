@@ -19,6 +19,7 @@ from drsn_edge.errors import OutputError
 from drsn_edge.monitor.results import Decision, Verdict, WindowResult
 from drsn_edge.monitor.sinks import sqlite_reading
 from drsn_edge.monitor.sinks.history import HistorySink, read_history
+from drsn_edge.monitor.sinks.history_file import open_history
 from drsn_edge.readable import not_readable
 
 FOREVER = (-1e12, 1e12)
@@ -141,7 +142,7 @@ def test_while_it_is_read_as_complete_a_monitor_may_begin(folder: Path, monkeypa
 
 def test_what_is_read_beside_a_busy_writer_is_whole(folder: Path) -> None:
     path, stopped = folder / "history", threading.Event()
-    HistorySink(path, "pump").close()
+    open_history(path).close()
 
     def write() -> None:
         while not stopped.is_set():

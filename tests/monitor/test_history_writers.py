@@ -200,7 +200,7 @@ def test_what_does_not_fit_into_memory_is_counted_and_what_is_lost_at_the_end_is
 ) -> None:
     monkeypatch.setattr(history, "_MOST_WAITING", 10)
     path, told = tmp_path / "history", []
-    HistorySink(path, "pump").close()
+    history_file.open_history(path).close()
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     sink = HistorySink(path, "pump", now_s=lambda: NOON)
@@ -224,6 +224,7 @@ def test_a_monitor_that_starts_on_a_full_disk_waits_for_room(tmp_path: Path, mon
         return plain(*args, **more)
 
     plain = sqlite3.connect
+    (tmp_path / "history").touch()  # as it is left where the disk became full at that moment
     monkeypatch.setattr(sqlite3, "connect", connect)
     with pytest.raises(OutputError, match="full"):
         HistorySink(tmp_path / "history", "pump")
@@ -238,6 +239,31 @@ def test_a_monitor_that_starts_on_a_full_disk_waits_for_room(tmp_path: Path, mon
     sink.close()
     (found,) = read_history(tmp_path / "history", *FOREVER)
     assert len(found.decisions) == 1 and found.spans[0].windows == 1
+
+
+@pytest.mark.parametrize("place", ["/proc/history", "missing/history"])
+def test_where_no_file_can_ever_be_made_a_monitor_does_not_start(tmp_path: Path, place: str) -> None:
+    with pytest.raises(OutputError, match="Could not make the history") as refused:
+        HistorySink(tmp_path / place, "pump")
+    assert ".." not in str(refused.value) and "choose" in str(refused.value).lower()
+
+
+def test_a_disk_without_blocks_is_no_full_one() -> None:
+    assert not history_file.is_full_or_read_only(Path("/proc/history"))
+
+
+def test_a_history_that_cannot_be_opened_says_so_in_one_sentence(tmp_path: Path) -> None:
+    sink = HistorySink(tmp_path / "history", "pump")
+    (tmp_path / "history").mkdir()  # meanwhile
+    with pytest.raises(OutputError) as failed:
+        sink.take(Decision(window(), 0.0))
+    assert str(failed.value).count("the history") == 1 and ".." not in str(failed.value)
+    assert "folder" in str(failed.value) and "waits in memory" in str(failed.value)
+
+
+def test_a_monitor_that_ends_before_its_first_row_leaves_no_file(tmp_path: Path) -> None:
+    HistorySink(tmp_path / "history", "pump").close()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("moved", [True, False])

@@ -28,6 +28,7 @@ from drsn_edge.monitor.clock_watch import JUMP_S, ClockWatch, Jump, boot_id
 from drsn_edge.monitor.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult, to_json
 from drsn_edge.monitor.sinks.history_file import (
     DAY_S,
+    cannot_be_made,
     is_full_or_read_only,
     last_offset_s,
     open_history,
@@ -93,7 +94,7 @@ class HistorySink:
         boot: str | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Open the file, or make it.
+        """Open the file; one that is not there is made with its first row.
 
         Args:
             path: Of the file.
@@ -105,7 +106,8 @@ class HistorySink:
             tell: Given a sentence when the clock jumps, or a row cannot be stored.
 
         Raises:
-            OutputError: If it cannot be opened, is something else, or another process writes it for this machine.
+            OutputError: If it cannot be opened or made, is something else, or another process writes it for this one.
+                Not if the disk is full or read-only, which may be mended meanwhile.
         """
         self._path, self._machine, self._keep_s, self._tell = path, machine, keep_days * DAY_S, tell
         if not machine.isprintable():
@@ -130,7 +132,7 @@ class HistorySink:
         self._lock = OneWriter(path, machine)
         self._connection: sqlite3.Connection | None = None
         try:
-            self._open()
+            self._open_or_expect()
         except BaseException as exc:
             if not (isinstance(exc, OutputError) and is_full_or_read_only(path)):
                 self._lock.close()
@@ -251,13 +253,20 @@ class HistorySink:
         except (sqlite3.Error, OutputError) as exc:
             self._run, self.dropped = run, dropped  # nothing of it is in the file
             self._pause_s = _RETRY_AFTER_S
-            self._failure = f"Could not write the history {self._path}: {exc}. What is new waits in memory."
+            why = exc if isinstance(exc, OutputError) else f"Could not write the history {self._path}: {exc}."
+            self._failure = f"{why} What is new waits in memory."
             raise OutputError(self._failure) from exc
         self._failure = None
         self._clear()
         if self.dropped and not self._told_dropped:
             self._told_dropped = True
             self._tell(f"{self._machine}: some results could not be kept in the history {self._path}; it counts them.")
+
+    def _open_or_expect(self) -> None:
+        if os.path.lexists(self._path):
+            self._open()
+        elif self._lock.is_barred:
+            raise cannot_be_made(self._path, str(self._lock.trouble))
 
     def _open(self) -> None:
         self._connection = open_history(self._path)

@@ -114,7 +114,8 @@ def open_history(path: Path) -> sqlite3.Connection:
         except sqlite3.Error as exc:
             # Another sensor makes the file at this moment, for which SQLite does not wait of itself.
             if "locked" not in str(exc) or time.monotonic() > until_s:
-                raise OutputError(f"Could not open the history {path}: {exc}. Choose another file.") from exc
+                why = "it is a folder" if path.is_dir() else exc
+                raise OutputError(f"Could not open the history {path}: {why}. Choose another file.") from exc
         time.sleep(_PAUSE_S)
 
 
@@ -133,12 +134,26 @@ def _opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def cannot_be_made(path: Path, why: str) -> OutputError:
+    """Return what to raise where there is no history and none can be made; `why` is what the system says."""
+    folder = path.absolute().parent
+    if not os.path.lexists(folder):
+        return OutputError(
+            f"Could not make the history {path}: there is no folder {folder}. Make it, or choose another."
+        )
+    return OutputError(
+        f"Could not make the history {path}: {why}. Choose a folder where this user may make files, or a shorter name."
+    )
+
+
 def is_full_or_read_only(path: Path) -> bool:
     """Tell whether the file system of a history takes nothing now, which somebody may mend."""
     try:
         found = os.statvfs(path.parent)
     except OSError:
         return False
+    if not found.f_blocks:
+        return False  # no disk at all, such as /proc
     return bool(found.f_flag & os.ST_RDONLY) or found.f_bavail * found.f_frsize < _ROOM_BYTES
 
 

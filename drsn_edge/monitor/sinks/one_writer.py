@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -10,6 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from drsn_edge.errors import OutputError
+
+_NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG})
+"""What the system says where no file can be made, however much room there is."""
 
 
 class InUseError(OutputError):
@@ -35,6 +39,8 @@ class OneWriter:
         self._descriptor: int | None = None
         self.trouble: str | None = None
         """Why there is no lock, on a file system that has none or is full; None where it is held."""
+        self.is_barred = False
+        """Whether no file can be made beside that one, for another reason than a disk that is full or read-only."""
         try:
             while self._descriptor is None:
                 self._descriptor = self._taken()
@@ -45,6 +51,7 @@ class OneWriter:
             ) from None
         except OSError as exc:
             self.trouble = exc.strerror or str(exc)
+            self.is_barred = exc.errno in _NO_FILE and not os.path.lexists(self._path)
 
     def close(self) -> None:
         """Give it up; harmless when repeated."""
