@@ -14,7 +14,7 @@ from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import typed_values
 from firmware_bridge.errors import FirmwareBridgeError
 from firmware_bridge.gateway.client import Flashed
-from firmware_bridge.regular_file import read_text_file
+from firmware_bridge.regular_file import read_text_file, why_unreadable
 
 _LOOK_EVERY_S = 2.0
 
@@ -76,7 +76,7 @@ def read_members(path: Path) -> list[Member]:
         text = read_text_file(path)
         document = parse_toml(text)
     except (OSError, ValueError) as exc:
-        raise SettingsError(f"Expected gateways in {path} (TOML), could not read them: {exc}.") from exc
+        raise SettingsError(f"Expected gateways in {path} (TOML), could not read them: {why_unreadable(exc)}") from exc
     tables = document.pop("gateway", None)
     if document or not isinstance(tables, list) or not tables or not all(isinstance(each, dict) for each in tables):
         raise SettingsError(f'{path}: Expected tables [[gateway]] with target = "ssh://...", and nothing else.')

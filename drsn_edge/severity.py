@@ -6,6 +6,7 @@ and are the user's own: none are built in.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +21,7 @@ from drsn_edge.errors import SettingsError
 from drsn_edge.recordings.bearing import BearingGeometry
 from drsn_edge.toml_file import parse_toml
 from drsn_edge.units import STANDARD_GRAVITY_MPS2
-from firmware_bridge.regular_file import read_text_file
+from firmware_bridge.regular_file import read_text_file, why_unreadable
 
 BAND_HZ = (10.0, 1000.0)
 ZONES = "ABCD"
@@ -130,9 +131,11 @@ def read_limits(path: Path) -> SeverityConfig:
     try:
         table = parse_toml(read_text_file(path))
     except (OSError, ValueError) as exc:
-        raise SettingsError(f"Expected limits in {path} (TOML), could not read them: {exc}.") from exc
+        raise SettingsError(f"Expected limits in {path} (TOML), could not read them: {why_unreadable(exc)}") from exc
     if not table or set(table) - {"zones", "bearing"}:
-        raise SettingsError(f"{path}: Expected [zones] or [bearing] and nothing else, got {table}.")
+        raise SettingsError(
+            f"{path}: Expected [zones] or [bearing] and nothing else, got {', '.join(table) or 'nothing'}."
+        )
     limits = _limits(table["zones"], path) if "zones" in table else None
     return SeverityConfig(limits, _bearing(table["bearing"], path) if "bearing" in table else None)
 
@@ -142,10 +145,17 @@ def _limits(zones: Any, path: Path) -> Limits:
     if not _ascending(values):
         raise SettingsError(
             f"{path}: Expected [zones] with velocity_mm_s = [A_to_B, B_to_C, C_to_D], three ascending numbers > 0 and "
-            f"nothing else, got {zones}."
+            f"nothing else, got {_zones_in_words(zones)}."
         )
     first, second, third = map(float, values)
     return Limits((first, second, third))
+
+
+def _zones_in_words(zones: Any) -> str:
+    """Return what stands under `zones`, as it is written in the file."""
+    if not isinstance(zones, dict):
+        return f"zones = {reprlib.repr(zones)}"
+    return ", ".join(f"{name} = {reprlib.repr(value)}" for name, value in list(zones.items())[:4]) or "nothing"
 
 
 def _bearing(table: Any, path: Path) -> Bearing:

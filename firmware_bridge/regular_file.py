@@ -80,6 +80,17 @@ def read_text_file(path: Path, most_bytes: int = MAX_TEXT_BYTES) -> str:
     return read_regular(path, most_bytes).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
+def why_unreadable(exc: Exception) -> str:
+    """Return why a file could not be read and what to check, without the system's number and the path once more.
+
+    Args:
+        exc: What was raised when it was read, an OSError, or made into what it should be.
+    """
+    if isinstance(exc, OSError):
+        return f"{exc.strerror or exc}. Check the path{' and its rights' if isinstance(exc, PermissionError) else ''}."
+    return f"{str(exc).rstrip('.')}. Correct the file."
+
+
 def _check(path: Path, status: os.stat_result) -> None:
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFDIR:

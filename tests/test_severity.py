@@ -87,5 +87,16 @@ def test_limits_that_are_none(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(SettingsError, match="Expected"):
         read_limits(path)
-    with pytest.raises(SettingsError, match="could not read"):
+    with pytest.raises(SettingsError, match="could not read") as absent:
         read_limits(tmp_path / "absent.toml")
+    assert "Errno" not in str(absent.value) and "Check the path" in str(absent.value)
+
+
+def test_zones_in_a_wrong_order_are_told_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "limits.toml"
+    path.write_text("[zones]\nvelocity_mm_s = [4.5, 2.8, 1.4]")
+    with pytest.raises(SettingsError, match=r"got velocity_mm_s = \[4\.5, 2\.8, 1\.4\]\.$"):
+        read_limits(path)
+    path.write_text("[zone]\nvelocity_mm_s = [1.4, 2.8, 4.5]")
+    with pytest.raises(SettingsError, match=r"got zone\.$"):
+        read_limits(path)

@@ -28,7 +28,7 @@ from drsn_edge.errors import BundleError, KeyFileError, SignatureError, Unsigned
 from drsn_edge.files import write_file
 from firmware_bridge.gateway.state import is_version, version_key
 from firmware_bridge.ownership import make_folder, why_not_ours_alone
-from firmware_bridge.regular_file import read_regular, read_text_file
+from firmware_bridge.regular_file import read_regular, read_text_file, why_unreadable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -170,7 +170,7 @@ def read_public(path: Path) -> PublicKey:
     try:
         line = read_text_file(path, _MAX_KEY_BYTES)
     except (OSError, UnicodeDecodeError) as exc:
-        raise KeyFileError(f"Expected a public key at {path}, could not read it: {exc}.") from exc
+        raise KeyFileError(f"Expected a public key at {path}, could not read it: {why_unreadable(exc)}") from exc
     return parse_public(line, str(path))
 
 

@@ -31,7 +31,7 @@ from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import Reader, typed_values
 from drsn_edge.units import expect_known
 from drsn_edge.uses import SENSOR_USES, Uses, why_unused
-from firmware_bridge.regular_file import read_text_file
+from firmware_bridge.regular_file import read_text_file, why_unreadable
 
 _PATHS = ("model", "settings", "limits", "record", "lines", "history", "mqtt_ca", "mqtt_cert", "mqtt_key")
 
@@ -105,7 +105,7 @@ def read_sensors(path: Path, given: Mapping[str, Any] | None = None) -> list[Sen
         text = read_text_file(path)
         document = parse_toml(text)
     except (OSError, ValueError) as exc:
-        raise SettingsError(f"Expected sensors in {path} (TOML), could not read them: {exc}.") from exc
+        raise SettingsError(f"Expected sensors in {path} (TOML), could not read them: {why_unreadable(exc)}") from exc
 
     def where(key: str) -> str:
         line = line_of(text, [key]) or line_of(text, ["sensor", key])

@@ -43,7 +43,7 @@ from drsn_edge.monitor.alarms import EVIDENCE, UNKNOWN, AlarmLimits, AlarmSettin
 from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import typed_values
 from drsn_edge.votes import Votes, parse_votes
-from firmware_bridge.regular_file import read_text_file
+from firmware_bridge.regular_file import read_text_file, why_unreadable
 
 _LIMITS = tuple(each.name for each in fields(AlarmLimits))
 
@@ -90,7 +90,7 @@ def read_settings(path: Path, labels: Sequence[str]) -> MonitorSettings:
         text = read_text_file(path)
         document = parse_toml(text)
     except (OSError, ValueError) as exc:
-        raise SettingsError(f"Expected settings in {path} (TOML), could not read them: {exc}.") from exc
+        raise SettingsError(f"Expected settings in {path} (TOML), could not read them: {why_unreadable(exc)}") from exc
     return _Reading(str(path), text, tuple(labels)).settings(document)
 
 

@@ -34,7 +34,7 @@ from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue
 from drsn_edge.recordings.patterns import NamePattern, PatternError
 from drsn_edge.recordings.recording import FieldValue
 from drsn_edge.toml_file import parse_toml
-from firmware_bridge.regular_file import read_text_file
+from firmware_bridge.regular_file import read_text_file, why_unreadable
 
 CATALOGUE_NAME = "catalogue.toml"
 
@@ -87,7 +87,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as exc:
         raise RecordingError(f"Expected a readable catalogue at {path}, got: {exc}. Save it as UTF-8.") from exc
     except (OSError, ValueError) as exc:
-        raise RecordingError(f"Expected a readable catalogue at {path}, got: {exc}. Check path and rights.") from exc
+        raise RecordingError(f"Expected a readable catalogue at {path}, got: {why_unreadable(exc)}") from exc
 
 
 @cache

@@ -20,7 +20,7 @@ from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording
 from drsn_edge.recordings.raw_log_file import read_raw_log
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.wav_file import read_wav
-from firmware_bridge.regular_file import read_regular
+from firmware_bridge.regular_file import read_regular, why_unreadable
 
 PathLike = str | os.PathLike[str]
 
@@ -149,7 +149,7 @@ def _read(path: Path) -> list[RawRecording]:
     except IsADirectoryError as exc:
         raise RecordingError(f"Expected a file at {path}, got a folder. Use load_recordings.") from exc
     except (OSError, ValueError) as exc:
-        raise RecordingError(f"Expected a readable file at {path}, got: {exc}. Check path and rights.") from exc
+        raise RecordingError(f"Expected a readable file at {path}, got: {why_unreadable(exc)}") from exc
     if not data:
         raise RecordingError(f"{path}: Expected a recording, got an empty file. Copy or record it again.")
     return reader(data, path)
@@ -176,7 +176,7 @@ def _recording_files(folder: Path, catalogue: Path | None) -> list[Path]:
         known = [path for path in known if path.name != CSV_CATALOGUE_NAME and not _is_same(path, catalogue)]
         paths = sorted((path for path in known if path.is_file() and not _is_index(path)), key=lambda path: path.stem)
     except (OSError, ValueError) as exc:
-        raise RecordingError(f"Expected a readable folder at {folder}, got: {exc}. Check path and rights.") from exc
+        raise RecordingError(f"Expected a readable folder at {folder}, got: {why_unreadable(exc)}") from exc
     if not paths:
         raise RecordingError(
             f"Expected recordings ({_suffixes()}) in {folder}, got none. Sub-folders are not searched."

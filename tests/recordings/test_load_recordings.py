@@ -152,7 +152,7 @@ def test_no_right_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     (tmp_path / "a.csv").write_text(CSV)
     monkeypatch.setattr("drsn_edge.recordings.load.read_regular", refuse)
-    with pytest.raises(RecordingError, match=r"readable file .*Permission denied.*Check path and rights"):
+    with pytest.raises(RecordingError, match=r"readable file .*Permission denied.*Check the path and its rights"):
         load_recordings(tmp_path)
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(RecordingError, match=r"readable folder .*Permission denied"):
