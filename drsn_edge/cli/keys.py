@@ -38,7 +38,7 @@ def keys() -> None:
     \b
     Example:
       drsn-edge keys new
-      drsn-edge keys show | ssh pi@gateway drsn-edge keys trust -
+      drsn-edge keys show | ssh pi@gateway sudo drsn-edge keys trust -
     """
 
 
@@ -56,6 +56,7 @@ def new(key: Path | None, name: str | None, as_json: bool) -> None:
     import getpass
     import platform
     import re
+    import shlex
 
     from drsn_edge.bundle.signing import new_private, public_path
     from drsn_edge.files import write_file
@@ -69,7 +70,9 @@ def new(key: Path | None, name: str | None, as_json: bool) -> None:
         click.echo(json.dumps({"schema": 1, "type": "key", **_values(public), "private": str(path)}))
     else:
         click.echo(f"wrote {path}, which never leaves this machine, and {public_path(path)}\n{_words(public)}")
-        click.echo(f"now, on each gateway: drsn-edge keys trust {public_path(path).name}")
+        own_key = "" if key is None else f" --key {shlex.quote(str(path))}"
+        click.echo(f"now, for each gateway: drsn-edge keys show{own_key} | ssh GATEWAY sudo drsn-edge keys trust -")
+        click.echo(f"on this machine: drsn-edge keys trust {shlex.quote(str(public_path(path)))}")
 
 
 @keys.command()

@@ -84,7 +84,9 @@ def test_a_bundle_is_shown_checked_and_compared(make: Callable[..., Path], run: 
     assert done.code == 1 and done.out.splitlines() == ["version: 1.0.0 -> 1.1.0", "votes: - -> 2/3"]
     assert (run("bundle", "diff", first, first).out, run("bundle", "diff", first, first).code) == ("the same\n", 0)
     other = tmp_path / "other.key"
-    assert run("keys", "new", "--key", other).code == 0
+    made = run("keys", "new", "--key", other)
+    assert made.code == 0 and f"drsn-edge keys show --key {other} | ssh GATEWAY sudo drsn-edge keys trust -" in made.out
+    assert f"drsn-edge keys trust {other}.pub" in made.out
     assert run("bundle", "sign", first, "--key", other, "--out", tmp_path / "o.drsn").code == 0
     refused = run("bundle", "verify", tmp_path / "o.drsn")
     assert refused.code == 1 and "trusted here" in refused.err
