@@ -28,6 +28,12 @@ def minute_in_words(time_s: float) -> str:
     return "an unknown time" if found is None else found.strftime("%Y-%m-%d %H:%M %z")
 
 
+def second_in_words(time_s: float) -> str:
+    """Return a time to the second with its zone for people, `2026-11-30 06:21:07 +0100`; see `iso_time`."""
+    found = _local(time_s)
+    return "an unknown time" if found is None else found.strftime("%Y-%m-%d %H:%M:%S %z")
+
+
 def span_in_words(span_s: float) -> str:
     """Return a span without its sign for people, in the largest unit that fits: `45 s`, `12 min`, `3.5 h`, `730 d`."""
     span_s = abs(span_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,13 @@ import click
 
 from drsn_edge.cli.options import json_option
 from drsn_edge.cli.reaching import TARGET_HELP
+from drsn_edge.wall_time import second_in_words
 
 if TYPE_CHECKING:
     from firmware_bridge.gateway.client import Gateway
+
+_ERROR = re.compile(r"^[A-Z]\w*Error: ")
+"""The kind of a refusal, which the log has for programs."""
 
 at_option = click.option("--at", default="local", show_default=True, metavar="TARGET", help=TARGET_HELP)
 
@@ -153,12 +157,12 @@ def _slot_words(slot: dict[str, Any]) -> str:
 
 def _entry_words(entry: dict[str, Any]) -> str:
     what = " ".join(str(entry[key]) for key in ("name", "version") if key in entry)
-    why = f": {entry['why']}" if "why" in entry else ""
+    why = f": {_ERROR.sub('', str(entry['why']))}" if "why" in entry else ""
     return f"{entry.get('event', '?')} {what}".rstrip() + why
 
 
 def _when(time_s: Any) -> str:
     try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(time_s)))
-    except (TypeError, ValueError, OverflowError, OSError):  # a log that somebody else wrote
+        return second_in_words(float(time_s))
+    except (TypeError, ValueError, OverflowError):  # a log that somebody else wrote
         return "?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -209,7 +210,11 @@ def test_what_the_gateway_refuses_is_said_here_and_there(make: Callable[..., Pat
         assert done.code == 1 and "ms for a window" in done.err and done.out == ""
     found = status(run)
     assert found["state"]["slots"][found["state"]["confirmed"]]["version"] == "1.0.0"
-    assert "GateError: Expected at most 1e-06 ms" in run("gateway", "status").out
+    shown = run("gateway", "status").out
+    assert re.search(
+        r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}  refused: Expected at most 1e-06 ms", shown, re.MULTILINE
+    )
+    assert found["log"][-1]["why"].startswith("GateError: ")  # for programs
 
 
 @pytest.mark.parametrize(
