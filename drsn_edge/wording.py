@@ -12,3 +12,9 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
         plural: Of others; None: the noun and an s.
     """
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def plain(value: float, _: object = None) -> str:
+    """Return a number to three digits without an exponent of ten: 4020, 0.25. It fits as a formatter of an axis."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:.0f}" if abs(rounded) >= 1000 else f"{rounded:.3g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from drsn_edge.errors import SettingsError
 from drsn_edge.monitor.alarms import AlarmLimits, Alarms, AlarmSettings
 from drsn_edge.monitor.quality import NOT_RUNNING
 from drsn_edge.monitor.results import AlarmState, Verdict, WindowResult
+from drsn_edge.wording import plain
 
 LABELS = ("calm", "worn", "loud")
 HOP_S = 0.5
@@ -137,6 +139,22 @@ def test_no_false_alarm_is_drawn_at_none(tmp_path: Any, monkeypatch: pytest.Monk
     plot.save_tradeoff([chosen, point(5, 0.7, 0.0, 20, (2.0, 3.0))], chosen, 0.1, tmp_path / "t.png")
     axes = figures[0].axes[0]
     (circle,) = [line for line in axes.lines if line.get_label() == "chosen"]
+    assert axes.transAxes.inverted().transform(axes.transData.transform((1, 0.1)))[1] > 0.05  # what is allowed
+    assert [text.get_text() for text in axes.texts] == ["0.369"]  # the end of the interval
     assert circle.get_ydata()[0] == 0 and axes.get_ylim()[0] == 0
     assert sorted(axes.collections[0].get_offsets()[:, 1]) == [0, 2]  # 20 in ten days
     assert axes.transData.transform((1, 0))[1] == pytest.approx(axes.transAxes.transform((0, 0))[1])
+
+
+@pytest.mark.parametrize(("days", "allowed"), [(0.00092, 0.1), (0.05, 0.1), (10.0, 0.5), (0.4, 5.0), (1.0, 0.0)])
+def test_the_axis_has_ticks_and_the_allowed_rate_stands_apart_from_none(days: float, allowed: float) -> None:
+    plot = pytest.importorskip("drsn_edge.calibrate_plot", reason="pictures need the extra `plots`")
+    least, highest = min(1 / days, allowed or math.inf), 1.5 * Rate(3, days).interval()[1]
+    ticks = plot._ticks(least, highest)
+    assert ticks[0] == 0 and len(ticks) >= 4 and ticks == sorted(ticks) and ticks[-1] >= highest / 10
+    assert all(later <= 10.01 * each for each, later in pairwise(ticks[1:]))
+
+
+@pytest.mark.parametrize(("value", "words"), [(4017.3, "4020"), (0.25, "0.25"), (0.0, "0"), (73.84, "73.8")])
+def test_numbers_have_no_exponent(value: float, words: str) -> None:
+    assert plain(value) == words

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import Duration, PathType, catalogue_option, finite, json_option, runtime_choice
+from drsn_edge.wording import plain
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
@@ -168,7 +169,7 @@ def _in_words(point: Point) -> str:
     trials = len(point.delays_s)
     missed = f", {point.missed} missed" if point.missed else ""
     return (
-        f"false alarms  {point.false_alarms.per_day:.3g} per day ({low:.3g} to {high:.3g} at 95 %): "
+        f"false alarms  {plain(point.false_alarms.per_day)} per day ({plain(low)} to {plain(high)} at 95 %): "
         f"{point.false_alarms.alarms} in {24 * point.false_alarms.days:.3g} h\n"
         f"faults        announced after {point.median_delay_s:.1f} s, {point.worst_delay_s:.1f} s at worst "
         f"({trials} {'trial' if trials == 1 else 'trials'}{missed})"
@@ -188,7 +189,7 @@ def _as_text(points: list[Point], chosen: Point, most_per_day: float) -> str:
         low, high = point.false_alarms.interval()
         lines.append(
             f"{_setting(point)} {point.worst_delay_s:9.1f} {point.median_delay_s:9.1f} {point.missed:7}  "
-            f"{point.false_alarms.per_day:.3g} ({low:.3g} to {high:.3g})"
+            f"{plain(point.false_alarms.per_day)} ({plain(low)} to {plain(high)})"
         )
     of = chosen.settings
     lines.append(f"chosen        {of.windows} windows, on {of.limits.on:.2f}, delay {of.limits.on_delay_s:.1f} s")
@@ -197,7 +198,7 @@ def _as_text(points: list[Point], chosen: Point, most_per_day: float) -> str:
     if high > most_per_day:
         lines.append(
             f"{24 * chosen.false_alarms.days:.3g} h of normal recordings cannot prove {most_per_day:g} per day: up to "
-            f"{high:.3g} are possible. Record longer to know."
+            f"{plain(high)} are possible. Record longer to know."
         )
     return "\n".join(lines)
 
