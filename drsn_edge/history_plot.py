@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import date2num
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -44,16 +44,20 @@ def save_history(found: Sequence[History], path: Path, until_s: float) -> None:
     figure = Figure(figsize=(13, 1 + 3.0 * len(found)), layout="constrained")
     panels = figure.subplots(len(found), 1, squeeze=False)[:, 0]
     for axes, history in zip(panels, found, strict=True):
-        begins_s = _draw_gaps(axes, history, until_s)
-        _draw_shares(axes, history, colours)
+        measured = measured_times(history, until_s)
+        begins_s = _draw_gaps(axes, history, measured, until_s)
+        _draw_shares(axes, history, measured, colours)
         _draw_alarms(axes, history, begins_s, until_s)
-        _draw_velocity(axes, history)
+        _draw_velocity(axes, history, measured)
         axes.set(
             title=history.machine, ylabel="share of windows", ylim=(0, sum(_LANE) + 0.02),
-            xlim=(_day(begins_s), _day(until_s)), xlabel=f"time, {_zone(until_s)}",
+            xlim=(_day(begins_s), _day(until_s)), xlabel=f"time, {_dates(begins_s, until_s)}, {_zone(until_s)}",
         )  # fmt: skip
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
         axes.xaxis_date()
+        locator = AutoDateLocator(maxticks=9)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(_formatter(locator))
     handles = [Patch(color=colour, label=state) for state, colour in colours.items()]
     figure.legend(handles=[*handles, *_other_handles(found)], loc="outside right upper", fontsize=8)
     with written_aside(path) as temporary:
@@ -104,6 +108,24 @@ def stretches(spans: Sequence[Span], span_s: float) -> Iterator[list[Span]]:
         yield run
 
 
+def measured_times(history: History, until_s: float) -> list[tuple[float, float]]:
+    """Return from when to when each span was measured, seconds since 1970: the part in which a monitor ran.
+
+    Args:
+        history: Its runs are taken where they are known.
+        until_s: The present.
+    """
+    found = []
+    for span in history.spans:
+        begin_s, end_s = span.start_s, span.start_s + history.span_s
+        runs = [(began_s, over_s) for began_s, over_s in history.runs if began_s < end_s and over_s > begin_s]
+        if runs:
+            begin_s = max(begin_s, min(began_s for began_s, _ in runs))
+            end_s = min(end_s, max(over_s for _, over_s in runs))
+        found.append((begin_s, max(begin_s, min(end_s, until_s))))
+    return found
+
+
 def _judged(span: Span) -> int:
     return span.windows - span.states.get(Verdict.NO_VERDICT.value, 0)
 
@@ -112,21 +134,37 @@ def _day(time_s: float) -> float:
     return float(date2num(datetime.fromtimestamp(time_s)))  # type: ignore[no-untyped-call]
 
 
+def _dates(begin_s: float, end_s: float) -> str:
+    first, last = (time.strftime("%Y-%m-%d", time.localtime(each)) for each in (begin_s, end_s))
+    return first if first == last else f"{first} to {last}"
+
+
+def _formatter(locator: AutoDateLocator) -> ConciseDateFormatter:
+    """Return what writes a tick: a day with its month, a time with hour and minute."""
+    of_years, of_days, of_times = ["%Y", "%b %Y"], ["%d %b"], ["%H:%M", "%H:%M", "%H:%M:%S"]
+    return ConciseDateFormatter(  # type: ignore[no-untyped-call]
+        locator,
+        formats=[*of_years, *of_days, *of_times],
+        zero_formats=["%Y", "%b %Y", "%d %b", "%d %b", "%H:%M", "%H:%M:%S"],
+        show_offset=False,
+    )
+
+
 def _zone(time_s: float) -> str:
     local = time.localtime(time_s)
     name, offset = time.strftime("%Z", local), time.strftime("%z", local)
     return name if name == "UTC" else f"{name} (UTC{offset[:3]}:{offset[3:]})"
 
 
-def _draw_gaps(axes: Axes, history: History, until_s: float) -> float:
+def _draw_gaps(axes: Axes, history: History, measured: Sequence[tuple[float, float]], until_s: float) -> float:
     """Hatch the time in which nothing was measured, and return where the picture begins."""
-    times = [span.start_s for span in history.spans]
+    times = [begin_s for begin_s, _ in measured]
     times += [each.time_s for each in history.decisions] + [each.time_s for each in history.alarms]
     begins_s = min(times, default=until_s - history.span_s)
     at_s = begins_s
-    for run in stretches(history.spans, history.span_s):
-        _draw_gap(axes, at_s, run[0].start_s)
-        at_s = run[-1].start_s + history.span_s
+    for begin_s, end_s in measured:
+        _draw_gap(axes, at_s, begin_s)
+        at_s = end_s
     _draw_gap(axes, at_s, until_s)
     return begins_s
 
@@ -144,9 +182,11 @@ def _draw_gap(axes: Axes, begin_s: float, end_s: float) -> None:
         )
 
 
-def _draw_shares(axes: Axes, history: History, colours: Mapping[str, str]) -> None:
-    starts = [_day(span.start_s) for span in history.spans]
-    width, bottom = history.span_s / _DAY_S, np.zeros(len(starts))
+def _draw_shares(
+    axes: Axes, history: History, measured: Sequence[tuple[float, float]], colours: Mapping[str, str]
+) -> None:
+    starts = [_day(begin_s) for begin_s, _ in measured]
+    width, bottom = [(end_s - begin_s) / _DAY_S for begin_s, end_s in measured], np.zeros(len(starts))
     for state, colour in colours.items():
         shares = np.array([span.states.get(state, 0) / span.windows for span in history.spans])
         if shares.any():
@@ -154,9 +194,9 @@ def _draw_shares(axes: Axes, history: History, colours: Mapping[str, str]) -> No
         bottom = bottom + shares
 
 
-def _draw_velocity(axes: Axes, history: History) -> None:
+def _draw_velocity(axes: Axes, history: History, times: Sequence[tuple[float, float]]) -> None:
     """Draw the velocity; the line breaks where nothing was measured and where the machine stood still."""
-    middle_s = history.span_s / 2
+    middles = {span.start_s: sum(own) / 2 for span, own in zip(history.spans, times, strict=True)}
     measured = [(span, span.velocity_mm_s) for span in history.spans if span.velocity_mm_s is not None]
     if not measured:
         return
@@ -164,7 +204,7 @@ def _draw_velocity(axes: Axes, history: History) -> None:
     running = [span for span, _ in measured if _judged(span)]
     for run in stretches(running, history.span_s):
         values = [span.velocity_mm_s or 0.0 for span in run]
-        days = [_day(span.start_s + middle_s) for span in run]
+        days = [_day(middles[span.start_s]) for span in run]
         beside.plot(days, values, ".-", color=_VELOCITY, linewidth=1.2, markersize=3, path_effects=[_HALO])
     highest = max(velocity for _, velocity in measured)
     beside.set_ylim(0, 1.15 * (sum(_LANE) + 0.02) * highest or 1.0)

@@ -85,6 +85,7 @@ def _check_machine(file: Path, machine: str) -> None:
 def _as_json(found: History) -> dict[str, Any]:
     """Return a history as plain values, each time as text, too, with its zone."""
     values = asdict(found)
+    del values["runs"]  # of a picture
     for name, key in (("decisions", "time_s"), ("alarms", "time_s"), ("jumps", "time_s"), ("spans", "start_s")):
         values[name] = [{**each, "time": iso_time(each[key])} for each in values[name]]
     return {**values, "measured": None if found.measured_s is None else iso_time(found.measured_s)}

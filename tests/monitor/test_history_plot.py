@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from drsn_edge import history_plot
-from drsn_edge.history_plot import AlarmSpan, alarm_spans, save_history, stretches
+from drsn_edge.history_plot import AlarmSpan, alarm_spans, measured_times, save_history, stretches
+from drsn_edge.monitor.results import Summary, Verdict, WindowResult
+from drsn_edge.monitor.sinks.history import HistorySink, read_history
 from drsn_edge.monitor.sinks.history_reader import AlarmRow, History, Span, _fitting_span_s
 from drsn_edge.palette import HEALTHY
 
@@ -73,7 +77,10 @@ def test_stretches_end_at_gaps() -> None:
 def test_the_picture_names_what_it_shows(drawn: Figure) -> None:
     shares = drawn.axes[0]
     assert {text.get_text().strip() for text in shares.texts} == {"imbalance", "outer_race", "inner_race, holds"}
-    assert shares.get_ylabel() == "share of windows" and shares.get_xlabel() == "time, CET (UTC+01:00)"
+    assert (
+        shares.get_ylabel() == "share of windows"
+        and shares.get_xlabel() == "time, 2027-01-14 to 2027-01-15, CET (UTC+01:00)"
+    )
     legend = [text.get_text() for text in drawn.legends[0].get_texts()]
     assert {"healthy", "outer_race", "NO_VERDICT", "velocity, mm/s RMS", "not measured"} < set(legend)
     assert HEALTHY in {to_hex(bar.get_facecolor()) for bar in shares.patches}
@@ -94,3 +101,39 @@ def test_the_velocity_does_not_cross_gaps_and_standstills(drawn: Figure) -> None
 
 def test_two_weeks_are_drawn_by_the_hour() -> None:
     assert _fitting_span_s(13.9 * 24 * HOUR) == HOUR and _fitting_span_s(15 * 24 * HOUR) == 24 * HOUR
+
+
+def test_minutes_are_drawn_as_far_as_a_monitor_ran() -> None:
+    minutes = tuple(Span(NOW + at, 10, 0, RUNNING, None, None) for at in (0.0, 60.0, 120.0))
+    history = History("pump", (), (), minutes, 60.0, runs=((NOW + 50, NOW + 90), (NOW + 100, math.inf)))
+    assert measured_times(history, NOW + 130) == [(NOW + 50, NOW + 60), (NOW + 60, NOW + 120), (NOW + 120, NOW + 130)]
+    unknown = measured_times(History("pump", (), (), minutes, 60.0), NOW + 130)
+    assert unknown == [(NOW, NOW + 60), (NOW + 60, NOW + 120), (NOW + 120, NOW + 130)]
+
+
+def test_a_file_says_when_its_runs_began_and_ended(tmp_path: Path) -> None:
+    at_s = [NOW + 10]
+    sink = HistorySink(tmp_path / "history", "pump", now_s=lambda: at_s[0])
+    sink.take(WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": 0.9}, None, 0))
+    at_s[0] += 25
+    assert read_history(tmp_path / "history", 0, 1e12)[0].runs == ((NOW + 10, math.inf),)
+    sink.take(Summary(0, 0, 1, {}, {}, None))
+    sink.close()
+    ((began_s, ended_s),) = read_history(tmp_path / "history", 0, 1e12)[0].runs
+    assert (began_s, ended_s) == pytest.approx((NOW + 10, NOW + 35), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("length_s", "expected"),
+    [(80.0, r"\d\d:\d\d:\d\d"), (420.0, r"\d\d:\d\d"), (5 * HOUR, r"\d\d:\d\d"), (240 * HOUR, r"\d\d [A-Z][a-z]{2}")],
+)
+def test_a_tick_that_is_a_day_has_its_month(length_s: float, expected: str) -> None:
+    axes = Figure(figsize=(13, 4)).subplots()
+    axes.set_xlim(history_plot._day(NOW - length_s), history_plot._day(NOW))
+    axes.xaxis_date()
+    locator = history_plot.AutoDateLocator(maxticks=9)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(history_plot._formatter(locator))
+    axes.figure.canvas.draw()
+    words = [label.get_text() for label in axes.get_xticklabels()]
+    assert len(words) >= 3 and all(re.fullmatch(expected, each) for each in words)

@@ -93,6 +93,8 @@ class History:
     Attributes:
         measured_s: When a window last showed the machine, to the minute, whatever the times that were asked for;
             seconds since 1970, None where none ever did.
+        runs: When each of the monitor's runs began and ended, seconds since 1970; infinity for one that did not say
+            that it ended.
     """
 
     machine: str
@@ -102,6 +104,7 @@ class History:
     span_s: float
     jumps: tuple[ClockJump, ...] = ()
     measured_s: float | None = None
+    runs: tuple[tuple[float, float], ...] = ()
 
 
 # A file may come from elsewhere: what is no number there is 0, and what is no text is one.
@@ -234,7 +237,7 @@ def _read_machine(
     measured_s = _measured(connection, machine, shifted)
     return History(
         machine, tuple(DecisionRow(*row) for row in decisions), tuple(AlarmRow(*row) for row in alarms),
-        spans, length_s, jumps, measured_s,
+        spans, length_s, jumps, measured_s, tuple(_runs(connection, machine, between, shifted)),
     )  # fmt: skip
 
 
@@ -289,6 +292,21 @@ def _jumps(connection: sqlite3.Connection, machine: str, between: _Between, shif
         shift_s = shifted.get(run, 0.0)
         if any(between[0] <= time_s <= between[1] for time_s in (at_s + shift_s, from_s, to_s)):
             yield ClockJump(at_s + shift_s, from_s, to_s, run, shift_s)
+
+
+def _runs(
+    connection: sqlite3.Connection, machine: str, between: _Between, shifted: _Shifts
+) -> Iterator[tuple[float, float]]:
+    rows = connection.execute(
+        "SELECT run, CAST(began_s AS REAL), CAST(ended_s AS REAL), summary IS NOT NULL FROM runs WHERE machine = ? "
+        "ORDER BY run",
+        (machine,),
+    )
+    for run, began_s, ended_s, is_over in rows:
+        shift_s = shifted.get(run, 0.0)
+        began_s, ended_s = began_s + shift_s, ended_s + shift_s if is_over else math.inf
+        if began_s <= between[1] and ended_s >= between[0]:
+            yield began_s, ended_s
 
 
 def _measured(connection: sqlite3.Connection, machine: str, shifted: _Shifts) -> float | None:
