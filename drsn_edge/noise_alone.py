@@ -13,9 +13,12 @@ lines   the largest u, the largest of two neighbours, and the largest of the sum
 bands   chi-square of the means over 24 and 12 bands, of all axes together, of the worst axis, and of the axes' mean
 
 The result is the smallest of these chances. Noise alone is below the limit in 5 to 15 of 100 windows that are judged
-alone; after four of noise in a row hardly any is. A sensor that rolls off gets a second fit, up to its filter's edge.
+alone; after four of noise in a row hardly any is. A sensor that rolls off gets a second fit, up to its filter's edge. One
+that rolls off just below half the sample rate, where no smooth curve follows, gets a second fit without the top eighth of
+the spectrum, if that lies below the rest and holds no line.
 
-What cannot be told: mains hum has lines, as a shaft has; and a machine whose own spectrum is smooth looks like noise.
+What cannot be told: mains hum has lines, as a shaft has; a resonance or a notch of the sensor stands out, as a
+resonance of a machine does; and a machine whose own spectrum is smooth looks like noise.
 `drsn-edge convert` raises the limit of a bundle with such a class, or switches the check off, and says so.
 
 Sources. The distribution: Brillinger 1981, "Time Series: Data Analysis and Theory", theorem 5.2.6. The largest line:
@@ -86,8 +89,14 @@ _ROLLED_OFF, _EDGE, _FIRST_EDGE = 0.06, 0.25, 7
 """A sensor rolls off if the top of the band is 12 dB below its lower third; its filter has an edge where a band has a
 quarter of the power of the one two before it. An edge in the lowest bands leaves too little to judge."""
 
+_TOP, _TOP_FALLS, _TOP_SPREAD, _TOP_LINE = 3, 0.7, 2.0, 1e-3
+"""Bands at the top that may be left out; share of the power of the bands below, under which the last one must be;
+deviations by which each may be above the bands below; least chance of their largest line. A machine whose lines or
+resonances lie in the top bands has more power there, or a line."""
+
 _SMOOTH = ("1", "log", "log2", "f2")
 _STEEP = ("1", "log", "f1", "f2", "f3", "f4")
+_AT_TOP = ("1", "f1", "f2")
 _BELOW_EDGE = ("1", "log", "f1", "f2", "f3")
 
 
@@ -119,6 +128,10 @@ def chance(spectrum: NDArray[np.complexfloating]) -> float:
     if _is_jagged(bands, mean):
         return 0.0
     found = _chance_of_fit(power, n_lines, _SMOOTH)
+    if found >= CHANCE:
+        return found
+    if _falls_at_top(power, mean, per_band):
+        found = max(found, _chance_of_fit(power[:, : -_TOP * per_band], n_lines, _SMOOTH))
     if found >= CHANCE or not _rolls_off(mean):
         return found
     edge = _edge(mean)
@@ -214,6 +227,26 @@ def _rolls_off(mean: FloatArray) -> bool:
     """Tell whether the top of every axis' spectrum is cut off; means of bands, shape (axes, bands)."""
     below = np.sort(mean[:, : mean.shape[1] // 3])[:, mean.shape[1] // 6]
     return bool((np.maximum(mean[:, -1], mean[:, -2]) < _ROLLED_OFF * below).all())
+
+
+def _falls_at_top(power: FloatArray, mean: FloatArray, per_band: int) -> bool:
+    """Tell whether the top bands of every axis hold nothing but the beginning of a roll-off.
+
+    Args:
+        power: Periodograms, shape (axes, lines).
+        mean: Of each band, shape (axes, bands).
+        per_band: Lines in a band.
+    """
+    middle = np.sort(mean[:, -_TOP - 4 : -_TOP])[:, 1:3]
+    below = np.float32(0.5) * (middle[:, 0] + middle[:, 1])
+    if not (mean[:, -1] < _TOP_FALLS * below).all():
+        return False
+    lines = power[:, -_TOP * per_band :]
+    level = np.add.reduce(lines.reshape(len(lines), _TOP, per_band), axis=2) * np.float32(1 / per_band)
+    if (level > (1 + _TOP_SPREAD / math.sqrt(per_band)) * below[:, None]).any():
+        return False
+    highest = float(_flattened(lines, _basis(lines.shape[1], lines.shape[1], _AT_TOP)).max())
+    return lines.size * _gamma_tail(highest, 1) >= _TOP_LINE
 
 
 def _edge(mean: FloatArray) -> int | None:

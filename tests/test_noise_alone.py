@@ -24,6 +24,14 @@ def coloured(n: int, axes: int, gain: Callable[[Any], Any], seed: int = 0) -> Sa
     return np.fft.irfft(spectrum * gain(f), axis=1)[:, :N].astype(np.float32)
 
 
+def bilinear(n: int, axes: int, order: int, cut_off: float) -> Samples:
+    """Return noise behind a digital Butterworth low-pass, which has its zeros at half the sample rate."""
+    edge = np.tan(np.pi / 2 * cut_off)
+    return coloured(
+        n, axes, lambda f: 1 / np.sqrt(1 + (np.tan(np.pi / 2 * np.minimum(f, 0.9999)) / edge) ** (2 * order))
+    )
+
+
 def white(n: int, axes: int, seed: int = 0) -> Samples:
     return np.random.default_rng(seed).normal(size=(n, N, axes)).astype(np.float32)
 
@@ -54,6 +62,10 @@ NOISE: dict[str, Callable[[int, int], Any]] = {
     "white above a corner": lambda n, axes: coloured(n, axes, lambda f: np.sqrt(1 + (0.02 / f) ** 2)),
     "first-order roll-off": lambda n, axes: coloured(n, axes, lambda f: 1 / np.sqrt(1 + (f / 0.4) ** 2)),
     "fourth-order roll-off": lambda n, axes: coloured(n, axes, lambda f: 1 / np.sqrt(1 + (f / 0.5) ** 8)),
+    "first-order roll-off near the top": lambda n, axes: bilinear(n, axes, 1, 0.9),
+    "second-order roll-off near the top": lambda n, axes: bilinear(n, axes, 2, 0.9),
+    "fourth-order roll-off near the top": lambda n, axes: bilinear(n, axes, 4, 0.9),
+    "roll-off of a resampler": lambda n, axes: coloured(n, axes, lambda f: np.clip((0.96 - f) / 0.09, 1e-3, 1)),
     "edge of a digital filter": lambda n, axes: coloured(n, axes, lambda f: 1e-3 + (f < 0.5)),
     "one for all axes": lambda n, axes: np.repeat(white(n, 1), axes, axis=2),
     "one half for all axes": lambda n, axes: white(n, axes) + white(n, 1, seed=1),
@@ -91,6 +103,17 @@ def test_a_weak_line_on_one_of_three_axes_is_enough() -> None:
     windows = white(50, 3)
     windows[:, :, 1] += 0.35 * np.sin(2 * np.pi * 0.05 * np.arange(N))
     assert share(windows) < 0.1
+
+
+@pytest.mark.parametrize("axes", [1, 3])
+def test_a_machine_at_the_top_of_a_spectrum_that_rolls_off_there_is_none(axes: int) -> None:
+    noise = bilinear(50, axes, 2, 0.9)
+    assert share(noise) > 0.9
+    line = noise.copy()
+    line[:, :, 0] += 0.2 * noise.std() * np.sin(np.pi * 0.93 * np.arange(N))[None]
+    assert share(line) < 0.1
+    resonance = coloured(50, axes, lambda f: 3 * np.exp(-(((f - 0.92) / 0.02) ** 2)), seed=1)
+    assert share(noise + resonance) < 0.1
 
 
 def test_lengths_that_are_no_power_of_two_and_odd_ones() -> None:
