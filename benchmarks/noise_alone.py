@@ -208,6 +208,27 @@ def low_pass(cut_off: float, order: int) -> Callable[[np.random.Generator, int, 
     return lambda rng, n, axes: filtered(rng, n, axes, lambda f: 1 / np.sqrt(1 + (f / cut_off) ** (2 * order)))
 
 
+def digital_low_pass(cut_off: float, order: int) -> Callable[[np.random.Generator, int, int], Any]:
+    """Return what makes white noise behind a digital Butterworth low-pass, with zeros at half the sample rate."""
+
+    def gain(f: Any) -> Any:
+        rise = np.tan(np.pi / 2 * np.minimum(f, 0.9999)) / np.tan(np.pi / 2 * cut_off)
+        return 1 / np.sqrt(1 + rise ** (2 * order))
+
+    return lambda rng, n, axes: filtered(rng, n, axes, gain)
+
+
+def resonance(radius: float, at: float) -> Callable[[np.random.Generator, int, int], Any]:
+    """Return what makes white noise behind a pair of poles; at as a share of half the sample rate."""
+    pole = radius * np.exp(1j * np.pi * at)
+
+    def gain(f: Any) -> Any:
+        z = np.exp(-1j * np.pi * f)
+        return 1 / np.abs((1 - pole * z) * (1 - np.conj(pole) * z))
+
+    return lambda rng, n, axes: filtered(rng, n, axes, gain)
+
+
 def filtered(rng: np.random.Generator, n: int, axes: int, gain: Callable[[Any], Any]) -> Any:
     """Return n samples of Gaussian noise with this gain over the share of half the sample rate."""
     spectrum = np.fft.rfft(rng.normal(size=(n, axes)), axis=0)
@@ -229,6 +250,11 @@ KINDS: dict[str, Callable[[np.random.Generator, int, int], Any]] = {
     "second-order low-pass, 0.25": low_pass(0.25, 2),
     "second-order low-pass, 0.5": low_pass(0.5, 2),
     "eighth-order low-pass, 0.5": low_pass(0.5, 8),
+    "digital low-pass, first order, 0.9": digital_low_pass(0.9, 1),
+    "digital low-pass, second order, 0.9": digital_low_pass(0.9, 2),
+    "digital low-pass, fourth order, 0.9": digital_low_pass(0.9, 4),
+    "resonance, poles at 0.5": resonance(0.5, 0.48),
+    "resonance, poles at 0.7": resonance(0.7, 0.64),
     "one noise on all axes": lambda rng, n, axes: np.repeat(rng.normal(size=(n, 1)), axes, axis=1),
 }
 HUM = (2.0, 0.5)
@@ -334,7 +360,7 @@ def tables(values: dict[str, Any]) -> str:
     for row in values.get("noise_alone", []):
         figures = " / ".join(f"{row[name].get('class', 0.0):6}" for name in ("before", "after"))
         decided = row["classes_decided_after"]
-        lines.append(f"{row['data']:26} {row['kind']:28} {row['level_g']:6} g  {figures}  decided {decided}")
+        lines.append(f"{row['data']:26} {row['kind']:36} {row['level_g']:6} g  {figures}  decided {decided}")
     for name in ("added_noise", "one_axis", "fan", "cost"):
         lines += ["", name, "", *(json.dumps(row) for row in values.get(name, []))]
     return "\n".join(lines)
