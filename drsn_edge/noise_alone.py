@@ -232,11 +232,15 @@ def _rolls_off(mean: FloatArray) -> bool:
 def _falls_at_top(power: FloatArray, mean: FloatArray, per_band: int) -> bool:
     """Tell whether the top bands of every axis hold nothing but the beginning of a roll-off.
 
+    A window too short for all bands has too few left without them.
+
     Args:
         power: Periodograms, shape (axes, lines).
         mean: Of each band, shape (axes, bands).
         per_band: Lines in a band.
     """
+    if mean.shape[1] < _BANDS:
+        return False
     middle = np.sort(mean[:, -_TOP - 4 : -_TOP])[:, 1:3]
     below = np.float32(0.5) * (middle[:, 0] + middle[:, 1])
     if not (mean[:, -1] < _TOP_FALLS * below).all():

@@ -124,6 +124,13 @@ def test_lengths_that_are_no_power_of_two_and_odd_ones() -> None:
         assert share(noise) == 0.0
 
 
+def test_shorter_windows_that_roll_off_at_the_top_have_a_chance_too() -> None:
+    noise = bilinear(20, 3, 1, 0.9)
+    for n in (200, 300, 400, 512, 700):
+        found = chances(centre(noise[:, :n]))
+        assert ((found >= 0) & (found <= 1)).all(), n
+
+
 def test_a_dead_axis_and_an_empty_signal_have_a_chance_too() -> None:
     windows = white(2, 2)
     windows[:, :, 1] = 0.0
