@@ -366,7 +366,7 @@ class RateAlarm:
         recent = points[:, 1] >= border_s
         if (~recent).sum() < self._MIN_POINTS:
             return None
-        before, after = _slope(points[~recent]), _slope(points[recent])
+        before, after = slope_of(points[~recent]), slope_of(points[recent])
         self.first_hz = self.first_hz or before.hz
         for base_hz in (before.hz, self.first_hz):  # a step, a creep
             scatter_hz = self._SIGMAS * math.hypot(before.uncertainty_hz, after.uncertainty_hz)
@@ -377,7 +377,7 @@ class RateAlarm:
         return None
 
 
-def _slope(points: FloatArray) -> Rate:
+def slope_of(points: FloatArray) -> Rate:
     """Return the rate of indices over times, shape (n, 2), n >= 3."""
     index, time_s = (points - points.mean(axis=0)).T
     spread = float(time_s @ time_s)

@@ -63,6 +63,9 @@ ACCEPT_MOUNTING = "accept mounting"
 
 BEHIND_S, CAUGHT_UP_S = 3.0, 0.5
 
+_SIGMAS = 4.0
+"""Of a measured rate's uncertainty, within which it is taken for the one that windows are cut for."""
+
 STALLED_S = 2.0
 """What no window has borne out for so long and the time of one window must go."""
 
@@ -283,16 +286,19 @@ class Monitor:
         self._cut = cut_for(ratio, contract.window, contract.hop)
         rate_hz = contract.sample_rate_hz * self._cut.ratio
         self._windower = Windower(self._cut.window, self._cut.hop, rate_hz)
+        self._waits_for_cut = False  # whether a rate that was followed has not shown a window yet
         self._limits = SensorLimits(self._full_scale_counts, rate_hz)
 
     def _follow_rate(self) -> None:
         """Cut anew if the sensor turns out to have another rate, as far as that may be."""
-        measured_hz = self._rate.sample_rate_hz
-        if measured_hz is None:
+        measured = self._rate.rate
+        if measured is None or self._waits_for_cut:
             return
-        ratio = measured_hz / self._contract.sample_rate_hz
-        if abs(ratio / self._cut.ratio - 1) > FOLLOW and abs(ratio - 1) <= LIMIT:
+        ratio = measured.hz / self._contract.sample_rate_hz
+        least = FOLLOW + _SIGMAS * measured.uncertainty_hz / measured.hz
+        if abs(ratio / self._cut.ratio - 1) > least and abs(ratio - 1) <= LIMIT:
             self._cut_at(ratio)
+            self._waits_for_cut = True  # what is cut anew again and again is never whole
 
     def _take_restart(self) -> None:
         self._windower.reset()
@@ -352,6 +358,7 @@ class Monitor:
         self._follow_rate()
         results: list[Result] = []
         for window in self._windower.take(block):
+            self._waits_for_cut = False
             result = self._judge(window)
             self._note_window(result)
             decision = self._decider.add(result)

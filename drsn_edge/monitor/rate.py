@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
+import numpy as np
+
 from drsn_edge.monitor.quality import RATE_OFF
-from firmware_bridge.clock import RateAlarm
+from firmware_bridge.clock import Rate, RateAlarm, slope_of
 
 HORIZON_S = 2.0
 MIN_SPAN_S = 1.0
@@ -13,6 +16,12 @@ MIN_BLOCKS = 8
 
 _APART_S = 0.001
 """Stamps that are closer are not kept, so that no clock can make them many."""
+
+_EVERY_S = 0.1
+"""How often the rate is found anew."""
+
+_OVERDUE_STEPS = 1.5
+"""A clock that shows a new time later than after so many of its longest steps may have stopped."""
 
 CLOCK_STOPPED = "device clock stopped"
 
@@ -31,34 +40,56 @@ class RecentRate:
 
     It asks whether the windows of now may be judged. The fit over a whole session (`firmware_bridge.clock.ClockFit`) is
     more exact, and would need minutes to show that a sensor has silently changed its rate after hours.
+
+    Some clocks tick but every 100 ms, some stamps are late by 20 ms. A line through all stamps tells such a sensor's
+    rate where two of them would not; two of them show sooner that it changes. Of a clock that ticks, only the first
+    block of each tick counts, unless the next tick is overdue.
     """
 
     def __init__(self) -> None:
         """Begin without a rate."""
         self._stamps: deque[tuple[int, float]] = deque()  # times grow by at least _APART_S
         self._newest = (0, 0.0)
+        self.reset()
 
     def reset(self) -> None:
         """Forget everything: index and time begin again."""
         self._stamps.clear()
+        self._line: Rate | None = None
+        self._due_s = -math.inf
+        self._longest = 0  # samples between two stamps
 
     def add(self, first_sample: int, device_time_s: float) -> None:
         """Take in the first sample of a block and its time."""
         self._newest = (first_sample, device_time_s)
-        if not self._stamps or device_time_s - self._stamps[-1][1] >= _APART_S:
-            self._stamps.append(self._newest)
+        if self._stamps and device_time_s - self._stamps[-1][1] < _APART_S:
+            return
+        self._stamps.append(self._newest)
         while len(self._stamps) > MIN_BLOCKS and device_time_s - self._stamps[1][1] >= HORIZON_S:
             self._stamps.popleft()
+        if len(self._stamps) < MIN_BLOCKS or device_time_s - self._stamps[0][1] < MIN_SPAN_S:
+            self._line = None
+        elif self._line is None or device_time_s >= self._due_s:
+            self._due_s = device_time_s + _EVERY_S
+            first, first_s = self._stamps[0]
+            points = np.array([(sample - first, time_s - first_s) for sample, time_s in self._stamps], np.float64)
+            self._line, self._longest = slope_of(points), int(np.diff(points[:, 0]).max())
 
     @property
     def sample_rate_hz(self) -> float | None:
-        """The rate, None before there are `MIN_BLOCKS` blocks over `MIN_SPAN_S`."""
-        if len(self._stamps) < MIN_BLOCKS:
+        """The rate by the first and the last stamp, None before there are `MIN_BLOCKS` over `MIN_SPAN_S`."""
+        if self._line is None:
             return None
-        (first_sample, first_s), (last_sample, last_s) = self._stamps[0], self._newest
-        if last_s - first_s < MIN_SPAN_S:
-            return None
-        return (last_sample - first_sample) / (last_s - first_s)
+        (first_sample, first_s), (last_sample, last_s) = self._stamps[0], self._stamps[-1]
+        return ((self._newest[0] if self._is_overdue() else last_sample) - first_sample) / (last_s - first_s)
+
+    @property
+    def rate(self) -> Rate | None:
+        """The rate by all stamps, None likewise, and while the next one is overdue: the clock may have stopped."""
+        return None if self._is_overdue() else self._line
+
+    def _is_overdue(self) -> bool:
+        return self._newest[0] - self._stamps[-1][0] > _OVERDUE_STEPS * self._longest if self._stamps else False
 
 
 class RateWatch:
@@ -90,6 +121,11 @@ class RateWatch:
     def sample_rate_hz(self) -> float | None:
         """The rate of late, None while it is not known."""
         return self._recent.sample_rate_hz
+
+    @property
+    def rate(self) -> Rate | None:
+        """The same by more stamps, with its uncertainty; None as well where the clock may have stopped."""
+        return self._recent.rate
 
     def link_lost(self) -> None:
         """What comes next may follow after a pause of the device, which is no fault of its clock."""

@@ -119,6 +119,37 @@ def test_a_clock_that_runs_withholds_nothing(clock: Clock, bench: Any, sensor: A
     assert len(windows) > 500 and {window.reason for window in windows} == {None}
 
 
+COARSE: dict[str, Clock] = {
+    **{f"ticks of {ms} ms": lambda t, ms=ms: t // (ms / 1000) * (ms / 1000) for ms in (10, 20, 50, 100)},  # type: ignore[misc]
+    **{f"late by up to {ms} ms": lambda t, ms=ms: t + float(RNG.uniform(0, ms / 1000)) for ms in (5, 10, 20)},  # type: ignore[misc]
+}
+
+
+@pytest.mark.parametrize("clock", COARSE.values(), ids=COARSE)
+def test_coarse_stamps_cut_no_window_anew(clock: Clock, bench: Any, sensor: Any) -> None:
+    windows = judged(bench.monitor, sensor, clock, 5.0)
+    assert {window.reason for window in windows} == {None}
+    assert np.diff([window.first_sample for window in windows]).tolist() == [32] * (round(5 * PER_S) - 2)
+
+
+@pytest.mark.parametrize("name", ["ticks of 20 ms", "ticks of 100 ms", "late by up to 10 ms"])
+@pytest.mark.parametrize("pace", [1.03, 0.97])
+def test_a_sensor_that_is_off_is_followed_by_coarse_stamps(name: str, pace: float, bench: Any, sensor: Any) -> None:
+    windows = judged(bench.monitor, sensor, lambda t: COARSE[name](t * pace), 5.0)
+    assert len(windows) > 590 and {window.reason for window in windows} <= {None, RATE_OFF}
+    assert bench.monitor._cut.ratio == pytest.approx(1 / pace, abs=0.005)
+
+
+def test_windows_come_out_of_a_rate_that_creeps_all_the_time(bench: Any, sensor: Any) -> None:
+    windows = judged(bench.monitor, sensor, lambda t: t + 0.01 * np.sin(2 * np.pi * t / 3) * t / 8, 8.0)
+    assert len(windows) > 700
+
+
+def test_a_clock_that_stopped_moves_no_cut(bench: Any, sensor: Any) -> None:
+    judged(bench.monitor, sensor, lambda t: min(t, 4.0), 4.05)
+    assert bench.monitor._rate.rate is None and bench.monitor._cut.ratio == 1.0
+
+
 def test_a_pause_behind_a_lost_link_is_no_fault_of_the_clock() -> None:
     watch = RateWatch(0.01)
     watch.nominal_hz = RATE_HZ
