@@ -29,6 +29,9 @@ from firmware_bridge.messages import (
     decode_device_message,
 )
 
+_BEHIND_S = 1.0
+"""A HELLO that is repeated is behind by less; one that is further behind may tell of a restart."""
+
 
 @dataclass(frozen=True)
 class StreamCounters:
@@ -111,6 +114,7 @@ class StreamDecoder:
         self._tally: Counter[str] = Counter()
         self._hello: Hello | None = None
         self._is_broken = False  # whether a HELLO was refused since the last good one
+        self._behind: tuple[Hello, int] | None = None  # HELLO and sequence, of the known session, from far behind
         self._forget_link()
         # All four count within the session. Delivered or lost: below _next_sample. _last_end: end of the last block.
         self._next_sample = self._last_end = self._device_time_us = self._overruns = 0
@@ -202,7 +206,7 @@ class StreamDecoder:
             return [] if message is None else [DeviceLog(message.level, message.text)]
         self._follow_sequence(frame.sequence, message.session)
         if isinstance(message, Hello):
-            return self._on_hello(message)
+            return self._on_hello(message, frame.sequence)
         if isinstance(message, ReplyPayload):
             return [Reply(message.sequence, message.opcode, message.result, message.text)]
         if self._hello is None or self._is_broken or message.session != self._hello.session:
@@ -224,26 +228,43 @@ class StreamDecoder:
         self._next_sequence = (sequence + 1) % SEQUENCE_MODULUS
         self._frames_without_session = 0
 
-    def _on_hello(self, hello: Hello) -> list[DecoderEvent]:
-        """A HELLO of the known session only moves the position; Hello comes out once per session."""
+    def _on_hello(self, hello: Hello, sequence: int) -> list[DecoderEvent]:
+        """A HELLO of the known session only moves the position, unless it has begun anew; Hello comes out once."""
         known = self._hello
         is_same = known is not None and hello.session == known.session
         if known is not None and is_same:
             if not self._is_broken and hello != known:
                 self._tally["malformed"] += 1
                 return [self._refuse(ProtocolError(_contradiction(known, hello)))]
+            if not self._is_broken and self._is_behind(hello):
+                return self._on_hello_behind(hello, sequence)
             self._advance(hello.samples_produced, hello.device_time_us)
             if not self._is_broken:
                 self._needs_hello = False
                 return []
-        self._hello = hello
+        return self._begin(known, hello, is_restart=not is_same)
+
+    def _is_behind(self, position: Hello) -> bool:
+        behind = self._next_sample - position.samples_produced
+        return behind > _BEHIND_S * position.sample_rate_hz and position.device_time_us < self._device_time_us
+
+    def _on_hello_behind(self, hello: Hello, sequence: int) -> list[DecoderEvent]:
+        """A late copy, or a device that drew the same session again: another HELLO, or SAMPLES behind it, will tell."""
+        before, self._behind = self._behind, (hello, sequence)
+        self._needs_hello = True
+        if before is None or before[1] == sequence:
+            return []
+        return self._begin(self._hello, hello, is_restart=True)
+
+    def _begin(self, known: Hello | None, hello: Hello, is_restart: bool) -> list[DecoderEvent]:
+        self._hello, self._behind = hello, None
         self._needs_hello = self._is_broken = False
         self._next_sample = self._last_end = hello.samples_produced
         self._device_time_us = hello.device_time_us
         self._overruns = 0
         if known is None:
             return [hello]
-        self._tally["restarts"] += not is_same
+        self._tally["restarts"] += is_restart
         return [DeviceRestarted(known.session, hello.session), hello]
 
     def _refuse(self, error: ProtocolError) -> HelloRejected:
@@ -292,9 +313,8 @@ class StreamDecoder:
             self._tally["malformed"] += 1
             return []
         if first < self._next_sample:
-            self._tally["duplicates"] += 1
-            self._tally["samples_duplicate"] += len(message.samples)
-            return []
+            return self._on_samples_behind(message, n_axes, self._next_sample - first)
+        self._behind = None
         if message.overrun:
             self._count_overruns(self._overruns + 1)
         self._device_time_us = min(max(extend(message.device_time_us, self._device_time_us), 0), COUNTER_END - 1)
@@ -304,3 +324,16 @@ class StreamDecoder:
         self._tally["samples_received"] += len(message.samples)
         self._next_sample = self._last_end = first + len(message.samples)
         return [block]
+
+    def _on_samples_behind(self, message: SamplesPayload, n_axes: int, by: int) -> list[DecoderEvent]:
+        """A repeated block, or the first of a device that began anew in the same session."""
+        if self._hello is not None and self._behind is not None:
+            hello, _ = self._behind
+            first = extend(message.first_sample, hello.samples_produced)
+            if hello.samples_produced <= first < self._next_sample:
+                return [*self._begin(self._hello, hello, is_restart=True), *self._on_samples(message, n_axes)]
+        self._tally["duplicates"] += 1
+        self._tally["samples_duplicate"] += len(message.samples)
+        if self._hello is not None and by > _BEHIND_S * self._hello.sample_rate_hz:
+            self._needs_hello = True
+        return []

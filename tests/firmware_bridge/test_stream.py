@@ -289,6 +289,46 @@ def test_an_older_status_or_hello_changes_nothing(new_device) -> None:
     assert (block.lost_before, decoder.counters.samples_lost) == (0, 0)
 
 
+def far(new_device) -> tuple[StreamDecoder, int]:
+    """Return a decoder that has seen 3 s of a device, and what is next."""
+    device, decoder = new_device(), StreamDecoder()
+    decoder.feed(device.hello() + b"".join(device.block(first, 200) for first in range(0, 12_000, 200)))
+    return decoder, 12_000
+
+
+def test_a_device_that_restarts_into_its_session_is_heard(new_device) -> None:
+    decoder, _ = far(new_device)
+    again = new_device()
+    events = decoder.feed(again.hello() + again.block(10) + again.block(20))
+    assert events[:2] == [DeviceRestarted(again.session, again.session), again.description]
+    assert [(block.first_sample, block.lost_before) for block in blocks_of(events)] == [(10, 10), (20, 0)]
+    counters = decoder.counters
+    assert (counters.restarts, counters.duplicates, counters.samples_received) == (1, 0, 12_020)
+    assert counters.samples_lost == 10 and not decoder.needs_hello
+
+
+def test_a_device_that_restarts_into_its_session_is_asked_and_known_by_its_second_hello(new_device) -> None:
+    decoder, _ = far(new_device)
+    again = new_device()
+    again.hello()  # is lost
+    assert decoder.feed(again.block(0)) == [] and decoder.needs_hello
+    assert decoder.feed(again.hello(10)) == [] and decoder.needs_hello
+    assert [type(event) for event in decoder.feed(again.hello(10))] == [DeviceRestarted, Hello]
+    (block,) = decoder.feed(again.block(10))
+    assert (block.first_sample, block.lost_before, decoder.counters.restarts) == (10, 0, 1)
+
+
+def test_copies_of_an_old_hello_restart_nothing(new_device) -> None:
+    decoder, end = far(new_device)
+    device = new_device()
+    old = device.hello()
+    for first in range(end, end + 50, 10):
+        (block,) = decoder.feed(old + old + device.block(first))
+        assert (block.first_sample, block.lost_before) == (first, 0)
+    assert decoder.feed(device.hello(end) + device.hello(end - 100) + device.hello(end - 100)) == []
+    assert (decoder.counters.restarts, decoder.counters.samples_lost) == (0, 0)
+
+
 def test_memory_is_bounded_without_delimiters(new_device) -> None:
     device, decoder = new_device(), StreamDecoder()
     for _ in range(50):
