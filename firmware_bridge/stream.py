@@ -32,6 +32,10 @@ from firmware_bridge.messages import (
 _BEHIND_S = 1.0
 """A HELLO that is repeated is behind by less; one that is further behind may tell of a restart."""
 
+_AHEAD_S, _SOON_S, _ROOM = 3600.0, 60.0, 1 << 16
+"""A position that is further ahead than so many seconds is believed only if the next one follows it soon; some samples
+more, since the block of a slow sensor may take longer."""
+
 
 @dataclass(frozen=True)
 class StreamCounters:
@@ -44,7 +48,8 @@ class StreamCounters:
             middle of which the host joined is not among them.
         garbage_bytes: Bytes that belong to no frame with a right CRC, delimiters not counted.
         resyncs: Good frames that followed at least one such piece.
-        malformed: Frames with a right CRC whose contents cannot be: the firmware is wrong.
+        malformed: Frames with a right CRC whose contents cannot be: the firmware is wrong. One that was doubted, since
+            it is further ahead than can be, counts when the next one does not follow it.
         unknown_type: Frames of a type that this host does not know; skipped.
         frames_lost: Gaps in the sequence, up to 32767 frames each, while a link lasted.
         samples_received: Samples delivered.
@@ -115,6 +120,7 @@ class StreamDecoder:
         self._hello: Hello | None = None
         self._is_broken = False  # whether a HELLO was refused since the last good one
         self._behind: tuple[Hello, int] | None = None  # HELLO and sequence, of the known session, from far behind
+        self._doubted: tuple[int, int] | None = None  # sample and device time of the last message, if too far ahead
         self._forget_link()
         # All four count within the session. Delivered or lost: below _next_sample. _last_end: end of the last block.
         self._next_sample = self._last_end = self._device_time_us = self._overruns = 0
@@ -212,7 +218,7 @@ class StreamDecoder:
         if self._hello is None or self._is_broken or message.session != self._hello.session:
             return self._on_stranger(message)
         if isinstance(message, StatusPayload):
-            return [self._on_status(message)]
+            return self._on_status(message)
         return self._on_samples(message, len(self._hello.axes))
 
     def _follow_sequence(self, sequence: int, session: int) -> None:
@@ -238,10 +244,10 @@ class StreamDecoder:
                 return [self._refuse(ProtocolError(_contradiction(known, hello)))]
             if not self._is_broken and self._is_behind(hello):
                 return self._on_hello_behind(hello, sequence)
-            self._advance(hello.samples_produced, hello.device_time_us)
             if not self._is_broken:
-                self._needs_hello = False
+                self._needs_hello = not self._go_to(hello.samples_produced, hello.device_time_us)
                 return []
+            self._advance(hello.samples_produced, hello.device_time_us)
         return self._begin(known, hello, is_restart=not is_same)
 
     def _is_behind(self, position: Hello) -> bool:
@@ -257,7 +263,7 @@ class StreamDecoder:
         return self._begin(self._hello, hello, is_restart=True)
 
     def _begin(self, known: Hello | None, hello: Hello, is_restart: bool) -> list[DecoderEvent]:
-        self._hello, self._behind = hello, None
+        self._hello, self._behind, self._doubted = hello, None, None
         self._needs_hello = self._is_broken = False
         self._next_sample = self._last_end = hello.samples_produced
         self._device_time_us = hello.device_time_us
@@ -278,10 +284,11 @@ class StreamDecoder:
             self._tally["samples_before_hello"] += len(message.samples)
         return []
 
-    def _on_status(self, status: StatusPayload) -> Status:
-        self._advance(status.samples_produced, status.device_time_us)
+    def _on_status(self, status: StatusPayload) -> list[DecoderEvent]:
+        if not self._go_to(status.samples_produced, status.device_time_us):
+            return []
         self._count_overruns(status.overruns)
-        return Status(
+        event = Status(
             state=status.state,
             samples_produced=status.samples_produced,
             device_time_s=status.device_time_us / 1e6,
@@ -292,11 +299,52 @@ class StreamDecoder:
             buffer_size=status.buffer_size,
             temperature_c=status.temperature_c,
         )
+        return [event]
 
     def _count_overruns(self, in_session: int) -> None:
         """Count what is new: a block that tells of one may itself be lost, and STATUS then tells of it later."""
         self._tally["overruns"] += max(0, in_session - self._overruns)
         self._overruns = max(self._overruns, in_session)
+
+    def _go_to(self, samples_produced: int, device_time_us: int) -> bool:
+        """Advance, unless no sensor can have come so far; return whether it is believed."""
+        doubted, self._doubted = self._doubted, None
+        if self._is_in_reach(samples_produced, device_time_us):
+            self._tally["malformed"] += doubted is not None
+        elif doubted is None or not self._follows(doubted, samples_produced, device_time_us):
+            self._tally["malformed"] += doubted is not None
+            self._doubted = samples_produced, device_time_us
+            return False
+        self._advance(samples_produced, device_time_us)
+        return True
+
+    def _samples_in(self, seconds: float) -> float:
+        return _ROOM + seconds * self._rate_hz
+
+    @property
+    def _rate_hz(self) -> float:
+        return 1.0 if self._hello is None else self._hello.sample_rate_hz
+
+    def _is_in_reach(self, sample: int, device_time_us: int) -> bool:
+        ahead = sample - self._next_sample
+        reach_s = _AHEAD_S + 2 * max(ahead, _ROOM) / self._rate_hz
+        return ahead <= self._samples_in(_AHEAD_S) and device_time_us - self._device_time_us <= 1e6 * reach_s
+
+    def _follows(self, doubted: tuple[int, int], sample: int, device_time_us: int) -> bool:
+        is_soon = 0 <= device_time_us - doubted[1] <= 1e6 * self._samples_in(_SOON_S) / self._rate_hz
+        return is_soon and 0 <= sample - doubted[0] <= self._samples_in(_SOON_S)
+
+    def _bears_out(self, message: SamplesPayload) -> bool:
+        """Tell whether a block that is not the next one follows the position that was doubted; then go there."""
+        if self._doubted is None:
+            return False
+        doubted = self._doubted
+        position = extend(message.first_sample, doubted[0]), extend(message.device_time_us, doubted[1])
+        if not self._follows(doubted, *position):
+            return False
+        self._doubted = None
+        self._advance(*doubted)
+        return True
 
     def _advance(self, samples_produced: int, device_time_us: int) -> None:
         """Count as lost what the device has sent and the host has not seen; an older message changes nothing."""
@@ -309,12 +357,20 @@ class StreamDecoder:
             self._tally["malformed"] += 1
             return []
         first = extend(message.first_sample, self._next_sample)
+        is_near = 0 <= first - self._next_sample <= self._samples_in(_AHEAD_S)
+        if not is_near and self._bears_out(message):
+            first, is_near = extend(message.first_sample, self._next_sample), True
         if first + len(message.samples) >= COUNTER_END:
             self._tally["malformed"] += 1
             return []
         if first < self._next_sample:
             return self._on_samples_behind(message, n_axes, self._next_sample - first)
-        self._behind = None
+        if not is_near:
+            self._tally["malformed"] += self._doubted is not None
+            self._doubted = first + len(message.samples), extend(message.device_time_us, self._device_time_us)
+            return []
+        self._tally["malformed"] += self._doubted is not None
+        self._behind = self._doubted = None
         if message.overrun:
             self._count_overruns(self._overruns + 1)
         self._device_time_us = min(max(extend(message.device_time_us, self._device_time_us), 0), COUNTER_END - 1)
@@ -327,13 +383,13 @@ class StreamDecoder:
 
     def _on_samples_behind(self, message: SamplesPayload, n_axes: int, by: int) -> list[DecoderEvent]:
         """A repeated block, or the first of a device that began anew in the same session."""
-        if self._hello is not None and self._behind is not None:
+        if self._behind is not None:
             hello, _ = self._behind
             first = extend(message.first_sample, hello.samples_produced)
             if hello.samples_produced <= first < self._next_sample:
                 return [*self._begin(self._hello, hello, is_restart=True), *self._on_samples(message, n_axes)]
         self._tally["duplicates"] += 1
         self._tally["samples_duplicate"] += len(message.samples)
-        if self._hello is not None and by > _BEHIND_S * self._hello.sample_rate_hz:
+        if by > _BEHIND_S * self._rate_hz:
             self._needs_hello = True
         return []

@@ -289,6 +289,60 @@ def test_an_older_status_or_hello_changes_nothing(new_device) -> None:
     assert (block.lost_before, decoder.counters.samples_lost) == (0, 0)
 
 
+HOURS = 10 * 3600 * 4000
+"""Samples that a device takes while a link is lost for ten hours."""
+
+
+def leaping(device, sample: int, time_us: int) -> list[bytes]:
+    """Return a STATUS, a HELLO and SAMPLES of a position."""
+    status = StatusPayload(device.session, sample, time_us, DeviceState.STREAMING)
+    hello = replace(device.description, samples_produced=sample, device_time_us=time_us)
+    samples = SamplesPayload(device.session, sample, time_us, device.counts(sample, 10))
+    return [
+        device.writer.encode(MessageType.STATUS, encode_status(status)),
+        device.writer.encode(MessageType.HELLO, encode_hello(hello)),
+        device.writer.encode(MessageType.SAMPLES, encode_samples(samples)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "leap"),
+    [(kind, leap) for leap in (2**53 - 1, 2**52, 2**45, 2**32 - 1, 2**31 - 10, HOURS) for kind in (0, 1)]
+    + [(2, 2**31 - 10), (2, HOURS)],
+)
+def test_one_position_that_no_sensor_can_have_reached_changes_nothing(new_device, kind: int, leap: int) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    decoder.feed(device.hello() + device.block(0))
+    assert decoder.feed(leaping(device, leap, device.time_us(10))[kind]) == []
+    blocks = blocks_of(decoder.feed(b"".join(device.block(first) for first in range(10, 100, 10))))
+    assert (len(blocks), blocks[0].lost_before) == (9, 0)
+    assert (decoder.counters.samples_lost, decoder.counters.malformed) == (0, 1)
+
+
+def test_one_device_time_that_cannot_be_changes_nothing(new_device) -> None:
+    for kind in (0, 1):
+        device, decoder = new_device(), StreamDecoder()
+        decoder.feed(device.hello() + device.block(0))
+        assert decoder.feed(leaping(device, 10, 2**53 - 1)[kind]) == []
+        (block,) = decoder.feed(device.block(10))
+        assert (block.device_time_s, block.lost_before, decoder.counters.malformed) == (10 / 4000, 0, 1)
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+@pytest.mark.parametrize("first", ["status", "hello", "block"])
+def test_a_link_lost_for_hours_is_counted_exactly(new_device, first: str, is_cut: bool) -> None:
+    device, decoder = new_device(), StreamDecoder()
+    decoder.feed(device.hello() + device.block(0))
+    if is_cut:
+        decoder.reset_link()
+        decoder.feed(b"\0")
+    events = decoder.feed(getattr(device, first)(HOURS) + device.block(HOURS + 10) + device.block(HOURS + 20))
+    one, two = blocks_of(events)
+    assert (one.first_sample, one.lost_before, two.lost_before) == (HOURS + 10, HOURS, 0)
+    counters = decoder.counters
+    assert (counters.samples_lost, counters.malformed, counters.restarts) == (HOURS, 0, 0)
+
+
 def far(new_device) -> tuple[StreamDecoder, int]:
     """Return a decoder that has seen 3 s of a device, and what is next."""
     device, decoder = new_device(), StreamDecoder()
