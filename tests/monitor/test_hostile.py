@@ -369,7 +369,8 @@ def test_what_failed_is_withdrawn_and_its_losses_are_counted(live: Callable[[lis
 
 
 def test_absurd_losses_without_end_do_not_end_the_history(live: Callable[[list[Any]], Plant]) -> None:
-    jump = [("restart", {}), ("play", 3, "noise"), ("skip", 2**52), ("status", 2**53 - 1, 0, 1), ("restart", {})]
+    lie = ("status", 2**53 - 1, 0, 1)  # believed if said twice
+    jump = [("restart", {}), ("play", 3, "noise"), ("skip", 2**52), lie, lie, ("restart", {})]
     plant = live([*jump * 3, PLAY])
     assert plant.of_type("summary")[0]["samples_lost"] > 2**54
 
