@@ -13,9 +13,9 @@ lines   the largest u, the largest of two neighbours, and the largest of the sum
 bands   chi-square of the means over 24 and 12 bands, of all axes together, of the worst axis, and of the axes' mean
 
 The result is the smallest of these chances. Noise alone is below the limit in 5 to 15 of 100 windows that are judged
-alone; after four of noise in a row hardly any is. A sensor that rolls off gets a second fit, up to its filter's edge. One
-that rolls off just below half the sample rate, where no smooth curve follows, gets a second fit without the top eighth of
-the spectrum, if that lies below the rest and holds no line.
+alone; after four of noise in a row hardly any is. A sensor that rolls off gets a second fit, up to its filter's edge.
+One that rolls off just below half the sample rate, where no smooth curve follows, gets a second fit without the top
+eighth of the spectrum, if that lies below the rest and holds no line.
 
 What cannot be told: mains hum has lines, as a shaft has; a resonance or a notch of the sensor stands out, as a
 resonance of a machine does; and a machine whose own spectrum is smooth looks like noise.
