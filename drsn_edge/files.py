@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,8 +28,9 @@ def written_aside(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what is written there replaces `path` when the block ends well.
 
     Raises:
-        OutputError: If it cannot be written; path is then as it was.
+        OutputError: If it cannot be written, or is a device, a pipe or a folder; path is then as it was.
     """
+    expect_regular_or_new(path)
     temporary: Path | None = None
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
@@ -44,6 +46,22 @@ def written_aside(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def expect_regular_or_new(path: Path) -> None:
+    """Raise OutputError where `path`, or what a link of that name leads to, is there and is no regular file.
+
+    A new file would take the name of a device from everybody (/dev/null), and nobody reads a pipe's new file.
+    """
+    with suppress(OSError):  # it is not there, or whatever opens it says why
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OutputError(f"Could not write {path}: it is there, and is no regular file. Choose another file.")
+
+
+def expect_no_pipe(path: Path) -> None:
+    """Raise OutputError where `path` is a pipe: whatever writes there waits for who reads it, and all else with it."""
+    if path.is_fifo():
+        raise OutputError(f"Could not write {path}: it is a pipe, whose reader all would wait for. Choose a file.")
 
 
 def check_new_folder(folder: Path, *, force: bool, ours: Callable[[Path], bool]) -> None:

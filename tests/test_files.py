@@ -345,3 +345,16 @@ def test_a_file_that_has_no_end_or_is_none_is_one_sentence(
     assert str(path) in str(raised.value)
     if kind == "too long":
         assert any(word in str(raised.value) for word in ("longer", "at most"))
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path, linked: bool) -> None:
+    pipe, out = tmp_path / "pipe", tmp_path / "out"
+    os.mkfifo(pipe)
+    out.symlink_to(pipe) if linked else pipe.rename(out)
+
+    with pytest.raises(OutputError, match="regular file"):
+        write_file(out, b"new")
+
+    assert out.is_fifo()
+    assert out.is_symlink() == linked
