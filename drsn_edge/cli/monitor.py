@@ -172,6 +172,7 @@ def monitor(
     configs = _configs(source, sensors, replay, options)
     _check_mqtt(configs, sensors)
     _expect_a_trial(configs)
+    _expect_no_pipes(configs)
     _run(_Plan(configs, replay, speed, duration, metrics, trial_s, plain, as_json))
 
 
@@ -427,6 +428,13 @@ def _of_file(file: Path, given: dict[str, Any]) -> list[SensorConfig]:
 def _expect_a_trial(configs: Sequence[SensorConfig]) -> None:
     if _is_typed(click.get_current_context(), "trial_s") and all(each.model is not None for each in configs):
         raise click.UsageError("--trial changes nothing with a model for every sensor in --sensors. Leave it out.")
+
+
+def _expect_no_pipes(configs: Sequence[SensorConfig]) -> None:
+    from drsn_edge.files import expect_no_pipe
+
+    for path in (path for each in configs for path in (each.lines, each.history) if path is not None):
+        expect_no_pipe(path)
 
 
 def _is_typed(context: click.Context, name: str) -> bool:

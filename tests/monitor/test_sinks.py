@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -250,3 +251,21 @@ def test_of_several_machines_each_line_names_its_own() -> None:
     stream = io.StringIO()
     JsonLinesSink(stream, "pump 3").take(SUMMARY)
     assert json.loads(stream.getvalue())["machine"] == "pump 3"
+
+
+def test_lines_go_to_no_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="pipe"):
+        JsonFilesSink(tmp_path / "pipe", "fan", lambda: 1.0)
+
+
+def test_a_pipe_that_takes_the_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    sink = JsonFilesSink(path, "fan", lambda: 1.0)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(OutputError, match="pipe"):
+        sink.take(WINDOW)
+    path.unlink()
+    sink.take(WINDOW)
+    assert path.read_text().count("\n") == 2

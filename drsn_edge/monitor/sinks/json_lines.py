@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from drsn_edge.errors import OutputError
+from drsn_edge.files import expect_no_pipe
 from drsn_edge.monitor.results import Result, to_json
 from drsn_edge.wall_time import iso_time
 from drsn_edge.wording import counted
@@ -61,7 +62,7 @@ class JsonFilesSink:
             kept_files: Beside the newest.
 
         Raises:
-            OutputError: If it cannot be opened.
+            OutputError: If it cannot be opened, or is a pipe.
         """
         self._path, self._machine, self._now_s = path, machine, now_s
         self._rotate_bytes, self._kept_files = rotate_bytes, kept_files
@@ -69,6 +70,7 @@ class JsonFilesSink:
         self._waiting: deque[bytes] = deque()
         self.lost = 0
         """Lines that did not fit into memory while they could not be written."""
+        expect_no_pipe(path)
         self._open()
 
     def take(self, result: Result) -> None:
@@ -131,6 +133,8 @@ class JsonFilesSink:
 
     def _open(self) -> None:
         try:
+            if self._path.is_fifo():  # to open it would be to wait for its reader, and so would be to write
+                raise OSError(errno.ENXIO, "It is a pipe")
             self._file = FileIO(self._path, "a")
             if self._file.tell():
                 self._end_broken_line()
