@@ -39,6 +39,8 @@ _GATHER_S = 0.010
 """Fewer reads cost less: 26.7 kHz took 19 % of a core with 3 ms, 13 % with 8, 11 to 12 % with 12. Windows wait that
 long at most."""
 _HANGS_AFTER_S = 30.0
+_ENDS_WITHIN_S = 10
+"""After a signal; longer than outputs take that are closed."""
 _STORE_PATIENCE_S = 150.0
 """Longer than any gate takes that runs meanwhile."""
 
@@ -190,7 +192,21 @@ class _Plan(NamedTuple):
 
 
 def _run(plan: _Plan) -> None:
-    """Watch as planned."""
+    """Watch as planned, and end soon after a signal, whatever an output waits for."""
+    from drsn_edge.cli.stopping import HangsError, leave
+
+    try:
+        _watch(plan)
+    except HangsError:
+        leave(
+            f"Error: An output did not end within {_ENDS_WITHIN_S} s of the signal, such as a stopped pipe or terminal. "
+            "What waited for it is lost. Check what reads it."
+        )
+    except KeyboardInterrupt:
+        leave("Aborted!")
+
+
+def _watch(plan: _Plan) -> None:
     configs, replay, speed, duration, metrics, trial_s, plain, as_json = plan
     from drsn_edge.cli.stopping import on_signal, stop_on_signal
     from drsn_edge.errors import MonitorError
@@ -200,7 +216,7 @@ def _run(plan: _Plan) -> None:
 
     began_s = time.monotonic()
     with ExitStack() as stack:
-        asked, over = stack.enter_context(stop_on_signal(duration)), threading.Event()
+        asked, over = stack.enter_context(stop_on_signal(duration, _ENDS_WITHIN_S)), threading.Event()
 
         def stopped() -> bool:
             return over.is_set() or asked()

@@ -276,6 +276,31 @@ def test_a_reader_that_has_gone_ends_no_other_output(
     assert json.loads(lines.read_text().splitlines()[-1])["type"] == "summary"
 
 
+def test_a_reader_that_has_stopped_holds_up_no_end(
+    start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    start("simulate", "--recording", recording, "--link", tmp_path / "sensor", "--loop")
+    wait_until((tmp_path / "sensor").exists)
+    lines = tmp_path / "lines.jsonl"
+    monitor = start(
+        "monitor", "--port", tmp_path / "sensor", "--model", tiny_bundle_path, "--json", "--lines", lines
+    )  # fmt: skip
+    assert monitor.stdout is not None and monitor.stderr is not None
+    os.set_blocking(monitor.stdout.fileno(), False)
+    while True:  # until the pipe is full, and all waits for its reader
+        wait_until(lambda: lines.exists() and lines.stat().st_size > 0)
+        before = lines.stat().st_size
+        time.sleep(1.0)
+        if lines.stat().st_size == before:
+            break
+    monitor.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    assert monitor.poll() is None
+    monitor.send_signal(signal.SIGTERM)
+    assert monitor.wait(5) == 1
+    assert "Aborted" in monitor.stderr.read()
+
+
 def test_a_second_monitor_is_refused_while_the_first_reads(
     start: Start, run: Run, recording: Path, tiny_bundle_path: Path, tmp_path: Path
 ) -> None:
