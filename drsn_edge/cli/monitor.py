@@ -199,7 +199,7 @@ def _run(plan: _Plan) -> None:
         _watch(plan)
     except HangsError:
         leave(
-            f"Error: An output did not end within {_ENDS_WITHIN_S} s of the signal, such as a stopped pipe or terminal. "
+            f"Error: An output, such as a stopped pipe or terminal, did not end within {_ENDS_WITHIN_S} s of the signal. "
             "What waited for it is lost. Check what reads it."
         )
     except KeyboardInterrupt:

@@ -423,3 +423,26 @@ def test_an_output_that_cannot_be_closed_either_is_not_said_twice() -> None:
     guarded.take(window())
     guarded.close()
     assert told == ["The disk is full."] == [guarded.failing]
+
+
+def test_a_monitor_that_starts_beside_a_lock_waits_for_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "history"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TABLE x (a)")
+    other.execute("DROP TABLE x")
+    other.execute("BEGIN EXCLUSIVE")
+    clock = [NOON]
+    began_s = time.monotonic()
+
+    sink = HistorySink(path, "pump", now_s=lambda: clock[0], steady_s=lambda: clock[0])
+    with pytest.raises(OutputError, match=r"locked.*memory"):
+        sink.take(window())
+    assert time.monotonic() - began_s < 8
+
+    other.execute("COMMIT")
+    other.close()
+    clock[0] += 10
+    sink.take(window())
+    sink.close()
+    (found,) = read_history(path, *FOREVER)
+    assert sum(span.windows for span in found.spans) == 2

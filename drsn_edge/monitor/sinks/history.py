@@ -28,6 +28,7 @@ from drsn_edge.monitor.clock_watch import JUMP_S, ClockWatch, Jump, boot_id
 from drsn_edge.monitor.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult, to_json
 from drsn_edge.monitor.sinks.history_file import (
     DAY_S,
+    LockedError,
     cannot_be_made,
     is_full_or_read_only,
     last_offset_s,
@@ -134,10 +135,11 @@ class HistorySink:
         try:
             self._open_or_expect()
         except BaseException as exc:
-            if not (isinstance(exc, OutputError) and is_full_or_read_only(path)):
+            is_full = isinstance(exc, OutputError) and is_full_or_read_only(path)
+            if not (is_full or isinstance(exc, LockedError)):
                 self._lock.close()
                 raise
-            # The disk may be mended while the monitor runs, which starts without it.
+            # The disk may be mended, and a lock ends, while the monitor runs, which starts without it.
         if self._lock.trouble is not None:
             tell(f"No lock for the history {path}: {self._lock.trouble}. See to it that one monitor writes {machine}.")
 

@@ -20,8 +20,8 @@ from drsn_edge.monitor.clock_watch import JUMP_S, believed_offset_s
 SCHEMA_VERSION = 2
 DAY_S = 86_400.0
 _NEVER_S = 1e15
-_PATIENCE_S = 20.0
-"""Longer than another sensor takes that makes a file of some years one of this version."""
+_PATIENCE_S = 1.0
+"""Longer than another sensor takes that makes a new file; who waits for more judges nothing meanwhile."""
 
 _PAUSE_S = 0.05
 
@@ -97,10 +97,15 @@ _FROM_1_AFTER = (
 )
 
 
+class LockedError(OutputError):
+    """Another process has the file to itself: a backup, or a sensor that makes it one of this version."""
+
+
 def open_history(path: Path) -> sqlite3.Connection:
     """Open a history to write to it; a new one is made, and one of an older version becomes one of this.
 
     Raises:
+        LockedError: If another process holds it locked, which ends.
         OutputError: If it cannot be opened, is of a later version, or holds something else.
     """
     if os.access(path, os.F_OK) and not os.access(path, os.W_OK):
@@ -113,7 +118,10 @@ def open_history(path: Path) -> sqlite3.Connection:
             return _opened(path)
         except sqlite3.Error as exc:
             # Another sensor makes the file at this moment, for which SQLite does not wait of itself.
-            if "locked" not in str(exc) or time.monotonic() > until_s:
+            is_locked = "locked" in str(exc)
+            if is_locked and time.monotonic() > until_s:
+                raise LockedError(f"Another process holds the history {path} locked") from exc
+            if not is_locked:
                 why = "it is a folder" if path.is_dir() else exc
                 raise OutputError(f"Could not open the history {path}: {why}. Choose another file.") from exc
         time.sleep(_PAUSE_S)
