@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from experiment import Experiment
 
-from drsn_edge.cli.main import one_line
+from drsn_edge.cli.main import shown
 from drsn_edge.cli.options import PathType, json_option
 from drsn_edge.errors import DrsnEdgeError
 from drsn_edge.extras import missing_module
@@ -37,7 +37,7 @@ class Program(click.Command):
         try:
             return super().invoke(ctx)
         except DrsnEdgeError as exc:
-            raise click.ClickException(one_line(str(exc))) from exc
+            raise click.ClickException(shown(str(exc))) from exc
         except ModuleNotFoundError as exc:
             raise click.ClickException(missing_module(exc.name or "", "train") or f"This needs {exc.name}.") from exc
 
