@@ -10,6 +10,10 @@ nobody's attention, is a `Notice`; every layer between keeps one callable, and t
 
 from __future__ import annotations
 
+from firmware_bridge.shown import printable
+
+_LONGEST = 4000
+
 
 class Notice(str):
     """A text that is no warning."""
@@ -24,5 +28,5 @@ def about(machine: str, text: str) -> str:
 
 
 def as_line(text: object) -> str:
-    """Return a text, or an error, as it is printed."""
-    return f"{'Note' if isinstance(text, Notice) else 'Warning'}: {text}"
+    """Return a text, or an error, as it is printed: on one line, without what a terminal obeys."""
+    return f"{'Note' if isinstance(text, Notice) else 'Warning'}: {printable(text, _LONGEST)}"

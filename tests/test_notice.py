@@ -56,3 +56,7 @@ def test_no_good_news_is_told_as_a_warning() -> None:
         for line in file.read_text().splitlines():
             if any(word in line for word in good) and ("_tell(" in line or "_announce(" in line):
                 assert "Notice(" in line, f"{file}: {line}"
+
+
+def test_nothing_that_a_terminal_obeys_is_printed() -> None:
+    assert as_line("fan\x1b]0;own\x07\u202e\udcff\nWarning: b") == r"Warning: fan\x1b]0;own\x07\u202e\udcff\nWarning: b"
