@@ -199,7 +199,7 @@ def _run(plan: _Plan) -> None:
         _watch(plan)
     except HangsError:
         leave(
-            f"Error: An output, such as a stopped pipe or terminal, did not end within {_ENDS_WITHIN_S} s of the signal. "
+            f"Error: An output (a stopped pipe or terminal?) did not end within {_ENDS_WITHIN_S} s of the signal. "
             "What waited for it is lost. Check what reads it."
         )
     except KeyboardInterrupt:
@@ -384,7 +384,7 @@ _say_once = Once(say)
 def _configs(
     source: SourceChoice, sensors: Path | None, replay: tuple[Path, ...], options: dict[str, Any]
 ) -> list[SensorConfig]:
-    from drsn_edge.monitor.sensor_config import SensorConfig
+    from drsn_edge.monitor.sensor_config import SensorConfig, why_no_name
 
     has_port = source.is_chosen or (not replay and sensors is None and bool(source.ports))
     if sum([sensors is not None, bool(replay), has_port]) != 1:
@@ -392,13 +392,18 @@ def _configs(
     if sensors is not None:
         return _of_file(sensors, typed_of(click.get_current_context()))
     ports = [None] if replay else [*source.ports]
-    if len(ports) > 1 and options["machine"]:
+    if len(ports) > 1 and options["machine"] is not None:
         raise click.UsageError("Expected --machine with one --port: several have their ports' names; or use --sensors.")
     if len(set(ports)) < len(ports):
         raise click.UsageError("Expected each --port once.")
-    names = [options.pop("machine") or (replay[0].name if port is None else Path(port).name) for port in ports[:1]]
-    options.pop("machine", None)
-    names += [Path(str(port)).name for port in ports[1:]]
+    typed = options.pop("machine")
+    names = [replay[0].name if port is None else Path(port).name for port in ports]
+    if typed is not None:
+        names[0] = typed
+    for name in (*names, *(port for port in ports if port is not None)):
+        why = why_no_name(name)
+        if why is not None:
+            raise click.UsageError(f"{'--port' if name in ports else '--machine'}: {why}")
     text = source.text_options
     if replay and options["model"] is None:
         options["model"] = _active_path()

@@ -20,6 +20,7 @@ one that is typed beside `--sensors`, and that before one at the top of the file
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,7 +115,7 @@ def read_sensors(path: Path, given: Mapping[str, Any] | None = None) -> list[Sen
     tables = document.pop("sensor", None)
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables) or not tables:
         raise SettingsError(f"{path}: Expected a table [[sensor]] for each sensor, got none. Add them.")
-    common, own = _values(document, where, path), [_values(table, where, path) for table in tables]
+    common, own = _named_values(document, where, path), [_named_values(table, where, path) for table in tables]
     found = [_checked(SensorConfig(**{**common, **(given or {}), **values}), path) for values in own]
     for what in ("port", "machine"):
         _expect_different([getattr(each, what) for each in found], what, path)
@@ -126,10 +127,26 @@ def read_sensors(path: Path, given: Mapping[str, Any] | None = None) -> list[Sen
     return found
 
 
+def why_no_name(text: str) -> str | None:
+    """Return why a machine or a port may not have that name, as a sentence; None if it may."""
+    if text and text.isprintable() and text == text.strip():
+        return None
+    return f"Expected a name that can be printed, without spaces around it, got {text!a}. Choose another."
+
+
 def why_it_changes_nothing(config: SensorConfig, name: str) -> str | None:
     """Return why a value of a sensor does not count beside its others, as words behind the name; None if it does."""
     uses = SENSOR_USES.get(f"--{name.replace('_', '-')}", Uses())
     return why_unused(uses, lambda option: getattr(config, option.removeprefix("--").replace("-", "_"), None))
+
+
+def _named_values(table: dict[str, Any], where: Any, path: Path) -> dict[str, Any]:
+    values = _values(table, where, path)
+    for name in ("port", "machine"):
+        why = why_no_name(values[name]) if name in values else None
+        if why is not None:
+            raise SettingsError(f"{where(name)}: {name}: {why}")
+    return values
 
 
 def _values(table: dict[str, Any], where: Any, path: Path) -> dict[str, Any]:
@@ -155,6 +172,7 @@ def _checked(config: SensorConfig, path: Path) -> SensorConfig:
 
 
 def _expect_different(values: list[str], what: str, path: Path) -> None:
-    twice = next((value for value in values if values.count(value) > 1), None)
+    same = [unicodedata.normalize("NFC", value) for value in values]  # nobody sees how an accent is written
+    twice = next((value for value in same if same.count(value) > 1), None)
     if twice is not None:
         raise SettingsError(f"{path}: Expected another {what} for each sensor, got {twice!r} twice.")

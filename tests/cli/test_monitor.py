@@ -601,12 +601,30 @@ def test_a_fleet_file_says_what_is_watched(run: Run, playing: Any, tiny_bundle_p
             "'a' and 'b' have the same MQTT client id",
         ),
         ("[[sensor", "could not read them"),
+        (
+            "model = 'm'\n[[sensor]]\nport = 'a'\nmachine = \"l\\u001b]0;own\\u0007\"",
+            r"line 4: machine: .*can be printed",
+        ),
+        ("model = 'm'\n[[sensor]]\nport = \"/dev/\\u001b[31m\"", r"line 3: port: .*can be printed"),
+        ("model = 'm'\n[[sensor]]\nport = 'a'\nmachine = 'fan '", "without spaces around it"),
+        ("model = 'm'\n[[sensor]]\nport = 'a'\nmachine = ''", "got ''"),
+        (
+            "model = 'm'\n[[sensor]]\nport = 'a'\nmachine = '\u00e9'\n[[sensor]]\nport = 'b'\nmachine = 'e\u0301'",
+            "another machine for each sensor",
+        ),
     ],
 )
 def test_a_fleet_file_that_is_wrong_is_refused(run: Run, tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "fleet.toml").write_text(text)
     done = run("monitor", "--sensors", tmp_path / "fleet.toml")
     assert done.code == 1 and re.search(words, done.err), done.err
+
+
+@pytest.mark.parametrize("name", ["", " ", "fan ", "fan\x1b[31m", "a\u202eb", "s\udcff"])
+def test_a_name_that_cannot_be_told_from_another_is_refused(run: Run, tiny_bundle_path: Path, name: str) -> None:
+    done = run("monitor", "--model", tiny_bundle_path, "--port", "a", "--machine", name)
+    assert done.code == 2 and "--machine: Expected a name" in done.err
+    assert done.err.replace("\n", "").isprintable()
 
 
 def test_ways_that_contradict_each_other_are_refused(run: Run, tiny_bundle_path: Path) -> None:
