@@ -20,6 +20,7 @@ from drsn_edge.replay import full_scale_for
 from drsn_edge.runtime.classifier import Classifier
 from firmware_bridge.events import SampleBlock, SourceEvent
 from firmware_bridge.messages import Hello
+from firmware_bridge.shown import printable
 from firmware_bridge.stream import StreamCounters
 
 _COUNT_BITS = 22
@@ -110,7 +111,7 @@ def _events(recording: Recording) -> Iterator[SourceEvent]:
     """Yield a recording as a sensor of 23 bits would send it."""
     full_scale = full_scale_for(recording.samples)
     scale = full_scale / (1 << _COUNT_BITS)
-    name = recording.name.encode("ascii", "replace").decode()
+    name = printable(recording.name).encode("ascii", "replace").decode()
     rate_hz = recording.sample_rate_hz
     yield Hello(0, name, "none", "recording", recording.axes, recording.unit, scale, full_scale, rate_hz)
     for first in range(0, len(recording.samples), _BLOCK_SAMPLES):

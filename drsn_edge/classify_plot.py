@@ -12,8 +12,10 @@ from matplotlib.patches import Patch
 from drsn_edge.classify import Classified, state_of
 from drsn_edge.files import written_aside
 from drsn_edge.palette import colours_of
+from firmware_bridge.shown import printable
 
 _ROW_INCHES = 0.28
+_LONGEST_NAME = 80
 
 
 def save_timelines(found: Sequence[Classified], labels: Sequence[str], window_s: float, path: Path) -> None:
@@ -37,7 +39,8 @@ def save_timelines(found: Sequence[Classified], labels: Sequence[str], window_s:
         ends = np.append(starts[1:], starts[-1] + window_s)
         bars = list(zip(starts, ends - starts, strict=True))
         axes.broken_barh(bars, (row - 0.4, 0.8), facecolors=[colours[state_of(window)] for window in each.windows])
-    axes.set_yticks(range(len(found)), [each.recording for each in found], fontsize=8)
+    names = [printable(each.recording, _LONGEST_NAME) for each in found]
+    axes.set_yticks(range(len(found)), names, fontsize=8, parse_math=False)
     axes.set_ylim(len(found) - 0.4, -0.6)
     axes.set(xlabel="time in the recording, s", ylabel="recording")
     handles = [Patch(color=colour, label=state) for state, colour in colours.items() if state in seen]

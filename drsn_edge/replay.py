@@ -15,9 +15,13 @@ from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal import FloatArray
 from firmware_bridge.faults import FaultInjector
 from firmware_bridge.messages import Hello
+from firmware_bridge.shown import printable
 from firmware_bridge.virtual import VirtualAccelerometer
 
 _CHUNK_SAMPLES = 4096
+_LONGEST_ID = 255
+"""Bytes of a text in HELLO."""
+
 _FULL_SCALE_COUNTS = 32768
 _SNR_LIMIT_DB = 200.0  # beyond it, noise or vibration is below the resolution of float32 and int16 by far
 
@@ -88,7 +92,7 @@ def _hello(recording: Recording, samples: FloatArray) -> Hello:
     full_scale = full_scale_for(samples)
     return Hello(
         session=0,
-        device_id=f"virtual:{recording.name}",
+        device_id=f"virtual:{printable(recording.name)}".encode()[:_LONGEST_ID].decode(errors="ignore"),
         firmware_version=__version__,
         sensor_model="virtual accelerometer",
         axes=recording.axes,

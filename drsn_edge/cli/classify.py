@@ -110,14 +110,16 @@ def _as_json(found: list[Classified]) -> str:
 
 def _as_text(found: list[Classified]) -> str:
     from drsn_edge.monitor.sinks.console import alarm_line
+    from firmware_bridge.shown import printable
 
-    width = max(len(each.recording) for each in found)
+    names, labels = [printable(each.recording) for each in found], [printable(each.label or "") for each in found]
+    width = max(map(len, names))
     named = any(each.label is not None for each in found)
-    expected = max((len(each.label or "") for each in found), default=0) + 2 if named else 0
+    expected = max(map(len, labels)) + 2 if named else 0
     lines = [f"{'recording':{width}}  {'is' if named else '':{expected}}windows  verdicts"]
-    for each in found:
+    for each, name, label in zip(found, names, labels, strict=True):
         verdicts = _in_words(each.counts)
-        lines.append(f"{each.recording:{width}}  {each.label or '':{expected}}{len(each.windows):7}  {verdicts}")
+        lines.append(f"{name:{width}}  {label:{expected}}{len(each.windows):7}  {verdicts}")
         for reason, count in each.reasons.most_common():
             lines.append(f"{'':{width}}  {'':{expected}}{count:7}  {reason}")
         lines += [f"{'':{width}}  {'':{expected}}{alarm_line(alarm)}" for alarm in each.alarms]

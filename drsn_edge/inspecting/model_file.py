@@ -11,6 +11,7 @@ from drsn_edge.bundle.bundle import MAX_BUNDLE_BYTES, MAX_MEMBER_BYTES, REPORT, 
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.inspecting.text import report_text
 from firmware_bridge.regular_file import read_regular
+from firmware_bridge.shown import printable
 from quantize.tflite_file import read_model
 
 if TYPE_CHECKING:
@@ -56,14 +57,14 @@ def load_inspected(path: Path) -> Inspected:
     if data.startswith(_ZIP):
         bundle = read_bundle(path)
         read_model(bundle.model)
-        return Inspected(path.name, bundle.model, bundle)
+        return Inspected(printable(path.name), bundle.model, bundle)
     if data[4:8] != _TFLITE or len(data) > MAX_MEMBER_BYTES:
         raise BundleError(
             f"Expected a .tflite file or a .drsn bundle of at most {MAX_MEMBER_BYTES} bytes, got {path}, which is "
             "neither. Make one with `drsn-edge convert`."
         )
     read_model(data)
-    return Inspected(path.name, data, None)
+    return Inspected(printable(path.name), data, None)
 
 
 def own_report(inspected: Inspected) -> dict[str, Any] | None:

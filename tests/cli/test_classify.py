@@ -83,3 +83,27 @@ def test_a_path_where_nothing_is_is_said_to_be_missing(
 ) -> None:
     done = run(*command, tmp_path / "nowhere", "--model", tiny_bundle_path)
     assert done.code == 1 and "found nothing" in done.err and "nowhere" in done.err and "suffix" not in done.err
+
+
+@pytest.mark.parametrize("name", ["a\u202eb", "s\udcff", "nl\nx", "esc\x1b[31m", "$^$"])
+def test_any_name_of_a_file_can_be_shown(
+    run: Run, save_recording: Any, tiny_bundle_path: Path, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    save_recording(tmp_path / "plain.npz").rename(folder / f"{name}.npz")
+    done = run("classify", folder, "--model", tiny_bundle_path)
+    assert (done.code, done.err) == (0, "")
+    assert len(done.out.splitlines()) == 3 and all(line.isprintable() for line in done.out.splitlines())
+    pytest.importorskip("matplotlib", reason="pictures need the extra `plots`")
+    done = run("classify", folder, "--model", tiny_bundle_path, "--picture", tmp_path / "p.png")
+    assert done.code == 0 and (tmp_path / "p.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("name", ["nl\nx", "s\udcff", "\u00e9" * 120])
+def test_any_name_of_a_file_becomes_a_device_id(save_recording: Any, tmp_path: Path, name: str) -> None:
+    path = save_recording(tmp_path / "plain.npz").rename(tmp_path / f"{name}.npz")
+    sensor = virtual_sensor(
+        load_recording(path), link=tmp_path / "port", speed=None, snr_db=None, loop=False, seed=0
+    )  # fmt: skip
+    sensor.close()
