@@ -229,6 +229,8 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
     """
     try:
         arrays = read_arrays(data, MAX_ARRAYS_BYTES)
+        if not all(array.dtype.kind in "fiu" for array in arrays.values()):
+            raise ValueError("an array of it holds no plain numbers")
         values = {name: arrays[name] for name in _SAVED if name in arrays or name not in _LATER}
         mounting = None
         if _MOUNTING in arrays:

@@ -115,3 +115,15 @@ def test_damaged_bytes_are_refused(novelty: Novelty) -> None:
             novelty_from_bytes(wrong, AXES)
     with pytest.raises(BundleError, match="3 axes"):
         novelty_from_bytes(data, 3)
+
+
+@pytest.mark.parametrize("kind", ["complex64", "U32", "bool", "S32", "datetime64[s]"])
+def test_arrays_of_anything_but_plain_numbers_are_refused(novelty: Novelty, kind: str) -> None:
+    with np.load(io.BytesIO(novelty_to_bytes(novelty))) as file:
+        values = {name: file[name] for name in file}
+    for name in ("whitening", "prototypes", "limit"):
+        buffer = io.BytesIO()
+        other = values[name].astype(np.int64) if "date" in kind else values[name]
+        np.savez(buffer, **{**values, name: other.astype(kind)})
+        with pytest.raises(BundleError, match="plain numbers"):
+            novelty_from_bytes(buffer.getvalue(), AXES)
