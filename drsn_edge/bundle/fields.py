@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import math
 import reprlib
 from collections.abc import Mapping
 from typing import Any
 
 LONGEST_TEXT, MOST_ITEMS = 1000, 4096
+_LARGEST = 2**63
+_VERDICTS = ("UNKNOWN", "NO_VERDICT")
+
+
+def is_label(text: str) -> bool:
+    """Tell whether a class may be called so: nobody takes it for another class, or for a verdict that is no class."""
+    return bool(text) and text.isprintable() and text == text.strip() and text not in _VERDICTS
+
+
+def parsed(data: bytes) -> Any:
+    """Return what JSON says; no number is so large that nothing can be reckoned or written with it.
+
+    Raises:
+        ValueError: If it is no such JSON.
+    """
+    try:
+        return json.loads(data, parse_int=_bounded)
+    except RecursionError as exc:
+        raise ValueError("its values lie too deep in each other") from exc
 
 
 def text(values: Mapping[str, Any], key: str) -> str:
@@ -64,6 +84,13 @@ def _text(key: str, value: Any) -> str:
         raise ValueError(f"{key} is no text: {reprlib.repr(value)}")
     if len(value) > LONGEST_TEXT:
         raise ValueError(f"{key} has {len(value)} characters, at most {LONGEST_TEXT} are taken")
+    return value
+
+
+def _bounded(digits: str) -> int:
+    value = int(digits) if len(digits) <= len(str(-_LARGEST)) else _LARGEST
+    if abs(value) >= _LARGEST:
+        raise ValueError(f"a whole number of {len(digits)} digits is too large")
     return value
 
 

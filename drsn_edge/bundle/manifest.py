@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from drsn_edge.bundle.contract import SignalContract, contract_from_json, contract_to_json
-from drsn_edge.bundle.fields import items, number, text, texts, whole, wholes
+from drsn_edge.bundle.fields import is_label, items, number, text, texts, whole, wholes
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.votes import parse_votes
 from firmware_bridge.gateway.state import is_version, version_key
@@ -102,7 +102,8 @@ class Manifest:
         _expect(len(set(self.labels)) == len(self.labels) >= 2, "two or more different labels", self.labels)
         _expect(len(self.labels) <= MOST_LABELS, f"at most {MOST_LABELS} labels", self.labels)
         _expect(max(map(len, self.labels)) <= LONGEST_LABEL, f"labels of {LONGEST_LABEL} letters at most", self.labels)
-        _expect(all(label and label.isprintable() for label in self.labels), "labels that can be printed", self.labels)
+        words = "labels that can be printed, without spaces around them, and that are no verdicts"
+        _expect(all(map(is_label, self.labels)), words, self.labels)
         _expect(self.outputs and self.outputs[0].name == "logits", "the output 'logits' first", self.outputs)
         _expect(self.outputs[0].shape == (1, len(self.labels)), "one logit per label", self.outputs[0].shape)
         window = (1, 1, *self.contract.input_shape)

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from drsn_edge.bundle.fields import is_label
 from drsn_edge.errors import DrsnEdgeError, RecordingError, SplitError
 from drsn_edge.recordings.recording import Recording
 
@@ -99,6 +100,16 @@ def check_labels_differ(recordings: Iterable[Recording]) -> None:
             raise SplitError(
                 f"Expected classes that differ by more than case or spaces, got {who}. Give them one name in the files "
                 "or the catalogue; --keep-labels trains on them as different classes."
+            )
+
+
+def check_labels_usable(recordings: Iterable[Recording]) -> None:
+    """Raise SplitError if a label cannot be a class of a bundle."""
+    for recording in recordings:
+        if recording.label is not None and not is_label(recording.label):
+            raise SplitError(
+                "Expected classes that can be printed, without spaces around them, and not called as a verdict is, got "
+                f"{recording.label!a} of {recording.name}. Give it another name in the file or the catalogue."
             )
 
 

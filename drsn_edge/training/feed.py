@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.front_end import network_input
-from drsn_edge.recordings.labels import check_labels_differ, labelled_by
+from drsn_edge.recordings.labels import check_labels_differ, check_labels_usable, labelled_by
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.split import Split, make_split, parse_hold_out
 from drsn_edge.signal import FloatArray
@@ -74,11 +74,13 @@ def split_recordings(recordings: Sequence[Recording], settings: TrainSettings) -
 
     Raises:
         RecordingError: If a recording lacks the field that is to be its class.
-        SplitError: If the recordings cannot be split so, or two labels are one but for case and spaces.
+        SplitError: If the recordings cannot be split so, two labels are one but for case and spaces, or one can be
+            no class.
     """
     named = labelled_by(recordings, settings.label_field) if settings.label_field else recordings
     if not settings.keep_labels:
         check_labels_differ(named)
+    check_labels_usable(named)
     hold_out, rng = parse_hold_out(settings.hold_out), np.random.default_rng(settings.seed)
     return make_split(
         named,

@@ -202,10 +202,10 @@ def test_a_long_value_does_not_fill_the_screen(bundle: Bundle) -> None:
     assert len(str(caught.value)) < 300
 
 
-@pytest.mark.parametrize("labels", [("a", ""), ("a", "b\n")])
-def test_a_manifest_that_could_not_be_read_back_is_not_made(bundle: Bundle, labels: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("other", ["", "b\n", " ", "b ", " b", "a\u202e", "UNKNOWN", "NO_VERDICT"])
+def test_a_manifest_that_could_not_be_read_back_or_told_apart_is_not_made(bundle: Bundle, other: str) -> None:
     with pytest.raises(BundleError, match="labels that can be printed"):
-        replace(bundle.manifest, labels=labels)
+        replace(bundle.manifest, labels=("a", other))
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("g", 1.0), ("mg", 0.001), ("m/s2", 1 / 9.80665)])

@@ -8,6 +8,7 @@ from drsn_edge.recordings.labels import (
     ClassCount,
     check_labelled,
     check_labels_differ,
+    check_labels_usable,
     likely_slips,
     one_letter_apart,
     plain,
@@ -36,9 +37,16 @@ def test_labels_that_differ_only_by_case_or_spaces_are_refused(one: str, other: 
     assert "first" in str(caught.value) and "second" in str(caught.value) and "third" not in str(caught.value)
 
 
+@pytest.mark.parametrize("label", ["", " ", "B014 ", "\tB014", "a\x1b[1m", "UNKNOWN", "NO_VERDICT"])
+def test_labels_that_no_bundle_may_have_are_refused(label: str) -> None:
+    with pytest.raises(SplitError, match="second"):
+        check_labels_usable([recording("worn", "first"), recording(None), recording(label, "second")])
+
+
 def test_other_labels_are_taken() -> None:
     labels = ("IR007", "OR007", "IR014", "helthy", "Healthy", "-1", "1", "normal", None)
     check_labels_differ([recording(label) for label in labels])
+    check_labels_usable([recording(label) for label in labels])
 
 
 @pytest.mark.parametrize(
