@@ -105,6 +105,7 @@ def _check_further_members(bundle: Bundle, windows: FloatArray) -> None:
     import numpy as np
 
     from drsn_edge.bundle.bundle import REPORT
+    from drsn_edge.bundle.fields import parsed
     from drsn_edge.bundle.variants import EDGETPU_MODEL
     from drsn_edge.novelty import novelty_of
     from quantize.tflite_file import read_model
@@ -115,8 +116,8 @@ def _check_further_members(bundle: Bundle, windows: FloatArray) -> None:
     if EDGETPU_MODEL in bundle.extras:
         read_model(bundle.extras[EDGETPU_MODEL])
     try:
-        json.loads(bundle.extras.get(REPORT, b"{}"))
-    except (ValueError, RecursionError) as exc:
+        parsed(bundle.extras.get(REPORT, b"{}"))
+    except ValueError as exc:
         raise BundleError(f"Expected JSON in {REPORT} of the bundle, got something else: {exc}.") from exc
 
 

@@ -225,6 +225,7 @@ MEMBERS = {
     "golden petabytes": ("golden.npz", novelty_member(counts=claimed("(1000000, 1000000, 1000)", bytes(64)))),
     "a report that nests": ("report.json", b"[" * 200_000),
     "a report that is none": ("report.json", b"\xff\xfe"),
+    "a report of huge numbers": ("report.json", b'{"schema": ' + b"9" * 4000 + b"}"),
     "a report that is long": ("report.json", b" " * ((4 << 20) + 1)),
     "a compiled model that is none": ("model.edgetpu.tflite", b"TFL3" * 100),
 }  # fmt: skip

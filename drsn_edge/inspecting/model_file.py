@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drsn_edge.bundle.bundle import MAX_BUNDLE_BYTES, MAX_MEMBER_BYTES, REPORT, Bundle, read_bundle
+from drsn_edge.bundle.fields import parsed
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.inspecting.text import report_text
 from firmware_bridge.regular_file import read_regular
@@ -76,11 +76,11 @@ def own_report(inspected: Inspected) -> dict[str, Any] | None:
     if inspected.bundle is None or REPORT not in inspected.bundle.extras:
         return None
     try:
-        values = json.loads(inspected.bundle.extras[REPORT])
+        values = parsed(inspected.bundle.extras[REPORT])
         if values["type"] != REPORT_TYPE or not isinstance(values["schema"], int):
             raise ValueError(f"a report of type {values['type']!r}")
         report_text(values)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as exc:
         raise BundleError(f"Expected a report in {REPORT} of {inspected.name}, got other values: {exc!r}.") from exc
     return dict(values)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import json
+import re
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def bundled(bundle: Bundle, report: bytes, path: Path) -> Path:
     write_bundle(with_extra(bundle, REPORT, report), path)
     return path
+
+
+@pytest.mark.parametrize("digits", [20, 400, 4000, 5000])
+def test_a_report_with_numbers_that_cannot_be_reckoned_with_is_refused(
+    tiny_bundle: Bundle, tiny_bundle_path: Path, tmp_path: Path, digits: int
+) -> None:
+    report = report_to_bytes(build_report(load_inspected(tiny_bundle_path)))
+    huge = re.sub(rb'"file_bytes": \d+', b'"file_bytes": ' + b"9" * digits, report)
+    assert huge != report
+    with pytest.raises(BundleError, match="too large"):
+        own_report(load_inspected(bundled(tiny_bundle, huge, tmp_path / "m.drsn")))
 
 
 def test_a_report_travels_in_its_bundle(tiny_bundle: Bundle, tiny_bundle_path: Path, tmp_path: Path) -> None:
