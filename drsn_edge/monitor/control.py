@@ -38,6 +38,9 @@ MOST_CONNECTIONS = 8
 MOST_CHARACTERS = 200
 MOST_ANSWER_BYTES = 65_536
 MOST_MONITORS = 64
+MOST_LISTING_SECONDS = 10.0
+"""For all monitors of some folders to say what they watch."""
+
 _MOST_WAITING = 32
 """Connections that the system keeps until it is their turn."""
 
@@ -46,6 +49,8 @@ _LONGEST_PATH = 100
 """Bytes of a path that a socket takes on every system (Linux: 107)."""
 
 _TAKEN_WITHIN_S = 2.0
+_LEAST_S = 0.02
+"""For a monitor of another folder, behind one whose monitors hang: one that does not has answered by then."""
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -332,11 +337,14 @@ class Watched:
 def watched(folders: Sequence[Path]) -> list[Watched]:
     """Return every machine that is watched by monitors whose state folders these are.
 
+    Those that have not answered within `MOST_LISTING_SECONDS` are left out.
+
     Raises:
         ControlError: If there is none, or it may not be reached by this user.
     """
     found: list[Watched] = []
     troubles: list[ControlError] = []
+    until = time.monotonic() + MOST_LISTING_SECONDS
     for folder in folders:
         try:
             sockets = _sockets(folder)
@@ -345,8 +353,9 @@ def watched(folders: Sequence[Path]) -> list[Watched]:
             continue
         except OSError:
             continue  # there is none
-        for path, process in sockets:
-            found += _machines_of(path, process, troubles)
+        for number, (path, process) in enumerate(sockets):
+            share_s = max(until - time.monotonic(), 0) / (len(sockets) - number)  # some may hang: others have theirs
+            found += _machines_of(path, process, troubles, min(MOST_SECONDS, max(share_s, _LEAST_S)))
     if not found and troubles:
         raise troubles[0]
     if not found:
@@ -391,14 +400,16 @@ def ask(one: Watched, do: str, alarm: str | None = None) -> Answer:
     return answer
 
 
-def _ask(path: Path, request: Request) -> Answer:
+def _ask(path: Path, request: Request, most_s: float = MOST_SECONDS) -> Answer:
+    """Ask, and wait for the answer for at most so long."""
+    until = time.monotonic() + most_s
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-        link.settimeout(MOST_SECONDS)
+        link.settimeout(most_s)
         try:
             with _address(path) as address:
-                _connect(link, address, time.monotonic() + MOST_SECONDS)
+                _connect(link, address, until)
             link.sendall(json.dumps(request).encode() + b"\n")
-            line = _read_line(link, MOST_ANSWER_BYTES, time.monotonic() + MOST_SECONDS)
+            line = _read_line(link, MOST_ANSWER_BYTES, until)
             answer = None if line is None else json.loads(line)
         except (TimeoutError, ValueError, RecursionError):
             answer = None
@@ -419,10 +430,10 @@ def _connect(link: socket.socket, address: str, until: float) -> None:
             time.sleep(0.02)
 
 
-def _machines_of(path: Path, process: int, troubles: list[ControlError]) -> list[Watched]:
+def _machines_of(path: Path, process: int, troubles: list[ControlError], most_s: float) -> list[Watched]:
     """Return what a monitor watches; nothing where it has ended, or with a trouble that is added."""
     try:
-        listed = _ask(path, {"do": "machines"}).get("machines")
+        listed = _ask(path, {"do": "machines"}, most_s).get("machines")
     except PermissionError:
         troubles.append(_denied(path))
         return []

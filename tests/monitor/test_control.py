@@ -260,3 +260,23 @@ def test_what_a_monitor_says_reaches_no_terminal_as_more_than_text(listen: Any, 
     listen(FakeStation("pump\x1b[31m\n", ("wo\x07rn\ud800",)))
     (one,) = watched([tmp_path])
     assert (one.machine, one.alarms) == ("pump\\x1b[31m\\n", ("wo\\x07rn\\ud800",))
+
+
+def test_many_that_hang_hold_up_no_listing(
+    listen: Callable[..., ControlSocket], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "MOST_LISTING_SECONDS", 1.0)
+    silent = []
+    for number in range(40):
+        silent.append(socket.socket(socket.AF_UNIX))
+        silent[-1].bind(str(tmp_path / f"monitor-{number}.sock"))
+        silent[-1].listen()
+    listen(FakeStation("pump 3"))
+    began_s = time.monotonic()
+    try:
+        found = watched([tmp_path])
+    finally:
+        for each in silent:
+            each.close()
+    assert [each.machine for each in found] == ["pump 3"]
+    assert time.monotonic() - began_s < 4
