@@ -230,7 +230,7 @@ def test_labels_that_differ_by_case_are_refused_unless_they_are_kept(
     run: Run, data: Path, tmp_path: Path, save_recording: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_module, "load_keras", _stop)
-    folder = saved(tmp_path / "data", save_recording, {"a": "healthy", "bb": "Healthy ", "ccc": "worn"})
+    folder = saved(tmp_path / "data", save_recording, {"a": "healthy", "bb": "Healthy", "ccc": "worn"})
     (folder / "train.toml").write_text(CONFIG)
     done = run(*arguments(folder, tmp_path / "run"))
     assert done.code == 1 and "--keep-labels" in done.err and "'healthy'" in done.err and "stopped here" not in done.err
@@ -238,6 +238,17 @@ def test_labels_that_differ_by_case_are_refused_unless_they_are_kept(
     assert "stopped here" in done.err
     (folder / "train.toml").write_text(f"keep_labels = true\n{CONFIG}")
     assert "stopped here" in run(*arguments(folder, tmp_path / "run")).err
+
+
+@pytest.mark.parametrize("label", ["B014 ", "UNKNOWN"])
+def test_a_label_that_no_bundle_may_have_is_refused_before_the_training(
+    run: Run, tmp_path: Path, save_recording: Any, monkeypatch: pytest.MonkeyPatch, label: str
+) -> None:
+    monkeypatch.setattr(train_module, "load_keras", _stop)
+    folder = saved(tmp_path / "data", save_recording, {"a": "healthy", "bb": label})
+    (folder / "train.toml").write_text(CONFIG)
+    done = run(*arguments(folder, tmp_path / "run", "--keep-labels"))
+    assert done.code == 1 and repr(label) in done.err and "stopped here" not in done.err
 
 
 def test_a_slip_is_warned_of_before_the_training(
