@@ -55,7 +55,7 @@ def expect_regular_or_new(path: Path) -> None:
     """
     with suppress(OSError):  # it is not there, or whatever opens it says why
         if not stat.S_ISREG(path.stat().st_mode):
-            raise OutputError(f"Could not write {path}: it is there, and is no regular file. Choose another file.")
+            raise OutputError(f"Could not write {path}: no regular file. Nothing was changed; choose another one.")
 
 
 def expect_no_pipe(path: Path) -> None:
