@@ -54,7 +54,6 @@ def save_tradeoff(points: Sequence[Point], chosen: Point, most_per_day: float, p
     # Even steps up to the least rate that these recordings can show, one alarm in all of them, or the allowed one where
     # it is less, and a logarithm above: none at all is drawn where it is, at 0.
     least = min(1 / points[0].false_alarms.days, most_per_day or np.inf)
-    highest = max(highest, most_per_day)
     axes.set_yscale("symlog", linthresh=least, linscale=0.8)
     axes.yaxis.set_major_locator(FixedLocator(_ticks(least, 1.5 * highest)))
     axes.set(ylim=(0, 1.5 * highest), xlabel="longest delay until an alarm, s", ylabel="false alarms per day")
