@@ -195,7 +195,7 @@ def _noise_text(noise: NoiseFit | None) -> str:
     shares = f"{noise.withheld:.1%} of the held-out windows, {noise.withheld_noisy:.1%} of them at -4 dB"
     if noise.is_off:
         return f"never said: {shares} look like it, so that a sensor that fell off is not told from this machine"
-    return f"{noise.found:.0%} of it withheld; so are {shares}"
+    return f"{noise.found:.0%} of its windows withheld one by one, nearly all after four in a row; so are {shares}"
 
 
 def _as_text(conversion: Conversion, out: Path, size: int, target: str, found: Generalisation | None) -> str:
