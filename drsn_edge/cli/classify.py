@@ -128,4 +128,5 @@ def _as_text(found: list[Classified]) -> str:
 
 
 def _in_words(counts: Counter[str]) -> str:
-    return ", ".join(f"{state} {count / counts.total():.1%}" for state, count in counts.most_common())
+    shares = {state: count / counts.total() for state, count in counts.most_common()}
+    return ", ".join(f"{state} {'<0.1%' if share < 5e-4 else f'{share:.1%}'}" for state, share in shares.items())
