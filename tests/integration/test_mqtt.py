@@ -157,6 +157,9 @@ def test_a_broker_that_goes_away_gets_every_decision_in_order(mosquitto: Any) ->
     sink.close()
     sink.close()
     assert listener.wait_for(1, f"{base}/summary")[0]["sequence"] == 61
+    deadline = time.monotonic() + 10
+    while listener.of(f"{base}/status")[-1] != "offline" and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert listener.of(f"{base}/status")[-1] == "offline" and "online" in listener.of(f"{base}/status")
     assert sink.dropped == 0 and any("away" in words or "reached" in words for words in told)
     assert any("there again" in words for words in told)
