@@ -503,12 +503,13 @@ WHY = {
     "gain jumps": "a machine whose load changes does the same.",
     "offset steps": "a step well below the vibration hides in it; larger ones are withheld, in a window and over time.",
     "offset drifts": "a drift of 3 g/s within a window is a slow tone, as of a machine below the band.",
-    "axes inverted": "an axis has no sign of its own without gravity: the monitor can only hold what the site taught "
-    "against it.",
-    "axes inverted, with gravity": "gravity turns with the axis where it is more than the share that counts as a jump: "
-    "an axis that is level shows nothing of it.",
-    "axes swapped": "without gravity axes differ only by how they vibrate; most such windows are unknown.",
-    "axes swapped, with gravity": "two axes that are both level swap unseen by gravity; most such windows are unknown.",
+    "axes inverted": "one inverted axis is told by how it moves with the others; where all are, that stays as it was, and "
+    "nothing tells without gravity.",
+    "axes inverted, with gravity": "as without gravity; it turns with the axes where it is more than the share of the "
+    "range that counts as a jump.",
+    "axes swapped": "axes that vibrate alike, as the first two of the demo's machines, may change places unseen; most "
+    "others are unknown.",
+    "axes swapped, with gravity": "as without gravity, where both axes are level.",
     "cross-talk between axes": "a machine that vibrates more alike on all axes is one that may exist.",
     "mounted loosely, resonance at": "a resonance of the mount weighs lines as another machine may; lower ones are "
     "unknown.",
