@@ -503,8 +503,8 @@ WHY = {
     "gain jumps": "a machine whose load changes does the same.",
     "offset steps": "a step well below the vibration hides in it; larger ones are withheld, in a window and over time.",
     "offset drifts": "a drift of 3 g/s within a window is a slow tone, as of a machine below the band.",
-    "axes inverted": "one inverted axis is told by how it moves with the others; where all are, that stays as it was, and "
-    "nothing tells without gravity.",
+    "axes inverted": "one inverted axis is told by how it moves with the others; where all are, that stays as it was, "
+    "and nothing tells without gravity.",
     "axes inverted, with gravity": "as without gravity; it turns with the axes where it is more than the share of the "
     "range that counts as a jump.",
     "axes swapped": "axes that vibrate alike, as the first two of the demo's machines, may change places unseen; most "
