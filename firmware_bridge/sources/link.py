@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import select
 import stat
 import sys
@@ -266,6 +267,8 @@ def open_port(port: str, baud_rate: int) -> serial.SerialBase:
 
 
 def _port_error(port: str, exc: Exception) -> PortError:
+    if port.startswith("socket://") and re.fullmatch(r"socket://[^:/]+:\d{1,5}(/.*)?", port) is None:
+        return PortError(f"Could not open {port}: Expected socket://HOST:PORT, such as socket://10.0.0.7:5555.")
     code = getattr(exc, "errno", None)
     if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return PortAbsentError(f"Expected a device at {port}, found nothing there. {ports_in_words(list_ports())}")

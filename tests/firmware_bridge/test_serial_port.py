@@ -365,6 +365,11 @@ def test_what_is_no_port_is_a_port_error(port: str) -> None:
         list(SerialSource(port))
 
 
+def test_a_socket_without_its_port_is_told_the_form() -> None:
+    with pytest.raises(PortError, match="socket://HOST:PORT"):
+        list(SerialSource("socket://127.0.0.1:"))
+
+
 def test_foreign_bytes_are_shown(plain_pty) -> None:
     master, path = plain_pty
     os.set_blocking(master, False)
