@@ -267,7 +267,7 @@ def open_port(port: str, baud_rate: int) -> serial.SerialBase:
 
 
 def _port_error(port: str, exc: Exception) -> PortError:
-    if port.startswith("socket://") and re.fullmatch(r"socket://[^:/]+:\d{1,5}(/.*)?", port) is None:
+    if port.startswith("socket://") and re.fullmatch(r"socket://(\[[^]]+\]|[^:/]+):\d{1,5}(/.*)?", port) is None:
         return PortError(f"Could not open {port}: Expected socket://HOST:PORT, such as socket://10.0.0.7:5555.")
     code = getattr(exc, "errno", None)
     if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
