@@ -32,7 +32,7 @@ def save_bench(benched: Benched, name: str, path: Path) -> None:
     left.axvline(benched.first_ms, color="tab:orange", linestyle=":", label=f"first window {benched.first_ms:.3g} ms")
     if benched.budget_ms is not None:
         left.axvline(benched.budget_ms, color="tab:red", linestyle="--", label=f"budget {benched.budget_ms:.3g} ms")
-    left.legend(fontsize="small")
+    left.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     threads = list(benched.windows_per_s)
     middle.bar([str(each) for each in threads], list(benched.windows_per_s.values()), color="tab:green")
     middle.set(xlabel="threads", ylabel="windows per second", title="network alone")
@@ -40,7 +40,7 @@ def save_bench(benched: Benched, name: str, path: Path) -> None:
     right.barh(list(operators)[::-1], list(operators.values())[::-1], color="tab:gray")
     right.set(xlabel="µs for a window", title="operators, in the NumPy engine")
     figure.suptitle(
-        f"{name}: {benched.memory_mb:.0f} MB, start {benched.start_s:.2f} s, "
+        f"{name}: interpreter and model {benched.memory_mb:.0f} MB, start {benched.start_s:.2f} s, "
         f"{100 * benched.pipeline_share:.2f} % of a core for a sensor, {benched.sensors} sensors fit"
     )
     with written_aside(path) as temporary:
