@@ -256,15 +256,20 @@ def test_a_reader_that_has_seen_enough_causes_no_traceback(
     assert monitor.stderr.read() == ""
 
 
+def printing_and_writing(
+    start: Start, recording: Path, bundle: Path, folder: Path
+) -> tuple[subprocess.Popen[str], Path]:
+    """Start a monitor that prints JSON; return it and the file of lines that it writes, too."""
+    start("simulate", "--recording", recording, "--link", folder / "sensor", "--loop")
+    wait_until((folder / "sensor").exists)
+    lines = folder / "lines.jsonl"
+    return start("monitor", "--port", folder / "sensor", "--model", bundle, "--json", "--lines", lines), lines
+
+
 def test_a_reader_that_has_gone_ends_no_other_output(
     start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path
 ) -> None:
-    start("simulate", "--recording", recording, "--link", tmp_path / "sensor", "--loop")
-    wait_until((tmp_path / "sensor").exists)
-    lines = tmp_path / "lines.jsonl"
-    monitor = start(
-        "monitor", "--port", tmp_path / "sensor", "--model", tiny_bundle_path, "--json", "--lines", lines
-    )  # fmt: skip
+    monitor, lines = printing_and_writing(start, recording, tiny_bundle_path, tmp_path)
     assert monitor.stdout is not None and monitor.stderr is not None
     monitor.stdout.readline()
     monitor.stdout.close()
@@ -279,12 +284,7 @@ def test_a_reader_that_has_gone_ends_no_other_output(
 def test_a_reader_that_has_stopped_holds_up_no_end(
     start: Start, recording: Path, tiny_bundle_path: Path, tmp_path: Path
 ) -> None:
-    start("simulate", "--recording", recording, "--link", tmp_path / "sensor", "--loop")
-    wait_until((tmp_path / "sensor").exists)
-    lines = tmp_path / "lines.jsonl"
-    monitor = start(
-        "monitor", "--port", tmp_path / "sensor", "--model", tiny_bundle_path, "--json", "--lines", lines
-    )  # fmt: skip
+    monitor, lines = printing_and_writing(start, recording, tiny_bundle_path, tmp_path)
     assert monitor.stdout is not None and monitor.stderr is not None
     os.set_blocking(monitor.stdout.fileno(), False)
     while True:  # until the pipe is full, and all waits for its reader
