@@ -31,12 +31,12 @@ from drsn_edge.monitor.station import Station
 from drsn_edge.recordings.load import load_recordings
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.replay import full_scale_for
-from firmware_bridge.faults import FaultInjector, parse_script
-from firmware_bridge.messages import Hello
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.sources.threaded import Threaded
-from firmware_bridge.stream import StreamCounters
-from firmware_bridge.virtual import VirtualAccelerometer
+from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
+from firmware_bridge.virtual.faults import FaultInjector, parse_script
+from firmware_bridge.wire.messages import Hello
+from firmware_bridge.wire.stream import StreamCounters
 
 EVERY_S = 600.0
 SETTINGS = """

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from machine import machine
 
-from firmware_bridge.events import SampleBlock
-from firmware_bridge.frames import FrameWriter
-from firmware_bridge.messages import Hello, MessageType, SamplesPayload, encode_hello, encode_samples
-from firmware_bridge.stream import StreamDecoder
+from firmware_bridge.wire.events import SampleBlock
+from firmware_bridge.wire.frames import FrameWriter
+from firmware_bridge.wire.messages import Hello, MessageType, SamplesPayload, encode_hello, encode_samples
+from firmware_bridge.wire.stream import StreamDecoder
 
 RATE_HZ, AXES, BLOCK, SENSORS = 26_667, 3, 64, 8
 SECONDS = 5.0

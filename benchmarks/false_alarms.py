@@ -34,9 +34,9 @@ from drsn_edge.recordings.machine import ADXL345, AXES, SEVERITY_RANGE_G, Condit
 from drsn_edge.recordings.simulator import VibrationSimulator, vary_machine
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.votes import Votes
-from firmware_bridge.events import SampleBlock, SourceEvent
-from firmware_bridge.messages import Hello
-from firmware_bridge.stream import StreamCounters
+from firmware_bridge.wire.events import SampleBlock, SourceEvent
+from firmware_bridge.wire.messages import Hello
+from firmware_bridge.wire.stream import StreamCounters
 
 RATE_HZ = 3200.0
 DAY_S = 86_400

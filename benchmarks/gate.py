@@ -24,7 +24,7 @@ from drsn_edge.bundle.golden import golden_of
 from drsn_edge.errors import GateError
 from drsn_edge.gate import run_gate
 from drsn_edge.runtime.classifier import Classifier
-from quantize.tflite_file import read_model
+from quantize.tflite.file import read_model
 
 GATES, SEED = 9, 0
 

@@ -35,9 +35,9 @@ from drsn_edge.files import write_file
 from drsn_edge.recordings.load import load_recordings
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.replay import full_scale_for
-from firmware_bridge.faults import FaultInjector, parse_script
-from firmware_bridge.messages import Hello
-from firmware_bridge.virtual import VirtualAccelerometer
+from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
+from firmware_bridge.virtual.faults import FaultInjector, parse_script
+from firmware_bridge.wire.messages import Hello
 
 SESSION_S = 60.0
 DRAIN_S = 3.0

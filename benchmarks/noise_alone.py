@@ -41,8 +41,8 @@ from drsn_edge.recordings import Recording, load_recordings
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal import Centred, centre, cut_windows, window_starts
 from drsn_edge.votes import Votes
-from firmware_bridge.events import SampleBlock
-from firmware_bridge.messages import Hello
+from firmware_bridge.wire.events import SampleBlock
+from firmware_bridge.wire.messages import Hello
 
 Samples = NDArray[np.float32]
 

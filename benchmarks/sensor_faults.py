@@ -37,8 +37,8 @@ from drsn_edge.recordings.machine import AXES, Condition, Machine
 from drsn_edge.recordings.simulator import VibrationSimulator, vary_machine
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.votes import Votes
-from firmware_bridge.events import SampleBlock
-from firmware_bridge.messages import Hello
+from firmware_bridge.wire.events import SampleBlock
+from firmware_bridge.wire.messages import Hello
 
 Samples = NDArray[np.float64]
 Counts = NDArray[np.int64]

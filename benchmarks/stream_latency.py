@@ -26,9 +26,9 @@ import numpy as np
 from decode import BLOCK, RATE_HZ, SECONDS, stream
 from machine import machine
 
-from firmware_bridge.events import SampleBlock
-from firmware_bridge.frames import DELIMITER
 from firmware_bridge.sources.serial_port import SerialSource
+from firmware_bridge.wire.events import SampleBlock
+from firmware_bridge.wire.frames import DELIMITER
 
 BYTES_PER_S = 200_000
 PACE_S = 0.001

@@ -26,7 +26,7 @@ from drsn_edge.mounting import features_of
 from drsn_edge.novelty import Novelty, Site, is_mounting, novelty_of, to_nearest
 from drsn_edge.palette import is_healthy
 from drsn_edge.signal import axis_means, centre
-from firmware_bridge.regular_file import read_regular
+from firmware_bridge.support.regular_file import read_regular
 
 SUFFIX = ".baseline"
 LEAST_WINDOWS = 50

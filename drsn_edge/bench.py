@@ -204,8 +204,8 @@ def _pipeline_share(bundle: Bundle, classifier: Any, windows: Any) -> float:
     from drsn_edge.monitor.pipeline import Monitor
     from drsn_edge.novelty import novelty_of
     from drsn_edge.votes import Votes
-    from firmware_bridge.events import SampleBlock
-    from firmware_bridge.messages import Hello
+    from firmware_bridge.wire.events import SampleBlock
+    from firmware_bridge.wire.messages import Hello
 
     contract = bundle.manifest.contract
     rate_hz = contract.sample_rate_hz

@@ -18,10 +18,10 @@ from drsn_edge.novelty import Novelty
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.replay import full_scale_for
 from drsn_edge.runtime.classifier import Classifier
-from firmware_bridge.events import SampleBlock, SourceEvent
-from firmware_bridge.messages import Hello
-from firmware_bridge.shown import printable
-from firmware_bridge.stream import StreamCounters
+from firmware_bridge.support.shown import printable
+from firmware_bridge.wire.events import SampleBlock, SourceEvent
+from firmware_bridge.wire.messages import Hello
+from firmware_bridge.wire.stream import StreamCounters
 
 _COUNT_BITS = 22
 _BLOCK_SAMPLES = 4096

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from drsn_edge.classify import Classified, state_of
 from drsn_edge.files import written_aside
 from drsn_edge.palette import colours_of
-from firmware_bridge.shown import printable
+from firmware_bridge.support.shown import printable
 
 _ROW_INCHES = 0.28
 _LONGEST_NAME = 80

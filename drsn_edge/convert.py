@@ -23,10 +23,10 @@ from drsn_edge.training.noise_alone import NoiseFit, fit_noise_limit
 from drsn_edge.training.novelty import with_limit
 from drsn_edge.training.run_folder import Run
 from quantize.convert import Agreement, Int8Model, Tolerance, check_agreement, compare, to_int8, write_int8
-from quantize.edgetpu_compiler import CompilerVerdict, compile_model
-from quantize.fake_quant import Ranges
-from quantize.graph import Graph
-from quantize.lint import LintReport
+from quantize.network.graph import Graph
+from quantize.targets.edgetpu_compiler import CompilerVerdict, compile_model
+from quantize.targets.lint import LintReport
+from quantize.training.fake_quant import Ranges
 
 UNKNOWN_SHARE = 0.01
 """Of held-out windows."""
@@ -96,7 +96,7 @@ def convert_run(
         name: In the bundle.
         version: Likewise.
         tolerance: What int8 may lose against the Keras model.
-        target: What the file shall run on, one of `quantize.lint.TARGETS`.
+        target: What the file shall run on, one of `quantize.targets.lint.TARGETS`.
         fine_tuned: Of `drsn_edge.fine_tune`; None: ranges come from the run's calibration windows alone.
         unknown_share: Share of held-out windows that may be called unknown, see `drsn_edge.novelty`; 0: none ever is.
         wishes: What else its author says.

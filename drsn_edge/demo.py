@@ -24,10 +24,10 @@ from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.simulator import DEFAULT_SAMPLE_RATE_HZ, VibrationSimulator, simulate_dataset
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.votes import Votes
-from firmware_bridge.events import SampleBlock, SourceEvent
-from firmware_bridge.messages import Hello
 from firmware_bridge.sources.serial_port import SerialSource
-from firmware_bridge.virtual import VirtualAccelerometer
+from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
+from firmware_bridge.wire.events import SampleBlock, SourceEvent
+from firmware_bridge.wire.messages import Hello
 
 CLASSES = ("healthy", "outer_race", "inner_race", "imbalance")
 """What the demo's network learns to tell apart."""

@@ -25,8 +25,8 @@ from drsn_edge.runtime.coral import accelerators, library_fault
 from drsn_edge.runtime.interpreters import DISTRIBUTIONS, open_interpreter
 from drsn_edge.state import state_folder, trust_folder
 from firmware_bridge.errors import FirmwareBridgeError, NoBundleError
-from firmware_bridge.programs import find_program
 from firmware_bridge.sources.ports import Port, list_ports
+from firmware_bridge.support.programs import find_program
 
 _TWICE = (
     "eNplUj1PwlAUvZWqBAhiaIwDAzGMpgHUxbgQxISED4PEiaQ0aTVNoJhSCIPxFzgZR0cGB36Dv8HB0dGf4Gw97/W2IeGRE947955z372vBSLqX7"

@@ -17,12 +17,12 @@ from drsn_edge.training.fit import compile_learner, fit_learner, schedule_for
 from drsn_edge.training.history import EpochReport
 from drsn_edge.training.run_folder import Run, spans_of
 from drsn_edge.training.settings import TrainSettings
-from quantize.calibrate import calibrate
-from quantize.fake_quant import Ranges
-from quantize.graph import Graph
-from quantize.keras_graph import read_keras
-from quantize.qat import Student, distillation_loss, same_class, student_and_teacher
-from quantize.rewrite import for_int8
+from quantize.network.graph import Graph
+from quantize.network.keras_graph import read_keras
+from quantize.network.rewrite import for_int8
+from quantize.training.activation_ranges import calibrate
+from quantize.training.fake_quant import Ranges
+from quantize.training.qat import Student, distillation_loss, same_class, student_and_teacher
 
 QAT_EPOCHS = 3
 QAT_LEARNING_RATE = 1e-3

@@ -14,7 +14,7 @@ from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import typed_values
 from firmware_bridge.errors import FirmwareBridgeError
 from firmware_bridge.gateway.client import Flashed
-from firmware_bridge.regular_file import read_text_file, why_unreadable
+from firmware_bridge.support.regular_file import read_text_file, why_unreadable
 
 _LOOK_EVERY_S = 2.0
 

@@ -108,7 +108,7 @@ def _check_further_members(bundle: Bundle, windows: FloatArray) -> None:
     from drsn_edge.bundle.fields import parsed
     from drsn_edge.bundle.variants import EDGETPU_MODEL
     from drsn_edge.novelty import novelty_of
-    from quantize.tflite_file import read_model
+    from quantize.tflite.file import read_model
 
     novelty = novelty_of(bundle)
     if novelty is not None and not np.isfinite(novelty.novelty(windows)).all():

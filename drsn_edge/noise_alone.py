@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.signal import Centred, centre
-from firmware_bridge.messages import Counts
+from firmware_bridge.wire.messages import Counts
 
 FloatArray = NDArray[np.float32]
 

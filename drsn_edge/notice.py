@@ -10,7 +10,7 @@ nobody's attention, is a `Notice`; every layer between keeps one callable, and t
 
 from __future__ import annotations
 
-from firmware_bridge.shown import printable
+from firmware_bridge.support.shown import printable
 
 _LONGEST = 4000
 

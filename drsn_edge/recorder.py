@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Protocol
 
 from drsn_edge.errors import OutputError
-from firmware_bridge.clock import Rate, RateAlarm, TrueRate
 from firmware_bridge.errors import RawLogError
-from firmware_bridge.events import DeviceRestarted, LinkLost, LinkRestored, Note, SampleBlock, SourceEvent
-from firmware_bridge.messages import Hello
-from firmware_bridge.raw_log import SUFFIX, LogSummary, RawLogWriter
-from firmware_bridge.stream import StreamCounters
+from firmware_bridge.wire.clock import Rate, RateAlarm, TrueRate
+from firmware_bridge.wire.events import DeviceRestarted, LinkLost, LinkRestored, Note, SampleBlock, SourceEvent
+from firmware_bridge.wire.messages import Hello
+from firmware_bridge.wire.raw_log import SUFFIX, LogSummary, RawLogWriter
+from firmware_bridge.wire.stream import StreamCounters
 
 ROTATE_BYTES = 256_000_000
 _PROGRESS_EVERY_S = 0.5

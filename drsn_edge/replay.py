@@ -13,10 +13,10 @@ from drsn_edge.noise import add_noise
 from drsn_edge.recordings.machine import AXES, Condition, Machine
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal import FloatArray
-from firmware_bridge.faults import FaultInjector
-from firmware_bridge.messages import Hello
-from firmware_bridge.shown import printable
-from firmware_bridge.virtual import VirtualAccelerometer
+from firmware_bridge.support.shown import printable
+from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
+from firmware_bridge.virtual.faults import FaultInjector
+from firmware_bridge.wire.messages import Hello
 
 _CHUNK_SAMPLES = 4096
 _LONGEST_ID = 255

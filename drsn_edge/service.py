@@ -14,7 +14,7 @@ from drsn_edge.errors import OutputError
 from drsn_edge.files import write_file
 from drsn_edge.fresh_process import python_command
 from drsn_edge.state import SYSTEM_STATE
-from firmware_bridge.programs import find_program
+from firmware_bridge.support.programs import find_program
 
 UNITS = Path("/etc/systemd/system")
 USER = "drsn-edge"

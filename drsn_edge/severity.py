@@ -21,7 +21,7 @@ from drsn_edge.errors import SettingsError
 from drsn_edge.recordings.bearing import BearingGeometry
 from drsn_edge.toml_file import parse_toml
 from drsn_edge.units import STANDARD_GRAVITY_MPS2
-from firmware_bridge.regular_file import read_text_file, why_unreadable
+from firmware_bridge.support.regular_file import read_text_file, why_unreadable
 
 BAND_HZ = (10.0, 1000.0)
 ZONES = "ABCD"

@@ -19,14 +19,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from quantize.calibrate import calibrate
 from quantize.errors import ConversionError, MismatchError
-from quantize.fake_quant import Ranges, check_ranges
-from quantize.graph import Graph, Step, evaluate
-from quantize.keras_graph import read_keras
-from quantize.lint import LintReport, lint
+from quantize.network.graph import Graph, Step, evaluate
+from quantize.network.keras_graph import read_keras
+from quantize.network.rewrite import for_int8
 from quantize.quiet import quiet_native_stderr
-from quantize.rewrite import for_int8
+from quantize.targets.lint import LintReport, lint
+from quantize.training.activation_ranges import calibrate
+from quantize.training.fake_quant import Ranges, check_ranges
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -89,7 +89,7 @@ def to_int8(model: Any, calibration: FloatArray, target: str = "cpu") -> Int8Mod
         model: Functional Keras model of one float32 input and one output.
         calibration: Scaled windows that set the activations' ranges, shape (n, 1, window, axes). The same windows in
             the same order give the same bytes.
-        target: One of `quantize.lint.TARGETS`.
+        target: One of `quantize.targets.lint.TARGETS`.
 
     Raises:
         CalibrationError: If the windows are empty, not finite, all alike, or of another shape than the model's input.

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.edgetpu import edgetpu_mapped, edgetpu_placement
 from quantize.engine import Engine
-from quantize.lint import TARGETS, lint_file
-from quantize.memory import peak_of_file
-from quantize.placement import OperatorView, Placement
-from quantize.tflite_file import ModelFile, Operator, read_model
-from quantize.xnnpack import xnnpack_placement
+from quantize.targets.edgetpu import edgetpu_mapped, edgetpu_placement
+from quantize.targets.lint import TARGETS, lint_file
+from quantize.targets.placement import OperatorView, Placement
+from quantize.targets.xnnpack import xnnpack_placement
+from quantize.tflite.file import ModelFile, Operator, read_model
+from quantize.tflite.memory import peak_of_file
 
 FloatArray = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -72,7 +72,7 @@ class Inspection:
         file_bytes: Length of the file.
         operators: By name and version.
         macs: Multiply-accumulates of convolutions and dense layers for one window, fixed shortcuts included.
-        peak_activation_bytes: See `quantize.memory`.
+        peak_activation_bytes: See `quantize.tflite.memory`.
         xnnpack: What XNNPACK takes.
         edgetpu: What the Edge TPU takes, each operator by itself.
         edgetpu_mapped: Operators before the first that does not map: those that run on the Edge TPU.

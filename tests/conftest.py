@@ -152,7 +152,7 @@ def edgetpu_bundle(
 ) -> Bundle:
     """Return a bundle with a variant for the Edge TPU, which the stand-in runs."""
     from drsn_edge.bundle.variants import with_edgetpu
-    from quantize.edgetpu_compiler import compile_model
+    from quantize.targets.edgetpu_compiler import compile_model
 
     model = tiny_models("edgetpu")
     classifier = Classifier(model, "numpy")

@@ -22,7 +22,7 @@ from drsn_edge.gateway import open_store
 from firmware_bridge.errors import VersionFloorError
 from firmware_bridge.gateway.store import SlotStore
 from quantize.errors import QuantizeError
-from quantize.tflite_file import read_model
+from quantize.tflite.file import read_model
 
 
 @pytest.fixture

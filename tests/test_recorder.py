@@ -16,11 +16,11 @@ from drsn_edge.errors import OutputError, RecordingError
 from drsn_edge.recorder import RecordSummary, record_source
 from drsn_edge.recordings import load_recordings
 from drsn_edge.recordings.raw_log_file import read_raw_log
-from firmware_bridge.frames import FrameWriter
-from firmware_bridge.messages import Hello, MessageType, SamplesPayload, encode_hello, encode_samples
-from firmware_bridge.raw_log import DATA, LogChunk, encode_segment, read_log
 from firmware_bridge.sources.serial_port import SerialSource
-from firmware_bridge.virtual import VirtualAccelerometer
+from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
+from firmware_bridge.wire.frames import FrameWriter
+from firmware_bridge.wire.messages import Hello, MessageType, SamplesPayload, encode_hello, encode_samples
+from firmware_bridge.wire.raw_log import DATA, LogChunk, encode_segment, read_log
 
 HELLO = Hello(1, "bench", "1", "fake", ("x", "y"), "g", 1 / 1024, 32.0, 1000.0, signs=(1, -1))
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from drsn_edge.bundle.manifest import Manifest, manifest_from_bytes, manifest_to_bytes
 from drsn_edge.errors import BundleDamagedError, BundleError, BundleLayoutError, BundleLimitError
 from drsn_edge.files import write_file
-from firmware_bridge.regular_file import FileTooLargeError, read_regular
+from firmware_bridge.support.regular_file import FileTooLargeError, read_regular
 
 MANIFEST = "manifest.json"
 MODEL = "model.tflite"

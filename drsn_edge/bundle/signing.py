@@ -27,8 +27,8 @@ from drsn_edge.bundle.fields import text
 from drsn_edge.errors import BundleError, KeyFileError, SignatureError, UnsignedError, UntrustedKeyError
 from drsn_edge.files import write_file
 from firmware_bridge.gateway.state import is_version, version_key
-from firmware_bridge.ownership import make_folder, why_not_ours_alone
-from firmware_bridge.regular_file import read_regular, read_text_file, why_unreadable
+from firmware_bridge.support.ownership import make_folder, why_not_ours_alone
+from firmware_bridge.support.regular_file import read_regular, read_text_file, why_unreadable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drsn_edge.bundle.bundle import Bundle, with_extra
-from quantize.edgetpu_compiler import check_compiled
+from quantize.targets.edgetpu_compiler import check_compiled
 
 EDGETPU_MODEL = "model_edgetpu.tflite"
 """Member of a bundle: `model.tflite` as edgetpu_compiler made it."""

@@ -91,8 +91,8 @@ def edgetpu(file: Path, compiled: Path | None, out: Path | None, as_json: bool) 
     """
     from drsn_edge.bundle.bundle import MAX_MEMBER_BYTES, read_bundle, write_bundle
     from drsn_edge.bundle.variants import with_edgetpu
-    from firmware_bridge.regular_file import read_regular
-    from quantize.edgetpu_compiler import compile_model
+    from firmware_bridge.support.regular_file import read_regular
+    from quantize.targets.edgetpu_compiler import compile_model
 
     found = read_bundle(file)
     if compiled is not None:
@@ -168,7 +168,7 @@ def diff(ctx: click.Context, first: Path, second: Path, as_json: bool) -> None:
       drsn-edge bundle diff before.drsn after.drsn
     """
     from drsn_edge.bundle.bundle import read_bundle
-    from firmware_bridge.shown import printable
+    from firmware_bridge.support.shown import printable
 
     one, other = (_flat(read_bundle(path)) for path in (first, second))
     changed = {

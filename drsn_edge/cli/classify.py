@@ -110,7 +110,7 @@ def _as_json(found: list[Classified]) -> str:
 
 def _as_text(found: list[Classified]) -> str:
     from drsn_edge.monitor.sinks.console import alarm_line
-    from firmware_bridge.shown import printable
+    from firmware_bridge.support.shown import printable
 
     names, labels = [printable(each.recording) for each in found], [printable(each.label or "") for each in found]
     width = max(map(len, names))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from drsn_edge.judging.generalisation import Generalisation
     from drsn_edge.training.noise_alone import NoiseFit
     from drsn_edge.training.run_folder import Run
-    from quantize.fake_quant import Ranges
-    from quantize.graph import Graph
+    from quantize.network.graph import Graph
+    from quantize.training.fake_quant import Ranges
 
 
 @click.command()

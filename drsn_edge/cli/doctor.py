@@ -25,7 +25,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
       drsn-edge doctor
     """
     from drsn_edge.doctor import Level, Machine, examine
-    from firmware_bridge.shown import printable
+    from firmware_bridge.support.shown import printable
 
     found = []
     for finding in examine(Machine()):

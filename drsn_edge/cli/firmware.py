@@ -18,7 +18,7 @@ from drsn_edge.cli.options import PathType, json_option
 
 if TYPE_CHECKING:
     from firmware_bridge.boards import Board, Tool
-    from firmware_bridge.messages import Hello
+    from firmware_bridge.wire.messages import Hello
 
 _BOARDS = ("uno", "stm32f405")
 _TOOLS = ("avrdude", "st-flash", "dfu-util", "openocd")
@@ -64,8 +64,8 @@ def flash(
       drsn-edge firmware flash --board uno --port /dev/ttyACM0
     """
     from firmware_bridge.boards import BOARDS, choose_port, choose_tool
-    from firmware_bridge.programs import find_program
     from firmware_bridge.sources.ports import find_port, list_ports
+    from firmware_bridge.support.programs import find_program
 
     kind = BOARDS[board]
     if dry_run:
@@ -91,8 +91,8 @@ def _planned_call(board: Board, port: str | None, image: Path | None, tool: str 
     from drsn_edge.notice import Notice, as_line
     from firmware_bridge.boards import choose_port, choose_tool
     from firmware_bridge.errors import FirmwareError, PortError
-    from firmware_bridge.programs import find_program
     from firmware_bridge.sources.ports import find_port, list_ports
+    from firmware_bridge.support.programs import find_program
 
     missing: list[str] = []
     try:
@@ -134,7 +134,7 @@ def _image(board: str, image: Path | None) -> Path:
 def _call(board: Board, tool: Tool, file: Path, port: str, folder: Path) -> list[str]:
     """Return the tool's call; a tool that takes a bare image gets one in the folder."""
     from firmware_bridge.boards import flash_image
-    from firmware_bridge.regular_file import read_regular
+    from firmware_bridge.support.regular_file import read_regular
 
     given = file
     if tool.needs_binary:
@@ -146,7 +146,7 @@ def _call(board: Board, tool: Tool, file: Path, port: str, folder: Path) -> list
 def _run(call: list[str], folder: Path) -> None:
     """Run the tool in a folder that is empty or ours: openocd seeks its scripts in the current one first."""
     from firmware_bridge.errors import FirmwareError
-    from firmware_bridge.programs import find_program
+    from firmware_bridge.support.programs import find_program
 
     program = find_program(call[0]) or call[0]
     code = subprocess.run([program, *call[1:]], stdout=sys.stderr, cwd=folder, check=False).returncode
@@ -160,9 +160,9 @@ def _run(call: list[str], folder: Path) -> None:
 def _hello(port: str, baud: int) -> Hello:
     """Return what the board says of itself once it has started."""
     from firmware_bridge.errors import PortError, ProtocolError
-    from firmware_bridge.messages import Hello
     from firmware_bridge.sources.asking import ask
     from firmware_bridge.sources.serial_port import SerialSource
+    from firmware_bridge.wire.messages import Hello
 
     until_s = time.monotonic() + _RESTART_S
     while True:

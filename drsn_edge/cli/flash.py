@@ -72,7 +72,7 @@ def flash(
         raise click.UsageError("Expected one of --to and --fleet.")
     from drsn_edge.bundle.bundle import bundle_to_bytes, read_bundle
     from drsn_edge.cli.progress import bytes_bar
-    from firmware_bridge.shown import printable
+    from firmware_bridge.support.shown import printable
 
     found = read_bundle(bundle)
     data = bundle_to_bytes(found)
@@ -106,7 +106,7 @@ def _flash_fleet(
     """Flash them all, print a table, and return the exit code."""
     from drsn_edge.cli.reaching import reach
     from drsn_edge.fleet import Plan, flash_fleet, read_members
-    from firmware_bridge.shown import printable
+    from firmware_bridge.support.shown import printable
 
     members = read_members(file)
     for member in members:

@@ -104,7 +104,7 @@ def rollback(at: str, why: str, as_json: bool) -> None:
 
 def _show(lines: Iterable[str]) -> None:
     """Print lines of what a gateway says, and whoever reached it wrote, as text and nothing else."""
-    from firmware_bridge.shown import printable
+    from firmware_bridge.support.shown import printable
 
     click.echo("\n".join(map(printable, lines)))
 

@@ -14,7 +14,7 @@ import click
 from drsn_edge.cli.options import Duration, PathType, json_option
 from drsn_edge.wall_time import iso_time, minute_in_words, span_in_words
 from drsn_edge.wording import counted
-from firmware_bridge.shown import printable
+from firmware_bridge.support.shown import printable
 
 if TYPE_CHECKING:
     from drsn_edge.monitor.sinks.history import AlarmRow, ClockJump, DecisionRow, History, Span

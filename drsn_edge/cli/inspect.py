@@ -50,7 +50,7 @@ def inspect(
     from drsn_edge.files import check_new_folder
     from drsn_edge.inspecting.model_file import load_inspected, own_report
     from drsn_edge.inspecting.report import build_report
-    from firmware_bridge.shown import printable
+    from firmware_bridge.support.shown import printable
     from quantize.errors import TargetError
 
     inspected = load_inspected(file)

@@ -40,7 +40,7 @@ from drsn_edge.cli.train import train
 from drsn_edge.errors import DrsnEdgeError
 from drsn_edge.extras import missing_module
 from firmware_bridge.errors import FirmwareBridgeError
-from firmware_bridge.shown import printable
+from firmware_bridge.support.shown import printable
 from quantize.errors import QuantizeError
 
 _LONGEST_ERROR = 4000

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from drsn_edge.recorder import LogKeeper
     from drsn_edge.runtime.interpreters import RuntimeChoice
     from drsn_edge.trial import Follower
-    from firmware_bridge.stream import StreamCounters
+    from firmware_bridge.wire.stream import StreamCounters
 
 _ROUND_S = 0.25
 _GATHER_S = 0.010

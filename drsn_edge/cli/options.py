@@ -16,7 +16,7 @@ from drsn_edge.runtime.interpreters import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES,
 PathType = click.Path(path_type=Path)
 
 TARGETS = ("cpu", "edgetpu", "tflite-runtime")
-"""Those of `quantize.lint`, spelled out so that help starts without NumPy."""
+"""Those of `quantize.targets.lint`, spelled out so that help starts without NumPy."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 catalogue_option = click.option(

@@ -14,8 +14,8 @@ from drsn_edge.cli.options import Duration, json_option
 from drsn_edge.cli.source import say_baud_rate
 
 if TYPE_CHECKING:
-    from firmware_bridge.messages import Hello
     from firmware_bridge.sources.ports import Port
+    from firmware_bridge.wire.messages import Hello
 
 
 @click.command()
@@ -57,8 +57,8 @@ def _ask_all(ports: Sequence[Port], baud: int | None, timeout_s: float) -> dict[
 def _ask(port: Port, baud: int | None, timeout_s: float) -> Hello | str:
     """Return what a device says about itself, or why it does not."""
     from firmware_bridge.errors import FirmwareBridgeError
-    from firmware_bridge.messages import Hello
     from firmware_bridge.sources.serial_port import SerialSource
+    from firmware_bridge.wire.messages import Hello
 
     if port.held_by:
         return "not asked: in use"
@@ -87,7 +87,7 @@ def _answer_values(answer: Hello | str | None) -> dict[str, Any]:
 
 
 def _lines(port: Port, answer: Hello | str | None) -> str:
-    from firmware_bridge.shown import printable
+    from firmware_bridge.support.shown import printable
 
     about = ", ".join(
         part

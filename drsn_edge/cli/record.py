@@ -119,7 +119,7 @@ class _FromFirstSample:
     end_s: float = math.inf
 
     def begin(self) -> None:
-        from firmware_bridge.text_lines import MEASURE_S
+        from firmware_bridge.wire.text_lines import MEASURE_S
 
         if self.duration_s is not None:
             self.end_s = min(self.end_s, time.monotonic() + self.duration_s - MEASURE_S)

@@ -12,8 +12,8 @@ from drsn_edge.cli.options import finite, json_option
 from drsn_edge.cli.source import say_baud_rate
 
 if TYPE_CHECKING:
-    from firmware_bridge.events import DeviceLog, Reply
-    from firmware_bridge.messages import Hello
+    from firmware_bridge.wire.events import DeviceLog, Reply
+    from firmware_bridge.wire.messages import Hello
 
 
 @click.command()
@@ -59,10 +59,10 @@ def sensor(
     Example:
       drsn-edge sensor --port /dev/ttyACM0 --set-rate 3200 --set-range 16 --self-test
     """
-    from firmware_bridge.events import Reply
-    from firmware_bridge.messages import Command, Hello, Opcode, Result
     from firmware_bridge.sources.asking import ask
     from firmware_bridge.sources.serial_port import SerialSource
+    from firmware_bridge.wire.events import Reply
+    from firmware_bridge.wire.messages import Command, Hello, Opcode, Result
 
     commands = [
         *([Command(Opcode.RESET)] if reset else []),
@@ -79,15 +79,15 @@ def sensor(
 
 
 def _as_values(hello: Hello, replies: list[Reply]) -> dict[str, Any]:
-    from firmware_bridge.messages import Opcode
+    from firmware_bridge.wire.messages import Opcode
 
     answers = [{"command": Opcode(r.opcode).name, "result": r.result.name, "text": r.text} for r in replies]
     return {"schema": 1, "type": "sensor", "hello": asdict(hello), "answers": answers}
 
 
 def _as_text(hello: Hello, events: list[Hello | Reply | DeviceLog]) -> str:
-    from firmware_bridge.events import DeviceLog, Reply
-    from firmware_bridge.messages import Opcode
+    from firmware_bridge.wire.events import DeviceLog, Reply
+    from firmware_bridge.wire.messages import Opcode
 
     axes = ",".join(("-" if sign < 0 else "") + axis for sign, axis in zip(hello.signs, hello.axes, strict=True))
     lines = [

@@ -15,7 +15,7 @@ from drsn_edge.cli.options import Duration, PathType, catalogue_option, finite, 
 
 if TYPE_CHECKING:
     from drsn_edge.recordings import Recording
-    from firmware_bridge.faults import FaultInjector
+    from firmware_bridge.virtual.faults import FaultInjector
 
 CONDITIONS = ("healthy", "imbalance", "misalignment", "outer_race", "inner_race", "ball")
 """Those of `drsn_edge.recordings.machine`, spelled out so that help starts without NumPy."""
@@ -168,8 +168,8 @@ def _address(text: str) -> tuple[str, int]:
 @contextmanager
 def _injector(lines: tuple[str, ...], script: Path | None, truth: Path | None, seed: int) -> Iterator[FaultInjector]:
     """Yield what does the faults; the truth is written line by line, its sums at the end."""
-    from firmware_bridge.faults import FaultInjector, parse_fault, parse_script
-    from firmware_bridge.regular_file import read_text_file
+    from firmware_bridge.support.regular_file import read_text_file
+    from firmware_bridge.virtual.faults import FaultInjector, parse_fault, parse_script
 
     faults = (*(parse_script(read_text_file(script).splitlines()) if script else ()), *map(parse_fault, lines))
     if truth is None:

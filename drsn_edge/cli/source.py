@@ -56,7 +56,7 @@ class SourceChoice:
         from drsn_edge.units import canonical
         from firmware_bridge.sources import serial_port, text
         from firmware_bridge.sources.link import GATHER_S
-        from firmware_bridge.text_lines import TextLayout
+        from firmware_bridge.wire.text_lines import TextLayout
 
         if self.port is None:
             raise click.MissingParameter(param_type="option", param_hint="'--port'")

@@ -10,9 +10,9 @@ from drsn_edge.bundle.bundle import MAX_BUNDLE_BYTES, MAX_MEMBER_BYTES, REPORT, 
 from drsn_edge.bundle.fields import parsed
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.inspecting.text import report_text
-from firmware_bridge.regular_file import read_regular
-from firmware_bridge.shown import printable
-from quantize.tflite_file import read_model
+from firmware_bridge.support.regular_file import read_regular
+from firmware_bridge.support.shown import printable
+from quantize.tflite.file import read_model
 
 if TYPE_CHECKING:
     from drsn_edge.judging.data import HeldOut  # pulls in what a gateway has not

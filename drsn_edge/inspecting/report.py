@@ -23,10 +23,10 @@ from drsn_edge.inspecting.model_file import REPORT_TYPE, Inspected
 from drsn_edge.runtime.classifier import Classifier, quantize_int8
 from drsn_edge.training.windows import WindowSet
 from quantize.backends import NUMPY, XNNPACK
-from quantize.edgetpu_compiler import CompilerVerdict, compile_model
 from quantize.errors import ModelFileError
 from quantize.inspection import inspect_file, inspection_to_json, measure_windows, measurement_to_json
-from quantize.tflite_file import read_model
+from quantize.targets.edgetpu_compiler import CompilerVerdict, compile_model
+from quantize.tflite.file import read_model
 
 if TYPE_CHECKING:
     from drsn_edge.judging.data import HeldOut  # pulls in what a gateway has not

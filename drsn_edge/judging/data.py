@@ -20,7 +20,7 @@ from drsn_edge.recordings.split import Span, field_of, matches
 from drsn_edge.training.run_folder import SCHEMA, is_run_folder, load_windows
 from drsn_edge.training.windows import WindowSet, cut_spans
 from drsn_edge.wording import counted
-from firmware_bridge.regular_file import read_text_file
+from firmware_bridge.support.regular_file import read_text_file
 
 SHARED_SAMPLES = (
     "This split was allowed to put the same samples into training and into the held-out part: these figures say "

@@ -14,7 +14,7 @@ import numpy as np
 from keras import layers, ops
 
 from drsn_edge.models.config import DrsnConfig
-from quantize.soft_threshold import Tensor, mean_absolute, negative_part, soft_threshold
+from quantize.training.soft_threshold import Tensor, mean_absolute, negative_part, soft_threshold
 
 L2_PENALTY = 1e-4
 """On convolution kernels, as in the paper."""

@@ -10,7 +10,7 @@ import numpy as np
 from drsn_edge.models.config import DrsnConfig, count_macs
 from drsn_edge.models.drsn import build_model
 from quantize.convert import to_int8
-from quantize.memory import peak_activation_bytes
+from quantize.tflite.memory import peak_activation_bytes
 
 _CALIBRATION_WINDOWS = 4
 
@@ -26,7 +26,7 @@ class ModelSize:
         parameters: Trainable ones.
         macs: Multiply-accumulates per window.
         int8_bytes: Length of the int8 .tflite file.
-        peak_activation_bytes: Of that file; see `quantize.memory`.
+        peak_activation_bytes: Of that file; see `quantize.tflite.memory`.
     """
 
     name: str

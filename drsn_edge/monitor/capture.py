@@ -15,9 +15,9 @@ import numpy as np
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.settings import CaptureSettings
 from firmware_bridge.errors import RawLogError
-from firmware_bridge.events import DeviceRestarted, LinkLost, LinkRestored, SampleBlock, SourceEvent
-from firmware_bridge.frames import DELIMITER, FrameWriter
-from firmware_bridge.messages import (
+from firmware_bridge.wire.events import DeviceRestarted, LinkLost, LinkRestored, SampleBlock, SourceEvent
+from firmware_bridge.wire.frames import DELIMITER, FrameWriter
+from firmware_bridge.wire.messages import (
     Encoding,
     Hello,
     MessageType,
@@ -26,7 +26,7 @@ from firmware_bridge.messages import (
     encode_samples,
     max_block_samples,
 )
-from firmware_bridge.raw_log import SUFFIX, RawLogWriter
+from firmware_bridge.wire.raw_log import SUFFIX, RawLogWriter
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _PREFIX = "alarm-"

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from drsn_edge.errors import ControlError
-from firmware_bridge.shown import printable
+from firmware_bridge.support.shown import printable
 
 MOST_BYTES = 4096
 MOST_SECONDS = 5.0

@@ -42,8 +42,8 @@ from drsn_edge.novelty import Novelty
 from drsn_edge.runtime.classifier import Classifier, check_model, softmax
 from drsn_edge.signal import centre
 from drsn_edge.votes import Votes
-from firmware_bridge.clock import ClockFit
-from firmware_bridge.events import (
+from firmware_bridge.wire.clock import ClockFit
+from firmware_bridge.wire.events import (
     DeviceRestarted,
     HelloRejected,
     LinkLost,
@@ -52,8 +52,8 @@ from firmware_bridge.events import (
     SampleBlock,
     SourceEvent,
 )
-from firmware_bridge.messages import Hello
-from firmware_bridge.stream import StreamCounters
+from firmware_bridge.wire.messages import Hello
+from firmware_bridge.wire.stream import StreamCounters
 
 ACKNOWLEDGE = "acknowledge"
 """The note that says that a person has seen the alarms; with a space and a name behind it, that one only."""
@@ -148,7 +148,7 @@ class Monitor:
         """Yield window results and decisions as they come, and the summary when the source ends.
 
         Args:
-            source: What a sensor sends; see `firmware_bridge.events`.
+            source: What a sensor sends; see `firmware_bridge.wire.events`.
             counters: The link's account, asked at the end.
 
         Raises:

@@ -21,7 +21,7 @@ from drsn_edge.monitor.amplitude import (
 from drsn_edge.monitor.results import NOT_RUNNING as NOT_RUNNING
 from drsn_edge.monitor.windows import Window
 from drsn_edge.signal import axis_means
-from firmware_bridge.messages import Counts
+from firmware_bridge.wire.messages import Counts
 
 LOST_SAMPLES = "lost samples"
 OVERRUN = "overrun"

@@ -8,7 +8,7 @@ from collections import deque
 import numpy as np
 
 from drsn_edge.monitor.quality import RATE_OFF
-from firmware_bridge.clock import Rate, RateAlarm, slope_of
+from firmware_bridge.wire.clock import Rate, RateAlarm, slope_of
 
 HORIZON_S = 2.0
 MIN_SPAN_S = 1.0
@@ -38,8 +38,9 @@ _GRACE_S, _GRACE_BLOCKS = 1.5 * MIN_SPAN_S, 2 * MIN_BLOCKS
 class RecentRate:
     """Samples per second of device time over the last `HORIZON_S`, in bounded memory whatever the clock does.
 
-    It asks whether the windows of now may be judged. The fit over a whole session (`firmware_bridge.clock.ClockFit`) is
-    more exact, and would need minutes to show that a sensor has silently changed its rate after hours.
+    It asks whether the windows of now may be judged. The fit over a whole session
+    (`firmware_bridge.wire.clock.ClockFit`) is more exact, and would need minutes to show that a sensor has silently
+    changed its rate after hours.
 
     Some clocks tick but every 100 ms, some stamps are late by 20 ms. A line through all stamps tells such a sensor's
     rate where two of them would not; two of them show sooner that it changes. Of a clock that ticks, only the first

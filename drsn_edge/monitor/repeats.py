@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.monitor.windows import Window
-from firmware_bridge.messages import Counts
+from firmware_bridge.wire.messages import Counts
 
 MEMORY = 16_384
 MEMORY_WINDOWS = 16

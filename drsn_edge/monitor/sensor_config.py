@@ -32,7 +32,7 @@ from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import Reader, typed_values
 from drsn_edge.units import expect_known
 from drsn_edge.uses import SENSOR_USES, Uses, why_unused
-from firmware_bridge.regular_file import read_text_file, why_unreadable
+from firmware_bridge.support.regular_file import read_text_file, why_unreadable
 
 _PATHS = ("model", "settings", "limits", "record", "lines", "history", "mqtt_ca", "mqtt_cert", "mqtt_key")
 

@@ -43,7 +43,7 @@ from drsn_edge.monitor.alarms import EVIDENCE, UNKNOWN, AlarmLimits, AlarmSettin
 from drsn_edge.toml_file import line_of, parse_toml
 from drsn_edge.typed_table import typed_values
 from drsn_edge.votes import Votes, parse_votes
-from firmware_bridge.regular_file import read_text_file, why_unreadable
+from firmware_bridge.support.regular_file import read_text_file, why_unreadable
 
 _LIMITS = tuple(each.name for each in fields(AlarmLimits))
 

@@ -15,8 +15,8 @@ from drsn_edge.monitor.results import Severity
 from drsn_edge.monitor.windows import Window, Windower
 from drsn_edge.severity import SeverityConfig, measure
 from drsn_edge.units import conversion_factor
-from firmware_bridge.events import DeviceRestarted, SampleBlock, SourceEvent
-from firmware_bridge.messages import Counts, Hello
+from firmware_bridge.wire.events import DeviceRestarted, SampleBlock, SourceEvent
+from firmware_bridge.wire.messages import Counts, Hello
 
 STRETCH_S = 2.0
 """Lines half a hertz apart, so that the band from 10 Hz has its edge where it should."""

@@ -31,11 +31,11 @@ from drsn_edge.recorder import LogKeeper
 from drsn_edge.runtime.choice import open_classifier
 from drsn_edge.severity import read_limits
 from firmware_bridge.errors import FirmwareBridgeError
-from firmware_bridge.events import DeviceLog, HelloRejected, Note, SampleBlock, SourceEvent
-from firmware_bridge.messages import Hello
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.threaded import Threaded
-from firmware_bridge.stream import StreamCounters
+from firmware_bridge.wire.events import DeviceLog, HelloRejected, Note, SampleBlock, SourceEvent
+from firmware_bridge.wire.messages import Hello
+from firmware_bridge.wire.stream import StreamCounters
 from quantize.errors import QuantizeError
 
 Source = Threaded | ReplaySource

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from firmware_bridge.events import SampleBlock
-from firmware_bridge.messages import Counts
+from firmware_bridge.wire.events import SampleBlock
+from firmware_bridge.wire.messages import Counts
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue
 from drsn_edge.recordings.patterns import NamePattern, PatternError
 from drsn_edge.recordings.recording import FieldValue
 from drsn_edge.toml_file import parse_toml
-from firmware_bridge.regular_file import read_text_file, why_unreadable
+from firmware_bridge.support.regular_file import read_text_file, why_unreadable
 
 CATALOGUE_NAME = "catalogue.toml"
 

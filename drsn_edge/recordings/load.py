@@ -20,7 +20,7 @@ from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording
 from drsn_edge.recordings.raw_log_file import read_raw_log
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.recordings.wav_file import read_wav
-from firmware_bridge.regular_file import read_regular, why_unreadable
+from firmware_bridge.support.regular_file import read_regular, why_unreadable
 
 PathLike = str | os.PathLike[str]
 

@@ -18,11 +18,11 @@ from drsn_edge.recordings.log_note import values_of
 from drsn_edge.recordings.metadata import MetadataValue
 from drsn_edge.recordings.raw import RawRecording
 from drsn_edge.units import canonical
-from firmware_bridge.clock import TrueRate
 from firmware_bridge.errors import FirmwareBridgeError
-from firmware_bridge.events import DeviceRestarted, LinkLost, Note, SampleBlock
-from firmware_bridge.messages import Counts, Hello
 from firmware_bridge.sources.replay import ReplaySource
+from firmware_bridge.wire.clock import TrueRate
+from firmware_bridge.wire.events import DeviceRestarted, LinkLost, Note, SampleBlock
+from firmware_bridge.wire.messages import Counts, Hello
 
 SHORTEST_S = 1.0
 """Shorter stretches between two gaps are left out: they hold no window."""

@@ -60,7 +60,7 @@ def open_interpreter(
     Raises:
         RuntimeUnavailableError: If the runtime is not installed here or refuses the model.
     """
-    from quantize.tflite_file import read_model
+    from quantize.tflite.file import read_model
 
     name, interpreter_class, options = _choose(runtime, delegate)
     try:

@@ -29,7 +29,7 @@ from drsn_edge.models.config import NetworkSizes, Stage
 from drsn_edge.toml_file import parse_toml
 from drsn_edge.training.settings import TrainSettings
 from drsn_edge.typed_table import Reader, list_of, text, typed_values, whole
-from firmware_bridge.regular_file import read_text_file
+from firmware_bridge.support.regular_file import read_text_file
 
 
 def read_config(path: Path) -> dict[str, Any]:

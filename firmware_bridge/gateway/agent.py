@@ -16,7 +16,6 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from firmware_bridge.errors import FrameError, GatewayError, PortLostError, ProtocolError, StoreError, TransferError
-from firmware_bridge.frames import FrameSplitter, FrameWriter, decode_frame
 from firmware_bridge.gateway.disk import Disk
 from firmware_bridge.gateway.protocol import (
     AGENT_VERSION,
@@ -27,7 +26,8 @@ from firmware_bridge.gateway.protocol import (
     encode_answer,
 )
 from firmware_bridge.gateway.store import MAX_BUNDLE_BYTES, SlotStore
-from firmware_bridge.shown import printable
+from firmware_bridge.support.shown import printable
+from firmware_bridge.wire.frames import FrameSplitter, FrameWriter, decode_frame
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LOG_ENTRIES = 20

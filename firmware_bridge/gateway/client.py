@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from firmware_bridge.errors import FrameError, PortError, ProtocolError, RefusedError, TransferError
-from firmware_bridge.frames import DELIMITER, FrameSplitter, FrameWriter, decode_frame
 from firmware_bridge.gateway.agent import Agent
 from firmware_bridge.gateway.protocol import (
     DATA_BYTES,
@@ -22,6 +21,7 @@ from firmware_bridge.gateway.protocol import (
     encode_data,
     encode_request,
 )
+from firmware_bridge.wire.frames import DELIMITER, FrameSplitter, FrameWriter, decode_frame
 
 TRIES = 12
 """Of each request and piece on one connection, and of the connection itself without anything new coming across."""

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from firmware_bridge.errors import StoreBusyError, StoreError
-from firmware_bridge.ownership import make_folder, why_not_ours_alone
-from firmware_bridge.shown import printable
+from firmware_bridge.support.ownership import make_folder, why_not_ours_alone
+from firmware_bridge.support.shown import printable
 
 _FILE_MODE = 0o644
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH

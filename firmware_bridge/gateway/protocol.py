@@ -23,7 +23,7 @@ from enum import IntEnum
 from typing import Any
 
 from firmware_bridge.errors import ProtocolError, TransferError
-from firmware_bridge.frames import MAX_PAYLOAD, FrameWriter
+from firmware_bridge.wire.frames import MAX_PAYLOAD, FrameWriter
 
 AGENT_VERSION = 1
 

@@ -36,7 +36,7 @@ from firmware_bridge.gateway.state import (
     state_to_bytes,
     version_key,
 )
-from firmware_bridge.shown import printable
+from firmware_bridge.support.shown import printable
 
 Verifier = Callable[[bytes, bytes | None], Description]
 """Given a bundle and the one that runs, says what it is; raises what it likes where it must not be used here."""

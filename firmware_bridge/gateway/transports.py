@@ -16,11 +16,11 @@ from typing import IO
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from firmware_bridge.errors import PortAbsentError, PortLostError, ProtocolError
-from firmware_bridge.frames import MAX_ENCODED
 from firmware_bridge.gateway.client import ClientLink
-from firmware_bridge.programs import find_program
-from firmware_bridge.shown import printable
 from firmware_bridge.sources.link import Link
+from firmware_bridge.support.programs import find_program
+from firmware_bridge.support.shown import printable
+from firmware_bridge.wire.frames import MAX_ENCODED
 
 DEFAULT_BAUD_RATE = 115_200
 _READ_S = 0.05

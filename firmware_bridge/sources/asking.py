@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 
 from firmware_bridge.errors import ProtocolError
-from firmware_bridge.events import DeviceLog, Reply
-from firmware_bridge.messages import Command, Hello, Opcode
 from firmware_bridge.sources.serial_port import SerialSource
+from firmware_bridge.wire.events import DeviceLog, Reply
+from firmware_bridge.wire.messages import Command, Hello, Opcode
 
 _REPEAT_S = 2.5  # a self-test may take two seconds
 _ATTEMPTS = 3

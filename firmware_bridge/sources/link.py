@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import serial
 
 from firmware_bridge.errors import PortAbsentError, PortBusyError, PortError, PortLostError, PortPermissionError
-from firmware_bridge.foreign import recognise
 from firmware_bridge.sources.ports import find_port, holders_of, list_ports, ports_in_words
+from firmware_bridge.wire.foreign import recognise
 
 _LINK_FAILURES: tuple[type[Exception], ...] = (OSError,)  # SerialException is one
 with suppress(ImportError):  # Windows has no termios

@@ -13,7 +13,7 @@ from pathlib import Path
 from serial.tools.list_ports import comports
 
 from firmware_bridge.errors import PortAbsentError, PortError
-from firmware_bridge.shown import printable
+from firmware_bridge.support.shown import printable
 
 _USB_ID = re.compile(r"([0-9A-Fa-f]{4}):([0-9A-Fa-f]{4})")
 _GLOB_SIGNS = frozenset("*?[")

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firmware_bridge.errors import DescriptionError, ProtocolError, RawLogError
-from firmware_bridge.events import HelloRejected, Idle, LinkLost, LinkRestored, Note, SourceEvent
-from firmware_bridge.messages import Hello
-from firmware_bridge.raw_log import LINK_LOST, LINK_RESTORED, NOTE, PRELUDE, LogChunk, LogDamage, read_log
-from firmware_bridge.regular_file import MAX_FILE_BYTES, NotAFileError, read_regular
-from firmware_bridge.shown import printable
-from firmware_bridge.stream import StreamCounters, StreamDecoder
-from firmware_bridge.text_lines import LINES_MODEL
+from firmware_bridge.support.regular_file import MAX_FILE_BYTES, NotAFileError, read_regular
+from firmware_bridge.support.shown import printable
+from firmware_bridge.wire.events import HelloRejected, Idle, LinkLost, LinkRestored, Note, SourceEvent
+from firmware_bridge.wire.messages import Hello
+from firmware_bridge.wire.raw_log import LINK_LOST, LINK_RESTORED, NOTE, PRELUDE, LogChunk, LogDamage, read_log
+from firmware_bridge.wire.stream import StreamCounters, StreamDecoder
+from firmware_bridge.wire.text_lines import LINES_MODEL
 
 IDLE_NS = 200_000_000
 """As `SerialSource` has it unless told otherwise."""

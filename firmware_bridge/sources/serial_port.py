@@ -9,7 +9,8 @@ from itertools import cycle
 
 from firmware_bridge.boards import BAUD_RATES
 from firmware_bridge.errors import DescriptionError, PortLostError, ProtocolError
-from firmware_bridge.events import (
+from firmware_bridge.sources.link import FIRST_PAUSE_S, GATHER_S, Link, OnLink, has_rate
+from firmware_bridge.wire.events import (
     DecoderEvent,
     DeviceRestarted,
     HelloRejected,
@@ -20,11 +21,18 @@ from firmware_bridge.events import (
     SourceEvent,
     Status,
 )
-from firmware_bridge.foreign import is_readable, recognise
-from firmware_bridge.frames import DELIMITER, FrameWriter
-from firmware_bridge.messages import PROTOCOL_VERSION, Command, DeviceState, Hello, MessageType, Opcode, encode_command
-from firmware_bridge.sources.link import FIRST_PAUSE_S, GATHER_S, Link, OnLink, has_rate
-from firmware_bridge.stream import StreamCounters, StreamDecoder
+from firmware_bridge.wire.foreign import is_readable, recognise
+from firmware_bridge.wire.frames import DELIMITER, FrameWriter
+from firmware_bridge.wire.messages import (
+    PROTOCOL_VERSION,
+    Command,
+    DeviceState,
+    Hello,
+    MessageType,
+    Opcode,
+    encode_command,
+)
+from firmware_bridge.wire.stream import StreamCounters, StreamDecoder
 
 DEFAULT_BAUD_RATE = 921_600
 """Carries 3 axes of int16 at up to 14 kHz; a USB device ignores it."""

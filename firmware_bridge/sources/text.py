@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from firmware_bridge.errors import PortLostError, ProtocolError
-from firmware_bridge.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, SourceEvent
-from firmware_bridge.foreign import recognise
-from firmware_bridge.frames import FrameWriter
-from firmware_bridge.messages import (
+from firmware_bridge.sources.link import FIRST_PAUSE_S, OnLink
+from firmware_bridge.wire.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, SourceEvent
+from firmware_bridge.wire.foreign import recognise
+from firmware_bridge.wire.frames import FrameWriter
+from firmware_bridge.wire.messages import (
     Encoding,
     Hello,
     MessageType,
@@ -20,9 +21,8 @@ from firmware_bridge.messages import (
     encode_samples,
     max_block_samples,
 )
-from firmware_bridge.sources.link import FIRST_PAUSE_S, OnLink
-from firmware_bridge.stream import StreamCounters
-from firmware_bridge.text_lines import TextDecoder, TextLayout
+from firmware_bridge.wire.stream import StreamCounters
+from firmware_bridge.wire.text_lines import TextDecoder, TextLayout
 
 DEFAULT_BAUD_RATE = 115_200
 _FIRST_BYTES = 512

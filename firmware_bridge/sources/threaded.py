@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from firmware_bridge.events import SourceEvent
-from firmware_bridge.stream import StreamCounters
+from firmware_bridge.wire.events import SourceEvent
+from firmware_bridge.wire.stream import StreamCounters
 
 MOST_WAITING = 20_000
 """Events and reads that wait at most, some ten seconds of a fast sensor. Beyond them the thread reads no more: the

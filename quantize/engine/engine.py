@@ -16,7 +16,7 @@ from quantize.engine import convolution, elementwise, pooling, reduction, shapes
 from quantize.engine.fixed_point import FloatArray, Int8Array
 from quantize.engine.node import MAX_ELEMENTS, Kernel, Node, Quantization, dequantize, quantization
 from quantize.errors import ModelFileError, UnsupportedOperatorError
-from quantize.tflite_file import ModelFile, Operator, Tensor, read_model
+from quantize.tflite.file import ModelFile, Operator, Tensor, read_model
 
 BUILDERS: dict[str, Callable[[Node], Kernel]] = {
     "ADD": elementwise.add,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from quantize.engine.fixed_point import INT8_MAX, INT8_MIN, REAL_BOUNDS, FloatArray, Int8Array
 from quantize.errors import ModelFileError, UnsupportedOperatorError
-from quantize.tflite_file import Operator, Tensor
-from quantize.tflite_options import Option
+from quantize.tflite.file import Operator, Tensor
+from quantize.tflite.options import Option
 
 Shape = tuple[int, ...]
 

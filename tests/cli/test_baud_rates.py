@@ -14,11 +14,11 @@ import serial
 
 from firmware_bridge.boards import BAUD_RATES, BOARDS
 from firmware_bridge.errors import ProtocolError
-from firmware_bridge.foreign import is_readable
-from firmware_bridge.messages import Hello
-from firmware_bridge.raw_log import read_log
 from firmware_bridge.sources import link, serial_port
 from firmware_bridge.sources.serial_port import DEFAULT_BAUD_RATE, SerialSource
+from firmware_bridge.wire.foreign import is_readable
+from firmware_bridge.wire.messages import Hello
+from firmware_bridge.wire.raw_log import read_log
 
 Run = Callable[..., Any]
 UNO = BOARDS["uno"].baud_rate

@@ -106,7 +106,7 @@ def test_programs_of_the_current_folder_are_not_found(
     run: Run, tiny_model: bytes, tmp_path: Path, ran: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from drsn_edge import service
-    from quantize.edgetpu_compiler import compile_model
+    from quantize.targets.edgetpu_compiler import compile_model
 
     monkeypatch.setenv("PATH", ".::bin")
     assert run("gateway", "status", "--at", "ssh://gateway.invalid").code == 1

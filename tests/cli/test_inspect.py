@@ -16,7 +16,7 @@ from drsn_edge.bundle.bundle import REPORT, Bundle, read_bundle, with_extra, wri
 from drsn_edge.cli import options
 from drsn_edge.cli.inspect import inspect
 from drsn_edge.inspecting.report import WINDOWS
-from quantize.lint import TARGETS
+from quantize.targets.lint import TARGETS
 
 Run = Callable[..., Any]
 

@@ -472,7 +472,7 @@ def test_a_full_disk_ends_the_log_and_not_the_verdicts(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("firmware_bridge.raw_log.RawLogWriter._segment", full)
+    monkeypatch.setattr("firmware_bridge.wire.raw_log.RawLogWriter._segment", full)
     with playing() as (port, _):
         done = run("monitor", "--port", port, "--model", tiny_bundle_path, "--json", "--record", tmp_path / "logs")
     assert done.code == 0 and done.err.count("No space left") == 1

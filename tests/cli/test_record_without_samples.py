@@ -15,8 +15,8 @@ import pytest
 
 pytest.importorskip("serial")
 
-from firmware_bridge.frames import FrameWriter
-from firmware_bridge.messages import Hello, MessageType, encode_hello
+from firmware_bridge.wire.frames import FrameWriter
+from firmware_bridge.wire.messages import Hello, MessageType, encode_hello
 
 HELLO = Hello(1, "bench", "1", "fake", ("x", "y"), "g", 1 / 1024, 32.0, 1000.0)
 

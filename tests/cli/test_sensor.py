@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("serial")
 
-from firmware_bridge.messages import Hello
 from firmware_bridge.sources import asking
-from firmware_bridge.virtual import VirtualAccelerometer
+from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
+from firmware_bridge.wire.messages import Hello
 
 HELLO = Hello(
     1, "bench", "0.1.0", "ADXL345", ("x", "y"), "g", 2**-8, 16.0, 800.0,

@@ -16,8 +16,8 @@ pytest.importorskip("serial")
 
 from drsn_edge.cli.simulate import CONDITIONS
 from drsn_edge.recordings import machine
-from firmware_bridge.events import LinkLost, LinkRestored, SampleBlock
 from firmware_bridge.sources.serial_port import SerialSource
+from firmware_bridge.wire.events import LinkLost, LinkRestored, SampleBlock
 
 Run = Callable[..., Any]
 

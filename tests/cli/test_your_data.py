@@ -26,9 +26,9 @@ from drsn_edge.recordings import load_recordings
 from drsn_edge.recordings.log_note import note_of
 from drsn_edge.recordings.simulator import simulate_dataset
 from drsn_edge.recordings.split import parse_hold_out
-from firmware_bridge.messages import Hello
 from firmware_bridge.sources.serial_port import SerialSource
-from firmware_bridge.virtual import VirtualAccelerometer
+from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
+from firmware_bridge.wire.messages import Hello
 
 PAGE = (Path(__file__).parents[2] / "docs" / "your-data.md").read_text(encoding="utf-8")
 QUICK = {

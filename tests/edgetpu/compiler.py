@@ -23,7 +23,7 @@ from quantize.engine.engine import BUILDERS
 from quantize.engine.fixed_point import activation_bounds, quantize_multiplier
 from quantize.engine.node import Node
 from quantize.engine.reduction import mean_multiplier
-from quantize.tflite_file import ModelFile, Operator, read_model
+from quantize.tflite.file import ModelFile, Operator, read_model
 
 COPY, TABLE, TABLE_OF_TWO, CONVOLVE, AVERAGE = range(5)
 CODES = np.arange(-128, 128).astype(np.int8)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from firmware_bridge.frames import FrameWriter
-from firmware_bridge.messages import (
+from firmware_bridge.virtual.accelerometer import VirtualAccelerometer, VirtualSummary
+from firmware_bridge.wire.frames import FrameWriter
+from firmware_bridge.wire.messages import (
     DeviceState,
     Hello,
     MessageType,
@@ -22,7 +23,6 @@ from firmware_bridge.messages import (
     encode_samples,
     encode_status,
 )
-from firmware_bridge.virtual import VirtualAccelerometer, VirtualSummary
 
 RATE_HZ = 4000.0
 

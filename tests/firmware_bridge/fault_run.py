@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from naive_parser import NaiveParser
 
-from firmware_bridge.events import SampleBlock
-from firmware_bridge.faults import FaultInjector, parse_script
-from firmware_bridge.frames import FrameWriter
-from firmware_bridge.messages import (
+from firmware_bridge.virtual.faults import FaultInjector, parse_script
+from firmware_bridge.wire.events import SampleBlock
+from firmware_bridge.wire.frames import FrameWriter
+from firmware_bridge.wire.messages import (
     DeviceState,
     Hello,
     MessageType,
@@ -35,7 +35,7 @@ from firmware_bridge.messages import (
     encode_samples,
     encode_status,
 )
-from firmware_bridge.stream import StreamDecoder
+from firmware_bridge.wire.stream import StreamDecoder
 
 RATE_HZ = 3200.0
 BLOCK = 8

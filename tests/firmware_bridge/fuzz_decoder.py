@@ -16,10 +16,10 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parent))
 
 with atheris.instrument_imports(include=["firmware_bridge"]):
-    from firmware_bridge.events import DeviceRestarted, SampleBlock
-    from firmware_bridge.frames import DELIMITER, Frame, encode_frame
-    from firmware_bridge.messages import Hello, encode_hello
-    from firmware_bridge.stream import StreamDecoder
+    from firmware_bridge.wire.events import DeviceRestarted, SampleBlock
+    from firmware_bridge.wire.frames import DELIMITER, Frame, encode_frame
+    from firmware_bridge.wire.messages import Hello, encode_hello
+    from firmware_bridge.wire.stream import StreamDecoder
 
 from naive_parser import NaiveParser
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.clock import ClockFit, HostClock, RateAlarm, RateChange, TrueRate, robust_line
+from firmware_bridge.wire.clock import ClockFit, HostClock, RateAlarm, RateChange, TrueRate, robust_line
 
 Delay = Callable[[np.random.Generator], float]
 

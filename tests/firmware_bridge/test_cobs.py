@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge import cobs
 from firmware_bridge.errors import FrameError
+from firmware_bridge.wire import cobs
 
 EDGES = [b"\1" * n + tail for n in (0, 1, 253, 254, 255, 507, 508, 509, 762) for tail in (b"", b"\0", b"\0\0", b"\0\2")]
 # Long runs without a zero are what random bytes never have.

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.errors import FaultScriptError
-from firmware_bridge.events import SampleBlock
-from firmware_bridge.faults import KINDS, Fault, FaultInjector, parse_fault, parse_script
-from firmware_bridge.stream import StreamDecoder
+from firmware_bridge.virtual.faults import KINDS, Fault, FaultInjector, parse_fault, parse_script
+from firmware_bridge.wire.events import SampleBlock
+from firmware_bridge.wire.stream import StreamDecoder
 
 
 def module(name: str) -> Any:
@@ -193,7 +193,7 @@ def test_twenty_thousand_blocks_are_accounted_for_to_the_sample(seed: int) -> No
 def test_the_decoder_and_one_that_shares_no_code_agree_on_any_bytes(
     frames: list[bytes], noise: bytes, sizes: list[int]
 ) -> None:
-    from firmware_bridge.frames import Frame, encode_frame
+    from firmware_bridge.wire.frames import Frame, encode_frame
 
     wire = b"".join(encode_frame(Frame(0x42, n % 7, payload)) for n, payload in enumerate(frames))
     middle = len(wire) // 2

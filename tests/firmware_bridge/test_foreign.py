@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from firmware_bridge.foreign import recognise
-from firmware_bridge.frames import FrameWriter
+from firmware_bridge.wire.foreign import recognise
+from firmware_bridge.wire.frames import FrameWriter
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from zlib import crc32
 
 import pytest
 
-from firmware_bridge import cobs
 from firmware_bridge.errors import FrameError, ProtocolError
-from firmware_bridge.frames import (
+from firmware_bridge.wire import cobs
+from firmware_bridge.wire.frames import (
     MAX_ENCODED,
     MAX_PAYLOAD,
     Frame,

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import firmware_bridge
-from firmware_bridge import cobs
 from firmware_bridge.errors import DescriptionError, ProtocolError, UnknownCommandError
-from firmware_bridge.frames import Frame, decode_frame
-from firmware_bridge.messages import (
+from firmware_bridge.wire import cobs
+from firmware_bridge.wire.frames import Frame, decode_frame
+from firmware_bridge.wire.messages import (
     Command,
     DeviceState,
     Encoding,

@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.errors import RawLogError
-from firmware_bridge.events import Idle, LinkLost, LinkRestored, SampleBlock
-from firmware_bridge.messages import Hello
-from firmware_bridge.raw_log import (
+from firmware_bridge.sources.replay import ReplaySource
+from firmware_bridge.wire.events import Idle, LinkLost, LinkRestored, SampleBlock
+from firmware_bridge.wire.messages import Hello
+from firmware_bridge.wire.raw_log import (
     DATA,
     MARKER,
     NOTE,
@@ -29,7 +30,6 @@ from firmware_bridge.raw_log import (
     encode_segment,
     read_log,
 )
-from firmware_bridge.sources.replay import ReplaySource
 
 SECOND_NS = 10**9
 
@@ -199,7 +199,7 @@ def test_pace(tmp_path: Path, new_device: Any) -> None:
 WRITES_UNTIL_IT_IS_KILLED = """
 import sys, time
 from pathlib import Path
-from firmware_bridge.raw_log import RawLogWriter
+from firmware_bridge.wire.raw_log import RawLogWriter
 log = RawLogWriter(lambda n: Path(sys.argv[1]), rotate_bytes=None)
 count = 0
 while True:

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.regular_file import FileTooLargeError, NotAFileError, check_regular, read_regular, read_text_file
+from firmware_bridge.support.regular_file import (
+    FileTooLargeError,
+    NotAFileError,
+    check_regular,
+    read_regular,
+    read_text_file,
+)
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def test_a_file_that_becomes_a_pipe_meanwhile_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
-    monkeypatch.setattr("firmware_bridge.regular_file.check_regular", lambda path: None)
+    monkeypatch.setattr("firmware_bridge.support.regular_file.check_regular", lambda path: None)
     with pytest.raises(NotAFileError, match="a pipe"):
         read_regular(tmp_path / "pipe")
 

@@ -29,9 +29,20 @@ from firmware_bridge.errors import (
     PortPermissionError,
     ProtocolError,
 )
-from firmware_bridge.events import DeviceRestarted, HelloRejected, Idle, LinkLost, LinkRestored, SampleBlock, Status
-from firmware_bridge.frames import FrameSplitter, decode_frame
-from firmware_bridge.messages import (
+from firmware_bridge.sources import ports, serial_port
+from firmware_bridge.sources.serial_port import SerialSource
+from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
+from firmware_bridge.wire.events import (
+    DeviceRestarted,
+    HelloRejected,
+    Idle,
+    LinkLost,
+    LinkRestored,
+    SampleBlock,
+    Status,
+)
+from firmware_bridge.wire.frames import FrameSplitter, decode_frame
+from firmware_bridge.wire.messages import (
     PROTOCOL_VERSION,
     DeviceState,
     Hello,
@@ -40,9 +51,6 @@ from firmware_bridge.messages import (
     decode_command,
     encode_hello,
 )
-from firmware_bridge.sources import ports, serial_port
-from firmware_bridge.sources.serial_port import SerialSource
-from firmware_bridge.virtual import VirtualAccelerometer
 
 
 def samples_of(events) -> np.ndarray:
@@ -215,8 +223,8 @@ CHILD = """
 import sys
 from pathlib import Path
 import numpy as np
-from firmware_bridge.messages import Hello
-from firmware_bridge.virtual import VirtualAccelerometer
+from firmware_bridge.wire.messages import Hello
+from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
 link, n = Path(sys.argv[1]), int(sys.argv[2])
 hello = Hello(0, "bench-1", "0.1.0", "ADXL355", ("x", "y", "z"), "g", 8 / 2**15, 8.0, 4000.0)
 counts = (np.arange(n)[:, None] * [1, 7, 31] + [0, 1, 2]) % 500 - 250

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.shown import printable
+from firmware_bridge.support.shown import printable
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge import cobs
-from firmware_bridge.events import DeviceLog, DeviceRestarted, HelloRejected, Reply, SampleBlock, Status
-from firmware_bridge.frames import Frame, encode_frame
-from firmware_bridge.messages import (
+from firmware_bridge.wire import cobs
+from firmware_bridge.wire.events import DeviceLog, DeviceRestarted, HelloRejected, Reply, SampleBlock, Status
+from firmware_bridge.wire.frames import Frame, encode_frame
+from firmware_bridge.wire.messages import (
     DeviceState,
     Encoding,
     Hello,
@@ -31,7 +31,7 @@ from firmware_bridge.messages import (
     encode_samples,
     encode_status,
 )
-from firmware_bridge.stream import StreamCounters, StreamDecoder, extend
+from firmware_bridge.wire.stream import StreamCounters, StreamDecoder, extend
 
 WRAP = 1 << 32
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.errors import ProtocolError
-from firmware_bridge.events import DeviceRestarted, SampleBlock
-from firmware_bridge.messages import Hello
-from firmware_bridge.text_lines import TextDecoder, TextLayout, parse_lines
+from firmware_bridge.wire.events import DeviceRestarted, SampleBlock
+from firmware_bridge.wire.messages import Hello
+from firmware_bridge.wire.text_lines import TextDecoder, TextLayout, parse_lines
 
 LAYOUT = TextLayout("m/s2", 2 * 9.80665)
 

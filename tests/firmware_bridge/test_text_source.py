@@ -13,10 +13,10 @@ pytest.importorskip("serial")
 
 from drsn_edge.recorder import record_source
 from firmware_bridge.errors import ProtocolError
-from firmware_bridge.events import LinkLost, LinkRestored, SampleBlock
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.text import TextSource
-from firmware_bridge.text_lines import TextLayout
+from firmware_bridge.wire.events import LinkLost, LinkRestored, SampleBlock
+from firmware_bridge.wire.text_lines import TextLayout
 
 LAYOUT = TextLayout("g", 2.0)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from firmware_bridge.errors import PortLostError
-from firmware_bridge.events import Idle, SampleBlock, SourceEvent
 from firmware_bridge.sources.threaded import Threaded
-from firmware_bridge.stream import StreamCounters
+from firmware_bridge.wire.events import Idle, SampleBlock, SourceEvent
+from firmware_bridge.wire.stream import StreamCounters
 
 
 class FakeSource:

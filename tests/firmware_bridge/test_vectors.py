@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.errors import FrameError, ProtocolError
-from firmware_bridge.frames import DELIMITER, MAX_PAYLOAD, Frame, decode_frame, encode_frame
-from firmware_bridge.messages import (
+from firmware_bridge.wire.frames import DELIMITER, MAX_PAYLOAD, Frame, decode_frame, encode_frame
+from firmware_bridge.wire.messages import (
     Command,
     Hello,
     LogPayload,

@@ -12,16 +12,16 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 
-from firmware_bridge.clock import ClockFit
-from firmware_bridge.endpoints import PtyEndpoint, TcpEndpoint
 from firmware_bridge.errors import PortError, VirtualDeviceError
-from firmware_bridge.events import Reply, SampleBlock, Status
-from firmware_bridge.frames import FrameWriter
-from firmware_bridge.messages import Command, DeviceState, MessageType, Opcode, Result, encode_command
 from firmware_bridge.sources.link import open_port
 from firmware_bridge.sources.serial_port import SerialSource
-from firmware_bridge.stream import StreamDecoder
-from firmware_bridge.virtual import VirtualAccelerometer, VirtualSummary, quantise
+from firmware_bridge.virtual.accelerometer import VirtualAccelerometer, VirtualSummary, quantise
+from firmware_bridge.virtual.endpoints import PtyEndpoint, TcpEndpoint
+from firmware_bridge.wire.clock import ClockFit
+from firmware_bridge.wire.events import Reply, SampleBlock, Status
+from firmware_bridge.wire.frames import FrameWriter
+from firmware_bridge.wire.messages import Command, DeviceState, MessageType, Opcode, Result, encode_command
+from firmware_bridge.wire.stream import StreamDecoder
 
 
 class Reader:

@@ -25,9 +25,9 @@ from drsn_edge.recordings.recording import Recording
 from drsn_edge.replay import full_scale_for, virtual_sensor
 from drsn_edge.signal import Scaling
 from drsn_edge.votes import Votes
-from firmware_bridge.faults import FaultInjector, parse_script
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.sources.threaded import Threaded
+from firmware_bridge.virtual.faults import FaultInjector, parse_script
 
 pytestmark = pytest.mark.integration
 

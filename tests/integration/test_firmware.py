@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from boards import FIRMWARE, Counts, port_of, qemu, running, wave_file
 
-from firmware_bridge.events import DeviceRestarted, LinkLost, LinkRestored, Reply, SampleBlock, Status
-from firmware_bridge.messages import Command, Hello, Opcode, Result
 from firmware_bridge.sources.asking import ask
 from firmware_bridge.sources.serial_port import SerialSource
-from firmware_bridge.stream import StreamCounters
+from firmware_bridge.wire.events import DeviceRestarted, LinkLost, LinkRestored, Reply, SampleBlock, Status
+from firmware_bridge.wire.messages import Command, Hello, Opcode, Result
+from firmware_bridge.wire.stream import StreamCounters
 
 pytestmark = pytest.mark.integration
 

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 
 from drsn_edge.bundle.bundle import Bundle, with_extra
-from firmware_bridge.endpoints import PtyEndpoint
 from firmware_bridge.gateway.client import RemoteGateway
 from firmware_bridge.gateway.transports import ProcessLink
+from firmware_bridge.virtual.endpoints import PtyEndpoint
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from drsn_edge.bundle.bundle import read_bundle
-from quantize.lint import INT8_OPERATORS, lint
+from quantize.targets.lint import INT8_OPERATORS, lint
 
 pytestmark = pytest.mark.integration
 

@@ -18,8 +18,8 @@ from drsn_edge.monitor.pipeline import Monitor
 from drsn_edge.monitor.results import Decision, Result, Verdict, WindowResult
 from drsn_edge.novelty import Novelty
 from drsn_edge.votes import Votes
-from firmware_bridge.events import SampleBlock, SourceEvent
-from firmware_bridge.messages import Hello
+from firmware_bridge.wire.events import SampleBlock, SourceEvent
+from firmware_bridge.wire.messages import Hello
 
 AMPLITUDES = {"calm": (100, 100), "worn": (100, 1000), "loud": (1000, 100)}
 """Counts of noise on x and y by which FakeClassifier tells the labels apart."""

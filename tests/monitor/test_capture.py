@@ -14,9 +14,9 @@ from drsn_edge.monitor.alarms import AlarmLimits, AlarmSettings
 from drsn_edge.monitor.capture import Capture
 from drsn_edge.monitor.results import Alarm, AlarmState
 from drsn_edge.monitor.settings import CaptureSettings
-from firmware_bridge.events import DeviceRestarted, LinkLost, LinkRestored, SampleBlock
-from firmware_bridge.messages import Hello
 from firmware_bridge.sources.replay import ReplaySource
+from firmware_bridge.wire.events import DeviceRestarted, LinkLost, LinkRestored, SampleBlock
+from firmware_bridge.wire.messages import Hello
 
 RATE_HZ = 4000.0
 
@@ -172,7 +172,7 @@ def test_a_full_disk_is_said_and_nothing_else_ends(
     capture = Capture(CaptureSettings(str(tmp_path), 0.1, 0.1), "m", tell=said.append)
     capture.take(sensor.hello())
     feed(capture, sensor, 2)
-    monkeypatch.setattr("firmware_bridge.raw_log.RawLogWriter._segment", full)
+    monkeypatch.setattr("firmware_bridge.wire.raw_log.RawLogWriter._segment", full)
     capture.trigger("worn")
     feed(capture, sensor, 50)
     assert len(said) == 1 and "No space left" in said[0] and capture.failing == said[0]

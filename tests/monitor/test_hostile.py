@@ -40,10 +40,10 @@ from drsn_edge.monitor.station import Station
 from drsn_edge.monitor.telling import Sparing
 from drsn_edge.votes import Votes
 from firmware_bridge.errors import PortAbsentError
-from firmware_bridge.events import Idle, LinkLost, LinkRestored, SourceEvent, Status
-from firmware_bridge.frames import FrameWriter
-from firmware_bridge.messages import DeviceState, MessageType
-from firmware_bridge.stream import StreamCounters, StreamDecoder
+from firmware_bridge.wire.events import Idle, LinkLost, LinkRestored, SourceEvent, Status
+from firmware_bridge.wire.frames import FrameWriter
+from firmware_bridge.wire.messages import DeviceState, MessageType
+from firmware_bridge.wire.stream import StreamCounters, StreamDecoder
 
 RATE_HZ = 4000.0
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a disk would take most of the time

@@ -15,7 +15,7 @@ from drsn_edge.errors import OutputError
 from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Result, Severity, Summary, Verdict, WindowResult
 from drsn_edge.monitor.sinks.metrics import MetricsServer
 from drsn_edge.monitor.sinks.present import About
-from firmware_bridge.stream import StreamCounters
+from firmware_bridge.wire.stream import StreamCounters
 
 WORN = WindowResult(0, 0.0, Verdict.CLASS, "worn", {"worn": 1.0}, None, 0, 0.25)
 LOST = WindowResult(0, 0.0, Verdict.NO_VERDICT, None, None, "lost samples", 3)

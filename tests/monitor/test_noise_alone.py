@@ -14,8 +14,8 @@ from drsn_edge.monitor.decision import Decision
 from drsn_edge.monitor.pipeline import Monitor
 from drsn_edge.monitor.results import Result, Verdict, WindowResult
 from drsn_edge.votes import Votes
-from firmware_bridge.events import DeviceRestarted, SampleBlock
-from firmware_bridge.messages import Hello
+from firmware_bridge.wire.events import DeviceRestarted, SampleBlock
+from firmware_bridge.wire.messages import Hello
 
 SCALE, RATE_HZ = 16 / 2**15, 4000.0
 NOISE, MACHINE = 0.05, 0.2

@@ -21,7 +21,7 @@ from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.novelty import Novelty, Site
 from drsn_edge.spectra import Spectra
 from drsn_edge.votes import Votes
-from firmware_bridge.events import (
+from firmware_bridge.wire.events import (
     DeviceLog,
     DeviceRestarted,
     Idle,
@@ -32,9 +32,9 @@ from firmware_bridge.events import (
     SampleBlock,
     Status,
 )
-from firmware_bridge.messages import DeviceState, LogLevel
-from firmware_bridge.messages import Result as Outcome
-from firmware_bridge.stream import StreamCounters
+from firmware_bridge.wire.messages import DeviceState, LogLevel
+from firmware_bridge.wire.messages import Result as Outcome
+from firmware_bridge.wire.stream import StreamCounters
 
 Said = Callable[[Iterable[Result]], list[Any]]
 

@@ -16,8 +16,8 @@ from drsn_edge.monitor.quality import RATE_OFF
 from drsn_edge.monitor.rate import CLOCK_STOPPED, RateWatch, RecentRate
 from drsn_edge.monitor.results import Verdict, WindowResult
 from drsn_edge.monitor.settings import CaptureSettings
-from firmware_bridge.clock import ClockFit, RateAlarm
-from firmware_bridge.events import SampleBlock
+from firmware_bridge.wire.clock import ClockFit, RateAlarm
+from firmware_bridge.wire.events import SampleBlock
 
 RATE_HZ, N = 4000.0, 32
 PER_S = RATE_HZ / N

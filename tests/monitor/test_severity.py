@@ -13,7 +13,7 @@ from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.sinks.console import ConsoleSink
 from drsn_edge.monitor.sinks.history import HistorySink, read_history
 from drsn_edge.severity import Limits, SeverityConfig
-from firmware_bridge.events import DeviceRestarted
+from firmware_bridge.wire.events import DeviceRestarted
 
 
 def vibration(sensor: Any, seconds: float, amplitude_g: float) -> list[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from drsn_edge.monitor.results import Decision, Severity, Verdict, WindowResult
-from firmware_bridge.stream import StreamCounters
+from firmware_bridge.wire.stream import StreamCounters
 
 rich_console = pytest.importorskip("rich.console", reason="the view needs the extra `view`")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from drsn_edge.monitor.windows import Window, Windower
-from firmware_bridge.events import SampleBlock
+from firmware_bridge.wire.events import SampleBlock
 
 RATE_HZ = 4000.0
 N_AXES = 2

@@ -24,9 +24,9 @@ import numpy as np
 
 from quantize.engine import Engine
 from quantize.errors import QuantizeError
-from quantize.lint import lint
-from quantize.memory import peak_activation_bytes
-from quantize.tflite_file import read_model
+from quantize.targets.lint import lint
+from quantize.tflite.file import read_model
+from quantize.tflite.memory import peak_activation_bytes
 
 EXTREMES = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7F800000, 0x7FC00000, 0x00000001)
 """Words that mean a lot as a number, an offset, or a float: infinity and NaN among them."""

@@ -9,12 +9,12 @@ import pytest
 
 from drsn_edge.models.config import preset
 from drsn_edge.models.drsn import build_model
-from quantize.calibrate import calibrate, correct_biases, find_ranges
 from quantize.errors import CalibrationError
-from quantize.fake_quant import fake_quant, quantise_results, quantised_parameters
-from quantize.graph import CONVOLUTIONS, Graph, Step, evaluate
-from quantize.keras_graph import read_keras
-from quantize.rewrite import for_int8
+from quantize.network.graph import CONVOLUTIONS, Graph, Step, evaluate
+from quantize.network.keras_graph import read_keras
+from quantize.network.rewrite import for_int8
+from quantize.training.activation_ranges import calibrate, correct_biases, find_ranges
+from quantize.training.fake_quant import fake_quant, quantise_results, quantised_parameters
 
 
 @pytest.fixture(scope="module")

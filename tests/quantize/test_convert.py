@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from quantize.calibrate import check_calibration
 from quantize.convert import Agreement, Tolerance, agreement, check_agreement, compare, to_int8
 from quantize.errors import CalibrationError, ConversionError, MismatchError, QuantizeError
-from quantize.lint import INT8_OPERATORS, lint
+from quantize.targets.lint import INT8_OPERATORS, lint
+from quantize.training.activation_ranges import check_calibration
 
 
 def good(**changes: Any) -> Agreement:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from quantize.edgetpu_compiler import CompilerRow, compile_model, parse_log
 from quantize.errors import ModelFileError, TargetError
-from quantize.tflite_file import read_model
+from quantize.targets.edgetpu_compiler import CompilerRow, compile_model, parse_log
+from quantize.tflite.file import read_model
 
 LOG = """\
 Edge TPU Compiler version 16.0.384591198

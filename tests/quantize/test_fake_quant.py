@@ -8,11 +8,11 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantize.calibrate import calibrate
 from quantize.convert import write_int8
 from quantize.errors import CalibrationError
-from quantize.fake_quant import fake_quant, fake_quant_kernel, nudged_range, source_of_range
-from quantize.graph import Graph, Step
+from quantize.network.graph import Graph, Step
+from quantize.training.activation_ranges import calibrate
+from quantize.training.fake_quant import fake_quant, fake_quant_kernel, nudged_range, source_of_range
 
 ENDS = st.floats(-1e3, 1e3)
 

@@ -25,8 +25,8 @@ from quantize.inspection import (
     measurement_to_json,
     ratio_db,
 )
-from quantize.memory import peak_activation_bytes
-from quantize.tflite_file import read_model
+from quantize.tflite.file import read_model
+from quantize.tflite.memory import peak_activation_bytes
 
 WINDOWS = np.random.default_rng(0).normal(size=(40, 1, 32, 2)).astype(np.float32)
 

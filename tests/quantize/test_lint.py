@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from quantize.edgetpu import edgetpu_mapped
 from quantize.errors import ModelFileError, QuantizeError, TargetError
-from quantize.lint import TARGETS, lint, lint_file
-from quantize.placement import count_partitions
-from quantize.tflite_file import ModelFile, Operator, Tensor, read_model
-from quantize.xnnpack import xnnpack_placement
+from quantize.targets.edgetpu import edgetpu_mapped
+from quantize.targets.lint import TARGETS, lint, lint_file
+from quantize.targets.placement import count_partitions
+from quantize.targets.xnnpack import xnnpack_placement
+from quantize.tflite.file import ModelFile, Operator, Tensor, read_model
 
 STEPS, CHANNELS = 32, 8
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from quantize.convert import to_int8
-from quantize.memory import peak_activation_bytes
+from quantize.tflite.memory import peak_activation_bytes
 
 
 def converted(model: keras.Model) -> bytes:

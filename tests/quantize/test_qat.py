@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from quantize.calibrate import calibrate, find_ranges
 from quantize.convert import write_int8
-from quantize.graph import evaluate
-from quantize.keras_graph import read_keras
-from quantize.qat import Student, distillation_loss, same_class, student_and_teacher
-from quantize.rewrite import for_int8
+from quantize.network.graph import evaluate
+from quantize.network.keras_graph import read_keras
+from quantize.network.rewrite import for_int8
+from quantize.training.activation_ranges import calibrate, find_ranges
+from quantize.training.qat import Student, distillation_loss, same_class, student_and_teacher
 
 
 @pytest.fixture(scope="module")

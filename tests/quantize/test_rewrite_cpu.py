@@ -9,11 +9,11 @@ import pytest
 
 from drsn_edge.models.config import BLOCK_KINDS, preset
 from drsn_edge.models.drsn import build_model
-from quantize.graph import Graph, Step
-from quantize.keras_graph import read_keras
-from quantize.lint import TARGETS
-from quantize.rewrite import for_int8
-from quantize.rewrite_cpu import for_cpu
+from quantize.network.graph import Graph, Step
+from quantize.network.keras_graph import read_keras
+from quantize.network.rewrite import for_int8
+from quantize.network.rewrite_cpu import for_cpu
+from quantize.targets.lint import TARGETS
 
 
 def rewritten(block: str, size: str = "small", target: str = "cpu", window: int = 512) -> Graph:
@@ -79,7 +79,7 @@ def test_a_result_that_something_else_reads_stays() -> None:
 
 
 def soft_threshold(shape: tuple[int, int, int]) -> Graph:
-    """Return the graph of `quantize.rewrite` for one soft threshold, tau the mean of x."""
+    """Return the graph of `quantize.network.rewrite` for one soft threshold, tau the mean of x."""
     return Graph(
         (
             Step("x", "input", (), shape),

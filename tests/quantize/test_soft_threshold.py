@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from quantize.soft_threshold import mean_absolute, negative_part, soft_threshold
+from quantize.training.soft_threshold import mean_absolute, negative_part, soft_threshold
 
 Array = NDArray[Any]
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from keras import layers
 
 from quantize.errors import ModelFileError
-from quantize.lint import TARGETS, lint
-from quantize.tflite_file import ModelFile, read_model
+from quantize.targets.lint import TARGETS, lint
+from quantize.tflite.file import ModelFile, read_model
 
 _TYPES = {np.int8: "INT8", np.int32: "INT32", np.float32: "FLOAT32"}
 
@@ -92,8 +92,9 @@ def test_lint_counts_operators(int8: Any) -> None:
 def test_reading_and_lint_need_no_tensorflow(int8: Any, tmp_path: Any) -> None:
     (tmp_path / "model.tflite").write_bytes(int8.data)
     code = (
-        "import sys, pathlib, quantize.lint, quantize.quiet\n"
-        f"assert not quantize.lint.lint(pathlib.Path({str(tmp_path / 'model.tflite')!r}).read_bytes()).findings\n"
+        "import sys, pathlib, quantize.targets.lint, quantize.quiet\n"
+        f"model = pathlib.Path({str(tmp_path / 'model.tflite')!r}).read_bytes()\n"
+        "assert not quantize.targets.lint.lint(model).findings\n"
         "heavy = {'tensorflow', 'keras', 'ai_edge_litert', 'drsn_edge', 'firmware_bridge'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )

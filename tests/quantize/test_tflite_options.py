@@ -13,9 +13,9 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from quantize.errors import ModelFileError
-from quantize.flatbuffer import File, Table
-from quantize.tflite_file import Tensor, read_model
-from quantize.tflite_options import read_options
+from quantize.tflite.file import Tensor, read_model
+from quantize.tflite.flatbuffer import File, Table
+from quantize.tflite.options import read_options
 
 KERNEL = np.random.default_rng(0).normal(size=(3, 2, 4, 5)).astype(np.float32)
 

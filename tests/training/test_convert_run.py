@@ -14,11 +14,11 @@ from drsn_edge.inspecting.model_file import Inspected, own_report
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal import scale_windows
 from drsn_edge.training.run_folder import load_run, save_run
-from quantize.calibrate import calibrate
 from quantize.convert import Tolerance
 from quantize.errors import CalibrationError, MismatchError
-from quantize.keras_graph import read_keras
-from quantize.rewrite import for_int8
+from quantize.network.keras_graph import read_keras
+from quantize.network.rewrite import for_int8
+from quantize.training.activation_ranges import calibrate
 
 LOOSE = Tolerance(max_drop=0.05)
 

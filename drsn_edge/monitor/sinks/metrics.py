@@ -20,7 +20,7 @@ from drsn_edge.monitor.results import AlarmState, Result, Verdict, WindowResult
 from drsn_edge.monitor.sinks.http import Answer, HttpServer
 from drsn_edge.monitor.sinks.present import NOTHING_KNOWN, About, Present
 from drsn_edge.units import KNOWN_UNITS, conversion_factor
-from firmware_bridge.stream import StreamCounters
+from firmware_bridge.wire.stream import StreamCounters
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _ZONES = ("A", "B", "C", "D")

@@ -20,9 +20,9 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parent))
 
 with atheris.instrument_imports(include=["firmware_bridge"]):
-    from firmware_bridge.frames import MAX_PAYLOAD, FrameWriter
     from firmware_bridge.gateway.agent import Agent
     from firmware_bridge.gateway.protocol import AgentFrame, encode_data
+    from firmware_bridge.wire.frames import MAX_PAYLOAD, FrameWriter
 
 from crash_run import bundle, store_on, verify
 from crashing import MemoryDisk

@@ -18,7 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.errors import PortAbsentError, PortLostError, RefusedError, TransferError
-from firmware_bridge.frames import MAX_PAYLOAD, FrameSplitter, FrameWriter, decode_frame
 from firmware_bridge.gateway import client as client_module
 from firmware_bridge.gateway import transports
 from firmware_bridge.gateway.agent import Agent, serve
@@ -33,6 +32,7 @@ from firmware_bridge.gateway.protocol import (
     encode_data,
     encode_request,
 )
+from firmware_bridge.wire.frames import MAX_PAYLOAD, FrameSplitter, FrameWriter, decode_frame
 
 
 class LockableMemory(MemoryDisk):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from quantize.engine import Engine
 from quantize.engine import engine as engine_module
 from quantize.errors import ModelFileError, QuantizeError, UnsupportedOperatorError
-from quantize.tflite_file import ModelFile, Operator, Tensor, read_model
+from quantize.tflite.file import ModelFile, Operator, Tensor, read_model
 
 from .conftest import quantized
 

@@ -14,8 +14,8 @@ from typing import BinaryIO
 from zlib import crc32
 
 from firmware_bridge.errors import RawLogError
-from firmware_bridge.frames import DELIMITER, Frame, encode_frame
-from firmware_bridge.messages import Hello, MessageType, encode_hello
+from firmware_bridge.wire.frames import DELIMITER, Frame, encode_frame
+from firmware_bridge.wire.messages import Hello, MessageType, encode_hello
 
 SUFFIX = ".drsnlog"
 MARKER = b"\xffDRSNLOG"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import accumulate
 
-from quantize.tflite_file import ModelFile, Tensor, read_model
+from quantize.tflite.file import ModelFile, Tensor, read_model
 
 _BYTES = {"INT8": 1, "UINT8": 1, "BOOL": 1, "INT16": 2, "FLOAT16": 2, "INT32": 4, "FLOAT32": 4, "INT64": 8}
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.endpoints import Endpoint, PtyEndpoint, TcpEndpoint
 from firmware_bridge.errors import ProtocolError, UnknownCommandError, VirtualDeviceError
-from firmware_bridge.faults import FaultInjector
-from firmware_bridge.frames import DELIMITER, FrameSplitter, FrameWriter, decode_frame
-from firmware_bridge.messages import (
+from firmware_bridge.virtual.endpoints import Endpoint, PtyEndpoint, TcpEndpoint
+from firmware_bridge.virtual.faults import FaultInjector
+from firmware_bridge.wire.frames import DELIMITER, FrameSplitter, FrameWriter, decode_frame
+from firmware_bridge.wire.messages import (
     Command,
     DeviceState,
     Hello,

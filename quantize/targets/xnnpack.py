@@ -16,8 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from quantize.placement import OperatorView, Placement, place
-from quantize.tflite_file import ModelFile, Tensor
+from quantize.targets.placement import OperatorView, Placement, place
+from quantize.tflite.file import ModelFile, Tensor
 
 _ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
 _SUM_RATIOS = (2.0**-10, 2.0**8)

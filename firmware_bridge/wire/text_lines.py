@@ -17,12 +17,12 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.bounds import FULL_SCALES
-from firmware_bridge.clock import HostClock
 from firmware_bridge.errors import ProtocolError
-from firmware_bridge.events import DeviceRestarted, SampleBlock
-from firmware_bridge.messages import Hello
-from firmware_bridge.stream import StreamCounters, counters_of
+from firmware_bridge.support.bounds import FULL_SCALES
+from firmware_bridge.wire.clock import HostClock
+from firmware_bridge.wire.events import DeviceRestarted, SampleBlock
+from firmware_bridge.wire.messages import Hello
+from firmware_bridge.wire.stream import StreamCounters, counters_of
 
 LINES_MODEL = "lines of numbers"
 """Model of a sensor that is known by its lines alone; logs of such a link hold it, too."""

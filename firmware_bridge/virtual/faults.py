@@ -38,7 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.errors import FaultScriptError
-from firmware_bridge.messages import Counts
+from firmware_bridge.wire.messages import Counts
 
 _BYTE_KINDS = ("flip", "drop-byte", "repeat-byte")
 _FRAME_KINDS = ("drop-frame", "repeat-frame")

@@ -19,7 +19,7 @@ import numpy as np
 from keras import ops
 
 from quantize.errors import CalibrationError
-from quantize.graph import CONVOLUTIONS, Graph, Step, Tensor
+from quantize.network.graph import CONVOLUTIONS, Graph, Step, Tensor
 
 Ranges = Mapping[str, tuple[float, float]]
 """Name of a step -> the least and the largest value of its result."""
@@ -63,7 +63,7 @@ def fake_quant(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def quantise_results(ends: Mapping[str, tuple[Tensor, Tensor]]) -> Callable[[Step, Tensor], Tensor]:
-    """Return what rounds each step's result as its int8 tensor will, for `quantize.graph.evaluate`.
+    """Return what rounds each step's result as its int8 tensor will, for `quantize.network.graph.evaluate`.
 
     Args:
         ends: Name of a step -> both ends of its range. Of a reshape none is needed: it has its operand's rounding.

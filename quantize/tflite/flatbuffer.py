@@ -1,7 +1,7 @@
 """The layer below a .tflite file: FlatBuffer tables and vectors, every offset checked. No FlatBuffers library.
 
 A table points to a vtable of field offsets; fields are known by their number in the schema. Damaged or hostile bytes
-raise IndexError, struct.error or UnicodeDecodeError and nothing else, which `quantize.tflite_file` turns into its own
+raise IndexError, struct.error or UnicodeDecodeError and nothing else, which `quantize.tflite.file` turns into its own
 error.
 
 Source: https://flatbuffers.dev/internals/

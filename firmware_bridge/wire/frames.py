@@ -6,8 +6,8 @@ import struct
 from typing import NamedTuple
 from zlib import crc32
 
-from firmware_bridge import cobs
 from firmware_bridge.errors import FrameError, ProtocolError
+from firmware_bridge.wire import cobs
 
 DELIMITER = b"\0"
 

@@ -19,9 +19,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantize.edgetpu import edgetpu_mapped
 from quantize.errors import TargetError
-from quantize.tflite_file import read_model
+from quantize.targets.edgetpu import edgetpu_mapped
+from quantize.tflite.file import read_model
 
 COMPILER = "edgetpu_compiler"
 CUSTOM_OPERATOR = "edgetpu-custom-op"

@@ -7,7 +7,7 @@ in it. Dense layers that are quantized per channel run in it, on one row and on 
 
 from __future__ import annotations
 
-from quantize.placement import OperatorView
+from quantize.targets.placement import OperatorView
 
 MAX_VERSIONS = {
     "ABS": 5, "ADD": 5, "AVERAGE_POOL_2D": 3, "BATCH_MATMUL": 4, "BROADCAST_TO": 3, "CAST": 5, "CONCATENATION": 4,

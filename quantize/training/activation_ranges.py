@@ -17,7 +17,8 @@ from keras import ops
 from numpy.typing import NDArray
 
 from quantize.errors import CalibrationError
-from quantize.fake_quant import (
+from quantize.network.graph import CONVOLUTIONS, FloatArray, Graph, Step, Tensor, evaluate
+from quantize.training.fake_quant import (
     LEVELS,
     Ranges,
     fixed_range,
@@ -26,7 +27,6 @@ from quantize.fake_quant import (
     quantised_parameters,
     source_of_range,
 )
-from quantize.graph import CONVOLUTIONS, FloatArray, Graph, Step, Tensor, evaluate
 
 _Numbers = NDArray[np.floating[Any]]
 

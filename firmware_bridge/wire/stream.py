@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from firmware_bridge.bounds import COUNTER_END
 from firmware_bridge.errors import FrameError, ProtocolError
-from firmware_bridge.events import (
+from firmware_bridge.support.bounds import COUNTER_END
+from firmware_bridge.wire.events import (
     DecoderEvent,
     DeviceLog,
     DeviceRestarted,
@@ -18,8 +18,8 @@ from firmware_bridge.events import (
     SampleBlock,
     Status,
 )
-from firmware_bridge.frames import SEQUENCE_MODULUS, Frame, FrameSplitter, decode_frame
-from firmware_bridge.messages import (
+from firmware_bridge.wire.frames import SEQUENCE_MODULUS, Frame, FrameSplitter, decode_frame
+from firmware_bridge.wire.messages import (
     Hello,
     LogPayload,
     MessageType,

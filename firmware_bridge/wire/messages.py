@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.bounds import FULL_SCALES, SAMPLE_RATES_HZ, STEPS, check_between, check_counter
 from firmware_bridge.errors import DescriptionError, ProtocolError, UnknownCommandError
-from firmware_bridge.frames import MAX_PAYLOAD, Frame
+from firmware_bridge.support.bounds import FULL_SCALES, SAMPLE_RATES_HZ, STEPS, check_between, check_counter
+from firmware_bridge.wire.frames import MAX_PAYLOAD, Frame
 
 PROTOCOL_VERSION = 1
 

@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from quantize.edgetpu import edgetpu_placement
 from quantize.errors import TargetError
-from quantize.old_runtime import old_runtime_refuses
-from quantize.placement import Refusal, place
-from quantize.tflite_file import ModelFile, Operator, read_model
-from quantize.xnnpack import INT8_RULES, xnnpack_placement
+from quantize.targets.edgetpu import edgetpu_placement
+from quantize.targets.old_runtime import old_runtime_refuses
+from quantize.targets.placement import Refusal, place
+from quantize.targets.xnnpack import INT8_RULES, xnnpack_placement
+from quantize.tflite.file import ModelFile, Operator, read_model
 
 INT8_OPERATORS = frozenset(INT8_RULES)
 """Operators whose int8 kernels XNNPACK takes, so that the graph stays in one partition on a CPU."""

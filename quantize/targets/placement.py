@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize.errors import ModelFileError
-from quantize.tflite_file import ModelFile, Operator, Tensor
+from quantize.tflite.file import ModelFile, Operator, Tensor
 
 Rule = Callable[["OperatorView"], str | None]
 """Says why an operator is not taken, as "<operator> <reason>", or None where it is."""

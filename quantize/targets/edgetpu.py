@@ -7,7 +7,7 @@ Operators and restrictions are those that Coral publishes ("TensorFlow models on
 MEAN is restricted only where it reduces over the channels: their number must then be a multiple of 4. The highest
 versions of the operators in `_KNOWN_VERSIONS` are those of the last compiler, 16.0; of the others Coral says nothing,
 and the first version with int8 is taken as the highest. Grouped convolutions are not on the list, and are refused.
-`quantize.edgetpu_compiler` asks the compiler itself where it is installed.
+`quantize.targets.edgetpu_compiler` asks the compiler itself where it is installed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from quantize.placement import OperatorView, Placement, place
-from quantize.tflite_file import ModelFile, Tensor
+from quantize.targets.placement import OperatorView, Placement, place
+from quantize.tflite.file import ModelFile, Tensor
 
 _KNOWN_VERSIONS = {
     "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2, "SUB": 2, "MUL": 2, "MAXIMUM": 2,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firmware_bridge.errors import ProtocolError
-from firmware_bridge.messages import Counts, DeviceState, Hello, LogLevel, Result
+from firmware_bridge.wire.messages import Counts, DeviceState, Hello, LogLevel, Result
 
 
 @dataclass(frozen=True, slots=True, eq=False)

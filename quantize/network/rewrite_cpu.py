@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from quantize.graph import Graph, Step, until_still
+from quantize.network.graph import Graph, Step, until_still
 
 _ROW = 128
 """Channels of a row: more cost more to repeat tau than they save."""
@@ -25,7 +25,7 @@ _FEW_CHANNELS = 32
 
 
 def for_cpu(graph: Graph) -> Graph:
-    """Return a graph of `quantize.rewrite.for_int8` as XNNPACK runs it fastest."""
+    """Return a graph of `quantize.network.rewrite.for_int8` as XNNPACK runs it fastest."""
     for change in (_absolute_one, _negative_side_one, _rows_one):
         graph = until_still(graph, change)
     return graph

@@ -1,8 +1,8 @@
 """A network between Keras and TFLite: its steps in order, with their numbers, and what each of them computes.
 
 Keras knows layers, a .tflite file knows operators. Between them lies this list of steps, each of which becomes one int8
-operator: so rewriting (`quantize.rewrite`), calibration, training with fake quantisation and the file itself all speak
-of the same tensors.
+operator: so rewriting (`quantize.network.rewrite`), calibration, training with fake quantisation and the file itself
+all speak of the same tensors.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from quantize.errors import ConversionError
-from quantize.graph import FloatArray, Graph, Step
+from quantize.network.graph import FloatArray, Graph, Step
 
 KNOWN = (
     "Conv2D, DepthwiseConv2D, Dense, BatchNormalization, ReLU, Activation (linear, relu, sigmoid), Dropout, Add, "

@@ -16,7 +16,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from quantize.fake_quant import (
+from quantize.network.graph import Graph, Step, Tensor, evaluate
+from quantize.training.fake_quant import (
     Ranges,
     check_ranges,
     fixed_range,
@@ -25,7 +26,6 @@ from quantize.fake_quant import (
     quantised_parameters,
     source_of_range,
 )
-from quantize.graph import Graph, Step, Tensor, evaluate
 
 _LOGITS_SHARE = 0.1
 """Of the squared error in the loss: where the teacher is sure of a class, the cross-entropy teaches nothing more."""

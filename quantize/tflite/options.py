@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from quantize.flatbuffer import Table
+from quantize.tflite.flatbuffer import Table
 
 Option = int | float | bool | str | tuple[int, ...]
 Options = Mapping[str, Option]

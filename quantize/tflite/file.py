@@ -1,8 +1,8 @@
 """Read a .tflite file: its operators, tensors and constants. No TensorFlow, no interpreter.
 
 A .tflite file is a FlatBuffer with the identifier TFL3. This module reads the few tables that matter here, through
-`quantize.flatbuffer`, which checks every offset against the file's length, so that damaged or hostile bytes raise
-`ModelFileError` and nothing else.
+`quantize.tflite.flatbuffer`, which checks every offset against the file's length, so that damaged or hostile bytes
+raise `ModelFileError` and nothing else.
 
 Source: the schema at tensorflow/compiler/mlir/lite/schema/schema.fbs (field numbers below follow its order).
 """
@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize.errors import ModelFileError
-from quantize.flatbuffer import File, Table
-from quantize.tflite_options import Options, read_options
+from quantize.tflite.flatbuffer import File, Table
+from quantize.tflite.options import Options, read_options
 
 TENSOR_TYPES = {0: "FLOAT32", 1: "FLOAT16", 2: "INT32", 3: "UINT8", 4: "INT64", 6: "BOOL", 7: "INT16", 9: "INT8"}
 
@@ -93,7 +93,7 @@ class Operator:
         version: TFLite's version of it.
         inputs: Indices of tensors; -1 stands for an optional input left out.
         outputs: Indices of tensors.
-        options: Its own settings by the names in `quantize.tflite_options`; empty where none are known there.
+        options: Its own settings by the names in `quantize.tflite.options`; empty where none are known there.
     """
 
     name: str

@@ -20,8 +20,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from quantize.graph import CONVOLUTIONS, FloatArray, Graph, Step, until_still
-from quantize.rewrite_cpu import for_cpu
+from quantize.network.graph import CONVOLUTIONS, FloatArray, Graph, Step, until_still
+from quantize.network.rewrite_cpu import for_cpu
 
 _FUSED = CONVOLUTIONS | {"add", "sub", "mul", "offset", "scale"}
 """Operators that take a relu with them."""
@@ -34,7 +34,7 @@ _MOST_STRETCH = 4.0
 
 
 def for_int8(graph: Graph, target: str = "cpu") -> Graph:
-    """Return the graph as it is quantised for one of `quantize.lint.TARGETS`."""
+    """Return the graph as it is quantised for one of `quantize.targets.lint.TARGETS`."""
     for rewriting in (fold_into_convolutions, absorb_factors, fuse_relus, hold_relus, blocks_for_strides):
         graph = rewriting(graph)
     return for_cpu(graph) if target == "cpu" else graph

@@ -1,0 +1,1 @@
+"""TFLite files: bytes in, plain tables of operators, tensors and their memory out."""

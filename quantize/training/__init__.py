@@ -1,0 +1,1 @@
+"""Fake quantization in Keras: a float network in, one that has learned with int8 rounding out."""
