@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from drsn_edge.bundle.bundle import Bundle, read_bundle
-from drsn_edge.front_end import network_input
-from drsn_edge.judging.data import load_held_out
+from drsn_edge.evaluation.data import load_held_out
 from drsn_edge.runtime.classifier import quantize_int8
+from drsn_edge.signal.network_input import network_input
 from quantize.backends import (
     NUMPY,
     OPTIMISED,

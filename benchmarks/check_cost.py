@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from drsn_edge.monitor.quality import SensorLimits, find_defect
-from drsn_edge.monitor.windows import Window
-from drsn_edge.recordings.machine import Condition, Machine
-from drsn_edge.recordings.simulator import VibrationSimulator
+from drsn_edge.monitor.stages.windower import Window
+from drsn_edge.signal.quality import SensorLimits, find_defect
+from drsn_edge.simulation.machine import Condition, Machine
+from drsn_edge.simulation.simulator import VibrationSimulator
 
 try:
-    from drsn_edge.monitor.repeats import RepeatWatch
+    from drsn_edge.signal.repeats import RepeatWatch
 except ImportError:
     RepeatWatch = None  # type: ignore[assignment, misc]
 

@@ -21,16 +21,16 @@ from pathlib import Path
 
 import numpy as np
 
-from drsn_edge.files import write_file
-from drsn_edge.monitor.results import Result, Summary, WindowResult
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sinks import Sink
 from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.json_lines import JsonFilesSink
+from drsn_edge.monitor.stages.results import Result, Summary, WindowResult
 from drsn_edge.monitor.station import Station
-from drsn_edge.recordings.load import load_recordings
+from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.replay import full_scale_for
+from drsn_edge.simulation.virtual_sensor import full_scale_for
+from drsn_edge.support.files import write_file
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.sources.threaded import Threaded
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer

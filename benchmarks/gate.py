@@ -22,7 +22,7 @@ from machine import machine
 from drsn_edge.bundle.bundle import MODEL, Bundle, read_bundle, sha256, write_bundle
 from drsn_edge.bundle.golden import golden_of
 from drsn_edge.errors import GateError
-from drsn_edge.gate import run_gate
+from drsn_edge.gateway.health_gate import run_gate
 from drsn_edge.runtime.classifier import Classifier
 from quantize.tflite.file import read_model
 

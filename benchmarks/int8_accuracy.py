@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from drsn_edge.convert import gateway_logits
-from drsn_edge.fine_tune import QAT_EPOCHS, QAT_LEARNING_RATE, fine_tune
-from drsn_edge.front_end import network_input
-from drsn_edge.judging.conditions import CLEAN, Condition, with_noise
-from drsn_edge.recordings import load_recordings
+from drsn_edge.conversion.convert import gateway_logits
+from drsn_edge.conversion.fine_tune import QAT_EPOCHS, QAT_LEARNING_RATE, fine_tune
+from drsn_edge.evaluation.conditions import CLEAN, Condition, with_noise
+from drsn_edge.recordings.loading.load import load_recordings
+from drsn_edge.signal.network_input import network_input
 from drsn_edge.training.config_file import table_from_settings
 from drsn_edge.training.run_folder import Run, spans_of
 from drsn_edge.training.settings import TrainSettings

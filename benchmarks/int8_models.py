@@ -20,7 +20,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from drsn_edge.models import drsn
 from drsn_edge.models.config import preset
-from drsn_edge.signal import FloatArray
+from drsn_edge.signal.windows import FloatArray
 from quantize.convert import to_int8
 from quantize.quiet import quiet_native_stderr
 

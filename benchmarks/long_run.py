@@ -31,10 +31,10 @@ import numpy as np
 from day import played
 from machine import machine
 
-from drsn_edge.files import write_file
-from drsn_edge.recordings.load import load_recordings
+from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.replay import full_scale_for
+from drsn_edge.simulation.virtual_sensor import full_scale_for
+from drsn_edge.support.files import write_file
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
 from firmware_bridge.virtual.faults import FaultInjector, parse_script
 from firmware_bridge.wire.messages import Hello

@@ -19,18 +19,18 @@ from pathlib import Path
 
 import numpy as np
 
-from drsn_edge.baseline import Learner
 from drsn_edge.bundle.bundle import Bundle, read_bundle
-from drsn_edge.demo import CLASSES
+from drsn_edge.demo.run import CLASSES
 from drsn_edge.errors import BaselineError
-from drsn_edge.front_end import input_of
-from drsn_edge.noise import add_noise
-from drsn_edge.novelty import Novelty, novelty_of
-from drsn_edge.recordings.load import load_recordings
+from drsn_edge.monitor.stages.learned import Learner
+from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.recordings.simulator import simulate_dataset
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.signal import FloatArray, centre, cut_windows, window_starts
+from drsn_edge.signal.network_input import input_of
+from drsn_edge.signal.noise import add_noise
+from drsn_edge.signal.novelty import Novelty, novelty_of
+from drsn_edge.signal.windows import FloatArray, centre, cut_windows, window_starts
+from drsn_edge.simulation.simulator import simulate_dataset
 
 SEED = 4321
 MOST = 30

@@ -29,18 +29,19 @@ from machine import machine
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle, read_bundle
-from drsn_edge.demo import training_recordings
-from drsn_edge.files import write_file
-from drsn_edge.monitor.pipeline import Monitor
-from drsn_edge.monitor.quality import NOISE_ALONE
-from drsn_edge.monitor.results import Decision, WindowResult
-from drsn_edge.noise import NOISE_KINDS, add_noise
-from drsn_edge.noise_alone import NEVER, chance, chances
-from drsn_edge.novelty import novelty_of
-from drsn_edge.recordings import Recording, load_recordings
+from drsn_edge.bundle.votes import Votes
+from drsn_edge.demo.run import training_recordings
+from drsn_edge.monitor.stages.pipeline import Monitor
+from drsn_edge.monitor.stages.results import Decision, WindowResult
+from drsn_edge.recordings.loading.load import load_recordings
+from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.signal import Centred, centre, cut_windows, window_starts
-from drsn_edge.votes import Votes
+from drsn_edge.signal.noise import NOISE_KINDS, add_noise
+from drsn_edge.signal.noise_alone import NEVER, chance, chances
+from drsn_edge.signal.novelty import novelty_of
+from drsn_edge.signal.quality import NOISE_ALONE
+from drsn_edge.signal.windows import Centred, centre, cut_windows, window_starts
+from drsn_edge.support.files import write_file
 from firmware_bridge.wire.events import SampleBlock
 from firmware_bridge.wire.messages import Hello
 

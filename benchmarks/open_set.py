@@ -4,8 +4,8 @@
 
 Trained on the first 60 % of each recording of the other classes, with the default noise; the limit of `novelty` is set
 on the next 20 %, for 1 % of false unknowns, and everything is judged on the last 20 % and on the withheld class. A line
-for each training, with the energy of the network's logits beside `drsn_edge.novelty`; the same command goes on after a
-stop and prints the table.
+for each training, with the energy of the network's logits beside `drsn_edge.signal.novelty`; the same command goes on
+after a stop and prints the table.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from drsn_edge.novelty import Novelty
-from drsn_edge.recordings import Recording, load_recordings
-from drsn_edge.recordings.split import Span
-from drsn_edge.signal import FloatArray
-from drsn_edge.training.novelty import with_limit
+from drsn_edge.datasets.split import Span
+from drsn_edge.datasets.windows import WindowSet, cut_spans
+from drsn_edge.recordings.loading.load import load_recordings
+from drsn_edge.recordings.recording import Recording
+from drsn_edge.signal.novelty import Novelty
+from drsn_edge.signal.windows import FloatArray
+from drsn_edge.training.fit_novelty import with_limit
 from drsn_edge.training.settings import TrainSettings
 from drsn_edge.training.train import Training, predict_logits, train
-from drsn_edge.training.windows import WindowSet, cut_spans
 
 TASKS = {
     "cwru": (1024, ("B007", "IR014", "OR007", "OR021", "normal")),

@@ -20,13 +20,14 @@ import numpy as np
 import scipy.signal
 
 from drsn_edge.bundle.bundle import Bundle, read_bundle
-from drsn_edge.classify import classify
-from drsn_edge.monitor.resampling import Cut
-from drsn_edge.monitor.settings import MonitorSettings
-from drsn_edge.novelty import novelty_of
-from drsn_edge.recordings import Recording, load_recordings
+from drsn_edge.monitor.offline.classify import classify
+from drsn_edge.monitor.stages.settings import MonitorSettings
+from drsn_edge.recordings.loading.load import load_recordings
+from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.signal import FloatArray
+from drsn_edge.signal.novelty import novelty_of
+from drsn_edge.signal.resampling import Cut
+from drsn_edge.signal.windows import FloatArray
 
 try:
     import soxr
@@ -50,7 +51,7 @@ def main() -> None:
         passed_off = [replace(each, sample_rate_hz=old.sample_rate_hz) for each, old in zip(true, chosen, strict=True)]
         shares = {"resampled": right(true, bundle), "ignored": right(passed_off, bundle)}
         if soxr is not None:
-            with patch("drsn_edge.monitor.pipeline.resampled", by_soxr):
+            with patch("drsn_edge.monitor.stages.pipeline.resampled", by_soxr):
                 shares["soxr"] = right(true, bundle)
         print(json.dumps({"rate_off": off, **shares}))
 

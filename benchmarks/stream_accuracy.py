@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drsn_edge.recordings import Recording, load_recordings
+from drsn_edge.recordings.loading.load import load_recordings
+from drsn_edge.recordings.recording import Recording
 
 TIMEOUT_S = 300.0
 COMMAND = (sys.executable, "-m", "drsn_edge.cli.main")

@@ -17,7 +17,7 @@ from experiment import Experiment
 from drsn_edge.cli.main import shown
 from drsn_edge.cli.options import PathType, json_option
 from drsn_edge.errors import DrsnEdgeError
-from drsn_edge.extras import missing_module
+from drsn_edge.support.extras import missing_module
 
 if TYPE_CHECKING:
     from comparison import Accuracies

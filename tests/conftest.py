@@ -16,12 +16,12 @@ import pytest
 from hypothesis import settings
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, bundle_to_bytes, sha256, with_extra, write_bundle
-from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.bundle.golden import MEMBER as GOLDEN
 from drsn_edge.bundle.golden import golden_to_bytes, make_golden
 from drsn_edge.bundle.manifest import Budget, Manifest
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.signal import Scaling
+from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.windows import Scaling
 
 # No time limits, which fail where others work on the same cores. The same examples each time, so that a failure is of
 # the change at hand; `make proof` searches for others.
@@ -191,8 +191,8 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the run folder of a small training on simulated machines, healthy and with imbalance."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     pytest.importorskip("keras", reason="training needs the extra `train`")
-    from drsn_edge.recordings.simulator import simulate_dataset
-    from drsn_edge.training.evaluate import evaluate
+    from drsn_edge.evaluation.after_training import evaluate
+    from drsn_edge.simulation.simulator import simulate_dataset
     from drsn_edge.training.run_folder import save_run
     from drsn_edge.training.train import TrainSettings, train
 
@@ -206,7 +206,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained_bundle(trained_run: Path) -> Path:
     """Return the bundle of `trained_run`."""
-    from drsn_edge.convert import convert_run
+    from drsn_edge.conversion.convert import convert_run
     from drsn_edge.training.run_folder import load_run
     from quantize.convert import Tolerance
 

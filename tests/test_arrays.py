@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.arrays import read_arrays
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings import load_recording
+from drsn_edge.recordings.loading.load import load_recording
+from drsn_edge.support.arrays import read_arrays
 
 MOST = 1 << 20
 
@@ -109,7 +109,7 @@ def test_a_lie_costs_no_memory(tmp_path: Path) -> None:
     for number, data in enumerate(LIES.values()):
         (tmp_path / f"{number}.npz").write_bytes(data)
     code = (
-        "import resource, sys, pathlib, drsn_edge.arrays as arrays\n"
+        "import resource, sys, pathlib, drsn_edge.support.arrays as arrays\n"
         "status = pathlib.Path('/proc/self/status').read_text()\n"
         "data = 1024 * int(status.split('VmData:')[1].split()[0]) + 100_000_000\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (data, data))\n"
@@ -133,10 +133,10 @@ def test_a_recording_that_lies_is_one_clear_sentence(tmp_path: Path, lie: str) -
 def test_a_recording_that_unpacks_to_more_than_it_may_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drsn_edge.recordings.npz_file.MAX_RECORDING_BYTES", 1000)
+    monkeypatch.setattr("drsn_edge.recordings.readers.npz_file.MAX_RECORDING_BYTES", 1000)
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(100_000), fs=100, axes=["x"], unit="g")
     with pytest.raises(RecordingError, match="may take 1000"):
         load_recording(tmp_path / "a.npz")
-    monkeypatch.setattr("drsn_edge.recordings.load.MAX_RECORDING_BYTES", 100)
+    monkeypatch.setattr("drsn_edge.recordings.loading.load.MAX_RECORDING_BYTES", 100)
     with pytest.raises(RecordingError, match="at most 100 are read"):
         load_recording(tmp_path / "a.npz")

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drsn_edge import baseline as module
-from drsn_edge.baseline import Learner, check_agreement, healthy_label, identity, load, path_of, save
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.errors import BaselineError
-from drsn_edge.mounting import BANDS, Mounting
-from drsn_edge.mounting import features as mounting_features
-from drsn_edge.novelty import Novelty, features, levels
+from drsn_edge.monitor.stages import learned as module
+from drsn_edge.monitor.stages.learned import Learner, check_agreement, healthy_label, identity, load, path_of, save
+from drsn_edge.signal.mounting import BANDS, Mounting
+from drsn_edge.signal.mounting import features as mounting_features
+from drsn_edge.signal.novelty import Novelty, features, levels
 
 LINES, AXES = 8, 2
 SIZE = LINES * AXES

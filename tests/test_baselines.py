@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drsn_edge.baselines import BANDS, BASELINES, ENVELOPE_LINES, envelope_spectrum, fit_baseline, log_band_energies
+from drsn_edge.reproduce.classical import (
+    BANDS,
+    BASELINES,
+    ENVELOPE_LINES,
+    envelope_spectrum,
+    fit_baseline,
+    log_band_energies,
+)
 
 Array = NDArray[Any]
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drsn_edge.calibrate import Judged, Point, Rate, choose, frontier, grid, judged, sweep
 from drsn_edge.errors import SettingsError
-from drsn_edge.monitor.alarms import AlarmLimits, Alarms, AlarmSettings
-from drsn_edge.monitor.quality import NOT_RUNNING
-from drsn_edge.monitor.results import AlarmState, Verdict, WindowResult
-from drsn_edge.wording import plain
+from drsn_edge.monitor.offline.tune_alarms import Judged, Point, Rate, choose, frontier, grid, judged, sweep
+from drsn_edge.monitor.stages.alarms import AlarmLimits, Alarms, AlarmSettings
+from drsn_edge.monitor.stages.results import AlarmState, Verdict, WindowResult
+from drsn_edge.signal.quality import NOT_RUNNING
+from drsn_edge.support.wording import plain
 
 LABELS = ("calm", "worn", "loud")
 HOP_S = 0.5
@@ -126,7 +126,7 @@ def test_the_grid_keeps_what_is_not_swept() -> None:
 
 
 def test_no_false_alarm_is_drawn_at_none(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    plot = pytest.importorskip("drsn_edge.calibrate_plot", reason="pictures need the extra `plots`")
+    plot = pytest.importorskip("drsn_edge.monitor.offline.tune_alarms_plot", reason="pictures need the extra `plots`")
     figures: list[Any] = []
     original = plot.Figure
 
@@ -148,7 +148,7 @@ def test_no_false_alarm_is_drawn_at_none(tmp_path: Any, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(("days", "allowed"), [(0.00092, 0.1), (0.05, 0.1), (10.0, 0.5), (0.4, 5.0), (1.0, 0.0)])
 def test_the_axis_has_ticks_and_the_allowed_rate_stands_apart_from_none(days: float, allowed: float) -> None:
-    plot = pytest.importorskip("drsn_edge.calibrate_plot", reason="pictures need the extra `plots`")
+    plot = pytest.importorskip("drsn_edge.monitor.offline.tune_alarms_plot", reason="pictures need the extra `plots`")
     least, highest = min(1 / days, allowed or math.inf), 1.5 * Rate(3, days).interval()[1]
     ticks = plot._ticks(least, highest)
     assert ticks[0] == 0 and len(ticks) >= 4 and ticks == sorted(ticks) and ticks[-1] >= highest / 10

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from drsn_edge import doctor
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.signing import new_private, trust
-from drsn_edge.doctor import CHECKS, Finding, Level, Machine, examine, interpret_twice
+from drsn_edge.diagnostics import doctor
+from drsn_edge.diagnostics.doctor import CHECKS, Finding, Level, Machine, examine, interpret_twice
 from drsn_edge.errors import RuntimeUnavailableError
-from drsn_edge.gateway import open_store
+from drsn_edge.gateway.local_store import open_store
 from firmware_bridge.sources.ports import Port
 
 PORT = Port("/dev/ttyUSB0", "CP2102", "10C4:EA60", "1")
@@ -176,7 +176,7 @@ def test_a_clock_that_nobody_sets(machine: Machine) -> None:
 @pytest.mark.parametrize(("free", "level"), [(10**6, Level.FAIL), (10**8, Level.WARN)])
 def test_a_disk_that_is_full(machine: Machine, monkeypatch: pytest.MonkeyPatch, free: int, level: Level) -> None:
     usage = type("usage", (), {"free": free})
-    monkeypatch.setattr("drsn_edge.doctor.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("drsn_edge.diagnostics.doctor.shutil.disk_usage", lambda _: usage)
     only(doctor.check_disk, machine, level)
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge import extras
 from drsn_edge.bundle.bundle import Bundle, write_bundle
-from drsn_edge.extras import EXTRA_OF, missing_module, pip_line
-from drsn_edge.monitor.results import Verdict, WindowResult
 from drsn_edge.monitor.sinks.history import HistorySink
+from drsn_edge.monitor.stages.results import Verdict, WindowResult
+from drsn_edge.support import extras
+from drsn_edge.support.extras import EXTRA_OF, missing_module, pip_line
 
 ROOT = Path(__file__).parents[1]
 
@@ -107,7 +107,7 @@ def test_no_line_names_an_index_that_does_not_have_the_project() -> None:
 
 
 def test_each_extra_is_in_pyproject_and_training_brings_the_pictures() -> None:
-    from drsn_edge.toml_file import parse_toml
+    from drsn_edge.support.toml_file import parse_toml
 
     extra = parse_toml((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set(EXTRA_OF.values()) <= set(extra)
@@ -120,7 +120,7 @@ import sys
 
 for name in ("tensorflow", "keras", "scipy", "sklearn", "rich", "tomli_w", "pandas"):
     sys.modules[name] = None
-from drsn_edge import bench
+from drsn_edge.diagnostics import bench
 from drsn_edge.cli.main import cli
 
 bench._WINDOWS, bench._PIPELINE_STREAM_S = 50, 1.0

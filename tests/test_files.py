@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from drsn_edge import files
 from drsn_edge.bundle.signing import read_private, read_public
 from drsn_edge.errors import DrsnEdgeError, OutputError
-from drsn_edge.files import check_new_folder, folder_aside, write_file, written_aside
-from drsn_edge.fleet import read_members
+from drsn_edge.gateway.rollout import read_members
 from drsn_edge.monitor.sensor_config import read_sensors
-from drsn_edge.monitor.settings import read_settings
-from drsn_edge.recordings import load_recording
-from drsn_edge.recordings.catalogue import read_catalogue
-from drsn_edge.recordings.catalogue_csv import read_csv_catalogue
-from drsn_edge.severity import read_limits
+from drsn_edge.monitor.stages.settings import read_settings
+from drsn_edge.recordings.loading.catalogue import read_catalogue
+from drsn_edge.recordings.loading.catalogue_csv import read_csv_catalogue
+from drsn_edge.recordings.loading.load import load_recording
+from drsn_edge.signal.vibration import read_limits
+from drsn_edge.support import files
+from drsn_edge.support.files import check_new_folder, folder_aside, write_file, written_aside
 from drsn_edge.training.config_file import read_config
 from firmware_bridge.errors import FirmwareBridgeError
 from firmware_bridge.sources.replay import ReplaySource
@@ -338,7 +338,7 @@ def test_a_file_that_has_no_end_or_is_none_is_one_sentence(
         with path.open("wb") as file:
             file.truncate((4 << 30) + 1)  # of holes: it takes no room
         path.chmod(0o600)
-        monkeypatch.setattr("drsn_edge.recordings.load.MAX_RECORDING_BYTES", 1000)
+        monkeypatch.setattr("drsn_edge.recordings.loading.load.MAX_RECORDING_BYTES", 1000)
         monkeypatch.setattr("firmware_bridge.sources.replay.MAX_LOG_BYTES", 1000)
     with pytest.raises((DrsnEdgeError, FirmwareBridgeError)) as raised:
         READERS[what](path)

@@ -17,8 +17,8 @@ from drsn_edge.bundle.bundle import Bundle, bundle_to_bytes, sha256, with_extra
 from drsn_edge.bundle.manifest import Budget
 from drsn_edge.bundle.variants import EDGETPU_MODEL
 from drsn_edge.errors import BundleError, ContractError, GateError, UnsignedError
-from drsn_edge.gate import Measured, judge, run_gate
-from drsn_edge.gateway import open_store
+from drsn_edge.gateway.health_gate import Measured, judge, run_gate
+from drsn_edge.gateway.local_store import open_store
 from firmware_bridge.errors import VersionFloorError
 from firmware_bridge.gateway.store import SlotStore
 from quantize.errors import QuantizeError

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from drsn_edge.errors import BundleError
-from drsn_edge.mounting import (
+from drsn_edge.signal.mounting import (
     BANDS,
     LIMIT,
     Arrangement,
@@ -22,8 +22,8 @@ from drsn_edge.mounting import (
     features,
     features_of,
 )
-from drsn_edge.novelty import Novelty, novelty_from_bytes, novelty_to_bytes
-from drsn_edge.signal import centre
+from drsn_edge.signal.novelty import Novelty, novelty_from_bytes, novelty_to_bytes
+from drsn_edge.signal.windows import centre
 
 WINDOW = 512
 WAYS = arrangements(3)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drsn_edge import noise_alone as module
-from drsn_edge.noise import NOISE_KINDS, add_noise
-from drsn_edge.noise_alone import CHANCE, LEAST_SAMPLES, NEVER, NoiseWatch, chances
-from drsn_edge.novelty import features, features_of
-from drsn_edge.signal import centre
+from drsn_edge.signal import noise_alone as module
+from drsn_edge.signal.noise import NOISE_KINDS, add_noise
+from drsn_edge.signal.noise_alone import CHANCE, LEAST_SAMPLES, NEVER, NoiseWatch, chances
+from drsn_edge.signal.novelty import features, features_of
+from drsn_edge.signal.windows import centre
 
 Samples = NDArray[np.float32]
 N = 1024

@@ -8,7 +8,7 @@ import pytest
 from drsn_edge.cli.monitor import say
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import Guarded
-from drsn_edge.notice import Notice, about, as_line
+from drsn_edge.support.notice import Notice, about, as_line
 
 
 def test_a_text_is_a_warning_and_a_notice_is_a_note() -> None:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from drsn_edge.errors import BundleError
-from drsn_edge.novelty import Novelty, Site, features, levels, novelty_from_bytes, novelty_to_bytes
+from drsn_edge.signal.novelty import Novelty, Site, features, levels, novelty_from_bytes, novelty_to_bytes
 
 LINES, AXES = 8, 2
 

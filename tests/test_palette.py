@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from drsn_edge.palette import HEALTHY, NO_VERDICT, UNKNOWN, colours_of, is_healthy
+from drsn_edge.support.palette import HEALTHY, NO_VERDICT, UNKNOWN, colours_of, is_healthy
 
 SIZES = ("very_light", "light", "heavy", "very_heavy")
 SETS = (

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from drsn_edge.poisson import interval
+from drsn_edge.support.poisson import interval
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 9, 100, 20_000])

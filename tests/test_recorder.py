@@ -13,9 +13,9 @@ import pytest
 pytest.importorskip("serial")
 
 from drsn_edge.errors import OutputError, RecordingError
-from drsn_edge.recorder import RecordSummary, record_source
-from drsn_edge.recordings import load_recordings
-from drsn_edge.recordings.raw_log_file import read_raw_log
+from drsn_edge.recordings.loading.load import load_recordings
+from drsn_edge.recordings.readers.raw_log_file import read_raw_log
+from drsn_edge.recordings.recorder import RecordSummary, record_source
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
 from firmware_bridge.wire.frames import FrameWriter

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drsn_edge import replay
-from drsn_edge.monitor.quality import clipping_level
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.replay import full_scale_for, virtual_sensor
+from drsn_edge.signal.quality import clipping_level
+from drsn_edge.simulation import virtual_sensor as replay
+from drsn_edge.simulation.virtual_sensor import full_scale_for, virtual_sensor
 
 
 @given(st.floats(2**-20, 2**20, width=32))

@@ -7,7 +7,7 @@ import pytest
 from scipy import signal
 
 from drsn_edge.errors import SettingsError
-from drsn_edge.severity import Limits, SeverityConfig, measure, read_limits, velocity_rms
+from drsn_edge.signal.vibration import Limits, SeverityConfig, measure, read_limits, velocity_rms
 
 RATE_HZ = 3200.0
 TIME_S = np.arange(6400) / RATE_HZ

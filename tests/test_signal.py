@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from drsn_edge.signal import Scaling, as_network_input, cut_windows, scale_windows, window_starts
+from drsn_edge.signal.windows import Scaling, as_network_input, cut_windows, scale_windows, window_starts
 
 
 def windows(n: int = 4, window: int = 64, axes: int = 3, seed: int = 0) -> Any:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from drsn_edge.spectra import (
+from drsn_edge.signal.spectra import (
     FLOOR,
     REFERENCE_TURNS,
     Spectra,

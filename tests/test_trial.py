@@ -17,7 +17,7 @@ from crash_run import bundle, store_on
 from crashing import MemoryDisk
 
 from drsn_edge.errors import GateError
-from drsn_edge.trial import Follower
+from drsn_edge.gateway.follower import Follower
 from firmware_bridge.errors import NoBundleError
 from firmware_bridge.gateway.store import SlotStore
 

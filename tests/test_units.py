@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from drsn_edge.errors import ContractError
-from drsn_edge.units import KNOWN_UNITS, STANDARD_GRAVITY_MPS2, canonical, conversion_factor
+from drsn_edge.signal.units import KNOWN_UNITS, STANDARD_GRAVITY_MPS2, canonical, conversion_factor
 
 
 @pytest.mark.parametrize(

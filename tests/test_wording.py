@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drsn_edge.wording import counted
+from drsn_edge.support.wording import counted
 
 
 def test_a_number_has_its_noun() -> None:

@@ -3,7 +3,7 @@
 manifest.json    what the model means, and the SHA-256 of every other member
 model.tflite     the int8 model
 golden.npz       windows with the logits that they give (`drsn_edge.bundle.golden`); optional
-novelty.npz      what tells the trained from the new (`drsn_edge.novelty`); optional
+novelty.npz      what tells the trained from the new (`drsn_edge.signal.novelty`); optional
 report.json      what `drsn-edge inspect` found about it; optional, as are all further members
 manifest.sig     signature over manifest.json (`drsn_edge.bundle.signing`); the only one without a digest there
 
@@ -25,7 +25,7 @@ from pathlib import Path
 
 from drsn_edge.bundle.manifest import Manifest, manifest_from_bytes, manifest_to_bytes
 from drsn_edge.errors import BundleDamagedError, BundleError, BundleLayoutError, BundleLimitError
-from drsn_edge.files import write_file
+from drsn_edge.support.files import write_file
 from firmware_bridge.support.regular_file import FileTooLargeError, read_regular
 
 MANIFEST = "manifest.json"

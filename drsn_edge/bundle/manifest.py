@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from drsn_edge.bundle.contract import SignalContract, contract_from_json, contract_to_json
-from drsn_edge.bundle.fields import is_label, items, number, text, texts, whole, wholes
+from drsn_edge.bundle.votes import parse_votes
 from drsn_edge.errors import BundleError, ContractError
-from drsn_edge.votes import parse_votes
+from drsn_edge.signal.contract import SignalContract, contract_from_json, contract_to_json
+from drsn_edge.support.fields import is_label, items, number, text, texts, whole, wholes
 from firmware_bridge.gateway.state import is_version, version_key
 
 SCHEMA = 1
@@ -63,8 +63,8 @@ class Manifest:
             None: this one's own, so that nothing older comes back.
         votes: What it takes to change the decision, K/N; None: the monitor's own.
         unknown_share: Of held-out windows, that novelty.npz lets be called unknown; None: nothing is unknown.
-        noise_limit: Chance from which on a window holds noise alone, see `drsn_edge.noise_alone`; 1: none does; None:
-            the monitor's own.
+        noise_limit: Chance from which on a window holds noise alone, see `drsn_edge.signal.noise_alone`; 1: none does;
+            None: the monitor's own.
         golden_tolerance_lsb: How far an interpreter may be from golden.npz, RMS over all logits in steps of int8.
         operators: What the model is made of, by TFLite's names; None: not said.
         budget: What it may cost; None: anything.

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drsn_edge.bundle.bundle import Bundle
-from drsn_edge.bundle.fields import text
 from drsn_edge.errors import BundleError, KeyFileError, SignatureError, UnsignedError, UntrustedKeyError
-from drsn_edge.files import write_file
+from drsn_edge.support.fields import text
+from drsn_edge.support.files import write_file
 from firmware_bridge.gateway.state import is_version, version_key
 from firmware_bridge.support.ownership import make_folder, why_not_ours_alone
 from firmware_bridge.support.regular_file import read_regular, read_text_file, why_unreadable

@@ -57,8 +57,8 @@ def accept_mounting(machine: str | None, as_json: bool) -> None:
 
 
 def _asked(do: str, machine: str | None, alarm: str | None = None) -> tuple[str, dict[str, Any]]:
+    from drsn_edge.gateway.paths import monitor_folders
     from drsn_edge.monitor.control import ask, choose, watched
-    from drsn_edge.state import monitor_folders
 
     chosen = choose(watched(monitor_folders()), machine)
     return chosen.machine, ask(chosen, do, alarm)

@@ -15,8 +15,8 @@ from drsn_edge.cli.options import Duration, PathType, finite, json_option
 from drsn_edge.cli.source import SourceChoice, source_options
 
 if TYPE_CHECKING:
-    from drsn_edge.baseline import Baseline, Learner
     from drsn_edge.bundle.bundle import Bundle
+    from drsn_edge.monitor.stages.learned import Baseline, Learner
 
 
 @click.command()
@@ -65,13 +65,13 @@ def baseline(
     Example:
       drsn-edge baseline --port /dev/ttyUSB0 --model machine.drsn --duration 10min
     """
-    from drsn_edge.baseline import Learner, check_agreement, healthy_label, load, path_of, save
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.errors import BaselineError
-    from drsn_edge.novelty import novelty_of
+    from drsn_edge.monitor.stages.learned import Learner, check_agreement, healthy_label, load, path_of, save
+    from drsn_edge.signal.novelty import novelty_of
 
     if model is None:
-        from drsn_edge.gateway import open_store
+        from drsn_edge.gateway.local_store import open_store
 
         model = open_store("drsn-edge baseline").active().path
     if remove:
@@ -103,14 +103,14 @@ def _listen(
     bundle: Bundle, learner: Learner, source: SourceChoice, replay: tuple[Path, ...], duration: float, rpm: float | None
 ) -> Counter[str]:
     """Let it take the good windows; return how many the network calls what."""
-    from drsn_edge.baseline import check_signal
+    from drsn_edge.bundle.votes import Votes
     from drsn_edge.cli.stopping import stop_on_signal
-    from drsn_edge.monitor.pipeline import Monitor
-    from drsn_edge.monitor.quality import NOISE_ALONE
-    from drsn_edge.monitor.results import WindowResult
-    from drsn_edge.recorder import log_files
+    from drsn_edge.monitor.stages.learned import check_signal
+    from drsn_edge.monitor.stages.pipeline import Monitor
+    from drsn_edge.monitor.stages.results import WindowResult
+    from drsn_edge.recordings.recorder import log_files
     from drsn_edge.runtime.classifier import Classifier
-    from drsn_edge.votes import Votes
+    from drsn_edge.signal.quality import NOISE_ALONE
     from firmware_bridge.sources.replay import ReplaySource
 
     speed_hz = None if rpm is None else rpm / 60

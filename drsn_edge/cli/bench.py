@@ -13,7 +13,7 @@ import click
 from drsn_edge.cli.options import PathType, json_option, runtime_choice
 
 if TYPE_CHECKING:
-    from drsn_edge.bench import Benched
+    from drsn_edge.diagnostics.bench import Benched
     from drsn_edge.runtime.interpreters import RuntimeChoice
 
 
@@ -31,15 +31,15 @@ def bench(bundle: Path | None, choice: RuntimeChoice, picture: Path | None, as_j
     Example:
       drsn-edge bench machine.drsn --picture bench.png
     """
-    from drsn_edge.bench import bench as measured
     from drsn_edge.bundle.bundle import read_bundle
+    from drsn_edge.diagnostics.bench import bench as measured
 
     if bundle is None:
-        from drsn_edge.gateway import open_store
+        from drsn_edge.gateway.local_store import open_store
 
         bundle = open_store("drsn-edge bench").active().path
     if picture is not None:
-        from drsn_edge.bench_plot import save_bench
+        from drsn_edge.diagnostics.bench_plot import save_bench
     bar = sys.stderr.isatty()
     found = measured(bundle, choice, lambda what: click.echo(f"measuring: {what}", err=True) if bar else None)
     manifest = read_bundle(bundle).manifest

@@ -14,7 +14,7 @@ from drsn_edge.cli.options import PathType, json_option
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
-    from drsn_edge.gate import Measured
+    from drsn_edge.gateway.health_gate import Measured
 
 
 @click.group()
@@ -135,8 +135,8 @@ def verify(file: Path, key_files: tuple[Path, ...], gate: bool, as_json: bool) -
     """
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.bundle.signing import check_signature, public_path, read_public, trusted_keys
-    from drsn_edge.gate import run_gate
-    from drsn_edge.state import key_path, trust_folder
+    from drsn_edge.gateway.health_gate import run_gate
+    from drsn_edge.gateway.paths import key_path, trust_folder
 
     found = read_bundle(file)
     own = public_path(key_path())
@@ -199,7 +199,7 @@ def sign(file: Path, key: Path | None, out: Path | None, as_json: bool) -> None:
     from drsn_edge.bundle.bundle import read_bundle, write_bundle
     from drsn_edge.bundle.signing import read_private
     from drsn_edge.bundle.signing import sign as signed
-    from drsn_edge.state import key_path
+    from drsn_edge.gateway.paths import key_path
 
     result = signed(read_bundle(file), read_private(key or key_path(), passphrase()))
     write_bundle(result, out or file)
@@ -233,7 +233,7 @@ def reissue(file: Path, version: str, key: Path | None, out: Path | None, as_jso
     from drsn_edge.bundle.signing import read_private
     from drsn_edge.bundle.signing import reissue as reissued
     from drsn_edge.errors import OutputError
-    from drsn_edge.state import key_path
+    from drsn_edge.gateway.paths import key_path
 
     older = read_bundle(file)
     result = reissued(older, version, read_private(key or key_path(), passphrase()))

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import Duration, PathType, catalogue_option, finite, json_option, runtime_choice
-from drsn_edge.wording import plain
+from drsn_edge.support.wording import plain
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
-    from drsn_edge.calibrate import Judged, Point
-    from drsn_edge.monitor.settings import MonitorSettings
+    from drsn_edge.monitor.offline.tune_alarms import Judged, Point
+    from drsn_edge.monitor.stages.settings import MonitorSettings
     from drsn_edge.runtime.interpreters import RuntimeChoice
 
 
@@ -86,13 +86,13 @@ def calibrate(
       drsn-edge calibrate recordings/ --model machine.drsn --out monitor.toml --picture tradeoff.png
     """
     if picture is not None:
-        from drsn_edge.calibrate_plot import save_tradeoff  # before the work: it may be missing
+        from drsn_edge.monitor.offline.tune_alarms_plot import save_tradeoff  # before the work: it may be missing
     from drsn_edge.bundle.bundle import read_bundle
-    from drsn_edge.calibrate import choose, grid, sweep
     from drsn_edge.cli.progress import counting_bar
-    from drsn_edge.files import write_file
-    from drsn_edge.monitor.alarms import AlarmSettings
-    from drsn_edge.monitor.settings import settings_for, settings_toml
+    from drsn_edge.monitor.offline.tune_alarms import choose, grid, sweep
+    from drsn_edge.monitor.stages.alarms import AlarmSettings
+    from drsn_edge.monitor.stages.settings import settings_for, settings_toml
+    from drsn_edge.support.files import write_file
 
     bundle = read_bundle(model)
     base = settings_for(settings, None, bundle.manifest)
@@ -116,7 +116,7 @@ def calibrate(
 
 
 def _normal_of(given: tuple[str, ...], bundle: Bundle) -> tuple[str, ...]:
-    from drsn_edge.palette import is_healthy
+    from drsn_edge.support.palette import is_healthy
 
     labels = bundle.manifest.labels
     chosen = given or tuple(label for label in labels if is_healthy(label))
@@ -138,15 +138,15 @@ def _judge(
     no_unknown: bool,
 ) -> list[Judged]:
     """Return what the monitor says of each recording; one path at a time is in memory."""
-    from drsn_edge.baseline import known_by
-    from drsn_edge.calibrate import judged
-    from drsn_edge.classify import classify
+    from drsn_edge.bundle.open_model import open_classifier
     from drsn_edge.cli.monitor import say
     from drsn_edge.cli.progress import counting_bar
+    from drsn_edge.datasets.labels import check_labelled
     from drsn_edge.errors import RecordingError
-    from drsn_edge.recordings.labels import check_labelled
-    from drsn_edge.recordings.load import load_all
-    from drsn_edge.runtime.choice import open_classifier
+    from drsn_edge.monitor.offline.classify import classify
+    from drsn_edge.monitor.offline.tune_alarms import judged
+    from drsn_edge.monitor.stages.learned import known_by
+    from drsn_edge.recordings.loading.load import load_all
 
     classifier = open_classifier(bundle, choice, say)
     novelty = None if no_unknown else known_by(model, bundle, say)
@@ -182,7 +182,7 @@ def _setting(point: Point) -> str:
 
 
 def _as_text(points: list[Point], chosen: Point, most_per_day: float) -> str:
-    from drsn_edge.calibrate import frontier
+    from drsn_edge.monitor.offline.tune_alarms import frontier
 
     lines = ["windows     on  delay s   worst s  median s  missed  false alarms per day (95 %)"]
     for point in frontier(points):

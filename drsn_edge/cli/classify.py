@@ -11,10 +11,10 @@ import click
 
 from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option, runtime_choice
 from drsn_edge.cli.options import votes as votes_of
-from drsn_edge.wording import counted
+from drsn_edge.support.wording import counted
 
 if TYPE_CHECKING:
-    from drsn_edge.classify import Classified
+    from drsn_edge.monitor.offline.classify import Classified
     from drsn_edge.runtime.interpreters import RuntimeChoice
 
 
@@ -58,15 +58,15 @@ def classify(
       drsn-edge classify recordings/ --model machine.drsn --picture verdicts.png
     """
     if picture is not None:
-        from drsn_edge.classify_plot import save_timelines  # before the work: it may be missing
-    from drsn_edge.baseline import known_by
+        from drsn_edge.monitor.offline.classify_plot import save_timelines  # before the work: it may be missing
     from drsn_edge.bundle.bundle import read_bundle
-    from drsn_edge.classify import classify as classify_recording
+    from drsn_edge.bundle.open_model import open_classifier
     from drsn_edge.cli.monitor import say
     from drsn_edge.cli.progress import counting_bar
-    from drsn_edge.monitor.settings import settings_for
-    from drsn_edge.recordings.load import load_all
-    from drsn_edge.runtime.choice import open_classifier
+    from drsn_edge.monitor.offline.classify import classify as classify_recording
+    from drsn_edge.monitor.stages.learned import known_by
+    from drsn_edge.monitor.stages.settings import settings_for
+    from drsn_edge.recordings.loading.load import load_all
 
     bundle = read_bundle(model)
     chosen = settings_for(settings, votes, bundle.manifest)
@@ -85,7 +85,7 @@ def classify(
 
 
 def _as_json(found: list[Classified]) -> str:
-    from drsn_edge.monitor.results import to_json
+    from drsn_edge.monitor.stages.results import to_json
 
     return json.dumps(
         {

@@ -11,12 +11,12 @@ import click
 
 from drsn_edge.cli.options import TARGETS, PathType, catalogue_option, finite, json_option
 from drsn_edge.cli.options import votes as votes_of
-from drsn_edge.notice import as_line
+from drsn_edge.support.notice import as_line
 
 if TYPE_CHECKING:
-    from drsn_edge.convert import Conversion
-    from drsn_edge.judging.generalisation import Generalisation
-    from drsn_edge.training.noise_alone import NoiseFit
+    from drsn_edge.conversion.convert import Conversion
+    from drsn_edge.evaluation.generalisation import Generalisation
+    from drsn_edge.training.fit_noise_alone import NoiseFit
     from drsn_edge.training.run_folder import Run
     from quantize.network.graph import Graph
     from quantize.training.fake_quant import Ranges
@@ -106,8 +106,8 @@ def convert(
     from drsn_edge.cli.progress import counting_bar, load_tensorflow, spinner
 
     load_tensorflow()
-    from drsn_edge.convert import Wishes, convert_run, report_on
-    from drsn_edge.judging.generalisation import from_metrics
+    from drsn_edge.conversion.convert import Wishes, convert_run, report_on
+    from drsn_edge.evaluation.generalisation import from_metrics
     from drsn_edge.training.checkpoint import remove_work_folder, work_folder
     from drsn_edge.training.run_folder import load_run
     from quantize.convert import Tolerance
@@ -149,8 +149,8 @@ def _fine_tune(
     """Fine-tune the run; what is needed to go on after a stop lies beside the bundle."""
     from drsn_edge.cli.progress import counting_bar, training_bar
     from drsn_edge.cli.train import says_how_to_resume
-    from drsn_edge.fine_tune import fine_tune
-    from drsn_edge.recordings import load_recordings
+    from drsn_edge.conversion.fine_tune import fine_tune
+    from drsn_edge.recordings.loading.load import load_recordings
     from drsn_edge.training.checkpoint import check_work_folder, work_folder
 
     work = work_folder(out)

@@ -12,8 +12,8 @@ from drsn_edge.cli.options import PathType, json_option, seed_option
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
-    from drsn_edge.demo import DemoResult, Phase
-    from drsn_edge.monitor.results import Result
+    from drsn_edge.demo.run import DemoResult, Phase
+    from drsn_edge.monitor.stages.results import Result
 
 _NETWORK, _EPOCHS = "nano", 12
 
@@ -32,10 +32,10 @@ def demo(out: Path, speed: float, seed: int, as_json: bool) -> None:
     Example:
       drsn-edge demo
     """
-    from drsn_edge.demo import check_recognised, watch
-    from drsn_edge.demo_plot import save_demo_plot
+    from drsn_edge.demo.plot import save_demo_plot
+    from drsn_edge.demo.run import check_recognised, watch
     from drsn_edge.errors import OutputError
-    from drsn_edge.files import written_aside
+    from drsn_edge.support.files import written_aside
 
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -53,14 +53,14 @@ def demo(out: Path, speed: float, seed: int, as_json: bool) -> None:
 def _train_and_convert(out: Path, seed: int) -> Bundle:
     from drsn_edge.bundle.bundle import write_bundle
     from drsn_edge.cli.progress import counting_bar, load_tensorflow, spinner, training_bar
-    from drsn_edge.demo import HOLD_OUT, training_recordings
+    from drsn_edge.demo.run import HOLD_OUT, training_recordings
 
     click.echo("[1/3] training on simulated machines", err=True)
     with counting_bar("simulating machines") as bar:
         recordings = training_recordings(seed, bar)
     load_tensorflow()
-    from drsn_edge.convert import convert_run, report_on
-    from drsn_edge.training.evaluate import evaluate
+    from drsn_edge.conversion.convert import convert_run, report_on
+    from drsn_edge.evaluation.after_training import evaluate
     from drsn_edge.training.run_folder import load_run, save_run
     from drsn_edge.training.train import TrainSettings, train
     from quantize.convert import Tolerance
@@ -83,8 +83,8 @@ def _train_and_convert(out: Path, seed: int) -> Bundle:
 
 
 def _say(result: Result, as_json: bool) -> None:
-    from drsn_edge.monitor.results import Decision
     from drsn_edge.monitor.sinks.console import decision_line
+    from drsn_edge.monitor.stages.results import Decision
 
     if isinstance(result, Decision) and not as_json:
         click.echo(decision_line(result))
@@ -103,6 +103,6 @@ def _phase_line(phase: Phase) -> str:
 
 
 def _as_json(result: DemoResult) -> str:
-    from drsn_edge.monitor.results import to_json
+    from drsn_edge.monitor.stages.results import to_json
 
     return json.dumps({**to_json(result.summary), "type": "demo", "phases": [vars(phase) for phase in result.phases]})

@@ -24,7 +24,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     Example:
       drsn-edge doctor
     """
-    from drsn_edge.doctor import Level, Machine, examine
+    from drsn_edge.diagnostics.doctor import Level, Machine, examine
     from firmware_bridge.support.shown import printable
 
     found = []

@@ -12,12 +12,12 @@ import click
 
 from drsn_edge.cli.options import PathType, catalogue_option, json_option
 from drsn_edge.cli.progress import counting_bar, load_keras
-from drsn_edge.wording import counted
+from drsn_edge.support.wording import counted
 
 if TYPE_CHECKING:
-    from drsn_edge.judging.data import JudgedData
-    from drsn_edge.judging.evaluation import Evaluation
-    from drsn_edge.judging.target import Target
+    from drsn_edge.evaluation.data import JudgedData
+    from drsn_edge.evaluation.evaluation import Evaluation
+    from drsn_edge.evaluation.target import Target
 
 _MOST_CONFUSIONS = 5
 
@@ -63,15 +63,15 @@ def evaluate(
       drsn-edge evaluate machine.drsn --run run/ --out report/
     """
     _check_options(target, run, data)
-    from drsn_edge.files import check_new_folder
-    from drsn_edge.judging.conditions import noise_conditions
-    from drsn_edge.judging.evaluation import DEFAULT_SNRS_DB, evaluate_target, evaluation_to_json, provenance
-    from drsn_edge.judging.target import check_target_exists
+    from drsn_edge.evaluation.conditions import noise_conditions
+    from drsn_edge.evaluation.evaluation import DEFAULT_SNRS_DB, evaluate_target, evaluation_to_json, provenance
+    from drsn_edge.evaluation.target import check_target_exists
+    from drsn_edge.support.files import check_new_folder
 
     check_target_exists(target)
     noise_conditions(snrs_db)  # refused before anything slow
     if out is not None:
-        from drsn_edge.judging.report import is_report_folder, save_report
+        from drsn_edge.evaluation.report import is_report_folder, save_report
 
         check_new_folder(out, force=force, ours=is_report_folder)
     judged, windows = _load(target, run, data, only, catalogue)
@@ -98,8 +98,8 @@ def _load(
     if target.is_dir():
         return _load_run(target, data, only, catalogue)
     from drsn_edge.bundle.bundle import read_bundle
-    from drsn_edge.judging.data import UNKNOWN_RUN, held_out_data, load_held_out, with_warning
-    from drsn_edge.judging.target import bundle_target, check_same_kind
+    from drsn_edge.evaluation.data import UNKNOWN_RUN, held_out_data, load_held_out, with_warning
+    from drsn_edge.evaluation.target import bundle_target, check_same_kind
 
     judged = bundle_target(read_bundle(target))
     if run is None:
@@ -111,9 +111,9 @@ def _load(
 
 def _load_run(folder: Path, data: Path | None, only: str | None, catalogue: Path | None) -> tuple[Target, JudgedData]:
     load_keras()
-    from drsn_edge.judging.data import held_out_data, with_warning
-    from drsn_edge.judging.generalisation import from_metrics
-    from drsn_edge.judging.run_target import run_target
+    from drsn_edge.evaluation.data import held_out_data, with_warning
+    from drsn_edge.evaluation.generalisation import from_metrics
+    from drsn_edge.evaluation.run_target import run_target
     from drsn_edge.training.run_folder import load_run
 
     run = load_run(folder)
@@ -125,8 +125,8 @@ def _load_run(folder: Path, data: Path | None, only: str | None, catalogue: Path
 
 
 def _load_data(target: Target, data: Path | None, only: str | None, catalogue: Path | None) -> JudgedData:
-    from drsn_edge.judging.data import recordings_data
-    from drsn_edge.recordings import load_recordings
+    from drsn_edge.evaluation.data import recordings_data
+    from drsn_edge.recordings.loading.load import load_recordings
 
     assert data is not None
     with counting_bar("reading recordings") as bar:

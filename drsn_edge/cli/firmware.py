@@ -88,7 +88,7 @@ def flash(
 
 def _planned_call(board: Board, port: str | None, image: Path | None, tool: str | None) -> list[str]:
     """Return the call that would be made; what is not here is said, and stands in it as it would be called."""
-    from drsn_edge.notice import Notice, as_line
+    from drsn_edge.support.notice import Notice, as_line
     from firmware_bridge.boards import choose_port, choose_tool
     from firmware_bridge.errors import FirmwareError, PortError
     from firmware_bridge.sources.ports import find_port, list_ports

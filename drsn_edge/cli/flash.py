@@ -11,10 +11,10 @@ import click
 
 from drsn_edge.cli.gateway import reached
 from drsn_edge.cli.options import Duration, PathType, json_option
-from drsn_edge.cli.reaching import TARGET_HELP
+from drsn_edge.gateway.targets import TARGET_HELP
 
 if TYPE_CHECKING:
-    from drsn_edge.fleet import Member, Outcome
+    from drsn_edge.gateway.rollout import Member, Outcome
     from firmware_bridge.gateway.client import Flashed
 
 
@@ -104,8 +104,8 @@ def _flash_fleet(
     data: bytes, file: Path, dry_run: bool, new_contract: bool, as_json: bool, options: dict[str, Any]
 ) -> int:
     """Flash them all, print a table, and return the exit code."""
-    from drsn_edge.cli.reaching import reach
-    from drsn_edge.fleet import Plan, flash_fleet, read_members
+    from drsn_edge.gateway.rollout import Plan, flash_fleet, read_members
+    from drsn_edge.gateway.targets import reach
     from firmware_bridge.support.shown import printable
 
     members = read_members(file)

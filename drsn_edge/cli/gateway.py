@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import json_option
-from drsn_edge.cli.reaching import TARGET_HELP
-from drsn_edge.wall_time import second_in_words
+from drsn_edge.gateway.targets import TARGET_HELP
+from drsn_edge.support.wall_time import second_in_words
 
 if TYPE_CHECKING:
     from firmware_bridge.gateway.client import Gateway
@@ -142,7 +142,7 @@ def _asked(at: str, op: str, **fields: Any) -> dict[str, Any]:
 @contextmanager
 def reached(text: str) -> Iterator[Gateway]:
     """Give a gateway to a block, and let go of it afterwards."""
-    from drsn_edge.cli.reaching import reach
+    from drsn_edge.gateway.targets import reach
 
     found = reach(text)
     try:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import Duration, PathType, json_option
-from drsn_edge.wall_time import iso_time, minute_in_words, span_in_words
-from drsn_edge.wording import counted
+from drsn_edge.support.wall_time import iso_time, minute_in_words, span_in_words
+from drsn_edge.support.wording import counted
 from firmware_bridge.support.shown import printable
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def history(
     if machine is not None and not found:
         _check_machine(file, machine)
     if picture is not None and found:
-        from drsn_edge.history_plot import save_history
+        from drsn_edge.monitor.offline.history_plot import save_history
 
         save_history(found, picture, now_s)
     if as_json:

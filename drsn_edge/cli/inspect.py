@@ -13,8 +13,8 @@ from drsn_edge.cli.options import TARGETS, PathType, json_option
 from drsn_edge.cli.progress import counting_bar, load_tensorflow
 
 if TYPE_CHECKING:
-    from drsn_edge.inspecting.accuracy import Logits
-    from drsn_edge.inspecting.model_file import Inspected
+    from drsn_edge.inspection.accuracy import Logits
+    from drsn_edge.inspection.model_file import Inspected
 
 _LONGEST_LINE = 4000
 """Of what a file says of itself, which anybody may have written."""
@@ -47,15 +47,15 @@ def inspect(
     Example:
       drsn-edge inspect machine.drsn --target edgetpu --run run/
     """
-    from drsn_edge.files import check_new_folder
-    from drsn_edge.inspecting.model_file import load_inspected, own_report
-    from drsn_edge.inspecting.report import build_report
+    from drsn_edge.inspection.model_file import load_inspected, own_report
+    from drsn_edge.inspection.report import build_report
+    from drsn_edge.support.files import check_new_folder
     from firmware_bridge.support.shown import printable
     from quantize.errors import TargetError
 
     inspected = load_inspected(file)
     if out is not None:
-        from drsn_edge.inspecting.page import is_inspection_folder, save_page
+        from drsn_edge.inspection.page import is_inspection_folder, save_page
 
         check_new_folder(out, force=force, ours=is_inspection_folder)
     report = build_report(inspected, target)
@@ -79,9 +79,9 @@ def _with_own(report: dict[str, Any], own: dict[str, Any] | None) -> dict[str, A
 
 
 def _with_windows(report: dict[str, Any], inspected: Inspected, run: Path, windows: int) -> dict[str, Any]:
-    from drsn_edge.inspecting.model_file import check_run
-    from drsn_edge.inspecting.report import add_windows
-    from drsn_edge.judging.data import load_held_out
+    from drsn_edge.evaluation.data import load_held_out
+    from drsn_edge.inspection.model_file import check_run
+    from drsn_edge.inspection.report import add_windows
 
     held_out = load_held_out(run)
     check_run(inspected, held_out, run)
@@ -95,13 +95,13 @@ def _float_logits(run: Path) -> Logits | None:
     if find_spec("tensorflow") is None:
         return None
     load_tensorflow()
-    from drsn_edge.judging.run_target import run_target
+    from drsn_edge.evaluation.run_target import run_target
     from drsn_edge.training.run_folder import load_run
 
     return run_target(load_run(run)).logits
 
 
 def _as_text(report: dict[str, Any], out: Path | None) -> str:
-    from drsn_edge.inspecting.text import report_text
+    from drsn_edge.inspection.text import report_text
 
     return "\n".join([report_text(report), *([f"wrote {out}"] if out is not None else [])])

@@ -59,8 +59,8 @@ def new(key: Path | None, name: str | None, as_json: bool) -> None:
     import shlex
 
     from drsn_edge.bundle.signing import new_private, public_path
-    from drsn_edge.files import write_file
-    from drsn_edge.state import key_path
+    from drsn_edge.gateway.paths import key_path
+    from drsn_edge.support.files import write_file
 
     path = key or key_path()
     own = re.sub(r"[^\w.@-]", "-", f"{getpass.getuser()}@{platform.node() or 'here'}")[:64]
@@ -88,7 +88,7 @@ def show(key: Path | None, trusted: bool, as_json: bool) -> None:
     """
     from drsn_edge.bundle.signing import public_path, read_public, trusted_keys
     from drsn_edge.errors import KeyFileError
-    from drsn_edge.state import key_path, trust_folder
+    from drsn_edge.gateway.paths import key_path, trust_folder
 
     own = key or key_path()
     if not (trusted or public_path(own).exists() or own.exists()):
@@ -117,7 +117,7 @@ def trust(key: str, state: Path | None, as_json: bool) -> None:
     """
     from drsn_edge.bundle.signing import parse_public, read_public
     from drsn_edge.bundle.signing import trust as add
-    from drsn_edge.state import trust_folder
+    from drsn_edge.gateway.paths import trust_folder
 
     public = parse_public(sys.stdin.readline(4096), "standard input") if key == "-" else read_public(Path(key))
     path = add(public, trust_folder() if state is None else state / "trusted")
@@ -140,7 +140,7 @@ def untrust(key: str, state: Path | None, as_json: bool) -> None:
     """
     from drsn_edge.bundle.signing import trusted_keys
     from drsn_edge.bundle.signing import untrust as remove
-    from drsn_edge.state import state_folder, trust_folder
+    from drsn_edge.gateway.paths import state_folder, trust_folder
 
     folder = trust_folder() if state is None else state / "trusted"
     public = remove(key, folder)
@@ -160,7 +160,7 @@ def _signed_by(key_id: str, state: Path) -> list[str]:
     from drsn_edge.bundle.bundle import bundle_from_bytes
     from drsn_edge.bundle.signing import signer_id
     from drsn_edge.errors import DrsnEdgeError
-    from drsn_edge.gateway import FOLDER, open_store
+    from drsn_edge.gateway.local_store import FOLDER, open_store
     from firmware_bridge.errors import FirmwareBridgeError
 
     found = []

@@ -38,7 +38,7 @@ from drsn_edge.cli.service import service
 from drsn_edge.cli.simulate import simulate
 from drsn_edge.cli.train import train
 from drsn_edge.errors import DrsnEdgeError
-from drsn_edge.extras import missing_module
+from drsn_edge.support.extras import missing_module
 from firmware_bridge.errors import FirmwareBridgeError
 from firmware_bridge.support.shown import printable
 from quantize.errors import QuantizeError

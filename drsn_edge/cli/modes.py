@@ -1,7 +1,7 @@
 """Which options each command uses, and when: an option that would change nothing is refused.
 
-Each command has a table of all its options, each with the conditions of `drsn_edge.uses` under which it counts. Options
-of which a command takes one, such as --port, --replay and --sensors, it tells apart itself.
+Each command has a table of all its options, each with the conditions of `drsn_edge.support.uses` under which it counts.
+Options of which a command takes one, such as --port, --replay and --sensors, it tells apart itself.
 `tests/cli/test_modes.py` fails for an option that has no line here. `--json` and `--help` count everywhere.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from drsn_edge.uses import SENSOR_USES, Uses, why_unused
+from drsn_edge.support.uses import SENSOR_USES, Uses, why_unused
 
 EVERYWHERE = ("--json", "--help")
 

@@ -21,17 +21,17 @@ from click.core import ParameterSource
 from drsn_edge.cli.options import Duration, PathType, finite, renamed, runtime_options
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.source import SourceChoice, source_options
-from drsn_edge.monitor.clock_watch import Once, steady_s
+from drsn_edge.monitor.sinks.clock_watch import Once, steady_s
 
 if TYPE_CHECKING:
+    from drsn_edge.gateway.follower import Follower
     from drsn_edge.monitor.crew import Crew
     from drsn_edge.monitor.sensor_config import SensorConfig
     from drsn_edge.monitor.sinks import Sink
     from drsn_edge.monitor.sinks.metrics import MetricsServer
     from drsn_edge.monitor.station import Source, Station
-    from drsn_edge.recorder import LogKeeper
+    from drsn_edge.recordings.recorder import LogKeeper
     from drsn_edge.runtime.interpreters import RuntimeChoice
-    from drsn_edge.trial import Follower
     from firmware_bridge.wire.stream import StreamCounters
 
 _ROUND_S = 0.25
@@ -210,9 +210,9 @@ def _watch(plan: _Plan) -> None:
     configs, replay, speed, duration, metrics, trial_s, plain, as_json = plan
     from drsn_edge.cli.stopping import on_signal, stop_on_signal
     from drsn_edge.errors import MonitorError
+    from drsn_edge.gateway.systemd_unit import Notifier
     from drsn_edge.monitor.crew import Crew
     from drsn_edge.monitor.station import Station
-    from drsn_edge.service import Notifier
 
     began_s = time.monotonic()
     with ExitStack() as stack:
@@ -261,8 +261,8 @@ def _nothing_came(configs: Sequence[SensorConfig], duration_s: float) -> str:
 def _listen(stations: Sequence[Station], stack: ExitStack) -> None:
     """Open the control socket until the stack ends; where there can be none, say so and go on."""
     from drsn_edge.errors import ControlError
+    from drsn_edge.gateway.paths import state_folder
     from drsn_edge.monitor.control import ControlSocket, handlers_of
-    from drsn_edge.state import state_folder
 
     try:
         control = ControlSocket(state_folder(), handlers_of(stations))
@@ -290,7 +290,7 @@ def _station(
 ) -> Station:
     """Return what watches a sensor."""
     from drsn_edge.monitor.station import Station
-    from drsn_edge.notice import about
+    from drsn_edge.support.notice import about
 
     def tell(text: str) -> None:
         say(about(config.machine, text) if printing.several else text)
@@ -371,8 +371,8 @@ def _each(act: Callable[[Station], None], stations: Sequence[Station]) -> None:
 
 
 def say(text: object) -> None:
-    """Tell a person on stderr, see `drsn_edge.notice`; where nobody can be told, what is told about must not suffer."""
-    from drsn_edge.notice import as_line
+    """Tell a person on stderr (see `drsn_edge.support.notice`). A stderr that cannot be written ends nothing."""
+    from drsn_edge.support.notice import as_line
 
     with suppress(OSError, ValueError):
         click.echo(as_line(text), err=True)
@@ -412,7 +412,7 @@ def _configs(
 
 def _check_mqtt(configs: Sequence[SensorConfig], sensors: Path | None) -> None:
     from drsn_edge.errors import SettingsError
-    from drsn_edge.monitor.broker import check_mqtt
+    from drsn_edge.monitor.sinks.broker import check_mqtt
 
     try:
         check_mqtt(configs)
@@ -452,7 +452,7 @@ def _expect_a_trial(configs: Sequence[SensorConfig]) -> None:
 
 
 def _expect_no_pipes(configs: Sequence[SensorConfig]) -> None:
-    from drsn_edge.files import expect_no_pipe
+    from drsn_edge.support.files import expect_no_pipe
 
     for path in (path for each in configs for path in (each.lines, each.history) if path is not None):
         expect_no_pipe(path)
@@ -464,15 +464,15 @@ def _is_typed(context: click.Context, name: str) -> bool:
 
 def _active_path() -> Path:
     """Return the bundle that is active, which does not count as a start of it."""
-    from drsn_edge.gateway import open_store
+    from drsn_edge.gateway.local_store import open_store
 
     return open_store("the monitor").active().path
 
 
 def _follower(trial_s: float, choices: Sequence[RuntimeChoice]) -> Follower:
-    from drsn_edge.gate import run_gate
-    from drsn_edge.gateway import open_store
-    from drsn_edge.trial import Follower
+    from drsn_edge.gateway.follower import Follower
+    from drsn_edge.gateway.health_gate import run_gate
+    from drsn_edge.gateway.local_store import open_store
 
     store = open_store("the monitor", patience_s=_STORE_PATIENCE_S)
     # An Edge TPU that a station holds cannot be opened by the gate's process: the processor shows the rest.
@@ -487,7 +487,7 @@ def _open(
     stopped: Callable[[], bool],
     log: LogKeeper | None,
 ) -> Source:
-    from drsn_edge.recorder import log_files
+    from drsn_edge.recordings.recorder import log_files
     from firmware_bridge.sources.replay import ReplaySource
     from firmware_bridge.sources.threaded import Threaded
 
@@ -500,7 +500,7 @@ def _open(
 
 
 def _log_of(config: SensorConfig, several: bool) -> LogKeeper | None:
-    from drsn_edge.recorder import ROTATE_BYTES, LogKeeper, log_name
+    from drsn_edge.recordings.recorder import ROTATE_BYTES, LogKeeper, log_name
 
     if config.record is None:
         return None
@@ -556,9 +556,9 @@ def _sinks(
         )
         yield Guarded("history", history, say)
     if config.mqtt is not None:
-        from drsn_edge.monitor.broker import options_of, parse_url
+        from drsn_edge.monitor.sinks.broker import options_of, parse_url
         from drsn_edge.monitor.sinks.mqtt import MqttSink
-        from drsn_edge.notice import about as text_about
+        from drsn_edge.support.notice import about as text_about
 
         mqtt = MqttSink(
             parse_url(config.mqtt), machine, options_of(config), about, now_s=now_s,

@@ -96,7 +96,7 @@ def finite(ctx: click.Context, param: click.Parameter, value: float | None) -> f
 
 def votes(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """Refuse what is no K/N, as an option's callback."""
-    from drsn_edge.votes import parse_votes
+    from drsn_edge.bundle.votes import parse_votes
 
     try:
         if value is not None:

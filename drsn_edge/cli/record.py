@@ -17,7 +17,7 @@ from drsn_edge.cli.options import Duration, PathType, finite, json_option
 from drsn_edge.cli.source import SourceChoice, source_options
 
 if TYPE_CHECKING:
-    from drsn_edge.recorder import RecordSummary
+    from drsn_edge.recordings.recorder import RecordSummary
     from firmware_bridge.sources.serial_port import SerialSource
     from firmware_bridge.sources.text import TextSource
 
@@ -76,9 +76,9 @@ def record(
     """
     from drsn_edge.cli.stopping import stop_on_signal
     from drsn_edge.errors import RecordingError
-    from drsn_edge.notice import Notice
-    from drsn_edge.recorder import log_name, record_source
     from drsn_edge.recordings.log_note import note_of
+    from drsn_edge.recordings.recorder import log_name, record_source
+    from drsn_edge.support.notice import Notice
 
     shown = sys.stderr.isatty() and not as_json
     about = {key: value for key, value in (("label", label), ("group", group)) if value is not None}
@@ -129,7 +129,7 @@ class _FromFirstSample:
 
 
 def _tell(text: str) -> None:
-    from drsn_edge.notice import as_line
+    from drsn_edge.support.notice import as_line
 
     click.echo(as_line(text), err=True)
 

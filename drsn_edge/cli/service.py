@@ -14,10 +14,10 @@ import click
 
 from drsn_edge import __version__
 from drsn_edge.cli.options import PathType, json_option
-from drsn_edge.wall_time import iso_time
+from drsn_edge.support.wall_time import iso_time
 
 if TYPE_CHECKING:
-    from drsn_edge.service_host import Host
+    from drsn_edge.gateway.systemd_host import Host
 
 
 @click.group()
@@ -55,7 +55,7 @@ def install_service(
     """
     from drsn_edge.cli.modes import check
     from drsn_edge.cli.monitor import monitor
-    from drsn_edge.service import USER, install, place_of, unit_name, unit_text
+    from drsn_edge.gateway.systemd_unit import USER, install, place_of, unit_name, unit_text
 
     context = monitor.make_context("monitor", list(monitor_options))
     check(context, "monitor")  # refused now, not at boot
@@ -127,7 +127,7 @@ def remove_service(name: str, as_json: bool) -> None:
 
 def _host() -> Host:
     """Return this machine."""
-    from drsn_edge.service_host import Host
+    from drsn_edge.gateway.systemd_host import Host
 
     return Host()
 
@@ -135,8 +135,8 @@ def _host() -> Host:
 def _on_edgetpu(context: click.Context) -> bool:
     """Tell whether any sensor of a monitor asks for an Edge TPU; a file of sensors is refused now, too."""
     from drsn_edge.cli.monitor import typed_of
+    from drsn_edge.gateway.paths import SYSTEM_STATE
     from drsn_edge.monitor.sensor_config import read_sensors
-    from drsn_edge.state import SYSTEM_STATE
 
     asked = context.params
     if asked["sensors"] is None:

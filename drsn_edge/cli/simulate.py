@@ -14,11 +14,11 @@ import click
 from drsn_edge.cli.options import Duration, PathType, catalogue_option, finite, json_option, seed_option
 
 if TYPE_CHECKING:
-    from drsn_edge.recordings import Recording
+    from drsn_edge.recordings.recording import Recording
     from firmware_bridge.virtual.faults import FaultInjector
 
 CONDITIONS = ("healthy", "imbalance", "misalignment", "outer_race", "inner_race", "ball")
-"""Those of `drsn_edge.recordings.machine`, spelled out so that help starts without NumPy."""
+"""Those of `drsn_edge.simulation.machine`, spelled out so that help starts without NumPy."""
 
 
 @click.command()
@@ -108,7 +108,7 @@ def simulate(
     if (link is None) == (listen is None):
         raise click.UsageError("Expected --link or --listen, one of them.")
     from drsn_edge.cli.stopping import stop_on_signal
-    from drsn_edge.replay import virtual_sensor
+    from drsn_edge.simulation.virtual_sensor import virtual_sensor
 
     played = _played(recording, condition, rpm, duration, seed, catalogue)
     with _injector(faults, script, truth, seed) as injector:
@@ -150,10 +150,10 @@ def _played(
     recording: str | None, condition: str | None, rpm: float, duration_s: float, seed: int, catalogue: Path | None
 ) -> Recording:
     if recording is not None:
-        from drsn_edge.recordings import load_recording
+        from drsn_edge.recordings.loading.load import load_recording
 
         return load_recording(recording, catalogue)
-    from drsn_edge.replay import simulated_recording
+    from drsn_edge.simulation.virtual_sensor import simulated_recording
 
     return simulated_recording(condition or "", rpm, duration_s, seed)
 

@@ -53,7 +53,7 @@ class SourceChoice:
         gather_s: float | None = None,
     ) -> SerialSource | TextSource:
         """Return what reads that sensor; nothing is opened before it is iterated over. See `SerialSource`."""
-        from drsn_edge.units import canonical
+        from drsn_edge.signal.units import canonical
         from firmware_bridge.sources import serial_port, text
         from firmware_bridge.sources.link import GATHER_S
         from firmware_bridge.wire.text_lines import TextLayout
@@ -80,7 +80,7 @@ class SourceChoice:
         )
 
     def _say_beyond(self, most: float) -> None:
-        from drsn_edge.notice import as_line
+        from drsn_edge.support.notice import as_line
 
         found = (
             f"{self.port}: a reading of {most:.4g} {self.text_unit} is beyond --text-range {self.text_range:g}; such "
@@ -91,7 +91,7 @@ class SourceChoice:
 
 def say_baud_rate(baud_rate: int, port: str) -> None:
     """Say on stderr that a port talks at another rate than the usual one."""
-    from drsn_edge.notice import Notice, as_line
+    from drsn_edge.support.notice import Notice, as_line
 
     found = Notice(f"{baud_rate} baud found at {port}. Give --baud {baud_rate}, and it begins without a search.")
     click.echo(as_line(found), err=True)
@@ -116,7 +116,7 @@ def source_options(*, several: bool = False) -> Callable[[Command], Command]:
 
 def _unit(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     from drsn_edge.errors import ContractError
-    from drsn_edge.units import expect_known
+    from drsn_edge.signal.units import expect_known
 
     try:
         return value if value is None else expect_known(value)

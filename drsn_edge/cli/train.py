@@ -15,11 +15,11 @@ from drsn_edge.cli.modes import check_merged
 from drsn_edge.cli.options import PathType, catalogue_option, json_option, seed_option
 from drsn_edge.cli.progress import counting_bar, load_keras, training_bar
 from drsn_edge.models.config import BLOCK_KINDS, PRESETS, fitted, preset
-from drsn_edge.notice import as_line
+from drsn_edge.support.notice import as_line
 
 if TYPE_CHECKING:
-    from drsn_edge.recordings import Recording
-    from drsn_edge.recordings.split import Split
+    from drsn_edge.datasets.split import Split
+    from drsn_edge.recordings.recording import Recording
     from drsn_edge.training.settings import TrainSettings
 
 
@@ -170,9 +170,9 @@ def train(
     """
     import tomli_w  # noqa: F401  # where the extra `train` is missing, that is said before anything is read
 
-    from drsn_edge.files import check_new_folder
-    from drsn_edge.judging.generalisation import from_metrics
-    from drsn_edge.recordings import load_recordings
+    from drsn_edge.evaluation.generalisation import from_metrics
+    from drsn_edge.recordings.loading.load import load_recordings
+    from drsn_edge.support.files import check_new_folder
     from drsn_edge.training.checkpoint import check_work_folder, remove_work_folder, work_folder
     from drsn_edge.training.run_folder import is_run_folder, save_run
 
@@ -184,7 +184,7 @@ def train(
         recordings = load_recordings(data, catalogue, progress=bar)
     split = _split(recordings, settings)
     load_keras()
-    from drsn_edge.training.evaluate import evaluate
+    from drsn_edge.evaluation.after_training import evaluate
     from drsn_edge.training.train import train as run_training
 
     with says_how_to_resume(work):
@@ -201,7 +201,7 @@ def train(
 
 def _split(recordings: Sequence[Recording], settings: TrainSettings) -> Split:
     """Split the recordings before anything slow, and show the classes and what looks like a slip among them."""
-    from drsn_edge.recordings.labels import likely_slips
+    from drsn_edge.datasets.labels import likely_slips
     from drsn_edge.training.classes import classes_text, count_classes
     from drsn_edge.training.feed import split_recordings
 

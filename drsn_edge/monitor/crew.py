@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from drsn_edge.errors import MonitorError, RuntimeUnavailableError
 from drsn_edge.monitor.station import Station
-from drsn_edge.monitor.telling import Sparing, in_words, is_expected
+from drsn_edge.support.telling import Sparing, in_words, is_expected
 
 FIRST_PAUSE_S, LAST_PAUSE_S = 2.0, 60.0
 _LOOK_EVERY_S = 0.1

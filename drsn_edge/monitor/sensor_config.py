@@ -28,10 +28,10 @@ from typing import Any
 
 from drsn_edge.errors import ContractError, SettingsError
 from drsn_edge.runtime.interpreters import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
-from drsn_edge.toml_file import line_of, parse_toml
-from drsn_edge.typed_table import Reader, typed_values
-from drsn_edge.units import expect_known
-from drsn_edge.uses import SENSOR_USES, Uses, why_unused
+from drsn_edge.signal.units import expect_known
+from drsn_edge.support.toml_file import line_of, parse_toml
+from drsn_edge.support.typed_table import Reader, typed_values
+from drsn_edge.support.uses import SENSOR_USES, Uses, why_unused
 from firmware_bridge.support.regular_file import read_text_file, why_unreadable
 
 _PATHS = ("model", "settings", "limits", "record", "lines", "history", "mqtt_ca", "mqtt_cert", "mqtt_key")

@@ -14,22 +14,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.baseline import known_by
 from drsn_edge.bundle.bundle import Bundle, read_bundle
 from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.bundle.open_model import open_classifier
 from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError, RuntimeUnavailableError, SettingsError
-from drsn_edge.monitor.capture import Capture
-from drsn_edge.monitor.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, Monitor
-from drsn_edge.monitor.results import Decision, Result, Severity, WindowResult
 from drsn_edge.monitor.sensor_config import SensorConfig
-from drsn_edge.monitor.settings import MonitorSettings, settings_for
-from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.sinks import Guarded, Sink
-from drsn_edge.monitor.telling import Sparing, in_words
-from drsn_edge.notice import Notice
-from drsn_edge.recorder import LogKeeper
-from drsn_edge.runtime.choice import open_classifier
-from drsn_edge.severity import read_limits
+from drsn_edge.monitor.stages.capture import Capture
+from drsn_edge.monitor.stages.learned import known_by
+from drsn_edge.monitor.stages.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, Monitor
+from drsn_edge.monitor.stages.results import Decision, Result, Severity, WindowResult
+from drsn_edge.monitor.stages.settings import MonitorSettings, settings_for
+from drsn_edge.monitor.stages.severity_meter import SeverityMeter
+from drsn_edge.recordings.recorder import LogKeeper
+from drsn_edge.signal.vibration import read_limits
+from drsn_edge.support.notice import Notice
+from drsn_edge.support.telling import Sparing, in_words
 from firmware_bridge.errors import FirmwareBridgeError
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.threaded import Threaded

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.recording import FieldValue
-from drsn_edge.units import canonical
+from drsn_edge.signal.units import canonical
 
 MetadataValue = FieldValue | tuple[str, ...]
 Metadata = Mapping[str, MetadataValue]

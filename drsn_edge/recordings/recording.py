@@ -21,7 +21,8 @@ class Recording:
         samples: float32, shape (n_samples, n_axes), finite, in `unit`.
         sample_rate_hz: Samples per second, > 0.
         axes: Name of each column of `samples`.
-        unit: Unit of `samples`, one of `drsn_edge.units.KNOWN_UNITS` or the name of an uncalibrated one ("counts").
+        unit: Unit of `samples`, one of `drsn_edge.signal.units.KNOWN_UNITS` or the name of an uncalibrated
+            one ("counts").
         label: The machine's condition, or None where it is not known.
         group: Recordings of one session share it; the file's stem unless file or catalogue say otherwise.
         fields: What else is known (rpm, load_hp, ...).

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drsn_edge.judging.conditions import Condition
+from drsn_edge.evaluation.conditions import Condition
 
 Value = str | int | float | bool | tuple[Any, ...]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drsn_edge.baselines import BASELINES
-from drsn_edge.judging.conditions import CLEAN, Condition
+from drsn_edge.evaluation.conditions import CLEAN, Condition
+from drsn_edge.reproduce.classical import BASELINES
 from drsn_edge.reproduce.jobs import Job, as_settings
 
 WHITE_0_DB, WHITE_MINUS_4_DB = Condition("gaussian", 0.0), Condition("gaussian", -4.0)

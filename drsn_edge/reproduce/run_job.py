@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge import __version__
-from drsn_edge.baselines import BASELINES, fit_baseline
-from drsn_edge.judging.conditions import Condition, with_noise
-from drsn_edge.judging.metrics import confusion_matrix, scores
-from drsn_edge.recordings import load_recordings
+from drsn_edge.datasets.split import Split
+from drsn_edge.datasets.windows import WindowSet, cut_spans
+from drsn_edge.evaluation.conditions import Condition, with_noise
+from drsn_edge.evaluation.metrics import confusion_matrix, scores
+from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.recordings.split import Split
+from drsn_edge.reproduce.classical import BASELINES, fit_baseline
 from drsn_edge.reproduce.jobs import Job, Outcome, Score
-from drsn_edge.training.windows import WindowSet, cut_spans
 
 Classify = Callable[[WindowSet], NDArray[np.int64]]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import OutputError, ReproduceError
-from drsn_edge.fresh_process import isolated_workers
 from drsn_edge.reproduce.jobs import Job, Outcome, outcome_from_json, outcome_to_json
+from drsn_edge.support.fresh_process import isolated_workers
 from firmware_bridge.support.regular_file import MAX_FILE_BYTES, read_regular, read_text_file
 
 RunJob = Callable[[Job, Path], Outcome]

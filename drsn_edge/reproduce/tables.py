@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drsn_edge.errors import OutputError
-from drsn_edge.files import write_file
-from drsn_edge.judging.conditions import Condition
+from drsn_edge.evaluation.conditions import Condition
 from drsn_edge.reproduce.jobs import Outcome, Score
 from drsn_edge.reproduce.protocols import PAPER_KINDS, PAPER_SNRS_DB, PROTOCOLS, Protocol
 from drsn_edge.reproduce.statistics import CONFIDENCE, Difference, Summary, over_seeds, paired_difference
+from drsn_edge.support.files import write_file
 
 
 def accuracy(score: Score) -> float:

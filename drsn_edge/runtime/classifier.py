@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from drsn_edge.bundle.manifest import Manifest, TensorSpec
 from drsn_edge.errors import BundleError, RuntimeUnavailableError
 from drsn_edge.runtime.interpreters import Delegate, open_interpreter
-from drsn_edge.signal import FloatArray
+from drsn_edge.signal.windows import FloatArray
 
 
 class Classifier:
@@ -23,7 +23,7 @@ class Classifier:
     """
 
     def __init__(self, model: bytes, runtime: str = "auto", threads: int = 1, delegate: Delegate | None = None) -> None:
-        """Load a .tflite model; `drsn_edge.runtime.choice.open_classifier` is the way to run a bundle.
+        """Load a .tflite model; `drsn_edge.bundle.open_model.open_classifier` is the way to run a bundle.
 
         Args:
             model: The file.

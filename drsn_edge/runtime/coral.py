@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import RuntimeUnavailableError
-from drsn_edge.fresh_process import python_command
+from drsn_edge.support.fresh_process import python_command
 from firmware_bridge.sources.ports import holders_of
 from quantize.quiet import quiet_native_stderr
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drsn_edge.errors import RuntimeUnavailableError
-from drsn_edge.extras import pip_line
+from drsn_edge.support.extras import pip_line
 from quantize.quiet import quiet_native_stderr
 
 EDGETPU = "edgetpu"
@@ -26,7 +26,7 @@ Delegate = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class RuntimeChoice:
-    """What shall run a bundle; `drsn_edge.runtime.choice.open_classifier` heeds it.
+    """What shall run a bundle; `drsn_edge.bundle.open_model.open_classifier` heeds it.
 
     Attributes:
         runtime: One of `RUNTIMES`.

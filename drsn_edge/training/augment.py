@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from drsn_edge.signal import FloatArray
+from drsn_edge.signal.windows import FloatArray
 from drsn_edge.training.settings import TrainSettings
 
 

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from drsn_edge import __version__
 from drsn_edge.errors import OutputError, TrainingError
-from drsn_edge.files import written_aside
 from drsn_edge.recordings.recording import Recording
+from drsn_edge.support.files import written_aside
 from drsn_edge.training.config_file import settings_from_table, table_from_settings
-from drsn_edge.training.history import EpochReport
+from drsn_edge.training.epochs import EpochReport
 from drsn_edge.training.settings import TrainSettings
 
 SCHEMA = 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drsn_edge.recordings.labels import ClassCount
-from drsn_edge.recordings.split import Span, Split
-from drsn_edge.signal import window_starts
+from drsn_edge.datasets.labels import ClassCount
+from drsn_edge.datasets.split import Span, Split
+from drsn_edge.signal.windows import window_starts
 from drsn_edge.training.settings import TrainSettings
 
 _COLUMNS = ("train", "validation", "held out", "recordings", "groups")

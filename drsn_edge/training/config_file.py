@@ -26,9 +26,9 @@ from typing import Any
 from drsn_edge import __version__
 from drsn_edge.errors import TrainingError
 from drsn_edge.models.config import NetworkSizes, Stage
-from drsn_edge.toml_file import parse_toml
+from drsn_edge.support.toml_file import parse_toml
+from drsn_edge.support.typed_table import Reader, list_of, text, typed_values, whole
 from drsn_edge.training.settings import TrainSettings
-from drsn_edge.typed_table import Reader, list_of, text, typed_values, whole
 from firmware_bridge.support.regular_file import read_text_file
 
 

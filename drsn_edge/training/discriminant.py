@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.bundle.contract import SignalContract
-from drsn_edge.front_end import network_input
+from drsn_edge.datasets.split import Split
 from drsn_edge.models.drsn import DISCRIMINANT
-from drsn_edge.recordings.split import Split
-from drsn_edge.signal import FloatArray
+from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.network_input import network_input
+from drsn_edge.signal.windows import FloatArray
 from drsn_edge.training.feed import draw_windows
 from drsn_edge.training.settings import TrainSettings
 

@@ -10,16 +10,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.bundle.contract import SignalContract
-from drsn_edge.front_end import network_input
-from drsn_edge.recordings.labels import check_labels_differ, check_labels_usable, labelled_by
+from drsn_edge.datasets.labels import check_labels_differ, check_labels_usable, labelled_by
+from drsn_edge.datasets.split import Split, make_split, parse_hold_out
+from drsn_edge.datasets.windows import WindowSet, draw_spans, with_random_noise
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.recordings.split import Split, make_split, parse_hold_out
-from drsn_edge.signal import FloatArray
+from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.network_input import network_input
+from drsn_edge.signal.windows import FloatArray
 from drsn_edge.training.augment import augment
 from drsn_edge.training.settings import TrainSettings
 from drsn_edge.training.spectral import mix_styles
-from drsn_edge.training.windows import WindowSet, draw_spans, with_random_noise
 
 T = TypeVar("T")
 

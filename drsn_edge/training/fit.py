@@ -15,17 +15,17 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.datasets.split import Split
+from drsn_edge.datasets.windows import WindowSet, cut_spans
 from drsn_edge.errors import DivergedError, TrainingError
-from drsn_edge.front_end import network_input
 from drsn_edge.models.drsn import branch_logits
-from drsn_edge.recordings.split import Split
-from drsn_edge.signal import FloatArray, window_starts
+from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.network_input import network_input
+from drsn_edge.signal.windows import FloatArray, window_starts
 from drsn_edge.training.checkpoint import Checkpoint, NetworkState, restore, take_state
+from drsn_edge.training.epochs import EpochReport, best_epoch, is_over
 from drsn_edge.training.feed import Batches, Feed, ahead, batched
-from drsn_edge.training.history import EpochReport, best_epoch, is_over
 from drsn_edge.training.settings import TrainSettings
-from drsn_edge.training.windows import WindowSet, cut_spans
 
 Progress = Callable[[EpochReport], None]
 Keep = Callable[[NetworkState, Sequence[EpochReport]], None]

@@ -9,7 +9,7 @@ learning_curve.png    the same as a picture
 calibration.npz       windows that set the int8 ranges, from the training side
 golden.npz            a few held-out windows per class that go with the model
 held_out.npz          every held-out window, to judge the int8 file
-novelty.npz           what tells the trained from the new, see `drsn_edge.novelty`
+novelty.npz           what tells the trained from the new, see `drsn_edge.signal.novelty`
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drsn_edge import __version__
-from drsn_edge.bundle.contract import SignalContract, contract_from_json, contract_to_json
+from drsn_edge.datasets.split import Span, Split
+from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import TrainingError
-from drsn_edge.files import folder_aside
 from drsn_edge.models.config import count_macs
-from drsn_edge.novelty import MEMBER, Novelty, novelty_from_bytes, novelty_to_bytes
-from drsn_edge.recordings.split import Span, Split
+from drsn_edge.signal.contract import SignalContract, contract_from_json, contract_to_json
+from drsn_edge.signal.novelty import MEMBER, Novelty, novelty_from_bytes, novelty_to_bytes
+from drsn_edge.support.files import folder_aside
 from drsn_edge.training.config_file import table_from_settings, write_config
-from drsn_edge.training.history import write_log
+from drsn_edge.training.epochs import write_log
 from drsn_edge.training.plots import save_learning_curve
-from drsn_edge.training.windows import WindowSet
 
 if TYPE_CHECKING:
     from drsn_edge.training.train import Training

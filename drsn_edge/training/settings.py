@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from drsn_edge.errors import TrainingError
 from drsn_edge.models.config import NetworkSizes
-from drsn_edge.noise import NOISE_KINDS
-from drsn_edge.signal import SCALINGS
+from drsn_edge.signal.noise import NOISE_KINDS
+from drsn_edge.signal.windows import SCALINGS
 
 CLASS_WEIGHTS = ("none", "balanced")
 
@@ -36,7 +36,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "bands": ("bands",),
     "spectra": ("bands", "orders", "envelopes"),
 }
-"""What a network can be shown, and the views of `drsn_edge.spectra` that it is made of."""
+"""What a network can be shown, and the views of `drsn_edge.signal.spectra` that it is made of."""
 
 _CHOICES = {"scaling": SCALINGS, "class_weights": CLASS_WEIGHTS, "inputs": tuple(INPUTS)}
 

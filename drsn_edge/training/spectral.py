@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.bundle.contract import SignalContract
-from drsn_edge.front_end import network_input
-from drsn_edge.signal import FloatArray
-from drsn_edge.training.windows import WindowSet
+from drsn_edge.datasets.windows import WindowSet
+from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.network_input import network_input
+from drsn_edge.signal.windows import FloatArray
 
 _LEAST_DEVIATION = 0.1
 

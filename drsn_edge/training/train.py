@@ -10,25 +10,25 @@ from typing import Any
 import keras
 import numpy as np
 
-from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.datasets.split import Split
+from drsn_edge.datasets.windows import WindowSet, cut_spans, pick_per_class, with_random_noise
 from drsn_edge.errors import DivergedError, TrainingError
 from drsn_edge.models.config import DrsnConfig, fitted, preset
 from drsn_edge.models.drsn import build_model
-from drsn_edge.novelty import Novelty
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.recordings.split import Split
-from drsn_edge.signal import Scaling
-from drsn_edge.spectra import Spectra
+from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.novelty import Novelty
+from drsn_edge.signal.spectra import Spectra
+from drsn_edge.signal.windows import Scaling
 from drsn_edge.training.augment import with_random_gain
 from drsn_edge.training.checkpoint import Keeper, fingerprint, has_checkpoint
 from drsn_edge.training.discriminant import fit_discriminants
+from drsn_edge.training.epochs import EpochReport
 from drsn_edge.training.feed import draw_windows, split_recordings
 from drsn_edge.training.fit import fit, predict_logits
-from drsn_edge.training.history import EpochReport
-from drsn_edge.training.novelty import fit_novelty
+from drsn_edge.training.fit_novelty import fit_novelty
 from drsn_edge.training.settings import INPUTS, TrainSettings
 from drsn_edge.training.spectral import standardised
-from drsn_edge.training.windows import WindowSet, cut_spans, pick_per_class, with_random_noise
 
 __all__ = ["EpochReport", "TrainSettings", "Training", "predict_classes", "predict_logits", "train"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, sha256
-from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.bundle.manifest import Budget, Manifest, TensorSpec
+from drsn_edge.signal.contract import SignalContract
 
 
 @pytest.fixture(scope="session")

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drsn_edge.bundle.bundle import Bundle
-from drsn_edge.bundle.contract import (
+from drsn_edge.bundle.manifest import Budget, manifest_from_bytes, manifest_to_bytes
+from drsn_edge.errors import BundleError, ContractError
+from drsn_edge.signal.contract import (
     SignalContract,
     contract_from_json,
     contract_to_json,
     stream_factor,
 )
-from drsn_edge.bundle.manifest import Budget, manifest_from_bytes, manifest_to_bytes
-from drsn_edge.errors import BundleError, ContractError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([10**400, -(2**63), "x"]),

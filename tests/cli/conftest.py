@@ -14,7 +14,7 @@ import pytest
 
 from drsn_edge.cli.main import cli
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.replay import virtual_sensor
+from drsn_edge.simulation.virtual_sensor import virtual_sensor
 from firmware_bridge.virtual.accelerometer import VirtualSummary
 
 

@@ -12,10 +12,10 @@ import pytest
 
 pytest.importorskip("scipy", reason="simulating a machine needs the extra `train`")
 
-from drsn_edge.baseline import path_of
 from drsn_edge.bundle.bundle import read_bundle, write_bundle
-from drsn_edge.recorder import record_source
-from drsn_edge.replay import simulated_recording, virtual_sensor
+from drsn_edge.monitor.stages.learned import path_of
+from drsn_edge.recordings.recorder import record_source
+from drsn_edge.simulation.virtual_sensor import simulated_recording, virtual_sensor
 from firmware_bridge.sources.serial_port import SerialSource
 
 Run = Callable[..., Any]

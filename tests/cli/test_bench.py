@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from drsn_edge import bench
 from drsn_edge.bundle.bundle import Bundle, write_bundle
 from drsn_edge.bundle.manifest import Budget
+from drsn_edge.diagnostics import bench
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.monitor.settings import read_settings
+from drsn_edge.monitor.stages.settings import read_settings
 
 Run = Callable[..., Any]
 
@@ -19,7 +19,7 @@ Run = Callable[..., Any]
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of simulated machines like those that `trained_bundle` knows."""
     pytest.importorskip("scipy", reason="the simulator needs the extra `train`")
-    from drsn_edge.recordings.simulator import simulate_dataset
+    from drsn_edge.simulation.simulator import simulate_dataset
 
     folder = tmp_path_factory.mktemp("calibrate")
     for each in simulate_dataset(("healthy", "imbalance"), n_machines=3, duration_s=4.0, seed=5):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.recordings.load import load_recording
-from drsn_edge.replay import virtual_sensor
+from drsn_edge.recordings.loading.load import load_recording
+from drsn_edge.simulation.virtual_sensor import virtual_sensor
 
 Run = Callable[..., Any]
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from drsn_edge.bundle.bundle import Bundle, write_bundle
-from drsn_edge.fresh_process import python_command, search_path
 from drsn_edge.reproduce.jobs import Job, Outcome, Score, as_settings
+from drsn_edge.support.fresh_process import python_command, search_path
 
 Run = Callable[..., Any]
 
@@ -64,7 +64,7 @@ def bundle_file(golden_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.Monke
 def test_gate_flash_bench_and_doctor_run_their_own_code(
     run: Run, bundle_file: Path, ran: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from drsn_edge import bench
+    from drsn_edge.diagnostics import bench
 
     monkeypatch.setattr(bench, "_WINDOWS", 20)
     monkeypatch.setattr(bench, "_PIPELINE_STREAM_S", 0.1)
@@ -79,7 +79,7 @@ def test_gate_flash_bench_and_doctor_run_their_own_code(
 def test_backends_and_the_edge_tpu_are_tried_by_their_own_code(
     tiny_model: bytes, ran: Callable[[], list[str]], edgetpu_library: str
 ) -> None:
-    from drsn_edge.inspecting.backends import run_backends
+    from drsn_edge.inspection.backends import run_backends
     from drsn_edge.runtime import coral
 
     report = run_backends(tiny_model, np.zeros((2, 1, 64, 2), np.int8))
@@ -94,7 +94,7 @@ def stand_in(of: Job, data: Path) -> Outcome:
 
 
 def test_the_workers_of_a_sweep_run_their_own_code(tmp_path: Path, ran: Callable[[], list[str]]) -> None:
-    from drsn_edge.judging.conditions import CLEAN
+    from drsn_edge.evaluation.conditions import CLEAN
     from drsn_edge.reproduce.sweep import run_sweep
 
     job = Job("p", "d", "rsbu-cw", "rpm=600", 1, as_settings({"window": 64}), (CLEAN,))
@@ -105,7 +105,7 @@ def test_the_workers_of_a_sweep_run_their_own_code(tmp_path: Path, ran: Callable
 def test_programs_of_the_current_folder_are_not_found(
     run: Run, tiny_model: bytes, tmp_path: Path, ran: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from drsn_edge import service
+    from drsn_edge.gateway import systemd_unit as service
     from quantize.targets.edgetpu_compiler import compile_model
 
     monkeypatch.setenv("PATH", ".::bin")

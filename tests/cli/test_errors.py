@@ -17,7 +17,7 @@ import pytest
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, read_bundle, sha256, write_bundle
 from drsn_edge.bundle.manifest import TensorSpec
-from drsn_edge.toml_file import parse_toml
+from drsn_edge.support.toml_file import parse_toml
 
 Run = Callable[..., Any]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.recordings.simulator import simulate_dataset
+from drsn_edge.simulation.simulator import simulate_dataset
 
 Run = Callable[..., Any]
 

@@ -425,7 +425,7 @@ def test_a_bundle_that_takes_all_memory_is_rolled_back_while_the_old_one_goes_on
         wait_until(lambda: monitor.lines)
         done = run("flash", tmp_path / "evil.drsn", "--to", "local")
         assert done.code == 1 and "novelty.npz" in done.err
-        from drsn_edge.gateway import open_store
+        from drsn_edge.gateway.local_store import open_store
 
         data = (tmp_path / "evil.drsn").read_bytes()
         open_store("a test that trusts itself", gated=False).install(data)
@@ -486,7 +486,9 @@ def test_the_gate_runs_a_new_bundle_each_way_that_a_following_sensor_does(
 ) -> None:
     assert run("flash", make("1.0.0"), "--to", "local").code == 0
     asked: list[tuple[str, str]] = []
-    monkeypatch.setattr("drsn_edge.gate.run_gate", lambda path, choice: asked.append((choice.runtime, choice.fallback)))
+    monkeypatch.setattr(
+        "drsn_edge.gateway.health_gate.run_gate", lambda path, choice: asked.append((choice.runtime, choice.fallback))
+    )
     fleet = tmp_path / "plant.toml"
     fleet.write_text(
         f"[[sensor]]\nport = '/dev/absent'\nmodel = '{make('2.0.0')}'\nruntime = 'litert'\n"

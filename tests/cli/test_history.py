@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Severity, Verdict, WindowResult
 from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.history_file import open_history
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Verdict, WindowResult
 
 Run = Callable[..., Any]
 

@@ -15,7 +15,7 @@ import pytest
 from drsn_edge.bundle.bundle import REPORT, Bundle, read_bundle, with_extra, write_bundle
 from drsn_edge.cli import options
 from drsn_edge.cli.inspect import inspect
-from drsn_edge.inspecting.report import WINDOWS
+from drsn_edge.inspection.report import WINDOWS
 from quantize.targets.lint import TARGETS
 
 Run = Callable[..., Any]

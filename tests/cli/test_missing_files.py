@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from drsn_edge.errors import DrsnEdgeError
-from drsn_edge.fleet import read_members
-from drsn_edge.monitor.settings import read_settings
-from drsn_edge.severity import read_limits
+from drsn_edge.gateway.rollout import read_members
+from drsn_edge.monitor.stages.settings import read_settings
+from drsn_edge.signal.vibration import read_limits
 
 Run = Callable[..., Any]
 

@@ -14,7 +14,7 @@ import pytest
 from drsn_edge.cli.main import cli
 from drsn_edge.cli.modes import USES, flags_of, options_of
 from drsn_edge.cli.options import Duration
-from drsn_edge.uses import Uses, why_unused
+from drsn_edge.support.uses import Uses, why_unused
 
 Run = Callable[..., Any]
 GROUPS = {name: command for name, command in cli.commands.items() if isinstance(command, click.Group)}
@@ -189,25 +189,25 @@ def assembled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Call
         raise click.exceptions.Exit(0)
 
     monkeypatch.setattr("drsn_edge.cli.monitor._run", take)
-    monkeypatch.setattr("drsn_edge.monitor.broker.tls_context", lambda *_: None)  # it would read certificates
+    monkeypatch.setattr("drsn_edge.monitor.sinks.broker.tls_context", lambda *_: None)  # it would read certificates
     monkeypatch.setattr("drsn_edge.cli.stopping.stop_on_signal", keep)
     monkeypatch.setattr("drsn_edge.recordings.load_recording", keep)
-    monkeypatch.setattr("drsn_edge.replay.simulated_recording", keep)
+    monkeypatch.setattr("drsn_edge.simulation.virtual_sensor.simulated_recording", keep)
     monkeypatch.setattr("drsn_edge.cli.simulate._injector", keep)
-    monkeypatch.setattr("drsn_edge.replay.virtual_sensor", take)
-    monkeypatch.setattr("drsn_edge.recorder.record_source", open_source)
-    monkeypatch.setattr("drsn_edge.recorder.log_name", lambda: "now")
+    monkeypatch.setattr("drsn_edge.simulation.virtual_sensor.virtual_sensor", take)
+    monkeypatch.setattr("drsn_edge.recordings.recorder.record_source", open_source)
+    monkeypatch.setattr("drsn_edge.recordings.recorder.log_name", lambda: "now")
     monkeypatch.setattr("firmware_bridge.sources.serial_port.SerialSource", take)
     monkeypatch.setattr("firmware_bridge.sources.text.TextSource", take)
     monkeypatch.setattr("drsn_edge.bundle.bundle.read_bundle", keep)
     monkeypatch.setattr("drsn_edge.bundle.bundle.bundle_to_bytes", lambda _: b"")
     monkeypatch.setattr("drsn_edge.cli.flash._flash_fleet", take)
     monkeypatch.setattr("drsn_edge.cli.flash.reached", keep)
-    monkeypatch.setattr("drsn_edge.novelty.novelty_of", keep)
-    monkeypatch.setattr("drsn_edge.baseline.load", take)
-    monkeypatch.setattr("drsn_edge.baseline.path_of", take)
-    monkeypatch.setattr("drsn_edge.baseline.healthy_label", keep)
-    monkeypatch.setattr("drsn_edge.baseline.Learner", lambda _: None)
+    monkeypatch.setattr("drsn_edge.signal.novelty.novelty_of", keep)
+    monkeypatch.setattr("drsn_edge.monitor.stages.learned.load", take)
+    monkeypatch.setattr("drsn_edge.monitor.stages.learned.path_of", take)
+    monkeypatch.setattr("drsn_edge.monitor.stages.learned.healthy_label", keep)
+    monkeypatch.setattr("drsn_edge.monitor.stages.learned.Learner", lambda _: None)
     monkeypatch.setattr("drsn_edge.cli.baseline._listen", take)
 
     def call(*arguments: str) -> tuple[Any, Any]:

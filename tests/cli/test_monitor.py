@@ -21,7 +21,7 @@ from urllib.request import urlopen
 import pytest
 from fake_broker import FakeBroker
 
-from drsn_edge.monitor.topics import topic_part
+from drsn_edge.monitor.sinks.topics import topic_part
 
 COMMAND = [sys.executable, "-m", "drsn_edge.cli.main"]
 WINDOW, HOP = 64, 32

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from drsn_edge.datasets.labels import check_labelled
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings import load_recordings
-from drsn_edge.recordings.labels import check_labelled
+from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.log_note import check_name, note_of, values_of
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.wire.raw_log import DATA, NOTE, PRELUDE, LogChunk, encode_segment, read_log

@@ -13,8 +13,8 @@ import pytest
 
 from drsn_edge import service, service_host
 from drsn_edge.errors import OutputError
-from drsn_edge.service import Notifier, install, quoted, unit_text
-from drsn_edge.service_host import Answer, Host
+from drsn_edge.gateway.systemd_host import Answer, Host
+from drsn_edge.gateway.systemd_unit import Notifier, install, quoted, unit_text
 
 ARGUMENTS = ("--port", "/dev/ttyUSB*", "--model", "/etc/my pumps/100%.drsn", "--machine", 'the "big" $one')
 
@@ -136,7 +136,7 @@ def test_the_command_sees_who_needs_an_edge_tpu(
     assert "char-apex" not in unit("--sensors", fleet)
     fleet.write_text(fleet.read_text() + "runtime = 'edgetpu'\n")
     assert "char-apex" in unit("--sensors", fleet)
-    monkeypatch.setattr("drsn_edge.state.SYSTEM_STATE", tmp_path)
+    monkeypatch.setattr("drsn_edge.gateway.paths.SYSTEM_STATE", tmp_path)
     assert "char-apex" in unit("--sensors", "plant.toml")  # as the service finds it, in its own folder
     fleet.write_text("[[sensor]]\nprot = 'a'\n")
     wrong = run("service", "install", "--print", "--", "--sensors", fleet)

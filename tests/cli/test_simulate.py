@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("serial")
 
 from drsn_edge.cli.simulate import CONDITIONS
-from drsn_edge.recordings import machine
+from drsn_edge.simulation import machine
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.wire.events import LinkLost, LinkRestored, SampleBlock
 

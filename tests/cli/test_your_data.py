@@ -21,11 +21,11 @@ pytest.importorskip("tensorflow")
 
 from drsn_edge.cli.main import cli
 from drsn_edge.cli.record import record
-from drsn_edge.recorder import record_source
-from drsn_edge.recordings import load_recordings
+from drsn_edge.datasets.split import parse_hold_out
+from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.log_note import note_of
-from drsn_edge.recordings.simulator import simulate_dataset
-from drsn_edge.recordings.split import parse_hold_out
+from drsn_edge.recordings.recorder import record_source
+from drsn_edge.simulation.simulator import simulate_dataset
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
 from firmware_bridge.wire.messages import Hello

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("serial")
 
-from drsn_edge.recorder import record_source
+from drsn_edge.recordings.recorder import record_source
 from firmware_bridge.errors import ProtocolError
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.text import TextSource

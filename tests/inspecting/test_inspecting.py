@@ -14,19 +14,19 @@ import numpy as np
 import pytest
 
 from drsn_edge.bundle.bundle import REPORT, Bundle, read_bundle, with_extra, write_bundle
+from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import BundleError, ContractError, TrainingError
-from drsn_edge.inspecting import backends as backends_module
-from drsn_edge.inspecting import report as report_module
-from drsn_edge.inspecting.accuracy import compare_accuracy
-from drsn_edge.inspecting.backends import BackendReport, backends_to_json, run_backends
-from drsn_edge.inspecting.model_file import check_run, load_inspected, own_report
-from drsn_edge.inspecting.page import by_step, is_inspection_folder, render_inspection, save_page
-from drsn_edge.inspecting.plots import draw_pictures, plot_accuracy
-from drsn_edge.inspecting.report import build_report, report_to_bytes, spread
-from drsn_edge.inspecting.text import report_text
-from drsn_edge.judging.data import HeldOut
+from drsn_edge.evaluation.data import HeldOut
+from drsn_edge.inspection import backends as backends_module
+from drsn_edge.inspection import report as report_module
+from drsn_edge.inspection.accuracy import compare_accuracy
+from drsn_edge.inspection.backends import BackendReport, backends_to_json, run_backends
+from drsn_edge.inspection.model_file import check_run, load_inspected, own_report
+from drsn_edge.inspection.page import by_step, is_inspection_folder, render_inspection, save_page
+from drsn_edge.inspection.plots import draw_pictures, plot_accuracy
+from drsn_edge.inspection.report import build_report, report_to_bytes, spread
+from drsn_edge.inspection.text import report_text
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.training.windows import WindowSet
 from quantize.errors import ModelFileError
 
 

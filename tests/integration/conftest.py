@@ -11,7 +11,7 @@ import pytest
 from boards import FIRMWARE, Counts
 from emulated_pi import EmulatedPi
 
-from drsn_edge.recordings import load_recordings
+from drsn_edge.recordings.loading.load import load_recordings
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ PER_S = 200
 CHILD = f"""
 import sys, time
 from pathlib import Path
-from drsn_edge.monitor.results import Decision, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Decision, Verdict, WindowResult
 from drsn_edge.monitor.sinks.history import HistorySink
 sink = HistorySink(Path(sys.argv[1]), "pump")
 window = WindowResult(0, 0.0, Verdict.CLASS, "calm", {{"calm": 1.0}}, None, 0)

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drsn_edge.recordings.load import load_recordings
+from drsn_edge.datasets.split import Span
+from drsn_edge.datasets.windows import WindowSet, cut_spans
+from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.recordings.split import Span
-from drsn_edge.signal import FloatArray, centre
-from drsn_edge.training.mounting import fit_mounting, with_mounting_limit
-from drsn_edge.training.windows import WindowSet, cut_spans
+from drsn_edge.signal.windows import FloatArray, centre
+from drsn_edge.training.fit_mounting import fit_mounting, with_mounting_limit
 
 pytestmark = pytest.mark.integration
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drsn_edge.noise import NOISE_KINDS, add_noise
-from drsn_edge.noise_alone import CHANCE, LEAST_SAMPLES, chances
-from drsn_edge.recordings.load import load_recordings
-from drsn_edge.signal import FloatArray, centre, cut_windows, window_starts
+from drsn_edge.recordings.loading.load import load_recordings
+from drsn_edge.signal.noise import NOISE_KINDS, add_noise
+from drsn_edge.signal.noise_alone import CHANCE, LEAST_SAMPLES, chances
+from drsn_edge.signal.windows import FloatArray, centre, cut_windows, window_starts
 
 pytestmark = pytest.mark.integration
 

@@ -17,10 +17,10 @@ from boards import Counts, port_of, qemu, running, wave_file
 from emulated_pi import KINDS, REPOSITORY, EmulatedPi
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, sha256, write_bundle
-from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.signal import Scaling
+from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.windows import Scaling
 
 pytestmark = pytest.mark.integration
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from drsn_edge.service import install, unit_text
-from drsn_edge.service_host import Answer, Host
+from drsn_edge.gateway.systemd_host import Answer, Host
+from drsn_edge.gateway.systemd_unit import install, unit_text
 
 pytestmark = pytest.mark.integration
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from drsn_edge.bundle.bundle import read_bundle
-from drsn_edge.bundle.contract import SignalContract
-from drsn_edge.judging.data import JudgedData
-from drsn_edge.judging.evaluation import Evaluation, Provenance, evaluate_target
-from drsn_edge.judging.target import Target, bundle_target
+from drsn_edge.datasets.windows import WindowSet
+from drsn_edge.evaluation.data import JudgedData
+from drsn_edge.evaluation.evaluation import Evaluation, Provenance, evaluate_target
+from drsn_edge.evaluation.target import Target, bundle_target
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.training.windows import WindowSet
+from drsn_edge.signal.contract import SignalContract
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def run(trained_run: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def float_target(run: Any) -> Target:
-    from drsn_edge.judging.run_target import run_target
+    from drsn_edge.evaluation.run_target import run_target
 
     return run_target(run)
 

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.bundle.contract import SignalContract
 from drsn_edge.errors import ContractError, RecordingError, SplitError, TrainingError
-from drsn_edge.judging.data import (
+from drsn_edge.evaluation.data import (
     SHARED_SAMPLES,
     UNKNOWN_TRAINING,
     JudgedData,
@@ -22,6 +21,7 @@ from drsn_edge.judging.data import (
     rule_in_words,
 )
 from drsn_edge.recordings.recording import Recording
+from drsn_edge.signal.contract import SignalContract
 
 LABELS = ("calm", "worn", "loud")
 FOLDER = Path("recordings")

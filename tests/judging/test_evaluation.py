@@ -11,12 +11,12 @@ import pytest
 
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.manifest import TensorSpec
+from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError
-from drsn_edge.judging.conditions import noise_conditions
-from drsn_edge.judging.data import held_out_data
-from drsn_edge.judging.evaluation import Evaluation, Provenance, evaluate_target, evaluation_to_json, provenance
-from drsn_edge.judging.target import Target, bundle_target, check_same_kind
-from drsn_edge.training.windows import WindowSet
+from drsn_edge.evaluation.conditions import noise_conditions
+from drsn_edge.evaluation.data import held_out_data
+from drsn_edge.evaluation.evaluation import Evaluation, Provenance, evaluate_target, evaluation_to_json, provenance
+from drsn_edge.evaluation.target import Target, bundle_target, check_same_kind
 
 SNRS_DB = (-4.0, 0.0)
 BLOCKS_OF_NANO = 3
@@ -60,8 +60,8 @@ def test_an_evaluation_is_the_same_every_time(run: Any, int8_target: Target, jud
 
 
 def test_a_run_with_shrinkage_shows_its_thresholds(judged: dict[str, Evaluation], run: Any) -> None:
-    from drsn_edge.front_end import network_input
     from drsn_edge.models.drsn import threshold_model
+    from drsn_edge.signal.network_input import network_input
 
     thresholds = judged["float"].thresholds
     assert thresholds is not None and thresholds.mean.shape == (BLOCKS_OF_NANO, 2)
@@ -74,7 +74,7 @@ def test_a_run_with_shrinkage_shows_its_thresholds(judged: dict[str, Evaluation]
 def test_a_bundle_and_a_network_without_shrinkage_say_why_they_show_none(
     judged: dict[str, Evaluation], run: Any
 ) -> None:
-    from drsn_edge.judging.run_target import run_target
+    from drsn_edge.evaluation.run_target import run_target
     from drsn_edge.models.config import preset
     from drsn_edge.models.drsn import build_model
 
@@ -86,7 +86,7 @@ def test_a_bundle_and_a_network_without_shrinkage_say_why_they_show_none(
 
 
 def test_thresholds_of_a_single_block_are_a_list_too(run: Any) -> None:
-    from drsn_edge.judging.run_target import run_target
+    from drsn_edge.evaluation.run_target import run_target
     from drsn_edge.models.config import DrsnConfig, Stage
     from drsn_edge.models.drsn import build_model
 

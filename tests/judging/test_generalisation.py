@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from drsn_edge.judging.generalisation import Generalisation, from_json, from_metrics
+from drsn_edge.evaluation.generalisation import Generalisation, from_json, from_metrics
 
 
 def metrics(held_out: float, validation: float | None, rule: str = "machine=3") -> dict[str, object]:

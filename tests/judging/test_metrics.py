@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from drsn_edge.errors import DrsnEdgeError
-from drsn_edge.judging.metrics import (
+from drsn_edge.evaluation.metrics import (
     all_figures,
     calibration_bins,
     confusion_matrix,

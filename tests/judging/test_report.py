@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from drsn_edge.judging.evaluation import Evaluation, Provenance, evaluation_to_json
-from drsn_edge.judging.report import is_report_folder, render_page, save_report
+from drsn_edge.evaluation.evaluation import Evaluation, Provenance, evaluation_to_json
+from drsn_edge.evaluation.report import is_report_folder, render_page, save_report
 
 PICTURES = ["calibration.png", "confusion.png", "noise.png", "thresholds.png"]
 PNG = b"\x89PNG\r\n\x1a\n"

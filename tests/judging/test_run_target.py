@@ -12,7 +12,7 @@ def test_the_versions_on_record_are_those_of_the_backend_that_computed(
 ) -> None:
     import keras
 
-    from drsn_edge.judging.run_target import run_target
+    from drsn_edge.evaluation.run_target import run_target
     from drsn_edge.training.run_folder import load_run
 
     run = load_run(trained_run)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from drsn_edge.judging.thresholds import summarise_thresholds, thresholds_to_json
+from drsn_edge.evaluation.thresholds import summarise_thresholds, thresholds_to_json
 
 
 def test_mean_and_channel_spread_by_hand() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from drsn_edge.judging.conditions import Condition
-from drsn_edge.judging.evaluation import Evaluation
-from drsn_edge.judging.metrics import judge
-from drsn_edge.judging.words import RecordingErrors, errors_by_recording, judgement_in_words
+from drsn_edge.evaluation.conditions import Condition
+from drsn_edge.evaluation.evaluation import Evaluation
+from drsn_edge.evaluation.metrics import judge
+from drsn_edge.evaluation.words import RecordingErrors, errors_by_recording, judgement_in_words
 
 LABELS = ("calm", "worn")
 NAMES = np.array(["a"] * 4 + ["b"] * 4 + ["c"] * 2)

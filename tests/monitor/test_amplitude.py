@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drsn_edge.monitor.amplitude import Ordered, clipped_axes
-from drsn_edge.monitor.quality import (
+from drsn_edge.monitor.stages.windower import Window
+from drsn_edge.signal.amplitude import Ordered, clipped_axes
+from drsn_edge.signal.quality import (
     CLIPPED,
     DROPOUTS,
     OFFSET_JUMPED,
@@ -21,7 +22,6 @@ from drsn_edge.monitor.quality import (
     SensorLimits,
     find_defect,
 )
-from drsn_edge.monitor.windows import Window
 
 N = 1024
 FULL_SCALE = 32_700

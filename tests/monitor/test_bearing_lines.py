@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.bearing_lines import NAMES, STANDS_OUT_DB, Bearing, line_levels_db
-from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.sinks.console import severity_words
-from drsn_edge.recordings.bearing import SKF_6205
-from drsn_edge.severity import SeverityConfig, read_limits
+from drsn_edge.monitor.stages.severity_meter import SeverityMeter
+from drsn_edge.signal.bearing import SKF_6205
+from drsn_edge.signal.bearing_lines import NAMES, STANDS_OUT_DB, Bearing, line_levels_db
+from drsn_edge.signal.vibration import SeverityConfig, read_limits
 
 RATE_HZ, SHAFT_HZ = 12_000.0, 29.5
 BEARING = Bearing(SKF_6205, {"outer": "BPFO", "inner": "BPFI", "ball": "BSF"})

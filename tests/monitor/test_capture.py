@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.alarms import AlarmLimits, AlarmSettings
-from drsn_edge.monitor.capture import Capture
-from drsn_edge.monitor.results import Alarm, AlarmState
-from drsn_edge.monitor.settings import CaptureSettings
+from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings
+from drsn_edge.monitor.stages.capture import Capture
+from drsn_edge.monitor.stages.results import Alarm, AlarmState
+from drsn_edge.monitor.stages.settings import CaptureSettings
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.wire.events import DeviceRestarted, LinkLost, LinkRestored, SampleBlock
 from firmware_bridge.wire.messages import Hello

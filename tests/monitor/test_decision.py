@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drsn_edge.monitor.decision import Decider
-from drsn_edge.monitor.results import Decision, Verdict, WindowResult
-from drsn_edge.votes import Votes
+from drsn_edge.bundle.votes import Votes
+from drsn_edge.monitor.stages.decision import Decider
+from drsn_edge.monitor.stages.results import Decision, Verdict, WindowResult
 
 MakeResult = Callable[..., WindowResult]
 

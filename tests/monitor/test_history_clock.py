@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from drsn_edge.monitor.clock_watch import ClockWatch, Once, believed_offset_s
-from drsn_edge.monitor.results import Decision, Verdict, WindowResult
+from drsn_edge.monitor.sinks.clock_watch import ClockWatch, Once, believed_offset_s
 from drsn_edge.monitor.sinks.history import HistorySink, read_history
+from drsn_edge.monitor.stages.results import Decision, Verdict, WindowResult
 
 DAY_S = 86_400.0
 NOON = 1_800_000_000.0 // DAY_S * DAY_S + DAY_S / 2

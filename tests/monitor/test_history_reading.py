@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.results import Decision, Verdict, WindowResult
 from drsn_edge.monitor.sinks import sqlite_reading
 from drsn_edge.monitor.sinks.history import HistorySink, read_history
 from drsn_edge.monitor.sinks.history_file import open_history
-from drsn_edge.readable import not_readable
+from drsn_edge.monitor.stages.results import Decision, Verdict, WindowResult
+from drsn_edge.support.readable import not_readable
 
 FOREVER = (-1e12, 1e12)
 
@@ -43,7 +43,7 @@ except OutputError as exc:
 WRITER = """
 import os, sys
 from pathlib import Path
-from drsn_edge.monitor.results import Decision, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Decision, Verdict, WindowResult
 from drsn_edge.monitor.sinks.history import HistorySink
 sink = HistorySink(Path(sys.argv[1]), "pump")
 window = WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": 1.0}, None, 0)
@@ -197,7 +197,7 @@ def test_what_helps_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("grp.getgrgid", lambda gid: group)
     folder.chmod(0o750)
     assert f"{folder} is for the group plant: sudo usermod -aG plant" in str(not_readable(path))
-    monkeypatch.setattr("drsn_edge.readable._user", lambda: "anna")
+    monkeypatch.setattr("drsn_edge.support.readable._user", lambda: "anna")
     group.gr_mem.append("anna")
     assert "anna is in the group plant from the next login on" in str(not_readable(path))
     folder.chmod(0o700)

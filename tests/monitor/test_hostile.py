@@ -24,21 +24,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.bundle.votes import Votes
 from drsn_edge.monitor import crew as crew_module
 from drsn_edge.monitor import station as station_module
-from drsn_edge.monitor.alarms import AlarmLimits, AlarmSettings
 from drsn_edge.monitor.crew import Crew
 from drsn_edge.monitor.sensor_config import SensorConfig
-from drsn_edge.monitor.settings import CaptureSettings, MonitorSettings
 from drsn_edge.monitor.sinks import Guarded, Sink
 from drsn_edge.monitor.sinks.console import ConsoleSink
 from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.json_lines import JsonFilesSink, JsonLinesSink
 from drsn_edge.monitor.sinks.metrics import MetricsServer
 from drsn_edge.monitor.sinks.present import About
+from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings
+from drsn_edge.monitor.stages.settings import CaptureSettings, MonitorSettings
 from drsn_edge.monitor.station import Station
-from drsn_edge.monitor.telling import Sparing
-from drsn_edge.votes import Votes
+from drsn_edge.support.telling import Sparing
 from firmware_bridge.errors import PortAbsentError
 from firmware_bridge.wire.events import Idle, LinkLost, LinkRestored, SourceEvent, Status
 from firmware_bridge.wire.frames import FrameWriter

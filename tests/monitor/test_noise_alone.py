@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.manifest import Manifest, TensorSpec
-from drsn_edge.monitor.decision import Decision
-from drsn_edge.monitor.pipeline import Monitor
-from drsn_edge.monitor.results import Result, Verdict, WindowResult
-from drsn_edge.votes import Votes
+from drsn_edge.bundle.votes import Votes
+from drsn_edge.monitor.stages.decision import Decision
+from drsn_edge.monitor.stages.pipeline import Monitor
+from drsn_edge.monitor.stages.results import Result, Verdict, WindowResult
 from firmware_bridge.wire.events import DeviceRestarted, SampleBlock
 from firmware_bridge.wire.messages import Hello
 

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.bundle.votes import Votes
 from drsn_edge.errors import BundleError, ContractError
-from drsn_edge.monitor.alarms import AlarmLimits, AlarmSettings
-from drsn_edge.monitor.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, BEHIND_S, CAUGHT_UP_S, STALLED_S, Monitor
-from drsn_edge.monitor.quality import AXES_TURNED, OFFSET_JUMPED, SKIPPED
-from drsn_edge.monitor.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult
-from drsn_edge.monitor.severity import SeverityMeter
-from drsn_edge.novelty import Novelty, Site
-from drsn_edge.spectra import Spectra
-from drsn_edge.votes import Votes
+from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings
+from drsn_edge.monitor.stages.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, BEHIND_S, CAUGHT_UP_S, STALLED_S, Monitor
+from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.severity_meter import SeverityMeter
+from drsn_edge.signal.novelty import Novelty, Site
+from drsn_edge.signal.quality import AXES_TURNED, OFFSET_JUMPED, SKIPPED
+from drsn_edge.signal.spectra import Spectra
 from firmware_bridge.wire.events import (
     DeviceLog,
     DeviceRestarted,

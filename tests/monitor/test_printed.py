@@ -13,11 +13,20 @@ import numpy as np
 import pytest
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Severity, Summary, Verdict, WindowResult, to_json
-from drsn_edge.monitor.severity import SeverityMeter
 from drsn_edge.monitor.sinks import WELL_AFTER_S, Guarded
 from drsn_edge.monitor.sinks.json_lines import JsonLinesSink, line_of
 from drsn_edge.monitor.sinks.printed import PrintedSink
+from drsn_edge.monitor.stages.results import (
+    Alarm,
+    AlarmState,
+    Decision,
+    Severity,
+    Summary,
+    Verdict,
+    WindowResult,
+    to_json,
+)
+from drsn_edge.monitor.stages.severity_meter import SeverityMeter
 
 WINDOW = WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": 1.0}, None, 0)
 NAN, INF = float("nan"), float("inf")
@@ -109,5 +118,5 @@ def test_a_severity_that_is_no_number_is_none(new_sensor: Callable[..., Any], mo
     meter = SeverityMeter()
     meter.take(sensor.hello())
     assert sum(len(meter.take(sensor.block(n=400))) for _ in range(40))
-    monkeypatch.setattr("drsn_edge.severity.velocity_rms", lambda *_: np.array([INF]))
+    monkeypatch.setattr("drsn_edge.signal.vibration.velocity_rms", lambda *_: np.array([INF]))
     assert not sum(len(meter.take(sensor.block(n=400))) for _ in range(40))

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drsn_edge.monitor.quality import (
+from drsn_edge.monitor.stages.rate import RecentRate
+from drsn_edge.monitor.stages.windower import Window
+from drsn_edge.signal.quality import (
     CLIPPED,
     FLAT_LINE,
     LOST_SAMPLES,
@@ -20,8 +22,6 @@ from drsn_edge.monitor.quality import (
     clipping_level,
     find_defect,
 )
-from drsn_edge.monitor.rate import RecentRate
-from drsn_edge.monitor.windows import Window
 
 LIMITS = SensorLimits(clipping_level(16.0, 16 / 2**15), 4000.0)
 

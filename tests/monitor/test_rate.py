@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.monitor.capture import Capture
-from drsn_edge.monitor.pipeline import Monitor
-from drsn_edge.monitor.quality import RATE_OFF
-from drsn_edge.monitor.rate import CLOCK_STOPPED, RateWatch, RecentRate
-from drsn_edge.monitor.results import Verdict, WindowResult
-from drsn_edge.monitor.settings import CaptureSettings
+from drsn_edge.monitor.stages.capture import Capture
+from drsn_edge.monitor.stages.pipeline import Monitor
+from drsn_edge.monitor.stages.rate import CLOCK_STOPPED, RateWatch, RecentRate
+from drsn_edge.monitor.stages.results import Verdict, WindowResult
+from drsn_edge.monitor.stages.settings import CaptureSettings
+from drsn_edge.signal.quality import RATE_OFF
 from firmware_bridge.wire.clock import ClockFit, RateAlarm
 from firmware_bridge.wire.events import SampleBlock
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from drsn_edge.errors import ContractError
-from drsn_edge.monitor.resampling import FOLLOW, MARGIN, cut_for, resampled
-from drsn_edge.monitor.results import WindowResult
+from drsn_edge.monitor.stages.results import WindowResult
+from drsn_edge.signal.resampling import FOLLOW, MARGIN, cut_for, resampled
 
 
 @pytest.mark.parametrize("ratio", [0.96, 0.9975, 1.003, 1.04])

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drsn_edge.bundle.votes import Votes
 from drsn_edge.errors import SettingsError
-from drsn_edge.monitor import settings as module
-from drsn_edge.monitor.alarms import AlarmLimits, AlarmSettings
-from drsn_edge.monitor.settings import CaptureSettings, MonitorSettings, read_settings, settings_toml
-from drsn_edge.toml_file import line_of
-from drsn_edge.votes import Votes
+from drsn_edge.monitor.stages import settings as module
+from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings
+from drsn_edge.monitor.stages.settings import CaptureSettings, MonitorSettings, read_settings, settings_toml
+from drsn_edge.support.toml_file import line_of
 
 LABELS = ("healthy", "outer_race")
 

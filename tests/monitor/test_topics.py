@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drsn_edge.errors import OutputError, SettingsError
-from drsn_edge.gateway_name import ID_FILE, gateway_name
-from drsn_edge.monitor.broker import Broker, base_topic, check_mqtt
+from drsn_edge.gateway.name import ID_FILE, gateway_name
 from drsn_edge.monitor.sensor_config import SensorConfig
+from drsn_edge.monitor.sinks.broker import Broker, base_topic, check_mqtt
 from drsn_edge.monitor.sinks.discovery import Discovery
-from drsn_edge.monitor.topics import topic_part
+from drsn_edge.monitor.sinks.topics import topic_part
 
 ANY = st.text(st.characters())  # lone surrogates and NUL included
 BROKER = Broker("b", 1883, False, None, "plant")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings.catalogue import built_in_catalogues, parse_catalogue, read_catalogue, values_for
+from drsn_edge.recordings.loading.catalogue import built_in_catalogues, parse_catalogue, read_catalogue, values_for
 from drsn_edge.recordings.metadata import Metadata
 
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings import load_recording, load_recordings
-from drsn_edge.recordings.catalogue import values_for
-from drsn_edge.recordings.catalogue_csv import parse_csv_catalogue
+from drsn_edge.recordings.loading.catalogue import values_for
+from drsn_edge.recordings.loading.catalogue_csv import parse_csv_catalogue
+from drsn_edge.recordings.loading.load import load_recording, load_recordings
 from drsn_edge.recordings.metadata import Metadata
 
 SAMPLES = "x,y\n1,2\n3,4\n"

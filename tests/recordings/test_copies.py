@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from drsn_edge.recordings import load_recordings
-from drsn_edge.recordings.copies import SHORTEST, Shared, shared_stretches
+from drsn_edge.datasets.copies import SHORTEST, Shared, shared_stretches
+from drsn_edge.recordings.loading.load import load_recordings
 
 Samples = NDArray[np.float32]
 

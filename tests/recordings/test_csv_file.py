@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings import Recording, load_recording
+from drsn_edge.recordings.loading.load import load_recording
+from drsn_edge.recordings.recording import Recording
 
 
 def load(folder: Path, text: str | bytes, **defaults: str) -> Recording:

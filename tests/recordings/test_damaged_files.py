@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings.catalogue import parse_catalogue
-from drsn_edge.recordings.complete import complete
-from drsn_edge.recordings.load import READERS
+from drsn_edge.recordings.loading.catalogue import parse_catalogue
+from drsn_edge.recordings.loading.complete import complete
+from drsn_edge.recordings.loading.load import READERS
 
 CATALOGUE = parse_catalogue(
     """

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from drsn_edge.errors import SplitError
-from drsn_edge.recordings.labels import (
+from drsn_edge.datasets.labels import (
     ClassCount,
     check_labelled,
     check_labels_differ,
@@ -13,6 +12,7 @@ from drsn_edge.recordings.labels import (
     one_letter_apart,
     plain,
 )
+from drsn_edge.errors import SplitError
 from drsn_edge.recordings.recording import Recording
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings import load_recording, load_recordings
+from drsn_edge.recordings.loading.load import load_recording, load_recordings
 
 CSV = "time_s,x_g\n0,1\n0.1,2\n"
 
@@ -151,7 +151,7 @@ def test_no_right_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         raise PermissionError(13, "Permission denied", str(path))
 
     (tmp_path / "a.csv").write_text(CSV)
-    monkeypatch.setattr("drsn_edge.recordings.load.read_regular", refuse)
+    monkeypatch.setattr("drsn_edge.recordings.loading.load.read_regular", refuse)
     with pytest.raises(RecordingError, match=r"readable file .*Permission denied.*Check the path and its rights"):
         load_recordings(tmp_path)
     monkeypatch.setattr(Path, "iterdir", refuse)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings import load_recording
+from drsn_edge.recordings.loading.load import load_recording
 
 scipy_io = pytest.importorskip("scipy.io")
 

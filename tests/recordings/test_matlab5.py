@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.recordings.matlab5 import read_matlab5
+from drsn_edge.recordings.readers.matlab5 import read_matlab5
 
 NUMERIC_TYPES = ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]
 

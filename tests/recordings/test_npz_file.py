@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings import load_recording, load_recordings
+from drsn_edge.recordings.loading.load import load_recording, load_recordings
 
 COMPLETE: dict[str, Any] = {"x": np.arange(6.0).reshape(2, 3), "fs": 100, "axes": ["X", "Y"], "unit": "g"}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings.catalogue import parse_catalogue, values_for
-from drsn_edge.recordings.patterns import MAX_NAME, MAX_PATTERN, NamePattern, PatternError, is_simple
+from drsn_edge.recordings.loading.catalogue import parse_catalogue, values_for
+from drsn_edge.recordings.loading.patterns import MAX_NAME, MAX_PATTERN, NamePattern, PatternError, is_simple
 
 EVIL = [
     "(?P<label>(a+)+)b",
@@ -29,7 +29,7 @@ EVIL = [
 
 @pytest.mark.parametrize("text", EVIL)
 def test_an_expression_that_never_ends_is_ended_and_said(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drsn_edge.recordings.patterns.NAME_S", 0.15)
+    monkeypatch.setattr("drsn_edge.recordings.loading.patterns.NAME_S", 0.15)
     catalogue = parse_catalogue(f"[[recordings]]\nfile = '*'\npattern = '{text}'\n", "catalogue.toml")
     with pytest.raises(RecordingError, match="takes too long"):
         values_for(catalogue, "a" * 60 + "!.csv", {})
@@ -66,8 +66,8 @@ def test_one_process_reads_all_names_of_an_expression_and_ends_with_it(monkeypat
 
 
 def test_all_names_together_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drsn_edge.recordings.patterns.NAME_S", 60.0)
-    monkeypatch.setattr("drsn_edge.recordings.patterns.TOTAL_S", 0.3)
+    monkeypatch.setattr("drsn_edge.recordings.loading.patterns.NAME_S", 60.0)
+    monkeypatch.setattr("drsn_edge.recordings.loading.patterns.TOTAL_S", 0.3)
     pattern = NamePattern("(?P<label>(a+)+)b")
     with pytest.raises(PatternError, match="all names"):
         pattern.read("a" * 60)

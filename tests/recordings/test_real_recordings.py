@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drsn_edge.recordings import Recording, load_recording, load_recordings
-from drsn_edge.recordings.labels import labelled_by
-from drsn_edge.recordings.split import make_split, parse_hold_out
+from drsn_edge.datasets.labels import labelled_by
+from drsn_edge.datasets.split import make_split, parse_hold_out
+from drsn_edge.recordings.loading.load import load_recording, load_recordings
+from drsn_edge.recordings.recording import Recording
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import butter, find_peaks, hilbert, sosfiltfilt, welch
 
-from drsn_edge.recordings.bearing import SKF_6205, BearingGeometry, ImpactTrain, load_zone
-from drsn_edge.recordings.machine import CONDITIONS, SEVERITY_RANGE_G, Condition, Machine, Sensor
-from drsn_edge.recordings.simulator import VibrationSimulator, simulate_dataset, simulate_recording, vary_machine
+from drsn_edge.signal.bearing import SKF_6205, BearingGeometry, ImpactTrain, load_zone
+from drsn_edge.simulation.machine import CONDITIONS, SEVERITY_RANGE_G, Condition, Machine, Sensor
+from drsn_edge.simulation.simulator import VibrationSimulator, simulate_dataset, simulate_recording, vary_machine
 
 Array = NDArray[Any]
 

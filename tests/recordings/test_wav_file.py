@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings import Recording, load_recording
+from drsn_edge.recordings.loading.load import load_recording
+from drsn_edge.recordings.recording import Recording
 
 CATALOGUE = '[defaults]\nunit = "g"\naxes = ["X", "Y"]\nfull_scale = 16.0\n'
 QUARTERS = np.array([[-1.0, 0.5], [0.25, -0.75], [0.0, 0.75]])

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.baselines import BASELINES
-from drsn_edge.judging.conditions import CLEAN, Condition
-from drsn_edge.recordings.simulator import simulate_dataset
+from drsn_edge.evaluation.conditions import CLEAN, Condition
+from drsn_edge.reproduce.classical import BASELINES
 from drsn_edge.reproduce.jobs import Job, as_settings
 from drsn_edge.reproduce.run_job import run_job
+from drsn_edge.simulation.simulator import simulate_dataset
 
 SETTINGS = {"network": "nano", "window": 256, "hop": 128, "epochs": 6, "batch_size": 8, "learning_rate": 1e-2}
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from drsn_edge.errors import ReproduceError
-from drsn_edge.judging.conditions import CLEAN, Condition
+from drsn_edge.evaluation.conditions import CLEAN, Condition
 from drsn_edge.reproduce.jobs import Job, Outcome, Score, as_settings, outcome_from_json, outcome_to_json
 from drsn_edge.reproduce.sweep import pending, read_results, run_sweep
 

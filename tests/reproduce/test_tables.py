@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from drsn_edge.errors import OutputError
-from drsn_edge.judging.conditions import CLEAN, Condition
+from drsn_edge.evaluation.conditions import CLEAN, Condition
 from drsn_edge.reproduce.jobs import Job, Outcome, Score, as_settings
 from drsn_edge.reproduce.protocols import PROTOCOLS, SUITES, adi_speed, paper, suite_jobs
 from drsn_edge.reproduce.statistics import difference, over_seeds, paired_difference, summarise

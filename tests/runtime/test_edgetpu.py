@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from drsn_edge.bundle.bundle import Bundle, write_bundle
+from drsn_edge.bundle.open_model import open_classifier
 from drsn_edge.bundle.variants import EDGETPU_MODEL, with_edgetpu
 from drsn_edge.errors import BundleError, GateError, RuntimeUnavailableError
-from drsn_edge.gate import run_gate
+from drsn_edge.gateway.health_gate import run_gate
 from drsn_edge.runtime import coral
-from drsn_edge.runtime.choice import open_classifier
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.runtime.coral import accelerators
 from drsn_edge.runtime.interpreters import RuntimeChoice

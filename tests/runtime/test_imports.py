@@ -29,8 +29,8 @@ import drsn_edge.cli.monitor
 import drsn_edge.monitor.sinks.console
 import drsn_edge.monitor.sinks.json_lines
 from drsn_edge.bundle.bundle import read_bundle
-from drsn_edge.votes import Votes
-from drsn_edge.monitor.pipeline import Monitor
+from drsn_edge.bundle.votes import Votes
+from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.runtime.classifier import Classifier
 
 bundle = read_bundle(Path(sys.argv[1]))

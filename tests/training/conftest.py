@@ -11,9 +11,9 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from drsn_edge.evaluation.after_training import evaluate
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.recordings.simulator import simulate_dataset
-from drsn_edge.training.evaluate import evaluate
+from drsn_edge.simulation.simulator import simulate_dataset
 from drsn_edge.training.train import Training, TrainSettings, train
 
 SETTINGS = TrainSettings("time=0.3", "nano", window=256, hop=128, epochs=6, batch_size=8, learning_rate=1e-2)

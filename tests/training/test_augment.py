@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drsn_edge.bundle.contract import SignalContract
-from drsn_edge.recordings.split import Span, Split
-from drsn_edge.signal import Scaling, scale_windows
+from drsn_edge.datasets.split import Span, Split
+from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.windows import Scaling, scale_windows
 from drsn_edge.training import augment as augment_module
 from drsn_edge.training import feed as feed_module
 from drsn_edge.training.augment import augment, with_axis_dropout, with_random_gain, with_random_polarity

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge import files
 from drsn_edge.errors import OutputError, TrainingError
+from drsn_edge.support import files
 from drsn_edge.training import checkpoint as checkpoint_module
 from drsn_edge.training import fit as fit_module
 from drsn_edge.training.checkpoint import (
@@ -26,7 +26,7 @@ from drsn_edge.training.checkpoint import (
     save_checkpoint,
     work_folder,
 )
-from drsn_edge.training.history import EpochReport
+from drsn_edge.training.epochs import EpochReport
 from drsn_edge.training.settings import TrainSettings
 from drsn_edge.training.train import train
 

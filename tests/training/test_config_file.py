@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drsn_edge import typed_table
 from drsn_edge.errors import TrainingError
 from drsn_edge.models.config import PRESETS, NetworkSizes, Stage, fitted, preset
-from drsn_edge.noise import NOISE_KINDS
+from drsn_edge.signal.noise import NOISE_KINDS
+from drsn_edge.support import typed_table
 from drsn_edge.training import config_file
 from drsn_edge.training.config_file import read_config, settings_from_table, table_from_settings, write_config
 from drsn_edge.training.settings import TrainSettings

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge import convert
-from drsn_edge.convert import convert_run, gateway_logits, report_on
-from drsn_edge.front_end import network_input
-from drsn_edge.inspecting.model_file import Inspected, own_report
+from drsn_edge.conversion import convert
+from drsn_edge.conversion.convert import convert_run, gateway_logits, report_on
+from drsn_edge.inspection.model_file import Inspected, own_report
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.signal import scale_windows
+from drsn_edge.signal.network_input import network_input
+from drsn_edge.signal.windows import scale_windows
 from drsn_edge.training.run_folder import load_run, save_run
 from quantize.convert import Tolerance
 from quantize.errors import CalibrationError, MismatchError

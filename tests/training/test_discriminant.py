@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from drsn_edge.convert import convert_run
+from drsn_edge.conversion.convert import convert_run
 from drsn_edge.errors import TrainingError
-from drsn_edge.front_end import network_input
+from drsn_edge.evaluation.after_training import evaluate
 from drsn_edge.models.config import count_macs, preset
 from drsn_edge.models.drsn import branch_logits
 from drsn_edge.recordings.recording import Recording
+from drsn_edge.signal.network_input import network_input
 from drsn_edge.training.discriminant import SHRINKAGE, discriminant
-from drsn_edge.training.evaluate import evaluate
 from drsn_edge.training.run_folder import load_run, save_run
 from drsn_edge.training.train import Training, TrainSettings, predict_logits, train
 from quantize.convert import Tolerance

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.noise import NOISE_KINDS
-from drsn_edge.training import evaluate as evaluate_module
-from drsn_edge.training.evaluate import evaluate
+from drsn_edge.evaluation import after_training as evaluate_module
+from drsn_edge.evaluation.after_training import evaluate
+from drsn_edge.signal.noise import NOISE_KINDS
 
 
 def test_metrics_agree_with_the_confusion_matrices(training: Any, metrics: dict[str, Any]) -> None:

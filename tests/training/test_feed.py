@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drsn_edge.bundle.contract import SignalContract
-from drsn_edge.recordings.split import Span, Split
-from drsn_edge.signal import Scaling
+from drsn_edge.datasets.split import Span, Split
+from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.windows import Scaling
 from drsn_edge.training.feed import Feed, ahead, batched
 from drsn_edge.training.settings import TrainSettings
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from drsn_edge.convert import convert_run
+from drsn_edge.conversion.convert import convert_run
+from drsn_edge.conversion.fine_tune import fine_tune
 from drsn_edge.errors import TrainingError
-from drsn_edge.fine_tune import fine_tune
 from drsn_edge.models.config import NetworkSizes, Stage
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.training.checkpoint import has_checkpoint

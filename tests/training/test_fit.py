@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from drsn_edge.bundle.contract import SignalContract
+from drsn_edge.datasets.split import Span, Split
+from drsn_edge.datasets.windows import cut_spans
 from drsn_edge.errors import TrainingError
-from drsn_edge.recordings.split import Span, Split
-from drsn_edge.signal import Scaling
+from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.windows import Scaling
 from drsn_edge.training import fit as fit_module
+from drsn_edge.training.epochs import best_epoch
 from drsn_edge.training.fit import balanced_weights, cross_entropy, fit, learning_rates, predict_logits
-from drsn_edge.training.history import best_epoch
 from drsn_edge.training.settings import TrainSettings
 from drsn_edge.training.train import train
-from drsn_edge.training.windows import cut_spans
 
 CONTRACT = SignalContract(1000.0, ("x",), "g", 64, 32, Scaling())
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drsn_edge.training.history import LOG_COLUMNS, EpochReport, best_epoch, is_over, step_share, write_log
+from drsn_edge.training.epochs import LOG_COLUMNS, EpochReport, best_epoch, is_over, step_share, write_log
 
 
 def course(*validation: tuple[float, float] | None, **changes: Any) -> list[EpochReport]:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 pytest.importorskip("sklearn", reason="fitting needs the extra `train`")
 
-from drsn_edge.mounting import LIMIT, Mounting, features
+from drsn_edge.datasets.split import Span
+from drsn_edge.datasets.windows import WindowSet, cut_spans
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.recordings.simulator import simulate_dataset
-from drsn_edge.recordings.split import Span
-from drsn_edge.signal import centre
-from drsn_edge.training import mounting as module
-from drsn_edge.training.mounting import fit_mounting, with_mounting_limit
-from drsn_edge.training.windows import WindowSet, cut_spans
+from drsn_edge.signal.mounting import LIMIT, Mounting, features
+from drsn_edge.signal.windows import centre
+from drsn_edge.simulation.simulator import simulate_dataset
+from drsn_edge.training import fit_mounting as module
+from drsn_edge.training.fit_mounting import fit_mounting, with_mounting_limit
 
 WINDOW = 1024
 CONDITIONS = ("healthy", "outer_race", "inner_race")

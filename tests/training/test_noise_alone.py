@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.noise_alone import CHANCE, NEVER
+from drsn_edge.datasets.windows import WindowSet, cut_spans
 from drsn_edge.recordings.recording import Recording
+from drsn_edge.signal.noise_alone import CHANCE, NEVER
 from drsn_edge.training.feed import split_recordings
-from drsn_edge.training.noise_alone import MOST_WITHHELD, fit_noise_limit, stretches
+from drsn_edge.training.fit_noise_alone import MOST_WITHHELD, fit_noise_limit, stretches
 from drsn_edge.training.settings import TrainSettings
-from drsn_edge.training.windows import WindowSet, cut_spans
 
 
 def held_out(recordings: list[Recording], window: int) -> WindowSet:
@@ -38,8 +38,8 @@ def test_a_class_of_noise_switches_it_off_and_its_share_is_said(simulated: list[
 
 def test_a_weak_machine_raises_the_limit(simulated: list[Recording], monkeypatch: Any) -> None:
     windows = held_out(simulated, 1024)
-    monkeypatch.setattr("drsn_edge.training.noise_alone.SNR_DB", -15.0)
-    monkeypatch.setattr("drsn_edge.training.noise_alone.LEAST_FOUND", 0.0)
+    monkeypatch.setattr("drsn_edge.training.fit_noise_alone.SNR_DB", -15.0)
+    monkeypatch.setattr("drsn_edge.training.fit_noise_alone.LEAST_FOUND", 0.0)
     fit = fit_noise_limit(windows)
     assert fit is not None and CHANCE < fit.limit <= NEVER and fit.found < 0.97
     assert fit.withheld_noisy <= MOST_WITHHELD + 1 / len(windows)

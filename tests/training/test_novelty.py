@@ -8,15 +8,15 @@ import pytest
 pytest.importorskip("sklearn", reason="fitting needs the extra `train`")
 
 from drsn_edge.bundle.bundle import read_bundle
+from drsn_edge.datasets.windows import cut_spans
 from drsn_edge.errors import TrainingError
-from drsn_edge.novelty import novelty_of
-from drsn_edge.recordings.simulator import simulate_dataset
-from drsn_edge.training import novelty as fitting
+from drsn_edge.signal.novelty import novelty_of
+from drsn_edge.simulation.simulator import simulate_dataset
+from drsn_edge.training import fit_novelty as fitting
 from drsn_edge.training.feed import split_recordings
-from drsn_edge.training.novelty import fit_novelty, with_limit
+from drsn_edge.training.fit_novelty import fit_novelty, with_limit
 from drsn_edge.training.run_folder import load_run
 from drsn_edge.training.settings import TrainSettings
-from drsn_edge.training.windows import cut_spans
 
 SETTINGS = TrainSettings("time=0.4", window=256, hop=128)
 

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.bundle.contract import SignalContract, contract_from_json, contract_to_json
-from drsn_edge.convert import convert_run
+from drsn_edge.conversion.convert import convert_run
 from drsn_edge.errors import ContractError, TrainingError
-from drsn_edge.front_end import network_input
+from drsn_edge.evaluation.after_training import evaluate
 from drsn_edge.models.drsn import branch_logits
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.signal import Scaling
-from drsn_edge.spectra import Spectra
-from drsn_edge.training.evaluate import evaluate
+from drsn_edge.signal.contract import SignalContract, contract_from_json, contract_to_json
+from drsn_edge.signal.network_input import network_input
+from drsn_edge.signal.spectra import Spectra
+from drsn_edge.signal.windows import Scaling
 from drsn_edge.training.feed import Feed, split_recordings
 from drsn_edge.training.run_folder import load_run, save_run
 from drsn_edge.training.spectral import mix_styles

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drsn_edge.datasets import leaks
+from drsn_edge.datasets import split as split_module
+from drsn_edge.datasets.split import HoldOut, Span, Split, make_split, parse_hold_out, refuse_leaks
 from drsn_edge.errors import SplitError
-from drsn_edge.recordings import leaks
-from drsn_edge.recordings import split as split_module
-from drsn_edge.recordings.split import HoldOut, Span, Split, make_split, parse_hold_out, refuse_leaks
 
 SIDES = ("train", "validation", "held_out")
 WINDOW = 100

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from drsn_edge.datasets.windows import cut_spans
 from drsn_edge.errors import DrsnEdgeError, RecordingError, SplitError, TrainingError
-from drsn_edge.signal import Scaling, scale_windows
-from drsn_edge.training.evaluate import evaluate
+from drsn_edge.evaluation.after_training import evaluate
+from drsn_edge.signal.windows import Scaling, scale_windows
 from drsn_edge.training.train import (
     CALIBRATION_PER_CLASS,
     GOLDEN_PER_CLASS,
@@ -18,7 +19,6 @@ from drsn_edge.training.train import (
     predict_logits,
     train,
 )
-from drsn_edge.training.windows import cut_spans
 
 
 def test_it_learns_to_tell_the_conditions_of_machines_apart(training: Any, metrics: dict[str, Any]) -> None:

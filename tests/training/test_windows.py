@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drsn_edge.recordings.split import Span
-from drsn_edge.training.windows import (
+from drsn_edge.datasets.split import Span
+from drsn_edge.datasets.windows import (
     WindowSet,
     cut_spans,
     draw_spans,

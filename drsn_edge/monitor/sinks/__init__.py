@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.results import Result
-from drsn_edge.notice import Notice
+from drsn_edge.monitor.stages.results import Result
+from drsn_edge.support.notice import Notice
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from drsn_edge.monitor.broker import Broker
+from drsn_edge.monitor.sinks.broker import Broker
 
 CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP = 2, 3, 4, 9, 11, 13
 _ANSWERS = frozenset((CONNACK, PUBACK, SUBACK, UNSUBACK, PINGRESP))
@@ -133,7 +133,7 @@ class BoundedClient(paho.Client):
         Args:
             client_id: What the broker knows this client by.
             most_bytes: See `Incoming`.
-            context: What TLS is made with, see `drsn_edge.monitor.broker.tls_context`; None: no TLS.
+            context: What TLS is made with, see `drsn_edge.monitor.sinks.broker.tls_context`; None: no TLS.
             tick: Called about once a second by the client's thread, while there is a connection.
         """
         super().__init__(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv311, reconnect_on_failure=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from drsn_edge.monitor.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult
 
 
 class ConsoleSink:

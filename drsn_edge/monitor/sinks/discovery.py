@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from drsn_edge import __version__
-from drsn_edge.monitor.topics import topic_part
+from drsn_edge.monitor.sinks.topics import topic_part
 
 BIRTH = "homeassistant/status"
 """Where Home Assistant says `online` when it has begun."""

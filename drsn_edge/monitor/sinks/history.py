@@ -24,8 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.clock_watch import JUMP_S, ClockWatch, Jump, boot_id
-from drsn_edge.monitor.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult, to_json
+from drsn_edge.monitor.sinks.clock_watch import JUMP_S, ClockWatch, Jump, boot_id
 from drsn_edge.monitor.sinks.history_file import (
     DAY_S,
     LockedError,
@@ -45,7 +44,8 @@ from drsn_edge.monitor.sinks.history_reader import Span as Span
 from drsn_edge.monitor.sinks.history_reader import last_measured as last_measured
 from drsn_edge.monitor.sinks.history_reader import read_history as read_history
 from drsn_edge.monitor.sinks.one_writer import OneWriter
-from drsn_edge.wording import counted
+from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult, to_json
+from drsn_edge.support.wording import counted
 
 _COMMIT_EVERY_S = 1.0
 _RETRY_AFTER_S = 5.0

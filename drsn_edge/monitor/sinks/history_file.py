@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.clock_watch import JUMP_S, believed_offset_s
+from drsn_edge.monitor.sinks.clock_watch import JUMP_S, believed_offset_s
 
 SCHEMA_VERSION = 2
 DAY_S = 86_400.0

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TextIO
 
 from drsn_edge.errors import OutputError
-from drsn_edge.files import expect_no_pipe
-from drsn_edge.monitor.results import Result, to_json
-from drsn_edge.wall_time import iso_time
-from drsn_edge.wording import counted
+from drsn_edge.monitor.stages.results import Result, to_json
+from drsn_edge.support.files import expect_no_pipe
+from drsn_edge.support.wall_time import iso_time
+from drsn_edge.support.wording import counted
 
 ROTATE_BYTES = 10_000_000
 KEPT_FILES = 5

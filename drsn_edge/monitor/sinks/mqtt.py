@@ -1,7 +1,7 @@
 """What a machine shows to an MQTT broker, which may be away for a while or lose its memory.
 
-Topics, under PREFIX/GATEWAY/MACHINE (see `drsn_edge.monitor.topics` for names, docs/mqtt.md for their content); all are
-retained and sent with QoS 1:
+Topics, under PREFIX/GATEWAY/MACHINE (see `drsn_edge.monitor.sinks.topics` for names, docs/mqtt.md for their content);
+all are retained and sent with QoS 1:
 
     status         online or offline; the broker says offline by itself when the line is cut (last will)
     state          what holds: decision, when it was measured, alarms, severity, outputs that fail
@@ -30,7 +30,8 @@ from typing import Any
 import paho.mqtt.client as paho
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.broker import (
+from drsn_edge.monitor.sinks.bounded_mqtt import BoundedClient, TooMuchError, words_of
+from drsn_edge.monitor.sinks.broker import (
     PASSWORD,
     PLAIN,
     Broker,
@@ -40,13 +41,12 @@ from drsn_edge.monitor.broker import (
     parse_url,
     tls_context,
 )
-from drsn_edge.monitor.results import Alarm, Decision, Result, Severity, Summary, WindowResult, to_json
-from drsn_edge.monitor.sinks.bounded_mqtt import BoundedClient, TooMuchError, words_of
 from drsn_edge.monitor.sinks.discovery import BIRTH, Discovery
 from drsn_edge.monitor.sinks.outbox import MOST_BYTES, MOST_EVENTS, Outbox
 from drsn_edge.monitor.sinks.present import NOTHING_KNOWN, About, AlarmRecord, Present
-from drsn_edge.monitor.topics import topic_part
-from drsn_edge.notice import Notice
+from drsn_edge.monitor.sinks.topics import topic_part
+from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, WindowResult, to_json
+from drsn_edge.support.notice import Notice
 
 __all__ = ["Broker", "MqttSink", "parse_url"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from drsn_edge.monitor.results import Alarm, AlarmState, Decision, Result, Severity, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Result, Severity, Verdict, WindowResult
 
 NOT_YET = "no decision yet"
 """The reason of the decision that holds before there is one."""

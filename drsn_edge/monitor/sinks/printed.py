@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import TextIO
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.results import Result
 from drsn_edge.monitor.sinks import Sink
+from drsn_edge.monitor.stages.results import Result
 
 _GONE = "Nobody reads standard output any more. What would be printed is lost from here on; the other outputs go on."
 

@@ -20,7 +20,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from drsn_edge.errors import OutputError
-from drsn_edge.readable import not_readable
+from drsn_edge.support.readable import not_readable
 
 Value = TypeVar("Value")
 _Signature = tuple[tuple[int, int, int, int] | None, ...]

@@ -1,0 +1,85 @@
+"""Fine-tune a run's network for int8: `drsn-edge convert --qat` without its command line. Needs TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from drsn_edge.datasets.split import Split
+from drsn_edge.errors import TrainingError
+from drsn_edge.recordings.recording import Recording
+from drsn_edge.signal.network_input import network_input
+from drsn_edge.training.checkpoint import Keeper, fingerprint
+from drsn_edge.training.config_file import settings_from_table
+from drsn_edge.training.epochs import EpochReport
+from drsn_edge.training.feed import split_recordings
+from drsn_edge.training.fit import compile_learner, fit_learner, schedule_for
+from drsn_edge.training.run_folder import Run, spans_of
+from drsn_edge.training.settings import TrainSettings
+from quantize.network.graph import Graph
+from quantize.network.keras_graph import read_keras
+from quantize.network.rewrite import for_int8
+from quantize.training.activation_ranges import calibrate
+from quantize.training.fake_quant import Ranges
+from quantize.training.qat import Student, distillation_loss, same_class, student_and_teacher
+
+QAT_EPOCHS = 3
+QAT_LEARNING_RATE = 1e-3
+"""A third of the training's: less leaves noise of quantisation in that the network could learn to avoid."""
+
+
+def fine_tune(
+    run: Run,
+    recordings: Sequence[Recording],
+    epochs: int = QAT_EPOCHS,
+    learning_rate: float = QAT_LEARNING_RATE,
+    target: str = "cpu",
+    progress: Callable[[EpochReport], None] | None = None,
+    checkpoints: Path | None = None,
+    resume: bool = False,
+) -> tuple[Graph, Ranges]:
+    """Train a run's network with fake quantisation on the windows of its training; return what the file shall hold.
+
+    Args:
+        run: What to fine-tune; it is left as it is.
+        recordings: Those that it was trained on.
+        epochs: Passes over its training windows.
+        learning_rate: Peak of the schedule.
+        target: What the file shall run on: its operators are the target's.
+        progress: Called now and then and at the end of each epoch; accuracy is the agreement with the float network.
+        checkpoints: Work folder, as for `train`.
+        resume: Go on from what it holds.
+
+    Raises:
+        TrainingError: If the recordings are others than the run's, or there is nothing to resume.
+        DivergedError: If the loss or a weight stops being a number.
+        QuantizeError: If the network has no int8 form, or its calibration windows set no ranges.
+    """
+    settings = _settings(run, epochs, learning_rate)
+    split = _same_split(run, recordings, settings)
+    graph = for_int8(read_keras(run.model), target)
+    windows = run.calibration
+    student = Student(*calibrate(graph, network_input(windows.windows, run.contract, windows.speeds_hz)))
+    model, learner = student_and_teacher(student, graph)
+    compile_learner(learner, distillation_loss, same_class, schedule_for(split, settings))
+    keeper = None if checkpoints is None else Keeper(checkpoints, settings, fingerprint(recordings))
+    start = keeper.begin(resume=resume) if keeper else None
+    fit_learner(learner, model, split, settings, run.contract, progress, start, keeper.keep if keeper else None)
+    return student.trained()
+
+
+def _settings(run: Run, epochs: int, learning_rate: float) -> TrainSettings:
+    before = settings_from_table(run.config["settings"], f"the configuration of {run.name}")
+    return replace(before, epochs=epochs, learning_rate=learning_rate, patience=0, class_weights="none")
+
+
+def _same_split(run: Run, recordings: Sequence[Recording], settings: TrainSettings) -> Split:
+    split = split_recordings(recordings, settings)
+    expected, got = run.config["split"], spans_of(split)
+    if expected != got:
+        raise TrainingError(
+            f"Expected the recordings that {run.name} was trained on ({len(expected['train'])} spans to train on), got "
+            f"others ({len(got['train'])} spans, or at other places). Give their folder with --data."
+        )
+    return split

@@ -1,0 +1,156 @@
+"""Leaks: samples that are on two sides of a split, under whatever names.
+
+Recordings that share samples are laid on one timeline, sample on sample; a leak is where pieces of two sides overlap
+there. Every recording has a timeline of its own, which it shares with its copies; so has every stretch that two
+recordings have in common because one was shortened, or cut out of the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.datasets.copies import Shared, shared_stretches
+from drsn_edge.errors import SplitError
+from drsn_edge.recordings.recording import Recording
+
+if TYPE_CHECKING:
+    from drsn_edge.datasets.split import Span, Split
+
+SIDES = ("train", "validation", "held_out")
+_WORDS = {"train": "training", "validation": "validation", "held_out": "held-out"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Samples `start` up to, not including, `stop` of a recording, which lie at `start + shift` of a timeline."""
+
+    recording: Recording
+    start: int
+    stop: int
+    shift: int = 0
+
+
+Timeline = tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A span, or what of it lies on a timeline, from `start` up to `stop` there."""
+
+    side: str
+    span: Span
+    start: int
+    stop: int
+
+
+def refuse_leaks(split: Split) -> None:
+    """Raise SplitError if two sides share samples of one recording, or of files that have samples in common."""
+    spans = {side: _by_recording(getattr(split, side)) for side in SIDES}
+    for timeline in timelines(_recordings(split)):
+        placed = [each for side in SIDES for each in _place(side, spans[side], timeline)]
+        _refuse_overlap(sorted(placed, key=lambda each: each.start), split.rule)
+
+
+def leak_in_words(split: Split) -> str:
+    """Say how much the sides share and what that means for the accuracy; nothing where they share nothing."""
+    shared = timelines(_recordings(split))
+    for judged, known in (("held_out", "train"), ("held_out", "validation"), ("validation", "train")):
+        counts = _known_samples(getattr(split, judged), getattr(split, known), shared)
+        spans, samples = sum(count > 0 for count in counts), sum(map(len, getattr(split, judged)))
+        if spans:
+            return (
+                f"{spans:,} of {len(counts):,} {_WORDS[judged]} spans share samples with {_WORDS[known]} ones "
+                f"({sum(counts) / samples:.1%} of their samples), as in papers that shuffle windows: accuracy on "
+                "them says little about other recordings."
+            )
+    return ""
+
+
+def timelines(recordings: Sequence[Recording]) -> list[Timeline]:
+    """Return the timelines of recordings of the same axes.
+
+    There is one for each content, with all recordings that have it, and one for each stretch that two contents share.
+    """
+    copies: dict[bytes, list[Recording]] = {}
+    for recording in recordings:
+        copies.setdefault(_content_key(recording), []).append(recording)
+    contents = list(copies.values())
+    whole = [tuple(Piece(recording, 0, len(recording.samples)) for recording in same) for same in contents]
+    shared = shared_stretches([same[0].samples for same in contents])
+    return [*whole, *(_timeline(contents[each.first], contents[each.second], each) for each in shared)]
+
+
+def _timeline(first: Iterable[Recording], second: Iterable[Recording], shared: Shared) -> Timeline:
+    start, stop, offset = shared.start, shared.stop, shared.offset
+    return (
+        *(Piece(recording, start, stop) for recording in first),
+        *(Piece(recording, start + offset, stop + offset, -offset) for recording in second),
+    )
+
+
+def _recordings(split: Split) -> list[Recording]:
+    spans = (span for side in SIDES for span in getattr(split, side))
+    return list({id(span.recording): span.recording for span in spans}.values())
+
+
+def _content_key(recording: Recording) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(recording.samples).tobytes()).digest()
+
+
+def _by_recording(spans: Iterable[Span]) -> Mapping[int, list[Span]]:
+    found: dict[int, list[Span]] = {}
+    for span in spans:
+        found.setdefault(id(span.recording), []).append(span)
+    return found
+
+
+def _place(side: str, spans: Mapping[int, list[Span]], timeline: Timeline) -> Iterator[_Placed]:
+    """Yield the spans, cut to what lies on the timeline."""
+    for piece in timeline:
+        for span in spans.get(id(piece.recording), ()):
+            start, stop = max(span.start, piece.start), min(span.stop, piece.stop)
+            if start < stop:
+                yield _Placed(side, span, start + piece.shift, stop + piece.shift)
+
+
+def _refuse_overlap(placed: Sequence[_Placed], rule: str) -> None:
+    """Check spans, sorted by start, against the furthest end seen so far on each other side."""
+    furthest: dict[str, _Placed] = {}
+    for each in placed:
+        for other in furthest.values():
+            if other.side != each.side and other.stop > each.start:
+                raise SplitError(
+                    f"The split {rule} puts the same samples on both sides: {_in_words(other)} and {_in_words(each)}. "
+                    "Hold out a field or time, use a --hop of at least one window, or accept it with --allow-leaks."
+                )
+        if each.side not in furthest or each.stop > furthest[each.side].stop:
+            furthest[each.side] = each
+
+
+def _in_words(placed: _Placed) -> str:
+    span = placed.span
+    return f"{span.recording.name} [{span.start}:{span.stop}] in {placed.side}"
+
+
+def _known_samples(judged: Sequence[Span], known: Sequence[Span], shared: Iterable[Timeline]) -> list[int]:
+    """Return how many samples of each span in `judged` are also in one of `known`."""
+    marks = {id(span.recording): np.zeros(len(span.recording.samples), bool) for span in judged}
+    by_recording = _by_recording(known)
+    for timeline in shared:
+        taken = np.zeros(max(piece.stop + piece.shift for piece in timeline), bool)
+        for each in _place("", by_recording, timeline):
+            taken[each.start : each.stop] = True
+        for piece in timeline:
+            if id(piece.recording) in marks:
+                _mark(marks[id(piece.recording)], taken, piece)
+    return [int(marks[id(span.recording)][span.start : span.stop].sum()) for span in judged]
+
+
+def _mark(marks: NDArray[np.bool_], taken: NDArray[np.bool_], piece: Piece) -> None:
+    marks[piece.start : piece.stop] |= taken[piece.start + piece.shift : piece.stop + piece.shift]

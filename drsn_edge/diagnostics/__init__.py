@@ -1,0 +1,1 @@
+"""What a gateway is fit for: this machine in, findings and costs out."""

@@ -1,0 +1,277 @@
+"""What a bundle costs on this very machine: latency, throughput, memory, energy, and how many sensors would fit.
+
+What depends on a fresh process is measured in one: start and first window by this module as its main
+program, which prints them, memory by the gate's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drsn_edge.errors import BundleError, DrsnEdgeError, GateError
+from drsn_edge.gateway.health_gate import measured_apart
+from drsn_edge.runtime.interpreters import AUTO, RuntimeChoice
+from drsn_edge.support.fresh_process import python_command
+
+if TYPE_CHECKING:
+    from drsn_edge.bundle.bundle import Bundle
+
+TIMEOUT_S = 300.0
+_WARM_UP, _WINDOWS, _MOST_S = 20, 2000, 5.0
+_PIPELINE_STREAM_S = 20.0
+_BLOCK_SAMPLES = 256
+_USABLE = 0.7
+"""Of a core, for sensors: the rest is for the system, reading and sinks."""
+
+_RAPL = "sys/class/powercap/intel-rapl:0/energy_uj"
+
+Progress = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Benched:
+    """What was measured.
+
+    Attributes:
+        runtime: Interpreter.
+        start_s: From the start of a process to its first window's logits.
+        first_ms: That window alone, preprocessing included.
+        latencies_ms: Of warm windows, one after the other, preprocessing included, on one thread.
+        windows_per_s: By threads of the interpreter.
+        memory_mb: Resident memory of interpreter and model at its highest.
+        process_mb: Of the whole process.
+        energy_mj: Of a window, where the machine tells; None: it does not.
+        operators_us: Time of a window by kind of operator in the NumPy engine, None where it does not run the model.
+        pipeline_share: Of one core, for one sensor at the contract's rate: windows, quality, classifier, decision.
+        sensors: How many such sensors fit on all cores, with room for reading and sinks.
+        budget_ms: What the manifest allows for 99 windows in 100; None: anything.
+        budget_mb: Likewise.
+    """
+
+    runtime: str
+    start_s: float
+    first_ms: float
+    latencies_ms: tuple[float, ...]
+    windows_per_s: dict[int, float]
+    memory_mb: float
+    process_mb: float
+    energy_mj: float | None
+    operators_us: dict[str, float] | None
+    pipeline_share: float
+    sensors: int
+    budget_ms: float | None
+    budget_mb: float | None
+
+    def quantile_ms(self, share: float) -> float:
+        """Return the latency that so large a share of windows stays below."""
+        ordered = sorted(self.latencies_ms)
+        return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+
+
+def bench(path: Path, choice: RuntimeChoice = AUTO, progress: Progress = lambda what: None) -> Benched:
+    """Measure a bundle.
+
+    Args:
+        path: Of the bundle.
+        choice: What shall run it.
+        progress: Told what is measured now.
+
+    Raises:
+        BundleError: If it is no bundle, or has no golden vectors.
+        GateError: If it does not run here.
+    """
+    from drsn_edge.bundle.bundle import read_bundle
+    from drsn_edge.bundle.golden import golden_of
+    from drsn_edge.bundle.open_model import open_classifier
+    from drsn_edge.signal.network_input import network_input
+
+    bundle = read_bundle(path)
+    golden = golden_of(bundle)
+    if golden is None:
+        raise BundleError("Expected golden vectors in the bundle, to measure with, got none. Convert again.")
+    progress("starting")
+    start_s, cold = _cold(path, choice)
+    memory_mb = measured_apart(path, choice, TIMEOUT_S).memory_mb
+    progress("latency")
+    contract, windows = bundle.manifest.contract, golden.windows()
+    classifier = open_classifier(bundle, choice)
+    latencies = [
+        1000 * seconds
+        for seconds in _timed(
+            lambda index: classifier.codes(
+                network_input(windows[index : index + 1], contract, golden.speeds_hz[index : index + 1])
+            ),
+            len(windows),
+        )
+    ]
+    progress("threads")
+    inputs = golden.network_input(contract)
+    throughput = {n: _windows_per_s(bundle, replace(choice, threads=n), inputs) for n in _thread_counts()}
+    progress("energy")
+    energy_mj = _energy_mj(lambda: classifier.codes(inputs), len(inputs))
+    progress("operators")
+    operators = _operators_us(bundle.model, golden.inputs_q)
+    progress("pipeline")
+    share = _pipeline_share(bundle, classifier, windows)
+    budget = bundle.manifest.budget
+    return Benched(
+        runtime=classifier.runtime,
+        start_s=start_s,
+        first_ms=cold["first_ms"],
+        latencies_ms=tuple(latencies),
+        windows_per_s=throughput,
+        memory_mb=memory_mb,
+        process_mb=cold["process_mb"],
+        energy_mj=energy_mj,
+        operators_us=operators,
+        pipeline_share=share,
+        sensors=int((os.cpu_count() or 1) * _USABLE / share),
+        budget_ms=None if budget is None else budget.latency_ms,
+        budget_mb=None if budget is None else budget.memory_mb,
+    )
+
+
+def _timed(act: Callable[[int], object], n: int) -> Iterator[float]:
+    """Yield the seconds that each call takes, over some thousand or some seconds."""
+    for number in range(_WARM_UP):
+        act(number % n)
+    until_s = time.monotonic() + _MOST_S
+    for number in range(_WINDOWS):
+        began = time.perf_counter()
+        act(number % n)
+        yield time.perf_counter() - began
+        if time.monotonic() > until_s:
+            return
+
+
+def _thread_counts() -> list[int]:
+    cores = os.cpu_count() or 1
+    return sorted({1, min(2, cores), cores})
+
+
+def _windows_per_s(bundle: Bundle, choice: RuntimeChoice, inputs: Any) -> float:
+    from drsn_edge.bundle.open_model import open_classifier
+
+    classifier = open_classifier(bundle, choice)
+    times = list(_timed(lambda index: classifier.codes(inputs[index : index + 1]), len(inputs)))
+    return len(times) / sum(times)
+
+
+def _energy_mj(act: Callable[[], object], windows: int, root: Path = Path("/")) -> float | None:
+    """Return the millijoules of a window by the processor's own counter, which also counts what else runs."""
+    file = root / _RAPL
+    try:
+        before = int(file.read_text())
+        until_s, count = time.monotonic() + 1.0, 0
+        while time.monotonic() < until_s:
+            act()
+            count += windows
+        spent_uj = int(file.read_text()) - before
+    except (OSError, ValueError):
+        return None
+    return spent_uj / 1000 / count if spent_uj > 0 else None
+
+
+def _operators_us(model: bytes, codes: Any) -> dict[str, float] | None:
+    from quantize.engine import Engine
+    from quantize.errors import QuantizeError
+
+    try:
+        engine = Engine(model)
+    except QuantizeError:
+        return None
+    engine.step_times_s(codes[:1])
+    sums: dict[str, float] = defaultdict(float)
+    for window in range(len(codes)):
+        for name, seconds in engine.step_times_s(codes[window : window + 1]):
+            sums[name] += 1e6 * seconds / len(codes)
+    return dict(sorted(sums.items(), key=lambda item: -item[1]))
+
+
+def _pipeline_share(bundle: Bundle, classifier: Any, windows: Any) -> float:
+    """Return the processor time of the monitor's stages for a second of stream: the golden windows, over and over."""
+    import numpy as np
+
+    from drsn_edge.bundle.votes import Votes
+    from drsn_edge.monitor.stages.pipeline import Monitor
+    from drsn_edge.signal.novelty import novelty_of
+    from firmware_bridge.wire.events import SampleBlock
+    from firmware_bridge.wire.messages import Hello
+
+    contract = bundle.manifest.contract
+    rate_hz = contract.sample_rate_hz
+    stream = np.concatenate(windows)
+    scale = max(float(np.abs(stream).max()), 1e-30) / 16_000  # half of full scale
+    counts = np.rint(stream / scale).astype(np.int16)
+    speed_hz = 25.0 if contract.needs_speed else None
+    monitor = Monitor(bundle.manifest, classifier, Votes(), speed_hz=speed_hz, novelty=novelty_of(bundle))
+    monitor.take(
+        Hello(1, "bench", "0", "bench", contract.axes, contract.unit, scale, scale * 32_767, rate_hz)
+    )  # fmt: skip
+    blocks = [counts[at : at + _BLOCK_SAMPLES] for at in range(0, len(counts), _BLOCK_SAMPLES)]
+    first, n, number = 0, int(_PIPELINE_STREAM_S * rate_hz), 0
+    began = time.process_time()
+    while first < n:
+        samples = blocks[number % len(blocks)]
+        monitor.take(SampleBlock(first, first / rate_hz, samples, 0))
+        first, number = first + len(samples), number + 1
+    return (time.process_time() - began) / (first / rate_hz)
+
+
+# --- The fresh process ---------------------------------------------------------------------------------------------
+
+
+def _cold(path: Path, choice: RuntimeChoice) -> tuple[float, dict[str, Any]]:
+    """Return the seconds from a process' start to its first window, and what it measured."""
+    command = python_command("drsn_edge.diagnostics.bench", str(path), json.dumps(asdict(choice)))
+    began = time.monotonic()  # which goes on alike in all processes, and is never set
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False)
+        values = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as exc:
+        raise GateError(f"Expected the bundle to run here, its process did not end well: {exc}.") from exc
+    if "error" in values:
+        raise GateError(str(values["error"]))
+    return values["first_at_s"] - began, values
+
+
+def _first_window(path: Path, choice: RuntimeChoice) -> dict[str, Any]:
+    from drsn_edge.bundle.bundle import read_bundle
+    from drsn_edge.bundle.golden import golden_of
+    from drsn_edge.bundle.open_model import open_classifier
+    from drsn_edge.gateway.health_gate import memory_bytes
+    from drsn_edge.signal.network_input import network_input
+
+    bundle = read_bundle(path)
+    golden = golden_of(bundle)
+    if golden is None:
+        raise BundleError("Expected golden vectors in the bundle, to measure with, got none. Convert again.")
+    classifier = open_classifier(bundle, choice, warm=False)
+    began = time.perf_counter()
+    classifier.codes(network_input(golden.windows()[:1], bundle.manifest.contract, golden.speeds_hz[:1]))
+    first_ms, first_at_s = 1000 * (time.perf_counter() - began), time.monotonic()
+    return {"first_ms": first_ms, "first_at_s": first_at_s, "process_mb": memory_bytes("VmHWM") / 1e6}
+
+
+def main(arguments: list[str]) -> int:
+    """Print what a fresh process measures of its first window as one line of JSON."""
+    path, choice = arguments
+    try:
+        values = _first_window(Path(path), RuntimeChoice(**json.loads(choice)))
+    except DrsnEdgeError as exc:
+        values = {"error": str(exc)}
+    print(json.dumps(values))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

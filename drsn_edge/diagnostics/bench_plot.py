@@ -1,0 +1,47 @@
+"""What a bundle costs on a machine, as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from drsn_edge.diagnostics.bench import Benched
+from drsn_edge.support.files import written_aside
+
+
+def save_bench(benched: Benched, name: str, path: Path) -> None:
+    """Save a picture: latencies beside the budget, windows per second by threads, and what takes the time.
+
+    Args:
+        benched: What was measured.
+        name: Of the bundle, for the title.
+        path: Of a PNG.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    figure = Figure(figsize=(13, 4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    latencies = np.array(benched.latencies_ms)
+    left.hist(latencies, bins=np.geomspace(latencies.min(), latencies.max() * 1.01, 60), color="tab:blue")
+    left.set(
+        xscale="log", xlabel="ms for a window", ylabel="windows", title=f"latency on {benched.runtime}, one thread"
+    )
+    left.axvline(benched.first_ms, color="tab:orange", linestyle=":", label=f"first window {benched.first_ms:.3g} ms")
+    if benched.budget_ms is not None:
+        left.axvline(benched.budget_ms, color="tab:red", linestyle="--", label=f"budget {benched.budget_ms:.3g} ms")
+    left.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    threads = list(benched.windows_per_s)
+    middle.bar([str(each) for each in threads], list(benched.windows_per_s.values()), color="tab:green")
+    middle.set(xlabel="threads", ylabel="windows per second", title="network alone")
+    operators = benched.operators_us or {}
+    right.barh(list(operators)[::-1], list(operators.values())[::-1], color="tab:gray")
+    right.set(xlabel="µs for a window", title="operators, in the NumPy engine")
+    figure.suptitle(
+        f"{name}: interpreter and model {benched.memory_mb:.0f} MB, start {benched.start_s:.2f} s, "
+        f"{100 * benched.pipeline_share:.2f} % of a core for a sensor, {benched.sensors} sensors fit"
+    )
+    with written_aside(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")

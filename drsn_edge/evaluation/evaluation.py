@@ -1,0 +1,137 @@
+"""Judge a target on windows: as recorded, with each kind of noise, and its thresholds."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import Any
+
+from drsn_edge import __version__
+from drsn_edge.datasets.windows import WindowSet
+from drsn_edge.evaluation.conditions import Condition, noise_conditions, with_noise
+from drsn_edge.evaluation.data import JudgedData
+from drsn_edge.evaluation.metrics import Judgement, all_figures, figures, judge
+from drsn_edge.evaluation.target import Target
+from drsn_edge.evaluation.thresholds import Thresholds, summarise_thresholds, thresholds_to_json
+from drsn_edge.evaluation.words import RecordingErrors, errors_by_recording, judgement_in_words
+from drsn_edge.signal.contract import contract_to_json
+
+SCHEMA = 1
+DEFAULT_SNRS_DB = (-8.0, -4.0, 0.0, 4.0, 8.0, 12.0)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that was found about a target.
+
+    Attributes:
+        target: What was judged.
+        data: The windows it was judged on.
+        seed: Of the noise.
+        clean: The figures of the windows as recorded.
+        noisy: Those with noise, in the order of `noise_conditions`.
+        thresholds: Of the windows as recorded; None where the target shows none.
+    """
+
+    target: Target
+    data: JudgedData
+    seed: int
+    clean: Judgement
+    noisy: dict[Condition, Judgement]
+    thresholds: Thresholds | None
+
+    @property
+    def errors(self) -> tuple[RecordingErrors, ...]:
+        """The errors of each recording, as recorded, the largest share first."""
+        windows = self.data.windows
+        return errors_by_recording(windows.recordings, windows.labels, self.clean.named, self.target.labels)
+
+    @property
+    def in_words(self) -> str:
+        """What a reader should take home, in sentences."""
+        return judgement_in_words(self.clean, self.noisy, self.errors, self.target.labels)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How the figures came about.
+
+    Attributes:
+        versions: Of each package that took part.
+        command: As typed.
+        date: ISO 8601, UTC.
+    """
+
+    versions: dict[str, str]
+    command: str
+    date: str
+
+
+def provenance(target: Target, command: str) -> Provenance:
+    """Return how figures that are made now come about."""
+    versions = {name: version(name) for name in ("numpy", "scikit-learn", *target.packages)}
+    return Provenance(
+        versions={"drsn-edge": __version__, "python": platform.python_version(), **versions},
+        command=command,
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+
+
+def evaluate_target(
+    target: Target,
+    data: JudgedData,
+    snrs_db: Sequence[float],
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Judge a target on every window of `data`.
+
+    Args:
+        target: What to judge.
+        data: Windows in the unit of the target's contract.
+        snrs_db: At which each kind of noise is added.
+        seed: Of the noise.
+        progress: Called after each condition with the number done and of all.
+
+    Raises:
+        DrsnEdgeError: If an SNR is out of range.
+    """
+    conditions = noise_conditions(snrs_db)
+    windows, labels, n_classes = data.windows, data.windows.labels, len(target.labels)
+
+    def judged(windows: WindowSet, done: int) -> Judgement:
+        result = judge(target.logits(windows), labels, n_classes)
+        if progress is not None:
+            progress(done, len(conditions) + 1)
+        return result
+
+    return Evaluation(
+        target=target,
+        data=data,
+        seed=seed,
+        clean=judged(windows, 1),
+        noisy={each: judged(with_noise(windows, each, seed), done) for done, each in enumerate(conditions, start=2)},
+        thresholds=summarise_thresholds(target.thresholds(windows), labels, n_classes) if target.thresholds else None,
+    )
+
+
+def evaluation_to_json(evaluation: Evaluation, provenance: Provenance) -> dict[str, Any]:
+    """Return the evaluation as plain JSON values, schema 1: fields are only ever added."""
+    target, thresholds = evaluation.target, evaluation.thresholds
+    return {
+        "schema": SCHEMA,
+        "type": "evaluation",
+        "model": {**target.facts(), "contract": contract_to_json(target.contract)},
+        "data": evaluation.data.facts(),
+        "judgement": evaluation.in_words,
+        "clean": all_figures(evaluation.clean),
+        "recordings": [asdict(each) for each in evaluation.errors],
+        "noise": [{**asdict(each), **figures(judgement)} for each, judgement in evaluation.noisy.items()],
+        "noise_seed": evaluation.seed,
+        "thresholds": thresholds_to_json(thresholds, target.labels) if thresholds else None,
+        "no_thresholds": target.no_thresholds or None,
+        **asdict(provenance),
+    }

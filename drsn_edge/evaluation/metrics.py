@@ -1,0 +1,176 @@
+"""What logits say about labels: pure functions of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.errors import DrsnEdgeError
+from drsn_edge.runtime.classifier import softmax
+from drsn_edge.signal.windows import FloatArray
+
+CALIBRATION_BINS = 15
+_Z_95 = NormalDist().inv_cdf(0.975)
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """The windows whose confidence lies above `above` and at most at `up_to`; both means are None where it is empty."""
+
+    above: float
+    up_to: float
+    count: int
+    confidence: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The figures of one model on one set of windows.
+
+    Attributes:
+        windows: Number of windows.
+        accuracy: Share of windows whose class was named.
+        accuracy_interval_95: Its 95 % interval after Wilson, as if windows were independent.
+        balanced_accuracy: Recall averaged over the classes that occur.
+        macro_f1: F1 averaged over the classes that occur.
+        auroc: Area under the ROC curve, each class against the rest, averaged over the classes that occur; None where
+            only one does.
+        expected_calibration_error: Mean distance of confidence and accuracy over the bins, weighted by their windows.
+        calibration: The bins, from the least confidence to the most.
+        confusion: Counts, row = true class, column = named class, shape (n_classes, n_classes).
+        named: Index of the class of each window, shape (windows,).
+    """
+
+    windows: int
+    accuracy: float
+    accuracy_interval_95: tuple[float, float]
+    balanced_accuracy: float
+    macro_f1: float
+    auroc: float | None
+    expected_calibration_error: float
+    calibration: tuple[CalibrationBin, ...]
+    confusion: NDArray[np.int64]
+    named: NDArray[np.int64]
+
+
+def judge(logits: FloatArray, labels: NDArray[np.int64], n_classes: int) -> Judgement:
+    """Return every figure of logits, shape (n, n_classes), against class indices, shape (n,), n >= 1.
+
+    Raises:
+        DrsnEdgeError: If a logit is no finite number.
+    """
+    if not np.isfinite(logits).all():
+        raise DrsnEdgeError("Expected finite logits, got others. Check the recordings for outliers, or train again.")
+    probabilities = softmax(logits)
+    predicted = logits.argmax(axis=1)
+    confusion = confusion_matrix(labels, predicted, n_classes)
+    calibration = calibration_bins(probabilities.max(axis=1), predicted == labels)
+    return Judgement(
+        windows=len(labels),
+        accuracy_interval_95=wilson_interval(int(np.trace(confusion)), len(labels)),
+        auroc=macro_auroc(probabilities, labels),
+        expected_calibration_error=expected_calibration_error(calibration),
+        calibration=calibration,
+        confusion=confusion,
+        named=predicted,
+        **scores(confusion),
+    )
+
+
+def figures(judgement: Judgement) -> dict[str, Any]:
+    """Return the figures that are one number, and the accuracy's interval, as plain JSON values."""
+    return {
+        "accuracy": judgement.accuracy,
+        "accuracy_interval_95": list(judgement.accuracy_interval_95),
+        "balanced_accuracy": judgement.balanced_accuracy,
+        "macro_f1": judgement.macro_f1,
+        "auroc": judgement.auroc,
+        "expected_calibration_error": judgement.expected_calibration_error,
+    }
+
+
+def all_figures(judgement: Judgement) -> dict[str, Any]:
+    """Return everything as plain JSON values."""
+    return {
+        **figures(judgement),
+        "calibration": [asdict(each) for each in judgement.calibration],
+        "confusion": judgement.confusion.tolist(),
+    }
+
+
+def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
+    """Return counts, row = true class, column = predicted class, shape (n_classes, n_classes)."""
+    counts = np.bincount(labels * n_classes + predicted, minlength=n_classes**2)
+    return counts.reshape(n_classes, n_classes)
+
+
+def scores(confusion: NDArray[np.int64]) -> dict[str, float]:
+    """Return accuracy, and recall and F1 averaged over the classes that occur."""
+    hits = np.diag(confusion).astype(float)
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    seen = true > 0
+    recall = hits[seen] / true[seen]
+    f1 = 2 * hits[seen] / (true[seen] + predicted[seen])
+    return {
+        "accuracy": float(hits.sum() / true.sum()),
+        "balanced_accuracy": float(recall.mean()),
+        "macro_f1": float(f1.mean()),
+    }
+
+
+def macro_auroc(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float | None:
+    """Return the area under the ROC curve, each class that occurs against the rest, averaged; None for one class."""
+    from sklearn.metrics import roc_auc_score  # of the extra `train`; pages of other figures are drawn without it
+
+    seen = np.unique(labels)
+    if len(seen) < 2:
+        return None
+    return float(np.mean([roc_auc_score(labels == each, probabilities[:, each]) for each in seen]))
+
+
+def calibration_bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:
+    """Return `CALIBRATION_BINS` bins of equal width from 0 to 1.
+
+    Args:
+        confidence: Probability of the class that was named, shape (n,).
+        right: Whether that was the true class, shape (n,).
+    """
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    places = np.digitize(confidence, edges[1:-1], right=True)
+    return tuple(
+        _bin(above, up_to, confidence[places == place], right[places == place])
+        for place, (above, up_to) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    )
+
+
+def _bin(above: float, up_to: float, confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> CalibrationBin:
+    if not len(right):
+        return CalibrationBin(above, up_to, 0, None, None)
+    return CalibrationBin(above, up_to, len(right), float(confidence.mean()), float(right.mean()))
+
+
+def expected_calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
+    """Return the mean distance of confidence and accuracy over the bins, weighted by their windows.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3.
+    """
+    gaps = sum(each.count * abs((each.confidence or 0.0) - (each.accuracy or 0.0)) for each in bins)
+    return gaps / sum(each.count for each in bins)
+
+
+def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share, which stays within 0 and 1 and is no point at either.
+
+    Source: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
+    """
+    share, weight = hits / trials, _Z_95**2 / trials
+    middle = (share + weight / 2) / (1 + weight)
+    half = _Z_95 / (1 + weight) * (share * (1 - share) / trials + weight / (4 * trials)) ** 0.5
+    return min(share, max(0.0, middle - half)), max(
+        share, min(1.0, middle + half)
+    )  # rounding may pass the share at 0, 1

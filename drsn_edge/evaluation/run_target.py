@@ -1,0 +1,46 @@
+"""A run folder's Keras model as a target. The only part of judging that needs Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from drsn_edge.datasets.windows import WindowSet
+from drsn_edge.evaluation.target import Target
+from drsn_edge.models.drsn import threshold_model
+from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.network_input import network_input
+from drsn_edge.signal.windows import FloatArray
+from drsn_edge.training.run_folder import Run
+from drsn_edge.training.train import predict_logits
+
+
+def run_target(run: Run) -> Target:
+    """Return a run's Keras model."""
+    shrinking = threshold_model(run.model)
+    settings = run.config.get("settings", {})
+    block = settings.get("block")
+    return Target(
+        name=run.name,
+        kind="run folder, float32",
+        version=None,
+        network=settings.get("network"),
+        block=block,
+        generator=f"drsn-edge {run.config['version']}",
+        contract=run.contract,
+        labels=run.labels,
+        packages=("keras", keras.backend.backend()),  # a backend goes by the name of its distribution
+        logits=lambda windows: predict_logits(run.model, windows, run.contract),
+        thresholds=_thresholds(shrinking, run.contract) if shrinking is not None else None,
+        no_thresholds="" if shrinking is not None else f"The network's blocks are of kind {block}, without shrinkage.",
+    )
+
+
+def _thresholds(model: Any, contract: SignalContract) -> Callable[[WindowSet], Sequence[FloatArray]]:
+    def thresholds(windows: WindowSet) -> Sequence[FloatArray]:
+        taus = model.predict(network_input(windows.windows, contract, windows.speeds_hz), batch_size=256, verbose=0)
+        return taus if isinstance(taus, list) else [taus]  # Keras unpacks a list of one
+
+    return thresholds

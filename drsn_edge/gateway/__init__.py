@@ -1,0 +1,1 @@
+"""This gateway and others: bundles in, slots, trials, services and rollouts out."""

@@ -1,0 +1,242 @@
+"""The machine that services are installed on: their user, the units that are ours, and what systemd says of them."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import shlex
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from drsn_edge.errors import OutputError
+from drsn_edge.gateway.paths import SYSTEM_STATE, SYSTEM_TRUST
+from drsn_edge.gateway.systemd_unit import UNITS, USER, WRITTEN_BY, unit_name
+from drsn_edge.support.files import write_file
+
+_LARGEST_UNIT = 65_536
+_PATIENCE_S = 90.0
+"""Longer than a service takes to write what waits (TimeoutStopSec of the unit)."""
+
+_SYSUSERS = f"""\
+# {WRITTEN_BY}; the user that its services run as, and the group that may read what they write.
+u {USER} - "drsn-edge monitor" {SYSTEM_STATE}
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a program answered: its exit status and what it printed, stderr included."""
+
+    code: int
+    text: str
+
+
+def call(command: Sequence[str]) -> Answer:
+    """Run a program of the system; one that is missing answers 127."""
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=_PATIENCE_S,
+            encoding="utf-8", errors="replace", check=False,
+        )  # fmt: skip
+    except FileNotFoundError:
+        return Answer(127, f"{command[0]} is not installed")
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        return Answer(1, str(exc))
+    return Answer(done.returncode, done.stdout.strip())
+
+
+def has_user(name: str) -> bool:
+    """Tell whether the system has a user and a group of a name."""
+    try:
+        pwd.getpwnam(name)
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A service of ours.
+
+    Attributes:
+        name: As it was given to `service install`.
+        unit: Name of its unit.
+        path: Of the unit's file.
+        enabled: Whether systemd starts it at boot: `enabled`, `disabled`, ...; None where systemd cannot be asked.
+        active: What it does now: `active`, `inactive`, `failed`, ...; None likewise.
+        command: What it runs.
+    """
+
+    name: str
+    unit: str
+    path: Path
+    enabled: str | None
+    active: str | None
+    command: str
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A service that was removed, and what of it is still there.
+
+    Attributes:
+        left: Files and folders.
+        warning: What systemd would not do; None where all went well.
+    """
+
+    unit: str
+    path: Path
+    left: tuple[str, ...]
+    warning: str | None
+
+
+@dataclass(frozen=True)
+class Host:
+    """This machine, or a folder that stands for it.
+
+    Attributes:
+        root: Its file system.
+        call: Runs a program of it.
+        has_user: Tells whether it has a user and a group of a name.
+    """
+
+    root: Path = Path("/")
+    call: Callable[[Sequence[str]], Answer] = call
+    has_user: Callable[[str], bool] = has_user
+
+    @property
+    def units(self) -> Path:
+        """Folder of systemd's units."""
+        return self._under(UNITS)
+
+    def make_user(self) -> bool:
+        """Make the user and the group of the services where they are missing, and tell whether they were.
+
+        Raises:
+            OutputError: If that cannot be done; the message says what to type.
+        """
+        if self.has_user(USER):
+            return False
+        folder = self._under(Path("/etc/sysusers.d"))
+        path = folder / "drsn-edge.conf"
+        if folder.is_dir():  # so that an image that is made of this system has the user, too
+            write_file(path, _SYSUSERS.encode())
+            if self.call(["systemd-sysusers", str(path)]).code == 0 and self.has_user(USER):
+                return True
+        command = [
+            "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", str(SYSTEM_STATE),
+            "--shell", "/usr/sbin/nologin", USER,
+        ]  # fmt: skip
+        answer = self.call(command)
+        if answer.code or not self.has_user(USER):
+            raise OutputError(
+                f"Could not make the user {USER} that services run as: {answer.text or 'it is not there'}. "
+                f"Make it, and install the service again: sudo {shlex.join(command)}"
+            )
+        return True
+
+    def installed(self) -> list[Installed]:
+        """Return the services of ours by name.
+
+        Raises:
+            OutputError: If the folder of units cannot be read.
+        """
+        try:
+            paths = sorted(self.units.glob("drsn-edge-*.service"))
+        except OSError as exc:
+            raise OutputError(f"Could not read {self.units}: {exc.strerror}.") from exc
+        found = [(path, text) for path in paths if (text := _ours(path)) is not None]
+        states = self._states([path.name for path, _ in found])
+        return [
+            Installed(
+                path.name.removeprefix("drsn-edge-").removesuffix(".service"), path.name, path,
+                *states.get(path.name, (None, None)), _command(text),
+            )
+            for path, text in found
+        ]  # fmt: skip
+
+    def remove(self, name: str) -> Removed:
+        """Stop and disable a service of ours and remove its unit; what it has written stays.
+
+        Raises:
+            OutputError: If there is none of the name, it is not ours, or it cannot be stopped or removed.
+        """
+        path = self.units / unit_name(name)
+        text = self._to_remove(path, name)
+        runs = self._under(Path("/run/systemd/system")).is_dir()
+        answer = self.call(["systemctl", "disable", *(["--now"] if runs else []), path.name])
+        if runs and answer.code:
+            raise OutputError(f"Could not stop {path.name}: {answer.text}. Nothing was removed.")
+        try:
+            path.unlink()
+        except OSError as exc:
+            raise OutputError(f"Could not remove {path}: {exc.strerror}. Call it with sudo.") from exc
+        warning = None
+        if runs:
+            answer = self.call(["systemctl", "daemon-reload"])
+            self.call(["systemctl", "reset-failed", path.name])
+            warning = f"systemd did not read its units anew: {answer.text}" if answer.code else None
+        return Removed(path.name, path, tuple(self._left(path, text)), warning)
+
+    def _to_remove(self, path: Path, name: str) -> str:
+        if not os.path.lexists(path):
+            names = [each.name for each in self.installed()]
+            there = f"There are: {', '.join(names)}." if names else "There is none."
+            raise OutputError(f"Expected a service {name} of drsn-edge, found no {path}. {there}")
+        text = _ours(path)
+        if text is None:
+            raise OutputError(f"Expected a unit that `drsn-edge service install` wrote, got {path}. It was left alone.")
+        if not os.access(self.units, os.W_OK):
+            raise OutputError(f"Not allowed to remove {path}: call it with sudo.")
+        return text
+
+    def _states(self, units: Sequence[str]) -> dict[str, tuple[str | None, str | None]]:
+        if not units:
+            return {}
+        properties = "--property=Id,UnitFileState,ActiveState"
+        answer = self.call(["systemctl", "show", properties, "--", *units])
+        if answer.code:
+            return {}
+        states: dict[str, tuple[str | None, str | None]] = {}
+        for block in answer.text.split("\n\n"):
+            values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+            states[values.get("Id", "")] = (values.get("UnitFileState") or None, values.get("ActiveState") or None)
+        return states
+
+    def _left(self, path: Path, text: str) -> list[str]:
+        """Return what a removed unit leaves behind."""
+        folders = [SYSTEM_STATE, SYSTEM_TRUST.parent, path.with_name(f"{path.name}.d")]
+        secrets = re.findall(r"^EnvironmentFile=(.+)$", text, re.MULTILINE)
+        found = [str(each) for each in folders if self._under(each).exists()]
+        found += [each for each in secrets if self._under(Path(each)).exists()]
+        return [*found, *([f"the user and group {USER}"] if self.has_user(USER) else [])]
+
+    def _under(self, path: Path) -> Path:
+        return path if path.is_relative_to(self.root) else self.root / path.relative_to("/")
+
+
+def _ours(path: Path) -> str | None:
+    """Return a unit's text, None where we have not written it: a link (as of a masked unit) is none of ours."""
+    if path.is_symlink() or not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_UNIT).decode(errors="replace")
+    except OSError:
+        return None
+    return text if text.startswith(f"# {WRITTEN_BY}") else None
+
+
+def _command(text: str) -> str:
+    """Return the command of a unit as a shell takes it."""
+    line = next((line for line in text.splitlines() if line.startswith("ExecStart=")), "ExecStart=")
+    value = line.removeprefix("ExecStart=").replace("%%", "%").replace("$$", "$")
+    try:
+        return shlex.join(shlex.split(value))
+    except ValueError:
+        return value

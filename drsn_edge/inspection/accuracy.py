@@ -1,0 +1,81 @@
+"""Accuracy of the int8 file beside that of the Keras model it was made of, with and without noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from drsn_edge.datasets.windows import WindowSet
+from drsn_edge.evaluation.conditions import CLEAN, Condition, noise_conditions, with_noise
+from drsn_edge.signal.windows import FloatArray
+
+Logits = Callable[[WindowSet], FloatArray]
+SNRS_DB = (-4.0, 0.0, 4.0, 8.0, 10.0)
+
+
+@dataclass(frozen=True)
+class AccuracyRow:
+    """Shares of windows under one condition.
+
+    Attributes:
+        condition: Kind of noise and SNR; `CLEAN` for the windows as recorded.
+        int8: Right in the int8 file.
+        calibrated: Right in the file that calibration alone gives, where fine-tuning gave `int8`; else None.
+        float32: Right in the Keras model, None where it could not be asked.
+        same_class: Same class in both, None where it could not be asked.
+    """
+
+    condition: Condition
+    int8: float
+    calibrated: float | None
+    float32: float | None
+    same_class: float | None
+
+
+def compare_accuracy(
+    windows: WindowSet,
+    int8: Logits,
+    float32: Logits | None,
+    calibrated: Logits | None = None,
+    *,
+    snrs_db: Sequence[float] = SNRS_DB,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[AccuracyRow, ...]:
+    """Judge both models on windows as recorded and with each kind of noise at each SNR.
+
+    Args:
+        windows: In the contract's unit, at least one.
+        int8: The file.
+        float32: The Keras model, None where there is none on this machine.
+        calibrated: The file of calibration alone, None where that is `int8` or not known.
+        snrs_db: Signal-to-noise ratios, dB.
+        seed: Of the noise.
+        progress: Told how many conditions are done and of all.
+    """
+    conditions = (CLEAN, *noise_conditions(snrs_db))
+    rows = []
+    for done, condition in enumerate(conditions, start=1):
+        noisy = with_noise(windows, condition, seed)
+        ours = int8(noisy).argmax(axis=1)
+        theirs, plain = (None if model is None else model(noisy).argmax(axis=1) for model in (float32, calibrated))
+        rows.append(
+            AccuracyRow(
+                condition,
+                float(np.mean(ours == windows.labels)),
+                None if plain is None else float(np.mean(plain == windows.labels)),
+                None if theirs is None else float(np.mean(theirs == windows.labels)),
+                None if theirs is None else float(np.mean(ours == theirs)),
+            )
+        )
+        if progress is not None:
+            progress(done, len(conditions))
+    return tuple(rows)
+
+
+def accuracy_to_json(rows: Sequence[AccuracyRow]) -> list[dict[str, Any]]:
+    """Return the rows as plain JSON values; the kind of noise is empty for the windows as recorded."""
+    return [{**asdict(row.condition), **{k: v for k, v in vars(row).items() if k != "condition"}} for row in rows]

@@ -1,0 +1,231 @@
+"""What the monitor said over time, as a picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+
+from drsn_edge.monitor.sinks.history import AlarmRow, History, Span
+from drsn_edge.monitor.stages.results import AlarmState, Verdict
+from drsn_edge.support.files import written_aside
+from drsn_edge.support.palette import colours_of
+
+_DAY_S = 86_400.0
+_LANE = (1.03, 0.12)
+"""Where alarms are drawn, above the shares: bottom and height on the axis of shares."""
+_HALO = withStroke(linewidth=3, foreground="white")
+_ALARM, _VELOCITY, _GAP = "#cc3311", "#0077bb", "#f4f4f4"
+
+
+def save_history(found: Sequence[History], path: Path, until_s: float) -> None:
+    """Save a picture with a panel for each machine: shares of what its windows said, velocity, alarms, and gaps.
+
+    Args:
+        found: Machines, at least one.
+        path: Of a PNG.
+        until_s: Where the axis of time ends, seconds since 1970.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    colours = colours_of(state for each in found for span in each.spans for state in span.states)
+    figure = Figure(figsize=(13, 1 + 3.0 * len(found)), layout="constrained")
+    panels = figure.subplots(len(found), 1, squeeze=False)[:, 0]
+    for axes, history in zip(panels, found, strict=True):
+        measured = measured_times(history, until_s)
+        begins_s = _draw_gaps(axes, history, measured, until_s)
+        _draw_shares(axes, history, measured, colours)
+        _draw_alarms(axes, history, begins_s, until_s)
+        _draw_velocity(axes, history, measured)
+        axes.set(
+            title=history.machine, ylabel="share of windows", ylim=(0, sum(_LANE) + 0.02),
+            xlim=(_day(begins_s), _day(until_s)), xlabel=f"time, {_dates(begins_s, until_s)}, {_zone(until_s)}",
+        )  # fmt: skip
+        axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
+        axes.xaxis_date()
+        locator = AutoDateLocator(maxticks=9)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(_formatter(locator))
+    handles = [Patch(color=colour, label=state) for state, colour in colours.items()]
+    figure.legend(handles=[*handles, *_other_handles(found)], loc="outside right upper", fontsize=8)
+    with written_aside(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+
+
+@dataclass(frozen=True)
+class AlarmSpan:
+    """An alarm from its beginning to its end.
+
+    Attributes:
+        name: Class, or UNKNOWN.
+        begin_s: When it was raised, seconds since 1970; the first time known of, where that was earlier.
+        end_s: When it cleared; None where it holds.
+    """
+
+    name: str
+    begin_s: float
+    end_s: float | None
+
+
+def alarm_spans(alarms: Sequence[AlarmRow], begins_s: float) -> list[AlarmSpan]:
+    """Return alarms from beginning to end, in the order of their ends and then of those that hold.
+
+    Args:
+        alarms: In the order of time.
+        begins_s: Where the picture begins: an alarm that cleared without having been raised since was raised before.
+    """
+    raised: dict[str, float] = {}
+    spans = []
+    for each in alarms:
+        if each.state == AlarmState.RAISED.value:
+            raised.setdefault(each.name, each.time_s)
+        elif each.state == AlarmState.CLEARED.value:
+            spans.append(AlarmSpan(each.name, raised.pop(each.name, begins_s), each.time_s))
+    return spans + [AlarmSpan(name, begin_s, None) for name, begin_s in raised.items()]
+
+
+def stretches(spans: Sequence[Span], span_s: float) -> Iterator[list[Span]]:
+    """Yield the runs of spans that follow each other without a gap."""
+    run: list[Span] = []
+    for span in spans:
+        if run and span.start_s > run[-1].start_s + 1.5 * span_s:
+            yield run
+            run = []
+        run.append(span)
+    if run:
+        yield run
+
+
+def measured_times(history: History, until_s: float) -> list[tuple[float, float]]:
+    """Return from when to when each span was measured, seconds since 1970: the part in which a monitor ran.
+
+    Args:
+        history: Its runs are taken where they are known.
+        until_s: The present.
+    """
+    found = []
+    for span in history.spans:
+        begin_s, end_s = span.start_s, span.start_s + history.span_s
+        runs = [(began_s, over_s) for began_s, over_s in history.runs if began_s < end_s and over_s > begin_s]
+        if runs:
+            begin_s = max(begin_s, min(began_s for began_s, _ in runs))
+            end_s = min(end_s, max(over_s for _, over_s in runs))
+        found.append((begin_s, max(begin_s, min(end_s, until_s))))
+    return found
+
+
+def _judged(span: Span) -> int:
+    return span.windows - span.states.get(Verdict.NO_VERDICT.value, 0)
+
+
+def _day(time_s: float) -> float:
+    return float(date2num(datetime.fromtimestamp(time_s)))  # type: ignore[no-untyped-call]
+
+
+def _dates(begin_s: float, end_s: float) -> str:
+    first, last = (time.strftime("%Y-%m-%d", time.localtime(each)) for each in (begin_s, end_s))
+    return first if first == last else f"{first} to {last}"
+
+
+def _formatter(locator: AutoDateLocator) -> ConciseDateFormatter:
+    """Return what writes a tick: a day with its month, a time with hour and minute."""
+    of_years, of_days, of_times = ["%Y", "%b %Y"], ["%d %b"], ["%H:%M", "%H:%M", "%H:%M:%S"]
+    return ConciseDateFormatter(  # type: ignore[no-untyped-call]
+        locator,
+        formats=[*of_years, *of_days, *of_times],
+        zero_formats=["%Y", "%b %Y", "%d %b", "%d %b", "%H:%M", "%H:%M:%S"],
+        show_offset=False,
+    )
+
+
+def _zone(time_s: float) -> str:
+    local = time.localtime(time_s)
+    name, offset = time.strftime("%Z", local), time.strftime("%z", local)
+    return name if name == "UTC" else f"{name} (UTC{offset[:3]}:{offset[3:]})"
+
+
+def _draw_gaps(axes: Axes, history: History, measured: Sequence[tuple[float, float]], until_s: float) -> float:
+    """Hatch the time in which nothing was measured, and return where the picture begins."""
+    times = [begin_s for begin_s, _ in measured]
+    times += [each.time_s for each in history.decisions] + [each.time_s for each in history.alarms]
+    begins_s = min(times, default=until_s - history.span_s)
+    at_s = begins_s
+    for begin_s, end_s in measured:
+        _draw_gap(axes, at_s, begin_s)
+        at_s = end_s
+    _draw_gap(axes, at_s, until_s)
+    return begins_s
+
+
+def _draw_gap(axes: Axes, begin_s: float, end_s: float) -> None:
+    if end_s > begin_s:
+        axes.axvspan(
+            _day(begin_s),
+            _day(end_s),
+            ymax=1 / (sum(_LANE) + 0.02),
+            facecolor=_GAP,
+            edgecolor="#cccccc",
+            hatch="//",
+            linewidth=0,
+        )
+
+
+def _draw_shares(
+    axes: Axes, history: History, measured: Sequence[tuple[float, float]], colours: Mapping[str, str]
+) -> None:
+    starts = [_day(begin_s) for begin_s, _ in measured]
+    width, bottom = [(end_s - begin_s) / _DAY_S for begin_s, end_s in measured], np.zeros(len(starts))
+    for state, colour in colours.items():
+        shares = np.array([span.states.get(state, 0) / span.windows for span in history.spans])
+        if shares.any():
+            axes.bar(starts, shares, width, bottom, align="edge", color=colour)
+        bottom = bottom + shares
+
+
+def _draw_velocity(axes: Axes, history: History, times: Sequence[tuple[float, float]]) -> None:
+    """Draw the velocity; the line breaks where nothing was measured and where the machine stood still."""
+    middles = {span.start_s: sum(own) / 2 for span, own in zip(history.spans, times, strict=True)}
+    measured = [(span, span.velocity_mm_s) for span in history.spans if span.velocity_mm_s is not None]
+    if not measured:
+        return
+    beside = axes.twinx()
+    running = [span for span, _ in measured if _judged(span)]
+    for run in stretches(running, history.span_s):
+        values = [span.velocity_mm_s or 0.0 for span in run]
+        days = [_day(middles[span.start_s]) for span in run]
+        beside.plot(days, values, ".-", color=_VELOCITY, linewidth=1.2, markersize=3, path_effects=[_HALO])
+    highest = max(velocity for _, velocity in measured)
+    beside.set_ylim(0, 1.15 * (sum(_LANE) + 0.02) * highest or 1.0)
+    beside.set_ylabel("velocity, mm/s RMS", color=_VELOCITY)
+
+
+def _draw_alarms(axes: Axes, history: History, begins_s: float, until_s: float) -> None:
+    for alarm in alarm_spans(history.alarms, begins_s):
+        begin, end = _day(alarm.begin_s), _day(until_s if alarm.end_s is None else alarm.end_s)
+        axes.broken_barh([(begin, max(end - begin, 0.0))], _LANE, facecolor=_ALARM, alpha=0.35)
+        for time_s in (alarm.begin_s, alarm.end_s):
+            if time_s is not None:
+                axes.axvline(_day(time_s), color=_ALARM, linewidth=1.2)
+        words = f"{alarm.name}, holds" if alarm.end_s is None else alarm.name
+        axes.text(begin, _LANE[0] + _LANE[1] / 2, f" {words}", va="center", fontsize=8, clip_on=True, parse_math=False)
+
+
+def _other_handles(found: Sequence[History]) -> list[Any]:
+    handles: list[Any] = []
+    if any(each.alarms for each in found):
+        handles.append(Patch(facecolor=_ALARM, alpha=0.35, label="alarm, from raised to cleared"))
+    if any(span.velocity_mm_s is not None for each in found for span in each.spans):
+        handles.append(Line2D([], [], color=_VELOCITY, marker=".", label="velocity, mm/s RMS"))
+    return [*handles, Patch(facecolor=_GAP, edgecolor="#cccccc", hatch="//", label="not measured")]

@@ -1,0 +1,243 @@
+"""Where MQTT goes and as whom: what is wrong with that is said before a monitor starts, and without a broker."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from drsn_edge.errors import OutputError, SettingsError
+from drsn_edge.gateway.name import gateway_name
+from drsn_edge.monitor.sensor_config import SensorConfig
+from drsn_edge.monitor.sinks.topics import topic_part
+
+PASSPHRASE = "DRSN_EDGE_MQTT_KEY_PASSPHRASE"  # the name of a variable, not a passphrase
+PASSWORD = "DRSN_EDGE_MQTT_PASSWORD"  # likewise
+TOPICS = ("plain", "homeassistant")
+_FORM = "mqtt://[USER@]HOST[:PORT][/PREFIX]"
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_MOST_PREFIX_BYTES, _MOST_NAME = 200, 128
+_MOST_FILE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where to publish.
+
+    Attributes:
+        host: Name or address.
+        port: TCP port.
+        tls: Whether the line is encrypted; the broker's certificate is then checked.
+        user: None: anonymous.
+        prefix: Of every topic, without a slash at its ends.
+    """
+
+    host: str
+    port: int
+    tls: bool
+    user: str | None
+    prefix: str
+
+
+@dataclass(frozen=True)
+class MqttOptions:
+    """How to publish there.
+
+    Attributes:
+        gateway: Of the topics: PREFIX/GATEWAY/MACHINE; None: `gateway_name`.
+        client_id: None: made of gateway, machine and prefix, the same at each start.
+        topics: One of `TOPICS`.
+        ca: File of certificates to check the broker by; None: those of the system.
+        cert: File of the client's certificate (PEM); None: no client certificate.
+        key: File of its private key (PEM); None: it is in the certificate's file.
+    """
+
+    gateway: str | None = None
+    client_id: str | None = None
+    topics: str = "plain"
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+
+PLAIN = MqttOptions()
+"""Nothing but what is the default."""
+
+
+def options_of(config: SensorConfig) -> MqttOptions:
+    """Return what a sensor's configuration says of MQTT."""
+    return MqttOptions(**{each.name: getattr(config, f"mqtt_{each.name}") for each in fields(MqttOptions)})
+
+
+def parse_url(url: str) -> Broker:
+    """Read `mqtt://[USER@]HOST[:PORT][/PREFIX]`, or mqtts:// for TLS.
+
+    Raises:
+        OutputError: If it is none, or holds a password, which other users of the machine could see.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+        (parts.hostname or "").encode("idna")
+    except ValueError as exc:
+        raise OutputError(f"Expected {_FORM}, got {url!r}: {exc}.") from exc
+    if parts.password is not None:
+        raise OutputError(f"Expected no password in the URL, where others can see it: put it into {PASSWORD}.")
+    prefix = unquote(parts.path).strip("/") or "drsn-edge"
+    if not (parts.hostname and parts.scheme in _PORTS and not {"?", "#"} & set(url) and _is_prefix(prefix)):
+        raise OutputError(f"Expected {_FORM} or mqtts://..., got {url!r}.")
+    return Broker(parts.hostname, port, parts.scheme == "mqtts", parts.username and unquote(parts.username), prefix)
+
+
+def _is_prefix(prefix: str) -> bool:
+    printable = all(each.isprintable() and each not in "+#\ufffd" for each in prefix)  # no lone surrogate is printable
+    return printable and not prefix.startswith("$") and len(prefix.encode()) <= _MOST_PREFIX_BYTES
+
+
+def base_topic(broker: Broker, machine: str, gateway: str) -> str:
+    """Return PREFIX/GATEWAY/MACHINE."""
+    return f"{broker.prefix}/{topic_part(gateway)}/{topic_part(machine)}"
+
+
+def check_mqtt(configs: Sequence[SensorConfig], part: Callable[[str], str] = topic_part) -> None:
+    """Check what sensors of one monitor publish, before any of them starts.
+
+    Args:
+        configs: The sensors.
+        part: From a name to its part of a topic.
+
+    Raises:
+        OutputError: If a URL or a file of certificates cannot be used.
+        SettingsError: If options do not go together, or two sensors would share topics or a client id.
+    """
+    for each in configs:
+        _check_one(each)
+    publishing = [each for each in configs if each.mqtt is not None]
+    seen: dict[tuple[object, ...], SensorConfig] = {}
+    for each in publishing:
+        broker = parse_url(str(each.mqtt))
+        at = broker.host, broker.port
+        topic = (*at, "topics", broker.prefix, each.mqtt_gateway, part(each.machine))
+        client = (*at, "client", each.mqtt_client_id)
+        other = seen.setdefault(topic, each)
+        if other is not each:
+            raise SettingsError(
+                f"The machines {other.machine!r} and {each.machine!r} would share the MQTT topics of "
+                f"{part(each.machine)}. Give one of them another name: machine in the file of sensors, or --machine."
+            )
+        other = seen.setdefault(client, each)
+        if other is not each and each.mqtt_client_id is not None:
+            raise SettingsError(
+                f"The machines {other.machine!r} and {each.machine!r} have the same MQTT client id "
+                f"{each.mqtt_client_id!r}: the broker would cut off one for the other. Leave --mqtt-client-id out with "
+                "several --port, or give each sensor its own mqtt_client_id in the file of --sensors."
+            )
+
+
+def _check_one(config: SensorConfig) -> None:
+    options = options_of(config)
+    if config.mqtt is None:
+        given = [name for name, value in vars(options).items() if value not in (None, "plain")]
+        if given:
+            option = given[0].replace("_", "-")
+            raise SettingsError(f"--mqtt-{option} is of no use without --mqtt. Add --mqtt {_FORM}, or leave it out.")
+        return
+    broker = parse_url(config.mqtt)
+    if options.topics not in TOPICS:
+        raise SettingsError(f"Expected mqtt_topics among {', '.join(TOPICS)}, got {options.topics!r}.")
+    for name, value in {"gateway": options.gateway, "client-id": options.client_id}.items():
+        if value is not None and not (value and value.isprintable() and len(value) <= _MOST_NAME):
+            raise SettingsError(f"Expected --mqtt-{name} of 1 to {_MOST_NAME} printable characters, got {value!r}.")
+    tls_context(broker, options)
+
+
+def gateway_of(options: MqttOptions, tell: Callable[[str], None] = lambda _: None) -> str:
+    """Return what the gateway is called in topics."""
+    return options.gateway or gateway_name(tell=tell)
+
+
+class _NotedContext(ssl.SSLContext):
+    """A context that knows whether it came to TLS: until then the broker was not reached at all."""
+
+    handshakes = 0
+
+    def wrap_socket(self, *args: object, **more: object) -> ssl.SSLSocket:
+        """Begin TLS on a socket that is connected."""
+        self.handshakes += 1
+        return super().wrap_socket(*args, **more)  # type: ignore[arg-type]
+
+
+def tls_context(broker: Broker, options: MqttOptions) -> _NotedContext | None:
+    """Return what TLS is made with, None without TLS.
+
+    Raises:
+        SettingsError: If options do not go together.
+        OutputError: If a file cannot be used.
+    """
+    if not broker.tls:
+        given = next((name for name in ("ca", "cert", "key") if getattr(options, name) is not None), None)
+        if given is not None:
+            raise SettingsError(f"--mqtt-{given} is of no use with mqtt://, which has no TLS. Type mqtts://.")
+        return None
+    if options.key is not None and options.cert is None:
+        raise SettingsError("Expected --mqtt-cert with --mqtt-key: a key is of no use without its certificate.")
+    context = _NotedContext(ssl.PROTOCOL_TLS_CLIENT)
+    if options.ca is None:
+        context.load_default_certs()
+    else:
+        _load_ca(context, options.ca)
+    if options.cert is not None:
+        _load_client(context, options.cert, options.key)
+    return context
+
+
+def _load_ca(context: ssl.SSLContext, path: Path) -> None:
+    _expect_file(path, "a file of certificates", "--mqtt-ca")
+    try:
+        context.load_verify_locations(path)
+    except (OSError, ValueError) as exc:
+        raise OutputError(f"Expected a file of certificates (PEM) with --mqtt-ca, got {path}: {exc}.") from exc
+
+
+def _load_client(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
+    _expect_file(cert, "a client certificate", "--mqtt-cert")
+    if key is not None:
+        _expect_file(key, "the private key of the client certificate", "--mqtt-key")
+    asked: list[str] = []
+
+    def passphrase() -> str:
+        asked.append(PASSPHRASE)  # and not at a terminal, which a service has not
+        return os.environ.get(PASSPHRASE, "")
+
+    try:
+        context.load_cert_chain(cert, key, passphrase)
+    except (OSError, ValueError) as exc:
+        raise OutputError(_words_of_pair(cert, key, exc, bool(asked))) from exc
+
+
+def _words_of_pair(cert: Path, key: Path | None, exc: Exception, encrypted: bool) -> str:
+    if encrypted:
+        return f"The private key in {key or cert} is encrypted: put its passphrase into {PASSPHRASE}."
+    if getattr(exc, "reason", None) == "KEY_VALUES_MISMATCH":
+        return (
+            f"The certificate {cert} and the private key {key or cert} do not belong together. "
+            "Give the pair that was made together with --mqtt-cert and --mqtt-key."
+        )
+    where = f"{cert} and {key}" if key else f"{cert}, which must hold the private key as well without --mqtt-key"
+    return f"Expected a client certificate and its private key (PEM) in {where}: {exc}."
+
+
+def _expect_file(path: Path, what: str, option: str) -> None:
+    """Refuse what cannot be read, and what is no file: a pipe or a serial port would be waited for."""
+    try:
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode) and status.st_size <= _MOST_FILE_BYTES:
+            with path.open("rb"):
+                return
+    except OSError as exc:
+        raise OutputError(f"Could not read {what} at {path}: {exc.strerror}. Correct {option}.") from exc
+    raise OutputError(f"Expected {what} at {path}, got no regular file of at most 1 MB. Correct {option}.")

@@ -1,0 +1,1 @@
+"""What a stream passes through: events of a source in, window results, decisions and alarms out."""

@@ -1,0 +1,302 @@
+"""From verdicts to alarms: evidence over some windows, limits and delays for on and off, latch, acknowledge, inhibit.
+
+A decision says what the windows of now show. An alarm says that a person should come. It is made of two pure stages:
+
+    windows -> Evidence (one value per alarm, 0 to 1) -> AlarmStates (raised, acknowledged, cleared)
+
+Time is judged time: each window that got a verdict counts as one hop. A damaged signal neither raises an alarm nor
+clears one, and a machine that stands still keeps its alarms.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Verdict, WindowResult
+from drsn_edge.signal.quality import NOT_RUNNING
+
+UNKNOWN = Verdict.UNKNOWN.value
+EVIDENCE = ("mean", "votes")
+_STEADY_WINDOWS = 8
+_FULL = 1 - 1e-9  # an evidence of 1 is reached by sums of rounded probabilities, too
+
+
+@dataclass(frozen=True)
+class AlarmLimits:
+    """When an alarm begins and ends.
+
+    Attributes:
+        on: Evidence from which on it is pending, 0 to 1.
+        off: Evidence below which it is ending, at most `on`.
+        on_delay_s: How long it must be pending without a break, in judged seconds.
+        off_delay_s: How long it must be ending without a break, likewise.
+        latch: Whether it stays after its cause is gone until it is acknowledged.
+    """
+
+    on: float = 0.7
+    off: float = 0.4
+    on_delay_s: float = 5.0
+    off_delay_s: float = 30.0
+    latch: bool = False
+
+
+@dataclass(frozen=True)
+class AlarmSettings:
+    """What is an alarm, and when.
+
+    Attributes:
+        normal: Labels that are none; every other one, and UNKNOWN, is.
+        evidence: "mean": of the class probabilities over the windows; "votes": share of the windows that say so. A
+            window that is UNKNOWN speaks for UNKNOWN alone.
+        windows: How many windows the evidence is of.
+        inhibit_after_start_s: How long after a standstill, and at first, windows do not count.
+        inhibit_level_change: Share by which the level of vibration changes when the speed or the load does: windows do
+            not count then, and until `inhibit_s` later. None: they always count.
+        inhibit_s: See there.
+        limits: Of the alarms that have none of their own.
+        classes: Limits of single labels or UNKNOWN.
+    """
+
+    normal: tuple[str, ...]
+    evidence: str = "mean"
+    windows: int = 10
+    inhibit_after_start_s: float = 0.0
+    inhibit_level_change: float | None = None
+    inhibit_s: float = 10.0
+    limits: AlarmLimits = AlarmLimits()
+    classes: Mapping[str, AlarmLimits] = field(default_factory=dict)
+
+    def limits_of(self, name: str) -> AlarmLimits:
+        """Return the limits of an alarm."""
+        return self.classes.get(name, self.limits)
+
+
+def alarm_names(settings: AlarmSettings, labels: Sequence[str]) -> tuple[str, ...]:
+    """Return what can be an alarm, of a model with these labels."""
+    return tuple(name for name in (*labels, UNKNOWN) if name not in settings.normal)
+
+
+class Evidence:
+    """Gathers what the last windows say: 0 to 1 for each alarm."""
+
+    def __init__(self, settings: AlarmSettings, labels: Sequence[str], hop_s: float) -> None:
+        """Begin without windows.
+
+        Args:
+            settings: See there.
+            labels: Of the model.
+            hop_s: Time from one window to the next.
+        """
+        self._settings, self._hop_s = settings, hop_s
+        self._names = alarm_names(settings, labels)
+        self._recent: deque[NDArray[np.float64]] = deque(maxlen=settings.windows)
+        self._sum = np.zeros(len(self._names))
+        self._levels: deque[float] = deque(maxlen=2 * _STEADY_WINDOWS)
+        self._inhibited_s = settings.inhibit_after_start_s
+        self._silent = 0
+
+    def add(self, result: WindowResult) -> NDArray[np.float64] | None:
+        """Take in a window; return the evidence, shape (alarms,), or None where there is none.
+
+        That is where the window does not count, and until there are as many as the evidence is of.
+        """
+        if result.verdict is Verdict.NO_VERDICT:
+            self._skip(result)
+            return None
+        self._silent = 0
+        if result.level_rms is not None and self._changes(result.level_rms):
+            self._inhibited_s = max(self._inhibited_s, self._settings.inhibit_s)
+        if self._inhibited_s > 0:
+            self._inhibited_s -= self._hop_s
+            self._forget()
+            return None
+        self._push(self._said(result))
+        if len(self._recent) < self._settings.windows:
+            return None
+        return np.clip(self._sum / self._settings.windows, 0.0, 1.0)
+
+    def forget(self) -> None:
+        """Let no window so far count: the link was lost or the sensor began anew."""
+        self._forget()
+        self._levels.clear()
+
+    def _skip(self, result: WindowResult) -> None:
+        self._silent += 1
+        if result.reason == NOT_RUNNING:
+            self._inhibited_s = self._settings.inhibit_after_start_s
+            self.forget()
+        elif self._silent > self._settings.windows:  # what was said before it is too old
+            self.forget()
+
+    def _changes(self, level: float) -> bool:
+        """Tell whether the machine changes its speed or load, as its level of vibration shows."""
+        share = self._settings.inhibit_level_change
+        if share is None:
+            return False
+        self._levels.append(level)
+        if len(self._levels) < 2 * _STEADY_WINDOWS:
+            return False
+        levels = list(self._levels)
+        before, after = median(levels[:_STEADY_WINDOWS]), median(levels[_STEADY_WINDOWS:])
+        return max(before, after) > (1 + share) * min(before, after)
+
+    def _said(self, result: WindowResult) -> NDArray[np.float64]:
+        if self._settings.evidence == "votes" or result.verdict is Verdict.UNKNOWN or result.scores is None:
+            said = result.label if result.verdict is Verdict.CLASS else UNKNOWN
+            return np.array([float(name == said) for name in self._names])
+        scores = result.scores
+        return np.array([scores.get(name, 0.0) for name in self._names])
+
+    def _push(self, said: NDArray[np.float64]) -> None:
+        if len(self._recent) == self._recent.maxlen:
+            self._sum -= self._recent[0]
+        self._recent.append(said)
+        self._sum += said
+
+    def _forget(self) -> None:
+        self._recent.clear()
+        self._sum[:] = 0.0
+
+
+@dataclass
+class _State:
+    """Of one alarm. Windows are counted of a run without a break."""
+
+    raised: bool = False
+    acknowledged: bool = False
+    gone: bool = False  # its cause, while it is latched
+    since: float = 0.0
+    windows_on: int = 0
+    windows_off: int = 0
+
+
+class AlarmStates:
+    """Turns evidence into alarms that begin and end. A pure state machine."""
+
+    def __init__(self, settings: AlarmSettings, labels: Sequence[str], hop_s: float) -> None:
+        """Begin without alarms; arguments as of `Evidence`."""
+        self._hop_s = hop_s
+        names = alarm_names(settings, labels)
+        self._limits = [settings.limits_of(name) for name in names]
+        self._states = {name: _State() for name in names}
+        self._evidence = np.zeros(len(names))
+        self._last: WindowResult | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is raised or pending: evidence below every `on` would change nothing."""
+        return not any(state.raised or state.windows_on for state in self._states.values())
+
+    @property
+    def raised(self) -> tuple[str, ...]:
+        """The alarms that are raised, latched ones included."""
+        return tuple(name for name, state in self._states.items() if state.raised)
+
+    def add(self, result: WindowResult, evidence: NDArray[np.float64]) -> list[Alarm]:
+        """Take in a window that counts, with the evidence there is then; return the alarms that change."""
+        self._evidence, self._last = evidence, result
+        changed = []
+        for (name, state), limits, value in zip(self._states.items(), self._limits, evidence.tolist(), strict=True):
+            after = self._lower(state, limits, value) if state.raised else self._rise(state, limits, value, result)
+            if after is not None:
+                changed.append(self._alarm(name, after))
+        return changed
+
+    def follow(self, other: AlarmStates) -> None:
+        """Take over what another one has raised, as far as it can be raised here."""
+        for name in other.raised:
+            if name in self._states:
+                self._states[name] = replace(other._states[name], windows_off=0)
+        self._last = other._last
+
+    def interrupt(self) -> None:
+        """Begin every delay anew: what comes next does not follow on what was."""
+        for state in self._states.values():
+            state.windows_on = state.windows_off = 0
+
+    def acknowledge(self, only: str | None = None) -> list[Alarm]:
+        """A person has seen all that is raised, or only that one; return what changes.
+
+        What is latched and gone is cleared.
+        """
+        changed = []
+        for name, state in self._states.items():
+            if only in (None, name) and state.raised and not state.acknowledged:
+                state.acknowledged = True
+                changed.append(self._alarm(name, AlarmState.ACKNOWLEDGED))
+                if state.gone:
+                    state.raised = state.gone = False
+                    changed.append(self._alarm(name, AlarmState.CLEARED))
+        return changed
+
+    def _rise(self, state: _State, limits: AlarmLimits, value: float, result: WindowResult) -> AlarmState | None:
+        if value < limits.on * _FULL:
+            state.windows_on = 0
+            return None
+        if not state.windows_on:
+            state.since = result.device_time_s
+        state.windows_on += 1
+        if (state.windows_on - 1) * self._hop_s < limits.on_delay_s:
+            return None
+        state.raised, state.acknowledged, state.gone = True, False, False
+        state.windows_on = state.windows_off = 0
+        return AlarmState.RAISED
+
+    def _lower(self, state: _State, limits: AlarmLimits, value: float) -> AlarmState | None:
+        if value >= limits.off * _FULL:
+            state.windows_off = 0
+            state.gone = state.gone and value < limits.on * _FULL
+            return None
+        state.windows_off += 1
+        if (state.windows_off - 1) * self._hop_s < limits.off_delay_s:
+            return None
+        if limits.latch and not state.acknowledged:
+            state.gone = True
+            return None
+        state.raised = state.gone = False
+        state.windows_off = 0
+        return AlarmState.CLEARED
+
+    def _alarm(self, name: str, after: AlarmState) -> Alarm:
+        assert self._last is not None
+        state = self._states[name]
+        evidence = float(self._evidence[list(self._states).index(name)])
+        return Alarm(name, after, self._last.first_sample, self._last.device_time_s, state.since, evidence)
+
+
+class Alarms:
+    """The two stages in a row."""
+
+    def __init__(self, settings: AlarmSettings, labels: Sequence[str], hop_s: float) -> None:
+        """Begin without alarms; arguments as of `Evidence`."""
+        self._evidence = Evidence(settings, labels, hop_s)
+        self._states = AlarmStates(settings, labels, hop_s)
+
+    @property
+    def raised(self) -> tuple[str, ...]:
+        """The alarms that are raised, latched ones included."""
+        return self._states.raised
+
+    def take(self, result: WindowResult) -> list[Alarm]:
+        """Take in one window; return the alarms that change."""
+        evidence = self._evidence.add(result)
+        return [] if evidence is None else self._states.add(result, evidence)
+
+    def interrupt(self) -> None:
+        """The link was lost or the sensor began anew: alarms stay, and nothing else."""
+        self._evidence.forget()
+        self._states.interrupt()
+
+    def follow(self, other: Alarms) -> None:
+        """Take over what another one has raised."""
+        self._states.follow(other._states)
+
+    def acknowledge(self, only: str | None = None) -> list[Alarm]:
+        """A person has seen all that is raised, or only that one; return what changes."""
+        return self._states.acknowledge(only)

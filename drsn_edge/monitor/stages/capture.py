@@ -1,0 +1,194 @@
+"""The signal around each alarm, as a raw log: what was there before it, too, for `monitor --replay` and `classify`."""
+
+from __future__ import annotations
+
+import glob
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from drsn_edge.errors import OutputError
+from drsn_edge.monitor.stages.settings import CaptureSettings
+from firmware_bridge.errors import RawLogError
+from firmware_bridge.wire.events import DeviceRestarted, LinkLost, LinkRestored, SampleBlock, SourceEvent
+from firmware_bridge.wire.frames import DELIMITER, FrameWriter
+from firmware_bridge.wire.messages import (
+    Encoding,
+    Hello,
+    MessageType,
+    SamplesPayload,
+    encode_hello,
+    encode_samples,
+    max_block_samples,
+)
+from firmware_bridge.wire.raw_log import SUFFIX, RawLogWriter
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_PREFIX = "alarm-"
+_MOST_BEFORE = 1.25
+"""Times the samples of a sensor at its nominal rate that are kept in memory at most."""
+_OF_ANOTHER = re.compile(r"(?!\d{8}T\d{6}Z-).+-\d{8}T\d{6}Z-", re.ASCII)
+
+
+class Capture:
+    """Keeps the last seconds in memory, and writes them, with those that follow, when an alarm is raised."""
+
+    def __init__(
+        self,
+        settings: CaptureSettings,
+        machine: str,
+        now_s: Callable[[], float] = time.time,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            settings: See there.
+            machine: What the sensor watches, for the files' names.
+            now_s: Seconds since 1970.
+            tell: Given a sentence when a file cannot be written; the monitor goes on.
+
+        Raises:
+            OutputError: If the folder cannot be made.
+        """
+        self._settings, self._now_s, self._tell = settings, now_s, tell
+        self._machine = _NOT_IN_NAMES.sub("_", machine)
+        self._folder = Path(settings.folder)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise OutputError(f"Could not make the folder {self._folder}: {exc.strerror}. Choose another.") from exc
+        self._hello: Hello | None = None
+        self._recent: deque[tuple[int, SampleBlock]] = deque()
+        self._log: RawLogWriter | None = None
+        self._name = ""
+        self._frames = FrameWriter()
+        self._left_s = 0.0
+        self.failing: str | None = None
+        """Why the last file could not be written; None while that works."""
+
+    def take(self, event: SourceEvent) -> None:
+        """Take in one event, before it is judged."""
+        self._try(lambda: self._take(event))
+
+    def _take(self, event: SourceEvent) -> None:
+        if isinstance(event, SampleBlock):
+            self._take_block(event)
+        elif isinstance(event, Hello):
+            self._hello = event
+            self._write(DELIMITER + self._frames.encode(MessageType.HELLO, encode_hello(event)), self._now_ns())
+        elif isinstance(event, DeviceRestarted):
+            self._recent.clear()
+        elif isinstance(event, LinkLost | LinkRestored) and self._log is not None:
+            self._log.note_link(event.reason if isinstance(event, LinkLost) else None)
+
+    def trigger(self, alarm: str) -> str | None:
+        """An alarm was raised: return the name of the file that gets the signal, None if there can be none.
+
+        One that is raised while a file is being written goes on with that.
+        """
+        self._left_s = self._settings.after_s
+        if self._log is None and self._hello is not None and self._recent:
+            self.failing = None
+            self._try(lambda: self._begin(alarm))
+        return self._name if self._log is not None else None
+
+    def close(self) -> None:
+        """Write what there is of a file; harmless when repeated."""
+        if self._log is not None:
+            self._try(self._log.close)
+            self._log = None
+
+    def _now_ns(self) -> int:
+        return round(1e9 * self._now_s())
+
+    def _take_block(self, block: SampleBlock) -> None:
+        if self._hello is None:
+            return
+        now_ns = self._now_ns()
+        self._recent.append((now_ns, block))
+        oldest_s = block.device_time_s - self._settings.before_s
+        # The second bound holds where the device's clock stands still or is set back.
+        oldest = block.first_sample - round(_MOST_BEFORE * self._settings.before_s * self._hello.sample_rate_hz)
+        while self._recent[0][1].device_time_s < oldest_s or self._recent[0][1].first_sample < oldest:
+            self._recent.popleft()
+        if self._log is not None:
+            self._write_block(block, now_ns)
+            self._left_s -= len(block.samples) / self._hello.sample_rate_hz
+            if self._left_s <= 0:
+                self.close()
+
+    def _begin(self, alarm: str) -> None:
+        assert self._hello is not None
+        at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now_s()))
+        stem = f"{_PREFIX}{self._machine}-{at}-{_NOT_IN_NAMES.sub('_', alarm)}"
+        number = max(map(_number, self._own()), default=-1) + 1  # counted, as a clock that is set keeps no order
+        path = self._folder / f"{stem}-{number}{SUFFIX}"
+        self._make_room()
+        self._name, self._log = path.name, RawLogWriter(lambda _: path, now_ns=self._now_ns)
+        first = self._recent[0][1]
+        time_us = round(1e6 * first.device_time_s)
+        self._log.stand_at(replace(self._hello, samples_produced=first.first_sample, device_time_us=time_us))
+        for now_ns, block in list(self._recent):
+            self._write_block(block, now_ns)
+
+    def _own(self) -> list[Path]:
+        """Return this machine's files, and not those of another one whose name begins with this one's."""
+        begins = f"{_PREFIX}{self._machine}-"
+        files = self._folder.glob(f"{glob.escape(begins)}*{SUFFIX}")
+        return [path for path in files if not _OF_ANOTHER.match(path.name.removeprefix(begins))]
+
+    def _make_room(self) -> None:
+        files = sorted(self._own(), key=lambda path: (_number(path), _changed_s(path)))
+        for path in files[: len(files) + 1 - self._settings.keep]:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as exc:
+                raise OutputError(
+                    f"Could not remove {path} to make room for a capture: {exc.strerror}. Allow it, or raise keep."
+                ) from exc
+
+    def _write_block(self, block: SampleBlock, now_ns: int) -> None:
+        """Write a block as frames: those of a replay, or of lines of text, may be too long for one."""
+        assert self._hello is not None
+        rate_hz, axes = self._hello.sample_rate_hz, block.samples.shape[1]
+        encoding = Encoding.INT16 if block.samples.dtype == np.int16 else Encoding.INT24
+        size = max_block_samples(axes, encoding)
+        for start in range(0, len(block.samples), size):
+            message = SamplesPayload(
+                self._hello.session, block.first_sample + start, round(1e6 * (block.device_time_s + start / rate_hz)),
+                block.samples[start : start + size], encoding, block.overrun and start == 0,
+            )  # fmt: skip
+            self._write(self._frames.encode(MessageType.SAMPLES, encode_samples(message)), now_ns)
+
+    def _write(self, data: bytes, now_ns: int) -> None:
+        if self._log is not None:
+            self._log.write(data, now_ns)
+
+    def _try(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as exc:  # whatever it is, the signal is judged
+            self._log = None
+            known = isinstance(exc, RawLogError | OutputError)
+            self.failing = str(exc) if known else f"Could not keep the signal of an alarm: {exc}. Verdicts go on."
+            self._tell(self.failing)
+
+
+def _number(path: Path) -> int:
+    """Return the number at the end of a capture's name: later ones have larger ones."""
+    found = re.search(r"-(\d{1,15})$", path.stem, re.ASCII)
+    return int(found[1]) if found else -1
+
+
+def _changed_s(path: Path) -> float:
+    """Return when a file was written last, 0 for one that somebody has just removed."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -1,0 +1,59 @@
+"""The debounced verdict: k of the last n windows must agree. A pure state machine."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from drsn_edge.bundle.votes import Votes
+from drsn_edge.monitor.stages.results import Decision, Verdict, WindowResult
+
+
+class Decider:
+    """Turns window results into decisions, one at each change."""
+
+    def __init__(self, votes: Votes) -> None:
+        """Begin without a decision."""
+        self._votes = votes
+        self._recent: deque[WindowResult] = deque(maxlen=votes.window_count)
+        self._current: tuple[Verdict, str | None] | None = None
+
+    def add(self, result: WindowResult) -> Decision | None:
+        """Take in one window; return the new decision if it changed.
+
+        Windows without a verdict agree whatever their reasons, so that a class cannot outlast a signal that is damaged
+        in several ways; only where one reason has the votes of its own does it take the place of another one.
+        """
+        self._recent.append(result)
+        agreeing = [recent for recent in self._recent if recent.state == result.state]
+        if len(agreeing) < self._votes.needed and not self._is_without_verdict():
+            agreeing = [recent for recent in self._recent if recent.verdict is result.verdict is Verdict.NO_VERDICT]
+        if len(agreeing) < self._votes.needed:
+            return None
+        return self._change_to(result, agreeing[0].device_time_s)
+
+    def forget_votes(self) -> None:
+        """Let no window so far count any more, because the sensor began anew; the decision stands."""
+        self._recent.clear()
+
+    @property
+    def has_verdict(self) -> bool:
+        """Whether the decision names a class or UNKNOWN."""
+        return self._current is not None and self._current[0] is not Verdict.NO_VERDICT
+
+    def succeed(self, other: Decider) -> None:
+        """Take over the decision of another one, without its votes."""
+        self._current = other._current
+
+    def _is_without_verdict(self) -> bool:
+        return self._current is not None and self._current[0] is Verdict.NO_VERDICT
+
+    def force(self, result: WindowResult) -> Decision | None:
+        """Take in what needs no vote, such as a lost link: earlier windows do not count any more."""
+        self.forget_votes()
+        return self._change_to(result, result.device_time_s)
+
+    def _change_to(self, result: WindowResult, since: float) -> Decision | None:
+        if result.state == self._current:
+            return None
+        self._current = result.state
+        return Decision(result, since)

@@ -1,0 +1,106 @@
+"""Severity beside the class: every second, of the last two seconds without damage."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+
+import numpy as np
+
+from drsn_edge.errors import ContractError
+from drsn_edge.monitor.stages.results import Severity
+from drsn_edge.monitor.stages.windower import Window, Windower
+from drsn_edge.signal.bearing_lines import line_levels_db
+from drsn_edge.signal.quality import SensorLimits, clipping_level, find_defect
+from drsn_edge.signal.repeats import RepeatWatch
+from drsn_edge.signal.units import conversion_factor
+from drsn_edge.signal.vibration import SeverityConfig, measure
+from firmware_bridge.wire.events import DeviceRestarted, SampleBlock, SourceEvent
+from firmware_bridge.wire.messages import Counts, Hello
+
+STRETCH_S = 2.0
+"""Lines half a hertz apart, so that the band from 10 Hz has its edge where it should."""
+
+EVERY_S = 1.0
+
+BUFFER = 2048
+"""A sensor's buffer that is sent again and again has at most so many samples; what has more may be a recording."""
+
+
+class SeverityMeter:
+    """Turns what a sensor sends into severities; a stretch with a gap, clipping or a flat axis gives none."""
+
+    def __init__(self, config: SeverityConfig | None = None, shaft_hz: float | None = None) -> None:
+        """Prepare.
+
+        Args:
+            config: Limits and bearing; without limits there are no zones.
+            shaft_hz: Turns of the shaft per second; without it, or without a bearing, no lines are looked for.
+        """
+        self._config, self._shaft_hz = config or SeverityConfig(), shaft_hz
+        self._hello: Hello | None = None
+        self._windower: Windower | None = None
+        self._repeats = RepeatWatch(BUFFER)
+
+    def take(self, event: SourceEvent, label: str | None = None) -> list[Severity]:
+        """Take in one event, and the class that holds now; return what follows from it."""
+        if isinstance(event, Hello):
+            self._begin(event)
+        elif isinstance(event, DeviceRestarted):
+            self._windower = None
+            self._repeats.reset()
+        elif isinstance(event, SampleBlock) and self._windower is not None and self._hello is not None:
+            good = (window for window in self._windower.take(event) if self._is_sound(window))
+            found = (self._measure(each.first_sample, each.device_time_s, each.counts, label) for each in good)
+            return [severity for severity in found if severity is not None]
+        return []
+
+    def _is_sound(self, window: Window) -> bool:
+        return not self._repeats.repeats(window) and find_defect(window, self._sensor, None) is None
+
+    def _begin(self, hello: Hello) -> None:
+        rate_hz = hello.sample_rate_hz
+        self._hello = hello
+        self._windower = Windower(fast_length(round(STRETCH_S * rate_hz)), max(1, round(EVERY_S * rate_hz)), rate_hz)
+        self._sensor = SensorLimits(clipping_level(hello.full_scale, hello.scale), rate_hz)
+        try:
+            self._g_per_unit: float | None = conversion_factor(hello.unit, "g")
+        except ContractError:
+            self._g_per_unit = None
+
+    def _measure(self, first_sample: int, device_time_s: float, counts: Counts, label: str | None) -> Severity | None:
+        """Return the severity of a stretch, None where a measure of it is no number: no output could hold that."""
+        assert self._hello is not None
+        samples = (counts * self._hello.scales).astype(np.float32)
+        found = measure(samples, self._hello.sample_rate_hz, self._g_per_unit)
+        velocity = found.velocity_rms_mm_s
+        if not all(math.isfinite(value) for value in asdict(found).values() if value is not None):
+            return None
+        limits, bearing = self._config.limits, self._config.bearing
+        zone = None if limits is None or velocity is None else limits.zone(velocity)
+        levels_db = agrees = None
+        if bearing is not None and self._shaft_hz is not None:
+            levels_db = line_levels_db(samples, self._hello.sample_rate_hz, bearing.lines_hz(self._shaft_hz))
+            if all(map(math.isfinite, levels_db.values())):
+                agrees = bearing.agrees(label, levels_db)
+            else:
+                levels_db = None
+        return Severity(
+            first_sample, device_time_s, zone=zone, unit=self._hello.unit, bearing_db=levels_db, agrees=agrees,
+            **asdict(found),
+        )  # fmt: skip
+
+
+def fast_length(n: int) -> int:
+    """Return the largest length up to n without prime factors beyond 5, which a Fourier transform takes quickly."""
+    best, twos = 1, 1
+    while twos <= n:
+        threes = twos
+        while threes <= n:
+            fives = threes
+            while fives <= n:
+                best = max(best, fives)
+                fives *= 5
+            threes *= 3
+        twos *= 2
+    return best

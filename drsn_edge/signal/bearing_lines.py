@@ -1,0 +1,90 @@
+"""What a bearing's geometry says of a signal: how far its defects' lines stand out of the envelope's spectrum.
+
+A defect is struck at a rate that geometry and speed fix. Each impact rings at the housing's resonances, so that the
+rate shows in the envelope of the upper band and not in the signal's own spectrum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.signal.bearing import BearingGeometry
+
+NAMES = ("BPFO", "BPFI", "BSF", "FTF")
+BAND = (0.25, 0.75)
+"""Of half the sample rate: where the envelope is taken."""
+
+HARMONICS = 3
+SLIP = 0.02
+"""Balls slide a little: a line is looked for within this share of its frequency."""
+
+STANDS_OUT_DB = 10.0
+
+
+@dataclass(frozen=True)
+class Bearing:
+    """The bearing under the sensor.
+
+    Attributes:
+        geometry: Its dimensions.
+        classes: Which line a class of the model should show, such as {"outer_race": "BPFO"}.
+    """
+
+    geometry: BearingGeometry
+    classes: Mapping[str, str] = field(default_factory=dict)
+
+    def lines_hz(self, shaft_hz: float) -> dict[str, float]:
+        """Return the rate of each defect; that of a ball is twice its spin, as it meets both races."""
+        geometry = self.geometry
+        orders = (geometry.bpfo, geometry.bpfi, geometry.ball_defect, geometry.ftf)
+        return {name: order * shaft_hz for name, order in zip(NAMES, orders, strict=True)}
+
+    def agrees(self, label: str | None, levels_db: Mapping[str, float]) -> bool | None:
+        """Tell whether the lines say what the class says.
+
+        None where the class names no line, or none stands out: an early defect may be below the noise.
+        """
+        wanted = None if label is None else self.classes.get(label)
+        strongest = max(levels_db, key=levels_db.__getitem__)
+        if wanted is None or levels_db[strongest] < STANDS_OUT_DB:
+            return None
+        return levels_db[wanted] >= STANDS_OUT_DB and wanted == strongest
+
+
+def line_levels_db(
+    samples: NDArray[np.float32], sample_rate_hz: float, lines_hz: Mapping[str, float]
+) -> dict[str, float]:
+    """Return how far each line and its harmonics stand above the envelope spectrum around them, dB.
+
+    Args:
+        samples: Shape (n, axes), a second or more of them; the axis that is strongest in `BAND` counts.
+        sample_rate_hz: Samples per second.
+        lines_hz: Rates of the defects, Hz.
+    """
+    spectrum = np.fft.rfft(samples - samples.mean(axis=0), axis=0)
+    first, last = (round(share * (len(spectrum) - 1)) for share in BAND)
+    moved = np.zeros(len(samples), np.complex128)
+    strongest = int(np.argmax(np.square(np.abs(spectrum[first:last])).sum(axis=0)))
+    moved[first:last] = spectrum[first:last, strongest]
+    envelope = np.square(np.abs(np.fft.ifft(moved)))
+    power = np.square(np.abs(np.fft.rfft((envelope - envelope.mean()) * np.hanning(len(envelope)))))
+    step_hz = sample_rate_hz / len(samples)
+    return {name: _level_db(power, hz / step_hz) for name, hz in lines_hz.items()}
+
+
+def _level_db(power: NDArray[np.float64], line: float) -> float:
+    """Return the mean over harmonics of the largest power near each, over the median between them."""
+    levels = []
+    for harmonic in range(1, HARMONICS + 1):
+        centre = harmonic * line
+        reach = max(2.0, SLIP * centre)
+        near = power[max(1, int(centre - reach)) : int(centre + reach) + 2]
+        around = power[max(1, int(centre - line / 2)) : int(centre + line / 2) + 2]
+        if len(near) == 0 or not around.any():
+            break
+        levels.append(10 * np.log10(near.max() / max(float(np.median(around)), 1e-300)))
+    return round(float(np.mean(levels)), 2) if levels else 0.0

@@ -1,0 +1,1 @@
+"""Simulated machines and sensors: a machine and its condition in, recordings and streams out."""

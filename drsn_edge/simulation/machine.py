@@ -1,0 +1,177 @@
+"""What is simulated, as plain values: a machine, the accelerometer on its bearing, and its condition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from drsn_edge.signal.bearing import SKF_6205, BearingGeometry, require
+
+Axes = tuple[float, float, float]
+
+AXES = ("x", "y", "z")
+"""x and y are radial, x in the direction of the bearing's load; z is axial."""
+
+REFERENCE_RPM = 1500.0
+"""Speed at which amounts of imbalance are stated; their force grows with the square of the speed."""
+
+BACKGROUND_REFERENCE_HZ = 100.0
+"""Frequency at which the density of the 1/f background is stated."""
+
+SEVERITY_RANGE_G: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "healthy": (0.0, 0.0),
+        "imbalance": (0.06, 0.5),
+        "misalignment": (0.06, 0.4),
+        "outer_race": (0.3, 2.0),
+        "inner_race": (0.4, 3.0),
+        "ball": (0.4, 3.0),
+    }
+)
+"""Condition -> lowest and highest severity of simulated data sets, from barely to plainly visible."""
+
+CONDITIONS = tuple(SEVERITY_RANGE_G)
+"""Names of the conditions; they serve as labels."""
+
+
+def _require_amplitude(name: str, value: float) -> None:
+    require(0 <= value < math.inf, f"{name} of at least 0", value)
+
+
+def _require_axes(name: str, values: Axes) -> None:
+    ok = len(values) == len(AXES) and all(math.isfinite(v) for v in values)
+    require(ok, f"{name} with one finite number for each of {', '.join(AXES)}", values)
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """A three-axis accelerometer. The defaults are the ADXL345 in full resolution at +-16 g.
+
+    Attributes:
+        range_g: Readings clip here: [-range_g, range_g - lsb_g].
+        lsb_g: Step between readings; 0 for none. The ADXL345 has 256 LSB/g (its lowest bit stays 0 at 1600 and
+            3200 Hz: section "Data Formatting of Upper Data Rates").
+        noise_density_g_rthz: White noise of each axis in g/sqrt(Hz), one-sided. The ADXL345 has 2.9e-4 on x and y,
+            4.3e-4 on z (section "Noise Performance").
+        gravity_g: Constant acceleration in the machine's axes; (0, 0, 0) where it is removed.
+        tilt_deg: Turns of the sensor about the machine's x, then y, then z axis.
+
+    Source: Analog Devices, ADXL345 data sheet.
+    """
+
+    range_g: float = 16.0
+    lsb_g: float = 1 / 256
+    noise_density_g_rthz: float = 4e-4
+    gravity_g: Axes = (0.0, 0.0, 0.0)
+    tilt_deg: Axes = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        """Refuse a sensor that cannot measure.
+
+        Raises:
+            ValueError: Naming the property and what it may be.
+        """
+        require(0 < self.range_g < math.inf, "range_g above 0", self.range_g)
+        require(0 <= self.lsb_g < self.range_g, f"lsb_g in [0, {self.range_g})", self.lsb_g)
+        _require_amplitude("noise_density_g_rthz", self.noise_density_g_rthz)
+        _require_axes("gravity_g", self.gravity_g)
+        _require_axes("tilt_deg", self.tilt_deg)
+
+
+ADXL345 = Sensor()
+"""The accelerometer of the reference hardware."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A motor with one bearing and one gear stage, seen from the bearing's housing. Defaults: four poles at 50 Hz.
+
+    Attributes:
+        rpm: Mean speed of the shaft.
+        speed_ripple: Standard deviation of the slow speed fluctuation, relative to `rpm`.
+        bearing: The bearing under the sensor.
+        slip: Standard deviation of the interval between two impacts of a defect, relative to the interval.
+        gear_teeth: Teeth of the pinion on the shaft.
+        gear_mesh_g: Amplitude of the meshing frequency, before `axis_gains`.
+        residual_imbalance_g: What balancing left: radial amplitude at shaft speed, at `REFERENCE_RPM`.
+        residual_misalignment_g: What alignment left: amplitude along x at twice the shaft speed.
+        resonance_hz: Undamped frequency of the housing's resonance, which every impact excites.
+        damping_ratio: Its damping, relative to the critical one.
+        background_g_rthz: Density at `BACKGROUND_REFERENCE_HZ` of structure-borne 1/f noise, g/sqrt(Hz).
+        axis_gains: From the bearing's forces (impacts, gear mesh) to x, y and z.
+        sensor: The accelerometer.
+    """
+
+    rpm: float = 1480.0
+    speed_ripple: float = 0.002
+    bearing: BearingGeometry = SKF_6205
+    slip: float = 0.015
+    gear_teeth: int = 19
+    gear_mesh_g: float = 0.05
+    residual_imbalance_g: float = 0.03
+    residual_misalignment_g: float = 0.015
+    resonance_hz: float = 1100.0
+    damping_ratio: float = 0.05
+    background_g_rthz: float = 5e-4
+    axis_gains: Axes = (1.0, 0.7, 0.4)
+    sensor: Sensor = ADXL345
+
+    def __post_init__(self) -> None:
+        """Refuse a machine that the model does not cover.
+
+        Raises:
+            ValueError: Naming the property and what it may be.
+        """
+        require(0 < self.rpm < math.inf, "rpm above 0", self.rpm)
+        require(0 <= self.speed_ripple <= 0.1, "speed_ripple in [0, 0.1]", self.speed_ripple)
+        require(0 <= self.slip <= 0.1, "slip in [0, 0.1]", self.slip)
+        require(self.gear_teeth >= 4, "at least 4 gear_teeth", self.gear_teeth)
+        require(0 < self.resonance_hz < math.inf, "resonance_hz above 0", self.resonance_hz)
+        require(0.001 <= self.damping_ratio < 1, "damping_ratio in [0.001, 1)", self.damping_ratio)
+        for name in ("gear_mesh_g", "residual_imbalance_g", "residual_misalignment_g", "background_g_rthz"):
+            _require_amplitude(name, getattr(self, name))
+        _require_axes("axis_gains", self.axis_gains)
+
+    @property
+    def shaft_hz(self) -> float:
+        """Mean turns of the shaft per second."""
+        return self.rpm / 60
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is wrong with a machine, and how much, on top of what a healthy one shows.
+
+    Attributes:
+        name: One of `CONDITIONS`.
+        severity: In g. imbalance: radial amplitude at shaft speed, at `REFERENCE_RPM`; misalignment: amplitude along
+            x at twice the shaft speed; outer_race, inner_race, ball: amplitude of an impact's ringing under full load,
+            before `Machine.axis_gains`. 0 for healthy.
+    """
+
+    name: str = "healthy"
+    severity: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse unknown conditions and faults without severity.
+
+        Raises:
+            ValueError: Naming what is possible.
+        """
+        require(self.name in CONDITIONS, f"a condition among {', '.join(CONDITIONS)}", repr(self.name))
+        if self.name == "healthy":
+            require(self.severity == 0, "severity 0 for healthy", self.severity)
+        else:
+            require(0 < self.severity < math.inf, f"a severity above 0 g for {self.name}", self.severity)
+
+    @classmethod
+    def typical(cls, name: str) -> Condition:
+        """Return the condition at the geometric middle of its `SEVERITY_RANGE_G`.
+
+        Raises:
+            ValueError: If `name` is not in `CONDITIONS`.
+        """
+        low, high = SEVERITY_RANGE_G.get(name, (0.0, 0.0))
+        return cls(name, math.sqrt(low * high))

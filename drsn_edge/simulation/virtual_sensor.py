@@ -1,0 +1,111 @@
+"""A recording as a sensor: what `drsn-edge simulate` streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from drsn_edge import __version__
+from drsn_edge.errors import RecordingError
+from drsn_edge.recordings.recording import Recording
+from drsn_edge.signal.noise import add_noise
+from drsn_edge.signal.windows import FloatArray
+from drsn_edge.simulation.machine import AXES, Condition, Machine
+from firmware_bridge.support.shown import printable
+from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
+from firmware_bridge.virtual.faults import FaultInjector
+from firmware_bridge.wire.messages import Hello
+
+_CHUNK_SAMPLES = 4096
+_LONGEST_ID = 255
+"""Bytes of a text in HELLO."""
+
+_FULL_SCALE_COUNTS = 32768
+_SNR_LIMIT_DB = 200.0  # beyond it, noise or vibration is below the resolution of float32 and int16 by far
+
+
+def full_scale_for(samples: FloatArray) -> float:
+    """Return the smallest power of two that no sample reaches, as a sensor's range would be chosen."""
+    peak = float(np.max(np.abs(samples)))
+    return float(2.0 ** np.ceil(np.log2(peak * 1.001))) if peak > 0 else 1.0
+
+
+def virtual_sensor(
+    recording: Recording,
+    *,
+    link: Path | None,
+    speed: float | None,
+    snr_db: float | None,
+    loop: bool,
+    seed: int,
+    noise: str = "gaussian",
+    listen: tuple[str, int] | None = None,
+    faults: FaultInjector | None = None,
+) -> VirtualAccelerometer:
+    """Return a virtual accelerometer that plays a recording.
+
+    Args:
+        recording: What to play, in its own unit and rate.
+        link: Where to put a symbolic link to the port.
+        speed: How much faster than real time; None: as fast as the reader takes it.
+        snr_db: SNR of the noise added over the whole recording; None adds none.
+        loop: Play it again and again.
+        seed: Of the noise.
+        noise: Its kind, one of `drsn_edge.signal.noise.NOISE_KINDS`.
+        listen: Host and port of TCP to listen on instead of a pseudo-terminal.
+        faults: What to do to samples, clock and link.
+
+    Raises:
+        RecordingError: If the noise would drown everything, or is no number.
+        DrsnEdgeError: If there is no such kind of noise.
+        VirtualDeviceError: If the port or its link cannot be made.
+    """
+    samples = recording.samples
+    if snr_db is not None:
+        if not -_SNR_LIMIT_DB <= snr_db <= _SNR_LIMIT_DB:
+            raise RecordingError(f"Expected an SNR from {-_SNR_LIMIT_DB:g} to {_SNR_LIMIT_DB:g} dB, got {snr_db:g}.")
+        samples = add_noise(samples, snr_db, np.random.default_rng(seed), noise)
+    return VirtualAccelerometer(
+        _hello(recording, samples), _chunks(samples, loop), link=link, listen=listen, speed=speed, faults=faults
+    )
+
+
+def simulated_recording(condition: str, rpm: float, duration_s: float, seed: int) -> Recording:
+    """Return the simulated vibration of a machine in one of `drsn_edge.simulation.machine.CONDITIONS`, in g.
+
+    Raises:
+        RecordingError: If the machine cannot be: its speed or the duration.
+    """
+    from drsn_edge.simulation.simulator import DEFAULT_SAMPLE_RATE_HZ, VibrationSimulator  # needs SciPy
+
+    try:
+        simulator = VibrationSimulator(Machine(rpm=rpm), Condition.typical(condition), DEFAULT_SAMPLE_RATE_HZ, seed)
+    except ValueError as exc:
+        raise RecordingError(f"Could not simulate the machine: {exc}") from exc
+    samples = simulator.samples(max(1, round(duration_s * DEFAULT_SAMPLE_RATE_HZ)))
+    return Recording(f"simulated {condition}", samples, DEFAULT_SAMPLE_RATE_HZ, AXES, "g", condition, "simulated")
+
+
+def _hello(recording: Recording, samples: FloatArray) -> Hello:
+    full_scale = full_scale_for(samples)
+    return Hello(
+        session=0,
+        device_id=f"virtual:{printable(recording.name)}".encode()[:_LONGEST_ID].decode(errors="ignore"),
+        firmware_version=__version__,
+        sensor_model="virtual accelerometer",
+        axes=recording.axes,
+        unit=recording.unit,
+        scale=full_scale / _FULL_SCALE_COUNTS,
+        full_scale=full_scale,
+        sample_rate_hz=recording.sample_rate_hz,
+    )
+
+
+def _chunks(samples: FloatArray, loop: bool) -> Iterator[FloatArray]:
+    while True:
+        for start in range(0, len(samples), _CHUNK_SAMPLES):
+            yield samples[start : start + _CHUNK_SAMPLES]
+        if not loop:
+            return

@@ -1,0 +1,104 @@
+"""The one place that says how an extra is installed: from where the user got the project, which is on no index."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from drsn_edge import __version__
+
+NAME = "drsn-edge"
+
+_TRAIN_MODULES = ("tensorflow", "keras", "rich", "scipy", "sklearn", "tomli_w")
+_PLOTS_MODULES = ("matplotlib", "jinja2")
+_TRAIN_COMMANDS = ("train", "convert", "evaluate", "demo", "reproduce")
+EXTRA_OF = {
+    **dict.fromkeys(_TRAIN_MODULES, "train"),
+    **dict.fromkeys(_PLOTS_MODULES, "plots"),
+    "paho": "mqtt",
+    "prometheus_client": "metrics",
+    "cryptography": "signing",
+}
+"""Modules that the gateway's install leaves out, and the extra that brings them."""
+
+
+def missing_module(name: str, command: str | None = None) -> str | None:
+    """Return a sentence on a module that could not be imported, and what to type; None for one of no extra.
+
+    Args:
+        name: Of the module.
+        command: That needed it; one for a workstation needs all that a workstation has.
+    """
+    extra = EXTRA_OF.get(name.partition(".")[0])
+    if extra is None:
+        return None
+    if extra == "plots" and command in _TRAIN_COMMANDS:
+        extra = "train"
+    return f"This needs {name}, which comes with the extra `{extra}`. Type: {pip_line(extra)}"
+
+
+def pip_line(extra: str) -> str:
+    """Return what to type to install an extra."""
+    return f"{_install()} {_source(extra, Path(__file__).parents[2], _distribution())}"
+
+
+def _install() -> str:
+    """Return the call of this Python's pip, by its plain name where that is on the PATH; uv's where there is no pip."""
+    own, found = Path(sys.executable).parent / "pip", shutil.which("pip")
+    if found is not None and Path(found) == own:
+        return "pip install"
+    python = shlex.quote(sys.executable or "python3")
+    if find_spec("pip") is None and shutil.which("uv") is not None:
+        return f"uv pip install --python {python}"
+    return f"{python} -m pip install"
+
+
+def _distribution() -> Distribution | None:
+    try:
+        return distribution(NAME)
+    except PackageNotFoundError:
+        return None
+
+
+def _source(extra: str, folder: Path, installed: Distribution | None) -> str:
+    """Return what pip shall install.
+
+    Args:
+        extra: Wanted.
+        folder: That holds the packages.
+        installed: What is known of the installation; None: it runs from a folder that pip knows nothing of.
+    """
+    if (folder / "pyproject.toml").is_file():  # a clone, installed editable or not at all
+        return f"-e {shlex.quote(f'{folder}[{extra}]')}"
+    origin = _origin(installed)
+    url = str(origin.get("url", ""))
+    if "vcs_info" in origin:
+        vcs = origin["vcs_info"]
+        return shlex.quote(f"{NAME}[{extra}] @ {vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', 'HEAD')}")
+    if url and not url.startswith("file:"):
+        return shlex.quote(f"{NAME}[{extra}] @ {url}")
+    path = Path(unquote(urlsplit(url).path)) if url else _wheel()
+    if path.exists():
+        return shlex.quote(f"{path}[{extra}]")
+    return f"{shlex.quote(f'{path.name}[{extra}]')}   # in the folder that holds {path.name}"
+
+
+def _wheel() -> Path:
+    return Path(f"drsn_edge-{__version__}-py3-none-any.whl")
+
+
+def _origin(installed: Distribution | None) -> dict[str, Any]:
+    """Return what pip wrote of where an installation came from (PEP 610); empty where it wrote nothing."""
+    text = None if installed is None else installed.read_text("direct_url.json")
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,60 @@
+"""Fits what tells the trained from the new: see `drsn_edge.signal.novelty`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.covariance import LedoitWolf
+
+from drsn_edge.datasets.split import Split
+from drsn_edge.datasets.windows import WindowSet, cut_spans
+from drsn_edge.errors import TrainingError
+from drsn_edge.signal.novelty import LINES, Novelty, features, levels
+from drsn_edge.training.feed import draw_windows
+from drsn_edge.training.fit_mounting import fit_mounting, with_mounting_limit
+from drsn_edge.training.settings import TrainSettings
+
+MOST_PROTOTYPES = 128
+"""More recordings than that share them."""
+
+_OUTERMOST = 0.001
+"""Share of windows that may be quieter, and louder, than what counts as the lowest and the highest level."""
+
+
+def fit_novelty(split: Split, settings: TrainSettings) -> Novelty:
+    """Return the statistics of the training side, with noise and all else that the network is trained on but speed.
+
+    Stretching in time would hide what shows as a small shift of lines, and gained nothing at a load that was held out.
+    The limit is still to come, from `with_limit`.
+    """
+    lines = min(LINES, settings.window // 4)
+    drawn = draw_windows(split, replace(settings, speed_range=0.0), 1)
+    logs = features(drawn.windows, lines)
+    _, recording = np.unique(drawn.recordings, return_inverse=True)
+    means = np.stack([logs[recording == number].mean(axis=0) for number in range(recording.max() + 1)])
+    scatter = LedoitWolf(assume_centered=True).fit(logs - means[recording])
+    whitening = np.linalg.cholesky(scatter.precision_)
+    prototypes = means @ whitening
+    if len(prototypes) > MOST_PROTOTYPES:
+        prototypes = KMeans(MOST_PROTOTYPES, n_init=1, random_state=settings.seed).fit(prototypes).cluster_centers_
+    recorded = cut_spans(split.train, split.labels, settings.window, settings.window)
+    lowest, highest = np.quantile(levels(recorded.windows), (_OUTERMOST, 1 - _OUTERMOST)).tolist()
+    return Novelty(
+        lines, whitening.astype(np.float32), prototypes.astype(np.float32), 1.0, lowest, highest,
+        mounting=fit_mounting(recorded, {span.recording.name: span.recording.group for span in split.train}),
+    )  # fmt: skip
+
+
+def with_limit(novelty: Novelty, held_out: WindowSet, false_unknown_share: float) -> Novelty:
+    """Return it with the limit beyond which so many of the held-out windows, as they were recorded, lie.
+
+    Raises:
+        TrainingError: If the share is not between 0 and 1.
+    """
+    if not 0 < false_unknown_share < 1:
+        raise TrainingError(f"Expected a share of unknown windows between 0 and 1, got {false_unknown_share}.")
+    distances = novelty.distances(held_out.windows)
+    limit = float(np.quantile(distances, 1 - false_unknown_share))
+    return replace(novelty, limit=limit, mounting=with_mounting_limit(novelty.mounting, held_out.windows))
