@@ -60,7 +60,7 @@ proof: $(VENV)/train.stamp
 	$(BIN)/drsn-edge reproduce splits --data $(DATA) --results docs/results/accuracy.jsonl --write docs/ACCURACY.md
 	DRSN_EDGE_TEST_DATA=$(DATA) DRSN_EDGE_DEVICE_S=600 $(BIN)/python -m pytest -m integration \
 	  tests/integration/test_firmware.py -k "real_waveform or streams_an_adxl345"
-	$(BIN)/python -m pytest -q --hypothesis-profile=search tests/firmware_bridge tests/monitor tests/test_signal.py
+	$(BIN)/python -m pytest -q --hypothesis-profile=search tests/firmware_bridge tests/monitor tests/signal/test_windows.py
 	DRSN_EDGE_KILLS=200 $(BIN)/python -m pytest -m integration tests/integration/test_history_kill.py
 	$(BIN)/python benchmarks/open_set.py --data $(DATA) --results docs/results/open_set.jsonl
 	$(BIN)/drsn-edge demo --speed 0 --out drsn-edge-demo

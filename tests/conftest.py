@@ -23,6 +23,8 @@ from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.windows import Scaling
 
+pytest_plugins = ["small_training"]
+
 # No time limits, which fail where others work on the same cores. The same examples each time, so that a failure is of
 # the change at hand; `make proof` searches for others.
 settings.register_profile("any machine", deadline=None, derandomize=True)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from drsn_edge import service, service_host
 from drsn_edge.errors import OutputError
+from drsn_edge.gateway import systemd_host as service_host
+from drsn_edge.gateway import systemd_unit as service
 from drsn_edge.gateway.systemd_host import Answer, Host
 from drsn_edge.gateway.systemd_unit import Notifier, install, quoted, unit_text
 

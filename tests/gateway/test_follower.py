@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "firmware_bridge" / "gateway"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "firmware_bridge" / "gateway"))
 
 from crash_run import bundle, store_on
 from crashing import MemoryDisk

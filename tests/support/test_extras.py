@@ -20,7 +20,7 @@ from drsn_edge.monitor.stages.results import Verdict, WindowResult
 from drsn_edge.support import extras
 from drsn_edge.support.extras import EXTRA_OF, missing_module, pip_line
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
