@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := drsn_edge quantize firmware_bridge tests benchmarks examples
 
-.PHONY: help demo test integration check lint types firmware pi-test pi-bench proof lock clean
+.PHONY: help demo test integration check lint types rooms firmware pi-test pi-bench proof lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make test         the quick tests"
 	@echo "make integration  tests with real parts: fresh environments, the wire, real recordings"
 	@echo "make check        lint, types, firmware and make test"
+	@echo "make rooms        the rooms of the code, the imports between them, and any circle (docs/architecture.md)"
 	@echo "make firmware     the firmware of all boards, as far as their compilers are here, and its C tests"
 	@echo "make pi-test      the gateway on emulated Raspberry Pis, with an emulated board on its port (about 5 minutes)"
 	@echo "make pi-bench     instructions of one inference on emulated Pis, for docs/RUNTIMES.md"
@@ -52,6 +53,9 @@ lint: $(VENV)/dev.stamp
 
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
+
+rooms:
+	@$(PYTHON) tests/architecture/rooms.py
 
 # Goes on where an earlier call stopped; remove docs/results/ to begin anew.
 DATA ?= $(DRSN_EDGE_TEST_DATA)

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from drsn_edge.monitor.stages.windower import Window
 from drsn_edge.signal.quality import SensorLimits, find_defect
+from drsn_edge.signal.windows import Window
 from drsn_edge.simulation.machine import Condition, Machine
 from drsn_edge.simulation.simulator import VibrationSimulator
 

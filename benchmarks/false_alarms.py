@@ -24,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import read_bundle
+from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.monitor.offline.tune_alarms import Judged, Point, choose, grid, judged, sweep
 from drsn_edge.monitor.stages.alarms import AlarmSettings
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.results import WindowResult
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.signal.novelty import novelty_of
 from drsn_edge.simulation.machine import ADXL345, AXES, SEVERITY_RANGE_G, Condition, Machine
 from drsn_edge.simulation.simulator import VibrationSimulator, vary_machine
 from drsn_edge.support.files import write_file

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from drsn_edge.bundle.bundle import Bundle, read_bundle
+from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.demo.run import CLASSES
 from drsn_edge.errors import BaselineError
 from drsn_edge.monitor.stages.learned import Learner
@@ -28,7 +29,7 @@ from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.network_input import input_of
 from drsn_edge.signal.noise import add_noise
-from drsn_edge.signal.novelty import Novelty, novelty_of
+from drsn_edge.signal.novelty import Novelty
 from drsn_edge.signal.windows import FloatArray, centre, cut_windows, window_starts
 from drsn_edge.simulation.simulator import simulate_dataset
 

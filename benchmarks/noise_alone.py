@@ -29,6 +29,7 @@ from machine import machine
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle, read_bundle
+from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.demo.run import training_recordings
 from drsn_edge.monitor.stages.pipeline import Monitor
@@ -38,10 +39,9 @@ from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.noise import NOISE_KINDS, add_noise
 from drsn_edge.signal.noise_alone import NEVER, chance, chances
-from drsn_edge.signal.novelty import novelty_of
-from drsn_edge.signal.quality import NOISE_ALONE
 from drsn_edge.signal.windows import Centred, centre, cut_windows, window_starts
 from drsn_edge.support.files import write_file
+from drsn_edge.verdicts import NOISE_ALONE
 from firmware_bridge.wire.events import SampleBlock
 from firmware_bridge.wire.messages import Hello
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from drsn_edge.datasets.split import Span
+from drsn_edge.datasets.span import Span
 from drsn_edge.datasets.windows import WindowSet, cut_spans
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording

@@ -20,12 +20,12 @@ import numpy as np
 import scipy.signal
 
 from drsn_edge.bundle.bundle import Bundle, read_bundle
+from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.monitor.offline.classify import classify
 from drsn_edge.monitor.stages.settings import MonitorSettings
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.signal.novelty import novelty_of
 from drsn_edge.signal.resampling import Cut
 from drsn_edge.signal.windows import FloatArray
 

@@ -28,13 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle, read_bundle
+from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.results import Decision, WindowResult
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.noise import NOISE_KINDS, add_noise
-from drsn_edge.signal.novelty import novelty_of
 from drsn_edge.simulation.machine import AXES, Condition, Machine
 from drsn_edge.simulation.simulator import VibrationSimulator, vary_machine
 from firmware_bridge.wire.events import SampleBlock

@@ -1,1 +1,1 @@
-"""Bundles: a model together with everything that gives it a meaning on a gateway."""
+"""Bundles, a model with everything that gives it a meaning on a gateway: bytes in, what judges windows out."""

@@ -36,8 +36,6 @@ SIGNATURE = "manifest.sig"
 MAX_MEMBERS = 64
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_SIGNATURE_BYTES = 4096
-MAX_ARRAYS_BYTES = 8 << 20
-"""Of golden.npz and of novelty.npz, which take some ten kilobytes."""
 
 MAX_REPORT_BYTES = 4 << 20
 MAX_MEMBER_BYTES = 16 << 20

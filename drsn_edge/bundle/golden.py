@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.bundle.bundle import MAX_ARRAYS_BYTES, Bundle
+from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.errors import BundleError
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.network_input import network_input
 from drsn_edge.signal.windows import FloatArray
-from drsn_edge.support.arrays import read_arrays
+from drsn_edge.support.arrays import MAX_ARRAYS_BYTES, read_arrays
 
 MEMBER = "golden.npz"
 MOST_WINDOWS, FEWEST_WINDOWS = 16, 4

@@ -11,6 +11,7 @@ from typing import Any
 
 from drsn_edge.bundle.votes import parse_votes
 from drsn_edge.errors import BundleError, ContractError
+from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.signal.contract import SignalContract, contract_from_json, contract_to_json
 from drsn_edge.support.fields import is_label, items, number, text, texts, whole, wholes
 from firmware_bridge.gateway.state import is_version, version_key
@@ -21,16 +22,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OPTIONAL = ("floor", "votes", "unknown_share", "noise_limit", "golden_tolerance_lsb", "operators", "budget")
 """Left out where they are not known."""
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """An int8 input or output of the model: real = scale * (q - zero_point)."""
-
-    name: str
-    shape: tuple[int, ...]
-    scale: float
-    zero_point: int
 
 
 @dataclass(frozen=True)

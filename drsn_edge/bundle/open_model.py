@@ -1,4 +1,4 @@
-"""What runs a bundle on this machine: chosen once, when it is opened, and never afterwards."""
+"""From a bundle to what judges windows here: its model on an interpreter, chosen once, and what it knows as normal."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drsn_edge.bundle.bundle import Bundle
+from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.bundle.variants import EDGETPU_MODEL
 from drsn_edge.errors import BundleError, RuntimeUnavailableError
-from drsn_edge.runtime.classifier import Classifier, check_model
+from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.runtime.coral import accelerators, cause, expect_edgetpu, library_fault
 from drsn_edge.runtime.interpreters import AUTO, EDGETPU, RuntimeChoice
+from drsn_edge.signal.novelty import MEMBER as NOVELTY
+from drsn_edge.signal.novelty import Novelty, novelty_from_bytes
 
 
 def open_classifier(
@@ -68,3 +71,29 @@ def _on_edgetpu(bundle: Bundle, choice: RuntimeChoice, root: Path) -> Classifier
         raise RuntimeUnavailableError(
             f"Expected an Edge TPU, {cause(str(exc), choice.edgetpu_library, root)}."
         ) from exc
+
+
+def check_model(manifest: Manifest, classifier: Classifier) -> None:
+    """Raise BundleError unless the model has the shapes that its manifest describes."""
+    described = (manifest.input.shape, manifest.outputs[0].shape)
+    found = (classifier.input.shape, classifier.output.shape)
+    if described != found:
+        raise BundleError(
+            f"Expected a model from {described[0]} to {described[1]} as its manifest says, got one from {found[0]} to "
+            f"{found[1]}. Make the bundle anew with `drsn-edge convert`."
+        )
+
+
+def novelty_of(bundle: Bundle) -> Novelty | None:
+    """Return a bundle's, None if it has none.
+
+    Raises:
+        BundleError: If it is damaged or of other shapes than the contract's.
+    """
+    data, contract = bundle.extras.get(NOVELTY), bundle.manifest.contract
+    if data is None:
+        return None
+    novelty = novelty_from_bytes(data, len(contract.axes))
+    if novelty.lines > max(1, contract.window // 2):
+        raise BundleError(f"Expected bands of at most half a window in {NOVELTY}, got {novelty.lines}. Convert again.")
+    return novelty

@@ -66,9 +66,9 @@ def baseline(
       drsn-edge baseline --port /dev/ttyUSB0 --model machine.drsn --duration 10min
     """
     from drsn_edge.bundle.bundle import read_bundle
+    from drsn_edge.bundle.open_model import novelty_of
     from drsn_edge.errors import BaselineError
     from drsn_edge.monitor.stages.learned import Learner, check_agreement, healthy_label, load, path_of, save
-    from drsn_edge.signal.novelty import novelty_of
 
     if model is None:
         from drsn_edge.gateway.local_store import open_store
@@ -110,7 +110,7 @@ def _listen(
     from drsn_edge.monitor.stages.results import WindowResult
     from drsn_edge.recordings.recorder import log_files
     from drsn_edge.runtime.classifier import Classifier
-    from drsn_edge.signal.quality import NOISE_ALONE
+    from drsn_edge.verdicts import NOISE_ALONE
     from firmware_bridge.sources.replay import ReplaySource
 
     speed_hz = None if rpm is None else rpm / 60

@@ -63,7 +63,8 @@ def flash(
     Example:
       drsn-edge firmware flash --board uno --port /dev/ttyACM0
     """
-    from firmware_bridge.boards import BOARDS, choose_port, choose_tool
+    from firmware_bridge.boards import BOARDS
+    from firmware_bridge.flashing import choose_port, choose_tool
     from firmware_bridge.sources.ports import find_port, list_ports
     from firmware_bridge.support.programs import find_program
 
@@ -89,8 +90,8 @@ def flash(
 def _planned_call(board: Board, port: str | None, image: Path | None, tool: str | None) -> list[str]:
     """Return the call that would be made; what is not here is said, and stands in it as it would be called."""
     from drsn_edge.support.notice import Notice, as_line
-    from firmware_bridge.boards import choose_port, choose_tool
     from firmware_bridge.errors import FirmwareError, PortError
+    from firmware_bridge.flashing import choose_port, choose_tool
     from firmware_bridge.sources.ports import find_port, list_ports
     from firmware_bridge.support.programs import find_program
 
@@ -133,7 +134,7 @@ def _image(board: str, image: Path | None) -> Path:
 
 def _call(board: Board, tool: Tool, file: Path, port: str, folder: Path) -> list[str]:
     """Return the tool's call; a tool that takes a bare image gets one in the folder."""
-    from firmware_bridge.boards import flash_image
+    from firmware_bridge.flashing import flash_image
     from firmware_bridge.support.regular_file import read_regular
 
     given = file

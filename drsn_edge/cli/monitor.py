@@ -412,7 +412,7 @@ def _configs(
 
 def _check_mqtt(configs: Sequence[SensorConfig], sensors: Path | None) -> None:
     from drsn_edge.errors import SettingsError
-    from drsn_edge.monitor.sinks.broker import check_mqtt
+    from drsn_edge.monitor.mqtt_check import check_mqtt
 
     try:
         check_mqtt(configs)
@@ -556,7 +556,8 @@ def _sinks(
         )
         yield Guarded("history", history, say)
     if config.mqtt is not None:
-        from drsn_edge.monitor.sinks.broker import options_of, parse_url
+        from drsn_edge.monitor.mqtt_check import options_of
+        from drsn_edge.monitor.sinks.broker import parse_url
         from drsn_edge.monitor.sinks.mqtt import MqttSink
         from drsn_edge.support.notice import about as text_about
 

@@ -18,7 +18,7 @@ from drsn_edge.models.config import BLOCK_KINDS, PRESETS, fitted, preset
 from drsn_edge.support.notice import as_line
 
 if TYPE_CHECKING:
-    from drsn_edge.datasets.split import Split
+    from drsn_edge.datasets.span import Split
     from drsn_edge.recordings.recording import Recording
     from drsn_edge.training.settings import TrainSettings
 

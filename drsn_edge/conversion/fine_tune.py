@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from drsn_edge.datasets.split import Split
+from drsn_edge.datasets.span import Split
 from drsn_edge.errors import TrainingError
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.network_input import network_input

@@ -10,17 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.datasets.copies import Shared, shared_stretches
+from drsn_edge.datasets.span import Span, Split
 from drsn_edge.errors import SplitError
 from drsn_edge.recordings.recording import Recording
-
-if TYPE_CHECKING:
-    from drsn_edge.datasets.split import Span, Split
 
 SIDES = ("train", "validation", "held_out")
 _WORDS = {"train": "training", "validation": "validation", "held_out": "held-out"}

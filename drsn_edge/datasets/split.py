@@ -11,13 +11,14 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.datasets.labels import check_labelled
 from drsn_edge.datasets.leaks import leak_in_words, refuse_leaks
+from drsn_edge.datasets.span import HoldOut, Span, Split
 from drsn_edge.errors import SplitError
 from drsn_edge.recordings.recording import FieldValue, Recording
 from drsn_edge.signal.windows import window_starts
@@ -32,71 +33,6 @@ _FOLDS_SEED = 0
 """The same for every training, so that the folds of one data set fit together."""
 
 _RULES = "FIELD=VALUE, FIELD=VALUE,time=SHARE, fold=K/N, time=SHARE or windows=SHARE"
-_SAME_RECORDINGS = (
-    "Random windows of the same recordings are on both sides: accuracy on them says little about other recordings."
-)
-
-
-@dataclass(frozen=True)
-class Span:
-    """Samples `start` up to, not including, `stop` of one recording."""
-
-    recording: Recording
-    start: int
-    stop: int
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-
-@dataclass(frozen=True)
-class HoldOut:
-    """What `--hold-out` asks for.
-
-    Attributes:
-        kind: "field" (recordings whose `name` equals `value`), "fold" (one of N parts that keep groups together),
-            "time" (the last share of each recording) or "windows" (a random share of all windows, as in papers that
-            shuffle).
-        name: The field's name; empty for the other kinds.
-        value: The field's value as typed, K/N, or the share between 0 and 1.
-        time_share: For "field": the last share, as typed, that is held out of recordings without the field; empty where
-            all must have it.
-    """
-
-    kind: str
-    name: str
-    value: str
-    time_share: str = ""
-
-    def __str__(self) -> str:
-        rest = f",time={self.time_share}" if self.time_share else ""
-        return f"{self.name or self.kind}={self.value}{rest}"
-
-
-@dataclass(frozen=True)
-class Split:
-    """Spans on the three sides, and the rule that made them.
-
-    Attributes:
-        train: What the network learns from.
-        validation: What the training is watched with.
-        held_out: What it is judged with.
-        rule: As typed.
-        labels: The classes, sorted.
-        leak: What samples the sides share, in words; empty where they share none.
-    """
-
-    train: tuple[Span, ...]
-    validation: tuple[Span, ...]
-    held_out: tuple[Span, ...]
-    rule: str
-    labels: tuple[str, ...] = field(default=())
-    leak: str = ""
-
-    @property
-    def remark(self) -> str:
-        """What the rule itself does to the accuracy, in words; empty where there is nothing to say."""
-        return _SAME_RECORDINGS if self.rule.startswith("windows=") and not self.leak else ""
 
 
 def parse_hold_out(text: str) -> HoldOut:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.datasets.split import Span
+from drsn_edge.datasets.span import Span
 from drsn_edge.signal.noise import add_noise
 from drsn_edge.signal.windows import FloatArray, cut_windows, window_starts
 

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from drsn_edge.demo.run import CLASSES, DemoResult, Phase, windows_of
-from drsn_edge.monitor.stages.results import Decision, Verdict
+from drsn_edge.monitor.stages.results import Decision
 from drsn_edge.support.palette import colours_of
+from drsn_edge.verdicts import Verdict
 
 _COLOURS = colours_of(CLASSES)
 _WAVEFORM_S = 0.25

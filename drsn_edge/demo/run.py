@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from drsn_edge import __version__
 from drsn_edge.bundle.bundle import Bundle
+from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.errors import DemoError
 from drsn_edge.monitor.stages.pipeline import Monitor
-from drsn_edge.monitor.stages.results import Decision, Result, Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Decision, Result, Summary, WindowResult
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.signal.novelty import novelty_of
 from drsn_edge.simulation.machine import ADXL345, AXES, Condition, Machine
 from drsn_edge.simulation.simulator import DEFAULT_SAMPLE_RATE_HZ, VibrationSimulator, simulate_dataset
+from drsn_edge.verdicts import Verdict
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
 from firmware_bridge.wire.events import SampleBlock, SourceEvent

@@ -201,9 +201,9 @@ def _pipeline_share(bundle: Bundle, classifier: Any, windows: Any) -> float:
     """Return the processor time of the monitor's stages for a second of stream: the golden windows, over and over."""
     import numpy as np
 
+    from drsn_edge.bundle.open_model import novelty_of
     from drsn_edge.bundle.votes import Votes
     from drsn_edge.monitor.stages.pipeline import Monitor
-    from drsn_edge.signal.novelty import novelty_of
     from firmware_bridge.wire.events import SampleBlock
     from firmware_bridge.wire.messages import Hello
 

@@ -1,1 +1,1 @@
-"""Judging a trained network or a bundle on labelled windows, the same figures for both. No TensorFlow for a bundle."""
+"""How well a run or a bundle does: a model and labelled windows in, figures, pictures and a page out."""

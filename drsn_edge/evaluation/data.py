@@ -12,7 +12,8 @@ import numpy as np
 
 from drsn_edge import __version__
 from drsn_edge.datasets.labels import check_labelled
-from drsn_edge.datasets.split import Span, field_of, matches
+from drsn_edge.datasets.span import Span
+from drsn_edge.datasets.split import field_of, matches
 from drsn_edge.datasets.windows import WindowSet, cut_spans
 from drsn_edge.errors import ContractError, DrsnEdgeError, RecordingError, TrainingError
 from drsn_edge.evaluation.generalisation import Generalisation, from_metrics

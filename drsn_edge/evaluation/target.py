@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.bundle.bundle import Bundle
+from drsn_edge.bundle.open_model import check_model
 from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import BundleError, ContractError
-from drsn_edge.runtime.classifier import Classifier, check_model
+from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.runtime.interpreters import DISTRIBUTIONS
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.network_input import network_input

@@ -105,8 +105,8 @@ def _check_further_members(bundle: Bundle, windows: FloatArray) -> None:
     import numpy as np
 
     from drsn_edge.bundle.bundle import REPORT
+    from drsn_edge.bundle.open_model import novelty_of
     from drsn_edge.bundle.variants import EDGETPU_MODEL
-    from drsn_edge.signal.novelty import novelty_of
     from drsn_edge.support.fields import parsed
     from quantize.tflite.file import read_model
 

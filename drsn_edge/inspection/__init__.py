@@ -1,1 +1,1 @@
-"""The report on an int8 file: what it is, what it suits, what it does to windows. The file alone needs NumPy only."""
+"""The report on an int8 file: a file in, what it is, what it suits and what it does to windows out."""

@@ -1,1 +1,1 @@
-"""The DRSN family: a network is a `DrsnConfig`, and `build_model` makes the Keras model of it."""
+"""The DRSN family: a `DrsnConfig` in, the Keras model of it out. The configuration needs no Keras."""

@@ -18,9 +18,10 @@ from rich.text import Text
 
 from drsn_edge.monitor.keys import Keys
 from drsn_edge.monitor.sinks.console import severity_words
-from drsn_edge.monitor.stages.results import Verdict, WindowResult
+from drsn_edge.monitor.stages.results import WindowResult
 from drsn_edge.monitor.station import Snapshot
 from drsn_edge.signal.windows import FloatArray
+from drsn_edge.verdicts import Verdict
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _WIDTH = 46

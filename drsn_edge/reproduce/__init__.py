@@ -1,1 +1,1 @@
-"""Accuracies that a sceptic can reproduce: protocols as lists of jobs, a sweep that resumes, its tables."""
+"""Accuracies that a sceptic can reproduce: protocols as lists of jobs in, resumable sweeps and their tables out."""

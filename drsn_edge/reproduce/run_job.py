@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge import __version__
-from drsn_edge.datasets.split import Split
+from drsn_edge.datasets.span import Split
 from drsn_edge.datasets.windows import WindowSet, cut_spans
 from drsn_edge.evaluation.conditions import Condition, with_noise
 from drsn_edge.evaluation.metrics import confusion_matrix, scores

@@ -1,1 +1,1 @@
-"""Running an int8 model on a gateway. Never imports TensorFlow."""
+"""Running an int8 model on a gateway: scaled windows in, logits out. Never imports TensorFlow."""

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.bundle.manifest import Manifest, TensorSpec
-from drsn_edge.errors import BundleError, RuntimeUnavailableError
+from drsn_edge.errors import RuntimeUnavailableError
 from drsn_edge.runtime.interpreters import Delegate, open_interpreter
+from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.signal.windows import FloatArray
 
 
@@ -74,17 +74,6 @@ class Classifier:
             raise RuntimeUnavailableError(f"{self.runtime} stopped computing: {said}") from exc
         logits_q: NDArray[np.int8] = self._interpreter.get_tensor(self._output_index)
         return logits_q.reshape(-1)
-
-
-def check_model(manifest: Manifest, classifier: Classifier) -> None:
-    """Raise BundleError unless the model has the shapes that its manifest describes."""
-    described = (manifest.input.shape, manifest.outputs[0].shape)
-    found = (classifier.input.shape, classifier.output.shape)
-    if described != found:
-        raise BundleError(
-            f"Expected a model from {described[0]} to {described[1]} as its manifest says, got one from {found[0]} to "
-            f"{found[1]}. Make the bundle anew with `drsn-edge convert`."
-        )
 
 
 def quantize_int8(values: FloatArray, scale: float, zero_point: int) -> NDArray[np.int8]:

@@ -12,15 +12,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from drsn_edge.errors import RuntimeUnavailableError
 from drsn_edge.support.fresh_process import python_command
 from firmware_bridge.sources.ports import holders_of
-from quantize.quiet import quiet_native_stderr
 
 _PROBE_TIMEOUT_S = 60.0
 _ENUMERATION_S, _LOOK_EVERY_S = 10.0, 0.1
@@ -94,26 +91,6 @@ def library_fault(library: str) -> str | None:
             )
         return f"the library {library} does not go with this system ({said}). {_BUILDS}"
     return None
-
-
-def open_delegate(load: Callable[..., Any], library: str, device: str | None) -> Any:
-    """Return the delegate of an Edge TPU.
-
-    Args:
-        load: `load_delegate` of an interpreter's package.
-        library: Name or path of libedgetpu.
-        device: Such as "usb", "usb:1" or "pci:0"; None: any.
-
-    Raises:
-        RuntimeUnavailableError: If it does not come up; saying what the library says, be it nothing.
-    """
-    options = {} if device is None else {"device": device}
-    try:
-        with quiet_native_stderr():
-            return load(library, options)
-    except (ValueError, OSError) as exc:
-        said = " ".join(str(exc).split()).removeprefix(f"Failed to load delegate from {library}").strip()
-        raise RuntimeUnavailableError(said or "without a word") from exc
 
 
 def expect_edgetpu(model: bytes, library: str, device: str | None, root: Path = Path("/")) -> None:

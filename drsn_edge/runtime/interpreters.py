@@ -21,7 +21,7 @@ EDGETPU_LIBRARY = "libedgetpu.so.1"
 FALLBACKS = ("none", "cpu")
 
 Delegate = tuple[str, str | None]
-"""Library and device of an Edge TPU; see `drsn_edge.runtime.coral.open_delegate`."""
+"""Library and device of an Edge TPU; see `drsn_edge.runtime.interpreters.open_delegate`."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,6 @@ def _choose(runtime: str, delegate: Delegate | None) -> tuple[str, Any, dict[str
             continue
         if runtime != EDGETPU:
             return name, interpreter_class, {}
-        from drsn_edge.runtime.coral import open_delegate
 
         library, device = delegate or (EDGETPU_LIBRARY, None)
         opened = open_delegate(_DELEGATE_LOADERS[name](), library, device)
@@ -135,3 +134,23 @@ _DELEGATE_LOADERS: dict[str, Callable[[], Any]] = {
     "tflite-runtime": _tflite_runtime_delegates,
 }
 _WITH_DELEGATES = tuple(_DELEGATE_LOADERS)
+
+
+def open_delegate(load: Callable[..., Any], library: str, device: str | None) -> Any:
+    """Return the delegate of an Edge TPU.
+
+    Args:
+        load: `load_delegate` of an interpreter's package.
+        library: Name or path of libedgetpu.
+        device: Such as "usb", "usb:1" or "pci:0"; None: any.
+
+    Raises:
+        RuntimeUnavailableError: If it does not come up; saying what the library says, be it nothing.
+    """
+    options = {} if device is None else {"device": device}
+    try:
+        with quiet_native_stderr():
+            return load(library, options)
+    except (ValueError, OSError) as exc:
+        said = " ".join(str(exc).split()).removeprefix(f"Failed to load delegate from {library}").strip()
+        raise RuntimeUnavailableError(said or "without a word") from exc

@@ -20,12 +20,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.bundle.bundle import MAX_ARRAYS_BYTES, Bundle
 from drsn_edge.errors import BundleError
 from drsn_edge.signal.mounting import BANDS, Mounting
 from drsn_edge.signal.spectra import Spectra, log_spectra
 from drsn_edge.signal.windows import Centred, centre
-from drsn_edge.support.arrays import read_arrays
+from drsn_edge.support.arrays import MAX_ARRAYS_BYTES, read_arrays
 
 FloatArray = NDArray[np.float32]
 
@@ -179,21 +178,6 @@ def _bands(lines: int) -> Spectra:
 def levels(windows: FloatArray) -> FloatArray:
     """Return the RMS of each window (n, window, axes) over its axes, without their means, shape (n,)."""
     return centre(windows).rms.astype(np.float32)
-
-
-def novelty_of(bundle: Bundle) -> Novelty | None:
-    """Return a bundle's, None if it has none.
-
-    Raises:
-        BundleError: If it is damaged or of other shapes than the contract's.
-    """
-    data, contract = bundle.extras.get(MEMBER), bundle.manifest.contract
-    if data is None:
-        return None
-    novelty = novelty_from_bytes(data, len(contract.axes))
-    if novelty.lines > max(1, contract.window // 2):
-        raise BundleError(f"Expected bands of at most half a window in {MEMBER}, got {novelty.lines}. Convert again.")
-    return novelty
 
 
 def is_mounting(prototypes: FloatArray, n_axes: int) -> bool:

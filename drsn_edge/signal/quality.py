@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.monitor.stages.results import NOT_RUNNING as NOT_RUNNING
-from drsn_edge.monitor.stages.windower import Window
 from drsn_edge.signal.amplitude import (
     Ordered,
     clipped_axes,
@@ -20,27 +18,23 @@ from drsn_edge.signal.amplitude import (
     wrapped_axes,
 )
 from drsn_edge.signal.contract import RATE_TOLERANCE
-from drsn_edge.signal.windows import axis_means
+from drsn_edge.signal.windows import Window, axis_means
+from drsn_edge.verdicts import (
+    CLIPPED,
+    DROPOUTS,
+    FLAT_LINE,
+    LOST_SAMPLES,
+    OFFSET_JUMPED,
+    OVERRUN,
+    RATE_OFF,
+    REPEATED,
+    SPIKE,
+    STUCK,
+    STUCK_BIT,
+    WRAPPED,
+)
+from drsn_edge.verdicts import NOT_RUNNING as NOT_RUNNING
 from firmware_bridge.wire.messages import Counts
-
-LOST_SAMPLES = "lost samples"
-OVERRUN = "overrun"
-FLAT_LINE = "flat line"
-CLIPPED = "clipped"
-STUCK = "stuck"
-STUCK_BIT = "stuck bit"
-WRAPPED = "wrapped"
-SPIKE = "spike"
-DROPOUTS = "dropouts"
-REPEATED = "repeated samples"
-OFFSET_JUMPED = "offset jumped"
-AXES_TURNED = "axes inverted or swapped"
-RATE_OFF = "sample rate off"
-NOISE_ALONE = "noise alone"
-LINK_LOST = "LINK LOST"
-NO_SAMPLES = "NO SAMPLES"
-TOO_FEW_SAMPLES = "TOO FEW SAMPLES"
-SKIPPED = "skipped: this machine is too slow"
 
 MAX_CLIPPED_SHARE = 0.001
 """Of a window's samples at full scale: a lone peak may just touch it, a clipped signal sits there.

@@ -13,7 +13,7 @@ from collections import Counter, deque
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.monitor.stages.windower import Window
+from drsn_edge.signal.windows import Window
 from firmware_bridge.wire.messages import Counts
 
 MEMORY = 16_384

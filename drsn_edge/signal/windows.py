@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_bridge.wire.messages import Counts
+
 FloatArray = NDArray[np.float32]
 
 SCALINGS = ("rms", "fixed")
@@ -90,3 +92,23 @@ def cut_windows(samples: FloatArray, starts: NDArray[np.int64], window: int) -> 
 def as_network_input(windows: FloatArray) -> FloatArray:
     """Return (n, window, axes) as the network's (n, 1, window, axes)."""
     return windows[:, None]
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window of raw samples.
+
+    Attributes:
+        first_sample: Index of its first sample in the sensor's session.
+        device_time_s: Sensor's time of that sample.
+        counts: Shape (window, axes); 0 where samples are missing.
+        lost_samples: How many are missing. If it is not 0, the window must not be classified.
+        has_seam: Whether samples that do not follow on each other meet inside, without a known number between them. If
+            so, the window must not be classified either.
+    """
+
+    first_sample: int
+    device_time_s: float
+    counts: Counts
+    lost_samples: int
+    has_seam: bool = False

@@ -100,3 +100,7 @@ def _array(content: bytes, info: zipfile.ZipInfo) -> NDArray[Any]:
     if said != there:
         raise ValueError(f"{info.filename!r} says that it holds {said} bytes, and holds {there}")
     return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+
+
+MAX_ARRAYS_BYTES = 8 << 20
+"""Of golden.npz and of novelty.npz, which take some ten kilobytes."""

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from zlib import crc32
 
-from drsn_edge.monitor.stages.results import Verdict
+from drsn_edge.verdicts import Verdict
 
 HEALTHY_LABELS = ("healthy", "normal", "good", "ok")
 """Labels that are taken for a healthy machine's where nobody says which one is."""

@@ -1,1 +1,1 @@
-"""Training on a workstation: recordings in, a run folder out. The only part that needs TensorFlow."""
+"""Training on a workstation: windows in, a run folder out. Needs TensorFlow."""

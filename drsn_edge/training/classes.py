@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drsn_edge.datasets.labels import ClassCount
-from drsn_edge.datasets.split import Span, Split
+from drsn_edge.datasets.span import Span, Split
 from drsn_edge.signal.windows import window_starts
 from drsn_edge.training.settings import TrainSettings
 

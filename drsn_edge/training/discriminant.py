@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.datasets.split import Split
+from drsn_edge.datasets.span import Split
 from drsn_edge.models.drsn import DISCRIMINANT
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.network_input import network_input

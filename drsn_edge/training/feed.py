@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.datasets.labels import check_labels_differ, check_labels_usable, labelled_by
-from drsn_edge.datasets.split import Split, make_split, parse_hold_out
+from drsn_edge.datasets.span import Split
+from drsn_edge.datasets.split import make_split, parse_hold_out
 from drsn_edge.datasets.windows import WindowSet, draw_spans, with_random_noise
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.contract import SignalContract

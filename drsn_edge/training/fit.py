@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from drsn_edge.datasets.split import Split
+from drsn_edge.datasets.span import Split
 from drsn_edge.datasets.windows import WindowSet, cut_spans
 from drsn_edge.errors import DivergedError, TrainingError
 from drsn_edge.models.drsn import branch_logits

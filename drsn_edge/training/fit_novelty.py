@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.covariance import LedoitWolf
 
-from drsn_edge.datasets.split import Split
+from drsn_edge.datasets.span import Split
 from drsn_edge.datasets.windows import WindowSet, cut_spans
 from drsn_edge.errors import TrainingError
 from drsn_edge.signal.novelty import LINES, Novelty, features, levels

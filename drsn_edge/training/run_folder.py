@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from drsn_edge import __version__
-from drsn_edge.datasets.split import Span, Split
+from drsn_edge.datasets.span import Span, Split
 from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import TrainingError
 from drsn_edge.models.config import count_macs

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from drsn_edge.datasets.split import Split
+from drsn_edge.datasets.span import Split
 from drsn_edge.datasets.windows import WindowSet, cut_spans, pick_per_class, with_random_noise
 from drsn_edge.errors import DivergedError, TrainingError
 from drsn_edge.models.config import DrsnConfig, fitted, preset

@@ -1,1 +1,1 @@
-"""Where the bytes come from. Each source iterates over events; import the one that is needed."""
+"""Where the bytes come from: a port, a log or lines of text in, events out."""

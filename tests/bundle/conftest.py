@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, sha256
-from drsn_edge.bundle.manifest import Budget, Manifest, TensorSpec
+from drsn_edge.bundle.manifest import Budget, Manifest
+from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.signal.contract import SignalContract
 
 

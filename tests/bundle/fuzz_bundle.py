@@ -20,9 +20,10 @@ import atheris
 with atheris.instrument_imports(include=["drsn_edge", "zipfile"]):
     from drsn_edge.bundle.bundle import Bundle, bundle_from_bytes, bundle_to_bytes, sha256, with_extra
     from drsn_edge.bundle.golden import golden_of
-    from drsn_edge.bundle.manifest import Budget, Manifest, TensorSpec, manifest_to_bytes
+    from drsn_edge.bundle.manifest import Budget, Manifest, manifest_to_bytes
     from drsn_edge.bundle.signing import PublicKey, check_signature
     from drsn_edge.errors import BundleError
+    from drsn_edge.runtime.tensor import TensorSpec
     from drsn_edge.signal.contract import SignalContract
     from drsn_edge.signal.windows import Scaling
 

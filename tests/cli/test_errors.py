@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, read_bundle, sha256, write_bundle
-from drsn_edge.bundle.manifest import TensorSpec
+from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.support.toml_file import parse_toml
 
 Run = Callable[..., Any]

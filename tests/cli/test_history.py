@@ -14,7 +14,8 @@ import pytest
 
 from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.history_file import open_history
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, WindowResult
+from drsn_edge.verdicts import Verdict
 
 Run = Callable[..., Any]
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from drsn_edge.datasets import leaks
 from drsn_edge.datasets import split as split_module
-from drsn_edge.datasets.split import HoldOut, Span, Split, make_split, parse_hold_out, refuse_leaks
+from drsn_edge.datasets.span import HoldOut, Span, Split
+from drsn_edge.datasets.split import make_split, parse_hold_out, refuse_leaks
 from drsn_edge.errors import SplitError
 
 SIDES = ("train", "validation", "held_out")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drsn_edge.datasets.split import Span
+from drsn_edge.datasets.span import Span
 from drsn_edge.datasets.windows import (
     WindowSet,
     cut_spans,

@@ -7,7 +7,8 @@ import pytest
 
 from drsn_edge.demo.run import PHASE_S, PHASES, DemoResult, Phase, check_recognised, judge_phases, watched_machine
 from drsn_edge.errors import DemoError
-from drsn_edge.monitor.stages.results import Decision, Result, Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Decision, Result, Summary, WindowResult
+from drsn_edge.verdicts import Verdict
 
 WINDOW_S = 0.32
 RATE_HZ = 3200.0

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from drsn_edge.bundle.bundle import Bundle
-from drsn_edge.bundle.manifest import TensorSpec
 from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError
 from drsn_edge.evaluation.conditions import noise_conditions
 from drsn_edge.evaluation.data import held_out_data
 from drsn_edge.evaluation.evaluation import Evaluation, Provenance, evaluate_target, evaluation_to_json, provenance
 from drsn_edge.evaluation.target import Target, bundle_target, check_same_kind
+from drsn_edge.runtime.tensor import TensorSpec
 
 SNRS_DB = (-4.0, 0.0)
 BLOCKS_OF_NANO = 3

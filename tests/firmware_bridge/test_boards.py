@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.boards import BOARDS, FLASH_ADDRESS, choose_port, choose_tool, flash_image
+from firmware_bridge.boards import BOARDS, FLASH_ADDRESS
 from firmware_bridge.errors import FirmwareError, PortAbsentError, PortError
+from firmware_bridge.flashing import choose_port, choose_tool, flash_image
 from firmware_bridge.sources.ports import Port
 
 FIRMWARE = Path(__file__).parents[2] / "firmware_bridge" / "firmware"

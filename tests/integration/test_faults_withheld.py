@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.bundle.manifest import Manifest, TensorSpec
+from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.monitor.stages.pipeline import Monitor
-from drsn_edge.monitor.stages.results import Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Summary, WindowResult
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
+from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.signal.contract import SignalContract
-from drsn_edge.signal.quality import CLIPPED, FLAT_LINE, LOST_SAMPLES, RATE_OFF
 from drsn_edge.signal.windows import Scaling
 from drsn_edge.simulation.virtual_sensor import full_scale_for, virtual_sensor
+from drsn_edge.verdicts import CLIPPED, FLAT_LINE, LOST_SAMPLES, RATE_OFF, Verdict
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.sources.threaded import Threaded
 from firmware_bridge.virtual.faults import FaultInjector, parse_script

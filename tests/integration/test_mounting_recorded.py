@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drsn_edge.datasets.split import Span
+from drsn_edge.datasets.span import Span
 from drsn_edge.datasets.windows import WindowSet, cut_spans
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording

@@ -28,13 +28,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from drsn_edge.errors import OutputError
+from drsn_edge.monitor.mqtt_check import check_mqtt
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sinks import mqtt
-from drsn_edge.monitor.sinks.broker import Broker, MqttOptions, check_mqtt
+from drsn_edge.monitor.sinks.broker import Broker, MqttOptions
 from drsn_edge.monitor.sinks.mqtt import MqttSink
 from drsn_edge.monitor.sinks.present import About
 from drsn_edge.monitor.sinks.topics import topic_part
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Summary, WindowResult
+from drsn_edge.verdicts import Verdict
 
 pytestmark = pytest.mark.integration
 

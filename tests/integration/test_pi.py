@@ -27,14 +27,14 @@ pytestmark = pytest.mark.integration
 Pi = Callable[[str], EmulatedPi]
 TIMEOUT_S = 900
 COMMON = [
-    "runtime", "bundle/test_golden.py", "test_trial.py", "test_signal.py", "monitor/test_quality.py",
-    "monitor/test_alarms.py", "firmware_bridge/test_stream.py", "firmware_bridge/test_messages.py",
+    "runtime", "bundle/test_golden.py", "gateway/test_follower.py", "signal/test_windows.py", "signal/test_quality.py",
+    "monitor/stages/test_alarms.py", "firmware_bridge/test_stream.py", "firmware_bridge/test_messages.py",
 ]  # fmt: skip
 TESTS = {
-    "litert": [*COMMON, "test_gateway.py"],
+    "litert": [*COMMON, "gateway/test_local_store.py"],
     "litert-trixie": ["runtime/test_classifier.py", "bundle/test_golden.py"],
     "tflite-runtime": ["runtime/test_classifier.py"],
-    "armv7l": [*COMMON, "test_gateway.py::test_the_life_of_a_bundle_on_a_gateway"],
+    "armv7l": [*COMMON, "gateway/test_local_store.py::test_the_life_of_a_bundle_on_a_gateway"],
 }
 """What a gateway does, without pseudo-terminals, which the emulator's guests cannot open."""
 

@@ -14,16 +14,8 @@ pytest.importorskip("prometheus_client", reason="needs the extra `metrics`")
 
 from drsn_edge.monitor.sinks.metrics import MetricsServer
 from drsn_edge.monitor.sinks.present import About
-from drsn_edge.monitor.stages.results import (
-    Alarm,
-    AlarmState,
-    Decision,
-    Result,
-    Severity,
-    Summary,
-    Verdict,
-    WindowResult,
-)
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Result, Severity, Summary, WindowResult
+from drsn_edge.verdicts import Verdict
 from firmware_bridge.wire.stream import StreamCounters
 
 pytestmark = pytest.mark.integration

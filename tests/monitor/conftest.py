@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drsn_edge.bundle.manifest import Manifest, TensorSpec
+from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.monitor.stages.alarms import AlarmSettings
 from drsn_edge.monitor.stages.capture import Capture
 from drsn_edge.monitor.stages.pipeline import Monitor
-from drsn_edge.monitor.stages.results import Decision, Result, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Decision, Result, WindowResult
+from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.novelty import Novelty
+from drsn_edge.verdicts import Verdict
 from firmware_bridge.wire.events import SampleBlock, SourceEvent
 from firmware_bridge.wire.messages import Hello
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.monitor.stages.results import Decision, Severity, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Decision, Severity, WindowResult
+from drsn_edge.verdicts import Verdict
 from firmware_bridge.wire.stream import StreamCounters
 
 rich_console = pytest.importorskip("rich.console", reason="the view needs the extra `view`")

@@ -9,19 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drsn_edge.monitor.stages.windower import Window
 from drsn_edge.signal.amplitude import Ordered, clipped_axes
-from drsn_edge.signal.quality import (
-    CLIPPED,
-    DROPOUTS,
-    OFFSET_JUMPED,
-    REPEATED,
-    SPIKE,
-    STUCK_BIT,
-    WRAPPED,
-    SensorLimits,
-    find_defect,
-)
+from drsn_edge.signal.quality import SensorLimits, find_defect
+from drsn_edge.signal.windows import Window
+from drsn_edge.verdicts import CLIPPED, DROPOUTS, OFFSET_JUMPED, REPEATED, SPIKE, STUCK_BIT, WRAPPED
 
 N = 1024
 FULL_SCALE = 32_700

@@ -9,19 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from drsn_edge.monitor.stages.rate import RecentRate
-from drsn_edge.monitor.stages.windower import Window
-from drsn_edge.signal.quality import (
-    CLIPPED,
-    FLAT_LINE,
-    LOST_SAMPLES,
-    RATE_OFF,
-    SPIKE,
-    STUCK,
-    OffsetWatch,
-    SensorLimits,
-    clipping_level,
-    find_defect,
-)
+from drsn_edge.signal.quality import OffsetWatch, SensorLimits, clipping_level, find_defect
+from drsn_edge.signal.windows import Window
+from drsn_edge.verdicts import CLIPPED, FLAT_LINE, LOST_SAMPLES, RATE_OFF, SPIKE, STUCK
 
 LIMITS = SensorLimits(clipping_level(16.0, 16 / 2**15), 4000.0)
 

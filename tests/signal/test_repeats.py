@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drsn_edge.monitor.stages.windower import Window
 from drsn_edge.signal.repeats import MEMORY, RepeatWatch
+from drsn_edge.signal.windows import Window
 
 N, HOP = 1024, 512
 

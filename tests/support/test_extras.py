@@ -16,9 +16,10 @@ import pytest
 
 from drsn_edge.bundle.bundle import Bundle, write_bundle
 from drsn_edge.monitor.sinks.history import HistorySink
-from drsn_edge.monitor.stages.results import Verdict, WindowResult
+from drsn_edge.monitor.stages.results import WindowResult
 from drsn_edge.support import extras
 from drsn_edge.support.extras import EXTRA_OF, missing_module, pip_line
+from drsn_edge.verdicts import Verdict
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drsn_edge.datasets.split import Span, Split
+from drsn_edge.datasets.span import Span, Split
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.windows import Scaling, scale_windows
 from drsn_edge.training import augment as augment_module

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from drsn_edge.datasets.split import Span, Split
+from drsn_edge.datasets.span import Span, Split
 from drsn_edge.datasets.windows import cut_spans
 from drsn_edge.errors import TrainingError
 from drsn_edge.signal.contract import SignalContract

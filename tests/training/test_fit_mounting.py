@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("sklearn", reason="fitting needs the extra `train`")
 
-from drsn_edge.datasets.split import Span
+from drsn_edge.datasets.span import Span
 from drsn_edge.datasets.windows import WindowSet, cut_spans
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.mounting import LIMIT, Mounting, features

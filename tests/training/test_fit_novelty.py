@@ -8,9 +8,9 @@ import pytest
 pytest.importorskip("sklearn", reason="fitting needs the extra `train`")
 
 from drsn_edge.bundle.bundle import read_bundle
+from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.datasets.windows import cut_spans
 from drsn_edge.errors import TrainingError
-from drsn_edge.signal.novelty import novelty_of
 from drsn_edge.simulation.simulator import simulate_dataset
 from drsn_edge.training import fit_novelty as fitting
 from drsn_edge.training.feed import split_recordings

@@ -12,12 +12,13 @@ import numpy as np
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.errors import ContractError
 from drsn_edge.monitor.stages.pipeline import Monitor
-from drsn_edge.monitor.stages.results import Alarm, Decision, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, Decision, WindowResult
 from drsn_edge.monitor.stages.settings import MonitorSettings
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.novelty import Novelty
 from drsn_edge.simulation.virtual_sensor import full_scale_for
+from drsn_edge.verdicts import Verdict
 from firmware_bridge.support.shown import printable
 from firmware_bridge.wire.events import SampleBlock, SourceEvent
 from firmware_bridge.wire.messages import Hello

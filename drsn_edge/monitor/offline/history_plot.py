@@ -18,9 +18,10 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from drsn_edge.monitor.sinks.history import AlarmRow, History, Span
-from drsn_edge.monitor.stages.results import AlarmState, Verdict
+from drsn_edge.monitor.stages.results import AlarmState
 from drsn_edge.support.files import written_aside
 from drsn_edge.support.palette import colours_of
+from drsn_edge.verdicts import Verdict
 
 _DAY_S = 86_400.0
 _LANE = (1.03, 0.12)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from drsn_edge.errors import SettingsError
 from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings, AlarmStates, Evidence
-from drsn_edge.monitor.stages.results import AlarmState, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import AlarmState, WindowResult
 from drsn_edge.signal.quality import NOT_RUNNING
 from drsn_edge.support.poisson import interval
+from drsn_edge.verdicts import Verdict
 
 DAY_S = 86_400.0
 WINDOWS = (5, 10, 20, 40, 80)

@@ -1,4 +1,4 @@
-"""Where results go. A sink has `take`, one result at a time, and `close`; each is a file of its own."""
+"""Where results go: a sink takes one result at a time, and `close` ends it; each kind of output is a file."""
 
 from __future__ import annotations
 

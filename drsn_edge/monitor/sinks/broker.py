@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 import ssl
 import stat
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from drsn_edge.errors import OutputError, SettingsError
 from drsn_edge.gateway.name import gateway_name
-from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sinks.topics import topic_part
 
 PASSPHRASE = "DRSN_EDGE_MQTT_KEY_PASSPHRASE"  # the name of a variable, not a passphrase
 PASSWORD = "DRSN_EDGE_MQTT_PASSWORD"  # likewise
 TOPICS = ("plain", "homeassistant")
-_FORM = "mqtt://[USER@]HOST[:PORT][/PREFIX]"
+URL_FORM = "mqtt://[USER@]HOST[:PORT][/PREFIX]"
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
-_MOST_PREFIX_BYTES, _MOST_NAME = 200, 128
+_MOST_PREFIX_BYTES = 200
 _MOST_FILE_BYTES = 1_000_000
 
 
@@ -68,11 +67,6 @@ PLAIN = MqttOptions()
 """Nothing but what is the default."""
 
 
-def options_of(config: SensorConfig) -> MqttOptions:
-    """Return what a sensor's configuration says of MQTT."""
-    return MqttOptions(**{each.name: getattr(config, f"mqtt_{each.name}") for each in fields(MqttOptions)})
-
-
 def parse_url(url: str) -> Broker:
     """Read `mqtt://[USER@]HOST[:PORT][/PREFIX]`, or mqtts:// for TLS.
 
@@ -84,12 +78,12 @@ def parse_url(url: str) -> Broker:
         port = parts.port or _PORTS.get(parts.scheme, 0)
         (parts.hostname or "").encode("idna")
     except ValueError as exc:
-        raise OutputError(f"Expected {_FORM}, got {url!r}: {exc}.") from exc
+        raise OutputError(f"Expected {URL_FORM}, got {url!r}: {exc}.") from exc
     if parts.password is not None:
         raise OutputError(f"Expected no password in the URL, where others can see it: put it into {PASSWORD}.")
     prefix = unquote(parts.path).strip("/") or "drsn-edge"
     if not (parts.hostname and parts.scheme in _PORTS and not {"?", "#"} & set(url) and _is_prefix(prefix)):
-        raise OutputError(f"Expected {_FORM} or mqtts://..., got {url!r}.")
+        raise OutputError(f"Expected {URL_FORM} or mqtts://..., got {url!r}.")
     return Broker(parts.hostname, port, parts.scheme == "mqtts", parts.username and unquote(parts.username), prefix)
 
 
@@ -101,58 +95,6 @@ def _is_prefix(prefix: str) -> bool:
 def base_topic(broker: Broker, machine: str, gateway: str) -> str:
     """Return PREFIX/GATEWAY/MACHINE."""
     return f"{broker.prefix}/{topic_part(gateway)}/{topic_part(machine)}"
-
-
-def check_mqtt(configs: Sequence[SensorConfig], part: Callable[[str], str] = topic_part) -> None:
-    """Check what sensors of one monitor publish, before any of them starts.
-
-    Args:
-        configs: The sensors.
-        part: From a name to its part of a topic.
-
-    Raises:
-        OutputError: If a URL or a file of certificates cannot be used.
-        SettingsError: If options do not go together, or two sensors would share topics or a client id.
-    """
-    for each in configs:
-        _check_one(each)
-    publishing = [each for each in configs if each.mqtt is not None]
-    seen: dict[tuple[object, ...], SensorConfig] = {}
-    for each in publishing:
-        broker = parse_url(str(each.mqtt))
-        at = broker.host, broker.port
-        topic = (*at, "topics", broker.prefix, each.mqtt_gateway, part(each.machine))
-        client = (*at, "client", each.mqtt_client_id)
-        other = seen.setdefault(topic, each)
-        if other is not each:
-            raise SettingsError(
-                f"The machines {other.machine!r} and {each.machine!r} would share the MQTT topics of "
-                f"{part(each.machine)}. Give one of them another name: machine in the file of sensors, or --machine."
-            )
-        other = seen.setdefault(client, each)
-        if other is not each and each.mqtt_client_id is not None:
-            raise SettingsError(
-                f"The machines {other.machine!r} and {each.machine!r} have the same MQTT client id "
-                f"{each.mqtt_client_id!r}: the broker would cut off one for the other. Leave --mqtt-client-id out with "
-                "several --port, or give each sensor its own mqtt_client_id in the file of --sensors."
-            )
-
-
-def _check_one(config: SensorConfig) -> None:
-    options = options_of(config)
-    if config.mqtt is None:
-        given = [name for name, value in vars(options).items() if value not in (None, "plain")]
-        if given:
-            option = given[0].replace("_", "-")
-            raise SettingsError(f"--mqtt-{option} is of no use without --mqtt. Add --mqtt {_FORM}, or leave it out.")
-        return
-    broker = parse_url(config.mqtt)
-    if options.topics not in TOPICS:
-        raise SettingsError(f"Expected mqtt_topics among {', '.join(TOPICS)}, got {options.topics!r}.")
-    for name, value in {"gateway": options.gateway, "client-id": options.client_id}.items():
-        if value is not None and not (value and value.isprintable() and len(value) <= _MOST_NAME):
-            raise SettingsError(f"Expected --mqtt-{name} of 1 to {_MOST_NAME} printable characters, got {value!r}.")
-    tls_context(broker, options)
 
 
 def gateway_of(options: MqttOptions, tell: Callable[[str], None] = lambda _: None) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, WindowResult
+from drsn_edge.verdicts import Verdict
 
 
 class ConsoleSink:

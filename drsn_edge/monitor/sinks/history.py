@@ -44,8 +44,9 @@ from drsn_edge.monitor.sinks.history_reader import Span as Span
 from drsn_edge.monitor.sinks.history_reader import last_measured as last_measured
 from drsn_edge.monitor.sinks.history_reader import read_history as read_history
 from drsn_edge.monitor.sinks.one_writer import OneWriter
-from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult, to_json
+from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, WindowResult, to_json
 from drsn_edge.support.wording import counted
+from drsn_edge.verdicts import Verdict
 
 _COMMIT_EVERY_S = 1.0
 _RETRY_AFTER_S = 5.0

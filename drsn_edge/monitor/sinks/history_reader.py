@@ -13,8 +13,8 @@ from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks.clock_watch import Jump
 from drsn_edge.monitor.sinks.history_file import DAY_S, SCHEMA_VERSION, shifts
 from drsn_edge.monitor.sinks.sqlite_reading import read_through
-from drsn_edge.monitor.stages.results import Verdict
 from drsn_edge.signal.quality import NOT_RUNNING
+from drsn_edge.verdicts import Verdict
 
 
 @dataclass(frozen=True)

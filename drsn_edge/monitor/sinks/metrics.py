@@ -18,8 +18,9 @@ from prometheus_client.registry import Collector
 
 from drsn_edge.monitor.sinks.http import Answer, HttpServer
 from drsn_edge.monitor.sinks.present import NOTHING_KNOWN, About, Present
-from drsn_edge.monitor.stages.results import AlarmState, Result, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import AlarmState, Result, WindowResult
 from drsn_edge.signal.units import KNOWN_UNITS, conversion_factor
+from drsn_edge.verdicts import Verdict
 from firmware_bridge.wire.stream import StreamCounters
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"

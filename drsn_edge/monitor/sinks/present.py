@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Result, Severity, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Result, Severity, WindowResult
+from drsn_edge.verdicts import Verdict
 
 NOT_YET = "no decision yet"
 """The reason of the decision that holds before there is one."""

@@ -18,8 +18,9 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, WindowResult
 from drsn_edge.signal.quality import NOT_RUNNING
+from drsn_edge.verdicts import Verdict
 
 UNKNOWN = Verdict.UNKNOWN.value
 EVIDENCE = ("mean", "votes")

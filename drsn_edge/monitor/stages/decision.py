@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 from drsn_edge.bundle.votes import Votes
-from drsn_edge.monitor.stages.results import Decision, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Decision, WindowResult
+from drsn_edge.verdicts import Verdict
 
 
 class Decider:

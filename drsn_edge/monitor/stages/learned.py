@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.manifest import manifest_to_bytes
+from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.errors import BaselineError
 from drsn_edge.signal.mounting import features_of
-from drsn_edge.signal.novelty import Novelty, Site, is_mounting, novelty_of, to_nearest
+from drsn_edge.signal.novelty import Novelty, Site, is_mounting, to_nearest
 from drsn_edge.signal.windows import axis_means, centre
 from drsn_edge.support.arrays import read_arrays
 from drsn_edge.support.files import write_file

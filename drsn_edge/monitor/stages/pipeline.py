@@ -11,37 +11,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.bundle.open_model import check_model
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.monitor.stages.alarms import Alarms, AlarmSettings, alarm_names
 from drsn_edge.monitor.stages.capture import Capture
 from drsn_edge.monitor.stages.decision import Decider
 from drsn_edge.monitor.stages.rate import RateWatch
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Result, Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Result, Summary, WindowResult
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
-from drsn_edge.monitor.stages.windower import Window, Windower
-from drsn_edge.runtime.classifier import Classifier, check_model, softmax
+from drsn_edge.monitor.stages.windower import Windower
+from drsn_edge.runtime.classifier import Classifier, softmax
 from drsn_edge.signal.contract import RATE_TOLERANCE, stream_factor
 from drsn_edge.signal.network_input import check_speed, input_of
 from drsn_edge.signal.noise_alone import NoiseWatch
 from drsn_edge.signal.novelty import Novelty
-from drsn_edge.signal.quality import (
+from drsn_edge.signal.quality import NOT_RUNNING, OffsetWatch, SensorLimits, clipping_level, find_defect
+from drsn_edge.signal.repeats import RepeatWatch, memory_for
+from drsn_edge.signal.resampling import FOLLOW, LIMIT, cut_for, resampled
+from drsn_edge.signal.windows import Window, centre
+from drsn_edge.verdicts import (
     AXES_TURNED,
     LINK_LOST,
     NO_SAMPLES,
     NOISE_ALONE,
-    NOT_RUNNING,
     OFFSET_JUMPED,
     REPEATED,
     SKIPPED,
     TOO_FEW_SAMPLES,
-    OffsetWatch,
-    SensorLimits,
-    clipping_level,
-    find_defect,
+    Verdict,
 )
-from drsn_edge.signal.repeats import RepeatWatch, memory_for
-from drsn_edge.signal.resampling import FOLLOW, LIMIT, cut_for, resampled
-from drsn_edge.signal.windows import centre
 from firmware_bridge.wire.clock import ClockFit
 from firmware_bridge.wire.events import (
     DeviceRestarted,

@@ -7,7 +7,7 @@ from collections import deque
 
 import numpy as np
 
-from drsn_edge.signal.quality import RATE_OFF
+from drsn_edge.verdicts import RATE_OFF
 from firmware_bridge.wire.clock import Rate, RateAlarm, slope_of
 
 HORIZON_S = 2.0

@@ -8,19 +8,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-NOT_RUNNING = "not running"
-"""The reason of NO_VERDICT that says something of the machine, and nothing of the signal."""
+from drsn_edge.verdicts import NOT_RUNNING, Verdict
 
 SCHEMA = 1
 """Of the JSON lines: fields are only ever added."""
-
-
-class Verdict(str, Enum):
-    """What is said about a window or a machine."""
-
-    CLASS = "CLASS"
-    UNKNOWN = "UNKNOWN"
-    NO_VERDICT = "NO_VERDICT"
 
 
 @dataclass(frozen=True)

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from drsn_edge.signal.windows import Window
 from firmware_bridge.wire.events import SampleBlock
 from firmware_bridge.wire.messages import Counts
-
-
-@dataclass(frozen=True)
-class Window:
-    """One window of raw samples.
-
-    Attributes:
-        first_sample: Index of its first sample in the sensor's session.
-        device_time_s: Sensor's time of that sample.
-        counts: Shape (window, axes); 0 where samples are missing.
-        lost_samples: How many are missing. If it is not 0, the window must not be classified.
-        has_seam: Whether samples that do not follow on each other meet inside, without a known number between them. If
-            so, the window must not be classified either.
-    """
-
-    first_sample: int
-    device_time_s: float
-    counts: Counts
-    lost_samples: int
-    has_seam: bool = False
 
 
 class Windower:

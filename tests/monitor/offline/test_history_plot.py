@@ -21,8 +21,9 @@ from drsn_edge.monitor.offline import history_plot
 from drsn_edge.monitor.offline.history_plot import AlarmSpan, alarm_spans, measured_times, save_history, stretches
 from drsn_edge.monitor.sinks.history import HistorySink, read_history
 from drsn_edge.monitor.sinks.history_reader import AlarmRow, History, Span, _fitting_span_s
-from drsn_edge.monitor.stages.results import Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Summary, WindowResult
 from drsn_edge.support.palette import HEALTHY
+from drsn_edge.verdicts import Verdict
 
 HOUR = 3600.0
 NOW = 1_800_000_000.0

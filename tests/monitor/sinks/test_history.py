@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import Guarded
 from drsn_edge.monitor.sinks.history import HistorySink, read_history
-from drsn_edge.monitor.stages.results import Decision, Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Decision, Summary, WindowResult
+from drsn_edge.verdicts import Verdict
 
 NOON = 1_800_000_000.0 // 86_400 * 86_400 + 43_200
 FOREVER = (0.0, 1e12)

@@ -11,7 +11,8 @@ import pytest
 
 from drsn_edge.monitor.sinks.clock_watch import ClockWatch, Once, believed_offset_s
 from drsn_edge.monitor.sinks.history import HistorySink, read_history
-from drsn_edge.monitor.stages.results import Decision, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Decision, WindowResult
+from drsn_edge.verdicts import Verdict
 
 DAY_S = 86_400.0
 NOON = 1_800_000_000.0 // DAY_S * DAY_S + DAY_S / 2

@@ -19,8 +19,9 @@ from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import sqlite_reading
 from drsn_edge.monitor.sinks.history import HistorySink, read_history
 from drsn_edge.monitor.sinks.history_file import open_history
-from drsn_edge.monitor.stages.results import Decision, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Decision, WindowResult
 from drsn_edge.support.readable import not_readable
+from drsn_edge.verdicts import Verdict
 
 FOREVER = (-1e12, 1e12)
 

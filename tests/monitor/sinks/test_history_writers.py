@@ -17,7 +17,8 @@ import pytest
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import Guarded, history, history_file
 from drsn_edge.monitor.sinks.history import HistorySink, read_history
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Summary, WindowResult
+from drsn_edge.verdicts import Verdict
 
 FOREVER = (-1e12, 1e12)
 DAY_S = 86_400.0

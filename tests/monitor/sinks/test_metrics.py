@@ -14,16 +14,8 @@ pytest.importorskip("prometheus_client", reason="needs the extra `metrics`")
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks.metrics import MetricsServer
 from drsn_edge.monitor.sinks.present import About
-from drsn_edge.monitor.stages.results import (
-    Alarm,
-    AlarmState,
-    Decision,
-    Result,
-    Severity,
-    Summary,
-    Verdict,
-    WindowResult,
-)
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Result, Severity, Summary, WindowResult
+from drsn_edge.verdicts import Verdict
 from firmware_bridge.wire.stream import StreamCounters
 
 WORN = WindowResult(0, 0.0, Verdict.CLASS, "worn", {"worn": 1.0}, None, 0, 0.25)

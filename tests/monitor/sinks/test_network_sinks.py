@@ -29,8 +29,9 @@ from drsn_edge.monitor.sinks.broker import Broker, MqttOptions, parse_url
 from drsn_edge.monitor.sinks.mqtt import MqttSink
 from drsn_edge.monitor.sinks.present import About
 from drsn_edge.monitor.sinks.topics import topic_part
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Summary, WindowResult
 from drsn_edge.support.notice import Notice
+from drsn_edge.verdicts import Verdict
 
 WORN = WindowResult(0, 0.0, Verdict.CLASS, "worn", {"worn": 1.0}, None, 0, 0.25)
 SEVERITY = Severity(0, 0.0, 1.25, 0.1, 0.4, 4.0, 3.0, "A", "g")

@@ -16,17 +16,9 @@ from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import WELL_AFTER_S, Guarded
 from drsn_edge.monitor.sinks.json_lines import JsonLinesSink, line_of
 from drsn_edge.monitor.sinks.printed import PrintedSink
-from drsn_edge.monitor.stages.results import (
-    Alarm,
-    AlarmState,
-    Decision,
-    Severity,
-    Summary,
-    Verdict,
-    WindowResult,
-    to_json,
-)
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Summary, WindowResult, to_json
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
+from drsn_edge.verdicts import Verdict
 
 WINDOW = WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": 1.0}, None, 0)
 NAN, INF = float("nan"), float("inf")

@@ -17,8 +17,9 @@ from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import json_lines as json_lines_module
 from drsn_edge.monitor.sinks.console import ConsoleSink
 from drsn_edge.monitor.sinks.json_lines import JsonFilesSink, JsonLinesSink
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Result, Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Result, Summary, WindowResult
 from drsn_edge.support.wall_time import iso_time
+from drsn_edge.verdicts import Verdict
 
 WINDOW = WindowResult(96, 0.0240000001, Verdict.CLASS, "worn", {"calm": 0.1234567, "worn": 0.8765433}, None, 0)
 DAMAGED = WindowResult(128, 0.032, Verdict.NO_VERDICT, None, None, "lost samples", 5)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from drsn_edge.errors import OutputError, SettingsError
 from drsn_edge.gateway.name import ID_FILE, gateway_name
+from drsn_edge.monitor.mqtt_check import check_mqtt
 from drsn_edge.monitor.sensor_config import SensorConfig
-from drsn_edge.monitor.sinks.broker import Broker, base_topic, check_mqtt
+from drsn_edge.monitor.sinks.broker import Broker, base_topic
 from drsn_edge.monitor.sinks.discovery import Discovery
 from drsn_edge.monitor.sinks.topics import topic_part
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.monitor.stages.decision import Decider
-from drsn_edge.monitor.stages.results import Decision, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Decision, WindowResult
+from drsn_edge.verdicts import Verdict
 
 MakeResult = Callable[..., WindowResult]
 

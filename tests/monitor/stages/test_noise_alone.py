@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drsn_edge.bundle.manifest import Manifest, TensorSpec
+from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.monitor.stages.decision import Decision
 from drsn_edge.monitor.stages.pipeline import Monitor
-from drsn_edge.monitor.stages.results import Result, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Result, WindowResult
+from drsn_edge.runtime.tensor import TensorSpec
+from drsn_edge.verdicts import Verdict
 from firmware_bridge.wire.events import DeviceRestarted, SampleBlock
 from firmware_bridge.wire.messages import Hello
 

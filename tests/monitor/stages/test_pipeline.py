@@ -16,11 +16,11 @@ from drsn_edge.bundle.votes import Votes
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings
 from drsn_edge.monitor.stages.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, BEHIND_S, CAUGHT_UP_S, STALLED_S, Monitor
-from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, Verdict, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, WindowResult
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
 from drsn_edge.signal.novelty import Novelty, Site
-from drsn_edge.signal.quality import AXES_TURNED, OFFSET_JUMPED, SKIPPED
 from drsn_edge.signal.spectra import Spectra
+from drsn_edge.verdicts import AXES_TURNED, OFFSET_JUMPED, SKIPPED, Verdict
 from firmware_bridge.wire.events import (
     DeviceLog,
     DeviceRestarted,

@@ -13,9 +13,9 @@ import pytest
 from drsn_edge.monitor.stages.capture import Capture
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.rate import CLOCK_STOPPED, RateWatch, RecentRate
-from drsn_edge.monitor.stages.results import Verdict, WindowResult
+from drsn_edge.monitor.stages.results import WindowResult
 from drsn_edge.monitor.stages.settings import CaptureSettings
-from drsn_edge.signal.quality import RATE_OFF
+from drsn_edge.verdicts import RATE_OFF, Verdict
 from firmware_bridge.wire.clock import ClockFit, RateAlarm
 from firmware_bridge.wire.events import SampleBlock
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from drsn_edge.monitor.stages.windower import Window, Windower
+from drsn_edge.monitor.stages.windower import Windower
+from drsn_edge.signal.windows import Window
 from firmware_bridge.wire.events import SampleBlock
 
 RATE_HZ = 4000.0
