@@ -191,7 +191,7 @@ def assembled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Call
     monkeypatch.setattr("drsn_edge.cli.monitor._run", take)
     monkeypatch.setattr("drsn_edge.monitor.sinks.broker.tls_context", lambda *_: None)  # it would read certificates
     monkeypatch.setattr("drsn_edge.cli.stopping.stop_on_signal", keep)
-    monkeypatch.setattr("drsn_edge.recordings.load_recording", keep)
+    monkeypatch.setattr("drsn_edge.recordings.loading.load.load_recording", keep)
     monkeypatch.setattr("drsn_edge.simulation.virtual_sensor.simulated_recording", keep)
     monkeypatch.setattr("drsn_edge.cli.simulate._injector", keep)
     monkeypatch.setattr("drsn_edge.simulation.virtual_sensor.virtual_sensor", take)
