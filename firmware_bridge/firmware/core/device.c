@@ -40,7 +40,7 @@ static void begin_session(device *self) {
 
 /* Samples that the sensor makes in a time, rounded. */
 static uint64_t samples_in(const device *self, uint64_t us) {
-    return (us * self->sensor.rate_mhz + 500000000u) / 1000000000u;
+    return (us * self->sensor.rate_millihertz + 500000000u) / 1000000000u;
 }
 
 /* --- what the device says --------------------------------------------------------------------------------------- */
@@ -90,16 +90,16 @@ static bool send_hello(device *self) {
     text_tag(out, 5, type->model);
     text_tag(out, 6, self->config->axes);
     text_tag(out, 7, "g");
-    type->scale(self->sensor.range_milli, &numerator, &denominator);
+    type->scale(self->sensor.range_milli_g, &numerator, &denominator);
     double_tag(out, 8, numerator, denominator);
-    double_tag(out, 9, self->sensor.range_milli, 1000);
-    double_tag(out, 10, self->sensor.rate_mhz, 1000);
+    double_tag(out, 9, self->sensor.range_milli_g, 1000);
+    double_tag(out, 10, self->sensor.rate_millihertz, 1000);
     tag(out, 11, 8);
     wire_u64(out, self->produced);
     tag(out, 12, 8);
     wire_u64(out, session_us(self));
-    list_tag(out, 13, type->rates_mhz, type->n_rates);
-    list_tag(out, 14, type->ranges_milli, type->n_ranges);
+    list_tag(out, 13, type->rates_millihertz, type->n_rates);
+    list_tag(out, 14, type->ranges_milli_g, type->n_ranges);
     wire_end(out);
     return true;
 }
@@ -117,9 +117,8 @@ static bool send_status(device *self) {
     wire_u32(out, self->dropped);
     wire_u16(out, waiting);
     wire_u16(out, self->config->ring_size);
-    const int16_t hundredths =
-        self->config->temperature ? self->config->temperature(self->config->context) : NO_THERMOMETER;
-    wire_u16(out, (uint16_t)hundredths);
+    int16_t (*const thermometer)(void *context) = self->config->temperature_centi_c;
+    wire_u16(out, (uint16_t)(thermometer ? thermometer(self->config->context) : NO_THERMOMETER));
     wire_end(out);
     self->status_due_us = session_us(self) + STATUS_EVERY_US;
     return true;
@@ -190,8 +189,8 @@ static void describe(device *self, sensor_result result) {
     }
 }
 
-static sensor_result configure(device *self, uint32_t rate_mhz, uint32_t range_milli) {
-    return self->sensor.type->configure(&self->sensor, rate_mhz, range_milli);
+static sensor_result configure(device *self, uint32_t rate_millihertz, uint32_t range_milli_g) {
+    return self->sensor.type->configure(&self->sensor, rate_millihertz, range_milli_g);
 }
 
 static void check_sensor(device *self, sensor_result result) {
@@ -207,7 +206,7 @@ static void check_sensor(device *self, sensor_result result) {
 static void start(device *self) {
     if (self->state == DEVICE_IDLE) {
         if (self->sensor_state != SENSOR_OK) /* it may have been plugged in by now */
-            check_sensor(self, configure(self, self->config->rate_mhz, self->config->range_milli));
+            check_sensor(self, configure(self, self->config->rate_millihertz, self->config->range_milli_g));
         if (self->sensor_state == SENSOR_OK)
             check_sensor(self, self->sensor.type->start(&self->sensor));
         if (self->sensor_state == SENSOR_OK) {
@@ -274,8 +273,8 @@ static void drop(device *self, uint8_t n) {
     self->dropped += n;
 }
 
-static uint64_t period_of(const device *self, uint16_t samples) {
-    return (uint64_t)samples * 1000000000u / self->sensor.rate_mhz;
+static uint64_t duration_us(const device *self, uint16_t samples) {
+    return (uint64_t)samples * 1000000000u / self->sensor.rate_millihertz;
 }
 
 /* Count what the sensor threw away: what came since the last sample that was taken, less what the FIFO still holds. */
@@ -294,11 +293,11 @@ static void stream(device *self) {
     if (overrun)
         count_overrun(self, waiting, now);
     for (; waiting >= n && self->state == DEVICE_STREAMING; waiting = (uint16_t)(waiting - n)) {
-        const uint64_t age = period_of(self, waiting);
+        const uint64_t age = duration_us(self, waiting);
         if (!send_block(self, n, now > age ? now - age : 0))
             drop(self, n);
     }
-    const uint64_t age = period_of(self, waiting);
+    const uint64_t age = duration_us(self, waiting);
     self->drained_us = now > age ? now - age : 0;
 }
 
@@ -312,9 +311,9 @@ static void reply(device *self, uint8_t opcode, uint8_t result) {
 }
 
 static void change(device *self, uint8_t opcode, uint32_t value) {
-    const uint32_t rate_mhz = opcode == SET_RATE ? value : self->sensor.rate_mhz;
-    const uint32_t range_milli = opcode == SET_RANGE ? value : self->sensor.range_milli;
-    const sensor_result result = configure(self, rate_mhz, range_milli);
+    const uint32_t rate_millihertz = opcode == SET_RATE ? value : self->sensor.rate_millihertz;
+    const uint32_t range_milli_g = opcode == SET_RANGE ? value : self->sensor.range_milli_g;
+    const sensor_result result = configure(self, rate_millihertz, range_milli_g);
     if (result == SENSOR_VALUE) {
         reply(self, opcode, IMPOSSIBLE_VALUE);
         return;
@@ -342,7 +341,7 @@ static void test(device *self) {
     } else {
         describe(self, result);
     }
-    self->sensor_state = configure(self, self->sensor.rate_mhz, self->sensor.range_milli);
+    self->sensor_state = configure(self, self->sensor.rate_millihertz, self->sensor.range_milli_g);
     reply(self, SELF_TEST, result == SENSOR_OK ? DONE : FAILED);
 }
 
@@ -407,9 +406,9 @@ static void power_up(device *self) {
     self->say_status = self->say_reply = self->say_log = self->new_session = self->restart = false;
     self->sensor.type = config->sensor;
     self->sensor.bus = config->bus;
-    self->sensor.rate_mhz = config->rate_mhz;
-    self->sensor.range_milli = config->range_milli;
-    check_sensor(self, configure(self, config->rate_mhz, config->range_milli));
+    self->sensor.rate_millihertz = config->rate_millihertz;
+    self->sensor.range_milli_g = config->range_milli_g;
+    check_sensor(self, configure(self, config->rate_millihertz, config->range_milli_g));
     begin_session(self);
     self->say_hello = true;
 }

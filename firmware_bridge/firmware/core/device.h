@@ -21,16 +21,16 @@ typedef struct device_config {
     const char *axes; /* as in HELLO: "x,y,z", a leading '-' for an axis that is mounted the other way round */
     const sensor_type *sensor;
     const sensor_bus *bus;
-    uint32_t rate_mhz, range_milli; /* at power-up */
-    uint8_t block_samples;          /* in one SAMPLES, at least 1 */
-    uint8_t *ring;                  /* for what goes out */
-    uint16_t ring_size;             /* a power of two, room for two SAMPLES */
-    void *context;                  /* for the calls below */
-    uint32_t (*now_us)(void *context);    /* runs over after 2^32 */
-    uint32_t (*random)(void *context);    /* another one at each call and each power-up */
-    int16_t (*temperature)(void *context); /* hundredths of a degree; 0: there is no thermometer */
-    void (*sent)(void *context);          /* a frame is in the ring: wake what sends */
-    void (*reset)(void *context);         /* start anew; 0: device_begin is called instead */
+    uint32_t rate_millihertz, range_milli_g; /* at power-up */
+    uint8_t block_samples;                   /* in one SAMPLES, at least 1 */
+    uint8_t *ring;                           /* for what goes out */
+    uint16_t ring_size;                      /* a power of two, room for two SAMPLES */
+    void *context;                           /* for the calls below */
+    uint32_t (*now_us)(void *context);             /* runs over after 2^32 */
+    uint32_t (*random)(void *context);             /* another one at each call and each power-up */
+    int16_t (*temperature_centi_c)(void *context); /* hundredths of a degree Celsius; 0: there is no thermometer */
+    void (*sent)(void *context);                   /* a frame is in the ring: wake what sends */
+    void (*reset)(void *context);                  /* start anew; 0: device_begin is called instead */
 } device_config;
 
 typedef enum device_state { DEVICE_IDLE, DEVICE_STREAMING } device_state;

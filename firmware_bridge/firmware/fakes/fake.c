@@ -14,8 +14,8 @@ void fake_init(fake *self, const fake_type *type, bus_kind kind) {
 }
 
 static void advance(fake *self) {
-    const uint32_t rate_mhz = self->type->rate_mhz(self);
-    const bool runs = rate_mhz > 0;
+    const uint32_t rate_millihertz = self->type->rate_millihertz(self);
+    const bool runs = rate_millihertz > 0;
     if (runs && !self->running) {
         self->began_us = self->now_us(self->context);
         self->made = self->taken = 0;
@@ -25,7 +25,7 @@ static void advance(fake *self) {
     self->running = runs;
     if (!runs)
         return;
-    self->made = (self->now_us(self->context) - self->began_us) * rate_mhz / 1000000000u;
+    self->made = (self->now_us(self->context) - self->began_us) * rate_millihertz / 1000000000u;
     if (self->made - self->taken > self->type->depth) {
         self->taken = self->made - self->type->depth;
         self->overrun = true;

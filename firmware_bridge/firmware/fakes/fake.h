@@ -17,7 +17,7 @@ typedef struct fake_type {
     uint8_t id_register, id;
     uint16_t depth; /* samples that its FIFO holds */
     /* Samples a second in thousandths, as its registers say; 0 while it does not fill its FIFO. */
-    uint32_t (*rate_mhz)(const fake *self);
+    uint32_t (*rate_millihertz)(const fake *self);
     uint8_t (*read)(fake *self, uint8_t reg);
     void (*write)(fake *self, uint8_t reg, uint8_t value);
     uint8_t (*next)(uint8_t reg); /* where the address counts on to */

@@ -22,8 +22,8 @@ enum {
     RATE_100_HZ = 0x0A,
 };
 
-static const uint32_t rates_mhz[] = {100000, 200000, 400000, 800000, 1600000, 3200000};
-static const uint32_t ranges_milli[] = {2000, 4000, 8000, 16000};
+static const uint32_t rates_millihertz[] = {100000, 200000, 400000, 800000, 1600000, 3200000};
+static const uint32_t ranges_milli_g[] = {2000, 4000, 8000, 16000};
 
 static uint8_t read_at(const sensor *self, uint8_t reg) {
     return self->bus->kind == BUS_SPI ? (uint8_t)(reg | 0xC0u) : reg; /* read, several bytes */
@@ -33,8 +33,8 @@ static sensor_result set(sensor *self, uint8_t reg, uint8_t value) {
     return sensor_set(self, reg, read_at(self, reg), value);
 }
 
-static void scale(uint32_t range_milli, uint32_t *numerator, uint32_t *denominator) {
-    (void)range_milli;
+static void scale(uint32_t range_milli_g, uint32_t *numerator, uint32_t *denominator) {
+    (void)range_milli_g;
     *numerator = 1;
     *denominator = 256;
 }
@@ -54,14 +54,15 @@ static sensor_result apply(sensor *self, uint8_t rate_code, uint8_t format) {
     return result;
 }
 
-static sensor_result configure(sensor *self, uint32_t rate_mhz, uint32_t range_milli) {
-    const uint8_t rate = sensor_find(rates_mhz, 6, rate_mhz), range = sensor_find(ranges_milli, 4, range_milli);
+static sensor_result configure(sensor *self, uint32_t rate_millihertz, uint32_t range_milli_g) {
+    const uint8_t rate = sensor_find(rates_millihertz, 6, rate_millihertz);
+    const uint8_t range = sensor_find(ranges_milli_g, 4, range_milli_g);
     if (rate == 6 || range == 4)
         return SENSOR_VALUE;
     const sensor_result result = apply(self, (uint8_t)(RATE_100_HZ + rate), (uint8_t)(FULL_RES | range));
     if (result == SENSOR_OK) {
-        self->rate_mhz = rate_mhz;
-        self->range_milli = range_milli;
+        self->rate_millihertz = rate_millihertz;
+        self->range_milli_g = range_milli_g;
     }
     return result;
 }
@@ -125,8 +126,8 @@ const sensor_type adxl345 = {
     .id = 0xE5,
     .n_rates = 6,
     .n_ranges = 4,
-    .rates_mhz = rates_mhz,
-    .ranges_milli = ranges_milli,
+    .rates_millihertz = rates_millihertz,
+    .ranges_milli_g = ranges_milli_g,
     .scale = scale,
     .configure = configure,
     .start = start,

@@ -23,8 +23,8 @@ enum {
     RANGE_4_G = 0x08,
 };
 
-static const uint32_t rates_mhz[] = {26667000};
-static const uint32_t ranges_milli[] = {2000, 4000, 8000, 16000};
+static const uint32_t rates_millihertz[] = {26667000};
+static const uint32_t ranges_milli_g[] = {2000, 4000, 8000, 16000};
 static const uint8_t range_codes[] = {0x00, 0x08, 0x0C, 0x04};
 
 static uint8_t read_at(uint8_t reg) { return (uint8_t)(reg | 0x80u); }
@@ -33,8 +33,8 @@ static sensor_result set(sensor *self, uint8_t reg, uint8_t value) {
     return sensor_set(self, reg, read_at(reg), value);
 }
 
-static void scale(uint32_t range_milli, uint32_t *numerator, uint32_t *denominator) {
-    *numerator = 61u * (range_milli / 2000u); /* 0.061 mg a count at 2 g */
+static void scale(uint32_t range_milli_g, uint32_t *numerator, uint32_t *denominator) {
+    *numerator = 61u * (range_milli_g / 2000u); /* 0.061 mg a count at 2 g */
     *denominator = 1000000;
 }
 
@@ -60,16 +60,18 @@ static sensor_result switch_on(sensor *self, uint8_t range_code) {
     return result == SENSOR_OK ? set(self, CTRL1_XL, (uint8_t)(ENABLE | range_code)) : result;
 }
 
-static uint8_t range_code(const sensor *self) { return range_codes[sensor_find(ranges_milli, 4, self->range_milli)]; }
+static uint8_t range_code(const sensor *self) {
+    return range_codes[sensor_find(ranges_milli_g, 4, self->range_milli_g)];
+}
 
-static sensor_result configure(sensor *self, uint32_t rate_mhz, uint32_t range_milli) {
-    const uint8_t range = sensor_find(ranges_milli, 4, range_milli);
-    if (rate_mhz != rates_mhz[0] || range == 4)
+static sensor_result configure(sensor *self, uint32_t rate_millihertz, uint32_t range_milli_g) {
+    const uint8_t range = sensor_find(ranges_milli_g, 4, range_milli_g);
+    if (rate_millihertz != rates_millihertz[0] || range == 4)
         return SENSOR_VALUE;
     const sensor_result result = apply(self, range_codes[range]);
     if (result == SENSOR_OK) {
-        self->rate_mhz = rate_mhz;
-        self->range_milli = range_milli;
+        self->rate_millihertz = rate_millihertz;
+        self->range_milli_g = range_milli_g;
     }
     return result;
 }
@@ -138,8 +140,8 @@ const sensor_type iis3dwb = {
     .id = 0x7B,
     .n_rates = 1,
     .n_ranges = 4,
-    .rates_mhz = rates_mhz,
-    .ranges_milli = ranges_milli,
+    .rates_millihertz = rates_millihertz,
+    .ranges_milli_g = ranges_milli_g,
     .scale = scale,
     .configure = configure,
     .start = start,

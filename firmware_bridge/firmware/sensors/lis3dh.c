@@ -22,9 +22,9 @@ enum {
     RATE_5376_HZ = 0x90,
 };
 
-static const uint32_t rates_mhz[] = {100000, 200000, 400000, 1344000, 5376000};
+static const uint32_t rates_millihertz[] = {100000, 200000, 400000, 1344000, 5376000};
 static const uint8_t rate_codes[] = {0x50, 0x60, 0x70, 0x90, RATE_5376_HZ | LOW_POWER};
-static const uint32_t ranges_milli[] = {2000, 4000, 8000, 16000};
+static const uint32_t ranges_milli_g[] = {2000, 4000, 8000, 16000};
 
 static uint8_t read_at(const sensor *self, uint8_t reg) {
     return (uint8_t)(reg | (self->bus->kind == BUS_SPI ? 0xC0u : 0x80u)); /* read (SPI), address counts up (both) */
@@ -34,14 +34,15 @@ static sensor_result set(sensor *self, uint8_t reg, uint8_t value) {
     return sensor_set(self, reg, read_at(self, reg), value);
 }
 
-static void scale(uint32_t range_milli, uint32_t *numerator, uint32_t *denominator) {
+static void scale(uint32_t range_milli_g, uint32_t *numerator, uint32_t *denominator) {
     /* 1, 2, 4 and 12 mg a digit of 12 bits, which are the upper ones of 16. */
-    *numerator = range_milli == 16000 ? 12 : range_milli / 2000;
+    *numerator = range_milli_g == 16000 ? 12 : range_milli_g / 2000;
     *denominator = 16000;
 }
 
-static sensor_result configure(sensor *self, uint32_t rate_mhz, uint32_t range_milli) {
-    const uint8_t rate = sensor_find(rates_mhz, 5, rate_mhz), range = sensor_find(ranges_milli, 4, range_milli);
+static sensor_result configure(sensor *self, uint32_t rate_millihertz, uint32_t range_milli_g) {
+    const uint8_t rate = sensor_find(rates_millihertz, 5, rate_millihertz);
+    const uint8_t range = sensor_find(ranges_milli_g, 4, range_milli_g);
     if (rate == 5 || range == 4)
         return SENSOR_VALUE;
     const uint8_t fine = rate_codes[rate] & LOW_POWER ? 0 : HIGH_RESOLUTION;
@@ -55,8 +56,8 @@ static sensor_result configure(sensor *self, uint32_t rate_mhz, uint32_t range_m
     if (result == SENSOR_OK)
         result = set(self, FIFO_CTRL_REG, 0);
     if (result == SENSOR_OK) {
-        self->rate_mhz = rate_mhz;
-        self->range_milli = range_milli;
+        self->rate_millihertz = rate_millihertz;
+        self->range_milli_g = range_milli_g;
     }
     return result;
 }
@@ -67,7 +68,8 @@ static sensor_result start(sensor *self) {
         result = set(self, FIFO_CTRL_REG, STREAM);
     if (result != SENSOR_OK)
         return result;
-    return set(self, CTRL_REG1, (uint8_t)(ALL_AXES | rate_codes[sensor_find(rates_mhz, 5, self->rate_mhz)]));
+    const uint8_t rate = sensor_find(rates_millihertz, 5, self->rate_millihertz);
+    return set(self, CTRL_REG1, (uint8_t)(ALL_AXES | rate_codes[rate]));
 }
 
 static sensor_result stop(sensor *self) { return set(self, CTRL_REG1, ALL_AXES); }
@@ -120,8 +122,8 @@ const sensor_type lis3dh = {
     .id = 0x33,
     .n_rates = 5,
     .n_ranges = 4,
-    .rates_mhz = rates_mhz,
-    .ranges_milli = ranges_milli,
+    .rates_millihertz = rates_millihertz,
+    .ranges_milli_g = ranges_milli_g,
     .scale = scale,
     .configure = configure,
     .start = start,

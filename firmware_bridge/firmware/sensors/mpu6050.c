@@ -27,14 +27,14 @@ enum {
     RANGE_8_G = 0x10,
 };
 
-static const uint32_t rates_mhz[] = {100000, 125000, 250000, 500000, 1000000};
+static const uint32_t rates_millihertz[] = {100000, 125000, 250000, 500000, 1000000};
 static const uint8_t dividers[] = {9, 7, 3, 1, 0};
-static const uint32_t ranges_milli[] = {2000, 4000, 8000, 16000};
+static const uint32_t ranges_milli_g[] = {2000, 4000, 8000, 16000};
 
 static sensor_result set(sensor *self, uint8_t reg, uint8_t value) { return sensor_set(self, reg, reg, value); }
 
-static void scale(uint32_t range_milli, uint32_t *numerator, uint32_t *denominator) {
-    *numerator = range_milli / 2000;
+static void scale(uint32_t range_milli_g, uint32_t *numerator, uint32_t *denominator) {
+    *numerator = range_milli_g / 2000;
     *denominator = 16384;
 }
 
@@ -53,14 +53,15 @@ static sensor_result apply(sensor *self, uint8_t divider, uint8_t accel_config) 
     return result;
 }
 
-static sensor_result configure(sensor *self, uint32_t rate_mhz, uint32_t range_milli) {
-    const uint8_t rate = sensor_find(rates_mhz, 5, rate_mhz), range = sensor_find(ranges_milli, 4, range_milli);
+static sensor_result configure(sensor *self, uint32_t rate_millihertz, uint32_t range_milli_g) {
+    const uint8_t rate = sensor_find(rates_millihertz, 5, rate_millihertz);
+    const uint8_t range = sensor_find(ranges_milli_g, 4, range_milli_g);
     if (rate == 5 || range == 4)
         return SENSOR_VALUE;
     const sensor_result result = apply(self, dividers[rate], (uint8_t)(range << 3));
     if (result == SENSOR_OK) {
-        self->rate_mhz = rate_mhz;
-        self->range_milli = range_milli;
+        self->rate_millihertz = rate_millihertz;
+        self->range_milli_g = range_milli_g;
     }
     return result;
 }
@@ -147,8 +148,8 @@ const sensor_type mpu6050 = {
     .id = 0x68,
     .n_rates = 5,
     .n_ranges = 4,
-    .rates_mhz = rates_mhz,
-    .ranges_milli = ranges_milli,
+    .rates_millihertz = rates_millihertz,
+    .ranges_milli_g = ranges_milli_g,
     .scale = scale,
     .configure = configure,
     .start = start,

@@ -39,12 +39,12 @@ typedef struct sensor_type {
     const char *model;
     uint8_t id_register, id;
     uint8_t n_rates, n_ranges;
-    const uint32_t *rates_mhz;    /* ascending */
-    const uint32_t *ranges_milli; /* ascending, thousandths of g */
+    const uint32_t *rates_millihertz; /* ascending */
+    const uint32_t *ranges_milli_g;   /* ascending, thousandths of g */
     /* g per count as a fraction. */
-    void (*scale)(uint32_t range_milli, uint32_t *numerator, uint32_t *denominator);
+    void (*scale)(uint32_t range_milli_g, uint32_t *numerator, uint32_t *denominator);
     /* Check the id, reset, set rate and range, and leave it idle. SENSOR_VALUE leaves it as it was. */
-    sensor_result (*configure)(sensor *self, uint32_t rate_mhz, uint32_t range_milli);
+    sensor_result (*configure)(sensor *self, uint32_t rate_millihertz, uint32_t range_milli_g);
     /* Empty the FIFO and begin, or end, to measure. */
     sensor_result (*start)(sensor *self);
     sensor_result (*stop)(sensor *self);
@@ -63,7 +63,7 @@ typedef struct sensor_type {
 struct sensor {
     const sensor_type *type;
     const sensor_bus *bus;
-    uint32_t rate_mhz, range_milli;
+    uint32_t rate_millihertz, range_milli_g;
     uint8_t at, wanted, found; /* of the last failure */
 };
 

@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const sensor_bus bus = {BUS_SPI, &chip, fake_transfer, wait_ms};
     const device_config config = {
         .device_id = "fuzz", .firmware_version = "0", .axes = "x,y,z", .sensor = &adxl345, .bus = &bus,
-        .rate_mhz = 3200000, .range_milli = 16000, .block_samples = 8, .ring = ring, .ring_size = sizeof ring,
+        .rate_millihertz = 3200000, .range_milli_g = 16000, .block_samples = 8, .ring = ring, .ring_size = sizeof ring,
         .now_us = now_us, .random = draw, .sent = sent,
     };
     wire_in_init(&ear, buffer, sizeof buffer);

@@ -249,7 +249,8 @@ static void plug_in(const chip *which) {
 
 static sensor_result configure_fastest(const chip *which) {
     const sensor_type *type = which->driver;
-    return type->configure(&chip_sensor, type->rates_mhz[type->n_rates - 1], type->ranges_milli[type->n_ranges - 1]);
+    const uint32_t fastest = type->rates_millihertz[type->n_rates - 1], widest = type->ranges_milli_g[type->n_ranges - 1];
+    return type->configure(&chip_sensor, fastest, widest);
 }
 
 static int16_t count_at(const uint8_t *sample, uint8_t axis) {
@@ -261,18 +262,18 @@ static void test_every_rate_and_range(const chip *which) {
     for (uint8_t rate = 0; rate < type->n_rates; rate++)
         for (uint8_t range = 0; range < type->n_ranges; range++) {
             plug_in(which);
-            CHECK(type->configure(&chip_sensor, type->rates_mhz[rate], type->ranges_milli[range]) == SENSOR_OK);
+            CHECK(type->configure(&chip_sensor, type->rates_millihertz[rate], type->ranges_milli_g[range]) == SENSOR_OK);
             CHECK(type->start(&chip_sensor) == SENSOR_OK);
-            CHECK(which->fake->rate_mhz(&chip_fake) == type->rates_mhz[rate]);
+            CHECK(which->fake->rate_millihertz(&chip_fake) == type->rates_millihertz[rate]);
             CHECK(type->stop(&chip_sensor) == SENSOR_OK);
-            CHECK(which->fake->rate_mhz(&chip_fake) == 0);
+            CHECK(which->fake->rate_millihertz(&chip_fake) == 0);
             uint32_t numerator, denominator;
-            type->scale(type->ranges_milli[range], &numerator, &denominator);
+            type->scale(type->ranges_milli_g[range], &numerator, &denominator);
             const double full = 32768.0 * numerator / denominator;
-            CHECK(full >= 0.99 * type->ranges_milli[range] / 1000.0); /* the counts reach the range */
+            CHECK(full >= 0.99 * type->ranges_milli_g[range] / 1000.0); /* the counts reach the range */
         }
-    CHECK(type->configure(&chip_sensor, 1, type->ranges_milli[0]) == SENSOR_VALUE);
-    CHECK(type->configure(&chip_sensor, type->rates_mhz[0], 1) == SENSOR_VALUE);
+    CHECK(type->configure(&chip_sensor, 1, type->ranges_milli_g[0]) == SENSOR_VALUE);
+    CHECK(type->configure(&chip_sensor, type->rates_millihertz[0], 1) == SENSOR_VALUE);
 }
 
 static void test_samples_come_in_order(const chip *which) {
@@ -446,9 +447,9 @@ static void switch_on(const chip *which) {
     const sensor_type *type = which->driver;
     const device_config config = {
         .device_id = "test-1", .firmware_version = "0.1.0", .axes = "x,-y,z", .sensor = type, .bus = &chip_bus,
-        .rate_mhz = type->rates_mhz[type->n_rates - 1], .range_milli = 16000, .block_samples = 16,
+        .rate_millihertz = type->rates_millihertz[type->n_rates - 1], .range_milli_g = 16000, .block_samples = 16,
         .ring = dut_ring, .ring_size = sizeof dut_ring, .now_us = dut_now, .random = dut_random,
-        .temperature = dut_temperature, .sent = dut_sent,
+        .temperature_centi_c = dut_temperature, .sent = dut_sent,
     };
     dut_config = config;
     device_begin(&dut, &dut_config);
@@ -481,8 +482,8 @@ static void test_a_session(const chip *which) {
 static void test_a_wire_that_is_too_slow(const chip *which) {
     switch_on(which);
     command1(2);
-    const uint32_t per_ms = which->driver->rates_mhz[which->driver->n_rates - 1] / 1000000u * 6u;
-    run(3000, 1000, per_ms / 2u + 2u);
+    const uint32_t bytes_per_ms = which->driver->rates_millihertz[which->driver->n_rates - 1] / 1000000u * 6u;
+    run(3000, 1000, bytes_per_ms / 2u + 2u);
     command1(3);
     run(1000, 1000, 4000);
     CHECK(!ear.wrong && ear.overruns == 0 && ear.lost > 0);
@@ -504,7 +505,7 @@ static void test_an_overrun_is_counted(const chip *which) {
     run(10, 1000, 4000);
     CHECK(!ear.wrong && ear.overruns == u32_at(ear.status + 21));
     CHECK(made < known + 16 && made + 16 > ear.samples + ear.lost); /* to within the samples still inside, and a few */
-    if (200000.0 * which->driver->rates_mhz[which->driver->n_rates - 1] / 1e9 > which->fake->depth)
+    if (200000.0 * which->driver->rates_millihertz[which->driver->n_rates - 1] / 1e9 > which->fake->depth)
         CHECK(ear.overruns == 5 && ear.lost > 0);
 }
 
@@ -518,16 +519,16 @@ static void test_changes(const chip *which) {
     run(10, 500, 4000);
     CHECK(ear.types[1] == 1 && ear.types[2] == 4); /* HELLO, REPLY */
     CHECK(ear.reply[4] == (300 & 255) && ear.reply[5] == 1 && ear.reply[6] == 5 && ear.reply[7] == 0);
-    CHECK(dut.session != before && dut.sensor.range_milli == 2000);
+    CHECK(dut.session != before && dut.sensor.range_milli_g == 2000);
     set[1] = 0xD1;
     command(301, set, 5);
     run(10, 500, 4000);
-    CHECK(ear.reply[7] == 2 && dut.sensor.range_milli == 2000); /* impossible */
-    const uint32_t slow = type->rates_mhz[0];
+    CHECK(ear.reply[7] == 2 && dut.sensor.range_milli_g == 2000); /* impossible */
+    const uint32_t slow = type->rates_millihertz[0];
     const uint8_t rate[5] = {4, (uint8_t)slow, (uint8_t)(slow >> 8), (uint8_t)(slow >> 16), (uint8_t)(slow >> 24)};
     command(302, rate, 5);
     run(10, 500, 4000);
-    CHECK(ear.reply[7] == 0 && dut.sensor.rate_mhz == slow);
+    CHECK(ear.reply[7] == 0 && dut.sensor.rate_millihertz == slow);
     command1(2);
     run(10, 500, 4000);
     command(303, rate, 5);
@@ -544,7 +545,7 @@ static void test_changes(const chip *which) {
     const uint32_t last = dut.session;
     command1(7);
     run(20, 500, 4000);
-    CHECK(ear.reply[6] == 7 && ear.reply[7] == 0 && dut.session != last && dut.sensor.range_milli == 16000);
+    CHECK(ear.reply[6] == 7 && ear.reply[7] == 0 && dut.session != last && dut.sensor.range_milli_g == 16000);
     CHECK(!ear.wrong);
 }
 

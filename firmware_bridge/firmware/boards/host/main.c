@@ -192,7 +192,7 @@ int main(int argc, char **argv) {
     const sensor_type *type = sensors[which].driver;
     const device_config config = {
         .device_id = "host-1", .firmware_version = DRSN_VERSION, .axes = "x,y,z", .sensor = type, .bus = &bus,
-        .rate_mhz = type->rates_mhz[type->n_rates - 1], .range_milli = 16000,
+        .rate_millihertz = type->rates_millihertz[type->n_rates - 1], .range_milli_g = 16000,
         .block_samples = (uint8_t)(type == &iis3dwb ? 64 : 16), .ring = ring, .ring_size = sizeof ring,
         .now_us = now_us, .random = draw, .sent = sent,
     };

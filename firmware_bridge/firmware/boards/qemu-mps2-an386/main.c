@@ -30,7 +30,7 @@
 #define NVIC_SET_PENDING REGISTER(0xE000E200u)
 #define SYSTEM_RESET REGISTER(0xE000ED0Cu)
 
-enum { TX_FULL = 1, RX_FULL = 2, TX_ON = 1, RX_ON = 2, TX_IRQ = 4, RX_IRQ = 8, MHZ = 25 };
+enum { TX_FULL = 1, RX_FULL = 2, TX_ON = 1, RX_ON = 2, TX_IRQ = 4, RX_IRQ = 8, TICKS_PER_US = 25 };
 enum { UART_RX_NUMBER = 0, UART_TX_NUMBER = 1 };
 
 static device self;
@@ -50,7 +50,7 @@ static uint64_t ticks(void) {
 
 static uint64_t chip_us(void *context) {
     (void)context;
-    return ticks() / MHZ;
+    return ticks() / TICKS_PER_US;
 }
 
 static uint32_t now_us(void *context) { return (uint32_t)chip_us(context); }
@@ -63,7 +63,7 @@ static uint32_t draw(void *context) {
 }
 
 static void wait_ms(void *context, uint16_t ms) {
-    const uint64_t end = ticks() + (uint64_t)ms * 1000u * MHZ;
+    const uint64_t end = ticks() + (uint64_t)ms * 1000u * TICKS_PER_US;
     (void)context;
     while (ticks() < end) {
     }
@@ -110,7 +110,7 @@ int main(void) {
     UART_DIVIDER = 16;
     UART_CTRL = TX_ON | RX_ON | TX_IRQ | RX_IRQ;
     NVIC_ENABLE = 1u << UART_RX_NUMBER | 1u << UART_TX_NUMBER;
-    SYSTICK_RELOAD = MHZ * 1000 - 1;
+    SYSTICK_RELOAD = TICKS_PER_US * 1000 - 1;
     SYSTICK_VALUE = 0;
     SYSTICK_CTRL = 7;
     fake_init(&chip, &fake_iis3dwb, BUS_SPI);
@@ -124,8 +124,8 @@ int main(void) {
         .axes = "x,y,z",
         .sensor = &iis3dwb,
         .bus = &bus,
-        .rate_mhz = 26667000,
-        .range_milli = 16000,
+        .rate_millihertz = 26667000,
+        .range_milli_g = 16000,
         .block_samples = 64,
         .ring = ring,
         .ring_size = sizeof ring,
