@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,41 @@ def duration_s(text: str) -> float | None:
     return None if match is None else float(match[1]) * _UNITS_S[match[2] or ""]
 
 
+_PERCENT = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?%?", re.ASCII)
+
+
+class Percent(click.ParamType):  # type: ignore[type-arg]  # only later versions of click have one
+    """A share as an option's type: typed as percent (`1`, `2.5`, `10%`), the value is a share from 0 to 1.
+
+    A text is a percent, whether a person typed it or a command gives it as its default (`default="1%"`); a number is a
+    share already.
+    """
+
+    name = "percent"
+
+    def __init__(self, at_least: float = 0.0, at_most: float = 100.0, *, below: bool = False) -> None:
+        """Take percents from `at_least` to `at_most`, both in percent; `below`: less than `at_most`."""
+        self._at_least, self._at_most, self._below = at_least, at_most, below
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the share."""
+        percent = value * 100 if isinstance(value, (int, float)) else percent_of(value)
+        if percent is None:
+            self.fail(f"Expected a percent such as 1, 2.5 or 10%, got {value!r}.", param, ctx)
+        too_high = percent >= self._at_most if self._below else percent > self._at_most
+        if percent < self._at_least or too_high:
+            most = "less than" if self._below else "at most"
+            limits = f"at least {self._at_least:g} % and {most} {self._at_most:g} %"
+            self.fail(f"Expected a percent of {limits}, such as 1, 2.5 or 10%, got {value!r}.", param, ctx)
+        return percent / 100
+
+
+def percent_of(text: str) -> float | None:
+    """Return the percent that a text such as `1`, `2.5` or `10 %` says, None if it says none."""
+    match = _PERCENT.fullmatch(text.strip())
+    return None if match is None else float(match[1])
+
+
 def renamed(old: str, new: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return what has a command answer an option's old name with the new one, and exit code 2."""
 
@@ -85,6 +121,23 @@ def renamed(old: str, new: str) -> Callable[[Callable[..., Any]], Callable[..., 
             raise click.UsageError(f"{old} is called {new} now. Type {new} {value}", ctx)
 
     return click.option(old, hidden=True, expose_value=False, callback=refuse, help=f"Is called {new}.")
+
+
+def refuse_renamed(ctx: click.Context, arguments: Sequence[str], renamed_commands: Mapping[str, str]) -> None:
+    """Answer a command's old name with the new one, and exit status 2.
+
+    Args:
+        ctx: Of the group of commands.
+        arguments: What was typed behind the group's name.
+        renamed_commands: New names by the old ones.
+
+    Raises:
+        click.UsageError: If the first argument is an old name; it says what to type.
+    """
+    old, new = arguments[0], renamed_commands.get(arguments[0])
+    if new is not None:
+        typed = shlex.join([*ctx.command_path.split(), new, *arguments[1:]])
+        raise click.UsageError(f"`{old}` is called `{new}` now. Type {typed}", ctx)
 
 
 def finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:

@@ -13,7 +13,7 @@ import pytest
 
 from drsn_edge.cli.main import cli
 from drsn_edge.cli.modes import USES, flags_of, options_of
-from drsn_edge.cli.options import Duration
+from drsn_edge.cli.options import Duration, refuse_renamed
 from drsn_edge.support.uses import Uses, why_unused
 
 Run = Callable[..., Any]
@@ -65,6 +65,16 @@ def test_what_keeps_an_option_from_counting(uses: Uses, values: dict[str, Any], 
 def test_an_option_that_was_renamed_answers_with_its_new_name(run: Run) -> None:
     done = run("monitor", "--fleet", "plant.toml")
     assert done.code == 2 and "--fleet" in done.err and "--sensors plant.toml" in done.err
+
+
+def test_a_command_that_was_renamed_answers_with_its_new_name() -> None:
+    context = click.Context(click.Group("tool"), info_name="tool")
+    refuse_renamed(context, ["begin", "--old"], {"old": "new"})
+    with pytest.raises(
+        click.UsageError, match=r"`old` is called `new` now. Type tool new --port '/dev/my port'"
+    ) as told:
+        refuse_renamed(context, ["old", "--port", "/dev/my port"], {"old": "new"})
+    assert told.value.exit_code == 2
 
 
 # --- every pair of option and mode -----------------------------------------------------------------------------------
