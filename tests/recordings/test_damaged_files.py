@@ -15,7 +15,7 @@ import pytest
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.catalogue import parse_catalogue
 from drsn_edge.recordings.loading.complete import complete
-from drsn_edge.recordings.loading.load import READERS
+from drsn_edge.recordings.readers.registry import READERS
 
 CATALOGUE = parse_catalogue(
     """

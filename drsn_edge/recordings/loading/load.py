@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from drsn_edge.errors import RecordingError
@@ -14,23 +14,12 @@ from drsn_edge.recordings.loading.catalogue import CATALOGUE_NAME, Catalogue, bu
 from drsn_edge.recordings.loading.catalogue_csv import CSV_CATALOGUE_NAME, read_csv_catalogue
 from drsn_edge.recordings.loading.complete import complete
 from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording
-from drsn_edge.recordings.readers.csv_file import is_index, read_csv
-from drsn_edge.recordings.readers.mat_file import read_mat
-from drsn_edge.recordings.readers.npz_file import read_npz
-from drsn_edge.recordings.readers.raw_log_file import read_raw_log
-from drsn_edge.recordings.readers.wav_file import read_wav
+from drsn_edge.recordings.readers.csv_file import is_index
+from drsn_edge.recordings.readers.registry import READERS
 from drsn_edge.recordings.recording import Recording
 from firmware_bridge.support.regular_file import read_regular, why_unreadable
 
 PathLike = str | os.PathLike[str]
-
-READERS: Mapping[str, Callable[[bytes, Path], list[RawRecording]]] = {
-    ".csv": read_csv,
-    ".drsnlog": read_raw_log,
-    ".mat": read_mat,
-    ".npz": read_npz,
-    ".wav": read_wav,
-}
 
 _LONGEST_HEADER = 65536
 _CAPTURE = re.compile(r"(.+)#([0-9]{1,9})")
