@@ -25,9 +25,9 @@ from drsn_edge.monitor.stages.learned import known_by
 from drsn_edge.monitor.stages.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, Monitor
 from drsn_edge.monitor.stages.results import Decision, Result, Severity, WindowResult
 from drsn_edge.monitor.stages.settings import MonitorSettings, settings_for
+from drsn_edge.monitor.stages.severity_limits import read_limits
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
 from drsn_edge.recordings.recorder import LogKeeper
-from drsn_edge.signal.vibration import read_limits
 from drsn_edge.support.notice import Notice
 from drsn_edge.support.telling import Sparing, in_words
 from firmware_bridge.errors import FirmwareBridgeError

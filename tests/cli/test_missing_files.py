@@ -11,7 +11,7 @@ import pytest
 from drsn_edge.errors import DrsnEdgeError
 from drsn_edge.gateway.rollout import read_members
 from drsn_edge.monitor.stages.settings import read_settings
-from drsn_edge.signal.vibration import read_limits
+from drsn_edge.monitor.stages.severity_limits import read_limits
 
 Run = Callable[..., Any]
 

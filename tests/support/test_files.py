@@ -13,10 +13,10 @@ from drsn_edge.errors import DrsnEdgeError, OutputError
 from drsn_edge.gateway.rollout import read_members
 from drsn_edge.monitor.sensor_config import read_sensors
 from drsn_edge.monitor.stages.settings import read_settings
+from drsn_edge.monitor.stages.severity_limits import read_limits
 from drsn_edge.recordings.loading.catalogue import read_catalogue
 from drsn_edge.recordings.loading.catalogue_csv import read_csv_catalogue
 from drsn_edge.recordings.loading.load import load_recording
-from drsn_edge.signal.vibration import read_limits
 from drsn_edge.support import files
 from drsn_edge.support.files import check_new_folder, folder_aside, write_file, written_aside
 from drsn_edge.training.config_file import read_config

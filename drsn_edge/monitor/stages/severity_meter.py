@@ -9,12 +9,13 @@ import numpy as np
 
 from drsn_edge.errors import ContractError
 from drsn_edge.monitor.stages.results import Severity
+from drsn_edge.monitor.stages.severity_limits import SeverityConfig
 from drsn_edge.monitor.stages.windower import Windower
 from drsn_edge.signal.bearing_lines import line_levels_db
 from drsn_edge.signal.quality import SensorLimits, clipping_level, find_defect
 from drsn_edge.signal.repeats import RepeatWatch
 from drsn_edge.signal.units import conversion_factor
-from drsn_edge.signal.vibration import SeverityConfig, measure
+from drsn_edge.signal.vibration import measure
 from drsn_edge.signal.windows import Window
 from firmware_bridge.wire.events import DeviceRestarted, SampleBlock, SourceEvent
 from firmware_bridge.wire.messages import Counts, Hello

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from drsn_edge.monitor.sinks.console import severity_words
+from drsn_edge.monitor.stages.severity_limits import SeverityConfig, read_limits
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
 from drsn_edge.signal.bearing import SKF_6205
 from drsn_edge.signal.bearing_lines import NAMES, STANDS_OUT_DB, Bearing, line_levels_db
-from drsn_edge.signal.vibration import SeverityConfig, read_limits
 
 RATE_HZ, SHAFT_HZ = 12_000.0, 29.5
 BEARING = Bearing(SKF_6205, {"outer": "BPFO", "inner": "BPFI", "ball": "BSF"})

@@ -11,8 +11,8 @@ import pytest
 from drsn_edge.monitor.sinks.console import ConsoleSink
 from drsn_edge.monitor.sinks.history import HistorySink, read_history
 from drsn_edge.monitor.stages.results import Severity, WindowResult, to_json
+from drsn_edge.monitor.stages.severity_limits import Limits, SeverityConfig
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
-from drsn_edge.signal.vibration import Limits, SeverityConfig
 from drsn_edge.verdicts import Verdict
 from firmware_bridge.wire.events import DeviceRestarted
 

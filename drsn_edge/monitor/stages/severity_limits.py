@@ -1,0 +1,111 @@
+"""The zones of velocity and the bearing that a file of limits names.
+
+The limits of ISO 20816 depend on the machine and its mounting and are the user's own: none are built in.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drsn_edge.errors import SettingsError
+from drsn_edge.signal.bearing import BearingGeometry
+from drsn_edge.signal.bearing_lines import NAMES, Bearing
+from drsn_edge.support.toml_file import parse_toml
+from firmware_bridge.support.regular_file import read_text_file, why_unreadable
+
+ZONES = "ABCD"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where the zones A, B, C and D of velocity RMS meet, mm/s, ascending."""
+
+    velocity_mm_s: tuple[float, float, float]
+
+    def zone(self, velocity_mm_s: float) -> str:
+        """Return the zone of a velocity: A is a new machine, D does damage."""
+        return ZONES[int(np.searchsorted(self.velocity_mm_s, velocity_mm_s, side="right"))]
+
+
+@dataclass(frozen=True)
+class SeverityConfig:
+    """What a file of limits says.
+
+    Attributes:
+        limits: None: there are no zones.
+        bearing: None: no lines are looked for.
+    """
+
+    limits: Limits | None = None
+    bearing: Bearing | None = None
+
+
+def read_limits(path: Path) -> SeverityConfig:
+    """Read a TOML file with `[zones]`, `[bearing]`, or both.
+
+        [zones]
+        velocity_mm_s = [1.4, 2.8, 4.5]      # where A meets B, B meets C, C meets D
+
+        [bearing]
+        n_balls = 9
+        ball_diameter_mm = 7.94
+        pitch_diameter_mm = 39.04
+        contact_angle_deg = 0.0
+        classes = {outer_race = "BPFO", inner_race = "BPFI", ball = "BSF"}
+
+    Raises:
+        SettingsError: If it cannot be read, or holds anything else.
+    """
+    try:
+        table = parse_toml(read_text_file(path))
+    except (OSError, ValueError) as exc:
+        raise SettingsError(f"Expected limits in {path} (TOML), could not read them: {why_unreadable(exc)}") from exc
+    if not table or set(table) - {"zones", "bearing"}:
+        raise SettingsError(
+            f"{path}: Expected [zones] or [bearing] and nothing else, got {', '.join(table) or 'nothing'}."
+        )
+    limits = _limits(table["zones"], path) if "zones" in table else None
+    return SeverityConfig(limits, _bearing(table["bearing"], path) if "bearing" in table else None)
+
+
+def _limits(zones: Any, path: Path) -> Limits:
+    values: Any = zones.get("velocity_mm_s") if isinstance(zones, dict) and len(zones) == 1 else None
+    if not _ascending(values):
+        raise SettingsError(
+            f"{path}: Expected [zones] with velocity_mm_s = [A_to_B, B_to_C, C_to_D], three ascending numbers > 0 and "
+            f"nothing else, got {_zones_in_words(zones)}."
+        )
+    first, second, third = map(float, values)
+    return Limits((first, second, third))
+
+
+def _zones_in_words(zones: Any) -> str:
+    """Return what stands under `zones`, as it is written in the file."""
+    if not isinstance(zones, dict):
+        return f"zones = {reprlib.repr(zones)}"
+    return ", ".join(f"{name} = {reprlib.repr(value)}" for name, value in list(zones.items())[:4]) or "nothing"
+
+
+def _bearing(table: Any, path: Path) -> Bearing:
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: Expected a table [bearing], got {table!r}.")
+    dimensions = {name: value for name, value in table.items() if name != "classes"}
+    classes = table.get("classes", {})
+    try:
+        bearing = Bearing(BearingGeometry(**dimensions), classes)
+        if not set(classes.values()) <= set(NAMES):
+            raise ValueError(f"Expected lines among {', '.join(NAMES)}, got {classes}.")
+    except (TypeError, ValueError, AttributeError) as exc:
+        raise SettingsError(f"{path}: Expected a bearing's dimensions and classes in [bearing]: {exc}") from exc
+    return bearing
+
+
+def _ascending(values: Any) -> bool:
+    numbers = isinstance(values, Sequence) and all(type(value) in (int, float) for value in values)
+    return numbers and len(values) == 3 and 0 < values[0] < values[1] < values[2] < float("inf")
