@@ -210,9 +210,9 @@ def _watch(plan: _Plan) -> None:
     configs, replay, speed, duration, metrics, trial_s, plain, as_json = plan
     from drsn_edge.cli.stopping import on_signal, stop_on_signal
     from drsn_edge.errors import MonitorError
-    from drsn_edge.gateway.systemd_unit import Notifier
     from drsn_edge.monitor.crew import Crew
     from drsn_edge.monitor.station import Station
+    from drsn_edge.monitor.systemd_notify import Notifier
 
     began_s = time.monotonic()
     with ExitStack() as stack:

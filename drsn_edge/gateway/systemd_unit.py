@@ -1,13 +1,11 @@
-"""A systemd unit that keeps a monitor running, and what it tells systemd while it runs."""
+"""A systemd unit that keeps a monitor running."""
 
 from __future__ import annotations
 
 import os
 import re
-import socket
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from drsn_edge.errors import OutputError
@@ -24,7 +22,9 @@ WRITTEN_BY = "Written by drsn-edge"
 """How the first line of a unit of ours begins."""
 
 WATCHDOG_S = 60
-_ALIVE_EVERY_S = 10.0
+ALIVE_EVERY_S = 10.0
+"""How often a monitor that goes round says so."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,60}")
 
 _UNIT = """\
@@ -126,7 +126,7 @@ def unit_text(
     environment = "" if environment_file is None else f"EnvironmentFile={environment_file}\n"
     return _UNIT.format(
         written_by=WRITTEN_BY, user=USER, version=version, name=name,
-        command=" ".join(map(quoted, program)), watchdog=WATCHDOG_S, alive=_ALIVE_EVERY_S,
+        command=" ".join(map(quoted, program)), watchdog=WATCHDOG_S, alive=ALIVE_EVERY_S,
         state=SYSTEM_STATE, environment=environment, **(_EDGETPU if on_edgetpu else _NO_EDGETPU),
     )  # fmt: skip
 
@@ -175,45 +175,3 @@ def _program() -> list[str]:
     beside = Path(sys.executable).with_name("drsn-edge")
     found = str(beside) if beside.is_file() else find_program("drsn-edge")
     return [found] if found else python_command("drsn_edge.cli.main")
-
-
-class Notifier:
-    """Tells systemd that the service is ready, alive, or about to stop; without systemd it does nothing."""
-
-    def __init__(self, address: str | None, now_s: Callable[[], float] = time.monotonic) -> None:
-        """Take the value of NOTIFY_SOCKET."""
-        self._address = "\0" + address[1:] if address and address.startswith("@") else address
-        self._now_s = now_s
-        self._due_s = 0.0
-        self._said = ""
-
-    def ready(self) -> None:
-        """The service does its work from now on."""
-        self._send("READY=1")
-
-    def alive(self) -> None:
-        """It goes round; said now and then, however often this is called."""
-        now_s = self._now_s()
-        if self._address and now_s >= self._due_s:
-            self._due_s = now_s + _ALIVE_EVERY_S
-            self._send("WATCHDOG=1")
-
-    def status(self, text: str) -> None:
-        """Have `systemctl status` show a line, said when it changes."""
-        line = " ".join(text.split())
-        if line != self._said:
-            self._said = line
-            self._send(f"STATUS={line}")
-
-    def stopping(self) -> None:
-        """It writes what waits and ends."""
-        self._send("STOPPING=1")
-
-    def _send(self, text: str) -> None:
-        if not self._address:
-            return
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link:
-                link.sendto(text.encode(errors="replace"), self._address)
-        except OSError:
-            return  # systemd restarts what it does not hear of

@@ -15,7 +15,7 @@ from drsn_edge.errors import OutputError
 from drsn_edge.gateway import systemd_host as service_host
 from drsn_edge.gateway import systemd_unit as service
 from drsn_edge.gateway.systemd_host import Answer, Host
-from drsn_edge.gateway.systemd_unit import Notifier, install, quoted, unit_text
+from drsn_edge.gateway.systemd_unit import install, quoted, unit_text
 
 ARGUMENTS = ("--port", "/dev/ttyUSB*", "--model", "/etc/my pumps/100%.drsn", "--machine", 'the "big" $one')
 
@@ -85,33 +85,6 @@ def test_what_may_not_be_written_names_sudo(tmp_path: Path, monkeypatch: Any) ->
     monkeypatch.setattr(service.os, "access", lambda *_: False)
     with pytest.raises(OutputError, match="sudo"):
         install("pump3", "text", tmp_path)
-
-
-@pytest.mark.parametrize("abstract", [False, True])
-def test_systemd_hears_what_it_waits_for(tmp_path: Path, abstract: bool) -> None:
-    address = f"@drsn-edge-test-{id(tmp_path)}" if abstract else str(tmp_path / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind("\0" + address[1:] if abstract else address)
-        systemd.settimeout(1)
-        clock = [0.0]
-        notifier = Notifier(address, lambda: clock[0])
-        notifier.ready()
-        for _ in range(250):
-            notifier.alive()
-            notifier.status("The disk\nis full.")
-            clock[0] += 0.1
-        notifier.stopping()
-        heard = [systemd.recv(100) for _ in range(6)]
-    status = b"STATUS=The disk is full."
-    assert heard == [b"READY=1", b"WATCHDOG=1", status, *[b"WATCHDOG=1"] * 2, b"STOPPING=1"]
-
-
-def test_without_systemd_nothing_happens() -> None:
-    for address in (None, "", "/absent/socket"):
-        notifier = Notifier(address)
-        notifier.ready()
-        notifier.alive()
-        notifier.stopping()
 
 
 def test_the_command_checks_what_the_monitor_will_be_told(run: Callable[..., Any]) -> None:
