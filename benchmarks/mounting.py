@@ -3,7 +3,7 @@
     python benchmarks/mounting.py --model drsn-edge-demo/demo.drsn
     python benchmarks/mounting.py --model motor.drsn --data recordings/motor --only rpm=3000 --healthy normal --site rpm
 
-Without --data: ten simulated machines that the demo's network never saw. With --healthy and --site, a baseline is
+Without --data: ten simulated machines that the demo's network never saw. With --healthy and --site, each site is
 learned first from half of the healthy recordings of each value of that field (simulated: of each machine). Prints a
 JSON line for each arrangement of three axes, and for white noise in the right one: shares of the windows that are right
 and wrong, before the axes are looked at and then, UNKNOWN, and withheld for their axes.
@@ -22,7 +22,7 @@ import numpy as np
 from drsn_edge.bundle.bundle import Bundle, read_bundle
 from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.demo.run import CLASSES
-from drsn_edge.errors import BaselineError
+from drsn_edge.errors import LearningError
 from drsn_edge.monitor.stages.learned import Learner
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
@@ -82,7 +82,7 @@ def windows_of(recording: Recording, bundle: Bundle) -> FloatArray:
 
 
 def known(bundle: Bundle, chosen: Sequence[Recording], healthy: str | None, field: str) -> dict[object, Novelty]:
-    """Return what is known, by the site: with a baseline of its healthy recordings where they are named."""
+    """Return what is known, by the site: with what its healthy recordings teach where they are named."""
     novelty = novelty_of(bundle)
     assert novelty is not None and novelty.mounting is not None, "convert the run again: this bundle knows no mounting"
     found: dict[object, Novelty] = {each.fields.get(field): novelty for each in chosen}
@@ -94,9 +94,9 @@ def known(bundle: Bundle, chosen: Sequence[Recording], healthy: str | None, fiel
                 for window in cut_windows(each.samples, starts[: len(starts) // 2], bundle.manifest.contract.window):
                     learner.take(window[None])
         try:
-            taught = learner.baseline(bundle, 0.0).site
-        except BaselineError as exc:
-            print(json.dumps({"site": site, "without a baseline": str(exc)}))
+            taught = learner.learned(bundle, 0.0).site
+        except LearningError as exc:
+            print(json.dumps({"site": site, "nothing learned": str(exc)}))
             continue
         assert taught.mounting is not None
         found[site] = replace(novelty, site=taught, mounting=novelty.mounting.with_site(taught.mounting))

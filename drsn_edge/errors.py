@@ -15,7 +15,7 @@ DrsnEdgeError
 │   └── UntrustedKeyError      signed by a key that is not trusted here
 ├── KeyFileError               a key or a folder of trusted keys that cannot be used
 ├── GateError                  a bundle that this machine cannot run as it should
-├── BaselineError              a baseline that cannot be learned, or belongs to another bundle
+├── LearningError              a machine that cannot be learned, or what was learned with another bundle
 ├── ContractError              the stream is not what the model was trained on
 ├── RuntimeUnavailableError    no interpreter for the model on this machine
 ├── SettingsError              a file of settings that cannot be used
@@ -88,7 +88,7 @@ class GateError(DrsnEdgeError):
     """This machine does not run a bundle as its manifest says."""
 
 
-class BaselineError(DrsnEdgeError):
+class LearningError(DrsnEdgeError):
     """What a machine is like on site cannot be learned or used."""
 
 

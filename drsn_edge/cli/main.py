@@ -12,7 +12,6 @@ import click
 from drsn_edge import __version__
 from drsn_edge.cli.ack import accept_mounting, ack
 from drsn_edge.cli.agent import agent
-from drsn_edge.cli.baseline import baseline
 from drsn_edge.cli.bench import bench
 from drsn_edge.cli.bundle import bundle
 from drsn_edge.cli.calibrate import calibrate
@@ -27,9 +26,11 @@ from drsn_edge.cli.gateway import gateway
 from drsn_edge.cli.history import history
 from drsn_edge.cli.inspect import inspect
 from drsn_edge.cli.keys import keys
+from drsn_edge.cli.learn import learn
 from drsn_edge.cli.models import models
 from drsn_edge.cli.modes import enforce
 from drsn_edge.cli.monitor import monitor
+from drsn_edge.cli.options import refuse_renamed
 from drsn_edge.cli.ports import ports
 from drsn_edge.cli.record import record
 from drsn_edge.cli.reproduce import reproduce
@@ -44,11 +45,18 @@ from firmware_bridge.support.shown import printable
 from quantize.errors import QuantizeError
 
 _LONGEST_ERROR = 4000
+_RENAMED_COMMANDS = {"baseline": "learn"}
 _FIRST_PYTHON, _AFTER_PYTHON = (3, 10), (3, 14)
 
 
 class _Commands(click.Group):
-    """Turns the errors of all three packages into one line and exit code 1."""
+    """Turns the errors of all three packages into one line and exit code 1; knows what a command was called before."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        refuse_renamed(ctx, args, _RENAMED_COMMANDS)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -97,7 +105,7 @@ for command in (
     monitor,
     ack,
     accept_mounting,
-    baseline,
+    learn,
     calibrate,
     history,
     service,

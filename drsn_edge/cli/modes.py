@@ -56,7 +56,7 @@ USES: dict[str, dict[str, Uses]] = {
     "accept-mounting": _always("--machine"),
     "ack": _always("--machine --name"),
     "agent": {**_always("--serial --socket"), "--baud": _with("--serial")},
-    "baseline": {
+    "learn": {
         **_beside(_SOURCE, "--replay", "--show", "--remove"),
         **_beside(_always("--replay --rpm --label"), "--show", "--remove"),
         "--duration": _without("--replay", "--show", "--remove"),

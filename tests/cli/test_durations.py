@@ -44,7 +44,7 @@ def test_what_is_none_is_refused(text: str) -> None:
 def test_every_option_that_is_a_duration_is_one() -> None:
     found = {f"{' '.join(path)} {option.opts[-1]}" for path, option in DURATIONS}
     assert found >= {
-        "monitor --duration", "monitor --trial", "record --duration", "baseline --duration", "simulate --duration",
+        "monitor --duration", "monitor --trial", "record --duration", "learn --duration", "simulate --duration",
         "ports --timeout", "flash --confirmed-within", "calibrate --trial", "history --since", "history --every",
     }  # fmt: skip
     for path, option in options(cli):

@@ -77,6 +77,13 @@ def test_a_command_that_was_renamed_answers_with_its_new_name() -> None:
     assert told.value.exit_code == 2
 
 
+@pytest.mark.parametrize(("old", "new"), [("baseline", "learn")])
+def test_the_command_line_knows_what_was_renamed(run: Run, old: str, new: str) -> None:
+    done = run(old, "--model", "pump.drsn", "--help")
+    assert done.code == 2 and f"`{old}` is called `{new}` now. Type drsn-edge {new} --model pump.drsn" in done.err
+    assert old not in cli.commands and new in cli.commands
+
+
 # --- every pair of option and mode -----------------------------------------------------------------------------------
 
 SENSORS = '[[sensor]]\nmachine = "a"\nport = "/dev/a"\n[[sensor]]\nmachine = "b"\nport = "/dev/b"\n'
@@ -101,7 +108,7 @@ MODES: dict[str, dict[str, list[str]]] = {
         "socket": ["--port", "socket://127.0.0.1:5", "--out", "o"],
         "text": ["--port", "/dev/p", "--out", "o", "--text-unit", "g", "--text-range", "2"],
     },
-    "baseline": {
+    "learn": {
         "port": ["--port", "/dev/p", "--model", "m.drsn"],
         "replay": ["--replay", "r.drsnlog", "--model", "m.drsn"],
         "show": ["--show", "--model", "m.drsn"],
@@ -218,7 +225,7 @@ def assembled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Call
     monkeypatch.setattr("drsn_edge.monitor.stages.learned.path_of", take)
     monkeypatch.setattr("drsn_edge.monitor.stages.learned.healthy_label", keep)
     monkeypatch.setattr("drsn_edge.monitor.stages.learned.Learner", lambda _: None)
-    monkeypatch.setattr("drsn_edge.cli.baseline._listen", take)
+    monkeypatch.setattr("drsn_edge.cli.learn._listen", take)
 
     def call(*arguments: str) -> tuple[Any, Any]:
         taken.clear()

@@ -1,8 +1,8 @@
 """What this machine is like where it stands: learned on site, kept beside the bundle, which stays as it is.
 
 A model was trained on other machines or other mountings, so that a healthy machine on site may be unlike anything it
-knows. A baseline adds the site's own recordings to those of `drsn_edge.signal.novelty`: what is like either is known.
-The weights are not touched, and removing the file takes all of it back.
+knows. What a site taught is added to what `drsn_edge.signal.novelty` keeps of the recordings: what is like either is
+known. The weights are not touched, and removing the file takes all of it back.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.manifest import manifest_to_bytes
 from drsn_edge.bundle.open_model import novelty_of
-from drsn_edge.errors import BaselineError
+from drsn_edge.errors import LearningError
 from drsn_edge.signal.mounting import features_of
 from drsn_edge.signal.novelty import Novelty, Site, is_mounting, to_nearest
 from drsn_edge.signal.windows import axis_means, centre
@@ -29,13 +29,13 @@ from drsn_edge.support.files import write_file
 from drsn_edge.support.palette import is_healthy
 from firmware_bridge.support.regular_file import read_regular
 
-SUFFIX = ".baseline"
+SUFFIX = ".learned"
 LEAST_WINDOWS = 50
 LEAST_AGREEMENT = 0.9
-"""Share of windows that the network must call what the machine is: a baseline does not make right what is wrong."""
+"""Share of windows that the network must call what the machine is: what it takes for a fault is not learned."""
 
 _MAX_BYTES = 8 << 20
-"""Of a baseline's file; one takes some kilobytes."""
+"""Of the file beside a bundle; one takes some kilobytes."""
 
 _STRETCHES = 8
 _QUANTILE = 0.99
@@ -44,8 +44,8 @@ _OUTERMOST = 0.001
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """A site's own statistics.
+class Learned:
+    """What a site taught about its machine.
 
     Attributes:
         bundle: SHA-256 of the manifest of the bundle that it belongs to.
@@ -61,7 +61,7 @@ class Baseline:
 
 
 def path_of(model: Path) -> Path:
-    """Return where the baseline of a bundle file lies."""
+    """Return where what was learned with a bundle lies, given the bundle's file."""
     return model.with_name(model.name + SUFFIX)
 
 
@@ -71,7 +71,7 @@ def identity(bundle: Bundle) -> str:
 
 
 class Learner:
-    """Keeps of each window what a baseline is made of, some hundred bytes."""
+    """Keeps of each window what is learned from it, some hundred bytes."""
 
     def __init__(self, novelty: Novelty) -> None:
         """Begin; `novelty` is the bundle's."""
@@ -92,21 +92,21 @@ class Learner:
             self._mounting.append(features_of(centred)[0])
             self._turned += self._novelty.is_turned(centred)
 
-    def baseline(self, bundle: Bundle, now_s: float | None = None) -> Baseline:
-        """Return the baseline of all of them.
+    def learned(self, bundle: Bundle, now_s: float | None = None) -> Learned:
+        """Return what all windows together taught.
 
         Args:
             bundle: That watches.
             now_s: Seconds since 1970.
 
         Raises:
-            BaselineError: If there are too few, or the sensor's axes are not those of training.
+            LearningError: If there are too few, or the sensor's axes are not those of training.
         """
         n = len(self._levels)
         if n < LEAST_WINDOWS:
-            raise BaselineError(f"Expected at least {LEAST_WINDOWS} good windows, got {n}. Listen for longer.")
+            raise LearningError(f"Expected at least {LEAST_WINDOWS} good windows, got {n}. Listen for longer.")
         if self._turned > (1 - LEAST_AGREEMENT) * n:
-            raise BaselineError(
+            raise LearningError(
                 f"Expected the axes {', '.join(bundle.manifest.contract.axes)} as they lay in training, but in "
                 f"{self._turned} of {n} windows they move as if one was inverted or two had changed places. Mount the "
                 "sensor as it was."
@@ -120,47 +120,46 @@ class Learner:
             parts = np.array_split(np.stack(self._mounting), _STRETCHES)
             mounting = np.stack([part.mean(axis=0) for part in parts])
         site = Site(prototypes, limit, quietest, loudest, np.median(self._means, axis=0), mounting)
-        return Baseline(identity(bundle), time.time() if now_s is None else now_s, n, site)
+        return Learned(identity(bundle), time.time() if now_s is None else now_s, n, site)
 
 
-def save(baseline: Baseline, model: Path) -> None:
-    """Write a baseline beside its bundle, whole or not at all.
+def save(learned: Learned, model: Path) -> None:
+    """Write what was learned beside its bundle, whole or not at all.
 
     Raises:
         OutputError: If it cannot be written.
     """
     buffer = io.BytesIO()
-    values = {name: value for name, value in vars(baseline).items() if name != "site"}
-    np.savez(buffer, **values, **{name: value for name, value in vars(baseline.site).items() if value is not None})
+    values = {name: value for name, value in vars(learned).items() if name != "site"}
+    np.savez(buffer, **values, **{name: value for name, value in vars(learned.site).items() if value is not None})
     write_file(path_of(model), buffer.getvalue())
 
 
-def load(model: Path, bundle: Bundle, n_features: int) -> Baseline | None:
-    """Return the baseline beside a bundle, None if there is none.
+def load(model: Path, bundle: Bundle, n_features: int) -> Learned | None:
+    """Return what was learned and lies beside a bundle, None if nothing was.
 
     Raises:
-        BaselineError: If it is damaged, or belongs to another bundle.
+        LearningError: If it is damaged, or belongs to another bundle.
     """
     path = path_of(model)
-    remove = f"Learn it again, or remove it: drsn-edge baseline --model {model} --remove"
+    remove = f"Learn it again, or remove it: drsn-edge learn --model {model} --remove"
     try:
         file = read_arrays(read_regular(path, _MAX_BYTES), _MAX_BYTES)
-        loudest = float(file["loudest_rms"]) if "loudest_rms" in file else 0.0  # earlier ones did not keep it
-        levels_of = (float(file["quietest_rms"]), loudest)
-        mean = file["mean"].astype(np.float64) if "mean" in file else None  # nor these
-        mounting = file["mounting"].astype(np.float32) if "mounting" in file else None
+        mounting = file["mounting"].astype(np.float32) if "mounting" in file else None  # of several axes only
+        levels_of = (float(file["quietest_rms"]), float(file["loudest_rms"]))
+        mean = file["mean"].astype(np.float64)
         site = Site(file["prototypes"].astype(np.float32), float(file["limit"]), *levels_of, mean, mounting)
-        found = Baseline(str(file["bundle"]), float(file["made_s"]), int(file["windows"]), site)
+        found = Learned(str(file["bundle"]), float(file["made_s"]), int(file["windows"]), site)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as exc:
-        raise BaselineError(f"Expected a baseline in {path}, could not read it: {exc}. {remove}") from exc
+        raise LearningError(f"Expected what was learned in {path}, could not read it: {exc}. {remove}") from exc
     if found.bundle != identity(bundle):
-        raise BaselineError(f"{path} was learned with another bundle than {model.name}. {remove}")
+        raise LearningError(f"{path} was learned with another bundle than {model.name}. {remove}")
     finite = np.isfinite(site.prototypes).all() and site.limit > 0 and min(site.quietest_rms, site.loudest_rms) >= 0
     finite = finite and _is_of(site, len(bundle.manifest.contract.axes))
     if site.prototypes.shape[1:] != (n_features,) or not len(site.prototypes) or not finite:
-        raise BaselineError(f"Expected a baseline in {path}, got impossible values. {remove}")
+        raise LearningError(f"Expected what was learned in {path}, got impossible values. {remove}")
     return found
 
 
@@ -174,11 +173,11 @@ def healthy_label(labels: Sequence[str], wanted: str | None) -> str:
     """Return the label of a healthy machine: the wanted one, or the one that is named so.
 
     Raises:
-        BaselineError: If there is no such label, or several.
+        LearningError: If there is no such label, or several.
     """
     found = [label for label in labels if label == wanted or (wanted is None and is_healthy(label))]
     if len(found) != 1:
-        raise BaselineError(
+        raise LearningError(
             f"Expected one label of a healthy machine, found {', '.join(found) or 'none'} among {', '.join(labels)}. "
             "Name it with --label."
         )
@@ -193,12 +192,12 @@ def check_agreement(said: Mapping[str, int], label: str) -> None:
         label: What the machine is.
 
     Raises:
-        BaselineError: If fewer than `LEAST_AGREEMENT` are called so.
+        LearningError: If fewer than `LEAST_AGREEMENT` are called so.
     """
     total = sum(said.values())
     if total and said.get(label, 0) < LEAST_AGREEMENT * total:
         seen = ", ".join(f"{each} {count / total:.0%}" for each, count in sorted(said.items(), key=lambda i: -i[1]))
-        raise BaselineError(
+        raise LearningError(
             f"Expected the network to call this machine {label}, it says {seen}. It is not healthy, or the network "
             "does not know such a machine: train with recordings of it (`drsn-edge record`). Nothing was changed."
         )
@@ -212,10 +211,10 @@ def check_signal(noise: int, good: int) -> None:
         good: Windows that were judged.
 
     Raises:
-        BaselineError: If most of them are noise.
+        LearningError: If most of them are noise.
     """
     if noise > good:
-        raise BaselineError(
+        raise LearningError(
             f"Expected a running machine, got noise alone in {noise} of {noise + good} windows: the sensor is off the "
             "machine, or the machine stands still. Fasten the sensor or start the machine, and learn again."
         )
@@ -224,19 +223,19 @@ def check_signal(noise: int, good: int) -> None:
 def known_by(model: Path, bundle: Bundle, tell: Callable[[str], None]) -> Novelty | None:
     """Return what a bundle knows, with what was learned on site; None if it does not know what is UNKNOWN.
 
-    A baseline that cannot be used is said and left alone.
+    What was learned and cannot be used is said and left alone.
     """
     novelty = novelty_of(bundle)
     if novelty is None:
         return None
     try:
-        baseline = load(model, bundle, novelty.whitening.shape[0])
-    except BaselineError as exc:
+        learned = load(model, bundle, novelty.whitening.shape[0])
+    except LearningError as exc:
         tell(str(exc))
         return novelty
-    if baseline is None:
+    if learned is None:
         return novelty
-    mounting, taught = novelty.mounting, baseline.site.mounting
+    mounting, taught = novelty.mounting, learned.site.mounting
     if mounting is not None and taught is not None:
         mounting = mounting.with_site(taught)
-    return replace(novelty, site=baseline.site, mounting=mounting)
+    return replace(novelty, site=learned.site, mounting=mounting)

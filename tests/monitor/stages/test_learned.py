@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle
-from drsn_edge.errors import BaselineError
+from drsn_edge.errors import LearningError
 from drsn_edge.monitor.stages import learned as module
 from drsn_edge.monitor.stages.learned import Learner, check_agreement, healthy_label, identity, load, path_of, save
 from drsn_edge.signal.mounting import BANDS, Mounting
@@ -45,7 +45,7 @@ def learned(novelty: Novelty, given: NDArray[np.float32]) -> Learner:
 def test_what_is_like_the_site_is_known_and_nothing_else(novelty: Novelty, tiny_bundle: Bundle) -> None:
     site, other, trained = windows(200, 0.9, seed=1), windows(50, -0.9, seed=2), windows(50, seed=3)
     assert (novelty.novelty(site) > 1).all() and (novelty.novelty(other) > 1).all()
-    found = learned(novelty, site).baseline(tiny_bundle, now_s=5.0)
+    found = learned(novelty, site).learned(tiny_bundle, now_s=5.0)
     assert (found.windows, found.made_s, found.bundle) == (200, 5.0, identity(tiny_bundle))
     with_site = replace(novelty, site=found.site)
     assert (with_site.novelty(windows(50, 0.9, seed=4)) < 1).mean() > 0.9
@@ -56,7 +56,7 @@ def test_what_is_like_the_site_is_known_and_nothing_else(novelty: Novelty, tiny_
 def test_a_quieter_site_is_no_machine_that_stands_still(novelty: Novelty, tiny_bundle: Bundle) -> None:
     quiet = windows(60, gain=0.05)
     assert not any(map(novelty.is_running, levels(quiet)))
-    site = learned(novelty, quiet).baseline(tiny_bundle).site
+    site = learned(novelty, quiet).learned(tiny_bundle).site
     assert all(map(replace(novelty, site=site).is_running, levels(quiet)))
 
 
@@ -65,48 +65,48 @@ def test_it_lies_beside_the_bundle_and_goes_with_it_alone(
 ) -> None:
     model = tmp_path / "pump.drsn"
     assert load(model, tiny_bundle, SIZE) is None
-    made = learned(novelty, windows(60)).baseline(tiny_bundle)
+    made = learned(novelty, windows(60)).learned(tiny_bundle)
     save(made, model)
     again = load(model, tiny_bundle, SIZE)
     assert again is not None and (again.made_s, again.windows) == (made.made_s, made.windows)
     for name, value in vars(made.site).items():
         np.testing.assert_array_equal(getattr(again.site, name), value)
     other = replace(tiny_bundle, manifest=replace(tiny_bundle.manifest, version="2.0.0"))
-    with pytest.raises(BaselineError, match=r"another bundle than pump\.drsn"):
+    with pytest.raises(LearningError, match=r"another bundle than pump\.drsn"):
         load(model, other, SIZE)
-    with pytest.raises(BaselineError, match="impossible values"):
+    with pytest.raises(LearningError, match="impossible values"):
         load(model, tiny_bundle, SIZE + 1)
     data = path_of(model).read_bytes()
     for damaged in (b"", b"rubbish", data[:50], data[: len(data) // 2]):
         path_of(model).write_bytes(damaged)
-        with pytest.raises(BaselineError, match="--remove"):
+        with pytest.raises(LearningError, match="--remove"):
             load(model, tiny_bundle, SIZE)
 
 
-def test_a_baseline_that_lies_about_its_size_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
+def test_a_file_that_lies_about_its_size_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000000, 1000), }"
     with zipfile.ZipFile(path_of(tmp_path / "pump.drsn"), "w") as archive:
         archive.writestr("prototypes.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + bytes(64))
-    with pytest.raises(BaselineError, match="--remove"):
+    with pytest.raises(LearningError, match="--remove"):
         load(tmp_path / "pump.drsn", tiny_bundle, SIZE)
 
 
 def test_too_few_windows(novelty: Novelty, tiny_bundle: Bundle) -> None:
-    with pytest.raises(BaselineError, match="at least 50 good windows, got 49"):
-        learned(novelty, windows(49)).baseline(tiny_bundle)
+    with pytest.raises(LearningError, match="at least 50 good windows, got 49"):
+        learned(novelty, windows(49)).learned(tiny_bundle)
 
 
 def test_the_label_of_a_healthy_machine() -> None:
     assert healthy_label(("worn", "Normal"), None) == "Normal"
     assert healthy_label(("worn", "new"), "new") == "new"
     for labels, wanted in ((("worn", "new"), None), (("healthy", "good"), None), (("healthy", "worn"), "calm")):
-        with pytest.raises(BaselineError, match="--label"):
+        with pytest.raises(LearningError, match="--label"):
             healthy_label(labels, wanted)
 
 
 def test_a_machine_that_the_network_takes_for_another_is_refused() -> None:
     check_agreement({"healthy": 90, "worn": 10}, "healthy")
-    with pytest.raises(BaselineError, match="says healthy 89%, worn 11%"):
+    with pytest.raises(LearningError, match="says healthy 89%, worn 11%"):
         check_agreement({"healthy": 89, "worn": 11}, "healthy")
     assert module.LEAST_AGREEMENT == 0.9
 
@@ -129,7 +129,7 @@ def turning() -> Novelty:
 
 
 def test_a_site_keeps_which_way_its_sensor_lies(turning: Novelty, tiny_bundle: Bundle, tmp_path: Path) -> None:
-    made = learned(turning, pushed_axes(60, 1)).baseline(tiny_bundle)
+    made = learned(turning, pushed_axes(60, 1)).learned(tiny_bundle)
     save(made, tmp_path / "pump.drsn")
     again = load(tmp_path / "pump.drsn", tiny_bundle, SIZE)
     assert again is not None and again.site.mean is not None and again.site.mounting is not None
@@ -138,8 +138,8 @@ def test_a_site_keeps_which_way_its_sensor_lies(turning: Novelty, tiny_bundle: B
 
 
 def test_a_sensor_that_lies_otherwise_than_in_training_teaches_nothing(turning: Novelty, tiny_bundle: Bundle) -> None:
-    with pytest.raises(BaselineError, match=r"x, y.*60 of 60.*Mount"):
-        learned(turning, pushed_axes(60, 1, (1, -1))).baseline(tiny_bundle)
+    with pytest.raises(LearningError, match=r"x, y.*60 of 60.*Mount"):
+        learned(turning, pushed_axes(60, 1, (1, -1))).learned(tiny_bundle)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_sensor_that_lies_otherwise_than_in_training_teaches_nothing(turning: 
 def test_a_mounting_of_another_sensor_is_refused(
     turning: Novelty, tiny_bundle: Bundle, tmp_path: Path, changes: dict[str, NDArray[np.float64]]
 ) -> None:
-    made = learned(turning, pushed_axes(60, 1)).baseline(tiny_bundle)
+    made = learned(turning, pushed_axes(60, 1)).learned(tiny_bundle)
     save(replace(made, site=replace(made.site, **changes)), tmp_path / "pump.drsn")
-    with pytest.raises(BaselineError, match="impossible values"):
+    with pytest.raises(LearningError, match="impossible values"):
         load(tmp_path / "pump.drsn", tiny_bundle, SIZE)

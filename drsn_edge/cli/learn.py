@@ -1,4 +1,4 @@
-"""`drsn-edge baseline`."""
+"""`drsn-edge learn`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from drsn_edge.cli.source import SourceChoice, source_options
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
-    from drsn_edge.monitor.stages.learned import Baseline, Learner
+    from drsn_edge.monitor.stages.learned import Learned, Learner
 
 
 @click.command()
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     callback=finite,
     help="Speed of the shaft, turns per minute, as for `monitor`.",
 )
-@click.option("--label", help="What it is.  [default: the bundle's label healthy, normal, good or ok]")
-@click.option("--show", is_flag=True, help="Say what there is, and learn nothing.")
-@click.option("--remove", is_flag=True, help="Take it back.")
+@click.option("--label", help="Class that the machine is.  [default: the bundle's label healthy, normal, good or ok]")
+@click.option("--show", is_flag=True, help="Say what was learned before, and learn nothing.")
+@click.option("--remove", is_flag=True, help="Forget what was learned with this bundle.")
 @json_option
-def baseline(
+def learn(
     source: SourceChoice,
     model: Path | None,
     replay: tuple[Path, ...],
@@ -59,29 +59,29 @@ def baseline(
 
     Listens to a machine that is known to be healthy, at the speeds and loads at which it runs. The result lies beside
     the bundle, whose weights stay as they are; `monitor` uses it from its next start on. A machine that the network
-    takes for something else is refused: what it calls a fault, a baseline does not make right.
+    takes for something else is refused: what it calls a fault is not learned as healthy.
 
     \b
     Example:
-      drsn-edge baseline --port /dev/ttyUSB0 --model machine.drsn --duration 10min
+      drsn-edge learn --port /dev/ttyUSB0 --model machine.drsn --duration 10min
     """
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.bundle.open_model import novelty_of
-    from drsn_edge.errors import BaselineError
+    from drsn_edge.errors import LearningError
     from drsn_edge.monitor.stages.learned import Learner, check_agreement, healthy_label, load, path_of, save
 
     if model is None:
         from drsn_edge.gateway.local_store import open_store
 
-        model = open_store("drsn-edge baseline").active().path
+        model = open_store("drsn-edge learn").active().path
     if remove:
         path_of(model).unlink(missing_ok=True)
-        click.echo(json.dumps({"schema": 1, "type": "baseline", "removed": True}) if as_json else "removed")
+        click.echo(json.dumps({"schema": 1, "type": "learn", "removed": True}) if as_json else "removed")
         return
     bundle = read_bundle(model)
     novelty = novelty_of(bundle)
     if novelty is None:
-        raise BaselineError(
+        raise LearningError(
             f"Expected a bundle that knows what is UNKNOWN, got {model}, which does not. Convert again."
         )
     if show:
@@ -93,7 +93,7 @@ def baseline(
     label = healthy_label(bundle.manifest.labels, label)
     learner = Learner(novelty)
     said = _listen(bundle, learner, source, replay, duration, rpm)
-    learned = learner.baseline(bundle)
+    learned = learner.learned(bundle)
     check_agreement(said, label)
     save(learned, model)
     click.echo(_as_json(learned) if as_json else _as_text(learned))
@@ -131,15 +131,15 @@ def _listen(
     return said
 
 
-def _as_json(baseline: Baseline | None) -> str:
-    values: dict[str, Any] = {"schema": 1, "type": "baseline", "windows": None, "made_s": None, "quietest_rms": None}
-    if baseline is not None:
-        values |= {"windows": baseline.windows, "made_s": baseline.made_s, "quietest_rms": baseline.site.quietest_rms}
+def _as_json(learned: Learned | None) -> str:
+    values: dict[str, Any] = {"schema": 1, "type": "learn", "windows": None, "made_s": None, "quietest_rms": None}
+    if learned is not None:
+        values |= {"windows": learned.windows, "made_s": learned.made_s, "quietest_rms": learned.site.quietest_rms}
     return json.dumps(values)
 
 
-def _as_text(baseline: Baseline | None) -> str:
-    if baseline is None:
-        return "no baseline"
-    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(baseline.made_s))
-    return f"baseline  {baseline.windows} windows, learned {made}"
+def _as_text(learned: Learned | None) -> str:
+    if learned is None:
+        return "nothing learned"
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(learned.made_s))
+    return f"learned  {learned.windows} windows, {made}"

@@ -56,20 +56,20 @@ def test_a_machine_becomes_known_on_its_site_and_that_can_be_taken_back(
     site = logged("healthy", 1480.0)
     before = unknown(run, model, site)
     assert before > 0.5 and unknown(run, model, site, "--no-unknown") == 0
-    learned = run("baseline", "--replay", site, "--model", model)
+    learned = run("learn", "--replay", site, "--model", model)
     assert learned.code == 0, learned.err
-    assert learned.out.startswith("baseline  299 windows, learned ")
+    assert learned.out.startswith("learned  299 windows, ")
     assert unknown(run, model, site) < 0.05
-    assert run("baseline", "--model", model, "--show").out == learned.out
-    assert run("baseline", "--model", model, "--remove").out == "removed\n"
-    assert run("baseline", "--model", model, "--show").out == "no baseline\n"
+    assert run("learn", "--model", model, "--show").out == learned.out
+    assert run("learn", "--model", model, "--remove").out == "removed\n"
+    assert run("learn", "--model", model, "--show").out == "nothing learned\n"
     assert unknown(run, model, site) == before
 
 
 def test_what_the_network_calls_a_fault_is_refused(run: Run, logged: Any, trained_bundle: Path, tmp_path: Path) -> None:
     model = tmp_path / "pump.drsn"
     write_bundle(read_bundle(trained_bundle), model)
-    refused = run("baseline", "--replay", logged("imbalance", 1480.0), "--model", model)
+    refused = run("learn", "--replay", logged("imbalance", 1480.0), "--model", model)
     assert refused.code == 1 and "Expected the network to call this machine healthy" in refused.err
     assert not path_of(model).exists()
 
@@ -79,22 +79,22 @@ def test_a_sensor_that_is_off_the_machine_teaches_nothing(
 ) -> None:
     model = tmp_path / "pump.drsn"
     write_bundle(read_bundle(trained_bundle), model)
-    refused = run("baseline", "--replay", logged("off", 1480.0), "--model", model)
+    refused = run("learn", "--replay", logged("off", 1480.0), "--model", model)
     assert refused.code == 1 and "noise alone in" in refused.err and "Fasten the sensor" in refused.err
     assert not path_of(model).exists()
 
 
-def test_a_baseline_of_another_bundle_is_said_and_left_alone(
+def test_what_was_learned_and_is_damaged_is_said_and_left_alone(
     run: Run, logged: Any, trained_bundle: Path, tmp_path: Path
 ) -> None:
     model = tmp_path / "pump.drsn"
     write_bundle(read_bundle(trained_bundle), model)
     path_of(model).write_bytes(b"rubbish")
     done = run("monitor", "--replay", logged("healthy", 1480.0), "--model", model)
-    assert done.code == 0 and "Warning: Expected a baseline" in done.err
+    assert done.code == 0 and "Warning: Expected what was learned" in done.err
 
 
 def test_bad_input(run: Run, tiny_bundle_path: Path, trained_bundle: Path) -> None:
-    without = run("baseline", "--port", "x", "--model", tiny_bundle_path)
+    without = run("learn", "--port", "x", "--model", tiny_bundle_path)
     assert without.code == 1 and "Convert again" in without.err
-    assert run("baseline", "--model", trained_bundle).code == 2
+    assert run("learn", "--model", trained_bundle).code == 2
