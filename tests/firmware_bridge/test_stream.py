@@ -31,7 +31,8 @@ from firmware_bridge.wire.messages import (
     encode_samples,
     encode_status,
 )
-from firmware_bridge.wire.stream import StreamCounters, StreamDecoder, extend
+from firmware_bridge.wire.position import extend
+from firmware_bridge.wire.stream import StreamCounters, StreamDecoder
 
 WRAP = 1 << 32
 
