@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from experiment import Experiment
 
 from drsn_edge.cli.main import shown
 from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.cli.output import print_text, print_values
 from drsn_edge.errors import DrsnEdgeError
 from drsn_edge.support.extras import missing_module
 
@@ -96,9 +96,9 @@ def run(experiment: Experiment, options: Options, read: Callable[[], Split] | No
         split, options = shorten(split, SMOKE_IMAGES), replace(options, seeds=1, epochs=1)
     accuracies = _train_all(experiment, add_noise(split, experiment.noise), options)
     if options.as_json:
-        click.echo(json.dumps({**_header(experiment, options, split), **as_json(experiment, accuracies)}))
+        print_values({**_header(experiment, options, split), **as_json(experiment, accuracies)})
         return
-    click.echo(
+    print_text(
         f"{experiment.images}, noise 0 to {experiment.noise:g}: {len(split.train)} to train on, {len(split.test)} to "
         f"test on, {options.epochs} epoch{'s' * (options.epochs > 1)}\n{as_text(experiment, accuracies)}"
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from drsn_edge.cli.options import json_option
+from drsn_edge.cli.output import print_json, print_text
 
 _machine = click.option(
     "--machine", metavar="NAME", help="Machine that is meant, where running monitors watch several.  [default: the one]"
@@ -31,9 +31,9 @@ def ack(machine: str | None, name: str | None, as_json: bool) -> None:
     watched, answer = _asked("ack", machine, name)
     alarms = [str(alarm) for alarm in answer.get("alarms", [])]
     if as_json:
-        _print_json("ack", watched, answer, alarms=alarms)
+        _print_answer("ack", watched, answer, alarms=alarms)
         return
-    click.echo(f"{watched}: {'acknowledged ' + ', '.join(alarms) if alarms else 'no alarm is raised'}{_later(answer)}")
+    print_text(f"{watched}: {'acknowledged ' + ', '.join(alarms) if alarms else 'no alarm is raised'}{_later(answer)}")
 
 
 @click.command()
@@ -51,9 +51,9 @@ def accept_mounting(machine: str | None, as_json: bool) -> None:
     """
     watched, answer = _asked("accept-mounting", machine)
     if as_json:
-        _print_json("accept-mounting", watched, answer)
+        _print_answer("accept-mounting", watched, answer)
         return
-    click.echo(f"{watched}: mounting accepted, and learned anew from the next windows{_later(answer)}")
+    print_text(f"{watched}: mounting accepted, and learned anew from the next windows{_later(answer)}")
 
 
 def _asked(do: str, machine: str | None, alarm: str | None = None) -> tuple[str, dict[str, Any]]:
@@ -64,9 +64,8 @@ def _asked(do: str, machine: str | None, alarm: str | None = None) -> tuple[str,
     return chosen.machine, ask(chosen, do, alarm)
 
 
-def _print_json(kind: str, machine: str, answer: dict[str, Any], **more: Any) -> None:
-    line = {"schema": 1, "type": kind, "machine": machine, **more, "taken": answer.get("taken") is True}
-    click.echo(json.dumps(line))
+def _print_answer(kind: str, machine: str, answer: dict[str, Any], **more: Any) -> None:
+    print_json(kind, {"machine": machine, **more, "taken": answer.get("taken") is True})
 
 
 def _later(answer: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drsn_edge.cli.options import PathType
+from drsn_edge.cli.output import note
 
 if TYPE_CHECKING:
     from firmware_bridge.gateway.agent import Agent
@@ -66,7 +67,7 @@ def _on_serial(port: str, baud: int, stopped: Callable[[], bool]) -> None:
 
     link = Link(port, baud)
     link.open()
-    click.echo(f"answering on {link.port}", err=True)
+    note(f"answering on {link.port}")
     while not stopped():
         serve(local_agent("drsn-edge flash over a serial line", in_thread=True), link, stopped, stays=True)
         while not (stopped() or link.try_reopen()):
@@ -89,7 +90,7 @@ def _on_socket(path: Path, stopped: Callable[[], bool]) -> None:
             os.umask(before)
         listening.listen(_MOST_WAITING)
         listening.settimeout(_PAUSE_S)
-        click.echo(f"answering on {path}", err=True)
+        note(f"answering on {path}")
         while not stopped():
             with suppress(TimeoutError):
                 caller, _ = listening.accept()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drsn_edge.cli.options import PathType, json_option, runtime_choice
+from drsn_edge.cli.output import note, print_json, print_text
 
 if TYPE_CHECKING:
     from drsn_edge.diagnostics.bench import Benched
@@ -41,7 +41,7 @@ def bench(bundle: Path | None, choice: RuntimeChoice, picture: Path | None, as_j
     if picture is not None:
         from drsn_edge.diagnostics.bench_plot import save_bench
     bar = sys.stderr.isatty()
-    found = measured(bundle, choice, lambda what: click.echo(f"measuring: {what}", err=True) if bar else None)
+    found = measured(bundle, choice, lambda what: note(f"measuring: {what}") if bar else None)
     manifest = read_bundle(bundle).manifest
     name = f"{manifest.name} {manifest.version}"
     if picture is not None:
@@ -49,9 +49,9 @@ def bench(bundle: Path | None, choice: RuntimeChoice, picture: Path | None, as_j
     if as_json:
         values = {**asdict(found), "latencies_ms": None, "latency_ms": _quantiles(found)}
         del values["latencies_ms"]
-        click.echo(json.dumps({"schema": 1, "type": "bench", "bundle": name, **values}))
+        print_json("bench", {"bundle": name, **values})
     else:
-        click.echo(_as_text(found, name))
+        print_text(_as_text(found, name))
 
 
 def _quantiles(found: Benched) -> dict[str, float]:

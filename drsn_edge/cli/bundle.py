@@ -11,6 +11,8 @@ import click
 
 from drsn_edge.cli.keys import key_option, passphrase
 from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.cli.output import print_json, print_text
+from drsn_edge.support.json_text import json_text
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
@@ -42,8 +44,8 @@ def show(file: Path, as_json: bool) -> None:
 
     found = read_bundle(file)
     if as_json:
-        values = {"schema": 1, "type": "bundle", "manifest": json.loads(found.manifest_bytes)}
-        click.echo(json.dumps({**values, "signature": _signature(found), "sizes": _sizes(found)}))
+        manifest_values = json.loads(found.manifest_bytes)
+        print_json("bundle", {"manifest": manifest_values, "signature": _signature(found), "sizes": _sizes(found)})
         return
     manifest, contract = found.manifest, found.manifest.contract
     budget = manifest.budget
@@ -62,7 +64,7 @@ def show(file: Path, as_json: bool) -> None:
         "budget": "none" if budget is None else f"{budget.latency_ms:g} ms a window, {budget.memory_mb:g} MB",
         "parts": ", ".join(f"{name} {size / 1000:.1f} kB" for name, size in _sizes(found).items()),
     }
-    click.echo("\n".join(f"{name:10} {value}" for name, value in rows.items()))
+    print_text("\n".join(f"{name:10} {value}" for name, value in rows.items()))
 
 
 def _noise_text(limit: float | None) -> str:
@@ -107,11 +109,10 @@ def edgetpu(file: Path, compiled: Path | None, out: Path | None, as_json: bool) 
         model = made.model
     size = write_bundle(with_edgetpu(found, model), out or file)
     values = {"bundle": str(out or file), "bytes": size, "model_bytes": len(model)}
-    click.echo(
-        json.dumps({"schema": 1, "type": "edgetpu", **values})
-        if as_json
-        else f"{out or file} has a variant for the Edge TPU of {len(model) / 1000:.1f} kB, and is not signed"
-    )
+    if as_json:
+        print_json("edgetpu", values)
+    else:
+        print_text(f"{out or file} has a variant for the Edge TPU of {len(model) / 1000:.1f} kB, and is not signed")
 
 
 @bundle.command()
@@ -147,12 +148,12 @@ def verify(file: Path, key_files: tuple[Path, ...], gate: bool, as_json: bool) -
     signer = check_signature(found, trusted)
     measured = run_gate(file) if gate else None
     if as_json:
-        values = {"schema": 1, "type": "verified", "key": signer.id, "name": signer.name}
-        click.echo(json.dumps({**values, "gate": None if measured is None else asdict(measured)}))
+        gate_values = None if measured is None else asdict(measured)
+        print_json("verified", {"key": signer.id, "name": signer.name, "gate": gate_values})
         return
-    click.echo(f"whole, and signed by {signer.id} ({signer.name})")
+    print_text(f"whole, and signed by {signer.id} ({signer.name})")
     if measured is not None:
-        click.echo(_gate_words(measured))
+        print_text(_gate_words(measured))
 
 
 @bundle.command()
@@ -177,10 +178,10 @@ def diff(ctx: click.Context, first: Path, second: Path, as_json: bool) -> None:
         if one.get(name) != other.get(name)
     }  # fmt: skip
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "difference", "changed": changed}))
+        print_json("difference", {"changed": changed})
     else:
         lines = [printable(f"{name}: {_short(old)} -> {_short(new)}") for name, (old, new) in changed.items()]
-        click.echo("\n".join(lines) or "the same")
+        print_text("\n".join(lines) or "the same")
     ctx.exit(int(bool(changed)))
 
 
@@ -206,9 +207,9 @@ def sign(file: Path, key: Path | None, out: Path | None, as_json: bool) -> None:
     signer = _signature(result)
     assert signer is not None
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "signed", "bundle": str(out or file), **signer}))
+        print_json("signed", {"bundle": str(out or file), **signer})
     else:
-        click.echo(f"{out or file} is signed by {signer['key']}")
+        print_text(f"{out or file} is signed by {signer['key']}")
 
 
 @bundle.command()
@@ -245,10 +246,10 @@ def reissue(file: Path, version: str, key: Path | None, out: Path | None, as_jso
     assert signer is not None
     if as_json:
         values = {"bundle": str(path), "name": older.manifest.name, "version": version, **signer}
-        click.echo(json.dumps({"schema": 1, "type": "reissued", "of": older.manifest.version, **values}))
+        print_json("reissued", {"of": older.manifest.version, **values})
     else:
         manifest = older.manifest
-        click.echo(f"{path} is {manifest.name} {manifest.version} as {version}, signed by {signer['key']}")
+        print_text(f"{path} is {manifest.name} {manifest.version} as {version}, signed by {signer['key']}")
 
 
 def _signature(found: Bundle) -> dict[str, str] | None:
@@ -281,7 +282,7 @@ def _flat(found: Bundle) -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    text = "-" if value is None else value if isinstance(value, str) else json.dumps(value)
+    text = "-" if value is None else value if isinstance(value, str) else json_text(value)
     return text if len(text) <= 40 else f"{text[:12]}..."
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from drsn_edge.cli.options import Duration, PathType, catalogue_option, finite, json_option, runtime_choice
+from drsn_edge.cli.output import print_json, print_text
 from drsn_edge.support.wording import plain
 
 if TYPE_CHECKING:
@@ -112,7 +112,10 @@ def calibrate(
 
         said = "".join(f"# {line}\n" for line in _in_words(chosen).splitlines())
         write_file(out, (said + settings_toml(replace(base, alarms=chosen.settings))).encode())
-    click.echo(_as_json(points, chosen) if as_json else _as_text(points, chosen, false_alarms))
+    if as_json:
+        print_json("calibrate", {"chosen": _point_json(chosen), "points": [_point_json(p) for p in points]})
+    else:
+        print_text(_as_text(points, chosen, false_alarms))
 
 
 def _normal_of(given: tuple[str, ...], bundle: Bundle) -> tuple[str, ...]:
@@ -203,18 +206,10 @@ def _as_text(points: list[Point], chosen: Point, most_per_day: float) -> str:
     return "\n".join(lines)
 
 
-def _as_json(points: list[Point], chosen: Point) -> str:
-    return json.dumps(
-        {"schema": 1, "type": "calibrate", "chosen": _point_json(chosen), "points": [_point_json(p) for p in points]}
-    )
-
-
 def _point_json(point: Point) -> dict[str, Any]:
     from dataclasses import asdict
-    from math import isfinite
 
     limits = asdict(point.settings.limits)
-    worst, median = point.worst_delay_s, point.median_delay_s
     return {
         "evidence": point.settings.evidence,
         "windows": point.settings.windows,
@@ -225,6 +220,6 @@ def _point_json(point: Point) -> dict[str, Any]:
         "false_alarms_per_day_95": point.false_alarms.interval(),
         "trials": len(point.delays_s),
         "missed": point.missed,
-        "median_delay_s": median if isfinite(median) else None,
-        "worst_delay_s": worst if isfinite(worst) else None,
+        "median_delay_s": point.median_delay_s,
+        "worst_delay_s": point.worst_delay_s,
     }

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option, runtime_choice
 from drsn_edge.cli.options import votes as votes_of
+from drsn_edge.cli.output import print_json, print_text
 from drsn_edge.support.wording import counted
 
 if TYPE_CHECKING:
@@ -81,31 +81,28 @@ def classify(
     contract = bundle.manifest.contract
     if picture is not None:
         save_timelines(found, bundle.manifest.labels, contract.window_s, picture)
-    click.echo(_as_json(found) if as_json else _as_text(found))
+    if as_json:
+        print_json("classify", {"recordings": _values(found)})
+    else:
+        print_text(_as_text(found))
 
 
-def _as_json(found: list[Classified]) -> str:
+def _values(found: list[Classified]) -> list[dict[str, Any]]:
     from drsn_edge.monitor.stages.results import to_json
 
-    return json.dumps(
+    return [
         {
-            "schema": 1,
-            "type": "classify",
-            "recordings": [
-                {
-                    "recording": each.recording,
-                    "label": each.label,
-                    "duration_s": each.duration_s,
-                    "windows": len(each.windows),
-                    "verdicts": each.counts,
-                    "no_verdict": each.reasons,
-                    "decisions": [to_json(decision) for decision in each.decisions],
-                    "alarms": [to_json(alarm) for alarm in each.alarms],
-                }
-                for each in found
-            ],
+            "recording": each.recording,
+            "label": each.label,
+            "duration_s": each.duration_s,
+            "windows": len(each.windows),
+            "verdicts": each.counts,
+            "no_verdict": each.reasons,
+            "decisions": [to_json(decision) for decision in each.decisions],
+            "alarms": [to_json(alarm) for alarm in each.alarms],
         }
-    )
+        for each in found
+    ]
 
 
 def _as_text(found: list[Classified]) -> str:

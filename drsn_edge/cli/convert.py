@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 from drsn_edge.cli.options import TARGETS, PathType, catalogue_option, finite, json_option
 from drsn_edge.cli.options import votes as votes_of
+from drsn_edge.cli.output import note, print_text, print_values
 from drsn_edge.support.notice import as_line
 
 if TYPE_CHECKING:
@@ -131,8 +131,11 @@ def convert(
         remove_work_folder(work_folder(out))
     found = from_metrics(loaded.metrics)
     if found is not None and found.warning:
-        click.echo(as_line(found.warning), err=True)
-    click.echo(_as_json(conversion, out, size, found) if as_json else _as_text(conversion, out, size, target, found))
+        note(as_line(found.warning))
+    if as_json:
+        print_values({**_values(conversion, found), "bundle": str(out), "bytes": size})
+    else:
+        print_text(_as_text(conversion, out, size, target, found))
 
 
 def _fine_tune(
@@ -161,8 +164,8 @@ def _fine_tune(
         return fine_tune(run, recordings, epochs, learning_rate, target, show, work, resume)
 
 
-def _as_json(conversion: Conversion, out: Path, size: int, found: Generalisation | None) -> str:
-    values = {
+def _values(conversion: Conversion, found: Generalisation | None) -> dict[str, Any]:
+    return {
         **asdict(conversion.agreement),
         "unknown_share": conversion.unknown_share,
         "generalisation": None if found is None else found.to_json(),
@@ -170,7 +173,6 @@ def _as_json(conversion: Conversion, out: Path, size: int, found: Generalisation
         "operators": conversion.lint.operators,
         "edgetpu_operators": None if conversion.compiler is None else conversion.compiler.mapped,
     }
-    return json.dumps({**values, "bundle": str(out), "bytes": size})
 
 
 def _validation_lines(found: Generalisation | None) -> list[str]:

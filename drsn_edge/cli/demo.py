@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from drsn_edge.cli.options import PathType, json_option, seed_option
+from drsn_edge.cli.output import note, print_text, print_values
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
@@ -42,11 +42,14 @@ def demo(out: Path, speed: float, seed: int, as_json: bool) -> None:
     except OSError as exc:
         raise OutputError(f"Could not make the folder {out}: {exc.strerror}. Choose another --out.") from exc
     bundle = _train_and_convert(out, seed)
-    click.echo("[3/3] watching the machine through a virtual accelerometer", err=True)
+    note("[3/3] watching the machine through a virtual accelerometer")
     result = watch(bundle, seed, out / "sensor", lambda item: _say(item, as_json), speed or None)
     with written_aside(out / "demo.png") as temporary:
         save_demo_plot(result, temporary)
-    click.echo(_as_json(result) if as_json else _as_text(result, out))
+    if as_json:
+        print_values(_values(result))
+    else:
+        print_text(_as_text(result, out))
     check_recognised(result)
 
 
@@ -55,7 +58,7 @@ def _train_and_convert(out: Path, seed: int) -> Bundle:
     from drsn_edge.cli.progress import counting_bar, load_tensorflow, spinner, training_bar
     from drsn_edge.demo.run import HOLD_OUT, training_recordings
 
-    click.echo("[1/3] training on simulated machines", err=True)
+    note("[1/3] training on simulated machines")
     with counting_bar("simulating machines") as bar:
         recordings = training_recordings(seed, bar)
     load_tensorflow()
@@ -68,16 +71,15 @@ def _train_and_convert(out: Path, seed: int) -> Bundle:
     with training_bar() as show:
         training = train(recordings, TrainSettings(HOLD_OUT, network=_NETWORK, epochs=_EPOCHS, seed=seed), show)
     save_run(training, evaluate(training), out / "run")
-    click.echo("[2/3] converting to int8", err=True)
+    note("[2/3] converting to int8")
     with spinner("converting and comparing"):
         run = load_run(out / "run")
         conversion = convert_run(run, name="demo", version="1.0.0", tolerance=Tolerance(max_drop=0.02))
     size = write_bundle(report_on(conversion, run, "demo.drsn", counting_bar), out / "demo.drsn")
     figures = conversion.agreement
-    click.echo(
+    note(
         f"      unseen machine: float32 {figures.float_accuracy:.3f}, int8 {figures.int8_accuracy:.3f} of "
-        f"{figures.windows} windows; demo.drsn {size / 1000:.1f} kB",
-        err=True,
+        f"{figures.windows} windows; demo.drsn {size / 1000:.1f} kB"
     )
     return conversion.bundle
 
@@ -87,7 +89,7 @@ def _say(result: Result, as_json: bool) -> None:
     from drsn_edge.monitor.stages.results import Decision
 
     if isinstance(result, Decision) and not as_json:
-        click.echo(decision_line(result))
+        print_text(decision_line(result))
 
 
 def _as_text(result: DemoResult, out: Path) -> str:
@@ -102,7 +104,7 @@ def _phase_line(phase: Phase) -> str:
     return f"{phase.label:12} simulated from {phase.start_s:.0f} s to {phase.end_s:.0f} s: {verdict}"
 
 
-def _as_json(result: DemoResult) -> str:
+def _values(result: DemoResult) -> dict[str, Any]:
     from drsn_edge.monitor.stages.results import to_json
 
-    return json.dumps({**to_json(result.summary), "type": "demo", "phases": [vars(phase) for phase in result.phases]})
+    return {**to_json(result.summary), "type": "demo", "phases": [vars(phase) for phase in result.phases]}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 
 import click
 
 from drsn_edge.cli.options import json_option
+from drsn_edge.cli.output import print_json, print_text
 
 _LONGEST_LINE = 4000
 
@@ -31,13 +31,13 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     for finding in examine(Machine()):
         found.append(finding)
         if not as_json:
-            click.echo(printable(f"{finding.level.value:5} {finding.check:14} {finding.what}", _LONGEST_LINE))
+            print_text(printable(f"{finding.level.value:5} {finding.check:14} {finding.what}", _LONGEST_LINE))
             if finding.to_do is not None:
-                click.echo(printable(f"{'':20} type: {finding.to_do}", _LONGEST_LINE))
+                print_text(printable(f"{'':20} type: {finding.to_do}", _LONGEST_LINE))
     counts = Counter(finding.level for finding in found)
     if as_json:
         values = [{"check": f.check, "level": f.level.value, "what": f.what, "to_do": f.to_do} for f in found]
-        click.echo(json.dumps({"schema": 1, "type": "doctor", "findings": values}))
+        print_json("doctor", {"findings": values})
     else:
-        click.echo(f"{counts[Level.OK]} ok, {counts[Level.WARN]} to look at, {counts[Level.FAIL]} failed")
+        print_text(f"{counts[Level.OK]} ok, {counts[Level.WARN]} to look at, {counts[Level.FAIL]} failed")
     ctx.exit(int(counts[Level.FAIL] > 0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drsn_edge.cli.options import PathType, catalogue_option, json_option
+from drsn_edge.cli.output import print_text, print_values
 from drsn_edge.cli.progress import counting_bar, load_keras
 from drsn_edge.support.wording import counted
 
@@ -80,7 +80,10 @@ def evaluate(
     made = provenance(judged, shlex.join(["drsn-edge", *sys.argv[1:]]))
     if out is not None:
         save_report(evaluation, made, out)
-    click.echo(json.dumps(evaluation_to_json(evaluation, made)) if as_json else _as_text(evaluation, out))
+    if as_json:
+        print_values(evaluation_to_json(evaluation, made))
+    else:
+        print_text(_as_text(evaluation, out))
 
 
 def _check_options(target: Path, run: Path | None, data: Path | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import click
 
 from drsn_edge import __version__
 from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.cli.output import note, print_json, print_text
 
 if TYPE_CHECKING:
     from firmware_bridge.boards import Board, Tool
@@ -71,7 +71,10 @@ def flash(
     kind = BOARDS[board]
     if dry_run:
         call = _planned_call(kind, port, image, tool)
-        click.echo(json.dumps({"schema": 1, "type": "call", "call": call}) if as_json else shlex.join(call))
+        if as_json:
+            print_json("call", {"call": call})
+        else:
+            print_text(shlex.join(call))
         return
     file = _image(board, image)
     chosen = choose_tool(kind, find_program, tool)
@@ -81,10 +84,10 @@ def flash(
     hello = _hello(path, baud or kind.baud_rate)
     _check_version(hello)
     if as_json:
-        values = {"schema": 1, "type": "firmware", "port": path, "version": hello.firmware_version}
-        click.echo(json.dumps({**values, "device": hello.device_id, "sensor": hello.sensor_model}))
+        runs = {"version": hello.firmware_version, "device": hello.device_id, "sensor": hello.sensor_model}
+        print_json("firmware", {"port": path, **runs})
     else:
-        click.echo(f"{path} runs firmware {hello.firmware_version}: {hello.device_id} with {hello.sensor_model}")
+        print_text(f"{path} runs firmware {hello.firmware_version}: {hello.device_id} with {hello.sensor_model}")
 
 
 def _planned_call(board: Board, port: str | None, image: Path | None, tool: str | None) -> list[str]:
@@ -113,7 +116,7 @@ def _planned_call(board: Board, port: str | None, image: Path | None, tool: str 
     if not file.is_file():
         missing.append(f"{file} is not there yet.")
     for each in missing:
-        click.echo(as_line(Notice(each)), err=True)
+        note(as_line(Notice(each)))
     return [chosen.name, *chosen.arguments(file.with_suffix(".bin") if chosen.needs_binary else file, path)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 from drsn_edge.cli.gateway import reached
 from drsn_edge.cli.options import Duration, PathType, json_option
+from drsn_edge.cli.output import note, print_json, print_text
 from drsn_edge.gateway.targets import TARGET_HELP
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ def flash(
     with bytes_bar(f"to {target}") as bar, reached(target) as gateway:
         done = gateway.flash(data, dry_run=dry_run, new_contract=new_contract, progress=bar)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "flashed", "dry_run": dry_run, **asdict(done)}))
+        print_json("flashed", {"dry_run": dry_run, **asdict(done)})
     else:
-        click.echo(printable(_words(done, target, dry_run)))
+        print_text(printable(_words(done, target, dry_run)))
 
 
 def _words(done: Flashed, target: str, dry_run: bool) -> str:
@@ -121,7 +121,8 @@ def _flash_fleet(
             return gateway.ask("status")
 
     def tell(outcome: Outcome) -> None:
-        click.echo(printable(_outcome_words(outcome, width)), err=as_json)
+        show = note if as_json else print_text
+        show(printable(_outcome_words(outcome, width)))
 
     width = max(len(member.name) for member in members)
     within_s = 0.0 if dry_run else options["confirmed_within"]
@@ -129,9 +130,9 @@ def _flash_fleet(
     outcomes = flash_fleet(members, plan, flash_one, ask_one, tell)
     good = sum(outcome.why is None for outcome in outcomes)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "fleet", "gateways": [asdict(outcome) for outcome in outcomes]}))
+        print_json("fleet", {"gateways": [asdict(outcome) for outcome in outcomes]})
     else:
-        click.echo(f"{good} of {len(outcomes)} gateways")
+        print_text(f"{good} of {len(outcomes)} gateways")
     return int(good < len(outcomes))
 
 

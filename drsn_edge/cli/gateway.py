@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import json_option
+from drsn_edge.cli.output import print_json, print_text
 from drsn_edge.gateway.targets import TARGET_HELP
 from drsn_edge.support.wall_time import second_in_words
 
@@ -45,7 +45,7 @@ def status(at: str, as_json: bool) -> None:
     """
     found = _asked(at, "status")
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "gateway", **found}))
+        print_json("gateway", found)
         return
     _show(_status_lines(found))
 
@@ -62,7 +62,7 @@ def slots(at: str, as_json: bool) -> None:
     """
     state = _asked(at, "status")["state"]
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "slots", **state}))
+        print_json("slots", state)
         return
     _show(_slots_lines(state))
 
@@ -79,7 +79,7 @@ def confirm(at: str, as_json: bool) -> None:
     """
     slot = _asked(at, "confirm")["slot"]
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "confirmed", "slot": slot}))
+        print_json("confirmed", {"slot": slot})
     else:
         _show([f"confirmed  {_slot_words(slot)}"])
 
@@ -97,7 +97,7 @@ def rollback(at: str, why: str, as_json: bool) -> None:
     """
     slot = _asked(at, "rollback", why=why)["slot"]
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "rolled back", "slot": slot}))
+        print_json("rolled back", {"slot": slot})
     else:
         _show([f"runs now   {'nothing' if slot is None else _slot_words(slot)}"])
 
@@ -106,7 +106,7 @@ def _show(lines: Iterable[str]) -> None:
     """Print lines of what a gateway says, and whoever reached it wrote, as text and nothing else."""
     from firmware_bridge.support.shown import printable
 
-    click.echo("\n".join(map(printable, lines)))
+    print_text("\n".join(map(printable, lines)))
 
 
 def _status_lines(found: dict[str, Any]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import Duration, PathType, json_option
+from drsn_edge.cli.output import print_json, print_text
 from drsn_edge.support.wall_time import iso_time, minute_in_words, span_in_words
 from drsn_edge.support.wording import counted
 from firmware_bridge.support.shown import printable
@@ -58,7 +58,7 @@ def history(
 
         save_history(found, picture, now_s)
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "history", "machines": [_as_json(each) for each in found]}))
+        print_json("history", {"machines": [_as_json(each) for each in found]})
         return
     ahead = {each.machine: each for each in read_history(file, now_s + 60, math.inf, 86_400.0)}
     texts = [_as_text(each, now_s) + _to_come(ahead.get(each.machine)) for each in found]
@@ -68,7 +68,7 @@ def history(
         nothing = "nothing in that time" if every_time else "nothing was written yet"
         texts = ["\n".join([nothing, *(f"{name}: {_last(at_s, now_s)}" for name, at_s in times.items())])]
     lines = "\n\n".join(texts).split("\n")
-    click.echo("\n".join(map(printable, lines)))  # a file may come from elsewhere, with anything for a name
+    print_text("\n".join(map(printable, lines)))  # a file may come from elsewhere, with anything for a name
 
 
 def _check_machine(file: Path, machine: str) -> None:

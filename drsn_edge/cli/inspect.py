@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import TARGETS, PathType, json_option
+from drsn_edge.cli.output import print_text, print_values
 from drsn_edge.cli.progress import counting_bar, load_tensorflow
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ def inspect(
     if out is not None:
         save_page(report, out)
     shown = "\n".join(printable(line, _LONGEST_LINE) for line in _as_text(report, out).split("\n"))
-    click.echo(json.dumps(report) if as_json else shown)
+    if as_json:
+        print_values(report)
+    else:
+        print_text(shown)
     if report["target"] and report["target"]["findings"]:
         findings = "; ".join(report["target"]["findings"])
         raise TargetError(f"{file} does not suit {target}: {findings}. Convert with `--target {target}`.")

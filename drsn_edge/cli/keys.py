@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.cli.output import print_json, print_text
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.signing import PublicKey
@@ -67,12 +67,12 @@ def new(key: Path | None, name: str | None, as_json: bool) -> None:
     public = new_private(path, name or own, passphrase())
     write_file(public_path(path), f"{public.line}\n".encode())
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "key", **_values(public), "private": str(path)}))
+        print_json("key", {**_values(public), "private": str(path)})
     else:
-        click.echo(f"wrote {path}, which never leaves this machine, and {public_path(path)}\n{_words(public)}")
+        print_text(f"wrote {path}, which never leaves this machine, and {public_path(path)}\n{_words(public)}")
         own_key = "" if key is None else f" --key {shlex.quote(str(path))}"
-        click.echo(f"now, for each gateway: drsn-edge keys show{own_key} | ssh GATEWAY sudo drsn-edge keys trust -")
-        click.echo(f"on this machine: drsn-edge keys trust {shlex.quote(str(public_path(path)))}")
+        print_text(f"now, for each gateway: drsn-edge keys show{own_key} | ssh GATEWAY sudo drsn-edge keys trust -")
+        print_text(f"on this machine: drsn-edge keys trust {shlex.quote(str(public_path(path)))}")
 
 
 @keys.command()
@@ -97,11 +97,11 @@ def show(key: Path | None, trusted: bool, as_json: bool) -> None:
         )
     found = trusted_keys(trust_folder()) if trusted else [read_public(public_path(own))]
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "keys", "keys": [_values(each) for each in found]}))
+        print_json("keys", {"keys": [_values(each) for each in found]})
     elif trusted:
-        click.echo("\n".join(map(_words, found)) or f"no key is trusted here ({trust_folder()})")
+        print_text("\n".join(map(_words, found)) or f"no key is trusted here ({trust_folder()})")
     else:
-        click.echo(found[0].line)
+        print_text(found[0].line)
 
 
 @keys.command()
@@ -122,9 +122,9 @@ def trust(key: str, state: Path | None, as_json: bool) -> None:
     public = parse_public(sys.stdin.readline(4096), "standard input") if key == "-" else read_public(Path(key))
     path = add(public, trust_folder() if state is None else state / "trusted")
     if as_json:
-        click.echo(json.dumps({"schema": 1, "type": "key", **_values(public), "file": str(path)}))
+        print_json("key", {**_values(public), "file": str(path)})
     else:
-        click.echo(f"trusted from now on: {_words(public)}\nto take it back: drsn-edge keys untrust {public.id}")
+        print_text(f"trusted from now on: {_words(public)}\nto take it back: drsn-edge keys untrust {public.id}")
 
 
 @keys.command()
@@ -147,12 +147,12 @@ def untrust(key: str, state: Path | None, as_json: bool) -> None:
     left, held = trusted_keys(folder), _signed_by(public.id, state or state_folder())
     if as_json:
         values = {**_values(public), "left": [each.id for each in left], "bundles": held}
-        click.echo(json.dumps({"schema": 1, "type": "untrusted", **values}))
+        print_json("untrusted", values)
         return
-    click.echo(f"trusted no more: {_words(public)}\nbundles that it has signed can no longer be flashed here")
+    print_text(f"trusted no more: {_words(public)}\nbundles that it has signed can no longer be flashed here")
     for name in held:
-        click.echo(f"{name} lies here and is signed by it: it goes on, and cannot be flashed again")
-    click.echo(f"trusted still: {', '.join(map(_words, left)) or 'no key, so that no bundle can be flashed here'}")
+        print_text(f"{name} lies here and is signed by it: it goes on, and cannot be flashed again")
+    print_text(f"trusted still: {', '.join(map(_words, left)) or 'no key, so that no bundle can be flashed here'}")
 
 
 def _signed_by(key_id: str, state: Path) -> list[str]:

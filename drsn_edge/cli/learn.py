@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import Duration, PathType, finite, json_option
+from drsn_edge.cli.output import note, print_json, print_text
 from drsn_edge.cli.source import SourceChoice, source_options
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ def learn(
         model = open_store("drsn-edge learn").active().path
     if remove:
         path_of(model).unlink(missing_ok=True)
-        click.echo(json.dumps({"schema": 1, "type": "learn", "removed": True}) if as_json else "removed")
+        if as_json:
+            print_json("learn", {"removed": True})
+        else:
+            print_text("removed")
         return
     bundle = read_bundle(model)
     novelty = novelty_of(bundle)
@@ -86,7 +89,10 @@ def learn(
         )
     if show:
         found = load(model, bundle, novelty.whitening.shape[0])
-        click.echo(_as_json(found) if as_json else _as_text(found))
+        if as_json:
+            print_json("learn", _values(found))
+        else:
+            print_text(_as_text(found))
         return
     if source.is_chosen if replay else source.port is None:
         raise click.UsageError("Expected either --port or --replay.")
@@ -96,7 +102,10 @@ def learn(
     learned = learner.learned(bundle)
     check_agreement(said, label)
     save(learned, model)
-    click.echo(_as_json(learned) if as_json else _as_text(learned))
+    if as_json:
+        print_json("learn", _values(learned))
+    else:
+        print_text(_as_text(learned))
 
 
 def _listen(
@@ -124,18 +133,17 @@ def _listen(
             if isinstance(result, WindowResult) and result.label is not None:
                 said[result.label] += 1
                 if sys.stderr.isatty():
-                    click.echo(f"\r\x1b[K{said.total()} windows", err=True, nl=False)
+                    note(f"\r\x1b[K{said.total()} windows", end="")
     if sys.stderr.isatty():
-        click.echo("\r\x1b[K", err=True, nl=False)
+        note("\r\x1b[K", end="")
     check_signal(noise, said.total())
     return said
 
 
-def _as_json(learned: Learned | None) -> str:
-    values: dict[str, Any] = {"schema": 1, "type": "learn", "windows": None, "made_s": None, "quietest_rms": None}
-    if learned is not None:
-        values |= {"windows": learned.windows, "made_s": learned.made_s, "quietest_rms": learned.site.quietest_rms}
-    return json.dumps(values)
+def _values(learned: Learned | None) -> dict[str, Any]:
+    if learned is None:
+        return {"windows": None, "made_s": None, "quietest_rms": None}
+    return {"windows": learned.windows, "made_s": learned.made_s, "quietest_rms": learned.site.quietest_rms}
 
 
 def _as_text(learned: Learned | None) -> str:

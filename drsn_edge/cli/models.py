@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from drsn_edge.cli.options import json_option
+from drsn_edge.cli.output import print_text, print_values
 from drsn_edge.models.config import BLOCK_KINDS, PRESETS
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def models(block: str, as_json: bool) -> None:
         for name, config in PRESETS.items():
             sizes.append(measure_model(name, replace(config, block=block)))
             bar(len(sizes), len(PRESETS))
-    click.echo(json.dumps([asdict(size) for size in sizes]) if as_json else _as_text(sizes))
+    if as_json:
+        print_values([asdict(size) for size in sizes])
+    else:
+        print_text(_as_text(sizes))
 
 
 def _as_text(sizes: list[ModelSize]) -> str:

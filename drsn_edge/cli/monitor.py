@@ -20,6 +20,7 @@ from click.core import ParameterSource
 
 from drsn_edge.cli.options import Duration, PathType, finite, renamed, runtime_options
 from drsn_edge.cli.options import votes as votes_of
+from drsn_edge.cli.output import note
 from drsn_edge.cli.source import SourceChoice, source_options
 from drsn_edge.monitor.sinks.clock_watch import Once, steady_s
 
@@ -267,7 +268,7 @@ def _listen(stations: Sequence[Station], stack: ExitStack) -> None:
     try:
         control = ControlSocket(state_folder(), handlers_of(stations))
     except ControlError as exc:
-        click.echo(f"Note: {exc}", err=True)
+        note(f"Note: {exc}")
         return
     stack.callback(control.close)
 
@@ -375,7 +376,7 @@ def say(text: object) -> None:
     from drsn_edge.support.notice import as_line
 
     with suppress(OSError, ValueError):
-        click.echo(as_line(text), err=True)
+        note(as_line(text))
 
 
 _say_once = Once(say)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import Duration, json_option
+from drsn_edge.cli.output import print_json, print_text
 from drsn_edge.cli.source import say_baud_rate
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ def ports(hello: bool, also: tuple[str, ...], baud: int | None, timeout: float, 
     answers = _ask_all(found, baud, timeout) if hello else {}
     if as_json:
         values = [{**asdict(port), **_answer_values(answers.get(port.path))} for port in found]
-        click.echo(json.dumps({"schema": 1, "type": "ports", "ports": values}))
+        print_json("ports", {"ports": values})
         return
-    click.echo("\n".join(_lines(port, answers.get(port.path)) for port in found) or "no serial port")
+    print_text("\n".join(_lines(port, answers.get(port.path)) for port in found) or "no serial port")
 
 
 def _ask_all(ports: Sequence[Port], baud: int | None, timeout_s: float) -> dict[str, Hello | str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import Duration, PathType, finite, json_option
+from drsn_edge.cli.output import note, print_json, print_text
 from drsn_edge.cli.source import SourceChoice, source_options
 
 if TYPE_CHECKING:
@@ -103,10 +103,13 @@ def record(
             tell=_tell,
         )
     if shown:
-        click.echo("\r\x1b[K", err=True, nl=False)
+        note("\r\x1b[K", end="")
     if not summary.counters.samples_received:
         raise RecordingError(no_sample(opened[0], time.monotonic() - began_s))
-    click.echo(json.dumps({**_as_values(summary), "label": label, "group": group}) if as_json else _as_text(summary))
+    if as_json:
+        print_json("record", {**_as_values(summary), "label": label, "group": group})
+    else:
+        print_text(_as_text(summary))
     if label is None:
         _tell(Notice("No label was given; `train` needs one: type --label NAME with `record`, or write a catalogue."))
 
@@ -131,7 +134,7 @@ class _FromFirstSample:
 def _tell(text: str) -> None:
     from drsn_edge.support.notice import as_line
 
-    click.echo(as_line(text), err=True)
+    note(as_line(text))
 
 
 def no_sample(source: SerialSource | TextSource, seconds: float) -> str:
@@ -145,13 +148,11 @@ def no_sample(source: SerialSource | TextSource, seconds: float) -> str:
 
 
 def _show(text: str) -> None:
-    click.echo(f"\r\x1b[K{text}", err=True, nl=False)
+    note(f"\r\x1b[K{text}", end="")
 
 
 def _as_values(summary: RecordSummary) -> dict[str, Any]:
     return {
-        "schema": 1,
-        "type": "record",
         "files": [str(path) for path in summary.files],
         "bytes": summary.bytes_logged,
         "sample_rate_hz": None if summary.rate is None else summary.rate.hz,

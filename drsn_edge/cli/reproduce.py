@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.cli.output import note, print_text, print_values
 from drsn_edge.cli.progress import counting_bar
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def reproduce(
     Example:
       drsn-edge reproduce splits --data recordings/ --results results.jsonl
     """
+    from drsn_edge.reproduce.jobs import outcome_to_json
     from drsn_edge.reproduce.protocols import suite_jobs
     from drsn_edge.reproduce.run_job import run_job
     from drsn_edge.reproduce.sweep import pending, read_results, run_sweep
@@ -61,11 +62,14 @@ def reproduce(
     with counting_bar(f"{missing} of {len(jobs)} jobs to run") as bar:
         for done, outcome in enumerate(run_sweep(jobs, data, results, workers or _cores(), run_job), start=1):
             bar(done, missing)
-            click.echo(_line(outcome), err=True)
+            note(_line(outcome))
     outcomes = read_results(results)
     if write:
         write_markdown(outcomes, write)
-    click.echo(_as_json(outcomes) if as_json else as_markdown(outcomes))
+    if as_json:
+        print_values([outcome_to_json(outcome) for outcome in outcomes])
+    else:
+        print_text(as_markdown(outcomes))
 
 
 def _cores() -> int:
@@ -76,9 +80,3 @@ def _line(outcome: Outcome) -> str:
     job = outcome.job
     scores = ", ".join(f"{score.condition} {score.accuracy:.3f}" for score in outcome.scores)
     return f"{job.protocol} {job.model} {job.hold_out} seed {job.seed}: {scores} ({outcome.seconds:.0f} s)"
-
-
-def _as_json(outcomes: list[Outcome]) -> str:
-    from drsn_edge.reproduce.jobs import outcome_to_json
-
-    return json.dumps([outcome_to_json(outcome) for outcome in outcomes])

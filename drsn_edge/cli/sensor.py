@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from drsn_edge.cli.options import finite, json_option
+from drsn_edge.cli.output import print_json, print_text
 from drsn_edge.cli.source import say_baud_rate
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ def sensor(
     events = list(ask(source, commands))
     hello = next(event for event in reversed(events) if isinstance(event, Hello))
     replies = [event for event in events if isinstance(event, Reply)]
-    click.echo(json.dumps(_as_values(hello, replies)) if as_json else _as_text(hello, events))
+    if as_json:
+        print_json("sensor", _as_values(hello, replies))
+    else:
+        print_text(_as_text(hello, events))
     ctx.exit(0 if all(reply.result is Result.DONE for reply in replies) else 1)
 
 
@@ -82,7 +85,7 @@ def _as_values(hello: Hello, replies: list[Reply]) -> dict[str, Any]:
     from firmware_bridge.wire.messages import Opcode
 
     answers = [{"command": Opcode(r.opcode).name, "result": r.result.name, "text": r.text} for r in replies]
-    return {"schema": 1, "type": "sensor", "hello": asdict(hello), "answers": answers}
+    return {"hello": asdict(hello), "answers": answers}
 
 
 def _as_text(hello: Hello, events: list[Hello | Reply | DeviceLog]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -14,6 +13,7 @@ import click
 
 from drsn_edge import __version__
 from drsn_edge.cli.options import PathType, json_option
+from drsn_edge.cli.output import note, print_json, print_text
 from drsn_edge.support.wall_time import iso_time
 
 if TYPE_CHECKING:
@@ -69,14 +69,14 @@ def install_service(
         path = install(name, text, host.units)
     if as_json:
         values = {"unit": text, "path": path and str(path), "user": USER, "made_user": made_user}
-        click.echo(json.dumps({"schema": 1, "type": "service", **values}))
+        print_json("service", values)
     elif path is None:
-        click.echo(text, nl=False)
+        print_text(text, end="")
     else:
         who = os.environ.get("SUDO_USER", "")
         who = who if re.fullmatch(r"[A-Za-z0-9._-]+", who) else "NAME"
         made = f"made the user and the group {USER}\n" if made_user else ""
-        click.echo(
+        print_text(
             f"{made}wrote {path}\nnow: systemctl daemon-reload && systemctl enable --now {unit_name(name)}\n"
             f"to read what it writes without sudo: usermod -aG {USER} {who}"
         )
@@ -95,13 +95,13 @@ def list_services(as_json: bool) -> None:
     if as_json:
         now = iso_time(time.time())
         values = [{**asdict(each), "path": str(each.path)} for each in found]
-        click.echo(json.dumps({"schema": 1, "type": "services", "time": now, "services": values}))
+        print_json("services", {"time": now, "services": values})
         return
     width = max((len(each.name) for each in found), default=0)
     for each in found:
-        click.echo(f"{each.name:{width}}  {each.active or '?':8}  {each.enabled or '?':8}  {each.command}")
+        print_text(f"{each.name:{width}}  {each.active or '?':8}  {each.enabled or '?':8}  {each.command}")
     if not found:
-        click.echo("no service of drsn-edge; `drsn-edge service install` writes one")
+        print_text("no service of drsn-edge; `drsn-edge service install` writes one")
 
 
 @service.command("remove")
@@ -117,12 +117,12 @@ def remove_service(name: str, as_json: bool) -> None:
     done = _host().remove(name)
     if as_json:
         values = {"unit": done.unit, "path": str(done.path), "left": done.left, "warning": done.warning}
-        click.echo(json.dumps({"schema": 1, "type": "removed", "time": iso_time(time.time()), **values}))
+        print_json("removed", {"time": iso_time(time.time()), **values})
         return
     if done.warning is not None:
-        click.echo(f"Warning: {done.warning}", err=True)
-    click.echo(f"removed {done.path}")
-    click.echo("\n".join(f"left as it is: {each}" for each in done.left) or "nothing else of it is there")
+        note(f"Warning: {done.warning}")
+    print_text(f"removed {done.path}")
+    print_text("\n".join(f"left as it is: {each}" for each in done.left) or "nothing else of it is there")
 
 
 def _host() -> Host:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import Duration, PathType, catalogue_option, finite, json_option, seed_option
+from drsn_edge.cli.output import note, print_json, print_text
+from drsn_edge.support.json_text import json_text
 
 if TYPE_CHECKING:
     from drsn_edge.recordings.recording import Recording
@@ -124,23 +125,22 @@ def simulate(
             faults=injector,
         )
         with stop_on_signal() as stopped:
-            click.echo(
+            note(
                 f"{played.name}: {played.sample_rate_hz:g} Hz, axes {','.join(played.axes)}, unit {played.unit}, "
-                f"{played.duration_s:.1f} s; waiting for a reader at {sensor.port}",
-                err=True,
+                f"{played.duration_s:.1f} s; waiting for a reader at {sensor.port}"
             )
             summary = sensor.run(stopped)
     if as_json:
-        values = {"schema": 1, "type": "summary", **asdict(summary)}
-        click.echo(json.dumps({**values, "faults": asdict(injector.totals)} if faults or script else values))
+        damage = {"faults": asdict(injector.totals)} if faults or script else {}
+        print_json("summary", {**asdict(summary), **damage})
     else:
-        click.echo(
+        print_text(
             f"samples   {summary.samples_produced} produced, {summary.samples_sent} sent, "
             f"{summary.samples_dropped} dropped without a reader; {summary.values_clipped} values clipped"
         )
         if faults or script:
             totals = injector.totals
-            click.echo(
+            print_text(
                 f"faults    {totals.samples_lost} samples lost, {totals.samples_repeated} repeated, "
                 f"{totals.frames_damaged} of {totals.frames_sent} frames damaged, {totals.overruns} overruns"
             )
@@ -178,7 +178,7 @@ def _injector(lines: tuple[str, ...], script: Path | None, truth: Path | None, s
     with truth.open("x") as file:
 
         def write(values: dict[str, Any]) -> None:
-            file.write(json.dumps(values) + "\n")
+            file.write(f"{json_text(values)}\n")
 
         injector = FaultInjector(faults, seed, write)
         try:

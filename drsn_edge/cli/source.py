@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from drsn_edge.cli.options import finite
+from drsn_edge.cli.output import note
 
 if TYPE_CHECKING:
     from firmware_bridge.sources.serial_port import SerialSource
@@ -86,7 +87,7 @@ class SourceChoice:
             f"{self.port}: a reading of {most:.4g} {self.text_unit} is beyond --text-range {self.text_range:g}; such "
             "readings are taken for clipped. Check --text-unit, --text-scale and --text-range."
         )
-        click.echo(as_line(found), err=True)
+        note(as_line(found))
 
 
 def say_baud_rate(baud_rate: int, port: str) -> None:
@@ -94,7 +95,7 @@ def say_baud_rate(baud_rate: int, port: str) -> None:
     from drsn_edge.support.notice import Notice, as_line
 
     found = Notice(f"{baud_rate} baud found at {port}. Give --baud {baud_rate}, and it begins without a search.")
-    click.echo(as_line(found), err=True)
+    note(as_line(found))
 
 
 def source_options(*, several: bool = False) -> Callable[[Command], Command]:

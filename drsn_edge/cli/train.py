@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from click.core import ParameterSource
 
 from drsn_edge.cli.modes import check_merged
 from drsn_edge.cli.options import PathType, catalogue_option, json_option, seed_option
+from drsn_edge.cli.output import note, print_text, print_values
 from drsn_edge.cli.progress import counting_bar, load_keras, training_bar
 from drsn_edge.models.config import BLOCK_KINDS, PRESETS, fitted, preset
 from drsn_edge.support.notice import as_line
@@ -195,8 +195,11 @@ def train(
     remove_work_folder(work)
     found = from_metrics(metrics)
     if found is not None and found.warning:
-        click.echo(as_line(found.warning), err=True)
-    click.echo(json.dumps(metrics) if as_json else metrics_text(metrics, out))
+        note(as_line(found.warning))
+    if as_json:
+        print_values(metrics)
+    else:
+        print_text(metrics_text(metrics, out))
 
 
 def _split(recordings: Sequence[Recording], settings: TrainSettings) -> Split:
@@ -208,7 +211,7 @@ def _split(recordings: Sequence[Recording], settings: TrainSettings) -> Split:
     split = split_recordings(recordings, settings)
     _check_network(settings, len(split.labels))
     counts = count_classes(split, settings)
-    click.echo("\n".join([classes_text(counts), *map(as_line, likely_slips(counts))]), err=True)
+    note("\n".join([classes_text(counts), *map(as_line, likely_slips(counts))]))
     return split
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from pathlib import Path
 
 import pytest
 
+import drsn_edge.cli
 from drsn_edge.cli.output import note, print_json, print_text, print_values
+
+FILES = sorted(Path(drsn_edge.cli.__file__).parent.glob("*.py"))
 
 
 def test_object_has_schema_and_type_first(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,3 +30,19 @@ def test_text_goes_to_stdout_and_notes_to_stderr(capsys: pytest.CaptureFixture[s
     print_text("as it is", end="")
     note("a step")
     assert capsys.readouterr() == ("a result\nas it is", "a step\n")
+
+
+def _writes(text: str) -> list[str]:
+    """Return the calls in a module that write on stdout or stderr, or make JSON of their own."""
+    names = {"click.echo", "click.secho", "json.dumps", "json.dump", "sys.stdout.write", "print"}
+    calls = (node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    return [name for name in map(ast.unparse, calls) if name in names]
+
+
+def test_own_writes_are_found() -> None:
+    assert _writes("import click, json\nclick.echo(json.dumps({}))") == ["click.echo", "json.dumps"]
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.name != "output.py"], ids=lambda file: str(file.name))
+def test_commands_write_nowhere_else(file: Path) -> None:
+    assert _writes(file.read_text(encoding="utf-8")) == []
