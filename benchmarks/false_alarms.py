@@ -1,4 +1,4 @@
-"""False alarms per day: predicted by `calibrate` from some machine-days, then measured on many others.
+"""False alarms per day: predicted by `tune-alarms` from some machine-days, then measured on many others.
 
     drsn-edge demo --out /tmp/demo
     python benchmarks/false_alarms.py --model /tmp/demo/demo.drsn --work /tmp/days --results false_alarms.json
@@ -41,7 +41,7 @@ from firmware_bridge.wire.stream import StreamCounters
 RATE_HZ = 3200.0
 DAY_S = 86_400
 FAULT_S = 300
-TRIAL_S = 100.0
+CUT_S = 100.0
 SPEED_RANGE = 0.08
 PASSINGS_PER_DAY = 30
 STOPS_PER_DAY = 4
@@ -185,12 +185,12 @@ def figures(point: Point) -> dict[str, object]:
 
 
 def main() -> None:
-    """Simulate, judge, calibrate, measure."""
+    """Simulate, judge, tune the alarms, measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--results", type=Path)
-    parser.add_argument("--calibrate-days", type=int, default=4)
+    parser.add_argument("--tuning-days", type=int, default=4)
     parser.add_argument("--days", type=int, default=28)
     parser.add_argument("--day-s", type=int, default=DAY_S)
     parser.add_argument("--false-alarms", type=float, default=0.5)
@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1000)
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    first, then = given.seed, given.seed + given.calibrate_days
+    first, then = given.seed, given.seed + given.tuning_days
     seeds = range(first, then + given.days)
     began = time.monotonic()
     with ProcessPoolExecutor(given.jobs) as pool:
@@ -210,12 +210,12 @@ def main() -> None:
     bundle = read_bundle(given.model)
     contract = bundle.manifest.contract
     days = [read_day(given.work / f"{seed}.npz", bundle.manifest.labels, contract.hop_s) for seed in seeds]
-    calibration = [each for day in days[: given.calibrate_days] for each in day]
+    to_tune = [each for day in days[: given.tuning_days] for each in day]
     base = AlarmSettings(("healthy", "UNKNOWN"), inhibit_after_start_s=10.0, inhibit_level_change=0.3, inhibit_s=10.0)
-    points = sweep(calibration, list(grid(base)), contract.window_s, TRIAL_S)
+    points = sweep(to_tune, list(grid(base)), contract.window_s, CUT_S)
     chosen = choose(points, given.false_alarms, given.announced)
     measured = sweep(
-        [each for day in days[given.calibrate_days :] for each in day], [chosen.settings], contract.window_s, TRIAL_S
+        [each for day in days[given.tuning_days :] for each in day], [chosen.settings], contract.window_s, CUT_S
     )[0]
     found = {
         "command": "benchmarks/false_alarms.py",

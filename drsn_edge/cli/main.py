@@ -14,7 +14,6 @@ from drsn_edge.cli.ack import accept_mounting, ack
 from drsn_edge.cli.agent import agent
 from drsn_edge.cli.bench import bench
 from drsn_edge.cli.bundle import bundle
-from drsn_edge.cli.calibrate import calibrate
 from drsn_edge.cli.classify import classify
 from drsn_edge.cli.convert import convert
 from drsn_edge.cli.demo import demo
@@ -38,6 +37,7 @@ from drsn_edge.cli.sensor import sensor
 from drsn_edge.cli.service import service
 from drsn_edge.cli.simulate import simulate
 from drsn_edge.cli.train import train
+from drsn_edge.cli.tune_alarms import tune_alarms
 from drsn_edge.errors import DrsnEdgeError
 from drsn_edge.support.extras import missing_module
 from firmware_bridge.errors import FirmwareBridgeError
@@ -45,7 +45,7 @@ from firmware_bridge.support.shown import printable
 from quantize.errors import QuantizeError
 
 _LONGEST_ERROR = 4000
-_RENAMED_COMMANDS = {"baseline": "learn"}
+_RENAMED_COMMANDS = {"baseline": "learn", "calibrate": "tune-alarms"}
 _FIRST_PYTHON, _AFTER_PYTHON = (3, 10), (3, 14)
 
 
@@ -106,7 +106,7 @@ for command in (
     ack,
     accept_mounting,
     learn,
-    calibrate,
+    tune_alarms,
     history,
     service,
     classify,

@@ -71,11 +71,6 @@ USES: dict[str, dict[str, Uses]] = {
     "bundle show": {},
     "bundle sign": _always("--key --out"),
     "bundle verify": _always("--key --gate"),
-    "calibrate": {
-        **_always("--model --catalogue --normal --false-alarms --announced --settings --trial --rpm --no-unknown"),
-        **_always("--out --picture"),
-        **_RUNTIME,
-    },
     "classify": {
         **_always("--model --catalogue --settings --votes --rpm --no-unknown --picture"),
         **_RUNTIME,
@@ -157,6 +152,11 @@ USES: dict[str, dict[str, Uses]] = {
         "--highest-order": _with("--inputs=spectra", "--config"),
         "--view-weights": _with("--inputs=spectra", "--config"),
         "--patience": _without("--no-validation"),
+    },
+    "tune-alarms": {
+        **_always("--model --catalogue --normal --false-alarms --announced --settings --cut --rpm --no-unknown"),
+        **_always("--out --picture"),
+        **_RUNTIME,
     },
 }  # fmt: skip
 

@@ -77,7 +77,7 @@ def test_what_does_not_fit_names_the_recording(
     assert missing.code == 1 and "no such file" in missing.err
 
 
-@pytest.mark.parametrize("command", [("classify",), ("calibrate", "--normal", "calm")])
+@pytest.mark.parametrize("command", [("classify",), ("tune-alarms", "--normal", "calm")])
 def test_a_path_where_nothing_is_is_said_to_be_missing(
     run: Run, tiny_bundle_path: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:

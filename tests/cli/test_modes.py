@@ -77,7 +77,7 @@ def test_a_command_that_was_renamed_answers_with_its_new_name() -> None:
     assert told.value.exit_code == 2
 
 
-@pytest.mark.parametrize(("old", "new"), [("baseline", "learn")])
+@pytest.mark.parametrize(("old", "new"), [("baseline", "learn"), ("calibrate", "tune-alarms")])
 def test_the_command_line_knows_what_was_renamed(run: Run, old: str, new: str) -> None:
     done = run(old, "--model", "pump.drsn", "--help")
     assert done.code == 2 and f"`{old}` is called `{new}` now. Type drsn-edge {new} --model pump.drsn" in done.err
@@ -206,7 +206,7 @@ def assembled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Call
         raise click.exceptions.Exit(0)
 
     monkeypatch.setattr("drsn_edge.cli.monitor._run", take)
-    monkeypatch.setattr("drsn_edge.monitor.sinks.broker.tls_context", lambda *_: None)  # it would read certificates
+    monkeypatch.setattr("drsn_edge.monitor.mqtt_check.tls_context", lambda *_: None)  # it would read certificates
     monkeypatch.setattr("drsn_edge.cli.stopping.stop_on_signal", keep)
     monkeypatch.setattr("drsn_edge.recordings.loading.load.load_recording", keep)
     monkeypatch.setattr("drsn_edge.simulation.virtual_sensor.simulated_recording", keep)

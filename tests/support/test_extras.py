@@ -148,8 +148,8 @@ def test_pictures_and_pages_need_no_tensorflow(
         ["history", history, "--picture", tmp_path / "history.png"],
         ["bench", bundle, "--picture", tmp_path / "bench.png"],
         ["inspect", bundle, "--out", tmp_path / "page"],
-        ["calibrate", data, "--model", bundle, "--normal", "calm", "--false-alarms", "1e9", "--announced", "0",
-         "--picture", tmp_path / "calibrate.png"],
+        ["tune-alarms", data, "--model", bundle, "--normal", "calm", "--false-alarms", "1e9", "--announced", "0",
+         "--picture", tmp_path / "tune-alarms.png"],
     ]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT],
@@ -157,7 +157,7 @@ def test_pictures_and_pages_need_no_tensorflow(
         capture_output=True, text=True, timeout=120, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    for name in ("classify", "history", "bench", "calibrate"):
+    for name in ("classify", "history", "bench", "tune-alarms"):
         assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "page" / "report.html").is_file()
 

@@ -198,7 +198,7 @@ def sweep(
     recordings: Sequence[Judged],
     settings: Sequence[AlarmSettings],
     window_s: float,
-    trial_s: float | None = None,
+    cut_s: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Point]:
     """Return what each setting does to what the monitor said of recordings.
@@ -207,7 +207,7 @@ def sweep(
         recordings: Both of normal classes and of faults.
         settings: What is tried; those that differ in their limits alone share their work.
         window_s: Length of a window.
-        trial_s: Length of a trial: a recording of a fault is cut into so many; None: each is one.
+        cut_s: Length of a trial, into which each recording of a fault is cut; None: a recording is one trial.
         progress: Called with the number of settings done and of all.
 
     Raises:
@@ -227,7 +227,7 @@ def sweep(
     days = sum(each.duration_s for each in normal) / DAY_S
     for indices in shared.values():
         quiet = [_Series(each, settings[indices[0]]) for each in normal]
-        trials = [_Series(each, settings[indices[0]], span) for each in faulty for span in _trials(each, trial_s)]
+        trials = [_Series(each, settings[indices[0]], span) for each in faulty for span in _trials(each, cut_s)]
         for index in indices:
             limits = settings[index].limits
             alarms = sum(len(series.raised(limits)) for series in quiet)
@@ -238,9 +238,9 @@ def sweep(
     return [points[index] for index in range(len(settings))]
 
 
-def _trials(each: Judged, trial_s: float | None) -> list[range]:
+def _trials(each: Judged, cut_s: float | None) -> list[range]:
     n = len(each.states)
-    size = n if trial_s is None else min(n, max(1, round(trial_s / each.hop_s)))
+    size = n if cut_s is None else min(n, max(1, round(cut_s / each.hop_s)))
     return [range(start, start + size) for start in range(0, n - size + 1, size)]
 
 

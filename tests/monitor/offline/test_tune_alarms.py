@@ -77,7 +77,7 @@ def test_the_sweep_raises_what_the_monitor_would(settings: AlarmSettings, says: 
 def test_a_recording_of_a_fault_is_cut_into_trials() -> None:
     fault = stretch([0.0] * 4 + [1.0] * 6 + [0.0] * 10 + [1.0] * 5, is_normal=False)
     settings = AlarmSettings(("calm",), windows=1, limits=AlarmLimits(0.7, 0.4, 0.0, 0.0))
-    (point,) = sweep([stretch([0.0], is_normal=True), fault], [settings], WINDOW_S, trial_s=5.0)
+    (point,) = sweep([stretch([0.0], is_normal=True), fault], [settings], WINDOW_S, cut_s=5.0)
     assert point.delays_s == (3.0, math.inf)  # the last five windows are no whole trial
     assert (point.missed, point.worst_delay_s) == (1, 3.0)
 

@@ -1,4 +1,4 @@
-"""`calibrate` from recordings to the file that `monitor` takes."""
+"""`tune-alarms` from recordings to the file that `monitor` takes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("scipy", reason="the simulator needs the extra `train`")
     from drsn_edge.simulation.simulator import simulate_dataset
 
-    folder = tmp_path_factory.mktemp("calibrate")
+    folder = tmp_path_factory.mktemp("tune-alarms")
     for each in simulate_dataset(("healthy", "imbalance"), n_machines=3, duration_s=4.0, seed=5):
         save(folder / f"{each.name}.npz", each)
     return folder
@@ -38,13 +38,13 @@ def test_what_is_chosen_is_written_and_taken_by_the_monitor(
 ) -> None:
     out, picture = tmp_path / "monitor.toml", tmp_path / "tradeoff.png"
     given = (recordings, "--model", trained_bundle, "--false-alarms", 100_000)
-    done = run("calibrate", *given, "--out", out, "--picture", picture)
+    done = run("tune-alarms", *given, "--out", out, "--picture", picture)
     assert done.code == 0, done
     assert "false alarms" in done.out and "chosen" in done.out
     settings = read_settings(out, ("healthy", "imbalance"))
     assert settings.alarms is not None and settings.alarms.normal == ("healthy",)
     assert picture.read_bytes().startswith(b"\x89PNG")
-    values = json.loads(run("calibrate", *given, "--json").out)
+    values = json.loads(run("tune-alarms", *given, "--json").out)
     chosen = values["chosen"]
     assert (chosen["windows"], chosen["on"]) == (settings.alarms.windows, settings.alarms.limits.on)
     assert chosen in values["points"] and chosen["missed"] == 0
@@ -66,17 +66,17 @@ def test_a_promise_that_cannot_be_kept_writes_nothing(
         values["label"] = "imbalance" if str(values["label"]) == "healthy" else "healthy"
         np.savez(folder / path.name, **values)
     out = tmp_path / "monitor.toml"
-    done = run("calibrate", folder, "--model", trained_bundle, "--out", out)
+    done = run("tune-alarms", folder, "--model", trained_bundle, "--out", out)
     assert done.code == 1 and "at most 0.1 false alarms per day" in done.err and not out.exists()
 
 
 def test_what_is_missing_is_said(run: Run, recordings: Path, trained_bundle: Path, tmp_path: Path) -> None:
     model = ("--model", trained_bundle)
-    one = run("calibrate", recordings / "healthy-01.npz", *model)
+    one = run("tune-alarms", recordings / "healthy-01.npz", *model)
     assert one.code == 1 and "both of normal classes and of faults, got 1 and 0" in one.err
-    wrong = run("calibrate", recordings, *model, "--normal", "helthy")
+    wrong = run("tune-alarms", recordings, *model, "--normal", "helthy")
     assert wrong.code == 2 and "Expected classes among healthy, imbalance, got helthy" in wrong.err
     with np.load(recordings / "healthy-01.npz") as file:
         np.savez(tmp_path / "a.npz", **{name: value for name, value in file.items() if name != "label"})
-    none = run("calibrate", tmp_path / "a.npz", *model)
+    none = run("tune-alarms", tmp_path / "a.npz", *model)
     assert none.code == 1 and "Expected a label for each recording" in none.err and 'file = "a.*"' in none.err

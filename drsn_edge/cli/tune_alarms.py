@@ -1,4 +1,4 @@
-"""`drsn-edge calibrate`."""
+"""`drsn-edge tune-alarms`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from drsn_edge.runtime.interpreters import RuntimeChoice
 
 
-@click.command()
+@click.command("tune-alarms")
 @click.argument("recordings", type=PathType, nargs=-1, required=True)
 @click.option("--model", type=PathType, required=True, help="Bundle to judge with.")
 @catalogue_option
@@ -48,9 +48,10 @@ if TYPE_CHECKING:
 )
 @click.option("--settings", type=PathType, metavar="TOML", help="Take what is not swept from there.")
 @click.option(
-    "--trial",
+    "--cut",
+    "cut_s",
     type=Duration(1.0),
-    help="Cut recordings of faults into trials of this length.  [default: each is one]",
+    help="Cut each recording of a fault into trials of this length.  [default: a recording is one trial]",
 )
 @click.option("--rpm", type=click.FloatRange(min=0, min_open=True), callback=finite, help="As of `classify`.")
 @runtime_choice
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     "--picture", type=PathType, metavar="PNG", help="Draw false alarms against delays; needs the extra `plots`."
 )
 @json_option
-def calibrate(
+def tune_alarms(
     recordings: tuple[Path, ...],
     model: Path,
     catalogue: Path | None,
@@ -68,7 +69,7 @@ def calibrate(
     false_alarms: float,
     announced: float,
     settings: Path | None,
-    trial: float | None,
+    cut_s: float | None,
     rpm: float | None,
     choice: RuntimeChoice,
     no_unknown: bool,
@@ -83,7 +84,7 @@ def calibrate(
 
     \b
     Example:
-      drsn-edge calibrate recordings/ --model machine.drsn --out monitor.toml --picture tradeoff.png
+      drsn-edge tune-alarms recordings/ --model machine.drsn --out monitor.toml --picture tradeoff.png
     """
     if picture is not None:
         from drsn_edge.monitor.offline.tune_alarms_plot import save_tradeoff  # before the work: it may be missing
@@ -103,7 +104,7 @@ def calibrate(
     alarms = base.alarms or AlarmSettings(_normal_of(normal, bundle))
     found = _judge(recordings, catalogue, bundle, model, base, alarms.normal, rpm, choice, no_unknown)
     with counting_bar("sweeping") as bar:
-        points = sweep(found, list(grid(alarms)), bundle.manifest.contract.window_s, trial, bar)
+        points = sweep(found, list(grid(alarms)), bundle.manifest.contract.window_s, cut_s, bar)
     chosen = choose(points, false_alarms, announced)
     if picture is not None:
         save_tradeoff(points, chosen, false_alarms, picture)
@@ -113,7 +114,7 @@ def calibrate(
         said = "".join(f"# {line}\n" for line in _in_words(chosen).splitlines())
         write_file(out, (said + settings_toml(replace(base, alarms=chosen.settings))).encode())
     if as_json:
-        print_json("calibrate", {"chosen": _point_json(chosen), "points": [_point_json(p) for p in points]})
+        print_json("tune-alarms", {"chosen": _point_json(chosen), "points": [_point_json(p) for p in points]})
     else:
         print_text(_as_text(points, chosen, false_alarms))
 
