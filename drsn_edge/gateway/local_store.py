@@ -14,8 +14,9 @@ from drsn_edge.runtime.interpreters import AUTO, RuntimeChoice
 from drsn_edge.signal.contract import SignalContract, stream_factor
 from drsn_edge.support.extras import pip_line
 from firmware_bridge.gateway.disk import Disk
+from firmware_bridge.gateway.slots import Verifier
 from firmware_bridge.gateway.state import Description
-from firmware_bridge.gateway.store import SlotStore, Verifier
+from firmware_bridge.gateway.store import SlotStore
 
 FOLDER = "bundles"
 _PATIENCE_S = 5.0

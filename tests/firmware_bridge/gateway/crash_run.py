@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from crashing import MemoryDisk, Op, states_after
 
 from firmware_bridge.errors import FirmwareBridgeError, NoBundleError
-from firmware_bridge.gateway import store as store_module
+from firmware_bridge.gateway import bundle_files
 from firmware_bridge.gateway.state import Description
 from firmware_bridge.gateway.store import SlotStore
 
@@ -222,12 +222,12 @@ def _fail(search: Search, name: str, before: Files, act: Act, allowed: set[str |
 @contextmanager
 def _writes_of(size: int) -> Any:
     """Write bundles in smaller pieces, so that there are several."""
-    usual = store_module._WRITE_BYTES
-    store_module._WRITE_BYTES = size
+    usual = bundle_files._WRITE_BYTES
+    bundle_files._WRITE_BYTES = size
     try:
         yield
     finally:
-        store_module._WRITE_BYTES = usual
+        bundle_files._WRITE_BYTES = usual
 
 
 def main() -> int:

@@ -6,7 +6,9 @@ import crash_run
 import pytest
 from crashing import MemoryDisk, Op, states_after
 
-from firmware_bridge.gateway.store import SlotStore
+from firmware_bridge.gateway.bundle_files import BundleFiles
+from firmware_bridge.gateway.state import State
+from firmware_bridge.gateway.state_file import StateFile
 
 
 def test_every_cut_leaves_the_old_bundle_or_the_new_one() -> None:
@@ -24,15 +26,15 @@ def test_a_store_that_does_not_sync_is_found(monkeypatch: pytest.MonkeyPatch, sk
 
 
 def test_a_store_that_removes_too_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    save = SlotStore._save
+    save = StateFile.save
 
-    def collect_first(self: SlotStore, state: object) -> object:
-        self._collect(state)  # type: ignore[arg-type]
-        return save(self, state)  # type: ignore[arg-type]
+    def collect_first(self: StateFile, state: State) -> State:
+        BundleFiles(self._disk).collect(state)
+        return save(self, state)
 
-    monkeypatch.setattr(SlotStore, "_save", collect_first)
+    monkeypatch.setattr(StateFile, "save", collect_first)
     assert crash_run.run(["rollback of a trial", "crash loop"]).bad == []  # the confirmed one is never removed
-    monkeypatch.setattr(SlotStore, "_is_whole", lambda *_: True)
+    monkeypatch.setattr(BundleFiles, "is_whole", lambda *_: True)
     assert crash_run.run(["confirm", "rollback of a trial", "crash loop"]).bad
 
 

@@ -197,7 +197,7 @@ def test_a_lost_state_is_made_anew_from_what_lies_there(disk: MemoryDisk, store:
 
 
 def test_the_log_stays_small(disk: MemoryDisk, store: SlotStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("firmware_bridge.gateway.store._MAX_LOG_BYTES", 2000)
+    monkeypatch.setattr("firmware_bridge.gateway.store_log._MAX_LOG_BYTES", 2000)
     store.install(bundle("1.0.0"))
     for _ in range(40):
         with pytest.raises(TrialError):
