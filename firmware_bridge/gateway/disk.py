@@ -12,7 +12,7 @@ import stat
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from firmware_bridge.errors import StoreBusyError, StoreError
@@ -28,7 +28,7 @@ _LOCK = "lock"
 _PAUSE_S = 0.05
 
 
-class Disk:
+class Disk(AbstractContextManager["Disk"]):
     """A folder that is its owner's and nobody else's. Every method may raise OSError."""
 
     def __init__(self, path: Path) -> None:
@@ -52,9 +52,6 @@ class Disk:
         if why := why_not_ours_alone(path, _STRICT):
             self._close()
             raise StoreError(f"Expected {path} to be writable by its owner alone, but {why}")
-
-    def __enter__(self) -> Disk:
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self._close()
@@ -86,7 +83,7 @@ class Disk:
         """Make a new file and return its descriptor; nothing of that name may be there."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(name, flags, _FILE_MODE, dir_fd=self._folder)
-        self._give(descriptor)
+        _give(descriptor, self._owner)
         return descriptor
 
     def open_end(self, name: str) -> int:
@@ -141,8 +138,8 @@ class Disk:
         except OSError as exc:
             raise StoreError(f"Could not lock {self._path}: {exc.strerror}. Whose folder is it?") from exc
         try:
-            self._give(descriptor)
-            self._take_lock(descriptor, patience_s)
+            _give(descriptor, self._owner)
+            _take_lock(descriptor, patience_s)
             os.ftruncate(descriptor, 0)
             with suppress(OSError):  # on a full disk the lock holds without its name
                 os.pwrite(descriptor, f"{holder}, process {os.getpid()}".encode(), 0)
@@ -150,21 +147,23 @@ class Disk:
         finally:
             os.close(descriptor)
 
-    def _take_lock(self, descriptor: int, patience_s: float) -> None:
-        until_s = time.monotonic() + patience_s
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError as exc:
-                if time.monotonic() >= until_s:
-                    who = printable(os.pread(descriptor, 200, 0).decode(errors="replace")) or "somebody"
-                    raise StoreBusyError(
-                        f"Expected nobody else to change the bundles of this gateway; {who} does. Try again later."
-                    ) from exc
-                time.sleep(_PAUSE_S)
 
-    def _give(self, descriptor: int) -> None:
-        """Let a file belong to whom the folder belongs, as where root flashes what a service runs."""
-        if os.geteuid() == 0 and self._owner != (0, 0):
-            os.fchown(descriptor, *self._owner)
+def _take_lock(descriptor: int, patience_s: float) -> None:
+    until_s = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as exc:
+            if time.monotonic() >= until_s:
+                who = printable(os.pread(descriptor, 200, 0).decode(errors="replace")) or "somebody"
+                raise StoreBusyError(
+                    f"Expected nobody else to change the bundles of this gateway; {who} does. Try again later."
+                ) from exc
+            time.sleep(_PAUSE_S)
+
+
+def _give(descriptor: int, owner: tuple[int, int]) -> None:
+    """Let a file belong to the owner of the folder, as where root flashes what a service runs."""
+    if os.geteuid() == 0 and owner != (0, 0):
+        os.fchown(descriptor, *owner)

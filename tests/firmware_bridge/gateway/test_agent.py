@@ -242,7 +242,7 @@ def test_more_than_was_offered_is_not_taken() -> None:
     rig = Rig(threads=False)
     said(rig, {"id": "1", "op": "offer", "sha256": "0" * 64, "size": 10})
     for data in (b"x" * 11, b"x" * 6, b"x" * 6):
-        answers(rig, encode_data(FrameWriter(), 0 if len(data) > 6 else rig.agent._upload.have, data))  # type: ignore[union-attr]
+        answers(rig, encode_data(FrameWriter(), 0 if len(data) > 6 else rig.agent._operations._upload.have, data))  # type: ignore[union-attr]
     assert rig.disk.files["0" * 64 + ".drsn.part"] == b"x" * 6
 
 
@@ -379,7 +379,7 @@ def test_an_idle_connection_makes_room_for_the_next(data: bytes) -> None:
     said(rig, {"id": "1", "op": "offer", "sha256": "0" * 64, "size": 10})
     link = Quiet(data)
     serve(rig.agent, link, idle_s=0.05)
-    assert link.turns > 1 and rig.agent._upload is None
+    assert link.turns > 1 and rig.agent._operations._upload is None
     assert "0" * 64 + ".drsn.part" in rig.disk.files  # to go on where it stopped
 
 
@@ -389,7 +389,7 @@ def test_an_idle_line_stays_and_lets_go_of_what_is_held() -> None:
     agent = rig.agent
     assert agent is not None
     said(rig, {"id": "1", "op": "offer", "sha256": "0" * 64, "size": 10})
-    serve(agent, Quiet(b""), stop=lambda: agent._upload is None, idle_s=0.05, stays=True)
+    serve(agent, Quiet(b""), stop=lambda: agent._operations._upload is None, idle_s=0.05, stays=True)
     assert said(rig, {"id": "2", "op": "status"})["ok"]
 
 
