@@ -106,7 +106,7 @@ def _values(found: list[Classified]) -> list[dict[str, Any]]:
 
 
 def _as_text(found: list[Classified]) -> str:
-    from drsn_edge.monitor.sinks.console import alarm_line
+    from drsn_edge.monitor.stages.words import alarm_line
     from firmware_bridge.support.shown import printable
 
     names, labels = [printable(each.recording) for each in found], [printable(each.label or "") for each in found]

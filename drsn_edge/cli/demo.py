@@ -85,17 +85,17 @@ def _train_and_convert(out: Path, seed: int) -> Bundle:
 
 
 def _say(result: Result, as_json: bool) -> None:
-    from drsn_edge.monitor.sinks.console import decision_line
     from drsn_edge.monitor.stages.results import Decision
+    from drsn_edge.monitor.stages.words import decision_line
 
     if isinstance(result, Decision) and not as_json:
         print_text(decision_line(result))
 
 
 def _as_text(result: DemoResult, out: Path) -> str:
-    from drsn_edge.monitor.sinks.console import summary_text
+    from drsn_edge.monitor.stages.words import summary_words
 
-    lines = [summary_text(result.summary), *(_phase_line(phase) for phase in result.phases)]
+    lines = [summary_words(result.summary), *(_phase_line(phase) for phase in result.phases)]
     return "\n".join([*lines, f"picture: {out / 'demo.png'}"])
 
 

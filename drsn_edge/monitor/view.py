@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from drsn_edge.monitor.keys import Keys
-from drsn_edge.monitor.sinks.console import severity_words
 from drsn_edge.monitor.stages.results import WindowResult
+from drsn_edge.monitor.stages.words import said_by, severity_words
 from drsn_edge.monitor.station import Snapshot
 from drsn_edge.signal.windows import FloatArray
 from drsn_edge.verdicts import Verdict
@@ -190,11 +190,8 @@ def _words(shown: Snapshot) -> str:
         return shown.trouble
     if shown.decision is None:
         return "no decision yet"
-    of = shown.decision.window
-    if of.reason:
-        return f"no verdict: {of.reason}"
-    sure = "" if not (of.label and of.scores) else f" {of.scores[of.label]:.0%}"
-    return f"{of.label or of.verdict.value}{sure}"
+    said = said_by(shown.decision.window)
+    return f"no verdict: {said.reason}" if said.reason else f"{said.state} {said.percent}".rstrip()
 
 
 def _vibration(shown: Snapshot) -> str:
@@ -240,11 +237,10 @@ def _verdict(shown: Snapshot, now_s: float) -> Text:
         return Text(shown.trouble, style="red")
     if shown.decision is None:
         return Text("no decision yet", style="yellow")
-    of = shown.decision.window
-    words = of.label or of.verdict.value
-    sure = "" if not (of.label and of.scores) else f" ({of.scores[of.label]:.0%})"
-    reason = f": {of.reason}" if of.reason else ""
-    return Text.assemble((f"{words}{sure}{reason}", "bold"), f"  for {_duration(now_s - shown.decided_s)}")
+    said = said_by(shown.decision.window)
+    sure = f" ({said.percent})" if said.percent else ""
+    reason = f": {said.reason}" if said.reason else ""
+    return Text.assemble((f"{said.state}{sure}{reason}", "bold"), f"  for {_duration(now_s - shown.decided_s)}")
 
 
 def _duration(seconds: float) -> str:

@@ -14,11 +14,11 @@ from drsn_edge.errors import ContractError
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.results import Alarm, Decision, WindowResult
 from drsn_edge.monitor.stages.settings import MonitorSettings
+from drsn_edge.monitor.stages.words import said_by
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.novelty import Novelty
 from drsn_edge.simulation.virtual_sensor import full_scale_for
-from drsn_edge.verdicts import Verdict
 from firmware_bridge.support.shown import printable
 from firmware_bridge.wire.events import SampleBlock, SourceEvent
 from firmware_bridge.wire.messages import Hello
@@ -51,17 +51,12 @@ class Classified:
     @property
     def counts(self) -> Counter[str]:
         """Windows by what they said: labels, UNKNOWN, NO_VERDICT."""
-        return Counter(state_of(window) for window in self.windows)
+        return Counter(said_by(window).state for window in self.windows)
 
     @property
     def reasons(self) -> Counter[str]:
         """Windows without a verdict by their reason."""
         return Counter(window.reason for window in self.windows if window.reason)
-
-
-def state_of(window: WindowResult) -> str:
-    """Return a window's label, or its verdict where it has none."""
-    return window.label if window.verdict is Verdict.CLASS and window.label else window.verdict.value
 
 
 def classify(

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from drsn_edge.monitor.offline.classify import Classified, state_of
+from drsn_edge.monitor.offline.classify import Classified
+from drsn_edge.monitor.stages.words import said_by
 from drsn_edge.support.files import written_aside
 from drsn_edge.support.palette import colours_of
 from firmware_bridge.support.shown import printable
@@ -30,15 +31,16 @@ def save_timelines(found: Sequence[Classified], labels: Sequence[str], window_s:
     Raises:
         OutputError: If it cannot be written.
     """
-    seen = {state_of(window) for each in found for window in each.windows}
+    states = [[said_by(window).state for window in each.windows] for each in found]
+    seen = {state for row in states for state in row}
     colours = colours_of({*labels, *seen})
     figure = Figure(figsize=(12, 1.4 + _ROW_INCHES * len(found)), layout="constrained")
     axes = figure.subplots()
-    for row, each in enumerate(found):
+    for row, (each, said) in enumerate(zip(found, states, strict=True)):
         starts = np.array([window.device_time_s for window in each.windows])
         ends = np.append(starts[1:], starts[-1] + window_s)
         bars = list(zip(starts, ends - starts, strict=True))
-        axes.broken_barh(bars, (row - 0.4, 0.8), facecolors=[colours[state_of(window)] for window in each.windows])
+        axes.broken_barh(bars, (row - 0.4, 0.8), facecolors=[colours[state] for state in said])
     names = [printable(each.recording, _LONGEST_NAME) for each in found]
     axes.set_yticks(range(len(found)), names, fontsize=8, parse_math=False)
     axes.set_ylim(len(found) - 0.4, -0.6)

@@ -19,8 +19,8 @@ from prometheus_client.registry import Collector
 from drsn_edge.monitor.sinks.http import Answer, HttpServer
 from drsn_edge.monitor.sinks.present import NOTHING_KNOWN, About, Present
 from drsn_edge.monitor.stages.results import AlarmState, Result, WindowResult
+from drsn_edge.monitor.stages.words import said_by
 from drsn_edge.signal.units import KNOWN_UNITS, conversion_factor
-from drsn_edge.verdicts import Verdict
 from firmware_bridge.wire.stream import StreamCounters
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -220,4 +220,5 @@ def _printable(text: str) -> str:
 
 
 def _state(result: WindowResult) -> tuple[str, str]:
-    return result.verdict.value, (result.label if result.verdict is Verdict.CLASS else result.reason) or ""
+    said = said_by(result)
+    return said.verdict, said.detail

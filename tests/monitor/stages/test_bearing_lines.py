@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.monitor.sinks.console import severity_words
 from drsn_edge.monitor.stages.severity_limits import SeverityConfig, read_limits
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
+from drsn_edge.monitor.stages.words import severity_words
 from drsn_edge.signal.bearing import SKF_6205
 from drsn_edge.signal.bearing_lines import NAMES, STANDS_OUT_DB, Bearing, line_levels_db
 
