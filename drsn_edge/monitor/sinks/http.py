@@ -2,6 +2,9 @@
 
 It answers one GET for each connection and closes it. Who sends more than a request may have, or slower, is cut off;
 when all connections are taken, the oldest gives way to the next, so that idle ones keep nobody out.
+
+Not http.server of the standard library, nor prometheus_client's on top of it: their time limit is one for each read, so
+that a request of a byte now and then holds a thread for ever, and they have no bound for connections.
 """
 
 from __future__ import annotations
@@ -21,15 +24,15 @@ MOST_CONNECTIONS = 32
 MOST_REQUEST_BYTES = 8192
 REQUEST_S = 5.0
 """Within which a request must be there, whole."""
-ANSWER_S = 20.0
-"""Within which its answer must be taken, whole."""
+RESPONSE_S = 20.0
+"""Within which its response must be taken, whole."""
 _ROUND_S = 0.5
 _READ_BYTES = 4096
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a page answers.
+class Response:
+    """What a page answers with.
 
     Attributes:
         body: Its content.
@@ -47,19 +50,19 @@ class _Connection:
     Attributes:
         until_s: When it is cut off, by the monotonic clock.
         received: Of its request, so far.
-        answer: What it has not taken yet; None while it sends.
+        response: What it has not taken yet; None while it sends.
     """
 
     socket: socket.socket
     until_s: float
     received: bytearray = field(default_factory=bytearray)
-    answer: memoryview | None = None
+    response: memoryview | None = None
 
 
 class HttpServer:
     """Serves pages in a thread of its own."""
 
-    def __init__(self, host: str, port: int, pages: Mapping[str, Callable[[], Answer]]) -> None:
+    def __init__(self, host: str, port: int, pages: Mapping[str, Callable[[], Response]]) -> None:
         """Listen.
 
         Args:
@@ -127,7 +130,7 @@ class HttpServer:
 
     def _serve(self, connection: _Connection) -> None:
         try:
-            done = self._receive(connection) if connection.answer is None else self._send(connection)
+            done = self._receive(connection) if connection.response is None else self._send(connection)
         except BlockingIOError:
             return
         except OSError:
@@ -140,35 +143,35 @@ class HttpServer:
         data = connection.socket.recv(_READ_BYTES)
         connection.received += data
         if b"\r\n\r\n" in connection.received or b"\n\n" in connection.received:
-            answer = self._answer(bytes(connection.received))
+            response = self._response_to(bytes(connection.received))
         elif len(connection.received) > MOST_REQUEST_BYTES:
-            answer = _response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            response = _written(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         else:
             return not data
-        connection.answer, connection.until_s = memoryview(answer), time.monotonic() + ANSWER_S
+        connection.response, connection.until_s = memoryview(response), time.monotonic() + RESPONSE_S
         self._selector.modify(connection.socket, selectors.EVENT_WRITE, connection)
         return self._send(connection)
 
     def _send(self, connection: _Connection) -> bool:
-        assert connection.answer is not None
-        connection.answer = connection.answer[connection.socket.send(connection.answer) :]
-        return not connection.answer
+        assert connection.response is not None
+        connection.response = connection.response[connection.socket.send(connection.response) :]
+        return not connection.response
 
-    def _answer(self, request: bytes) -> bytes:
+    def _response_to(self, request: bytes) -> bytes:
         words = request.split(b"\n", 1)[0].split()
         if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
-            return _response(HTTPStatus.BAD_REQUEST)
+            return _written(HTTPStatus.BAD_REQUEST)
         method, path = words[0], words[1].split(b"?", 1)[0].decode("ascii", "replace")
         if method not in (b"GET", b"HEAD"):
-            return _response(HTTPStatus.METHOD_NOT_ALLOWED, more="Allow: GET, HEAD\r\n")
+            return _written(HTTPStatus.METHOD_NOT_ALLOWED, more="Allow: GET, HEAD\r\n")
         page = self._pages.get(path)
         if page is None:
-            return _response(HTTPStatus.NOT_FOUND)
+            return _written(HTTPStatus.NOT_FOUND)
         try:
-            answer = page()
+            response = page()
         except Exception:  # a page that cannot be made ends no other, and not the server
-            return _response(HTTPStatus.INTERNAL_SERVER_ERROR)
-        return _response(HTTPStatus.OK, answer, with_body=method == b"GET")
+            return _written(HTTPStatus.INTERNAL_SERVER_ERROR)
+        return _written(HTTPStatus.OK, response, with_body=method == b"GET")
 
     def _end(self, connection: _Connection) -> None:
         self._connections.pop(connection, None)
@@ -177,11 +180,11 @@ class HttpServer:
         connection.socket.close()
 
 
-def _response(status: HTTPStatus, answer: Answer | None = None, *, more: str = "", with_body: bool = True) -> bytes:
-    answer = answer or Answer(f"{status.value} {status.phrase}\n".encode())
+def _written(status: HTTPStatus, response: Response | None = None, *, more: str = "", with_body: bool = True) -> bytes:
+    response = response or Response(f"{status.value} {status.phrase}\n".encode())
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {answer.kind}\r\n"
-        f"Content-Length: {len(answer.body)}\r\nConnection: close\r\nCache-Control: no-store\r\n"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {response.kind}\r\n"
+        f"Content-Length: {len(response.body)}\r\nConnection: close\r\nCache-Control: no-store\r\n"
         f"X-Content-Type-Options: nosniff\r\n{more}\r\n"
     )
-    return head.encode("ascii") + (answer.body if with_body else b"")
+    return head.encode("ascii") + (response.body if with_body else b"")

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from drsn_edge.monitor.sinks.http import Answer, HttpServer
+from drsn_edge.monitor.sinks.http import HttpServer, Response
 from drsn_edge.monitor.sinks.present import NOTHING_KNOWN, About, Present
 from drsn_edge.monitor.stages.results import AlarmState, Result, WindowResult
 from drsn_edge.monitor.stages.words import said_by
@@ -63,7 +63,7 @@ class MetricsServer:
         self._machines: dict[str, MetricsSink] = {}
         registry = CollectorRegistry()
         registry.register(_Machines(self._machines))
-        self._server = HttpServer(host, port, {"/metrics": lambda: Answer(generate_latest(registry), _TEXT)})
+        self._server = HttpServer(host, port, {"/metrics": lambda: Response(generate_latest(registry), _TEXT)})
 
     @property
     def port(self) -> int:

@@ -11,20 +11,22 @@ import pytest
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import http
-from drsn_edge.monitor.sinks.http import Answer, HttpServer
+from drsn_edge.monitor.sinks.http import HttpServer, Response
 
 LARGE = b"x" * 20_000_000
 """More than the buffers of a connection hold."""
 
 
-def fail() -> Answer:
+def fail() -> Response:
     raise RuntimeError("a page that cannot be made")
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpServer]:
     monkeypatch.setattr(http, "_ROUND_S", 0.02)
-    made = HttpServer("127.0.0.1", 0, {"/a": lambda: Answer(b"hello"), "/large": lambda: Answer(LARGE), "/bad": fail})
+    made = HttpServer(
+        "127.0.0.1", 0, {"/a": lambda: Response(b"hello"), "/large": lambda: Response(LARGE), "/bad": fail}
+    )
     yield made
     made.close()
 
@@ -96,7 +98,7 @@ def test_a_request_that_trickles_is_cut_off_though_it_never_pauses(
 
 
 def test_who_does_not_take_the_answer_is_cut_off(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "ANSWER_S", 0.3)
+    monkeypatch.setattr(http, "RESPONSE_S", 0.3)
     with dial(server) as slow:
         slow.sendall(b"GET /large HTTP/1.1\r\n\r\n")
         slow.recv(10)
