@@ -17,7 +17,7 @@ from drsn_edge.support.wording import counted
 from firmware_bridge.support.shown import printable
 
 if TYPE_CHECKING:
-    from drsn_edge.monitor.sinks.history import AlarmRow, ClockJump, DecisionRow, History, Span
+    from drsn_edge.monitor.sinks.history_reader import AlarmRow, ClockJump, DecisionRow, History, TimeSpan
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _NOTHING = "·"
@@ -43,7 +43,7 @@ def history(
     Example:
       drsn-edge history pump3.sqlite --since 2d --picture week.png
     """
-    from drsn_edge.monitor.sinks.history import last_measured, read_history
+    from drsn_edge.monitor.sinks.history_reader import last_measured, read_history
 
     now_s = time.time()
     span_s = None if every is None else 60.0 * max(1, round(every / 60))
@@ -73,7 +73,7 @@ def history(
 
 def _check_machine(file: Path, machine: str) -> None:
     """Refuse the name of a machine of which a file holds nothing at all, and list those that it does."""
-    from drsn_edge.monitor.sinks.history import last_measured
+    from drsn_edge.monitor.sinks.history_reader import last_measured
 
     names = list(last_measured(file))
     if machine not in names:
@@ -107,7 +107,7 @@ def _to_come(found: History | None) -> str:
     return f"\n  {filed} under times to come: the system's clock was ahead then"
 
 
-def _with_gaps(found: History) -> list[Span | None]:
+def _with_gaps(found: History) -> list[TimeSpan | None]:
     """Return what of the time is shown, in steps of the same length: None where there is nothing."""
     by_number = {round(span.start_s / found.span_s): span for span in found.spans}
     if not by_number:
@@ -146,12 +146,13 @@ def _as_text(found: History, now_s: float) -> str:
 
 
 def _words(of: DecisionRow | AlarmRow | ClockJump) -> str:
-    from drsn_edge.monitor.sinks.history import AlarmRow, DecisionRow
+    from drsn_edge.monitor.sinks.history_reader import AlarmRow, DecisionRow
+    from drsn_edge.monitor.stages.words import alarm_words
 
     if isinstance(of, DecisionRow):
-        return _what(of)
+        return of.said.words
     if isinstance(of, AlarmRow):
-        return f"ALARM {of.name} {of.state.lower()}"
+        return alarm_words(of.name, of.state)
     corrected = "; the times of this run are put right" if of.shifted_s else ""
     return f"the system's clock was {of.words}, to {minute_in_words(of.to_s)}{corrected}"
 
@@ -170,15 +171,6 @@ def _block(share: float | None) -> str:
 
 def _total(found: History, state: str) -> float:
     return sum(span.states.get(state, 0) for span in found.spans) / sum(span.windows for span in found.spans)
-
-
-def _what(decision: DecisionRow) -> str:
-    score = "" if decision.score is None else f" ({decision.score:.0%})"
-    if decision.verdict == "CLASS":
-        return f"{decision.label}{score}"
-    if decision.verdict == "UNKNOWN":
-        return f"UNKNOWN ({decision.novelty:.1f} times the limit)" if decision.novelty else "UNKNOWN"
-    return f"{decision.verdict} ({decision.reason})"
 
 
 def _when(time_s: float) -> str:

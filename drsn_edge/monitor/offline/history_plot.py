@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from drsn_edge.monitor.sinks.history import AlarmRow, History, Span
+from drsn_edge.monitor.sinks.history_reader import AlarmRow, History, TimeSpan
 from drsn_edge.monitor.stages.results import AlarmState
 from drsn_edge.support.files import written_aside
 from drsn_edge.support.palette import colours_of
@@ -97,9 +97,9 @@ def alarm_spans(alarms: Sequence[AlarmRow], begins_s: float) -> list[AlarmSpan]:
     return spans + [AlarmSpan(name, begin_s, None) for name, begin_s in raised.items()]
 
 
-def stretches(spans: Sequence[Span], span_s: float) -> Iterator[list[Span]]:
+def stretches(spans: Sequence[TimeSpan], span_s: float) -> Iterator[list[TimeSpan]]:
     """Yield the runs of spans that follow each other without a gap."""
-    run: list[Span] = []
+    run: list[TimeSpan] = []
     for span in spans:
         if run and span.start_s > run[-1].start_s + 1.5 * span_s:
             yield run
@@ -127,7 +127,7 @@ def measured_times(history: History, until_s: float) -> list[tuple[float, float]
     return found
 
 
-def _judged(span: Span) -> int:
+def _judged(span: TimeSpan) -> int:
     return span.windows - span.states.get(Verdict.NO_VERDICT.value, 0)
 
 

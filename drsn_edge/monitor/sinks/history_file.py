@@ -1,25 +1,18 @@
-"""The file behind the history: its tables, how older files become what this version writes, and what is removed.
-
-Times in it are those of a run's own clock: the system's time when the run began, carried on by a clock that nobody can
-set. The system's clock may jump meanwhile; `clock_jumps` has what it said, and whoever reads the file decides which of
-its readings to believe (`shifts`). Nothing that was written is changed for that.
-
-What is old is decided by how long the file has seen monitors run (`runs.seen_s`), which no clock that is set hastens.
-"""
+"""The file behind the history: its tables, and how its writer opens it, finds it gone and begins another."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.sinks.clock_watch import JUMP_S, believed_offset_s
+from drsn_edge.monitor.sinks.one_writer import OneWriter
 
 SCHEMA_VERSION = 2
-DAY_S = 86_400.0
-_NEVER_S = 1e15
 _PATIENCE_S = 1.0
 """Longer than another sensor takes that makes a new file; who waits for more judges nothing meanwhile."""
 
@@ -29,84 +22,43 @@ _ROOM_BYTES = 200_000
 """SQLite's two files beside a history take some ten kB when it is opened."""
 
 _TABLES = (
-    """CREATE TABLE IF NOT EXISTS runs (
+    """CREATE TABLE runs (
   run INTEGER PRIMARY KEY, machine TEXT NOT NULL,
   began_s REAL NOT NULL, ended_s REAL NOT NULL,  -- by the run's own clock; the second one goes on while it runs
   lasted_s REAL NOT NULL, seen_s REAL NOT NULL,  -- and for how long the file had seen monitors run when it began
   boot TEXT, steady_s REAL,                      -- start of the machine, and its steady clock at began_s
   process INTEGER, dropped INTEGER NOT NULL DEFAULT 0, summary TEXT)""",
-    """CREATE TABLE IF NOT EXISTS clock_jumps (
+    """CREATE TABLE clock_jumps (
   run INTEGER NOT NULL, at_s REAL NOT NULL, from_s REAL NOT NULL, to_s REAL NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS decisions (
+    """CREATE TABLE decisions (
   time_s REAL NOT NULL, machine TEXT NOT NULL,
-  verdict TEXT NOT NULL, label TEXT, reason TEXT, score REAL, novelty REAL, run INTEGER NOT NULL DEFAULT 0)""",
-    "CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (machine, time_s)",
-    """CREATE TABLE IF NOT EXISTS alarms (
+  verdict TEXT NOT NULL, label TEXT, reason TEXT, score REAL, novelty REAL, run INTEGER NOT NULL)""",
+    "CREATE INDEX decisions_by_time ON decisions (machine, time_s)",
+    """CREATE TABLE alarms (
   time_s REAL NOT NULL, machine TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, capture TEXT,
-  run INTEGER NOT NULL DEFAULT 0)""",
-    "CREATE INDEX IF NOT EXISTS alarms_by_time ON alarms (machine, time_s)",
-    """CREATE TABLE IF NOT EXISTS minutes (
+  run INTEGER NOT NULL)""",
+    "CREATE INDEX alarms_by_time ON alarms (machine, time_s)",
+    """CREATE TABLE minutes (
   machine TEXT NOT NULL, minute INTEGER NOT NULL, run INTEGER NOT NULL, verdict TEXT NOT NULL, detail TEXT NOT NULL,
   windows INTEGER NOT NULL, lost_samples INTEGER NOT NULL, score_sum REAL NOT NULL, novelty_sum REAL NOT NULL,
   PRIMARY KEY (machine, minute, run, verdict, detail)) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS severities (
+    """CREATE TABLE severities (
   machine TEXT NOT NULL, minute INTEGER NOT NULL, run INTEGER NOT NULL,
   velocity_mm_s REAL, acceleration_rms REAL, acceleration_peak REAL, kurtosis REAL,
   PRIMARY KEY (machine, minute, run)) WITHOUT ROWID""",
 )
 
-# Version 1 had no runs but their summaries, and knew the system's clock alone. Each day on which a machine has rows
-# becomes a run: days that the file has seen are counted, not what the clock called them.
-_FROM_1_BEFORE = (
-    "CREATE TABLE IF NOT EXISTS alarms "
-    "(time_s REAL NOT NULL, machine TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, capture TEXT)",
-    "ALTER TABLE decisions ADD COLUMN run INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE alarms ADD COLUMN run INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE minutes RENAME TO minutes_1",
-    "ALTER TABLE severities RENAME TO severities_1",
-    "ALTER TABLE runs RENAME TO runs_1",
-)
-_FROM_1_AFTER = (
-    """CREATE TEMP TABLE days AS
-  SELECT machine, day, last_s, row_number() OVER (ORDER BY day, machine) AS run,
-    86400.0 * (dense_rank() OVER (ORDER BY day) - 1) AS seen_s
-  FROM (SELECT machine, day, max(time_s) AS last_s FROM (
-      SELECT machine, minute / 1440 AS day, minute * 60.0 AS time_s FROM minutes_1
-      UNION ALL SELECT machine, minute / 1440, minute * 60.0 FROM severities_1
-      UNION ALL SELECT machine, CAST(time_s / 86400 AS INTEGER), time_s FROM decisions
-      UNION ALL SELECT machine, CAST(time_s / 86400 AS INTEGER), time_s FROM alarms
-      UNION ALL SELECT machine, CAST(ended_s / 86400 AS INTEGER), ended_s FROM runs_1)
-    GROUP BY machine, day)""",
-    "CREATE INDEX temp.days_by_name ON days (machine, day)",
-    "INSERT INTO runs (run, machine, began_s, ended_s, lasted_s, seen_s) "
-    "SELECT run, machine, 86400.0 * day, last_s, last_s - 86400.0 * day, seen_s FROM days",
-    "INSERT INTO runs (machine, began_s, ended_s, lasted_s, seen_s, summary) "
-    "SELECT machine, min(began_s, ended_s), ended_s, 0.0, (SELECT seen_s FROM days WHERE days.machine = runs_1.machine "
-    "AND day = CAST(ended_s / 86400 AS INTEGER)), summary FROM runs_1 ORDER BY rowid",
-    *(
-        f"UPDATE {table} SET run = (SELECT run FROM days WHERE days.machine = {table}.machine "
-        "AND day = CAST(time_s / 86400 AS INTEGER))"
-        for table in ("decisions", "alarms")
-    ),
-    "INSERT INTO minutes SELECT machine, minute, run, verdict, detail, windows, lost_samples, score_sum, novelty_sum "
-    "FROM minutes_1 JOIN days USING (machine) WHERE day = minute / 1440",
-    "INSERT INTO severities SELECT machine, minute, run, velocity_mm_s, acceleration_rms, acceleration_peak, kurtosis "
-    "FROM severities_1 JOIN days USING (machine) WHERE day = minute / 1440",
-    "DROP TABLE temp.days",
-    *(f"DROP TABLE {table}" for table in ("minutes_1", "severities_1", "runs_1")),
-)
-
 
 class LockedError(OutputError):
-    """Another process has the file to itself: a backup, or a sensor that makes it one of this version."""
+    """Another process has the file to itself: a backup, or a sensor that makes its tables."""
 
 
 def open_history(path: Path) -> sqlite3.Connection:
-    """Open a history to write to it; a new one is made, and one of an older version becomes one of this.
+    """Open a history to write to it; a new one is made.
 
     Raises:
         LockedError: If another process holds it locked, which ends.
-        OutputError: If it cannot be opened, is of a later version, or holds something else.
+        OutputError: If it cannot be opened, is of another version, or holds something else.
     """
     if os.access(path, os.F_OK) and not os.access(path, os.W_OK):
         raise OutputError(
@@ -130,7 +82,7 @@ def open_history(path: Path) -> sqlite3.Connection:
 def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_PATIENCE_S)
     try:
-        if _version(connection, path) != SCHEMA_VERSION:
+        if expect_version(connection, path) != SCHEMA_VERSION:
             connection.execute("PRAGMA journal_mode = WAL")
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
@@ -165,94 +117,99 @@ def is_full_or_read_only(path: Path) -> bool:
     return bool(found.f_flag & os.ST_RDONLY) or found.f_bavail * found.f_frsize < _ROOM_BYTES
 
 
-def _version(connection: sqlite3.Connection, path: Path) -> int:
+def expect_version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of a history, 0 for a database that is none yet.
+
+    Raises:
+        OutputError: If it is of another version than this program writes.
+    """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         raise OutputError(f"Expected a history of version {SCHEMA_VERSION} in {path}, got {version}. Update.")
+    if version not in (0, SCHEMA_VERSION):
+        raise OutputError(
+            f"Expected a history of version {SCHEMA_VERSION} in {path}, got {version}. Choose another file."
+        )
     return int(version)
 
 
 def _make(connection: sqlite3.Connection, path: Path) -> None:
-    version = _version(connection, path)
-    if version == SCHEMA_VERSION:
+    if expect_version(connection, path) == SCHEMA_VERSION:
         return
-    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    is_old = "minutes" in names
-    if names and not is_old:
+    if connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone() != (0,):
         raise OutputError(f"Expected a history in {path}, got another database. Choose another file for --history.")
-    for statement in (*(_FROM_1_BEFORE if is_old else ()), *_TABLES, *(_FROM_1_AFTER if is_old else ())):
+    for statement in _TABLES:
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def seen_s(connection: sqlite3.Connection) -> float:
-    """Return for how long the file has seen monitors run, in seconds; those that ran at once count once."""
-    (found,) = connection.execute("SELECT ifnull(max(seen_s + lasted_s), 0.0) FROM runs").fetchone()
-    return float(found)
+class HistoryFile:
+    """The file as its one writer has it: opened as soon as it is there, and let go when it was taken away."""
 
+    def __init__(self, path: Path, machine: str, tell: Callable[[str], None]) -> None:
+        """Take the right to write what a machine has there; a file that is not there is made by `opened`.
 
-def remove_older(connection: sqlite3.Connection, keep_s: float) -> None:
-    """Remove what was written before the file had seen its last `keep_s` seconds; nothing within a day of a jump."""
-    now_s = seen_s(connection)
-    (jumped,) = connection.execute(
-        "SELECT count(*) FROM clock_jumps JOIN runs USING (run) WHERE seen_s + at_s - began_s > ?", (now_s - DAY_S,)
-    ).fetchone()
-    if jumped:
-        return
-    oldest_s = now_s - keep_s
-    old = connection.execute(
-        "SELECT run, machine, began_s + ? - seen_s, seen_s + lasted_s < ? FROM runs WHERE seen_s < ?",
-        (oldest_s, oldest_s, oldest_s),
-    ).fetchall()
-    for run, machine, until_s, is_over in old:
-        before_s = _NEVER_S if is_over else until_s  # what a run wrote behind its last word, too
-        where = "WHERE machine = ? AND run = ?"
-        for table in ("decisions", "alarms"):
-            connection.execute(f"DELETE FROM {table} {where} AND time_s < ?", (machine, run, before_s))
-        for table in ("minutes", "severities"):
-            connection.execute(f"DELETE FROM {table} {where} AND minute < ?", (machine, run, int(before_s // 60)))
-        if is_over:
-            connection.execute("DELETE FROM runs WHERE run = ?", (run,))
-            connection.execute("DELETE FROM clock_jumps WHERE run = ?", (run,))
+        Raises:
+            OutputError: As `open_history` does, or if another process writes it for this machine. Not if the disk is
+                full or read-only, or the file is locked, which may be mended while the monitor runs.
+        """
+        self._path, self._tell = path, tell
+        self._looked_minute = -1
+        self._lock = OneWriter(path, machine)
+        self._connection: sqlite3.Connection | None = None
+        try:
+            self._open_or_expect()
+        except BaseException as exc:
+            is_full = isinstance(exc, OutputError) and is_full_or_read_only(path)
+            if not (is_full or isinstance(exc, LockedError)):
+                self._lock.close()
+                raise
+        if self._lock.trouble is not None:
+            tell(f"No lock for the history {path}: {self._lock.trouble}. See to it that one monitor writes {machine}.")
 
+    def opened(self) -> sqlite3.Connection:
+        """Return the connection, made now where there is none.
 
-def shifts(connection: sqlite3.Connection) -> dict[int, float]:
-    """Return by how much the times of runs must be corrected, in seconds, of those that must be.
+        Raises:
+            OutputError: As `open_history` does.
+        """
+        if self._connection is None:
+            self._connection = open_history(self._path)
+            self._found = os.stat(self._path)
+        return self._connection
 
-    Within one start of the machine a steady clock goes on, so that one right reading of the system's clock puts all
-    runs of that start right, those before it included.
-    """
-    boots: dict[str, list[tuple[int, float, float, float]]] = {}
-    rows = connection.execute(
-        "SELECT run, boot, began_s, steady_s, ended_s FROM runs WHERE boot IN (SELECT boot FROM runs JOIN clock_jumps "
-        "USING (run) WHERE boot IS NOT NULL) ORDER BY run"
-    )
-    for run, boot, began_s, steady, ended_s in rows:
-        boots.setdefault(boot, []).append((run, began_s, began_s - steady, ended_s))
-    found: dict[int, float] = {}
-    for runs in boots.values():
-        held = sorted(each for run in runs for each in _held(connection, *run))
-        right_s = believed_offset_s((offset_s, held_s) for _, offset_s, held_s in held)
-        found.update((run, right_s - own_s) for run, _, own_s, _ in runs if abs(right_s - own_s) > JUMP_S)
-    return found
+    def is_gone(self, minute: int) -> bool:
+        """Tell, once a minute, whether the file was removed or moved away; then it is let go, and said.
 
+        Args:
+            minute: Of a steady clock.
+        """
+        if self._connection is None or minute == self._looked_minute:
+            return False
+        self._looked_minute = minute
+        if self._is_there():
+            return False
+        self._tell(f"The history {self._path} was removed or moved away. A new one is begun.")
+        with suppress(sqlite3.Error):  # what lies beside the old name goes where it belongs
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+        self._connection = None
+        return True
 
-def _held(
-    connection: sqlite3.Connection, run: int, began_s: float, own_s: float, ended_s: float
-) -> list[tuple[float, float, float]]:
-    """Return until when (by the steady clock) each offset of the system's clock held in a run, it, and how long."""
-    jumps = connection.execute("SELECT at_s, to_s FROM clock_jumps WHERE run = ? ORDER BY rowid", (run,)).fetchall()
-    starts = [(began_s, own_s), *((at_s, own_s + to_s - at_s) for at_s, to_s in jumps)]
-    ends = [*(at_s for at_s, _ in jumps), max(ended_s, starts[-1][0])]
-    return [(end_s - own_s, offset_s, end_s - from_s) for (from_s, offset_s), end_s in zip(starts, ends, strict=True)]
+    def close(self) -> None:
+        """Close it and give up the right to write it; harmless when repeated."""
+        if self._connection is not None:
+            self._connection.close()
+        self._lock.close()
 
+    def _open_or_expect(self) -> None:
+        if os.path.lexists(self._path):
+            self.opened()
+        elif self._lock.is_barred:
+            raise cannot_be_made(self._path, str(self._lock.trouble))
 
-def last_offset_s(connection: sqlite3.Connection, run: int) -> float | None:
-    """Return by how much the system's clock was ahead of the steady one when a run was last heard of."""
-    found = connection.execute("SELECT began_s - steady_s FROM runs WHERE run = ?", (run,)).fetchone()
-    if found is None or found[0] is None:
-        return None
-    jump = connection.execute(
-        "SELECT to_s - at_s FROM clock_jumps WHERE run = ? ORDER BY rowid DESC LIMIT 1", (run,)
-    ).fetchone()
-    return float(found[0] + (jump[0] if jump else 0.0))
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._path), self._found)
+        except OSError:
+            return False

@@ -11,8 +11,10 @@ from typing import Any
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks.clock_watch import Jump
-from drsn_edge.monitor.sinks.history_file import DAY_S, SCHEMA_VERSION, shifts
+from drsn_edge.monitor.sinks.history_file import SCHEMA_VERSION, expect_version
+from drsn_edge.monitor.sinks.history_times import DAY_S, shifts
 from drsn_edge.monitor.sinks.sqlite_reading import read_through
+from drsn_edge.monitor.stages.words import Said
 from drsn_edge.signal.quality import NOT_RUNNING
 from drsn_edge.verdicts import Verdict
 
@@ -28,6 +30,11 @@ class DecisionRow:
     score: float | None
     novelty: float | None
     run: int = 0
+
+    @property
+    def said(self) -> Said:
+        """What was decided."""
+        return Said(self.verdict, self.label, self.reason, self.score, self.novelty)
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ class ClockJump:
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeSpan:
     """What the windows of some time said.
 
     Attributes:
@@ -100,7 +107,7 @@ class History:
     machine: str
     decisions: tuple[DecisionRow, ...]
     alarms: tuple[AlarmRow, ...]
-    spans: tuple[Span, ...]
+    spans: tuple[TimeSpan, ...]
     span_s: float
     jumps: tuple[ClockJump, ...] = ()
     measured_s: float | None = None
@@ -162,32 +169,9 @@ def _expect(path: Path) -> None:
         raise OutputError(f"Expected a history at {path}, found none. `drsn-edge monitor --history` writes one.")
 
 
-_AS_OF_1 = (
-    "CREATE TEMP VIEW decisions AS SELECT rowid AS rowid, *, 0 AS run FROM main.decisions",
-    "CREATE TEMP VIEW minutes AS SELECT *, 0 AS run FROM main.minutes",
-    "CREATE TEMP VIEW severities AS SELECT *, 0 AS run FROM main.severities",
-    "CREATE TEMP VIEW runs AS SELECT *, 0 AS run, NULL AS boot, 0.0 AS steady_s FROM main.runs WHERE 0",
-    "CREATE TEMP TABLE clock_jumps (run, at_s, from_s, to_s)",
-)
-"""Version 1 as if it were this one: everything is of one run."""
-
-
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
-        raise OutputError(f"Expected a history of version {SCHEMA_VERSION} in {path}, got {version}. Update.")
-    names = {name for (name,) in connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")}
-    if "minutes" not in names:
+    if expect_version(connection, path) != SCHEMA_VERSION:
         raise OutputError(f"Expected a history in {path}, got another database.")
-    if version < SCHEMA_VERSION:
-        connection.execute("PRAGMA temp_store = MEMORY")
-        for statement in _AS_OF_1:
-            connection.execute(statement)
-        if "alarms" in names:
-            connection.execute("CREATE TEMP VIEW alarms AS SELECT rowid AS rowid, *, 0 AS run FROM main.alarms")
-        else:  # written before there were any
-            connection.execute("CREATE TEMP TABLE alarms (time_s, machine, name, state, capture, run)")
-        connection.commit()
     connection.execute("PRAGMA query_only = ON")
 
 
@@ -326,14 +310,14 @@ def _fitting_span_s(total_s: float) -> float:
     return 60.0 if total_s <= 2 * 3600 else 3600.0 if total_s <= 14 * DAY_S else DAY_S
 
 
-def _span(start_s: float, rows: list[Any], velocities: Mapping[float, float]) -> Span:
+def _span(start_s: float, rows: list[Any], velocities: Mapping[float, float]) -> TimeSpan:
     states: dict[str, int] = {}
     for _, verdict, detail, windows, _, _ in rows:
-        state = detail if verdict == Verdict.CLASS.value else verdict
+        state = Said(verdict, label=detail, reason=None).state
         states[state] = states.get(state, 0) + windows
     judged = sum(row[3] for row in rows if row[1] != Verdict.NO_VERDICT.value)
     novelty_sum = sum(row[5] for row in rows)
     novelty = novelty_sum / judged if judged and novelty_sum else None
     own = [velocities[time_s] for time_s in {row[0] for row in rows} if time_s in velocities]
     windows, lost = sum(row[3] for row in rows), sum(row[4] for row in rows)
-    return Span(start_s, windows, lost, states, novelty, max(own, default=None))
+    return TimeSpan(start_s, windows, lost, states, novelty, max(own, default=None))

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 from drsn_edge.monitor.offline import history_plot
 from drsn_edge.monitor.offline.history_plot import AlarmSpan, alarm_spans, measured_times, save_history, stretches
-from drsn_edge.monitor.sinks.history import HistorySink, read_history
-from drsn_edge.monitor.sinks.history_reader import AlarmRow, History, Span, _fitting_span_s
+from drsn_edge.monitor.sinks.history import HistorySink
+from drsn_edge.monitor.sinks.history_reader import AlarmRow, History, TimeSpan, _fitting_span_s, read_history
 from drsn_edge.monitor.stages.results import Summary, WindowResult
 from drsn_edge.support.palette import HEALTHY
 from drsn_edge.verdicts import Verdict
@@ -29,8 +29,8 @@ HOUR = 3600.0
 NOW = 1_800_000_000.0
 
 
-def span(hour: int, states: dict[str, int], velocity: float | None = 2.0) -> Span:
-    return Span(NOW - HOUR * (20 - hour), sum(states.values()), 0, states, None, velocity)
+def span(hour: int, states: dict[str, int], velocity: float | None = 2.0) -> TimeSpan:
+    return TimeSpan(NOW - HOUR * (20 - hour), sum(states.values()), 0, states, None, velocity)
 
 
 RUNNING, STANDING = {"healthy": 90, "outer_race": 10}, {"NO_VERDICT": 50}
@@ -105,7 +105,7 @@ def test_two_weeks_are_drawn_by_the_hour() -> None:
 
 
 def test_minutes_are_drawn_as_far_as_a_monitor_ran() -> None:
-    minutes = tuple(Span(NOW + at, 10, 0, RUNNING, None, None) for at in (0.0, 60.0, 120.0))
+    minutes = tuple(TimeSpan(NOW + at, 10, 0, RUNNING, None, None) for at in (0.0, 60.0, 120.0))
     history = History("pump", (), (), minutes, 60.0, runs=((NOW + 50, NOW + 90), (NOW + 100, math.inf)))
     assert measured_times(history, NOW + 130) == [(NOW + 50, NOW + 60), (NOW + 60, NOW + 120), (NOW + 120, NOW + 130)]
     unknown = measured_times(History("pump", (), (), minutes, 60.0), NOW + 130)

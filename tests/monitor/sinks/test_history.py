@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import Guarded
-from drsn_edge.monitor.sinks.history import HistorySink, read_history
+from drsn_edge.monitor.sinks.history import HistorySink
+from drsn_edge.monitor.sinks.history_reader import read_history
 from drsn_edge.monitor.stages.results import Decision, Summary, WindowResult
 from drsn_edge.verdicts import Verdict
 
@@ -136,15 +137,15 @@ def test_a_full_disk_loses_no_decision_and_is_said_once(tmp_path: Path, clock: C
     sink = HistorySink(path, "pump", now_s=clock)
     guarded = Guarded("history", sink, told.append, now_s=clock)
     guarded.take(Decision(window(), 0.0))
-    assert sink._connection is not None
-    whole = sink._connection.execute("PRAGMA page_count").fetchone()[0]
-    sink._connection.execute(f"PRAGMA max_page_count = {whole}")  # SQLite then says what it says of a full disk
+    assert sink._file._connection is not None
+    whole = sink._file._connection.execute("PRAGMA page_count").fetchone()[0]
+    sink._file._connection.execute(f"PRAGMA max_page_count = {whole}")  # SQLite then says what it says of a full disk
     for number in range(400):
         guarded.take(Decision(window("worn"), 0.0))
         guarded.take(window(f"label {number}"))
         clock.now_s += 1
     assert len(told) == 1 and "full" in told[0] and guarded.failing
-    sink._connection.execute("PRAGMA max_page_count = 1000000")
+    sink._file._connection.execute("PRAGMA max_page_count = 1000000")
     for _ in range(70):
         guarded.take(Decision(window("calm"), 0.0))
         clock.now_s += 1

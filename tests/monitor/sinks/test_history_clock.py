@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from drsn_edge.monitor.sinks.clock_watch import ClockWatch, Once, believed_offset_s
-from drsn_edge.monitor.sinks.history import HistorySink, read_history
+from drsn_edge.monitor.sinks.history import HistorySink
+from drsn_edge.monitor.sinks.history_reader import read_history
 from drsn_edge.monitor.stages.results import Decision, WindowResult
 from drsn_edge.verdicts import Verdict
 

@@ -17,8 +17,9 @@ import pytest
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import sqlite_reading
-from drsn_edge.monitor.sinks.history import HistorySink, read_history
+from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.history_file import open_history
+from drsn_edge.monitor.sinks.history_reader import read_history
 from drsn_edge.monitor.stages.results import Decision, WindowResult
 from drsn_edge.support.readable import not_readable
 from drsn_edge.verdicts import Verdict
@@ -29,7 +30,7 @@ READER = """
 import json, os, sys
 from pathlib import Path
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.sinks.history import read_history
+from drsn_edge.monitor.sinks.history_reader import read_history
 if os.geteuid() == 0:  # once all is imported: Python itself may lie where others cannot reach it
     os.setgroups([])
     os.setresgid(65534, 65534, 65534)

@@ -1,4 +1,4 @@
-"""Who may write a history, what of it cannot be stored, and files of the version before."""
+"""Who may write a history, what of it cannot be stored, and files that are none."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.sinks import Guarded, history, history_file
-from drsn_edge.monitor.sinks.history import HistorySink, read_history
+from drsn_edge.monitor.sinks import Guarded, history_file, history_waiting
+from drsn_edge.monitor.sinks.history import HistorySink
+from drsn_edge.monitor.sinks.history_reader import read_history
 from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Summary, WindowResult
 from drsn_edge.verdicts import Verdict
 
@@ -178,7 +179,7 @@ def test_a_severity_is_no_sign_that_a_full_disk_works_again(tmp_path: Path) -> N
     sink = HistorySink(path, "pump", now_s=lambda: now_s[0])
     guarded = Guarded("history", sink, told.append)
     guarded.take(window())
-    sink._connection.execute("PRAGMA busy_timeout = 10")
+    sink._file._connection.execute("PRAGMA busy_timeout = 10")
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")  # as long as it lasts nobody else can write
     for number in range(6):
@@ -199,13 +200,13 @@ def test_a_severity_is_no_sign_that_a_full_disk_works_again(tmp_path: Path) -> N
 def test_what_does_not_fit_into_memory_is_counted_and_what_is_lost_at_the_end_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "_MOST_WAITING", 10)
+    monkeypatch.setattr(history_waiting, "_MOST_WAITING", 10)
     path, told = tmp_path / "history", []
     history_file.open_history(path).close()
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
     sink = HistorySink(path, "pump", now_s=lambda: NOON)
-    sink._connection.execute("PRAGMA busy_timeout = 10")
+    sink._file._connection.execute("PRAGMA busy_timeout = 10")
     guarded = Guarded("history", sink, told.append)
     for number in range(25):
         guarded.take(Decision(window(str(number)), 0.0))
@@ -229,7 +230,7 @@ def test_a_monitor_that_starts_on_a_full_disk_waits_for_room(tmp_path: Path, mon
     monkeypatch.setattr(sqlite3, "connect", connect)
     with pytest.raises(OutputError, match="full"):
         HistorySink(tmp_path / "history", "pump")
-    monkeypatch.setattr(history, "is_full_or_read_only", lambda path: full[0])
+    monkeypatch.setattr(history_file, "is_full_or_read_only", lambda path: full[0])
     now_s = [NOON]
     sink = HistorySink(tmp_path / "history", "pump", now_s=lambda: now_s[0])
     with pytest.raises(OutputError, match="memory"):
@@ -286,105 +287,39 @@ def test_a_file_that_is_taken_away_is_begun_anew_and_that_is_said(tmp_path: Path
         assert len(found.decisions) == len(found.spans) == 2
 
 
-# --- the version before ----------------------------------------------------------------------------------------------
-
-VERSION_1 = """
-CREATE TABLE decisions (time_s REAL NOT NULL, machine TEXT NOT NULL,
-  verdict TEXT NOT NULL, label TEXT, reason TEXT, score REAL, novelty REAL);
-CREATE INDEX decisions_by_time ON decisions (machine, time_s);
-CREATE TABLE minutes (machine TEXT NOT NULL, minute INTEGER NOT NULL, verdict TEXT NOT NULL, detail TEXT NOT NULL,
-  windows INTEGER NOT NULL, lost_samples INTEGER NOT NULL, score_sum REAL NOT NULL, novelty_sum REAL NOT NULL,
-  PRIMARY KEY (machine, minute, verdict, detail)) WITHOUT ROWID;
-CREATE TABLE severities (machine TEXT NOT NULL, minute INTEGER NOT NULL,
-  velocity_mm_s REAL, acceleration_rms REAL NOT NULL, acceleration_peak REAL NOT NULL, kurtosis REAL NOT NULL,
-  PRIMARY KEY (machine, minute)) WITHOUT ROWID;
-CREATE TABLE runs (machine TEXT NOT NULL, began_s REAL NOT NULL, ended_s REAL NOT NULL, summary TEXT NOT NULL);
-PRAGMA user_version = 1;
-"""
-ALARMS_1 = (
-    "CREATE TABLE alarms (time_s REAL NOT NULL, machine TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, "
-    "capture TEXT); INSERT INTO alarms VALUES (?, 'pump', 'worn', 'RAISED', NULL);"
-)
-
-
-def version_1(path: Path, days: list[float], with_alarms: bool) -> None:
-    """Write a file as the version before did: a window, a decision and a severity of two machines on each day."""
-    connection = sqlite3.connect(path)
-    connection.executescript(VERSION_1)
-    if with_alarms:
-        create, insert, _ = ALARMS_1.split(";")
-        connection.execute(create)
-        connection.execute(insert, (NOON,))
-    for day in days:
-        at_s = NOON + day * DAY_S
-        for machine in ("fan", "pump"):
-            minute = int(at_s // 60)
-            connection.execute("INSERT INTO minutes VALUES (?, ?, 'CLASS', 'calm', 7, 1, 7.0, 3.5)", (machine, minute))
-            connection.execute("INSERT INTO decisions VALUES (?, ?, 'CLASS', 'calm', NULL, 1, NULL)", (at_s, machine))
-            connection.execute("INSERT INTO severities VALUES (?, ?, 2.5, 1, 2, 3)", (machine, minute))
-        connection.execute("INSERT INTO runs VALUES ('pump', ?, ?, '{}')", (at_s, at_s + (-50 if day == 1 else 50)))
-    connection.commit()
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.close()
-
-
-@pytest.mark.parametrize("with_alarms", [True, False])
-def test_a_file_of_the_version_before_is_read_as_it_is_and_gone_on_with(tmp_path: Path, with_alarms: bool) -> None:
-    path = tmp_path / "history"
-    version_1(path, [0, 1, 700, 2], with_alarms)  # for a day the clock was 698 days ahead
-    before = read_history(path, *FOREVER)
-    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (1,)  # reading changed nothing
-    sink = HistorySink(path, "pump", keep_days=30.0, now_s=lambda: NOON + 3 * DAY_S)
+def test_a_new_file_that_cannot_be_opened_at_once_begins_with_a_run_of_its_own(tmp_path: Path) -> None:
+    path, now_s = tmp_path / "history", [NOON]
+    sink = HistorySink(path, "pump", now_s=lambda: now_s[0])
     sink.take(window())
     sink.take(Decision(window(), 0.0))
+    path.rename(tmp_path / "old")
+    path.mkdir()
+    now_s[0] += 60
+    with pytest.raises(OutputError, match="folder"):
+        sink.take(Decision(window(), 0.0))
+    path.rmdir()
+    now_s[0] += 60
+    sink.take(window())
     sink.close()
-    fan, pump = read_history(path, *FOREVER)
-    for then, now, more in ((before[0], fan, 0), (before[1], pump, 1)):
-        assert [span.windows for span in then.spans] == [7] * 4 and len(then.decisions) == 4
-        assert len(now.spans) == len(now.decisions) == 4 + more
-        assert [span for span in now.spans if span.windows == 7] == [*then.spans]
-        assert [each.time_s for each in now.decisions[:4]] == [each.time_s for each in then.decisions]
-        assert {span.velocity_mm_s for span in then.spans} == {2.5}
-    assert len(pump.alarms) == len(before[1].alarms) == int(with_alarms)
     connection = sqlite3.connect(path)
-    assert connection.execute("SELECT count(*), min(ended_s >= began_s) FROM runs WHERE summary = '{}'").fetchone() == (
-        4, 1,
-    )  # fmt: skip
-    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert connection.execute("SELECT count(*) FROM decisions JOIN runs USING (run)").fetchone() == (1,)
     connection.close()
 
 
-def test_what_the_version_before_wrote_grows_old_by_days_with_rows(tmp_path: Path) -> None:
-    path, now_s = tmp_path / "history", [NOON + 3 * DAY_S]
-    version_1(path, [0, 1, 700, 2], True)
-    sink = HistorySink(path, "pump", keep_days=4.2, now_s=lambda: now_s[0])
-    for _ in range(3):
-        sink.take(Decision(window("new"), 0.0))
-        now_s[0] += DAY_S
-    sink.close()
-    (found,) = [each for each in read_history(path, *FOREVER) if each.machine == "pump"]
-    days = [round((each.time_s - NOON) / DAY_S) for each in found.decisions]
-    assert days == [700, 2, 3, 4, 5]
+# --- files that are none of ours --------------------------------------------------------------------------------------
 
 
-def test_a_change_of_version_that_is_cut_leaves_the_file_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("version", [1, 99])
+def test_a_file_of_another_version_is_left_alone(tmp_path: Path, version: int) -> None:
     path = tmp_path / "history"
-    version_1(path, [0, 1], True)
-    before = read_history(path, *FOREVER)
-    for length in range(len(history_file._FROM_1_AFTER)):
-        cut = (*history_file._FROM_1_AFTER[:length], "SELECT of a disk that is full")
-        monkeypatch.setattr(history_file, "_FROM_1_AFTER", cut)
-        with pytest.raises(OutputError, match="Could not open"):
-            HistorySink(path, "pump")
-        monkeypatch.undo()
-    assert read_history(path, *FOREVER) == before
     connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    connection.executescript(f"CREATE TABLE minutes (machine TEXT, minute INTEGER); PRAGMA user_version = {version};")
     connection.close()
-    HistorySink(path, "pump").close()
-    assert [each.spans for each in read_history(path, *FOREVER)] == [each.spans for each in before]
+    before = path.read_bytes()
+    for use in (lambda: HistorySink(path, "pump"), lambda: read_history(path, *FOREVER)):
+        with pytest.raises(OutputError, match=f"Expected a history of version 2 in .*, got {version}"):
+            use()
+    assert path.read_bytes() == before and [each.name for each in tmp_path.iterdir()] == ["history"]
 
 
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:

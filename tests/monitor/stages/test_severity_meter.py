@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from drsn_edge.monitor.sinks.console import ConsoleSink
-from drsn_edge.monitor.sinks.history import HistorySink, read_history
+from drsn_edge.monitor.sinks.history import HistorySink
+from drsn_edge.monitor.sinks.history_reader import read_history
 from drsn_edge.monitor.stages.results import Severity, WindowResult, to_json
 from drsn_edge.monitor.stages.severity_limits import Limits, SeverityConfig
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter

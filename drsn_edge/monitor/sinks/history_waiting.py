@@ -1,0 +1,122 @@
+"""What waits to be written to a history: each decision and alarm, and what the windows of each minute said."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from drsn_edge.monitor.sinks.clock_watch import Jump
+from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, WindowResult
+from drsn_edge.monitor.stages.words import Said, said_by
+
+_MOST_WAITING = 10_000
+MOST_JUMPS = 10_000
+_LARGEST = 2**63 - 1
+
+
+@dataclass
+class MinuteOfWindows:
+    """The windows of one minute and one verdict that are not written yet: their columns in the file, in order."""
+
+    windows: int = 0
+    lost_samples: int = 0
+    score_sum: float = 0.0
+    novelty_sum: float = 0.0
+
+    def add(self, said: Said, lost_samples: int) -> None:
+        """Count a window."""
+        self.windows += 1
+        self.lost_samples = min(self.lost_samples + lost_samples, _LARGEST)
+        self.score_sum += _number(said.score) or 0.0
+        self.novelty_sum += _number(said.novelty) or 0.0
+
+
+Peaks = tuple[float | None, float | None, float | None, float | None]
+"""The largest velocity, acceleration RMS and peak, and kurtosis of a minute, which is what a trend should show."""
+
+
+class Waiting:
+    """Results of one machine in as much memory as they may have; beyond it the oldest are thrown away and counted."""
+
+    def __init__(self, machine: str) -> None:
+        """Begin empty."""
+        self._machine = machine
+        self.decisions: deque[tuple[Any, ...]] = deque()
+        """Rows of that table, without the run; likewise alarms."""
+        self.alarms: deque[tuple[Any, ...]] = deque()
+        self.minutes: dict[tuple[int, str, str], MinuteOfWindows] = {}
+        """By minute, verdict, and class or reason."""
+        self.severities: dict[int, Peaks] = {}
+        self.jumps: deque[Jump] = deque(maxlen=MOST_JUMPS)
+        self.summary: Summary | None = None
+        self.dropped = 0
+        """Windows, decisions and others that did not fit into memory, or can never be stored."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        rows = self.decisions or self.alarms or self.severities or self.minutes or self.jumps
+        return not (rows or self.summary)
+
+    @property
+    def windows(self) -> int:
+        """Windows that wait."""
+        return sum(minute.windows for minute in self.minutes.values())
+
+    def take(self, result: Result, now_s: float) -> None:
+        """Keep one result of `now_s`, seconds since 1970."""
+        if isinstance(result, WindowResult):
+            self._count(said_by(result), result.lost_samples, int(now_s // 60))
+        elif isinstance(result, Severity):
+            self._measure(result, int(now_s // 60))
+        elif isinstance(result, Decision):
+            said = said_by(result.window)
+            numbers = _number(said.score), _number(said.novelty)
+            self._append(self.decisions, (now_s, self._machine, said.verdict, said.label, said.reason, *numbers))
+        elif isinstance(result, Alarm):
+            self._append(self.alarms, (now_s, self._machine, result.name, result.state.value, result.capture))
+        else:
+            self.summary = result
+
+    def clear(self) -> None:
+        """All of it is written."""
+        for waiting in (self.decisions, self.alarms, self.minutes, self.severities, self.jumps):
+            waiting.clear()
+        self.summary = None
+
+    def _append(self, waiting: deque[tuple[Any, ...]], row: tuple[Any, ...]) -> None:
+        if len(waiting) >= _MOST_WAITING:
+            waiting.popleft()
+            self.dropped += 1
+        waiting.append(row)
+
+    def _count(self, said: Said, lost_samples: int, minute: int) -> None:
+        key = (minute, said.verdict, said.detail)
+        if key not in self.minutes and len(self.minutes) >= _MOST_WAITING:
+            self.dropped += self.minutes.pop(next(iter(self.minutes))).windows
+        self.minutes.setdefault(key, MinuteOfWindows()).add(said, lost_samples)
+
+    def _measure(self, severity: Severity, minute: int) -> None:
+        measured = (
+            _number(severity.velocity_rms_mm_s), _number(severity.acceleration_rms),
+            _number(severity.acceleration_peak), _number(severity.kurtosis),
+        )  # fmt: skip
+        if minute not in self.severities and len(self.severities) >= _MOST_WAITING:
+            self.dropped += 1
+            del self.severities[next(iter(self.severities))]
+        before = self.severities.get(minute, measured)
+        self.severities[minute] = tuple(map(_larger, before, measured))  # type: ignore[assignment]
+
+
+def _number(value: float | None) -> float | None:
+    """Return a value as the file takes it: None for what is no finite number."""
+    try:
+        return None if value is None or not math.isfinite(value) else float(value)
+    except OverflowError:
+        return None
+
+
+def _larger(one: float | None, other: float | None) -> float | None:
+    return max((each for each in (one, other) if each is not None), default=None)
