@@ -24,13 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import read_bundle
-from drsn_edge.bundle.open_model import novelty_of
-from drsn_edge.bundle.votes import Votes
 from drsn_edge.monitor.offline.tune_alarms import Judged, Point, choose, grid, judged, sweep
 from drsn_edge.monitor.stages.alarms import AlarmSettings
+from drsn_edge.monitor.stages.judge import Judge, model_of
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.results import WindowResult
-from drsn_edge.runtime.classifier import Classifier
+from drsn_edge.monitor.stages.stream_state import HostClock
 from drsn_edge.simulation.machine import ADXL345, AXES, SEVERITY_RANGE_G, Condition, Machine
 from drsn_edge.simulation.simulator import VibrationSimulator, vary_machine
 from drsn_edge.support.files import write_file
@@ -125,7 +124,7 @@ def faulty(machine: Machine, label: str, seed: int) -> Iterator[Samples]:
 def windows(model: Path, signal: Iterator[Samples]) -> Iterator[WindowResult]:
     """Yield what the monitor says of a signal: its windows."""
     bundle = read_bundle(model)
-    monitor = Monitor(bundle.manifest, Classifier(bundle.model), Votes(), lambda: 0.0, novelty=novelty_of(bundle))
+    monitor = Monitor(Judge(model_of(bundle)), HostClock(now=lambda: 0.0))
 
     def events() -> Iterator[SourceEvent]:
         scale = ADXL345.lsb_g

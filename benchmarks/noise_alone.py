@@ -30,10 +30,11 @@ from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle, read_bundle
 from drsn_edge.bundle.open_model import novelty_of
-from drsn_edge.bundle.votes import Votes
 from drsn_edge.demo.run import training_recordings
+from drsn_edge.monitor.stages.judge import Judge, Model
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.results import Decision, WindowResult
+from drsn_edge.monitor.stages.stream_state import HostClock
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.classifier import Classifier
@@ -96,7 +97,7 @@ def told(bundle: Bundle, samples: Samples, limit: float | None, overlap: bool = 
     contract = bundle.manifest.contract
     hop = contract.hop if overlap else contract.window
     manifest = replace(bundle.manifest, noise_limit=limit, contract=replace(contract, hop=hop))
-    monitor = Monitor(manifest, _classifier(bundle), Votes(), lambda: 0.0, novelty=novelty_of(bundle))
+    monitor = Monitor(Judge(Model(manifest, _classifier(bundle), novelty_of(bundle))), HostClock(now=lambda: 0.0))
     scale = max(float(np.abs(samples).max()) / 30_000, 16 / 2**15 / 16)
     hello = Hello(1, "bench", "1", "file", contract.axes, "g", scale, 32_767 * scale, contract.sample_rate_hz)
     counts = np.rint(samples / scale).astype(np.int16)

@@ -20,12 +20,11 @@ import numpy as np
 import scipy.signal
 
 from drsn_edge.bundle.bundle import Bundle, read_bundle
-from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.monitor.offline.classify import classify
+from drsn_edge.monitor.stages.judge import model_of
 from drsn_edge.monitor.stages.settings import MonitorSettings
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.resampling import Cut
 from drsn_edge.signal.windows import FloatArray
 
@@ -51,7 +50,7 @@ def main() -> None:
         passed_off = [replace(each, sample_rate_hz=old.sample_rate_hz) for each, old in zip(true, chosen, strict=True)]
         shares = {"resampled": right(true, bundle), "ignored": right(passed_off, bundle)}
         if soxr is not None:
-            with patch("drsn_edge.monitor.stages.pipeline.resampled", by_soxr):
+            with patch("drsn_edge.monitor.stages.judge.resampled", by_soxr):
                 shares["soxr"] = right(true, bundle)
         print(json.dumps({"rate_off": off, **shares}))
 
@@ -73,8 +72,8 @@ def by_soxr(samples: FloatArray, cut: Cut, window: int) -> FloatArray:
 
 
 def right(recordings: Iterable[Recording], bundle: Bundle) -> float:
-    classifier, novelty = Classifier(bundle.model), novelty_of(bundle)
-    found = [classify(each, bundle.manifest, classifier, MonitorSettings(), novelty) for each in recordings]
+    model = model_of(bundle)
+    found = [classify(each, model, MonitorSettings()) for each in recordings]
     hits = sum(window.label == each.label for each in found for window in each.windows)
     return round(hits / sum(len(each.windows) for each in found), 4)
 

@@ -28,12 +28,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle, read_bundle
-from drsn_edge.bundle.open_model import novelty_of
-from drsn_edge.bundle.votes import Votes
+from drsn_edge.monitor.stages.judge import Judge, model_of
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.results import Decision, WindowResult
+from drsn_edge.monitor.stages.stream_state import HostClock
 from drsn_edge.recordings.loading.load import load_recordings
-from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.noise import NOISE_KINDS, add_noise
 from drsn_edge.simulation.machine import AXES, Condition, Machine
 from drsn_edge.simulation.simulator import VibrationSimulator, vary_machine
@@ -550,7 +549,7 @@ def tally(bundle: Bundle, play: Play, fault: Fault, value: float, seed: int) -> 
     blocks = blocks_of(play, fault, value, rng)
     begin = fault.onset * (blocks[-1].first_sample + len(blocks[-1].samples))
     clock = [0.0]
-    monitor = Monitor(bundle.manifest, Classifier(bundle.model), Votes(), lambda: clock[0], novelty=novelty_of(bundle))
+    monitor = Monitor(Judge(model_of(bundle)), HostClock(now=lambda: clock[0]))
     monitor.take(Hello(0, "bench", "1", "bench", play.axes, "g", sensor.lsb_g, sensor.full_scale_g, sensor.rate_hz))
     said: Counter[str] = Counter()
     decided: str | None = None

@@ -60,23 +60,21 @@ def classify(
     if picture is not None:
         from drsn_edge.monitor.offline.classify_plot import save_timelines  # before the work: it may be missing
     from drsn_edge.bundle.bundle import read_bundle
-    from drsn_edge.bundle.open_model import open_classifier
     from drsn_edge.cli.monitor import say
     from drsn_edge.cli.progress import counting_bar
     from drsn_edge.monitor.offline.classify import classify as classify_recording
-    from drsn_edge.monitor.stages.learned import known_by
+    from drsn_edge.monitor.stages.judge import model_of
     from drsn_edge.monitor.stages.settings import settings_for
     from drsn_edge.recordings.loading.load import load_all
 
     bundle = read_bundle(model)
     chosen = settings_for(settings, votes, bundle.manifest)
-    classifier = open_classifier(bundle, choice, say)
-    novelty = None if no_unknown else known_by(model, bundle, say)
+    opened = model_of(bundle, model, choice, say, unknown=not no_unknown)
     recordings = load_all(files, catalogue)
     found = []
     with counting_bar("classifying") as bar:
         for number, recording in enumerate(recordings, start=1):
-            found.append(classify_recording(recording, bundle.manifest, classifier, chosen, novelty, rpm))
+            found.append(classify_recording(recording, opened, chosen, rpm))
             bar(number, len(recordings))
     contract = bundle.manifest.contract
     if picture is not None:

@@ -112,18 +112,17 @@ def _listen(
     bundle: Bundle, learner: Learner, source: SourceChoice, replay: tuple[Path, ...], duration: float, rpm: float | None
 ) -> Counter[str]:
     """Let it take the good windows; return how many the network calls what."""
-    from drsn_edge.bundle.votes import Votes
     from drsn_edge.cli.stopping import stop_on_signal
+    from drsn_edge.monitor.stages.judge import Judge, model_of
     from drsn_edge.monitor.stages.learned import check_signal
     from drsn_edge.monitor.stages.pipeline import Monitor
     from drsn_edge.monitor.stages.results import WindowResult
     from drsn_edge.recordings.recorder import log_files
-    from drsn_edge.runtime.classifier import Classifier
     from drsn_edge.verdicts import NOISE_ALONE
     from firmware_bridge.sources.replay import ReplaySource
 
     speed_hz = None if rpm is None else rpm / 60
-    watch = Monitor(bundle.manifest, Classifier(bundle.model), Votes(), speed_hz=speed_hz, keep=learner.take)
+    watch = Monitor(Judge(model_of(bundle, unknown=False), speed_hz=speed_hz, keep=learner.take))
     said: Counter[str] = Counter()
     noise = 0
     with stop_on_signal(None if replay else duration) as stopped:

@@ -142,26 +142,23 @@ def _judge(
     no_unknown: bool,
 ) -> list[Judged]:
     """Return what the monitor says of each recording; one path at a time is in memory."""
-    from drsn_edge.bundle.open_model import open_classifier
     from drsn_edge.cli.monitor import say
     from drsn_edge.cli.progress import counting_bar
     from drsn_edge.datasets.labels import check_labelled
     from drsn_edge.errors import RecordingError
     from drsn_edge.monitor.offline.classify import classify
     from drsn_edge.monitor.offline.tune_alarms import judged
-    from drsn_edge.monitor.stages.learned import known_by
+    from drsn_edge.monitor.stages.judge import model_of
     from drsn_edge.recordings.loading.load import load_all
 
-    classifier = open_classifier(bundle, choice, say)
-    novelty = None if no_unknown else known_by(model, bundle, say)
-    manifest = bundle.manifest
+    opened, manifest = model_of(bundle, model, choice, say, unknown=not no_unknown), bundle.manifest
     found = []
     with counting_bar("judging") as bar:
         for path in paths:
             loaded = load_all([path], catalogue)
             check_labelled(loaded, RecordingError)
             for number, recording in enumerate(loaded, start=1):
-                said = classify(recording, manifest, classifier, settings, novelty, rpm)
+                said = classify(recording, opened, settings, rpm)
                 is_normal = recording.label in normal
                 found.append(judged(recording.name, is_normal, manifest.labels, manifest.contract.hop_s, said.windows))
                 bar(number, len(loaded))

@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 
 from drsn_edge import __version__
 from drsn_edge.bundle.bundle import Bundle
-from drsn_edge.bundle.open_model import novelty_of
-from drsn_edge.bundle.votes import Votes
 from drsn_edge.errors import DemoError
+from drsn_edge.monitor.stages.judge import Judge, model_of
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.results import Decision, Result, Summary, WindowResult
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.simulation.machine import ADXL345, AXES, Condition, Machine
 from drsn_edge.simulation.simulator import DEFAULT_SAMPLE_RATE_HZ, VibrationSimulator, simulate_dataset
 from drsn_edge.verdicts import Verdict
@@ -116,7 +114,7 @@ def watch(
     source = SerialSource(sensor.port)
     blocks: list[SampleBlock] = []
     results: list[Result] = []
-    monitor = Monitor(bundle.manifest, Classifier(bundle.model), Votes(), novelty=novelty_of(bundle))
+    monitor = Monitor(Judge(model_of(bundle)))
     done = threading.Event()
     device = threading.Thread(target=sensor.run, args=(done.is_set,), name="virtual accelerometer")
     device.start()

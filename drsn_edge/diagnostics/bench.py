@@ -202,7 +202,7 @@ def _pipeline_share(bundle: Bundle, classifier: Any, windows: Any) -> float:
     import numpy as np
 
     from drsn_edge.bundle.open_model import novelty_of
-    from drsn_edge.bundle.votes import Votes
+    from drsn_edge.monitor.stages.judge import Judge, Model
     from drsn_edge.monitor.stages.pipeline import Monitor
     from firmware_bridge.wire.events import SampleBlock
     from firmware_bridge.wire.messages import Hello
@@ -213,7 +213,7 @@ def _pipeline_share(bundle: Bundle, classifier: Any, windows: Any) -> float:
     scale = max(float(np.abs(stream).max()), 1e-30) / 16_000  # half of full scale
     counts = np.rint(stream / scale).astype(np.int16)
     speed_hz = 25.0 if contract.needs_speed else None
-    monitor = Monitor(bundle.manifest, classifier, Votes(), speed_hz=speed_hz, novelty=novelty_of(bundle))
+    monitor = Monitor(Judge(Model(bundle.manifest, classifier, novelty_of(bundle)), speed_hz=speed_hz))
     monitor.take(
         Hello(1, "bench", "0", "bench", contract.axes, contract.unit, scale, scale * 32_767, rate_hz)
     )  # fmt: skip

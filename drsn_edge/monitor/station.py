@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle, read_bundle
 from drsn_edge.bundle.manifest import Manifest
-from drsn_edge.bundle.open_model import open_classifier
 from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError, RuntimeUnavailableError, SettingsError
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sinks import Guarded, Sink
 from drsn_edge.monitor.stages.capture import Capture
-from drsn_edge.monitor.stages.learned import known_by
+from drsn_edge.monitor.stages.judge import Judge, model_of
 from drsn_edge.monitor.stages.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, Monitor
 from drsn_edge.monitor.stages.results import Decision, Result, Severity, WindowResult
 from drsn_edge.monitor.stages.settings import MonitorSettings, settings_for
 from drsn_edge.monitor.stages.severity_limits import read_limits
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
+from drsn_edge.monitor.stages.stream_state import HostClock, WindowCounts
 from drsn_edge.recordings.recorder import LogKeeper
 from drsn_edge.support.notice import Notice
 from drsn_edge.support.telling import Sparing, in_words
@@ -148,7 +148,7 @@ class Station:
         """Whether the sensor has described itself or sent samples."""
         self._manifest: Manifest
         self._skipped_before = 0
-        self._windows_skipped: Callable[[], int] = lambda: 0
+        self._counts = WindowCounts()
         self._raised: Callable[[], tuple[str, ...]] = lambda: ()
         self._outputs: dict[str, Capture | LogKeeper | Guarded] = {}
         self._closing = ExitStack()
@@ -194,7 +194,7 @@ class Station:
     @property
     def skipped(self) -> int:
         """Windows that it was too slow for, since it runs this bundle."""
-        return self._windows_skipped() - self._skipped_before
+        return self._counts.skipped - self._skipped_before
 
     def run(self) -> None:
         """Watch until the source ends. What it showed stays shown; see `withdraw` and `close`.
@@ -241,14 +241,16 @@ class Station:
                 stack.callback(capture.close)
                 self._outputs["capture"] = capture
             with _bundle_faults(path):
-                monitor = self._made(path, bundle, settings, source, capture)
-            if self._monitor is not None:
-                monitor.succeed(self._monitor)
-            self._runs(path, bundle, monitor)
+                judge, severity = self._judging(path, bundle, settings)
+            if self._monitor is not None:  # all outputs know what it said
+                judge.conclusions.take_over(self._monitor.judge.conclusions.standing)
+            clock = HostClock(time.monotonic if isinstance(source, Threaded) else now_s, lambda: _lag_s(source))
+            monitor = self._monitor = Monitor(judge, clock, self._counts, severity, capture)
+            self._runs(path, judge)
             self._open_outputs(now_s, source)
             for event in stack.enter_context(closing(self._events(source))):
                 if self._reload.is_set():
-                    monitor = self._reloaded(monitor, source, capture)
+                    self._reload_into(monitor)
                 for result in monitor.take(event):
                     self._pass_on(result)
                 self._note(event, monitor, source)
@@ -279,9 +281,7 @@ class Station:
     def _settings(self, bundle: Bundle) -> MonitorSettings:
         return settings_for(self.config.settings, self.config.votes, bundle.manifest)
 
-    def _made(
-        self, path: Path, bundle: Bundle, settings: MonitorSettings, source: Source, capture: Capture | None
-    ) -> Monitor:
+    def _judging(self, path: Path, bundle: Bundle, settings: MonitorSettings) -> tuple[Judge, SeverityMeter | None]:
         config = self.config
         speed_hz = None if config.rpm is None else config.rpm / 60
         limits = None if config.limits is None else read_limits(config.limits)
@@ -291,37 +291,26 @@ class Station:
                 "file of --sensors), or leave [bearing] out."
             )
         self.shown.sample_rate_hz = bundle.manifest.contract.sample_rate_hz
-        return Monitor(
-            bundle.manifest,
-            open_classifier(bundle, config.runtime_choice, self._tell),
-            settings.votes,
-            now=time.monotonic if isinstance(source, Threaded) else _clock_of(source),
-            speed_hz=speed_hz,
-            novelty=known_by(path, bundle, self._tell) if config.unknown else None,
-            keep=self._keep if self._show else None,
-            severity=SeverityMeter(limits, speed_hz) if config.severity or limits else None,
-            alarms=settings.alarms,
-            capture=capture,
-            lag_s=lambda: _lag_s(source),
-        )
+        model = model_of(bundle, path, config.runtime_choice, self._tell, config.unknown)
+        judge = Judge(model, settings, speed_hz, self._keep if self._show else None)
+        return judge, SeverityMeter(limits, speed_hz) if config.severity or limits else None
 
-    def _reloaded(self, monitor: Monitor, source: Source, capture: Capture | None) -> Monitor:
+    def _reload_into(self, monitor: Monitor) -> None:
         self._reload.clear()
         path = self._active()
         try:
             with _bundle_faults(path):
                 bundle = read_bundle(path)
-                following = self._made(path, bundle, self._settings(bundle), source, capture)
-                following.follow(monitor)
+                judge, severity = self._judging(path, bundle, self._settings(bundle))
+                monitor.swap(judge, severity)
         except Exception as exc:  # whatever it is that a new bundle or file brings: what works is kept
             _LOGGER.info("%s: could not be read anew.", self.config.machine, exc_info=True)
             self._tell(f"{in_words(exc)} What was there before goes on.")
             if isinstance(exc, _BUNDLE_FAULTS) or (isinstance(exc, SettingsError) and self._settings_are_sound()):
                 self._failed(path, str(exc))
-            return monitor
-        self._runs(path, bundle, following)
+            return
+        self._runs(path, judge)
         self._tell(Notice(f"{bundle.manifest.name} {bundle.manifest.version} was read anew."))
-        return following
 
     def _settings_are_sound(self) -> bool:
         """Tell whether they still suit the bundle that runs: then it is the new one that they do not."""
@@ -331,12 +320,13 @@ class Station:
             return False
         return True
 
-    def _runs(self, path: Path, bundle: Bundle, monitor: Monitor) -> None:
-        self.bundle, self.alarm_names = (bundle.manifest.name, bundle.manifest.version), monitor.alarm_names
-        self.running, self._manifest, self._skipped_before = path, bundle.manifest, monitor.windows_skipped
-        self._windows_skipped, self._raised = (lambda: monitor.windows_skipped), (lambda: monitor.alarms)
-        self.shown.stale_after_s = monitor.patience_s
-        self._monitor = monitor
+    def _runs(self, path: Path, judge: Judge) -> None:
+        assert self._monitor is not None
+        manifest = judge.manifest
+        self.bundle, self.alarm_names = (manifest.name, manifest.version), judge.conclusions.alarm_names
+        self.running, self._manifest, self._skipped_before = path, manifest, self._counts.skipped
+        self._raised = lambda: judge.conclusions.raised
+        self.shown.stale_after_s = self._monitor.stream.patience_s
 
     def _events(self, source: Source) -> Generator[SourceEvent, None, None]:
         """Pass events on, with what a person did between them, and tell the log of both."""
@@ -377,9 +367,10 @@ class Station:
         if isinstance(event, SampleBlock):
             self.judged, self.shown.trouble = True, None
         if self._show:
-            self.shown.alarms, self.shown.true_rate_hz = monitor.alarms, monitor.sample_rate_hz
+            self.shown.alarms = monitor.judge.conclusions.raised
+            self.shown.true_rate_hz = monitor.stream.rate.sample_rate_hz
             self.shown.counters, self.shown.lag_s = source.counters, _lag_s(source)
-            self.shown.skipped = monitor.windows_skipped
+            self.shown.skipped = self._counts.skipped
             self.shown.failing = tuple(why for why in self.failing.values() if why)
 
     def _keep(self, samples: NDArray[np.float32]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from drsn_edge.bundle.manifest import Manifest
-from drsn_edge.bundle.votes import Votes
+from drsn_edge.monitor.stages.judge import Judge, Model
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.results import Summary, WindowResult
 from drsn_edge.recordings.loading.load import load_recordings
@@ -85,7 +85,7 @@ def test_no_verdict_is_given_from_a_damaged_window(shared_data: Path, tmp_path: 
     sure = Sure(window, len(recording.axes))
     manifest = Manifest("sure", "1.0.0", contract, ("a", "b"), sure.input, (sure.output,), {}, "tests")
     shown: list[Any] = []
-    monitor = Monitor(manifest, sure, Votes(), keep=lambda samples: shown.append(samples[0]))  # type: ignore[arg-type]
+    monitor = Monitor(Judge(Model(manifest, sure), keep=lambda samples: shown.append(samples[0])))  # type: ignore[arg-type]
     truth: list[dict[str, Any]] = []
     injector = FaultInjector(parse_script(SCRIPT.splitlines()), 3, truth.append)
     sensor = virtual_sensor(

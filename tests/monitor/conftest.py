@@ -14,8 +14,11 @@ from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.monitor.stages.alarms import AlarmSettings
 from drsn_edge.monitor.stages.capture import Capture
+from drsn_edge.monitor.stages.judge import Judge, Model
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.results import Decision, Result, WindowResult
+from drsn_edge.monitor.stages.settings import MonitorSettings
+from drsn_edge.monitor.stages.stream_state import HostClock
 from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.novelty import Novelty
@@ -146,8 +149,9 @@ def new_bench(manifest: Manifest) -> Callable[..., Bench]:
     ) -> Bench:
         classifier, clock = FakeClassifier(), [0.0]
         changed = replace(manifest, contract=replace(manifest.contract, **changes))
-        stages: dict[str, Any] = {"novelty": novelty, "alarms": alarms, "capture": capture, "lag_s": lag_s}
-        monitor = Monitor(changed, classifier, votes or Votes(), now=lambda: clock[0], **stages)
+        model = Model(changed, classifier, novelty)  # type: ignore[arg-type]
+        judge = Judge(model, MonitorSettings(votes or Votes(), alarms))
+        monitor = Monitor(judge, HostClock(lambda: clock[0], lag_s), capture=capture)
         return Bench(monitor, classifier, clock)
 
     return make

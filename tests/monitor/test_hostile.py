@@ -36,6 +36,7 @@ from drsn_edge.monitor.sinks.json_lines import JsonFilesSink, JsonLinesSink
 from drsn_edge.monitor.sinks.metrics import MetricsServer
 from drsn_edge.monitor.sinks.present import About
 from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings
+from drsn_edge.monitor.stages.judge import Model
 from drsn_edge.monitor.stages.settings import CaptureSettings, MonitorSettings
 from drsn_edge.monitor.station import Station
 from drsn_edge.support.telling import Sparing
@@ -284,8 +285,7 @@ def live(manifest: Manifest, new_classifier: Any) -> Iterator[Callable[[list[Any
     patch, served = pytest.MonkeyPatch(), list[MetricsServer]()
     alarms = AlarmSettings(("calm",), windows=2, limits=AlarmLimits(0.2, 0.1, 0.0, 0.0))
     patch.setattr(station_module, "read_bundle", lambda path: SimpleNamespace(manifest=manifest))
-    patch.setattr(station_module, "open_classifier", lambda *_: new_classifier())
-    patch.setattr(station_module, "known_by", lambda *_: None)
+    patch.setattr(station_module, "model_of", lambda *_: Model(manifest, new_classifier()))
     patch.setattr(crew_module, "FIRST_PAUSE_S", 0.0)
     patch.setattr(crew_module, "LAST_PAUSE_S", 0.0)
     numbers = count()

@@ -29,13 +29,13 @@ import drsn_edge.cli.monitor
 import drsn_edge.monitor.sinks.console
 import drsn_edge.monitor.sinks.json_lines
 from drsn_edge.bundle.bundle import read_bundle
-from drsn_edge.bundle.votes import Votes
+from drsn_edge.monitor.stages.judge import Judge, model_of
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.runtime.classifier import Classifier
 
 bundle = read_bundle(Path(sys.argv[1]))
 classifier = Classifier(bundle.model)
-Monitor(bundle.manifest, classifier, Votes())
+Monitor(Judge(model_of(bundle)))
 assert classifier.logits(np.ones((1, 1, 64, 2), np.float32)).shape == (1, 3)
 assert Classifier(bundle.model, "numpy").logits(np.ones((1, 1, 64, 2), np.float32)).shape == (1, 3)
 print(sorted(set(BANNED) & set(sys.modules)))

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.errors import ContractError
+from drsn_edge.monitor.stages.judge import Judge, Model
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.results import Alarm, Decision, WindowResult
 from drsn_edge.monitor.stages.settings import MonitorSettings
+from drsn_edge.monitor.stages.stream_state import HostClock
 from drsn_edge.monitor.stages.words import said_by
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.signal.novelty import Novelty
 from drsn_edge.simulation.virtual_sensor import full_scale_for
 from firmware_bridge.support.shown import printable
 from firmware_bridge.wire.events import SampleBlock, SourceEvent
@@ -59,35 +58,26 @@ class Classified:
         return Counter(window.reason for window in self.windows if window.reason)
 
 
-def classify(
-    recording: Recording,
-    manifest: Manifest,
-    classifier: Classifier,
-    settings: MonitorSettings,
-    novelty: Novelty | None,
-    rpm: float | None = None,
-) -> Classified:
+def classify(recording: Recording, model: Model, settings: MonitorSettings, rpm: float | None = None) -> Classified:
     """Say of one recording what the monitor would have said of the sensor.
 
     Args:
         recording: Of the rate, axes and unit of the contract, or one that converts.
-        manifest: What the model means.
-        classifier: The model.
+        model: That judges.
         settings: What it takes to change the decision, and what is an alarm.
-        novelty: What tells the trained from the new; None: nothing is UNKNOWN.
         rpm: Speed of the shaft; None: that of the recording's field `rpm`, if it has one.
 
     Raises:
         ContractError: If the recording does not fit the model, or is shorter than a window.
     """
-    window = manifest.contract.window
+    window = model.manifest.contract.window
     if len(recording.samples) < window:
         raise ContractError(
             f"{recording.name}: Expected at least a window of {window} samples, got {len(recording.samples)}."
         )
     speed_hz = recording.speed_hz if rpm is None else rpm / 60
     known_hz = None if math.isnan(speed_hz) else speed_hz
-    monitor = Monitor(manifest, classifier, settings.votes, lambda: 0.0, known_hz, novelty, alarms=settings.alarms)
+    monitor = Monitor(Judge(model, settings, known_hz), HostClock(now=lambda: 0.0))
     counters = StreamCounters(samples_received=len(recording.samples))
     try:
         results = list(monitor.run(_events(recording), lambda: counters))

@@ -63,14 +63,14 @@ class Judged:
         at_s, state = number * self.hop_s, self.states[number]
         if state >= _STATES[Verdict.NO_VERDICT]:
             reason = NOT_RUNNING if state == _NOT_RUNNING_STATE else _OTHER_REASON
-            return WindowResult(number, at_s, Verdict.NO_VERDICT, None, None, reason, 0)
+            return WindowResult.without_verdict(number, at_s, reason)
         values = self.scores[number].tolist()
         scores = dict(zip(self.labels, values, strict=True))
         level = float(self.levels[number])
         if state == _STATES[Verdict.UNKNOWN]:
-            return WindowResult(number, at_s, Verdict.UNKNOWN, None, scores, None, 0, None, level)
+            return WindowResult.unknown(number, at_s, scores, level_rms=level)
         label = self.labels[int(np.argmax(self.scores[number]))]
-        return WindowResult(number, at_s, Verdict.CLASS, label, scores, None, 0, None, level)
+        return WindowResult.of_class(number, at_s, label, scores, level_rms=level)
 
 
 def judged(name: str, is_normal: bool, labels: Sequence[str], hop_s: float, results: Iterable[WindowResult]) -> Judged:

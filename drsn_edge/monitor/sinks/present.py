@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Result, Severity, WindowResult
-from drsn_edge.verdicts import Verdict
 
 NOT_YET = "no decision yet"
 """The reason of the decision that holds before there is one."""
-UNDECIDED = Decision(WindowResult(0, 0.0, Verdict.NO_VERDICT, None, None, NOT_YET, 0), 0.0)
+UNDECIDED = Decision(WindowResult.without_verdict(0, 0.0, NOT_YET), 0.0)
 
 
 @dataclass(frozen=True)

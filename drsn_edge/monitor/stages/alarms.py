@@ -166,8 +166,8 @@ class Evidence:
 
 
 @dataclass
-class _State:
-    """Of one alarm. Windows are counted of a run without a break."""
+class AlarmStanding:
+    """How one alarm stands. Windows are counted of a run without a break."""
 
     raised: bool = False
     acknowledged: bool = False
@@ -175,6 +175,19 @@ class _State:
     since: float = 0.0
     windows_on: int = 0
     windows_off: int = 0
+
+
+@dataclass(frozen=True)
+class RaisedAlarms:
+    """The alarms that are raised, for another judge to go on with.
+
+    Attributes:
+        standing: Of each, by name.
+        last: The window that counted last; None: none did.
+    """
+
+    standing: Mapping[str, AlarmStanding]
+    last: WindowResult | None
 
 
 class AlarmStates:
@@ -185,7 +198,7 @@ class AlarmStates:
         self._hop_s = hop_s
         names = alarm_names(settings, labels)
         self._limits = [settings.limits_of(name) for name in names]
-        self._states = {name: _State() for name in names}
+        self._states = {name: AlarmStanding() for name in names}
         self._evidence = np.zeros(len(names))
         self._last: WindowResult | None = None
 
@@ -209,12 +222,17 @@ class AlarmStates:
                 changed.append(self._alarm(name, after))
         return changed
 
-    def follow(self, other: AlarmStates) -> None:
-        """Take over what another one has raised, as far as it can be raised here."""
-        for name in other.raised:
+    @property
+    def standing(self) -> RaisedAlarms:
+        """The alarms that are raised, as they stand."""
+        return RaisedAlarms({name: replace(self._states[name]) for name in self.raised}, self._last)
+
+    def take_over(self, raised: RaisedAlarms) -> None:
+        """Go on with what another judge has raised, as far as it can be raised here."""
+        for name, state in raised.standing.items():
             if name in self._states:
-                self._states[name] = replace(other._states[name], windows_off=0)
-        self._last = other._last
+                self._states[name] = replace(state, windows_off=0)
+        self._last = raised.last
 
     def interrupt(self) -> None:
         """Begin every delay anew: what comes next does not follow on what was."""
@@ -236,7 +254,7 @@ class AlarmStates:
                     changed.append(self._alarm(name, AlarmState.CLEARED))
         return changed
 
-    def _rise(self, state: _State, limits: AlarmLimits, value: float, result: WindowResult) -> AlarmState | None:
+    def _rise(self, state: AlarmStanding, limits: AlarmLimits, value: float, result: WindowResult) -> AlarmState | None:
         if value < limits.on * _FULL:
             state.windows_on = 0
             return None
@@ -249,7 +267,7 @@ class AlarmStates:
         state.windows_on = state.windows_off = 0
         return AlarmState.RAISED
 
-    def _lower(self, state: _State, limits: AlarmLimits, value: float) -> AlarmState | None:
+    def _lower(self, state: AlarmStanding, limits: AlarmLimits, value: float) -> AlarmState | None:
         if value >= limits.off * _FULL:
             state.windows_off = 0
             state.gone = state.gone and value < limits.on * _FULL
@@ -294,9 +312,14 @@ class Alarms:
         self._evidence.forget()
         self._states.interrupt()
 
-    def follow(self, other: Alarms) -> None:
-        """Take over what another one has raised."""
-        self._states.follow(other._states)
+    @property
+    def standing(self) -> RaisedAlarms:
+        """The alarms that are raised, as they stand."""
+        return self._states.standing
+
+    def take_over(self, raised: RaisedAlarms) -> None:
+        """Go on with what another judge has raised."""
+        self._states.take_over(raised)
 
     def acknowledge(self, only: str | None = None) -> list[Alarm]:
         """A person has seen all that is raised, or only that one; return what changes."""

@@ -16,7 +16,8 @@ class Decider:
         """Begin without a decision."""
         self._votes = votes
         self._recent: deque[WindowResult] = deque(maxlen=votes.window_count)
-        self._current: tuple[Verdict, str | None] | None = None
+        self.current: tuple[Verdict, str | None] | None = None
+        """The state that stands (`WindowResult.state`), None before there is one; set it to go on from another."""
 
     def add(self, result: WindowResult) -> Decision | None:
         """Take in one window; return the new decision if it changed.
@@ -39,14 +40,15 @@ class Decider:
     @property
     def has_verdict(self) -> bool:
         """Whether the decision names a class or UNKNOWN."""
-        return self._current is not None and self._current[0] is not Verdict.NO_VERDICT
+        return self.current is not None and self.current[0] is not Verdict.NO_VERDICT
 
-    def succeed(self, other: Decider) -> None:
-        """Take over the decision of another one, without its votes."""
-        self._current = other._current
+    @property
+    def label(self) -> str | None:
+        """The class that the decision names, None where it names none."""
+        return self.current[1] if self.current is not None and self.current[0] is Verdict.CLASS else None
 
     def _is_without_verdict(self) -> bool:
-        return self._current is not None and self._current[0] is Verdict.NO_VERDICT
+        return self.current is not None and self.current[0] is Verdict.NO_VERDICT
 
     def force(self, result: WindowResult) -> Decision | None:
         """Take in what needs no vote, such as a lost link: earlier windows do not count any more."""
@@ -54,7 +56,7 @@ class Decider:
         return self._change_to(result, result.device_time_s)
 
     def _change_to(self, result: WindowResult, since: float) -> Decision | None:
-        if result.state == self._current:
+        if result.state == self.current:
             return None
-        self._current = result.state
+        self.current = result.state
         return Decision(result, since)

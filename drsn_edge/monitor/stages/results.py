@@ -41,6 +41,38 @@ class WindowResult:
     novelty: float | None = None
     level_rms: float | None = None
 
+    @classmethod
+    def without_verdict(
+        cls, first_sample: int, device_time_s: float, reason: str, lost_samples: int = 0
+    ) -> WindowResult:
+        """Return NO_VERDICT, and why."""
+        return cls(first_sample, device_time_s, Verdict.NO_VERDICT, None, None, reason, lost_samples)
+
+    @classmethod
+    def of_class(
+        cls,
+        first_sample: int,
+        device_time_s: float,
+        label: str,
+        scores: Mapping[str, float],
+        novelty: float | None = None,
+        level_rms: float | None = None,
+    ) -> WindowResult:
+        """Return CLASS, with its label."""
+        return cls(first_sample, device_time_s, Verdict.CLASS, label, scores, None, 0, novelty, level_rms)
+
+    @classmethod
+    def unknown(
+        cls,
+        first_sample: int,
+        device_time_s: float,
+        scores: Mapping[str, float],
+        novelty: float | None = None,
+        level_rms: float | None = None,
+    ) -> WindowResult:
+        """Return UNKNOWN, with the scores that say which class is nearest."""
+        return cls(first_sample, device_time_s, Verdict.UNKNOWN, None, scores, None, 0, novelty, level_rms)
+
     @property
     def state(self) -> tuple[Verdict, str | None]:
         """What a decision is about: the verdict with its label or its reason."""

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.manifest import Manifest
-from drsn_edge.bundle.votes import Votes
 from drsn_edge.monitor.stages.decision import Decision
+from drsn_edge.monitor.stages.judge import Judge, Model
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.results import Result, WindowResult
 from drsn_edge.runtime.tensor import TensorSpec
@@ -48,7 +48,7 @@ class Site:
             manifest, contract=contract, input=sure.input, outputs=outputs, labels=labels, noise_limit=noise_limit
         )
         self.kept: list[Any] = []
-        self._monitor = Monitor(self._manifest, sure, Votes(), keep=self.kept.append)  # type: ignore[arg-type]
+        self._monitor = Monitor(Judge(Model(self._manifest, sure), keep=self.kept.append))  # type: ignore[arg-type]
         self._rng = np.random.default_rng(4)
         self._hop, self._axes, self._position = window // 2, axes, 0
         self._rate_hz = rate_hz

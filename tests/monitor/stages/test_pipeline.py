@@ -15,9 +15,12 @@ from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings
-from drsn_edge.monitor.stages.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, BEHIND_S, CAUGHT_UP_S, STALLED_S, Monitor
+from drsn_edge.monitor.stages.freshness import STALLED_S
+from drsn_edge.monitor.stages.judge import Judge, Model
+from drsn_edge.monitor.stages.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, Monitor
 from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, WindowResult
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
+from drsn_edge.monitor.stages.stream_state import BEHIND_S, CAUGHT_UP_S, HostClock
 from drsn_edge.signal.novelty import Novelty, Site
 from drsn_edge.signal.spectra import Spectra
 from drsn_edge.verdicts import AXES_TURNED, OFFSET_JUMPED, SKIPPED, Verdict
@@ -125,10 +128,10 @@ def test_a_model_that_is_not_the_manifests_is_refused(manifest: Manifest, bench:
     contract = replace(manifest.contract, window=128)
     other = replace(manifest, contract=contract, input=replace(manifest.input, shape=(1, 1, 128, 2)))
     with pytest.raises(BundleError, match=r"from \(1, 1, 128, 2\) to \(1, 3\) as its manifest says.*convert"):
-        Monitor(other, bench.classifier, Votes())
+        Model(other, bench.classifier)
     labels = replace(manifest, labels=("a", "b"), outputs=(replace(manifest.outputs[0], shape=(1, 2)),))
     with pytest.raises(BundleError):
-        Monitor(labels, bench.classifier, Votes())
+        Model(labels, bench.classifier)
 
 
 def orders_manifest(manifest: Manifest) -> Manifest:
@@ -157,14 +160,14 @@ def test_a_model_that_sees_shaft_orders_needs_the_speed(manifest: Manifest) -> N
     of_orders = orders_manifest(manifest)
     for speed_hz in (None, 0.0, float("nan")):
         with pytest.raises(ContractError, match="--rpm"):
-            Monitor(of_orders, OrdersClassifier(of_orders), Votes(), speed_hz=speed_hz)  # type: ignore[arg-type]
+            Judge(Model(of_orders, OrdersClassifier(of_orders)), speed_hz=speed_hz)  # type: ignore[arg-type]
 
 
 def test_the_speed_decides_what_the_model_sees(manifest: Manifest, sensor: Any, new_sensor: Any) -> None:
     of_orders, shown = orders_manifest(manifest), []
     for speed_hz in (200.0, 400.0):
         classifier, played = OrdersClassifier(of_orders), new_sensor()
-        monitor = Monitor(of_orders, classifier, Votes(), speed_hz=speed_hz)  # type: ignore[arg-type]
+        monitor = Monitor(Judge(Model(of_orders, classifier), speed_hz=speed_hz))  # type: ignore[arg-type]
         for event in (played.hello(), *played.blocks("calm", 3)):
             monitor.take(event)
         shown.append(classifier.seen)
@@ -539,23 +542,75 @@ def test_a_monitor_that_is_behind_skips_windows_until_it_has_caught_up(
     assert bench.monitor.summary(StreamCounters()).windows_skipped == 10
 
 
-def test_another_monitor_goes_on_without_leaving_out_a_window(new_bench: Any, sensor: Any, windows_of: Said) -> None:
-    old, new = new_bench(alarms=ALARMS), new_bench(alarms=ALARMS)
-    before = windows_of(old.take(sensor.hello(), sensor.blocks("worn", 9)))
-    new.monitor.follow(old.monitor)
-    after = windows_of(new.take(sensor.blocks("calm", 9)))
+def test_another_judge_goes_on_without_leaving_out_a_window(new_bench: Any, sensor: Any, windows_of: Said) -> None:
+    bench, other = new_bench(alarms=ALARMS), new_bench(alarms=ALARMS)
+    before = windows_of(bench.take(sensor.hello(), sensor.blocks("worn", 9)))
+    bench.monitor.swap(other.monitor.judge)
+    after = windows_of(bench.take(sensor.blocks("calm", 9)))
     assert [window.first_sample for window in (*before, *after)] == [HOP * number for number in range(17)]
-    assert after[0].verdict is Verdict.CLASS and new.monitor.summary(StreamCounters()).windows == 17
-    assert new.monitor.alarms == ("worn",)
-    assert alarms_of(new.take(Note(ACKNOWLEDGE)))[0] == ("worn", "ACKNOWLEDGED")
+    assert after[0].verdict is Verdict.CLASS and bench.monitor.summary(StreamCounters()).windows == 17
+    assert len(other.classifier.seen) == len(after) and other.monitor.judge.conclusions.raised == ("worn",)
+    assert alarms_of(bench.take(Note(ACKNOWLEDGE)))[0] == ("worn", "ACKNOWLEDGED")
 
 
-def test_a_model_for_another_sensor_does_not_follow(new_bench: Any, sensor: Any) -> None:
-    old, new = new_bench(), new_bench(sample_rate_hz=5000.0)
-    old.take(sensor.hello(), sensor.blocks("calm", 3))
+def test_a_judge_for_another_sensor_is_refused_and_the_one_before_goes_on(new_bench: Any, sensor: Any) -> None:
+    bench, other = new_bench(alarms=ALARMS), new_bench(alarms=ALARMS, sample_rate_hz=5000.0)
+    results = bench.take(sensor.hello(), sensor.blocks("worn", 9))
     with pytest.raises(ContractError):
-        new.monitor.follow(old.monitor)
-    assert len(old.take(sensor.blocks("calm", 3))) >= 3
+        bench.monitor.swap(other.monitor.judge)
+    assert other.monitor.judge.conclusions.raised == ()
+    results += bench.take(sensor.blocks("worn", 3))
+    windows = [result for result in results if isinstance(result, WindowResult)]
+    assert [window.first_sample for window in windows] == [HOP * number for number in range(11)]
+
+
+def test_votes_begin_anew_with_another_judge_and_the_decision_is_said_again(
+    new_bench: Any, sensor: Any, said: Said
+) -> None:
+    bench = new_bench()
+    assert said(bench.take(sensor.hello(), sensor.blocks("calm", 9))) == ["calm"]
+    bench.monitor.swap(new_bench().monitor.judge)
+    assert said(bench.take(sensor.blocks("calm", 3))) == []  # of four votes
+    assert said(bench.take(sensor.blocks("calm", 1))) == ["calm"]
+
+
+def test_a_longer_window_begins_a_grid_of_its_own_at_the_next_sample(
+    manifest: Manifest, bench: Any, sensor: Any, windows_of: Said
+) -> None:
+    bench.take(sensor.hello(), sensor.blocks("calm", 9))
+    of_orders = orders_manifest(manifest)
+    wider = replace(of_orders, contract=replace(of_orders.contract, window=128, hop=64))
+    bench.monitor.swap(Judge(Model(wider, OrdersClassifier(wider)), speed_hz=200.0))  # type: ignore[arg-type]
+    first = sensor.position
+    assert [each.first_sample for each in windows_of(bench.take(sensor.blocks("calm", 6)))] == [first, first + 64]
+
+
+def test_what_a_reload_knows_of_the_stream_outlasts_it(new_bench: Any, sensor: Any, windows_of: Said) -> None:
+    bench = new_bench()
+    bench.take(sensor.hello(), sensor.blocks("calm", 30))  # the offset is learned, the rate is not known yet
+    bench.monitor.swap(new_bench().monitor.judge)
+    assert {each.reason for each in windows_of(bench.take([moved(b) for b in sensor.blocks("calm", 20)]))} == {
+        OFFSET_JUMPED
+    }
+
+
+def test_severity_goes_on_after_a_reload(manifest: Manifest, bench: Any, new_bench: Any, sensor: Any) -> None:
+    monitor = Monitor(bench.monitor.judge, severity=SeverityMeter())
+    monitor.take(sensor.hello())
+    monitor.swap(new_bench().monitor.judge, SeverityMeter())
+    results = [result for block in sensor.blocks("calm", 300) for result in monitor.take(block)]
+    assert [each for each in results if isinstance(each, Severity)]
+
+
+def test_where_a_monitor_ended_with_an_error_another_one_goes_on(new_bench: Any, sensor: Any, said: Said) -> None:
+    before, after = new_bench(alarms=ALARMS), new_bench(alarms=ALARMS)
+    before.take(sensor.hello(), sensor.blocks("worn", 9))
+    judge = after.monitor.judge
+    judge.conclusions.take_over(before.monitor.judge.conclusions.standing)
+    after.monitor = Monitor(judge, HostClock(lambda: 0.0), before.monitor.stream.counts)
+    assert said(after.take(sensor.hello(), sensor.blocks("worn", 9))) == []  # all outputs know that it is worn
+    assert judge.conclusions.raised == ("worn",)
+    assert after.monitor.summary(StreamCounters()).windows == 16
 
 
 # --- freshness -------------------------------------------------------------------------------------------------------
@@ -622,7 +677,7 @@ def test_a_machine_that_is_behind_takes_no_stream_for_a_trickle(new_bench: Any, 
 
 
 def test_severity_is_not_measured_at_a_rate_that_is_not_known(manifest: Manifest, bench: Any, sensor: Any) -> None:
-    monitor = Monitor(manifest, bench.classifier, Votes(), severity=SeverityMeter())
+    monitor = Monitor(Judge(Model(manifest, bench.classifier)), severity=SeverityMeter())
     results = monitor.take(sensor.hello())
     for block in sensor.blocks("calm", 1250):
         results += monitor.take(replace(block, device_time_s=5.0))
