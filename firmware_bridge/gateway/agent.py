@@ -10,27 +10,18 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from firmware_bridge.errors import FrameError, GatewayError, PortLostError, ProtocolError, TransferError
 from firmware_bridge.gateway.disk import Disk
 from firmware_bridge.gateway.operations import Operations, StoreOf
 from firmware_bridge.gateway.protocol import DATA_ID, AgentFrame, decode_data, decode_request, encode_answer
+from firmware_bridge.sources.byte_link import ByteLink
 from firmware_bridge.wire.frames import FrameSplitter, FrameWriter, decode_frame
 
 _WORKING_EVERY_S = 1.0
 IDLE_S = 60.0
 """Without a frame of ours on a connection, until it has to make room for the next."""
-
-
-class AgentLink(Protocol):
-    """What bytes come and go by."""
-
-    def read(self) -> tuple[bytes, bool]:
-        """Return what came within some 50 ms, and whether there is more; PortLostError when the other end is gone."""
-
-    def write(self, data: bytes) -> None:
-        """Send all of it."""
 
 
 class Agent:
@@ -143,7 +134,7 @@ def _failure(request_id: str, exc: Exception) -> dict[str, Any]:
 
 
 def serve(
-    agent: Agent, link: AgentLink, stop: Callable[[], bool] = lambda: False, idle_s: float = IDLE_S, stays: bool = False
+    agent: Agent, link: ByteLink, stop: Callable[[], bool] = lambda: False, idle_s: float = IDLE_S, stays: bool = False
 ) -> None:
     """Answer on a link until its other end is gone, has been idle for too long, or `stop` says so.
 
@@ -156,7 +147,7 @@ def serve(
     """
     try:
         while not stop():
-            data, _ = link.read()
+            data = link.read().data
             answer = agent.feed(data) if data else agent.idle()
             if answer:
                 link.write(answer)

@@ -21,6 +21,7 @@ from firmware_bridge.gateway.protocol import (
     encode_data,
     encode_request,
 )
+from firmware_bridge.sources.byte_link import ByteLink
 from firmware_bridge.wire.frames import DELIMITER, FrameSplitter, FrameWriter, decode_frame
 
 TRIES = 12
@@ -34,18 +35,12 @@ Progress = Callable[[int, int], object]
 """Given how many bytes of the bundle are across, and how many it has."""
 
 
-class ClientLink(Protocol):
-    """What bytes come and go by."""
+class ClientLink(ByteLink, Protocol):
+    """A way to a gateway, which is opened for one flash."""
 
     @property
     def patience_s(self) -> float:
         """How long an answer may take: the line's own time for the longest frames, both ways."""
-
-    def read(self) -> tuple[bytes, bool]:
-        """Return what came within some 50 ms, and whether there is more; PortLostError when the other end is gone."""
-
-    def write(self, data: bytes) -> None:
-        """Send all of it."""
 
     def close(self) -> None:
         """End the connection."""
@@ -240,7 +235,7 @@ class RemoteGateway:
         """Return the answer with this id; None if it does not come."""
         until_s = time.monotonic() + link.patience_s
         while time.monotonic() < until_s:
-            data, _ = link.read()
+            data = link.read().data
             for piece in self._splitter.feed(data):
                 answer = self._understood(piece)
                 if answer is None or answer.get("id") != answer_id:

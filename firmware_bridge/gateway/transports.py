@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from firmware_bridge.errors import PortAbsentError, PortLostError, ProtocolError
 from firmware_bridge.gateway.client import ClientLink
+from firmware_bridge.sources.byte_link import Received
 from firmware_bridge.sources.link import Link
 from firmware_bridge.support.programs import find_program
 from firmware_bridge.support.shown import printable
@@ -137,17 +138,17 @@ class DescriptorLink:
         """How long an answer may take."""
         return _PATIENCE_S
 
-    def read(self) -> tuple[bytes, bool]:
+    def read(self) -> Received:
         """Return what comes within some 50 ms; PortLostError at the end."""
         try:
             if not select.select([self._reading], [], [], _READ_S)[0]:
-                return b"", False
+                return Received(b"", False)
             data = os.read(self._reading, _READ_BYTES)
         except OSError as exc:
             raise PortLostError(f"The connection broke: {exc}.") from exc
         if not data:
             raise PortLostError(self._why_over())
-        return data, len(data) == _READ_BYTES
+        return Received(data, len(data) == _READ_BYTES)
 
     def write(self, data: bytes) -> None:
         """Send all of it; PortLostError when nobody reads any more, be it that nobody does for a long time."""
@@ -276,7 +277,7 @@ class SerialLink:
         """How long an answer may take: twice the longest frame on the line, and some for the machine."""
         return self._patience_s
 
-    def read(self) -> tuple[bytes, bool]:
+    def read(self) -> Received:
         """Return what comes within some 50 ms; PortLostError when the port is gone."""
         return self._link.read()
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import serial
 
 from firmware_bridge.errors import PortAbsentError, PortBusyError, PortError, PortLostError, PortPermissionError
+from firmware_bridge.sources.byte_link import Received
 from firmware_bridge.sources.ports import find_port, holders_of, list_ports, ports_in_words
 from firmware_bridge.wire.foreign import recognise
 
@@ -98,24 +99,24 @@ class Link:
         self._serial.timeout = 0  # `read` waits itself
         self._pause_s, self._attempts, self._reason = self._first_pause_s, 0, ""
 
-    def read(self) -> tuple[bytes, bool]:
-        """Return what came, after `READ_TIMEOUT_S` at the latest, and whether that is all; nothing if it is not open.
+    def read(self) -> Received:
+        """Return what came, after `READ_TIMEOUT_S` at the latest; nothing if it is not open.
 
         Raises:
             PortLostError: If the port is gone. It is closed then.
         """
         if self._serial is None:
-            return b"", True
+            return Received(b"", False)
         try:
             # In a stream this sleep is all the waiting there is, which costs less than being woken by each packet.
             time.sleep(self._gather_s)
-            data, is_all = _drain(self._serial)
-            if not data and _wait(self._serial):
+            received = _drain(self._serial)
+            if not received.data and _wait(self._serial):
                 time.sleep(self._gather_s)
-                data, is_all = _drain(self._serial)
+                received = _drain(self._serial)
         except _LINK_FAILURES as exc:
             raise self._lost(exc) from exc
-        return data, is_all
+        return received
 
     def write(self, data: bytes) -> None:
         """Write all of it. What nobody takes within a second is given up without a word, as on a line without a reader.
@@ -212,18 +213,18 @@ class OnLink:
         return recognise(self._first_bytes, self._link.baud_rate)
 
 
-def _drain(link: serial.SerialBase) -> tuple[bytes, bool]:
-    """Return what is there without waiting, and whether that is all."""
+def _drain(link: serial.SerialBase) -> Received:
+    """Return what is there without waiting."""
     data: bytes = link.read(_READ_BYTES)
     if len(data) < _READ_BYTES // 4:
-        return data, True
+        return Received(data, False)
     pieces = [data]
     with suppress(*_LINK_FAILURES):  # a failure shows again at the next read, and what came before it is not lost
         while len(pieces) < _MOST_READS:
             pieces.append(link.read(_READ_BYTES))
             if len(pieces[-1]) < _READ_BYTES // 4:
-                return b"".join(pieces), True
-    return b"".join(pieces), False
+                return Received(b"".join(pieces), False)
+    return Received(b"".join(pieces), True)
 
 
 def _wait(link: serial.SerialBase) -> bool:

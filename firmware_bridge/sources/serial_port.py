@@ -157,7 +157,7 @@ class SerialSource(OnLink):
             return self._try_reopen()
         try:
             self._command()
-            data, _ = self._link.read()
+            data = self._link.read().data
         except PortLostError as exc:
             self._end_link()
             return [LinkLost(str(exc))]

@@ -121,12 +121,12 @@ class TextSource(OnLink):
         if not self._link.state.is_open:
             return [LinkRestored()] if self._link.try_reopen() else []
         try:
-            data, all_of_it = self._link.read()
+            data, has_more = self._link.read()
         except PortLostError as exc:
             self._decoder.reset_link()
             return [LinkLost(str(exc))]
         self._first_bytes += data[: _FIRST_BYTES - len(self._first_bytes)]
-        events = self._decoder.feed(data, self._now_s(), more=not all_of_it)
+        events = self._decoder.feed(data, self._now_s(), has_more=has_more)
         self._look_beyond(events)
         if self._on_bytes is not None:
             self._on_bytes(b"".join(map(self._as_frames, events)))

@@ -167,13 +167,15 @@ class TextDecoder:
         """Measure and tell the rate as at first, for a reader who begins anew."""
         self._begin_session()
 
-    def feed(self, data: bytes, host_time_s: float, more: bool = False) -> list[SampleBlock | Hello | DeviceRestarted]:
+    def feed(
+        self, data: bytes, host_time_s: float, has_more: bool = False
+    ) -> list[SampleBlock | Hello | DeviceRestarted]:
         """Take in bytes and return what they completed, in order.
 
         Args:
             data: Any number of bytes.
             host_time_s: When they had come, of a steady clock.
-            more: Whether others wait to be read, so that these may be late for that reason.
+            has_more: Whether others wait to be read, so that these may be late for that reason.
 
         Raises:
             ProtocolError: If the lines are not what the layout says.
@@ -184,7 +186,7 @@ class TextDecoder:
             return []
         if not self._measured:
             return self._measure(rows, host_time_s)
-        return self._deliver(rows, host_time_s, more)
+        return self._deliver(rows, host_time_s, has_more)
 
     def _rows(self, data: bytes) -> list[Numbers | None]:
         """Return the numbers of the lines that were completed; None for each that is none."""
@@ -259,11 +261,11 @@ class TextDecoder:
     # --- samples -------------------------------------------------------------------------------------------------
 
     def _deliver(
-        self, rows: list[Numbers | None], host_time_s: float, more: bool
+        self, rows: list[Numbers | None], host_time_s: float, has_more: bool
     ) -> list[SampleBlock | Hello | DeviceRestarted]:
         due_s = self._clock.at((self._next + len(rows) - 1) / self._seed_hz) or host_time_s
         late_s = host_time_s - due_s
-        if late_s > _LATE_S and not more:
+        if late_s > _LATE_S and not has_more:
             missing = round(late_s * self._rate_hz())
             self._tally["samples_lost"] += missing
             self._next += missing

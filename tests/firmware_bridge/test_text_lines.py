@@ -113,7 +113,7 @@ def test_what_was_only_late_is_no_gap() -> None:
     sketch.run(6)
     late = b"".join(line(index) for index in range(1200, 1300))
     sketch.time_s += 0.5
-    sketch.events += sketch.decoder.feed(late[:600], sketch.time_s, more=True)
+    sketch.events += sketch.decoder.feed(late[:600], sketch.time_s, has_more=True)
     sketch.events += sketch.decoder.feed(late[600:], sketch.time_s)
     sketch.index = 1300.0
     sketch.run(3)

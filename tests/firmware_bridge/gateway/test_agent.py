@@ -32,6 +32,7 @@ from firmware_bridge.gateway.protocol import (
     encode_data,
     encode_request,
 )
+from firmware_bridge.sources.byte_link import Received
 from firmware_bridge.wire.frames import MAX_PAYLOAD, FrameSplitter, FrameWriter, decode_frame
 
 
@@ -88,12 +89,12 @@ class Line:
             raise PortLostError("cut")
         self._back += self._damaged(self._agent.feed(self._damaged(data)))
 
-    def read(self) -> tuple[bytes, bool]:
+    def read(self) -> Received:
         if self._gone:
             raise PortLostError("cut")
         self._back += self._damaged(self._agent.idle())
         data, self._back = self._back, b""
-        return data, True
+        return Received(data, True)
 
     def close(self) -> None:
         pass
@@ -363,9 +364,9 @@ class Quiet:
     def __init__(self, data: bytes) -> None:
         self.data, self.turns = data, 0
 
-    def read(self) -> tuple[bytes, bool]:
+    def read(self) -> Received:
         self.turns += 1
-        return self.data, False
+        return Received(self.data, False)
 
     def write(self, data: bytes) -> None:
         raise AssertionError("nobody asked")
