@@ -9,18 +9,11 @@ import numpy as np
 
 from firmware_bridge.errors import PortLostError, ProtocolError
 from firmware_bridge.sources.link import FIRST_PAUSE_S, OnLink
+from firmware_bridge.wire.blocks import block_frames
 from firmware_bridge.wire.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, SourceEvent
 from firmware_bridge.wire.foreign import recognise
 from firmware_bridge.wire.frames import FrameWriter
-from firmware_bridge.wire.messages import (
-    Encoding,
-    Hello,
-    MessageType,
-    SamplesPayload,
-    encode_hello,
-    encode_samples,
-    max_block_samples,
-)
+from firmware_bridge.wire.messages import Hello, MessageType, encode_hello
 from firmware_bridge.wire.stream import StreamCounters
 from firmware_bridge.wire.text_lines import TextDecoder, TextLayout
 
@@ -146,17 +139,7 @@ class TextSource(OnLink):
             return self._writer.encode(MessageType.HELLO, encode_hello(event))
         if isinstance(event, DeviceRestarted) or self.hello is None:
             return b""
-        n_samples, n_axes = event.samples.shape
-        rate_hz = self.hello.sample_rate_hz
-        most = max_block_samples(n_axes, Encoding.INT24)
-        frames = []
-        for at in range(0, n_samples, most):
-            time_us = round(1e6 * (event.device_time_s + at / rate_hz))
-            payload = SamplesPayload(
-                self.hello.session, event.first_sample + at, time_us, event.samples[at : at + most], Encoding.INT24
-            )
-            frames.append(self._writer.encode(MessageType.SAMPLES, encode_samples(payload)))
-        return b"".join(frames)
+        return b"".join(block_frames(self._writer, self.hello, event))
 
     def _no_numbers(self) -> str:
         expected = f"Expected lines of numbers such as 0.01,-0.02,9.81 from {self.port} for some seconds"

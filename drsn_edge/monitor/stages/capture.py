@@ -10,22 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.stages.settings import CaptureSettings
 from firmware_bridge.errors import RawLogError
+from firmware_bridge.wire.blocks import block_frames
 from firmware_bridge.wire.events import DeviceRestarted, LinkLost, LinkRestored, SampleBlock, SourceEvent
 from firmware_bridge.wire.frames import DELIMITER, FrameWriter
-from firmware_bridge.wire.messages import (
-    Encoding,
-    Hello,
-    MessageType,
-    SamplesPayload,
-    encode_hello,
-    encode_samples,
-    max_block_samples,
-)
+from firmware_bridge.wire.messages import Hello, MessageType, encode_hello
 from firmware_bridge.wire.raw_log import SUFFIX, RawLogWriter
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
@@ -154,17 +145,9 @@ class Capture:
                 ) from exc
 
     def _write_block(self, block: SampleBlock, now_ns: int) -> None:
-        """Write a block as frames: those of a replay, or of lines of text, may be too long for one."""
         assert self._hello is not None
-        rate_hz, axes = self._hello.sample_rate_hz, block.samples.shape[1]
-        encoding = Encoding.INT16 if block.samples.dtype == np.int16 else Encoding.INT24
-        size = max_block_samples(axes, encoding)
-        for start in range(0, len(block.samples), size):
-            message = SamplesPayload(
-                self._hello.session, block.first_sample + start, round(1e6 * (block.device_time_s + start / rate_hz)),
-                block.samples[start : start + size], encoding, block.overrun and start == 0,
-            )  # fmt: skip
-            self._write(self._frames.encode(MessageType.SAMPLES, encode_samples(message)), now_ns)
+        for frame in block_frames(self._frames, self._hello, block):
+            self._write(frame, now_ns)
 
     def _write(self, data: bytes, now_ns: int) -> None:
         if self._log is not None:
