@@ -61,14 +61,14 @@ def reach(text: str) -> Gateway:
     """
     from firmware_bridge.errors import ProtocolError
     from firmware_bridge.gateway.client import LocalGateway, RemoteGateway
-    from firmware_bridge.gateway.transports import open_link, parse_target
+    from firmware_bridge.gateway.transports import open_link, parse_address
 
     try:
-        target = parse_target(text)
+        address = parse_address(text)
     except ProtocolError as exc:
         raise click.BadParameter(str(exc)) from exc
-    if target.kind == "local":
+    if address.kind == "local":
         return LocalGateway(local_agent("drsn-edge flash"))
-    if target.kind == "file":
-        return LocalGateway(local_agent("drsn-edge flash", Path(target.address), gated=False))
-    return RemoteGateway(lambda: open_link(target, lambda text: click.echo(text, err=True)))
+    if address.kind == "file":
+        return LocalGateway(local_agent("drsn-edge flash", Path(address.place), gated=False))
+    return RemoteGateway(lambda: open_link(address, lambda text: click.echo(text, err=True)))

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from drsn_edge.errors import OutputError
 from firmware_bridge.errors import RawLogError
+from firmware_bridge.sources.event_source import EventSource
 from firmware_bridge.wire.clock import Rate, RateAlarm, TrueRate
 from firmware_bridge.wire.events import DeviceRestarted, LinkLost, LinkRestored, Note, SampleBlock, SourceEvent
 from firmware_bridge.wire.messages import Hello
@@ -19,15 +19,6 @@ from firmware_bridge.wire.stream import StreamCounters
 
 ROTATE_BYTES = 256_000_000
 _PROGRESS_EVERY_S = 0.5
-
-
-class Source(Iterable[SourceEvent], Protocol):
-    """What is recorded: events, and the account of them."""
-
-    @property
-    def counters(self) -> StreamCounters:
-        """The account so far."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -126,7 +117,7 @@ class LogKeeper:
 
 
 def record_source(
-    open_source: Callable[[Callable[[bytes], None]], Source],
+    open_source: Callable[[Callable[[bytes], None]], EventSource],
     folder: Path,
     name: str,
     *,

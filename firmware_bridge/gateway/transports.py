@@ -37,12 +37,12 @@ _USER, _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*"), re.compile(r"[A-Za-z0
 
 
 @dataclass(frozen=True)
-class Target:
+class GatewayAddress:
     """Where a gateway is.
 
     Attributes:
         kind: ssh, serial, socket, file or local.
-        address: Host with its user, port or path.
+        place: Host with its user, port or path.
         port: Of ssh; None: its own.
         program: `drsn-edge` on the other side of ssh.
         sudo: Whether to call it with sudo there.
@@ -50,14 +50,14 @@ class Target:
     """
 
     kind: str
-    address: str = ""
+    place: str = ""
     port: int | None = None
     program: str = "drsn-edge"
     sudo: bool = False
     baud_rate: int = DEFAULT_BAUD_RATE
 
 
-def parse_target(text: str) -> Target:
+def parse_address(text: str) -> GatewayAddress:
     """Return what a text means.
 
     Args:
@@ -69,23 +69,23 @@ def parse_target(text: str) -> Target:
     """
     kind, _, rest = text.partition(":")
     if text == "local":
-        return Target("local")
+        return GatewayAddress("local")
     if kind in ("socket", "file") and rest:
-        return Target(kind, rest)
+        return GatewayAddress(kind, rest)
     if kind == "serial" and rest:
-        address, _, query = rest.partition("?")
+        place, _, query = rest.partition("?")
         baud = re.fullmatch(r"baud=([1-9][0-9]{2,6})", query)
         if not query or baud:
-            return Target(kind, address, baud_rate=int(baud[1]) if baud else DEFAULT_BAUD_RATE)
-    if kind == "ssh" and (target := _ssh_target(text)) is not None:
-        return target
+            return GatewayAddress(kind, place, baud_rate=int(baud[1]) if baud else DEFAULT_BAUD_RATE)
+    if kind == "ssh" and (found := _ssh_address(text)) is not None:
+        return found
     raise ProtocolError(
         f"Expected a gateway as ssh://USER@HOST, serial:/dev/ttyUSB0, socket:PATH, file:STATE-FOLDER or local, got "
         f"{text!r}."
     )
 
 
-def _ssh_target(text: str) -> Target | None:
+def _ssh_address(text: str) -> GatewayAddress | None:
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -97,33 +97,33 @@ def _ssh_target(text: str) -> Target | None:
     fits = host and _HOST.fullmatch(host) and (user is None or _USER.fullmatch(user))
     if not fits or parts.password is not None or parts.fragment or set(query) - {"sudo"}:
         return None
-    address = f"{user}@{host}" if user else str(host)
-    return Target("ssh", address, port, unquote(parts.path) or "drsn-edge", "sudo" in query)
+    place = f"{user}@{host}" if user else str(host)
+    return GatewayAddress("ssh", place, port, unquote(parts.path) or "drsn-edge", "sudo" in query)
 
 
-def open_link(target: Target, tell: Callable[[str], object] = lambda text: None) -> ClientLink:
+def open_link(address: GatewayAddress, tell: Callable[[str], object] = lambda text: None) -> ClientLink:
     """Open a connection.
 
     Args:
-        target: Where to.
+        address: Where to.
         tell: Given what ssh says, and the other side by it.
 
     Raises:
         PortError: If it cannot be.
     """
-    if target.kind == "ssh":
-        return ProcessLink(ssh_command(target), tell)
-    if target.kind == "socket":
-        return SocketLink(Path(target.address))
-    return SerialLink(target.address, target.baud_rate)
+    if address.kind == "ssh":
+        return ProcessLink(ssh_command(address), tell)
+    if address.kind == "socket":
+        return SocketLink(Path(address.place))
+    return SerialLink(address.place, address.baud_rate)
 
 
-def ssh_command(target: Target) -> list[str]:
+def ssh_command(address: GatewayAddress) -> list[str]:
     """Return the call of the system's ssh that starts an agent on the other side."""
-    quoted = "'" + target.program.replace("'", "'\\''") + "'"
-    remote = f"{'sudo -n ' if target.sudo else ''}{quoted} agent"
-    port = [] if target.port is None else ["-p", str(target.port)]
-    return ["ssh", "-T", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=10", *port, "--", target.address, remote]
+    quoted = "'" + address.program.replace("'", "'\\''") + "'"
+    remote = f"{'sudo -n ' if address.sudo else ''}{quoted} agent"
+    port = [] if address.port is None else ["-p", str(address.port)]
+    return ["ssh", "-T", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=10", *port, "--", address.place, remote]
 
 
 class DescriptorLink:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
 
+from firmware_bridge.sources.event_source import EventSource
 from firmware_bridge.wire.events import SourceEvent
 from firmware_bridge.wire.stream import StreamCounters
 
@@ -21,21 +21,12 @@ Stop = Callable[[], bool]
 OnBytes = Callable[[bytes], None]
 
 
-class Source(Iterable[SourceEvent], Protocol):
-    """What can be read in a thread."""
-
-    @property
-    def counters(self) -> StreamCounters:
-        """The account so far."""
-        ...
-
-
 class Threaded:
     """Iterates over a source's events in their order, which a thread reads meanwhile."""
 
     def __init__(
         self,
-        open_source: Callable[[Stop, OnBytes | None], Source],
+        open_source: Callable[[Stop, OnBytes | None], EventSource],
         stop: Stop,
         on_bytes: Callable[[bytes, int], None] | None = None,
         most_waiting: int = MOST_WAITING,
