@@ -173,7 +173,7 @@ def test_the_broker_says_offline_for_a_monitor_that_is_cut_off(mosquitto: Any) -
     listener = Listener(running.port)
     sink = MqttSink(running.broker, "fan", GATEWAY)
     assert listener.wait_for(1, "plant/1/g/fan/status") == ["online"]
-    sink._client.socket().shutdown(socket.SHUT_RDWR)
+    sink._connection._client.socket().shutdown(socket.SHUT_RDWR)
     assert listener.wait_for(3, "plant/1/g/fan/status")[:3] == ["online", "offline", "online"]
     sink.close()
     listener.close()
@@ -332,7 +332,7 @@ def told_by(broker: Broker, options: MqttOptions, until: str) -> list[str]:
     told: list[str] = []
     sink = MqttSink(broker, "fan", options, tell=told.append)
     deadline = time.monotonic() + 15
-    while not told and not sink._listens and time.monotonic() < deadline:
+    while not told and not sink._connection.listens and time.monotonic() < deadline:
         time.sleep(0.02)
     sink.close()
     assert (until == "") is not bool(told) and until in "".join(told), told

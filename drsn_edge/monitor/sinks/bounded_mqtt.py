@@ -7,15 +7,12 @@ its socket: a packet that is too long is refused when its length is known, befor
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable
 from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-
-from drsn_edge.monitor.sinks.broker import Broker
 
 CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP = 2, 3, 4, 9, 11, 13
 _ANSWERS = frozenset((CONNACK, PUBACK, SUBACK, UNSUBACK, PINGRESP))
@@ -195,36 +192,3 @@ class BoundedClient(paho.Client):
             self.trouble = exc
             raise
         return data
-
-
-def words_of(where: str, broker: Broker, trouble: Exception | None, began_tls: bool) -> str:
-    """Return why a broker could not be reached, and what to type.
-
-    Args:
-        where: Its host and port.
-        broker: See there.
-        trouble: What was raised.
-        began_tls: Whether it was reached, and TLS begun.
-    """
-    if isinstance(trouble, ssl.SSLCertVerificationError):
-        return (
-            f"The certificate of the MQTT broker {where} was refused: {trouble.verify_message}. Give the certificate "
-            "of the authority that signed it with --mqtt-ca, and the host by the name that it is for."
-        )
-    if began_tls or isinstance(trouble, ssl.SSLError):
-        return _words_of_tls(where, trouble)
-    why = f": {getattr(trouble, 'strerror', None) or trouble}" if trouble is not None else ""
-    return f"The MQTT broker {where} cannot be reached{why}. Decisions wait for it."
-
-
-def _words_of_tls(where: str, trouble: Exception | None) -> str:
-    reason = (getattr(trouble, "reason", None) or str(trouble)).replace("_", " ").lower()
-    if "alert" in reason or "certificate" in reason:
-        return (
-            f"TLS failed with the MQTT broker {where}: {reason}. It may want a client certificate that it knows: "
-            "give --mqtt-cert FILE --mqtt-key FILE."
-        )
-    return (
-        f"TLS failed with the MQTT broker {where}: {reason}. That port may have no TLS: type its port for TLS (mostly "
-        "8883) in mqtts://HOST:PORT, or mqtt:// for a line that is not encrypted."
-    )

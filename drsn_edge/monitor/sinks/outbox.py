@@ -1,11 +1,15 @@
-"""What waits for a broker: events in their order, the present state once, and no more than memory has room for."""
+"""What waits for a broker: events in their order, the present state once, and no more than memory has room for.
+
+Not the queue of paho-mqtt, which never holds more than one message here: beyond `max_queued_messages_set` it refuses
+the newest event and not the oldest, sends a state as often as it was said while the broker was away, and after a
+reconnection sends all at once whatever `max_inflight_messages_set` says (2.2.0).
+"""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass
 
-MOST_EVENTS, MOST_BYTES = 20_000, 16_000_000
 _OVERHEAD_BYTES = 300
 """Of a message in memory, beside its payload."""
 
@@ -33,7 +37,7 @@ class Message:
 class Outbox:
     """A queue whose head may be on its way, and the present value of each topic. Not for several threads at once."""
 
-    def __init__(self, most_events: int = MOST_EVENTS, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_events: int, most_bytes: int) -> None:
         """Begin empty; beyond `most_events` or `most_bytes` the oldest events are thrown away and counted."""
         self._most_events, self._most_bytes = most_events, most_bytes
         self._waiting: deque[Message] = deque()

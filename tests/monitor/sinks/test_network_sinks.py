@@ -23,10 +23,11 @@ pytest.importorskip("paho.mqtt", reason="needs the extra `mqtt`")
 import paho.mqtt.client as paho
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.sinks import mqtt
+from drsn_edge.monitor.sinks import delivery, mqtt, mqtt_connection, mqtt_trouble
 from drsn_edge.monitor.sinks.bounded_mqtt import BoundedClient, Incoming, TooMuchError
 from drsn_edge.monitor.sinks.broker import Broker, MqttOptions, parse_url
 from drsn_edge.monitor.sinks.mqtt import MqttSink
+from drsn_edge.monitor.sinks.mqtt_trouble import Trouble
 from drsn_edge.monitor.sinks.present import About
 from drsn_edge.monitor.sinks.topics import topic_part
 from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Summary, WindowResult
@@ -45,7 +46,7 @@ ALARMS = About(
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt, "_RETRY_S", (0.01, 0.02))
+    monkeypatch.setattr(mqtt_connection, "_RETRY_S", (0.01, 0.02))
     monkeypatch.setattr(mqtt, "_LAST_WORDS_S", 0.2)
 
 
@@ -91,13 +92,13 @@ def test_a_password_in_the_url_is_refused_without_repeating_it() -> None:
 
 
 def test_memory_has_an_end(monkeypatch) -> None:
-    monkeypatch.setattr(mqtt, "MOST_EVENTS", 10)
+    monkeypatch.setattr(delivery, "MOST_EVENTS", 10)
     sink = MqttSink(Broker("127.0.0.1", 1, False, None, "x"), "fan", MqttOptions(gateway="g"))
     for _ in range(25):
         sink.take(Decision(WORN, 0.0))
         sink.take(WORN)
         sink.take(SEVERITY)
-    assert sink.dropped == 15 and sink._outbox.events == 10 and len(sink._outbox) < 15
+    assert sink.dropped == 15 and sink._delivery._outbox.events == 10 and len(sink._delivery._outbox) < 15
     with pytest.raises(OutputError, match="10 messages were not delivered"):
         sink.close()
 
@@ -158,7 +159,7 @@ def test_a_broker_that_lost_its_memory_is_told_everything_anew(broker: FakeBroke
     sink = sink_at(options=replace(GATEWAY, topics="homeassistant"))
     for result in (WORN, Decision(WORN, 0.0), RAISED, SEVERITY):
         sink.take(result)
-    broker.wait_for(sink._empty.is_set)
+    broker.wait_for(sink._delivery.is_done.is_set)
     before = broker.retained
     assert len(before) > 10
     broker.published.clear()
@@ -169,7 +170,7 @@ def test_a_broker_that_lost_its_memory_is_told_everything_anew(broker: FakeBroke
 
 def test_home_assistant_that_begins_anew_is_told_everything_anew(broker: FakeBroker, sink_at: Any) -> None:
     sink = sink_at(options=replace(GATEWAY, topics="homeassistant"))
-    broker.wait_for(lambda: sink._empty.is_set() and (1, "homeassistant/status") in broker.subscribed)
+    broker.wait_for(lambda: sink._delivery.is_done.is_set() and (1, "homeassistant/status") in broker.subscribed)
     before = broker.retained
     broker.published.clear()
     broker.publish("homeassistant/status", b"online")
@@ -181,7 +182,7 @@ def test_an_alarm_that_is_raised_is_not_hidden_by_another_that_is_cleared(broker
     sink = sink_at(now_s=lambda: float(next(times)))
     for result in (RAISED, replace(RAISED, name="UNKNOWN"), replace(RAISED, name="UNKNOWN", state=AlarmState.CLEARED)):
         sink.take(result)
-    broker.wait_for(sink._empty.is_set)
+    broker.wait_for(sink._delivery.is_done.is_set)
     worn, unknown = (json.loads(broker.retained[f"plant/g/fan/alarm/{name}"]) for name in ("worn", "UNKNOWN"))
     assert worn["state"] == "RAISED" and worn["raised_s"] and worn["cleared_s"] is None
     assert unknown["state"] == "CLEARED" and unknown["raised_s"] < unknown["cleared_s"]
@@ -193,7 +194,7 @@ def test_alarms_that_another_bundle_does_not_know_are_taken_back(broker: FakeBro
     broker.wait_for(lambda: "plant/g/fan/alarm/worn" in broker.retained)
     names[0] = "torn/off"
     sink.take(Decision(WORN, 0.0))
-    broker.wait_for(sink._empty.is_set)
+    broker.wait_for(sink._delivery.is_done.is_set)
     part = topic_part("torn/off")
     assert broker.of("plant/g/fan/alarm/worn")[-1] == "" and f"plant/g/fan/alarm/{part}" in broker.retained
     configs = [topic for topic, payload in broker.published if "binary_sensor" in topic and "alarm_worn" in topic]
@@ -230,7 +231,7 @@ def test_acknowledging_takes_an_empty_message_or_a_name_and_nothing_that_was_ret
     broker.publish(topic, b"UNKNOWN", flags=1)  # retained: of another day
     for payload in (b"", b" \n", b"UNKNOWN", b"inner race", topic_part("inner race").encode()):
         broker.publish(topic, payload)
-    for nonsense in (b"ON", b"\xff\xfe", b"\x1b[2J", b"x" * mqtt.MOST_ACKNOWLEDGE_BYTES):
+    for nonsense in (b"ON", b"\xff\xfe", b"\x1b[2J", b"x" * mqtt_connection.MOST_MESSAGE_BYTES):
         broker.publish(topic, nonsense)
     broker.publish(b"\xff\xfe", b"")
     broker.publish(topic, b"", flags=2)
@@ -260,12 +261,12 @@ def test_what_nobody_asked_for_ends_the_connection_before_it_is_read_and_decisio
 ) -> None:
     told: list[str] = []
     sink = sink_at(tell=told.append)
-    broker.wait_for(lambda: broker.subscribed and sink._empty.is_set())
+    broker.wait_for(lambda: broker.subscribed and sink._delivery.is_done.is_set())
     broker.send(data)
     broker.wait_for(lambda: len(broker.connections) == 2)
     broker.published.clear()
     sink.take(Decision(WORN, 0.0))
-    broker.wait_for(lambda: broker.of("plant/g/fan/decision") and sink._empty.is_set())
+    broker.wait_for(lambda: broker.of("plant/g/fan/decision") and sink._delivery.is_done.is_set())
     assert words in told[0] and len(told) == 2 and "there again" in told[1] and isinstance(told[1], Notice)
     assert json.loads(broker.retained["plant/g/fan/decision"])["label"] == "worn"
     assert ((2, "plant/g/fan/acknowledge") in broker.subscribed) is not deaf  # or it would begin again at once
@@ -286,7 +287,7 @@ def test_a_message_of_200_megabytes_is_never_in_memory(broker: FakeBroker, sink_
 
 
 def test_after_a_minute_it_listens_again(broker: FakeBroker, sink_at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt, "_DEAF_S", 0.2)
+    monkeypatch.setattr(mqtt_connection, "_DEAF_S", 0.2)
     sink_at()
     broker.wait_for(lambda: broker.subscribed)
     broker.send(b"\x30" + length_of(1 << 20))
@@ -306,7 +307,7 @@ def test_a_broker_that_cuts_every_connection_is_told_of_once_a_minute_at_most(br
 def test_decisions_that_were_thrown_away_are_counted_and_said(
     broker: FakeBroker, sink_at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt, "MOST_EVENTS", 3)
+    monkeypatch.setattr(delivery, "MOST_EVENTS", 3)
     told: list[str] = []
     broker.confirms = False
     sink = sink_at(tell=told.append)
@@ -315,7 +316,7 @@ def test_decisions_that_were_thrown_away_are_counted_and_said(
         sink.take(Decision(WORN, float(number)))
     broker.confirms = True
     broker.drop()
-    broker.wait_for(lambda: len(broker.connections) == 2 and sink._empty.is_set())
+    broker.wait_for(lambda: len(broker.connections) == 2 and sink._delivery.is_done.is_set())
     assert "7 decisions and alarms of fan never reached" in told[-1]
     assert json.loads(broker.retained["plant/g/fan/state"])["dropped"] == 7
     assert [json.loads(text)["since"] for text in broker.of("plant/g/fan/decision")][-3:] == [7, 8, 9]
@@ -334,7 +335,7 @@ def test_an_alarm_of_a_bundle_that_was_just_read_is_discovered_as_well(broker: F
     sink = sink_at(about=About(lambda: tuple(names)), options=replace(GATEWAY, topics="homeassistant"))
     names.append("worn")
     sink.take(RAISED)
-    broker.wait_for(sink._empty.is_set)
+    broker.wait_for(sink._delivery.is_done.is_set)
     assert json.loads(broker.retained["plant/g/fan/alarm/worn"])["state"] == "RAISED"
     assert any(topic.endswith("/alarm_worn/config") for topic in broker.retained)
 
@@ -342,7 +343,7 @@ def test_an_alarm_of_a_bundle_that_was_just_read_is_discovered_as_well(broker: F
 def test_two_clients_with_one_id_are_suspected(
     broker: FakeBroker, sink_at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt, "_QUIET_S", (0.0, 0.0))
+    monkeypatch.setattr(mqtt_trouble, "_QUIET_S", (0.0, 0.0))
     told: list[str] = []
     sink_at(tell=told.append)
     for number in range(1, 5):
@@ -355,9 +356,9 @@ def test_two_clients_with_one_id_are_suspected(
 def test_a_trouble_that_comes_and_goes_is_said_less_and_less() -> None:
     told: list[float] = []
     now = 0.0
-    says = mqtt._Says(lambda words: told.append(now), lambda: now)
+    trouble = Trouble(lambda words: told.append(now), lambda: now)
     for now in map(float, range(86_400)):
-        (says.trouble_is if now % 10 < 5 else says.well)("words")
+        (trouble.begin if now % 10 < 5 else trouble.end)("words")
     assert told[:2] == [0, 5] and len(told) < 70
 
 
