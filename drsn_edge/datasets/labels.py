@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass, replace
 from drsn_edge.errors import DrsnEdgeError, RecordingError, SplitError
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.support.fields import is_label
+from drsn_edge.support.toml_file import quoted
 
 _MOST_LINES = 8
 _CAPTURE = re.compile(r"#[0-9]+$")
@@ -76,7 +76,7 @@ def check_labelled(recordings: Sequence[Recording], error: type[DrsnEdgeError] =
         for stem in missing[:_MOST_LINES]
         for line in (
             "[[recordings]]",
-            f"file = {json.dumps(glob.escape(stem) + '.*')}",
+            f"file = {quoted(glob.escape(stem) + '.*')}",
             'label = ""   # put in its class',
         )
     ]

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import DrsnEdgeError, SettingsError
-from drsn_edge.support.toml_file import line_of, parse_toml
-from drsn_edge.support.typed_table import typed_values
+from drsn_edge.support.toml_file import read_document
 from firmware_bridge.errors import FirmwareBridgeError
 from firmware_bridge.gateway.client import Flashed
-from firmware_bridge.support.regular_file import read_text_file, why_unreadable
 
 _LOOK_EVERY_S = 2.0
 
@@ -72,20 +70,12 @@ def read_members(path: Path) -> list[Member]:
     Raises:
         SettingsError: If it cannot be read, or holds anything that it may not.
     """
-    try:
-        text = read_text_file(path)
-        document = parse_toml(text)
-    except (OSError, ValueError) as exc:
-        raise SettingsError(f"Expected gateways in {path} (TOML), could not read them: {why_unreadable(exc)}") from exc
-    tables = document.pop("gateway", None)
-    if document or not isinstance(tables, list) or not tables or not all(isinstance(each, dict) for each in tables):
+    document = read_document(path, "gateways", SettingsError)
+    tables = document.values.get("gateway")
+    are_tables = isinstance(tables, list) and all(isinstance(each, dict) for each in tables)
+    if len(document.values) > 1 or not tables or not are_tables:
         raise SettingsError(f'{path}: Expected tables [[gateway]] with target = "ssh://...", and nothing else.')
-
-    def where(key: str) -> str:
-        line = line_of(text, ["gateway", key])
-        return str(path) if line is None else f"{path}, line {line}"
-
-    members = [Member(**typed_values(Member, each, where, SettingsError)) for each in tables]
+    members = [Member(**document.typed(Member, each, "gateway", number)) for number, each in enumerate(tables)]
     targets = [member.target for member in members]
     if not all(targets) or len(set(targets)) < len(targets):
         raise SettingsError(f"{path}: Expected a target of each gateway, each another one.")

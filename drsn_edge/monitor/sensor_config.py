@@ -21,7 +21,7 @@ one that is typed beside `--sensors`, and that before one at the top of the file
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,9 @@ from typing import Any
 from drsn_edge.errors import ContractError, SettingsError
 from drsn_edge.runtime.interpreters import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
 from drsn_edge.signal.units import expect_known
-from drsn_edge.support.toml_file import line_of, parse_toml
-from drsn_edge.support.typed_table import Reader, typed_values
+from drsn_edge.support.toml_file import Document, read_document
+from drsn_edge.support.typed_table import Reader
 from drsn_edge.support.uses import SENSOR_USES, Uses, why_unused
-from firmware_bridge.support.regular_file import read_text_file, why_unreadable
 
 _PATHS = ("model", "settings", "limits", "record", "lines", "history", "mqtt_ca", "mqtt_cert", "mqtt_key")
 
@@ -102,28 +101,19 @@ def read_sensors(path: Path, given: Mapping[str, Any] | None = None) -> list[Sen
         SettingsError: If it cannot be read, or holds anything that it may not, or that changes nothing, with the line
             where that stands.
     """
-    try:
-        text = read_text_file(path)
-        document = parse_toml(text)
-    except (OSError, ValueError) as exc:
-        raise SettingsError(f"Expected sensors in {path} (TOML), could not read them: {why_unreadable(exc)}") from exc
-
-    def where(key: str) -> str:
-        line = line_of(text, [key]) or line_of(text, ["sensor", key])
-        return str(path) if line is None else f"{path}, line {line}"
-
-    tables = document.pop("sensor", None)
+    document = read_document(path, "sensors", SettingsError)
+    tables = document.values.get("sensor")
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables) or not tables:
         raise SettingsError(f"{path}: Expected a table [[sensor]] for each sensor, got none. Add them.")
-    common, own = _named_values(document, where, path), [_named_values(table, where, path) for table in tables]
+    above = {name: value for name, value in document.values.items() if name != "sensor"}
+    common = _values(document, above, path.parent)
+    own = [_values(document, table, path.parent, "sensor", number) for number, table in enumerate(tables)]
     found = [_checked(SensorConfig(**{**common, **(given or {}), **values}), path) for values in own]
     for what in ("port", "machine"):
         _expect_different([getattr(each, what) for each in found], what, path)
-    for values, sensors in [(common, found), *((values, [each]) for values, each in zip(own, found, strict=True))]:
-        for name in values:
-            reasons = [why_it_changes_nothing(each, name) for each in sensors]
-            if all(reasons):
-                raise SettingsError(f"{where(name)}: {name} {str(reasons[0]).replace('--', '')}")
+    _expect_uses(common, found, document)
+    for number, (values, each) in enumerate(zip(own, found, strict=True)):
+        _expect_uses(values, [each], document, "sensor", number)
     return found
 
 
@@ -140,18 +130,24 @@ def why_it_changes_nothing(config: SensorConfig, name: str) -> str | None:
     return why_unused(uses, lambda option: getattr(config, option.removeprefix("--").replace("-", "_"), None))
 
 
-def _named_values(table: dict[str, Any], where: Any, path: Path) -> dict[str, Any]:
-    values = _values(table, where, path)
+def _values(document: Document, table: dict[str, Any], folder: Path, *place: str | int) -> dict[str, Any]:
+    """Return what a table says, which stands at `place`; its paths are relative to `folder`."""
+    values = document.typed(SensorConfig, table, *place, own=_OWN_READERS)
     for name in ("port", "machine"):
         why = why_no_name(values[name]) if name in values else None
         if why is not None:
-            raise SettingsError(f"{where(name)}: {name}: {why}")
-    return values
+            raise SettingsError(f"{document.place(*place, name)}: {name}: {why}")
+    return {name: folder / value if name in _PATHS else value for name, value in values.items()}
 
 
-def _values(table: dict[str, Any], where: Any, path: Path) -> dict[str, Any]:
-    values = typed_values(SensorConfig, table, where, SettingsError, _OWN_READERS)
-    return {name: path.parent / value if name in _PATHS else value for name, value in values.items()}
+def _expect_uses(
+    values: Mapping[str, Any], sensors: Sequence[SensorConfig], document: Document, *place: str | int
+) -> None:
+    """Refuse a value of the table at `place` that counts for none of the sensors that have it."""
+    for name in values:
+        reasons = [why_it_changes_nothing(each, name) for each in sensors]
+        if all(reasons):
+            raise SettingsError(f"{document.place(*place, name)}: {name} {str(reasons[0]).replace('--', '')}")
 
 
 def _checked(config: SensorConfig, path: Path) -> SensorConfig:

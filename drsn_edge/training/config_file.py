@@ -26,10 +26,9 @@ from typing import Any
 from drsn_edge import __version__
 from drsn_edge.errors import TrainingError
 from drsn_edge.models.config import NetworkSizes, Stage
-from drsn_edge.support.toml_file import parse_toml
+from drsn_edge.support.toml_file import read_document
 from drsn_edge.support.typed_table import Reader, list_of, text, typed_values, whole
 from drsn_edge.training.settings import TrainSettings
-from firmware_bridge.support.regular_file import read_text_file
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -38,13 +37,8 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         TrainingError: If it is missing, unreadable, no TOML (with its line), or has a key or a value that it may not.
     """
-    try:
-        document = parse_toml(read_text_file(path))
-    except OSError as exc:
-        raise TrainingError(f"Expected a configuration file at {path}, got: {exc.strerror}. Check the path.") from exc
-    except ValueError as exc:
-        raise TrainingError(f"{path}: Expected TOML, got: {exc}. Correct that line.") from exc
-    return _values(TrainSettings, document, str(path))
+    document = read_document(path, "settings of a training", TrainingError)
+    return _values(TrainSettings, document.values, str(path))
 
 
 def settings_from_table(table: Mapping[str, Any], source: str) -> TrainSettings:

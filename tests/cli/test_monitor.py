@@ -600,7 +600,7 @@ def test_a_fleet_file_says_what_is_watched(run: Run, playing: Any, tiny_bundle_p
             "model = 'm'\nmqtt = 'mqtt://b'\nmqtt_client_id = 'i'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'b'",
             "'a' and 'b' have the same MQTT client id",
         ),
-        ("[[sensor", "could not read them"),
+        ("[[sensor", r"fleet\.toml: Expected TOML, got: .*line 1|end of document"),
         (
             "model = 'm'\n[[sensor]]\nport = 'a'\nmachine = \"l\\u001b]0;own\\u0007\"",
             r"line 4: machine: .*can be printed",

@@ -125,12 +125,12 @@ def test_refuses_a_value_of_the_name_that_the_key_does_not_take() -> None:
 
 
 def test_refuses_a_missing_or_unreadable_file(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match=r"readable catalogue at .*No such file"):
+    with pytest.raises(RecordingError, match=r"a catalogue in .*none.toml, could not read it: No such file"):
         read_catalogue(tmp_path / "none.toml")
-    with pytest.raises(RecordingError, match="readable catalogue"):
+    with pytest.raises(RecordingError, match=r"a catalogue in .*Is a directory"):
         read_catalogue(tmp_path)
     (tmp_path / "latin.toml").write_bytes("[defaults]\nlabel = 'schräg'\n".encode("latin-1"))
-    with pytest.raises(RecordingError, match="readable catalogue"):
+    with pytest.raises(RecordingError, match=r"a catalogue in .*latin\.toml.*Save it as UTF-8"):
         read_catalogue(tmp_path / "latin.toml")
 
 

@@ -41,9 +41,7 @@ from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.bundle.votes import Votes, parse_votes
 from drsn_edge.errors import SettingsError
 from drsn_edge.monitor.stages.alarms import EVIDENCE, UNKNOWN, AlarmLimits, AlarmSettings, alarm_names
-from drsn_edge.support.toml_file import line_of, parse_toml
-from drsn_edge.support.typed_table import typed_values
-from firmware_bridge.support.regular_file import read_text_file, why_unreadable
+from drsn_edge.support.toml_file import Document, quoted, read_document
 
 _LIMITS = tuple(each.name for each in fields(AlarmLimits))
 
@@ -86,12 +84,7 @@ def read_settings(path: Path, labels: Sequence[str]) -> MonitorSettings:
     Raises:
         SettingsError: If it cannot be read, or holds anything that it may not, with the line where that stands.
     """
-    try:
-        text = read_text_file(path)
-        document = parse_toml(text)
-    except (OSError, ValueError) as exc:
-        raise SettingsError(f"Expected settings in {path} (TOML), could not read them: {why_unreadable(exc)}") from exc
-    return _Reading(str(path), text, tuple(labels)).settings(document)
+    return _Reading(read_document(path, "settings", SettingsError), tuple(labels)).settings()
 
 
 def settings_for(path: Path | None, votes: str | None, manifest: Manifest) -> MonitorSettings:
@@ -112,12 +105,11 @@ def settings_for(path: Path | None, votes: str | None, manifest: Manifest) -> Mo
 
 @dataclass(frozen=True)
 class _Reading:
-    source: str
-    text: str
+    document: Document
     labels: tuple[str, ...]
 
-    def settings(self, document: Mapping[str, Any]) -> MonitorSettings:
-        known = ("decision", "alarms", "capture")
+    def settings(self) -> MonitorSettings:
+        known, document = ("decision", "alarms", "capture"), self.document.values
         for name, table in document.items():
             if name not in known or not isinstance(table, dict):
                 self._fail((name,), f"Expected tables [{'], ['.join(known)}], got {name!r}")
@@ -198,7 +190,7 @@ class _Reading:
         return settings
 
     def _values(self, kind: type, path: tuple[str, ...], table: Mapping[str, Any]) -> dict[str, Any]:
-        return typed_values(kind, table, lambda key: self._place((*path, key)), SettingsError)
+        return self.document.typed(kind, table, *path)
 
     def _not_negative(self, path: tuple[str, ...], values: Any) -> None:
         for each in fields(values):
@@ -206,12 +198,8 @@ class _Reading:
             if isinstance(value, float) and not 0 <= value < math.inf:
                 self._fail((*path, each.name), f"Expected {each.name} of at least 0, got {value:g}")
 
-    def _place(self, path: Sequence[str]) -> str:
-        line = line_of(self.text, path)
-        return self.source if line is None else f"{self.source}, line {line}"
-
     def _fail(self, path: Sequence[str], words: str) -> NoReturn:
-        raise SettingsError(f"{self._place(path)}: {words}. Correct it there.")
+        raise SettingsError(f"{self.document.place(*path)}: {words}. Correct it there.")
 
 
 def settings_toml(settings: MonitorSettings) -> str:
@@ -220,7 +208,7 @@ def settings_toml(settings: MonitorSettings) -> str:
     if settings.alarms is not None:
         own = {name: value for name, value in vars(settings.alarms).items() if name not in ("limits", "classes")}
         parts.append(_table("alarms", {**own, **asdict(settings.alarms.limits)}))
-        parts += [_table(f"alarms.class.{_quoted(n)}", asdict(each)) for n, each in settings.alarms.classes.items()]
+        parts += [_table(f"alarms.class.{quoted(n)}", asdict(each)) for n, each in settings.alarms.classes.items()]
     if settings.capture is not None:
         parts.append(_table("capture", asdict(settings.capture)))
     return "\n".join(parts)
@@ -236,10 +224,4 @@ def _toml(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
-    return _quoted(value) if isinstance(value, str) else repr(value)
-
-
-def _quoted(text: str) -> str:
-    """Return a basic string of TOML; labels can be printed, a folder's name may hold anything."""
-    escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08X}" for c in text)
-    return f'"{escaped}"'
+    return quoted(value) if isinstance(value, str) else repr(value)

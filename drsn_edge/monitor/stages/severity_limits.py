@@ -16,8 +16,7 @@ import numpy as np
 from drsn_edge.errors import SettingsError
 from drsn_edge.signal.bearing import BearingGeometry
 from drsn_edge.signal.bearing_lines import NAMES, Bearing
-from drsn_edge.support.toml_file import parse_toml
-from firmware_bridge.support.regular_file import read_text_file, why_unreadable
+from drsn_edge.support.toml_file import read_document
 
 ZONES = "ABCD"
 
@@ -62,10 +61,7 @@ def read_limits(path: Path) -> SeverityConfig:
     Raises:
         SettingsError: If it cannot be read, or holds anything else.
     """
-    try:
-        table = parse_toml(read_text_file(path))
-    except (OSError, ValueError) as exc:
-        raise SettingsError(f"Expected limits in {path} (TOML), could not read them: {why_unreadable(exc)}") from exc
+    table = read_document(path, "limits", SettingsError).values
     if not table or set(table) - {"zones", "bearing"}:
         raise SettingsError(
             f"{path}: Expected [zones] or [bearing] and nothing else, got {', '.join(table) or 'nothing'}."

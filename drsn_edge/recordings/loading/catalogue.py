@@ -33,8 +33,7 @@ from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.patterns import NamePattern, PatternError
 from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue, checked
 from drsn_edge.recordings.recording import FieldValue
-from drsn_edge.support.toml_file import parse_toml
-from firmware_bridge.support.regular_file import read_text_file, why_unreadable
+from drsn_edge.support.toml_file import Document, parse_document, read_document
 
 CATALOGUE_NAME = "catalogue.toml"
 
@@ -73,21 +72,7 @@ def read_catalogue(path: Path) -> Catalogue:
     Raises:
         RecordingError: If it is missing, unreadable, no TOML (with its line), or has a section or value it may not.
     """
-    return parse_catalogue(read_text(path), str(path))
-
-
-def read_text(path: Path) -> str:
-    """Return a catalogue's text.
-
-    Raises:
-        RecordingError: If it is missing, unreadable, or not UTF-8.
-    """
-    try:
-        return read_text_file(path)
-    except UnicodeDecodeError as exc:
-        raise RecordingError(f"Expected a readable catalogue at {path}, got: {exc}. Save it as UTF-8.") from exc
-    except (OSError, ValueError) as exc:
-        raise RecordingError(f"Expected a readable catalogue at {path}, got: {why_unreadable(exc)}") from exc
+    return _catalogue(read_document(path, "a catalogue", RecordingError))
 
 
 @cache
@@ -103,22 +88,23 @@ def built_in_catalogues() -> tuple[Catalogue, ...]:
 
 def parse_catalogue(text: str, source: str) -> Catalogue:
     """Parse a catalogue; `source` names it in errors. Raises RecordingError as `read_catalogue` does."""
-    try:
-        document = parse_toml(text)
-    except ValueError as exc:
-        raise RecordingError(f"{source}: Expected TOML, got: {exc}. Correct that line.") from exc
-    for section, content in document.items():
+    return _catalogue(parse_document(text, source, RecordingError))
+
+
+def _catalogue(document: Document) -> Catalogue:
+    source, values = document.source, document.values
+    for section, content in values.items():
         if not isinstance(content, _SECTIONS.get(section, ())):
             raise RecordingError(
                 f"{source}: Expected [defaults] and [[recordings]], got {section!r}"
                 f"{' as another kind of section' if section in _SECTIONS else ''}. Put its keys under one of them."
             )
-    defaults = Entry(source, _values(document.get("defaults", {}), f"{source}, [defaults]"))
+    defaults = Entry(source, _values(values.get("defaults", {}), f"{source}, [defaults]"))
     entries = [
         _entry(table, f"{source}, [[recordings]] number {number}")
-        for number, table in enumerate(document.get("recordings", []), start=1)
+        for number, table in enumerate(values.get("recordings", []), start=1)
     ]
-    return Catalogue(source, (defaults, *entries), document.get("recognise", {}).get("key"))
+    return Catalogue(source, (defaults, *entries), values.get("recognise", {}).get("key"))
 
 
 def values_for(catalogue: Catalogue, file_name: str, stated: Metadata) -> Metadata:

@@ -20,9 +20,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings.loading.catalogue import Catalogue, Entry, number_or_text, read_text
+from drsn_edge.recordings.loading.catalogue import Catalogue, Entry, number_or_text
 from drsn_edge.recordings.metadata import RESERVED_KEYS, checked
 from drsn_edge.recordings.readers.csv_file import INDEX_COLUMN
+from drsn_edge.support.text_file import read_text
 
 CSV_CATALOGUE_NAME = "catalogue.csv"
 
@@ -37,7 +38,7 @@ def read_csv_catalogue(path: Path) -> Catalogue:
     Raises:
         RecordingError: If it is missing, unreadable, no such table, or has a value that its column may not have.
     """
-    return parse_csv_catalogue(read_text(path), str(path))
+    return parse_csv_catalogue(read_text(path, "a catalogue", RecordingError), str(path))
 
 
 def parse_csv_catalogue(text: str, source: str) -> Catalogue:

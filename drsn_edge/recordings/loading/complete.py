@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from drsn_edge.recordings.loading.catalogue import Catalogue, values_for
 from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue
 from drsn_edge.recordings.raw import RawRecording
 from drsn_edge.recordings.recording import FieldValue, Recording
+from drsn_edge.support.toml_file import quoted
 
 RATE_TOLERANCE = 1e-3
 """Relative difference up to which a file's rate (often a mean of time stamps) and a catalogue's (nominal) agree;
@@ -105,8 +105,8 @@ def _check_nothing_missing(raw: RawRecording, known: Metadata, path: Path, advis
 
 
 def _file_line(path: Path) -> str:
-    """Quote the name for TOML, whose strings JSON's are, and for globs, in which brackets mean something."""
-    return f"file = {json.dumps(glob.escape(path.name))}   # or a glob for more files"
+    """Quote the name for TOML, and for globs, in which brackets mean something."""
+    return f"file = {quoted(glob.escape(path.name))}   # or a glob for more files"
 
 
 def _axes_line(shape: tuple[int, ...]) -> str:
