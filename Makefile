@@ -25,7 +25,7 @@ demo: $(VENV)/train.stamp
 	$(BIN)/drsn-edge demo
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 integration: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m integration

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import pytest
 from hypothesis import settings
+from parallel import MadeOnce
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, bundle_to_bytes, sha256, with_extra, write_bundle
 from drsn_edge.bundle.golden import MEMBER as GOLDEN
@@ -23,7 +25,7 @@ from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.windows import Scaling
 
-pytest_plugins = ["small_training"]
+pytest_plugins = ["parallel", "small_training"]
 
 # No time limits, which fail where others work on the same cores. The same examples each time, so that a failure is of
 # the change at hand; `make proof` searches for others.
@@ -74,24 +76,31 @@ def tiny_contract() -> SignalContract:
 
 
 @pytest.fixture(scope="session")
-def tiny_models(tiny_contract: SignalContract) -> Callable[[str], bytes]:
+def tiny_models(tiny_contract: SignalContract, made_once: MadeOnce) -> Callable[[str], bytes]:
     """Return what converts, for a target, a network of one block with random weights: it runs, and knows nothing.
 
     Where there is no TensorFlow, DRSN_EDGE_TEST_MODELS names a folder of such models from another machine.
     """
-    if folder := os.environ.get("DRSN_EDGE_TEST_MODELS"):
-        return lambda target: (Path(folder) / f"{target}.tflite").read_bytes()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    keras = pytest.importorskip("keras", reason="making a model needs the extra `train`")
-    from drsn_edge.models.config import DrsnConfig, Stage
-    from drsn_edge.models.drsn import build_model
-    from quantize.convert import to_int8
 
-    keras.utils.set_random_seed(1)
-    shape = (tiny_contract.window, len(tiny_contract.axes))
-    network = build_model(DrsnConfig(*shape, 3, 4, 5, 4, (Stage(4, 1, 2),), 3))
-    windows = np.random.default_rng(0).normal(size=(16, 1, *shape)).astype(np.float32)
-    return lambda target: to_int8(network, windows, target).data
+    def convert(target: str, folder: Path) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        keras = pytest.importorskip("keras", reason="making a model needs the extra `train`")
+        from drsn_edge.models.config import DrsnConfig, Stage
+        from drsn_edge.models.drsn import build_model
+        from quantize.convert import to_int8
+
+        keras.utils.set_random_seed(1)
+        shape = (tiny_contract.window, len(tiny_contract.axes))
+        network = build_model(DrsnConfig(*shape, 3, 4, 5, 4, (Stage(4, 1, 2),), 3))
+        windows = np.random.default_rng(0).normal(size=(16, 1, *shape)).astype(np.float32)
+        (folder / f"{target}.tflite").write_bytes(to_int8(network, windows, target).data)
+
+    def read(target: str) -> bytes:
+        ready = os.environ.get("DRSN_EDGE_TEST_MODELS")
+        folder = Path(ready) if ready else made_once(f"tiny-{target}", partial(convert, target))
+        return (folder / f"{target}.tflite").read_bytes()
+
+    return read
 
 
 @pytest.fixture(scope="session")
@@ -189,31 +198,35 @@ def tiny_bundle_path(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
-def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_run(made_once: MadeOnce) -> Path:
     """Return the run folder of a small training on simulated machines, healthy and with imbalance."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    pytest.importorskip("keras", reason="training needs the extra `train`")
-    from drsn_edge.evaluation.after_training import evaluate
-    from drsn_edge.simulation.simulator import simulate_dataset
-    from drsn_edge.training.run_folder import save_run
-    from drsn_edge.training.train import TrainSettings, train
 
-    settings = TrainSettings("time=0.3", "nano", window=256, hop=128, epochs=8, batch_size=8, learning_rate=1e-2)
-    training = train(simulate_dataset(("healthy", "imbalance"), n_machines=3, duration_s=2.0), settings)
-    folder = tmp_path_factory.mktemp("trained") / "pump"
-    save_run(training, evaluate(training), folder)
-    return folder
+    def make(folder: Path) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        pytest.importorskip("keras", reason="training needs the extra `train`")
+        from drsn_edge.evaluation.after_training import evaluate
+        from drsn_edge.simulation.simulator import simulate_dataset
+        from drsn_edge.training.run_folder import save_run
+        from drsn_edge.training.train import TrainSettings, train
+
+        settings = TrainSettings("time=0.3", "nano", window=256, hop=128, epochs=8, batch_size=8, learning_rate=1e-2)
+        training = train(simulate_dataset(("healthy", "imbalance"), n_machines=3, duration_s=2.0), settings)
+        save_run(training, evaluate(training), folder / "pump")
+
+    return made_once("trained", make) / "pump"
 
 
 @pytest.fixture(scope="session")
-def trained_bundle(trained_run: Path) -> Path:
+def trained_bundle(trained_run: Path, made_once: MadeOnce) -> Path:
     """Return the bundle of `trained_run`."""
-    from drsn_edge.conversion.convert import convert_run
-    from drsn_edge.training.run_folder import load_run
-    from quantize.convert import Tolerance
 
-    tolerance = Tolerance(max_drop=0.05)
-    conversion = convert_run(load_run(trained_run), name="pump", version="1.2.3", tolerance=tolerance)
-    path = trained_run.with_suffix(".drsn")
-    write_bundle(conversion.bundle, path)
-    return path
+    def make(folder: Path) -> None:
+        from drsn_edge.conversion.convert import convert_run
+        from drsn_edge.training.run_folder import load_run
+        from quantize.convert import Tolerance
+
+        tolerance = Tolerance(max_drop=0.05)
+        conversion = convert_run(load_run(trained_run), name="pump", version="1.2.3", tolerance=tolerance)
+        write_bundle(conversion.bundle, folder / "pump.drsn")
+
+    return made_once("bundled", make) / "pump.drsn"
