@@ -74,8 +74,8 @@ proof: $(VENV)/train.stamp
 	$(BIN)/drsn-edge convert .proof/cwru --out .proof/cwru.drsn
 	$(BIN)/python benchmarks/day.py --model .proof/cwru.drsn --data $(DATA)/cwru --results docs/results/day.json
 	$(BIN)/python tests/fuzz_run.py --seconds 600 --results docs/results/fuzz.json
-	$(BIN)/python tests/firmware_bridge/gateway/crash_run.py --results docs/results/crashes.json
-	$(BIN)/python tests/firmware_bridge/fault_run.py --blocks 1000000 --results docs/results/faults.json
+	$(BIN)/python tests/runs/crash_run.py --results docs/results/crashes.json
+	$(BIN)/python tests/runs/fault_run.py --blocks 1000000 --results docs/results/faults.json
 
 # The environment: hashed, locked requirements, then this folder itself without any dependency resolution.
 $(VENV)/bin/python:

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import pytest
 from hypothesis import settings
-from parallel import MadeOnce
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, bundle_to_bytes, sha256, with_extra, write_bundle
 from drsn_edge.bundle.golden import MEMBER as GOLDEN
@@ -24,6 +23,9 @@ from drsn_edge.bundle.manifest import Budget, Manifest
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.windows import Scaling
+
+if TYPE_CHECKING:
+    from parallel import MadeOnce
 
 pytest_plugins = ["parallel", "small_training"]
 

@@ -27,9 +27,9 @@ FIRMWARE = ROOT / "firmware_bridge" / "firmware"
 
 MEMORY_MB = 512
 SCRIPTS = {
-    "python": "tests/firmware_bridge/fuzz_decoder.py",
+    "python": "tests/runs/fuzz_decoder.py",
     "bundle": "tests/bundle/fuzz_bundle.py",
-    "agent": "tests/firmware_bridge/gateway/fuzz_agent.py",
+    "agent": "tests/runs/fuzz_agent.py",
 }
 
 

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
-import sys
-from pathlib import Path
 from typing import Any
 
+import fault_run
+import naive_parser
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,20 +15,6 @@ from firmware_bridge.errors import FaultScriptError
 from firmware_bridge.virtual.faults import KINDS, Fault, FaultInjector, parse_fault, parse_script
 from firmware_bridge.wire.events import SampleBlock
 from firmware_bridge.wire.stream import StreamDecoder
-
-
-def module(name: str) -> Any:
-    """Load a file beside this one, which is no test."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[name] = loaded
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-naive_parser, fault_run = module("naive_parser"), module("fault_run")
-
 
 # Scripts.
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import errno
 import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "firmware_bridge" / "gateway"))
-
 from crash_run import bundle, store_on
 from crashing import MemoryDisk
 

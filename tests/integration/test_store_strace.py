@@ -12,7 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.integration
 
-RUN = Path(__file__).parents[1] / "firmware_bridge" / "gateway" / "recorded_run.py"
+RUN = Path(__file__).parents[1] / "runs" / "recorded_run.py"
 CALLS = (
     "open,openat,creat,write,pwrite64,writev,pwritev,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,link,"
     "linkat,symlink,symlinkat,truncate,ftruncate,fallocate,mkdir,mkdirat,mknod,mknodat,sync_file_range,syncfs,sync,"

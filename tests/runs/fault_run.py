@@ -1,6 +1,6 @@
 """Blocks through the fault injector into the decoder, in memory, and what both say of it.
 
-    python tests/firmware_bridge/fault_run.py --blocks 1000000 --results docs/results/faults.json
+    python tests/runs/fault_run.py --blocks 1000000 --results docs/results/faults.json
 
 Goes on where an earlier call stopped: chunks of blocks with seeds of their own, a line each in RESULTS' `.chunks` file.
 Exit code 0 only if every chunk agrees.
@@ -17,9 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from naive_parser import NaiveParser
 
 from firmware_bridge.virtual.faults import FaultInjector, parse_script
@@ -155,7 +152,7 @@ def main() -> int:
     for chunk in done:
         sums.update({name: value for name, value in chunk.items() if isinstance(value, int) and name != "seed"})
     wrong = [chunk["seed"] for chunk in done if chunk["differences"] or chunk["altered_blocks"]]
-    command = "python tests/firmware_bridge/fault_run.py --blocks 1000000 --results docs/results/faults.json"
+    command = "python tests/runs/fault_run.py --blocks 1000000 --results docs/results/faults.json"
     result = {"command": command, "script": SCRIPT[1:], "seeds": [0, len(done) - 1], "disagreeing_seeds": wrong, **sums}
     arguments.results.write_text(json.dumps(result, indent=1) + "\n")
     return 1 if wrong else 0

@@ -1,6 +1,6 @@
 """A coverage-guided fuzz of the agent. Needs atheris 3.0.0, which has wheels for Python 3.11.
 
-    python tests/firmware_bridge/gateway/fuzz_agent.py -max_total_time=60 -rss_limit_mb=512 -timeout=5
+    python tests/runs/fuzz_agent.py -max_total_time=60 -rss_limit_mb=512 -timeout=5
 
 What comes in is a mixture of requests with fuzzed fields, pieces of bundles, and fuzzed bytes between them. Whatever it
 is: nothing is raised, what is on the disk stays within what was offered, and no bundle is active that the verifier does
@@ -12,12 +12,9 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import atheris
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 with atheris.instrument_imports(include=["firmware_bridge"]):
     from firmware_bridge.gateway.agent import Agent

@@ -1,6 +1,6 @@
 """A coverage-guided fuzz of the decoder. Needs atheris 3.0.0, which has wheels for Python 3.11.
 
-    python tests/firmware_bridge/fuzz_decoder.py -max_total_time=60
+    python tests/runs/fuzz_decoder.py -max_total_time=60
 
 What comes in is a mixture of whole frames with fuzzed payloads and fuzzed bytes between them. Whatever it is: nothing
 is raised, blocks do not overlap, and the account is that of a parser that shares no code with the project.
@@ -9,11 +9,8 @@ is raised, blocks do not overlap, and the account is that of a parser that share
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import atheris
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 with atheris.instrument_imports(include=["firmware_bridge"]):
     from firmware_bridge.wire.events import DeviceRestarted, SampleBlock

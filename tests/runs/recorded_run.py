@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from crash_run import bundle, verify
 
 from firmware_bridge.gateway.disk import Disk

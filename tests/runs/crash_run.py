@@ -1,6 +1,6 @@
 """Cut a store at every change of every operation, boot what is left, and cut the recovery as well.
 
-    python tests/firmware_bridge/gateway/crash_run.py --results docs/results/crashes.json
+    python tests/runs/crash_run.py --results docs/results/crashes.json
 
 After each cut the store must start with the bundle from before or the one from after, whole, as its state says; and
 must still take a new one. Then each call fails once with ENOSPC and with EIO: the store must say so with an error of
@@ -21,8 +21,6 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from crashing import MemoryDisk, Op, states_after
 
