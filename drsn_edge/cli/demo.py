@@ -35,7 +35,6 @@ def demo(out: Path, speed: float, seed: int, as_json: bool) -> None:
     from drsn_edge.demo.plot import save_demo_plot
     from drsn_edge.demo.run import check_recognised, watch
     from drsn_edge.errors import OutputError
-    from drsn_edge.support.files import written_aside
 
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -44,8 +43,7 @@ def demo(out: Path, speed: float, seed: int, as_json: bool) -> None:
     bundle = _train_and_convert(out, seed)
     note("[3/3] watching the machine through a virtual accelerometer")
     result = watch(bundle, seed, out / "sensor", lambda item: _say(item, as_json), speed or None)
-    with written_aside(out / "demo.png") as temporary:
-        save_demo_plot(result, temporary)
+    save_demo_plot(result, out / "demo.png")
     if as_json:
         print_values(_values(result))
     else:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from drsn_edge.demo.run import CLASSES, DemoResult, Phase, windows_of
 from drsn_edge.monitor.stages.results import Decision
 from drsn_edge.support.palette import colours_of
+from drsn_edge.support.pictures import draw_grid, new_figure, save_picture
 from drsn_edge.verdicts import Verdict
 
 _COLOURS = colours_of(CLASSES)
@@ -19,8 +19,12 @@ _WITHHELD = "no verdict"
 
 
 def save_demo_plot(result: DemoResult, path: Path) -> None:
-    """Save the picture as a PNG."""
-    figure = Figure(figsize=(13, 8), layout="constrained")
+    """Save the picture as a PNG.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    figure = new_figure(13, 8)
     figure.suptitle("drsn-edge demo: a simulated machine, watched through a virtual accelerometer")
     top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=(3, 2)))
     columns = top.subplots(2, len(result.phases), sharey="row")
@@ -30,7 +34,7 @@ def save_demo_plot(result: DemoResult, path: Path) -> None:
     columns[0, 0].set_ylabel("x axis, g")
     columns[1, 0].set_ylabel("amplitude, g")
     _plot_timeline(bottom.subplots(), result)
-    figure.savefig(path, dpi=110)
+    save_picture(figure, path)
 
 
 def _middle(result: DemoResult, phase: Phase, length_s: float) -> np.ndarray:
@@ -45,7 +49,7 @@ def _plot_waveform(axes: Any, result: DemoResult, phase: Phase) -> None:
     part = _middle(result, phase, _WAVEFORM_S)
     axes.plot(np.arange(len(part)) / result.sample_rate_hz, part, linewidth=0.6, color=_COLOURS[phase.label])
     axes.set(title=phase.label, xlabel="time, s")
-    axes.grid(alpha=0.3)
+    draw_grid(axes)
 
 
 def _plot_spectrum(axes: Any, result: DemoResult, phase: Phase) -> None:
@@ -56,7 +60,7 @@ def _plot_spectrum(axes: Any, result: DemoResult, phase: Phase) -> None:
         np.fft.rfftfreq(len(part), 1 / result.sample_rate_hz), amplitude, linewidth=0.6, color=_COLOURS[phase.label]
     )
     axes.set(xlabel="frequency, Hz", ylim=(1e-5, None))
-    axes.grid(alpha=0.3)
+    draw_grid(axes)
 
 
 def _plot_timeline(axes: Any, result: DemoResult) -> None:
@@ -78,7 +82,7 @@ def _plot_timeline(axes: Any, result: DemoResult) -> None:
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xlabel="device time, s", ylim=(-0.6, len(rows) - 0.3), xlim=(0, result.phases[-1].end_s))
     axes.legend(loc="lower right")
-    axes.grid(alpha=0.3)
+    draw_grid(axes)
 
 
 def _row(rows: list[str], label: str | None) -> int:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from drsn_edge.diagnostics.bench import Benched
-from drsn_edge.support.files import written_aside
+from drsn_edge.support.pictures import BLUE, GREEN, GREY, ORANGE, RED, new_figure, save_picture
 
 
 def save_bench(benched: Benched, name: str, path: Path) -> None:
@@ -22,26 +21,25 @@ def save_bench(benched: Benched, name: str, path: Path) -> None:
     Raises:
         OutputError: If it cannot be written.
     """
-    figure = Figure(figsize=(13, 4), layout="constrained")
+    figure = new_figure(13, 4)
     left, middle, right = figure.subplots(1, 3)
     latencies = np.array(benched.latencies_ms)
-    left.hist(latencies, bins=np.geomspace(latencies.min(), latencies.max() * 1.01, 60), color="tab:blue")
+    left.hist(latencies, bins=np.geomspace(latencies.min(), latencies.max() * 1.01, 60), color=BLUE)
     left.set(
         xscale="log", xlabel="ms for a window", ylabel="windows", title=f"latency on {benched.runtime}, one thread"
     )
-    left.axvline(benched.first_ms, color="tab:orange", linestyle=":", label=f"first window {benched.first_ms:.3g} ms")
+    left.axvline(benched.first_ms, color=ORANGE, linestyle=":", label=f"first window {benched.first_ms:.3g} ms")
     if benched.budget_ms is not None:
-        left.axvline(benched.budget_ms, color="tab:red", linestyle="--", label=f"budget {benched.budget_ms:.3g} ms")
+        left.axvline(benched.budget_ms, color=RED, linestyle="--", label=f"budget {benched.budget_ms:.3g} ms")
     left.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     threads = list(benched.windows_per_s)
-    middle.bar([str(each) for each in threads], list(benched.windows_per_s.values()), color="tab:green")
+    middle.bar([str(each) for each in threads], list(benched.windows_per_s.values()), color=GREEN)
     middle.set(xlabel="threads", ylabel="windows per second", title="network alone")
     operators = benched.operators_us or {}
-    right.barh(list(operators)[::-1], list(operators.values())[::-1], color="tab:gray")
+    right.barh(list(operators)[::-1], list(operators.values())[::-1], color=GREY)
     right.set(xlabel="µs for a window", title="operators, in the NumPy engine")
     figure.suptitle(
         f"{name}: interpreter and model {benched.memory_mb:.0f} MB, start {benched.start_s:.2f} s, "
         f"{100 * benched.pipeline_share:.2f} % of a core for a sensor, {benched.sensors} sensors fit"
     )
-    with written_aside(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+    save_picture(figure, path)

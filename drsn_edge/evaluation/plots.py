@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from drsn_edge.evaluation.evaluation import Evaluation
 from drsn_edge.evaluation.metrics import CALIBRATION_BINS
 from drsn_edge.signal.noise import NOISE_KINDS
+from drsn_edge.support.pictures import BLUE, GREEN, GREY, ORANGE, RED, SMALL, draw_grid, new_figure, png_of
 
-_COLOURS = dict(zip(NOISE_KINDS, ("tab:blue", "tab:orange", "tab:green", "tab:red"), strict=True))
+_COLOURS = dict(zip(NOISE_KINDS, (BLUE, ORANGE, GREEN, RED), strict=True))
 _MARKERS = dict(zip(NOISE_KINDS, "osD^", strict=True))
 _CELL_INCHES = 0.55
 _INCHES_PER_LETTER = 0.09
-_DPI = 120
 
 
 def save_pictures(evaluation: Evaluation, folder: Path) -> dict[str, str]:
@@ -26,14 +26,14 @@ def save_pictures(evaluation: Evaluation, folder: Path) -> dict[str, str]:
     saved = {}
     for name, (title, wanted, plot) in _PICTURES.items():
         if wanted(evaluation):
-            plot(evaluation).savefig(folder / name, dpi=_DPI)
+            (folder / name).write_bytes(png_of(plot(evaluation)))
             saved[name] = title
     return saved
 
 
 def plot_noise(evaluation: Evaluation) -> Figure:
     """Plot accuracy against SNR, a line for each kind of noise."""
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = new_figure(7, 4.5)
     axes = figure.subplots()
     for kind, colour in _COLOURS.items():
         points = [(each.snr_db, result.accuracy) for each, result in evaluation.noisy.items() if each.kind == kind]
@@ -42,7 +42,7 @@ def plot_noise(evaluation: Evaluation) -> Figure:
     axes.set(xlabel="signal-to-noise ratio, dB", ylabel="accuracy", ylim=(0, 1.02))
     axes.set_xticks(sorted({each.snr_db for each in evaluation.noisy}))
     figure.legend(loc="outside right upper", fontsize=9)
-    axes.grid(alpha=0.3)
+    draw_grid(axes)
     return figure
 
 
@@ -76,17 +76,16 @@ def plot_calibration(evaluation: Evaluation) -> Figure:
     """Plot accuracy and number of windows over confidence."""
     bins = evaluation.clean.calibration
     middles = [(each.above + each.up_to) / 2 for each in bins]
-    figure = Figure(figsize=(6, 6), layout="constrained")
+    figure = new_figure(6, 6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     style = {"width": 1 / CALIBRATION_BINS, "edgecolor": "white"}
-    upper.bar(middles, [each.accuracy or 0.0 for each in bins], **style, color="tab:blue", label="accuracy")
+    upper.bar(middles, [each.accuracy or 0.0 for each in bins], **style, color=BLUE, label="accuracy")
     upper.plot([0, 1], [0, 1], color="black", linestyle=":", label="confidence = accuracy")
     upper.set(ylabel="accuracy", ylim=(0, 1.02), xlim=(0, 1))
     figure.legend(loc="outside upper center", ncols=2, fontsize=9)
-    lower.bar(middles, [each.count for each in bins], **style, color="tab:grey")
+    lower.bar(middles, [each.count for each in bins], **style, color=GREY)
     lower.set(xlabel="confidence", ylabel="windows", yscale="symlog")
-    for axes in (upper, lower):
-        axes.grid(alpha=0.3)
+    draw_grid(upper, lower)
     return figure
 
 
@@ -101,8 +100,7 @@ _PICTURES: dict[str, tuple[str, Callable[[Evaluation], object], Callable[[Evalua
 def _grid(rows: Sequence[str], columns: Sequence[str], cell_inches: float = _CELL_INCHES) -> tuple[Figure, Any]:
     """Return a figure with room for a cell per row and column and for their names, and its axes with the names."""
     beside, below = (_INCHES_PER_LETTER * max(map(len, names)) + 0.8 for names in (rows, columns))
-    size = (max(4.0, cell_inches * len(columns) + beside), max(2.5, _CELL_INCHES * len(rows) + below))
-    figure = Figure(figsize=size, layout="constrained")
+    figure = new_figure(max(4.0, cell_inches * len(columns) + beside), max(2.5, _CELL_INCHES * len(rows) + below))
     axes = figure.subplots()
     rotation = 90 if max(map(len, columns)) > 3 else 0
     axes.set_xticks(range(len(columns)), columns, rotation=rotation, parse_math=False)  # a $ in a label is a $
@@ -116,4 +114,4 @@ def _heat(axes: Any, shares: NDArray[np.float64], texts: Sequence[Sequence[str]]
     for row, line in enumerate(texts):
         for column, text in enumerate(line):
             colour = "white" if shares[row, column] > 0.6 else "black"
-            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=SMALL)

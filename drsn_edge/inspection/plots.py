@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from io import BytesIO
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from drsn_edge.support.pictures import BLUE, ORANGE, RED, SMALL, draw_grid, new_figure, png_of
+
 Values = Mapping[str, Any]
 
-_DPI = 120
 _MODELS = {
     "float32": ("float32", "black", "o"),
-    "calibrated": ("int8, calibrated", "tab:orange", "s"),
-    "int8": ("int8", "tab:blue", "D"),
+    "calibrated": ("int8, calibrated", ORANGE, "s"),
+    "int8": ("int8", BLUE, "D"),
 }
 
 
@@ -23,9 +23,7 @@ def draw_pictures(report: Values) -> dict[str, bytes]:
     drawn = {}
     for title, (wanted, plot) in _PICTURES.items():
         if wanted(report):
-            png = BytesIO()
-            plot(report).savefig(png, dpi=_DPI, format="png")
-            drawn[title] = png.getvalue()
+            drawn[title] = png_of(plot(report))
     return drawn
 
 
@@ -33,7 +31,7 @@ def plot_accuracy(report: Values) -> Figure:
     """Plot accuracy against SNR, a panel for each kind of noise, a line for each form of the network."""
     rows = report["accuracy"]
     kinds = list(dict.fromkeys(row["kind"] for row in rows if row["kind"]))
-    figure = Figure(figsize=(8, 5.5), layout="constrained")
+    figure = new_figure(8, 5.5)
     panels = figure.subplots(2, (len(kinds) + 1) // 2, sharex=True, sharey=True, squeeze=False)
     for axes, kind in zip(panels.flat, kinds, strict=False):
         for key, (label, colour, marker) in _MODELS.items():
@@ -41,55 +39,55 @@ def plot_accuracy(report: Values) -> Figure:
             if points:
                 axes.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=label)
         axes.set_title(kind, fontsize=10)
-        axes.grid(alpha=0.3)
+        draw_grid(axes)
     for axes in panels[-1]:
         axes.set_xlabel("signal-to-noise ratio, dB")
     for axes in panels[:, 0]:
         axes.set_ylabel("accuracy")
     handles, names = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=len(names), fontsize=8)
+    figure.legend(handles, names, loc="outside upper center", ncols=len(names), fontsize=SMALL)
     return figure
 
 
 def plot_budget(report: Values) -> Figure:
     """Plot the mean threshold of every channel in steps of int8, block by block."""
     budgets = report["measurement"]["budgets"]
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = new_figure(7, 4)
     axes = figure.subplots()
     for number, budget in enumerate(budgets, start=1):
-        axes.plot([number] * len(budget["tau_lsb"]), budget["tau_lsb"], ".", color="tab:blue", alpha=0.6)
-    axes.axhline(1, color="tab:red", linestyle=":", label="one step: below it, nothing is set to zero")
+        axes.plot([number] * len(budget["tau_lsb"]), budget["tau_lsb"], ".", color=BLUE, alpha=0.6)
+    axes.axhline(1, color=RED, linestyle=":", label="one step: below it, nothing is set to zero")
     axes.set_yscale("symlog", linthresh=0.1)
     highest = max(max(budget["tau_lsb"]) for budget in budgets)
     axes.set(xlabel="block", ylabel="tau, steps of int8", xticks=range(1, len(budgets) + 1))
     axes.set_ylim(0, 2 * max(highest, 1))
-    figure.legend(loc="outside upper center", fontsize=8)
-    axes.grid(alpha=0.3)
+    figure.legend(loc="outside upper center", fontsize=SMALL)
+    draw_grid(axes)
     return figure
 
 
 def plot_noise(report: Values) -> Figure:
     """Plot the signal-to-quantization-noise ratio behind each operator, from input to logits."""
     layers = [each for each in report["measurement"]["layers"] if each["sqnr_db"] is not None]
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = new_figure(7, 4)
     axes = figure.subplots()
-    axes.plot([each["operator"] + 1 for each in layers], [each["sqnr_db"] for each in layers], ".-", color="tab:blue")
+    axes.plot([each["operator"] + 1 for each in layers], [each["sqnr_db"] for each in layers], ".-", color=BLUE)
     axes.set(xlabel="operator", ylabel="signal to quantization noise, dB", ylim=(0, None))
-    axes.grid(alpha=0.3)
+    draw_grid(axes)
     return figure
 
 
 def plot_backends(report: Values) -> Figure:
     """Plot how many logits differ by how many steps, a panel for each pair of interpreters."""
     pairs = report["backends"]["comparisons"]
-    figure = Figure(figsize=(8, 1.6 * ((len(pairs) + 1) // 2) + 0.8), layout="constrained")
+    figure = new_figure(8, 1.6 * ((len(pairs) + 1) // 2) + 0.8)
     panels = figure.subplots((len(pairs) + 1) // 2, 2, sharex=True, sharey=True, squeeze=False)
     for axes, pair in zip(panels.flat, pairs, strict=False):
         steps = {int(step): count for step, count in pair["lsb_differences"].items()}
-        axes.bar(list(steps), list(steps.values()), width=0.9, color="tab:blue")
-        axes.set_title(f"{pair['first']} / {pair['second']}: {pair['class_flips']} other classes", fontsize=8)
+        axes.bar(list(steps), list(steps.values()), width=0.9, color=BLUE)
+        axes.set_title(f"{pair['first']} / {pair['second']}: {pair['class_flips']} other classes", fontsize=SMALL)
         axes.set_yscale("log")
-        axes.grid(alpha=0.3)
+        draw_grid(axes)
     for axes in panels.flat[len(pairs) :]:
         axes.set_axis_off()
     figure.supxlabel("difference in steps of int8", fontsize=9)

@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
+from drsn_edge.support.pictures import BLUE, PAGE_DPI, draw_grid, new_figure, save_picture
 
 if TYPE_CHECKING:
     from drsn_edge.training.train import EpochReport
 
 
 def save_learning_curve(history: Sequence[EpochReport], path: Path) -> None:
-    """Save loss and accuracies over the epochs as a PNG."""
+    """Save loss and accuracies over the epochs as a PNG.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
     epochs = [report.epoch for report in history]
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = new_figure(8, 4.5)
     left, right = figure.subplots(1, 2)
-    left.plot(epochs, [report.loss for report in history], color="tab:blue")
+    left.plot(epochs, [report.loss for report in history], color=BLUE)
     left.set(xlabel="epoch", ylabel="training loss", yscale="log", title="Loss, with added noise")
     right.plot(epochs, [report.accuracy for report in history], label="training, with added noise")
     validation = [(r.epoch, r.validation_accuracy) for r in history if r.validation_accuracy is not None]
@@ -25,7 +29,7 @@ def save_learning_curve(history: Sequence[EpochReport], path: Path) -> None:
         right.plot(*zip(*validation, strict=True), label="validation, as recorded")
     right.set(xlabel="epoch", ylabel="accuracy", title="Accuracy")
     right.legend(loc="lower right")
+    draw_grid(left, right)
     for axes in (left, right):
-        axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path, PAGE_DPI)

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from drsn_edge.monitor.offline.classify import Classified
 from drsn_edge.monitor.stages.words import said_by
-from drsn_edge.support.files import written_aside
 from drsn_edge.support.palette import colours_of
+from drsn_edge.support.pictures import SMALL, legend_beside, new_figure, patches_of, save_picture
 from firmware_bridge.support.shown import printable
 
 _ROW_INCHES = 0.28
@@ -34,7 +32,7 @@ def save_timelines(found: Sequence[Classified], labels: Sequence[str], window_s:
     states = [[said_by(window).state for window in each.windows] for each in found]
     seen = {state for row in states for state in row}
     colours = colours_of({*labels, *seen})
-    figure = Figure(figsize=(12, 1.4 + _ROW_INCHES * len(found)), layout="constrained")
+    figure = new_figure(12, 1.4 + _ROW_INCHES * len(found))
     axes = figure.subplots()
     for row, (each, said) in enumerate(zip(found, states, strict=True)):
         starts = np.array([window.device_time_s for window in each.windows])
@@ -42,10 +40,8 @@ def save_timelines(found: Sequence[Classified], labels: Sequence[str], window_s:
         bars = list(zip(starts, ends - starts, strict=True))
         axes.broken_barh(bars, (row - 0.4, 0.8), facecolors=[colours[state] for state in said])
     names = [printable(each.recording, _LONGEST_NAME) for each in found]
-    axes.set_yticks(range(len(found)), names, fontsize=8, parse_math=False)
+    axes.set_yticks(range(len(found)), names, fontsize=SMALL, parse_math=False)
     axes.set_ylim(len(found) - 0.4, -0.6)
     axes.set(xlabel="time in the recording, s", ylabel="recording")
-    handles = [Patch(color=colour, label=state) for state, colour in colours.items() if state in seen]
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8)
-    with written_aside(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+    legend_beside(axes, handles=patches_of(colours, seen))
+    save_picture(figure, path)

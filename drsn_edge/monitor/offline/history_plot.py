@@ -12,22 +12,21 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from drsn_edge.monitor.sinks.history_reader import AlarmRow, History, TimeSpan
 from drsn_edge.monitor.stages.results import AlarmState
-from drsn_edge.support.files import written_aside
 from drsn_edge.support.palette import colours_of
+from drsn_edge.support.pictures import MARKED, SMALL, new_figure, patches_of, save_picture
 from drsn_edge.verdicts import Verdict
 
 _DAY_S = 86_400.0
 _LANE = (1.03, 0.12)
 """Where alarms are drawn, above the shares: bottom and height on the axis of shares."""
 _HALO = withStroke(linewidth=3, foreground="white")
-_ALARM, _VELOCITY, _GAP = "#cc3311", "#0077bb", "#f4f4f4"
+_VELOCITY, _GAP = "#0077bb", "#f4f4f4"
 
 
 def save_history(found: Sequence[History], path: Path, until_s: float) -> None:
@@ -42,7 +41,7 @@ def save_history(found: Sequence[History], path: Path, until_s: float) -> None:
         OutputError: If it cannot be written.
     """
     colours = colours_of(state for each in found for span in each.spans for state in span.states)
-    figure = Figure(figsize=(13, 1 + 3.0 * len(found)), layout="constrained")
+    figure = new_figure(13, 1 + 3.0 * len(found))
     panels = figure.subplots(len(found), 1, squeeze=False)[:, 0]
     for axes, history in zip(panels, found, strict=True):
         measured = measured_times(history, until_s)
@@ -59,10 +58,9 @@ def save_history(found: Sequence[History], path: Path, until_s: float) -> None:
         locator = AutoDateLocator(maxticks=9)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(_formatter(locator))
-    handles = [Patch(color=colour, label=state) for state, colour in colours.items()]
-    figure.legend(handles=[*handles, *_other_handles(found)], loc="outside right upper", fontsize=8)
-    with written_aside(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+    handles = [*patches_of(colours), *_other_handles(found)]
+    figure.legend(handles=handles, loc="outside right upper", fontsize=SMALL)
+    save_picture(figure, path)
 
 
 @dataclass(frozen=True)
@@ -215,18 +213,20 @@ def _draw_velocity(axes: Axes, history: History, times: Sequence[tuple[float, fl
 def _draw_alarms(axes: Axes, history: History, begins_s: float, until_s: float) -> None:
     for alarm in alarm_spans(history.alarms, begins_s):
         begin, end = _day(alarm.begin_s), _day(until_s if alarm.end_s is None else alarm.end_s)
-        axes.broken_barh([(begin, max(end - begin, 0.0))], _LANE, facecolor=_ALARM, alpha=0.35)
+        axes.broken_barh([(begin, max(end - begin, 0.0))], _LANE, facecolor=MARKED, alpha=0.35)
         for time_s in (alarm.begin_s, alarm.end_s):
             if time_s is not None:
-                axes.axvline(_day(time_s), color=_ALARM, linewidth=1.2)
+                axes.axvline(_day(time_s), color=MARKED, linewidth=1.2)
         words = f"{alarm.name}, holds" if alarm.end_s is None else alarm.name
-        axes.text(begin, _LANE[0] + _LANE[1] / 2, f" {words}", va="center", fontsize=8, clip_on=True, parse_math=False)
+        axes.text(
+            begin, _LANE[0] + _LANE[1] / 2, f" {words}", va="center", fontsize=SMALL, clip_on=True, parse_math=False
+        )
 
 
 def _other_handles(found: Sequence[History]) -> list[Any]:
     handles: list[Any] = []
     if any(each.alarms for each in found):
-        handles.append(Patch(facecolor=_ALARM, alpha=0.35, label="alarm, from raised to cleared"))
+        handles.append(Patch(facecolor=MARKED, alpha=0.35, label="alarm, from raised to cleared"))
     if any(span.velocity_mm_s is not None for each in found for span in each.spans):
         handles.append(Line2D([], [], color=_VELOCITY, marker=".", label="velocity, mm/s RMS"))
     return [*handles, Patch(facecolor=_GAP, edgecolor="#cccccc", hatch="//", label="not measured")]

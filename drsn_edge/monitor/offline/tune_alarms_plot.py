@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 
 from drsn_edge.monitor.offline.tune_alarms import Point, frontier
-from drsn_edge.support.files import written_aside
+from drsn_edge.support.pictures import MARKED, SMALL, legend_beside, new_figure, save_picture
 from drsn_edge.support.wording import plain
-
-_CHOSEN = "#cc3311"
 
 
 def save_tradeoff(points: Sequence[Point], chosen: Point, most_per_day: float, path: Path) -> None:
@@ -30,46 +27,61 @@ def save_tradeoff(points: Sequence[Point], chosen: Point, most_per_day: float, p
     Raises:
         OutputError: If it cannot be written.
     """
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    figure = new_figure(9, 5.5)
     axes = figure.subplots()
     complete = [point for point in points if np.isfinite(point.worst_delay_s)]
+    _draw_settings(axes, complete)
+    _draw_chosen(axes, chosen)
+    axes.axhline(most_per_day, linestyle=":", color="black", label=f"allowed: {most_per_day:g} per day")
+    highest = max(point.false_alarms.interval()[1] for point in complete or [chosen])
+    # Even steps up to the least rate that these recordings can show, one alarm in all of them, or the allowed one where
+    # it is less, and a logarithm above: none at all is drawn where it is, at 0.
+    _scale_rates(axes, min(1 / points[0].false_alarms.days, most_per_day or np.inf), 1.5 * highest)
+    _scale_delays(axes, complete)
+    legend_beside(axes)
+    axes.grid(alpha=0.3, which="both")
+    save_picture(figure, path)
+
+
+def _draw_settings(axes: Any, points: Sequence[Point]) -> None:
     axes.scatter(
-        [point.worst_delay_s for point in complete],
-        [point.false_alarms.per_day for point in complete],
-        c=[point.settings.windows for point in complete],
+        [point.worst_delay_s for point in points],
+        [point.false_alarms.per_day for point in points],
+        c=[point.settings.windows for point in points],
         cmap="viridis_r",
         s=14,
         zorder=3,
         clip_on=False,
         label="settings (darker: more windows)",
     )
-    for point in frontier(complete):
+    for point in frontier(points):
         if np.isfinite(point.worst_delay_s):
             axes.vlines(point.worst_delay_s, *point.false_alarms.interval(), color="grey", linewidth=1)
+
+
+def _draw_chosen(axes: Any, chosen: Point) -> None:
     x, y = chosen.worst_delay_s, chosen.false_alarms.per_day
-    axes.plot(x, y, "o", markersize=13, markerfacecolor="none", color=_CHOSEN, clip_on=False, zorder=4, label="chosen")
-    axes.vlines(x, *chosen.false_alarms.interval(), color=_CHOSEN, label="95 % interval (grey: of the best settings)")
-    axes.axhline(most_per_day, linestyle=":", color="black", label=f"allowed: {most_per_day:g} per day")
-    highest = max(point.false_alarms.interval()[1] for point in complete or [chosen])
-    # Even steps up to the least rate that these recordings can show, one alarm in all of them, or the allowed one where
-    # it is less, and a logarithm above: none at all is drawn where it is, at 0.
-    least = min(1 / points[0].false_alarms.days, most_per_day or np.inf)
+    axes.plot(x, y, "o", markersize=13, markerfacecolor="none", color=MARKED, clip_on=False, zorder=4, label="chosen")
+    axes.vlines(x, *chosen.false_alarms.interval(), color=MARKED, label="95 % interval (grey: of the best settings)")
+    end = chosen.false_alarms.interval()[1]
+    style: Any = {"ha": "center", "va": "bottom", "bbox": {"fc": "white", "ec": "none", "pad": 0.5}}
+    axes.annotate(plain(end), (x, end), color=MARKED, fontsize=SMALL, **style)
+
+
+def _scale_rates(axes: Any, least: float, highest: float) -> None:
     axes.set_yscale("symlog", linthresh=least, linscale=0.8)
-    axes.yaxis.set_major_locator(FixedLocator(_ticks(least, 1.5 * highest)))
-    axes.set(ylim=(0, 1.5 * highest), xlabel="longest delay until an alarm, s", ylabel="false alarms per day")
-    if all(point.worst_delay_s > 0 for point in complete):
+    axes.yaxis.set_major_locator(FixedLocator(_ticks(least, highest)))
+    axes.yaxis.set_major_formatter(plain)
+    axes.set(ylim=(0, highest), ylabel="false alarms per day")
+
+
+def _scale_delays(axes: Any, points: Sequence[Point]) -> None:
+    axes.set(xlabel="longest delay until an alarm, s")
+    if all(point.worst_delay_s > 0 for point in points):
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(plain)
-    end = chosen.false_alarms.interval()[1]
-    style: Any = {"ha": "center", "va": "bottom", "bbox": {"fc": "white", "ec": "none", "pad": 0.5}}
-    axes.annotate(plain(end), (x, end), color=_CHOSEN, fontsize=8, **style)
-    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
-    axes.grid(alpha=0.3, which="both")
-    with written_aside(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+    axes.xaxis.set_major_formatter(plain)
 
 
 def _ticks(least: float, highest: float) -> list[float]:

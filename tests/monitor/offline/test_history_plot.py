@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,6 +22,7 @@ from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.history_reader import AlarmRow, History, TimeSpan, _fitting_span_s, read_history
 from drsn_edge.monitor.stages.results import Summary, WindowResult
 from drsn_edge.support.palette import HEALTHY
+from drsn_edge.support.pictures import new_figure
 from drsn_edge.verdicts import Verdict
 
 HOUR = 3600.0
@@ -48,11 +48,11 @@ ALARMS = (
 def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Figure]:
     figures: list[Figure] = []
 
-    def kept(*args: Any, **options: Any) -> Figure:
-        figures.append(Figure(*args, **options))
+    def kept(*size: float) -> Figure:
+        figures.append(new_figure(*size))
         return figures[-1]
 
-    monkeypatch.setattr(history_plot, "Figure", kept)
+    monkeypatch.setattr(history_plot, "new_figure", kept)
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     save_history([History("pump 3", (), ALARMS, SPANS, HOUR)], tmp_path / "h.png", NOW)

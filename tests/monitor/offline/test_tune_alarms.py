@@ -129,13 +129,13 @@ def test_the_grid_keeps_what_is_not_swept() -> None:
 def test_no_false_alarm_is_drawn_at_none(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     plot = pytest.importorskip("drsn_edge.monitor.offline.tune_alarms_plot", reason="pictures need the extra `plots`")
     figures: list[Any] = []
-    original = plot.Figure
+    original = plot.new_figure
 
     def kept(*args: Any, **options: Any) -> Any:
         figures.append(original(*args, **options))
         return figures[-1]
 
-    monkeypatch.setattr(plot, "Figure", kept)
+    monkeypatch.setattr(plot, "new_figure", kept)
     chosen = point(10, 0.7, 5.0, 0, (8.0, 9.0))
     plot.save_tradeoff([chosen, point(5, 0.7, 0.0, 20, (2.0, 3.0))], chosen, 0.1, tmp_path / "t.png")
     axes = figures[0].axes[0]
