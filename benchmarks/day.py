@@ -34,7 +34,8 @@ from drsn_edge.support.files import write_file
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.sources.threaded import Threaded
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
-from firmware_bridge.virtual.faults import FaultInjector, parse_script
+from firmware_bridge.virtual.fault_script import parse_script
+from firmware_bridge.virtual.faults import FaultInjector
 from firmware_bridge.wire.messages import Hello
 from firmware_bridge.wire.stream import StreamCounters
 

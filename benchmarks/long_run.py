@@ -36,7 +36,8 @@ from drsn_edge.recordings.recording import Recording
 from drsn_edge.simulation.virtual_sensor import full_scale_for
 from drsn_edge.support.files import write_file
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
-from firmware_bridge.virtual.faults import FaultInjector, parse_script
+from firmware_bridge.virtual.fault_script import parse_script
+from firmware_bridge.virtual.faults import FaultInjector
 from firmware_bridge.wire.messages import Hello
 
 SESSION_S = 60.0

@@ -169,7 +169,8 @@ def _address(text: str) -> tuple[str, int]:
 def _injector(lines: tuple[str, ...], script: Path | None, truth: Path | None, seed: int) -> Iterator[FaultInjector]:
     """Yield what does the faults; the truth is written line by line, its sums at the end."""
     from firmware_bridge.support.regular_file import read_text_file
-    from firmware_bridge.virtual.faults import FaultInjector, parse_fault, parse_script
+    from firmware_bridge.virtual.fault_script import parse_fault, parse_script
+    from firmware_bridge.virtual.faults import FaultInjector
 
     faults = (*(parse_script(read_text_file(script).splitlines()) if script else ()), *map(parse_fault, lines))
     if truth is None:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.errors import FaultScriptError
-from firmware_bridge.virtual.faults import KINDS, Fault, FaultInjector, parse_fault, parse_script
+from firmware_bridge.virtual.fault_script import KINDS, Fault, parse_fault, parse_script
+from firmware_bridge.virtual.faults import FaultInjector
 from firmware_bridge.wire.events import SampleBlock
 from firmware_bridge.wire.stream import StreamDecoder
 
@@ -80,37 +81,37 @@ COUNTS = np.array([[100, -20_000, 30], [200, 30_000, 60]], np.int16)
 
 
 def test_what_a_sensor_does_to_its_counts() -> None:
-    none = injector("clip 0.5 at 5 for 1").counts(COUNTS, 0.0)
+    none = injector("clip 0.5 at 5 for 1").sensor.counts(COUNTS, 0.0)
     np.testing.assert_array_equal(none, COUNTS)
-    np.testing.assert_array_equal(injector("clip 0.5").counts(COUNTS, 0.0)[:, 1], [-16384, 16384])
-    np.testing.assert_array_equal(injector("swap 0").counts(COUNTS, 0.0), COUNTS[:, [1, 0, 2]])
+    np.testing.assert_array_equal(injector("clip 0.5").sensor.counts(COUNTS, 0.0)[:, 1], [-16384, 16384])
+    np.testing.assert_array_equal(injector("swap 0").sensor.counts(COUNTS, 0.0), COUNTS[:, [1, 0, 2]])
     stuck = injector("stuck 2")
-    np.testing.assert_array_equal(stuck.counts(COUNTS, 0.0)[:, 2], [30, 30])
-    np.testing.assert_array_equal(stuck.counts(COUNTS + 1, 0.1)[:, 2], [30, 30])
+    np.testing.assert_array_equal(stuck.sensor.counts(COUNTS, 0.0)[:, 2], [30, 30])
+    np.testing.assert_array_equal(stuck.sensor.counts(COUNTS + 1, 0.1)[:, 2], [30, 30])
     assert COUNTS[0, 2] == 30  # what it was given stays
 
 
 def test_bits_and_buffers() -> None:
-    np.testing.assert_array_equal(injector("bit 2").counts(COUNTS, 0.0)[:, 0], [96, 200])
-    np.testing.assert_array_equal(injector("bit 20").counts(COUNTS, 0.0), COUNTS)
-    np.testing.assert_array_equal(injector("wrap 8").counts(COUNTS, 0.0)[:, 0], [100, -56])
+    np.testing.assert_array_equal(injector("bit 2").sensor.counts(COUNTS, 0.0)[:, 0], [96, 200])
+    np.testing.assert_array_equal(injector("bit 20").sensor.counts(COUNTS, 0.0), COUNTS)
+    np.testing.assert_array_equal(injector("wrap 8").sensor.counts(COUNTS, 0.0)[:, 0], [100, -56])
     frozen, sent = injector("freeze 3 at 1"), []
     for n in range(6):
         block = np.arange(4 * n, 4 * n + 4, dtype=np.int16)[:, None]
-        sent += frozen.counts(block, n / 2)[:, 0].tolist()
+        sent += frozen.sensor.counts(block, n / 2)[:, 0].tolist()
     assert sent == [*range(8), *[5, 6, 7] * 5, 5]
 
 
 def test_clocks() -> None:
     clock = injector("clock-drift 0.001 at 10 for 100", "clock-step 0.5 at 20", "rate 0.02 at 30")
-    times = [clock.device_time_s(time_s) for time_s in (0.0, 10.0, 15.0, 20.0, 110.0, 210.0)]
+    times = [clock.sensor.device_time_s(time_s) for time_s in (0.0, 10.0, 15.0, 20.0, 110.0, 210.0)]
     np.testing.assert_allclose(times, [0, 10, 15.005, 20.51, 110.6, 210.6])
-    assert (clock.rate_factor(29.0), clock.rate_factor(31.0)) == (1.0, 1.02)
+    assert (clock.sensor.rate_factor(29.0), clock.sensor.rate_factor(31.0)) == (1.0, 1.02)
 
 
 def test_each_overrun_happens_once() -> None:
     sensor = injector("overrun 80 at 1", "overrun 5 at 1", "overrun 7 at 3")
-    assert [sensor.thrown_away(time_s) for time_s in (0.5, 1.5, 2.0, 3.0, 4.0)] == [0, 85, 0, 7, 0]
+    assert [sensor.sensor.thrown_away(time_s) for time_s in (0.5, 1.5, 2.0, 3.0, 4.0)] == [0, 85, 0, 7, 0]
     assert (sensor.totals.overruns, sensor.totals.samples_lost) == (2, 92)
 
 
@@ -121,7 +122,7 @@ def test_the_same_seed_does_the_same(new_device: Any) -> None:
     def sent(seed: int) -> bytes:
         device = new_device()
         link = injector("flip 0.01", "drop-frame 0.1", "repeat-byte 0.01", seed=seed)
-        return b"".join(link.frame(device.block(10 * n), n / 100, 10) for n in range(100))
+        return b"".join(link.link.frame(device.block(10 * n), n / 100, 10) for n in range(100))
 
     assert sent(1) == sent(1) != sent(2)
 
@@ -129,7 +130,9 @@ def test_the_same_seed_does_the_same(new_device: Any) -> None:
 def test_a_stalled_link_gives_all_of_it_later(new_device: Any) -> None:
     device, link = new_device(), injector("stall at 1 for 1")
     frames = [device.block(10 * n) for n in range(4)]
-    given_back = [link.frame(frame, time_s, 10) for frame, time_s in zip(frames, (0.5, 1.0, 1.5, 2.0), strict=True)]
+    given_back = [
+        link.link.frame(frame, time_s, 10) for frame, time_s in zip(frames, (0.5, 1.0, 1.5, 2.0), strict=True)
+    ]
     assert given_back == [frames[0], b"", b"", b"".join(frames[1:])]
     assert link.totals.samples_lost == 0
 
@@ -138,7 +141,7 @@ def test_garbage_ends_within_one_frame(new_device: Any) -> None:
     device, link, decoder = new_device(), injector("garbage at 1 for 1"), StreamDecoder()
     events = decoder.feed(device.hello())
     for n in range(40):
-        events += decoder.feed(link.frame(device.block(10 * n), n / 10, 10))
+        events += decoder.feed(link.link.frame(device.block(10 * n), n / 10, 10))
     firsts = [event.first_sample for event in events if isinstance(event, SampleBlock)]
     assert firsts == [*range(0, 100, 10), *range(210, 400, 10)]  # the first frame behind it has no delimiter before it
     assert decoder.counters.samples_lost == link.totals.samples_lost == 110
@@ -147,7 +150,7 @@ def test_garbage_ends_within_one_frame(new_device: Any) -> None:
 def test_a_repeated_delimiter_damages_nothing(new_device: Any) -> None:
     device, decoder = new_device(), StreamDecoder()
     link = injector("repeat-byte 1")
-    assert link.frame(b"\0", 0.0) == b"\0\0" and link.totals.frames_damaged == 0
+    assert link.link.frame(b"\0", 0.0) == b"\0\0" and link.totals.frames_damaged == 0
     decoder.feed(device.hello())
     assert decoder.feed(b"\0\0\0" + device.block(0)) != []
 
@@ -156,8 +159,8 @@ def test_the_truth_tells_what_was_done(new_device: Any) -> None:
     told: list[dict[str, Any]] = []
     device, link = new_device(), injector("drop-frame 1 at 1 for 1", "unplug at 5 for 1", truth=told.append)
     for n in range(3):
-        link.frame(device.block(10 * n), float(n), 10)
-    assert link.unplugged(5.5) and not link.unplugged(6.5)
+        link.link.frame(device.block(10 * n), float(n), 10)
+    assert link.link.unplugged(5.5) and not link.link.unplugged(6.5)
     kinds = [(entry["type"], entry.get("kind"), entry["time_s"]) for entry in told]
     assert kinds == [("fault", "drop-frame", 1.0), ("lost", None, 1.0), ("fault", "unplug", 5.5)]
     assert all(math.isfinite(value) for entry in told for value in entry.values() if isinstance(value, float))

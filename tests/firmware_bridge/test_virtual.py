@@ -15,8 +15,9 @@ import pytest
 from firmware_bridge.errors import PortError, VirtualDeviceError
 from firmware_bridge.sources.link import open_port
 from firmware_bridge.sources.serial_port import SerialSource
-from firmware_bridge.virtual.accelerometer import VirtualAccelerometer, VirtualSummary, quantise
+from firmware_bridge.virtual.accelerometer import VirtualAccelerometer, VirtualSummary
 from firmware_bridge.virtual.endpoints import PtyEndpoint, TcpEndpoint
+from firmware_bridge.virtual.sample_feed import quantise
 from firmware_bridge.wire.clock import ClockFit
 from firmware_bridge.wire.events import Reply, SampleBlock, Status
 from firmware_bridge.wire.frames import FrameWriter

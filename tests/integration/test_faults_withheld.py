@@ -28,7 +28,8 @@ from drsn_edge.simulation.virtual_sensor import full_scale_for, virtual_sensor
 from drsn_edge.verdicts import CLIPPED, FLAT_LINE, LOST_SAMPLES, RATE_OFF, Verdict
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.sources.threaded import Threaded
-from firmware_bridge.virtual.faults import FaultInjector, parse_script
+from firmware_bridge.virtual.fault_script import parse_script
+from firmware_bridge.virtual.faults import FaultInjector
 
 pytestmark = pytest.mark.integration
 

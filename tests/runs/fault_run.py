@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from naive_parser import NaiveParser
 
-from firmware_bridge.virtual.faults import FaultInjector, parse_script
+from firmware_bridge.virtual.fault_script import parse_script
+from firmware_bridge.virtual.faults import FaultInjector
 from firmware_bridge.wire.events import SampleBlock
 from firmware_bridge.wire.frames import FrameWriter
 from firmware_bridge.wire.messages import (
@@ -81,20 +82,20 @@ def run(blocks: int, seed: int) -> dict[str, Any]:
             data = data[size:]
 
     def say(kind: MessageType, payload: bytes, n: int = 0, *, spared: bool = False) -> None:
-        hear(injector.frame(writer.encode(kind, payload), time_s, n, spared=spared))
+        hear(injector.link.frame(writer.encode(kind, payload), time_s, n, spared=spared))
 
     say(MessageType.HELLO, encode_hello(HELLO), spared=True)
     for number in range(blocks):
-        gone = injector.thrown_away(time_s)
+        gone = injector.sensor.thrown_away(time_s)
         position, time_s, overrun = position + gone, time_s + gone / RATE_HZ, overrun or gone > 0
-        counts = injector.counts(counts_of(position), time_s)
+        counts = injector.sensor.counts(counts_of(position), time_s)
         produced[position] = counts
-        stamp_us = round(1e6 * injector.device_time_s(time_s))
+        stamp_us = round(1e6 * injector.sensor.device_time_s(time_s))
         message = SamplesPayload(HELLO.session, position, stamp_us, counts, overrun=overrun)
         overruns, overrun = overruns + overrun, False
         say(MessageType.SAMPLES, encode_samples(message), BLOCK)
         position += BLOCK
-        time_s += BLOCK / (RATE_HZ * injector.rate_factor(time_s))
+        time_s += BLOCK / (RATE_HZ * injector.sensor.rate_factor(time_s))
         if number % 400 == 399:
             status = StatusPayload(HELLO.session, position, stamp_us, DeviceState.STREAMING, overruns)
             say(MessageType.STATUS, encode_status(status))

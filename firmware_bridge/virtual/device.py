@@ -1,0 +1,103 @@
+"""What a virtual sensor knows of itself: its description, its session, and how far samples and time have come."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+from firmware_bridge.virtual.sensor_faults import SensorFaults
+from firmware_bridge.wire.messages import (
+    Command,
+    Counts,
+    DeviceState,
+    Hello,
+    Opcode,
+    Result,
+    SamplesPayload,
+    StatusPayload,
+)
+
+
+class VirtualDevice:
+    """Counts samples and seconds, and makes the messages that say so. Time passes with samples alone."""
+
+    def __init__(self, hello: Hello, sample_rate_hz: float, faults: SensorFaults) -> None:
+        """Be idle at the beginning of a session.
+
+        Args:
+            hello: The description; session and position are filled in here.
+            sample_rate_hz: By the device's own clock, before faults.
+            faults: What they do to rate and clock.
+        """
+        self._hello, self._sample_rate_hz, self._faults = hello, sample_rate_hz, faults
+        self.state = DeviceState.IDLE
+        self.samples_produced = 0
+        """In all sessions."""
+        self.has_overrun = False
+        """Whether samples were thrown away that the next block has to tell of."""
+        self.begin_session()
+
+    def begin_session(self) -> None:
+        """Draw another session; samples and time begin at 0."""
+        self._hello = replace(self._hello, session=secrets.randbits(32))
+        self._position = self._overruns = 0
+        self.time_s = 0.0
+        """In the session, of a clock that is right."""
+
+    @property
+    def session(self) -> int:
+        """The session that goes on."""
+        return self._hello.session
+
+    def duration_s(self, n_samples: int) -> float:
+        """Return how long so many samples take from now on."""
+        return n_samples / (self._sample_rate_hz * self._faults.rate_factor(self.time_s))
+
+    def pass_by(self, n_samples: int) -> None:
+        """Let samples pass, and with them time."""
+        self.time_s += self.duration_s(n_samples)
+        self.samples_produced += n_samples
+        self._position += n_samples
+
+    def change(self, command: Command) -> tuple[Result, str]:
+        """Do what a command asks besides streaming, and return how it went; what changes begins another session."""
+        streaming = self.state is DeviceState.STREAMING
+        if command.opcode is Opcode.RESET:
+            self.state = DeviceState.IDLE if streaming else self.state
+        elif streaming:
+            return Result.STREAMING, "STOP first"
+        elif command.opcode is Opcode.SELF_TEST:
+            return Result.DONE, "a virtual sensor has no mass to push"
+        elif not self._set(command.opcode, command.value / 1000):
+            return Result.IMPOSSIBLE_VALUE, "not among those in HELLO"
+        self.begin_session()
+        return Result.DONE, ""
+
+    def _set(self, opcode: Opcode, value: float) -> bool:
+        """Take another rate or range; False if it is not among those of the description."""
+        hello = self._hello
+        if value not in (hello.sample_rates_hz if opcode is Opcode.SET_RATE else hello.full_scales):
+            return False
+        if opcode is Opcode.SET_RATE:
+            self._sample_rate_hz *= value / hello.sample_rate_hz
+            self._hello = replace(hello, sample_rate_hz=value)
+        else:
+            self._hello = replace(hello, full_scale=value)
+        return True
+
+    def hello(self) -> Hello:
+        """Return the description, and where the device stands."""
+        return replace(self._hello, samples_produced=self._position, device_time_us=self._device_time_us())
+
+    def status(self) -> StatusPayload:
+        """Return where the device stands."""
+        return StatusPayload(self.session, self._position, self._device_time_us(), self.state, overruns=self._overruns)
+
+    def block(self, counts: Counts) -> SamplesPayload:
+        """Return the next samples as a message; an overrun is told in it."""
+        told, self.has_overrun = self.has_overrun, False
+        self._overruns += told
+        return SamplesPayload(self.session, self._position, self._device_time_us(), counts, overrun=told)
+
+    def _device_time_us(self) -> int:
+        return round(self._faults.device_time_s(self.time_s) * 1e6)
