@@ -14,6 +14,7 @@ from drsn_edge.cli.options import Duration, PathType, json_option
 from drsn_edge.cli.output import print_json, print_text
 from drsn_edge.support.wall_time import iso_time, minute_in_words, span_in_words
 from drsn_edge.support.wording import counted
+from drsn_edge.verdicts import LAST_MEASURED, NO_CLASS, Verdict
 from firmware_bridge.support.shown import printable
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ def _last(measured_s: float | None, now_s: float) -> str:
     if measured_s is None:
         return "never measured"
     if measured_s > now_s + 60:
-        return f"last measured {minute_in_words(measured_s)}, which is still to come by the clock of this machine"
-    return f"last measured {minute_in_words(measured_s)}, {span_in_words(max(0.0, now_s - measured_s))} ago"
+        return f"{LAST_MEASURED} {minute_in_words(measured_s)}, which is still to come by the clock of this machine"
+    return f"{LAST_MEASURED} {minute_in_words(measured_s)}, {span_in_words(max(0.0, now_s - measured_s))} ago"
 
 
 def _to_come(found: History | None) -> str:
@@ -158,7 +159,8 @@ def _words(of: DecisionRow | AlarmRow | ClockJump) -> str:
 
 
 def _rank(state: str) -> tuple[int, str]:
-    return (("UNKNOWN", "NO_VERDICT").index(state) + 1 if state in ("UNKNOWN", "NO_VERDICT") else 0, state)
+    """Return what sorts labels first, in the order of the alphabet, then the verdicts that name no class."""
+    return NO_CLASS.index(Verdict(state)) + 1 if state in set(NO_CLASS) else 0, state
 
 
 def _block(share: float | None) -> str:

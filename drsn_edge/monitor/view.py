@@ -21,7 +21,8 @@ from drsn_edge.monitor.stages.results import WindowResult
 from drsn_edge.monitor.stages.words import said_by, severity_words
 from drsn_edge.monitor.station import Snapshot
 from drsn_edge.signal.windows import FloatArray
-from drsn_edge.verdicts import Verdict
+from drsn_edge.support.palette import colours_of
+from drsn_edge.verdicts import LAST_MEASURED, NOT_YET, OUTPUT_FAILING, Verdict
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _WIDTH = 46
@@ -189,7 +190,7 @@ def _words(shown: Snapshot) -> str:
     if shown.trouble is not None:
         return shown.trouble
     if shown.decision is None:
-        return "no decision yet"
+        return NOT_YET
     said = said_by(shown.decision.window)
     return f"no verdict: {said.reason}" if said.reason else f"{said.state} {said.percent}".rstrip()
 
@@ -203,7 +204,7 @@ def _vibration(shown: Snapshot) -> str:
 
 def _losses(shown: Snapshot) -> str:
     if shown.failing:
-        return "output fails"
+        return OUTPUT_FAILING
     if shown.counters is None:
         return ""
     return f"{shown.counters.samples_lost} lost" if shown.counters.losses_counted else "not counted"
@@ -226,17 +227,17 @@ def panel(shown: Snapshot, now_s: Callable[[], float] = time.time) -> Panel:
 def _colour(shown: Snapshot) -> str:
     if shown.alarms or shown.trouble:
         return "red"
-    if shown.failing:
+    label = shown.decision.window.label if shown.decision else None
+    if shown.failing or label is None:
         return "yellow"
-    verdict = shown.decision.window.verdict if shown.decision else None
-    return "green" if verdict is Verdict.CLASS else "yellow"
+    return colours_of([label])[label]
 
 
 def _verdict(shown: Snapshot, now_s: float) -> Text:
     if shown.trouble is not None:
         return Text(shown.trouble, style="red")
     if shown.decision is None:
-        return Text("no decision yet", style="yellow")
+        return Text(NOT_YET, style="yellow")
     said = said_by(shown.decision.window)
     sure = f" ({said.percent})" if said.percent else ""
     reason = f": {said.reason}" if said.reason else ""
@@ -258,7 +259,7 @@ def _age(shown: Snapshot, now_s: float) -> list[RenderableType]:
     """Return how old decision and alarms are, where no window has borne them out for too long."""
     if shown.measured_s is None or not _is_stale(shown, now_s):
         return []
-    return [Text(f"last measured {_duration(now_s - shown.measured_s)} ago", style="yellow")]
+    return [Text(f"{LAST_MEASURED} {_duration(now_s - shown.measured_s)} ago", style="yellow")]
 
 
 def _is_stale(shown: Snapshot, now_s: float) -> bool:

@@ -33,7 +33,6 @@ from drsn_edge.verdicts import (
     STUCK_BIT,
     WRAPPED,
 )
-from drsn_edge.verdicts import NOT_RUNNING as NOT_RUNNING
 from firmware_bridge.wire.messages import Counts
 
 MAX_CLIPPED_SHARE = 0.001

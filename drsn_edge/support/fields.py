@@ -8,14 +8,15 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
+from drsn_edge.verdicts import NO_CLASS
+
 LONGEST_TEXT, MOST_ITEMS = 1000, 4096
 _LARGEST = 2**63
-_VERDICTS = ("UNKNOWN", "NO_VERDICT")
 
 
 def is_label(text: str) -> bool:
     """Tell whether a class may be called so: nobody takes it for another class, or for a verdict that is no class."""
-    return bool(text) and text.isprintable() and text == text.strip() and text not in _VERDICTS
+    return bool(text) and text.isprintable() and text == text.strip() and text not in NO_CLASS
 
 
 def parsed(data: bytes) -> Any:

@@ -1,8 +1,8 @@
 """Colours of what is said about a window: the same label has the same colour in every picture and view.
 
-A healthy machine is green, UNKNOWN black and a window without a verdict grey. The hue of a fault comes from its kind,
-as far as its label names one (`outer_race`, `OR007` and `outer_heavy` share a hue), and from its text otherwise; its
-shade tells the labels of one kind apart. No fault is green or grey.
+A healthy machine is green, UNKNOWN black and a window without a verdict grey, as `drsn_edge.verdicts` fixes. The hue of
+a fault comes from its kind, as far as its label names one (`outer_race`, `OR007` and `outer_heavy` share a hue), and
+from its text otherwise; its shade tells the labels of one kind apart. No fault is green or grey.
 
 Source of the hues: P. Tol, "Colour Schemes", SRON/EPS/TN/09-002, issue 3.2, scheme "bright" without its green and grey
 and with the wine of "muted": they stay apart for people who confuse red and green, and so does a green as dark as this.
@@ -14,14 +14,10 @@ import re
 from collections.abc import Iterable, Mapping
 from zlib import crc32
 
-from drsn_edge.verdicts import Verdict
+from drsn_edge.verdicts import HEALTHY_COLOUR, NO_CLASS, VERDICTS
 
 HEALTHY_LABELS = ("healthy", "normal", "good", "ok")
 """Labels that are taken for a healthy machine's where nobody says which one is."""
-
-HEALTHY = "#228833"
-UNKNOWN = "#000000"
-NO_VERDICT = "#bbbbbb"
 
 _RED, _PURPLE, _BLUE, _YELLOW, _CYAN, _WINE = "#ee6677", "#aa3377", "#4477aa", "#ccbb44", "#66ccee", "#882255"
 _KINDS: tuple[tuple[str, str], ...] = (
@@ -55,11 +51,11 @@ def colours_of(states: Iterable[str]) -> dict[str, str]:
     Args:
         states: In any order; the result has them sorted, labels first.
     """
-    fixed = {Verdict.UNKNOWN.value: UNKNOWN, Verdict.NO_VERDICT.value: NO_VERDICT}
+    fixed = {verdict.value: VERDICTS[verdict].colour or "" for verdict in NO_CLASS}
     wanted = set(states)
     colours: dict[str, str] = {}
     for label in sorted(wanted - set(fixed)):
-        colours[label] = HEALTHY if is_healthy(label) else _free(label, colours)
+        colours[label] = HEALTHY_COLOUR if is_healthy(label) else _free(label, colours)
     return colours | {name: colour for name, colour in fixed.items() if name in wanted}
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from drsn_edge.monitor.stages.results import Decision, Severity, WindowResult
-from drsn_edge.verdicts import Verdict
+from drsn_edge.support.palette import colours_of
+from drsn_edge.verdicts import HEALTHY_COLOUR, Verdict
 from firmware_bridge.wire.stream import StreamCounters
 
 rich_console = pytest.importorskip("rich.console", reason="the view needs the extra `view`")
@@ -44,6 +45,16 @@ def test_a_panel_says_it_all() -> None:
     failing = drawn(replace(SHOWN, failing=("The disk is full.",)))
     assert "output    The disk is full." in failing and "output" not in text
     assert "behind    4.0 s, 7 windows skipped" in drawn(replace(SHOWN, lag_s=4.0, skipped=7))
+
+
+def test_a_fault_is_not_green_and_a_healthy_machine_is() -> None:
+    calm = replace(SHOWN, alarms=())
+    assert panel(calm).border_style == colours_of(["outer_race"])["outer_race"]
+    healthy = replace(WINDOW, label="healthy", scores={"healthy": 1.0})
+    assert panel(replace(calm, decision=Decision(healthy, 1.0))).border_style == HEALTHY_COLOUR
+    unknown = replace(WINDOW, verdict=Verdict.UNKNOWN, label=None)
+    assert panel(replace(calm, decision=Decision(unknown, 1.0))).border_style == "yellow"
+    assert panel(SHOWN).border_style == "red"
 
 
 def test_a_spectrum_has_its_line_where_the_tone_is() -> None:

@@ -7,7 +7,8 @@ from itertools import combinations
 
 import pytest
 
-from drsn_edge.support.palette import HEALTHY, NO_VERDICT, UNKNOWN, colours_of, is_healthy
+from drsn_edge.support.palette import colours_of, is_healthy
+from drsn_edge.verdicts import HEALTHY_COLOUR
 
 SIZES = ("very_light", "light", "heavy", "very_heavy")
 SETS = (
@@ -28,8 +29,8 @@ def test_each_label_has_a_colour_of_its_own_whatever_is_beside_it(labels: list[s
 
 def test_good_and_bad_keep_their_colours() -> None:
     found = colours_of(["Healthy", "normal", "OK", "NO_VERDICT", "UNKNOWN", "worn"])
-    assert {found["Healthy"], found["normal"], found["OK"]} == {HEALTHY} and is_healthy("Normal")
-    assert (found["UNKNOWN"], found["NO_VERDICT"]) == (UNKNOWN, NO_VERDICT)
+    assert {found["Healthy"], found["normal"], found["OK"]} == {HEALTHY_COLOUR} == {"#228833"} and is_healthy("Normal")
+    assert (found["UNKNOWN"], found["NO_VERDICT"]) == ("#000000", "#bbbbbb")
     assert list(found)[-2:] == ["UNKNOWN", "NO_VERDICT"]
 
 

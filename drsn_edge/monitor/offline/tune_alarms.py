@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from drsn_edge.errors import SettingsError
 from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings, AlarmStates, Evidence
 from drsn_edge.monitor.stages.results import AlarmState, WindowResult
-from drsn_edge.signal.quality import NOT_RUNNING
 from drsn_edge.support.poisson import interval
-from drsn_edge.verdicts import Verdict
+from drsn_edge.verdicts import NOT_RUNNING, Verdict
 
 DAY_S = 86_400.0
 WINDOWS = (5, 10, 20, 40, 80)
@@ -27,8 +26,8 @@ ON_DELAY_S = (0.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 _OTHER_REASON = "no verdict"
 _HYSTERESIS = 0.3
 _LEAST_OFF = 0.1
-_STATES = {verdict: index for index, verdict in enumerate((Verdict.CLASS, Verdict.UNKNOWN, Verdict.NO_VERDICT))}
-_NOT_RUNNING_STATE = 3
+_STATES = {verdict: index for index, verdict in enumerate(Verdict)}
+_NOT_RUNNING_STATE = len(Verdict)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from drsn_edge import __version__
 from drsn_edge.monitor.sinks.topics import topic_part
+from drsn_edge.verdicts import LAST_MEASURED
 
 BIRTH = "homeassistant/status"
 """Where Home Assistant says `online` when it has begun."""
@@ -35,7 +36,7 @@ class Discovery:
                     "sensor", "condition", decision, value_template=_CONDITION, json_attributes_topic=decision
                 ),
                 self._entity("sensor", "reason", decision, value_template="{{ value_json.reason or '' }}"),
-                self._entity("sensor", "last measured", state, **measured),
+                self._entity("sensor", LAST_MEASURED, state, **measured),
                 self._entity(
                     "button", "acknowledge", None, command_topic=f"{self._base}/acknowledge", payload_press=""
                 ),

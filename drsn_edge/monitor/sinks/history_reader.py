@@ -15,8 +15,7 @@ from drsn_edge.monitor.sinks.history_file import SCHEMA_VERSION, expect_version
 from drsn_edge.monitor.sinks.history_times import DAY_S, shifts
 from drsn_edge.monitor.sinks.sqlite_reading import read_through
 from drsn_edge.monitor.stages.words import Said
-from drsn_edge.signal.quality import NOT_RUNNING
-from drsn_edge.verdicts import Verdict
+from drsn_edge.verdicts import OF_MACHINE, Verdict
 
 
 @dataclass(frozen=True)
@@ -295,12 +294,12 @@ def _runs(
 
 def _measured(connection: sqlite3.Connection, machine: str, shifted: _Shifts) -> float | None:
     """Return when a window last showed a machine; that it stands still shows it, too."""
-    latest = -math.inf
+    latest, shows_it = -math.inf, ", ".join("?" for _ in OF_MACHINE)
     for where, shift_s in _wheres(shifted):
         found = connection.execute(
-            f"SELECT minute * 60 + ? FROM minutes WHERE machine = ? AND (verdict != ? OR detail = ?) AND {where} "
-            "ORDER BY minute DESC LIMIT 1",
-            (shift_s, machine, Verdict.NO_VERDICT.value, NOT_RUNNING),
+            "SELECT minute * 60 + ? FROM minutes "
+            f"WHERE machine = ? AND (verdict != ? OR detail IN ({shows_it})) AND {where} ORDER BY minute DESC LIMIT 1",
+            (shift_s, machine, Verdict.NO_VERDICT.value, *OF_MACHINE),
         ).fetchone()
         latest = max(latest, found[0] if found else latest)
     return latest if math.isfinite(latest) else None

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Result, Severity, WindowResult
+from drsn_edge.verdicts import NOT_YET
 
-NOT_YET = "no decision yet"
-"""The reason of the decision that holds before there is one."""
 UNDECIDED = Decision(WindowResult.without_verdict(0, 0.0, NOT_YET), 0.0)
 
 

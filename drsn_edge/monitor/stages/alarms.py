@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.monitor.stages.results import Alarm, AlarmState, WindowResult
-from drsn_edge.signal.quality import NOT_RUNNING
-from drsn_edge.verdicts import Verdict
+from drsn_edge.verdicts import NOT_RUNNING, Verdict
 
 UNKNOWN = Verdict.UNKNOWN.value
 EVIDENCE = ("mean", "votes")

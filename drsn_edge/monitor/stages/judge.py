@@ -23,10 +23,10 @@ from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.network_input import check_speed, input_of
 from drsn_edge.signal.noise_alone import NoiseWatch
 from drsn_edge.signal.novelty import Novelty
-from drsn_edge.signal.quality import NOT_RUNNING, OffsetWatch
+from drsn_edge.signal.quality import OffsetWatch
 from drsn_edge.signal.resampling import resampled
 from drsn_edge.signal.windows import Centred, centre
-from drsn_edge.verdicts import AXES_TURNED, NOISE_ALONE, OFFSET_JUMPED
+from drsn_edge.verdicts import AXES_TURNED, NOISE_ALONE, NOT_RUNNING, OFFSET_JUMPED
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections import deque
 
 import numpy as np
 
-from drsn_edge.verdicts import RATE_OFF
+from drsn_edge.verdicts import CLOCK_STOPPED, RATE_OFF
 from firmware_bridge.wire.clock import Rate, RateAlarm, slope_of
 
 HORIZON_S = 2.0
@@ -23,7 +23,6 @@ _EVERY_S = 0.1
 _OVERDUE_STEPS = 1.5
 """A clock that shows a new time later than after so many of its longest steps may have stopped."""
 
-CLOCK_STOPPED = "device clock stopped"
 
 _STOPPED_S, _STOPPED_SHARE, _STOPPED_BLOCKS = 0.5, 0.1, 3
 """A clock stands still that passes less than a tenth of the time in which so many seconds of samples were taken."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from drsn_edge.verdicts import NOT_RUNNING, Verdict
+from drsn_edge.verdicts import OF_MACHINE, Verdict
 
 SCHEMA = 1
 """Of the JSON lines: fields are only ever added."""
@@ -80,8 +80,8 @@ class WindowResult:
 
     @property
     def is_measured(self) -> bool:
-        """Whether the window shows the machine: it has a verdict, or shows that the machine stands still."""
-        return self.verdict is not Verdict.NO_VERDICT or self.reason == NOT_RUNNING
+        """Whether the window shows the machine: it has a verdict, or a reason that says something of the machine."""
+        return self.verdict is not Verdict.NO_VERDICT or self.reason in OF_MACHINE
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from drsn_edge.monitor.stages.results import Alarm, Decision, Severity, Summary, WindowResult
-from drsn_edge.verdicts import Verdict
+from drsn_edge.verdicts import NO_CLASS, VERDICTS, Verdict
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,15 @@ def summary_words(summary: Summary) -> str:
     rate = f"{summary.sample_rate_hz:.2f} Hz" if summary.sample_rate_hz else "not measured"
     seen = ", ".join(f"{label} {count}" for label, count in summary.labels.items() if count) or "none"
     lost = f"{summary.samples_lost} lost" if summary.link.get("losses_counted", True) else "losses cannot be counted"
-    unknown = summary.verdicts.get(Verdict.UNKNOWN.value, 0)
-    withheld = summary.verdicts[Verdict.NO_VERDICT.value]
+    none = ", ".join(
+        f"{summary.verdicts.get(verdict.value, 0)} {VERDICTS[verdict].counted}" for verdict in reversed(NO_CLASS)
+    )
     skipped = (
         f"\nskipped   {summary.windows_skipped} windows: this machine is too slow" if summary.windows_skipped else ""
     )
     return (
         f"samples   {summary.samples_received} received, {lost}; true rate {rate}\n"
-        f"windows   {summary.windows} judged, {withheld} without a verdict, {unknown} unknown; classes: {seen}\n"
+        f"windows   {summary.windows} judged, {none}; classes: {seen}\n"
         f"link      {summary.link_losses} times lost, {summary.link.get('crc_errors', 0)} damaged frames"
         f"{skipped}"
     )

@@ -21,9 +21,8 @@ from drsn_edge.monitor.offline.history_plot import AlarmSpan, alarm_spans, measu
 from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.history_reader import AlarmRow, History, TimeSpan, _fitting_span_s, read_history
 from drsn_edge.monitor.stages.results import Summary, WindowResult
-from drsn_edge.support.palette import HEALTHY
 from drsn_edge.support.pictures import new_figure
-from drsn_edge.verdicts import Verdict
+from drsn_edge.verdicts import HEALTHY_COLOUR, Verdict
 
 HOUR = 3600.0
 NOW = 1_800_000_000.0
@@ -84,7 +83,7 @@ def test_the_picture_names_what_it_shows(drawn: Figure) -> None:
     )
     legend = [text.get_text() for text in drawn.legends[0].get_texts()]
     assert {"healthy", "outer_race", "NO_VERDICT", "velocity, mm/s RMS", "not measured"} < set(legend)
-    assert HEALTHY in {to_hex(bar.get_facecolor()) for bar in shares.patches}
+    assert HEALTHY_COLOUR in {to_hex(bar.get_facecolor()) for bar in shares.patches}
 
 
 def test_the_axis_ends_now_and_gaps_are_hatched(drawn: Figure) -> None:

@@ -14,9 +14,8 @@ from drsn_edge.errors import SettingsError
 from drsn_edge.monitor.offline.tune_alarms import Judged, Point, Rate, choose, frontier, grid, judged, sweep
 from drsn_edge.monitor.stages.alarms import AlarmLimits, Alarms, AlarmSettings
 from drsn_edge.monitor.stages.results import AlarmState, WindowResult
-from drsn_edge.signal.quality import NOT_RUNNING
 from drsn_edge.support.wording import plain
-from drsn_edge.verdicts import Verdict
+from drsn_edge.verdicts import NOT_RUNNING, Verdict
 
 LABELS = ("calm", "worn", "loud")
 HOP_S = 0.5

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from drsn_edge.monitor.stages.alarms import AlarmLimits, Alarms, AlarmSettings
 from drsn_edge.monitor.stages.results import Alarm, AlarmState, WindowResult
-from drsn_edge.signal.quality import NOT_RUNNING
-from drsn_edge.verdicts import Verdict
+from drsn_edge.verdicts import NOT_RUNNING, Verdict
 
 LABELS = ("calm", "worn", "loud")
 HOP_S = 0.5

@@ -12,10 +12,10 @@ import pytest
 
 from drsn_edge.monitor.stages.capture import Capture
 from drsn_edge.monitor.stages.pipeline import Monitor
-from drsn_edge.monitor.stages.rate import CLOCK_STOPPED, RateWatch, RecentRate
+from drsn_edge.monitor.stages.rate import RateWatch, RecentRate
 from drsn_edge.monitor.stages.results import WindowResult
 from drsn_edge.monitor.stages.settings import CaptureSettings
-from drsn_edge.verdicts import RATE_OFF, Verdict
+from drsn_edge.verdicts import CLOCK_STOPPED, RATE_OFF, Verdict
 from firmware_bridge.wire.clock import ClockFit, RateAlarm
 from firmware_bridge.wire.events import SampleBlock
 
@@ -137,7 +137,7 @@ def test_coarse_stamps_cut_no_window_anew(clock: Clock, bench: Any, sensor: Any)
 def test_a_sensor_that_is_off_is_followed_by_coarse_stamps(name: str, pace: float, bench: Any, sensor: Any) -> None:
     windows = judged(bench.monitor, sensor, lambda t: COARSE[name](t * pace), 5.0)
     assert len(windows) > 590 and {window.reason for window in windows} <= {None, RATE_OFF}
-    assert bench.monitor._cut.ratio == pytest.approx(1 / pace, abs=0.005)
+    assert bench.monitor.stream._grid.cut.ratio == pytest.approx(1 / pace, abs=0.005)
 
 
 def test_windows_come_out_of_a_rate_that_creeps_all_the_time(bench: Any, sensor: Any) -> None:
@@ -147,7 +147,7 @@ def test_windows_come_out_of_a_rate_that_creeps_all_the_time(bench: Any, sensor:
 
 def test_a_clock_that_stopped_moves_no_cut(bench: Any, sensor: Any) -> None:
     judged(bench.monitor, sensor, lambda t: min(t, 4.0), 4.05)
-    assert bench.monitor._rate.rate is None and bench.monitor._cut.ratio == 1.0
+    assert bench.monitor.stream._rate.rate is None and bench.monitor.stream._grid.cut.ratio == 1.0
 
 
 def test_a_pause_behind_a_lost_link_is_no_fault_of_the_clock() -> None:
