@@ -147,7 +147,7 @@ def test_windows_come_out_of_a_rate_that_creeps_all_the_time(bench: Any, sensor:
 
 def test_a_clock_that_stopped_moves_no_cut(bench: Any, sensor: Any) -> None:
     judged(bench.monitor, sensor, lambda t: min(t, 4.0), 4.05)
-    assert bench.monitor.stream._rate.rate is None and bench.monitor.stream._grid.cut.ratio == 1.0
+    assert bench.monitor.stream.rate.rate is None and bench.monitor.stream._grid.cut.ratio == 1.0
 
 
 def test_a_pause_behind_a_lost_link_is_no_fault_of_the_clock() -> None:
