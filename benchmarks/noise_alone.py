@@ -38,7 +38,8 @@ from drsn_edge.monitor.stages.stream_state import HostClock
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.signal.noise import NOISE_KINDS, add_noise
+from drsn_edge.signal.names import NOISE_KINDS
+from drsn_edge.signal.noise import add_noise
 from drsn_edge.signal.noise_alone import NEVER, chance, chances
 from drsn_edge.signal.windows import Centred, centre, cut_windows, window_starts
 from drsn_edge.support.files import write_file

@@ -33,7 +33,8 @@ from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.results import Decision, WindowResult
 from drsn_edge.monitor.stages.stream_state import HostClock
 from drsn_edge.recordings.loading.load import load_recordings
-from drsn_edge.signal.noise import NOISE_KINDS, add_noise
+from drsn_edge.signal.names import NOISE_KINDS
+from drsn_edge.signal.noise import add_noise
 from drsn_edge.simulation.machine import AXES, Condition, Machine
 from drsn_edge.simulation.simulator import VibrationSimulator, vary_machine
 from firmware_bridge.wire.events import SampleBlock

@@ -89,7 +89,7 @@ def to_int8(model: Any, calibration: FloatArray, target: str = "cpu") -> Int8Mod
         model: Functional Keras model of one float32 input and one output.
         calibration: Scaled windows that set the activations' ranges, shape (n, 1, window, axes). The same windows in
             the same order give the same bytes.
-        target: One of `quantize.targets.lint.TARGETS`.
+        target: One of `quantize.targets.names.TARGETS`.
 
     Raises:
         CalibrationError: If the windows are empty, not finite, all alike, or of another shape than the model's input.

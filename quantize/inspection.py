@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from quantize.engine import Engine
 from quantize.targets.edgetpu import edgetpu_mapped, edgetpu_placement
-from quantize.targets.lint import TARGETS, lint_file
+from quantize.targets.lint import lint_file
+from quantize.targets.names import TARGETS
 from quantize.targets.placement import OperatorView, Placement
 from quantize.targets.xnnpack import xnnpack_placement
 from quantize.tflite.file import ModelFile, Operator, read_model

@@ -11,7 +11,7 @@ from drsn_edge.bundle.variants import EDGETPU_MODEL
 from drsn_edge.errors import BundleError, RuntimeUnavailableError
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.runtime.coral import accelerators, cause, expect_edgetpu, library_fault
-from drsn_edge.runtime.interpreters import AUTO, EDGETPU, RuntimeChoice
+from drsn_edge.runtime.names import AUTO, EDGETPU, RuntimeChoice
 from drsn_edge.signal.novelty import MEMBER as NOVELTY
 from drsn_edge.signal.novelty import Novelty, novelty_from_bytes
 

@@ -14,7 +14,7 @@ from drsn_edge.cli.output import note, print_json, print_text
 
 if TYPE_CHECKING:
     from drsn_edge.diagnostics.bench import Benched
-    from drsn_edge.runtime.interpreters import RuntimeChoice
+    from drsn_edge.runtime.names import RuntimeChoice
 
 
 @click.command()

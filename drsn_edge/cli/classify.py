@@ -15,7 +15,7 @@ from drsn_edge.support.wording import counted
 
 if TYPE_CHECKING:
     from drsn_edge.monitor.offline.classify import Classified
-    from drsn_edge.runtime.interpreters import RuntimeChoice
+    from drsn_edge.runtime.names import RuntimeChoice
 
 
 @click.command()

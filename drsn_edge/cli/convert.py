@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import TARGETS, PathType, catalogue_option, finite, json_option
+from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.output import note, print_text, print_values
 from drsn_edge.support.notice import as_line
+from quantize.targets.names import TARGETS
 
 if TYPE_CHECKING:
     from drsn_edge.conversion.convert import Conversion

@@ -15,13 +15,13 @@ import click
 from drsn_edge import __version__
 from drsn_edge.cli.options import PathType, json_option
 from drsn_edge.cli.output import note, print_json, print_text
+from firmware_bridge.boards import BOARDS
 
 if TYPE_CHECKING:
     from firmware_bridge.boards import Board, Tool
     from firmware_bridge.wire.messages import Hello
 
-_BOARDS = ("uno", "stm32f405")
-_TOOLS = ("avrdude", "st-flash", "dfu-util", "openocd")
+_TOOLS = tuple(dict.fromkeys(tool.name for board in BOARDS.values() for tool in board.tools))
 _RESTART_S = 15.0
 _PLACEHOLDER = "PORT"
 _FIRMWARE = Path(__file__).parents[2] / "firmware_bridge" / "firmware"
@@ -39,7 +39,7 @@ def firmware() -> None:
 
 
 @firmware.command()
-@click.option("--board", type=click.Choice(_BOARDS), required=True, help="Kind of the board.")
+@click.option("--board", type=click.Choice(tuple(BOARDS)), required=True, help="Kind of the board.")
 @click.option("--port", help="Its serial port.  [default: the only one on USB that looks like it]")
 @click.option("--image", type=PathType, help="ELF file.  [default: what `make` left in firmware_bridge/firmware/build]")
 @click.option("--tool", type=click.Choice(_TOOLS), help="What flashes it.  [default: the first that is here]")
@@ -63,7 +63,6 @@ def flash(
     Example:
       drsn-edge firmware flash --board uno --port /dev/ttyACM0
     """
-    from firmware_bridge.boards import BOARDS
     from firmware_bridge.flashing import choose_port, choose_tool
     from firmware_bridge.sources.ports import find_port, list_ports
     from firmware_bridge.support.programs import find_program

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import TARGETS, PathType, json_option
+from drsn_edge.cli.options import PathType, json_option
 from drsn_edge.cli.output import print_text, print_values
 from drsn_edge.cli.progress import counting_bar, load_tensorflow
+from drsn_edge.inspection.names import WINDOWS
+from quantize.targets.names import TARGETS
 
 if TYPE_CHECKING:
     from drsn_edge.inspection.accuracy import Logits
@@ -25,7 +27,7 @@ _LONGEST_LINE = 4000
 @click.option("--target", type=click.Choice(TARGETS), help="Fail, with the reasons, unless the file suits this target.")
 @click.option("--run", type=PathType, help="Show the file the held-out windows of this run folder, which it came from.")
 @click.option(
-    "--windows", type=click.IntRange(min=1), default=256, show_default=True, help="Of --run, show at most so many."
+    "--windows", type=click.IntRange(min=1), default=WINDOWS, show_default=True, help="Of --run, show at most so many."
 )
 @click.option(
     "--out",

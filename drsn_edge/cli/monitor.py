@@ -23,6 +23,7 @@ from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.output import note
 from drsn_edge.cli.source import SourceChoice, source_options
 from drsn_edge.monitor.sinks.clock_watch import Once, steady_s
+from drsn_edge.monitor.sinks.names import TOPICS
 
 if TYPE_CHECKING:
     from drsn_edge.gateway.follower import Follower
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from drsn_edge.monitor.sinks.metrics import MetricsServer
     from drsn_edge.monitor.station import Source, Station
     from drsn_edge.recordings.recorder import LogKeeper
-    from drsn_edge.runtime.interpreters import RuntimeChoice
+    from drsn_edge.runtime.names import RuntimeChoice
     from firmware_bridge.wire.stream import StreamCounters
 
 _ROUND_S = 0.25
@@ -118,7 +119,7 @@ _STORE_PATIENCE_S = 150.0
 )
 @click.option(
     "--mqtt-topics",
-    type=click.Choice(("plain", "homeassistant")),
+    type=click.Choice(TOPICS),
     default="plain",
     show_default=True,
     help="Say to Home Assistant what there is, too.",

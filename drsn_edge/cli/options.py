@@ -12,12 +12,9 @@ from typing import Any
 
 import click
 
-from drsn_edge.runtime.interpreters import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
+from drsn_edge.runtime.names import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
 
 PathType = click.Path(path_type=Path)
-
-TARGETS = ("cpu", "edgetpu", "tflite-runtime")
-"""Those of `quantize.targets.lint`, spelled out so that help starts without NumPy."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 catalogue_option = click.option(

@@ -11,15 +11,14 @@ import click
 from drsn_edge.cli.options import PathType, json_option
 from drsn_edge.cli.output import note, print_text, print_values
 from drsn_edge.cli.progress import counting_bar
+from drsn_edge.reproduce.names import SUITES
 
 if TYPE_CHECKING:
     from drsn_edge.reproduce.jobs import Outcome
 
-_SUITES = ("paper", "splits")
-
 
 @click.command()
-@click.argument("suite", type=click.Choice(_SUITES))
+@click.argument("suite", type=click.Choice(SUITES))
 @click.option("--data", type=PathType, required=True, help="Folder with the data sets' folders: adi_mfs_mems, cwru.")
 @click.option(
     "--results", type=PathType, required=True, help="File of results; the sweep goes on where it stopped, if it exists."

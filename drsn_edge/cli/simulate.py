@@ -12,14 +12,12 @@ import click
 
 from drsn_edge.cli.options import Duration, PathType, catalogue_option, finite, json_option, seed_option
 from drsn_edge.cli.output import note, print_json, print_text
+from drsn_edge.simulation.names import CONDITIONS
 from drsn_edge.support.json_text import json_text
 
 if TYPE_CHECKING:
     from drsn_edge.recordings.recording import Recording
     from firmware_bridge.virtual.faults import FaultInjector
-
-CONDITIONS = ("healthy", "imbalance", "misalignment", "outer_race", "inner_race", "ball")
-"""Those of `drsn_edge.simulation.machine`, spelled out so that help starts without NumPy."""
 
 
 @click.command()

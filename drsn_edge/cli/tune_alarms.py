@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
     from drsn_edge.monitor.offline.tune_alarms import Judged, Point
     from drsn_edge.monitor.stages.settings import MonitorSettings
-    from drsn_edge.runtime.interpreters import RuntimeChoice
+    from drsn_edge.runtime.names import RuntimeChoice
 
 
 @click.command("tune-alarms")

@@ -96,7 +96,7 @@ def convert_run(
         name: In the bundle.
         version: Likewise.
         tolerance: What int8 may lose against the Keras model.
-        target: What the file shall run on, one of `quantize.targets.lint.TARGETS`.
+        target: What the file shall run on, one of `quantize.targets.names.TARGETS`.
         fine_tuned: Of `drsn_edge.conversion.fine_tune`; None: ranges come from the run's calibration windows alone.
         unknown_share: Share of held-out windows that may be called unknown, see `drsn_edge.signal.novelty`; 0: none
             ever is.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from drsn_edge.errors import BundleError, DrsnEdgeError, GateError
 from drsn_edge.gateway.health_gate import measured_apart
-from drsn_edge.runtime.interpreters import AUTO, RuntimeChoice
+from drsn_edge.runtime.names import AUTO, RuntimeChoice
 from drsn_edge.support.fresh_process import python_command
 
 if TYPE_CHECKING:

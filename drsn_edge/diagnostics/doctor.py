@@ -22,7 +22,8 @@ from pathlib import Path
 from drsn_edge.errors import DrsnEdgeError, GateError
 from drsn_edge.gateway.paths import state_folder, trust_folder
 from drsn_edge.runtime.coral import accelerators, library_fault
-from drsn_edge.runtime.interpreters import DISTRIBUTIONS, open_interpreter
+from drsn_edge.runtime.interpreters import open_interpreter
+from drsn_edge.runtime.names import DISTRIBUTIONS
 from drsn_edge.support.extras import pip_line
 from firmware_bridge.errors import FirmwareBridgeError, NoBundleError
 from firmware_bridge.sources.ports import Port, list_ports

@@ -9,7 +9,8 @@ import numpy as np
 
 from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import DrsnEdgeError
-from drsn_edge.signal.noise import NOISE_KINDS, add_noise
+from drsn_edge.signal.names import NOISE_KINDS
+from drsn_edge.signal.noise import add_noise
 
 _SNR_LIMIT_DB = 100.0
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.evaluation.evaluation import Evaluation
 from drsn_edge.evaluation.metrics import CALIBRATION_BINS
-from drsn_edge.signal.noise import NOISE_KINDS
+from drsn_edge.signal.names import NOISE_KINDS
 from drsn_edge.support.pictures import BLUE, GREEN, GREY, ORANGE, RED, SMALL, draw_grid, new_figure, png_of
 
 _COLOURS = dict(zip(NOISE_KINDS, (BLUE, ORANGE, GREEN, RED), strict=True))

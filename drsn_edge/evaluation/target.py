@@ -12,7 +12,7 @@ from drsn_edge.bundle.open_model import check_model
 from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.runtime.interpreters import DISTRIBUTIONS
+from drsn_edge.runtime.names import DISTRIBUTIONS
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.network_input import network_input
 from drsn_edge.signal.windows import FloatArray

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drsn_edge.errors import BundleError, DrsnEdgeError, GateError
-from drsn_edge.runtime.interpreters import AUTO, RuntimeChoice
+from drsn_edge.runtime.names import AUTO, RuntimeChoice
 from drsn_edge.support.fresh_process import python_command
 
 if TYPE_CHECKING:

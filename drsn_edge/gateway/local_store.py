@@ -10,7 +10,7 @@ from drsn_edge.bundle.signing import check_signed, trusted_keys
 from drsn_edge.errors import BundleError, ContractError, KeyFileError
 from drsn_edge.gateway.health_gate import run_gate
 from drsn_edge.gateway.paths import state_folder, trust_folder
-from drsn_edge.runtime.interpreters import AUTO, RuntimeChoice
+from drsn_edge.runtime.names import AUTO, RuntimeChoice
 from drsn_edge.signal.contract import SignalContract, stream_factor
 from drsn_edge.support.extras import pip_line
 from firmware_bridge.gateway.disk import Disk

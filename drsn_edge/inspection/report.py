@@ -20,6 +20,7 @@ from drsn_edge.errors import TrainingError
 from drsn_edge.inspection.accuracy import Logits, accuracy_to_json, compare_accuracy
 from drsn_edge.inspection.backends import backends_to_json, run_backends
 from drsn_edge.inspection.model_file import REPORT_TYPE, Inspected
+from drsn_edge.inspection.names import WINDOWS
 from drsn_edge.runtime.classifier import Classifier, quantize_int8
 from drsn_edge.signal.network_input import network_input
 from quantize.backends import NUMPY, XNNPACK
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from drsn_edge.evaluation.data import HeldOut  # pulls in what a gateway has not
 
 SCHEMA = 1
-WINDOWS = 256
 """That a report shows the file, unless more are asked for."""
 
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]

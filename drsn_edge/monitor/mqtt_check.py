@@ -7,7 +7,8 @@ from dataclasses import fields
 
 from drsn_edge.errors import SettingsError
 from drsn_edge.monitor.sensor_config import SensorConfig
-from drsn_edge.monitor.sinks.broker import TOPICS, URL_FORM, MqttOptions, parse_url, tls_context
+from drsn_edge.monitor.sinks.broker import URL_FORM, MqttOptions, parse_url, tls_context
+from drsn_edge.monitor.sinks.names import TOPICS
 from drsn_edge.monitor.sinks.topics import topic_part
 
 _MOST_NAME = 128

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import ContractError, SettingsError
-from drsn_edge.runtime.interpreters import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
+from drsn_edge.runtime.names import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
 from drsn_edge.signal.units import expect_known
 from drsn_edge.support.toml_file import Document, read_document
 from drsn_edge.support.typed_table import Reader

@@ -169,8 +169,6 @@ PROTOCOLS = (
     ),
 )
 
-SUITES = ("paper", "splits")
-
 
 def suite_jobs(suite: str, seeds: int) -> list[Job]:
     """Return the jobs of all protocols of a suite, in the order in which they are run."""

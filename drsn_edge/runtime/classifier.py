@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.errors import RuntimeUnavailableError
-from drsn_edge.runtime.interpreters import Delegate, open_interpreter
+from drsn_edge.runtime.interpreters import open_interpreter
+from drsn_edge.runtime.names import Delegate
 from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.signal.windows import FloatArray
 

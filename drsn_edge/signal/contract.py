@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from drsn_edge.errors import ContractError
+from drsn_edge.signal.names import SCALINGS
 from drsn_edge.signal.spectra import VIEWS, Spectra
 from drsn_edge.signal.units import conversion_factor
-from drsn_edge.signal.windows import SCALINGS, Scaling
+from drsn_edge.signal.windows import Scaling
 from drsn_edge.support.fields import items, number, text, texts, whole
 
 LONGEST_WINDOW, MOST_AXES = 1 << 20, 16

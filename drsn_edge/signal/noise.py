@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.errors import DrsnEdgeError
+from drsn_edge.signal.names import NOISE_KINDS
 
 FloatArray = NDArray[np.float32]
 
@@ -81,5 +82,4 @@ _MAKERS: Mapping[str, Callable[[tuple[int, ...], np.random.Generator], FloatArra
     "pink": _pink,
     "impulsive": _impulsive,
 }
-
-NOISE_KINDS = tuple(_MAKERS)
+assert tuple(_MAKERS) == NOISE_KINDS

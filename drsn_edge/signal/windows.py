@@ -13,8 +13,6 @@ from firmware_bridge.wire.messages import Counts
 
 FloatArray = NDArray[np.float32]
 
-SCALINGS = ("rms", "fixed")
-
 
 @dataclass(frozen=True)
 class Scaling:

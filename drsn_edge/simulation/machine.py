@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from drsn_edge.signal.bearing import SKF_6205, BearingGeometry, require
+from drsn_edge.simulation.names import CONDITIONS
 
 Axes = tuple[float, float, float]
 
@@ -31,9 +32,7 @@ SEVERITY_RANGE_G: Mapping[str, tuple[float, float]] = MappingProxyType(
     }
 )
 """Condition -> lowest and highest severity of simulated data sets, from barely to plainly visible."""
-
-CONDITIONS = tuple(SEVERITY_RANGE_G)
-"""Names of the conditions; they serve as labels."""
+assert tuple(SEVERITY_RANGE_G) == CONDITIONS
 
 
 def _require_amplitude(name: str, value: float) -> None:

@@ -25,7 +25,6 @@ from drsn_edge.signal.bearing import BearingGeometry, FloatArray, ImpactTrain, l
 from drsn_edge.simulation.machine import (
     AXES,
     BACKGROUND_REFERENCE_HZ,
-    CONDITIONS,
     REFERENCE_RPM,
     SEVERITY_RANGE_G,
     Axes,
@@ -33,6 +32,7 @@ from drsn_edge.simulation.machine import (
     Machine,
     Sensor,
 )
+from drsn_edge.simulation.names import CONDITIONS
 
 DEFAULT_SAMPLE_RATE_HZ = 3200.0
 """Fastest rate of the ADXL345."""

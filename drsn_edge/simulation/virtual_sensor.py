@@ -53,7 +53,7 @@ def virtual_sensor(
         snr_db: SNR of the noise added over the whole recording; None adds none.
         loop: Play it again and again.
         seed: Of the noise.
-        noise: Its kind, one of `drsn_edge.signal.noise.NOISE_KINDS`.
+        noise: Its kind, one of `drsn_edge.signal.names.NOISE_KINDS`.
         listen: Host and port of TCP to listen on instead of a pseudo-terminal.
         faults: What to do to samples, clock and link.
 
@@ -73,7 +73,7 @@ def virtual_sensor(
 
 
 def simulated_recording(condition: str, rpm: float, duration_s: float, seed: int) -> Recording:
-    """Return the simulated vibration of a machine in one of `drsn_edge.simulation.machine.CONDITIONS`, in g.
+    """Return the simulated vibration of a machine in one of `drsn_edge.simulation.names.CONDITIONS`, in g.
 
     Raises:
         RecordingError: If the machine cannot be: its speed or the duration.

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.datasets.windows import WindowSet
-from drsn_edge.signal.noise import NOISE_KINDS, add_noise
+from drsn_edge.signal.names import NOISE_KINDS
+from drsn_edge.signal.noise import add_noise
 from drsn_edge.signal.noise_alone import CHANCE, LEAST_SAMPLES, NEVER, chances
 from drsn_edge.signal.windows import FloatArray, centre
 

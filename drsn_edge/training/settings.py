@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from drsn_edge.errors import TrainingError
 from drsn_edge.models.config import NetworkSizes
-from drsn_edge.signal.noise import NOISE_KINDS
-from drsn_edge.signal.windows import SCALINGS
+from drsn_edge.signal.names import NOISE_KINDS, SCALINGS
 
 CLASS_WEIGHTS = ("none", "balanced")
 

@@ -34,7 +34,7 @@ _MOST_STRETCH = 4.0
 
 
 def for_int8(graph: Graph, target: str = "cpu") -> Graph:
-    """Return the graph as it is quantised for one of `quantize.targets.lint.TARGETS`."""
+    """Return the graph as it is quantised for one of `quantize.targets.names.TARGETS`."""
     for rewriting in (fold_into_convolutions, absorb_factors, fuse_relus, hold_relus, blocks_for_strides):
         graph = rewriting(graph)
     return for_cpu(graph) if target == "cpu" else graph

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from quantize.errors import TargetError
 from quantize.targets.edgetpu import edgetpu_placement
+from quantize.targets.names import TARGETS
 from quantize.targets.old_runtime import old_runtime_refuses
 from quantize.targets.placement import Refusal, place
 from quantize.targets.xnnpack import INT8_RULES, xnnpack_placement
@@ -114,6 +115,4 @@ _CHECKS: dict[str, Callable[[ModelFile], list[str]]] = {
     "edgetpu": _edgetpu_findings,
     "tflite-runtime": _old_runtime_findings,
 }
-
-TARGETS = tuple(_CHECKS)
-"""What a file can be judged for."""
+assert tuple(_CHECKS) == TARGETS

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from drsn_edge.cli.main import cli
-from drsn_edge.signal.noise import NOISE_KINDS
+from drsn_edge.signal.names import NOISE_KINDS
 
 README = Path(__file__).parents[2] / "README.md"
 GROUPS = {name: command for name, command in cli.commands.items() if isinstance(command, click.Group)}

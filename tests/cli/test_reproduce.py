@@ -11,7 +11,8 @@ import pytest
 
 from drsn_edge.cli.main import cli
 from drsn_edge.reproduce.jobs import Outcome, Score, outcome_to_json
-from drsn_edge.reproduce.protocols import SUITES, suite_jobs
+from drsn_edge.reproduce.names import SUITES
+from drsn_edge.reproduce.protocols import suite_jobs
 
 
 @pytest.fixture

@@ -14,8 +14,6 @@ import pytest
 
 pytest.importorskip("serial")
 
-from drsn_edge.cli.simulate import CONDITIONS
-from drsn_edge.simulation import machine
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.wire.events import LinkLost, LinkRestored, SampleBlock
 
@@ -37,10 +35,6 @@ def recording(tmp_path: Path) -> Path:
     samples = np.random.default_rng(0).normal(size=(3, 16_000)).astype(np.float32)
     np.savez(tmp_path / "noise.npz", x=samples, fs=4000.0, unit="g", axes=np.array(["x", "y", "z"]))
     return tmp_path / "noise.npz"
-
-
-def test_the_conditions_offered_are_those_of_the_machine() -> None:
-    assert machine.CONDITIONS == CONDITIONS
 
 
 def test_faults_are_accounted_for_at_both_ends(recording: Path, tmp_path: Path) -> None:

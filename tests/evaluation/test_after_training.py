@@ -9,7 +9,7 @@ import pytest
 
 from drsn_edge.evaluation import after_training as evaluate_module
 from drsn_edge.evaluation.after_training import evaluate
-from drsn_edge.signal.noise import NOISE_KINDS
+from drsn_edge.signal.names import NOISE_KINDS
 
 
 def test_metrics_agree_with_the_confusion_matrices(training: Any, metrics: dict[str, Any]) -> None:

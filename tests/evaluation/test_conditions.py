@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import DrsnEdgeError
 from drsn_edge.evaluation.conditions import CLEAN, Condition, noise_conditions, with_noise
-from drsn_edge.signal.noise import NOISE_KINDS, vibration_power
+from drsn_edge.signal.names import NOISE_KINDS
+from drsn_edge.signal.noise import vibration_power
 
 WINDOWS = np.random.default_rng(0).normal(size=(5, 128, 2)).astype(np.float32)
 HELD_OUT = WindowSet(WINDOWS, np.arange(5), np.array(["a"] * 5), np.arange(5), np.full(5, np.nan))

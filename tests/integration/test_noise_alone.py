@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from drsn_edge.recordings.loading.load import load_recordings
-from drsn_edge.signal.noise import NOISE_KINDS, add_noise
+from drsn_edge.signal.names import NOISE_KINDS
+from drsn_edge.signal.noise import add_noise
 from drsn_edge.signal.noise_alone import CHANCE, LEAST_SAMPLES, chances
 from drsn_edge.signal.windows import FloatArray, centre, cut_windows, window_starts
 

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from quantize.errors import ModelFileError, QuantizeError, TargetError
 from quantize.targets.edgetpu import edgetpu_mapped
-from quantize.targets.lint import TARGETS, lint, lint_file
+from quantize.targets.lint import lint, lint_file
+from quantize.targets.names import TARGETS
 from quantize.targets.placement import count_partitions
 from quantize.targets.xnnpack import xnnpack_placement
 from quantize.tflite.file import ModelFile, Operator, Tensor, read_model

@@ -16,7 +16,7 @@ from drsn_edge.models.drsn import build_model
 from quantize.network.graph import Graph, evaluate
 from quantize.network.keras_graph import read_keras
 from quantize.network.rewrite import absorb_factors, blocks_for_strides, fold_into_convolutions, for_int8, fuse_relus
-from quantize.targets.lint import TARGETS
+from quantize.targets.names import TARGETS
 
 FOR_TARGETS = {target: partial(for_int8, target=target) for target in TARGETS}
 REWRITINGS = (fold_into_convolutions, absorb_factors, fuse_relus, blocks_for_strides, *FOR_TARGETS.values())

@@ -13,7 +13,7 @@ from quantize.network.graph import Graph, Step
 from quantize.network.keras_graph import read_keras
 from quantize.network.rewrite import for_int8
 from quantize.network.rewrite_cpu import for_cpu
-from quantize.targets.lint import TARGETS
+from quantize.targets.names import TARGETS
 
 
 def rewritten(block: str, size: str = "small", target: str = "cpu", window: int = 512) -> Graph:

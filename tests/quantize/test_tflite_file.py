@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from keras import layers
 
 from quantize.errors import ModelFileError
-from quantize.targets.lint import TARGETS, lint
+from quantize.targets.lint import lint
+from quantize.targets.names import TARGETS
 from quantize.tflite.file import ModelFile, read_model
 
 _TYPES = {np.int8: "INT8", np.int32: "INT32", np.float32: "FLOAT32"}

@@ -12,7 +12,8 @@ from scipy import stats
 from drsn_edge.errors import OutputError
 from drsn_edge.evaluation.conditions import CLEAN, Condition
 from drsn_edge.reproduce.jobs import Job, Outcome, Score, as_settings
-from drsn_edge.reproduce.protocols import PROTOCOLS, SUITES, adi_speed, paper, suite_jobs
+from drsn_edge.reproduce.names import SUITES
+from drsn_edge.reproduce.protocols import PROTOCOLS, adi_speed, paper, suite_jobs
 from drsn_edge.reproduce.statistics import difference, over_seeds, paired_difference, summarise
 from drsn_edge.reproduce.tables import accuracy, as_markdown, macro_f1, write_markdown
 from drsn_edge.training.settings import TrainSettings

@@ -18,7 +18,7 @@ from drsn_edge.gateway.health_gate import run_gate
 from drsn_edge.runtime import coral
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.runtime.coral import accelerators
-from drsn_edge.runtime.interpreters import RuntimeChoice
+from drsn_edge.runtime.names import RuntimeChoice
 from quantize.errors import ModelFileError, TargetError
 
 WINDOWS = np.random.default_rng(5).normal(0, 2, (50, 1, 64, 2)).astype(np.float32)

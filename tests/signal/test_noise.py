@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from drsn_edge.errors import DrsnEdgeError
-from drsn_edge.signal.noise import IMPULSE_SHARE, NOISE_KINDS, add_noise, vibration_power
+from drsn_edge.signal.names import NOISE_KINDS
+from drsn_edge.signal.noise import IMPULSE_SHARE, add_noise, vibration_power
 
 
 def rng() -> np.random.Generator:

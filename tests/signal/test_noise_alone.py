@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from drsn_edge.signal import noise_alone as module
-from drsn_edge.signal.noise import NOISE_KINDS, add_noise
+from drsn_edge.signal.names import NOISE_KINDS
+from drsn_edge.signal.noise import add_noise
 from drsn_edge.signal.noise_alone import CHANCE, LEAST_SAMPLES, NEVER, NoiseWatch, chances
 from drsn_edge.signal.novelty import features, features_of
 from drsn_edge.signal.windows import centre

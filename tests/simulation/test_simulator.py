@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.signal import butter, find_peaks, hilbert, sosfiltfilt, welch
 
 from drsn_edge.signal.bearing import SKF_6205, BearingGeometry, ImpactTrain, load_zone
-from drsn_edge.simulation.machine import CONDITIONS, SEVERITY_RANGE_G, Condition, Machine, Sensor
+from drsn_edge.simulation.machine import SEVERITY_RANGE_G, Condition, Machine, Sensor
+from drsn_edge.simulation.names import CONDITIONS
 from drsn_edge.simulation.simulator import VibrationSimulator, simulate_dataset, simulate_recording, vary_machine
 
 Array = NDArray[Any]

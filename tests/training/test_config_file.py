@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from drsn_edge.errors import TrainingError
 from drsn_edge.models.config import PRESETS, NetworkSizes, Stage, fitted, preset
-from drsn_edge.signal.noise import NOISE_KINDS
+from drsn_edge.signal.names import NOISE_KINDS
 from drsn_edge.support import typed_table
 from drsn_edge.training import config_file
 from drsn_edge.training.config_file import read_config, settings_from_table, table_from_settings, write_config

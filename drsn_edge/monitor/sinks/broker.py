@@ -16,7 +16,6 @@ from drsn_edge.monitor.sinks.topics import topic_part
 
 PASSPHRASE = "DRSN_EDGE_MQTT_KEY_PASSPHRASE"  # the name of a variable, not a passphrase
 PASSWORD = "DRSN_EDGE_MQTT_PASSWORD"  # likewise
-TOPICS = ("plain", "homeassistant")
 URL_FORM = "mqtt://[USER@]HOST[:PORT][/PREFIX]"
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _MOST_PREFIX_BYTES = 200
@@ -49,7 +48,7 @@ class MqttOptions:
     Attributes:
         gateway: Of the topics: PREFIX/GATEWAY/MACHINE; None: `gateway_name`.
         client_id: None: made of gateway, machine and prefix, the same at each start.
-        topics: One of `TOPICS`.
+        topics: One of `drsn_edge.monitor.sinks.names.TOPICS`.
         ca: File of certificates to check the broker by; None: those of the system.
         cert: File of the client's certificate (PEM); None: no client certificate.
         key: File of its private key (PEM); None: it is in the certificate's file.

@@ -28,6 +28,7 @@ from drsn_edge.monitor.sinks.delivery import Delivery
 from drsn_edge.monitor.sinks.discovery import BIRTH
 from drsn_edge.monitor.sinks.mqtt_connection import Connection, Identity
 from drsn_edge.monitor.sinks.mqtt_report import Report
+from drsn_edge.monitor.sinks.names import HOME_ASSISTANT
 from drsn_edge.monitor.sinks.present import NOTHING_KNOWN, About
 from drsn_edge.monitor.sinks.topics import topic_part
 from drsn_edge.monitor.stages.results import Alarm, Result, Severity, WindowResult
@@ -69,7 +70,7 @@ class MqttSink:
         self._state_due_s, self._severity_due_s, self._is_closed = -math.inf, -math.inf, False
         self._zone: str | None = None
         gateway = gateway_of(options, tell)
-        base, discovered = base_topic(broker, machine, gateway), options.topics == "homeassistant"
+        base, discovered = base_topic(broker, machine, gateway), options.topics == HOME_ASSISTANT
         self._report = Report(base, gateway, machine, about, discovered=discovered)
         self._delivery = Delivery()
         listens_to = {self._report.topic("acknowledge"): self._take_acknowledgement}

@@ -18,7 +18,7 @@ from drsn_edge.monitor.stages.results import WindowResult
 from drsn_edge.monitor.stages.settings import MonitorSettings
 from drsn_edge.monitor.stages.stream_state import CutWindow
 from drsn_edge.runtime.classifier import Classifier, softmax
-from drsn_edge.runtime.interpreters import AUTO, RuntimeChoice
+from drsn_edge.runtime.names import AUTO, RuntimeChoice
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.network_input import check_speed, input_of
 from drsn_edge.signal.noise_alone import NoiseWatch
