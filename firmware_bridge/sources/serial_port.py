@@ -5,44 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import cycle
 
-from firmware_bridge.boards import BAUD_RATES
-from firmware_bridge.errors import DescriptionError, PortLostError, ProtocolError
-from firmware_bridge.sources.link import FIRST_PAUSE_S, GATHER_S, Link, OnLink, has_rate
-from firmware_bridge.wire.events import (
-    DecoderEvent,
-    DeviceRestarted,
-    HelloRejected,
-    Idle,
-    LinkLost,
-    LinkRestored,
-    SampleBlock,
-    SourceEvent,
-    Status,
-)
-from firmware_bridge.wire.foreign import is_readable, recognise
+from firmware_bridge.errors import PortLostError, ProtocolError
+from firmware_bridge.sources.baud_probe import BaudProbe
+from firmware_bridge.sources.dialogue import Dialogue
+from firmware_bridge.sources.link import FIRST_PAUSE_S, GATHER_S, OnLink
+from firmware_bridge.wire.events import Idle, LinkLost, LinkRestored, SourceEvent, Status
+from firmware_bridge.wire.foreign import recognise
 from firmware_bridge.wire.frames import DELIMITER, FrameWriter
-from firmware_bridge.wire.messages import (
-    PROTOCOL_VERSION,
-    Command,
-    DeviceState,
-    Hello,
-    MessageType,
-    Opcode,
-    encode_command,
-)
+from firmware_bridge.wire.messages import Command, DeviceState, Hello, MessageType, Opcode, encode_command
 from firmware_bridge.wire.stream import StreamCounters, StreamDecoder
 
 DEFAULT_BAUD_RATE = 921_600
 """Carries 3 axes of int16 at up to 14 kHz; a USB device ignores it."""
 
-_IDENTIFY_EVERY_S = 0.5
-_START_EVERY_S = 1.0
-PROBE_S = 10.0
-"""How long other rates are tried, where none was asked for and no HELLO comes at the usual one."""
-_PROBE_EACH_S = 1.6
-"""At each, in turns: IDENTIFY is repeated every half second. The port stays open, so that no board restarts."""
 _FIRST_BYTES = 512
 """Kept of a link, to say what it is that speaks there."""
 
@@ -76,7 +52,7 @@ class SerialSource(OnLink):
         Args:
             port: Path (links are followed), Windows name, pyserial URL, or what else `ports.find_port` takes.
             baud_rate: In baud. None: `DEFAULT_BAUD_RATE`, and where no HELLO comes and what comes is no text, those of
-                our boards for `PROBE_S`, unless the port is one to which rates do not matter.
+                our boards for `baud_probe.PROBE_S`, unless the port is one to which rates do not matter.
             hello_timeout_s: How long a device may take to identify itself for the first time. Some boards
                 reset when their port is opened and need two seconds.
             idle_s: After how long without any event an Idle comes.
@@ -89,17 +65,14 @@ class SerialSource(OnLink):
             on_baud_rate: Told of a rate other than the usual one at which a HELLO came.
         """
         super().__init__(port, baud_rate or DEFAULT_BAUD_RATE, reopen_after_s, gather_s)
-        self._probe = _Probe(self._link, baud_rate is None, on_baud_rate)
+        self._probe = BaudProbe(self._link, baud_rate is None, on_baud_rate, on_bytes)
         self._hello_timeout_s = hello_timeout_s
         self._idle_s = idle_s
         self._stop = stop or _never
-        self._on_bytes = on_bytes
-        self._start = start
+        self._dialogue = Dialogue(start)
         self._decoder = StreamDecoder()
         self._writer = FrameWriter()
-        self._streaming = self._is_known = False
-        self._refused: ProtocolError | None = None
-        self._command_due = self._last_event = self._opened = 0.0
+        self._last_event = self._opened = 0.0
 
     @property
     def hello(self) -> Hello | None:
@@ -120,7 +93,7 @@ class SerialSource(OnLink):
         """
         self._link.open()
         self._begin_link()
-        self._is_known, self._refused = False, None
+        self._dialogue.begin()
         self._decoder.introduce_again()
         self._opened = self._last_event = time.monotonic()
         try:
@@ -139,16 +112,16 @@ class SerialSource(OnLink):
         Raises:
             PortLostError: If the port is gone.
         """
-        self._send(command)
+        self._link.write(self._writer.encode(MessageType.COMMAND, encode_command(command)))
 
     def close(self) -> None:
         """Stop the device if it streams, and close the port. Iterating again opens it again."""
-        self._give_up()
+        self._probe.give_up()
         if not self._link.state.is_open:
             return
-        if self._streaming:
+        if self._dialogue.is_streaming:
             with suppress(PortLostError):
-                self._send(Command(Opcode.STOP))
+                self.send(Command(Opcode.STOP))
         self._link.close()
         self._end_link()
 
@@ -156,38 +129,27 @@ class SerialSource(OnLink):
         if not self._link.state.is_open:
             return self._try_reopen()
         try:
-            self._command()
+            for command in self._dialogue.due(self._decoder.needs_hello, time.monotonic()):
+                self.send(command)
             data = self._link.read().data
         except PortLostError as exc:
             self._end_link()
             return [LinkLost(str(exc))]
         self._first_bytes += data[: _FIRST_BYTES - len(self._first_bytes)]
         events = self._decoder.feed(data)
-        self._hand_on(data)
+        self._probe.take(data, self.hello is not None)
         for event in events:
-            self._follow(event)
-        if not self._is_known and time.monotonic() - self._opened > self._hello_timeout_s:
+            self._dialogue.follow(event, time.monotonic())
+        if not self._dialogue.is_known and time.monotonic() - self._opened > self._hello_timeout_s:
             self._wait_no_longer(events)
         return [*events]
-
-    def _hand_on(self, data: bytes) -> None:
-        """Give bytes to whoever keeps them, once it is known that they came at the right rate."""
-        held = self._probe.held(data, self.hello is not None)
-        if self._on_bytes is not None and held is not None:
-            self._on_bytes(held)
-
-    def _give_up(self) -> None:
-        """Try no other rate, and hand on what was held back until one was known to be right."""
-        rest = self._probe.give_up()
-        if self._on_bytes is not None and rest:
-            self._on_bytes(rest)
 
     def _try_another_rate(self) -> None:
         """Raise ProtocolError unless another rate is tried, or the one that is being tried has time left."""
         bytes_before = self._decoder.counters.bytes_received
         tried = self._probe.go_on(self._first_bytes, time.monotonic())
         if tried is None:
-            self._give_up()
+            self._probe.give_up()
             raise ProtocolError(self._no_hello())
         if tried:
             self._probe.foreign_bytes += bytes_before
@@ -196,67 +158,26 @@ class SerialSource(OnLink):
 
     def _wait_no_longer(self, events: Sequence[SourceEvent]) -> None:
         """Raise ProtocolError for a device that has not described itself in time, unless another rate may be right."""
-        if self._refused is not None:
-            self._give_up()
-            raise self._refused
+        if self._dialogue.refused is not None:
+            self._probe.give_up()
+            raise self._dialogue.refused
         if not events:
             self._try_another_rate()
 
     def _idle(self) -> list[SourceEvent]:
         return [Idle()] if time.monotonic() - self._last_event >= self._idle_s else []
 
-    def _follow(self, event: DecoderEvent) -> None:
-        """Learn whether the device streams. As long as blocks come, START need not be repeated."""
-        if isinstance(event, Hello | DeviceRestarted):
-            self._streaming = False
-            self._command_due = 0.0
-            self._refused = None
-            self._is_known = True
-        elif isinstance(event, HelloRejected):
-            self._refused = event.error
-            if not self._is_known and not isinstance(event.error, DescriptionError):
-                raise event.error
-        elif isinstance(event, SampleBlock):
-            self._streaming = True
-            self._command_due = time.monotonic() + _START_EVERY_S
-        elif isinstance(event, Status):
-            self._streaming = event.state is DeviceState.STREAMING
-
-    def _command(self) -> None:
-        """Ask for what is missing: a HELLO, or else samples. Commands get lost, too, so this goes on until they come.
-
-        Asking a device to start that already streams does no harm; it answers with a STATUS.
-        """
-        now = time.monotonic()
-        if not (self._start or self._decoder.needs_hello):
-            return
-        if self._decoder.needs_hello:
-            if self._streaming:  # an unseen restart: do not wait until it is START's turn
-                self._streaming = False
-                self._command_due = now
-            command, pause_s = Command(Opcode.IDENTIFY, PROTOCOL_VERSION), _IDENTIFY_EVERY_S
-        else:
-            command, pause_s = Command(Opcode.START), _START_EVERY_S
-        if now >= self._command_due:
-            self._command_due = now + pause_s
-            self._send(command)
-            if self._start and isinstance(self._refused, DescriptionError):  # it may know better once it measures
-                self._send(Command(Opcode.START))
-
-    def _send(self, command: Command) -> None:
-        self._link.write(self._writer.encode(MessageType.COMMAND, encode_command(command)))
-
     def _begin_link(self) -> None:
         self._first_bytes = b""
         self._begin_line()
 
     def _begin_line(self) -> None:
-        self._command_due = 0.0
+        self._dialogue.begin_line()
         with suppress(PortLostError):  # a link that is lost again shows at the next read
             self._link.write(DELIMITER)
 
     def _end_link(self) -> None:
-        self._streaming = False
+        self._dialogue.end_link()
         self._decoder.reset_link()
 
     def _try_reopen(self) -> list[SourceEvent]:
@@ -282,65 +203,6 @@ class SerialSource(OnLink):
             f"good frames and {counters.crc_errors} damaged ones; it begins with {begins.hex(' ')} ({begins!r}). "
             f"{guess}"
         )
-
-
-class _Probe:
-    """The rates at which a device is asked who it is."""
-
-    def __init__(self, link: Link, may_probe: bool, on_baud_rate: Callable[[int], None] | None) -> None:
-        self._link, self._on_baud_rate = link, on_baud_rate
-        self._may_probe = may_probe and has_rate(link.port)
-        self._tried = [link.baud_rate]
-        self._rates: Iterator[int] = iter(())
-        self._until_s = self._rate_until_s = 0.0
-        self._held: list[bytes] | None = [] if self._may_probe else None
-        self.foreign_bytes = 0
-        """That came at the rates before the one that is tried now."""
-
-    @property
-    def rates_in_words(self) -> str:
-        return " or ".join(map(str, self._tried))
-
-    def held(self, data: bytes, is_right: bool) -> bytes | None:
-        """Return what is to be kept now: nothing yet (None) as long as the rate may be wrong."""
-        if self._held is None:
-            return data
-        self._held.append(data)
-        if not is_right:
-            return None
-        if len(self._tried) > 1 and self._on_baud_rate is not None:
-            self._on_baud_rate(self._link.baud_rate)
-        return self.give_up()
-
-    def give_up(self) -> bytes:
-        """Try no more; return what was held back."""
-        data, self._held, self._may_probe = b"".join(self._held or ()), None, False
-        return data
-
-    def go_on(self, first_bytes: bytes, now_s: float) -> bool | None:
-        """Return whether another rate is tried from now on; None if none is left to try."""
-        if not self._may_probe:
-            return None
-        if not self._until_s:
-            if is_readable(first_bytes):
-                return None
-            self._until_s = now_s + PROBE_S
-            self._rates = cycle(rate for rate in BAUD_RATES if rate != self._link.baud_rate)
-        elif now_s < self._rate_until_s:
-            return False
-        if now_s >= self._until_s:
-            return None
-        self._rate_until_s = now_s + _PROBE_EACH_S
-        return self._turn_to(next(self._rates))
-
-    def _turn_to(self, rate: int) -> bool:
-        if not self._link.set_baud_rate(rate):
-            self._rate_until_s = 0.0
-            return False
-        self._held = []
-        if rate not in self._tried:
-            self._tried.append(rate)
-        return True
 
 
 def _never() -> bool:

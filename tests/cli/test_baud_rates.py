@@ -14,7 +14,7 @@ import serial
 
 from firmware_bridge.boards import BAUD_RATES, BOARDS
 from firmware_bridge.errors import ProtocolError
-from firmware_bridge.sources import link, serial_port
+from firmware_bridge.sources import baud_probe, link
 from firmware_bridge.sources.serial_port import DEFAULT_BAUD_RATE, SerialSource
 from firmware_bridge.wire.foreign import is_readable
 from firmware_bridge.wire.messages import Hello
@@ -55,9 +55,9 @@ def a_line(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(Line, "noise", b"")
     monkeypatch.setattr(Line, "unknown", ())
     monkeypatch.setattr(link.serial, "serial_for_url", lambda port, **options: Line(port, **options))
-    monkeypatch.setattr(serial_port, "has_rate", lambda port: True)
-    monkeypatch.setattr(serial_port, "PROBE_S", 3.0)
-    monkeypatch.setattr(serial_port, "_PROBE_EACH_S", 0.5)
+    monkeypatch.setattr(baud_probe, "has_rate", lambda port: True)
+    monkeypatch.setattr(baud_probe, "PROBE_S", 3.0)
+    monkeypatch.setattr(baud_probe, "_PROBE_EACH_S", 0.5)
     monkeypatch.setitem(SerialSource.__init__.__kwdefaults__, "hello_timeout_s", 0.3)  # type: ignore[index]
     yield
 
@@ -128,7 +128,7 @@ def test_a_rate_that_the_port_does_not_have_is_passed_over(playing: Any, monkeyp
 
 
 def test_what_answers_at_no_rate_is_given_up_in_time(playing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serial_port, "PROBE_S", 1.2)
+    monkeypatch.setattr(baud_probe, "PROBE_S", 1.2)
     monkeypatch.setattr(Line, "rate", 1)
     with playing() as (port, _):
         began = time.monotonic()
