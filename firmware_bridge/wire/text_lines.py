@@ -121,6 +121,36 @@ def _floats(cells: list[bytes]) -> Numbers | None:
         return None
 
 
+class LineReader:
+    """Cuts bytes into lines of numbers, in bounded memory; what is none is counted as garbage."""
+
+    def __init__(self, tally: Counter[str]) -> None:
+        """Begin on a link of which nothing came yet; count into `tally`, by the names of `StreamCounters`."""
+        self._tally = tally
+        self._rest = b""
+        self._in_step = False  # whether the end of a line was seen: what comes before the first may be half a line
+
+    def reset_link(self) -> None:
+        """Begin anew: the bytes were cut here."""
+        self._tally["garbage_bytes"] += len(self._rest)
+        self._rest, self._in_step = b"", False
+
+    def read(self, data: bytes) -> list[Numbers | None]:
+        """Take in bytes; return the numbers of each line that they completed, None for one that is none."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if not self._in_step and lines:
+            self._tally["garbage_bytes"] += len(lines[0])  # may be the end of a line
+            lines, self._in_step = lines[1:], True
+        if len(self._rest) > _MAX_LINE:  # no line of numbers is so long: nor is what is still to come of it
+            lines += [_NO_LINE] if self._in_step else []
+            self._tally["garbage_bytes"] += len(self._rest) - len(_NO_LINE) * self._in_step
+            self._rest, self._in_step = b"", False
+        lines = [line for line in (line.strip() for line in lines) if line]
+        rows = parse_lines(lines)
+        self._tally["garbage_bytes"] += sum(len(line) for line, row in zip(lines, rows, strict=True) if row is None)
+        return rows
+
+
 class TextDecoder:
     """Decodes what one sketch prints; the first three seconds go into its rate, and are delivered after that."""
 
@@ -129,8 +159,8 @@ class TextDecoder:
         self._layout = layout
         self._device_id = device_id
         self._tally: Counter[str] = Counter()
-        self._rest = b""
-        self._in_step = self._damaged = False
+        self._lines = LineReader(self._tally)
+        self._damaged = False
         self._hello: Hello | None = None
         self._session = 0
         self._begin_session()
@@ -159,9 +189,7 @@ class TextDecoder:
 
     def reset_link(self) -> None:
         """Tell the decoder that the byte stream was cut here."""
-        self._tally["garbage_bytes"] += len(self._rest)
-        self._rest = b""
-        self._in_step = False
+        self._lines.reset_link()
 
     def introduce_again(self) -> None:
         """Measure and tell the rate as at first, for a reader who begins anew."""
@@ -181,27 +209,12 @@ class TextDecoder:
             ProtocolError: If the lines are not what the layout says.
         """
         self._tally["bytes_received"] += len(data)
-        rows = self._rows(data)
+        rows = self._lines.read(data)
         if not rows:
             return []
         if not self._measured:
             return self._measure(rows, host_time_s)
         return self._deliver(rows, host_time_s, has_more)
-
-    def _rows(self, data: bytes) -> list[Numbers | None]:
-        """Return the numbers of the lines that were completed; None for each that is none."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if not self._in_step and lines:
-            self._tally["garbage_bytes"] += len(lines[0])  # may be the end of a line
-            lines, self._in_step = lines[1:], True
-        if len(self._rest) > _MAX_LINE:  # no line of numbers is so long: nor is what is still to come of it
-            lines += [_NO_LINE] if self._in_step else []
-            self._tally["garbage_bytes"] += len(self._rest) - len(_NO_LINE) * self._in_step
-            self._rest, self._in_step = b"", False
-        lines = [line for line in (line.strip() for line in lines) if line]
-        rows = parse_lines(lines)
-        self._tally["garbage_bytes"] += sum(len(line) for line, row in zip(lines, rows, strict=True) if row is None)
-        return rows
 
     # --- the rate ------------------------------------------------------------------------------------------------
 

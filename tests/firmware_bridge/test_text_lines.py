@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from firmware_bridge.errors import ProtocolError
 from firmware_bridge.wire.events import DeviceRestarted, SampleBlock
 from firmware_bridge.wire.messages import Hello
-from firmware_bridge.wire.text_lines import TextDecoder, TextLayout, parse_lines
+from firmware_bridge.wire.text_lines import LineReader, TextDecoder, TextLayout, parse_lines
 
 LAYOUT = TextLayout("m/s2", 2 * 9.80665)
 
@@ -223,3 +224,21 @@ def test_whatever_comes_is_either_delivered_or_counted(pieces: list[bytes], size
     counters = decoder.counters
     assert counters.bytes_received == len(wire) and counters.samples_received == sum(len(b.samples) for b in blocks)
     assert sum(block.lost_before for block in blocks) <= counters.samples_lost
+
+
+def test_lines_are_cut_wherever_the_bytes_are_and_the_first_is_never_trusted() -> None:
+    tally: Counter[str] = Counter()
+    reader = LineReader(tally)
+    text = b"2,3\n1,2\r\nhello\n\n4;5\n"
+    rows = [row for at in range(len(text)) for row in reader.read(text[at : at + 1])]
+    assert [None if row is None else row.tolist() for row in rows] == [[1.0, 2.0], None, [4.0, 5.0]]
+    assert tally["garbage_bytes"] == len(b"2,3") + len(b"hello")
+
+
+def test_a_line_without_an_end_is_thrown_away_in_bounded_memory() -> None:
+    tally: Counter[str] = Counter()
+    reader = LineReader(tally)
+    reader.read(b"\n")
+    assert [reader.read(b"1" * 300), reader.read(b"1" * 300)] == [[None], []]
+    assert reader.read(b"9,9\n7,8\n")[0].tolist() == [7.0, 8.0]  # type: ignore[union-attr]
+    assert tally["garbage_bytes"] == 603
