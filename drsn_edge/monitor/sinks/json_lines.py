@@ -1,4 +1,8 @@
-"""One JSON object per line, for machines: to a pipe, or to files that take turns."""
+"""One JSON object per line, for machines: to a pipe, or to files that take turns.
+
+Not the RotatingFileHandler of logging: a line that it cannot write is lost with a traceback on stderr, and two sensors
+that write one file would each rotate it.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 from drsn_edge.monitor.sinks.discovery import Discovery
 from drsn_edge.monitor.sinks.present import About, AlarmRecord, Present
 from drsn_edge.monitor.sinks.topics import topic_part
-from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, to_json
+from drsn_edge.monitor.stages.results import SCHEMA, Alarm, Decision, Result, Severity, Summary, to_json
 from drsn_edge.support.json_text import json_text
 from drsn_edge.support.wall_time import iso_time
 
@@ -81,7 +81,7 @@ class Report:
         found: Payloads = {}
         for name in new:
             record = self._present.alarms[name]
-            values = {"schema": 1, "type": "alarm", "name": name, "state": record.state, **_times(record)}
+            values = {"schema": SCHEMA, "type": "alarm", "name": name, "state": record.state, **_times(record)}
             found[self.alarm_topic(name)] = self._json(values, now_s)
             if self._discovery is not None:
                 found |= [self._discovery.alarm(name)]
@@ -94,7 +94,7 @@ class Report:
         """Return everything that holds in one; `dropped` is how many events were thrown away."""
         present, bundle = self._present, self._about.bundle()
         values = {
-            "schema": 1,
+            "schema": SCHEMA,
             "type": "state",
             "machine": self.machine,
             "gateway": self._gateway,
