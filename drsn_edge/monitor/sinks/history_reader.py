@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from typing import Any
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks.clock_watch import Jump
 from drsn_edge.monitor.sinks.history_file import SCHEMA_VERSION, expect_version
+from drsn_edge.monitor.sinks.history_rows import MachineRows, machines
 from drsn_edge.monitor.sinks.history_times import DAY_S, shifts
 from drsn_edge.monitor.sinks.sqlite_reading import read_through
 from drsn_edge.monitor.stages.words import Said
-from drsn_edge.verdicts import OF_MACHINE, Verdict
+from drsn_edge.verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -113,20 +114,6 @@ class History:
     runs: tuple[tuple[float, float], ...] = ()
 
 
-# A file may come from elsewhere: what is no number there is 0, and what is no text is one.
-_DECISION = (
-    "CAST(verdict AS TEXT), CAST(label AS TEXT), CAST(reason AS TEXT), CAST(score AS REAL), CAST(novelty AS REAL)"
-)
-_ALARM = "ifnull(CAST(name AS TEXT), ''), ifnull(CAST(state AS TEXT), ''), CAST(capture AS TEXT)"
-_MINUTE = (
-    "ifnull(CAST(verdict AS TEXT), ''), ifnull(CAST(detail AS TEXT), ''), CAST(windows AS INTEGER), "
-    "ifnull(CAST(lost_samples AS INTEGER), 0), ifnull(CAST(novelty_sum AS REAL), 0.0)"
-)
-
-_Between = tuple[float, float]
-_Shifts = Mapping[int, float]
-
-
 def read_history(path: Path, since_s: float, until_s: float, span_s: float | None = None) -> list[History]:
     """Return what a history says of each machine between two times.
 
@@ -140,7 +127,12 @@ def read_history(path: Path, since_s: float, until_s: float, span_s: float | Non
         OutputError: If it is no history, or this user may not read it.
     """
     _expect(path)
-    return read_through(path, lambda connection: _read(connection, path, (since_s, until_s), span_s))
+
+    def read(connection: sqlite3.Connection) -> list[History]:
+        found = [_history(rows, span_s) for rows in _rows(connection, path, since_s, until_s)]
+        return [each for each in found if each.spans or each.decisions]
+
+    return read_through(path, read)
 
 
 def last_measured(path: Path) -> dict[str, float | None]:
@@ -152,9 +144,7 @@ def last_measured(path: Path) -> dict[str, float | None]:
     _expect(path)
 
     def read(connection: sqlite3.Connection) -> dict[str, float | None]:
-        _prepare(connection, path)
-        shifted = shifts(connection)
-        return {machine: _measured(connection, machine, shifted) for machine in _machines(connection)}
+        return {rows.machine: rows.measured_s() for rows in _rows(connection, path, -math.inf, math.inf)}
 
     return read_through(path, read)
 
@@ -168,141 +158,46 @@ def _expect(path: Path) -> None:
         raise OutputError(f"Expected a history at {path}, found none. `drsn-edge monitor --history` writes one.")
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _rows(connection: sqlite3.Connection, path: Path, since_s: float, until_s: float) -> list[MachineRows]:
     if expect_version(connection, path) != SCHEMA_VERSION:
         raise OutputError(f"Expected a history in {path}, got another database.")
     connection.execute("PRAGMA query_only = ON")
-
-
-def _read(connection: sqlite3.Connection, path: Path, between: _Between, span_s: float | None) -> list[History]:
-    _prepare(connection, path)
     shifted = shifts(connection)
-    found = [_read_machine(connection, name, between, span_s, shifted) for name in _machines(connection)]
-    return [each for each in found if each.spans or each.decisions]
+    return [MachineRows(connection, name, since_s, until_s, shifted) for name in machines(connection)]
 
 
-def _machines(connection: sqlite3.Connection) -> list[str]:
-    """Return the machines of a file by name; each is found by one step in an index, however many rows it has."""
-    names: set[str] = set()
-    for table in ("minutes", "decisions"):
-        name = ""
-        while True:
-            row = connection.execute(f"SELECT machine FROM {table} WHERE machine > ? ORDER BY machine LIMIT 1", (name,))
-            found = row.fetchone()
-            if found is None:
-                break
-            name = found[0]
-            if not isinstance(name, str):
-                raise ValueError("a machine without a name")
-            names.add(name)
-    return sorted(names)
-
-
-def _read_machine(
-    connection: sqlite3.Connection, machine: str, between: _Between, span_s: float | None, shifted: _Shifts
-) -> History:
-    decisions = _timed(connection, "decisions", _DECISION, machine, between, shifted)
-    alarms = _timed(connection, "alarms", _ALARM, machine, between, shifted)
-    rows = [row for row in _minutes(connection, "minutes", _MINUTE, machine, between, shifted) if row[3]]
-    velocities: dict[float, float] = {}
-    for time_s, velocity in _minutes(
-        connection, "severities", "CAST(velocity_mm_s AS REAL)", machine, between, shifted
-    ):
-        if velocity is not None:
-            velocities[time_s] = max(velocity, velocities.get(time_s, velocity))
-    times = [row[0] for row in rows]
+def _history(rows: MachineRows, span_s: float | None) -> History:
+    """Return what a file says of one machine."""
+    minutes = [row for row in rows.minutes() if row[3]]
+    times = [row[0] for row in minutes]
     length_s = span_s or _fitting_span_s(max(times) - min(times) if times else 0.0)
-    grouped: dict[int, list[Any]] = {}
-    for row in sorted(rows, key=lambda row: row[0]):
-        grouped.setdefault(int(row[0] // length_s), []).append(row)
-    spans = tuple(_span(number * length_s, own, velocities) for number, own in grouped.items())
-    jumps = tuple(_jumps(connection, machine, between, shifted))
-    measured_s = _measured(connection, machine, shifted)
     return History(
-        machine, tuple(DecisionRow(*row) for row in decisions), tuple(AlarmRow(*row) for row in alarms),
-        spans, length_s, jumps, measured_s, tuple(_runs(connection, machine, between, shifted)),
-    )  # fmt: skip
+        rows.machine,
+        tuple(DecisionRow(*row) for row in rows.decisions()),
+        tuple(AlarmRow(*row) for row in rows.alarms()),
+        tuple(_spans(minutes, length_s, _highest(rows.velocities()))),
+        length_s,
+        tuple(ClockJump(*row) for row in rows.jumps()),
+        rows.measured_s(),
+        tuple(rows.runs()),
+    )
 
 
-def _timed(
-    connection: sqlite3.Connection, table: str, columns: str, machine: str, between: _Between, shifted: _Shifts
-) -> list[tuple[Any, ...]]:
-    """Return rows with a time in the order in which they were written: it, put right, the columns, and the run."""
-    found: list[tuple[Any, ...]] = []
-    for where, shift_s in _wheres(shifted):
-        rows = connection.execute(
-            f"SELECT rowid, time_s + ?, {columns}, run FROM {table} "
-            f"WHERE machine = ? AND time_s BETWEEN ? AND ? AND {where}",
-            (shift_s, machine, between[0] - shift_s, between[1] - shift_s),
-        )
-        found += rows.fetchall()
-    return [row[1:] for row in sorted(found, key=lambda row: row[0])]
-
-
-def _minutes(
-    connection: sqlite3.Connection, table: str, columns: str, machine: str, between: _Between, shifted: _Shifts
-) -> list[tuple[Any, ...]]:
-    """Return rows of minutes: their start in seconds since 1970, put right, and the columns."""
-    found: list[tuple[Any, ...]] = []
-    for where, shift_s in _wheres(shifted):
-        rows = connection.execute(
-            f"SELECT minute * 60 + ?, {columns} FROM {table} WHERE machine = ? AND minute BETWEEN ? AND ? AND {where} "
-            "ORDER BY minute",
-            (shift_s, machine, *((bound - shift_s) / 60 for bound in between)),
-        )
-        found += rows.fetchall()
+def _highest(velocities: Iterable[tuple[float, float | None]]) -> dict[float, float]:
+    """Return the highest velocity of each minute by its start, of those that have one."""
+    found: dict[float, float] = {}
+    for time_s, velocity in velocities:
+        if velocity is not None:
+            found[time_s] = max(velocity, found.get(time_s, velocity))
     return found
 
 
-def _wheres(shifted: _Shifts) -> Iterator[tuple[str, float]]:
-    """Return which rows to shift by how much: all but a few runs not at all."""
-    yield f"run NOT IN ({', '.join(map(str, shifted))})", 0.0
-    alike: dict[float, list[str]] = {}
-    for run, shift_s in shifted.items():
-        alike.setdefault(shift_s, []).append(str(run))
-    for shift_s, runs in alike.items():
-        yield f"run IN ({', '.join(runs)})", shift_s
-
-
-def _jumps(connection: sqlite3.Connection, machine: str, between: _Between, shifted: _Shifts) -> Iterator[ClockJump]:
-    rows = connection.execute(
-        "SELECT CAST(at_s AS REAL), CAST(from_s AS REAL), CAST(to_s AS REAL), run FROM clock_jumps "
-        "WHERE run IN (SELECT run FROM runs WHERE machine = ?) "
-        "ORDER BY rowid",
-        (machine,),
-    )
-    for at_s, from_s, to_s, run in rows:
-        shift_s = shifted.get(run, 0.0)
-        if any(between[0] <= time_s <= between[1] for time_s in (at_s + shift_s, from_s, to_s)):
-            yield ClockJump(at_s + shift_s, from_s, to_s, run, shift_s)
-
-
-def _runs(
-    connection: sqlite3.Connection, machine: str, between: _Between, shifted: _Shifts
-) -> Iterator[tuple[float, float]]:
-    rows = connection.execute(
-        "SELECT run, CAST(began_s AS REAL), CAST(ended_s AS REAL), summary IS NOT NULL FROM runs WHERE machine = ? "
-        "ORDER BY run",
-        (machine,),
-    )
-    for run, began_s, ended_s, is_over in rows:
-        shift_s = shifted.get(run, 0.0)
-        began_s, ended_s = began_s + shift_s, ended_s + shift_s if is_over else math.inf
-        if began_s <= between[1] and ended_s >= between[0]:
-            yield began_s, ended_s
-
-
-def _measured(connection: sqlite3.Connection, machine: str, shifted: _Shifts) -> float | None:
-    """Return when a window last showed a machine; that it stands still shows it, too."""
-    latest, shows_it = -math.inf, ", ".join("?" for _ in OF_MACHINE)
-    for where, shift_s in _wheres(shifted):
-        found = connection.execute(
-            "SELECT minute * 60 + ? FROM minutes "
-            f"WHERE machine = ? AND (verdict != ? OR detail IN ({shows_it})) AND {where} ORDER BY minute DESC LIMIT 1",
-            (shift_s, machine, Verdict.NO_VERDICT.value, *OF_MACHINE),
-        ).fetchone()
-        latest = max(latest, found[0] if found else latest)
-    return latest if math.isfinite(latest) else None
+def _spans(minutes: Iterable[Any], length_s: float, velocities: Mapping[float, float]) -> Iterator[TimeSpan]:
+    grouped: dict[int, list[Any]] = {}
+    for row in sorted(minutes, key=lambda row: row[0]):
+        grouped.setdefault(int(row[0] // length_s), []).append(row)
+    for number, own in grouped.items():
+        yield _span(number * length_s, own, velocities)
 
 
 def _fitting_span_s(total_s: float) -> float:
