@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.keys import key_option, passphrase
 from drsn_edge.cli.options import PathType, json_option
 from drsn_edge.cli.output import print_json, print_text
+from drsn_edge.cli.signing_key import key_option, passphrase
 from drsn_edge.support.json_text import json_text
 
 if TYPE_CHECKING:

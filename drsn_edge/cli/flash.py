@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.gateway import reached
 from drsn_edge.cli.options import Duration, PathType, json_option
 from drsn_edge.cli.output import note, print_json, print_text
-from drsn_edge.gateway.targets import TARGET_HELP
+from drsn_edge.cli.targets import TARGET_HELP, reached
 
 if TYPE_CHECKING:
     from drsn_edge.gateway.rollout import Member, Outcome
@@ -105,12 +104,12 @@ def _flash_fleet(
 ) -> int:
     """Flash them all, print a table, and return the exit code."""
     from drsn_edge.gateway.rollout import Plan, flash_fleet, read_members
-    from drsn_edge.gateway.targets import reach
     from firmware_bridge.support.shown import printable
 
     members = read_members(file)
     for member in members:
-        reach(member.target).close()  # names that mean nothing are said before anything happens
+        with reached(member.target):  # names that mean nothing are said before anything happens
+            pass
 
     def flash_one(member: Member) -> Flashed:
         with reached(member.target) as gateway:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import click
 
 from drsn_edge.cli.options import json_option
 from drsn_edge.cli.output import print_json, print_text
-from drsn_edge.gateway.targets import TARGET_HELP
+from drsn_edge.cli.targets import TARGET_HELP, reached
 from drsn_edge.support.wall_time import second_in_words
-
-if TYPE_CHECKING:
-    from firmware_bridge.gateway.client import Gateway
 
 _ERROR = re.compile(r"^[A-Z]\w*Error: ")
 """The kind of a refusal, which the log has for programs."""
@@ -137,18 +133,6 @@ def _slots_lines(state: dict[str, Any]) -> list[str]:
 def _asked(at: str, op: str, **fields: Any) -> dict[str, Any]:
     with reached(at) as found:
         return found.ask(op, **fields)
-
-
-@contextmanager
-def reached(text: str) -> Iterator[Gateway]:
-    """Give a gateway to a block, and let go of it afterwards."""
-    from drsn_edge.gateway.targets import reach
-
-    found = reach(text)
-    try:
-        yield found
-    finally:
-        found.close()
 
 
 def _slot_words(slot: dict[str, Any]) -> str:

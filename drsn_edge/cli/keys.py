@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -12,20 +11,10 @@ import click
 
 from drsn_edge.cli.options import PathType, json_option
 from drsn_edge.cli.output import print_json, print_text
+from drsn_edge.cli.signing_key import key_option, passphrase
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.signing import PublicKey
-
-PASSPHRASE = "DRSN_EDGE_KEY_PASSPHRASE"
-
-key_option = click.option(
-    "--key", type=PathType, metavar="FILE", help="Private key.  [default: signing.key in ~/.config/drsn-edge]"
-)
-
-
-def passphrase() -> bytes | None:
-    """Return what encrypts the private key, from the environment; None: nothing does."""
-    return os.environ.get(PASSPHRASE, "").encode() or None
 
 
 @click.group()

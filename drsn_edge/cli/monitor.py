@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
-from click.core import ParameterSource
 
 from drsn_edge.cli.options import Duration, PathType, finite, renamed, runtime_options
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.output import note
 from drsn_edge.cli.source import SourceChoice, source_options
+from drsn_edge.cli.typed import is_typed, typed_of_sensor
 from drsn_edge.monitor.sinks.clock_watch import Once, steady_s
 from drsn_edge.monitor.sinks.names import TOPICS
 
@@ -392,7 +392,7 @@ def _configs(
     if sum([sensors is not None, bool(replay), has_port]) != 1:
         raise click.UsageError("Expected one of --port, --replay and --sensors.")
     if sensors is not None:
-        return _of_file(sensors, typed_of(click.get_current_context()))
+        return _of_file(sensors, typed_of_sensor(click.get_current_context()))
     ports = [None] if replay else [*source.ports]
     if len(ports) > 1 and options["machine"] is not None:
         raise click.UsageError("Expected --machine with one --port: several have their ports' names; or use --sensors.")
@@ -424,14 +424,6 @@ def _check_mqtt(configs: Sequence[SensorConfig], sensors: Path | None) -> None:
         raise SettingsError(f"{sensors}: {exc}") from exc
 
 
-def typed_of(context: click.Context) -> dict[str, Any]:
-    """Return what was typed of the options that a sensor may have of its own."""
-    from drsn_edge.monitor.sensor_config import SensorConfig
-
-    names = [name for name in SensorConfig.__dataclass_fields__ if name in context.params]
-    return {name: context.params[name] for name in names if _is_typed(context, name)}
-
-
 def _of_file(file: Path, given: dict[str, Any]) -> list[SensorConfig]:
     """Return the sensors of a file with what was typed beside it, of which each must count for one of them."""
     from drsn_edge.monitor.sensor_config import read_sensors, why_it_changes_nothing
@@ -449,7 +441,7 @@ def _of_file(file: Path, given: dict[str, Any]) -> list[SensorConfig]:
 
 
 def _expect_a_trial(configs: Sequence[SensorConfig]) -> None:
-    if _is_typed(click.get_current_context(), "trial_s") and all(each.model is not None for each in configs):
+    if is_typed(click.get_current_context(), "trial_s") and all(each.model is not None for each in configs):
         raise click.UsageError("--trial changes nothing with a model for every sensor in --sensors. Leave it out.")
 
 
@@ -458,10 +450,6 @@ def _expect_no_pipes(configs: Sequence[SensorConfig]) -> None:
 
     for path in (path for each in configs for path in (each.lines, each.history) if path is not None):
         expect_no_pipe(path)
-
-
-def _is_typed(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _active_path() -> Path:

@@ -40,8 +40,15 @@ def service() -> None:
 )
 @click.option("--print", "only_print", is_flag=True, help="Print the unit and change nothing.")
 @json_option
+@click.pass_context
 def install_service(
-    monitor_options: tuple[str, ...], name: str, environment_file: Path | None, only_print: bool, as_json: bool
+    ctx: click.Context,
+    /,
+    monitor_options: tuple[str, ...],
+    name: str,
+    environment_file: Path | None,
+    only_print: bool,
+    as_json: bool,
 ) -> None:
     """Write a systemd unit that runs `drsn-edge monitor MONITOR_OPTIONS` from now on, restarts included.
 
@@ -54,10 +61,9 @@ def install_service(
       drsn-edge service install --name pump3 -- --port /dev/ttyUSB0 --model /etc/drsn-edge/pump.drsn --history p3.sqlite
     """
     from drsn_edge.cli.modes import check
-    from drsn_edge.cli.monitor import monitor
     from drsn_edge.gateway.systemd_unit import USER, install, place_of, unit_name, unit_text
 
-    context = monitor.make_context("monitor", list(monitor_options))
+    context = _monitor(ctx).make_context("monitor", list(monitor_options))
     check(context, "monitor")  # refused now, not at boot
     secrets = environment_file and environment_file.absolute()
     text = unit_text(name, monitor_options, __version__, secrets, _on_edgetpu(context))
@@ -125,6 +131,13 @@ def remove_service(name: str, as_json: bool) -> None:
     print_text("\n".join(f"left as it is: {each}" for each in done.left) or "nothing else of it is there")
 
 
+def _monitor(context: click.Context) -> click.Command:
+    """Return the command whose options the service gets."""
+    group = context.find_root().command
+    assert isinstance(group, click.Group)
+    return group.commands["monitor"]
+
+
 def _host() -> Host:
     """Return this machine."""
     from drsn_edge.gateway.systemd_host import Host
@@ -134,7 +147,7 @@ def _host() -> Host:
 
 def _on_edgetpu(context: click.Context) -> bool:
     """Tell whether any sensor of a monitor asks for an Edge TPU; a file of sensors is refused now, too."""
-    from drsn_edge.cli.monitor import typed_of
+    from drsn_edge.cli.typed import typed_of_sensor
     from drsn_edge.gateway.paths import SYSTEM_STATE
     from drsn_edge.monitor.sensor_config import read_sensors
 
@@ -142,4 +155,4 @@ def _on_edgetpu(context: click.Context) -> bool:
     if asked["sensors"] is None:
         return bool(asked["runtime"] == "edgetpu")
     file = SYSTEM_STATE / asked["sensors"]  # where the service looks for a relative one
-    return any(each.runtime == "edgetpu" for each in read_sensors(file, typed_of(context)))
+    return any(each.runtime == "edgetpu" for each in read_sensors(file, typed_of_sensor(context)))

@@ -1,24 +1,19 @@
-"""From the text of a target to a gateway that can be asked."""
+"""From the address of a gateway to one that can be asked."""
 
 from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from drsn_edge import __version__
 
 if TYPE_CHECKING:
     from firmware_bridge.gateway.agent import Agent
     from firmware_bridge.gateway.client import Gateway
-
-TARGET_HELP = (
-    "ssh://[USER@]HOST[:PORT][/PATH/TO/drsn-edge][?sudo], serial:PORT[?baud=N], socket:PATH of an agent, local, or "
-    "file:STATE-FOLDER of an image or a stick."
-)
+    from firmware_bridge.gateway.transports import GatewayAddress
 
 
 def about() -> dict[str, Any]:
@@ -53,22 +48,18 @@ def local_agent(what: str, state: Path | None = None, gated: bool = True, in_thr
     return Agent(store_of, Disk((state or state_folder()) / FOLDER), about(), in_thread)
 
 
-def reach(text: str) -> Gateway:
-    """Return the gateway that a text names; a remote one is connected at the first question.
+def reach(address: GatewayAddress, tell: Callable[[str], object]) -> Gateway:
+    """Return the gateway at an address; a remote one is connected at the first question.
 
-    Raises:
-        click.BadParameter: If it names none.
+    Args:
+        address: See `parse_address`.
+        tell: Given what the other end writes for people.
     """
-    from firmware_bridge.errors import ProtocolError
     from firmware_bridge.gateway.client import LocalGateway, RemoteGateway
-    from firmware_bridge.gateway.transports import open_link, parse_address
+    from firmware_bridge.gateway.transports import open_link
 
-    try:
-        address = parse_address(text)
-    except ProtocolError as exc:
-        raise click.BadParameter(str(exc)) from exc
     if address.kind == "local":
         return LocalGateway(local_agent("drsn-edge flash"))
     if address.kind == "file":
         return LocalGateway(local_agent("drsn-edge flash", Path(address.place), gated=False))
-    return RemoteGateway(lambda: open_link(address, lambda text: click.echo(text, err=True)))
+    return RemoteGateway(lambda: open_link(address, tell))

@@ -1,0 +1,41 @@
+"""The gateway that a person names, of `gateway` and `flash`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from drsn_edge.cli.output import note
+
+if TYPE_CHECKING:
+    from firmware_bridge.gateway.client import Gateway
+
+TARGET_HELP = (
+    "ssh://[USER@]HOST[:PORT][/PATH/TO/drsn-edge][?sudo], serial:PORT[?baud=N], socket:PATH of an agent, local, or "
+    "file:STATE-FOLDER of an image or a stick."
+)
+
+
+@contextmanager
+def reached(text: str) -> Iterator[Gateway]:
+    """Give the gateway that a text names to a block, and let go of it afterwards.
+
+    Raises:
+        click.BadParameter: If the text names none.
+    """
+    from drsn_edge.gateway.targets import reach
+    from firmware_bridge.errors import ProtocolError
+    from firmware_bridge.gateway.transports import parse_address
+
+    try:
+        address = parse_address(text)
+    except ProtocolError as exc:
+        raise click.BadParameter(str(exc)) from exc
+    found = reach(address, note)
+    try:
+        yield found
+    finally:
+        found.close()
