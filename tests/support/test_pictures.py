@@ -1,7 +1,8 @@
-"""What pictures share: how they are written, and what a legend shows."""
+"""What pictures share: how they are written, what a legend shows, and an axis of time."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from matplotlib.colors import to_hex
 
 from drsn_edge.errors import OutputError
 from drsn_edge.support.pictures import PAGE_DPI, SCREEN_DPI, new_figure, patches_of, png_of, save_picture
+from drsn_edge.support.time_axis import draw_time_axis
+
+HOUR = 3600.0
+NOW = 1_800_000_000.0
 
 
 def size_of(png: bytes) -> tuple[int, int]:
@@ -44,3 +49,15 @@ def test_a_legend_shows_the_states_that_occur() -> None:
         ("worn", "#ee6677")
     ]
     assert [each.get_label() for each in patches_of(colours)] == ["healthy", "worn"]
+
+
+@pytest.mark.parametrize(
+    ("length_s", "expected"),
+    [(80.0, r"\d\d:\d\d:\d\d"), (420.0, r"\d\d:\d\d"), (5 * HOUR, r"\d\d:\d\d"), (240 * HOUR, r"\d\d [A-Z][a-z]{2}")],
+)
+def test_a_tick_that_is_a_day_has_its_month(length_s: float, expected: str) -> None:
+    axes = new_figure(13, 4).subplots()
+    draw_time_axis(axes, NOW - length_s, NOW)
+    axes.figure.canvas.draw()
+    words = [label.get_text() for label in axes.get_xticklabels()]
+    assert len(words) >= 3 and all(re.fullmatch(expected, each) for each in words)

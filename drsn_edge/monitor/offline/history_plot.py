@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
@@ -20,9 +17,9 @@ from drsn_edge.monitor.sinks.history_reader import AlarmRow, History, TimeSpan
 from drsn_edge.monitor.stages.results import AlarmState
 from drsn_edge.support.palette import colours_of
 from drsn_edge.support.pictures import MARKED, SMALL, new_figure, patches_of, save_picture
+from drsn_edge.support.time_axis import DAY_S, day_of, draw_time_axis
 from drsn_edge.verdicts import Verdict
 
-_DAY_S = 86_400.0
 _LANE = (1.03, 0.12)
 """Where alarms are drawn, above the shares: bottom and height on the axis of shares."""
 _HALO = withStroke(linewidth=3, foreground="white")
@@ -49,15 +46,9 @@ def save_history(found: Sequence[History], path: Path, until_s: float) -> None:
         _draw_shares(axes, history, measured, colours)
         _draw_alarms(axes, history, begins_s, until_s)
         _draw_velocity(axes, history, measured)
-        axes.set(
-            title=history.machine, ylabel="share of windows", ylim=(0, sum(_LANE) + 0.02),
-            xlim=(_day(begins_s), _day(until_s)), xlabel=f"time, {_dates(begins_s, until_s)}, {_zone(until_s)}",
-        )  # fmt: skip
+        axes.set(title=history.machine, ylabel="share of windows", ylim=(0, sum(_LANE) + 0.02))
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
-        axes.xaxis_date()
-        locator = AutoDateLocator(maxticks=9)  # type: ignore[no-untyped-call]
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(_formatter(locator))
+        draw_time_axis(axes, begins_s, until_s)
     handles = [*patches_of(colours), *_other_handles(found)]
     figure.legend(handles=handles, loc="outside right upper", fontsize=SMALL)
     save_picture(figure, path)
@@ -129,32 +120,6 @@ def _judged(span: TimeSpan) -> int:
     return span.windows - span.states.get(Verdict.NO_VERDICT.value, 0)
 
 
-def _day(time_s: float) -> float:
-    return float(date2num(datetime.fromtimestamp(time_s)))  # type: ignore[no-untyped-call]
-
-
-def _dates(begin_s: float, end_s: float) -> str:
-    first, last = (time.strftime("%Y-%m-%d", time.localtime(each)) for each in (begin_s, end_s))
-    return first if first == last else f"{first} to {last}"
-
-
-def _formatter(locator: AutoDateLocator) -> ConciseDateFormatter:
-    """Return what writes a tick: a day with its month, a time with hour and minute."""
-    of_years, of_days, of_times = ["%Y", "%b %Y"], ["%d %b"], ["%H:%M", "%H:%M", "%H:%M:%S"]
-    return ConciseDateFormatter(  # type: ignore[no-untyped-call]
-        locator,
-        formats=[*of_years, *of_days, *of_times],
-        zero_formats=["%Y", "%b %Y", "%d %b", "%d %b", "%H:%M", "%H:%M:%S"],
-        show_offset=False,
-    )
-
-
-def _zone(time_s: float) -> str:
-    local = time.localtime(time_s)
-    name, offset = time.strftime("%Z", local), time.strftime("%z", local)
-    return name if name == "UTC" else f"{name} (UTC{offset[:3]}:{offset[3:]})"
-
-
 def _draw_gaps(axes: Axes, history: History, measured: Sequence[tuple[float, float]], until_s: float) -> float:
     """Hatch the time in which nothing was measured, and return where the picture begins."""
     times = [begin_s for begin_s, _ in measured]
@@ -171,8 +136,8 @@ def _draw_gaps(axes: Axes, history: History, measured: Sequence[tuple[float, flo
 def _draw_gap(axes: Axes, begin_s: float, end_s: float) -> None:
     if end_s > begin_s:
         axes.axvspan(
-            _day(begin_s),
-            _day(end_s),
+            day_of(begin_s),
+            day_of(end_s),
             ymax=1 / (sum(_LANE) + 0.02),
             facecolor=_GAP,
             edgecolor="#cccccc",
@@ -184,8 +149,8 @@ def _draw_gap(axes: Axes, begin_s: float, end_s: float) -> None:
 def _draw_shares(
     axes: Axes, history: History, measured: Sequence[tuple[float, float]], colours: Mapping[str, str]
 ) -> None:
-    starts = [_day(begin_s) for begin_s, _ in measured]
-    width, bottom = [(end_s - begin_s) / _DAY_S for begin_s, end_s in measured], np.zeros(len(starts))
+    starts = [day_of(begin_s) for begin_s, _ in measured]
+    width, bottom = [(end_s - begin_s) / DAY_S for begin_s, end_s in measured], np.zeros(len(starts))
     for state, colour in colours.items():
         shares = np.array([span.states.get(state, 0) / span.windows for span in history.spans])
         if shares.any():
@@ -203,7 +168,7 @@ def _draw_velocity(axes: Axes, history: History, times: Sequence[tuple[float, fl
     running = [span for span, _ in measured if _judged(span)]
     for run in stretches(running, history.span_s):
         values = [span.velocity_mm_s or 0.0 for span in run]
-        days = [_day(middles[span.start_s]) for span in run]
+        days = [day_of(middles[span.start_s]) for span in run]
         beside.plot(days, values, ".-", color=_VELOCITY, linewidth=1.2, markersize=3, path_effects=[_HALO])
     highest = max(velocity for _, velocity in measured)
     beside.set_ylim(0, 1.15 * (sum(_LANE) + 0.02) * highest or 1.0)
@@ -212,11 +177,11 @@ def _draw_velocity(axes: Axes, history: History, times: Sequence[tuple[float, fl
 
 def _draw_alarms(axes: Axes, history: History, begins_s: float, until_s: float) -> None:
     for alarm in alarm_spans(history.alarms, begins_s):
-        begin, end = _day(alarm.begin_s), _day(until_s if alarm.end_s is None else alarm.end_s)
+        begin, end = day_of(alarm.begin_s), day_of(until_s if alarm.end_s is None else alarm.end_s)
         axes.broken_barh([(begin, max(end - begin, 0.0))], _LANE, facecolor=MARKED, alpha=0.35)
         for time_s in (alarm.begin_s, alarm.end_s):
             if time_s is not None:
-                axes.axvline(_day(time_s), color=MARKED, linewidth=1.2)
+                axes.axvline(day_of(time_s), color=MARKED, linewidth=1.2)
         words = f"{alarm.name}, holds" if alarm.end_s is None else alarm.name
         axes.text(
             begin, _LANE[0] + _LANE[1] / 2, f" {words}", va="center", fontsize=SMALL, clip_on=True, parse_math=False

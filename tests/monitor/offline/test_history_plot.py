@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.history_reader import AlarmRow, History, TimeSpan, _fitting_span_s, read_history
 from drsn_edge.monitor.stages.results import Summary, WindowResult
 from drsn_edge.support.pictures import new_figure
+from drsn_edge.support.time_axis import day_of
 from drsn_edge.verdicts import HEALTHY_COLOUR, Verdict
 
 HOUR = 3600.0
@@ -88,7 +88,7 @@ def test_the_picture_names_what_it_shows(drawn: Figure) -> None:
 
 def test_the_axis_ends_now_and_gaps_are_hatched(drawn: Figure) -> None:
     shares = drawn.axes[0]
-    assert shares.get_xlim() == pytest.approx((history_plot._day(NOW - 20 * HOUR), history_plot._day(NOW)))
+    assert shares.get_xlim() == pytest.approx((day_of(NOW - 20 * HOUR), day_of(NOW)))
     gaps = [patch for patch in shares.patches if patch.get_hatch()]
     assert len(gaps) == 2  # of four hours in the middle, and from the last measurement to now
 
@@ -121,19 +121,3 @@ def test_a_file_says_when_its_runs_began_and_ended(tmp_path: Path) -> None:
     sink.close()
     ((began_s, ended_s),) = read_history(tmp_path / "history", 0, 1e12)[0].runs
     assert (began_s, ended_s) == pytest.approx((NOW + 10, NOW + 35), abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("length_s", "expected"),
-    [(80.0, r"\d\d:\d\d:\d\d"), (420.0, r"\d\d:\d\d"), (5 * HOUR, r"\d\d:\d\d"), (240 * HOUR, r"\d\d [A-Z][a-z]{2}")],
-)
-def test_a_tick_that_is_a_day_has_its_month(length_s: float, expected: str) -> None:
-    axes = Figure(figsize=(13, 4)).subplots()
-    axes.set_xlim(history_plot._day(NOW - length_s), history_plot._day(NOW))
-    axes.xaxis_date()
-    locator = history_plot.AutoDateLocator(maxticks=9)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(history_plot._formatter(locator))
-    axes.figure.canvas.draw()
-    words = [label.get_text() for label in axes.get_xticklabels()]
-    assert len(words) >= 3 and all(re.fullmatch(expected, each) for each in words)
