@@ -11,7 +11,6 @@ from drsn_edge.demo.run import CLASSES, DemoResult, Phase, windows_of
 from drsn_edge.monitor.stages.results import Decision
 from drsn_edge.support.palette import colours_of
 from drsn_edge.support.pictures import draw_grid, new_figure, save_picture
-from drsn_edge.verdicts import Verdict
 
 _COLOURS = colours_of(CLASSES)
 _WAVEFORM_S = 0.25
@@ -77,7 +76,7 @@ def _plot_timeline(axes: Any, result: DemoResult) -> None:
     axes.plot([window.device_time_s + result.window_s for window in windows], heights, "k.", label="window, at its end")
     changes = [item for item in result.results if isinstance(item, Decision)]
     times = [change.window.device_time_s + result.window_s for change in changes] + [result.phases[-1].end_s]
-    levels = [_row(rows, change.window.label if change.window.verdict is Verdict.CLASS else None) for change in changes]
+    levels = [_row(rows, change.window.label) for change in changes]
     axes.step(times, [*levels, *levels[-1:]], where="post", linewidth=3, alpha=0.5, label="decision")
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xlabel="device time, s", ylim=(-0.6, len(rows) - 0.3), xlim=(0, result.phases[-1].end_s))
