@@ -52,6 +52,9 @@ def choose_tool(board: Board, is_there: Callable[[str], object], wanted: str | N
 def flash_image(elf: bytes, source: str) -> bytes:
     """Return the bare image of a flash that begins at `FLASH_ADDRESS`, from a 32-bit little-endian ELF file.
 
+    Read here, since no gateway has objcopy, and pyelftools would be one more package for these lines; a test compares
+    them with objcopy.
+
     Source: System V ABI, chapter 5, "Program Header".
 
     Raises:
