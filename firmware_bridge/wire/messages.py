@@ -549,8 +549,6 @@ def decode_command(payload: bytes) -> Command:
     value = _VALUES.get(opcode)
     if value is None:
         return Command(opcode)
-    if opcode is Opcode.IDENTIFY and len(payload) == 1:  # a host of before there were versions
-        return Command(opcode, 1)
     if len(payload) < 1 + value.size:
         raise ProtocolError(f"COMMAND {opcode.name} expects {value.size} bytes of value, got {len(payload) - 1}.")
     return Command(opcode, value.unpack_from(payload, 1)[0])

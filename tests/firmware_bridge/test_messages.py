@@ -379,7 +379,8 @@ def test_commands(command: Command, payload: str) -> None:
 
 
 def test_commands_that_cannot_be() -> None:
-    assert decode_command(b"\1") == Command(Opcode.IDENTIFY, 1)
+    with pytest.raises(ProtocolError, match="expects 1 bytes of value, got 0"):
+        decode_command(b"\1")
     with pytest.raises(ProtocolError):
         decode_command(b"")
     for unknown in (b"\0", b"\x63"):
