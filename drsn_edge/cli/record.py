@@ -17,7 +17,7 @@ from drsn_edge.cli.output import note, print_json, print_text
 from drsn_edge.cli.source import SourceChoice, source_options
 
 if TYPE_CHECKING:
-    from drsn_edge.recordings.recorder import RecordSummary
+    from drsn_edge.recordings.recorder import LogKeeper, RecordSummary
     from firmware_bridge.sources.serial_port import SerialSource
     from firmware_bridge.sources.text import TextSource
 
@@ -74,44 +74,43 @@ def record(
     Example:
       drsn-edge record --port /dev/ttyUSB0 --out recordings/ --label healthy --group pump3 --duration 60s
     """
-    from drsn_edge.cli.stopping import stop_on_signal
-    from drsn_edge.errors import RecordingError
     from drsn_edge.recordings.log_note import note_of
-    from drsn_edge.recordings.recorder import log_name, record_source
+    from drsn_edge.recordings.recorder import LogKeeper, log_name
     from drsn_edge.support.notice import Notice
 
-    shown = sys.stderr.isatty() and not as_json
     about = {key: value for key, value in (("label", label), ("group", group)) if value is not None}
-    is_text = source.text_unit is not None
-    opened: list[SerialSource | TextSource] = []
-    clock = _FromFirstSample(duration if is_text else None)
-    began_s = time.monotonic()
-    with stop_on_signal(None if is_text else duration) as asked:
-
-        def open_source(on_bytes: Callable[[bytes], None]) -> SerialSource | TextSource:
-            opened.append(source.open(lambda: asked() or clock.is_over(), on_bytes))
-            return opened[0]
-
-        summary = record_source(
-            open_source,
-            out,
-            name or log_name(),
-            rotate_bytes=round(rotate_mb * 1e6),
-            about=note_of(about),
-            progress=_show if shown else None,
-            on_hello=clock.begin,
-            tell=_tell,
-        )
-    if shown:
-        note("\r\x1b[K", end="")
-    if not summary.counters.samples_received:
-        raise RecordingError(no_sample(opened[0], time.monotonic() - began_s))
+    log = LogKeeper(out, name or log_name(), round(rotate_mb * 1e6), about=note_of(about))
+    summary = _record(source, log, duration, shown=sys.stderr.isatty() and not as_json)
     if as_json:
         print_json("record", {**_as_values(summary), "label": label, "group": group})
     else:
         print_text(_as_text(summary))
     if label is None:
         _tell(Notice("No label was given; `train` needs one: type --label NAME with `record`, or write a catalogue."))
+
+
+def _record(source: SourceChoice, log: LogKeeper, duration_s: float | None, *, shown: bool) -> RecordSummary:
+    """Record until the end; raise RecordingError if no sample came."""
+    from drsn_edge.cli.stopping import stop_on_signal
+    from drsn_edge.errors import RecordingError
+    from drsn_edge.recordings.recorder import record_source
+
+    is_text = source.text_unit is not None
+    clock = _FromFirstSample(duration_s if is_text else None)
+    opened: list[SerialSource | TextSource] = []
+    began_s = time.monotonic()
+    with stop_on_signal(None if is_text else duration_s) as asked:
+
+        def open_source(on_bytes: Callable[[bytes], None]) -> SerialSource | TextSource:
+            opened.append(source.open(lambda: asked() or clock.is_over(), on_bytes))
+            return opened[0]
+
+        summary = record_source(open_source, log, progress=_show if shown else None, on_hello=clock.begin, tell=_tell)
+    if shown:
+        note("\r\x1b[K", end="")
+    if not summary.counters.samples_received:
+        raise RecordingError(no_sample(opened[0], time.monotonic() - began_s))
+    return summary
 
 
 @dataclass
@@ -164,10 +163,13 @@ def _as_values(summary: RecordSummary) -> dict[str, Any]:
 
 def _as_text(summary: RecordSummary) -> str:
     counters = summary.counters
-    rate = "not known yet" if summary.rate is None else f"{summary.rate.hz:.2f} ± {summary.rate.uncertainty_hz:.2f} Hz"
+    rate = "rate not known yet"
+    if summary.rate is not None:
+        known = f"{summary.rate.hz:.2f} ± {summary.rate.uncertainty_hz:.2f} Hz"
+        rate = f"rate by the {summary.rate.clock}'s clock {known}"
     lost = f"{counters.samples_lost} lost" if counters.losses_counted else "losses cannot be counted"
     lines = [
-        f"samples   {counters.samples_received} received, {lost}; true rate {rate}",
+        f"samples   {counters.samples_received} received, {lost}; {rate}",
         f"link      {counters.crc_errors} damaged frames, {counters.overruns} overruns, {counters.restarts} restarts",
     ]
     if summary.changes_of_rate:

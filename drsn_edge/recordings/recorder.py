@@ -11,7 +11,7 @@ from pathlib import Path
 from drsn_edge.errors import OutputError
 from firmware_bridge.errors import RawLogError
 from firmware_bridge.sources.event_source import EventSource
-from firmware_bridge.wire.clock import Rate, RateAlarm, TrueRate
+from firmware_bridge.wire.clock import BestRate, HostRate, RateAlarm
 from firmware_bridge.wire.events import DeviceRestarted, LinkLost, LinkRestored, Note, SampleBlock, SourceEvent
 from firmware_bridge.wire.messages import Hello
 from firmware_bridge.wire.raw_log import SUFFIX, LogSummary, RawLogWriter
@@ -29,14 +29,14 @@ class RecordSummary:
         files: In order.
         bytes_logged: From the device.
         counters: The link's account.
-        rate: Samples per second, by the host's clock if the recording is long enough, by the device's else, or None.
+        rate: Samples per second, by the host's clock if the recording is long enough, by the sensor's else, or None.
         changes_of_rate: How often the sensor changed its rate without saying so.
     """
 
     files: tuple[Path, ...]
     bytes_logged: int
     counters: StreamCounters
-    rate: Rate | None
+    rate: BestRate | None
     changes_of_rate: int
 
 
@@ -116,63 +116,71 @@ class LogKeeper:
             self._on_failure(RawLogError(self.failing))
 
 
+class _Heard:
+    """What a sensor says of itself while it is recorded, and at what rate its samples come."""
+
+    def __init__(self, on_hello: Callable[[], None] | None, now_s: Callable[[], float]) -> None:
+        self._on_hello, self._now_s = on_hello, now_s
+        self._clock, self._alarm = HostRate(), RateAlarm()
+        self.hello: Hello | None = None
+        self.changes_of_rate = 0
+
+    @property
+    def rate(self) -> BestRate | None:
+        return None if self.hello is None else self._clock.best(self.hello.sample_rate_hz)
+
+    def take(self, event: SourceEvent) -> None:
+        if isinstance(event, Hello | DeviceRestarted):
+            self._clock.reset()
+            self._alarm.reset()
+        if isinstance(event, Hello):
+            self.hello = event
+            if self._on_hello is not None:
+                self._on_hello()
+        if isinstance(event, SampleBlock) and self.hello is not None:
+            self._clock.add(event.first_sample, event.device_time_s, self._now_s())
+            self.changes_of_rate += self._alarm.add(event.first_sample, event.device_time_s) is not None
+
+
 def record_source(
     open_source: Callable[[Callable[[bytes], None]], EventSource],
-    folder: Path,
-    name: str,
+    log: LogKeeper,
     *,
-    rotate_bytes: int | None = None,
-    about: str = "",
     progress: Callable[[str], None] | None = None,
     on_hello: Callable[[], None] | None = None,
     tell: Callable[[str], object] = lambda _: None,
     now_s: Callable[[], float] = time.monotonic,
 ) -> RecordSummary:
-    """Write all that a source reads to raw logs in a folder, until it ends.
+    """Write all that a source reads to raw logs, until it ends.
 
     Files without a sample are removed again, unless a sensor of ours spoke and could not be understood.
 
     Args:
         open_source: Given where its bytes are to go, returns the source.
-        folder: Made if it is missing.
-        name: Beginning of the files' names.
-        rotate_bytes: Begin another file when one has so many bytes.
-        about: Note at the beginning of each file; see `drsn_edge.recordings.log_note`.
+        log: Where they go; it is closed at the end.
         progress: Shown now and then how it goes.
         on_hello: Called whenever the sensor has described itself.
         tell: Given what a person should read.
         now_s: A steady clock, seconds.
 
     Raises:
-        OutputError: If the folder cannot be made, or the name is none for a file.
         FirmwareBridgeError: If the source cannot be opened, or a file cannot be written.
     """
-    log = LogKeeper(folder, name, rotate_bytes, about=about)
     source = open_source(log.write)
-    clock, alarm = TrueRate(), RateAlarm()
-    hello: Hello | None = None
-    changes, due_s = 0, now_s()
+    heard, due_s = _Heard(on_hello, now_s), now_s()
     try:
         for event in source:
             log.take(event)
-            if isinstance(event, Hello | DeviceRestarted):
-                clock.reset()
-                alarm.reset()
-            if isinstance(event, Hello):
-                hello = event
-                if on_hello is not None:
-                    on_hello()
-            if isinstance(event, SampleBlock) and hello is not None:
-                clock.add(event.first_sample, event.device_time_s, now_s())
-                changes += alarm.add(event.first_sample, event.device_time_s) is not None
+            heard.take(event)
             if progress is not None and now_s() >= due_s:
                 due_s = now_s() + _PROGRESS_EVERY_S
-                progress(_line(source.counters, _best(clock, hello)))
+                progress(_line(source.counters, heard.rate))
     finally:
         log.close()
-        written, n_samples = log.summary, source.counters.samples_received
-        files = written.files if n_samples else _without_useless(written.files, source.counters, hello, tell)
-    return RecordSummary(files, written.bytes_logged, source.counters, _best(clock, hello), changes)
+        files, counters = log.summary.files, source.counters
+        if not counters.samples_received:
+            files = _without_useless(files, counters, heard.hello, tell)
+    return RecordSummary(files, log.summary.bytes_logged, counters, heard.rate, heard.changes_of_rate)
 
 
 def _without_useless(
@@ -188,10 +196,6 @@ def _without_useless(
         with suppress(OSError):
             path.unlink()
     return ()
-
-
-def _best(clock: TrueRate, hello: Hello | None) -> Rate | None:
-    return None if hello is None else clock.best(hello.sample_rate_hz)
 
 
 def log_name() -> str:
@@ -226,6 +230,6 @@ def _paths(folder: Path, name: str, option: str) -> Callable[[int], Path]:
     return lambda number: folder / f"{name}-{number:03}{SUFFIX}"
 
 
-def _line(counters: StreamCounters, rate: Rate | None) -> str:
+def _line(counters: StreamCounters, rate: BestRate | None) -> str:
     known = "" if rate is None else f", {rate.hz:.2f} Hz"
     return f"{counters.samples_received} samples, {counters.samples_lost} lost{known}"

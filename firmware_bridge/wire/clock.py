@@ -1,7 +1,7 @@
 """Three clocks: samples against the device's clock, the device's clock against the host's, and their steps.
 
 A nominal rate is off by up to a few percent, and every fault frequency moves with it. `ClockFit` gives samples per
-second of the device's clock, `HostClock` seconds of the device's clock per second of the host's, and `TrueRate` their
+second of the device's clock, `HostClock` seconds of the device's clock per second of the host's, and `HostRate` their
 product. `RateAlarm` watches for a rate that changes, and `HostClock.stamp` gives times of the host that never jump
 back. No I/O; no wall clock is read here.
 """
@@ -204,8 +204,19 @@ def robust_line(x: FloatArray, y: FloatArray, rounds: int = 10, tukey: float = 4
     return offset, slope, sigma / math.sqrt(spread)
 
 
-class TrueRate:
-    """Samples per second of the host's clock: a device's own clock may be off as far as its sensor."""
+@dataclass(frozen=True)
+class BestRate(Rate):
+    """The best rate that there is.
+
+    Attributes:
+        clock: By whose clock it is: "host" or "sensor".
+    """
+
+    clock: str
+
+
+class HostRate:
+    """The rate by the host's clock, samples per second of it: a device's own clock may be off as far as its sensor."""
 
     IMPLAUSIBLE = 0.1
     """Share by which no sensor is off: 3 % is what data sheets allow, a resonator's clock adds half a percent."""
@@ -239,7 +250,7 @@ class TrueRate:
         relative = math.hypot(samples.uncertainty_hz / samples.hz, seconds.uncertainty_hz / seconds.hz)
         return Rate(samples.hz * seconds.hz, samples.hz * seconds.hz * relative)
 
-    def best(self, nominal_hz: float, known_within: float = 2e-4) -> Rate | None:
+    def best(self, nominal_hz: float, known_within: float = 2e-4) -> BestRate | None:
         """Return the best rate that there is: by the host's clock, or else by the device's, or None.
 
         Args:
@@ -250,8 +261,10 @@ class TrueRate:
         by_host = self.rate
         if by_host is not None and abs(by_host.hz / nominal_hz - 1) > self.IMPLAUSIBLE:
             by_host = None
-        found = (rate for rate in (by_host, self.device.rate) if rate is not None)
-        return next((rate for rate in found if rate.uncertainty_hz < known_within * rate.hz), None)
+        for rate, clock in ((by_host, "host"), (self.device.rate, "sensor")):
+            if rate is not None and rate.uncertainty_hz < known_within * rate.hz:
+                return BestRate(rate.hz, rate.uncertainty_hz, clock)
+        return None
 
 
 @dataclass(frozen=True)

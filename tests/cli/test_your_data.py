@@ -24,7 +24,7 @@ from drsn_edge.cli.record import record
 from drsn_edge.datasets.split import parse_hold_out
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.log_note import note_of
-from drsn_edge.recordings.recorder import record_source
+from drsn_edge.recordings.recorder import LogKeeper, record_source
 from drsn_edge.simulation.simulator import simulate_dataset
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
@@ -81,9 +81,11 @@ def test_what_was_recorded_has_its_label_and_its_group(example: Path) -> None:
         thread.start()
         record_source(
             lambda on_bytes: SerialSource(str(example / "sensor"), on_bytes=on_bytes),
-            example / options["out"],
-            f"lathe-{number}",
-            about=note_of({"label": options["label"], "group": options["group"]}),
+            LogKeeper(
+                example / options["out"],
+                f"lathe-{number}",
+                about=note_of({"label": options["label"], "group": options["group"]}),
+            ),
         )
         thread.join(TIMEOUT_S)
     recordings = load_recordings(example / "lathes")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.wire.clock import ClockFit, HostClock, RateAlarm, RateChange, TrueRate, robust_line
+from firmware_bridge.wire.clock import ClockFit, HostClock, HostRate, RateAlarm, RateChange, robust_line
 
 Delay = Callable[[np.random.Generator], float]
 
@@ -74,9 +74,9 @@ DELAYS: dict[str, Delay] = {
 }
 
 
-def streamed(off: float, kind: str, seed: int, seconds: float = 30.0) -> TrueRate:
+def streamed(off: float, kind: str, seed: int, seconds: float = 30.0) -> HostRate:
     """A device whose clock, and with it its sensor, is off by a share; blocks of 80 samples, 3200 Hz nominal."""
-    rng, fit = np.random.default_rng(seed), TrueRate()
+    rng, fit = np.random.default_rng(seed), HostRate()
     for block in range(round(seconds * 40)):
         host_s = block * 80 / (3200 * (1 + off))
         late_s = DELAYS[kind](rng)
@@ -88,7 +88,7 @@ def streamed(off: float, kind: str, seed: int, seconds: float = 30.0) -> TrueRat
 
 @pytest.mark.parametrize("kind", DELAYS)
 @pytest.mark.parametrize("off", [-0.03, -0.001, 0.03])
-def test_the_true_rate_is_known_within_50_ppm_after_30_s(off: float, kind: str) -> None:
+def test_the_rate_by_the_hosts_clock_is_known_within_50_ppm_after_30_s(off: float, kind: str) -> None:
     errors = []
     for seed in range(5):
         rate = streamed(off, kind, seed).rate
@@ -98,7 +98,7 @@ def test_the_true_rate_is_known_within_50_ppm_after_30_s(off: float, kind: str) 
     assert np.abs(errors).max() < 50e-6
 
 
-def test_no_true_rate_before_enough_was_seen_and_after_a_restart() -> None:
+def test_no_rate_by_the_hosts_clock_before_enough_was_seen_and_after_a_restart() -> None:
     assert streamed(0.01, "normal", 0, seconds=1.0).rate is None
     fit = streamed(0.01, "normal", 0, seconds=10.0)
     assert fit.rate is not None
@@ -205,19 +205,30 @@ def test_a_rate_that_creeps_is_noticed_against_the_first() -> None:
 
 
 def test_a_clock_that_was_set_back_begins_anew_and_spoils_no_rate() -> None:
-    true, alarm = TrueRate(), RateAlarm()
+    rates, alarm = HostRate(), RateAlarm()
     for number in range(6_000):
         time_s = number * 32 / 4000
         device_s = time_s if time_s < 20 else time_s - 1.0
-        true.add(number * 32, device_s, time_s + 0.001)
+        rates.add(number * 32, device_s, time_s + 0.001)
         assert alarm.add(number * 32, device_s) is None
-    rate = true.best(4000.0)
+    rate = rates.best(4000.0)
     assert rate is not None and rate.hz == pytest.approx(4000.0, rel=1e-6)
     for number in range(1000):  # and it watches on
         change = alarm.add((6_000 + number) * 32, 47.0 + number * 32 / 4100)
         if change is not None:
             break
     assert change is not None and 0.0025 < change.relative < 0.03
+
+
+def test_the_best_rate_says_by_whose_clock_it_is() -> None:
+    rates = HostRate()
+    assert rates.best(4000.0) is None
+    for number in range(6_000):
+        rates.add(number * 32, number * 32 / 4000, number * 32 / 4004 + 0.001)
+    by_host, played_faster = rates.best(4000.0), rates.best(3000.0)
+    assert by_host is not None and by_host.clock == "host" and by_host.hz == pytest.approx(4004.0, rel=1e-5)
+    assert played_faster is not None and played_faster.clock == "sensor"
+    assert played_faster.hz == pytest.approx(4000.0, rel=1e-6)
 
 
 def test_a_clock_that_runs_backwards_gives_no_rate() -> None:

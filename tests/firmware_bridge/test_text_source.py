@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("serial")
 
-from drsn_edge.recordings.recorder import record_source
+from drsn_edge.recordings.recorder import LogKeeper, record_source
 from firmware_bridge.errors import ProtocolError
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.text import TextSource
@@ -61,8 +61,7 @@ def test_a_sketch_is_recorded_and_read_back(sketch: tuple[str, Event], tmp_path:
 
     summary = record_source(
         lambda on_bytes: Listening(sketch[0], LAYOUT, stop=lambda: time.monotonic() > deadline, on_bytes=on_bytes),
-        tmp_path,
-        "pump",
+        LogKeeper(tmp_path, "pump"),
     )
     assert not summary.counters.losses_counted and summary.counters.crc_errors == 0
     replay = ReplaySource(summary.files)

@@ -15,7 +15,7 @@ pytest.importorskip("serial")
 from drsn_edge.errors import OutputError, RecordingError
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.readers.raw_log_file import read_raw_log
-from drsn_edge.recordings.recorder import RecordSummary, record_source
+from drsn_edge.recordings.recorder import LogKeeper, RecordSummary, record_source
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
 from firmware_bridge.wire.frames import FrameWriter
@@ -29,14 +29,15 @@ def noise(n: int) -> Any:
     return np.random.default_rng(0).integers(-3000, 3000, (n, 2)).astype(np.int16)
 
 
-def record(folder: Path, counts: Any, speed: float | None = None, **options: Any) -> RecordSummary:
+def record(
+    folder: Path, counts: Any, speed: float | None = None, rotate_bytes: int | None = None, **options: Any
+) -> RecordSummary:
     device = VirtualAccelerometer(HELLO, [counts], link=folder / "sensor", speed=speed, block_samples=50)
+    log = LogKeeper(folder / "logs", "run", rotate_bytes)
     thread = threading.Thread(target=device.run)
     thread.start()
     try:
-        return record_source(
-            lambda on_bytes: SerialSource(str(folder / "sensor"), on_bytes=on_bytes), folder / "logs", "run", **options
-        )
+        return record_source(lambda on_bytes: SerialSource(str(folder / "sensor"), on_bytes=on_bytes), log, **options)
     finally:
         thread.join(20)
 
@@ -70,10 +71,10 @@ def test_rotated_files_are_recordings_of_their_own(tmp_path: Path) -> None:
 def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "run-007.drsnlog").write_bytes(b"precious")
     with pytest.raises(OutputError, match=r"run-007\.drsnlog"):
-        record_source(lambda on_bytes: pytest.fail("opened"), tmp_path, "run")
+        LogKeeper(tmp_path, "run")
     for name in ("", "a/b", ".hidden"):
         with pytest.raises(OutputError, match="plain name"):
-            record_source(lambda on_bytes: pytest.fail("opened"), tmp_path, name)
+            LogKeeper(tmp_path, name)
 
 
 # Gaps, with logs made by hand.

@@ -20,7 +20,7 @@ from drsn_edge.recordings.raw import RawRecording
 from drsn_edge.signal.units import canonical
 from firmware_bridge.errors import FirmwareBridgeError
 from firmware_bridge.sources.replay import ReplaySource
-from firmware_bridge.wire.clock import TrueRate
+from firmware_bridge.wire.clock import HostRate
 from firmware_bridge.wire.events import DeviceRestarted, LinkLost, Note, SampleBlock
 from firmware_bridge.wire.messages import Counts, Hello
 
@@ -65,7 +65,7 @@ def _stretches(data: bytes, path: Path) -> tuple[list[_Stretch], dict[int, float
     """Return the stretches, and the measured rate of each session that has one."""
     source = ReplaySource([path], read=lambda _: data)
     found: list[_Stretch] = []
-    clocks: dict[int, TrueRate] = {}
+    clocks: dict[int, HostRate] = {}
     hello: Hello | None = None
     about: Mapping[str, str] = {}
     broken = True
@@ -73,7 +73,7 @@ def _stretches(data: bytes, path: Path) -> tuple[list[_Stretch], dict[int, float
         event = timed.event
         if isinstance(event, Hello):
             hello, broken = event, True
-            clocks[hello.session] = TrueRate()
+            clocks[hello.session] = HostRate()
         elif isinstance(event, LinkLost | DeviceRestarted):
             broken = True
         elif isinstance(event, Note):
