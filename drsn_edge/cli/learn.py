@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +34,13 @@ if TYPE_CHECKING:
     type=Duration(positive=True),
     default="10min",
     show_default=True,
-    help="Listen for so long.",
+    help="Time to listen to a port.",
 )
 @click.option(
     "--rpm",
     type=click.FloatRange(min=0, min_open=True),
     callback=finite,
-    help="Speed of the shaft, turns per minute, as for `monitor`.",
+    help="Speed of the shaft, in turns per minute.",
 )
 @click.option("--label", help="Class that the machine is.  [default: the bundle's label healthy, normal, good or ok]")
 @click.option("--show", is_flag=True, help="Say what was learned before, and learn nothing.")
@@ -66,77 +68,75 @@ def learn(
       drsn-edge learn --port /dev/ttyUSB0 --model machine.drsn --duration 10min
     """
     from drsn_edge.bundle.bundle import read_bundle
-    from drsn_edge.bundle.open_model import novelty_of
-    from drsn_edge.errors import LearningError
-    from drsn_edge.monitor.stages.learned import Learner, check_agreement, healthy_label, load, path_of, save
+    from drsn_edge.monitor.stages.learned import Learner, healthy_label, load, novelty_to_extend, path_of, save
 
-    if model is None:
-        from drsn_edge.gateway.local_store import open_store
-
-        model = open_store("drsn-edge learn").active().path
+    path = model or _active_bundle()
     if remove:
-        path_of(model).unlink(missing_ok=True)
-        if as_json:
-            print_json("learn", {"removed": True})
-        else:
-            print_text("removed")
+        path_of(path).unlink(missing_ok=True)
+        _print({"removed": True}, "removed", as_json)
         return
-    bundle = read_bundle(model)
-    novelty = novelty_of(bundle)
-    if novelty is None:
-        raise LearningError(
-            f"Expected a bundle that knows what is UNKNOWN, got {model}, which does not. Convert again."
-        )
+    bundle = read_bundle(path)
+    novelty = novelty_to_extend(bundle, path)
     if show:
-        found = load(model, bundle, novelty.whitening.shape[0])
-        if as_json:
-            print_json("learn", _values(found))
-        else:
-            print_text(_as_text(found))
-        return
-    if source.is_chosen if replay else source.port is None:
-        raise click.UsageError("Expected either --port or --replay.")
-    label = healthy_label(bundle.manifest.labels, label)
-    learner = Learner(novelty)
-    said = _listen(bundle, learner, source, replay, duration, rpm)
-    learned = learner.learned(bundle)
-    check_agreement(said, label)
-    save(learned, model)
-    if as_json:
-        print_json("learn", _values(learned))
+        learned = load(path, bundle, novelty.whitening.shape[0])
     else:
-        print_text(_as_text(learned))
+        if source.is_chosen if replay else source.port is None:
+            raise click.UsageError("Expected either --port or --replay.")
+        label = healthy_label(bundle.manifest.labels, label)
+        learned = _listen(bundle, Learner(novelty), label, _Listening(source, replay, duration, rpm))
+        save(learned, path)
+    _print(_values(learned), _as_text(learned), as_json)
 
 
-def _listen(
-    bundle: Bundle, learner: Learner, source: SourceChoice, replay: tuple[Path, ...], duration: float, rpm: float | None
-) -> Counter[str]:
-    """Let it take the good windows; return how many the network calls what."""
+def _active_bundle() -> Path:
+    from drsn_edge.gateway.local_store import open_store
+
+    return open_store("drsn-edge learn").active().path
+
+
+@dataclass(frozen=True)
+class _Listening:
+    """What is listened to: a port for so long, or raw logs to their ends; `rpm` is the shaft's speed, if known."""
+
+    source: SourceChoice
+    replay: tuple[Path, ...]
+    duration_s: float
+    rpm: float | None
+
+
+def _listen(bundle: Bundle, learner: Learner, label: str, to: _Listening) -> Learned:
+    """Return what a machine taught that is known to be healthy."""
     from drsn_edge.cli.stopping import stop_on_signal
     from drsn_edge.monitor.stages.judge import Judge, model_of
-    from drsn_edge.monitor.stages.learned import check_signal
+    from drsn_edge.monitor.stages.learned import learn_from
     from drsn_edge.monitor.stages.pipeline import Monitor
-    from drsn_edge.monitor.stages.results import WindowResult
     from drsn_edge.recordings.recorder import log_files
-    from drsn_edge.verdicts import NOISE_ALONE
     from firmware_bridge.sources.replay import ReplaySource
 
-    speed_hz = None if rpm is None else rpm / 60
+    speed_hz = None if to.rpm is None else to.rpm / 60
     watch = Monitor(Judge(model_of(bundle, unknown=False), speed_hz=speed_hz, keep=learner.take))
-    said: Counter[str] = Counter()
-    noise = 0
-    with stop_on_signal(None if replay else duration) as stopped:
-        events = ReplaySource(log_files(replay), stop=stopped) if replay else source.open(stopped)
-        for result in watch.run(events, lambda: events.counters):
-            noise += isinstance(result, WindowResult) and result.reason == NOISE_ALONE
-            if isinstance(result, WindowResult) and result.label is not None:
-                said[result.label] += 1
-                if sys.stderr.isatty():
-                    note(f"\r\x1b[K{said.total()} windows", end="")
-    if sys.stderr.isatty():
+    with stop_on_signal(None if to.replay else to.duration_s) as stopped, _counted_windows() as heard:
+        events = ReplaySource(log_files(to.replay), stop=stopped) if to.replay else to.source.open(stopped)
+        return learn_from(watch.run(events, lambda: events.counters), learner, bundle, label, heard)
+
+
+@contextmanager
+def _counted_windows() -> Iterator[Callable[[int], None]]:
+    """Yield what shows a number of windows on a line that is written over, where a person watches."""
+    if not sys.stderr.isatty():
+        yield lambda windows: None
+        return
+    try:
+        yield lambda windows: note(f"\r\x1b[K{windows} windows", end="")
+    finally:
         note("\r\x1b[K", end="")
-    check_signal(noise, said.total())
-    return said
+
+
+def _print(values: dict[str, Any], text: str, as_json: bool) -> None:
+    if as_json:
+        print_json("learn", values)
+    else:
+        print_text(text)
 
 
 def _values(learned: Learned | None) -> dict[str, Any]:

@@ -220,7 +220,7 @@ def assembled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Call
     monkeypatch.setattr("drsn_edge.bundle.bundle.bundle_to_bytes", lambda _: b"")
     monkeypatch.setattr("drsn_edge.cli.flash._flash_fleet", take)
     monkeypatch.setattr("drsn_edge.cli.flash.reached", keep)
-    monkeypatch.setattr("drsn_edge.bundle.open_model.novelty_of", keep)
+    monkeypatch.setattr("drsn_edge.monitor.stages.learned.novelty_to_extend", keep)
     monkeypatch.setattr("drsn_edge.monitor.stages.learned.load", take)
     monkeypatch.setattr("drsn_edge.monitor.stages.learned.path_of", take)
     monkeypatch.setattr("drsn_edge.monitor.stages.learned.healthy_label", keep)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,12 +22,14 @@ from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.manifest import manifest_to_bytes
 from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.errors import LearningError
+from drsn_edge.monitor.stages.results import Result, WindowResult
 from drsn_edge.signal.mounting import features_of
 from drsn_edge.signal.novelty import Novelty, Site, is_mounting, to_nearest
 from drsn_edge.signal.windows import axis_means, centre
 from drsn_edge.support.arrays import read_arrays
 from drsn_edge.support.files import write_file
 from drsn_edge.support.palette import is_healthy
+from drsn_edge.verdicts import NOISE_ALONE
 from firmware_bridge.support.regular_file import read_regular
 
 SUFFIX = ".learned"
@@ -182,6 +185,49 @@ def healthy_label(labels: Sequence[str], wanted: str | None) -> str:
             "Name it with --label."
         )
     return found[0]
+
+
+def novelty_to_extend(bundle: Bundle, model: Path) -> Novelty:
+    """Return what a bundle knows, which a site can add to.
+
+    Raises:
+        LearningError: If it does not know what is UNKNOWN; the text names the file `model`.
+    """
+    novelty = novelty_of(bundle)
+    if novelty is None:
+        raise LearningError(
+            f"Expected a bundle that knows what is UNKNOWN, got {model}, which does not. Convert again."
+        )
+    return novelty
+
+
+def learn_from(
+    results: Iterable[Result], learner: Learner, bundle: Bundle, label: str, heard: Callable[[int], None]
+) -> Learned:
+    """Return what a healthy machine taught.
+
+    Args:
+        results: Of a monitor that gives its good windows to the learner.
+        learner: That takes them.
+        bundle: That watches.
+        label: What the machine is.
+        heard: Called with the number of windows that were judged.
+
+    Raises:
+        LearningError: If the sensor measures noise, too little came, or the network does not take the machine for what
+            it is.
+    """
+    said: Counter[str] = Counter()
+    noise = 0
+    for result in results:
+        noise += isinstance(result, WindowResult) and result.reason == NOISE_ALONE
+        if isinstance(result, WindowResult) and result.label is not None:
+            said[result.label] += 1
+            heard(said.total())
+    check_signal(noise, said.total())
+    learned = learner.learned(bundle)
+    check_agreement(said, label)
+    return learned
 
 
 def check_agreement(said: Mapping[str, int], label: str) -> None:
