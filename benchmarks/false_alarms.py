@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import read_bundle
-from drsn_edge.monitor.offline.tune_alarms import Judged, Point, choose, grid, judged, sweep
+from drsn_edge.monitor.offline.tune_alarms import Judged, Point, choose, condensed, grid, sweep
 from drsn_edge.monitor.stages.alarms import AlarmSettings
 from drsn_edge.monitor.stages.judge import Judge, model_of
 from drsn_edge.monitor.stages.pipeline import Monitor
@@ -149,7 +149,7 @@ def machine_day(model: Path, work: Path, seed: int, day_s: int) -> None:
     arrays = {}
     for label in labels:
         signal = healthy_day(machine, seed, day_s) if label == "healthy" else faulty(machine, label, seed)
-        each = judged(label, label == "healthy", labels, hop_s, windows(model, signal))
+        each = condensed(label, label == "healthy", labels, hop_s, windows(model, signal))
         arrays |= {f"{label}.states": each.states, f"{label}.scores": each.scores, f"{label}.levels": each.levels}
     temporary = path.with_suffix(".part")
     with temporary.open("wb") as file:

@@ -8,45 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option, runtime_choice
-from drsn_edge.cli.options import votes as votes_of
+from drsn_edge.cli.offline import OfflineChoice, offline_options
+from drsn_edge.cli.options import PathType, catalogue_option, json_option
 from drsn_edge.cli.output import print_json, print_text
 from drsn_edge.support.wording import counted
 
 if TYPE_CHECKING:
     from drsn_edge.monitor.offline.classify import Classified
-    from drsn_edge.runtime.names import RuntimeChoice
 
 
 @click.command()
 @click.argument("files", type=PathType, nargs=-1, required=True)
-@click.option("--model", type=PathType, required=True, help="Bundle to judge with.")
+@offline_options(settings_help="File of settings, as for `monitor`.  [default: the bundle's]", votes=True)
 @catalogue_option
-@click.option("--settings", type=PathType, metavar="TOML", help="As of `monitor`.")
-@click.option("--votes", metavar="K/N", callback=votes_of, help="As of `monitor`.")
-@runtime_choice
-@click.option(
-    "--rpm",
-    type=click.FloatRange(min=0, min_open=True),
-    callback=finite,
-    help="Speed of the shaft, turns per minute.  [default: the recordings' field rpm]",
-)
-@click.option("--no-unknown", is_flag=True, help="Name the nearest class even of what is unlike anything trained.")
 @click.option(
     "--picture", type=PathType, metavar="PNG", help="Draw what the windows say over time; needs the extra `plots`."
 )
 @json_option
 def classify(
-    files: tuple[Path, ...],
-    model: Path,
-    catalogue: Path | None,
-    settings: Path | None,
-    votes: str | None,
-    choice: RuntimeChoice,
-    rpm: float | None,
-    no_unknown: bool,
-    picture: Path | None,
-    as_json: bool,
+    files: tuple[Path, ...], catalogue: Path | None, judge: OfflineChoice, picture: Path | None, as_json: bool
 ) -> None:
     """Say of recordings what the monitor would have said of the sensor.
 
@@ -59,26 +39,19 @@ def classify(
     """
     if picture is not None:
         from drsn_edge.monitor.offline.classify_plot import save_timelines  # before the work: it may be missing
-    from drsn_edge.bundle.bundle import read_bundle
-    from drsn_edge.cli.monitor import say
     from drsn_edge.cli.progress import counting_bar
     from drsn_edge.monitor.offline.classify import classify as classify_recording
-    from drsn_edge.monitor.stages.judge import model_of
-    from drsn_edge.monitor.stages.settings import settings_for
     from drsn_edge.recordings.loading.load import load_all
 
-    bundle = read_bundle(model)
-    chosen = settings_for(settings, votes, bundle.manifest)
-    opened = model_of(bundle, model, choice, say, unknown=not no_unknown)
+    model, settings = judge.open()
     recordings = load_all(files, catalogue)
     found = []
     with counting_bar("classifying") as bar:
         for number, recording in enumerate(recordings, start=1):
-            found.append(classify_recording(recording, opened, chosen, rpm))
+            found.append(classify_recording(recording, model, settings, judge.rpm))
             bar(number, len(recordings))
-    contract = bundle.manifest.contract
     if picture is not None:
-        save_timelines(found, bundle.manifest.labels, contract.window_s, picture)
+        save_timelines(found, model.manifest.labels, model.manifest.contract.window_s, picture)
     if as_json:
         print_json("classify", {"recordings": _values(found)})
     else:

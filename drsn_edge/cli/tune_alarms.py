@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import Duration, PathType, catalogue_option, finite, json_option, runtime_choice
+from drsn_edge.cli.offline import OfflineChoice, offline_options
+from drsn_edge.cli.options import Duration, PathType, Percent, catalogue_option, finite, json_option
 from drsn_edge.cli.output import print_json, print_text
 from drsn_edge.support.wording import plain
 
 if TYPE_CHECKING:
-    from drsn_edge.bundle.bundle import Bundle
-    from drsn_edge.monitor.offline.tune_alarms import Judged, Point
+    from drsn_edge.monitor.offline.tune_alarms import Judged, Point, Tuning
+    from drsn_edge.monitor.stages.alarms import AlarmSettings
     from drsn_edge.monitor.stages.settings import MonitorSettings
-    from drsn_edge.runtime.names import RuntimeChoice
+    from drsn_edge.recordings.recording import Recording
 
 
 @click.command("tune-alarms")
 @click.argument("recordings", type=PathType, nargs=-1, required=True)
-@click.option("--model", type=PathType, required=True, help="Bundle to judge with.")
+@offline_options(settings_help="File of settings, as for `monitor`, with what is not swept.", votes=False)
 @catalogue_option
 @click.option(
     "--normal",
@@ -35,44 +37,37 @@ if TYPE_CHECKING:
     default=0.1,
     show_default=True,
     metavar="N",
-    help="At most so many per day.",
+    help="False alarms per day that the chosen setting may raise.",
 )
 @click.option(
     "--announced",
-    type=click.FloatRange(min=0, max=1),
-    callback=finite,
-    default=1.0,
+    type=Percent(),
+    default="100%",
     show_default=True,
-    metavar="SHARE",
-    help="Of the faults that any setting announces, at least so many.",
+    metavar="PERCENT",
+    help="Share of the faults, of those that any setting announces, that the chosen one must announce.",
 )
-@click.option("--settings", type=PathType, metavar="TOML", help="Take what is not swept from there.")
 @click.option(
     "--cut",
     "cut_s",
     type=Duration(1.0),
     help="Cut each recording of a fault into trials of this length.  [default: a recording is one trial]",
 )
-@click.option("--rpm", type=click.FloatRange(min=0, min_open=True), callback=finite, help="As of `classify`.")
-@runtime_choice
-@click.option("--no-unknown", is_flag=True, help="As of `monitor`.")
-@click.option("--out", type=PathType, metavar="TOML", help="Write the chosen settings there, for `monitor --settings`.")
+@click.option(
+    "--out", type=PathType, metavar="TOML", help="File to write the chosen settings to, for `monitor --settings`."
+)
 @click.option(
     "--picture", type=PathType, metavar="PNG", help="Draw false alarms against delays; needs the extra `plots`."
 )
 @json_option
 def tune_alarms(
     recordings: tuple[Path, ...],
-    model: Path,
     catalogue: Path | None,
+    judge: OfflineChoice,
     normal: tuple[str, ...],
     false_alarms: float,
     announced: float,
-    settings: Path | None,
     cut_s: float | None,
-    rpm: float | None,
-    choice: RuntimeChoice,
-    no_unknown: bool,
     out: Path | None,
     picture: Path | None,
     as_json: bool,
@@ -88,81 +83,72 @@ def tune_alarms(
     """
     if picture is not None:
         from drsn_edge.monitor.offline.tune_alarms_plot import save_tradeoff  # before the work: it may be missing
-    from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.cli.progress import counting_bar
-    from drsn_edge.monitor.offline.tune_alarms import choose, grid, sweep
-    from drsn_edge.monitor.stages.alarms import AlarmSettings
-    from drsn_edge.monitor.stages.settings import settings_for, settings_toml
-    from drsn_edge.support.files import write_file
+    from drsn_edge.monitor.offline.tune_alarms import Goal, judged, tune
 
-    bundle = read_bundle(model)
-    base = settings_for(settings, None, bundle.manifest)
-    if normal and base.alarms is not None:
-        raise click.UsageError(
-            f"--normal changes nothing with --settings {settings}, whose [alarms] name the normal ones."
-        )
-    alarms = base.alarms or AlarmSettings(_normal_of(normal, bundle))
-    found = _judge(recordings, catalogue, bundle, model, base, alarms.normal, rpm, choice, no_unknown)
+    model, base = judge.open()
+    alarms = _alarms_of(base, normal, model.manifest.labels, judge.settings)
+    found = _judge(recordings, catalogue, lambda each: judged(each, model, base, alarms.normal, judge.rpm))
     with counting_bar("sweeping") as bar:
-        points = sweep(found, list(grid(alarms)), bundle.manifest.contract.window_s, cut_s, bar)
-    chosen = choose(points, false_alarms, announced)
+        goal = Goal(false_alarms, announced, cut_s)
+        tuning = tune(found, alarms, model.manifest.contract.window_s, goal, bar)
     if picture is not None:
-        save_tradeoff(points, chosen, false_alarms, picture)
+        save_tradeoff(tuning, picture)
     if out is not None:
-        from dataclasses import replace
-
-        said = "".join(f"# {line}\n" for line in _in_words(chosen).splitlines())
-        write_file(out, (said + settings_toml(replace(base, alarms=chosen.settings))).encode())
+        _write_settings(out, base, tuning.chosen)
     if as_json:
-        print_json("tune-alarms", {"chosen": _point_json(chosen), "points": [_point_json(p) for p in points]})
+        print_json("tune-alarms", _values(tuning))
     else:
-        print_text(_as_text(points, chosen, false_alarms))
+        print_text(_as_text(tuning))
 
 
-def _normal_of(given: tuple[str, ...], bundle: Bundle) -> tuple[str, ...]:
+def _alarms_of(
+    base: MonitorSettings, normal: tuple[str, ...], labels: tuple[str, ...], settings: Path | None
+) -> AlarmSettings:
+    """Return the alarms from which the sweep begins: those of the file of settings, or of the normal classes."""
+    from drsn_edge.monitor.stages.alarms import AlarmSettings
     from drsn_edge.support.palette import is_healthy
 
-    labels = bundle.manifest.labels
-    chosen = given or tuple(label for label in labels if is_healthy(label))
+    if base.alarms is not None:
+        if normal:
+            raise click.UsageError(
+                f"--normal changes nothing with --settings {settings}, whose [alarms] name the normal ones."
+            )
+        return base.alarms
+    chosen = normal or tuple(label for label in labels if is_healthy(label))
     if not chosen or not set(chosen) <= set(labels):
-        got = ", ".join(given) or "none of its own"
+        got = ", ".join(normal) or "none of its own"
         raise click.BadParameter(f"Expected classes among {', '.join(labels)}, got {got}.", param_hint="--normal")
-    return chosen
+    return AlarmSettings(chosen)
 
 
-def _judge(
-    paths: tuple[Path, ...],
-    catalogue: Path | None,
-    bundle: Bundle,
-    model: Path,
-    settings: MonitorSettings,
-    normal: tuple[str, ...],
-    rpm: float | None,
-    choice: RuntimeChoice,
-    no_unknown: bool,
-) -> list[Judged]:
+def _judge(paths: tuple[Path, ...], catalogue: Path | None, judge: Callable[[Recording], Judged]) -> list[Judged]:
     """Return what the monitor says of each recording; one path at a time is in memory."""
-    from drsn_edge.cli.monitor import say
     from drsn_edge.cli.progress import counting_bar
     from drsn_edge.datasets.labels import check_labelled
     from drsn_edge.errors import RecordingError
-    from drsn_edge.monitor.offline.classify import classify
-    from drsn_edge.monitor.offline.tune_alarms import judged
-    from drsn_edge.monitor.stages.judge import model_of
     from drsn_edge.recordings.loading.load import load_all
 
-    opened, manifest = model_of(bundle, model, choice, say, unknown=not no_unknown), bundle.manifest
     found = []
     with counting_bar("judging") as bar:
         for path in paths:
             loaded = load_all([path], catalogue)
             check_labelled(loaded, RecordingError)
             for number, recording in enumerate(loaded, start=1):
-                said = classify(recording, opened, settings, rpm)
-                is_normal = recording.label in normal
-                found.append(judged(recording.name, is_normal, manifest.labels, manifest.contract.hop_s, said.windows))
+                found.append(judge(recording))
                 bar(number, len(loaded))
     return found
+
+
+def _write_settings(path: Path, base: MonitorSettings, chosen: Point) -> None:
+    """Write what was chosen as a file that `monitor --settings` takes, with its promise as comments."""
+    from dataclasses import replace
+
+    from drsn_edge.monitor.stages.settings import settings_toml
+    from drsn_edge.support.files import write_file
+
+    said = "".join(f"# {line}\n" for line in _in_words(chosen).splitlines())
+    write_file(path, (said + settings_toml(replace(base, alarms=chosen.settings))).encode())
 
 
 def _in_words(point: Point) -> str:
@@ -182,11 +168,13 @@ def _setting(point: Point) -> str:
     return f"{point.settings.windows:7} {limits.on:6.2f} {limits.on_delay_s:8.1f}"
 
 
-def _as_text(points: list[Point], chosen: Point, most_per_day: float) -> str:
+def _as_text(tuning: Tuning) -> str:
     from drsn_edge.monitor.offline.tune_alarms import frontier
 
+    chosen, most_per_day = tuning.chosen, tuning.goal.most_per_day
+
     lines = ["windows     on  delay s   worst s  median s  missed  false alarms per day (95 %)"]
-    for point in frontier(points):
+    for point in frontier(tuning.points):
         low, high = point.false_alarms.interval()
         lines.append(
             f"{_setting(point)} {point.worst_delay_s:9.1f} {point.median_delay_s:9.1f} {point.missed:7}  "
@@ -202,6 +190,10 @@ def _as_text(points: list[Point], chosen: Point, most_per_day: float) -> str:
             f"{plain(high)} are possible. Record longer to know."
         )
     return "\n".join(lines)
+
+
+def _values(tuning: Tuning) -> dict[str, Any]:
+    return {"chosen": _point_json(tuning.chosen), "points": [_point_json(each) for each in tuning.points]}
 
 
 def _point_json(point: Point) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def test_pictures_and_pages_need_no_tensorflow(
         ["history", history, "--picture", tmp_path / "history.png"],
         ["bench", bundle, "--picture", tmp_path / "bench.png"],
         ["inspect", bundle, "--out", tmp_path / "page"],
-        ["tune-alarms", data, "--model", bundle, "--normal", "calm", "--false-alarms", "1e9", "--announced", "0",
+        ["tune-alarms", data, "--model", bundle, "--normal", "calm", "--false-alarms", "1e9", "--announced", "0%",
          "--picture", tmp_path / "tune-alarms.png"],
     ]  # fmt: skip
     done = subprocess.run(

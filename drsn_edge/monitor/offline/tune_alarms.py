@@ -14,8 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.errors import SettingsError
+from drsn_edge.monitor.offline.classify import classify
 from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings, AlarmStates, Evidence
+from drsn_edge.monitor.stages.judge import Model
 from drsn_edge.monitor.stages.results import AlarmState, WindowResult
+from drsn_edge.monitor.stages.settings import MonitorSettings
+from drsn_edge.recordings.recording import Recording
 from drsn_edge.support.poisson import interval
 from drsn_edge.verdicts import NOT_RUNNING, Verdict
 
@@ -28,6 +32,22 @@ _HYSTERESIS = 0.3
 _LEAST_OFF = 0.1
 _STATES = {verdict: index for index, verdict in enumerate(Verdict)}
 _NOT_RUNNING_STATE = len(Verdict)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What settings of alarms have to keep.
+
+    Attributes:
+        most_per_day: False alarms.
+        announced: Of the faults that any setting announces, the share that must be: a fault that is barely there costs
+            false alarms of many others.
+        cut_s: Length of a trial, into which each recording of a fault is cut; None: a recording is one trial.
+    """
+
+    most_per_day: float
+    announced: float = 1.0
+    cut_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +92,29 @@ class Judged:
         return WindowResult.of_class(number, at_s, label, scores, level_rms=level)
 
 
-def judged(name: str, is_normal: bool, labels: Sequence[str], hop_s: float, results: Iterable[WindowResult]) -> Judged:
+def judged(
+    recording: Recording, model: Model, settings: MonitorSettings, normal: Sequence[str], rpm: float | None = None
+) -> Judged:
+    """Return what the monitor says of a recording, in little room.
+
+    Args:
+        recording: With its label.
+        model: That judges.
+        settings: As of `drsn_edge.monitor.offline.classify.classify`.
+        normal: Classes that are no alarm.
+        rpm: As of `classify`.
+
+    Raises:
+        ContractError: If the recording does not fit the model, or is shorter than a window.
+    """
+    manifest = model.manifest
+    said = classify(recording, model, settings, rpm)
+    return condensed(recording.name, recording.label in normal, manifest.labels, manifest.contract.hop_s, said.windows)
+
+
+def condensed(
+    name: str, is_normal: bool, labels: Sequence[str], hop_s: float, results: Iterable[WindowResult]
+) -> Judged:
     """Return what windows said in little room; arguments as of `Judged`."""
     states, scores, levels = [], [], []
     for each in results:
@@ -87,8 +129,8 @@ def judged(name: str, is_normal: bool, labels: Sequence[str], hop_s: float, resu
 
 
 @dataclass(frozen=True)
-class Rate:
-    """False alarms, and what they say of the rate.
+class FalseAlarms:
+    """False alarms, and what they say of how often they come.
 
     Attributes:
         alarms: How many there were.
@@ -121,7 +163,7 @@ class Point:
     """
 
     settings: AlarmSettings
-    false_alarms: Rate
+    false_alarms: FalseAlarms
     delays_s: tuple[float, ...]
 
     @property
@@ -138,6 +180,21 @@ class Point:
     def worst_delay_s(self) -> float:
         """The longest of those that were not missed."""
         return max((delay for delay in self.delays_s if math.isfinite(delay)), default=math.inf)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was tried and chosen.
+
+    Attributes:
+        points: Of all settings that were tried.
+        chosen: One of them.
+        goal: What was asked for.
+    """
+
+    points: tuple[Point, ...]
+    chosen: Point
+    goal: Goal
 
 
 class _Series:
@@ -177,6 +234,29 @@ class _Series:
                     found.append(number)
             at += 1
         return found
+
+
+def tune(
+    recordings: Sequence[Judged],
+    base: AlarmSettings,
+    window_s: float,
+    goal: Goal,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tuning:
+    """Try the settings of `grid` and choose one that keeps the goal.
+
+    Args:
+        recordings: Both of normal classes and of faults.
+        base: What is not swept.
+        window_s: Length of a window.
+        goal: To keep.
+        progress: Called with the number of settings done and of all.
+
+    Raises:
+        SettingsError: If a kind of recordings is missing, or no setting keeps the goal.
+    """
+    points = sweep(recordings, list(grid(base)), window_s, goal.cut_s, progress)
+    return Tuning(tuple(points), choose(points, goal.most_per_day, goal.announced), goal)
 
 
 def grid(base: AlarmSettings) -> Iterator[AlarmSettings]:
@@ -231,7 +311,7 @@ def sweep(
             limits = settings[index].limits
             alarms = sum(len(series.raised(limits)) for series in quiet)
             delays = tuple(_delay_s(series, limits, window_s) for series in trials)
-            points[index] = Point(settings[index], Rate(alarms, days), delays)
+            points[index] = Point(settings[index], FalseAlarms(alarms, days), delays)
             if progress is not None:
                 progress(len(points), len(settings))
     return [points[index] for index in range(len(settings))]

@@ -10,18 +10,16 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 
-from drsn_edge.monitor.offline.tune_alarms import Point, frontier
+from drsn_edge.monitor.offline.tune_alarms import Point, Tuning, frontier
 from drsn_edge.support.pictures import MARKED, SMALL, legend_beside, new_figure, save_picture
 from drsn_edge.support.wording import plain
 
 
-def save_tradeoff(points: Sequence[Point], chosen: Point, most_per_day: float, path: Path) -> None:
+def save_tradeoff(tuning: Tuning, path: Path) -> None:
     """Save a picture of all points, those that no other beats with their intervals, and the chosen one.
 
     Args:
-        points: Of the sweep.
-        chosen: One of them.
-        most_per_day: False alarms that were allowed.
+        tuning: What was tried and chosen.
         path: Of a PNG.
 
     Raises:
@@ -29,14 +27,15 @@ def save_tradeoff(points: Sequence[Point], chosen: Point, most_per_day: float, p
     """
     figure = new_figure(9, 5.5)
     axes = figure.subplots()
-    complete = [point for point in points if np.isfinite(point.worst_delay_s)]
+    chosen, most_per_day = tuning.chosen, tuning.goal.most_per_day
+    complete = [point for point in tuning.points if np.isfinite(point.worst_delay_s)]
     _draw_settings(axes, complete)
     _draw_chosen(axes, chosen)
     axes.axhline(most_per_day, linestyle=":", color="black", label=f"allowed: {most_per_day:g} per day")
     highest = max(point.false_alarms.interval()[1] for point in complete or [chosen])
     # Even steps up to the least rate that these recordings can show, one alarm in all of them, or the allowed one where
     # it is less, and a logarithm above: none at all is drawn where it is, at 0.
-    _scale_rates(axes, min(1 / points[0].false_alarms.days, most_per_day or np.inf), 1.5 * highest)
+    _scale_rates(axes, min(1 / chosen.false_alarms.days, most_per_day or np.inf), 1.5 * highest)
     _scale_delays(axes, complete)
     legend_beside(axes)
     axes.grid(alpha=0.3, which="both")

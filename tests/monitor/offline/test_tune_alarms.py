@@ -11,7 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drsn_edge.errors import SettingsError
-from drsn_edge.monitor.offline.tune_alarms import Judged, Point, Rate, choose, frontier, grid, judged, sweep
+from drsn_edge.monitor.offline.tune_alarms import (
+    FalseAlarms,
+    Goal,
+    Judged,
+    Point,
+    Tuning,
+    choose,
+    condensed,
+    frontier,
+    grid,
+    sweep,
+    tune,
+)
 from drsn_edge.monitor.stages.alarms import AlarmLimits, Alarms, AlarmSettings
 from drsn_edge.monitor.stages.results import AlarmState, WindowResult
 from drsn_edge.support.wording import plain
@@ -35,7 +47,7 @@ def stretch(worn: Any, is_normal: bool, name: str = "a") -> Judged:
         label = None if each is None else max(scores, key=scores.__getitem__)
         verdict = Verdict.UNKNOWN if each is None else Verdict.CLASS
         results.append(WindowResult(number, at, verdict, label, scores, None, 0, 0.5, 1.0))
-    return judged(name, is_normal, LABELS, HOP_S, results)
+    return condensed(name, is_normal, LABELS, HOP_S, results)
 
 
 def test_what_was_said_is_kept_in_little_room() -> None:
@@ -69,7 +81,7 @@ def test_the_sweep_raises_what_the_monitor_would(settings: AlarmSettings, says: 
         if alarm.state is AlarmState.RAISED
     ]
     (point,) = sweep([normal, fault], [settings], WINDOW_S)
-    assert point.false_alarms == Rate(len(raised), len(says) * HOP_S / 86_400)
+    assert point.false_alarms == FalseAlarms(len(raised), len(says) * HOP_S / 86_400)
     assert point.delays_s == ((raised[0] * HOP_S + WINDOW_S if raised else math.inf),)
 
 
@@ -90,13 +102,13 @@ def test_both_kinds_of_recordings_are_needed() -> None:
 def test_the_interval_is_that_of_the_books() -> None:
     # Exact limits of a Poisson mean, 95 %: 0 -> (0, 3.689), 1 -> (0.0253, 5.572), 10 -> (4.795, 18.39).
     for alarms, low, high in ((0, 0.0, 3.689), (1, 0.0253, 5.572), (10, 4.795, 18.39)):
-        assert Rate(alarms, 1.0).interval() == pytest.approx((low, high), rel=1e-3)
-    assert Rate(10, 2.0).interval()[1] == pytest.approx(18.39 / 2, rel=1e-3)
+        assert FalseAlarms(alarms, 1.0).interval() == pytest.approx((low, high), rel=1e-3)
+    assert FalseAlarms(10, 2.0).interval()[1] == pytest.approx(18.39 / 2, rel=1e-3)
 
 
 def point(windows: int, on: float, delay_s: float, alarms: int, delays: tuple[float, ...]) -> Point:
     settings = AlarmSettings(("calm",), windows=windows, limits=AlarmLimits(on, 0.1, delay_s))
-    return Point(settings, Rate(alarms, 10.0), delays)
+    return Point(settings, FalseAlarms(alarms, 10.0), delays)
 
 
 def test_the_choice_is_the_quickest_that_is_rare_there_and_one_limit_lower() -> None:
@@ -113,6 +125,16 @@ def test_the_choice_is_the_quickest_that_is_rare_there_and_one_limit_lower() -> 
     with pytest.raises(SettingsError, match=r"at most 0 false alarms per day, got 0\.1 at best"):
         choose([slow], 0.0)
     assert frontier(points) == [missing, quick]
+
+
+def test_what_is_tuned_is_swept_and_chosen_by_the_goal() -> None:
+    recordings = [stretch([0.0] * 40, is_normal=True), stretch([1.0] * 40, is_normal=False)]
+    done: list[tuple[int, int]] = []
+    goal = Goal(1e6, cut_s=10.0)
+    tuning = tune(recordings, BASE, WINDOW_S, goal, lambda now, of: done.append((now, of)))
+    assert list(tuning.points) == sweep(recordings, list(grid(BASE)), WINDOW_S, 10.0)
+    assert tuning.chosen == choose(tuning.points, 1e6) and tuning.goal is goal
+    assert done[-1] == (len(tuning.points), len(tuning.points)) and len(tuning.chosen.delays_s) == 2
 
 
 def test_the_grid_keeps_what_is_not_swept() -> None:
@@ -136,7 +158,7 @@ def test_no_false_alarm_is_drawn_at_none(tmp_path: Any, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(plot, "new_figure", kept)
     chosen = point(10, 0.7, 5.0, 0, (8.0, 9.0))
-    plot.save_tradeoff([chosen, point(5, 0.7, 0.0, 20, (2.0, 3.0))], chosen, 0.1, tmp_path / "t.png")
+    plot.save_tradeoff(Tuning((chosen, point(5, 0.7, 0.0, 20, (2.0, 3.0))), chosen, Goal(0.1)), tmp_path / "t.png")
     axes = figures[0].axes[0]
     (circle,) = [line for line in axes.lines if line.get_label() == "chosen"]
     assert axes.transAxes.inverted().transform(axes.transData.transform((1, 0.1)))[1] > 0.05  # what is allowed
@@ -149,7 +171,7 @@ def test_no_false_alarm_is_drawn_at_none(tmp_path: Any, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("days", "allowed"), [(0.00092, 0.1), (0.05, 0.1), (10.0, 0.5), (0.4, 5.0), (1.0, 0.0)])
 def test_the_axis_has_ticks_and_the_allowed_rate_stands_apart_from_none(days: float, allowed: float) -> None:
     plot = pytest.importorskip("drsn_edge.monitor.offline.tune_alarms_plot", reason="pictures need the extra `plots`")
-    least, highest = min(1 / days, allowed or math.inf), 1.5 * Rate(3, days).interval()[1]
+    least, highest = min(1 / days, allowed or math.inf), 1.5 * FalseAlarms(3, days).interval()[1]
     ticks = plot._ticks(least, highest)
     assert ticks[0] == 0 and len(ticks) >= 4 and ticks == sorted(ticks) and ticks[-1] >= highest / 10
     assert all(later <= 10.01 * each for each, later in pairwise(ticks[1:]))
