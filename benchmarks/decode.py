@@ -46,7 +46,7 @@ def main() -> int:
             rounds[name].append(taken_s([wire], size))
         rounds[f"{SENSORS} sensors"].append(taken_s([wire] * SENSORS, per_20_ms))
     medians = {name: statistics.median(values) for name, values in rounds.items()}
-    report = {
+    report: dict[str, Any] = {
         "machine": machine(),
         "wire_bytes_per_s": round(len(wire) / SECONDS),
         "wire_mb_per_s": round(len(wire) / medians["4096 bytes"] / 1e6, 1),

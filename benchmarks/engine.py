@@ -14,6 +14,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,7 +26,7 @@ from drsn_edge.bundle.bundle import read_bundle
 from quantize.backends import open_backends
 from quantize.engine import Engine
 
-SHAPE = {"window": 1024, "n_axes": 3, "n_classes": 13}
+SHAPE: dict[str, Any] = {"window": 1024, "n_axes": 3, "n_classes": 13}
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
     shape = engine.file.tensors[engine.input].shape[1:]
     windows = np.random.default_rng(0).integers(-128, 128, (arguments.batch, *shape)).astype(np.int8)
     tasks: dict[str, Callable[[], Any]] = {
-        name: lambda run=run: run(windows[:1]) for name, run in open_backends(model).items()
+        name: partial(run, windows[:1]) for name, run in open_backends(model).items()
     }
     tasks["numpy_batch_per_window"] = lambda: engine.run(windows)
     wall_ms, cpu_ms = interleaved(tasks, arguments.repeats)

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,8 +98,8 @@ def passings(day_s: int, rng: np.random.Generator) -> dict[int, Samples]:
             signal = np.zeros(len(t))
             ring = np.exp(-np.arange(400) / 60) * np.sin(2 * np.pi * rng.uniform(200, 1500) / RATE_HZ * np.arange(400))
             for at in np.flatnonzero(rng.uniform(size=len(t)) < rng.uniform(0.5, 4) / RATE_HZ):
-                end = min(len(t), at + 400)
-                signal[at:end] += 5 * level * ring[: end - at]
+                end = min(len(t), int(at) + 400)
+                signal[at:end] += 5 * level * ring[: end - int(at)]
         elif kind == 1:
             signal = level * rng.standard_normal(len(t))
         else:
@@ -146,7 +147,7 @@ def machine_day(model: Path, work: Path, seed: int, day_s: int) -> None:
     bundle = read_bundle(model)
     labels, hop_s = bundle.manifest.labels, bundle.manifest.contract.hop_s
     machine = vary_machine(Machine(), np.random.default_rng(np.random.SeedSequence(seed)))
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for label in labels:
         signal = healthy_day(machine, seed, day_s) if label == "healthy" else faulty(machine, label, seed)
         each = condensed(label, label == "healthy", labels, hop_s, windows(model, signal))

@@ -53,7 +53,7 @@ def main() -> None:
     print(json.dumps(result, indent=1))
 
 
-def found_by(bundle: Bundle, bit: int, flips: int) -> dict[str, float]:
+def found_by(bundle: Bundle, bit: int, flips: int) -> dict[str, float | str]:
     """Return the share of flips of this bit of a weight that change a golden logit, and what changes them otherwise."""
     golden = golden_of(bundle)
     assert golden is not None

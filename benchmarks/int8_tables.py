@@ -20,7 +20,12 @@ FORMS = ("float", "calibration", "qat")
 
 
 def main() -> None:
-    write_document(__doc__, HEAD, {name: lambda values, _, of=of: of(values) for name, of in SECTIONS.items()})
+    write_document(__doc__, HEAD, {name: _alone(of) for name, of in SECTIONS.items()})
+
+
+def _alone(of: Callable[[Values], str]) -> Callable[[Values, Path], str]:
+    """Return a section that needs no folder."""
+    return lambda values, _: of(values)
 
 
 def write_document(doc: str | None, head: str, sections: Mapping[str, Callable[[Any, Path], str]]) -> None:

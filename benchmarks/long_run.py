@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from day import played
 from machine import machine
+from paho.mqtt.enums import CallbackAPIVersion
 
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
@@ -80,7 +81,7 @@ class Broker:
         import paho.mqtt.client as paho
 
         found: dict[str, str] = {}
-        client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        client = paho.Client(CallbackAPIVersion.VERSION2)
         client.on_message = lambda _, __, message: found.__setitem__(message.topic, message.payload.decode())
         client.connect("127.0.0.1", self.port)
         client.subscribe("run/#", 1)
@@ -190,7 +191,7 @@ def account(folder: Path, told: Counter[str], memory: list[float]) -> dict[str, 
     """Return the monitor's account beside the device's, and what the outputs hold beside what was printed."""
     lines = [json.loads(line) for line in (folder / "out").read_text().splitlines()]
     kinds = Counter(line["type"] for line in lines)
-    summary = next((line for line in reversed(lines) if line["type"] == "summary"), {})
+    summary: dict[str, Any] = next((line for line in reversed(lines) if line["type"] == "summary"), {})
     with sqlite3.connect(folder / "h.sqlite") as history:
         windows = history.execute("SELECT sum(windows) FROM minutes").fetchone()[0]
         decisions = history.execute("SELECT count(*) FROM decisions").fetchone()[0]

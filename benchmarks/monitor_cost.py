@@ -82,7 +82,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--results", type=Path)
     given = parser.parse_args()
-    stream_latency.SECONDS = given.seconds
+    stream_latency.SECONDS = given.seconds  # type: ignore[attr-defined]
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe()
     player = context.Process(target=stream_latency.play, args=(there, given.seconds), daemon=True)

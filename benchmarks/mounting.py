@@ -67,7 +67,7 @@ def main() -> None:
     sites = known(bundle, chosen, arguments.healthy, arguments.site)
     rng = np.random.default_rng(SEED)
     for words, (order, signs) in WAYS.items():
-        seen = [(each, windows_of(each, bundle)[..., list(order)] * np.float32(signs)) for each in chosen]
+        seen = [(each, windows_of(each, bundle)[..., list(order)] * np.array(signs, np.float32)) for each in chosen]
         print(json.dumps({"axes": words, **shares(bundle, seen, sites, arguments.site)}))
     for snr_db in NOISE_DB:
         seen = [(each, np.stack([add_noise(w, snr_db, rng) for w in windows_of(each, bundle)])) for each in chosen]

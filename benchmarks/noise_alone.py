@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -324,8 +325,8 @@ def cost(case: Case) -> dict[str, Any]:
     for name, window in (("machine", centre(true)), ("machine at 0 dB", centre(at_0_db)), ("noise", centre(noise))):
         spectrum = window.spectrum[0]
         row[name] = {
-            "hot": _median_us(lambda s=spectrum: chance(s), None),
-            "cold": _median_us(lambda s=spectrum: chance(s), np.ones(1 << 23)),
+            "hot": _median_us(partial(chance, spectrum), None),
+            "cold": _median_us(partial(chance, spectrum), np.ones(1 << 23)),
         }
     fresh = centre(noise)
     row["spectrum, shared"] = _median_us(lambda: Centred(fresh.samples, fresh.rms).spectrum, None)

@@ -45,8 +45,9 @@ def test_the_page_shows_the_table(title: str) -> None:
 def test_every_verdict_reason_and_state_has_an_entry_that_is_a_sentence() -> None:
     assert set(VERDICTS) == set(Verdict)
     assert set(TEXTS.values()) - {HEALTHY_COLOUR} == set(REASONS) | set(STATES)
-    for each in (*VERDICTS.values(), *REASONS.values(), *STATES.values()):
-        assert re.fullmatch(r"[A-Z].*[.?]", each.sentence)
+    sentences = [each.sentence for some in (VERDICTS, REASONS, STATES) for each in some.values()]
+    for sentence in sentences:
+        assert re.fullmatch(r"[A-Z].*[.?]", sentence)
 
 
 def test_texts_that_files_hold_stay_as_they_are() -> None:

@@ -176,7 +176,7 @@ def main() -> int:
     """Print the plan; return 1 where it is broken."""
     plan = survey(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2])
     print(f"{len(plan.rooms)} rooms, {sum(map(len, plan.arrows.values()))} arrows between them")
-    found = {
+    found: dict[str, Sequence[str | Sequence[str]]] = {
         "circle of files": plan.file_circles,
         "circle of rooms": plan.room_circles,
         "import that runs up": plan.upward,

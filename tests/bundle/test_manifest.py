@@ -68,7 +68,8 @@ def test_round_trip(bundle: Bundle) -> None:
 
 def test_what_is_not_known_is_left_out(bundle: Bundle) -> None:
     names = ("floor", "votes", "unknown_share", "noise_limit", "golden_tolerance_lsb", "operators", "budget")
-    bare = replace(bundle.manifest, **dict.fromkeys(names))
+    nothing: dict[str, Any] = dict.fromkeys(names)
+    bare = replace(bundle.manifest, **nothing)
     assert not set(names) & set(json.loads(manifest_to_bytes(bare)))
     assert manifest_from_bytes(manifest_to_bytes(bare)) == bare
     assert (bare.lowest_version, bundle.manifest.lowest_version) == ("1.2.3", "1.0.0")

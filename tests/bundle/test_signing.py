@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def test_what_is_no_signature_is_refused(bundle: Bundle, key: tuple[Any, PublicK
         check_signature(replace(bundle, signature=text), [key[1]])
 
 
-OTHER_FORMS = {
+OTHER_FORMS: dict[str, Callable[[bytes], bytes]] = {
     "a field more": lambda text: text.replace(b"{", b'{"note": "anybody can write this", ', 1),
     "spaces": lambda text: text.replace(b": ", b":  ", 1),
     "no line end": lambda text: text.rstrip(),

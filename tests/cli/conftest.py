@@ -31,11 +31,9 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> C
 
     def run_cli(*arguments: Any) -> Done:
         capfd.readouterr()
-        try:
+        with pytest.raises(SystemExit) as ended:
             cli.main([str(argument) for argument in arguments], prog_name="drsn-edge")
-            code: Any = 0
-        except SystemExit as exc:
-            code = exc.code
+        code: Any = ended.value.code
         captured = capfd.readouterr()
         return Done(code or 0, captured.out, captured.err)
 
@@ -63,7 +61,7 @@ def playing(tmp_path: Path) -> Callable[..., Any]:
         n: int = 4000, axes: tuple[str, ...] = ("x", "y"), rate_hz: float = 4000.0, unit: str = "g", **options: Any
     ) -> Iterator[tuple[Path, list[VirtualSummary]]]:
         samples = np.random.default_rng(0).normal(size=(n, len(axes))).astype(np.float32)
-        recording = Recording("noise", samples, rate_hz, axes, unit, "noise", None, {})
+        recording = Recording("noise", samples, rate_hz, axes, unit, None, "noise", {})
         settings = {"speed": None, "snr_db": None, "loop": False, "seed": 0, **options}
         link, done, summaries = tmp_path / "sensor", threading.Event(), []
         sensor = virtual_sensor(recording, link=link, **settings)

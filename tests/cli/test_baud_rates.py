@@ -24,12 +24,13 @@ Run = Callable[..., Any]
 UNO = BOARDS["uno"].baud_rate
 
 
-class Line(serial.Serial):
+class Line(serial.Serial):  # type: ignore[misc]  # pyserial ships no types
     """A serial line with a device behind it that has a rate of its own: at another one each side hears noise."""
 
     rate = UNO
     noise = b""
     unknown: tuple[int, ...] = ()
+    _baudrate: int
 
     def read(self, size: int = 1) -> bytes:
         data = super().read(size)
@@ -54,11 +55,11 @@ def a_line(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(Line, "rate", UNO)
     monkeypatch.setattr(Line, "noise", b"")
     monkeypatch.setattr(Line, "unknown", ())
-    monkeypatch.setattr(link.serial, "serial_for_url", lambda port, **options: Line(port, **options))
+    monkeypatch.setattr(serial, "serial_for_url", lambda port, **options: Line(port, **options))
     monkeypatch.setattr(baud_probe, "has_rate", lambda port: True)
     monkeypatch.setattr(baud_probe, "PROBE_S", 3.0)
     monkeypatch.setattr(baud_probe, "_PROBE_EACH_S", 0.5)
-    monkeypatch.setitem(SerialSource.__init__.__kwdefaults__, "hello_timeout_s", 0.3)  # type: ignore[index]
+    monkeypatch.setitem(SerialSource.__init__.__kwdefaults__ or {}, "hello_timeout_s", 0.3)
     yield
 
 

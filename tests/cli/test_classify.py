@@ -69,7 +69,7 @@ def test_the_picture(run: Run, save_recording: Any, tiny_bundle_path: Path, tmp_
 def test_what_does_not_fit_names_the_recording(
     run: Run, save_recording: Any, tiny_bundle_path: Path, tmp_path: Path
 ) -> None:
-    wrong = {"short": {"n": 63}, "slow": {"fs": 1000}, "strange": {"axes": ("x", "q")}}
+    wrong: dict[str, dict[str, Any]] = {"short": {"n": 63}, "slow": {"fs": 1000}, "strange": {"axes": ("x", "q")}}
     for name, keys in wrong.items():
         done = run("classify", save_recording(tmp_path / f"{name}.npz", **keys), "--model", tiny_bundle_path)
         assert done.code == 1 and f"Error: {name}: " in done.err, done

@@ -38,7 +38,12 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of recordings of two machines that the run never saw."""
     folder: Path = tmp_path_factory.mktemp("machines")
     for recording in simulate_dataset(("healthy", "imbalance"), n_machines=2, duration_s=1.0, seed=9):
-        values = {"label": recording.label, "unit": recording.unit, "axes": recording.axes, **recording.fields}
+        values: dict[str, Any] = {
+            "label": recording.label,
+            "unit": recording.unit,
+            "axes": recording.axes,
+            **recording.fields,
+        }
         np.savez(folder / f"{recording.name}.npz", x=recording.samples.T, fs=recording.sample_rate_hz, **values)
     return folder
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import shlex
 import socket
 from collections.abc import Callable, Sequence
@@ -13,7 +14,6 @@ import pytest
 
 from drsn_edge.errors import OutputError
 from drsn_edge.gateway import systemd_host as service_host
-from drsn_edge.gateway import systemd_unit as service
 from drsn_edge.gateway.systemd_host import Answer, Host
 from drsn_edge.gateway.systemd_unit import install, quoted, unit_text
 
@@ -82,7 +82,7 @@ def test_it_is_written_whole_where_that_is_allowed(tmp_path: Path) -> None:
 
 
 def test_what_may_not_be_written_names_sudo(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(service.os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(OutputError, match="sudo"):
         install("pump3", "text", tmp_path)
 

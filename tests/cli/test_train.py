@@ -255,7 +255,13 @@ def test_a_slip_is_warned_of_before_the_training(
     run: Run, tmp_path: Path, save_recording: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_module, "load_keras", _stop)
-    labels = {"a": "healthy", "bb": "healthy", "ccc": "healthy", "dddd": "helthy", "eeeee": "worn"}
+    labels: dict[str, str | None] = {
+        "a": "healthy",
+        "bb": "healthy",
+        "ccc": "healthy",
+        "dddd": "helthy",
+        "eeeee": "worn",
+    }
     folder = saved(tmp_path / "data", save_recording, labels)
     (folder / "train.toml").write_text(CONFIG)
     done = run(*arguments(folder, tmp_path / "run"))
@@ -313,11 +319,25 @@ def test_every_setting_can_be_typed() -> None:
         *("--style-mix", "0.5", "--redraw-every", "3", "--label-field", "fault", "--allow-leaks"),
         *("--discriminants", "0.1", "--no-validation"),
     )
-    expected = ("rpm=3", "base", "se", 2048, 9, 5, 7, 0.5, ("pink",), (-1.0, 1.0), 0.5, 0.1, 6.0, True, 0.2, "fixed",
-                "balanced", False, 4)  # fmt: skip
-    more = {"inputs": "spectra", "lines": 64, "highest_order": 8.0, "view_weights": (4.0, 1.0, 1.0), "style_mix": 0.5}
-    last = {"redraw_every": 3, "label_field": "fault", "allow_leaks": True, "seed": 8, "discriminants": 0.1}
-    assert settings == TrainSettings(*expected, **more, **last)  # type: ignore[arg-type]
+    expected: Any = (
+        *("rpm=3", "base", "se", 2048, 9, 5, 7, 0.5, ("pink",), (-1.0, 1.0)),
+        *(0.5, 0.1, 6.0, True, 0.2, "fixed", "balanced", False, 4),
+    )
+    more: dict[str, Any] = {
+        "inputs": "spectra",
+        "lines": 64,
+        "highest_order": 8.0,
+        "view_weights": (4.0, 1.0, 1.0),
+        "style_mix": 0.5,
+    }
+    last: dict[str, Any] = {
+        "redraw_every": 3,
+        "label_field": "fault",
+        "allow_leaks": True,
+        "seed": 8,
+        "discriminants": 0.1,
+    }
+    assert settings == TrainSettings(*expected, **more, **last)  # type: ignore[misc]
 
 
 def test_a_rule_to_hold_out_is_needed_from_somewhere(run: Run, data: Path, tmp_path: Path) -> None:

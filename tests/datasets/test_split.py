@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from drsn_edge.datasets import leaks
 from drsn_edge.datasets import split as split_module
+from drsn_edge.datasets.leaks import refuse_leaks
 from drsn_edge.datasets.span import HoldOut, Span, Split
-from drsn_edge.datasets.split import make_split, parse_hold_out, refuse_leaks
+from drsn_edge.datasets.split import make_split, parse_hold_out
 from drsn_edge.errors import SplitError
 
 SIDES = ("train", "validation", "held_out")
@@ -365,7 +366,8 @@ def test_a_long_span_far_before_is_still_seen(make_recording: Any) -> None:
 def test_spans_that_touch_are_no_leak(make_recording: Any) -> None:
     recording = make_recording("a", 1000)
     sides = [(Span(recording, start, start + 100),) for start in (0, 100, 200)]
-    refuse_leaks(Split(*sides, "by hand"))
+    train, validation, held_out = sides
+    refuse_leaks(Split(train, validation, held_out, "by hand"))
 
 
 def test_validation_leaks_count_too(make_recording: Any) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from drsn_edge.evaluation.generalisation import Generalisation, from_json, from_metrics
@@ -42,6 +44,7 @@ def test_the_words_are_of_what_was_held_out(rule: str, words: str) -> None:
 def test_it_survives_json_and_anything_else_is_none() -> None:
     found = Generalisation("machine=3", 0.68, 0.96)
     assert from_json(found.to_json()) == found
+    values: Any
     for values in (None, 5, [], {}, {"rule": 1, "held_out": 0.5}, {"rule": "", "held_out": 2.0}, {"held_out": True}):
         assert from_json(values) is None
     assert from_metrics({}) is None and from_metrics({"epochs": None}) is None

@@ -211,7 +211,7 @@ def test_fields_of_a_wrong_size_or_text_are_refused() -> None:
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_impossible_numbers_are_refused(name: str, value: float) -> None:
     with pytest.raises(ProtocolError, match=name):
-        replace(HELLO, **{name: value})
+        replace(HELLO, **{name: value})  # type: ignore[arg-type]
 
 
 def test_what_does_not_fit_a_hello_is_refused() -> None:

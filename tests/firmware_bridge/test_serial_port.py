@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def samples_of(events) -> np.ndarray:
     return np.concatenate([event.samples for event in events if isinstance(event, SampleBlock)])
 
 
-def only(events, *kinds: type) -> list:
+def only(events, *kinds: type) -> list[Any]:
     return [event for event in events if isinstance(event, kinds)]
 
 
@@ -98,7 +99,7 @@ def test_every_bit_arrives_at_high_speed(running, hello, new_device, tmp_path: P
 def test_a_quiet_device_gives_idle_and_stop_is_clean(running, hello, new_device) -> None:
     device = VirtualAccelerometer(replace(hello, sample_rate_hz=100.0), [new_device.counts(0, 100)], block_samples=20)
     with running(device) as summaries:
-        seen: list = []
+        seen: list[Any] = []
         for event in SerialSource(device.port, idle_s=0.06, stop=lambda: len(only(seen, Idle)) >= 2):
             seen.append(event)
         # Told to stop, the device waits: the next reader gets the rest.
@@ -292,7 +293,7 @@ def test_a_cable_that_is_pulled_while_the_device_goes_on(running, hello, new_dev
 
 def test_a_port_that_stays_away_gives_idle_and_can_be_stopped(hello, new_device, tmp_path: Path) -> None:
     device = VirtualAccelerometer(hello, [new_device.counts(0, 8000)], link=tmp_path / "port")
-    events: list = []
+    events: list[Any] = []
     source = SerialSource(device.port, reopen_after_s=0.05, idle_s=0.1, stop=lambda: len(only(events, Idle)) >= 3)
     thread = Thread(target=device.run, args=[lambda: source.counters.samples_received > 0])
     thread.start()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -41,7 +42,7 @@ def blocks_of(events) -> list[SampleBlock]:
     return [event for event in events if isinstance(event, SampleBlock)]
 
 
-def readable(events) -> list:
+def readable(events) -> list[Any]:
     """Events as values that compare."""
     return [
         (event.first_sample, event.device_time_s, event.samples.tolist(), event.lost_before)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ class Sketch:
         self.rate_hz = rate_hz
         self.time_s = 1000.0
         self.index = 0.0
-        self.events: list = []
+        self.events: list[Any] = []
 
     def run(self, seconds: float, *, damage=lambda line: line, pause: bool = False) -> None:
         """Go on; `pause`: the sketch is busy with something else and samples nothing."""
@@ -191,7 +192,7 @@ def test_a_cut_link_leaves_no_half_line_behind() -> None:
         {"full_scale": np.nan},
     ],
 )
-def test_a_layout_that_cannot_be(wrong: dict) -> None:
+def test_a_layout_that_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError, match="Expected"):
         TextLayout(**{"unit": "g", "full_scale": 2.0, **wrong})
 
@@ -240,5 +241,5 @@ def test_a_line_without_an_end_is_thrown_away_in_bounded_memory() -> None:
     reader = LineReader(tally)
     reader.read(b"\n")
     assert [reader.read(b"1" * 300), reader.read(b"1" * 300)] == [[None], []]
-    assert reader.read(b"9,9\n7,8\n")[0].tolist() == [7.0, 8.0]  # type: ignore[union-attr]
+    assert reader.read(b"9,9\n7,8\n")[0].tolist() == [7.0, 8.0]
     assert tally["garbage_bytes"] == 603

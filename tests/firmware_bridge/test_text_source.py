@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread, Timer
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def test_a_text_port_that_goes_away_and_comes_back(tmp_path: Path) -> None:
     source = TextSource(str(link), LAYOUT, reopen_after_s=0.05)
     events = iter(source)
     assert source.hello is None
-    pieces: list = [next(events)]  # Idle: the port is open
+    pieces: list[Any] = [next(events)]  # Idle: the port is open
     os.close(master)
     os.close(slave)
     while not isinstance(pieces[-1], LinkLost):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ class Reader:
     def __init__(self, port: str, decoder: StreamDecoder | None = None) -> None:
         self.fd = os.open(port, os.O_RDWR | os.O_NOCTTY)
         self.decoder = decoder or StreamDecoder()
-        self.events: list = []
+        self.events: list[Any] = []
         self.writer = FrameWriter()
 
     def command(self, opcode: Opcode, value: int = 0) -> None:
@@ -44,7 +45,7 @@ class Reader:
         self.read_until(lambda event: isinstance(event, Reply))
         return next(event for event in reversed(self.events) if isinstance(event, Reply))
 
-    def read_until(self, wanted: Callable[[object], bool], timeout_s: float = 5.0) -> None:
+    def read_until(self, wanted: Callable[[Any], bool], timeout_s: float = 5.0) -> None:
         """Read on until an event is wanted."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from firmware_bridge.virtual.device import VirtualDevice
 from firmware_bridge.virtual.fault_script import parse_script
@@ -21,7 +22,7 @@ HELLO = Hello(
 )  # fmt: skip
 
 
-def numbered(n_samples: int) -> np.ndarray:
+def numbered(n_samples: int) -> NDArray[np.int16]:
     return np.arange(2 * n_samples, dtype=np.int16).reshape(-1, 2)
 
 
@@ -32,14 +33,14 @@ def device(*faults: str) -> VirtualDevice:
 def test_a_feed_cuts_chunks_of_any_length_into_blocks_and_takes_none_before_it_is_asked() -> None:
     taken = []
 
-    def chunks():  # type: ignore[no-untyped-def]
+    def chunks() -> Iterator[NDArray[np.int16]]:
         for n_samples in (3, 10, 0, 4):
             taken.append(n_samples)
             yield numbered(n_samples)
 
     feed = SampleFeed(chunks(), 2, 0.001, 5)
     assert feed.pending is None and not taken
-    lengths = []
+    lengths: list[int] = []
     feed.go_on()
     while feed.pending is not None:
         lengths.append(len(feed.pending))

@@ -258,7 +258,7 @@ def test_a_trial_that_fails_on_a_full_disk_gives_way_and_ends_later(how: str) ->
     failing = rig.store.active().path
     if how == "the gate at its start":
         rig.refused.add(failing)
-        gate, rig.gate = rig.gate, lambda path: (set_full(rig, True), gate(path))  # type: ignore[method-assign]
+        gate, rig.gate = rig.gate, lambda path: (set_full(rig, True), gate(path))  # type: ignore[method-assign, assignment]
     follower = rig.follower()
     set_full(rig, True)
     if how == "too slow":
@@ -280,6 +280,6 @@ def test_a_trial_that_fails_on_a_full_disk_gives_way_and_ends_later(how: str) ->
 def test_a_first_bundle_that_the_gate_refuses_does_not_run_for_a_full_disk() -> None:
     rig = full_rig("1.0.0")
     rig.refused.add(rig.store.active().path)
-    gate, rig.gate = rig.gate, lambda path: (set_full(rig, True), gate(path))  # type: ignore[method-assign]
+    gate, rig.gate = rig.gate, lambda path: (set_full(rig, True), gate(path))  # type: ignore[method-assign, assignment]
     with pytest.raises(NoBundleError, match="full"):
         rig.follower()

@@ -148,12 +148,12 @@ def test_accuracy_by_hand() -> None:
 
 def test_both_models_see_the_same_noise() -> None:
     seen: list[Any] = []
-    compare_accuracy(
-        windows_of(3),
-        lambda windows: seen.append(windows.windows) or np.eye(3),  # type: ignore[func-returns-value]
-        lambda windows: seen.append(windows.windows) or np.eye(3),  # type: ignore[func-returns-value]
-        snrs_db=(0.0,),
-    )
+
+    def model(windows: WindowSet) -> Any:
+        seen.append(windows.windows)
+        return np.eye(3)
+
+    compare_accuracy(windows_of(3), model, model, snrs_db=(0.0,))
     for ours, theirs in zip(seen[::2], seen[1::2], strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert not np.array_equal(seen[0], seen[2])
@@ -286,7 +286,7 @@ def test_pictures_show_the_values_of_the_report(report: dict[str, Any]) -> None:
     alone = {**report, "accuracy": [{**row, "float32": None} for row in report["accuracy"]]}
     panel = plot_accuracy(alone).axes[0]
     assert [line.get_label() for line in panel.lines] == ["int8"]
-    np.testing.assert_allclose(panel.lines[0].get_xydata(), [(-4.0, 0.5)])
+    np.testing.assert_allclose(np.asarray(panel.lines[0].get_xydata()), [(-4.0, 0.5)])
 
 
 def test_steps_are_in_the_order_of_numbers() -> None:

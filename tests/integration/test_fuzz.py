@@ -18,7 +18,7 @@ FUZZ = ROOT / "tests" / "fuzz_run.py"
 
 def test_fuzzing_finds_nothing(need: Callable[..., None], tmp_path: Path) -> None:
     need("python3.11", "clang", "make")
-    command = [sys.executable, FUZZ, "--seconds", "60", "--results", tmp_path / "fuzz.json"]
+    command = [sys.executable, str(FUZZ), "--seconds", "60", "--results", str(tmp_path / "fuzz.json")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "fuzz.json").read_text())

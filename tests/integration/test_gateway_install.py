@@ -20,7 +20,7 @@ INSTALL_TIMEOUT_S = 600
 pytestmark = pytest.mark.integration
 
 
-def run(*command: str | Path, timeout_s: float = 60, **options: object) -> subprocess.CompletedProcess[str]:
+def run(*command: object, timeout_s: float = 60, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=timeout_s, **options)  # type: ignore[call-overload]
 
 

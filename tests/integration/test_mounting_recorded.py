@@ -50,6 +50,7 @@ def test_an_inverted_axis_is_told_at_a_speed_that_was_never_trained(
     noise = np.random.default_rng(0).normal(size=windows.shape) * windows.std(axis=(1, 2), keepdims=True)
     assert turned((windows + 10 ** (4 / 20) * noise).astype(np.float32)) <= 0.005  # -4 dB
     inverted = [
-        turned((windows * np.float32(signs)).astype(np.float32)) for signs in ([-1, 1, 1], [1, -1, 1], [1, 1, -1])
+        turned((windows * np.array(signs, np.float32)).astype(np.float32))
+        for signs in ([-1, 1, 1], [1, -1, 1], [1, 1, -1])
     ]
     assert min(inverted) > 0.7 and np.mean(inverted) > 0.9

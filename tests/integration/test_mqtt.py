@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 pytest.importorskip("paho.mqtt", reason="MQTT needs the extra `mqtt`")
 
@@ -102,7 +103,7 @@ class Listener:
     def __init__(self, port: int) -> None:
         self.heard: list[tuple[str, str]] = []
         self._subscribed = threading.Event()
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, "listener", clean_session=False)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, "listener", clean_session=False)
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
@@ -139,7 +140,8 @@ class Listener:
 
 
 def test_a_broker_that_goes_away_gets_every_decision_in_order(mosquitto: Any) -> None:
-    running, told = mosquitto(), []
+    told: list[Any] = []
+    running = mosquitto()
     listener = Listener(running.port)
     sink = MqttSink(running.broker, "pump/3", GATEWAY, tell=told.append)
     base = f"plant/1/g/{topic_part('pump/3')}"
@@ -197,7 +199,8 @@ def test_home_assistant_is_told_what_there_is(mosquitto: Any) -> None:
 
 
 def test_a_broker_that_refuses_is_named_once(mosquitto: Any) -> None:
-    running, told = mosquitto("allow_anonymous false"), []
+    told: list[Any] = []
+    running = mosquitto("allow_anonymous false")
     sink = MqttSink(running.broker, "fan", GATEWAY, tell=told.append)
     sink.take(Decision(WINDOW, 0.0))
     time.sleep(4)
@@ -243,7 +246,9 @@ def test_a_broker_that_lost_its_memory_knows_everything_again(mosquitto: Any) ->
 
 
 def test_acknowledging_through_a_broker(mosquitto: Any) -> None:
-    running, done, told = mosquitto(), [], []
+    done: list[Any] = []
+    told: list[Any] = []
+    running = mosquitto()
     listener = Listener(running.port)
     topic = "plant/1/g/fan/acknowledge"
     listener.publish(topic, "worn", retain=True)
@@ -259,7 +264,8 @@ def test_acknowledging_through_a_broker(mosquitto: Any) -> None:
 
 
 def test_a_large_message_to_acknowledge_is_not_read_and_decisions_go_on(mosquitto: Any) -> None:
-    running, told = mosquitto(), []
+    told: list[Any] = []
+    running = mosquitto()
     listener = Listener(running.port)
     sink = MqttSink(running.broker, "fan", GATEWAY, ALARMS, tell=told.append)
     listener.publish("plant/1/g/fan/acknowledge", "x" * 20_000_000, retain=True)
@@ -379,7 +385,7 @@ def test_files_of_certificates_are_refused_at_the_start_in_one_sentence(authorit
     loaded = serialization.load_pem_private_key(key.read_bytes(), None)
     form, secret = serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"secret")
     encrypted.write_bytes(loaded.private_bytes(serialization.Encoding.PEM, form, secret))
-    cases = [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"mqtt_cert": tmp_path / "absent"}, "absent.*--mqtt-cert"),
         ({"mqtt_cert": tmp_path}, "no regular file.*--mqtt-cert"),
         ({"mqtt_cert": pipe}, "no regular file"),

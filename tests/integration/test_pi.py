@@ -131,9 +131,9 @@ def test_a_board_a_wire_and_a_pi_give_decisions(
     python, elf = emulated_pi(kind).program(tmp_path / "python"), build("qemu-mps2-an386.elf")
     wave = wave_file(tmp_path / "wave.bin", waveform)
     log = tmp_path / "log"
-    monitor = ["-m", "drsn_edge.cli.main", "monitor", "--model", vibration_bundle, "--json"]
+    monitor: list[Any] = ["-m", "drsn_edge.cli.main", "monitor", "--model", vibration_bundle, "--json"]
     with running(*qemu("mps2-an386", elf, "0x21000000", wave)) as board:
-        live = ["--port", port_of(board), "--record", log, "--duration", "12"]
+        live: list[Any] = ["--port", port_of(board), "--record", log, "--duration", "12"]
         done = subprocess.run([python, *monitor, *live], capture_output=True, text=True, timeout=TIMEOUT_S)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]

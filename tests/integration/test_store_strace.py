@@ -46,13 +46,14 @@ def _call(line: str, folder: Path) -> str | None:
     if name in ("open", "openat"):
         path = _path(rest)
         return f"create {path}" if "O_CREAT" in rest else f"open_end {path}" if "O_APPEND" in rest else None
-    return {
+    said: dict[str, Callable[[], str]] = {
         "write": lambda: f"write {rest.rsplit('= ', 1)[-1]}",
         "fsync": lambda: "sync",
         "renameat": lambda: "rename " + " ".join(_names(line)),
         "renameat2": lambda: "rename " + " ".join(_names(line)),
         "unlinkat": lambda: "unlink " + _names(line)[0],
-    }.get(name, lambda: f"unexpected: {line}")()
+    }
+    return said[name]() if name in said else f"unexpected: {line}"
 
 
 def _names(line: str) -> list[str]:

@@ -103,7 +103,7 @@ def taus(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         seen.append((x, tau))
         return soft_threshold(x, n, tau)
 
-    soft_threshold = drsn.soft_threshold
+    soft_threshold = vars(drsn)["soft_threshold"]
     monkeypatch.setattr(drsn, "soft_threshold", spy)
     return seen
 

@@ -168,7 +168,7 @@ def test_a_crowd_before_the_door_is_waited_for(listen: Any, monkeypatch: pytest.
     path = listen(FakeStation("pump")).path
     asking = [threading.Thread(target=control._ask, args=(path, {"do": "machines"})) for _ in range(40)]
     answers: list[Any] = []
-    monkeypatch.setattr(control.json, "loads", lambda line: answers.append(line) or {})
+    monkeypatch.setattr(json, "loads", lambda line: answers.append(line) or {})
     for thread in asking:
         thread.start()
     for thread in asking:
@@ -224,10 +224,10 @@ def test_who_may_not_connect_is_told_the_group(
     def refuse(*_: Any) -> None:
         raise denied
 
-    monkeypatch.setattr(control.socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
     with pytest.raises(ControlError, match=f"Not permitted.*{advice}"):
         watched([tmp_path])
-    monkeypatch.setattr(control.os, "scandir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(ControlError, match=f"Not permitted.*{advice}"):
         watched([tmp_path])
 

@@ -245,13 +245,14 @@ class Plant:
             return self.now_s
 
         about = About(lambda: station.alarm_names, lambda: station.failing, lambda: station.bundle)
-        for name, sink in {
+        sinks: dict[str, Sink] = {
             "json": JsonLinesSink(self.json, self.machine),
             "console": ConsoleSink(self.console),
             "lines": JsonFilesSink(self.folder / "lines", self.machine, now_s),
             "history": HistorySink(self.folder / "history", self.machine, now_s=now_s),
             "metrics": self.metrics.sink(self.machine, counters, about),
-        }.items():
+        }
+        for name, sink in sinks.items():
             yield Guarded(name, sink, self.said.append)
 
     @property
@@ -370,7 +371,7 @@ def test_what_failed_is_withdrawn_and_its_losses_are_counted(live: Callable[[lis
 
 def test_absurd_losses_without_end_do_not_end_the_history(live: Callable[[list[Any]], Plant]) -> None:
     lie = ("status", 2**53 - 1, 0, 1)  # believed if said twice
-    jump = [("restart", {}), ("play", 3, "noise"), ("skip", 2**52), lie, lie, ("restart", {})]
+    jump: list[Any] = [("restart", {}), ("play", 3, "noise"), ("skip", 2**52), lie, lie, ("restart", {})]
     plant = live([*jump * 3, PLAY])
     assert plant.of_type("summary")[0]["samples_lost"] > 2**54
 

@@ -144,13 +144,13 @@ def test_agreement_by_hand() -> None:
 
 
 def test_agreement_of_equal_logits_is_perfect() -> None:
-    logits = np.random.default_rng(0).normal(size=(50, 5))
+    logits = np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
     result = agreement(logits, logits, logits.argmax(axis=1))
     assert result == Agreement(50, 1.0, 1.0, 1.0, 0.0)
 
 
 def test_logits_without_any_spread_agree_with_nothing() -> None:
-    flat = np.ones((5, 3))
+    flat = np.ones((5, 3), np.float32)
     with pytest.raises(MismatchError):
         check_agreement(agreement(flat, flat, np.zeros(5, np.int64)), Tolerance())
 
@@ -158,12 +158,12 @@ def test_logits_without_any_spread_agree_with_nothing() -> None:
 @pytest.mark.parametrize("shape", [(4, 3), (4, 1), (1, 2), (3, 2), (4,)])
 def test_logits_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(MismatchError, match="shape"):
-        agreement(np.eye(4, 2), np.ones(shape), np.zeros(4, np.int64))
+        agreement(np.eye(4, 2, dtype=np.float32), np.ones(shape, np.float32), np.zeros(4, np.int64))
 
 
 def test_no_windows_are_no_agreement() -> None:
     with pytest.raises(MismatchError):
-        agreement(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0, np.int64))
+        agreement(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
 
 
 # Tolerance.

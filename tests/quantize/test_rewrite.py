@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,7 +20,13 @@ from quantize.network.rewrite import absorb_factors, blocks_for_strides, fold_in
 from quantize.targets.names import TARGETS
 
 FOR_TARGETS = {target: partial(for_int8, target=target) for target in TARGETS}
-REWRITINGS = (fold_into_convolutions, absorb_factors, fuse_relus, blocks_for_strides, *FOR_TARGETS.values())
+REWRITINGS: tuple[Callable[[Graph], Graph], ...] = (
+    fold_into_convolutions,
+    absorb_factors,
+    fuse_relus,
+    blocks_for_strides,
+    *FOR_TARGETS.values(),
+)
 
 
 def lively(model: keras.Model, seed: int = 0, least: float = 0.5) -> keras.Model:

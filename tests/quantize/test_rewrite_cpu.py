@@ -84,7 +84,7 @@ def soft_threshold(shape: tuple[int, int, int]) -> Graph:
         (
             Step("x", "input", (), shape),
             Step("tau", "mean", ("x",), (1, 1, shape[-1])),
-            Step("n", "scale", ("x",), shape, kernel=np.float32(-1.0), relu=True),
+            Step("n", "scale", ("x",), shape, kernel=np.array(-1.0, np.float32), relu=True),
             Step("above", "sub", ("x", "tau"), shape, relu=True),
             Step("below", "sub", ("n", "tau"), shape, relu=True),
             Step("shrunk", "sub", ("above", "below"), shape),

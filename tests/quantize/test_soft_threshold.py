@@ -31,7 +31,7 @@ def gradients(x: Array, tau: Array) -> tuple[Array, Array]:
     with tf.GradientTape() as tape:
         tape.watch([x_tensor, tau_tensor])
         total = tf.reduce_sum(soft_threshold(x_tensor, negative_part(x_tensor), tau_tensor))
-    return tuple(g.numpy() for g in tape.gradient(total, [x_tensor, tau_tensor]))  # type: ignore[return-value]
+    return tuple(g.numpy() for g in tape.gradient(total, [x_tensor, tau_tensor]))
 
 
 def row(*values: float) -> Array:

@@ -49,7 +49,7 @@ def test_tensors_are_what_the_interpreter_says(int8: Any) -> None:
         assert tensor.name == detail["name"]
         assert tensor.shape == tuple(detail["shape"])
         assert tensor.type == _TYPES[detail["dtype"]]
-        np.testing.assert_array_equal(np.float32(tensor.scales), detail["quantization_parameters"]["scales"])
+        np.testing.assert_array_equal(np.array(tensor.scales, np.float32), detail["quantization_parameters"]["scales"])
         np.testing.assert_array_equal(tensor.zero_points, detail["quantization_parameters"]["zero_points"])
 
 

@@ -43,7 +43,8 @@ def record(
 
 
 def test_a_recording_is_read_back_as_it_was_measured(tmp_path: Path) -> None:
-    counts, said = noise(6000), []
+    said: list[Any] = []
+    counts = noise(6000)
     summary = record(tmp_path, counts, progress=said.append)
     assert summary.counters.samples_received == 6000 and summary.counters.samples_lost == 0
     assert summary.files == (tmp_path / "logs" / "run-000.drsnlog",)

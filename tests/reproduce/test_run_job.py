@@ -21,8 +21,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "simulated").mkdir()
     for recording in simulate_dataset(("healthy", "outer_race"), n_machines=3, duration_s=2.0):
         keys: dict[str, Any] = {"fs": recording.sample_rate_hz, "unit": "g", "axes": list(recording.axes)}
+        keys |= {"label": recording.label, **recording.fields}
         path = folder / "simulated" / f"{recording.name}.npz"
-        np.savez(path, x=recording.samples.T, label=recording.label, **keys, **recording.fields)
+        np.savez(path, x=recording.samples.T, **keys)
     return folder
 
 

@@ -125,7 +125,8 @@ def test_every_job_has_settings_that_training_takes(suite: str) -> None:
     jobs = suite_jobs(suite, 3)
     assert len(set(jobs)) == len(jobs)
     for job in jobs:
-        TrainSettings(**dict(job.settings), hold_out=job.hold_out, seed=job.seed, block="rsbu-cw")
+        settings: dict[str, Any] = dict(job.settings)
+        TrainSettings(**settings, hold_out=job.hold_out, seed=job.seed, block="rsbu-cw")
     assert {protocol.suite for protocol in PROTOCOLS} == set(SUITES)
 
 

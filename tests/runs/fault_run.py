@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from naive_parser import NaiveParser
+from numpy.typing import NDArray
 
 from firmware_bridge.virtual.fault_script import parse_script
 from firmware_bridge.virtual.faults import FaultInjector
@@ -60,8 +61,8 @@ clock-drift 1e-4 at 18
 """.splitlines()
 
 
-def counts_of(first: int) -> np.ndarray:
-    index = np.arange(first, first + BLOCK)[:, None] * [1, 7, 31]
+def counts_of(first: int) -> NDArray[np.int16]:
+    index = np.arange(first, first + BLOCK)[:, None] * np.array([1, 7, 31])
     return ((index * 2654435761 >> 7) % 8192 - 4096).astype(np.int16)
 
 
@@ -109,7 +110,7 @@ def compare(
     injector: FaultInjector,
     decoder: StreamDecoder,
     naive: NaiveParser,
-    produced: dict[int, np.ndarray],
+    produced: dict[int, NDArray[np.int16]],
     delivered: list[SampleBlock],
 ) -> dict[str, Any]:
     totals, counters, heard = injector.totals, decoder.counters, naive.heard
@@ -124,7 +125,8 @@ def compare(
         "resyncs": (heard.resyncs, counters.resyncs),
         "malformed": (0, counters.malformed),
     }
-    altered = sum(not np.array_equal(block.samples, produced.get(block.first_sample)) for block in delivered)
+    nothing = np.empty(0, np.int16)
+    altered = sum(not np.array_equal(block.samples, produced.get(block.first_sample, nothing)) for block in delivered)
     gaps = [block.lost_before for block in delivered]
     return {
         "differences": {name: pair for name, pair in pairs.items() if pair[0] != pair[1]},

@@ -39,7 +39,7 @@ def test_quantize_is_the_nearest_code_and_saturates(scale: float, zero_point: in
 
 
 def test_saturation_and_ties() -> None:
-    values = np.float32([-1e9, -64.5, -0.5, 0.0, 0.25, 0.75, 63.5, 1e9, np.inf, -np.inf])
+    values = np.array([-1e9, -64.5, -0.5, 0.0, 0.25, 0.75, 63.5, 1e9, np.inf, -np.inf], np.float32)
     np.testing.assert_array_equal(quantize_int8(values, 0.5, 0), [-128, -128, -1, 0, 0, 2, 127, 127, 127, -128])
 
 
@@ -197,7 +197,7 @@ class FakeInterpreter:
 
 
 def tensor(dtype: Any) -> dict[str, Any]:
-    return {"dtype": dtype, "shape": np.int32([1, 3]), "quantization": (0.5, 0), "index": 0}
+    return {"dtype": dtype, "shape": np.array([1, 3], np.int32), "quantization": (0.5, 0), "index": 0}
 
 
 @pytest.mark.parametrize(

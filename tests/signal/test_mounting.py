@@ -43,7 +43,7 @@ def machine(n: int, seed: int, gains: tuple[float, float, float] = (1.0, 0.6, 0.
 
 def as_seen(windows: NDArray[np.float32], way: Arrangement) -> NDArray[np.float32]:
     order, signs = way
-    return (windows[..., list(order)] * np.float32(signs)).astype(np.float32)
+    return (windows[..., list(order)] * np.array(signs, np.float32)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from drsn_edge.simulation.virtual_sensor import full_scale_for, virtual_sensor
 
 @given(st.floats(2**-20, 2**20, width=32))
 def test_the_full_scale_is_the_next_power_of_two_and_nothing_looks_clipped(peak: float) -> None:
-    samples = np.float32([[0.0], [-peak]])
+    samples = np.array([[0.0], [-peak]], np.float32)
     full_scale = full_scale_for(samples)
     assert np.log2(full_scale) % 1 == 0
     assert np.float32(peak) < full_scale <= 2.01 * np.float32(peak)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from drsn_edge.monitor.stages.severity_limits import read_limits
 from drsn_edge.recordings.loading.catalogue import read_catalogue
 from drsn_edge.recordings.loading.catalogue_csv import read_csv_catalogue
 from drsn_edge.recordings.loading.load import load_recording
-from drsn_edge.support import files
 from drsn_edge.support.files import check_new_folder, folder_aside, write_file, written_aside
 from drsn_edge.training.config_file import read_config
 from firmware_bridge.errors import FirmwareBridgeError
@@ -80,7 +79,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 def test_a_failed_sync_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
-    monkeypatch.setattr(files.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OutputError):
         write_file(path, b"new")
     assert path.read_bytes() == b"old"
@@ -96,7 +95,7 @@ def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path: Path, monkeypatc
             raise OSError(22, "Invalid argument")
         fsync(descriptor)
 
-    monkeypatch.setattr(files.os, "fsync", only_files)
+    monkeypatch.setattr(os, "fsync", only_files)
     write_file(tmp_path / "a", b"x")
     assert (tmp_path / "a").read_bytes() == b"x"
     with folder_aside(tmp_path / "folder") as new:
@@ -107,7 +106,7 @@ def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path: Path, monkeypatc
 def test_the_file_is_synced_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     fsync, replace = os.fsync, Path.replace
-    monkeypatch.setattr(files.os, "fsync", lambda fd: (events.append("sync"), fsync(fd))[1])
+    monkeypatch.setattr(os, "fsync", lambda fd: (events.append("sync"), fsync(fd))[1])
     monkeypatch.setattr(Path, "replace", lambda self, to: (events.append("rename"), replace(self, to))[1])
     write_file(tmp_path / "a", b"x")
     assert events == ["sync", "rename", "sync"]
@@ -282,7 +281,7 @@ def test_a_folder_without_a_parent_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_parent_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files.os, "access", lambda path, mode: not (path == tmp_path and mode == os.W_OK))
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == tmp_path and mode == os.W_OK))
     with pytest.raises(OutputError, match="Check its owner and mode"):
         check_new_folder(tmp_path / "run", force=True, ours=ours)
 
@@ -290,7 +289,7 @@ def test_a_parent_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch:
 def test_a_mount_point_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It cannot be renamed, which would come out only after hours of training."""
     (tmp_path / "volume").mkdir()
-    monkeypatch.setattr(files.os.path, "ismount", lambda path: Path(path) == tmp_path / "volume")
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == tmp_path / "volume")
     with pytest.raises(OutputError, match="mount point"):
         check_new_folder(tmp_path / "volume", force=True, ours=ours)
 
@@ -307,7 +306,7 @@ def test_the_current_folder_can_be_meant(tmp_path: Path, monkeypatch: pytest.Mon
 # --- Files that are read whole -------------------------------------------------------------------------------------
 
 
-READERS = {
+READERS: dict[str, Callable[[Path], object]] = {
     "settings": lambda path: read_settings(path, ("a", "b")),
     "sensors": read_sensors,
     "gateways": read_members,

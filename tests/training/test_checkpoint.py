@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from contextlib import suppress
 from dataclasses import replace
@@ -11,8 +12,6 @@ import numpy as np
 import pytest
 
 from drsn_edge.errors import OutputError, TrainingError
-from drsn_edge.support import files
-from drsn_edge.training import checkpoint as checkpoint_module
 from drsn_edge.training import fit as fit_module
 from drsn_edge.training.checkpoint import (
     FILE,
@@ -223,7 +222,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint_module.np, "savez", full)
+    monkeypatch.setattr(np, "savez", full)
     with pytest.raises(OutputError, match="No space left"):
         save_checkpoint(tmp_path, replace(SAVED, history=HISTORY * 2))
     assert load_checkpoint(tmp_path).history == HISTORY
@@ -300,6 +299,6 @@ def test_what_a_kill_leaves_is_removed_and_nothing_else(tmp_path: Path) -> None:
 
 def test_a_checkpoint_is_synced_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(files.os, "fsync", synced.append)
+    monkeypatch.setattr(os, "fsync", synced.append)
     save_checkpoint(tmp_path, SAVED)
     assert synced

@@ -16,7 +16,7 @@ from drsn_edge.errors import TrainingError
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.windows import Scaling
 from drsn_edge.training import fit as fit_module
-from drsn_edge.training.epochs import best_epoch
+from drsn_edge.training.epochs import EpochReport, best_epoch
 from drsn_edge.training.fit import balanced_weights, cross_entropy, fit, learning_rates, predict_logits
 from drsn_edge.training.settings import TrainSettings
 from drsn_edge.training.train import train
@@ -65,7 +65,7 @@ class Recorder:
 
 @pytest.fixture(autouse=True)
 def recorders_have_one_trunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = fit_module.branch_logits
+    real = vars(fit_module)["branch_logits"]
     monkeypatch.setattr(
         fit_module, "branch_logits", lambda model: model if isinstance(model, Recorder) else real(model)
     )
@@ -147,7 +147,7 @@ def test_patience_stops_early_and_gives_the_best_epoch_also_after_a_stop(
 
     def as_trained(loop: Any, batches: Any, epoch: int, clock: Any) -> Any:
         set_weights(loop, epoch)
-        report = fit_module.EpochReport(epoch, 12, 1, 1, 0.5, 0.5, quality[epoch], 1.0)
+        report = EpochReport(epoch, 12, 1, 1, 0.5, 0.5, quality[epoch], 1.0)
         return replace(report, **clock.times())
 
     monkeypatch.setattr(fit_module, "predict_logits", scores)

@@ -41,7 +41,7 @@ def fitted(some: list[Recording]) -> Mounting:
 
 
 def trained() -> Mounting:
-    made = with_mounting_limit(fitted([r for r in recordings() if r.fields["machine"] > 2]),
+    made = with_mounting_limit(fitted([r for r in recordings() if int(r.fields["machine"]) > 2]),
                                cut([r for r in recordings() if r.fields["machine"] == 1]).windows)  # fmt: skip
     assert made is not None
     return made
@@ -58,7 +58,7 @@ def test_machines_that_were_never_trained_are_told_from_turned_ones() -> None:
         assert not known.is_turned(centre(unseen(label))).any()
     for label in ("outer_race", "inner_race"):  # what a turned sensor hid behind "healthy"
         for turn in ([-1, 1, 1], [1, -1, 1], [1, 1, -1]):
-            assert known.is_turned(centre(unseen(label) * np.float32(turn))).mean() > 0.9
+            assert known.is_turned(centre(unseen(label) * np.array(turn, np.float32))).mean() > 0.9
 
 
 def test_recordings_that_others_are_far_from_lower_the_limit_and_like_ones_raise_it() -> None:
@@ -68,7 +68,7 @@ def test_recordings_that_others_are_far_from_lower_the_limit_and_like_ones_raise
     held_out = cut(machines[:3]).windows
     raised = with_mounting_limit(replace(alike, limit=1.0), held_out)
     assert raised is not None and LIMIT < raised.limit <= 0.9
-    strange = with_mounting_limit(replace(alike, limit=1.0), held_out * np.float32([-1, 1, 1]))
+    strange = with_mounting_limit(replace(alike, limit=1.0), held_out * np.array([-1, 1, 1], np.float32))
     assert strange is not None and strange.limit < LIMIT
 
 

@@ -155,7 +155,7 @@ def test_an_interrupted_save_leaves_the_old_folder(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_folder_module.np, "savez_compressed", full)
+    monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(OutputError, match=r"run: No space left on device\. Nothing was changed"):
         save_run(training, metrics, run)
     assert contents(run.parent) == before

@@ -117,8 +117,9 @@ def test_fixed_scaling_divides_by_the_rms_of_the_training_side(make_recording: A
     from drsn_edge.training.train import _scaling
 
     loud = make_recording("a", samples=np.tile(np.array([[3.0, 9.0], [7.0, 9.0]], np.float32), (500, 1)))
-    split = type("", (), {"train": [type("", (), {"recording": loud, "start": 0, "stop": 1000})()]})
-    assert _scaling(split, "fixed") == Scaling("fixed", pytest.approx(np.sqrt(2.0)))  # variances 4 and 0
+    split: Any = type("", (), {"train": [type("", (), {"recording": loud, "start": 0, "stop": 1000})()]})
+    approximately: Any = pytest.approx(np.sqrt(2.0))
+    assert _scaling(split, "fixed") == Scaling("fixed", approximately)  # variances 4 and 0
     assert _scaling(split, "rms") == Scaling("rms", 1.0)
 
 

@@ -243,7 +243,7 @@ def test_more_than_was_offered_is_not_taken() -> None:
     rig = Rig(threads=False)
     said(rig, {"id": "1", "op": "offer", "sha256": "0" * 64, "size": 10})
     for data in (b"x" * 11, b"x" * 6, b"x" * 6):
-        answers(rig, encode_data(FrameWriter(), 0 if len(data) > 6 else rig.agent._operations._upload.have, data))  # type: ignore[union-attr]
+        answers(rig, encode_data(FrameWriter(), 0 if len(data) > 6 else rig.agent._operations._upload.have, data))
     assert rig.disk.files["0" * 64 + ".drsn.part"] == b"x" * 6
 
 

@@ -133,7 +133,8 @@ def test_machines_share_a_file(tmp_path: Path, clock: Clock) -> None:
 
 
 def test_a_full_disk_loses_no_decision_and_is_said_once(tmp_path: Path, clock: Clock) -> None:
-    path, told = tmp_path / "history", []
+    told: list[Any] = []
+    path = tmp_path / "history"
     sink = HistorySink(path, "pump", now_s=clock)
     guarded = Guarded("history", sink, told.append, now_s=clock)
     guarded.take(Decision(window(), 0.0))

@@ -48,11 +48,11 @@ def jumps_in(path: Path) -> list[tuple[float, float]]:
 def test_a_leap_of_the_systems_clock_removes_nothing_and_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ahead_s, told, true_time = [0.0], [], time.time
+    told: list[Any] = []
+    ahead_s, true_time = [0.0], time.time
     monkeypatch.setattr(time, "time", lambda: true_time() + ahead_s[0])
     path, began_s = tmp_path / "history", true_time()
-    more = {"tell": told.append} if "tell" in HistorySink.__init__.__kwdefaults__ else {}
-    sink = HistorySink(path, "pump", keep_days=2.0, now_s=time.time, **more)
+    sink = HistorySink(path, "pump", keep_days=2.0, now_s=time.time, tell=told.append)
     for leap_s in (0.0, 500 * DAY_S, 500 * DAY_S, 0.0, -500 * DAY_S, 0.0):
         ahead_s[0] = leap_s
         sink.take(window())
@@ -67,7 +67,8 @@ def test_a_leap_of_the_systems_clock_removes_nothing_and_is_said(
 
 
 def test_a_board_without_a_clock_gets_the_time_while_it_runs(tmp_path: Path) -> None:
-    clocks, path, told = Clocks(wall_s=1000.0), tmp_path / "history", []
+    told: list[Any] = []
+    clocks, path = Clocks(wall_s=1000.0), tmp_path / "history"
     for label, seconds in (("first", 5), ("second", 60)):  # a run that fails soon, and the next of the same start
         sink = clocks.sink(path, tell=told.append)
         sink.take(Decision(window(label), 0.0))
@@ -113,7 +114,8 @@ def test_a_clock_that_is_set_back_for_good_ends_no_run_before_it_began(tmp_path:
 
 
 def test_a_start_of_the_machine_with_an_older_clock_is_noted_and_keeps_its_place(tmp_path: Path) -> None:
-    clocks, path, told = Clocks(), tmp_path / "history", []
+    told: list[Any] = []
+    clocks, path = Clocks(), tmp_path / "history"
     for boot, wall_s, steady_s in (("first", NOON, 9e5), ("second", 1000.0, 10.0), ("third", NOON + DAY_S, 10.0)):
         clocks.wall_s, clocks.steady_s = wall_s, steady_s
         sink = clocks.sink(path, boot=boot, tell=told.append)
@@ -158,8 +160,8 @@ def test_time_that_no_monitor_ran_makes_nothing_old(tmp_path: Path) -> None:
 def test_what_is_old_goes_by_the_days_that_the_file_has_seen_and_not_within_a_day_of_a_jump(tmp_path: Path) -> None:
     clocks, path = Clocks(), tmp_path / "history"
 
-    def kept() -> list[str | None]:
-        return [each.label for each in read_history(path, *FOREVER)[0].decisions]
+    def kept() -> list[str]:
+        return [str(each.label) for each in read_history(path, *FOREVER)[0].decisions]
 
     number = 0
     for boot in ("first", "second"):
@@ -229,7 +231,8 @@ def test_which_reading_is_believed(held: list[tuple[float, float]], believed: fl
 
 
 def test_a_clock_that_never_rests_is_said_now_and_then() -> None:
-    now_s, told = [0.0], []
+    told: list[Any] = []
+    now_s = [0.0]
     once = Once(told.append, within_s=100.0, most=3, now_s=lambda: now_s[0])
     for number in range(8):
         once("forward")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -77,7 +78,7 @@ def closed(folder: Path, folder_mode: int = 0o555, file_mode: int = 0o444) -> No
 
 
 def read_by_another(path: Path) -> Any:
-    command = [sys.executable, "-c", READER, path]
+    command = [sys.executable, "-c", READER, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -129,7 +130,7 @@ def test_while_it_is_read_as_complete_a_monitor_may_begin(folder: Path, monkeypa
     def with_one_more(place: Path, how: str, read: Any) -> Any:
         calls.append(how)
         if len(calls) == 1:
-            raise sqlite_reading.sqlite3.OperationalError("unable to open database file")  # as for a user who may not
+            raise sqlite3.OperationalError("unable to open database file")  # as for a user who may not
         found = plain(place, how, read)
         if len(calls) == 2:
             again = HistorySink(path, "pump")

@@ -99,7 +99,8 @@ def test_many_begin_the_same_file_at_once(tmp_path: Path) -> None:
 
 
 def test_numbers_that_are_none_are_stored_as_nothing_and_stop_nothing(tmp_path: Path) -> None:
-    path, told, now_s = tmp_path / "history", [], [NOON]
+    told: list[Any] = []
+    path, now_s = tmp_path / "history", [NOON]
     sink = HistorySink(path, "pump", now_s=lambda: now_s[0])
     guarded = Guarded("history", sink, told.append)
     nan, inf = float("nan"), float("inf")
@@ -118,7 +119,8 @@ def test_numbers_that_are_none_are_stored_as_nothing_and_stop_nothing(tmp_path: 
 
 
 def test_a_row_that_cannot_be_stored_is_left_out_alone_and_counted(tmp_path: Path) -> None:
-    path, told = tmp_path / "history", []
+    told: list[Any] = []
+    path = tmp_path / "history"
     sink = HistorySink(path, "pump", now_s=lambda: NOON, tell=told.append)
     for name in ("worn", "lone \ud800", "broken"):
         sink.take(Alarm(name, AlarmState.RAISED, 0, 0.0, 0.0, 1.0))
@@ -155,9 +157,9 @@ class Flaky:
 
 
 def test_an_output_that_alternates_is_said_once_and_well_after_a_minute() -> None:
-    now_s, told, sink = [0.0], [], Flaky()
-    more = {"now_s": lambda: now_s[0]} if "now_s" in Guarded.__init__.__code__.co_varnames else {}
-    guarded = Guarded("history", sink, told.append, **more)
+    told: list[Any] = []
+    now_s, sink = [0.0], Flaky()
+    guarded = Guarded("history", sink, told.append, now_s=lambda: now_s[0])
     for second in range(300):
         sink.works = second % 3 == 0
         guarded.take(window())
@@ -175,7 +177,8 @@ def test_an_output_that_alternates_is_said_once_and_well_after_a_minute() -> Non
 
 
 def test_a_severity_is_no_sign_that_a_full_disk_works_again(tmp_path: Path) -> None:
-    path, told, now_s = tmp_path / "history", [], [NOON]
+    told: list[Any] = []
+    path, now_s = tmp_path / "history", [NOON]
     sink = HistorySink(path, "pump", now_s=lambda: now_s[0])
     guarded = Guarded("history", sink, told.append)
     guarded.take(window())
@@ -201,7 +204,8 @@ def test_what_does_not_fit_into_memory_is_counted_and_what_is_lost_at_the_end_is
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history_waiting, "_MOST_WAITING", 10)
-    path, told = tmp_path / "history", []
+    told: list[Any] = []
+    path = tmp_path / "history"
     history_file.open_history(path).close()
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")
@@ -270,7 +274,8 @@ def test_a_monitor_that_ends_before_its_first_row_leaves_no_file(tmp_path: Path)
 
 @pytest.mark.parametrize("moved", [True, False])
 def test_a_file_that_is_taken_away_is_begun_anew_and_that_is_said(tmp_path: Path, moved: bool) -> None:
-    path, told, now_s = tmp_path / "history", [], [NOON]
+    told: list[Any] = []
+    path, now_s = tmp_path / "history", [NOON]
     sink = HistorySink(path, "pump", now_s=lambda: now_s[0], tell=told.append)
     for minute in range(4):
         if minute == 2:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -297,8 +298,12 @@ def test_after_a_minute_it_listens_again(broker: FakeBroker, sink_at: Any, monke
 def test_a_broker_that_cuts_every_connection_is_told_of_once_a_minute_at_most(broker: FakeBroker, sink_at: Any) -> None:
     told: list[str] = []
     sink_at(tell=told.append)
+
+    def connected(number: int) -> bool:
+        return len(broker.connections) >= number and bool(broker.subscribed)
+
     for number in range(1, 6):
-        broker.wait_for(lambda number=number: len(broker.connections) >= number and broker.subscribed)
+        broker.wait_for(partial(connected, number))
         broker.subscribed.clear()
         broker.drop()
     assert len(told) <= 2
@@ -346,8 +351,12 @@ def test_two_clients_with_one_id_are_suspected(
     monkeypatch.setattr(mqtt_trouble, "_QUIET_S", (0.0, 0.0))
     told: list[str] = []
     sink_at(tell=told.append)
+
+    def listens(number: int) -> bool:
+        return (number, "plant/g/fan/acknowledge") in broker.subscribed
+
     for number in range(1, 5):
-        broker.wait_for(lambda number=number: (number, "plant/g/fan/acknowledge") in broker.subscribed)
+        broker.wait_for(partial(listens, number))
         broker.drop()
     broker.wait_for(lambda: len(told) >= 7)
     assert "closed the connection." in told[0] and broker.client_ids[0] in told[6] and "--mqtt-client-id" in told[6]
@@ -374,7 +383,8 @@ def test_another_paho_that_reads_elsewhere_is_not_used(
 
 @pytest.mark.parametrize("connack", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x03\x00\x02\x02\x46"])
 def test_what_is_no_broker_is_named(connack: bytes) -> None:
-    other, told = FakeBroker(connack), []
+    told: list[Any] = []
+    other = FakeBroker(connack)
     sink = MqttSink(Broker("127.0.0.1", other.port, False, None, "plant"), "fan", GATEWAY, tell=told.append)
     other.wait_for(lambda: len(other.connections) > 2)
     assert len(told) == 1 and "not as an MQTT broker does: type mqtts://" in told[0]
@@ -384,7 +394,8 @@ def test_what_is_no_broker_is_named(connack: bytes) -> None:
 
 
 def test_tls_at_a_port_without_it_is_named() -> None:
-    other, told = FakeBroker(4 * b"\x20\x02\0\0"), []
+    told: list[Any] = []
+    other = FakeBroker(4 * b"\x20\x02\0\0")
     sink = MqttSink(Broker("127.0.0.1", other.port, True, None, "plant"), "fan", GATEWAY, tell=told.append)
     other.wait_for(lambda: told)
     assert "TLS failed" in told[0] and "mqtt://" in told[0] and "8883" in told[0]

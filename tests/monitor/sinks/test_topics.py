@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -80,7 +81,7 @@ def test_ids_of_home_assistant_tell_alarms_and_levels_apart() -> None:
     assert all(re.fullmatch(r"homeassistant/[a-z_]+/[A-Za-z0-9_-]+/[A-Za-z0-9_-]+/config", topic) for topic in topics)
 
 
-def sensors(*machines: str, **more: str) -> list[SensorConfig]:
+def sensors(*machines: str, **more: Any) -> list[SensorConfig]:
     return [SensorConfig(port=name, machine=name, mqtt="mqtt://b/plant", **more) for name in machines]
 
 

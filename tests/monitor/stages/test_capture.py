@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_the_oldest_files_go_whatever_the_clock_says_and_no_other_machines(tmp_p
     names: list[str | None] = []
     for day in (0, 500, -3, 1, 2):  # each run of the monitor another day by the clock
         now_s = 1.8e9 + 86_400.0 * day
-        capture = Capture(CaptureSettings(str(tmp_path), 0.1, 0.0, keep=2), "pump 3/a", now_s=lambda at_s=now_s: at_s)
+        capture = Capture(CaptureSettings(str(tmp_path), 0.1, 0.0, keep=2), "pump 3/a", now_s=partial(float, now_s))
         capture.take(sensor.hello())
         feed(capture, sensor, 1)
         names.append(capture.trigger("worn"))

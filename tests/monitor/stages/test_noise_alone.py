@@ -10,10 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.manifest import Manifest
-from drsn_edge.monitor.stages.decision import Decision
 from drsn_edge.monitor.stages.judge import Judge, Model
 from drsn_edge.monitor.stages.pipeline import Monitor
-from drsn_edge.monitor.stages.results import Result, WindowResult
+from drsn_edge.monitor.stages.results import Decision, Result, WindowResult
 from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.verdicts import Verdict
 from firmware_bridge.wire.events import DeviceRestarted, SampleBlock
@@ -31,7 +30,7 @@ class Sure:
         self.output = TensorSpec("logits", (1, 2), 0.1, 0)
 
     def logits(self, inputs: Any) -> Any:
-        return np.float32([[9.0, 0.0]])
+        return np.array([[9.0, 0.0]], np.float32)
 
 
 class Site:

@@ -688,7 +688,7 @@ def test_severity_is_not_measured_at_a_rate_that_is_not_known(manifest: Manifest
 
 
 def moved(block: SampleBlock, by: int = 4000) -> SampleBlock:
-    return replace(block, samples=(block.samples + np.int16([by, 0])).astype(np.int16))
+    return replace(block, samples=(block.samples + np.array([by, 0], np.int16)).astype(np.int16))
 
 
 def test_acknowledging_acknowledges_alarms_and_nothing_else(new_bench: Any, sensor: Any, windows_of: Said) -> None:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from quantize.engine import Engine
 from quantize.engine import engine as engine_module
+from quantize.engine.node import Node
 from quantize.errors import ModelFileError, QuantizeError, UnsupportedOperatorError
 from quantize.tflite.file import ModelFile, Operator, Tensor, read_model
 
@@ -200,19 +201,16 @@ def test_operands_that_do_not_fit(
 ) -> None:
     start = activation((1, 1))
     inputs = tuple(range(1, len(shapes)))
-    known = tuple(Operator("RESHAPE", 1, (0,), (index,)) for index in ())
-    file = ModelFile((start, *(activation(shape) for shape in shapes)), known, (0,), (len(shapes),))
+    file = ModelFile((start, *(activation(shape) for shape in shapes)), (), (0,), (len(shapes),))
     operator = Operator(name, 1, inputs, (len(shapes),), options)
-    node = engine_module.Node(operator, tuple(file.tensors[index] for index in inputs), file.tensors[-1])
+    node = Node(operator, tuple(file.tensors[index] for index in inputs), file.tensors[-1])
     with pytest.raises(QuantizeError, match=said):
         engine_module._check_activation(node.output, engine_module._built(node).shape)
 
 
 @pytest.mark.parametrize("name", ["MAXIMUM", "RESHAPE", "PAD", "MAX_POOL_2D"])
 def test_scales_that_must_be_one(name: str) -> None:
-    node = engine_module.Node(
-        Operator(name, 1, (0, 1), (2,), {}), (activation((1, 4)), activation((1, 4))), activation((1, 4), 0.2)
-    )
+    node = Node(Operator(name, 1, (0, 1), (2,), {}), (activation((1, 4)), activation((1, 4))), activation((1, 4), 0.2))
     with pytest.raises(ModelFileError, match=f"one scale for all tensors of {name}"):
         engine_module._built(node)
 
