@@ -489,12 +489,12 @@ def test_the_gate_runs_a_new_bundle_each_way_that_a_following_sensor_does(
     monkeypatch.setattr(
         "drsn_edge.gateway.health_gate.run_gate", lambda path, choice: asked.append((choice.runtime, choice.fallback))
     )
-    fleet = tmp_path / "plant.toml"
-    fleet.write_text(
+    sensors = tmp_path / "plant.toml"
+    sensors.write_text(
         f"[[sensor]]\nport = '/dev/absent'\nmodel = '{make('2.0.0')}'\nruntime = 'litert'\n"
         "[[sensor]]\nport = '/dev/absent2'\nruntime = 'numpy'\n[[sensor]]\nport = '/dev/absent3'\n"
     )
-    done = run("monitor", "--sensors", fleet, "--duration", 3)
+    done = run("monitor", "--sensors", sensors, "--duration", 3)
     assert done.code == 1 and "No sample came from /dev/absent" in done.err, done.err  # from none of them
     assert asked == [("numpy", "cpu"), ("auto", "cpu")]
 

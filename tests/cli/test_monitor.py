@@ -567,13 +567,13 @@ def test_two_ports_are_watched_at_once_and_one_that_fails_costs_the_other_nothin
         sensor.kill()
 
 
-def test_a_fleet_file_says_what_is_watched(run: Run, playing: Any, tiny_bundle_path: Path, tmp_path: Path) -> None:
+def test_a_file_of_sensors_says_what_is_watched(run: Run, playing: Any, tiny_bundle_path: Path, tmp_path: Path) -> None:
     with playing(2000) as (port, _):
-        fleet = tmp_path / "fleet.toml"
-        fleet.write_text(
+        sensors = tmp_path / "sensors.toml"
+        sensors.write_text(
             f'lines = "all.jsonl"\n[[sensor]]\nmachine = "pump 3"\nport = "{port}"\nmodel = "{tiny_bundle_path}"\n'
         )
-        done = run("monitor", "--sensors", fleet)
+        done = run("monitor", "--sensors", sensors)
     assert (done.code, done.err) == (0, "") and "samples   2000 received, 0 lost" in done.out
     lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
     assert {line["machine"] for line in lines} == {"pump 3"} and lines[-1]["samples_received"] == 2000
@@ -600,7 +600,7 @@ def test_a_fleet_file_says_what_is_watched(run: Run, playing: Any, tiny_bundle_p
             "model = 'm'\nmqtt = 'mqtt://b'\nmqtt_client_id = 'i'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'b'",
             "'a' and 'b' have the same MQTT client id",
         ),
-        ("[[sensor", r"fleet\.toml: Expected TOML, got: .*line 1|end of document"),
+        ("[[sensor", r"sensors\.toml: Expected TOML, got: .*line 1|end of document"),
         (
             "model = 'm'\n[[sensor]]\nport = 'a'\nmachine = \"l\\u001b]0;own\\u0007\"",
             r"line 4: machine: .*can be printed",
@@ -614,9 +614,9 @@ def test_a_fleet_file_says_what_is_watched(run: Run, playing: Any, tiny_bundle_p
         ),
     ],
 )
-def test_a_fleet_file_that_is_wrong_is_refused(run: Run, tmp_path: Path, text: str, words: str) -> None:
-    (tmp_path / "fleet.toml").write_text(text)
-    done = run("monitor", "--sensors", tmp_path / "fleet.toml")
+def test_a_file_of_sensors_that_is_wrong_is_refused(run: Run, tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "sensors.toml").write_text(text)
+    done = run("monitor", "--sensors", tmp_path / "sensors.toml")
     assert done.code == 1 and re.search(words, done.err), done.err
 
 

@@ -105,15 +105,15 @@ def test_the_command_sees_who_needs_an_edge_tpu(
     sensor = ("--port", "/dev/ttyUSB0", "--model", "a.drsn")
     assert "char-apex" not in unit(*sensor) and "char-apex" in unit(*sensor, "--runtime", "edgetpu")
     assert "char-apex" not in unit(*sensor, "--machine", "edgetpu")
-    fleet = tmp_path / "plant.toml"
-    fleet.write_text("model = 'a.drsn'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'b'\n")
-    assert "char-apex" not in unit("--sensors", fleet)
-    fleet.write_text(fleet.read_text() + "runtime = 'edgetpu'\n")
-    assert "char-apex" in unit("--sensors", fleet)
+    sensors = tmp_path / "plant.toml"
+    sensors.write_text("model = 'a.drsn'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'b'\n")
+    assert "char-apex" not in unit("--sensors", sensors)
+    sensors.write_text(sensors.read_text() + "runtime = 'edgetpu'\n")
+    assert "char-apex" in unit("--sensors", sensors)
     monkeypatch.setattr("drsn_edge.gateway.paths.SYSTEM_STATE", tmp_path)
     assert "char-apex" in unit("--sensors", "plant.toml")  # as the service finds it, in its own folder
-    fleet.write_text("[[sensor]]\nprot = 'a'\n")
-    wrong = run("service", "install", "--print", "--", "--sensors", fleet)
+    sensors.write_text("[[sensor]]\nprot = 'a'\n")
+    wrong = run("service", "install", "--print", "--", "--sensors", sensors)
     assert wrong.code == 1 and "line 2" in wrong.err
 
 

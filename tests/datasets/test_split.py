@@ -45,7 +45,7 @@ def overlapping(split: Split) -> bool:
 
 
 @pytest.fixture
-def fleet(make_recording: Any) -> Any:
+def machines(make_recording: Any) -> Any:
     """Two classes on each of three machines."""
     return [
         make_recording(f"{label}-{machine}", label=label, fields={"machine": machine, "load": machine * 0.5})
@@ -88,8 +88,8 @@ def test_other_hold_outs_are_refused(text: str) -> None:
 # Hold out a field.
 
 
-def test_field_holds_out_whole_recordings(fleet: Any) -> None:
-    split = cut(fleet, "machine=2")
+def test_field_holds_out_whole_recordings(machines: Any) -> None:
+    split = cut(machines, "machine=2")
     assert names(split, "held_out") == ["calm-2", "worn-2"]
     assert names(split, "train") == names(split, "validation") == ["calm-1", "worn-1", "calm-3", "worn-3"]
     assert all((span.start, span.stop) == (0, 1000) for span in split.held_out)
@@ -98,8 +98,8 @@ def test_field_holds_out_whole_recordings(fleet: Any) -> None:
 
 
 @pytest.mark.parametrize("hold_out", ["group=calm-1", "name=calm-1"])
-def test_group_and_name_count_as_fields(fleet: Any, hold_out: str) -> None:
-    assert names(cut(fleet, hold_out), "held_out") == ["calm-1"]
+def test_group_and_name_count_as_fields(machines: Any, hold_out: str) -> None:
+    assert names(cut(machines, hold_out), "held_out") == ["calm-1"]
 
 
 @pytest.mark.parametrize(
@@ -126,20 +126,20 @@ def test_values_match_as_a_person_would_type_them(make_recording: Any, value: An
             cut(recordings, f"field={typed}")
 
 
-def test_a_value_that_nothing_has_lists_what_there_is(fleet: Any) -> None:
+def test_a_value_that_nothing_has_lists_what_there_is(machines: Any) -> None:
     with pytest.raises(SplitError, match=r"machine=7, got machine = 1, 2, 3\."):
-        cut(fleet, "machine=7")
+        cut(machines, "machine=7")
 
 
-def test_a_field_that_one_recording_lacks_is_refused(fleet: Any) -> None:
-    fleet[3] = replace(fleet[3], fields={"load": 1.0})
+def test_a_field_that_one_recording_lacks_is_refused(machines: Any) -> None:
+    machines[3] = replace(machines[3], fields={"load": 1.0})
     with pytest.raises(SplitError, match=r"'machine' in worn-2, got group, load, name.* out machine=VALUE,time=SH"):
-        cut(fleet, "machine=1")
+        cut(machines, "machine=1")
 
 
-def test_recordings_without_the_field_are_split_by_time_on_request(fleet: Any) -> None:
-    fleet[2] = replace(fleet[2], fields={})
-    split = cut(fleet, "machine=2,time=0.4")
+def test_recordings_without_the_field_are_split_by_time_on_request(machines: Any) -> None:
+    machines[2] = replace(machines[2], fields={})
+    split = cut(machines, "machine=2,time=0.4")
     assert [(span.recording.name, span.start, span.stop) for span in split.held_out] == [
         ("worn-2", 0, 1000), ("calm-2", 600, 1000),
     ]  # fmt: skip
@@ -149,34 +149,34 @@ def test_recordings_without_the_field_are_split_by_time_on_request(fleet: Any) -
     assert split.rule == "machine=2,time=0.4"
 
 
-def test_time_for_the_rest_does_no_harm_where_there_is_none(fleet: Any) -> None:
-    assert names(cut(fleet, "machine=2,time=0.4"), "held_out") == ["calm-2", "worn-2"]
+def test_time_for_the_rest_does_no_harm_where_there_is_none(machines: Any) -> None:
+    assert names(cut(machines, "machine=2,time=0.4"), "held_out") == ["calm-2", "worn-2"]
 
 
-def test_a_field_that_no_recording_has_is_refused(fleet: Any) -> None:
+def test_a_field_that_no_recording_has_is_refused(machines: Any) -> None:
     with pytest.raises(SplitError, match="Expected a recording with site=2, got site = nowhere"):
-        cut(fleet, "site=2,time=0.4")
+        cut(machines, "site=2,time=0.4")
 
 
-def test_holding_out_everything_is_refused(fleet: Any) -> None:
+def test_holding_out_everything_is_refused(machines: Any) -> None:
     with pytest.raises(SplitError, match=r"both sides of --hold-out load=0\.5, got 0 spans to train on and 2"):
-        cut(fleet[:2], "load=0.5")
+        cut(machines[:2], "load=0.5")
 
 
 # Hold out time.
 
 
-def test_time_holds_out_the_end_of_each_recording(fleet: Any) -> None:
-    split = cut(fleet, "time=0.3")
+def test_time_holds_out_the_end_of_each_recording(machines: Any) -> None:
+    split = cut(machines, "time=0.3")
     assert [(span.start, span.stop) for span in split.held_out] == [(700, 1000)] * 6
     assert [(span.start, span.stop) for span in split.train] == [(0, 595)] * 6
     assert [(span.start, span.stop) for span in split.validation] == [(595, 700)] * 6
 
 
 @pytest.mark.parametrize("share", ["0.05", "0.95"])
-def test_time_too_short_for_a_window_is_refused(fleet: Any, share: str) -> None:
+def test_time_too_short_for_a_window_is_refused(machines: Any, share: str) -> None:
     with pytest.raises(SplitError, match=f"one window of 100 samples on each side of time={share}, got 50 in calm-1"):
-        cut(fleet, f"time={share}")
+        cut(machines, f"time={share}")
 
 
 # Hold out a fold of groups.
@@ -212,27 +212,27 @@ def test_classes_are_spread_over_the_folds(make_recording: Any) -> None:
     assert [sorted(span.recording.label or "" for span in spans) for spans in held] == [["a", "b", "c"]] * 4
 
 
-def test_folds_are_the_same_for_every_seed(fleet: Any) -> None:
-    fleet = [replace(recording, group=f"m{recording.fields['machine']}") for recording in fleet]
-    split = cut(fleet, "fold=1/3")
-    assert split == cut(fleet, "fold=1/3", seed=5)
+def test_folds_are_the_same_for_every_seed(machines: Any) -> None:
+    machines = [replace(recording, group=f"m{recording.fields['machine']}") for recording in machines]
+    split = cut(machines, "fold=1/3")
+    assert split == cut(machines, "fold=1/3", seed=5)
     assert split.rule == "fold=1/3"
     assert len({span.recording.group for span in split.held_out}) == 1
     assert {span.recording.label for span in split.held_out} == {"calm", "worn"}
 
 
 @pytest.mark.parametrize("folds", [1, 4, 999_999])
-def test_too_few_groups_for_the_folds_are_refused(fleet: Any, folds: int) -> None:
-    fleet = [replace(recording, group=f"m{recording.fields['machine']}") for recording in fleet]
+def test_too_few_groups_for_the_folds_are_refused(machines: Any, folds: int) -> None:
+    machines = [replace(recording, group=f"m{recording.fields['machine']}") for recording in machines]
     with pytest.raises(SplitError, match=rf"got {folds} folds, 3 groups, and at most 3 recordings of a class\. Use"):
-        cut(fleet, f"fold=1/{folds}")
+        cut(machines, f"fold=1/{folds}")
 
 
-def test_a_class_of_one_group_is_in_the_test_only(fleet: Any) -> None:
-    fleet[0] = replace(fleet[0], label="broken")
-    fold = next(k for k in (1, 2, 3) if fleet[0].name in held_names(fleet, k))
+def test_a_class_of_one_group_is_in_the_test_only(machines: Any) -> None:
+    machines[0] = replace(machines[0], label="broken")
+    fold = next(k for k in (1, 2, 3) if machines[0].name in held_names(machines, k))
     with pytest.raises(SplitError, match=r"got broken in .* fold=\d/3 only, in group calm-1\. Record it in another gr"):
-        cut(fleet, f"fold={fold}/3")
+        cut(machines, f"fold={fold}/3")
 
 
 def held_names(recordings: Any, fold: int) -> list[str]:
@@ -254,9 +254,9 @@ def test_windows_hold_out_a_random_share(make_recording: Any) -> None:
     assert cut(recordings, "windows=0.3", seed=1) != split
 
 
-def test_windows_that_overlap_are_refused(fleet: Any) -> None:
+def test_windows_that_overlap_are_refused(machines: Any) -> None:
     with pytest.raises(SplitError, match=r"same samples on both sides: .*--hop of at least one window"):
-        cut(fleet, "windows=0.3", hop=WINDOW - 1)
+        cut(machines, "windows=0.3", hop=WINDOW - 1)
 
 
 # No leaks, whatever is asked for.
@@ -314,35 +314,35 @@ def test_windows_closer_than_a_window_never_split(make_recording: Any, window: i
         cut(recordings, "windows=0.5", window, max(1, window - short), seed)
 
 
-def test_a_copy_under_another_name_is_a_leak(fleet: Any) -> None:
-    fleet[2] = replace(fleet[2], samples=fleet[0].samples.copy())
+def test_a_copy_under_another_name_is_a_leak(machines: Any) -> None:
+    machines[2] = replace(machines[2], samples=machines[0].samples.copy())
     with pytest.raises(SplitError, match=r"same samples on both sides: calm-1 \[.*in train and calm-2 .*in held_out"):
-        cut(fleet, "machine=2")
+        cut(machines, "machine=2")
 
 
-def test_copies_on_one_side_are_no_leak(fleet: Any) -> None:
-    fleet[4] = replace(fleet[4], samples=fleet[0].samples.copy())
-    assert names(cut(fleet, "machine=2"), "held_out") == ["calm-2", "worn-2"]
+def test_copies_on_one_side_are_no_leak(machines: Any) -> None:
+    machines[4] = replace(machines[4], samples=machines[0].samples.copy())
+    assert names(cut(machines, "machine=2"), "held_out") == ["calm-2", "worn-2"]
 
 
 @pytest.mark.parametrize("trim", [slice(100, None), slice(0, 700), slice(150, 850)])
-def test_a_shortened_copy_is_a_leak(fleet: Any, trim: slice) -> None:
-    fleet[2] = replace(fleet[2], samples=fleet[0].samples[trim].copy())
+def test_a_shortened_copy_is_a_leak(machines: Any, trim: slice) -> None:
+    machines[2] = replace(machines[2], samples=machines[0].samples[trim].copy())
     with pytest.raises(SplitError, match=r"same samples on both sides: calm-1 \[.*in train and calm-2 .*in held_out"):
-        cut(fleet, "machine=2")
-    split = cut(fleet, "machine=2", allow_leaks=True)
+        cut(machines, "machine=2")
+    split = cut(machines, "machine=2", allow_leaks=True)
     start, stop, _ = trim.indices(1000)
     trained = min(stop, 850) - start
     assert f"({trained / (stop - start + 1000):.1%} of their samples)" in split.leak
 
 
-def test_a_cut_of_a_copy_is_a_leak_too(fleet: Any) -> None:
+def test_a_cut_of_a_copy_is_a_leak_too(machines: Any) -> None:
     """The whole copies are on one side, or on none: the cut is compared with all of them."""
-    fleet[4] = replace(fleet[4], samples=fleet[0].samples.copy())
-    fleet[2] = replace(fleet[2], samples=fleet[0].samples[300:].copy())
-    assert "1 of 2 held-out spans" in cut(fleet, "machine=2", allow_leaks=True).leak
+    machines[4] = replace(machines[4], samples=machines[0].samples.copy())
+    machines[2] = replace(machines[2], samples=machines[0].samples[300:].copy())
+    assert "1 of 2 held-out spans" in cut(machines, "machine=2", allow_leaks=True).leak
     with pytest.raises(SplitError, match="same samples"):
-        cut([fleet[i] for i in (2, 4, 1, 3, 5)], "machine=2")
+        cut([machines[i] for i in (2, 4, 1, 3, 5)], "machine=2")
 
 
 def test_other_times_of_one_original_are_no_leak(make_recording: Any) -> None:
@@ -388,9 +388,9 @@ def test_each_recording_is_hashed_once(make_recording: Any, monkeypatch: pytest.
 # Leaks on request.
 
 
-def test_without_leaks_there_is_nothing_to_say(fleet: Any) -> None:
-    assert cut(fleet, "machine=2", allow_leaks=True) == cut(fleet, "machine=2")
-    assert cut(fleet, "machine=2").leak == cut(fleet, "machine=2").remark == ""
+def test_without_leaks_there_is_nothing_to_say(machines: Any) -> None:
+    assert cut(machines, "machine=2", allow_leaks=True) == cut(machines, "machine=2")
+    assert cut(machines, "machine=2").leak == cut(machines, "machine=2").remark == ""
 
 
 def test_random_windows_are_remarked_upon(make_recording: Any) -> None:
@@ -416,9 +416,9 @@ def test_a_leak_is_counted_sample_by_sample(make_recording: Any, window: int, ho
         assert not overlapping(split) or "validation" in split.leak
 
 
-def test_a_copy_on_the_other_side_is_counted(fleet: Any) -> None:
-    fleet[2] = replace(fleet[2], samples=fleet[0].samples.copy())
-    split = cut(fleet, "machine=2", allow_leaks=True)
+def test_a_copy_on_the_other_side_is_counted(machines: Any) -> None:
+    machines[2] = replace(machines[2], samples=machines[0].samples.copy())
+    split = cut(machines, "machine=2", allow_leaks=True)
     assert split.leak.startswith("1 of 2 held-out spans share samples with training ones (42.5% of their samples)")
 
 
@@ -442,10 +442,10 @@ def test_thousands_of_captures_are_checked_quickly(make_recording: Any, allow_le
 # Recordings that do not go together.
 
 
-def test_a_class_in_the_test_only_is_refused(fleet: Any) -> None:
-    fleet[2] = replace(fleet[2], label="broken")
+def test_a_class_in_the_test_only_is_refused(machines: Any) -> None:
+    machines[2] = replace(machines[2], label="broken")
     with pytest.raises(SplitError, match="each held-out class in training too, got broken in"):
-        cut(fleet, "machine=2")
+        cut(machines, "machine=2")
 
 
 def test_one_class_is_none(make_recording: Any) -> None:
@@ -458,23 +458,23 @@ def test_no_recordings_are_refused() -> None:
         cut([], "time=0.3")
 
 
-def test_short_recordings_are_refused(fleet: Any) -> None:
-    fleet[1] = replace(fleet[1], samples=fleet[1].samples[: WINDOW - 1])
+def test_short_recordings_are_refused(machines: Any) -> None:
+    machines[1] = replace(machines[1], samples=machines[1].samples[: WINDOW - 1])
     with pytest.raises(SplitError, match=r"one window of 100 samples, got 99 in worn-1.*--window"):
-        cut(fleet, "machine=2")
+        cut(machines, "machine=2")
 
 
-def test_unlabelled_recordings_are_refused(fleet: Any) -> None:
-    fleet[4] = replace(fleet[4], label=None)
+def test_unlabelled_recordings_are_refused(machines: Any) -> None:
+    machines[4] = replace(machines[4], label=None)
     with pytest.raises(SplitError, match=r"label for each recording, got none.*calm-3"):
-        cut(fleet, "machine=2")
+        cut(machines, "machine=2")
 
 
 @pytest.mark.parametrize(("what", "other"), [("sample_rate_hz", 970.0), ("axes", ("y",)), ("unit", "counts")])
-def test_recordings_of_several_kinds_are_refused(fleet: Any, what: str, other: Any) -> None:
-    fleet[5] = replace(fleet[5], **{what: other})
+def test_recordings_of_several_kinds_are_refused(machines: Any, what: str, other: Any) -> None:
+    machines[5] = replace(machines[5], **{what: other})
     with pytest.raises(SplitError, match=f"Expected one {what} .* in calm-1 and .* in worn-3"):
-        cut(fleet, "machine=2")
+        cut(machines, "machine=2")
 
 
 # Validation.
