@@ -295,7 +295,7 @@ class LocalGateway:
 
     def flash(self, data: bytes, *, dry_run: bool, new_contract: bool, progress: Progress) -> Flashed:
         """Install a bundle."""
-        began = time.monotonic()
+        began_s = time.monotonic()
         digest = hashlib.sha256(data).hexdigest()
         offer = self.ask("offer", sha256=digest, size=len(data))
         if offer["sha256"] != digest and offer["have"]:
@@ -306,8 +306,8 @@ class LocalGateway:
             have = self._agent.take(have, data[have : have + (1 << 20)])
             progress(have, len(data))
         done = self.ask("install", sha256=digest, dry_run=dry_run, new_contract=new_contract)
-        took = time.monotonic() - began
-        return Flashed(done["slot"], done["trial"], done["changed"], len(data), 0, 0, 0, took)
+        took_s = time.monotonic() - began_s
+        return Flashed(done["slot"], done["trial"], done["changed"], len(data), 0, 0, 0, took_s)
 
     def close(self) -> None:
         """Let go of what is held."""

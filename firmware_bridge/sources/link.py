@@ -232,8 +232,8 @@ def _wait(link: serial.SerialBase) -> bool:
     try:
         number = link.fileno()
     except (AttributeError, OSError):  # Windows, RFC 2217: their count of waiting bytes is one, unlike a socket's
-        deadline = time.monotonic() + READ_TIMEOUT_S
-        while not (waiting := link.in_waiting) and time.monotonic() < deadline:
+        deadline_s = time.monotonic() + READ_TIMEOUT_S
+        while not (waiting := link.in_waiting) and time.monotonic() < deadline_s:
             time.sleep(GATHER_S)
         return bool(waiting)
     return bool(select.select([number], [], [], READ_TIMEOUT_S)[0])

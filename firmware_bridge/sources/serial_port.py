@@ -72,7 +72,7 @@ class SerialSource(OnLink):
         self._dialogue = Dialogue(start)
         self._decoder = StreamDecoder()
         self._writer = FrameWriter()
-        self._last_event = self._opened = 0.0
+        self._last_event_s = self._opened_s = 0.0
 
     @property
     def hello(self) -> Hello | None:
@@ -95,11 +95,11 @@ class SerialSource(OnLink):
         self._begin_link()
         self._dialogue.begin()
         self._decoder.introduce_again()
-        self._opened = self._last_event = time.monotonic()
+        self._opened_s = self._last_event_s = time.monotonic()
         try:
             while not self._stop():
                 for event in self._step() or self._idle():
-                    self._last_event = time.monotonic()
+                    self._last_event_s = time.monotonic()
                     yield event
                     if isinstance(event, Status) and event.state is DeviceState.ENDED:
                         return
@@ -140,7 +140,7 @@ class SerialSource(OnLink):
         self._probe.take(data, self.hello is not None)
         for event in events:
             self._dialogue.follow(event, time.monotonic())
-        if not self._dialogue.is_known and time.monotonic() - self._opened > self._hello_timeout_s:
+        if not self._dialogue.is_known and time.monotonic() - self._opened_s > self._hello_timeout_s:
             self._wait_no_longer(events)
         return [*events]
 
@@ -165,7 +165,7 @@ class SerialSource(OnLink):
             self._try_another_rate()
 
     def _idle(self) -> list[SourceEvent]:
-        return [Idle()] if time.monotonic() - self._last_event >= self._idle_s else []
+        return [Idle()] if time.monotonic() - self._last_event_s >= self._idle_s else []
 
     def _begin_link(self) -> None:
         self._first_bytes = b""

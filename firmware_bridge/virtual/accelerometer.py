@@ -102,7 +102,7 @@ class VirtualAccelerometer:
         self._feed = SampleFeed(samples, len(hello.axes), hello.scale, block_samples)
         self._device = VirtualDevice(hello, true_sample_rate_hz or hello.sample_rate_hz, self._faults.sensor)
         self._speed, self._linger_s = speed, linger_s
-        self._started_at = self._status_due = 0.0
+        self._started_s = self._status_due_s = 0.0
         self._samples_sent = 0
         self._stop: Callable[[], bool] = _never
         endpoint: Endpoint = PtyEndpoint(link) if listen is None else TcpEndpoint(*listen)
@@ -147,8 +147,8 @@ class VirtualAccelerometer:
         if self._speed is None:
             return 0.0 if self._wire.is_read() or self._faults.link.unplugged(device.time_s) else _TICK_S
         end_s = device.time_s + device.duration_s(len(pending))
-        due = self._started_at + end_s / self._speed
-        return min(max(due - time.monotonic(), 0.0), _TICK_S)
+        due_s = self._started_s + end_s / self._speed
+        return min(max(due_s - time.monotonic(), 0.0), _TICK_S)
 
     def _produce(self) -> None:
         """Send, or drop, the next block if it is due: one at a time, so that commands are heard in between."""
@@ -168,13 +168,13 @@ class VirtualAccelerometer:
             self._faults.link.lost(n_samples)
         device.pass_by(n_samples)
         self._feed.go_on()
-        if time.monotonic() >= self._status_due:
+        if time.monotonic() >= self._status_due_s:
             self._send_status()
 
     def _linger(self) -> None:
-        deadline = time.monotonic() + self._linger_s
+        deadline_s = time.monotonic() + self._linger_s
         while self._device.state is DeviceState.ENDED and self._wire.is_read() and not self._stop():
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline_s:
                 return
             self._send_status()
             self._wire.listen(_ENDED_EVERY_S, self._on_frame)
@@ -209,7 +209,7 @@ class VirtualAccelerometer:
             if self._feed.pending is None:
                 self._feed.go_on()
             self._device.state = DeviceState.STREAMING
-            self._started_at = time.monotonic()
+            self._started_s = time.monotonic()
             self._send_hello()
         self._send_status()
 
@@ -229,7 +229,7 @@ class VirtualAccelerometer:
         self._send(MessageType.HELLO, encode_hello(self._device.hello()))
 
     def _send_status(self) -> None:
-        self._status_due = time.monotonic() + _STATUS_EVERY_S
+        self._status_due_s = time.monotonic() + _STATUS_EVERY_S
         self._send(MessageType.STATUS, encode_status(self._device.status()))
 
     def _send(self, kind: MessageType, payload: bytes, n_samples: int = 0) -> bool:

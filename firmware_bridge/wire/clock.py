@@ -33,6 +33,19 @@ class Rate:
     uncertainty_hz: float
 
 
+@dataclass(frozen=True)
+class Ratio:
+    """How many times faster one clock is than another, and how well that is known.
+
+    Attributes:
+        value: About 1.
+        uncertainty: Standard uncertainty, of the fit alone.
+    """
+
+    value: float
+    uncertainty: float
+
+
 class ClockFit:
     """Least-squares line of sample index over device time, updated block by block in constant memory.
 
@@ -132,12 +145,12 @@ class HostClock:
             self._fit()
 
     @property
-    def seconds_per_second(self) -> Rate | None:
+    def seconds_per_second(self) -> Ratio | None:
         """Seconds of the device's clock in one of the host's, or None until enough was seen."""
         if self._line is None:
             return None
         _, slope, uncertainty = self._line
-        return Rate(1 / slope, uncertainty / slope**2)
+        return Ratio(1 / slope, uncertainty / slope**2)
 
     def stamp(self, device_time_s: float) -> float | None:
         """Return the host's time of a device time, never before one that was given earlier; None until enough was seen.
@@ -247,8 +260,8 @@ class HostRate:
         samples, seconds = self.device.rate, self.host.seconds_per_second
         if samples is None or seconds is None:
             return None
-        relative = math.hypot(samples.uncertainty_hz / samples.hz, seconds.uncertainty_hz / seconds.hz)
-        return Rate(samples.hz * seconds.hz, samples.hz * seconds.hz * relative)
+        relative = math.hypot(samples.uncertainty_hz / samples.hz, seconds.uncertainty / seconds.value)
+        return Rate(samples.hz * seconds.value, samples.hz * seconds.value * relative)
 
     def best(self, nominal_hz: float, known_within: float = 2e-4) -> BestRate | None:
         """Return the best rate that there is: by the host's clock, or else by the device's, or None.

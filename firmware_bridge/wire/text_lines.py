@@ -235,10 +235,10 @@ class TextDecoder:
                 self._clock.add((index - 1) / self._seed_hz, time_s)
         elif self._seed_hz:
             self._clock.add((n_samples - 1) / self._seed_hz, host_time_s)
-        rate = self._clock.seconds_per_second
-        if elapsed_s < MEASURE_S or rate is None:
+        ratio = self._clock.seconds_per_second
+        if elapsed_s < MEASURE_S or ratio is None:
             return []
-        return self._introduce(self._seed_hz * rate.hz)
+        return self._introduce(self._seed_hz * ratio.value)
 
     def _introduce(self, sample_rate_hz: float) -> list[SampleBlock | Hello | DeviceRestarted]:
         held, self._held = self._held, []
@@ -292,8 +292,8 @@ class TextDecoder:
         return [*self._blocks(rows)]
 
     def _rate_hz(self) -> float:
-        rate = self._clock.seconds_per_second
-        return self._seed_hz * (1.0 if rate is None else rate.hz)
+        ratio = self._clock.seconds_per_second
+        return self._seed_hz * (1.0 if ratio is None else ratio.value)
 
     def _blocks(self, rows: list[Numbers | None]) -> list[SampleBlock]:
         """Return a block for each stretch of good lines; one that is none stands for a lost sample."""
