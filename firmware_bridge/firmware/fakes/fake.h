@@ -44,7 +44,8 @@ struct fake {
     int16_t stuck_register; /* keeps what it holds; -1: none */
 };
 
-extern const fake_type fake_adxl345, fake_lis3dh, fake_mpu6050, fake_iis3dwb;
+#define FAKE_DECLARE(name, bus) extern const fake_type fake_##name;
+SENSORS(FAKE_DECLARE)
 
 void fake_init(fake *self, const fake_type *type, bus_kind kind);
 

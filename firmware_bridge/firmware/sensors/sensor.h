@@ -67,7 +67,17 @@ struct sensor {
     uint8_t at, wanted, found; /* of the last failure */
 };
 
-extern const sensor_type adxl345, lis3dh, mpu6050, iis3dwb;
+/* Every driver and each bus of its chip, the usual one first: a driver of yours is a file, its fake, and a line here. */
+#define SENSORS(EACH)      \
+    EACH(adxl345, BUS_SPI) \
+    EACH(adxl345, BUS_I2C) \
+    EACH(lis3dh, BUS_SPI)  \
+    EACH(lis3dh, BUS_I2C)  \
+    EACH(mpu6050, BUS_I2C) \
+    EACH(iis3dwb, BUS_SPI)
+
+#define SENSOR_DECLARE(name, bus) extern const sensor_type name;
+SENSORS(SENSOR_DECLARE)
 
 /* --- for drivers ------------------------------------------------------------------------------------------------ */
 

@@ -224,10 +224,8 @@ typedef struct chip {
     bus_kind kind;
 } chip;
 
-static const chip chips[] = {
-    {&adxl345, &fake_adxl345, BUS_SPI}, {&adxl345, &fake_adxl345, BUS_I2C}, {&lis3dh, &fake_lis3dh, BUS_SPI},
-    {&lis3dh, &fake_lis3dh, BUS_I2C},   {&mpu6050, &fake_mpu6050, BUS_I2C}, {&iis3dwb, &fake_iis3dwb, BUS_SPI},
-};
+#define CHIP(name, bus) {&name, &fake_##name, bus},
+static const chip chips[] = {SENSORS(CHIP)};
 #define N_CHIPS (sizeof chips / sizeof chips[0])
 
 static fake chip_fake;

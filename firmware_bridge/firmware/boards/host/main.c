@@ -146,20 +146,36 @@ static void serve(device *self, bool somebody) {
     }
 }
 
+#define CHIP(name, bus) {#name, &name, &fake_##name, bus},
+static const struct {
+    const char *name;
+    const sensor_type *driver;
+    const fake_type *fake;
+    bus_kind kind;
+} chips[] = {SENSORS(CHIP)};
+#define N_CHIPS ((int)(sizeof chips / sizeof chips[0]))
+
+/* The first chip of a name, on its usual bus; -1 if there is none. */
+static int find_chip(const char *name) {
+    for (int index = 0; index < N_CHIPS; index++)
+        if (strcmp(chips[index].name, name) == 0)
+            return index;
+    return -1;
+}
+
+static void say_usage(void) {
+    fprintf(stderr, "drsn-host --sensor ");
+    for (int index = 0; index < N_CHIPS; index++)
+        if (find_chip(chips[index].name) == index)
+            fprintf(stderr, "%s%s", index > 0 ? "|" : "", chips[index].name);
+    fprintf(stderr, " --wave FILE [--link PATH | --listen PORT]\n");
+}
+
 int main(int argc, char **argv) {
-    static const struct {
-        const char *name;
-        const sensor_type *driver;
-        const fake_type *fake;
-        bus_kind kind;
-    } sensors[] = {{"adxl345", &adxl345, &fake_adxl345, BUS_SPI},
-                   {"lis3dh", &lis3dh, &fake_lis3dh, BUS_SPI},
-                   {"mpu6050", &mpu6050, &fake_mpu6050, BUS_I2C},
-                   {"iis3dwb", &iis3dwb, &fake_iis3dwb, BUS_SPI}};
     static uint8_t ring[8192];
     static device self;
     const char *link = 0, *file = 0, *name = "adxl345";
-    int which = -1, port = -1;
+    int port = -1;
     for (int at = 1; at + 1 < argc; at += 2) {
         if (strcmp(argv[at], "--sensor") == 0)
             name = argv[at + 1];
@@ -170,11 +186,9 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[at], "--listen") == 0)
             port = atoi(argv[at + 1]);
     }
-    for (int index = 0; index < 4; index++)
-        if (strcmp(sensors[index].name, name) == 0)
-            which = index;
+    const int which = find_chip(name);
     if (which < 0 || !file || !wave_load(&played, file)) {
-        fprintf(stderr, "drsn-host --sensor adxl345|lis3dh|mpu6050|iis3dwb --wave FILE [--link PATH | --listen PORT]\n");
+        say_usage();
         return 2;
     }
     if (port >= 0)
@@ -184,12 +198,12 @@ int main(int argc, char **argv) {
     fflush(stdout);
     if (master >= 0)
         fcntl(master, F_SETFL, O_NONBLOCK);
-    fake_init(&chip, sensors[which].fake, sensors[which].kind);
+    fake_init(&chip, chips[which].fake, chips[which].kind);
     chip.context = &played;
     chip.value = wave_value;
     chip.now_us = wall_us;
-    const sensor_bus bus = {sensors[which].kind, &chip, fake_transfer, wait_ms};
-    const sensor_type *type = sensors[which].driver;
+    const sensor_bus bus = {chips[which].kind, &chip, fake_transfer, wait_ms};
+    const sensor_type *type = chips[which].driver;
     const device_config config = {
         .device_id = "host-1", .firmware_version = DRSN_VERSION, .axes = "x,y,z", .sensor = type, .bus = &bus,
         .rate_millihertz = type->rates_millihertz[type->n_rates - 1], .range_milli_g = 16000,
