@@ -125,43 +125,44 @@ def _unit(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
         raise click.BadParameter(str(exc), ctx, param) from exc
 
 
-def _with_options(command: Command, port: Callable[..., Any]) -> Command:
-    options = (
-        port,
-        click.option(
-            "--baud",
-            type=click.IntRange(min=1),
-            help="Baud rate, which most USB devices ignore.  [default: 921600, or what is found among the rates of our "
-            "boards; of text 115200]",
-        ),
-        click.option(
-            "--text-unit",
-            callback=_unit,
-            metavar="UNIT",
-            help="Read lines of numbers such as x,y,z in this unit (g, mg, m/s2 or mps2), as sketches for Edge "
-            "Impulse's forwarder print them. Losses cannot be counted on such a link.",
-        ),
-        click.option(
-            "--text-range",
-            type=click.FloatRange(min=0, min_open=True),
-            callback=finite,
-            metavar="X",
-            help="Of text: the most that the sensor measures, in its unit.",
-        ),
-        click.option(
-            "--text-scale",
-            type=click.FloatRange(min=0, min_open=True),
-            callback=finite,
-            default=1.0,
-            show_default=True,
-            metavar="X",
-            help="Of text: times what is printed to get the unit, such as 0.000061 for raw counts at 2 g.",
-        ),
-        click.option(
-            "--text-axes", metavar="NAMES", help="Of text: names of the columns, - for one to skip.  [default: x,y,z]"
-        ),
-    )
+_OPTIONS = (
+    click.option(
+        "--baud",
+        type=click.IntRange(min=1),
+        help="Baud rate, which most USB devices ignore.  [default: 921600, or what is found among the rates of our "
+        "boards; of text 115200]",
+    ),
+    click.option(
+        "--text-unit",
+        callback=_unit,
+        metavar="UNIT",
+        help="Read lines of numbers such as x,y,z in this unit (g, mg, m/s2 or mps2), as sketches for Edge "
+        "Impulse's forwarder print them. Losses cannot be counted on such a link.",
+    ),
+    click.option(
+        "--text-range",
+        type=click.FloatRange(min=0, min_open=True),
+        callback=finite,
+        metavar="X",
+        help="Of text: the most that the sensor measures, in its unit.",
+    ),
+    click.option(
+        "--text-scale",
+        type=click.FloatRange(min=0, min_open=True),
+        callback=finite,
+        default=1.0,
+        show_default=True,
+        metavar="X",
+        help="Of text: times what is printed to get the unit, such as 0.000061 for raw counts at 2 g.",
+    ),
+    click.option(
+        "--text-axes", metavar="NAMES", help="Of text: names of the columns, - for one to skip.  [default: x,y,z]"
+    ),
+)
+"""All but the port, which may be one or several."""
 
+
+def _with_options(command: Command, port: Callable[..., Any]) -> Command:
     def gather(**arguments: Any) -> Any:
         by = click.get_current_context().get_parameter_source("ports")
         names = [name for name in SourceChoice.__dataclass_fields__ if name in arguments]
@@ -174,6 +175,6 @@ def _with_options(command: Command, port: Callable[..., Any]) -> Command:
         return command(source=choice, **arguments)
 
     wrapped: Any = update_wrapper(gather, command)  # with it go the options that stand below
-    for option in reversed(options):
+    for option in reversed((port, *_OPTIONS)):
         wrapped = option(wrapped)
     return wrapped
