@@ -40,10 +40,12 @@ def firmware() -> None:
 
 @firmware.command()
 @click.option("--board", type=click.Choice(tuple(BOARDS)), required=True, help="Kind of the board.")
-@click.option("--port", help="Its serial port.  [default: the only one on USB that looks like it]")
+@click.option("--port", help="Serial port of the board.  [default: the only one on USB that looks like it]")
 @click.option("--image", type=PathType, help="ELF file.  [default: what `make` left in firmware_bridge/firmware/build]")
-@click.option("--tool", type=click.Choice(_TOOLS), help="What flashes it.  [default: the first that is here]")
-@click.option("--baud", type=click.IntRange(min=1), help="Of the firmware.  [default: that of its Makefile]")
+@click.option(
+    "--tool", type=click.Choice(_TOOLS), help="Program that flashes the board.  [default: the first that is here]"
+)
+@click.option("--baud", type=click.IntRange(min=1), help="Baud rate of the firmware.  [default: that of its Makefile]")
 @click.option(
     "--dry-run", is_flag=True, help="Print the call, and do nothing; neither board, tool nor image need be here."
 )

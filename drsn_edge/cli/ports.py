@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--hello", is_flag=True, help="Ask each free port what is on it; a board may reset when it is opened.")
 @click.option(
-    "--port", "also", multiple=True, help="Look at this one too, such as a link to a virtual port; repeatable."
+    "--port", "also", multiple=True, help="Look at this port too, such as a link to a virtual one; repeatable."
 )
-@click.option("--baud", type=click.IntRange(min=1), help="Of --hello; as of `monitor`.")
+@click.option("--baud", type=click.IntRange(min=1), help="Baud rate for --hello, as for `monitor`.")
 @click.option(
-    "--timeout", type=Duration(0.1), default="3s", show_default=True, help="Of --hello: wait so long for an answer."
+    "--timeout", type=Duration(0.1), default="3s", show_default=True, help="How long --hello waits for an answer."
 )
 @json_option
 def ports(hello: bool, also: tuple[str, ...], baud: int | None, timeout: float, as_json: bool) -> None:

@@ -43,7 +43,9 @@ def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     "--group", callback=_name, metavar="NAME", help="Session or machine that the recording belongs to, kept too."
 )
 @click.option(
-    "--duration", type=Duration(), help="Stop after so long, such as 90s, 10min or 8h; text counts from its first line."
+    "--duration",
+    type=Duration(),
+    help="Stop after so long, such as 90s, 10min or 8h; lines of numbers count from the first one.",
 )
 @click.option(
     "--rotate-mb",
@@ -51,7 +53,7 @@ def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
     callback=finite,
     default=256.0,
     show_default=True,
-    help="Begin another file when one has so many megabytes.",
+    help="Size at which the next file begins, in megabytes.",
 )
 @json_option
 def record(

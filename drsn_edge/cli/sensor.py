@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--port", required=True, envvar="DRSN_EDGE_PORT", help="Port of the sensor; see `monitor`.  [env: DRSN_EDGE_PORT]"
 )
-@click.option("--baud", type=click.IntRange(min=1), help="As of `monitor`.")
+@click.option("--baud", type=click.IntRange(min=1), help="Baud rate, as for `monitor`.")
 @click.option(
     "--set-rate",
     "rate_hz",

@@ -144,7 +144,7 @@ _OPTIONS = (
         type=click.FloatRange(min=0, min_open=True),
         callback=finite,
         metavar="X",
-        help="Of text: the most that the sensor measures, in its unit.",
+        help="Largest value that a sensor which prints lines of numbers measures, in the unit of --text-unit.",
     ),
     click.option(
         "--text-scale",
@@ -153,10 +153,12 @@ _OPTIONS = (
         default=1.0,
         show_default=True,
         metavar="X",
-        help="Of text: times what is printed to get the unit, such as 0.000061 for raw counts at 2 g.",
+        help="Factor from the printed numbers to --text-unit, such as 0.000061 for raw counts at 2 g.",
     ),
     click.option(
-        "--text-axes", metavar="NAMES", help="Of text: names of the columns, - for one to skip.  [default: x,y,z]"
+        "--text-axes",
+        metavar="NAMES",
+        help="Names of the columns in lines of numbers, - for one to skip.  [default: x,y,z]",
     ),
 )
 """All but the port, which may be one or several."""
