@@ -16,28 +16,24 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from drsn_edge.monitor.assembly import Plan, assembled
 from drsn_edge.monitor.sensor_config import SensorConfig
-from drsn_edge.monitor.sinks import Sink
+from drsn_edge.monitor.sink_table import Opener
 from drsn_edge.monitor.sinks.history import HistorySink
-from drsn_edge.monitor.sinks.json_lines import JsonFilesSink
 from drsn_edge.monitor.stages.results import Result, Summary, WindowResult
-from drsn_edge.monitor.station import Station
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.simulation.virtual_sensor import full_scale_for
 from drsn_edge.support.files import write_file
-from firmware_bridge.sources.serial_port import SerialSource
-from firmware_bridge.sources.threaded import Threaded
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
 from firmware_bridge.virtual.fault_script import parse_script
 from firmware_bridge.virtual.faults import FaultInjector
 from firmware_bridge.wire.messages import Hello
-from firmware_bridge.wire.stream import StreamCounters
 
 EVERY_S = 600.0
 SETTINGS = """
@@ -114,27 +110,18 @@ def main() -> None:
         sensor = VirtualAccelerometer(
             hello, played(recordings, given.hours), link=folder / "port", speed=None, faults=faults, block_samples=500
         )
-        meter, machine_s = Meter(), [time.time()]
-
-        def sinks(now_s: Callable[[], float], counters: Callable[[], StreamCounters], _: object) -> Iterator[Sink]:
-            yield meter
-            yield HistorySink(folder / "history.sqlite", "day", now_s=lambda: machine_s[0] + _machine_time(meter))
-            yield JsonFilesSink(folder / "lines.jsonl", "day", now_s)
-
+        meter, start_s = Meter(), time.time()
+        history = HistorySink(folder / "history.sqlite", "day", now_s=lambda: start_s + _machine_time(meter))
         config = SensorConfig(
             port=sensor.port, machine="day", model=model, settings=folder / "monitor.toml",
-            severity=True,
+            severity=True, lines=folder / "lines.jsonl",
         )  # fmt: skip
-        station = Station(
-            config,
-            lambda config, _: Threaded(lambda stop, on: SerialSource(sensor.port, stop=stop, on_bytes=on), bool),
-            sinks,
-            print,
-        )
+        sinks: dict[str, Opener] = {"meter": lambda _: meter, "history of machine time": lambda _: history}
         thread = threading.Thread(target=sensor.run, daemon=True)
         began_s = time.monotonic()
         thread.start()
-        station.run()
+        with assembled(Plan([config]), sinks, tell=print) as supervisor:
+            supervisor.work()
         thread.join()
         took_s = time.monotonic() - began_s
     half = np.array(meter.points[len(meter.points) // 2 :])

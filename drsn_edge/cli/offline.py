@@ -48,7 +48,7 @@ class OfflineChoice:
             DrsnEdgeError: If bundle or settings cannot be used, or nothing here runs the model.
         """
         from drsn_edge.bundle.bundle import read_bundle
-        from drsn_edge.cli.monitor import say
+        from drsn_edge.cli.output import say
         from drsn_edge.monitor.stages.judge import model_of
         from drsn_edge.monitor.stages.settings import settings_for
 

@@ -7,11 +7,13 @@ of a broken pipe passes through here to click.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from drsn_edge.support.json_text import json_text
+from drsn_edge.support.notice import as_line
 
 SCHEMA = 1
 """Version of the JSON objects that commands print. Files have numbers of their own, where their format is defined."""
@@ -35,3 +37,9 @@ def print_text(text: str, *, end: str = "\n") -> None:
 def note(text: str, *, end: str = "\n") -> None:
     """Print a note, a warning or a step that is done, on stderr."""
     click.echo(f"{text}{end}", err=True, nl=False)
+
+
+def say(text: object) -> None:
+    """Tell a person on stderr (see `drsn_edge.support.notice`). A stderr that cannot be written ends nothing."""
+    with suppress(OSError, ValueError):
+        note(as_line(text))

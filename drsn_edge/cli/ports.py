@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import Duration, json_option
-from drsn_edge.cli.output import print_json, print_text
-from drsn_edge.cli.source import say_baud_rate
+from drsn_edge.cli.output import print_json, print_text, say
 
 if TYPE_CHECKING:
     from firmware_bridge.sources.ports import Port
@@ -56,6 +55,7 @@ def _ask_all(ports: Sequence[Port], baud: int | None, timeout_s: float) -> dict[
 
 def _ask(port: Port, baud: int | None, timeout_s: float) -> Hello | str:
     """Return what a device says about itself, or why it does not."""
+    from drsn_edge.recordings.sensor_port import baud_rate_found
     from firmware_bridge.errors import FirmwareBridgeError
     from firmware_bridge.sources.serial_port import SerialSource
     from firmware_bridge.wire.messages import Hello
@@ -67,7 +67,7 @@ def _ask(port: Port, baud: int | None, timeout_s: float) -> Hello | str:
         baud_rate=baud,
         hello_timeout_s=timeout_s,
         start=False,
-        on_baud_rate=lambda rate: say_baud_rate(rate, port.path),
+        on_baud_rate=lambda rate: say(baud_rate_found(rate, port.path)),
     )
     try:
         for event in source:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import finite, json_option
-from drsn_edge.cli.output import print_json, print_text
-from drsn_edge.cli.source import say_baud_rate
+from drsn_edge.cli.output import print_json, print_text, say
 
 if TYPE_CHECKING:
     from firmware_bridge.wire.events import DeviceLog, Reply
@@ -59,6 +58,7 @@ def sensor(
     Example:
       drsn-edge sensor --port /dev/ttyACM0 --set-rate 3200 --set-range 16 --self-test
     """
+    from drsn_edge.recordings.sensor_port import baud_rate_found
     from firmware_bridge.sources.asking import ask
     from firmware_bridge.sources.serial_port import SerialSource
     from firmware_bridge.wire.events import Reply
@@ -70,7 +70,7 @@ def sensor(
         *([Command(Opcode.SET_RANGE, round(1000 * full_scale))] if full_scale else []),
         *([Command(Opcode.SELF_TEST)] if self_test else []),
     ]
-    source = SerialSource(port, baud_rate=baud, start=False, on_baud_rate=lambda rate: say_baud_rate(rate, port))
+    source = SerialSource(port, baud_rate=baud, start=False, on_baud_rate=lambda rate: say(baud_rate_found(rate, port)))
     events = list(ask(source, commands))
     hello = next(event for event in reversed(events) if isinstance(event, Hello))
     replies = [event for event in events if isinstance(event, Reply)]

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from drsn_edge.cli.options import finite
-from drsn_edge.cli.output import note
+from drsn_edge.cli.output import say
 
 if TYPE_CHECKING:
     from firmware_bridge.sources.serial_port import SerialSource
@@ -48,54 +48,14 @@ class SourceChoice:
         return self.port is not None and not self.from_environment
 
     def open(
-        self,
-        stop: Callable[[], bool],
-        on_bytes: Callable[[bytes], None] | None = None,
-        gather_s: float | None = None,
+        self, stop: Callable[[], bool], on_bytes: Callable[[bytes], None] | None = None
     ) -> SerialSource | TextSource:
-        """Return what reads that sensor; nothing is opened before it is iterated over. See `SerialSource`."""
-        from drsn_edge.signal.units import canonical
-        from firmware_bridge.sources import serial_port, text
-        from firmware_bridge.sources.link import GATHER_S
-        from firmware_bridge.wire.text_lines import TextLayout
+        """Return what reads that sensor; nothing is opened before it is iterated over. See `SensorPort`."""
+        from drsn_edge.recordings.sensor_port import SensorPort
 
         if self.port is None:
             raise click.MissingParameter(param_type="option", param_hint="'--port'")
-        if self.text_unit is None:
-            gather_s, port = gather_s or GATHER_S, self.port
-            return serial_port.SerialSource(
-                port, baud_rate=self.baud, stop=stop, on_bytes=on_bytes, gather_s=gather_s,
-                on_baud_rate=lambda rate: say_baud_rate(rate, port),
-            )  # fmt: skip
-        assert self.text_range is not None
-        axes = tuple(self.text_axes.split(",")) if self.text_axes else ()
-        layout = TextLayout(canonical(self.text_unit), self.text_range, self.text_scale, axes)
-        baud = self.baud or text.DEFAULT_BAUD_RATE
-        return text.TextSource(
-            self.port,
-            layout,
-            baud_rate=baud,
-            stop=stop,
-            on_bytes=on_bytes,
-            on_beyond=lambda most: self._say_beyond(most),
-        )
-
-    def _say_beyond(self, most: float) -> None:
-        from drsn_edge.support.notice import as_line
-
-        found = (
-            f"{self.port}: a reading of {most:.4g} {self.text_unit} is beyond --text-range {self.text_range:g}; such "
-            "readings are taken for clipped. Check --text-unit, --text-scale and --text-range."
-        )
-        note(as_line(found))
-
-
-def say_baud_rate(baud_rate: int, port: str) -> None:
-    """Say on stderr that a port talks at another rate than the usual one."""
-    from drsn_edge.support.notice import Notice, as_line
-
-    found = Notice(f"{baud_rate} baud found at {port}. Give --baud {baud_rate}, and it begins without a search.")
-    note(as_line(found))
+        return SensorPort(self.port, **self.text_options).open(stop, on_bytes, tell=say)
 
 
 def source_options(*, several: bool = False) -> Callable[[Command], Command]:

@@ -24,6 +24,8 @@ from drsn_edge.support.fresh_process import python_command
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
+    from drsn_edge.bundle.golden import Golden
+    from drsn_edge.runtime.classifier import Classifier
 
 TIMEOUT_S = 300.0
 _WARM_UP, _WINDOWS, _MOST_S = 20, 2000, 5.0
@@ -89,55 +91,66 @@ def bench(path: Path, choice: RuntimeChoice = AUTO, progress: Progress = lambda 
         BundleError: If it is no bundle, or has no golden vectors.
         GateError: If it does not run here.
     """
+    from drsn_edge.bundle.open_model import open_classifier
+
+    bundle, golden = _read(path)
+    progress("starting")
+    start_s, cold = _cold(path, choice)
+    memory_mb = measured_apart(path, choice, TIMEOUT_S).memory_mb
+    progress("latency")
+    classifier = open_classifier(bundle, choice)
+    latencies_ms = _latencies_ms(bundle, golden, classifier)
+    progress("threads")
+    inputs = golden.network_input(bundle.manifest.contract)
+    throughput = {n: _windows_per_s(bundle, replace(choice, threads=n), inputs) for n in _thread_counts()}
+    progress("energy")
+    energy_mj = _energy_mj(lambda: classifier.codes(inputs), len(inputs))
+    progress("operators")
+    operators_us = _operators_us(bundle.model, golden.inputs_q)
+    progress("pipeline")
+    share = _pipeline_share(bundle, classifier, golden)
+    budget_ms, budget_mb = _budget(bundle)
+    return Benched(
+        runtime=classifier.runtime, start_s=start_s, first_ms=cold["first_ms"], latencies_ms=latencies_ms,
+        windows_per_s=throughput, memory_mb=memory_mb, process_mb=cold["process_mb"], energy_mj=energy_mj,
+        operators_us=operators_us, pipeline_share=share, sensors=_sensors(share), budget_ms=budget_ms,
+        budget_mb=budget_mb,
+    )  # fmt: skip
+
+
+def _read(path: Path) -> tuple[Bundle, Golden]:
+    """Return a bundle and its golden vectors, which everything is measured with."""
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.bundle.golden import golden_of
-    from drsn_edge.bundle.open_model import open_classifier
-    from drsn_edge.signal.network_input import network_input
 
     bundle = read_bundle(path)
     golden = golden_of(bundle)
     if golden is None:
         raise BundleError("Expected golden vectors in the bundle, to measure with, got none. Convert again.")
-    progress("starting")
-    start_s, cold = _cold(path, choice)
-    memory_mb = measured_apart(path, choice, TIMEOUT_S).memory_mb
-    progress("latency")
-    contract, windows = bundle.manifest.contract, golden.windows()
-    classifier = open_classifier(bundle, choice)
-    latencies = [
-        1000 * seconds
-        for seconds in _timed(
-            lambda index: classifier.codes(
-                network_input(windows[index : index + 1], contract, golden.speeds_hz[index : index + 1])
-            ),
-            len(windows),
-        )
-    ]
-    progress("threads")
-    inputs = golden.network_input(contract)
-    throughput = {n: _windows_per_s(bundle, replace(choice, threads=n), inputs) for n in _thread_counts()}
-    progress("energy")
-    energy_mj = _energy_mj(lambda: classifier.codes(inputs), len(inputs))
-    progress("operators")
-    operators = _operators_us(bundle.model, golden.inputs_q)
-    progress("pipeline")
-    share = _pipeline_share(bundle, classifier, windows)
+    return bundle, golden
+
+
+def _sensors(share: float) -> int:
+    """Return how many sensors fit on all cores if each takes this share of one."""
+    return int((os.cpu_count() or 1) * _USABLE / share)
+
+
+def _budget(bundle: Bundle) -> tuple[float | None, float | None]:
+    """Return the milliseconds and the megabytes that the manifest allows, each None where it allows any."""
     budget = bundle.manifest.budget
-    return Benched(
-        runtime=classifier.runtime,
-        start_s=start_s,
-        first_ms=cold["first_ms"],
-        latencies_ms=tuple(latencies),
-        windows_per_s=throughput,
-        memory_mb=memory_mb,
-        process_mb=cold["process_mb"],
-        energy_mj=energy_mj,
-        operators_us=operators,
-        pipeline_share=share,
-        sensors=int((os.cpu_count() or 1) * _USABLE / share),
-        budget_ms=None if budget is None else budget.latency_ms,
-        budget_mb=None if budget is None else budget.memory_mb,
-    )
+    return (None, None) if budget is None else (budget.latency_ms, budget.memory_mb)
+
+
+def _latencies_ms(bundle: Bundle, golden: Golden, classifier: Classifier) -> tuple[float, ...]:
+    from drsn_edge.signal.network_input import network_input
+
+    windows, contract = golden.windows(), bundle.manifest.contract
+
+    def judge(index: int) -> object:
+        one = slice(index, index + 1)
+        return classifier.codes(network_input(windows[one], contract, golden.speeds_hz[one]))
+
+    return tuple(1000 * seconds for seconds in _timed(judge, len(windows)))
 
 
 def _timed(act: Callable[[int], object], n: int) -> Iterator[float]:
@@ -197,7 +210,7 @@ def _operators_us(model: bytes, codes: Any) -> dict[str, float] | None:
     return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
-def _pipeline_share(bundle: Bundle, classifier: Any, windows: Any) -> float:
+def _pipeline_share(bundle: Bundle, classifier: Classifier, golden: Golden) -> float:
     """Return the processor time of the monitor's stages for a second of stream: the golden windows, over and over."""
     import numpy as np
 
@@ -209,7 +222,7 @@ def _pipeline_share(bundle: Bundle, classifier: Any, windows: Any) -> float:
 
     contract = bundle.manifest.contract
     rate_hz = contract.sample_rate_hz
-    stream = np.concatenate(windows)
+    stream = np.concatenate(golden.windows())
     scale = max(float(np.abs(stream).max()), 1e-30) / 16_000  # half of full scale
     counts = np.rint(stream / scale).astype(np.int16)
     speed_hz = 25.0 if contract.needs_speed else None
@@ -245,16 +258,11 @@ def _cold(path: Path, choice: RuntimeChoice) -> tuple[float, dict[str, Any]]:
 
 
 def _first_window(path: Path, choice: RuntimeChoice) -> dict[str, Any]:
-    from drsn_edge.bundle.bundle import read_bundle
-    from drsn_edge.bundle.golden import golden_of
     from drsn_edge.bundle.open_model import open_classifier
     from drsn_edge.gateway.health_gate import memory_bytes
     from drsn_edge.signal.network_input import network_input
 
-    bundle = read_bundle(path)
-    golden = golden_of(bundle)
-    if golden is None:
-        raise BundleError("Expected golden vectors in the bundle, to measure with, got none. Convert again.")
+    bundle, golden = _read(path)
     classifier = open_classifier(bundle, choice, warm=False)
     began = time.perf_counter()
     classifier.codes(network_input(golden.windows()[:1], bundle.manifest.contract, golden.speeds_hz[:1]))

@@ -6,88 +6,84 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from drsn_edge.bundle.bundle import Bundle, read_bundle
-from drsn_edge.bundle.manifest import Manifest
-from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError, RuntimeUnavailableError, SettingsError
+from drsn_edge.monitor.judging import BUNDLE_FAULTS, Judging, bundle_faults, is_fault_of_bundle, open_judging
+from drsn_edge.monitor.outputs import Outputs
+from drsn_edge.monitor.requests import Requests
 from drsn_edge.monitor.sensor_config import SensorConfig
-from drsn_edge.monitor.sinks import Guarded, Sink
+from drsn_edge.monitor.sinks import Sink
+from drsn_edge.monitor.snapshot import Snapshot
 from drsn_edge.monitor.stages.capture import Capture
-from drsn_edge.monitor.stages.judge import Judge, model_of
 from drsn_edge.monitor.stages.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, Monitor
-from drsn_edge.monitor.stages.results import Decision, Result, Severity, WindowResult
-from drsn_edge.monitor.stages.settings import MonitorSettings, settings_for
-from drsn_edge.monitor.stages.severity_limits import read_limits
-from drsn_edge.monitor.stages.severity_meter import SeverityMeter
 from drsn_edge.monitor.stages.stream_state import HostClock, WindowCounts
 from drsn_edge.recordings.recorder import LogKeeper
 from drsn_edge.support.notice import Notice
 from drsn_edge.support.telling import Sparing, in_words
-from firmware_bridge.errors import FirmwareBridgeError
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.threaded import Threaded
-from firmware_bridge.wire.events import DeviceLog, HelloRejected, Note, SampleBlock, SourceEvent
+from firmware_bridge.wire.events import DeviceLog, HelloRejected, SampleBlock, SourceEvent
 from firmware_bridge.wire.messages import Hello
 from firmware_bridge.wire.stream import StreamCounters
-from quantize.errors import QuantizeError
-
-Source = Threaded | ReplaySource
 
 _LOGGER = logging.getLogger(__name__)
 
-_BUNDLE_FAULTS = (BundleError, ContractError, RuntimeUnavailableError, QuantizeError)
-"""What another bundle could mend; a sink or settings that cannot be used are nothing to roll a bundle back for."""
+
+class Source(Protocol):
+    """What a sensor sends; it may be iterated over again after it ended or failed."""
+
+    @property
+    def counters(self) -> StreamCounters:
+        """The link's account."""
+        ...
+
+    def __iter__(self) -> Iterator[SourceEvent]:
+        """Return its events."""
+        ...
 
 
-@dataclass
-class Snapshot:
-    """What a view shows of a station; written by the station's thread, read by another one.
+class Connections(Protocol):
+    """Where one station's samples come from, and where its results go."""
 
-    Attributes:
-        machine: What it watches.
-        window: The last window that was judged.
-        decision: The last decision, None before there is one.
-        decided_s: When that was, seconds since 1970.
-        severity: The last one.
-        alarms: Those that are raised.
-        samples: Of the last window that was classified, shape (window, axes), in the contract's unit.
-        sample_rate_hz: Of those samples.
-        true_rate_hz: The sensor's own.
-        counters: The link's account.
-        lag_s: How far behind the station is.
-        skipped: Windows that were not judged because the machine was too slow.
-        trouble: What keeps the station from running, None while it runs.
-        failing: Why outputs cannot be written now; verdicts go on.
-        measured_s: When a window last showed the machine (`WindowResult.is_measured`), seconds since 1970, None before
-            there is one. Decision and alarms are as fresh as that.
-        stale_after_s: How old that may be before decision and alarms count as old.
-        now_s: The clock of these times, which is that of the day that is replayed.
-    """
+    def open_log(self) -> LogKeeper | None:
+        """Return what keeps the bytes, None where nothing does."""
+        ...
 
-    machine: str
-    window: WindowResult | None = None
-    decision: Decision | None = None
-    decided_s: float = 0.0
-    severity: Severity | None = None
-    alarms: tuple[str, ...] = ()
-    samples: NDArray[np.float32] | None = None
-    sample_rate_hz: float = 1.0
-    true_rate_hz: float | None = None
-    counters: StreamCounters | None = None
-    lag_s: float = 0.0
-    skipped: int = 0
-    trouble: str | None = None
-    failing: tuple[str, ...] = ()
-    measured_s: float | None = None
-    stale_after_s: float = 3.0
-    now_s: Callable[[], float] = time.time
+    def open_source(self, log: LogKeeper | None) -> Source:
+        """Return what is read, and have its bytes go to the log."""
+        ...
+
+    def open_sinks(self, station: Station, source: Source) -> Iterator[Sink]:
+        """Yield sinks for what a station says of a source, each as it is opened."""
+        ...
+
+
+class Bundles(Protocol):
+    """Which bundle a station runs, at the start and at each reload."""
+
+    @property
+    def path(self) -> Path:
+        """The bundle that is active."""
+        ...
+
+    def fail(self, path: Path, reason: str) -> None:
+        """A station cannot run this bundle."""
+
+
+class OneBundle:
+    """The bundle that a sensor's configuration names: it stays the one to run, whatever it does."""
+
+    def __init__(self, config: SensorConfig) -> None:
+        """Take it; a monitor that follows the gateway's active bundle has other `Bundles`."""
+        assert config.model is not None
+        self.path = config.model
+
+    def fail(self, path: Path, reason: str) -> None:
+        """There is no other one."""
 
 
 class Station:
@@ -95,106 +91,83 @@ class Station:
 
     `run` may be called again after it ended or failed: source, account and outputs are the same as before, so that a
     sensor has one account and one decision at a time, however often it had to be taken up again.
+
+    Attributes:
+        config: The sensor.
+        machine: What it watches.
+        shown: What a view shows of it.
+        outputs: Where its results go.
+        running: The bundle that it runs, None before it runs one.
+        bundle: Name and version of that bundle.
+        alarm_names: What can be an alarm by it.
+        beat_s: When it last went round.
+        sampled_s: When samples came last.
+        judged: Whether samples were judged: bundle, settings, outputs and sensor went together once.
+        heard: Whether the sensor has described itself or sent samples.
+        begun: Set at the first event.
     """
 
     def __init__(
         self,
         config: SensorConfig,
-        open_source: Callable[[SensorConfig, LogKeeper | None], Source],
-        open_sinks: Callable[[Callable[[], float], Callable[[], StreamCounters], Station], Iterator[Sink]],
-        tell: Callable[[str], None],
-        log: Callable[[SensorConfig], LogKeeper | None] = lambda _: None,
+        connections: Connections,
+        bundles: Bundles | None = None,
+        tell: Callable[[str], None] = lambda text: None,
         show: bool = False,
-        active: Callable[[], Path] | None = None,
-        failed: Callable[[Path, str], object] = lambda path, why: None,
     ) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
             config: The sensor.
-            open_source: Returns what is read, and has bytes go to the log.
-            open_sinks: Given the clock, the account and this station, yields sinks, each as it is opened.
+            connections: Its source and its outputs.
+            bundles: Which bundle to run; None: the config's.
             tell: Given what a person should read.
-            log: Returns what keeps the bytes.
             show: Whether the signal is kept for a view.
-            active: Returns the bundle to run, at the start and at each reload; None: the config's.
-            failed: Given a bundle that cannot be run, and why.
         """
-        self.config = config
-        self._active, self._failed = active or (lambda: _named(config)), failed
-        self._open_source, self._open_sinks, self._open_log = open_source, open_sinks, log
-        self._tell, self._show = tell, show
-        self._asked: dict[str, None] = {}  # texts of notes, each once, however often it is asked for
-        self._doing: list[str] = []
-        self._reload = threading.Event()
+        self.config, self.machine, self._connections = config, config.machine, connections
+        self._bundles = bundles or OneBundle(config)
+        self._tell, self._show, self._heard = tell, show, Sparing(tell)
         self.shown = Snapshot(config.machine)
-        self.beat_s = time.monotonic()
-        """When it last went round."""
-        self.sampled_s = -math.inf
-        """When samples came last."""
+        self._open_judging = partial(open_judging, config, tell=tell, keep=self.shown.keep if show else None)
+        self.outputs, self._requests = Outputs(self.shown), Requests()
+        self._judging: Judging | None = None
         self.running: Path | None = None
-        """The bundle that it runs."""
         self.bundle: tuple[str, str] | None = None
-        """Name and version of that bundle."""
         self.alarm_names: tuple[str, ...] = ()
-        """What can be an alarm by it."""
-        self.troubles: dict[str, Callable[[], str | None]] = {}
-        """Of outputs that tell of their troubles themselves: why one cannot be written now."""
-        self.judged = False
-        """Whether samples were judged: bundle, settings, outputs and sensor went together once."""
+        self.beat_s, self.sampled_s = time.monotonic(), -math.inf
+        self.judged = self.heard = False
         self.begun = threading.Event()
-        """Set at the first event."""
-        self.heard = False
-        """Whether the sensor has described itself or sent samples."""
-        self._manifest: Manifest
-        self._skipped_before = 0
-        self._counts = WindowCounts()
-        self._raised: Callable[[], tuple[str, ...]] = lambda: ()
-        self._outputs: dict[str, Capture | LogKeeper | Guarded] = {}
-        self._closing = ExitStack()
+        self._monitor: Monitor | None = None
         self._source: Source | None = None
         self._log: LogKeeper | None = None
-        self._sinks: list[Sink] | None = None
-        self._monitor: Monitor | None = None
-        self._heard = Sparing(tell)
-
-    def acknowledge(self, alarm: str | None = None) -> None:
-        """Somebody has seen the alarms, or that one."""
-        self._asked[ACKNOWLEDGE if alarm is None else f"{ACKNOWLEDGE} {alarm}"] = None
-
-    def accept_mounting(self) -> None:
-        """Somebody has moved the sensor on purpose."""
-        self._asked[ACCEPT_MOUNTING] = None
-
-    @property
-    def machine(self) -> str:
-        """What it watches."""
-        return self.config.machine
+        self._counts, self._skipped_before = WindowCounts(), 0
 
     @property
     def alarms(self) -> tuple[str, ...]:
         """The alarms that are raised."""
-        return self._raised()
+        return () if self._judging is None else self._judging.judge.conclusions.raised
 
     @property
     def waiting(self) -> bool:
         """Whether something that was asked for has not been done yet: it is, at the next event."""
-        return bool(self._asked or self._doing)
-
-    def reload(self) -> None:
-        """Read the bundle and the settings anew, between two events; what cannot be used is said and left alone."""
-        self._reload.set()
-
-    @property
-    def failing(self) -> Mapping[str, str | None]:
-        """Why each output that may fail cannot be written now, None where it can."""
-        troubles = {name: ask() for name, ask in list(self.troubles.items())}  # it may be asked by any thread
-        return {name: each.failing or troubles.get(name) for name, each in list(self._outputs.items())}
+        return self._requests.waiting
 
     @property
     def skipped(self) -> int:
         """Windows that it was too slow for, since it runs this bundle."""
         return self._counts.skipped - self._skipped_before
+
+    def acknowledge(self, alarm: str | None = None) -> None:
+        """Somebody has seen the alarms, or that one."""
+        self._requests.ask(ACKNOWLEDGE if alarm is None else f"{ACKNOWLEDGE} {alarm}")
+
+    def accept_mounting(self) -> None:
+        """Somebody has moved the sensor on purpose."""
+        self._requests.ask(ACCEPT_MOUNTING)
+
+    def reload(self) -> None:
+        """Read the bundle and the settings anew, between two events; what cannot be used is said and left alone."""
+        self._requests.ask_reload()
 
     def run(self) -> None:
         """Watch until the source ends. What it showed stays shown; see `withdraw` and `close`.
@@ -202,11 +175,11 @@ class Station:
         Raises:
             DrsnEdgeError, FirmwareBridgeError: If it cannot begin, or the sensor does not fit.
         """
-        path = self._active()
+        path = self._bundles.path
         try:
             self._watch(path)
-        except _BUNDLE_FAULTS as exc:
-            self._failed(self.running or path, str(exc))
+        except BUNDLE_FAULTS as exc:
+            self._bundles.fail(self.running or path, str(exc))
             raise
 
     def withdraw(self, trouble: str) -> None:
@@ -216,117 +189,77 @@ class Station:
             return
         try:
             for result in self._monitor.withdraw():
-                self._pass_on(result)
+                self.outputs.take(result)
         except Exception:  # what could not go on may not be able to do this, either
-            _LOGGER.info("%s: the decision could not be withdrawn.", self.config.machine, exc_info=True)
+            _LOGGER.info("%s: the decision could not be withdrawn.", self.machine, exc_info=True)
 
     def close(self, *, tell_account: bool = True) -> None:
         """Tell the account of all samples, and close the outputs; harmless when repeated."""
-        with self._closing:
+        try:
             self._heard.close()
             if tell_account and self._monitor is not None and self._source is not None:
-                self._pass_on(self._monitor.summary(self._source.counters))
-            self._sinks = self._monitor = None
+                self.outputs.take(self._monitor.summary(self._source.counters))
+        finally:
+            self._monitor = None
+            self.outputs.close()
 
     def _watch(self, path: Path) -> None:
-        with _bundle_faults(path):
-            bundle = read_bundle(path)
-        settings = self._settings(bundle)
-        source = self._opened()
+        judging = self._open_judging(path)
+        source = self._opened_source()
         now_s = self.shown.now_s = _clock_of(source)
         with ExitStack() as stack:
             capture = None
-            if settings.capture is not None:
-                capture = Capture(settings.capture, self.config.machine, now_s, self._tell)
+            if judging.settings.capture is not None:
+                capture = Capture(judging.settings.capture, self.machine, now_s, self._tell)
                 stack.callback(capture.close)
-                self._outputs["capture"] = capture
-            with _bundle_faults(path):
-                judge, severity = self._judging(path, bundle, settings)
+                self.outputs.name("capture", capture)
             if self._monitor is not None:  # all outputs know what it said
-                judge.conclusions.take_over(self._monitor.judge.conclusions.standing)
+                judging.judge.conclusions.take_over(self._monitor.judge.conclusions.standing)
             clock = HostClock(time.monotonic if isinstance(source, Threaded) else now_s, lambda: _lag_s(source))
-            monitor = self._monitor = Monitor(judge, clock, self._counts, severity, capture)
-            self._runs(path, judge)
-            self._open_outputs(now_s, source)
+            monitor = self._monitor = Monitor(judging.judge, clock, self._counts, judging.severity, capture)
+            self._runs(judging, monitor)
+            if not self.outputs.are_open:
+                self.outputs.open(self._connections.open_sinks(self, source))
             for event in stack.enter_context(closing(self._events(source))):
-                if self._reload.is_set():
+                if self._requests.take_reload():
                     self._reload_into(monitor)
                 for result in monitor.take(event):
-                    self._pass_on(result)
-                self._note(event, monitor, source)
+                    self.outputs.take(result)
+                if isinstance(event, SampleBlock):
+                    self.judged, self.shown.trouble = True, None
+                if self._show:
+                    self.shown.note(monitor, source.counters, _lag_s(source), self.outputs.failing)
 
-    def _opened(self) -> Source:
+    def _opened_source(self) -> Source:
         """Return the source, and open the log of what it reads, as far as they are not there yet."""
         if self._source is None:
-            self._log = self._open_log(self.config)
+            self._log = self._connections.open_log()
             if self._log is not None:
-                self._closing.callback(self._log.close)
-                self._outputs["log"] = self._log
-            self._source = self._open_source(self.config, self._log)
+                self.outputs.keep("log", self._log)
+            self._source = self._connections.open_source(self._log)
         return self._source
 
-    def _open_outputs(self, now_s: Callable[[], float], source: Source) -> None:
-        if self._sinks is not None:
-            return
-        sinks: list[Sink] = []
-        with ExitStack() as stack:
-            for each in self._open_sinks(now_s, lambda: source.counters, self):
-                stack.callback(each.close)  # of each as soon as it is there: the next may be refused
-                sinks.append(each)
-                if isinstance(each, Guarded):
-                    self._outputs[each.name] = each
-            self._closing.push(stack.pop_all())
-        self._sinks = sinks
-
-    def _settings(self, bundle: Bundle) -> MonitorSettings:
-        return settings_for(self.config.settings, self.config.votes, bundle.manifest)
-
-    def _judging(self, path: Path, bundle: Bundle, settings: MonitorSettings) -> tuple[Judge, SeverityMeter | None]:
-        config = self.config
-        speed_hz = None if config.rpm is None else config.rpm / 60
-        limits = None if config.limits is None else read_limits(config.limits)
-        if limits is not None and limits.bearing is not None and speed_hz is None:
-            raise SettingsError(
-                f"{config.limits}: [bearing] changes nothing without the speed of the shaft. Add --rpm RPM (rpm in the "
-                "file of --sensors), or leave [bearing] out."
-            )
-        self.shown.sample_rate_hz = bundle.manifest.contract.sample_rate_hz
-        model = model_of(bundle, path, config.runtime_choice, self._tell, config.unknown)
-        judge = Judge(model, settings, speed_hz, self._keep if self._show else None)
-        return judge, SeverityMeter(limits, speed_hz) if config.severity or limits else None
-
     def _reload_into(self, monitor: Monitor) -> None:
-        self._reload.clear()
-        path = self._active()
+        path = self._bundles.path
         try:
-            with _bundle_faults(path):
-                bundle = read_bundle(path)
-                judge, severity = self._judging(path, bundle, self._settings(bundle))
-                monitor.swap(judge, severity)
+            judging = self._open_judging(path)
+            with bundle_faults(path):
+                monitor.swap(judging.judge, judging.severity)
         except Exception as exc:  # whatever it is that a new bundle or file brings: what works is kept
-            _LOGGER.info("%s: could not be read anew.", self.config.machine, exc_info=True)
+            _LOGGER.info("%s: could not be read anew.", self.machine, exc_info=True)
             self._tell(f"{in_words(exc)} What was there before goes on.")
-            if isinstance(exc, _BUNDLE_FAULTS) or (isinstance(exc, SettingsError) and self._settings_are_sound()):
-                self._failed(path, str(exc))
+            if is_fault_of_bundle(exc, self.config, self._judging):
+                self._bundles.fail(path, str(exc))
             return
-        self._runs(path, judge)
-        self._tell(Notice(f"{bundle.manifest.name} {bundle.manifest.version} was read anew."))
+        self._runs(judging, monitor)
+        self._tell(Notice(f"{judging.manifest.name} {judging.manifest.version} was read anew."))
 
-    def _settings_are_sound(self) -> bool:
-        """Tell whether they still suit the bundle that runs: then it is the new one that they do not."""
-        try:
-            settings_for(self.config.settings, self.config.votes, self._manifest)
-        except SettingsError:
-            return False
-        return True
-
-    def _runs(self, path: Path, judge: Judge) -> None:
-        assert self._monitor is not None
-        manifest = judge.manifest
-        self.bundle, self.alarm_names = (manifest.name, manifest.version), judge.conclusions.alarm_names
-        self.running, self._manifest, self._skipped_before = path, manifest, self._counts.skipped
-        self._raised = lambda: judge.conclusions.raised
-        self.shown.stale_after_s = self._monitor.stream.patience_s
+    def _runs(self, judging: Judging, monitor: Monitor) -> None:
+        self._judging, self._skipped_before = judging, self._counts.skipped
+        self.running, self.bundle = judging.path, judging.bundle
+        self.alarm_names = judging.judge.conclusions.alarm_names
+        self.shown.sample_rate_hz = judging.manifest.contract.sample_rate_hz
+        self.shown.stale_after_s = monitor.stream.patience_s
 
     def _events(self, source: Source) -> Generator[SourceEvent, None, None]:
         """Pass events on, with what a person did between them, and tell the log of both."""
@@ -336,61 +269,17 @@ class Station:
                 self.sampled_s = self.beat_s
             self.heard = self.heard or isinstance(event, SampleBlock | Hello)
             self.begun.set()
-            self._doing = list(self._asked)
-            for text in self._doing:
-                self._asked.pop(text, None)
-            for each in (event, *map(Note, self._doing)):
+            for each in (event, *self._requests.begin()):
                 if self._log is not None:
                     self._log.take(each)
                 yield each
-            self._doing = []
+            self._requests.done()
             if isinstance(event, DeviceLog):
                 self._heard(Notice(f"the sensor says: {event.text}"))
             elif isinstance(event, HelloRejected):
                 self.shown.trouble = str(event.error)
                 self._heard(str(event.error))
             self._heard.look()
-
-    def _pass_on(self, result: Result) -> None:
-        for each in self._sinks or ():
-            each.take(result)
-        if isinstance(result, WindowResult):
-            self.shown.window = result
-            if result.is_measured:
-                self.shown.measured_s = self.shown.now_s()
-        elif isinstance(result, Decision):
-            self.shown.decision, self.shown.decided_s = result, self.shown.now_s()
-        elif isinstance(result, Severity):
-            self.shown.severity = result
-
-    def _note(self, event: SourceEvent, monitor: Monitor, source: Source) -> None:
-        if isinstance(event, SampleBlock):
-            self.judged, self.shown.trouble = True, None
-        if self._show:
-            self.shown.alarms = monitor.judge.conclusions.raised
-            self.shown.true_rate_hz = monitor.stream.rate.sample_rate_hz
-            self.shown.counters, self.shown.lag_s = source.counters, _lag_s(source)
-            self.shown.skipped = self._counts.skipped
-            self.shown.failing = tuple(why for why in self.failing.values() if why)
-
-    def _keep(self, samples: NDArray[np.float32]) -> None:
-        self.shown.samples = samples[0]
-
-
-@contextmanager
-def _bundle_faults(path: Path) -> Iterator[None]:
-    """Make whatever a bundle brings about while it is opened, too little memory included, a fault of that bundle."""
-    try:
-        yield
-    except (DrsnEdgeError, FirmwareBridgeError, QuantizeError, OSError):
-        raise
-    except Exception as exc:
-        raise BundleError(f"Expected a bundle that can be opened at {path}, got {type(exc).__name__}: {exc}.") from exc
-
-
-def _named(config: SensorConfig) -> Path:
-    assert config.model is not None
-    return config.model
 
 
 def _lag_s(source: Source) -> float:

@@ -17,9 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from drsn_edge.monitor.keys import Keys
+from drsn_edge.monitor.snapshot import Snapshot
 from drsn_edge.monitor.stages.results import WindowResult
 from drsn_edge.monitor.stages.words import said_by, severity_words
-from drsn_edge.monitor.station import Snapshot
 from drsn_edge.signal.windows import FloatArray
 from drsn_edge.support.palette import colours_of
 from drsn_edge.verdicts import LAST_MEASURED, NOT_YET, OUTPUT_FAILING, Verdict

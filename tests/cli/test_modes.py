@@ -214,8 +214,8 @@ def assembled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Call
     monkeypatch.setattr("drsn_edge.simulation.virtual_sensor.virtual_sensor", take)
     monkeypatch.setattr("drsn_edge.recordings.recorder.record_source", open_source)
     monkeypatch.setattr("drsn_edge.recordings.recorder.log_name", lambda: "now")
-    monkeypatch.setattr("firmware_bridge.sources.serial_port.SerialSource", take)
-    monkeypatch.setattr("firmware_bridge.sources.text.TextSource", take)
+    monkeypatch.setattr("drsn_edge.recordings.sensor_port.SerialSource", take)
+    monkeypatch.setattr("drsn_edge.recordings.sensor_port.TextSource", take)
     monkeypatch.setattr("drsn_edge.bundle.bundle.read_bundle", keep)
     monkeypatch.setattr("drsn_edge.bundle.bundle.bundle_to_bytes", lambda _: b"")
     monkeypatch.setattr("drsn_edge.cli.flash._flash_fleet", take)
@@ -301,7 +301,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, run: Run, *arguments: Any) -> dict[
     monkeypatch.setattr("drsn_edge.cli.monitor._run", plans.append)
     done = run("monitor", *arguments)
     assert done.code == 0, done
-    return {each.machine: each for each in plans[0].configs}
+    return {each.machine: each for each in plans[0].plan.sensors}
 
 
 def test_a_sensors_own_value_goes_before_what_was_typed_and_that_before_the_files_top(

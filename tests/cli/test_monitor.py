@@ -548,7 +548,7 @@ def test_two_ports_are_watched_at_once_and_one_that_fails_costs_the_other_nothin
     for link in links:
         wait_until(link.exists)
     ports = [argument for link in (*links, tmp_path / "absent") for argument in ("--port", link)]
-    both = start("monitor", *ports, "--model", tiny_bundle_path, "--json", "--duration", 6)
+    both = start("monitor", *ports, "--model", tiny_bundle_path, "--json", "--duration", 60)
     seen: dict[str, int] = {}
     assert both.stdout is not None and both.stderr is not None
     while not (seen.get("a", 0) > 20 and seen.get("b", 0) > 20):

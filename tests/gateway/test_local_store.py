@@ -252,10 +252,10 @@ def test_the_gate_takes_members_as_they_should_be(golden_bundle: Bundle, tmp_pat
 
 
 def test_too_little_memory_while_a_bundle_is_opened_is_a_fault_of_that_bundle(tmp_path: Path) -> None:
-    from drsn_edge.monitor.station import _bundle_faults
+    from drsn_edge.monitor.judging import bundle_faults
 
     for raised in (MemoryError(), ZeroDivisionError("x"), np.linalg.LinAlgError("singular")):
-        with pytest.raises(BundleError, match=type(raised).__name__), _bundle_faults(tmp_path):
+        with pytest.raises(BundleError, match=type(raised).__name__), bundle_faults(tmp_path):
             raise raised
-    with pytest.raises(ContractError), _bundle_faults(tmp_path):
+    with pytest.raises(ContractError), bundle_faults(tmp_path):
         raise ContractError("what fits a sensor is said as it is")

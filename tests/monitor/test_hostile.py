@@ -25,20 +25,20 @@ from hypothesis import strategies as st
 
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.bundle.votes import Votes
-from drsn_edge.monitor import crew as crew_module
-from drsn_edge.monitor import station as station_module
-from drsn_edge.monitor.crew import Crew
+from drsn_edge.monitor import judging as judging_module
+from drsn_edge.monitor import supervisor as supervisor_module
 from drsn_edge.monitor.sensor_config import SensorConfig
+from drsn_edge.monitor.sink_table import Opening
 from drsn_edge.monitor.sinks import Guarded, Sink
 from drsn_edge.monitor.sinks.console import ConsoleSink
 from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.json_lines import JsonFilesSink, JsonLinesSink
 from drsn_edge.monitor.sinks.metrics import MetricsServer
-from drsn_edge.monitor.sinks.present import About
 from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings
 from drsn_edge.monitor.stages.judge import Model
 from drsn_edge.monitor.stages.settings import CaptureSettings, MonitorSettings
-from drsn_edge.monitor.station import Station
+from drsn_edge.monitor.station import Source, Station
+from drsn_edge.monitor.supervisor import Crew
 from drsn_edge.support.telling import Sparing
 from firmware_bridge.errors import PortAbsentError
 from firmware_bridge.wire.events import Idle, LinkLost, LinkRestored, SourceEvent, Status
@@ -230,8 +230,7 @@ class Plant:
         self.device = Device(actions, self._pass)
         self.over = threading.Event()
         config = SensorConfig("port", machine, Path("m.drsn"), severity=True)
-        open_source: Any = lambda *_: self.device  # noqa: E731
-        self.station = Station(config, open_source, self._sinks, self.said.append, show=True)
+        self.station = Station(config, self, tell=self.said.append, show=True)
         self.crew = Crew([self.station, _Other()], self._stopped, self.over, self.said.append)  # type: ignore[list-item]
 
     def _pass(self, seconds: float) -> None:
@@ -240,17 +239,23 @@ class Plant:
     def _stopped(self) -> bool:
         return self.over.is_set() or self.device.is_done
 
-    def _sinks(self, _: Any, counters: Callable[[], StreamCounters], station: Station) -> Iterator[Sink]:
+    def open_log(self) -> None:
+        """Keep no bytes."""
+
+    def open_source(self, log: Any) -> Device:
+        return self.device
+
+    def open_sinks(self, station: Station, source: Source) -> Iterator[Sink]:
         def now_s() -> float:
             return self.now_s
 
-        about = About(lambda: station.alarm_names, lambda: station.failing, lambda: station.bundle)
+        of = Opening(station, source, self.said.append, self.said.append, self.said.append)
         sinks: dict[str, Sink] = {
             "json": JsonLinesSink(self.json, self.machine),
             "console": ConsoleSink(self.console),
             "lines": JsonFilesSink(self.folder / "lines", self.machine, now_s),
             "history": HistorySink(self.folder / "history", self.machine, now_s=now_s),
-            "metrics": self.metrics.sink(self.machine, counters, about),
+            "metrics": self.metrics.sink(self.machine, of.counters, of.about),
         }
         for name, sink in sinks.items():
             yield Guarded(name, sink, self.said.append)
@@ -285,10 +290,10 @@ def live(manifest: Manifest, new_classifier: Any) -> Iterator[Callable[[list[Any
     """Return what has a plant live through actions; no model is read, and no time passes between attempts."""
     patch, served = pytest.MonkeyPatch(), list[MetricsServer]()
     alarms = AlarmSettings(("calm",), windows=2, limits=AlarmLimits(0.2, 0.1, 0.0, 0.0))
-    patch.setattr(station_module, "read_bundle", lambda path: SimpleNamespace(manifest=manifest))
-    patch.setattr(station_module, "model_of", lambda *_: Model(manifest, new_classifier()))
-    patch.setattr(crew_module, "FIRST_PAUSE_S", 0.0)
-    patch.setattr(crew_module, "LAST_PAUSE_S", 0.0)
+    patch.setattr(judging_module, "read_bundle", lambda path: SimpleNamespace(manifest=manifest))
+    patch.setattr(judging_module, "model_of", lambda *_: Model(manifest, new_classifier()))
+    patch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.0)
+    patch.setattr(supervisor_module, "LAST_PAUSE_S", 0.0)
     numbers = count()
 
     def run(actions: list[Any]) -> Plant:
@@ -297,7 +302,7 @@ def live(manifest: Manifest, new_classifier: Any) -> Iterator[Callable[[list[Any
             served.append(MetricsServer("127.0.0.1", 0))
         with tempfile.TemporaryDirectory(dir=MEMORY) as name:
             kept = CaptureSettings(f"{name}/captures", 0.05, 0.05, 3)
-            patch.setattr(station_module, "settings_for", lambda *_: MonitorSettings(Votes(2, 3), alarms, kept))
+            patch.setattr(judging_module, "settings_for", lambda *_: MonitorSettings(Votes(2, 3), alarms, kept))
             plant = Plant(actions, Path(name), f"pump {number}", served[-1])
             plant.crew.run(plant.station)
             check(plant)
@@ -312,7 +317,7 @@ def live(manifest: Manifest, new_classifier: Any) -> Iterator[Callable[[list[Any
 def check(plant: Plant) -> None:
     """Expect that every output was written, that all say the same, and that nothing but text reached a person."""
     assert plant.crew.failure is None
-    assert not any(plant.station.failing.values()), plant.said
+    assert not any(plant.station.outputs.failing.values()), plant.said
     assert all(text.isprintable() for text in plant.said) and "\x1b" not in plant.console.getvalue()
     windows, summaries = plant.of_type("window"), plant.of_type("summary")
     assert len(summaries) == 1 or not plant.station.judged

@@ -17,7 +17,7 @@ from firmware_bridge.wire.stream import StreamCounters
 rich_console = pytest.importorskip("rich.console", reason="the view needs the extra `view`")
 
 from drsn_edge.monitor.keys import Keys  # noqa: E402
-from drsn_edge.monitor.station import Snapshot  # noqa: E402
+from drsn_edge.monitor.snapshot import Snapshot  # noqa: E402
 from drsn_edge.monitor.view import View, bar, names_of, panel, sparkline  # noqa: E402
 
 SCORES = {"healthy": 0.1, "outer_race": 0.85, "imbalance": 0.05}

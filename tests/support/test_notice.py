@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from drsn_edge.cli.monitor import say
+from drsn_edge.cli.output import say
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import Guarded
 from drsn_edge.support.notice import Notice, about, as_line

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from drsn_edge.errors import ContractError, MonitorError
-from drsn_edge.monitor import crew as crew_module
-from drsn_edge.monitor.crew import Crew
+from drsn_edge.monitor import supervisor as supervisor_module
+from drsn_edge.monitor.supervisor import Crew
 from firmware_bridge.errors import PortAbsentError
 
 
@@ -47,9 +47,9 @@ class Fake:
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Crew, list[str]]]:
-    monkeypatch.setattr(crew_module, "FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr(crew_module, "LAST_PAUSE_S", 0.001)
-    monkeypatch.setattr(crew_module, "_LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(supervisor_module, "LAST_PAUSE_S", 0.001)
+    monkeypatch.setattr(supervisor_module, "_LOOK_EVERY_S", 0.001)
 
     def run(*stations: Fake, seconds: float = 5.0, **options: Any) -> tuple[Crew, list[str]]:
         over, said, until = threading.Event(), list[str](), time.monotonic() + seconds
@@ -98,7 +98,7 @@ def test_one_that_has_judged_is_taken_up_again_and_ends_well(work: Any, error: E
 def test_of_several_one_that_has_ended_is_looked_after_as_long_as_another_goes_on(work: Any) -> None:
     ending = Fake("a", ("samples", "ended"), "ended", ("samples", "stay"))
     going = Fake("b", ("samples", "stay"))
-    crew, _ = work(ending, going, seconds=0.5)
+    crew, _ = work(going, ending, seconds=0.5)  # which is heard of before the other one ends
     assert crew.failure is None and len(ending.withdrawn) == 2 and not ending.attempts
     assert ending.closed == going.closed == [True]
 

@@ -1,0 +1,116 @@
+"""From a sensor's configuration and a bundle to what judges its windows, at the start and at each reload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.bundle.bundle import read_bundle
+from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError, RuntimeUnavailableError, SettingsError
+from drsn_edge.monitor.sensor_config import SensorConfig
+from drsn_edge.monitor.stages.judge import Judge, model_of
+from drsn_edge.monitor.stages.settings import MonitorSettings, settings_for
+from drsn_edge.monitor.stages.severity_limits import SeverityConfig, read_limits
+from drsn_edge.monitor.stages.severity_meter import SeverityMeter
+from firmware_bridge.errors import FirmwareBridgeError
+from quantize.errors import QuantizeError
+
+BUNDLE_FAULTS = (BundleError, ContractError, RuntimeUnavailableError, QuantizeError)
+"""What another bundle could mend; a sink or settings that cannot be used are nothing to roll a bundle back for."""
+
+
+@dataclass(frozen=True)
+class Judging:
+    """A bundle as one sensor's configuration has it judge.
+
+    Attributes:
+        path: Of the bundle.
+        settings: Of decisions, alarms and captures.
+        judge: Of windows.
+        severity: What measures how much the machine vibrates; None: nothing does.
+    """
+
+    path: Path
+    settings: MonitorSettings
+    judge: Judge
+    severity: SeverityMeter | None
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle's model means."""
+        return self.judge.manifest
+
+    @property
+    def bundle(self) -> tuple[str, str]:
+        """Name and version of the bundle."""
+        return self.manifest.name, self.manifest.version
+
+
+def open_judging(
+    config: SensorConfig,
+    path: Path,
+    tell: Callable[[str], None],
+    keep: Callable[[NDArray[np.float32]], object] | None = None,
+) -> Judging:
+    """Open a bundle for a sensor.
+
+    Args:
+        config: Of the sensor.
+        path: Of the bundle.
+        tell: Given what a person should read.
+        keep: See `Judge`.
+
+    Raises:
+        DrsnEdgeError, QuantizeError: If bundle, settings or limits cannot be used, one of `BUNDLE_FAULTS` where another
+            bundle could mend that.
+    """
+    with bundle_faults(path):
+        bundle = read_bundle(path)
+    settings = settings_for(config.settings, config.votes, bundle.manifest)
+    speed_hz = None if config.rpm is None else config.rpm / 60
+    limits = _limits_of(config)
+    with bundle_faults(path):
+        model = model_of(bundle, path, config.runtime_choice, tell, config.unknown)
+        judge = Judge(model, settings, speed_hz, keep)
+    return Judging(path, settings, judge, SeverityMeter(limits, speed_hz) if config.severity or limits else None)
+
+
+def is_fault_of_bundle(error: Exception, config: SensorConfig, before: Judging | None) -> bool:
+    """Tell whether another bundle could mend an error of a reload.
+
+    Settings that do not suit the new bundle are its fault as well, as long as they suit the one `before`.
+    """
+    if isinstance(error, BUNDLE_FAULTS) or not isinstance(error, SettingsError) or before is None:
+        return isinstance(error, BUNDLE_FAULTS)
+    try:
+        settings_for(config.settings, config.votes, before.manifest)
+    except SettingsError:
+        return False
+    return True
+
+
+@contextmanager
+def bundle_faults(path: Path) -> Iterator[None]:
+    """Make whatever a bundle brings about while it is opened, too little memory included, a fault of that bundle."""
+    try:
+        yield
+    except (DrsnEdgeError, FirmwareBridgeError, QuantizeError, OSError):
+        raise
+    except Exception as exc:
+        raise BundleError(f"Expected a bundle that can be opened at {path}, got {type(exc).__name__}: {exc}.") from exc
+
+
+def _limits_of(config: SensorConfig) -> SeverityConfig | None:
+    limits = None if config.limits is None else read_limits(config.limits)
+    if limits is not None and limits.bearing is not None and config.rpm is None:
+        raise SettingsError(
+            f"{config.limits}: [bearing] changes nothing without the speed of the shaft. Add --rpm RPM (rpm in the "
+            "file of --sensors), or leave [bearing] out."
+        )
+    return limits

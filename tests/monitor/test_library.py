@@ -1,0 +1,170 @@
+"""The monitor without its command: the program that the page shows, and what else a program may do with it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drsn_edge.errors import BundleError, SettingsError
+from drsn_edge.monitor.assembly import Plan, assembled
+from drsn_edge.monitor.sensor_config import SensorConfig
+from drsn_edge.monitor.sink_table import SINKS
+from drsn_edge.monitor.stages.results import Result, Summary, WindowResult
+from drsn_edge.recordings.recording import Recording
+from drsn_edge.simulation.virtual_sensor import virtual_sensor
+from firmware_bridge.wire.events import Idle, SourceEvent
+from firmware_bridge.wire.stream import StreamCounters
+
+PAGE = Path(__file__).parents[2] / "docs" / "monitor-library.md"
+SETTINGS = '[decision]\nvotes = "1/1"\n[alarms]\nnormal = ["calm"]\n'
+
+
+class Kept:
+    """A sink that keeps what it takes."""
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+        self.closed = 0
+
+    def take(self, result: Result) -> None:
+        self.results.append(result)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def of(self, kind: type) -> list[Any]:
+        return [each for each in self.results if isinstance(each, kind)]
+
+
+class Samples:
+    """A source that is neither a port nor a log: blocks of one hop, and then whatever it is told."""
+
+    def __init__(self, sensor: Any, then: list[SourceEvent] | Exception | None = None) -> None:
+        self.counters = StreamCounters(samples_received=128)
+        self._events: list[SourceEvent] = [sensor.hello(), *sensor.blocks("calm", 4)]
+        self._then = then
+
+    def __iter__(self) -> Iterator[SourceEvent]:
+        yield from self._events
+        if isinstance(self._then, Exception):
+            raise self._then
+        yield from self._then or []
+
+
+@pytest.fixture
+def pump(tiny_bundle_path: Path) -> SensorConfig:
+    return SensorConfig(port="nowhere", machine="pump", model=tiny_bundle_path)
+
+
+def test_the_program_on_the_page_runs(
+    tmp_path: Path, tiny_bundle_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
+    monkeypatch.chdir(tmp_path)
+    Path("pump.drsn").write_bytes(tiny_bundle_path.read_bytes())
+    Path("pump.toml").write_text(SETTINGS)
+    noise = np.random.default_rng(0).normal(size=(4000, 2)).astype(np.float32)
+    recording = Recording("noise", noise, 4000.0, ("x", "y"), "g", "noise", "noise", {})
+    sensor = virtual_sensor(recording, link=tmp_path / "sensor", speed=None, snr_db=None, loop=False, seed=0)
+    thread = threading.Thread(target=sensor.run, args=(lambda: False,))
+    thread.start()
+    exec(compile(program.replace("/dev/ttyUSB0", str(tmp_path / "sensor")), str(PAGE), "exec"), {})
+    thread.join()
+    *decisions, closed = capsys.readouterr().out.splitlines()
+    assert decisions and all(re.fullmatch(r"(calm|worn|loud) since \d+\.\d s", line) for line in decisions)
+    assert closed == "closed"
+
+
+def test_samples_may_come_from_anything(pump: SensorConfig, sensor: Any) -> None:
+    kept, source = Kept(), Samples(sensor)
+    with assembled(Plan([pump]), {"kept": lambda _: kept}, open_source=lambda *_: source) as supervisor:
+        supervisor.work()
+    assert [each.first_sample for each in kept.of(WindowResult)] == [0, 32, 64]
+    (summary,) = kept.of(Summary)
+    assert (summary.samples_received, summary.windows, kept.closed) == (128, 3, 1)
+
+
+def test_a_sink_that_raises_is_told_of_once_and_the_others_go_on(pump: SensorConfig, sensor: Any) -> None:
+    class Broken(Kept):
+        def take(self, result: Result) -> None:
+            raise ZeroDivisionError("of a user")
+
+    kept, told = Kept(), list[str]()
+    sinks = {"broken": lambda _: Broken(), "kept": lambda _: kept}
+    with assembled(Plan([pump]), sinks, tell=told.append, open_source=lambda *_: Samples(sensor)) as supervisor:
+        supervisor.work()
+    assert len(kept.of(WindowResult)) == 3
+    assert [text for text in told if "of a user" in text] == ["Could not write the broken: of a user. Verdicts go on."]
+
+
+def test_what_its_configuration_asks_for_is_there_beside_them(pump: SensorConfig, sensor: Any, tmp_path: Path) -> None:
+    config = SensorConfig(**{**vars(pump), "lines": tmp_path / "lines.jsonl"})
+    with assembled(Plan([config]), open_source=lambda *_: Samples(sensor)) as supervisor:
+        supervisor.work()
+    assert '"type":"summary"' in (tmp_path / "lines.jsonl").read_text().replace(" ", "")
+
+
+def test_every_sink_of_the_table_is_a_field_of_a_sensor() -> None:
+    assert set(SINKS) < set(SensorConfig.__dataclass_fields__)
+
+
+def test_another_thread_may_stop_it(pump: SensorConfig, sensor: Any) -> None:
+    class Endless(Samples):
+        def __iter__(self) -> Iterator[SourceEvent]:
+            yield from super().__iter__()
+            begun.set()
+            while not stopped[0]():
+                yield Idle()
+
+    begun, stopped = threading.Event(), list[Any]()
+
+    def open_source(config: SensorConfig, stop: Any, log: Any) -> Endless:
+        stopped.append(stop)
+        return Endless(sensor)
+
+    with assembled(Plan([pump]), open_source=open_source) as supervisor:
+        threading.Thread(target=lambda: (begun.wait(30), supervisor.stop())).start()
+        supervisor.work()
+    assert stopped[0]()
+
+
+def test_a_reload_in_the_middle_leaves_out_no_sample(pump: SensorConfig, sensor: Any) -> None:
+    kept, told = Kept(), list[str]()
+    blocks = sensor.blocks("calm", 4)
+
+    class Reloading(Samples):
+        def __iter__(self) -> Iterator[SourceEvent]:
+            yield sensor.hello()
+            yield from blocks[:3]
+            supervisor.reload()
+            yield from blocks[3:]
+
+    with assembled(
+        Plan([pump]), {"kept": lambda _: kept}, tell=told.append, open_source=lambda *_: Reloading(sensor)
+    ) as supervisor:
+        supervisor.work()
+    assert [each.first_sample for each in kept.of(WindowResult)] == [0, 32, 64]
+    assert kept.of(Summary)[0].windows == 3 and any("was read anew" in text for text in told)
+
+
+def test_what_cannot_begin_is_raised_and_everything_is_closed(pump: SensorConfig, sensor: Any, tmp_path: Path) -> None:
+    absent = SensorConfig(**{**vars(pump), "model": tmp_path / "absent.drsn"})
+    kept = Kept()
+    with (
+        pytest.raises(BundleError, match=r"absent\.drsn"),
+        assembled(Plan([absent]), {"kept": lambda _: kept}, open_source=lambda *_: Samples(sensor)) as supervisor,
+    ):
+        supervisor.work()
+    assert kept.results == []
+
+
+def test_outputs_that_do_not_go_together_are_refused(pump: SensorConfig) -> None:
+    one, other = (SensorConfig(**{**vars(pump), "port": port, "mqtt": "mqtt://broker"}) for port in "ab")
+    with pytest.raises(SettingsError, match="share the MQTT topics"), assembled(Plan([one, other])):
+        raise AssertionError("It was assembled.")
