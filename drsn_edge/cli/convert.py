@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import PathType, catalogue_option, finite, json_option
+from drsn_edge.cli.options import Duration, PathType, Percent, catalogue_option, finite, json_option, renamed
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.output import note, print_text, print_values
 from drsn_edge.support.notice import as_line
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 @click.option("--floor", help="Lowest version that a gateway takes once this is confirmed.  [default: its own]")
 @click.option("--votes", metavar="K/N", callback=votes_of, help="Decision of a gateway without settings.")
 @click.option(
-    "--budget-ms",
-    type=click.FloatRange(min=0, min_open=True),
-    callback=finite,
-    help="Time that a gateway may take for a window; slower ones refuse the bundle.  [default: half a hop]",
+    "--latency",
+    "latency_s",
+    type=Duration(positive=True),
+    help="Time that a gateway may take for a window, such as 40ms; slower ones refuse the bundle.  "
+    "[default: half a hop]",
 )
+@renamed("--budget-ms", "--latency", "ms")
 @click.option(
     "--budget-mb",
     type=click.FloatRange(min=0, min_open=True),
@@ -45,13 +47,17 @@ if TYPE_CHECKING:
     help="Memory that a gateway may need for it.",
 )
 @click.option(
-    "--max-drop", type=float, default=1.0, show_default=True, help="Accuracy that int8 may lose, in points of 100."
+    "--max-drop",
+    type=Percent(),
+    default="1%",
+    show_default=True,
+    metavar="PERCENT",
+    help="Accuracy that int8 may lose, in percentage points.",
 )
 @click.option(
     "--false-unknown",
-    type=click.FloatRange(0, 100, max_open=True),
-    callback=finite,
-    default=1.0,
+    type=Percent(below=True),
+    default="1%",
     show_default=True,
     metavar="PERCENT",
     help="Share of held-out windows that the monitor may call UNKNOWN; 0: it never does.",
@@ -80,7 +86,7 @@ def convert(
     model_version: str,
     floor: str | None,
     votes: str | None,
-    budget_ms: float | None,
+    latency_s: float | None,
     budget_mb: float,
     max_drop: float,
     false_unknown: float,
@@ -121,11 +127,11 @@ def convert(
             loaded,
             name=name or loaded.name,
             version=model_version,
-            tolerance=Tolerance(max_drop=max_drop / 100),
+            tolerance=Tolerance(max_drop=max_drop),
             target=target,
             fine_tuned=fine_tuned,
-            unknown_share=false_unknown / 100,
-            wishes=Wishes(floor, votes, budget_ms, budget_mb),
+            unknown_share=false_unknown,
+            wishes=Wishes(floor, votes, None if latency_s is None else 1000 * latency_s, budget_mb),
         )
     size = write_bundle(report_on(conversion, loaded, out.name, counting_bar), out)
     if qat:

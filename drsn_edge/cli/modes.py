@@ -76,7 +76,7 @@ USES: dict[str, dict[str, Uses]] = {
         **_RUNTIME,
     },
     "convert": {
-        **_always("--out --name --model-version --floor --votes --budget-ms --budget-mb --max-drop --false-unknown"),
+        **_always("--out --name --model-version --floor --votes --latency --budget-mb --max-drop --false-unknown"),
         **_always("--target --qat"),
         **dict.fromkeys(_always("--data --catalogue --epochs --learning-rate --resume --force"), _with("--qat")),
     },

@@ -110,12 +110,18 @@ def percent_of(text: str) -> float | None:
     return None if match is None else float(match[1])
 
 
-def renamed(old: str, new: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return what has a command answer an option's old name with the new one, and exit code 2."""
+def renamed(old: str, new: str, unit: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what has a command answer an option's old name with the new one, and exit status 2.
+
+    Args:
+        old: As it was typed.
+        new: As it is typed now.
+        unit: Of the old one's value, which is typed behind the number now.
+    """
 
     def refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
         if value is not None:
-            raise click.UsageError(f"{old} is called {new} now. Type {new} {value}", ctx)
+            raise click.UsageError(f"{old} is called {new} now. Type {new} {value}{unit}", ctx)
 
     return click.option(old, hidden=True, expose_value=False, callback=refuse, help=f"Is called {new}.")
 

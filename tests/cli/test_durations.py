@@ -45,7 +45,8 @@ def test_every_option_that_is_a_duration_is_one() -> None:
     found = {f"{' '.join(path)} {option.opts[-1]}" for path, option in DURATIONS}
     assert found >= {
         "monitor --duration", "monitor --trial", "record --duration", "learn --duration", "simulate --duration",
-        "ports --timeout", "flash --confirmed-within", "tune-alarms --cut", "history --since", "history --every",
+        "ports --timeout", "flash --confirmed-within", "convert --latency",
+        "tune-alarms --cut", "history --since", "history --every",
     }  # fmt: skip
     for path, option in options(cli):
         words = f"{option.metavar or ''} {option.help or ''}".lower()

@@ -65,6 +65,8 @@ def test_what_keeps_an_option_from_counting(uses: Uses, values: dict[str, Any], 
 def test_an_option_that_was_renamed_answers_with_its_new_name(run: Run) -> None:
     done = run("monitor", "--fleet", "plant.toml")
     assert done.code == 2 and "--fleet" in done.err and "--sensors plant.toml" in done.err
+    timed = run("convert", "run", "--out", "a.drsn", "--budget-ms", "40")
+    assert timed.code == 2 and "Type --latency 40ms" in timed.err
 
 
 def test_a_command_that_was_renamed_answers_with_its_new_name() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
+from drsn_edge.cli.main import cli
 from drsn_edge.cli.options import Percent, percent_of
 
 
@@ -47,3 +48,18 @@ def test_a_default_is_a_percent_as_well_and_help_shows_it_as_it_is_typed() -> No
 
 def test_a_share_that_was_converted_stays_as_it_is() -> None:
     assert Percent().convert(Percent().convert("7%", None, None), None, None) == pytest.approx(0.07)
+
+
+def test_every_option_that_is_a_share_is_one() -> None:
+    """Its help says so, or its metavar; what is typed is a percent."""
+    commands = [*cli.commands.values(), *(c for g in cli.commands.values() if isinstance(g, click.Group) for c in
+                                          g.commands.values())]  # fmt: skip
+    options = [(c.name, o) for c in commands for o in c.params if isinstance(o, click.Option) and not o.hidden]
+    found = {f"{name} {option.opts[0]}" for name, option in options if isinstance(option.type, Percent)}
+    assert found >= {"tune-alarms --announced", "convert --max-drop", "convert --false-unknown"}
+    for name, option in options:
+        if name == "train":  # its shares belong into its file of settings, where a share is a number from 0 to 1
+            continue
+        says = f"{option.metavar or ''} {option.help or ''}".lower()
+        is_number = isinstance(option.type, click.types.FloatParamType)
+        assert not (is_number and ("share" in says or "percent" in says or "0-1" in says)), (name, option.opts)
