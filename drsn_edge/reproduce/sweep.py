@@ -80,8 +80,9 @@ def run_sweep(jobs: Sequence[Job], data: Path, results: Path, workers: int, run_
     os.environ.update(_ONE_THREAD)
     try:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(min(workers, len(missing)), context, _end_with_parent)
-        with isolated_workers(), pool:
+        n = min(workers, len(missing))
+        # Isolated from the pool on: its first queue starts a process that keeps track of semaphores.
+        with isolated_workers(), ProcessPoolExecutor(n, context, _end_with_parent) as pool:
             yield from _collect(pool, missing, data, results, run_job)
     finally:
         for name, value in environment.items():
