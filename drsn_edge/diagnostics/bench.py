@@ -1,14 +1,13 @@
 """What a bundle costs on this very machine: latency, throughput, memory, energy, and how many sensors would fit.
 
 What depends on a fresh process is measured in one: start and first window by this module as its main
-program, which prints them, memory by the gate's.
+program, memory by the gate's.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from drsn_edge.errors import BundleError, DrsnEdgeError, GateError
 from drsn_edge.gateway.health_gate import measured_apart
 from drsn_edge.runtime.names import AUTO, RuntimeChoice
-from drsn_edge.support.fresh_process import python_command
+from drsn_edge.support.apart import ApartError, RefusedApartError, answer_apart, ask_apart
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
@@ -245,15 +244,14 @@ def _pipeline_share(bundle: Bundle, classifier: Classifier, golden: Golden) -> f
 
 def _cold(path: Path, choice: RuntimeChoice) -> tuple[float, dict[str, Any]]:
     """Return the seconds from a process' start to its first window, and what it measured."""
-    command = python_command("drsn_edge.diagnostics.bench", str(path), json.dumps(asdict(choice)))
+    arguments = (str(path), json.dumps(asdict(choice)))
     began = time.monotonic()  # which goes on alike in all processes, and is never set
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False)
-        values = json.loads(done.stdout)
-    except (OSError, ValueError, subprocess.TimeoutExpired) as exc:
-        raise GateError(f"Expected the bundle to run here, its process did not end well: {exc}.") from exc
-    if "error" in values:
-        raise GateError(str(values["error"]))
+        values = ask_apart("drsn_edge.diagnostics.bench", *arguments, timeout_s=TIMEOUT_S)
+    except RefusedApartError as exc:
+        raise GateError(str(exc)) from exc
+    except ApartError as exc:
+        raise GateError(f"Expected the bundle to run here, {exc}.") from exc
     return values["first_at_s"] - began, values
 
 
@@ -270,16 +268,11 @@ def _first_window(path: Path, choice: RuntimeChoice) -> dict[str, Any]:
     return {"first_ms": first_ms, "first_at_s": first_at_s, "process_mb": memory_bytes("VmHWM") / 1e6}
 
 
-def main(arguments: list[str]) -> int:
-    """Print what a fresh process measures of its first window as one line of JSON."""
+def main(arguments: list[str]) -> None:
+    """Answer what a fresh process measures of its first window."""
     path, choice = arguments
-    try:
-        values = _first_window(Path(path), RuntimeChoice(**json.loads(choice)))
-    except DrsnEdgeError as exc:
-        values = {"error": str(exc)}
-    print(json.dumps(values))
-    return 0
+    answer_apart(lambda: _first_window(Path(path), RuntimeChoice(**json.loads(choice))), (DrsnEdgeError,))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

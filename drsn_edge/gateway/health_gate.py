@@ -1,14 +1,13 @@
 """The health gate: does this machine, with its own interpreter, run a bundle as its manifest says?
 
 The bundle runs in a process of its own, so that a model that kills its interpreter, eats the memory or never returns
-kills nothing else. This module is also that process' main program: it prints what it measured, and judges nothing.
+kills nothing else. This module is also that process' main program: it answers what it measured, and judges nothing.
 """
 
 from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from drsn_edge.errors import BundleError, DrsnEdgeError, GateError
 from drsn_edge.runtime.names import AUTO, RuntimeChoice
-from drsn_edge.support.fresh_process import python_command
+from drsn_edge.support.apart import ApartError, RefusedApartError, TimeoutApartError, answer_apart, ask_apart
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
@@ -211,43 +210,27 @@ def measured_apart(
         GateError: If it cannot be measured; saying why.
     """
     room = _ROOM_BYTES + int(1e6 * (memory_mb or 0))
-    command = python_command("drsn_edge.gateway.health_gate", str(path), json.dumps(asdict(choice)), str(room))
+    arguments = (str(path), json.dumps(asdict(choice)), str(room))
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
-    except subprocess.TimeoutExpired as exc:
+        return Measured(**ask_apart("drsn_edge.gateway.health_gate", *arguments, timeout_s=timeout_s))
+    except RefusedApartError as exc:
+        raise GateError(str(exc)) from exc
+    except TimeoutApartError as exc:
         raise GateError(f"Expected the golden vectors within {timeout_s:g} s, they took longer: too slow.") from exc
-    except OSError as exc:
-        raise GateError(f"Could not run the golden vectors: {exc}.") from exc
-    try:
-        values = json.loads(done.stdout)
-        return Measured(**values["measured"])
-    except (ValueError, KeyError, TypeError) as exc:
-        raise GateError(_why(done)) from exc
+    except ApartError as exc:
+        raise GateError(f"Expected the model to run here, {exc}") from exc
 
 
-def _why(done: subprocess.CompletedProcess[bytes]) -> str:
-    try:
-        return str(json.loads(done.stdout)["error"])
-    except (ValueError, KeyError, TypeError):
-        last = done.stderr.decode(errors="replace").strip().splitlines()
-        how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
-        return f"Expected the model to run here, its process ended with {how}: {last[-1] if last else 'without a word'}"
-
-
-def main(arguments: list[str]) -> int:
-    """Print what a bundle does here, or why it does not, as one line of JSON."""
+def main(arguments: list[str]) -> None:
+    """Answer what a bundle does here, or why it does not."""
     from firmware_bridge.errors import FirmwareBridgeError
     from quantize.errors import QuantizeError
 
     path, choice, room = arguments
     resource.setrlimit(resource.RLIMIT_DATA, (int(room), int(room)))
-    try:
-        values: dict[str, Any] = {"measured": asdict(measure(Path(path), RuntimeChoice(**json.loads(choice))))}
-    except (DrsnEdgeError, QuantizeError, FirmwareBridgeError, MemoryError) as exc:
-        values = {"error": str(exc) or type(exc).__name__}
-    print(json.dumps(values))
-    return 0
+    refusals = (DrsnEdgeError, QuantizeError, FirmwareBridgeError, MemoryError)
+    answer_apart(lambda: asdict(measure(Path(path), RuntimeChoice(**json.loads(choice)))), refusals)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

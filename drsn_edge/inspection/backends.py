@@ -5,20 +5,22 @@ An interpreter that a model brings down takes its process with it, and this repo
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.support.fresh_process import isolated_workers
+from drsn_edge.support.apart import ApartError, RefusedApartError, answer_apart, ask_apart
 from quantize.backends import BACKENDS, Comparison, compare_logits, open_backends
 from quantize.errors import QuantizeError
+
+_PROGRAM = "drsn_edge.inspection.backends"
+_TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,29 @@ def backends_to_json(report: BackendReport) -> dict[str, Any]:
 
 def _apart(name: str, model: bytes, inputs_q: NDArray[np.int8]) -> NDArray[np.int8] | str | None:
     """Return a backend's codes, why there are none, or None where it is not installed."""
-    with isolated_workers(), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        try:
-            return pool.submit(_run, name, model, inputs_q).result()
-        except BrokenProcessPool:
-            return "crashed on this model"
-
-
-def _run(name: str, model: bytes, inputs_q: NDArray[np.int8]) -> NDArray[np.int8] | str | None:
+    shape = ",".join(map(str, inputs_q.shape))
     try:
-        opened = open_backends(model, (name,))
-        return opened[name](inputs_q) if name in opened else None
-    except QuantizeError as exc:
+        logits_q = ask_apart(_PROGRAM, name, shape, timeout_s=_TIMEOUT_S, data=inputs_q.tobytes() + model)
+    except RefusedApartError as exc:
         return str(exc)
+    except ApartError as exc:
+        return f"crashed on this model: {exc}"
+    return None if logits_q is None else np.array(logits_q, np.int8)
+
+
+def _run(name: str, shape: tuple[int, ...], data: bytes) -> list[list[int]] | None:
+    """Return a backend's codes for windows of that shape; `data`: theirs, and behind them the model."""
+    n = math.prod(shape)
+    opened = open_backends(data[n:], (name,))
+    return opened[name](np.frombuffer(data[:n], np.int8).reshape(shape)).tolist() if name in opened else None
+
+
+def main(arguments: list[str]) -> None:
+    """Answer what a backend computes."""
+    name, shape = arguments
+    data = sys.stdin.buffer.read()
+    answer_apart(lambda: _run(name, tuple(map(int, shape.split(","))), data), (QuantizeError,))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -7,16 +7,14 @@ the process, so that a process of its own tries it first, whose main program is 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from drsn_edge.errors import RuntimeUnavailableError
-from drsn_edge.support.fresh_process import python_command
+from drsn_edge.support.apart import ApartError, KilledApartError, answer_apart, ask_apart
 from firmware_bridge.sources.ports import holders_of
 
 _PROBE_TIMEOUT_S = 60.0
@@ -126,20 +124,13 @@ def _comes_back(root: Path) -> bool:
 
 def _probe(model: bytes, library: str, device: str | None) -> str | None:
     """Return what went wrong, None where the model was computed."""
-    command = python_command("drsn_edge.runtime.coral", library, device or "")
     try:
-        done = subprocess.run(command, input=model, capture_output=True, timeout=_PROBE_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return f"it did not answer within {_PROBE_TIMEOUT_S:g} s"
-    except OSError as exc:
-        return f"it could not be tried: {exc}"
-    if done.returncode < 0:
-        return f"{library} crashed (signal {-done.returncode}). {_BUILDS}"
-    try:
-        return json.loads(done.stdout)["error"]
-    except (ValueError, KeyError, TypeError):
-        last = done.stderr.decode(errors="replace").strip().splitlines()
-        return last[-1] if last else f"exit code {done.returncode} without a word"
+        ask_apart("drsn_edge.runtime.coral", library, device or "", timeout_s=_PROBE_TIMEOUT_S, data=model)
+    except KilledApartError as exc:
+        return f"{library} crashed (signal {exc.signal}). {_BUILDS}"
+    except ApartError as exc:
+        return str(exc)
+    return None
 
 
 def cause(said: str, library: str, root: Path = Path("/")) -> str:
@@ -163,20 +154,18 @@ def cause(said: str, library: str, root: Path = Path("/")) -> str:
     return f"{here[0].words} does not come up ({library}: {said}). Plug it in anew, into a port of its own. {_BUILDS}"
 
 
-def main(arguments: list[str]) -> int:
-    """Compute a model on an Edge TPU once, and print as one line of JSON what went wrong."""
+def main(arguments: list[str]) -> None:
+    """Compute a model on an Edge TPU once, and answer, or say what went wrong."""
     from drsn_edge.runtime.interpreters import open_interpreter
 
     library, device = arguments
-    try:
+
+    def compute() -> None:
         _, interpreter = open_interpreter(sys.stdin.buffer.read(), "edgetpu", 1, (library, device or None))
         interpreter.invoke()
-        error = None
-    except Exception as exc:  # whatever a delegate raises is what its user must read
-        error = str(exc) or type(exc).__name__
-    print(json.dumps({"error": error}))
-    return 0
+
+    answer_apart(compute, (Exception,))  # whatever a delegate raises is what its user must read
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

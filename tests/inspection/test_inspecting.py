@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import json
 import re
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -162,12 +163,6 @@ def test_both_models_see_the_same_noise() -> None:
 # Backends.
 
 
-def crash(*_: Any) -> Any:
-    import os
-
-    os._exit(139)
-
-
 def test_backends_of_this_machine(tiny_bundle: Bundle) -> None:
     codes_q = np.random.default_rng(0).integers(-128, 128, (3, 1, 64, 2)).astype(np.int8)
     told: list[tuple[int, int]] = []
@@ -180,11 +175,16 @@ def test_backends_of_this_machine(tiny_bundle: Bundle) -> None:
     assert json.loads(json.dumps(backends_to_json(report)))["comparisons"][0]["lsb_differences"] == {"0": 9}
 
 
-def test_a_backend_that_takes_its_process_along_is_reported(tiny_bundle: Bundle, monkeypatch: Any) -> None:
+def test_a_backend_that_takes_its_process_along_is_reported(
+    tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "planted_crash.py").write_text("import os\nos.abort()\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     monkeypatch.setattr(backends_module, "BACKENDS", ("numpy",))
-    monkeypatch.setattr(backends_module, "_run", crash)
+    monkeypatch.setattr(backends_module, "_PROGRAM", "planted_crash")
     report = run_backends(tiny_bundle.model, np.zeros((1, 1, 64, 2), np.int8))
-    assert report.failures == {"numpy": "crashed on this model"} and report.comparisons == ()
+    assert report.failures["numpy"].startswith("crashed on this model: its process ended with signal 6 (SIGABRT)")
+    assert report.comparisons == ()
 
 
 def silent(what: str) -> Any:

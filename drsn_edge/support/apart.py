@@ -1,0 +1,91 @@
+"""A question to a fresh process of this very drsn-edge: arguments and bytes in, plain values out.
+
+What may crash, eat the memory or never return is asked there, and takes nothing else along. The module that is asked
+runs as the main program of that process (see `drsn_edge.support.fresh_process`) and answers by `answer_apart`.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+from drsn_edge.support.fresh_process import python_command
+
+
+class ApartError(Exception):
+    """The process gave no answer; the message is how it ended, such as "its process ended with exit code 1: ..."."""
+
+
+class RefusedApartError(ApartError):
+    """The module that was asked refused; the message is its own."""
+
+
+class TimeoutApartError(ApartError):
+    """The process took too long, and was ended."""
+
+
+class KilledApartError(ApartError):
+    """A signal ended the process, as where native code crashes.
+
+    Attributes:
+        signal: Its number.
+    """
+
+    def __init__(self, number: int, last_words: str) -> None:
+        """Say which signal, and the last that the process wrote on stderr."""
+        super().__init__(f"its process ended with signal {number}{_name_of(number)}: {last_words}")
+        self.signal = number
+
+
+def ask_apart(module: str, *arguments: str, timeout_s: float, data: bytes = b"") -> Any:
+    """Return the answer of a module of drsn-edge that runs as the main program of a fresh process.
+
+    Args:
+        module: Such as `drsn_edge.gateway.health_gate`.
+        arguments: Of it.
+        timeout_s: When the process is ended.
+        data: The process reads it on stdin.
+
+    Raises:
+        RefusedApartError: If the module refused.
+        TimeoutApartError: If it took too long.
+        KilledApartError: If a signal ended the process.
+        ApartError: If it could not be started, or ended without an answer.
+    """
+    command = python_command(module, *arguments)
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, timeout=timeout_s, check=False)
+    except subprocess.TimeoutExpired as exc:
+        raise TimeoutApartError(f"its process took longer than {timeout_s:g} s") from exc
+    except OSError as exc:
+        raise ApartError(f"its process could not be started: {exc}") from exc
+    try:
+        values = json.loads(done.stdout)
+        if "refused" in values:
+            raise RefusedApartError(str(values["refused"]))
+        return values["answer"]
+    except (ValueError, KeyError, TypeError) as exc:
+        last = done.stderr.decode(errors="replace").strip().splitlines()
+        words = last[-1] if last else "without a word"
+        if done.returncode < 0:
+            raise KilledApartError(-done.returncode, words) from exc
+        raise ApartError(f"its process ended with exit code {done.returncode}: {words}") from exc
+
+
+def answer_apart(work: Callable[[], Any], refusals: tuple[type[BaseException], ...]) -> None:
+    """Print what `work` returns as the answer to `ask_apart`, or the message of one of these errors as a refusal."""
+    try:
+        values = {"answer": work()}
+    except refusals as exc:
+        values = {"refused": str(exc) or type(exc).__name__}
+    print(json.dumps(values))
+
+
+def _name_of(number: int) -> str:
+    try:
+        return f" ({signal.Signals(number).name})"
+    except ValueError:
+        return ""
