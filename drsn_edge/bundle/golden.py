@@ -8,7 +8,6 @@ manifest says how far it may be, from the windows on.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +20,16 @@ from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.network_input import network_input
 from drsn_edge.signal.windows import FloatArray
-from drsn_edge.support.arrays import MAX_ARRAYS_BYTES, read_arrays
+from drsn_edge.support.arrays import MAX_ARRAYS_BYTES, Form, archive_of, typed_arrays
 
 MEMBER = "golden.npz"
+_FORMS = {
+    "counts": Form(np.int16, 3),
+    "scales": Form(np.float64, 1),
+    "speeds_hz": Form(np.float64, 1),
+    "inputs_q": Form(np.int8, 4),
+    "logits_q": Form(np.int8, 2),
+}
 MOST_WINDOWS, FEWEST_WINDOWS = 16, 4
 _MOST_BYTES = 65_536
 """Of counts and codes: the windows should not be the larger part of a bundle."""
@@ -97,9 +103,7 @@ def golden_of(bundle: Bundle) -> Golden | None:
 
 def golden_to_bytes(golden: Golden) -> bytes:
     """Return the member; the same vectors give the same bytes."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **vars(golden))
-    return buffer.getvalue()
+    return archive_of(**vars(golden))
 
 
 def golden_from_bytes(data: bytes, manifest: Manifest) -> Golden:
@@ -110,22 +114,21 @@ def golden_from_bytes(data: bytes, manifest: Manifest) -> Golden:
     """
     contract = manifest.contract
     try:
-        arrays = read_arrays(data, MAX_ARRAYS_BYTES)
-        golden = Golden(**{name: arrays[name] for name in Golden.__dataclass_fields__})
-    except (ValueError, KeyError) as exc:
+        golden = Golden(**typed_arrays(data, MAX_ARRAYS_BYTES, _FORMS))
+    except ValueError as exc:
         raise BundleError(f"Expected golden vectors in {MEMBER}, could not read them: {exc}.") from exc
-    n = len(golden.counts) if golden.counts.ndim else 0
+    n = len(golden.counts)
     shapes = {
-        "counts": (np.int16, (n, contract.window, len(contract.axes))),
-        "scales": (np.float64, (n,)),
-        "speeds_hz": (np.float64, (n,)),
-        "inputs_q": (np.int8, (n, 1, *contract.input_shape)),
-        "logits_q": (np.int8, (n, len(manifest.labels))),
+        "counts": (n, contract.window, len(contract.axes)),
+        "scales": (n,),
+        "speeds_hz": (n,),
+        "inputs_q": (n, 1, *contract.input_shape),
+        "logits_q": (n, len(manifest.labels)),
     }
-    for name, (dtype, shape) in shapes.items():
-        found = getattr(golden, name)
-        if found.dtype != dtype or found.shape != shape or not 0 < n <= MOST_WINDOWS:
-            raise BundleError(f"Expected {name} in {MEMBER} of shape {shape}, got {found.dtype} {found.shape}.")
+    for name, shape in shapes.items():
+        found = getattr(golden, name).shape
+        if found != shape or not 0 < n <= MOST_WINDOWS:
+            raise BundleError(f"Expected {name} in {MEMBER} of shape {shape}, got {found}.")
     if not (np.isfinite(golden.scales).all() and (golden.scales > 0).all()):
         raise BundleError(f"Expected scales > 0 in {MEMBER}, got others.")
     return golden

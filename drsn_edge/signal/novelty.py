@@ -12,7 +12,6 @@ arXiv:1807.03888, there on a network's features. Against the energy of the netwo
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +23,7 @@ from drsn_edge.errors import BundleError
 from drsn_edge.signal.mounting import BANDS, Mounting
 from drsn_edge.signal.spectra import Spectra, log_spectra
 from drsn_edge.signal.windows import Centred, centre
-from drsn_edge.support.arrays import MAX_ARRAYS_BYTES, read_arrays
+from drsn_edge.support.arrays import MAX_ARRAYS_BYTES, Form, archive_of, typed_arrays
 
 FloatArray = NDArray[np.float32]
 
@@ -34,12 +33,17 @@ LINES = 24
 MEMBER = "novelty.npz"
 """Of a bundle or a run folder."""
 
-_SAVED = ("lines", "whitening", "prototypes", "limit", "quietest_rms", "loudest_rms")
-_LATER = ("loudest_rms",)
-"""Not in the bundles of before; then it is not known, and nothing too loud."""
-
+_FORMS = {
+    "lines": Form(np.int64, 0),
+    "whitening": Form(np.float32, 2),
+    "prototypes": Form(np.float32, 2),
+    "limit": Form(np.float64, 0),
+    "quietest_rms": Form(np.float64, 0),
+    "loudest_rms": Form(np.float64, 0),
+}
 _MOUNTING, _MOUNTING_LIMIT = "mounting", "mounting_limit"
-"""In the same file where the axes tell how the sensor lies; not in the bundles of before."""
+_MOUNTING_FORMS = {_MOUNTING: Form(np.float32, 3), _MOUNTING_LIMIT: Form(np.float64, 0)}
+"""In the same file where the axes tell how the sensor lies."""
 
 NOT_RUNNING = 1 / 4
 """A machine whose level is so much below the lowest that was trained stands still: 12 dB."""
@@ -197,12 +201,10 @@ def _are_levels(novelty: Novelty) -> bool:
 
 def novelty_to_bytes(novelty: Novelty) -> bytes:
     """Return the bytes of an .npz; the same values give the same bytes."""
-    buffer = io.BytesIO()
-    values = {name: getattr(novelty, name) for name in _SAVED}
+    values = {name: getattr(novelty, name) for name in _FORMS}
     if novelty.mounting is not None:
         values |= {_MOUNTING: novelty.mounting.prototypes, _MOUNTING_LIMIT: novelty.mounting.limit}
-    np.savez(buffer, **values)
-    return buffer.getvalue()
+    return archive_of(**values)
 
 
 def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
@@ -212,24 +214,19 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
         BundleError: If it is damaged or of other shapes.
     """
     try:
-        arrays = read_arrays(data, MAX_ARRAYS_BYTES)
-        if not all(array.dtype.kind in "fiu" for array in arrays.values()):
-            raise ValueError("an array of it holds no plain numbers")
-        values = {name: arrays[name] for name in _SAVED if name in arrays or name not in _LATER}
-        mounting = None
-        if _MOUNTING in arrays:
-            mounting = Mounting(arrays[_MOUNTING].astype(np.float32), float(arrays[_MOUNTING_LIMIT]))
-        novelty = Novelty(
-            int(values["lines"]),
-            values["whitening"].astype(np.float32),
-            values["prototypes"].astype(np.float32),
-            float(values["limit"]),
-            float(values["quietest_rms"]),
-            float(values.get("loudest_rms", math.inf)),
-            mounting=mounting,
-        )
-    except (ValueError, KeyError, TypeError, OverflowError) as exc:
-        raise BundleError(f"Expected {MEMBER} as `drsn-edge convert` writes it, got other bytes: {exc!r}.") from exc
+        arrays = typed_arrays(data, MAX_ARRAYS_BYTES, _FORMS, _MOUNTING_FORMS)
+    except ValueError as exc:
+        raise BundleError(f"Expected {MEMBER} as `drsn-edge convert` writes it, got other bytes: {exc}.") from exc
+    mounting = Mounting(arrays[_MOUNTING], float(arrays[_MOUNTING_LIMIT])) if _MOUNTING in arrays else None
+    novelty = Novelty(
+        lines=int(arrays["lines"]),
+        whitening=arrays["whitening"],
+        prototypes=arrays["prototypes"],
+        limit=float(arrays["limit"]),
+        quietest_rms=float(arrays["quietest_rms"]),
+        loudest_rms=float(arrays["loudest_rms"]),
+        mounting=mounting,
+    )
     size = novelty.lines * n_axes
     shapes = novelty.whitening.shape == (size, size) and novelty.prototypes.shape[1:] == (size,)
     finite = np.isfinite(novelty.whitening).all() and np.isfinite(novelty.prototypes).all()

@@ -11,12 +11,16 @@ import io
 import math
 import struct
 import zipfile
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 MOST_MEMBERS = 256
+MAX_ARRAYS_BYTES = 8 << 20
+"""Of golden.npz and of novelty.npz, which take some ten kilobytes."""
+
 _END = struct.Struct("<4s4H2IH")  # of the central directory, APPNOTE.TXT 4.3.16
 assert _END.size == 22
 _LONGEST_COMMENT, _LONGEST_REASON = 65_535, 200
@@ -54,6 +58,58 @@ def read_arrays(
     except Exception as exc:  # on damaged files zipfile, zlib and NumPy raise far more than they document
         words = " ".join(str(exc).split())[:_LONGEST_REASON]  # NumPy quotes whole headers
         raise ValueError(words.rstrip(".") or type(exc).__name__) from exc
+
+
+class Form(NamedTuple):
+    """What an array may be.
+
+    Attributes:
+        dtype: Floating point takes any plain numbers, text is of any length, all others are exactly this.
+        ndim: Number of dimensions; 0: a scalar.
+    """
+
+    dtype: type[np.generic]
+    ndim: int
+
+
+def typed_arrays(
+    data: bytes, most_bytes: int, forms: Mapping[str, Form], together: Mapping[str, Form] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Return those arrays of an archive that have these names, each of its form.
+
+    Args:
+        data: The archive.
+        most_bytes: Of all arrays together.
+        forms: Of the arrays that it must have.
+        together: Of those that it has all or none of.
+
+    Raises:
+        ValueError: If it is no archive of plain arrays, holds more than it may, or lacks an array of that form.
+    """
+    arrays = read_arrays(data, most_bytes)
+    more = together or {}
+    wanted = {**forms, **more} if any(name in arrays for name in more) else forms
+    return {name: _of_form(name, arrays.get(name), form) for name, form in wanted.items()}
+
+
+def archive_of(**arrays: Any) -> bytes:
+    """Return the bytes of an archive of arrays, the same for the same values."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _of_form(name: str, array: NDArray[Any] | None, form: Form) -> NDArray[Any]:
+    if array is None:
+        raise ValueError(f"it has no array {name}")
+    kind = np.dtype(form.dtype).kind
+    if kind == "f" and array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} holds no plain numbers: {array.dtype}")
+    if (kind == "U" and array.dtype.kind != "U") or (kind not in "fU" and array.dtype != form.dtype):
+        raise ValueError(f"{name} is of {array.dtype}, expected {np.dtype(form.dtype)}")
+    if array.ndim != form.ndim:
+        raise ValueError(f"{name} has {array.ndim} dimensions, expected {form.ndim}")
+    return array.astype(form.dtype, copy=False)
 
 
 def _check_directory(data: bytes, most_members: int) -> None:
@@ -100,7 +156,3 @@ def _array(content: bytes, info: zipfile.ZipInfo) -> NDArray[Any]:
     if said != there:
         raise ValueError(f"{info.filename!r} says that it holds {said} bytes, and holds {there}")
     return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-
-
-MAX_ARRAYS_BYTES = 8 << 20
-"""Of golden.npz and of novelty.npz, which take some ten kilobytes."""

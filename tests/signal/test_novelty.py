@@ -74,12 +74,14 @@ def test_what_is_far_louder_than_anything_trained_is_new_whatever_its_spectrum(n
     assert (on_site.novelty(9.80665 * known) < 1).all()
 
 
-def test_one_that_was_written_before_levels_were_kept_calls_nothing_too_loud(novelty: Novelty) -> None:
+def test_one_that_lacks_an_array_is_refused(novelty: Novelty) -> None:
     with np.load(io.BytesIO(novelty_to_bytes(novelty))) as file:
-        kept = {name: file[name] for name in file if name != "loudest_rms"}
-    buffer = io.BytesIO()
-    np.savez(buffer, **kept)
-    assert novelty_from_bytes(buffer.getvalue(), AXES).too_loud_rms == np.inf
+        values = {name: file[name] for name in file}
+    for missing in values:
+        buffer = io.BytesIO()
+        np.savez(buffer, **{name: value for name, value in values.items() if name != missing})
+        with pytest.raises(BundleError, match=f"it has no array {missing}"):
+            novelty_from_bytes(buffer.getvalue(), AXES)
 
 
 def test_it_is_read_back_as_it_was_written(novelty: Novelty) -> None:

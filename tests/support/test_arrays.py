@@ -15,7 +15,7 @@ import pytest
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.load import load_recording
-from drsn_edge.support.arrays import read_arrays
+from drsn_edge.support.arrays import Form, archive_of, read_arrays, typed_arrays
 
 MOST = 1 << 20
 
@@ -140,3 +140,37 @@ def test_a_recording_that_unpacks_to_more_than_it_may_is_refused(
     monkeypatch.setattr("drsn_edge.recordings.loading.load.MAX_RECORDING_BYTES", 100)
     with pytest.raises(RecordingError, match="at most 100 are read"):
         load_recording(tmp_path / "a.npz")
+
+
+FORMS = {"level": Form(np.float64, 0), "codes": Form(np.int8, 2), "name": Form(np.str_, 0)}
+TOGETHER = {"mean": Form(np.float32, 1), "spread": Form(np.float32, 1)}
+WHOLE = {"level": 3, "codes": np.zeros((2, 3), np.int8), "name": "pump"}
+
+
+def test_arrays_come_in_their_forms_and_others_are_left() -> None:
+    found = typed_arrays(archive_of(**WHOLE, other=1.0), 10_000, FORMS, TOGETHER)
+    assert list(found) == ["level", "codes", "name"]
+    assert found["level"].dtype == np.float64 and float(found["level"]) == 3 and str(found["name"]) == "pump"
+    both = typed_arrays(archive_of(**WHOLE, mean=[1.0], spread=[2]), 10_000, FORMS, TOGETHER)
+    assert both["spread"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"level": "loud"}, "level holds no plain numbers"),
+        ({"level": True}, "level holds no plain numbers"),
+        ({"level": [1.0]}, "level has 1 dimensions, expected 0"),
+        ({"codes": np.zeros((2, 3), np.int16)}, "codes is of int16, expected int8"),
+        ({"name": 3}, "name is of int64"),
+        ({"mean": [1.0]}, "it has no array spread"),
+    ],
+)
+def test_an_array_of_another_form_is_named(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        typed_arrays(archive_of(**{**WHOLE, **changes}), 10_000, FORMS, TOGETHER)
+
+
+def test_an_array_that_is_missing_is_named() -> None:
+    with pytest.raises(ValueError, match="it has no array codes"):
+        typed_arrays(archive_of(level=1.0, name="pump"), 10_000, FORMS)

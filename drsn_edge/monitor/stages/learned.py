@@ -8,7 +8,6 @@ known. The weights are not touched, and removing the file takes all of it back.
 from __future__ import annotations
 
 import hashlib
-import io
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +25,7 @@ from drsn_edge.monitor.stages.results import Result, WindowResult
 from drsn_edge.signal.mounting import features_of
 from drsn_edge.signal.novelty import Novelty, Site, is_mounting, to_nearest
 from drsn_edge.signal.windows import axis_means, centre
-from drsn_edge.support.arrays import read_arrays
+from drsn_edge.support.arrays import Form, archive_of, typed_arrays
 from drsn_edge.support.files import write_file
 from drsn_edge.support.palette import is_healthy
 from drsn_edge.verdicts import NOISE_ALONE
@@ -44,6 +43,18 @@ _STRETCHES = 8
 _QUANTILE = 0.99
 _MARGIN = 1.1
 _OUTERMOST = 0.001
+
+_FORMS = {
+    "bundle": Form(np.str_, 0),
+    "made_s": Form(np.float64, 0),
+    "windows": Form(np.int64, 0),
+    "prototypes": Form(np.float32, 2),
+    "limit": Form(np.float64, 0),
+    "quietest_rms": Form(np.float64, 0),
+    "loudest_rms": Form(np.float64, 0),
+    "mean": Form(np.float64, 1),
+}
+_OF_SEVERAL_AXES = {"mounting": Form(np.float32, 3)}
 
 
 @dataclass(frozen=True)
@@ -132,10 +143,9 @@ def save(learned: Learned, model: Path) -> None:
     Raises:
         OutputError: If it cannot be written.
     """
-    buffer = io.BytesIO()
     values = {name: value for name, value in vars(learned).items() if name != "site"}
-    np.savez(buffer, **values, **{name: value for name, value in vars(learned.site).items() if value is not None})
-    write_file(path_of(model), buffer.getvalue())
+    site = {name: value for name, value in vars(learned.site).items() if value is not None}
+    write_file(path_of(model), archive_of(**values, **site))
 
 
 def load(model: Path, bundle: Bundle, n_features: int) -> Learned | None:
@@ -147,16 +157,14 @@ def load(model: Path, bundle: Bundle, n_features: int) -> Learned | None:
     path = path_of(model)
     remove = f"Learn it again, or remove it: drsn-edge learn --model {model} --remove"
     try:
-        file = read_arrays(read_regular(path, _MAX_BYTES), _MAX_BYTES)
-        mounting = file["mounting"].astype(np.float32) if "mounting" in file else None  # of several axes only
-        levels_of = (float(file["quietest_rms"]), float(file["loudest_rms"]))
-        mean = file["mean"].astype(np.float64)
-        site = Site(file["prototypes"].astype(np.float32), float(file["limit"]), *levels_of, mean, mounting)
-        found = Learned(str(file["bundle"]), float(file["made_s"]), int(file["windows"]), site)
+        file = typed_arrays(read_regular(path, _MAX_BYTES), _MAX_BYTES, _FORMS, _OF_SEVERAL_AXES)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as exc:
+    except (OSError, ValueError) as exc:
         raise LearningError(f"Expected what was learned in {path}, could not read it: {exc}. {remove}") from exc
+    levels_of = (float(file["quietest_rms"]), float(file["loudest_rms"]))
+    site = Site(file["prototypes"], float(file["limit"]), *levels_of, file["mean"], file.get("mounting"))
+    found = Learned(str(file["bundle"]), float(file["made_s"]), int(file["windows"]), site)
     if found.bundle != identity(bundle):
         raise LearningError(f"{path} was learned with another bundle than {model.name}. {remove}")
     finite = np.isfinite(site.prototypes).all() and site.limit > 0 and min(site.quietest_rms, site.loudest_rms) >= 0
