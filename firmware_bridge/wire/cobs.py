@@ -1,5 +1,7 @@
 """Consistent Overhead Byte Stuffing: bytes without zeros, so that a zero can end a frame.
 
+Written here, since the package cobs would be compiled code on each gateway for these lines; the tests compare with it.
+
 Source: S. Cheshire and M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on
 Networking 7(2), 1999, doi:10.1109/90.769765.
 """
