@@ -14,7 +14,7 @@ import click
 
 from drsn_edge.cli.options import Duration, PathType, finite, json_option
 from drsn_edge.cli.output import note, print_json, print_text
-from drsn_edge.cli.source import SourceChoice, source_options
+from drsn_edge.cli.source import SourceOptions, source_options
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @click.option("--remove", is_flag=True, help="Forget what was learned with this bundle.")
 @json_option
 def learn(
-    source: SourceChoice,
+    source: SourceOptions,
     model: Path | None,
     replay: tuple[Path, ...],
     duration: float,
@@ -98,7 +98,7 @@ def _active_bundle() -> Path:
 class _Listening:
     """What is listened to: a port for so long, or raw logs to their ends; `rpm` is the shaft's speed, if known."""
 
-    source: SourceChoice
+    source: SourceOptions
     replay: tuple[Path, ...]
     duration_s: float
     rpm: float | None

@@ -14,7 +14,7 @@ import click
 from drsn_edge.cli.options import Duration, PathType, finite, renamed, runtime_options
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.output import say
-from drsn_edge.cli.source import SourceChoice, source_options
+from drsn_edge.cli.source import SourceOptions, source_options
 from drsn_edge.cli.typed import is_typed, typed_of_sensor
 from drsn_edge.monitor.sinks.names import TOPICS
 
@@ -142,7 +142,7 @@ def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> t
 @click.option("--plain", is_flag=True, help="Print lines even where a view could be shown.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def monitor(
-    source: SourceChoice,
+    source: SourceOptions,
     sensors: Path | None,
     duration: float | None,
     replay: tuple[Path, ...],
@@ -227,7 +227,7 @@ def _nothing_came(configs: Sequence[SensorConfig], duration_s: float) -> str:
 
 
 def _configs(
-    source: SourceChoice, sensors: Path | None, replay: tuple[Path, ...], options: dict[str, Any]
+    source: SourceOptions, sensors: Path | None, replay: tuple[Path, ...], options: dict[str, Any]
 ) -> list[SensorConfig]:
     from drsn_edge.monitor.sensor_config import SensorConfig, why_no_name
 

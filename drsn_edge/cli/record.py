@@ -14,12 +14,11 @@ import click
 
 from drsn_edge.cli.options import Duration, PathType, finite, json_option
 from drsn_edge.cli.output import note, print_json, print_text
-from drsn_edge.cli.source import SourceChoice, source_options
+from drsn_edge.cli.source import SourceOptions, source_options
 
 if TYPE_CHECKING:
     from drsn_edge.recordings.recorder import LogKeeper, RecordSummary
-    from firmware_bridge.sources.serial_port import SerialSource
-    from firmware_bridge.sources.text import TextSource
+    from firmware_bridge.sources.event_source import SensorSource
 
 
 def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -57,7 +56,7 @@ def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
 )
 @json_option
 def record(
-    source: SourceChoice,
+    source: SourceOptions,
     out: Path,
     name: str | None,
     label: str | None,
@@ -91,7 +90,7 @@ def record(
         _tell(Notice("No label was given; `train` needs one: type --label NAME with `record`, or write a catalogue."))
 
 
-def _record(source: SourceChoice, log: LogKeeper, duration_s: float | None, *, shown: bool) -> RecordSummary:
+def _record(source: SourceOptions, log: LogKeeper, duration_s: float | None, *, shown: bool) -> RecordSummary:
     """Record until the end; raise RecordingError if no sample came."""
     from drsn_edge.cli.stopping import stop_on_signal
     from drsn_edge.errors import RecordingError
@@ -99,11 +98,11 @@ def _record(source: SourceChoice, log: LogKeeper, duration_s: float | None, *, s
 
     is_text = source.text_unit is not None
     clock = _FromFirstSample(duration_s if is_text else None)
-    opened: list[SerialSource | TextSource] = []
+    opened: list[SensorSource] = []
     began_s = time.monotonic()
     with stop_on_signal(None if is_text else duration_s) as asked:
 
-        def open_source(on_bytes: Callable[[bytes], None]) -> SerialSource | TextSource:
+        def open_source(on_bytes: Callable[[bytes], None]) -> SensorSource:
             opened.append(source.open(lambda: asked() or clock.is_over(), on_bytes))
             return opened[0]
 
@@ -138,7 +137,7 @@ def _tell(text: str) -> None:
     note(as_line(text))
 
 
-def no_sample(source: SerialSource | TextSource, seconds: float) -> str:
+def no_sample(source: SensorSource, seconds: float) -> str:
     """Return a sentence on a source that gave no sample, and what to type."""
     said = f"No sample came from {source.port} in {seconds:.2g} s."
     if source.hello is not None:

@@ -1,4 +1,4 @@
-"""The options that say which sensor to read, and what they open."""
+"""The options that say which sensor to read."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from drsn_edge.cli.options import finite
 from drsn_edge.cli.output import say
 
 if TYPE_CHECKING:
-    from firmware_bridge.sources.serial_port import SerialSource
-    from firmware_bridge.sources.text import TextSource
+    from firmware_bridge.sources.event_source import SensorSource
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class SourceChoice:
+class SourceOptions:
     """What the options say."""
 
     ports: tuple[str, ...]
@@ -47,9 +46,7 @@ class SourceChoice:
         """Whether there is a port; one of the environment only counts where nothing else is asked for."""
         return self.port is not None and not self.from_environment
 
-    def open(
-        self, stop: Callable[[], bool], on_bytes: Callable[[bytes], None] | None = None
-    ) -> SerialSource | TextSource:
+    def open(self, stop: Callable[[], bool], on_bytes: Callable[[bytes], None] | None = None) -> SensorSource:
         """Return what reads that sensor; nothing is opened before it is iterated over. See `SensorPort`."""
         from drsn_edge.recordings.sensor_port import SensorPort
 
@@ -127,11 +124,11 @@ _OPTIONS = (
 def _with_options(command: Command, port: Callable[..., Any]) -> Command:
     def gather(**arguments: Any) -> Any:
         by = click.get_current_context().get_parameter_source("ports")
-        names = [name for name in SourceChoice.__dataclass_fields__ if name in arguments]
+        names = [name for name in SourceOptions.__dataclass_fields__ if name in arguments]
         values = {name: arguments.pop(name) for name in names}
         ports = values["ports"]
         values["ports"] = ports if isinstance(ports, tuple) else () if ports is None else (ports,)
-        choice = SourceChoice(**values, from_environment=by is ParameterSource.ENVIRONMENT)
+        choice = SourceOptions(**values, from_environment=by is ParameterSource.ENVIRONMENT)
         if (choice.text_unit is None) != (choice.text_range is None):
             raise click.UsageError("Expected --text-unit and --text-range together: lines of numbers say neither.")
         return command(source=choice, **arguments)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from drsn_edge.signal.units import canonical
 from drsn_edge.support.notice import Notice
-from firmware_bridge.sources import text
+from firmware_bridge.sources.choice import SourceChoice, Wiring
+from firmware_bridge.sources.event_source import SensorSource
 from firmware_bridge.sources.link import GATHER_S
-from firmware_bridge.sources.serial_port import SerialSource
-from firmware_bridge.sources.text import TextSource
+from firmware_bridge.sources.registry import open_source
 from firmware_bridge.wire.text_lines import TextLayout
 
 
@@ -40,8 +40,8 @@ class SensorPort:
         on_bytes: Callable[[bytes], None] | None = None,
         gather_s: float | None = None,
         tell: Callable[[str], None] = lambda text: None,
-    ) -> SerialSource | TextSource:
-        """Return what reads it; nothing is opened before it is iterated over. See `SerialSource`.
+    ) -> SensorSource:
+        """Return what reads it; nothing is opened before it is iterated over. See `open_source`.
 
         Args:
             stop: Asked whether to stop.
@@ -49,18 +49,21 @@ class SensorPort:
             gather_s: How long bytes may wait for others; None: the usual time.
             tell: Given what a person should read.
         """
+        wiring = Wiring(
+            stop,
+            on_bytes,
+            gather_s or GATHER_S,
+            on_baud_rate=lambda rate: tell(baud_rate_found(rate, self.port)),
+            on_beyond=lambda most: tell(self._beyond(most)),
+        )
+        return open_source(SourceChoice(self.port, self.baud, self._layout()), wiring)
+
+    def _layout(self) -> TextLayout | None:
         if self.text_unit is None:
-            return SerialSource(
-                self.port, baud_rate=self.baud, stop=stop, on_bytes=on_bytes, gather_s=gather_s or GATHER_S,
-                on_baud_rate=lambda rate: tell(baud_rate_found(rate, self.port)),
-            )  # fmt: skip
+            return None
         assert self.text_range is not None
         axes = tuple(self.text_axes.split(",")) if self.text_axes else ()
-        layout = TextLayout(canonical(self.text_unit), self.text_range, self.text_scale, axes)
-        return TextSource(
-            self.port, layout, baud_rate=self.baud or text.DEFAULT_BAUD_RATE, stop=stop, on_bytes=on_bytes,
-            on_beyond=lambda most: tell(self._beyond(most)),
-        )  # fmt: skip
+        return TextLayout(canonical(self.text_unit), self.text_range, self.text_scale, axes)
 
     def _beyond(self, most: float) -> str:
         return (

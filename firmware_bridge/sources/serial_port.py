@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from firmware_bridge.errors import PortLostError, ProtocolError
 from firmware_bridge.sources.baud_probe import BaudProbe
+from firmware_bridge.sources.choice import SourceChoice, Wiring
 from firmware_bridge.sources.dialogue import Dialogue
 from firmware_bridge.sources.link import FIRST_PAUSE_S, GATHER_S, OnLink
 from firmware_bridge.wire.events import Idle, LinkLost, LinkRestored, SourceEvent, Status
@@ -203,6 +204,18 @@ class SerialSource(OnLink):
             f"good frames and {counters.crc_errors} damaged ones; it begins with {begins.hex(' ')} ({begins!r}). "
             f"{guess}"
         )
+
+
+def open_frames(choice: SourceChoice, wiring: Wiring) -> SerialSource:
+    """Return the source of a sensor that sends our frames."""
+    return SerialSource(
+        choice.port,
+        baud_rate=choice.baud_rate,
+        stop=wiring.stop,
+        on_bytes=wiring.on_bytes,
+        gather_s=wiring.gather_s,
+        on_baud_rate=wiring.on_baud_rate,
+    )
 
 
 def _never() -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from firmware_bridge.errors import PortLostError, ProtocolError
+from firmware_bridge.sources.choice import SourceChoice, Wiring
 from firmware_bridge.sources.link import FIRST_PAUSE_S, OnLink
 from firmware_bridge.wire.blocks import block_frames
 from firmware_bridge.wire.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, SourceEvent
@@ -150,3 +151,21 @@ class TextSource(OnLink):
             guess = "Check --baud and that the sketch prints one line for each sample."
         begins = self._first_bytes[:32]
         return f"{expected} at {self._link.baud_rate} baud; what came begins with {begins!r}. {guess}"
+
+
+def open_text(choice: SourceChoice, wiring: Wiring) -> TextSource:
+    """Return the source of a sensor that prints lines of numbers.
+
+    Raises:
+        ProtocolError: If the choice does not say what they mean.
+    """
+    if choice.text is None:
+        raise ProtocolError(f"Expected what the lines of {choice.port} mean: unit and full scale.")
+    return TextSource(
+        choice.port,
+        choice.text,
+        baud_rate=choice.baud_rate or DEFAULT_BAUD_RATE,
+        stop=wiring.stop,
+        on_bytes=wiring.on_bytes,
+        on_beyond=wiring.on_beyond,
+    )
