@@ -24,6 +24,20 @@ def run(training: Training, metrics: dict[str, Any], tmp_path_factory: pytest.Te
     return load_run(folder)
 
 
+@pytest.fixture(scope="module")
+def small(
+    training: Training,
+    metrics: dict[str, Any],
+    simulated: list[Recording],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Run:
+    """Return the run of a network of one block, of sizes of its own, which trains quickly."""
+    sizes = NetworkSizes(4, 7, 4, (Stage(4, 1, 2),), 3)
+    folder = tmp_path_factory.mktemp("small") / "run"
+    save_run(train(simulated, replace(training.settings, network=sizes, epochs=1)), metrics, folder)
+    return load_run(folder)
+
+
 def test_the_file_agrees_with_the_float_network(run: Run, simulated: list[Recording]) -> None:
     reports: list[Any] = []
     before = [array.copy() for array in run.model.get_weights()]
@@ -34,7 +48,7 @@ def test_the_file_agrees_with_the_float_network(run: Run, simulated: list[Record
     assert all((old == new).all() for old, new in zip(before, run.model.get_weights(), strict=True))
 
 
-def test_a_stopped_one_goes_on_to_the_same_file(run: Run, simulated: list[Recording], tmp_path: Path) -> None:
+def test_a_stopped_one_goes_on_to_the_same_file(small: Run, simulated: list[Recording], tmp_path: Path) -> None:
     class StoppedError(Exception):
         pass
 
@@ -42,19 +56,19 @@ def test_a_stopped_one_goes_on_to_the_same_file(run: Run, simulated: list[Record
         if report.epoch == 2:
             raise StoppedError
 
-    whole = write_int8(*fine_tune(run, simulated, epochs=2)).data
+    whole = write_int8(*fine_tune(small, simulated, epochs=2)).data
     work = tmp_path / "a.training"
     with pytest.raises(StoppedError):
-        fine_tune(run, simulated, epochs=2, progress=stop, checkpoints=work)
+        fine_tune(small, simulated, epochs=2, progress=stop, checkpoints=work)
     assert has_checkpoint(work)
-    assert write_int8(*fine_tune(run, simulated, epochs=2, checkpoints=work, resume=True)).data == whole
+    assert write_int8(*fine_tune(small, simulated, epochs=2, checkpoints=work, resume=True)).data == whole
 
 
-def test_one_for_another_target_is_not_gone_on_with(run: Run, simulated: list[Recording], tmp_path: Path) -> None:
+def test_one_for_another_target_is_not_gone_on_with(small: Run, simulated: list[Recording], tmp_path: Path) -> None:
     work = tmp_path / "a.training"
-    fine_tune(run, simulated, epochs=1, checkpoints=work)
+    fine_tune(small, simulated, epochs=1, checkpoints=work)
     with pytest.raises(TrainingError, match=r"state of this network.*--force"):
-        fine_tune(run, simulated, epochs=1, target="edgetpu", checkpoints=work, resume=True)
+        fine_tune(small, simulated, epochs=1, target="edgetpu", checkpoints=work, resume=True)
 
 
 def test_other_recordings_are_refused(run: Run, simulated: list[Recording]) -> None:
@@ -63,11 +77,6 @@ def test_other_recordings_are_refused(run: Run, simulated: list[Recording]) -> N
         fine_tune(run, others)
 
 
-def test_a_network_of_ones_own_sizes_is_read_back_from_its_run(
-    training: Training, metrics: dict[str, Any], simulated: list[Recording], tmp_path: Path
-) -> None:
-    sizes = NetworkSizes(4, 7, 4, (Stage(4, 1, 2),), 3)
-    own = train(simulated, replace(training.settings, network=sizes, epochs=1))
-    save_run(own, metrics, tmp_path / "run")
-    graph, _ = fine_tune(load_run(tmp_path / "run"), simulated, epochs=1)
+def test_a_network_of_ones_own_sizes_is_read_back_from_its_run(small: Run, simulated: list[Recording]) -> None:
+    graph, _ = fine_tune(small, simulated, epochs=1)
     assert graph.output.shape == (2,)
