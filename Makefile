@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := drsn_edge quantize firmware_bridge tests benchmarks examples
 
-.PHONY: help demo test integration check lint types rooms firmware pi-test pi-bench proof lock clean
+.PHONY: help demo test coverage integration check lint types rooms firmware pi-test pi-bench proof lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo         everything without hardware: simulate, train, convert, monitor (about 2 minutes with the install)"
 	@echo "make test         the quick tests"
+	@echo "make coverage     the quick tests, and the share of the gateway's lines that they run: fails below 90 %"
 	@echo "make integration  tests with real parts: fresh environments, the wire, real recordings"
 	@echo "make check        lint, types, firmware and make test"
 	@echo "make rooms        the rooms of the code, the imports between them, and any circle (docs/architecture.md)"
@@ -24,8 +25,15 @@ help:
 demo: $(VENV)/train.stamp
 	$(BIN)/drsn-edge demo
 
+ON_ALL_CORES := -n auto --maxprocesses 8 --dist worksteal
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+	$(BIN)/python -m pytest $(ON_ALL_CORES)
+
+coverage: $(VENV)/dev.stamp
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest $(ON_ALL_CORES)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
 
 integration: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m integration
@@ -39,7 +47,8 @@ firmware:
 	if [ -z "$$missing" ] || [ -n "$$DRSN_EDGE_REQUIRE_PARTS" ]; then $(FIRMWARE) -s all; \
 	else echo "only the host's firmware was built:$$missing not on this machine"; fi
 
-pi-test: $(VENV)/dev.stamp
+pi-ON_ALL_CORES := -n auto --maxprocesses 8 --dist worksteal
+test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m integration tests/integration/test_pi.py
 
 RUNTIMES_TABLES := $(BIN)/python benchmarks/runtime_tables.py --results docs/results --write docs/RUNTIMES.md
