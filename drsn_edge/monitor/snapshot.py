@@ -27,7 +27,7 @@ class Snapshot:
         alarms: Those that are raised.
         samples: Of the last window that was classified, shape (window, axes), in the contract's unit.
         sample_rate_hz: Of those samples.
-        true_rate_hz: The sensor's own.
+        sensor_rate_hz: The rate by the sensor's clock.
         counters: The link's account.
         lag_s: How far behind the station is.
         skipped: Windows that were not judged because the machine was too slow.
@@ -47,7 +47,7 @@ class Snapshot:
     alarms: tuple[str, ...] = ()
     samples: NDArray[np.float32] | None = None
     sample_rate_hz: float = 1.0
-    true_rate_hz: float | None = None
+    sensor_rate_hz: float | None = None
     counters: StreamCounters | None = None
     lag_s: float = 0.0
     skipped: int = 0
@@ -70,7 +70,7 @@ class Snapshot:
 
     def note(self, monitor: Monitor, counters: StreamCounters, lag_s: float, failing: Mapping[str, str | None]) -> None:
         """Show what is true of the stream and the outputs now."""
-        self.alarms, self.true_rate_hz = monitor.judge.conclusions.raised, monitor.stream.rate.sample_rate_hz
+        self.alarms, self.sensor_rate_hz = monitor.judge.conclusions.raised, monitor.stream.rate.sample_rate_hz
         self.counters, self.lag_s, self.skipped = counters, lag_s, monitor.stream.counts.skipped
         self.failing = tuple(why for why in failing.values() if why)
 

@@ -307,10 +307,11 @@ def _link(shown: Snapshot) -> Text:
     counters = shown.counters
     if counters is None:
         return Text("link      nothing yet", style="dim")
-    rate = "rate not known yet" if shown.true_rate_hz is None else f"{shown.true_rate_hz:.1f} Hz"
+    known = shown.sensor_rate_hz
+    rate = "not known yet" if known is None else f"{known:.1f} Hz by the sensor's clock"
     lost = f"{counters.samples_lost} lost" if counters.losses_counted else "losses cannot be counted"
     frames = f"{counters.crc_errors} bad frames"
-    lines = [f"link      {counters.samples_received} samples, {lost}, {frames}", f"true rate {rate}"]
+    lines = [f"link      {counters.samples_received} samples, {lost}, {frames}", f"rate      {rate}"]
     if shown.lag_s > 1 or shown.skipped:
         lines.append(f"behind    {shown.lag_s:.1f} s, {shown.skipped} windows skipped")
     text = "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Windows at the model's rate from a sensor whose true rate is another.
+"""Windows at the model's rate from a sensor that samples at another.
 
 A MEMS sensor samples up to a few percent faster or slower than it says, and every line of a spectrum moves with it.
 Once the rate is measured, windows are cut so much longer or shorter, with a margin on both sides, and each is resampled

@@ -91,7 +91,7 @@ class Hello:
         unit: Unit of `counts * scale`.
         scale: Unit per count, > 0; `full_scale` is a number of counts within `bounds.STEPS`.
         full_scale: Largest magnitude that the sensor measures, in `unit`, within `bounds.FULL_SCALES`.
-        sample_rate_hz: Nominal, within `bounds.SAMPLE_RATES_HZ`; the true rate is off by up to a few percent, see
+        sample_rate_hz: Nominal, within `bounds.SAMPLE_RATES_HZ`; a sensor is off by up to a few percent, see
             `clock.ClockFit`.
         signs: 1 for each axis, -1 where the sensor is mounted the other way round; none given: all 1.
         sample_rates_hz: What `Opcode.SET_RATE` takes, ascending; empty where the device does not say.

@@ -130,7 +130,7 @@ def test_without_json_there_are_decisions_and_the_summary(run: Run, playing: Any
     assert (done.code, done.err) == (0, "")
     *decisions, samples, windows, link = done.out.splitlines()
     assert decisions and all(", since " in line for line in decisions)
-    assert samples == "samples   4000 received, 0 lost; true rate not measured"
+    assert samples == "samples   4000 received, 0 lost; rate by the sensor's clock not measured"
     assert windows.startswith("windows   124 judged, 0 without a verdict, 0 unknown; classes: ")
     assert link == "link      0 times lost, 0 damaged frames"
 

@@ -1,4 +1,4 @@
-"""The grid on which windows are cut: a model's window and hop, stretched to the sensor's true rate."""
+"""The grid on which windows are cut: a model's window and hop, stretched to the rate by the sensor's clock."""
 
 from __future__ import annotations
 

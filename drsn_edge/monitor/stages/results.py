@@ -165,7 +165,7 @@ class Summary:
         windows: Windows judged.
         verdicts: Windows per verdict.
         labels: Windows per class.
-        sample_rate_hz: True rate by the sensor's clock, None until it could be measured.
+        sample_rate_hz: Rate by the sensor's clock, None until it could be measured.
         link: Counters of the link (frames, CRC errors, ...).
         link_losses: Times that the port was lost.
         windows_skipped: Windows that were not judged because the machine was too slow; they are among those without a

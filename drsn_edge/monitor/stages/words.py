@@ -110,7 +110,7 @@ def summary_words(summary: Summary) -> str:
         f"\nskipped   {summary.windows_skipped} windows: this machine is too slow" if summary.windows_skipped else ""
     )
     return (
-        f"samples   {summary.samples_received} received, {lost}; true rate {rate}\n"
+        f"samples   {summary.samples_received} received, {lost}; rate by the sensor's clock {rate}\n"
         f"windows   {summary.windows} judged, {none}; classes: {seen}\n"
         f"link      {summary.link_losses} times lost, {summary.link.get('crc_errors', 0)} damaged frames"
         f"{skipped}"

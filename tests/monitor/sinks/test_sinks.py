@@ -99,7 +99,7 @@ def test_the_console_shows_decisions_and_the_summary_only() -> None:
     assert lines == [
         "     0.02 s  worn (88%), since 0.01 s",
         "     0.03 s  NO_VERDICT (lost samples), since 0.02 s",
-        "samples   4000 received, 5 lost; true rate 3999.99 Hz",
+        "samples   4000 received, 5 lost; rate by the sensor's clock 3999.99 Hz",
         "windows   3 judged, 1 without a verdict, 0 unknown; classes: worn 2",
         "link      1 times lost, 2 damaged frames",
     ]
@@ -115,7 +115,7 @@ def test_windows_pass_by_on_the_status_line_which_is_cleared_for_results() -> No
 def test_a_summary_without_anything() -> None:
     empty = Summary(0, 0, 0, {verdict.value: 0 for verdict in Verdict}, {}, None)
     assert console(empty) == [
-        "samples   0 received, 0 lost; true rate not measured",
+        "samples   0 received, 0 lost; rate by the sensor's clock not measured",
         "windows   0 judged, 0 without a verdict, 0 unknown; classes: none",
         "link      0 times lost, 0 damaged frames",
     ]
