@@ -98,9 +98,9 @@ def convert(
     """Convert the trained RUN to int8 and write it as a bundle.
 
     The file is compared with the Keras model on every held-out window, through the interpreter that a gateway uses;
-    where they disagree nothing is written. The bundle carries a report, which `drsn-edge inspect` shows. Ranges come
-    from calibration windows of all classes and SNRs; with --qat the network is then taught to agree with its float self
-    while it computes as int8 does.
+    where they disagree nothing is written. The bundle carries a report, which `drsn-edge inspect` shows. The int8
+    ranges come from calibration windows of all classes and SNRs; with --qat the network is then taught to agree with
+    its float self while it computes as int8 does.
 
     \b
     Example:

@@ -20,7 +20,13 @@ _NETWORK, _EPOCHS = "nano", 12
 
 @click.command()
 @click.option("--out", type=PathType, default="drsn-edge-demo", show_default=True, help="Folder for what it makes.")
-@click.option("--speed", type=float, default=1.0, show_default=True, help="Of the watched machine; 0: as fast as read.")
+@click.option(
+    "--speed",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Playback speed of the simulated machine, times real time; 0: as fast as it is read.",
+)
 @seed_option
 @json_option
 def demo(out: Path, speed: float, seed: int, as_json: bool) -> None:

@@ -163,7 +163,7 @@ def _figures_text(evaluation: Evaluation) -> str:
             f"balanced accuracy   {clean.balanced_accuracy:.4f}",
             f"macro F1            {clean.macro_f1:.4f}",
             f"AUROC               {auroc}",
-            f"calibration error   {clean.expected_calibration_error:.4f}",
+            f"calibration error   {clean.expected_calibration_error:.4f} of the probabilities",
         ]
     )
 

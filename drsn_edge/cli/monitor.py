@@ -129,7 +129,7 @@ def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> t
     callback=finite,
     default=0.0,
     show_default=True,
-    help="Of --replay: times the pace of that day; 0: at once.",
+    help="Playback speed of --replay, times real time; 0: as fast as it can be judged.",
 )
 @click.option(
     "--trial",

@@ -42,7 +42,13 @@ if TYPE_CHECKING:
 @click.option(
     "--listen", metavar="HOST:PORT", help="Serve TCP here instead of a virtual port; port 0 takes a free one."
 )
-@click.option("--speed", type=float, default=1.0, show_default=True, help="Times real time; 0: as fast as it is read.")
+@click.option(
+    "--speed",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Playback speed, times real time; 0: as fast as it is read.",
+)
 @click.option("--snr-db", type=float, help="Add noise at this signal-to-noise ratio, dB.")
 @click.option(
     "--noise",

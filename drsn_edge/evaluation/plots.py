@@ -73,7 +73,7 @@ def plot_thresholds(evaluation: Evaluation) -> Figure:
 
 
 def plot_calibration(evaluation: Evaluation) -> Figure:
-    """Plot accuracy and number of windows over confidence."""
+    """Plot the calibration of the probabilities: accuracy and number of windows over confidence."""
     bins = evaluation.clean.calibration
     middles = [(each.above + each.up_to) / 2 for each in bins]
     figure = new_figure(6, 6)
@@ -92,7 +92,7 @@ def plot_calibration(evaluation: Evaluation) -> Figure:
 _PICTURES: dict[str, tuple[str, Callable[[Evaluation], object], Callable[[Evaluation], Figure]]] = {
     "noise.png": ("Accuracy with noise", lambda evaluation: evaluation.noisy, plot_noise),
     "confusion.png": ("Confusion", lambda evaluation: True, plot_confusion),
-    "calibration.png": ("Calibration", lambda evaluation: True, plot_calibration),
+    "calibration.png": ("Calibration of the probabilities", lambda evaluation: True, plot_calibration),
     "thresholds.png": ("Thresholds", lambda evaluation: evaluation.thresholds is not None, plot_thresholds),
 }
 

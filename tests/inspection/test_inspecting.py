@@ -275,10 +275,10 @@ def test_a_page_without_windows_says_so(tiny_bundle_path: Path) -> None:
 
 
 def test_what_calibration_alone_gives_has_a_column_of_its_own(report: dict[str, Any]) -> None:
-    assert "calibrated" not in report_text(report) and ">calibrated<" not in render_inspection(report)
+    assert "calibrated" not in report_text(report) and ">int8 calibrated<" not in render_inspection(report)
     tuned = {**report, "accuracy": [{**row, "calibrated": 0.125} for row in report["accuracy"]]}
     assert "calibrated" in report_text(tuned) and "0.1250" in report_text(tuned)
-    assert ">calibrated<" in render_inspection(tuned) and "0.1250" in render_inspection(tuned)
+    assert ">int8 calibrated<" in render_inspection(tuned) and "0.1250" in render_inspection(tuned)
 
 
 def test_pictures_show_the_values_of_the_report(report: dict[str, Any]) -> None:
