@@ -329,7 +329,7 @@ def cost(case: Case) -> dict[str, Any]:
             "cold": _median_us(partial(chance, spectrum), np.ones(1 << 23)),
         }
     fresh = centre(noise)
-    row["spectrum, shared"] = _median_us(lambda: Centred(fresh.samples, fresh.rms).spectrum, None)
+    row["spectrum, shared"] = _median_us(lambda: Centred(fresh.samples, fresh.means, fresh.rms).spectrum, None)
     return row
 
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from drsn_edge.errors import ContractError
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.spectra import log_spectra
-from drsn_edge.signal.windows import Centred, FloatArray, as_network_input, centre, scaled
+from drsn_edge.signal.windows import Centred, FloatArray, as_network_input, centre, scaled, scaled_spectrum
 
 
 def check_speed(contract: SignalContract, speed_hz: float | None) -> None:
@@ -41,4 +41,5 @@ def input_of(windows: Centred, contract: SignalContract, speeds_hz: ArrayLike | 
         return as_network_input(samples)
     speeds = np.broadcast_to(np.nan if speeds_hz is None else np.asarray(speeds_hz, np.float64), len(samples))
     check_speed(contract, float(speeds.min(initial=np.inf)))
-    return as_network_input(log_spectra(samples, contract.spectra, contract.sample_rate_hz, speeds))
+    known = scaled_spectrum(windows, contract.scaling) if len(samples) == 1 and samples.shape[1] % 2 == 0 else None
+    return as_network_input(log_spectra(samples, contract.spectra, contract.sample_rate_hz, speeds, known))

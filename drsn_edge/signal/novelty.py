@@ -130,7 +130,7 @@ class Novelty:
         return TOO_LOUD * max(self.loudest_rms, 0.0 if self.site is None else self.site.loudest_rms)
 
     def _by_distance(self, windows: Centred) -> FloatArray:
-        whitened = self._whitened(windows)
+        whitened = self.whitened_of(windows)
         trained = to_nearest(whitened, self.prototypes) / np.float32(self.limit)
         if self.site is None:
             return trained
@@ -147,9 +147,10 @@ class Novelty:
 
     def whitened(self, windows: FloatArray) -> FloatArray:
         """Return the whitened features of windows, shape (n, features)."""
-        return self._whitened(centre(windows))
+        return self.whitened_of(centre(windows))
 
-    def _whitened(self, windows: Centred) -> FloatArray:
+    def whitened_of(self, windows: Centred) -> FloatArray:
+        """Return what `whitened` does, of windows whose means are gone."""
         return features_of(windows, self.lines) @ self.whitening
 
 

@@ -18,7 +18,7 @@ from drsn_edge.signal.amplitude import (
     wrapped_axes,
 )
 from drsn_edge.signal.contract import RATE_TOLERANCE
-from drsn_edge.signal.windows import Window, axis_means
+from drsn_edge.signal.windows import Window
 from drsn_edge.verdicts import (
     CLIPPED,
     DROPOUTS,
@@ -33,7 +33,6 @@ from drsn_edge.verdicts import (
     STUCK_BIT,
     WRAPPED,
 )
-from firmware_bridge.wire.messages import Counts
 
 MAX_CLIPPED_SHARE = 0.001
 """Of a window's samples at full scale: a lone peak may just touch it, a clipped signal sits there.
@@ -196,7 +195,7 @@ class OffsetWatch:
     """
 
     def __init__(self, taught: NDArray[np.float64] | None = None) -> None:
-        """Begin with the mean of each axis that was taught, shape (axes,), in the unit of `scales`; None: to learn."""
+        """Begin with the mean of each axis that was taught, shape (axes,); None: to learn."""
         self._first: list[NDArray[np.float64]] = []
         self._usual = taught
         self._scatter: NDArray[np.float64] | float = 0.0
@@ -205,15 +204,13 @@ class OffsetWatch:
         """Learn anew what is usual."""
         self._first, self._usual, self._scatter = [], None, 0.0
 
-    def jumped(self, counts: Counts, full_scale_counts: float, scales: NDArray[np.float32] | float = 1.0) -> bool:
-        """Take in a window without damage, and tell whether its mean is not the usual one.
+    def jumped(self, mean: NDArray[np.float64], full_scale: NDArray[np.float64]) -> bool:
+        """Take in the mean of a window without damage, and tell whether it is not the usual one.
 
         Args:
-            counts: Shape (n, axes).
-            full_scale_counts: Where the sensor clips.
-            scales: Unit per count of each axis, which another session of the device may change.
+            mean: Of each axis, shape (axes,), in a unit that stays the same from session to session.
+            full_scale: Where the sensor clips, of each axis in that unit.
         """
-        mean = axis_means(counts[None])[0] * scales
         if self._usual is None:
             self._first.append(mean)
             if len(self._first) == _LEARNT_WINDOWS:
@@ -221,8 +218,7 @@ class OffsetWatch:
                 self._scatter = 1.4826 * np.median(np.abs(self._first - self._usual), axis=0)
             return False
         off = mean - self._usual
-        least = _JUMP_SHARE * full_scale_counts * np.abs(scales)
-        if (np.abs(off) > np.maximum(least, _JUMP_SCATTERS * self._scatter)).any():
+        if (np.abs(off) > np.maximum(_JUMP_SHARE * full_scale, _JUMP_SCATTERS * self._scatter)).any():
             return True
         self._usual = self._usual + _FORGET * off
         return False

@@ -36,10 +36,12 @@ class Centred:
 
     Attributes:
         samples: Shape (n, window, axes), float32.
+        means: Which were taken away, shape (n, axes).
         rms: Of each window over its axes, shape (n,).
     """
 
     samples: FloatArray
+    means: NDArray[np.float64]
     rms: NDArray[np.float64]
 
     @cached_property
@@ -50,8 +52,9 @@ class Centred:
 
 def centre(windows: FloatArray) -> Centred:
     """Take away each axis' mean from windows (n, window, axes)."""
-    samples = (windows - axis_means(windows)[:, None]).astype(np.float32)
-    return Centred(samples, np.sqrt(np.mean(np.square(samples, dtype=np.float64), axis=(1, 2))))
+    means = axis_means(windows)
+    samples = (windows - means[:, None]).astype(np.float32)
+    return Centred(samples, means, np.sqrt(np.mean(np.square(samples, dtype=np.float64), axis=(1, 2))))
 
 
 def scale_windows(windows: FloatArray, scaling: Scaling) -> FloatArray:
@@ -70,6 +73,17 @@ def scaled(windows: Centred, scaling: Scaling) -> FloatArray:
     if scaling.kind == "fixed":
         return samples / np.float32(scaling.divisor)
     return np.divide(samples, rms, out=np.zeros_like(samples), where=rms > 0, casting="same_kind")
+
+
+def scaled_spectrum(windows: Centred, scaling: Scaling) -> NDArray[np.complexfloating]:
+    """Return `np.fft.rfft` of each axis of `scaled` windows, but for rounding, shape (n, axes, window // 2 + 1).
+
+    It is made of `Centred.spectrum`, which others ask for as well: one transform serves all of them.
+    """
+    spectrum, rms = windows.spectrum, windows.rms[:, None, None]
+    if scaling.kind == "fixed":
+        return spectrum / np.float32(scaling.divisor)
+    return np.divide(spectrum, rms, out=np.zeros_like(spectrum), where=rms > 0, casting="same_kind")
 
 
 def axis_means(windows: NDArray[Any]) -> NDArray[np.float64]:

@@ -190,15 +190,17 @@ def test_an_offset_that_jumps_is_noticed_until_it_is_back_or_somebody_says_that_
     watch = OffsetWatch()
     rng = np.random.default_rng(0)
 
-    def window(offset: float) -> Any:
-        return (rng.normal(size=(64, 2)) * 100 + [offset, 0]).astype(np.int16)
+    full_scale = np.array([16000.0, 16000.0])
 
-    usual = [watch.jumped(window(1000), 16000) for _ in range(50)]
-    drifting = [watch.jumped(window(1000 + 20 * n), 16000) for n in range(100)]
+    def mean(offset: float) -> Any:
+        return (rng.normal(size=(64, 2)) * 100 + [offset, 0]).astype(np.int16).mean(axis=0)
+
+    usual = [watch.jumped(mean(1000), full_scale) for _ in range(50)]
+    drifting = [watch.jumped(mean(1000 + 20 * n), full_scale) for n in range(100)]
     assert not any(usual) and not any(drifting[:30])
     fresh = OffsetWatch()
-    assert not any(fresh.jumped(window(1000), 16000) for _ in range(50))
-    assert all(fresh.jumped(window(2500), 16000) for _ in range(50))
-    assert not fresh.jumped(window(1000), 16000)
+    assert not any(fresh.jumped(mean(1000), full_scale) for _ in range(50))
+    assert all(fresh.jumped(mean(2500), full_scale) for _ in range(50))
+    assert not fresh.jumped(mean(1000), full_scale)
     fresh.reset()
-    assert not any(fresh.jumped(window(2500), 16000) for _ in range(50))
+    assert not any(fresh.jumped(mean(2500), full_scale) for _ in range(50))

@@ -25,7 +25,7 @@ from drsn_edge.signal.noise_alone import NoiseWatch
 from drsn_edge.signal.novelty import Novelty
 from drsn_edge.signal.quality import OffsetWatch
 from drsn_edge.signal.resampling import resampled
-from drsn_edge.signal.windows import Centred, centre
+from drsn_edge.signal.windows import Centred, axis_means, centre
 from drsn_edge.verdicts import AXES_TURNED, NOISE_ALONE, NOT_RUNNING, OFFSET_JUMPED
 
 
@@ -148,7 +148,7 @@ class Judge:
         """Return why a window without damage does not show a running machine as the model knows it; None if it does."""
         if self._novelty is not None and not self._novelty.is_running(float(centred.rms[0])):
             return NOT_RUNNING
-        if offsets.jumped(window.counts, window.scale.full_scale_counts, window.scale.factors):
+        if offsets.jumped(_means_of(window, centred), window.scale.full_scale):
             return OFFSET_JUMPED
         return NOISE_ALONE if self._noise.is_noise(window.first_sample, window.counts, centred) else None
 
@@ -165,6 +165,13 @@ class Judge:
         if self._novelty.is_turned(centred):
             return _without_verdict(window, AXES_TURNED)
         return WindowResult.of_class(*at, max(scores, key=scores.__getitem__), scores, novelty, level)
+
+
+def _means_of(window: CutWindow, centred: Centred) -> NDArray[np.float64]:
+    """Return the mean of each axis of the sensor's own samples, which resampling changes a little."""
+    if window.cut.ratio == 1.0:
+        return centred.means[0]
+    return np.asarray(axis_means(window.counts[None])[0] * window.scale.factors)
 
 
 def _without_verdict(window: CutWindow, reason: str) -> WindowResult:

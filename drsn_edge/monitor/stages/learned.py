@@ -24,7 +24,7 @@ from drsn_edge.errors import LearningError
 from drsn_edge.monitor.stages.results import Result, WindowResult
 from drsn_edge.signal.mounting import features_of
 from drsn_edge.signal.novelty import Novelty, Site, is_mounting, to_nearest
-from drsn_edge.signal.windows import axis_means, centre
+from drsn_edge.signal.windows import centre
 from drsn_edge.support.arrays import Form, archive_of, typed_arrays
 from drsn_edge.support.files import write_file
 from drsn_edge.support.palette import is_healthy
@@ -99,9 +99,9 @@ class Learner:
     def take(self, window: NDArray[np.float32]) -> None:
         """Take in a window of a healthy machine, shape (1, window, axes), in the contract's unit."""
         centred = centre(window)
-        self._whitened.append(self._novelty.whitened(window)[0])
+        self._whitened.append(self._novelty.whitened_of(centred)[0])
         self._levels.append(float(centred.rms[0]))
-        self._means.append(axis_means(window)[0])
+        self._means.append(centred.means[0])
         if self._novelty.mounting is not None:
             self._mounting.append(features_of(centred)[0])
             self._turned += self._novelty.is_turned(centred)

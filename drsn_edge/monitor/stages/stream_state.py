@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +83,11 @@ class Scale:
 
     factors: NDArray[np.float32]
     full_scale_counts: float
+
+    @cached_property
+    def full_scale(self) -> NDArray[np.float64]:
+        """Where each axis clips, in the contract's unit."""
+        return np.asarray(self.full_scale_counts * np.abs(self.factors), np.float64)
 
 
 @dataclass(frozen=True)
