@@ -36,7 +36,7 @@ def agent(port: str | None, baud: int, path: Path | None) -> None:
       drsn-edge agent --serial /dev/ttyGS0
     """
     from drsn_edge.cli.stopping import stop_on_signal
-    from drsn_edge.gateway.targets import local_agent
+    from drsn_edge.gateway.addresses import local_agent
 
     if port is not None and path is not None:
         raise click.UsageError("Expected one of --serial and --socket.")
@@ -61,7 +61,7 @@ def _on_pipes(make: Callable[[], Agent], stopped: Callable[[], bool]) -> None:
 
 
 def _on_serial(port: str, baud: int, stopped: Callable[[], bool]) -> None:
-    from drsn_edge.gateway.targets import local_agent
+    from drsn_edge.gateway.addresses import local_agent
     from firmware_bridge.gateway.agent import serve
     from firmware_bridge.sources.link import Link
 
@@ -76,7 +76,7 @@ def _on_serial(port: str, baud: int, stopped: Callable[[], bool]) -> None:
 
 
 def _on_socket(path: Path, stopped: Callable[[], bool]) -> None:
-    from drsn_edge.gateway.targets import local_agent
+    from drsn_edge.gateway.addresses import local_agent
     from firmware_bridge.gateway.agent import serve
     from firmware_bridge.gateway.transports import DescriptorLink
 

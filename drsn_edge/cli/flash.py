@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from drsn_edge.cli.addresses import ADDRESS_HELP, reached
 from drsn_edge.cli.options import Duration, PathType, json_option
 from drsn_edge.cli.output import note, print_json, print_text
-from drsn_edge.cli.targets import TARGET_HELP, reached
 
 if TYPE_CHECKING:
     from drsn_edge.gateway.rollout import Member, Outcome
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("bundle", type=PathType)
-@click.option("--to", "target", metavar="TARGET", help=TARGET_HELP)
+@click.option("--to", "address", metavar="ADDRESS", help=ADDRESS_HELP)
 @click.option(
-    "--fleet", type=PathType, metavar="TOML", help="File of several gateways: [[gateway]] tables with target."
+    "--fleet",
+    type=PathType,
+    metavar="TOML",
+    help="File of several gateways: [[gateway]] tables with address and, if wanted, name.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would change, or why it would be refused; change nothing.")
 @click.option(
@@ -51,7 +54,7 @@ def flash(
     ctx: click.Context,
     /,
     bundle: Path,
-    target: str | None,
+    address: str | None,
     fleet: Path | None,
     dry_run: bool,
     new_contract: bool,
@@ -67,7 +70,7 @@ def flash(
     Example:
       drsn-edge flash machine.drsn --to ssh://pi@gateway
     """
-    if (target is None) == (fleet is None):
+    if (address is None) == (fleet is None):
         raise click.UsageError("Expected one of --to and --fleet.")
     from drsn_edge.bundle.bundle import bundle_to_bytes, read_bundle
     from drsn_edge.cli.progress import bytes_bar
@@ -77,26 +80,26 @@ def flash(
     data = bundle_to_bytes(found)
     if fleet is not None:
         ctx.exit(_flash_fleet(data, fleet, dry_run, new_contract, as_json, plan))
-    assert target is not None
-    with bytes_bar(f"to {target}") as bar, reached(target) as gateway:
+    assert address is not None
+    with bytes_bar(f"to {address}") as bar, reached(address) as gateway:
         done = gateway.flash(data, dry_run=dry_run, new_contract=new_contract, progress=bar)
     if as_json:
         print_json("flashed", {"dry_run": dry_run, **asdict(done)})
     else:
-        print_text(printable(_words(done, target, dry_run)))
+        print_text(printable(_words(done, address, dry_run)))
 
 
-def _words(done: Flashed, target: str, dry_run: bool) -> str:
+def _words(done: Flashed, address: str, dry_run: bool) -> str:
     name = f"{done.slot['name']} {done.slot['version']}"
     if dry_run:
         return (
-            f"{name} would go on trial at {target}; once confirmed, nothing below {done.slot['floor']} is taken there"
+            f"{name} would go on trial at {address}; once confirmed, nothing below {done.slot['floor']} is taken there"
         )
     if not done.changed:
-        return f"{name} runs at {target} already"
+        return f"{name} runs at {address} already"
     resumed = f", {done.resumed_at / 1000:.1f} kB were there" if done.resumed_at else ""
     again = f", {done.bytes_again / 1000:.1f} kB sent again" if done.bytes_again else ""
-    return f"{name} is on trial at {target} ({done.bytes_sent / 1000:.1f} kB in {done.seconds:.1f} s{resumed}{again})"
+    return f"{name} is on trial at {address} ({done.bytes_sent / 1000:.1f} kB in {done.seconds:.1f} s{resumed}{again})"
 
 
 def _flash_fleet(
@@ -108,15 +111,15 @@ def _flash_fleet(
 
     members = read_members(file)
     for member in members:
-        with reached(member.target):  # names that mean nothing are said before anything happens
+        with reached(member.address):  # names that mean nothing are said before anything happens
             pass
 
     def flash_one(member: Member) -> Flashed:
-        with reached(member.target) as gateway:
+        with reached(member.address) as gateway:
             return gateway.flash(data, dry_run=dry_run, new_contract=new_contract, progress=lambda done, total: None)
 
     def ask_one(member: Member) -> dict[str, Any]:
-        with reached(member.target) as gateway:
+        with reached(member.address) as gateway:
             return gateway.ask("status")
 
     def tell(outcome: Outcome) -> None:

@@ -8,15 +8,15 @@ from typing import Any
 
 import click
 
+from drsn_edge.cli.addresses import ADDRESS_HELP, reached
 from drsn_edge.cli.options import json_option
 from drsn_edge.cli.output import print_json, print_text
-from drsn_edge.cli.targets import TARGET_HELP, reached
 from drsn_edge.support.wall_time import second_in_words
 
 _ERROR = re.compile(r"^[A-Z]\w*Error: ")
 """The kind of a refusal, which the log has for programs."""
 
-at_option = click.option("--at", default="local", show_default=True, metavar="TARGET", help=TARGET_HELP)
+at_option = click.option("--at", default="local", show_default=True, metavar="ADDRESS", help=ADDRESS_HELP)
 
 
 @click.group()

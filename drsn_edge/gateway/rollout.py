@@ -23,11 +23,11 @@ class Member:
 
     Attributes:
         name: For the table.
-        target: As `drsn-edge flash --to` takes it.
+        address: As `drsn-edge flash --to` takes it.
     """
 
     name: str = ""
-    target: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Plan:
 
 
 def read_members(path: Path) -> list[Member]:
-    """Read a file of gateways: a table [[gateway]] with `target`, and `name` if wanted, for each.
+    """Read a file of gateways: a table [[gateway]] with `address`, and `name` if wanted, for each.
 
     Raises:
         SettingsError: If it cannot be read, or holds anything that it may not.
@@ -74,12 +74,12 @@ def read_members(path: Path) -> list[Member]:
     tables = document.values.get("gateway")
     are_tables = isinstance(tables, list) and all(isinstance(each, dict) for each in tables)
     if len(document.values) > 1 or not tables or not are_tables:
-        raise SettingsError(f'{path}: Expected tables [[gateway]] with target = "ssh://...", and nothing else.')
+        raise SettingsError(f'{path}: Expected tables [[gateway]] with address = "ssh://...", and nothing else.')
     members = [Member(**document.typed(Member, each, "gateway", number)) for number, each in enumerate(tables)]
-    targets = [member.target for member in members]
-    if not all(targets) or len(set(targets)) < len(targets):
-        raise SettingsError(f"{path}: Expected a target of each gateway, each another one.")
-    return [Member(member.name or member.target, member.target) for member in members]
+    addresses = [member.address for member in members]
+    if not all(addresses) or len(set(addresses)) < len(addresses):
+        raise SettingsError(f"{path}: Expected an address of each gateway, each another one.")
+    return [Member(member.name or member.address, member.address) for member in members]
 
 
 def flash_fleet(

@@ -218,7 +218,7 @@ def test_what_the_gateway_refuses_is_said_here_and_there(make: Callable[..., Pat
 
 
 @pytest.mark.parametrize(
-    "target",
+    "address",
     [
         "",
         "pi@gateway",
@@ -230,8 +230,8 @@ def test_what_the_gateway_refuses_is_said_here_and_there(make: Callable[..., Pat
         "serial:/x?y=1",
     ],
 )
-def test_a_target_that_means_nothing_is_refused(make: Callable[..., Path], run: Run, target: str) -> None:
-    done = run("flash", make("1.0.0"), "--to", target)
+def test_an_address_that_means_nothing_is_refused(make: Callable[..., Path], run: Run, address: str) -> None:
+    done = run("flash", make("1.0.0"), "--to", address)
     assert done.code == 2 and "Expected a gateway as ssh://" in done.err
 
 
@@ -271,7 +271,7 @@ def test_a_fleet_is_flashed_after_its_canary(make: Callable[..., Path], run: Run
     for name in names:
         run("keys", "trust", public, "--state", tmp_path / name)
     fleet = tmp_path / "fleet.toml"
-    fleet.write_text("".join(f'[[gateway]]\nname = "{n}"\ntarget = "file:{tmp_path / n}"\n' for n in names))
+    fleet.write_text("".join(f'[[gateway]]\nname = "{n}"\naddress = "file:{tmp_path / n}"\n' for n in names))
     done = run("flash", make("1.0.0"), "--fleet", fleet)
     assert done.code == 0 and done.out.splitlines()[-1] == "3 of 3 gateways", done
     assert [line.split()[:3] for line in done.out.splitlines()[:3]] == [[n, "on", "trial"] for n in names]
@@ -284,8 +284,8 @@ def test_a_fleet_is_flashed_after_its_canary(make: Callable[..., Path], run: Run
         "",
         "x = 1",
         '[[gateway]]\nname = "a"',
-        "[[gateway]]\ntarget = 3",
-        '[[gateway]]\ntarget = "local"\n' * 2,
+        "[[gateway]]\naddress = 3",
+        '[[gateway]]\naddress = "local"\n' * 2,
     ):
         fleet.write_text(text)
         assert run("flash", make("1.0.0"), "--fleet", fleet).code == 1

@@ -189,7 +189,7 @@ def assembled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Call
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sensors.toml").write_text(SENSORS)
     (tmp_path / "others.toml").write_text(SENSORS.replace("/dev/a", "/dev/c"))
-    (tmp_path / "f.toml").write_text("[[gateway]]\ntarget = 'file:a'\n")
+    (tmp_path / "f.toml").write_text("[[gateway]]\naddress = 'file:a'\n")
     (tmp_path / "script").write_text("flip 1e-6\n")
     taken: list[Any] = []
 

@@ -13,9 +13,9 @@ from drsn_edge.cli.output import note
 if TYPE_CHECKING:
     from firmware_bridge.gateway.client import Gateway
 
-TARGET_HELP = (
-    "ssh://[USER@]HOST[:PORT][/PATH/TO/drsn-edge][?sudo], serial:PORT[?baud=N], socket:PATH of an agent, local, or "
-    "file:STATE-FOLDER of an image or a stick."
+ADDRESS_HELP = (
+    "Address of the gateway: ssh://[USER@]HOST[:PORT][/PATH/TO/drsn-edge][?sudo], serial:PORT[?baud=N], socket:PATH of "
+    "an agent, local, or file:STATE-FOLDER of an image or a stick."
 )
 
 
@@ -26,7 +26,7 @@ def reached(text: str) -> Iterator[Gateway]:
     Raises:
         click.BadParameter: If the text names none.
     """
-    from drsn_edge.gateway.targets import reach
+    from drsn_edge.gateway.addresses import reach
     from firmware_bridge.errors import ProtocolError
     from firmware_bridge.gateway.transports import parse_address
 
