@@ -22,6 +22,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from drsn_edge.bundle.manifest import Manifest, manifest_from_bytes, manifest_to_bytes
 from drsn_edge.errors import BundleDamagedError, BundleError, BundleLayoutError, BundleLimitError
@@ -51,6 +52,13 @@ assert _END.size == 22
 _MAX_DIRECTORY_BYTES = MAX_MEMBERS * (46 + 256)
 
 
+class Written(NamedTuple):
+    """A manifest that was read, and its bytes, to which a later version may have written more than is known here."""
+
+    manifest: Manifest
+    data: bytes
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A bundle whose parts were checked against the manifest.
@@ -60,20 +68,20 @@ class Bundle:
         model: The int8 .tflite file.
         extras: Further members by name; earlier and later versions may know others, or none.
         signature: Of the manifest's bytes, unchecked; None: there is none.
-        written: The manifest's bytes as they were read, which a later version may have written; None: not read.
+        written: Where the bundle was read from a file; None: it was not.
     """
 
     manifest: Manifest
     model: bytes
     extras: Mapping[str, bytes] = field(default_factory=dict)
     signature: bytes | None = None
-    written: bytes | None = field(default=None, compare=False, repr=False)
+    written: Written | None = field(default=None, compare=False, repr=False)
 
     @property
     def manifest_bytes(self) -> bytes:
         """What is signed: the bytes that were read, unless the manifest is another one since."""
-        if self.written is not None and manifest_from_bytes(self.written) == self.manifest:
-            return self.written
+        if self.written is not None and self.written.manifest == self.manifest:
+            return self.written.data
         return manifest_to_bytes(self.manifest)
 
 
@@ -132,6 +140,17 @@ def bundle_from_bytes(data: bytes, first: Callable[[bytes, bytes | None], object
     Raises:
         BundleError: If it is not a bundle, is damaged, is larger than a bundle may be, or is any other zip.
     """
+    bundle = _from_zip(data, first)
+    if bundle_to_bytes(bundle) != data:
+        raise BundleLayoutError(
+            "Expected the one file that these members make, got another zip of them: bytes were changed that carry "
+            "nothing, or another program packed it. Make it anew with `drsn-edge convert`."
+        )
+    return bundle
+
+
+def _from_zip(data: bytes, first: Callable[[bytes, bytes | None], object] = lambda *_: None) -> Bundle:
+    """Return what `bundle_from_bytes` does, without a look at what a zip may hold beside its members."""
     try:
         _check_directory(data)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -144,13 +163,7 @@ def bundle_from_bytes(data: bytes, first: Callable[[bytes, bytes | None], object
     signature = members.pop(SIGNATURE, None)
     _check_parts(manifest, members)
     extras = {name: part for name, part in members.items() if name not in (MANIFEST, MODEL)}
-    bundle = Bundle(manifest, members[MODEL], extras, signature, members[MANIFEST])
-    if bundle_to_bytes(bundle) != data:
-        raise BundleLayoutError(
-            "Expected the one file that these members make, got another zip of them: bytes were changed that carry "
-            "nothing, or another program packed it. Make it anew with `drsn-edge convert`."
-        )
-    return bundle
+    return Bundle(manifest, members[MODEL], extras, signature, Written(manifest, members[MANIFEST]))
 
 
 def write_bundle(bundle: Bundle, path: Path) -> int:
@@ -161,7 +174,7 @@ def write_bundle(bundle: Bundle, path: Path) -> int:
         OutputError: If it cannot be written.
     """
     data = bundle_to_bytes(bundle)
-    bundle_from_bytes(data)
+    _from_zip(data)  # sizes, names and the manifest; it is the one file of its members by the way it was made
     write_file(path, data)
     return len(data)
 

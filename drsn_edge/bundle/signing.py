@@ -215,6 +215,26 @@ def _signature_bytes(key_id: str, signature: bytes) -> bytes:
     return (json.dumps(values, sort_keys=True) + "\n").encode()
 
 
+def _read_signature(data: bytes) -> tuple[str, bytes]:
+    """Return the id of a key and the signature that manifest.sig holds, both unchecked.
+
+    Raises:
+        SignatureError: If it is in another form than `sign` writes.
+    """
+    try:
+        values = json.loads(data)
+        if values["schema"] != SCHEMA:
+            raise ValueError(f"schema {values['schema']}")
+        key_id, made = text(values, "key"), base64.b64decode(text(values, "ed25519"), validate=True)
+        if _signature_bytes(key_id, made) != data:
+            raise ValueError(
+                "other bytes than `drsn-edge bundle sign` writes for it, which anybody can make without the key"
+            )
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+        raise SignatureError(f"Expected a signature of schema {SCHEMA}, got {exc!r}. Sign it again.") from exc
+    return key_id, made
+
+
 def check_signature(bundle: Bundle, trusted: Sequence[PublicKey]) -> PublicKey:
     """Return the key that signed a bundle; see `check_signed`."""
     return check_signed(bundle.manifest_bytes, bundle.signature, trusted)
@@ -238,17 +258,7 @@ def check_signed(manifest: bytes, signature: bytes | None, trusted: Sequence[Pub
 
     if signature is None:
         raise UnsignedError("Expected a signed bundle, got one without a signature. Type: drsn-edge bundle sign BUNDLE")
-    try:
-        values = json.loads(signature)
-        if values["schema"] != SCHEMA:
-            raise ValueError(f"schema {values['schema']}")
-        key_id, made = text(values, "key"), base64.b64decode(text(values, "ed25519"), validate=True)
-        if _signature_bytes(key_id, made) != signature:
-            raise ValueError(
-                "other bytes than `drsn-edge bundle sign` writes for it, which anybody can make without the key"
-            )
-    except (ValueError, KeyError, TypeError, RecursionError) as exc:
-        raise SignatureError(f"Expected a signature of schema {SCHEMA}, got {exc!r}. Sign it again.") from exc
+    key_id, made = _read_signature(signature)
     key = next((each for each in trusted if each.id == key_id), None)
     if key is None:
         known = ", ".join(f"{each.id} ({each.name})" for each in trusted) or "none"

@@ -10,6 +10,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,16 +77,12 @@ def measure(path: Path, choice: RuntimeChoice) -> Measured:
     before = memory_bytes("VmRSS")
     classifier = open_classifier(bundle, choice)
     difference = classifier.codes(inputs).astype(np.int32) - golden.logits_q
-    times_s: list[float] = []
-    until_s = time.monotonic() + _MOST_S
-    while len(times_s) < _WARM_UP + _RUNS and (len(times_s) <= _WARM_UP or time.monotonic() < until_s):
-        index = len(times_s) % len(windows)
-        began = time.perf_counter()
-        seen = network_input(windows[index : index + 1], contract, golden.speeds_hz[index : index + 1])
-        classifier.codes(seen)
-        times_s.append(time.perf_counter() - began)
+
+    def judge_one(index: int) -> None:
+        classifier.codes(network_input(windows[index : index + 1], contract, golden.speeds_hz[index : index + 1]))
+
+    warm_ms = 1000 * np.array(_warm_times_s(judge_one, len(windows)))
     peak = memory_bytes("VmHWM")  # ru_maxrss would have the highest of the process that started this one
-    warm_ms = 1000 * np.array(times_s[_WARM_UP:])
     _check_further_members(bundle, windows)
     return Measured(
         classifier.runtime,
@@ -97,6 +94,17 @@ def measure(path: Path, choice: RuntimeChoice) -> Measured:
         float(np.quantile(warm_ms, 0.99)),
         max(peak - before, 0) / 1e6,
     )
+
+
+def _warm_times_s(judge_one: Callable[[int], object], n: int) -> list[float]:
+    """Return the seconds that each call takes, of `n` windows over and over, after the first few."""
+    times_s: list[float] = []
+    until_s = time.monotonic() + _MOST_S
+    while len(times_s) < _WARM_UP + _RUNS and (len(times_s) <= _WARM_UP or time.monotonic() < until_s):
+        began = time.perf_counter()
+        judge_one(len(times_s) % n)
+        times_s.append(time.perf_counter() - began)
+    return times_s[_WARM_UP:]
 
 
 def _check_further_members(bundle: Bundle, windows: FloatArray) -> None:

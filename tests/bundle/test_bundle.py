@@ -23,6 +23,7 @@ from drsn_edge.bundle.bundle import (
     MAX_MEMBERS,
     MODEL,
     Bundle,
+    Written,
     bundle_from_bytes,
     bundle_to_bytes,
     read_bundle,
@@ -195,7 +196,7 @@ def test_a_small_file_that_says_it_is_large_is_refused_before_it_is_unpacked(bun
 def test_a_later_version_may_add_members_and_fields(bundle: Bundle) -> None:
     manifest = replace(bundle.manifest, parts={**bundle.manifest.parts, "golden.npz": sha256(b"later")})
     text = of_later(manifest_to_bytes(manifest))
-    later = Bundle(manifest, bundle.model, {"golden.npz": b"later"}, written=text)
+    later = Bundle(manifest, bundle.model, {"golden.npz": b"later"}, written=Written(manifest, text))
     found = bundle_from_bytes(bundle_to_bytes(later))
     assert found == later
     assert found.manifest_bytes == text
@@ -322,3 +323,17 @@ def test_a_file_of_any_size_is_read_up_to_the_limit_only(
         read_bundle(tmp_path / "larger.drsn")
     with pytest.raises(BundleError, match="not a regular file"):
         read_bundle(Path("/dev/zero"))
+
+
+def test_writing_makes_the_file_once_and_reading_parses_the_manifest_once(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    for name in ("_to_zip", "manifest_from_bytes"):
+        real = getattr(bundle_module, name)
+        monkeypatch.setattr(bundle_module, name, lambda data, name=name, real=real: (made.append(name), real(data))[1])
+    write_bundle(bundle, tmp_path / "b.drsn")
+    assert made.count("_to_zip") == 1
+    made.clear()
+    assert read_bundle(tmp_path / "b.drsn") == bundle
+    assert made == ["manifest_from_bytes", "_to_zip"]

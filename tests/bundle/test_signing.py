@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from drsn_edge.bundle.bundle import Bundle, bundle_from_bytes, bundle_to_bytes, with_extra
+from drsn_edge.bundle.bundle import Bundle, Written, bundle_from_bytes, bundle_to_bytes, with_extra
 from drsn_edge.bundle.manifest import manifest_to_bytes
 from drsn_edge.bundle.signing import (
     MOST_TRUSTED,
@@ -44,7 +44,7 @@ def test_a_manifest_of_a_later_version_stays_signed(bundle: Bundle, key: tuple[A
     private, public = key
     values = {**json.loads(manifest_to_bytes(bundle.manifest)), "later": [1, None]}
     text = (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    data = bundle_to_bytes(sign(replace(bundle, written=text), private))
+    data = bundle_to_bytes(sign(replace(bundle, written=Written(bundle.manifest, text)), private))
     assert check_signature(bundle_from_bytes(data), [public]) == public
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from drsn_edge.bundle.bundle import Bundle, read_bundle, with_extra, write_bundle
+from drsn_edge.bundle.bundle import Bundle, Written, read_bundle, with_extra, write_bundle
 from drsn_edge.bundle.manifest import Budget
 
 COMMAND = [sys.executable, "-m", "drsn_edge.cli.main"]
@@ -160,7 +160,7 @@ def test_what_a_bundle_or_a_device_says_is_shown_as_text(make: Callable[..., Pat
     found = read_bundle(first)
     values = {**json.loads(found.manifest_bytes), "later": "\x1b]0;owned\x07"}
     text = (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    write_bundle(replace(found, written=text, signature=None), tmp_path / "later.drsn")
+    write_bundle(replace(found, written=Written(found.manifest, text), signature=None), tmp_path / "later.drsn")
     done = run("bundle", "diff", first, tmp_path / "later.drsn")
     assert done.code == 1 and "\\x1b]0;owned\\x07" in done.out and "\x1b" not in done.out
     port = Port("/dev/ttyUSB0", "\x1b[31mred", "1:2", "\ud800", held_by=((1, "\x07bell"),))
@@ -487,7 +487,7 @@ def test_the_gate_runs_a_new_bundle_each_way_that_a_following_sensor_does(
     assert run("flash", make("1.0.0"), "--to", "local").code == 0
     asked: list[tuple[str, str]] = []
     monkeypatch.setattr(
-        "drsn_edge.gateway.health_gate.run_gate", lambda path, choice: asked.append((choice.runtime, choice.fallback))
+        "drsn_edge.monitor.assembly.run_gate", lambda path, choice: asked.append((choice.runtime, choice.fallback))
     )
     sensors = tmp_path / "plant.toml"
     sensors.write_text(
