@@ -24,11 +24,11 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     Example:
       drsn-edge doctor
     """
-    from drsn_edge.diagnostics.doctor import Level, Machine, examine
+    from drsn_edge.diagnostics.doctor import ExaminedMachine, Level, examine
     from firmware_bridge.support.shown import printable
 
     found = []
-    for finding in examine(Machine()):
+    for finding in examine(ExaminedMachine()):
         found.append(finding)
         if not as_json:
             print_text(printable(f"{finding.level.value:5} {finding.check:14} {finding.what}", _LONGEST_LINE))

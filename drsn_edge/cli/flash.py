@@ -13,7 +13,7 @@ from drsn_edge.cli.options import Duration, PathType, json_option
 from drsn_edge.cli.output import note, print_json, print_text
 
 if TYPE_CHECKING:
-    from drsn_edge.gateway.rollout import Member, Outcome
+    from drsn_edge.gateway.rollout import Member, RolloutResult
     from firmware_bridge.gateway.client import Flashed
 
 
@@ -122,9 +122,9 @@ def _flash_fleet(
         with reached(member.address) as gateway:
             return gateway.ask("status")
 
-    def tell(outcome: Outcome) -> None:
+    def tell(outcome: RolloutResult) -> None:
         show = note if as_json else print_text
-        show(printable(_outcome_words(outcome, width)))
+        show(printable(_result_words(outcome, width)))
 
     width = max(len(member.name) for member in members)
     within_s = 0.0 if dry_run else options["confirmed_within"]
@@ -138,7 +138,7 @@ def _flash_fleet(
     return int(good < len(outcomes))
 
 
-def _outcome_words(outcome: Outcome, width: int) -> str:
+def _result_words(outcome: RolloutResult, width: int) -> str:
     if outcome.why is not None:
         return f"{outcome.member.name:{width}}  {'FAILED' if outcome.is_failure else 'left'}  {outcome.why}"
     assert outcome.flashed is not None

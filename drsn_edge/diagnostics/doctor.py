@@ -1,6 +1,6 @@
 """What is wrong with this gateway, why, and what to type: a function for each question, and no change of anything.
 
-Everything that a check looks at comes from a `Machine`, so that a test can show it a machine on which it fails.
+Everything that a check looks at comes from an `ExaminedMachine`, so that a test can show it one on which it fails.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _installed(distribution: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class Machine:
+class ExaminedMachine:
     """What there is to look at.
 
     Attributes:
@@ -167,7 +167,7 @@ def own_groups() -> set[str]:
 # --- The checks ----------------------------------------------------------------------------------------------------
 
 
-def check_python(machine: Machine) -> Iterator[Finding]:
+def check_python(machine: ExaminedMachine) -> Iterator[Finding]:
     """Is this a Python that drsn-edge is tested on?"""
     found, implementation, architecture = machine.python
     words = f"{implementation} {'.'.join(map(str, found))} on {architecture}"
@@ -179,7 +179,7 @@ def check_python(machine: Machine) -> Iterator[Finding]:
         yield Finding("python", Level.OK, words)
 
 
-def check_interpreters(machine: Machine) -> Iterator[Finding]:
+def check_interpreters(machine: ExaminedMachine) -> Iterator[Finding]:
     """Which interpreters are installed, and does each compute?"""
     numpy = machine.installed("numpy")
     usable = []
@@ -218,7 +218,7 @@ def _first_line(exc: BaseException) -> str:
     return next((line for line in lines if line.startswith("Original error was")), lines[0])[:200]
 
 
-def check_coral(machine: Machine) -> Iterator[Finding]:
+def check_coral(machine: ExaminedMachine) -> Iterator[Finding]:
     """Is there an Edge TPU, and what does it need?"""
     devices = accelerators(machine.root)
     library = machine.paths("usr/lib/*/libedgetpu.so.1*") + machine.paths("usr/lib/libedgetpu.so.1*")
@@ -243,7 +243,7 @@ def check_coral(machine: Machine) -> Iterator[Finding]:
         yield Finding("coral", Level.OK, f"{found.words}, {library[0].name}")
 
 
-def check_ports(machine: Machine) -> Iterator[Finding]:
+def check_ports(machine: ExaminedMachine) -> Iterator[Finding]:
     """Which serial ports are there, may this user open them, and who holds them?"""
     ports = machine.ports()
     if not ports:
@@ -264,7 +264,7 @@ def check_ports(machine: Machine) -> Iterator[Finding]:
         yield Finding("dialout", Level.OK, "this user may open serial ports")
 
 
-def check_interference(machine: Machine) -> Iterator[Finding]:
+def check_interference(machine: ExaminedMachine) -> Iterator[Finding]:
     """Does a program run that opens every new serial port to see what it is?"""
     running = {machine.text(f"proc/{path.parent.name}/comm") for path in machine.paths("proc/[0-9]*/comm")}
     cures = {
@@ -278,7 +278,7 @@ def check_interference(machine: Machine) -> Iterator[Finding]:
         yield Finding("interference", Level.OK, "neither ModemManager nor brltty runs")
 
 
-def check_latency_timer(machine: Machine) -> Iterator[Finding]:
+def check_latency_timer(machine: ExaminedMachine) -> Iterator[Finding]:
     """Does an FTDI converter wait before it hands bytes on?"""
     for path in machine.paths("sys/bus/usb-serial/devices/*/latency_timer"):
         value = machine.text(str(path.relative_to(machine.root))) or ""
@@ -292,7 +292,7 @@ def check_latency_timer(machine: Machine) -> Iterator[Finding]:
             yield Finding("latency timer", Level.OK, f"/dev/{path.parent.name}: {value} ms")
 
 
-def check_governor(machine: Machine) -> Iterator[Finding]:
+def check_governor(machine: ExaminedMachine) -> Iterator[Finding]:
     """Does the processor save power where it should be ready?"""
     governor = machine.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     if governor == "powersave":
@@ -304,7 +304,7 @@ def check_governor(machine: Machine) -> Iterator[Finding]:
         yield Finding("governor", Level.OK, governor)
 
 
-def check_throttling(machine: Machine) -> Iterator[Finding]:
+def check_throttling(machine: ExaminedMachine) -> Iterator[Finding]:
     """Has a Raspberry Pi too little voltage, or got too hot?"""
     said = machine.run(["vcgencmd", "get_throttled"]) or ""
     match = re.search(r"throttled=0x([0-9a-fA-F]+)", said)
@@ -322,7 +322,7 @@ def check_throttling(machine: Machine) -> Iterator[Finding]:
         yield Finding("power", Level.OK, "enough voltage, no throttling")
 
 
-def check_clock(machine: Machine) -> Iterator[Finding]:
+def check_clock(machine: ExaminedMachine) -> Iterator[Finding]:
     """Does somebody set the clock? History and brokers are told times by it."""
     said = machine.run(["timedatectl", "show", "-p", "NTPSynchronized", "--value"])
     if said is None:
@@ -333,7 +333,7 @@ def check_clock(machine: Machine) -> Iterator[Finding]:
         yield Finding("clock", Level.WARN, "no time server sets the clock", "sudo timedatectl set-ntp true")
 
 
-def check_disk(machine: Machine) -> Iterator[Finding]:
+def check_disk(machine: ExaminedMachine) -> Iterator[Finding]:
     """Is there room, and is the card worn out?"""
     folder = state_folder(machine.environment)
     there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -352,7 +352,7 @@ def check_disk(machine: Machine) -> Iterator[Finding]:
             yield Finding("card", Level.WARN, f"{card} says that {10 * max(used)} % of its life is over", "replace it")
 
 
-def check_trust(machine: Machine) -> Iterator[Finding]:
+def check_trust(machine: ExaminedMachine) -> Iterator[Finding]:
     """Whose bundles are taken here, and can signatures be checked?"""
     from drsn_edge.bundle.signing import trusted_keys
 
@@ -370,7 +370,7 @@ def check_trust(machine: Machine) -> Iterator[Finding]:
         yield Finding("trust", Level.WARN, "signatures cannot be checked", pip_line("signing"))
 
 
-def check_bundle(machine: Machine) -> Iterator[Finding]:
+def check_bundle(machine: ExaminedMachine) -> Iterator[Finding]:
     """Is there a bundle that is active, whole, and does it run as it should?"""
     from drsn_edge.gateway.health_gate import run_gate
     from drsn_edge.gateway.local_store import FOLDER, open_store
@@ -401,7 +401,7 @@ def check_bundle(machine: Machine) -> Iterator[Finding]:
         yield Finding("bundle", Level.OK, words)
 
 
-CHECKS: tuple[Callable[[Machine], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[ExaminedMachine], Iterator[Finding]], ...] = (
     check_python,
     check_interpreters,
     check_coral,
@@ -417,7 +417,7 @@ CHECKS: tuple[Callable[[Machine], Iterator[Finding]], ...] = (
 )
 
 
-def examine(machine: Machine) -> Iterator[Finding]:
+def examine(machine: ExaminedMachine) -> Iterator[Finding]:
     """Yield what each check finds; one that cannot look says so, and costs no other anything."""
     for check in CHECKS:
         try:

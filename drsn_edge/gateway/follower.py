@@ -30,7 +30,7 @@ _RETRY_S = 60.0
 """Between attempts to write on a disk that took no writes."""
 
 
-class Watched(Protocol):
+class TrialStation(Protocol):
     """What a follower needs of a station."""
 
     sampled_s: float
@@ -72,7 +72,7 @@ class Follower:
         """
         self._store, self._gate, self._tell = store, gate, tell
         self._trial_s, self._now_s = trial_s, now_s
-        self._stations: Sequence[Watched] = ()
+        self._stations: Sequence[TrialStation] = ()
         self._lock = threading.Lock()
         self._worked_s, self._looked_s = 0.0, now_s()
         self._failure: str | None = None
@@ -86,7 +86,7 @@ class Follower:
         """The bundle that is active."""
         return self._running.path
 
-    def watch(self, stations: Sequence[Watched]) -> None:
+    def watch(self, stations: Sequence[TrialStation]) -> None:
         """Take the stations whose health decides on trials."""
         self._stations = stations
 

@@ -31,7 +31,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RolloutResult:
     """How it went with one gateway.
 
     Attributes:
@@ -87,9 +87,9 @@ def flash_fleet(
     plan: Plan,
     flash: Callable[[Member], Flashed],
     ask: Callable[[Member], dict[str, Any]],
-    tell: Callable[[Outcome], object],
+    tell: Callable[[RolloutResult], object],
     sleep: Callable[[float], object] = time.sleep,
-) -> list[Outcome]:
+) -> list[RolloutResult]:
     """Flash all of them, canaries first; return an outcome for each, in their order.
 
     Args:
@@ -100,12 +100,12 @@ def flash_fleet(
         tell: Given each outcome as it comes.
         sleep: Waits so many seconds.
     """
-    outcomes: list[Outcome] = []
+    outcomes: list[RolloutResult] = []
 
     def go_on() -> bool:
         return sum(outcome.is_failure for outcome in outcomes) <= plan.most_failures
 
-    def take(outcome: Outcome) -> None:
+    def take(outcome: RolloutResult) -> None:
         outcomes.append(outcome)
         tell(outcome)
 
@@ -118,20 +118,20 @@ def flash_fleet(
                 for outcome in pool.map(lambda member: _tried(member, flash), members[start : start + plan.batch]):
                     take(outcome)
     for member in members[len(outcomes) :]:
-        take(Outcome(member, None, "left as it is: too many failed before"))
+        take(RolloutResult(member, None, "left as it is: too many failed before"))
     return outcomes
 
 
-def _tried(member: Member, flash: Callable[[Member], Flashed]) -> Outcome:
+def _tried(member: Member, flash: Callable[[Member], Flashed]) -> RolloutResult:
     try:
-        return Outcome(member, flash(member))
+        return RolloutResult(member, flash(member))
     except (DrsnEdgeError, FirmwareBridgeError, OSError) as exc:
-        return Outcome(member, None, str(exc), is_failure=True)
+        return RolloutResult(member, None, str(exc), is_failure=True)
 
 
 def _proved(
-    outcome: Outcome, within_s: float, ask: Callable[[Member], dict[str, Any]], sleep: Callable[[float], object]
-) -> Outcome:
+    outcome: RolloutResult, within_s: float, ask: Callable[[Member], dict[str, Any]], sleep: Callable[[float], object]
+) -> RolloutResult:
     """Wait until the gateway has confirmed what it was given, if that is asked for."""
     if outcome.flashed is None or not within_s:
         return outcome
@@ -141,13 +141,13 @@ def _proved(
         try:
             state = ask(outcome.member)["state"]
         except (DrsnEdgeError, FirmwareBridgeError, OSError) as exc:
-            return Outcome(outcome.member, outcome.flashed, str(exc), is_failure=True)
+            return RolloutResult(outcome.member, outcome.flashed, str(exc), is_failure=True)
         held = {name: slot["sha256"] for name, slot in state["slots"].items()}
         if held.get(state["confirmed"]) == digest:
             return outcome
         if held.get(state["trial"]) != digest or waited_s >= within_s:
             gone = held.get(state["trial"]) != digest
             why = "it was rolled back there" if gone else f"it was not confirmed within {within_s:g} s"
-            return Outcome(outcome.member, outcome.flashed, why, is_failure=True)
+            return RolloutResult(outcome.member, outcome.flashed, why, is_failure=True)
         sleep(_LOOK_EVERY_S)
         waited_s += _LOOK_EVERY_S

@@ -28,14 +28,14 @@ u {USER} - "drsn-edge monitor" {SYSTEM_STATE}
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProgramOutput:
     """What a program answered: its exit status and what it printed, stderr included."""
 
     code: int
     text: str
 
 
-def call(command: Sequence[str]) -> Answer:
+def call(command: Sequence[str]) -> ProgramOutput:
     """Run a program of the system; one that is missing answers 127."""
     try:
         done = subprocess.run(
@@ -43,10 +43,10 @@ def call(command: Sequence[str]) -> Answer:
             encoding="utf-8", errors="replace", check=False,
         )  # fmt: skip
     except FileNotFoundError:
-        return Answer(127, f"{command[0]} is not installed")
+        return ProgramOutput(127, f"{command[0]} is not installed")
     except (OSError, subprocess.TimeoutExpired) as exc:
-        return Answer(1, str(exc))
-    return Answer(done.returncode, done.stdout.strip())
+        return ProgramOutput(1, str(exc))
+    return ProgramOutput(done.returncode, done.stdout.strip())
 
 
 def has_user(name: str) -> bool:
@@ -106,7 +106,7 @@ class Host:
     """
 
     root: Path = Path("/")
-    call: Callable[[Sequence[str]], Answer] = call
+    call: Callable[[Sequence[str]], ProgramOutput] = call
     has_user: Callable[[str], bool] = has_user
 
     @property

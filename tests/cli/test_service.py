@@ -14,7 +14,7 @@ import pytest
 
 from drsn_edge.errors import OutputError
 from drsn_edge.gateway import systemd_host as service_host
-from drsn_edge.gateway.systemd_host import Answer, Host
+from drsn_edge.gateway.systemd_host import Host, ProgramOutput
 from drsn_edge.gateway.systemd_unit import install, quoted, unit_text
 
 ARGUMENTS = ("--port", "/dev/ttyUSB*", "--model", "/etc/my pumps/100%.drsn", "--machine", 'the "big" $one')
@@ -150,10 +150,10 @@ class FakeSystem:
         for folder in ("etc/systemd/system", "etc/sysusers.d", *(["run/systemd/system"] if runs else [])):
             (root / folder).mkdir(parents=True)
 
-    def call(self, command: Sequence[str]) -> Answer:
+    def call(self, command: Sequence[str]) -> ProgramOutput:
         self.calls.append(list(command))
         if command[0] in self.refuses or (len(command) > 1 and command[1] in self.refuses):
-            return Answer(1, "It was refused.")
+            return ProgramOutput(1, "It was refused.")
         if command[0] in ("systemd-sysusers", "useradd"):
             self.users.add("drsn-edge")
         if command[1] == "show":
@@ -162,8 +162,8 @@ class FakeSystem:
                 for unit in command[4:]
                 for enabled, active in [self.states[unit]]
             ]
-            return Answer(0, "\n\n".join(blocks))
-        return Answer(0, "")
+            return ProgramOutput(0, "\n\n".join(blocks))
+        return ProgramOutput(0, "")
 
 
 @pytest.fixture

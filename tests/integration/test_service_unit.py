@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from drsn_edge.gateway.systemd_host import Answer, Host
+from drsn_edge.gateway.systemd_host import Host, ProgramOutput
 from drsn_edge.gateway.systemd_unit import install, unit_text
 
 pytestmark = pytest.mark.integration
@@ -32,7 +32,9 @@ def test_systemd_makes_the_user_that_the_unit_names(need: Callable[..., None], t
     need("systemd-sysusers")
     (tmp_path / "etc/sysusers.d").mkdir(parents=True)
     asked: list[Sequence[str]] = []
-    made = Host(tmp_path, lambda command: asked.append(command) or Answer(0, ""), lambda name: bool(asked)).make_user()
+    made = Host(
+        tmp_path, lambda command: asked.append(command) or ProgramOutput(0, ""), lambda name: bool(asked)
+    ).make_user()
     config = asked[0][1]
     done = subprocess.run(
         ["systemd-sysusers", f"--root={tmp_path}", config], capture_output=True, text=True, timeout=60
