@@ -47,9 +47,8 @@ class Conclusions:
         """The class that the decision names, None where it names none."""
         return self._decider.label
 
-    @property
     def has_verdict(self) -> bool:
-        """Whether the decision names a class or UNKNOWN."""
+        """Return whether the decision names a class or UNKNOWN."""
         return self._decider.has_verdict
 
     @property

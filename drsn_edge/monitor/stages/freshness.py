@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from drsn_edge.monitor.stages.results import WindowResult
@@ -72,13 +73,13 @@ class Freshness:
         self._window_s = self._stale = None
         return Withdrawal(LINK_LOST, *self._last_block)
 
-    def expired(self, now_s: float, patience_s: float, has_verdict: bool) -> Withdrawal | None:
+    def expired(self, now_s: float, patience_s: float, has_verdict: Callable[[], bool]) -> Withdrawal | None:
         """Return why to give the decision up: no window comes any more, or all of them are damaged; None if it stands.
 
         Args:
             now_s: By the same clock as everything else.
             patience_s: How long a decision stands that no window bears out.
-            has_verdict: Whether the decision names a class or UNKNOWN.
+            has_verdict: Asked whether the decision names a class or UNKNOWN.
         """
         if self._window_s is None:
             return None
@@ -88,6 +89,6 @@ class Freshness:
                 return None
             self._stale = reason
             return Withdrawal(reason, *(self._last_block if reason == NO_SAMPLES else self._last_window))
-        if self._last_reason and has_verdict and now_s - self._measured_s >= patience_s:
+        if self._last_reason and now_s - self._measured_s >= patience_s and has_verdict():
             return Withdrawal(self._last_reason, *self._last_window)
         return None

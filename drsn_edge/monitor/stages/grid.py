@@ -67,5 +67,7 @@ class Grid:
     def _cut_at(self, ratio: float) -> None:
         """Cut windows from now on for a sensor whose rate is `ratio` times the model's."""
         self._cut = cut_for(ratio, self._contract.window, self._contract.hop)
+        self.longest_s = max(self._cut.window, self._cut.hop) / self.sample_rate_hz
+        """The longest that a sensor without losses may take for its next window."""
         self._windower = Windower(self._cut.window, self._cut.hop, self.sample_rate_hz)
         self._waits_for_window = False  # whether a rate that was followed has not shown a window yet

@@ -127,7 +127,8 @@ class StreamState:
             clock: Of this machine.
             counts: Which go on.
         """
-        self._contract, self._taught, self._host, self.counts = contract, taught, clock, counts
+        self._contract, self._taught, self.counts = contract, taught, counts
+        self._lag_s, self.arrived_s = clock.lag_s, clock.arrived_s
         self._hello: Hello | None = None
         self._scale = Scale(np.ones(0, np.float32), clipping_level(1.0, 2**-15))  # of a device that said nothing yet
         self._grid = Grid(contract)
@@ -154,12 +155,7 @@ class StreamState:
     @property
     def patience_s(self) -> float:
         """How long a decision stands that no window bears out, in seconds."""
-        cut = self._grid.cut
-        return STALLED_S + max(cut.window, cut.hop) / self._grid.sample_rate_hz
-
-    def arrived_s(self) -> float:
-        """Return when what is taken in now had come, by the host's clock."""
-        return self._host.arrived_s()
+        return STALLED_S + self._grid.longest_s
 
     def serve(self, contract: SignalContract, taught: NDArray[np.float64] | None) -> None:
         """Cut windows for another model from now on, without leaving out a sample.
@@ -233,7 +229,7 @@ class StreamState:
 
     def _must_skip(self) -> bool:
         """Tell whether to catch up: cutting a window costs little beside judging it."""
-        self._is_behind = self._host.lag_s() > (CAUGHT_UP_S if self._is_behind else BEHIND_S)
+        self._is_behind = self._lag_s() > (CAUGHT_UP_S if self._is_behind else BEHIND_S)
         return self._is_behind
 
 
