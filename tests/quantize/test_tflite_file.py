@@ -139,16 +139,16 @@ def test_every_truncation_of_the_tables_is_refused_or_read_in_time(int8: Any) ->
 def test_damaged_files_raise_nothing_but_model_file_errors(int8: Any) -> None:
     """Flip, overwrite, move, cut out and insert bytes; the interesting ones are the tables at both ends."""
     rng = random.Random(1)
-    started = time.monotonic()
+    started = time.process_time()
     refused = 0
     for _ in range(2000):
         data = bytearray(int8.data)
         for _ in range(rng.choice((1, 1, 1, 4, 16))):
             mutate(data, rng)
-        one = time.monotonic()
+        one = time.process_time()
         refused += not reads_or_refuses(bytes(data))
-        assert time.monotonic() - one < 2
-    assert time.monotonic() - started < 30
+        assert time.process_time() - one < 2
+    assert time.process_time() - started < 30
     assert refused > 200  # the mutations do reach the tables
 
 
