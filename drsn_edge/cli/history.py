@@ -28,12 +28,14 @@ _MOST_NAMES = 50
 
 @click.command()
 @click.argument("file", type=PathType)
-@click.option("--since", type=Duration(positive=True), default="7d", show_default=True, help="How far to look back.")
+@click.option("--since", type=Duration(positive=True), default="7d", show_default=True, help="Time to look back over.")
 @click.option(
-    "--every", type=Duration(positive=True), help="Sum up so much.  [default: a minute, an hour or a day, as fits]"
+    "--every",
+    type=Duration(positive=True),
+    help="Time that one step sums up.  [default: a minute, an hour or a day, as fits]",
 )
-@click.option("--machine", help="Only this one.")
-@click.option("--picture", type=PathType, metavar="PNG", help="Draw it, too; needs the extra `plots`.")
+@click.option("--machine", help="Machine to show.  [default: all]")
+@click.option("--picture", type=PathType, metavar="PNG", help="Draw the history; needs the extra `plots`.")
 @json_option
 def history(
     file: Path, since: float, every: float | None, machine: str | None, picture: Path | None, as_json: bool

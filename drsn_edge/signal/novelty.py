@@ -45,8 +45,8 @@ _MOUNTING, _MOUNTING_LIMIT = "mounting", "mounting_limit"
 _MOUNTING_FORMS = {_MOUNTING: Form(np.float32, 3), _MOUNTING_LIMIT: Form(np.float64, 0)}
 """In the same file where the axes tell how the sensor lies."""
 
-NOT_RUNNING = 1 / 4
-"""A machine whose level is so much below the lowest that was trained stands still: 12 dB."""
+RUNNING_SHARE = 1 / 4
+"""Share of the lowest trained level below which a machine stands still: 12 dB."""
 
 MOST_PROTOTYPES = 4096
 """More would cost every window more than its network does."""
@@ -139,7 +139,7 @@ class Novelty:
     def is_running(self, level: float) -> bool:
         """Tell whether a level (see `levels`) is one at which a machine runs."""
         quietest = self.quietest_rms if self.site is None else min(self.quietest_rms, self.site.quietest_rms)
-        return level >= NOT_RUNNING * quietest
+        return level >= RUNNING_SHARE * quietest
 
     def is_turned(self, windows: Centred) -> bool:
         """Tell whether a window's axes are arranged otherwise than in training."""
