@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.offline import OfflineChoice, offline_options
-from drsn_edge.cli.options import Duration, PathType, Percent, catalogue_option, finite, json_option
+from drsn_edge.cli.options import Duration, PathType, Percent, catalogue_option, finite, json_option, renamed
 from drsn_edge.cli.output import print_json, print_text
 from drsn_edge.support.wording import plain
 
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     type=Duration(1.0),
     help="Cut each recording of a fault into trials of this length.  [default: a recording is one trial]",
 )
+@renamed("--trial", "--cut")
 @click.option(
     "--out", type=PathType, metavar="TOML", help="File to write the chosen settings to, for `monitor --settings`."
 )

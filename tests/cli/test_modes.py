@@ -67,6 +67,8 @@ def test_an_option_that_was_renamed_answers_with_its_new_name(run: Run) -> None:
     assert done.code == 2 and "--fleet" in done.err and "--sensors plant.toml" in done.err
     timed = run("convert", "run", "--out", "a.drsn", "--budget-ms", "40")
     assert timed.code == 2 and "Type --latency 40ms" in timed.err
+    cut = run("tune-alarms", "recordings", "--model", "a.drsn", "--trial", "100")
+    assert cut.code == 2 and "--trial is called --cut now. Type --cut 100" in cut.err
 
 
 def test_a_command_that_was_renamed_answers_with_its_new_name() -> None:
