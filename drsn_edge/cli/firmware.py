@@ -14,7 +14,7 @@ import click
 
 from drsn_edge import __version__
 from drsn_edge.cli.options import PathType, json_option
-from drsn_edge.cli.output import note, print_json, print_text
+from drsn_edge.cli.output import print_json, print_text, say
 from firmware_bridge.boards import BOARDS
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def flash(
 
 def _planned_call(board: Board, port: str | None, image: Path | None, tool: str | None) -> list[str]:
     """Return the call that would be made; what is not here is said, and stands in it as it would be called."""
-    from drsn_edge.support.notice import Notice, as_line
+    from drsn_edge.support.notice import Notice
     from firmware_bridge.errors import FirmwareError, PortError
     from firmware_bridge.flashing import choose_port, choose_tool
     from firmware_bridge.sources.ports import find_port, list_ports
@@ -117,7 +117,7 @@ def _planned_call(board: Board, port: str | None, image: Path | None, tool: str 
     if not file.is_file():
         missing.append(f"{file} is not there yet.")
     for each in missing:
-        note(as_line(Notice(each)))
+        say(Notice(each))
     return [chosen.name, *chosen.arguments(file.with_suffix(".bin") if chosen.needs_binary else file, path)]
 
 

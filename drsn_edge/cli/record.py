@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.options import Duration, PathType, finite, json_option
-from drsn_edge.cli.output import note, print_json, print_text
+from drsn_edge.cli.output import note, print_json, print_text, say
 from drsn_edge.cli.source import SourceOptions, source_options
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def record(
     else:
         print_text(_as_text(summary))
     if label is None:
-        _tell(Notice("No label was given; `train` needs one: type --label NAME with `record`, or write a catalogue."))
+        say(Notice("No label was given; `train` needs one: type --label NAME with `record`, or write a catalogue."))
 
 
 def _record(source: SourceOptions, log: LogKeeper, duration_s: float | None, *, shown: bool) -> RecordSummary:
@@ -106,7 +106,7 @@ def _record(source: SourceOptions, log: LogKeeper, duration_s: float | None, *, 
             opened.append(source.open(lambda: asked() or clock.is_over(), on_bytes))
             return opened[0]
 
-        summary = record_source(open_source, log, progress=_show if shown else None, on_hello=clock.begin, tell=_tell)
+        summary = record_source(open_source, log, progress=_show if shown else None, on_hello=clock.begin, tell=say)
     if shown:
         note("\r\x1b[K", end="")
     if not summary.counters.samples_received:
@@ -129,12 +129,6 @@ class _FromFirstSample:
 
     def is_over(self) -> bool:
         return time.monotonic() >= self.end_s
-
-
-def _tell(text: str) -> None:
-    from drsn_edge.support.notice import as_line
-
-    note(as_line(text))
 
 
 def no_sample(source: SensorSource, seconds: float) -> str:
