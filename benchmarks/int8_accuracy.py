@@ -24,9 +24,10 @@ from drsn_edge.evaluation.conditions import CLEAN, Condition, with_noise
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.signal.network_input import network_input
 from drsn_edge.training.config_file import table_from_settings
+from drsn_edge.training.fit import predict_logits
 from drsn_edge.training.run_folder import Run, spans_of
 from drsn_edge.training.settings import TrainSettings
-from drsn_edge.training.train import Training, predict_logits, train
+from drsn_edge.training.train import Training, train
 from quantize.convert import to_int8, write_int8
 
 TASKS = {"cwru": "load_hp=3", "adi_mfs_mems": "rpm=1800"}

@@ -26,9 +26,10 @@ from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.novelty import Novelty
 from drsn_edge.signal.windows import FloatArray
+from drsn_edge.training.fit import predict_logits
 from drsn_edge.training.fit_novelty import with_limit
 from drsn_edge.training.settings import TrainSettings
-from drsn_edge.training.train import Training, predict_logits, train
+from drsn_edge.training.train import Training, train
 
 TASKS = {
     "cwru": (1024, ("B007", "IR014", "OR007", "OR021", "normal")),

@@ -209,9 +209,11 @@ def trained_run(made_once: MadeOnce) -> Path:
         from drsn_edge.evaluation.after_training import evaluate
         from drsn_edge.simulation.simulator import simulate_dataset
         from drsn_edge.training.run_folder import save_run
-        from drsn_edge.training.train import TrainSettings, train
+        from drsn_edge.training.settings import ResearchSettings, TrainSettings
+        from drsn_edge.training.train import train
 
-        settings = TrainSettings("time=0.3", "nano", window=256, hop=128, epochs=8, batch_size=8, learning_rate=1e-2)
+        small = ResearchSettings(batch_size=8)
+        settings = TrainSettings("time=0.3", "nano", window=256, hop=128, epochs=8, learning_rate=1e-2, research=small)
         training = train(simulate_dataset(("healthy", "imbalance"), n_machines=3, duration_s=2.0), settings)
         save_run(training, evaluate(training), folder / "pump")
 

@@ -158,7 +158,7 @@ def _fine_tune(
 ) -> tuple[Graph, Ranges]:
     """Fine-tune the run; what is needed to go on after a stop lies beside the bundle."""
     from drsn_edge.cli.progress import counting_bar, training_bar
-    from drsn_edge.cli.train import says_how_to_resume
+    from drsn_edge.cli.resuming import says_how_to_resume
     from drsn_edge.conversion.fine_tune import fine_tune
     from drsn_edge.recordings.loading.load import load_recordings
     from drsn_edge.training.checkpoint import check_work_folder, work_folder

@@ -69,7 +69,8 @@ def _train_and_convert(out: Path, seed: int) -> Bundle:
     from drsn_edge.conversion.convert import convert_run, report_on
     from drsn_edge.evaluation.after_training import evaluate
     from drsn_edge.training.run_folder import load_run, save_run
-    from drsn_edge.training.train import TrainSettings, train
+    from drsn_edge.training.settings import TrainSettings
+    from drsn_edge.training.train import train
     from quantize.convert import Tolerance
 
     with training_bar() as show:

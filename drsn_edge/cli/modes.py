@@ -7,7 +7,7 @@ Options of which a command takes one, such as --port, --replay and --sensors, it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -49,8 +49,6 @@ def _or_sensors(names: str) -> dict[str, Uses]:
     found = _of_sensors(names)
     return {name: Uses((*uses.needs, "--sensors") if uses.needs else (), uses.never) for name, uses in found.items()}
 
-
-_SPECTRA = ("--inputs=bands", "--inputs=spectra", "--config")
 
 USES: dict[str, dict[str, Uses]] = {
     "accept-mounting": _always("--machine"),
@@ -143,15 +141,9 @@ USES: dict[str, dict[str, Uses]] = {
         **_always("--recording --condition --link --listen --speed --snr-db --loop --fault --faults --truth"),
     },
     "train": {
-        **_always("--data --hold-out --label-field --allow-leaks --out --config --network --block --window --hop"),
-        **_always("--epochs --batch-size --learning-rate --snr-db --noise --clean-share --speed-range --polarity"),
-        **_always("--axis-dropout --scaling --inputs --style-mix --discriminants --redraw-every --class-weights"),
-        **_always("--keep-labels --validation --catalogue --seed --resume --force"),
-        "--gain-range-db": _with("--scaling=fixed", "--config"),
-        "--lines": _with(*_SPECTRA),
-        "--highest-order": _with("--inputs=spectra", "--config"),
-        "--view-weights": _with("--inputs=spectra", "--config"),
-        "--patience": _without("--no-validation"),
+        **_always("--data --hold-out --label-field --allow-leaks --out --config --network --window --hop --epochs"),
+        **_always("--learning-rate --snr-db --noise --polarity --inputs --class-weights --keep-labels --patience"),
+        **_always("--catalogue --seed --resume --force"),
     },
     "tune-alarms": {
         **_always("--model --catalogue --normal --false-alarms --announced --settings --cut --rpm --no-unknown"),
@@ -207,25 +199,6 @@ def check(context: click.Context, path: str) -> None:
         why = why_unused(uses, value_of)
         if why is not None:
             raise click.UsageError(f"{name} {why}", context)
-
-
-def check_merged(path: str, names: Iterable[str], value_of: Callable[[str], Any], file: str) -> None:
-    """Refuse options that were typed beside a file and count with nothing that it holds.
-
-    Args:
-        path: Of the command.
-        names: Options that were typed.
-        value_of: Given an option, returns its value with the file's; None where it is not given.
-        file: The option that names the file.
-
-    Raises:
-        click.UsageError: Naming the option and what it lacks.
-    """
-    for name in names:
-        uses = USES[path].get(name, Uses())
-        needs = tuple(condition for condition in uses.needs if condition != file)
-        if needs and (why := why_unused(Uses(needs), value_of)) is not None:
-            raise click.UsageError(f"{name} {why}")
 
 
 def enforce(group: click.Group, prefix: str = "") -> None:

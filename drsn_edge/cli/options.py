@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 import re
 import shlex
@@ -124,6 +125,39 @@ def renamed(old: str, new: str, unit: str = "") -> Callable[[Callable[..., Any]]
             raise click.UsageError(f"{old} is called {new} now. Type {new} {value}{unit}", ctx)
 
     return click.option(old, hidden=True, expose_value=False, callback=refuse, help=f"Is called {new}.")
+
+
+def moved(option: str, key: str, *, values: int = 1) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what has a command answer an option that moved into a file with its new place, and exit status 2.
+
+    Args:
+        option: As it was typed, such as `--batch-size` or `--validation/--no-validation`.
+        key: In the table [research] of the file that --config names.
+        values: How many it took; 0: it is a flag.
+    """
+
+    def refuse(ctx: click.Context, param: click.Parameter, value: str | bool | tuple[str, ...] | None) -> None:
+        if value is not None:
+            raise click.UsageError(
+                f"{option.partition('/')[0]} is no option: write {key} = {_as_toml(value)} into the table [research] "
+                "of a file, and give that with --config FILE.",
+                ctx,
+            )
+
+    form: dict[str, Any] = {"nargs": values} if values else {"is_flag": True, "default": None}
+    return click.option(option, hidden=True, expose_value=False, callback=refuse, help=f"Is {key} there.", **form)
+
+
+def _as_toml(value: str | bool | tuple[str, ...]) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_as_toml, value))}]"
+    try:
+        float(value)
+    except ValueError:
+        return json.dumps(value)
+    return value
 
 
 def refuse_renamed(ctx: click.Context, arguments: Sequence[str], renamed_commands: Mapping[str, str]) -> None:

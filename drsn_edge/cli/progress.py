@@ -13,7 +13,7 @@ from quantize.quiet import quiet_native_stderr
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from drsn_edge.training.train import EpochReport
+    from drsn_edge.training.epochs import EpochReport
 
 
 @contextmanager

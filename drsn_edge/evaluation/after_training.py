@@ -11,7 +11,8 @@ from drsn_edge.evaluation.generalisation import from_metrics
 from drsn_edge.evaluation.metrics import figures, judge
 from drsn_edge.training.classes import count_classes
 from drsn_edge.training.epochs import EpochReport, best_epoch, step_share
-from drsn_edge.training.train import Training, predict_logits
+from drsn_edge.training.fit import predict_logits
+from drsn_edge.training.train import Training
 
 TEST_SNRS_DB = (0.0, -4.0)
 """SNRs at which each model is judged, with each kind of noise, besides the clean recordings."""

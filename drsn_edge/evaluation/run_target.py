@@ -13,15 +13,15 @@ from drsn_edge.models.drsn import threshold_model
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.network_input import network_input
 from drsn_edge.signal.windows import FloatArray
+from drsn_edge.training.fit import predict_logits
 from drsn_edge.training.run_folder import Run
-from drsn_edge.training.train import predict_logits
 
 
 def run_target(run: Run) -> Target:
     """Return a run's Keras model."""
     shrinking = threshold_model(run.model)
     settings = run.config.get("settings", {})
-    block = settings.get("block")
+    block = run.config.get("network", {}).get("block")
     return Target(
         name=run.name,
         kind="run folder, float32",

@@ -62,9 +62,9 @@ def _recordings(folder: Path) -> tuple[Recording, ...]:
 
 
 def _settings(job: Job, **changes: Any) -> Any:
-    from drsn_edge.training.settings import TrainSettings
+    from drsn_edge.training.settings import settings_from
 
-    return TrainSettings(**{**dict(job.settings), "hold_out": job.hold_out, "seed": job.seed, **changes})
+    return settings_from({**dict(job.settings), "hold_out": job.hold_out, "seed": job.seed, **changes})
 
 
 def _train_network(recordings: tuple[Recording, ...], job: Job) -> tuple[Classify, Split, int]:

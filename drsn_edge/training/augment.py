@@ -16,12 +16,12 @@ def augment(windows: FloatArray, settings: TrainSettings, rng: np.random.Generat
         settings: Of the training.
         rng: Where everything is drawn from.
     """
-    if settings.gain_range_db:
-        windows = with_random_gain(windows, settings.gain_range_db, rng)
+    if settings.research.gain_range_db:
+        windows = with_random_gain(windows, settings.research.gain_range_db, rng)
     if settings.polarity:
         windows = with_random_polarity(windows, rng)
-    if settings.axis_dropout:
-        windows = with_axis_dropout(windows, settings.axis_dropout, rng)
+    if settings.research.axis_dropout:
+        windows = with_axis_dropout(windows, settings.research.axis_dropout, rng)
     return windows
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -217,11 +217,15 @@ def check_same(checkpoint: Checkpoint, settings: TrainSettings, data: Fingerprin
 
 
 def _other_setting(before: TrainSettings, now: TrainSettings) -> str | None:
-    for each in fields(TrainSettings):
-        was, is_now = getattr(before, each.name), getattr(now, each.name)
-        if each.name not in MAY_CHANGE and was != is_now:
-            return f"{each.name} to be {was} as in the training that was stopped, got {is_now}"
+    values = _by_name(now)
+    for name, was in _by_name(before).items():
+        if name not in MAY_CHANGE and was != values[name]:
+            return f"{name} to be {was} as in the training that was stopped, got {values[name]}"
     return None
+
+
+def _by_name(settings: TrainSettings) -> dict[str, Any]:
+    return {**vars(settings), **vars(settings.research), "research": None}
 
 
 def _other_recording(before: Fingerprint, now: Fingerprint) -> str | None:

@@ -13,7 +13,11 @@
     kernel = 3
     hidden_ratio = 1.0
 
-The keys are the attributes of `TrainSettings`, and all but `hold_out` may be left out.
+    [research]
+    style_mix = 0.5
+
+The keys are the attributes of `TrainSettings` and, in the table `[research]`, those of `ResearchSettings`. All but
+`hold_out` may be left out.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from drsn_edge.errors import TrainingError
 from drsn_edge.models.config import NetworkSizes, Stage
 from drsn_edge.support.toml_file import read_document
 from drsn_edge.support.typed_table import Reader, list_of, text, typed_values, whole
-from drsn_edge.training.settings import TrainSettings
+from drsn_edge.training.settings import RESEARCH, ResearchSettings, TrainSettings
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -38,7 +42,7 @@ def read_config(path: Path) -> dict[str, Any]:
         TrainingError: If it is missing, unreadable, no TOML (with its line), or has a key or a value that it may not.
     """
     document = read_document(path, "settings of a training", TrainingError)
-    return _values(TrainSettings, document.values, str(path))
+    return _settings(document.values, str(path))
 
 
 def settings_from_table(table: Mapping[str, Any], source: str) -> TrainSettings:
@@ -47,7 +51,7 @@ def settings_from_table(table: Mapping[str, Any], source: str) -> TrainSettings:
     Raises:
         TrainingError: If a key or a value is not as it may be.
     """
-    return TrainSettings(**_values(TrainSettings, table, source))
+    return TrainSettings(**_settings(table, source))
 
 
 def table_from_settings(settings: TrainSettings) -> dict[str, Any]:
@@ -71,6 +75,15 @@ def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, tuple) else value
 
 
+def _settings(table: Mapping[str, Any], source: str) -> dict[str, Any]:
+    misplaced = [key for key in table if key in RESEARCH]
+    if misplaced:
+        raise TrainingError(
+            f"{source}: Expected {misplaced[0]} in the table [research], got it outside. Move it there."
+        )
+    return _values(TrainSettings, table, source)
+
+
 def _values(kind: type, table: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Return the table's values in the types of the dataclass `kind`."""
     return typed_values(kind, table, lambda _: source, TrainingError, _OWN_READERS)
@@ -87,6 +100,17 @@ def _sizes(table: Mapping[str, Any], source: str) -> NetworkSizes:
         raise TrainingError(f"{source}: {exc}") from exc
 
 
+def _research(value: object, where: str) -> ResearchSettings | None:
+    if not isinstance(value, dict):
+        return None
+    source = f"{where}, [research]"
+    values = _values(ResearchSettings, value, source)
+    try:
+        return ResearchSettings(**values)
+    except TrainingError as exc:
+        raise TrainingError(f"{source}: {exc}") from exc
+
+
 def _stage(value: object) -> Stage | None:
     sizes = list_of(whole, 3)(value)
     return None if sizes is None else Stage(*sizes)
@@ -97,6 +121,7 @@ def _network(value: object, where: str) -> Any:
 
 
 _OWN_READERS: Mapping[Any, Reader] = {
+    ResearchSettings: Reader(_research, "a table"),
     str | NetworkSizes: Reader(_network, "a name or a table"),
     tuple[Stage, ...]: Reader(lambda value, _: list_of(_stage)(value), "a list of [channels, blocks, stride]"),
 }

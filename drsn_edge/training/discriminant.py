@@ -41,20 +41,20 @@ def fit_discriminants(
         model: Of `build_model` with `discriminants`.
         branches: Input channels of each branch in order.
         split: Its training side.
-        settings: How training windows are drawn; `discriminants` is the weight.
+        settings: How training windows are drawn; `research.discriminants` is the weight.
         contract: How the network sees a window.
     """
     drawn = [draw_windows(split, settings, draw) for draw in range(1, _DRAWS + 1)]
     inputs = np.concatenate([network_input(each.windows, contract, each.speeds_hz) for each in drawn])
     labels = np.concatenate([each.labels for each in drawn])
-    first = 0
+    weight, first = settings.research.discriminants, 0
     for number, count in enumerate(branches, start=1):
         own = slice(first, first + count)
         kernel, bias = discriminant(inputs[..., own], labels)
         layer = model.get_layer(f"{DISCRIMINANT}_{number}")
         whole = np.zeros((*inputs.shape[1:], kernel.shape[-1]), np.float32)
-        whole[..., own, :] = settings.discriminants * kernel
-        layer.set_weights([whole, settings.discriminants * bias])
+        whole[..., own, :] = weight * kernel
+        layer.set_weights([whole, weight * bias])
         first += count
 
 

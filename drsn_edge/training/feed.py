@@ -56,9 +56,9 @@ class Feed:
         """Return the batches of one epoch."""
         settings = self._settings
         rng = np.random.default_rng((settings.seed, epoch))
-        inputs, labels = self._inputs(1 + (epoch - 1) // settings.redraw_every)
-        shown = mix_styles(inputs, labels, settings.style_mix, rng)
-        order = batched(rng.permutation(len(labels)), settings.batch_size)
+        inputs, labels = self._inputs(1 + (epoch - 1) // settings.research.redraw_every)
+        shown = mix_styles(inputs, labels, settings.research.style_mix, rng)
+        order = batched(rng.permutation(len(labels)), settings.research.batch_size)
         return Batches(shown[order], labels[order])
 
     def _inputs(self, draw: int) -> tuple[FloatArray, NDArray[np.int64]]:
@@ -90,16 +90,16 @@ def split_recordings(recordings: Sequence[Recording], settings: TrainSettings) -
         settings.hop_samples,
         rng,
         allow_leaks=settings.allow_leaks,
-        validation=settings.validation,
+        validation=settings.research.validation,
     )
 
 
 def draw_windows(split: Split, settings: TrainSettings, draw: int) -> WindowSet:
     """Return training windows with place, speed, augmentations and noise drawn anew for each number `draw`."""
-    rng = np.random.default_rng((settings.seed, draw, _DRAWS))
-    drawn = draw_spans(split.train, split.labels, settings.window, settings.hop_samples, settings.speed_range, rng)
+    rng, research = np.random.default_rng((settings.seed, draw, _DRAWS)), settings.research
+    drawn = draw_spans(split.train, split.labels, settings.window, settings.hop_samples, research.speed_range, rng)
     changed = augment(drawn.windows, settings, rng)
-    noisy = with_random_noise(changed, settings.noise, settings.snr_range_db, settings.clean_share, rng)
+    noisy = with_random_noise(changed, settings.noise, settings.snr_range_db, research.clean_share, rng)
     return replace(drawn, windows=noisy)
 
 

@@ -251,7 +251,7 @@ def _loop(
 
 def _steps_per_epoch(split: Split, settings: TrainSettings) -> int:
     windows = sum(len(window_starts(len(span), settings.window, settings.hop_samples)) for span in split.train)
-    return len(batched(np.arange(windows), settings.batch_size))
+    return len(batched(np.arange(windows), settings.research.batch_size))
 
 
 def _epoch(loop: _Loop, batches: Batches, epoch: int, clock: _Clock) -> EpochReport:

@@ -30,7 +30,8 @@ def fit_novelty(split: Split, settings: TrainSettings) -> Novelty:
     The limit is still to come, from `with_limit`.
     """
     lines = min(LINES, settings.window // 4)
-    drawn = draw_windows(split, replace(settings, speed_range=0.0), 1)
+    steady = replace(settings, research=replace(settings.research, speed_range=0.0))
+    drawn = draw_windows(split, steady, 1)
     logs = features(drawn.windows, lines)
     _, recording = np.unique(drawn.recordings, return_inverse=True)
     means = np.stack([logs[recording == number].mean(axis=0) for number in range(recording.max() + 1)])

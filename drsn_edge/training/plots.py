@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from drsn_edge.support.pictures import BLUE, PAGE_DPI, draw_grid, new_figure, save_picture
 
 if TYPE_CHECKING:
-    from drsn_edge.training.train import EpochReport
+    from drsn_edge.training.epochs import EpochReport
 
 
 def save_learning_curve(history: Sequence[EpochReport], path: Path) -> None:

@@ -30,8 +30,6 @@ from drsn_edge.training.fit_novelty import fit_novelty
 from drsn_edge.training.settings import INPUTS, TrainSettings
 from drsn_edge.training.spectral import standardised
 
-__all__ = ["EpochReport", "TrainSettings", "Training", "predict_classes", "predict_logits", "train"]
-
 CALIBRATION_PER_CLASS = 32
 CALIBRATION_NOISE = ("gaussian",)
 """Impulses would stretch the input's range and take its resolution from everything else; they may saturate instead."""
@@ -95,7 +93,7 @@ def train(
     keeper = None if checkpoints is None else Keeper(checkpoints, settings, fingerprint(recordings))
     start = keeper.begin(resume=resume) if keeper else None
     model = build_model(network)
-    if settings.discriminants:
+    if settings.research.discriminants:
         fit_discriminants(model, network.branches, split, settings, contract)
     try:
         keep = keeper.keep if keeper else None
@@ -105,8 +103,8 @@ def train(
     training_windows = cut_spans(split.train, split.labels, window, window)
     held_out = cut_spans(split.held_out, split.labels, window, window)
     calibration = pick_per_class(training_windows, CALIBRATION_PER_CLASS, rng)
-    louder = with_random_gain(calibration.windows, settings.gain_range_db, rng)
-    noisy = with_random_noise(louder, CALIBRATION_NOISE, settings.snr_range_db, settings.clean_share, rng)
+    louder = with_random_gain(calibration.windows, settings.research.gain_range_db, rng)
+    noisy = with_random_noise(louder, CALIBRATION_NOISE, settings.snr_range_db, settings.research.clean_share, rng)
     return Training(
         settings=settings,
         network=network,
@@ -129,15 +127,15 @@ def _scaling(split: Split, kind: str) -> Scaling:
 
 
 def _contract(recordings: Sequence[Recording], split: Split, settings: TrainSettings) -> SignalContract:
-    views = INPUTS[settings.inputs]
+    views, research = INPUTS[settings.inputs], settings.research
     contract = SignalContract(
         sample_rate_hz=float(np.median([recording.sample_rate_hz for recording in recordings])),
         axes=recordings[0].axes,
         unit=recordings[0].unit,
         window=settings.window,
         hop=settings.hop_samples,
-        scaling=_scaling(split, settings.scaling),
-        spectra=Spectra(views, settings.lines, settings.highest_order) if views else None,
+        scaling=_scaling(split, research.scaling),
+        spectra=Spectra(views, research.spectrum_lines, research.highest_order) if views else None,
     )
     unknown = [recording.name for recording in recordings if not recording.speed_hz > 0]
     if contract.needs_speed and unknown:
@@ -149,16 +147,17 @@ def _contract(recordings: Sequence[Recording], split: Split, settings: TrainSett
 
 
 def _network(settings: TrainSettings, contract: SignalContract, n_classes: int) -> DrsnConfig:
-    if settings.axis_dropout and len(contract.axes) == 1:
+    research = settings.research
+    if research.axis_dropout and len(contract.axes) == 1:
         raise TrainingError(f"Expected several axes for axis_dropout, got {contract.axes[0]} only. Leave it out.")
     steps, channels = contract.input_shape
-    fits: dict[str, Any] = {"window": steps, "n_axes": channels, "n_classes": n_classes, "block": settings.block}
+    fits: dict[str, Any] = {"window": steps, "n_axes": channels, "n_classes": n_classes, "block": research.block}
     sizes = settings.network
     network = preset(sizes, **fits) if isinstance(sizes, str) else fitted(sizes, **fits)
     if contract.spectra is None:
         return network
     branches = contract.spectra.view_channels(len(contract.axes))
-    return replace(network, branches=branches, weights=settings.view_weights, discriminants=settings.discriminants > 0)
+    return replace(network, branches=branches, weights=research.view_weights, discriminants=research.discriminants > 0)
 
 
 def _way_on(checkpoints: Path | None) -> str:

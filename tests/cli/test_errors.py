@@ -58,6 +58,8 @@ def place(tmp_path: Path, save_recording: Any, tiny_bundle_path: Path) -> Path:
     save_recording(tmp_path / "good.npz")
     save_recording(tmp_path / "no_rate.npz", fs=0)
     (tmp_path / "cut.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:3000])
+    for name, value in RESEARCH.items():
+        (tmp_path / f"{name}.toml").write_text(f"[research]\n{name} = {value}\n")
     data = tmp_path / "data"
     data.mkdir()
     for number, label in enumerate(("calm", "worn")):
@@ -72,6 +74,16 @@ def place(tmp_path: Path, save_recording: Any, tiny_bundle_path: Path) -> Path:
 MONITOR = ["monitor", "--port", "{}/port", "--model", "{}/good.drsn"]
 SIMULATE = ["simulate", "--link", "{}/sensor", "--recording"]
 EVALUATE = ["evaluate", "{}/good.drsn", "--data", "{}/data"]
+RESEARCH = {
+    "block": '"planar"',
+    "batch_size": "0",
+    "clean_share": "2",
+    "speed_range": "-1",
+    "axis_dropout": "nan",
+    "scaling": '"peak"',
+    "gain_range_db": 'inf\nscaling = "fixed"',
+}
+
 TRAIN = ["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/new"]
 
 FAILURES = [
@@ -111,19 +123,19 @@ FAILURES = [
     (["train", "--data", "{}/data", "--hold-out", "fold=1/9", "--out", "{}/new"], "got 9 folds, 2 groups"),
     (["train", "--data", "{}/data", "--hold-out", "fold=1", "--out", "{}/new"], "fold=K/N"),
     ([*TRAIN, "--network", "huge"], "nano, small, paper, spectral, spectral-dense, base"),
-    ([*TRAIN, "--block", "planar"], "rsbu-cw"),
+    ([*TRAIN, "--config", "{}/block.toml"], "block kind among rsbu-cw, .*got 'planar'"),
     ([*TRAIN, "--noise", "brown"], "gaussian, laplacian, pink, impulsive"),
     ([*TRAIN, "--window", "0"], "window"),
     ([*TRAIN, "--window", "100000"], "100000"),
     ([*TRAIN, "--hop", "-1"], "hop"),
     ([*TRAIN, "--epochs", "0"], "epochs"),
-    ([*TRAIN, "--batch-size", "0"], "batch"),
     ([*TRAIN, "--learning-rate", "nan"], "learning"),
-    ([*TRAIN, "--clean-share", "2"], "clean"),
-    ([*TRAIN, "--speed-range", "-1"], "speed"),
     ([*TRAIN, "--patience", "-1"], "patience"),
-    ([*TRAIN, "--axis-dropout", "nan"], "axis_dropout"),
-    ([*TRAIN, "--scaling", "fixed", "--gain-range-db", "inf"], "gain_range_db"),
+    *(
+        ([*TRAIN, "--config", f"{{}}/{name}.toml"], rf"{name}.toml, \[research\]: Expected {name}")
+        for name in RESEARCH
+        if name != "block"
+    ),
     ([*TRAIN, "--resume"], "found none"),
     ([*TRAIN, "--config", "{}/garbage"], "garbage: Expected TOML"),
     ([*TRAIN, "--config", "{}/missing.toml"], "missing.toml"),
@@ -209,7 +221,7 @@ USAGE = [
     (["simulate", "--link", "l"], "--recording"),
     ([*SIMULATE, "r", "--speed", "fast"], "--speed"),
     (["train", "--hold-out", "time=0.3", "--out", "o"], "--data"),
-    ([*TRAIN, "--scaling", "peak"], "rms"),
+    ([*TRAIN, "--inputs", "peak"], "waveform"),
     ([*TRAIN, "--snr-db", "1"], "--snr-db"),
     ([*TRAIN, "--class-weights", "equal"], "balanced"),
     (["train", "--data", "d", "--out", "o"], "--hold-out"),
@@ -218,7 +230,7 @@ USAGE = [
     (["inspect"], "FILE"),
     (["inspect", "{}/good.drsn", "--target", "gpu"], "--target"),
     (["inspect", "{}/good.drsn", "--windows", "0"], "--windows"),
-    (["evaluate"], "TARGET"),
+    (["evaluate"], "MODEL"),
     (["evaluate", "{}/good.drsn"], "Expected --run or --data with a bundle"),
     (["evaluate", "{}/run", "--run", "{}/run"], "Expected --run with a bundle only"),
     (["evaluate", "{}/run", "--only", "load=0"], "--only changes nothing without --data"),

@@ -359,19 +359,17 @@ def test_a_key_that_changes_nothing_is_refused_with_its_line(run: Run, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("line", "words"),
     [
-        (["--inputs", "waveform", "--lines", "64"], ("--lines", "--inputs")),
-        (["--gain-range-db", "3"], ("--gain-range-db", "--scaling fixed")),
-        (["--no-validation", "--patience", "3"], ("--patience", "--no-validation")),
+        ("spectrum_lines = 64", "spectrum_lines with log spectra only"),
+        ("highest_order = 8", "highest_order with the inputs 'spectra' only"),
+        ("gain_range_db = 3", "gain_range_db with the scaling 'fixed' only"),
+        ("validation = false", "no patience without validation"),
     ],
 )
-def test_training_refuses_what_its_inputs_do_not_use(run: Run, arguments: list[str], words: tuple[str, str]) -> None:
-    done = run("train", "--data", "absent", "--hold-out", "time=0.2", "--out", "run", *arguments)
-    assert done.code == 2 and all(word in done.err for word in words), done
-
-
-def test_training_looks_at_the_file_of_settings_too(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "c.toml").write_text('inputs = "waveform"\nhold_out = "time=0.2"\n')
-    done = run("train", "--data", "absent", "--out", tmp_path / "run", "--config", tmp_path / "c.toml", "--lines", "64")
-    assert done.code == 2 and "--lines" in done.err and "--inputs" in done.err, done
+def test_training_refuses_what_its_inputs_do_not_use(run: Run, tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "c.toml").write_text(f'hold_out = "time=0.2"\n[research]\n{line}\n')
+    done = run(
+        "train", "--data", "absent", "--out", tmp_path / "run", "--config", tmp_path / "c.toml", "--patience", "3"
+    )
+    assert done.code == 1 and words in done.err, done

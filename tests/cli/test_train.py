@@ -25,7 +25,7 @@ from drsn_edge.errors import TrainingError
 from drsn_edge.training.checkpoint import FILE, check_work_folder, load_checkpoint, work_folder
 from drsn_edge.training.config_file import read_config
 from drsn_edge.training.run_folder import load_run
-from drsn_edge.training.settings import TrainSettings
+from drsn_edge.training.settings import RESEARCH, ResearchSettings, TrainSettings
 
 Run = Callable[..., Any]
 
@@ -33,10 +33,8 @@ CONFIG = """
 hold_out = "time=0.3"
 window = 64
 epochs = 4
-batch_size = 8
 seed = 3
 polarity = true
-axis_dropout = 0.1
 
 [network]
 stem_channels = 4
@@ -44,6 +42,10 @@ stem_kernel = 5
 stem_stride = 4
 stages = [[4, 1, 2]]
 kernel = 3
+
+[research]
+batch_size = 8
+axis_dropout = 0.1
 """
 
 KILLED_IN_A_STEP = """
@@ -294,8 +296,9 @@ def parsed(*words: str) -> TrainSettings:
 
 def test_options_win_over_the_file_and_the_file_over_the_defaults(data: Path) -> None:
     config = ("--config", str(data / "train.toml"))
-    settings = parsed(*config, "--epochs", "24", "--network", "nano", "--no-polarity", "--noise", "pink")
-    assert (settings.epochs, settings.network, settings.polarity, settings.noise) == (24, "nano", False, ("pink",))
+    settings = parsed(*config, "--epochs", "24", "--network", "nano", "--noise", "pink")
+    assert (settings.epochs, settings.network, settings.polarity, settings.noise) == (24, "nano", True, ("pink",))
+    assert settings.research == ResearchSettings(batch_size=8, axis_dropout=0.1)
     assert (settings.window, settings.seed, settings.learning_rate) == (64, 3, 3e-3)
     assert parsed(*config) == TrainSettings(**read_config(data / "train.toml"))
 
@@ -304,6 +307,8 @@ def test_the_defaults_that_the_help_shows_are_those_of_the_settings() -> None:
     assert parsed("--hold-out", "time=0.3") == TrainSettings("time=0.3")
     options = {option.name: option for option in cli.commands["train"].params if isinstance(option, click.Option)}
     for each in fields(TrainSettings):
+        if each.name == "research":
+            continue
         assert each.name in options
         if options[each.name].show_default:
             assert options[each.name].default == each.default, each.name
@@ -311,33 +316,57 @@ def test_the_defaults_that_the_help_shows_are_those_of_the_settings() -> None:
 
 def test_every_setting_can_be_typed() -> None:
     settings = parsed(
-        *("--hold-out", "rpm=3", "--network", "base", "--block", "se", "--window", "2048", "--hop", "9", "--epochs"),
-        *("5", "--batch-size", "7", "--learning-rate", "0.5", "--noise", "pink", "--snr-db", "-1", "1"),
-        *("--clean-share", "0.5", "--speed-range", "0.1", "--gain-range-db", "6", "--polarity", "--axis-dropout"),
-        *("0.2", "--scaling", "fixed", "--class-weights", "balanced", "--patience", "4", "--seed", "8"),
-        *("--inputs", "spectra", "--lines", "64", "--highest-order", "8", "--view-weights", "4", "1", "1"),
-        *("--style-mix", "0.5", "--redraw-every", "3", "--label-field", "fault", "--allow-leaks"),
-        *("--discriminants", "0.1", "--no-validation"),
+        *("--hold-out", "rpm=3", "--network", "base", "--window", "2048", "--hop", "9", "--inputs", "spectra"),
+        *("--epochs", "5", "--learning-rate", "0.5", "--patience", "4", "--class-weights", "balanced"),
+        *("--noise", "pink", "--snr-db", "-1", "1", "--polarity", "--seed", "8"),
+        *("--label-field", "fault", "--allow-leaks", "--keep-labels"),
     )
     expected: Any = (
-        *("rpm=3", "base", "se", 2048, 9, 5, 7, 0.5, ("pink",), (-1.0, 1.0)),
-        *(0.5, 0.1, 6.0, True, 0.2, "fixed", "balanced", False, 4),
+        *("rpm=3", "base", 2048, 9, "spectra", 5, 0.5, 4, "balanced", ("pink",), (-1.0, 1.0), True, 8),
+        *("fault", True, True),
     )
-    more: dict[str, Any] = {
-        "inputs": "spectra",
-        "lines": 64,
-        "highest_order": 8.0,
-        "view_weights": (4.0, 1.0, 1.0),
-        "style_mix": 0.5,
-    }
-    last: dict[str, Any] = {
-        "redraw_every": 3,
-        "label_field": "fault",
-        "allow_leaks": True,
-        "seed": 8,
-        "discriminants": 0.1,
-    }
-    assert settings == TrainSettings(*expected, **more, **last)  # type: ignore[misc]
+    assert settings == TrainSettings(*expected)
+    assert len(expected) == len(fields(TrainSettings)) - 1, "all but the table [research]"
+
+
+MOVED = {
+    ("--block", "se"): 'block = "se"',
+    ("--scaling", "fixed"): 'scaling = "fixed"',
+    ("--no-validation",): "validation = false",
+    ("--validation",): "validation = true",
+    ("--batch-size", "7"): "batch_size = 7",
+    ("--clean-share", "0.5"): "clean_share = 0.5",
+    ("--speed-range", "0.1"): "speed_range = 0.1",
+    ("--gain-range-db", "6"): "gain_range_db = 6",
+    ("--axis-dropout", "0.2"): "axis_dropout = 0.2",
+    ("--lines", "64"): "spectrum_lines = 64",
+    ("--highest-order", "8"): "highest_order = 8",
+    ("--view-weights", "4", "1", "1"): "view_weights = [4, 1, 1]",
+    ("--style-mix", "0.5"): "style_mix = 0.5",
+    ("--discriminants", "0.1"): "discriminants = 0.1",
+    ("--redraw-every", "3"): "redraw_every = 3",
+}
+
+
+@pytest.mark.parametrize("words", MOVED)
+def test_an_option_that_moved_is_answered_with_its_new_place(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = run("train", *words, "--epochs", "3")
+    assert done.code == 2 and f"write {MOVED[words]} into the table [research]" in done.err, done
+    (tmp_path / "c.toml").write_text(f"[research]\n{MOVED[words]}\n")
+    config = ["--config", str(tmp_path / "c.toml")]
+    fitting = ["--hold-out", "a=1", "--inputs", "spectra"]
+    if "gain_range_db" in MOVED[words]:
+        (tmp_path / "c.toml").write_text(f'[research]\nscaling = "fixed"\n{MOVED[words]}\n')
+    parsed(*config, *fitting)
+
+
+def test_every_research_setting_answers_its_option() -> None:
+    assert {text.partition(" =")[0] for text in MOVED.values()} == set(RESEARCH)
+
+
+def test_the_help_fits_on_a_screen_of_40_lines(run: Run) -> None:
+    done = run("train", "--help")
+    assert done.code == 0 and len(done.out.splitlines()) <= 40
 
 
 def test_a_rule_to_hold_out_is_needed_from_somewhere(run: Run, data: Path, tmp_path: Path) -> None:
@@ -361,6 +390,7 @@ def test_a_bad_file_is_one_line_and_leaves_nothing(run: Run, tmp_path: Path, tex
 def test_a_single_axis_cannot_be_dropped(run: Run, tmp_path: Path, save_recording: Any) -> None:
     for label in ("calm", "worn"):
         save_recording(tmp_path / f"{label}.npz", axes=("x",), label=label)
-    more = ("--hold-out", "time=0.3", "--network", "nano", "--window", "64", "--axis-dropout", "0.1")
+    (tmp_path / "c.toml").write_text("[research]\naxis_dropout = 0.1\n")
+    more = ("--hold-out", "time=0.3", "--network", "nano", "--window", "64", "--config", tmp_path / "c.toml")
     done = run("train", "--data", tmp_path, "--out", tmp_path / "run", *more)
     assert done.code == 1 and "several axes for axis_dropout, got x only" in done.err

@@ -32,7 +32,7 @@ from firmware_bridge.wire.messages import Hello
 
 PAGE = (Path(__file__).parents[2] / "docs" / "your-data.md").read_text(encoding="utf-8")
 QUICK = {
-    "train": "--network nano --window 256 --hop 128 --epochs 2 --batch-size 16 --learning-rate 1e-2",
+    "train": "--network nano --window 256 --hop 128 --epochs 2 --learning-rate 1e-2 --config quick.toml",
     "convert": "--max-drop 5",
 }
 NEEDS_HARDWARE = "/dev/ttyUSB0"
@@ -115,6 +115,7 @@ def test_the_rules_of_the_page_are_rules() -> None:
 
 def test_the_commands_of_the_page_run(example: Path, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(example)
+    (example / "quick.toml").write_text("[research]\nbatch_size = 16\n")
     ran = [line for line in commands() if NEEDS_HARDWARE not in line and "ports" not in line]
     assert [shlex.split(line)[1] for line in ran] == ["train", "train", "convert", "simulate", "monitor"]
     *workstation, simulate, monitor = ran

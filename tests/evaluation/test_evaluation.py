@@ -80,7 +80,7 @@ def test_a_bundle_and_a_network_without_shrinkage_say_why_they_show_none(
 
     assert judged["int8"].thresholds is None and "run folder" in judged["int8"].target.no_thresholds
     network = preset("nano", window=256, n_axes=3, n_classes=2, block="residual")
-    config = {**run.config, "settings": {**run.config["settings"], "block": "residual"}}
+    config = {**run.config, "network": {**run.config["network"], "block": "residual"}}
     target = run_target(replace(run, model=build_model(network), config=config))
     assert target.thresholds is None and "residual, without shrinkage" in target.no_thresholds
 

@@ -16,7 +16,7 @@ from drsn_edge.reproduce.names import SUITES
 from drsn_edge.reproduce.protocols import PROTOCOLS, adi_speed, paper, suite_jobs
 from drsn_edge.reproduce.statistics import difference, over_seeds, paired_difference, summarise
 from drsn_edge.reproduce.tables import accuracy, as_markdown, macro_f1, write_markdown
-from drsn_edge.training.settings import TrainSettings
+from drsn_edge.training.settings import settings_from
 
 
 def outcome(value: float, **changes: Any) -> Outcome:
@@ -125,8 +125,7 @@ def test_every_job_has_settings_that_training_takes(suite: str) -> None:
     jobs = suite_jobs(suite, 3)
     assert len(set(jobs)) == len(jobs)
     for job in jobs:
-        settings: dict[str, Any] = dict(job.settings)
-        TrainSettings(**settings, hold_out=job.hold_out, seed=job.seed, block="rsbu-cw")
+        settings_from({**dict(job.settings), "hold_out": job.hold_out, "seed": job.seed, "block": "rsbu-cw"})
     assert {protocol.suite for protocol in PROTOCOLS} == set(SUITES)
 
 

@@ -15,7 +15,9 @@ from drsn_edge.training import augment as augment_module
 from drsn_edge.training import feed as feed_module
 from drsn_edge.training.augment import augment, with_axis_dropout, with_random_gain, with_random_polarity
 from drsn_edge.training.feed import Feed
-from drsn_edge.training.settings import TrainSettings
+from drsn_edge.training.settings import ResearchSettings, TrainSettings
+
+STRONG = ResearchSettings(scaling="fixed", gain_range_db=6.0, axis_dropout=0.5)
 
 
 def noise(count: int = 400, window: int = 16, axes: int = 3) -> Any:
@@ -79,7 +81,7 @@ def test_what_is_off_changes_nothing_and_draws_nothing() -> None:
 
 
 def test_all_of_them_keep_shape_and_type() -> None:
-    settings = TrainSettings("time=0.2", gain_range_db=6.0, polarity=True, axis_dropout=0.5)
+    settings = TrainSettings("time=0.2", polarity=True, research=STRONG)
     changed = augment(noise(), settings, rng())
     assert changed.shape == noise().shape and changed.dtype == np.float32
 
@@ -99,7 +101,7 @@ def test_the_order_is_cut_and_speed_gain_polarity_dropout_noise_scale(
     for name in ("draw_spans", "with_random_noise", "network_input"):
         spy(feed_module, name)
     split, settings, contract = small_split(make_recording)
-    Feed(split, replace(settings, gain_range_db=6.0, polarity=True, axis_dropout=0.5), contract).epoch(1)
+    Feed(split, replace(settings, polarity=True, research=STRONG), contract).epoch(1)
     assert order == ["draw_spans", *augmentations, "with_random_noise", "network_input"]
 
 
@@ -108,5 +110,5 @@ def small_split(make_recording: Any) -> tuple[Split, TrainSettings, SignalContra
     spans = tuple(
         Span(make_recording(label, label=label, samples=samples, axes=("x", "y")), 0, 1000) for label in ("a", "b")
     )
-    settings = TrainSettings("time=0.2", window=64, batch_size=8)
+    settings = TrainSettings("time=0.2", window=64, research=ResearchSettings(batch_size=8))
     return Split(spans, (), (), "", ("a", "b")), settings, SignalContract(1000.0, ("x", "y"), "g", 64, 32, Scaling())

@@ -12,9 +12,10 @@ from drsn_edge.errors import TrainingError
 from drsn_edge.models.config import PRESETS, NetworkSizes, Stage, fitted, preset
 from drsn_edge.signal.names import NOISE_KINDS
 from drsn_edge.support import typed_table
+from drsn_edge.support.toml_file import parse_toml
 from drsn_edge.training import config_file
 from drsn_edge.training.config_file import read_config, settings_from_table, table_from_settings, write_config
-from drsn_edge.training.settings import TrainSettings
+from drsn_edge.training.settings import RESEARCH, ResearchSettings, TrainSettings
 
 SMALL = NetworkSizes(16, 15, 4, (Stage(16, 1, 2), Stage(32, 1, 2), Stage(64, 1, 2)), 3)
 NETWORK = "[network]\nstem_channels = 4\nstem_kernel = 5\nstem_stride = 2\nkernel = 3\nstages = [[4, 1, 2]]\n"
@@ -50,9 +51,14 @@ def test_the_example_in_the_docstring_is_the_preset_small(tmp_path: Path) -> Non
         learning_rate=st.floats(1e-9, 10.0),
         noise=st.lists(st.sampled_from(NOISE_KINDS), min_size=1).map(tuple),
         snr_range_db=st.tuples(st.floats(-50, 0), st.floats(0, 50)),
-        clean_share=st.floats(0, 1),
         polarity=st.booleans(),
         seed=st.integers(0, 2**32 - 1),
+        research=st.builds(
+            ResearchSettings,
+            clean_share=st.floats(0, 1),
+            redraw_every=st.integers(1, 10**6),
+            validation=st.booleans(),
+        ),
     )
 )
 def test_what_is_written_is_read_back_exactly(settings: TrainSettings, tmp_path_factory: Any) -> None:
@@ -65,11 +71,12 @@ def test_what_is_written_is_read_back_exactly(settings: TrainSettings, tmp_path_
 def test_the_file_is_written_whole(tmp_path: Path) -> None:
     write_config(TrainSettings("time=0.3"), tmp_path / "config.toml")
     assert read_config(tmp_path / "config.toml").keys() == {each.name for each in fields(TrainSettings)}
+    assert parse_toml((tmp_path / "config.toml").read_text())["research"].keys() == set(RESEARCH)
 
 
 def test_every_setting_has_a_reader() -> None:
     readers = {**typed_table._READERS, **config_file._OWN_READERS}
-    for kind in (TrainSettings, NetworkSizes):
+    for kind in (TrainSettings, ResearchSettings, NetworkSizes):
         assert {name for name, hint in get_type_hints(kind).items() if hint not in readers} == set()
 
 
@@ -106,6 +113,11 @@ def test_every_setting_has_a_reader() -> None:
         (NETWORK.replace("stem_kernel = 5", "stem_kernel = 0"), "stem_kernel of the network to be at least 1, got 0"),
         (NETWORK.replace("stem_stride = 2", "stem_stride = -2"), "stem_stride of the network to be at least 1"),
         (NETWORK + "hidden_ratio = nan", "hidden_ratio above 0"),
+        ("style_mix = 0.5", r"Expected style_mix in the table \[research\], got it outside"),
+        ("research = 3", "research to be a table, got 3"),
+        ("[research]\nseed = 3", r"\[research\]: Expected keys among block, .*style_mix, .*, got 'seed'"),
+        ("[research]\nbatch_size = 0", r"\[research\]: Expected batch_size of at least 2, got 0"),
+        ("[research]\nredraw_every = 1.5", r"\[research\]: Expected redraw_every to be a whole number"),
     ],
 )
 def test_what_a_file_may_not_say_is_named(tmp_path: Path, text: str, says: str) -> None:

@@ -15,13 +15,18 @@ from drsn_edge.models.drsn import branch_logits
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.network_input import network_input
 from drsn_edge.training.discriminant import SHRINKAGE, discriminant
+from drsn_edge.training.fit import predict_logits
 from drsn_edge.training.run_folder import load_run, save_run
-from drsn_edge.training.train import Training, TrainSettings, predict_logits, train
+from drsn_edge.training.settings import ResearchSettings, TrainSettings
+from drsn_edge.training.train import Training, train
 from quantize.convert import Tolerance
 
 SETTINGS = TrainSettings(
-    "time=0.3", "spectral", window=256, hop=64, epochs=2, batch_size=8, inputs="spectra", lines=16, scaling="fixed",
-    discriminants=0.25, validation=False, view_weights=(2.0, 1.0, 1.0),
+    "time=0.3", "spectral", window=256, hop=64, epochs=2, inputs="spectra",
+    research=ResearchSettings(
+        batch_size=8, spectrum_lines=16, scaling="fixed", discriminants=0.25, validation=False,
+        view_weights=(2.0, 1.0, 1.0),
+    ),
 )  # fmt: skip
 
 
@@ -80,8 +85,8 @@ def test_without_validation_all_of_the_training_side_is_trained_on(
     assert not fitted.split.validation
     assert {span.stop for span in fitted.split.train} == {min(span.start for span in fitted.split.held_out)}
     assert fitted.history[-1].validation_accuracy is None
-    with pytest.raises(TrainingError, match="validate on"):
-        train(simulated, replace(SETTINGS, patience=1))
+    with pytest.raises(TrainingError, match="no patience without validation"):
+        replace(SETTINGS, patience=1)
 
 
 def test_it_is_saved_and_converted_like_any_network(fitted: Training, tmp_path: Path) -> None:
@@ -99,4 +104,4 @@ def test_it_counts() -> None:
 
 def test_waveforms_have_none() -> None:
     with pytest.raises(TrainingError, match="discriminants with log spectra only"):
-        TrainSettings("time=0.3", discriminants=0.1)
+        TrainSettings("time=0.3", research=ResearchSettings(discriminants=0.1))

@@ -15,10 +15,10 @@ from drsn_edge.datasets.span import Span, Split
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.windows import Scaling
 from drsn_edge.training.feed import Feed, ahead, batched
-from drsn_edge.training.settings import TrainSettings
+from drsn_edge.training.settings import ResearchSettings, TrainSettings
 
 CONTRACT = SignalContract(1000.0, ("x",), "g", 64, 32, Scaling())
-SETTINGS = TrainSettings("time=0.2", window=64, batch_size=8)
+SETTINGS = TrainSettings("time=0.2", window=64, research=ResearchSettings(batch_size=8))
 
 
 @pytest.fixture

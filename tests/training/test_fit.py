@@ -18,7 +18,7 @@ from drsn_edge.signal.windows import Scaling
 from drsn_edge.training import fit as fit_module
 from drsn_edge.training.epochs import EpochReport, best_epoch
 from drsn_edge.training.fit import balanced_weights, cross_entropy, fit, learning_rates, predict_logits
-from drsn_edge.training.settings import TrainSettings
+from drsn_edge.training.settings import ResearchSettings, TrainSettings
 from drsn_edge.training.train import train
 
 CONTRACT = SignalContract(1000.0, ("x",), "g", 64, 32, Scaling())
@@ -79,7 +79,7 @@ def unequal(make_recording: Any) -> Split:
 
 
 def settings(**changes: Any) -> TrainSettings:
-    return TrainSettings("time=0.3", window=64, epochs=2, batch_size=4, **changes)
+    return TrainSettings("time=0.3", window=64, epochs=2, research=ResearchSettings(batch_size=4), **changes)
 
 
 def test_class_weights_reach_each_step(unequal: Split) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from drsn_edge.errors import OutputError, TrainingError
 from drsn_edge.training import run_folder as run_folder_module
+from drsn_edge.training.fit import predict_logits
 from drsn_edge.training.run_folder import is_run_folder, load_run, save_run
-from drsn_edge.training.train import predict_logits
 
 NEEDED = ("config.json", "metrics.json", "model.keras", "calibration.npz", "golden.npz", "held_out.npz")
 EXTRA = ("novelty.npz", "config.toml", "log.csv", "learning_curve.png")

@@ -19,15 +19,21 @@ from drsn_edge.signal.network_input import network_input
 from drsn_edge.signal.spectra import Spectra
 from drsn_edge.signal.windows import Scaling
 from drsn_edge.training.feed import Feed, split_recordings
+from drsn_edge.training.fit import predict_logits
 from drsn_edge.training.run_folder import load_run, save_run
+from drsn_edge.training.settings import ResearchSettings, TrainSettings, settings_from
 from drsn_edge.training.spectral import mix_styles
-from drsn_edge.training.train import Training, TrainSettings, predict_logits, train
+from drsn_edge.training.train import Training, train
 from quantize.convert import Tolerance
 
 SPECTRA = TrainSettings(
-    "time=0.3", "spectral", window=256, hop=64, epochs=5, batch_size=8, inputs="spectra", lines=16, scaling="fixed",
-    style_mix=0.3, redraw_every=2, view_weights=(2.0, 1.0, 1.0),
+    "time=0.3", "spectral", window=256, hop=64, epochs=5, inputs="spectra",
+    research=ResearchSettings(
+        batch_size=8, spectrum_lines=16, scaling="fixed", style_mix=0.3, redraw_every=2, view_weights=(2.0, 1.0, 1.0),
+    ),
 )  # fmt: skip
+UNMIXED = replace(SPECTRA, research=replace(SPECTRA.research, style_mix=0.0))
+OTHERS = {name: value for name, value in vars(SPECTRA).items() if name != "research"}
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +65,22 @@ def test_a_branch_sees_its_own_view_only(spectral: Training) -> None:
 
 
 def test_inputs_are_standardised_on_the_training_side(spectral: Training, simulated: list[Recording]) -> None:
-    feed = Feed(split_recordings(simulated, SPECTRA), replace(SPECTRA, style_mix=0.0), spectral.contract)
+    feed = Feed(
+        split_recordings(simulated, SPECTRA),
+        UNMIXED,
+        spectral.contract,
+    )
     inputs = feed.epoch(1).inputs
     np.testing.assert_allclose(inputs.mean(axis=(0, 1, 2, 3)), 0, atol=0.2)
     np.testing.assert_allclose(inputs.std(axis=(0, 1, 2, 3)), 1, atol=0.2)
 
 
 def test_epochs_share_their_windows_as_asked(spectral: Training, simulated: list[Recording]) -> None:
-    feed = Feed(split_recordings(simulated, SPECTRA), replace(SPECTRA, style_mix=0.0), spectral.contract)
+    feed = Feed(
+        split_recordings(simulated, SPECTRA),
+        UNMIXED,
+        spectral.contract,
+    )
     sums = [np.sort(feed.epoch(epoch).inputs.sum(axis=(2, 3, 4)).ravel()) for epoch in (1, 2, 3)]
     np.testing.assert_allclose(sums[0], sums[1], rtol=1e-5)
     assert np.abs(sums[1] - sums[2]).max() > 0.1
@@ -102,20 +116,24 @@ def test_recordings_without_a_speed_are_refused_by_name(simulated: list[Recordin
         ({"inputs": "cepstrum"}, "waveform, bands, spectra"),
         ({"window": 258}, "multiple of 4"),
         ({"window": 28}, "at least 32 samples for 16"),
-        ({"inputs": "waveform", "view_weights": ()}, "style_mix with log spectra only"),
-        ({"inputs": "waveform", "style_mix": 0.0}, "view_weights with log spectra only"),
+        ({"inputs": "waveform", "spectrum_lines": 128}, "style_mix with log spectra only"),
+        (
+            {"inputs": "waveform", "spectrum_lines": 128, "style_mix": 0.0},
+            "view_weights with the inputs 'spectra' only",
+        ),
+        ({"inputs": "bands"}, "view_weights with the inputs 'spectra' only"),
         ({"style_mix": -1.0}, "style_mix from 0"),
         ({"redraw_every": 0}, "redraw_every of at least 1"),
     ],
 )
 def test_impossible_settings_are_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(TrainingError, match=says):
-        replace(SPECTRA, **changes)
+        settings_from({**vars(SPECTRA.research), **OTHERS, **changes})
 
 
 def test_weights_for_other_views_are_refused(simulated: list[Recording]) -> None:
     with pytest.raises(TrainingError, match="weight above 0 for each"):
-        train(simulated, replace(SPECTRA, inputs="bands"))
+        train(simulated, replace(SPECTRA, research=replace(SPECTRA.research, view_weights=(1.0, 1.0))))
 
 
 def test_mixing_adds_multiples_of_differences_within_a_class() -> None:

@@ -11,14 +11,9 @@ from drsn_edge.datasets.windows import cut_spans
 from drsn_edge.errors import DrsnEdgeError, RecordingError, SplitError, TrainingError
 from drsn_edge.evaluation.after_training import evaluate
 from drsn_edge.signal.windows import Scaling, scale_windows
-from drsn_edge.training.train import (
-    CALIBRATION_PER_CLASS,
-    GOLDEN_PER_CLASS,
-    TrainSettings,
-    predict_classes,
-    predict_logits,
-    train,
-)
+from drsn_edge.training.fit import predict_logits
+from drsn_edge.training.settings import ResearchSettings, TrainSettings, settings_from
+from drsn_edge.training.train import CALIBRATION_PER_CLASS, GOLDEN_PER_CLASS, predict_classes, train
 
 
 def test_it_learns_to_tell_the_conditions_of_machines_apart(training: Any, metrics: dict[str, Any]) -> None:
@@ -171,14 +166,23 @@ def test_recordings_that_cannot_be_split_never_reach_the_network(simulated: Any,
         ({"gain_range_db": float("nan")}, "gain_range_db"),
         ({"axis_dropout": 1.5}, "axis_dropout from 0 to 1, got 1.5"),
         ({"patience": -1}, "patience of at least 0"),
+        ({"patience": 3, "validation": False}, "no patience without validation"),
+        ({"gain_range_db": 3.0}, "gain_range_db with the scaling 'fixed' only"),
+        ({"spectrum_lines": 64}, "spectrum_lines with log spectra only"),
+        ({"style_mix": 0.5}, "style_mix with log spectra only"),
+        ({"highest_order": 8.0}, "highest_order with the inputs 'spectra' only, got it with 'waveform'"),
+        (
+            {"view_weights": (1.0,), "inputs": "bands"},
+            "view_weights .* 'spectra' only, got it with 'bands'",
+        ),
     ],
 )
 def test_impossible_settings_are_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(TrainingError, match=says):
-        TrainSettings("time=0.2", **changes)
+        settings_from({"hold_out": "time=0.2", **changes})
 
 
-@pytest.mark.parametrize("changes", [{"network": "huge"}, {"block": "rsbu"}, {"window": 32}])
+@pytest.mark.parametrize("changes", [{"network": "huge"}, {"research": ResearchSettings(block="rsbu")}, {"window": 32}])
 def test_impossible_networks_are_refused(simulated: Any, settings: TrainSettings, changes: dict[str, Any]) -> None:
     with pytest.raises(DrsnEdgeError):
         train(simulated, replace(settings, **changes))
