@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from drsn_edge.bundle.bundle import Bundle, read_bundle
-from drsn_edge.evaluation.data import load_held_out
 from drsn_edge.runtime.classifier import quantize_int8
 from drsn_edge.signal.network_input import network_input
+from drsn_edge.training.run_folder import read_run
 from quantize.backends import (
     NUMPY,
     OPTIMISED,
@@ -53,9 +53,9 @@ def main() -> int:
 
 def held_out_codes(bundle: Bundle, folder: Path, most: int) -> np.ndarray:
     """Return what the network is given of windows that the run held out, shape (n, 1, steps, channels)."""
-    held_out = load_held_out(folder)
-    chosen = np.linspace(0, len(held_out.windows) - 1, min(most, len(held_out.windows))).astype(np.int64)
-    windows = held_out.windows.pick(chosen)
+    held_out = read_run(folder).held_out
+    chosen = np.linspace(0, len(held_out) - 1, min(most, len(held_out))).astype(np.int64)
+    windows = held_out.pick(chosen)
     inputs = network_input(windows.windows, bundle.manifest.contract, windows.speeds_hz)
     return quantize_int8(inputs, bundle.manifest.input.scale, bundle.manifest.input.zero_point)
 

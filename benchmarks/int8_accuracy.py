@@ -73,8 +73,8 @@ def as_run(training: Training) -> Run:
     """Return a training as its run folder would be read back."""
     config = {"settings": table_from_settings(training.settings), "split": spans_of(training.split)}
     return Run(
-        "run", training.model, training.contract, training.labels, config, {},
-        training.calibration, training.golden, training.held_out, training.novelty,
+        "run", training.contract, training.labels, config, {}, training.held_out,
+        training.model, training.calibration, training.golden, training.novelty,
     )  # fmt: skip
 
 

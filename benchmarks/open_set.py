@@ -66,7 +66,7 @@ def judge(recordings: list[Recording], data: str, withheld: str, window: int) ->
     early, late = halves(training.held_out)
     spans = [Span(each, 0, len(each.samples)) for each in recordings if each.label == withheld]
     new = cut_spans(spans, (withheld,), window, window)
-    novelty = with_limit(training.novelty, early, SHARE)
+    novelty, _ = with_limit(training.novelty, early, SHARE)
     scores = {"novelty": scores_of(novelty, late, new), "energy": (energy(training, late), energy(training, new))}
     accuracy = np.mean(predict_logits(training.model, late, training.contract).argmax(axis=1) == late.labels)
     return {

@@ -225,12 +225,12 @@ def trained_bundle(trained_run: Path, made_once: MadeOnce) -> Path:
     """Return the bundle of `trained_run`."""
 
     def make(folder: Path) -> None:
-        from drsn_edge.conversion.convert import convert_run
+        from drsn_edge.conversion.convert import BundleOptions, convert_run
         from drsn_edge.training.run_folder import load_run
         from quantize.convert import Tolerance
 
         tolerance = Tolerance(max_drop=0.05)
-        conversion = convert_run(load_run(trained_run), name="pump", version="1.2.3", tolerance=tolerance)
+        conversion = convert_run(load_run(trained_run), BundleOptions("pump", "1.2.3"), tolerance)
         write_bundle(conversion.bundle, folder / "pump.drsn")
 
     return made_once("bundled", make) / "pump.drsn"

@@ -15,12 +15,15 @@ from drsn_edge.support.notice import as_line
 from quantize.targets.names import TARGETS
 
 if TYPE_CHECKING:
-    from drsn_edge.conversion.convert import Conversion
+    from drsn_edge.conversion.convert import BundleOptions, Conversion
     from drsn_edge.evaluation.generalisation import Generalisation
     from drsn_edge.training.fit_noise_alone import NoiseFit
     from drsn_edge.training.run_folder import Run
     from quantize.network.graph import Graph
     from quantize.training.fake_quant import Ranges
+
+_TUNING = ("data", "catalogue", "epochs", "learning_rate", "resume", "force")
+"""Options that count with --qat alone."""
 
 
 @click.command()
@@ -79,22 +82,7 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="With --qat: go on with one that was stopped, from its last whole epoch.")
 @click.option("--force", is_flag=True, help="With --qat: forget one that was stopped.")
 @json_option
-def convert(
-    run: Path,
-    out: Path,
-    name: str | None,
-    model_version: str,
-    floor: str | None,
-    votes: str | None,
-    latency_s: float | None,
-    budget_mb: float,
-    max_drop: float,
-    false_unknown: float,
-    target: str,
-    qat: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
+def convert(run: Path, out: Path, max_drop: float, qat: bool, as_json: bool, **options: Any) -> None:
     """Convert the trained RUN to int8 and write it as a bundle.
 
     The file is compared with the Keras model on every held-out window, through the interpreter that a gateway uses;
@@ -107,42 +95,55 @@ def convert(
       drsn-edge convert run/ --out machine.drsn
       drsn-edge convert run/ --out machine.drsn --qat --data recordings/
     """
-    if qat != (options["data"] is not None):
+    tuning = {name: options.pop(name) for name in _TUNING}
+    if qat != (tuning["data"] is not None):
         raise click.UsageError("Expected --data with --qat, and only then: the recordings that RUN was trained on.")
     from drsn_edge.bundle.bundle import write_bundle
     from drsn_edge.cli.progress import counting_bar, load_tensorflow, spinner
 
     load_tensorflow()
-    from drsn_edge.conversion.convert import Wishes, convert_run, report_on
-    from drsn_edge.evaluation.generalisation import from_metrics
+    from drsn_edge.conversion.convert import convert_run, report_on
     from drsn_edge.training.checkpoint import remove_work_folder, work_folder
     from drsn_edge.training.run_folder import load_run
     from quantize.convert import Tolerance
 
     with spinner("reading the run"):
         loaded = load_run(run)
-    fine_tuned = _fine_tune(loaded, out, target, **options) if qat else None
+    decided = _bundle_options(loaded, **options)
+    fine_tuned = _fine_tune(loaded, out, decided.target, **tuning) if qat else None
     with spinner("converting and comparing"):
-        conversion = convert_run(
-            loaded,
-            name=name or loaded.name,
-            version=model_version,
-            tolerance=Tolerance(max_drop=max_drop),
-            target=target,
-            fine_tuned=fine_tuned,
-            unknown_share=false_unknown,
-            wishes=Wishes(floor, votes, None if latency_s is None else 1000 * latency_s, budget_mb),
-        )
+        conversion = convert_run(loaded, decided, Tolerance(max_drop=max_drop), fine_tuned)
     size = write_bundle(report_on(conversion, loaded, out.name, counting_bar), out)
     if qat:
         remove_work_folder(work_folder(out))
-    found = from_metrics(loaded.metrics)
+    _print(conversion, loaded, out, size, as_json=as_json)
+
+
+def _bundle_options(
+    run: Run,
+    *,
+    name: str | None,
+    model_version: str,
+    latency_s: float | None,
+    false_unknown: float,
+    **others: Any,
+) -> BundleOptions:
+    from drsn_edge.conversion.convert import BundleOptions
+
+    budget_ms = None if latency_s is None else 1000 * latency_s
+    return BundleOptions(name or run.name, model_version, unknown_share=false_unknown, budget_ms=budget_ms, **others)
+
+
+def _print(conversion: Conversion, run: Run, out: Path, size: int, *, as_json: bool) -> None:
+    from drsn_edge.evaluation.generalisation import from_metrics
+
+    found = from_metrics(run.metrics)
     if found is not None and found.warning:
         note(as_line(found.warning))
     if as_json:
         print_values({**_values(conversion, found), "bundle": str(out), "bytes": size})
     else:
-        print_text(_as_text(conversion, out, size, target, found))
+        print_text(_as_text(conversion, out, size, found))
 
 
 def _fine_tune(
@@ -188,8 +189,8 @@ def _validation_lines(found: Generalisation | None) -> list[str]:
     return [f"in validation      float32 {found.validation:.4f}, while it was trained"]
 
 
-def _edgetpu_lines(conversion: Conversion, target: str) -> list[str]:
-    if target != "edgetpu":
+def _edgetpu_lines(conversion: Conversion) -> list[str]:
+    if conversion.target != "edgetpu":
         return []
     verdict = conversion.compiler
     if verdict is None:
@@ -207,7 +208,7 @@ def _noise_text(noise: NoiseFit | None) -> str:
     return f"{noise.found:.0%} of its windows withheld one by one, nearly all after four in a row; so are {shares}"
 
 
-def _as_text(conversion: Conversion, out: Path, size: int, target: str, found: Generalisation | None) -> str:
+def _as_text(conversion: Conversion, out: Path, size: int, found: Generalisation | None) -> str:
     result, share = conversion.agreement, conversion.unknown_share
     unknown = "never said" if share is None else f"{share:.1%} of the held-out windows"
     operators = ", ".join(f"{count} {name}" for name, count in conversion.lint.operators.items())
@@ -221,7 +222,7 @@ def _as_text(conversion: Conversion, out: Path, size: int, target: str, found: G
             f"unknown            {unknown}",
             f"noise alone        {_noise_text(conversion.noise)}",
             f"int8 operators     {operators}",
-            *_edgetpu_lines(conversion, target),
+            *_edgetpu_lines(conversion),
             f"wrote {out} ({size / 1000:.1f} kB)",
         ]
     )

@@ -66,7 +66,7 @@ def _train_and_convert(out: Path, seed: int) -> Bundle:
     with counting_bar("simulating machines") as bar:
         recordings = training_recordings(seed, bar)
     load_tensorflow()
-    from drsn_edge.conversion.convert import convert_run, report_on
+    from drsn_edge.conversion.convert import BundleOptions, convert_run, report_on
     from drsn_edge.evaluation.after_training import evaluate
     from drsn_edge.training.run_folder import load_run, save_run
     from drsn_edge.training.settings import TrainSettings
@@ -79,7 +79,7 @@ def _train_and_convert(out: Path, seed: int) -> Bundle:
     note("[2/3] converting to int8")
     with spinner("converting and comparing"):
         run = load_run(out / "run")
-        conversion = convert_run(run, name="demo", version="1.0.0", tolerance=Tolerance(max_drop=0.02))
+        conversion = convert_run(run, BundleOptions("demo", "1.0.0"), Tolerance(max_drop=0.02))
     size = write_bundle(report_on(conversion, run, "demo.drsn", counting_bar), out / "demo.drsn")
     figures = conversion.agreement
     note(

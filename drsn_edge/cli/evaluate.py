@@ -101,15 +101,16 @@ def _load(
     if target.is_dir():
         return _load_run(target, data, only, catalogue)
     from drsn_edge.bundle.bundle import read_bundle
-    from drsn_edge.evaluation.data import UNKNOWN_RUN, held_out_data, load_held_out, with_warning
+    from drsn_edge.evaluation.data import UNKNOWN_RUN, held_out_data, with_warning
     from drsn_edge.evaluation.target import bundle_target, check_same_kind
+    from drsn_edge.training.run_folder import read_run
 
     judged = bundle_target(read_bundle(target))
     if run is None:
         return judged, _load_data(judged, data, only, catalogue)
-    held_out = load_held_out(run)
-    check_same_kind(judged, held_out.contract, held_out.labels, run)
-    return judged, with_warning(held_out_data(held_out.windows, held_out.config, run), UNKNOWN_RUN)
+    record = read_run(run)
+    check_same_kind(judged, record.contract, record.labels, run)
+    return judged, with_warning(held_out_data(record, run), UNKNOWN_RUN)
 
 
 def _load_run(folder: Path, data: Path | None, only: str | None, catalogue: Path | None) -> tuple[Target, JudgedData]:
@@ -122,7 +123,7 @@ def _load_run(folder: Path, data: Path | None, only: str | None, catalogue: Path
     run = load_run(folder)
     judged = run_target(run)
     if data is None:
-        held_out, found = held_out_data(run.held_out, run.config, folder), from_metrics(run.metrics)
+        held_out, found = held_out_data(run, folder), from_metrics(run.metrics)
         return judged, with_warning(held_out, found.warning) if found is not None and found.warning else held_out
     return judged, _load_data(judged, data, only, catalogue)
 

@@ -84,15 +84,13 @@ def _with_own(report: dict[str, Any], own: dict[str, Any] | None) -> dict[str, A
 
 
 def _with_windows(report: dict[str, Any], inspected: Inspected, run: Path, windows: int) -> dict[str, Any]:
-    from drsn_edge.evaluation.data import load_held_out
     from drsn_edge.inspection.model_file import check_run
     from drsn_edge.inspection.report import add_windows
+    from drsn_edge.training.run_folder import read_run
 
-    held_out = load_held_out(run)
-    check_run(inspected, held_out, run)
-    return add_windows(
-        report, inspected, held_out, run.resolve().name, _float_logits(run), most=windows, bar=counting_bar
-    )
+    record = read_run(run)
+    check_run(inspected, record, run)
+    return add_windows(report, inspected, record, _float_logits(run), most=windows, bar=counting_bar)
 
 
 def _float_logits(run: Path) -> Logits | None:

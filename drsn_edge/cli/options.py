@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 import re
 import shlex
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from drsn_edge.runtime.names import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
+from drsn_edge.support.toml_file import quoted
 
 PathType = click.Path(path_type=Path)
 
@@ -156,7 +156,7 @@ def _as_toml(value: str | bool | tuple[str, ...]) -> str:
     try:
         float(value)
     except ValueError:
-        return json.dumps(value)
+        return quoted(value)
     return value
 
 

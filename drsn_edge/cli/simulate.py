@@ -17,10 +17,26 @@ from drsn_edge.support.json_text import json_text
 
 if TYPE_CHECKING:
     from drsn_edge.recordings.recording import Recording
+    from firmware_bridge.virtual.accelerometer import VirtualSummary
+    from firmware_bridge.virtual.fault_plan import Totals
     from firmware_bridge.virtual.faults import FaultInjector
 
 
-@click.command()
+_FAULTS = """\b
+Faults:
+  flip 1e-5, drop-byte 1e-5, repeat-byte 1e-5    of each byte, with this probability
+  drop-frame 0.01, repeat-frame 0.01             of each frame
+  garbage at 10 for 2, stall at 10 for 2, unplug at 10 for 2
+  overrun 80 at 10                               the sensor throws 80 samples away
+  clip 0.5, stuck 0, swap 0                      share of the range; number of the axis
+  bit 5, wrap 12                                 bit 5 stuck at 0; two's complement of 12 bits
+  freeze 1024 at 10                              the last 1024 samples come again and again
+  rate 0.01 at 10                                faster by this share, without notice
+  clock-drift 1e-4, clock-step 0.5 at 10         of the device's clock
+"""
+
+
+@click.command(epilog=_FAULTS)
 @click.option("--recording", metavar="FILE", help="What to play; FILE#3 takes capture 3 of a file.")
 @click.option("--condition", type=click.Choice(CONDITIONS), help="Play a simulated machine instead, in this condition.")
 @click.option(
@@ -63,7 +79,7 @@ if TYPE_CHECKING:
     "faults",
     multiple=True,
     metavar="TEXT",
-    help="Fault of the sensor or the link, as listed above; repeatable.",
+    help="Fault of the sensor or the link, as listed below; repeatable.",
 )
 @click.option("--faults", "script", type=PathType, help="File of faults, one a line, as --fault takes them.")
 @click.option("--truth", type=PathType, help="File to write what was done to, a JSON object a line, the sums last.")
@@ -71,10 +87,6 @@ if TYPE_CHECKING:
 @catalogue_option
 @json_option
 def simulate(
-    recording: str | None,
-    condition: str | None,
-    rpm: float,
-    duration: float,
     link: Path | None,
     listen: str | None,
     speed: float,
@@ -85,73 +97,38 @@ def simulate(
     script: Path | None,
     truth: Path | None,
     seed: int,
-    catalogue: Path | None,
     as_json: bool,
+    **source: Any,
 ) -> None:
     """Stream a recording, or a simulated machine, from a virtual accelerometer in drsn-edge's wire format.
 
     Waits for a reader, plays, and ends when the recording does and the reader has gone. With --fault it does to its
-    samples and its link what goes wrong in the field, the same for the same --seed:
-
-    \b
-      flip 1e-5, drop-byte 1e-5, repeat-byte 1e-5    of each byte, with this probability
-      drop-frame 0.01, repeat-frame 0.01             of each frame
-      garbage at 10 for 2, stall at 10 for 2, unplug at 10 for 2
-      overrun 80 at 10                               the sensor throws 80 samples away
-      clip 0.5, stuck 0, swap 0                      share of the range; number of the axis
-      bit 5, wrap 12                                 bit 5 stuck at 0; two's complement of 12 bits
-      freeze 1024 at 10                              the last 1024 samples come again and again
-      rate 0.01 at 10                                faster by this share, without notice
-      clock-drift 1e-4, clock-step 0.5 at 10         of the device's clock
+    samples and its link what goes wrong in the field, the same for the same --seed.
 
     \b
     Example:
       drsn-edge simulate --recording outer_race.npz --link /tmp/sensor --speed 4 --fault "flip 1e-5"
     """
-    if (recording is None) == (condition is None):
+    if (source["recording"] is None) == (source["condition"] is None):
         raise click.UsageError("Expected --recording or --condition, one of them.")
     if (link is None) == (listen is None):
         raise click.UsageError("Expected --link or --listen, one of them.")
     from drsn_edge.cli.stopping import stop_on_signal
-    from drsn_edge.simulation.virtual_sensor import virtual_sensor
+    from drsn_edge.simulation.virtual_sensor import Playback, virtual_sensor
 
-    played = _played(recording, condition, rpm, duration, seed, catalogue)
+    played = _played(seed=seed, **source)
+    playback = Playback(speed or None, snr_db, noise, loop=loop, seed=seed)
+    address = None if listen is None else _address(listen)
     with _injector(faults, script, truth, seed) as injector:
-        sensor = virtual_sensor(
-            played,
-            link=link,
-            listen=None if listen is None else _address(listen),
-            speed=speed or None,
-            snr_db=snr_db,
-            noise=noise,
-            loop=loop,
-            seed=seed,
-            faults=injector,
-        )
+        sensor = virtual_sensor(played, playback, link=link, listen=address, faults=injector)
         with stop_on_signal() as stopped:
-            note(
-                f"{played.name}: {played.sample_rate_hz:g} Hz, axes {','.join(played.axes)}, unit {played.unit}, "
-                f"{played.duration_s:.1f} s; waiting for a reader at {sensor.port}"
-            )
+            note(_waiting(played, sensor.port))
             summary = sensor.run(stopped)
-    if as_json:
-        damage = {"faults": asdict(injector.totals)} if faults or script else {}
-        print_json("summary", {**asdict(summary), **damage})
-    else:
-        print_text(
-            f"samples   {summary.samples_produced} produced, {summary.samples_sent} sent, "
-            f"{summary.samples_dropped} dropped without a reader; {summary.values_clipped} values clipped"
-        )
-        if faults or script:
-            totals = injector.totals
-            print_text(
-                f"faults    {totals.samples_lost} samples lost, {totals.samples_repeated} repeated, "
-                f"{totals.frames_damaged} of {totals.frames_sent} frames damaged, {totals.overruns} overruns"
-            )
+    _print(summary, injector.totals if faults or script else None, as_json=as_json)
 
 
 def _played(
-    recording: str | None, condition: str | None, rpm: float, duration_s: float, seed: int, catalogue: Path | None
+    recording: str | None, condition: str | None, rpm: float, duration: float, catalogue: Path | None, seed: int
 ) -> Recording:
     if recording is not None:
         from drsn_edge.recordings.loading.load import load_recording
@@ -159,7 +136,29 @@ def _played(
         return load_recording(recording, catalogue)
     from drsn_edge.simulation.virtual_sensor import simulated_recording
 
-    return simulated_recording(condition or "", rpm, duration_s, seed)
+    return simulated_recording(condition or "", rpm, duration, seed)
+
+
+def _waiting(played: Recording, port: str) -> str:
+    return (
+        f"{played.name}: {played.sample_rate_hz:g} Hz, axes {','.join(played.axes)}, unit {played.unit}, "
+        f"{played.duration_s:.1f} s; waiting for a reader at {port}"
+    )
+
+
+def _print(summary: VirtualSummary, faults: Totals | None, *, as_json: bool) -> None:
+    if as_json:
+        print_json("summary", {**asdict(summary), **({} if faults is None else {"faults": asdict(faults)})})
+        return
+    print_text(
+        f"samples   {summary.samples_produced} produced, {summary.samples_sent} sent, "
+        f"{summary.samples_dropped} dropped without a reader; {summary.values_clipped} values clipped"
+    )
+    if faults is not None:
+        print_text(
+            f"faults    {faults.samples_lost} samples lost, {faults.samples_repeated} repeated, "
+            f"{faults.frames_damaged} of {faults.frames_sent} frames damaged, {faults.overruns} overruns"
+        )
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -144,7 +144,10 @@ def train(
     found = from_metrics(metrics)
     if found is not None and found.warning:
         note(as_line(found.warning))
-    print_values(metrics) if as_json else print_text(metrics_text(metrics, out))
+    if as_json:
+        print_values(metrics)
+    else:
+        print_text(metrics_text(metrics, out))
 
 
 def _train(
@@ -165,10 +168,7 @@ def _train(
         metrics = evaluate(training)
         save_run(training, metrics, out)
     remove_work_folder(work)
-    if as_json:
-        print_values(metrics)
-    else:
-        print_text(metrics_text(metrics, out))
+    return metrics
 
 
 def _split(recordings: Sequence[Recording], settings: TrainSettings) -> Split:
@@ -194,7 +194,7 @@ def _check_network(settings: TrainSettings, n_classes: int) -> None:
         fitted(sizes, window=steps, n_axes=1, n_classes=n_classes, block=settings.research.block)
 
 
-def _settings(ctx: click.Context, config: Path | None, options: dict[str, Any]) -> Any:
+def _settings(ctx: click.Context, config: Path | None, options: dict[str, Any]) -> TrainSettings:
     """Return the settings: what was typed, else what the file says, else the defaults of `TrainSettings`."""
     from drsn_edge.training.config_file import read_config
     from drsn_edge.training.settings import TrainSettings

@@ -61,11 +61,11 @@ def fine_tune(
     graph = for_int8(read_keras(run.model), target)
     windows = run.calibration
     student = Student(*calibrate(graph, network_input(windows.windows, run.contract, windows.speeds_hz)))
-    model, learner = student_and_teacher(student, graph)
-    compile_learner(learner, distillation_loss, same_class, schedule_for(split, settings))
+    model, taught = student_and_teacher(student, graph)
+    learner = compile_learner(taught, model, distillation_loss, same_class, schedule_for(split, settings))
     keeper = None if checkpoints is None else Keeper(checkpoints, settings, fingerprint(recordings))
     start = keeper.begin(resume=resume) if keeper else None
-    fit_learner(learner, model, split, settings, run.contract, progress, start, keeper.keep if keeper else None)
+    fit_learner(learner, split, settings, run.contract, progress, start, keeper.keep if keeper else None)
     return student.trained()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,18 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from drsn_edge import __version__
 from drsn_edge.datasets.labels import check_labelled
 from drsn_edge.datasets.span import Span
 from drsn_edge.datasets.split import field_of, matches
 from drsn_edge.datasets.windows import WindowSet, cut_spans
 from drsn_edge.errors import ContractError, DrsnEdgeError, RecordingError, TrainingError
-from drsn_edge.evaluation.generalisation import Generalisation, from_metrics
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.signal.contract import SignalContract, contract_from_json, stream_factor
+from drsn_edge.signal.contract import SignalContract, stream_factor
 from drsn_edge.support.wording import counted
-from drsn_edge.training.run_folder import SCHEMA, is_run_folder, load_windows
-from firmware_bridge.support.regular_file import read_text_file
+from drsn_edge.training.run_folder import RunRecord
 
 SHARED_SAMPLES = (
     "This split was allowed to put the same samples into training and into the held-out part: these figures say "
@@ -67,60 +63,22 @@ class JudgedData:
         }
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """The part of a run folder that can be read without Keras; `found` is None where the run does not say it."""
+def held_out_data(run: RunRecord, folder: Path) -> JudgedData:
+    """Return the held-out windows of a run.
 
-    config: dict[str, Any]
-    contract: SignalContract
-    labels: tuple[str, ...]
-    windows: WindowSet
-    found: Generalisation | None = None
-
-
-def load_held_out(folder: Path) -> HeldOut:
-    """Read the held-out windows of a run folder, and what they are, without its network.
-
-    Raises:
-        TrainingError: If it is no run folder, a damaged one, or one from a newer version.
-    """
-    if not is_run_folder(folder):
-        raise TrainingError(f"Expected a run folder as `drsn-edge train --out` writes it, got {folder}.")
-    try:
-        config = json.loads((folder / "config.json").read_text())
-        if config["schema"] > SCHEMA:
-            raise TrainingError(
-                f"{folder} was written by drsn-edge {config['version']}, this is {__version__}: update."
-            )
-        return HeldOut(
-            config,
-            contract_from_json(config["contract"]),
-            tuple(config["labels"]),
-            load_windows(folder / "held_out.npz"),
-            from_metrics(json.loads(read_text_file(folder / "metrics.json"))) if _has_metrics(folder) else None,
-        )
-    except TrainingError:
-        raise
-    except Exception as exc:  # json, zipfile, zlib and NumPy each have ways of their own to say damaged
-        raise TrainingError(f"Expected a whole run folder in {folder}, got a damaged one: {exc}. Train again.") from exc
-
-
-def _has_metrics(folder: Path) -> bool:
-    return (folder / "metrics.json").exists()
-
-
-def held_out_data(windows: WindowSet, config: dict[str, Any], folder: Path) -> JudgedData:
-    """Return the held-out windows of the run whose config.json is given.
+    Args:
+        run: Read from the folder.
+        folder: As the user named it.
 
     Raises:
         TrainingError: If the configuration does not say how the recordings were split.
     """
-    settings = config.get("settings", {})
+    settings = run.config.get("settings", {})
     if "hold_out" not in settings:
         raise TrainingError(f"Expected a whole run folder in {folder}, got one without hold_out. Train again.")
     rule, shares_samples = settings["hold_out"], bool(settings.get("allow_leaks"))
     return JudgedData(
-        windows=windows,
+        windows=run.held_out,
         source=str(folder),
         rule=rule,
         rule_in_words=rule_in_words(rule, shares_samples=shares_samples),

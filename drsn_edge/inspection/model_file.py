@@ -15,7 +15,7 @@ from firmware_bridge.support.shown import printable
 from quantize.tflite.file import read_model
 
 if TYPE_CHECKING:
-    from drsn_edge.evaluation.data import HeldOut  # pulls in what a gateway has not
+    from drsn_edge.training.run_folder import RunRecord  # pulls in what a gateway has not
 
 REPORT_TYPE = "inspection"
 _TFLITE, _ZIP = b"TFL3", b"PK"
@@ -85,15 +85,15 @@ def own_report(inspected: Inspected) -> dict[str, Any] | None:
     return dict(values)
 
 
-def check_run(inspected: Inspected, held_out: HeldOut, run: Path) -> None:
+def check_run(inspected: Inspected, run: RunRecord, folder: Path) -> None:
     """Raise ContractError unless the windows of a run are what the model was made for."""
     bundle = inspected.bundle
-    ours = (bundle.manifest.contract, bundle.manifest.labels) if bundle else (held_out.contract, held_out.labels)
+    ours = (bundle.manifest.contract, bundle.manifest.labels) if bundle else (run.contract, run.labels)
     file = read_model(inspected.model)
     shapes = [file.tensors[index].shape for index in (*file.inputs[:1], *file.outputs[:1]) if index >= 0]
-    expected = [(1, 1, *held_out.contract.input_shape), (1, len(held_out.labels))]
-    if shapes != expected or ours != (held_out.contract, held_out.labels):
+    expected = [(1, 1, *run.contract.input_shape), (1, len(run.labels))]
+    if shapes != expected or ours != (run.contract, run.labels):
         raise ContractError(
-            f"Expected the run that {inspected.name} was converted from, got {run}: its windows, contract or labels "
+            f"Expected the run that {inspected.name} was converted from, got {folder}: its windows, contract or labels "
             f"are others (input and output {expected}, the file has {shapes}). Choose another --run."
         )

@@ -17,6 +17,7 @@ import numpy as np
 from drsn_edge import __version__
 from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import TrainingError
+from drsn_edge.evaluation.generalisation import from_metrics
 from drsn_edge.inspection.accuracy import Logits, accuracy_to_json, compare_accuracy
 from drsn_edge.inspection.backends import backends_to_json, run_backends
 from drsn_edge.inspection.model_file import REPORT_TYPE, Inspected
@@ -30,7 +31,7 @@ from quantize.targets.edgetpu_compiler import CompilerVerdict, compile_model
 from quantize.tflite.file import read_model
 
 if TYPE_CHECKING:
-    from drsn_edge.evaluation.data import HeldOut  # pulls in what a gateway has not
+    from drsn_edge.training.run_folder import RunRecord  # pulls in what a gateway has not
 
 SCHEMA = 1
 """That a report shows the file, unless more are asked for."""
@@ -70,8 +71,7 @@ def build_report(inspected: Inspected, target: str | None = None) -> dict[str, A
 def add_windows(
     report: Mapping[str, Any],
     inspected: Inspected,
-    held_out: HeldOut,
-    run: str,
+    run: RunRecord,
     float32: Logits | None,
     calibrated: bytes | None = None,
     *,
@@ -83,8 +83,7 @@ def add_windows(
     Args:
         report: Of the same file.
         inspected: The file.
-        held_out: Windows that fit it.
-        run: Name of where they came from.
+        run: Whose held-out windows fit it.
         float32: Logits of the Keras model, None where it cannot be asked.
         calibrated: The file of calibration alone, where this one was fine-tuned.
         most: Number of windows, spread over all of them, at least 1.
@@ -94,8 +93,9 @@ def add_windows(
         QuantizeError: If the file is damaged or has an operator that the engine does not run.
         TrainingError: If the run held out no windows.
     """
-    windows = spread(held_out.windows, most)
-    inputs = network_input(windows.windows, held_out.contract, windows.speeds_hz)
+    found = from_metrics(run.metrics)
+    windows = spread(run.held_out, most)
+    inputs = network_input(windows.windows, run.contract, windows.speeds_hz)
     with bar("comparing backends") as progress:
         backends = run_backends(inspected.model, _codes(inspected.model, inputs), progress)
     # What brought its own process down there must not bring this one down here.
@@ -103,7 +103,7 @@ def add_windows(
 
     def logits_of(model: bytes) -> Logits:
         classifier = Classifier(model, runtime)
-        return lambda noisy: classifier.logits(network_input(noisy.windows, held_out.contract, noisy.speeds_hz))
+        return lambda noisy: classifier.logits(network_input(noisy.windows, run.contract, noisy.speeds_hz))
 
     plain = None if calibrated is None else logits_of(calibrated)
 
@@ -114,10 +114,10 @@ def add_windows(
     return {
         **report,
         "run": {
-            "name": run,
+            "name": run.name,
             "windows": len(windows),
-            "held_out": len(held_out.windows),
-            "generalisation": None if held_out.found is None else held_out.found.to_json(),
+            "held_out": len(run.held_out),
+            "generalisation": None if found is None else found.to_json(),
         },
         "measurement": measurement_to_json(measurement),
         "accuracy": accuracy_to_json(accuracy),

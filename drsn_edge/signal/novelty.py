@@ -122,7 +122,14 @@ class Novelty:
 
     def of_centred(self, windows: Centred) -> FloatArray:
         """Return what `novelty` does, of windows whose means are gone."""
-        return np.maximum(self._by_distance(windows), (windows.rms / self.too_loud_rms).astype(np.float32))
+        return self._or_loud(self._by_distance(windows), windows)
+
+    def of_distances(self, distances: FloatArray, windows: Centred) -> FloatArray:
+        """Return what `of_centred` does where nothing was learned on site, of windows whose distances are known."""
+        return self._or_loud(distances / np.float32(self.limit), windows)
+
+    def _or_loud(self, multiples: FloatArray, windows: Centred) -> FloatArray:
+        return np.maximum(multiples, (windows.rms / self.too_loud_rms).astype(np.float32))
 
     @property
     def too_loud_rms(self) -> float:

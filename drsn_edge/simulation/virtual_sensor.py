@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,15 +33,30 @@ def full_scale_for(samples: FloatArray) -> float:
     return float(2.0 ** np.ceil(np.log2(peak * 1.001))) if peak > 0 else 1.0
 
 
+@dataclass(frozen=True)
+class Playback:
+    """How a recording is played.
+
+    Attributes:
+        speed: Times real time; None: as fast as the reader takes it.
+        snr_db: Signal-to-noise ratio of the noise added over the whole recording, in dB; None adds none.
+        noise: Its kind, one of `drsn_edge.signal.names.NOISE_KINDS`.
+        loop: Play it again and again.
+        seed: Of the noise.
+    """
+
+    speed: float | None = 1.0
+    snr_db: float | None = None
+    noise: str = "gaussian"
+    loop: bool = False
+    seed: int = 0
+
+
 def virtual_sensor(
     recording: Recording,
+    playback: Playback,
     *,
     link: Path | None,
-    speed: float | None,
-    snr_db: float | None,
-    loop: bool,
-    seed: int,
-    noise: str = "gaussian",
     listen: tuple[str, int] | None = None,
     faults: FaultInjector | None = None,
 ) -> VirtualAccelerometer:
@@ -48,12 +64,8 @@ def virtual_sensor(
 
     Args:
         recording: What to play, in its own unit and rate.
+        playback: How.
         link: Where to put a symbolic link to the port.
-        speed: How much faster than real time; None: as fast as the reader takes it.
-        snr_db: SNR of the noise added over the whole recording; None adds none.
-        loop: Play it again and again.
-        seed: Of the noise.
-        noise: Its kind, one of `drsn_edge.signal.names.NOISE_KINDS`.
         listen: Host and port of TCP to listen on instead of a pseudo-terminal.
         faults: What to do to samples, clock and link.
 
@@ -62,14 +74,24 @@ def virtual_sensor(
         DrsnEdgeError: If there is no such kind of noise.
         VirtualDeviceError: If the port or its link cannot be made.
     """
-    samples = recording.samples
-    if snr_db is not None:
-        if not -_SNR_LIMIT_DB <= snr_db <= _SNR_LIMIT_DB:
-            raise RecordingError(f"Expected an SNR from {-_SNR_LIMIT_DB:g} to {_SNR_LIMIT_DB:g} dB, got {snr_db:g}.")
-        samples = add_noise(samples, snr_db, np.random.default_rng(seed), noise)
+    samples = _with_noise(recording.samples, playback)
     return VirtualAccelerometer(
-        _hello(recording, samples), _chunks(samples, loop), link=link, listen=listen, speed=speed, faults=faults
+        _hello(recording, samples),
+        _chunks(samples, playback.loop),
+        link=link,
+        listen=listen,
+        speed=playback.speed,
+        faults=faults,
     )
+
+
+def _with_noise(samples: FloatArray, playback: Playback) -> FloatArray:
+    snr_db = playback.snr_db
+    if snr_db is None:
+        return samples
+    if not -_SNR_LIMIT_DB <= snr_db <= _SNR_LIMIT_DB:
+        raise RecordingError(f"Expected an SNR from {-_SNR_LIMIT_DB:g} to {_SNR_LIMIT_DB:g} dB, got {snr_db:g}.")
+    return add_noise(samples, snr_db, np.random.default_rng(playback.seed), playback.noise)
 
 
 def simulated_recording(condition: str, rpm: float, duration_s: float, seed: int) -> Recording:

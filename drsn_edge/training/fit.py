@@ -34,16 +34,29 @@ _REPORT_EVERY = 10
 
 
 @dataclass(frozen=True)
+class Learner:
+    """A compiled network, as `compile_learner` makes it.
+
+    Attributes:
+        trained: The Keras model whose outputs go into the loss.
+        model: The Keras model with weights of the same whose logits validation looks at.
+        schedule: The learning rate over all steps.
+    """
+
+    trained: Any
+    model: Any
+    schedule: Any
+
+
+@dataclass(frozen=True)
 class _Loop:
     """What stays the same from epoch to epoch."""
 
-    model: Any
-    learner: Any
+    learner: Learner
     settings: TrainSettings
     contract: SignalContract
     validation: WindowSet | None
     class_weights: FloatArray | None
-    schedule: Any
     progress: Progress
 
 
@@ -73,14 +86,13 @@ def fit(
         DivergedError: If the loss or a weight stops being a number.
         TrainingError: If there are no validation windows to have patience with.
     """
-    learner = branch_logits(model)
-    compile_learner(learner, branch_loss, partial(branch_accuracy, fusion=fusion), schedule_for(split, settings))
-    return fit_learner(learner, model, split, settings, contract, progress, start, keep)
+    accuracy, schedule = partial(branch_accuracy, fusion=fusion), schedule_for(split, settings)
+    learner = compile_learner(branch_logits(model), model, branch_loss, accuracy, schedule)
+    return fit_learner(learner, split, settings, contract, progress, start, keep)
 
 
 def fit_learner(
-    learner: Any,
-    model: Any,
+    learner: Learner,
     split: Split,
     settings: TrainSettings,
     contract: SignalContract,
@@ -92,21 +104,20 @@ def fit_learner(
 
     Args:
         learner: Of `compile_learner`.
-        model: Has weights of the learner's, and gives the logits that validation looks at.
         split: As for `fit`, like all that follow.
-        settings: Likewise.
-        contract: Likewise.
-        progress: Likewise.
-        start: Likewise.
-        keep: Likewise.
+        settings: As for `fit`.
+        contract: As for `fit`.
+        progress: As for `fit`.
+        start: As for `fit`.
+        keep: As for `fit`.
     """
-    loop = _loop(learner, model, split, settings, contract, progress)
+    loop = _loop(learner, split, settings, contract, progress)
     history = list(start.history) if start else []
     state = start.state if start else None
     if state:
-        restore(learner, state)
+        restore(learner.trained, state)
     if loop.validation is not None:
-        predict_logits(model, loop.validation, contract)  # builds its graph outside the measured time
+        predict_logits(learner.model, loop.validation, contract)  # builds its graph outside the measured time
     epochs = range(len(history) + 1, settings.epochs + 1)
     with closing(ahead(Feed(split, settings, contract).epoch, epochs)) as feed:
         clock = _Clock()
@@ -114,19 +125,20 @@ def fit_learner(
             batches = clock.waiting(lambda: next(feed))
             history.append(_epoch(loop, batches, len(history) + 1, clock))
             is_best = bool(settings.patience) and best_epoch(history) == len(history)
-            state = _next_state(learner, state, is_best)
+            state = _next_state(learner.trained, state, is_best)
             _refuse_bad_weights(state, len(history))
             if keep:
                 keep(state, history)
             loop.progress(history[-1])
     if state and state.best is not None:
-        learner.set_weights(list(state.best))
+        learner.trained.set_weights(list(state.best))
     return tuple(history)
 
 
 def schedule_for(split: Split, settings: TrainSettings) -> Any:
     """Return the learning rate over all steps of a training."""
-    return learning_rates(settings.learning_rate, _steps_per_epoch(split, settings) * settings.epochs)
+    steps = len(batched(_labels_of_an_epoch(split, settings), settings.research.batch_size))
+    return learning_rates(settings.learning_rate, steps * settings.epochs)
 
 
 def learning_rates(peak: float, total_steps: int) -> Any:
@@ -136,22 +148,24 @@ def learning_rates(peak: float, total_steps: int) -> Any:
     return keras.optimizers.schedules.CosineDecay(0.0, falling, warmup_target=peak, warmup_steps=rising)
 
 
-def compile_learner(learner: Any, loss: Any, accuracy: Any, schedule: Any) -> None:
+def compile_learner(trained: Any, model: Any, loss: Any, accuracy: Any, schedule: Any) -> Learner:
     """Give a model optimizer, loss and metric.
 
     Args:
-        learner: To be trained.
+        trained: To be trained.
+        model: Has its weights, and gives logits.
         loss: (labels, outputs) -> one number for each window.
-        accuracy: Likewise; its mean is reported.
+        accuracy: Of the same form; its mean is reported.
         schedule: Of the learning rate.
     """
-    learner.compile(
+    trained.compile(
         keras.optimizers.Adam(schedule),
         loss,
         metrics=[keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
         jit_compile=False,  # XLA compiles for ten seconds and then is no faster on these networks
     )
-    learner.optimizer.build(learner.trainable_variables)
+    trained.optimizer.build(trained.trainable_variables)
+    return Learner(trained, model, schedule)
 
 
 def branch_loss(labels: Any, logits: Any) -> Any:
@@ -229,29 +243,22 @@ class _Clock:
 
 
 def _loop(
-    learner: Any,
-    model: Any,
-    split: Split,
-    settings: TrainSettings,
-    contract: SignalContract,
-    progress: Progress | None,
+    learner: Learner, split: Split, settings: TrainSettings, contract: SignalContract, progress: Progress | None
 ) -> _Loop:
     if settings.patience and not split.validation:
         raise TrainingError("Expected recordings long enough to validate on, as patience asks for, got none.")
-    window, hop = settings.window, settings.hop_samples
+    window = settings.window
     validation = cut_spans(split.validation, split.labels, window, window) if split.validation else None
     weights = None
     if settings.class_weights == "balanced":
-        counts = [len(window_starts(len(span), window, hop)) for span in split.train]
-        classes = np.array([split.labels.index(span.recording.label or "") for span in split.train])
-        weights = balanced_weights(np.repeat(classes, counts), len(split.labels))
-    show = progress or (lambda report: None)
-    return _Loop(model, learner, settings, contract, validation, weights, schedule_for(split, settings), show)
+        weights = balanced_weights(_labels_of_an_epoch(split, settings), len(split.labels))
+    return _Loop(learner, settings, contract, validation, weights, progress or (lambda report: None))
 
 
-def _steps_per_epoch(split: Split, settings: TrainSettings) -> int:
-    windows = sum(len(window_starts(len(span), settings.window, settings.hop_samples)) for span in split.train)
-    return len(batched(np.arange(windows), settings.research.batch_size))
+def _labels_of_an_epoch(split: Split, settings: TrainSettings) -> NDArray[np.int64]:
+    """Return the class of each training window, in the order in which the spans are cut."""
+    counts = [len(window_starts(len(span), settings.window, settings.hop_samples)) for span in split.train]
+    return np.repeat([split.labels.index(span.recording.label or "") for span in split.train], counts)
 
 
 def _epoch(loop: _Loop, batches: Batches, epoch: int, clock: _Clock) -> EpochReport:
@@ -267,10 +274,10 @@ def _epoch(loop: _Loop, batches: Batches, epoch: int, clock: _Clock) -> EpochRep
         report = replace(report, step=step, loss=loss, accuracy=accuracy)
         if step % _REPORT_EVERY == 0 and step < steps:
             loop.progress(report)
-    rate = float(keras.ops.convert_to_numpy(loop.schedule(epoch * steps - 1)))
+    rate = float(keras.ops.convert_to_numpy(loop.learner.schedule(epoch * steps - 1)))
     report = replace(report, learning_rate=rate)
     if loop.validation is not None:
-        logits = predict_logits(loop.model, loop.validation, loop.contract)
+        logits = predict_logits(loop.learner.model, loop.validation, loop.contract)
         labels = loop.validation.labels
         correct = float(np.mean(logits.argmax(axis=1) == labels))
         report = replace(report, validation_accuracy=correct, validation_loss=cross_entropy(logits, labels))
@@ -280,7 +287,7 @@ def _epoch(loop: _Loop, batches: Batches, epoch: int, clock: _Clock) -> EpochRep
 def _step(loop: _Loop, inputs: FloatArray, labels: NDArray[np.int64]) -> tuple[float, float]:
     """Train on one batch; return its loss and its accuracy."""
     weights = None if loop.class_weights is None else loop.class_weights[labels]
-    logs = loop.learner.train_on_batch(inputs, labels, sample_weight=weights, return_dict=True)
+    logs = loop.learner.trained.train_on_batch(inputs, labels, sample_weight=weights, return_dict=True)
     return float(logs["loss"]), float(logs["accuracy"])
 
 

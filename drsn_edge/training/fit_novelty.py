@@ -9,9 +9,10 @@ from sklearn.cluster import KMeans
 from sklearn.covariance import LedoitWolf
 
 from drsn_edge.datasets.span import Split
-from drsn_edge.datasets.windows import WindowSet, cut_spans
+from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import TrainingError
 from drsn_edge.signal.novelty import LINES, Novelty, features, levels
+from drsn_edge.signal.windows import centre
 from drsn_edge.training.feed import draw_windows
 from drsn_edge.training.fit_mounting import fit_mounting, with_mounting_limit
 from drsn_edge.training.settings import TrainSettings
@@ -23,11 +24,16 @@ _OUTERMOST = 0.001
 """Share of windows that may be quieter, and louder, than what counts as the lowest and the highest level."""
 
 
-def fit_novelty(split: Split, settings: TrainSettings) -> Novelty:
+def fit_novelty(split: Split, settings: TrainSettings, recorded: WindowSet) -> Novelty:
     """Return the statistics of the training side, with noise and all else that the network is trained on but speed.
 
     Stretching in time would hide what shows as a small shift of lines, and gained nothing at a load that was held out.
     The limit is still to come, from `with_limit`.
+
+    Args:
+        split: Its training side is drawn from.
+        settings: How training windows are drawn.
+        recorded: The windows of the training side as they were recorded: their levels, and how their axes lie.
     """
     lines = min(LINES, settings.window // 4)
     steady = replace(settings, research=replace(settings.research, speed_range=0.0))
@@ -40,7 +46,6 @@ def fit_novelty(split: Split, settings: TrainSettings) -> Novelty:
     prototypes = means @ whitening
     if len(prototypes) > MOST_PROTOTYPES:
         prototypes = KMeans(MOST_PROTOTYPES, n_init=1, random_state=settings.seed).fit(prototypes).cluster_centers_
-    recorded = cut_spans(split.train, split.labels, settings.window, settings.window)
     lowest, highest = np.quantile(levels(recorded.windows), (_OUTERMOST, 1 - _OUTERMOST)).tolist()
     return Novelty(
         lines, whitening.astype(np.float32), prototypes.astype(np.float32), 1.0, lowest, highest,
@@ -48,8 +53,15 @@ def fit_novelty(split: Split, settings: TrainSettings) -> Novelty:
     )  # fmt: skip
 
 
-def with_limit(novelty: Novelty, held_out: WindowSet, false_unknown_share: float) -> Novelty:
-    """Return it with the limit beyond which so many of the held-out windows, as they were recorded, lie.
+def with_limit(novelty: Novelty, held_out: WindowSet, false_unknown_share: float) -> tuple[Novelty, float]:
+    """Return it with the limit beyond which so many of the held-out windows lie, and the share that is then unknown.
+
+    That share is more than what was asked for where a window is unknown by its level alone.
+
+    Args:
+        novelty: Of `fit_novelty`.
+        held_out: As they were recorded.
+        false_unknown_share: Of them, between 0 and 1.
 
     Raises:
         TrainingError: If the share is not between 0 and 1.
@@ -57,5 +69,9 @@ def with_limit(novelty: Novelty, held_out: WindowSet, false_unknown_share: float
     if not 0 < false_unknown_share < 1:
         raise TrainingError(f"Expected a share of unknown windows between 0 and 1, got {false_unknown_share}.")
     distances = novelty.distances(held_out.windows)
-    limit = float(np.quantile(distances, 1 - false_unknown_share))
-    return replace(novelty, limit=limit, mounting=with_mounting_limit(novelty.mounting, held_out.windows))
+    limited = replace(
+        novelty,
+        limit=float(np.quantile(distances, 1 - false_unknown_share)),
+        mounting=with_mounting_limit(novelty.mounting, held_out.windows),
+    )
+    return limited, float((limited.of_distances(distances, centre(held_out.windows)) > 1).mean())

@@ -15,7 +15,9 @@ novelty.npz           what tells the trained from the new, see `drsn_edge.signal
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,7 @@ from drsn_edge.support.files import folder_aside
 from drsn_edge.training.config_file import table_from_settings, write_config
 from drsn_edge.training.epochs import write_log
 from drsn_edge.training.plots import save_learning_curve
+from firmware_bridge.support.regular_file import read_text_file
 
 if TYPE_CHECKING:
     from drsn_edge.training.train import Training
@@ -41,20 +44,41 @@ _WINDOW_FILES = ("calibration", "golden", "held_out")
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run folder read back."""
+class RunRecord:
+    """What a run folder says of its training: all that can be read without Keras.
+
+    Attributes:
+        name: Of the folder.
+        contract: How the network sees a window.
+        labels: The classes in the order of the logits.
+        config: Its config.json.
+        metrics: Its metrics.json.
+        held_out: Every held-out window.
+    """
 
     name: str
-    model: Any
     contract: SignalContract
     labels: tuple[str, ...]
     config: dict[str, Any]
     metrics: dict[str, Any]
+    held_out: WindowSet
+
+
+@dataclass(frozen=True)
+class Run(RunRecord):
+    """A run folder read back whole.
+
+    Attributes:
+        model: The Keras model.
+        calibration: Windows that set the int8 ranges.
+        golden: A few held-out windows of each class.
+        novelty: What tells the trained from the new, its limit still to come.
+    """
+
+    model: Any
     calibration: WindowSet
     golden: WindowSet
-    held_out: WindowSet
-    novelty: Novelty | None
-    """None in runs of versions that knew none."""
+    novelty: Novelty
 
 
 def is_run_folder(folder: Path) -> bool:
@@ -80,36 +104,51 @@ def save_run(training: Training, metrics: dict[str, Any], folder: Path) -> None:
         (new / MEMBER).write_bytes(novelty_to_bytes(training.novelty))
 
 
-def load_run(folder: Path) -> Run:
-    """Read a run folder back.
+def read_run(folder: Path) -> RunRecord:
+    """Read what a run folder says of its training, without its network.
 
     Raises:
         TrainingError: If the folder is missing, not a run folder, damaged, or from a newer version.
     """
     if not is_run_folder(folder):
         raise TrainingError(f"Expected a run folder as `drsn-edge train --out` writes it, got {folder}.")
-    import keras  # takes seconds, and telling a run folder from another folder needs none of it
-
-    import drsn_edge.models.drsn  # noqa: F401  # tells Keras of the classes that a file may name
-
-    try:
-        config = json.loads((folder / "config.json").read_text())
+    with _refused_if_damaged(folder):
+        config = json.loads(read_text_file(folder / "config.json"))
         if config["schema"] > SCHEMA:
             raise TrainingError(
                 f"{folder} was written by drsn-edge {config['version']}, this is {__version__}: update."
             )
-        contract = contract_from_json(config["contract"])
-        novelty = folder / MEMBER
-        return Run(
+        return RunRecord(
             name=folder.resolve().name,
-            model=keras.saving.load_model(folder / "model.keras", compile=False),
-            contract=contract,
+            contract=contract_from_json(config["contract"]),
             labels=tuple(config["labels"]),
             config=config,
-            metrics=json.loads((folder / "metrics.json").read_text()),
-            **{name: load_windows(folder / f"{name}.npz") for name in _WINDOW_FILES},
-            novelty=novelty_from_bytes(novelty.read_bytes(), len(contract.axes)) if novelty.exists() else None,
+            metrics=json.loads(read_text_file(folder / "metrics.json")),
+            held_out=_load_windows(folder, "held_out"),
         )
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run folder back, its network with it; raises what `read_run` does."""
+    record = read_run(folder)
+    import keras  # takes seconds, and what is no run folder was refused without it
+
+    import drsn_edge.models.drsn  # noqa: F401  # tells Keras of the classes that a file may name
+
+    with _refused_if_damaged(folder):
+        return Run(
+            **vars(record),
+            model=keras.saving.load_model(folder / "model.keras", compile=False),
+            calibration=_load_windows(folder, "calibration"),
+            golden=_load_windows(folder, "golden"),
+            novelty=novelty_from_bytes((folder / MEMBER).read_bytes(), len(record.contract.axes)),
+        )
+
+
+@contextmanager
+def _refused_if_damaged(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except TrainingError:
         raise
     except Exception as exc:  # json, zipfile, zlib, NumPy, h5py and Keras each have ways of their own to say damaged
@@ -145,9 +184,6 @@ def _write_json(path: Path, values: dict[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=1) + "\n")
 
 
-def load_windows(path: Path) -> WindowSet:
-    """Read one of the folder's files of windows; those of the first runs know no shaft speeds."""
-    with np.load(path, allow_pickle=False) as file:
-        values = {name: file[name] for name in ("windows", "labels", "recordings", "first_samples")}
-        speeds_hz = file["speeds_hz"] if "speeds_hz" in file.files else np.full(len(values["labels"]), np.nan)
-        return WindowSet(**values, speeds_hz=speeds_hz)
+def _load_windows(folder: Path, name: str) -> WindowSet:
+    with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
+        return WindowSet(**{each.name: file[each.name] for each in fields(WindowSet)})

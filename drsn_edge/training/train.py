@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,9 @@ def train(
         recordings: Labelled, or with the field that the settings name, of one rate, axes and unit.
         settings: See `TrainSettings`.
         progress: Called now and then and at the end of each epoch.
-        checkpoints: Work folder (see `drsn_edge.training.checkpoint`) that holds the state after each epoch; it is
-            left for the caller to remove when the result is safe. None: nothing is written.
-        resume: Go on from what the work folder holds, to the same result as without the stop; otherwise what it holds
-            is removed.
+        checkpoints: Work folder (see `drsn_edge.training.checkpoint`) that holds the state after each epoch, for the
+            caller to remove when the result is safe. None: nothing is written.
+        resume: Go on from what the work folder holds, to the same result; otherwise what it holds is removed.
         split: Of these recordings by these settings, where it was made already; None: it is made here.
 
     Raises:
@@ -86,7 +86,6 @@ def train(
     """
     keras.utils.set_random_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    window = settings.window
     split = split or split_recordings(recordings, settings)
     contract = _contract(recordings, split, settings)
     network = _network(settings, contract, len(split.labels))
@@ -95,27 +94,24 @@ def train(
     model = build_model(network)
     if settings.research.discriminants:
         fit_discriminants(model, network.branches, split, settings, contract)
-    try:
-        keep = keeper.keep if keeper else None
+    keep = keeper.keep if keeper else None
+    with _divergence_says_the_way_on(checkpoints):
         history = fit(model, split, settings, contract, progress, start, keep, network.fusion)
-    except DivergedError as exc:
-        raise DivergedError(f"{exc} {_way_on(checkpoints)}") from exc
-    training_windows = cut_spans(split.train, split.labels, window, window)
-    held_out = cut_spans(split.held_out, split.labels, window, window)
-    calibration = pick_per_class(training_windows, CALIBRATION_PER_CLASS, rng)
-    louder = with_random_gain(calibration.windows, settings.research.gain_range_db, rng)
-    noisy = with_random_noise(louder, CALIBRATION_NOISE, settings.snr_range_db, settings.research.clean_share, rng)
-    return Training(
-        settings=settings,
-        network=network,
-        contract=contract,
-        split=split,
-        model=model,
-        history=history,
-        calibration=replace(calibration, windows=noisy),
-        golden=pick_per_class(held_out, GOLDEN_PER_CLASS, rng),
-        held_out=held_out,
-        novelty=fit_novelty(split, settings),
+    recorded = cut_spans(split.train, split.labels, settings.window, settings.window)
+    held_out = cut_spans(split.held_out, split.labels, settings.window, settings.window)
+    calibration = _calibration(recorded, settings, rng)
+    golden = pick_per_class(held_out, GOLDEN_PER_CLASS, rng)
+    novelty = fit_novelty(split, settings, recorded)
+    return Training(settings, network, contract, split, model, history, calibration, golden, held_out, novelty)
+
+
+def _calibration(recorded: WindowSet, settings: TrainSettings, rng: np.random.Generator) -> WindowSet:
+    """Return windows of the training side that set the int8 ranges, as loud and as noisy as training knew them."""
+    chosen = pick_per_class(recorded, CALIBRATION_PER_CLASS, rng)
+    louder = with_random_gain(chosen.windows, settings.research.gain_range_db, rng)
+    return replace(
+        chosen,
+        windows=with_random_noise(louder, CALIBRATION_NOISE, settings.snr_range_db, settings.research.clean_share, rng),
     )
 
 
@@ -158,6 +154,14 @@ def _network(settings: TrainSettings, contract: SignalContract, n_classes: int) 
         return network
     branches = contract.spectra.view_channels(len(contract.axes))
     return replace(network, branches=branches, weights=research.view_weights, discriminants=research.discriminants > 0)
+
+
+@contextmanager
+def _divergence_says_the_way_on(checkpoints: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except DivergedError as exc:
+        raise DivergedError(f"{exc} {_way_on(checkpoints)}") from exc
 
 
 def _way_on(checkpoints: Path | None) -> str:

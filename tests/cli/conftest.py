@@ -14,7 +14,7 @@ import pytest
 
 from drsn_edge.cli.main import cli
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.simulation.virtual_sensor import virtual_sensor
+from drsn_edge.simulation.virtual_sensor import Playback, virtual_sensor
 from firmware_bridge.virtual.accelerometer import VirtualSummary
 
 
@@ -62,9 +62,8 @@ def playing(tmp_path: Path) -> Callable[..., Any]:
     ) -> Iterator[tuple[Path, list[VirtualSummary]]]:
         samples = np.random.default_rng(0).normal(size=(n, len(axes))).astype(np.float32)
         recording = Recording("noise", samples, rate_hz, axes, unit, None, "noise", {})
-        settings = {"speed": None, "snr_db": None, "loop": False, "seed": 0, **options}
         link, done, summaries = tmp_path / "sensor", threading.Event(), []
-        sensor = virtual_sensor(recording, link=link, **settings)
+        sensor = virtual_sensor(recording, Playback(**{"speed": None, **options}), link=link)
         thread = threading.Thread(target=lambda: summaries.append(sensor.run(done.is_set)))
         thread.start()
         try:

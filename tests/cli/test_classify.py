@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from drsn_edge.recordings.loading.load import load_recording
-from drsn_edge.simulation.virtual_sensor import virtual_sensor
+from drsn_edge.simulation.virtual_sensor import Playback, virtual_sensor
 
 Run = Callable[..., Any]
 
@@ -24,7 +24,7 @@ def json_of(done: Any) -> dict[str, Any]:
 def test_it_says_what_the_monitor_says(run: Run, save_recording: Any, tiny_bundle_path: Path, tmp_path: Path) -> None:
     """The wire's 16 bits move scores a little, and one of them now and then over a border."""
     recording = load_recording(save_recording(tmp_path / "noise.npz"))
-    sensor = virtual_sensor(recording, link=tmp_path / "port", speed=None, snr_db=None, loop=False, seed=0)
+    sensor = virtual_sensor(recording, Playback(speed=None), link=tmp_path / "port")
     thread = Thread(target=sensor.run)
     thread.start()
     lines = run("monitor", "--port", sensor.port, "--model", tiny_bundle_path, "--json").out.splitlines()
@@ -103,7 +103,5 @@ def test_any_name_of_a_file_can_be_shown(
 @pytest.mark.parametrize("name", ["nl\nx", "s\udcff", "\u00e9" * 120])
 def test_any_name_of_a_file_becomes_a_device_id(save_recording: Any, tmp_path: Path, name: str) -> None:
     path = save_recording(tmp_path / "plain.npz").rename(tmp_path / f"{name}.npz")
-    sensor = virtual_sensor(
-        load_recording(path), link=tmp_path / "port", speed=None, snr_db=None, loop=False, seed=0
-    )  # fmt: skip
+    sensor = virtual_sensor(load_recording(path), Playback(speed=None), link=tmp_path / "port")  # fmt: skip
     sensor.close()

@@ -15,7 +15,7 @@ pytest.importorskip("scipy", reason="simulating a machine needs the extra `train
 from drsn_edge.bundle.bundle import read_bundle, write_bundle
 from drsn_edge.monitor.stages.learned import path_of
 from drsn_edge.recordings.recorder import LogKeeper, record_source
-from drsn_edge.simulation.virtual_sensor import simulated_recording, virtual_sensor
+from drsn_edge.simulation.virtual_sensor import Playback, simulated_recording, virtual_sensor
 from firmware_bridge.sources.serial_port import SerialSource
 
 Run = Callable[..., Any]
@@ -31,7 +31,7 @@ def logged(tmp_path: Path) -> Callable[..., Path]:
         if condition == "off":
             noise = np.random.default_rng(1).normal(size=recording.samples.shape) * 0.05
             recording = replace(recording, samples=noise.astype(np.float32))
-        sensor = virtual_sensor(recording, link=link, speed=None, snr_db=None, loop=False, seed=0)
+        sensor = virtual_sensor(recording, Playback(speed=None), link=link)
         thread = Thread(target=sensor.run)
         thread.start()
         record_source(lambda on_bytes: SerialSource(str(link), on_bytes=on_bytes), LogKeeper(folder, "log"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from drsn_edge.conversion import convert
-from drsn_edge.conversion.convert import convert_run, gateway_logits, report_on
+from drsn_edge.conversion.convert import BundleOptions, convert_run, gateway_logits, report_on
 from drsn_edge.inspection.model_file import Inspected, own_report
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.network_input import network_input
@@ -31,7 +31,7 @@ def run(training: Any, metrics: dict[str, Any], tmp_path_factory: pytest.TempPat
 
 
 def test_a_run_becomes_a_bundle_that_says_the_same(training: Any, metrics: dict[str, Any], run: Any) -> None:
-    conversion = convert_run(run, name="pump", version="1.2.3", tolerance=LOOSE)
+    conversion = convert_run(run, BundleOptions("pump", "1.2.3"), tolerance=LOOSE)
     assert conversion.lint.findings == ()
     assert conversion.agreement.windows == len(training.held_out)
     assert conversion.agreement.float_accuracy == metrics["held_out"]["clean"]["accuracy"]
@@ -47,12 +47,12 @@ def test_a_run_becomes_a_bundle_that_says_the_same(training: Any, metrics: dict[
 
 
 def test_a_run_converts_to_the_same_bytes(run: Any) -> None:
-    first, second = (convert_run(run, name="a", version="1.0.0", tolerance=LOOSE) for _ in range(2))
+    first, second = (convert_run(run, BundleOptions("a", "1.0.0"), tolerance=LOOSE) for _ in range(2))
     assert first.bundle.model == second.bundle.model
 
 
 def test_a_bundle_carries_the_report_on_it(run: Any) -> None:
-    conversion = convert_run(run, name="pump", version="1.0.0", tolerance=LOOSE)
+    conversion = convert_run(run, BundleOptions("pump", "1.0.0"), tolerance=LOOSE)
     bundle = report_on(conversion, run, "pump.drsn", lambda _: nullcontext(lambda done, total: None))
     report = own_report(Inspected("pump.drsn", bundle.model, bundle))
     assert report is not None and report["file"] == {"name": "pump.drsn", "kind": "bundle pump 1.0.0"}
@@ -70,7 +70,7 @@ def test_the_report_on_a_fine_tuned_file_has_what_calibration_alone_gives(run: A
     graph, ranges = calibrate(for_int8(read_keras(run.model)), inputs)
     wider = {name: (low * 1.1, high * 1.1) for name, (low, high) in ranges.items()}
     fixed = {step.name: ranges[step.name] for step in graph if step.op == "sigmoid"}
-    conversion = convert_run(run, name="a", version="1.0.0", tolerance=LOOSE, fine_tuned=(graph, {**wider, **fixed}))
+    conversion = convert_run(run, BundleOptions("a", "1.0.0"), tolerance=LOOSE, fine_tuned=(graph, {**wider, **fixed}))
     assert conversion.calibrated is not None and conversion.calibrated != conversion.bundle.model
     bundle = report_on(conversion, run, "a.drsn", lambda _: nullcontext(lambda done, total: None))
     report = own_report(Inspected("a.drsn", bundle.model, bundle))
@@ -80,10 +80,10 @@ def test_the_report_on_a_fine_tuned_file_has_what_calibration_alone_gives(run: A
 def test_an_interpreter_that_answers_nonsense_is_caught(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convert, "gateway_logits", lambda model, inputs: gateway_logits(model, inputs)[:, ::-1])
     with pytest.raises(MismatchError):
-        convert_run(run, name="a", version="1.0.0", tolerance=Tolerance(max_drop=1.0))
+        convert_run(run, BundleOptions("a", "1.0.0"), tolerance=Tolerance(max_drop=1.0))
 
 
 def test_a_run_with_silent_calibration_is_refused(run: Any) -> None:
     run.calibration.windows[:] = 0
     with pytest.raises(CalibrationError):
-        convert_run(run, name="a", version="1.0.0", tolerance=LOOSE)
+        convert_run(run, BundleOptions("a", "1.0.0"), tolerance=LOOSE)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drsn_edge.conversion.convert import convert_run
+from drsn_edge.conversion.convert import BundleOptions, convert_run
 from drsn_edge.conversion.fine_tune import fine_tune
 from drsn_edge.errors import TrainingError
 from drsn_edge.models.config import NetworkSizes, Stage
@@ -43,7 +43,7 @@ def test_the_file_agrees_with_the_float_network(run: Run, simulated: list[Record
     before = [array.copy() for array in run.model.get_weights()]
     tuned = fine_tune(run, simulated, epochs=1, learning_rate=1e-4, progress=reports.append)
     assert reports[-1].accuracy > 0.95  # the same class as the float network's, on training windows with noise
-    conversion = convert_run(run, name="a", version="1.0.0", tolerance=Tolerance(), fine_tuned=tuned)
+    conversion = convert_run(run, BundleOptions("a", "1.0.0"), tolerance=Tolerance(), fine_tuned=tuned)
     assert conversion.agreement.same_class > 0.97
     assert all((old == new).all() for old, new in zip(before, run.model.get_weights(), strict=True))
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from drsn_edge.evaluation.data import (
     JudgedData,
     choose,
     held_out_data,
-    load_held_out,
     recordings_data,
     rule_in_words,
 )
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.contract import SignalContract
+from drsn_edge.training.run_folder import read_run
 
 LABELS = ("calm", "worn", "loud")
 FOLDER = Path("recordings")
@@ -91,17 +92,17 @@ def test_what_the_model_cannot_judge_is_refused(
 
 
 def test_a_runs_held_out_windows_without_its_network(run: Any, trained_run: Path) -> None:
-    held_out = load_held_out(trained_run)
-    assert (held_out.contract, held_out.labels, held_out.config) == (run.contract, run.labels, run.config)
-    np.testing.assert_array_equal(held_out.windows.windows, run.held_out.windows)
-    data = held_out_data(held_out.windows, held_out.config, trained_run)
+    record = read_run(trained_run)
+    assert (record.contract, record.labels, record.config) == (run.contract, run.labels, run.config)
+    np.testing.assert_array_equal(record.held_out.windows, run.held_out.windows)
+    data = held_out_data(record, trained_run)
     assert (data.rule, data.warnings) == ("time=0.3", ())
     assert "a share of 0.3; the network saw what came before" in data.rule_in_words
 
 
 def test_a_split_that_shares_samples_is_warned_of_and_claims_nothing(run: Any, trained_run: Path) -> None:
     config = {**run.config, "settings": {**run.config["settings"], "hold_out": "load=3", "allow_leaks": True}}
-    data = held_out_data(run.held_out, config, trained_run)
+    data = held_out_data(replace(run, config=config), trained_run)
     assert data.warnings == (SHARED_SAMPLES,)
     assert data.rule_in_words == "Held out is what load=3 chooses."
     assert rule_in_words("load=3", shares_samples=False).endswith("the network saw none of it.")
@@ -109,17 +110,17 @@ def test_a_split_that_shares_samples_is_warned_of_and_claims_nothing(run: Any, t
 
 def test_a_configuration_without_the_split_is_refused(run: Any, trained_run: Path) -> None:
     with pytest.raises(TrainingError, match="without hold_out"):
-        held_out_data(run.held_out, {**run.config, "settings": {}}, trained_run)
+        held_out_data(replace(run, config={**run.config, "settings": {}}), trained_run)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, trained_run: Path) -> None:
     with pytest.raises(TrainingError, match="Expected a run folder"):
-        load_held_out(tmp_path / "missing")
+        read_run(tmp_path / "missing")
     shutil.copytree(trained_run, tmp_path / "run")
     (tmp_path / "run" / "held_out.npz").write_bytes(b"cut")
     with pytest.raises(TrainingError, match="damaged"):
-        load_held_out(tmp_path / "run")
+        read_run(tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     (tmp_path / "run" / "config.json").write_text(json.dumps({**config, "schema": 99}))
     with pytest.raises(TrainingError, match="update"):
-        load_held_out(tmp_path / "run")
+        read_run(tmp_path / "run")

@@ -24,7 +24,7 @@ BLOCKS_OF_NANO = 3
 
 @pytest.fixture(scope="module")
 def judged(run: Any, float_target: Target, int8_target: Target) -> dict[str, Evaluation]:
-    data = held_out_data(run.held_out, run.config, Path("pump"))
+    data = held_out_data(run, Path("pump"))
     targets = {"float": float_target, "int8": int8_target}
     return {name: evaluate_target(target, data, SNRS_DB, seed=0) for name, target in targets.items()}
 

@@ -17,7 +17,6 @@ import pytest
 from drsn_edge.bundle.bundle import REPORT, Bundle, read_bundle, with_extra, write_bundle
 from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import BundleError, ContractError, TrainingError
-from drsn_edge.evaluation.data import HeldOut
 from drsn_edge.inspection import backends as backends_module
 from drsn_edge.inspection import report as report_module
 from drsn_edge.inspection.accuracy import compare_accuracy
@@ -28,12 +27,18 @@ from drsn_edge.inspection.plots import draw_pictures, plot_accuracy
 from drsn_edge.inspection.report import build_report, report_to_bytes, spread
 from drsn_edge.inspection.text import report_text
 from drsn_edge.runtime.classifier import Classifier
+from drsn_edge.signal.contract import SignalContract
+from drsn_edge.training.run_folder import RunRecord
 from quantize.errors import ModelFileError
 
 
 def windows_of(n: int, classes: int = 3) -> WindowSet:
     samples = np.random.default_rng(0).normal(size=(n, 64, 2)).astype(np.float32)
     return WindowSet(samples, np.arange(n) % classes, np.array(["r"] * n), np.arange(n), np.full(n, np.nan))
+
+
+def record(contract: SignalContract, labels: tuple[str, ...], held_out: WindowSet) -> RunRecord:
+    return RunRecord("pump", contract, labels, {}, {}, held_out)
 
 
 # Which file it is.
@@ -104,20 +109,20 @@ def test_a_report_that_is_none_is_one_error(tiny_bundle: Bundle, tmp_path: Path,
 
 
 def test_the_run_of_a_model_fits(tiny_bundle_path: Path, tiny_bundle: Bundle) -> None:
-    held_out = HeldOut({}, tiny_bundle.manifest.contract, tiny_bundle.manifest.labels, windows_of(4))
+    held_out = record(tiny_bundle.manifest.contract, tiny_bundle.manifest.labels, windows_of(4))
     check_run(load_inspected(tiny_bundle_path), held_out, Path("run"))
 
 
 @pytest.mark.parametrize("change", [{"unit": "mps2"}, {"window": 128}, {"axes": ("x",)}])
 def test_another_run_is_refused(tiny_bundle_path: Path, tiny_bundle: Bundle, change: dict[str, Any]) -> None:
     contract = replace(tiny_bundle.manifest.contract, **change)
-    held_out = HeldOut({}, contract, tiny_bundle.manifest.labels, windows_of(4))
+    held_out = record(contract, tiny_bundle.manifest.labels, windows_of(4))
     with pytest.raises(ContractError, match=r"Expected the run that tiny\.drsn was converted from, got other"):
         check_run(load_inspected(tiny_bundle_path), held_out, Path("other"))
 
 
 def test_a_run_with_other_classes_is_refused(tiny_bundle_path: Path, tiny_bundle: Bundle) -> None:
-    held_out = HeldOut({}, tiny_bundle.manifest.contract, ("a", "b", "c"), windows_of(4))
+    held_out = record(tiny_bundle.manifest.contract, ("a", "b", "c"), windows_of(4))
     with pytest.raises(ContractError):
         check_run(load_inspected(tiny_bundle_path), held_out, Path("other"))
 
@@ -197,13 +202,12 @@ def test_a_model_that_crashes_its_interpreter_is_judged_by_numpy(
     used: list[str] = []
     monkeypatch.setattr(report_module, "run_backends", lambda *_: BackendReport(3, (), {"litert-xnnpack": "crashed"}))
     monkeypatch.setattr(report_module, "Classifier", lambda model, runtime: used.append(runtime) or Classifier(model))
-    held_out = HeldOut({}, tiny_bundle.manifest.contract, tiny_bundle.manifest.labels, windows_of(5))
+    held_out = record(tiny_bundle.manifest.contract, tiny_bundle.manifest.labels, windows_of(5))
     inspected = load_inspected(tiny_bundle_path)
     report = report_module.add_windows(
         build_report(inspected),
         inspected,
         held_out,
-        "pump",
         None,
         most=3,
         bar=lambda _: nullcontext(lambda done, total: None),

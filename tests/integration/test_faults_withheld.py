@@ -24,7 +24,7 @@ from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.windows import Scaling
-from drsn_edge.simulation.virtual_sensor import full_scale_for, virtual_sensor
+from drsn_edge.simulation.virtual_sensor import Playback, full_scale_for, virtual_sensor
 from drsn_edge.verdicts import CLIPPED, FLAT_LINE, LOST_SAMPLES, RATE_OFF, Verdict
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.sources.threaded import Threaded
@@ -89,9 +89,7 @@ def test_no_verdict_is_given_from_a_damaged_window(shared_data: Path, tmp_path: 
     monitor = Monitor(Judge(Model(manifest, sure), keep=lambda samples: shown.append(samples[0])))  # type: ignore[arg-type]
     truth: list[dict[str, Any]] = []
     injector = FaultInjector(parse_script(SCRIPT.splitlines()), 3, truth.append)
-    sensor = virtual_sensor(
-        recording, link=tmp_path / "port", speed=SPEED, snr_db=None, loop=False, seed=0, faults=injector
-    )
+    sensor = virtual_sensor(recording, Playback(speed=SPEED), link=tmp_path / "port", faults=injector)
     source = Threaded(lambda stop, on_bytes: SerialSource(sensor.port, stop=stop, on_bytes=on_bytes), lambda: False)
     thread = threading.Thread(target=sensor.run)
     thread.start()

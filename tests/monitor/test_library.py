@@ -17,7 +17,7 @@ from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sink_table import SINKS
 from drsn_edge.monitor.stages.results import Result, Summary, WindowResult
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.simulation.virtual_sensor import virtual_sensor
+from drsn_edge.simulation.virtual_sensor import Playback, virtual_sensor
 from firmware_bridge.wire.events import Idle, SourceEvent
 from firmware_bridge.wire.stream import StreamCounters
 
@@ -71,7 +71,7 @@ def test_the_program_on_the_page_runs(
     Path("pump.toml").write_text(SETTINGS)
     noise = np.random.default_rng(0).normal(size=(4000, 2)).astype(np.float32)
     recording = Recording("noise", noise, 4000.0, ("x", "y"), "g", "noise", "noise", {})
-    sensor = virtual_sensor(recording, link=tmp_path / "sensor", speed=None, snr_db=None, loop=False, seed=0)
+    sensor = virtual_sensor(recording, Playback(speed=None), link=tmp_path / "sensor")
     thread = threading.Thread(target=sensor.run, args=(lambda: False,))
     thread.start()
     exec(compile(program.replace("/dev/ttyUSB0", str(tmp_path / "sensor")), str(PAGE), "exec"), {})

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.quality import clipping_level
 from drsn_edge.simulation import virtual_sensor as replay
-from drsn_edge.simulation.virtual_sensor import full_scale_for, virtual_sensor
+from drsn_edge.simulation.virtual_sensor import Playback, full_scale_for, virtual_sensor
 
 
 @given(st.floats(2**-20, 2**20, width=32))
@@ -41,10 +41,10 @@ def made(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return kept
 
 
-def play(made: dict[str, Any], n: int = 10_000, **options: Any) -> Recording:
+def play(made: dict[str, Any], n: int = 10_000, link: Path | None = None, **options: Any) -> Recording:
     samples = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
     recording = Recording("pump", samples, 4000.0, ("x", "y"), "mg", None, "pump")
-    virtual_sensor(recording, **{"link": None, "speed": None, "snr_db": None, "loop": False, "seed": 0, **options})
+    virtual_sensor(recording, Playback(**{"speed": None, **options}), link=link)
     return recording
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from drsn_edge.conversion.convert import convert_run
+from drsn_edge.conversion.convert import BundleOptions, convert_run
 from drsn_edge.errors import TrainingError
 from drsn_edge.evaluation.after_training import evaluate
 from drsn_edge.models.config import count_macs, preset
@@ -92,7 +92,7 @@ def test_without_validation_all_of_the_training_side_is_trained_on(
 def test_it_is_saved_and_converted_like_any_network(fitted: Training, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     save_run(fitted, evaluate(fitted), folder)
-    conversion = convert_run(load_run(folder), name="a", version="1.0.0", tolerance=Tolerance(max_drop=0.1))
+    conversion = convert_run(load_run(folder), BundleOptions("a", "1.0.0"), tolerance=Tolerance(max_drop=0.1))
     assert conversion.agreement.same_class > 0.9
 
 

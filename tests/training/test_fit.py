@@ -142,8 +142,8 @@ def test_patience_stops_early_and_gives_the_best_epoch_also_after_a_stop(
         return np.full((len(windows), 2), float(model.get_weights()[-1][0]))
 
     def set_weights(loop: Any, epoch: int) -> None:
-        *others, bias = loop.model.get_weights()
-        loop.model.set_weights([*others, np.full_like(bias, quality[epoch])])
+        *others, bias = loop.learner.model.get_weights()
+        loop.learner.model.set_weights([*others, np.full_like(bias, quality[epoch])])
 
     def as_trained(loop: Any, batches: Any, epoch: int, clock: Any) -> Any:
         set_weights(loop, epoch)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.conversion.convert import convert_run
+from drsn_edge.conversion.convert import BundleOptions, convert_run
 from drsn_edge.errors import ContractError, TrainingError
 from drsn_edge.evaluation.after_training import evaluate
 from drsn_edge.models.drsn import branch_logits
@@ -92,7 +92,7 @@ def test_it_learns_converts_and_says_the_same_in_int8(spectral: Training, tmp_pa
     save_run(spectral, metrics, tmp_path / "run")
     run = load_run(tmp_path / "run")
     assert run.contract == spectral.contract
-    conversion = convert_run(run, name="a", version="1.0.0", tolerance=Tolerance(max_drop=0.1))
+    conversion = convert_run(run, BundleOptions("a", "1.0.0"), tolerance=Tolerance(max_drop=0.1))
     inputs = network_input(run.held_out.windows, run.contract, run.held_out.speeds_hz)
     classes = Classifier(conversion.bundle.model).logits(inputs).argmax(axis=1)
     assert np.mean(classes == run.held_out.labels) == conversion.agreement.int8_accuracy
