@@ -20,7 +20,7 @@ import numpy as np
 
 from drsn_edge.conversion.convert import gateway_logits
 from drsn_edge.conversion.fine_tune import QAT_EPOCHS, QAT_LEARNING_RATE, fine_tune
-from drsn_edge.evaluation.conditions import CLEAN, Condition, with_noise
+from drsn_edge.evaluation.conditions import CLEAN, NoiseCondition, with_noise
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.signal.network_input import network_input
 from drsn_edge.training.config_file import table_from_settings
@@ -33,7 +33,7 @@ from quantize.convert import to_int8, write_int8
 TASKS = {"cwru": "load_hp=3", "adi_mfs_mems": "rpm=1800"}
 NETWORKS = ("small", "paper")
 EPOCHS = 12
-CONDITIONS = (*(Condition("gaussian", snr_db) for snr_db in (-4.0, 0.0, 4.0, 10.0)), CLEAN)
+CONDITIONS = (*(NoiseCondition("gaussian", snr_db) for snr_db in (-4.0, 0.0, 4.0, 10.0)), CLEAN)
 FILES = ("calibration", "qat")
 
 
@@ -78,7 +78,7 @@ def as_run(training: Training) -> Run:
     )  # fmt: skip
 
 
-def judge(training: Training, files: dict[str, bytes], condition: Condition, seed: int) -> dict[str, Any]:
+def judge(training: Training, files: dict[str, bytes], condition: NoiseCondition, seed: int) -> dict[str, Any]:
     windows = with_noise(training.held_out, condition, seed)
     expected = predict_logits(training.model, windows, training.contract).argmax(axis=1)
     inputs = network_input(windows.windows, training.contract, windows.speeds_hz)

@@ -15,15 +15,15 @@ from drsn_edge.cli.progress import counting_bar, load_keras
 from drsn_edge.support.wording import counted
 
 if TYPE_CHECKING:
-    from drsn_edge.evaluation.data import JudgedData
+    from drsn_edge.evaluation.data import EvaluationData
     from drsn_edge.evaluation.evaluation import Evaluation
-    from drsn_edge.evaluation.target import Target
+    from drsn_edge.evaluation.model import EvaluatedModel
 
 _MOST_CONFUSIONS = 5
 
 
 @click.command()
-@click.argument("target", type=PathType)
+@click.argument("model", type=PathType)
 @click.option("--run", type=PathType, help="Judge a bundle on the held-out windows of this run folder.")
 @click.option("--data", type=PathType, help="Judge on every window of the recordings in this folder.")
 @click.option("--only", metavar="FIELD=VALUE", help="Of --data, take the recordings with this value (load_hp=3).")
@@ -43,7 +43,7 @@ _MOST_CONFUSIONS = 5
 @click.option("--force", is_flag=True, help="Replace an existing report folder.")
 @json_option
 def evaluate(
-    target: Path,
+    model: Path,
     run: Path | None,
     data: Path | None,
     only: str | None,
@@ -54,7 +54,7 @@ def evaluate(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Judge TARGET, a run folder or a bundle, on windows that it should not have seen.
+    """Judge MODEL, a run folder or a bundle, on windows that it should not have seen.
 
     A run folder is judged on its held-out windows or on --data, a bundle on those of --run or on --data.
 
@@ -62,22 +62,22 @@ def evaluate(
     Example:
       drsn-edge evaluate machine.drsn --run run/ --out report/
     """
-    _check_options(target, run, data)
+    _check_options(model, run, data)
     from drsn_edge.evaluation.conditions import noise_conditions
-    from drsn_edge.evaluation.evaluation import DEFAULT_SNRS_DB, evaluate_target, evaluation_to_json, provenance
-    from drsn_edge.evaluation.target import check_target_exists
+    from drsn_edge.evaluation.evaluation import DEFAULT_SNRS_DB, evaluate_model, evaluation_to_json, provenance
+    from drsn_edge.evaluation.model import check_model_exists
     from drsn_edge.support.files import check_new_folder
 
-    check_target_exists(target)
+    check_model_exists(model)
     noise_conditions(snrs_db)  # refused before anything slow
     if out is not None:
         from drsn_edge.evaluation.report import is_report_folder, save_report
 
         check_new_folder(out, force=force, ours=is_report_folder)
-    judged, windows = _load(target, run, data, only, catalogue)
+    loaded, windows = _load(model, run, data, only, catalogue)
     with counting_bar("judging") as bar:
-        evaluation = evaluate_target(judged, windows, snrs_db or DEFAULT_SNRS_DB, seed, bar)
-    made = provenance(judged, shlex.join(["drsn-edge", *sys.argv[1:]]))
+        evaluation = evaluate_model(loaded, windows, snrs_db or DEFAULT_SNRS_DB, seed, bar)
+    made = provenance(loaded, shlex.join(["drsn-edge", *sys.argv[1:]]))
     if out is not None:
         save_report(evaluation, made, out)
     if as_json:
@@ -86,63 +86,65 @@ def evaluate(
         print_text(_as_text(evaluation, out))
 
 
-def _check_options(target: Path, run: Path | None, data: Path | None) -> None:
+def _check_options(model: Path, run: Path | None, data: Path | None) -> None:
     if run is not None and data is not None:
         raise click.UsageError("Expected --run or --data, got both.")
-    if target.is_dir() and run is not None:
+    if model.is_dir() and run is not None:
         raise click.UsageError("Expected --run with a bundle only: a run folder has held-out windows of its own.")
-    if target.is_file() and run is None and data is None:
+    if model.is_file() and run is None and data is None:
         raise click.UsageError("Expected --run or --data with a bundle, which holds no windows to judge it on.")
 
 
 def _load(
-    target: Path, run: Path | None, data: Path | None, only: str | None, catalogue: Path | None
-) -> tuple[Target, JudgedData]:
-    if target.is_dir():
-        return _load_run(target, data, only, catalogue)
+    path: Path, run: Path | None, data: Path | None, only: str | None, catalogue: Path | None
+) -> tuple[EvaluatedModel, EvaluationData]:
+    if path.is_dir():
+        return _load_run(path, data, only, catalogue)
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.evaluation.data import UNKNOWN_RUN, held_out_data, with_warning
-    from drsn_edge.evaluation.target import bundle_target, check_same_kind
+    from drsn_edge.evaluation.model import bundle_model, check_same_kind
     from drsn_edge.training.run_folder import read_run
 
-    judged = bundle_target(read_bundle(target))
+    model = bundle_model(read_bundle(path))
     if run is None:
-        return judged, _load_data(judged, data, only, catalogue)
+        return model, _load_data(model, data, only, catalogue)
     record = read_run(run)
-    check_same_kind(judged, record.contract, record.labels, run)
-    return judged, with_warning(held_out_data(record, run), UNKNOWN_RUN)
+    check_same_kind(model, record.contract, record.labels, run)
+    return model, with_warning(held_out_data(record, run), UNKNOWN_RUN)
 
 
-def _load_run(folder: Path, data: Path | None, only: str | None, catalogue: Path | None) -> tuple[Target, JudgedData]:
+def _load_run(
+    folder: Path, data: Path | None, only: str | None, catalogue: Path | None
+) -> tuple[EvaluatedModel, EvaluationData]:
     load_keras()
     from drsn_edge.evaluation.data import held_out_data, with_warning
     from drsn_edge.evaluation.generalisation import from_metrics
-    from drsn_edge.evaluation.run_target import run_target
+    from drsn_edge.evaluation.run_model import run_model
     from drsn_edge.training.run_folder import load_run
 
     run = load_run(folder)
-    judged = run_target(run)
+    model = run_model(run)
     if data is None:
         held_out, found = held_out_data(run, folder), from_metrics(run.metrics)
-        return judged, with_warning(held_out, found.warning) if found is not None and found.warning else held_out
-    return judged, _load_data(judged, data, only, catalogue)
+        return model, with_warning(held_out, found.warning) if found is not None and found.warning else held_out
+    return model, _load_data(model, data, only, catalogue)
 
 
-def _load_data(target: Target, data: Path | None, only: str | None, catalogue: Path | None) -> JudgedData:
+def _load_data(model: EvaluatedModel, data: Path | None, only: str | None, catalogue: Path | None) -> EvaluationData:
     from drsn_edge.evaluation.data import recordings_data
     from drsn_edge.recordings.loading.load import load_recordings
 
     assert data is not None
     with counting_bar("reading recordings") as bar:
         recordings = load_recordings(data, catalogue, progress=bar)
-    return recordings_data(recordings, data, only, target.contract, target.labels)
+    return recordings_data(recordings, data, only, model.contract, model.labels)
 
 
 def _as_text(evaluation: Evaluation, out: Path | None) -> str:
-    target, data = evaluation.target, evaluation.data
-    name = " ".join(filter(None, (target.name, target.version)))
+    model, data = evaluation.model, evaluation.data
+    name = " ".join(filter(None, (model.name, model.version)))
     parts = [
-        f"{name} ({target.kind}), {counted(len(target.labels), 'class', 'classes')}",
+        f"{name} ({model.kind}), {counted(len(model.labels), 'class', 'classes')}",
         f"{counted(len(data.windows), 'window')} from {data.source}{f', {data.rule}' if data.rule else ''}",
         *(f"Warning: {warning}" for warning in data.warnings),
         _figures_text(evaluation),
@@ -181,7 +183,7 @@ def _noise_text(evaluation: Evaluation) -> str:
 
 
 def _confusions_text(evaluation: Evaluation) -> str:
-    labels, confusion = evaluation.target.labels, evaluation.clean.confusion
+    labels, confusion = evaluation.model.labels, evaluation.clean.confusion
     found = [
         (count, labels[true], labels[named])
         for true, row in enumerate(confusion.tolist())
@@ -202,12 +204,12 @@ def _recordings_text(evaluation: Evaluation) -> str:
 def _thresholds_text(evaluation: Evaluation) -> str:
     thresholds = evaluation.thresholds
     if thresholds is None:
-        return f"thresholds          none: {evaluation.target.no_thresholds}"
+        return f"thresholds          none: {evaluation.model.no_thresholds}"
     blocks, n_classes = thresholds.mean.shape
-    width = max(17, *(len(label) + 1 for label in evaluation.target.labels))
+    width = max(17, *(len(label) + 1 for label in evaluation.model.labels))
     rows = [f"{'mean tau':{width}}" + "".join(f"{f'block {number}':>12}" for number in range(1, blocks + 1))]
     for label in range(n_classes):
         values = zip(thresholds.mean[:, label].tolist(), thresholds.channel_spread[:, label].tolist(), strict=True)
         cells = "".join(f"{f'{mean:.3g}±{spread:.2g}':>12}" for mean, spread in values if mean == mean)
-        rows.append(f"{evaluation.target.labels[label]:{width}}{cells or '  does not occur'}")
+        rows.append(f"{evaluation.model.labels[label]:{width}}{cells or '  does not occur'}")
     return "\n".join(rows)

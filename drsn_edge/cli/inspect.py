@@ -98,10 +98,10 @@ def _float_logits(run: Path) -> Logits | None:
     if find_spec("tensorflow") is None:
         return None
     load_tensorflow()
-    from drsn_edge.evaluation.run_target import run_target
+    from drsn_edge.evaluation.run_model import run_model
     from drsn_edge.training.run_folder import load_run
 
-    return run_target(load_run(run)).logits
+    return run_model(load_run(run)).logits
 
 
 def _as_text(report: dict[str, Any], out: Path | None) -> str:

@@ -14,7 +14,7 @@ from drsn_edge.cli.progress import counting_bar
 from drsn_edge.reproduce.names import SUITES
 
 if TYPE_CHECKING:
-    from drsn_edge.reproduce.jobs import Outcome
+    from drsn_edge.reproduce.jobs import JobResult
 
 
 @click.command()
@@ -48,7 +48,7 @@ def reproduce(
     Example:
       drsn-edge reproduce splits --data recordings/ --results results.jsonl
     """
-    from drsn_edge.reproduce.jobs import outcome_to_json
+    from drsn_edge.reproduce.jobs import result_to_json
     from drsn_edge.reproduce.protocols import suite_jobs
     from drsn_edge.reproduce.run_job import run_job
     from drsn_edge.reproduce.sweep import pending, read_results, run_sweep
@@ -59,23 +59,23 @@ def reproduce(
         raise click.BadParameter(f"no job of {suite} has {only!r} in its protocol or model.", param_hint="--only")
     missing = len(pending(jobs, read_results(results)))
     with counting_bar(f"{missing} of {len(jobs)} jobs to run") as bar:
-        for done, outcome in enumerate(run_sweep(jobs, data, results, workers or _cores(), run_job), start=1):
+        for done, result in enumerate(run_sweep(jobs, data, results, workers or _cores(), run_job), start=1):
             bar(done, missing)
-            note(_line(outcome))
-    outcomes = read_results(results)
+            note(_line(result))
+    found = read_results(results)
     if write:
-        write_markdown(outcomes, write)
+        write_markdown(found, write)
     if as_json:
-        print_values([outcome_to_json(outcome) for outcome in outcomes])
+        print_values([result_to_json(result) for result in found])
     else:
-        print_text(as_markdown(outcomes))
+        print_text(as_markdown(found))
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _line(outcome: Outcome) -> str:
-    job = outcome.job
-    scores = ", ".join(f"{score.condition} {score.accuracy:.3f}" for score in outcome.scores)
-    return f"{job.protocol} {job.model} {job.hold_out} seed {job.seed}: {scores} ({outcome.seconds:.0f} s)"
+def _line(result: JobResult) -> str:
+    job = result.job
+    scores = ", ".join(f"{score.condition} {score.accuracy:.3f}" for score in result.scores)
+    return f"{job.protocol} {job.model} {job.hold_out} seed {job.seed}: {scores} ({result.seconds:.0f} s)"

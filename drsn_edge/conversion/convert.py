@@ -11,7 +11,7 @@ from drsn_edge.bundle.golden import TOLERANCE_LSB, golden_to_bytes, make_golden
 from drsn_edge.bundle.manifest import Budget, Manifest
 from drsn_edge.bundle.variants import with_edgetpu
 from drsn_edge.datasets.windows import WindowSet
-from drsn_edge.evaluation.run_target import run_target
+from drsn_edge.evaluation.run_model import run_model
 from drsn_edge.inspection.model_file import Inspected
 from drsn_edge.inspection.report import Bar, add_windows, build_report, report_to_bytes
 from drsn_edge.runtime.classifier import Classifier
@@ -166,7 +166,7 @@ def report_on(conversion: Conversion, run: Run, file: str, bar: Bar) -> Bundle:
     """
     bundle = conversion.bundle
     inspected = Inspected(file, bundle.model, bundle)
-    logits, calibrated = run_target(run).logits, conversion.calibrated
+    logits, calibrated = run_model(run).logits, conversion.calibrated
     report = add_windows(build_report(inspected), inspected, run, logits, calibrated, bar=bar)
     return with_extra(bundle, REPORT, report_to_bytes(report))
 

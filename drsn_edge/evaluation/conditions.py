@@ -16,7 +16,7 @@ _SNR_LIMIT_DB = 100.0
 
 
 @dataclass(frozen=True)
-class Condition:
+class NoiseCondition:
     """One kind of noise at one SNR; no kind stands for the windows as they were recorded."""
 
     kind: str = ""
@@ -26,10 +26,10 @@ class Condition:
         return f"{self.kind}_{self.snr_db:g}_db" if self.kind else "clean"
 
 
-CLEAN = Condition()
+CLEAN = NoiseCondition()
 
 
-def noise_conditions(snrs_db: Sequence[float]) -> tuple[Condition, ...]:
+def noise_conditions(snrs_db: Sequence[float]) -> tuple[NoiseCondition, ...]:
     """Return each kind of noise at each SNR, an SNR that is given twice once, from the lowest to the highest.
 
     Raises:
@@ -40,10 +40,10 @@ def noise_conditions(snrs_db: Sequence[float]) -> tuple[Condition, ...]:
             raise DrsnEdgeError(
                 f"Expected an SNR from {-_SNR_LIMIT_DB:g} to {_SNR_LIMIT_DB:g} dB, got {snr_db:g}. Choose another."
             )
-    return tuple(Condition(kind, snr_db) for kind in NOISE_KINDS for snr_db in sorted(set(snrs_db)))
+    return tuple(NoiseCondition(kind, snr_db) for kind in NOISE_KINDS for snr_db in sorted(set(snrs_db)))
 
 
-def with_noise(windows: WindowSet, condition: Condition, seed: int) -> WindowSet:
+def with_noise(windows: WindowSet, condition: NoiseCondition, seed: int) -> WindowSet:
     """Return windows with the condition's noise.
 
     A seed and a kind give the same noise at every SNR, only louder or softer: what differs along a curve is the SNR,

@@ -34,7 +34,7 @@ UNKNOWN_RUN = (
 
 
 @dataclass(frozen=True)
-class JudgedData:
+class EvaluationData:
     """Labelled windows, and what people must know of them.
 
     Attributes:
@@ -63,7 +63,7 @@ class JudgedData:
         }
 
 
-def held_out_data(run: RunRecord, folder: Path) -> JudgedData:
+def held_out_data(run: RunRecord, folder: Path) -> EvaluationData:
     """Return the held-out windows of a run.
 
     Args:
@@ -77,7 +77,7 @@ def held_out_data(run: RunRecord, folder: Path) -> JudgedData:
     if "hold_out" not in settings:
         raise TrainingError(f"Expected a whole run folder in {folder}, got one without hold_out. Train again.")
     rule, shares_samples = settings["hold_out"], bool(settings.get("allow_leaks"))
-    return JudgedData(
+    return EvaluationData(
         windows=run.held_out,
         source=str(folder),
         rule=rule,
@@ -86,7 +86,7 @@ def held_out_data(run: RunRecord, folder: Path) -> JudgedData:
     )
 
 
-def with_warning(data: JudgedData, warning: str) -> JudgedData:
+def with_warning(data: EvaluationData, warning: str) -> EvaluationData:
     """Return the data with one more warning."""
     return replace(data, warnings=(*data.warnings, warning))
 
@@ -103,7 +103,7 @@ def rule_in_words(rule: str, *, shares_samples: bool) -> str:
 
 def recordings_data(
     recordings: Sequence[Recording], folder: Path, only: str | None, contract: SignalContract, labels: Sequence[str]
-) -> JudgedData:
+) -> EvaluationData:
     """Cut every window of recordings, none overlapping another, and check that the model can judge them.
 
     Args:
@@ -123,7 +123,7 @@ def recordings_data(
         _check_recording(recording, contract, labels)
     spans = [Span(_in_unit_of(contract, recording), 0, len(recording.samples)) for recording in chosen]
     words = f"Judged is every window of {counted(len(chosen), 'recording')}"
-    return JudgedData(
+    return EvaluationData(
         windows=cut_spans(spans, labels, contract.window, contract.window),
         source=str(folder),
         rule=only or "",

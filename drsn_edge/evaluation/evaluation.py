@@ -1,4 +1,4 @@
-"""Judge a target on windows: as recorded, with each kind of noise, and its thresholds."""
+"""Judge a model on windows: as recorded, with each kind of noise, and its thresholds."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 from drsn_edge import __version__
 from drsn_edge.datasets.windows import WindowSet
-from drsn_edge.evaluation.conditions import Condition, noise_conditions, with_noise
-from drsn_edge.evaluation.data import JudgedData
+from drsn_edge.evaluation.conditions import NoiseCondition, noise_conditions, with_noise
+from drsn_edge.evaluation.data import EvaluationData
 from drsn_edge.evaluation.metrics import Judgement, all_figures, figures, judge
-from drsn_edge.evaluation.target import Target
+from drsn_edge.evaluation.model import EvaluatedModel
 from drsn_edge.evaluation.thresholds import Thresholds, summarise_thresholds, thresholds_to_json
 from drsn_edge.evaluation.words import RecordingErrors, errors_by_recording, judgement_in_words
 from drsn_edge.signal.contract import contract_to_json
@@ -25,34 +25,34 @@ DEFAULT_SNRS_DB = (-8.0, -4.0, 0.0, 4.0, 8.0, 12.0)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that was found about a target.
+    """Everything that was found about a model.
 
     Attributes:
-        target: What was judged.
+        model: What was judged.
         data: The windows it was judged on.
         seed: Of the noise.
         clean: The figures of the windows as recorded.
         noisy: Those with noise, in the order of `noise_conditions`.
-        thresholds: Of the windows as recorded; None where the target shows none.
+        thresholds: Of the windows as recorded; None where the model shows none.
     """
 
-    target: Target
-    data: JudgedData
+    model: EvaluatedModel
+    data: EvaluationData
     seed: int
     clean: Judgement
-    noisy: dict[Condition, Judgement]
+    noisy: dict[NoiseCondition, Judgement]
     thresholds: Thresholds | None
 
     @property
     def errors(self) -> tuple[RecordingErrors, ...]:
         """The errors of each recording, as recorded, the largest share first."""
         windows = self.data.windows
-        return errors_by_recording(windows.recordings, windows.labels, self.clean.named, self.target.labels)
+        return errors_by_recording(windows.recordings, windows.labels, self.clean.named, self.model.labels)
 
     @property
     def in_words(self) -> str:
         """What a reader should take home, in sentences."""
-        return judgement_in_words(self.clean, self.noisy, self.errors, self.target.labels)
+        return judgement_in_words(self.clean, self.noisy, self.errors, self.model.labels)
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class Provenance:
     date: str
 
 
-def provenance(target: Target, command: str) -> Provenance:
+def provenance(model: EvaluatedModel, command: str) -> Provenance:
     """Return how figures that are made now come about."""
-    versions = {name: version(name) for name in ("numpy", "scikit-learn", *target.packages)}
+    versions = {name: version(name) for name in ("numpy", "scikit-learn", *model.packages)}
     return Provenance(
         versions={"drsn-edge": __version__, "python": platform.python_version(), **versions},
         command=command,
@@ -80,18 +80,18 @@ def provenance(target: Target, command: str) -> Provenance:
     )
 
 
-def evaluate_target(
-    target: Target,
-    data: JudgedData,
+def evaluate_model(
+    model: EvaluatedModel,
+    data: EvaluationData,
     snrs_db: Sequence[float],
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Judge a target on every window of `data`.
+    """Judge a model on every window of `data`.
 
     Args:
-        target: What to judge.
-        data: Windows in the unit of the target's contract.
+        model: What to judge.
+        data: Windows in the unit of the model's contract.
         snrs_db: At which each kind of noise is added.
         seed: Of the noise.
         progress: Called after each condition with the number done and of all.
@@ -100,38 +100,38 @@ def evaluate_target(
         DrsnEdgeError: If an SNR is out of range.
     """
     conditions = noise_conditions(snrs_db)
-    windows, labels, n_classes = data.windows, data.windows.labels, len(target.labels)
+    windows, labels, n_classes = data.windows, data.windows.labels, len(model.labels)
 
     def judged(windows: WindowSet, done: int) -> Judgement:
-        result = judge(target.logits(windows), labels, n_classes)
+        result = judge(model.logits(windows), labels, n_classes)
         if progress is not None:
             progress(done, len(conditions) + 1)
         return result
 
     return Evaluation(
-        target=target,
+        model=model,
         data=data,
         seed=seed,
         clean=judged(windows, 1),
         noisy={each: judged(with_noise(windows, each, seed), done) for done, each in enumerate(conditions, start=2)},
-        thresholds=summarise_thresholds(target.thresholds(windows), labels, n_classes) if target.thresholds else None,
+        thresholds=summarise_thresholds(model.thresholds(windows), labels, n_classes) if model.thresholds else None,
     )
 
 
 def evaluation_to_json(evaluation: Evaluation, provenance: Provenance) -> dict[str, Any]:
     """Return the evaluation as plain JSON values, schema 1: fields are only ever added."""
-    target, thresholds = evaluation.target, evaluation.thresholds
+    model, thresholds = evaluation.model, evaluation.thresholds
     return {
         "schema": SCHEMA,
         "type": "evaluation",
-        "model": {**target.facts(), "contract": contract_to_json(target.contract)},
+        "model": {**model.facts(), "contract": contract_to_json(model.contract)},
         "data": evaluation.data.facts(),
         "judgement": evaluation.in_words,
         "clean": all_figures(evaluation.clean),
         "recordings": [asdict(each) for each in evaluation.errors],
         "noise": [{**asdict(each), **figures(judgement)} for each, judgement in evaluation.noisy.items()],
         "noise_seed": evaluation.seed,
-        "thresholds": thresholds_to_json(thresholds, target.labels) if thresholds else None,
-        "no_thresholds": target.no_thresholds or None,
+        "thresholds": thresholds_to_json(thresholds, model.labels) if thresholds else None,
+        "no_thresholds": model.no_thresholds or None,
         **asdict(provenance),
     }

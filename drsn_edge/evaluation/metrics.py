@@ -1,9 +1,12 @@
-"""What logits say about labels: pure functions of arrays."""
+"""What logits say about labels: pure functions of arrays.
+
+scikit-learn, of the extra `train`, counts and scores. It is imported where it is called, as a gateway's `inspect` takes
+its page from this room and has no scikit-learn.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,6 @@ from drsn_edge.runtime.classifier import softmax
 from drsn_edge.signal.windows import FloatArray
 
 CALIBRATION_BINS = 15
-_Z_95 = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,16 @@ def judge(logits: FloatArray, labels: NDArray[np.int64], n_classes: int) -> Judg
         raise DrsnEdgeError("Expected finite logits, got others. Check the recordings for outliers, or train again.")
     probabilities = softmax(logits)
     predicted = logits.argmax(axis=1)
-    confusion = confusion_matrix(labels, predicted, n_classes)
     calibration = calibration_bins(probabilities.max(axis=1), predicted == labels)
     return Judgement(
         windows=len(labels),
-        accuracy_interval_95=wilson_interval(int(np.trace(confusion)), len(labels)),
+        accuracy_interval_95=wilson_interval(int((predicted == labels).sum()), len(labels)),
         auroc=macro_auroc(probabilities, labels),
         expected_calibration_error=expected_calibration_error(calibration),
         calibration=calibration,
-        confusion=confusion,
+        confusion=confusion_matrix(labels, predicted, n_classes),
         named=predicted,
-        **scores(confusion),
+        **scores(labels, predicted),
     )
 
 
@@ -105,27 +106,24 @@ def all_figures(judgement: Judgement) -> dict[str, Any]:
 
 def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
     """Return counts, row = true class, column = predicted class, shape (n_classes, n_classes)."""
-    counts = np.bincount(labels * n_classes + predicted, minlength=n_classes**2)
-    return counts.reshape(n_classes, n_classes)
+    from sklearn.metrics import confusion_matrix as counts
+
+    return np.asarray(counts(labels, predicted, labels=np.arange(n_classes)), np.int64)
 
 
-def scores(confusion: NDArray[np.int64]) -> dict[str, float]:
+def scores(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:
     """Return accuracy, and recall and F1 averaged over the classes that occur."""
-    hits = np.diag(confusion).astype(float)
-    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    seen = true > 0
-    recall = hits[seen] / true[seen]
-    f1 = 2 * hits[seen] / (true[seen] + predicted[seen])
-    return {
-        "accuracy": float(hits.sum() / true.sum()),
-        "balanced_accuracy": float(recall.mean()),
-        "macro_f1": float(f1.mean()),
-    }
+    from sklearn.metrics import precision_recall_fscore_support
+
+    of_classes = {"labels": np.unique(labels), "average": "macro", "zero_division": 0.0}
+    _, recall, f1, _ = precision_recall_fscore_support(labels, predicted, **of_classes)
+    accuracy = float(np.mean(labels == predicted))
+    return {"accuracy": accuracy, "balanced_accuracy": float(recall), "macro_f1": float(f1)}
 
 
 def macro_auroc(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float | None:
     """Return the area under the ROC curve, each class that occurs against the rest, averaged; None for one class."""
-    from sklearn.metrics import roc_auc_score  # of the extra `train`; pages of other figures are drawn without it
+    from sklearn.metrics import roc_auc_score
 
     seen = np.unique(labels)
     if len(seen) < 2:
@@ -135,6 +133,9 @@ def macro_auroc(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -
 
 def calibration_bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:
     """Return `CALIBRATION_BINS` bins of equal width from 0 to 1.
+
+    scikit-learn's `calibration_curve` leaves out empty bins and does not say how many windows are in the others, which
+    the error needs.
 
     Args:
         confidence: Probability of the class that was named, shape (n,).
@@ -168,9 +169,7 @@ def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
 
     Source: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
     """
-    share, weight = hits / trials, _Z_95**2 / trials
-    middle = (share + weight / 2) / (1 + weight)
-    half = _Z_95 / (1 + weight) * (share * (1 - share) / trials + weight / (4 * trials)) ** 0.5
-    return min(share, max(0.0, middle - half)), max(
-        share, min(1.0, middle + half)
-    )  # rounding may pass the share at 0, 1
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, trials).proportion_ci(0.95, method="wilson")
+    return min(hits / trials, float(interval.low)), max(hits / trials, float(interval.high))  # rounding may pass it

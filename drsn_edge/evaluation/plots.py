@@ -48,7 +48,7 @@ def plot_noise(evaluation: Evaluation) -> Figure:
 
 def plot_confusion(evaluation: Evaluation) -> Figure:
     """Plot counts of windows, coloured by their share of the true class."""
-    confusion, labels = evaluation.clean.confusion, evaluation.target.labels
+    confusion, labels = evaluation.clean.confusion, evaluation.model.labels
     shares = confusion / np.maximum(1, confusion.sum(axis=1, keepdims=True))
     figure, axes = _grid(labels, labels)
     _heat(axes, shares, [[str(count) if count else "" for count in row] for row in confusion.tolist()])
@@ -61,7 +61,7 @@ def plot_thresholds(evaluation: Evaluation) -> Figure:
     thresholds = evaluation.thresholds
     assert thresholds is not None
     occurring = np.unique(evaluation.data.windows.labels)
-    rows = [evaluation.target.labels[each] for each in occurring]
+    rows = [evaluation.model.labels[each] for each in occurring]
     tau = thresholds.mean.T[occurring]
     figure, axes = _grid(rows, [str(number) for number in range(1, tau.shape[1] + 1)], cell_inches=0.75)
     above = tau - tau.min(axis=0)

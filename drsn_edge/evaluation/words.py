@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.evaluation.conditions import Condition
+from drsn_edge.evaluation.conditions import NoiseCondition
 from drsn_edge.evaluation.metrics import Judgement
 from drsn_edge.support.wording import counted
 
@@ -60,7 +60,7 @@ def errors_by_recording(
 
 def judgement_in_words(
     clean: Judgement,
-    noisy: Mapping[Condition, Judgement],
+    noisy: Mapping[NoiseCondition, Judgement],
     errors: Sequence[RecordingErrors],
     labels: Sequence[str],
 ) -> str:
@@ -97,7 +97,7 @@ def _weakest(clean: Judgement, labels: Sequence[str]) -> str:
     )
 
 
-def _with_noise(noisy: Mapping[Condition, Judgement]) -> str:
+def _with_noise(noisy: Mapping[NoiseCondition, Judgement]) -> str:
     if not noisy:
         return ""
     condition, worst = min(noisy.items(), key=lambda each: each[1].accuracy)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from drsn_edge.datasets.windows import WindowSet
-from drsn_edge.evaluation.conditions import CLEAN, Condition, noise_conditions, with_noise
+from drsn_edge.evaluation.conditions import CLEAN, NoiseCondition, noise_conditions, with_noise
 from drsn_edge.signal.windows import FloatArray
 
 Logits = Callable[[WindowSet], FloatArray]
@@ -28,7 +28,7 @@ class AccuracyRow:
         same_class: Same class in both, None where it could not be asked.
     """
 
-    condition: Condition
+    condition: NoiseCondition
     int8: float
     calibrated: float | None
     float32: float | None

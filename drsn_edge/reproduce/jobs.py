@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drsn_edge.evaluation.conditions import Condition
+from drsn_edge.evaluation.conditions import NoiseCondition
 
 Value = str | int | float | bool | tuple[Any, ...]
 
@@ -32,7 +32,7 @@ class Job:
     hold_out: str
     seed: int
     settings: tuple[tuple[str, Value], ...]
-    conditions: tuple[Condition, ...]
+    conditions: tuple[NoiseCondition, ...]
     test_hop: int = 0
 
 
@@ -40,14 +40,14 @@ class Job:
 class Score:
     """What one model reached under one condition."""
 
-    condition: Condition
+    condition: NoiseCondition
     windows: int
     accuracy: float
     macro_f1: float
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     """A job that was run.
 
     Attributes:
@@ -63,9 +63,9 @@ class Outcome:
     versions: Mapping[str, str]
 
 
-def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
-    """Return an outcome as plain JSON values."""
-    job = outcome.job
+def result_to_json(result: JobResult) -> dict[str, Any]:
+    """Return a result as plain JSON values."""
+    job = result.job
     return {
         **{name: getattr(job, name) for name in ("protocol", "data", "model", "hold_out", "seed", "test_hop")},
         "settings": dict(job.settings),
@@ -77,21 +77,21 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
                 "accuracy": round(score.accuracy, 6),
                 "macro_f1": round(score.macro_f1, 6),
             }
-            for score in outcome.scores
+            for score in result.scores
         ],
-        "seconds": round(outcome.seconds, 1),
-        "versions": dict(outcome.versions),
+        "seconds": round(result.seconds, 1),
+        "versions": dict(result.versions),
     }
 
 
-def outcome_from_json(values: Mapping[str, Any]) -> Outcome:
-    """Return the outcome that `outcome_to_json` wrote.
+def result_from_json(values: Mapping[str, Any]) -> JobResult:
+    """Return the result that `result_to_json` wrote.
 
     Raises:
         KeyError, TypeError, ValueError: If a value is missing or of another kind.
     """
     scores = tuple(
-        Score(Condition(str(s["noise"]), float(s["snr_db"])), int(s["windows"]), s["accuracy"], s["macro_f1"])
+        Score(NoiseCondition(str(s["noise"]), float(s["snr_db"])), int(s["windows"]), s["accuracy"], s["macro_f1"])
         for s in values["scores"]
     )
     job = Job(
@@ -101,7 +101,7 @@ def outcome_from_json(values: Mapping[str, Any]) -> Outcome:
         conditions=tuple(score.condition for score in scores),
         test_hop=int(values["test_hop"]),
     )
-    return Outcome(job, scores, float(values["seconds"]), dict(values["versions"]))
+    return JobResult(job, scores, float(values["seconds"]), dict(values["versions"]))
 
 
 def as_settings(values: Mapping[str, Any]) -> tuple[tuple[str, Value], ...]:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drsn_edge.evaluation.conditions import CLEAN, Condition
+from drsn_edge.evaluation.conditions import CLEAN, NoiseCondition
 from drsn_edge.reproduce.classical import BASELINES
 from drsn_edge.reproduce.jobs import Job, as_settings
 
-WHITE_0_DB, WHITE_MINUS_4_DB = Condition("gaussian", 0.0), Condition("gaussian", -4.0)
+WHITE_0_DB, WHITE_MINUS_4_DB = NoiseCondition("gaussian", 0.0), NoiseCondition("gaussian", -4.0)
 
 PAPER_KINDS = ("gaussian", "laplacian", "pink")
 PAPER_SNRS_DB = (-5.0, 0.0, 5.0)
@@ -43,7 +43,7 @@ def _jobs(
     hold_outs: tuple[str, ...],
     seeds: int,
     settings: Mapping[str, Any],
-    conditions: tuple[Condition, ...],
+    conditions: tuple[NoiseCondition, ...],
     test_hop: int = 0,
 ) -> list[Job]:
     """Return the network's jobs seed by seed, and then those of what it is compared with, for the first seed."""
@@ -82,7 +82,7 @@ def paper(seeds: int) -> list[Job]:
     return [
         Job("paper", ADI, model, "time=0.35", seed, as_settings({**same_size, **noise}), (condition,))
         for seed in range(seeds)
-        for condition in (Condition(kind, snr_db) for kind in PAPER_KINDS for snr_db in PAPER_SNRS_DB)
+        for condition in (NoiseCondition(kind, snr_db) for kind in PAPER_KINDS for snr_db in PAPER_SNRS_DB)
         for noise in ({"noise": (condition.kind,), "snr_range_db": (condition.snr_db, condition.snr_db)},)
         for model in PAPER_MODELS
     ]

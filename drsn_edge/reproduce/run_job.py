@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from drsn_edge import __version__
 from drsn_edge.datasets.span import Split
 from drsn_edge.datasets.windows import WindowSet, cut_spans
-from drsn_edge.evaluation.conditions import Condition, with_noise
-from drsn_edge.evaluation.metrics import confusion_matrix, scores
+from drsn_edge.evaluation.conditions import NoiseCondition, with_noise
+from drsn_edge.evaluation.metrics import scores
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.reproduce.classical import BASELINES, fit_baseline
-from drsn_edge.reproduce.jobs import Job, Outcome, Score
+from drsn_edge.reproduce.jobs import Job, JobResult, Score
 
 Classify = Callable[[WindowSet], NDArray[np.int64]]
 
 
-def run_job(job: Job, data: Path) -> Outcome:
+def run_job(job: Job, data: Path) -> JobResult:
     """Train the job's model on its side of the split and judge it on the other.
 
     Args:
@@ -41,7 +41,7 @@ def run_job(job: Job, data: Path) -> Outcome:
     classify, split, window = make(recordings, job)
     held_out = cut_spans(split.held_out, split.labels, window, job.test_hop or window)
     found = tuple(_score(classify, held_out, len(split.labels), condition, job.seed) for condition in job.conditions)
-    return Outcome(job, found, time.monotonic() - began, versions())
+    return JobResult(job, found, time.monotonic() - began, versions())
 
 
 def versions() -> Mapping[str, str]:
@@ -89,7 +89,7 @@ def _fit_baseline(recordings: tuple[Recording, ...], job: Job) -> tuple[Classify
     return lambda windows: classify(windows.windows), split, settings.window
 
 
-def _score(classify: Classify, held_out: WindowSet, n_classes: int, condition: Condition, seed: int) -> Score:
+def _score(classify: Classify, held_out: WindowSet, n_classes: int, condition: NoiseCondition, seed: int) -> Score:
     predicted = classify(with_noise(held_out, condition, seed))
-    found = scores(confusion_matrix(held_out.labels, predicted, n_classes))
+    found = scores(held_out.labels, predicted)
     return Score(condition, len(held_out), found["accuracy"], found["macro_f1"])

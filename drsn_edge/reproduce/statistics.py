@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from drsn_edge.reproduce.jobs import Outcome, Score
+from drsn_edge.reproduce.jobs import JobResult, Score
 
 CONFIDENCE = 0.95
 
@@ -15,7 +15,7 @@ Metric = Callable[[Score], float]
 
 
 @dataclass(frozen=True)
-class Summary:
+class SeedSummary:
     """A figure over seeds; the deviation is the sample's (n - 1), NaN for one seed."""
 
     mean: float
@@ -33,40 +33,40 @@ class Difference:
     pairs: int
 
 
-def summarise(values: Sequence[float]) -> Summary:
+def summarise(values: Sequence[float]) -> SeedSummary:
     """Return mean and sample deviation."""
     mean = sum(values) / len(values)
     if len(values) < 2:
-        return Summary(mean, math.nan, len(values))
-    return Summary(mean, math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)), len(values))
+        return SeedSummary(mean, math.nan, len(values))
+    return SeedSummary(mean, math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)), len(values))
 
 
-def over_seeds(outcomes: Iterable[Outcome], condition: str, metric: Metric) -> Summary | None:
+def over_seeds(results: Iterable[JobResult], condition: str, metric: Metric) -> SeedSummary | None:
     """Return the mean over folds per seed, summarised over the seeds; None where there is no score.
 
     Only seeds that have every fold count: a mean over some folds is another figure.
     """
     by_seed: dict[int, dict[str, float]] = defaultdict(dict)
-    for outcome in outcomes:
-        for score in outcome.scores:
+    for result in results:
+        for score in result.scores:
             if str(score.condition) == condition:
-                by_seed[outcome.job.seed][outcome.job.hold_out] = metric(score)
+                by_seed[result.job.seed][result.job.hold_out] = metric(score)
     folds = set().union(*by_seed.values()) if by_seed else set()
     means = [sum(found.values()) / len(found) for _, found in sorted(by_seed.items()) if set(found) == folds]
     return summarise(means) if means else None
 
 
-def paired_difference(outcomes: Iterable[Outcome], one: str, other: str, metric: Metric) -> Difference | None:
+def paired_difference(results: Iterable[JobResult], one: str, other: str, metric: Metric) -> Difference | None:
     """Return how much model `one` is above `other`, over all settings, conditions and seeds that both have.
 
     The interval is that of the mean over independent trainings at these settings, not of other data sets.
     """
     found: dict[str, dict[object, float]] = {one: {}, other: {}}
-    for outcome in outcomes:
-        for score in outcome.scores:
-            if outcome.job.model in found:
-                key = (outcome.job.settings, outcome.job.hold_out, outcome.job.seed, score.condition)
-                found[outcome.job.model][key] = metric(score)
+    for result in results:
+        for score in result.scores:
+            if result.job.model in found:
+                key = (result.job.settings, result.job.hold_out, result.job.seed, score.condition)
+                found[result.job.model][key] = metric(score)
     common = found[one].keys() & found[other].keys()
     return difference([found[one][key] - found[other][key] for key in common]) if common else None
 

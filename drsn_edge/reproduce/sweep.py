@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import OutputError, ReproduceError
-from drsn_edge.reproduce.jobs import Job, Outcome, outcome_from_json, outcome_to_json
+from drsn_edge.reproduce.jobs import Job, JobResult, result_from_json, result_to_json
 from drsn_edge.support.fresh_process import isolated_workers
 from firmware_bridge.support.regular_file import MAX_FILE_BYTES, read_regular, read_text_file
 
-RunJob = Callable[[Job, Path], Outcome]
+RunJob = Callable[[Job, Path], JobResult]
 
 _ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -30,41 +30,41 @@ _ONE_THREAD = {
 """A job per core scales; a job on all cores does not, at these sizes."""
 
 
-def read_results(path: Path) -> list[Outcome]:
-    """Return the outcomes in a results file, none where there is no file.
+def read_results(path: Path) -> list[JobResult]:
+    """Return the results in a results file, none where there is no file.
 
     A last line that is cut off, as a power cut leaves it, does not count.
 
     Raises:
-        ReproduceError: If another line is no outcome.
+        ReproduceError: If another line is no result.
     """
     if not path.exists():
         return []
     lines = read_text_file(path, MAX_FILE_BYTES).split("\n")
-    outcomes = []
+    results = []
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            outcomes.append(outcome_from_json(json.loads(line)))
+            results.append(result_from_json(json.loads(line)))
         except (ValueError, KeyError, TypeError) as exc:
             raise ReproduceError(
-                f"Expected an outcome in line {number} of {path}, got: {exc!r}. Remove that line, or name another file."
+                f"Expected a result in line {number} of {path}, got: {exc!r}. Remove that line, or name another file."
             ) from exc
-    return outcomes
+    return results
 
 
-def pending(jobs: Sequence[Job], done: Sequence[Outcome]) -> list[Job]:
-    """Return the jobs that have no outcome yet, in order."""
-    known = {outcome.job for outcome in done}
+def pending(jobs: Sequence[Job], done: Sequence[JobResult]) -> list[Job]:
+    """Return the jobs that have no result yet, in order."""
+    known = {result.job for result in done}
     return [job for job in jobs if job not in known]
 
 
-def run_sweep(jobs: Sequence[Job], data: Path, results: Path, workers: int, run_job: RunJob) -> Iterator[Outcome]:
-    """Run the jobs that `results` lacks; append each outcome to it and yield it as soon as it is there.
+def run_sweep(jobs: Sequence[Job], data: Path, results: Path, workers: int, run_job: RunJob) -> Iterator[JobResult]:
+    """Run the jobs that `results` lacks; append each result to it and yield it as soon as it is there.
 
     Args:
         jobs: What to run.
         data: Folder of the data sets' folders.
-        results: File of outcomes, made where it is missing.
+        results: File of results, made where it is missing.
         workers: Processes; each takes one core.
         run_job: A function at the top of its module, so that a process can import it.
 
@@ -103,21 +103,21 @@ def _end_with_parent() -> None:
 
 def _collect(
     pool: ProcessPoolExecutor, missing: Sequence[Job], data: Path, results: Path, run_job: RunJob
-) -> Iterator[Outcome]:
-    waiting: set[Future[Outcome]] = {pool.submit(run_job, job, data) for job in missing}
+) -> Iterator[JobResult]:
+    waiting: set[Future[JobResult]] = {pool.submit(run_job, job, data) for job in missing}
     try:
         while waiting:
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in finished:
-                outcome = _result(future)
-                _append(results, outcome_to_json(outcome))
-                yield outcome
+                result = _result(future)
+                _append(results, result_to_json(result))
+                yield result
     finally:
         for future in waiting:
             future.cancel()
 
 
-def _result(future: Future[Outcome]) -> Outcome:
+def _result(future: Future[JobResult]) -> JobResult:
     try:
         return future.result()
     except BrokenProcessPool as exc:

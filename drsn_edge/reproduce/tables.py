@@ -1,4 +1,4 @@
-"""From outcomes to the tables of docs/ACCURACY.md: every figure in it is computed here, none is typed."""
+"""From results to the tables of docs/ACCURACY.md: every figure in it is computed here, none is typed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drsn_edge.errors import OutputError
-from drsn_edge.evaluation.conditions import Condition
-from drsn_edge.reproduce.jobs import Outcome, Score
+from drsn_edge.evaluation.conditions import NoiseCondition
+from drsn_edge.reproduce.jobs import JobResult, Score
 from drsn_edge.reproduce.protocols import PAPER_KINDS, PAPER_SNRS_DB, PROTOCOLS, Protocol
-from drsn_edge.reproduce.statistics import CONFIDENCE, Difference, Summary, over_seeds, paired_difference
+from drsn_edge.reproduce.statistics import CONFIDENCE, Difference, SeedSummary, over_seeds, paired_difference
 from drsn_edge.support.files import write_file
 
 
@@ -25,7 +25,7 @@ def macro_f1(score: Score) -> float:
     return score.macro_f1
 
 
-def write_markdown(outcomes: Sequence[Outcome], path: Path) -> None:
+def write_markdown(results: Sequence[JobResult], path: Path) -> None:
     """Write the document, over an earlier one if there is one.
 
     Raises:
@@ -33,14 +33,14 @@ def write_markdown(outcomes: Sequence[Outcome], path: Path) -> None:
     """
     if path.exists() and not path.read_bytes().startswith(_TITLE.encode()):
         raise OutputError(f"Expected no file, or an earlier document of ours, got {path}. Choose another --write.")
-    write_file(path, as_markdown(outcomes).encode())
+    write_file(path, as_markdown(results).encode())
 
 
-def as_markdown(outcomes: Sequence[Outcome]) -> str:
-    """Return the whole document for the outcomes there are; protocols without any are left out."""
-    parts = [_HEAD.format(versions=_versions(outcomes))]
+def as_markdown(results: Sequence[JobResult]) -> str:
+    """Return the whole document for the results there are; protocols without any are left out."""
+    parts = [_HEAD.format(versions=_versions(results))]
     for protocol in PROTOCOLS:
-        found = [outcome for outcome in outcomes if outcome.job.protocol == protocol.name]
+        found = [result for result in results if result.job.protocol == protocol.name]
         if found:
             table = _paper_table(found) if protocol.name == "paper" else _split_table(protocol, found)
             parts.append(f"## {protocol.title}\n\n{protocol.text}\n\n{table}\n\n{_spent(found)}")
@@ -55,24 +55,24 @@ over seeds (sample deviation) of the mean over folds. Held-out windows of one re
 deviation says how much a training varies, not how well another machine would be judged. {{versions}}"""
 
 
-def _versions(outcomes: Sequence[Outcome]) -> str:
-    found = sorted({", ".join(f"{name} {version}" for name, version in o.versions.items()) for o in outcomes})
+def _versions(results: Sequence[JobResult]) -> str:
+    found = sorted({", ".join(f"{name} {version}" for name, version in o.versions.items()) for o in results})
     return f"Versions: {'; '.join(found)}." if found else "No results yet."
 
 
-def _spent(outcomes: Sequence[Outcome]) -> str:
-    hours = sum(outcome.seconds for outcome in outcomes) / 3600
-    return f"{len(outcomes)} trainings and fits, {hours:.1f} core hours."
+def _spent(results: Sequence[JobResult]) -> str:
+    hours = sum(result.seconds for result in results) / 3600
+    return f"{len(results)} trainings and fits, {hours:.1f} core hours."
 
 
-def _split_table(protocol: Protocol, outcomes: Sequence[Outcome]) -> str:
-    folds = list(dict.fromkeys(outcome.job.hold_out for outcome in outcomes))
-    conditions = list(dict.fromkeys(str(score.condition) for outcome in outcomes for score in outcome.scores))
+def _split_table(protocol: Protocol, results: Sequence[JobResult]) -> str:
+    folds = list(dict.fromkeys(result.job.hold_out for result in results))
+    conditions = list(dict.fromkeys(str(score.condition) for result in results for score in result.scores))
     metric = macro_f1 if protocol.is_judged_by_f1 else accuracy
     what = "macro-F1" if protocol.is_judged_by_f1 else "accuracy"
     rows = [["model", what, *(f"`{fold.partition(',')[0]}`" for fold in folds), "mean", "seeds", "windows"]]
-    for model in dict.fromkeys(outcome.job.model for outcome in outcomes):
-        of_model = [outcome for outcome in outcomes if outcome.job.model == model]
+    for model in dict.fromkeys(result.job.model for result in results):
+        of_model = [result for result in results if result.job.model == model]
         for condition in conditions:
             by_fold = [over_seeds((o for o in of_model if o.job.hold_out == fold), condition, metric) for fold in folds]
             mean = over_seeds(of_model, condition, metric) if all(by_fold) else None
@@ -82,35 +82,35 @@ def _split_table(protocol: Protocol, outcomes: Sequence[Outcome]) -> str:
     return _markdown_table(rows)
 
 
-def _paper_table(found: Sequence[Outcome]) -> str:
+def _paper_table(found: Sequence[JobResult]) -> str:
     """Return the table of the noise settings and seeds that every model has: other means would not compare."""
-    models = list(dict.fromkeys(outcome.job.model for outcome in found))
-    counts = Counter((outcome.job.settings, outcome.job.seed) for outcome in found)
-    outcomes = [outcome for outcome in found if counts[outcome.job.settings, outcome.job.seed] == len(models)]
+    models = list(dict.fromkeys(result.job.model for result in found))
+    counts = Counter((result.job.settings, result.job.seed) for result in found)
+    results = [result for result in found if counts[result.job.settings, result.job.seed] == len(models)]
     rows = [["noise", "SNR", *models, "difference"]]
     for kind in PAPER_KINDS:
         for snr_db in PAPER_SNRS_DB:
-            name = str(Condition(kind, snr_db))
-            cell = [o for o in outcomes if str(o.scores[0].condition) == name]
+            name = str(NoiseCondition(kind, snr_db))
+            cell = [o for o in results if str(o.scores[0].condition) == name]
             means = [over_seeds((o for o in cell if o.job.model == model), name, accuracy) for model in models]
             rows.append([kind, f"{snr_db:g} dB", *map(_percent, means), _points(_cw_over_resnet(cell))])
-    rows.append(["all", "", *(_mean_of(outcomes, model) for model in models), _points(_cw_over_resnet(outcomes))])
+    rows.append(["all", "", *(_mean_of(results, model) for model in models), _points(_cw_over_resnet(results))])
     return (
         f"{_markdown_table(rows)}\n\nThe difference is DRSN-CW - ResNet in points, paired by noise, SNR and seed, with "
         f"its {CONFIDENCE:.0%} interval (Student's t over the pairs)."
     )
 
 
-def _cw_over_resnet(outcomes: Sequence[Outcome]) -> Difference | None:
-    return paired_difference(outcomes, "rsbu-cw", "residual", accuracy)
+def _cw_over_resnet(results: Sequence[JobResult]) -> Difference | None:
+    return paired_difference(results, "rsbu-cw", "residual", accuracy)
 
 
-def _mean_of(outcomes: Sequence[Outcome], model: str) -> str:
-    found = [score.accuracy for outcome in outcomes if outcome.job.model == model for score in outcome.scores]
+def _mean_of(results: Sequence[JobResult], model: str) -> str:
+    found = [score.accuracy for result in results if result.job.model == model for score in result.scores]
     return f"{100 * sum(found) / len(found):.2f}" if found else ""
 
 
-def _percent(summary: Summary | None) -> str:
+def _percent(summary: SeedSummary | None) -> str:
     if summary is None:
         return ""
     deviation = "" if math.isnan(summary.deviation) else f" +- {100 * summary.deviation:.1f}"

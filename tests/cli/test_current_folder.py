@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from drsn_edge.bundle.bundle import Bundle, write_bundle
-from drsn_edge.reproduce.jobs import Job, Outcome, Score, as_settings
+from drsn_edge.reproduce.jobs import Job, JobResult, Score, as_settings
 from drsn_edge.support.fresh_process import python_command, search_path
 
 Run = Callable[..., Any]
@@ -88,9 +88,9 @@ def test_backends_and_the_edge_tpu_are_tried_by_their_own_code(
     assert ran() == []
 
 
-def stand_in(of: Job, data: Path) -> Outcome:
+def stand_in(of: Job, data: Path) -> JobResult:
     """Stand in for a training: workers import it from this file."""
-    return Outcome(of, tuple(Score(condition, 10, 0.5, 0.5) for condition in of.conditions), 1.5, {"drsn-edge": "0"})
+    return JobResult(of, tuple(Score(condition, 10, 0.5, 0.5) for condition in of.conditions), 1.5, {"drsn-edge": "0"})
 
 
 def test_the_workers_of_a_sweep_run_their_own_code(tmp_path: Path, ran: Callable[[], list[str]]) -> None:

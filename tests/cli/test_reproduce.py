@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from drsn_edge.cli.main import cli
-from drsn_edge.reproduce.jobs import Outcome, Score, outcome_to_json
+from drsn_edge.reproduce.jobs import JobResult, Score, result_to_json
 from drsn_edge.reproduce.names import SUITES
 from drsn_edge.reproduce.protocols import suite_jobs
 
@@ -20,9 +20,10 @@ def results(tmp_path: Path) -> Path:
     """Return a results file that holds every job of the suite `splits` for one seed."""
     path = tmp_path / "results.jsonl"
     outcomes = [
-        Outcome(job, tuple(Score(c, 50, 0.75, 0.5) for c in job.conditions), 1.0, {}) for job in suite_jobs("splits", 1)
+        JobResult(job, tuple(Score(c, 50, 0.75, 0.5) for c in job.conditions), 1.0, {})
+        for job in suite_jobs("splits", 1)
     ]
-    path.write_text("".join(json.dumps(outcome_to_json(outcome)) + "\n" for outcome in outcomes))
+    path.write_text("".join(json.dumps(result_to_json(outcome)) + "\n" for outcome in outcomes))
     return path
 
 

@@ -1,4 +1,4 @@
-"""A run and its bundle as targets, and an evaluation without any model."""
+"""The models of a run and of its bundle, and an evaluation without any model."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 
 from drsn_edge.bundle.bundle import read_bundle
 from drsn_edge.datasets.windows import WindowSet
-from drsn_edge.evaluation.data import JudgedData
-from drsn_edge.evaluation.evaluation import Evaluation, Provenance, evaluate_target
-from drsn_edge.evaluation.target import Target, bundle_target
+from drsn_edge.evaluation.data import EvaluationData
+from drsn_edge.evaluation.evaluation import Evaluation, Provenance, evaluate_model
+from drsn_edge.evaluation.model import EvaluatedModel, bundle_model
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.contract import SignalContract
 
@@ -27,15 +27,15 @@ def run(trained_run: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def float_target(run: Any) -> Target:
-    from drsn_edge.evaluation.run_target import run_target
+def float_target(run: Any) -> EvaluatedModel:
+    from drsn_edge.evaluation.run_model import run_model
 
-    return run_target(run)
+    return run_model(run)
 
 
 @pytest.fixture(scope="session")
-def int8_target(trained_bundle: Path) -> Target:
-    return bundle_target(read_bundle(trained_bundle))
+def int8_target(trained_bundle: Path) -> EvaluatedModel:
+    return bundle_model(read_bundle(trained_bundle))
 
 
 @pytest.fixture
@@ -51,13 +51,13 @@ def make_recording(tiny_contract: SignalContract) -> Callable[..., Recording]:
 
 @pytest.fixture
 def make_evaluation(tiny_contract: SignalContract) -> Callable[..., Evaluation]:
-    """Return a function that evaluates a target that knows its labels by the sign of the windows, where it can."""
+    """Return a function that evaluates a model that knows its labels by the sign of the windows, where it can."""
 
     def make(labels: tuple[str, ...] = ("calm", "worn"), shrinks: bool = True, **changes: Any) -> Evaluation:
         n = len(labels)
         classes = np.repeat(np.arange(n), 6)
         windows = np.random.default_rng(0).normal(size=(len(classes), 64, 2)).astype(np.float32)
-        target = Target(
+        target = EvaluatedModel(
             name="pump", kind="made up", version="1.0.0", network="nano", block="rsbu-cw", generator="tests",
             contract=tiny_contract, labels=labels, packages=("numpy",),
             logits=lambda shown: np.abs(shown.windows[:, :n, 0]),
@@ -65,14 +65,14 @@ def make_evaluation(tiny_contract: SignalContract) -> Callable[..., Evaluation]:
             no_thresholds="" if shrinks else "There is no shrinkage.",
         )  # fmt: skip
         names = np.array([labels[each] for each in classes])
-        data = JudgedData(
+        data = EvaluationData(
             WindowSet(windows, classes, names, classes * 0, np.full(len(classes), np.nan)),
             "folder",
             "load=3",
             "Held out.",
             (),
         )
-        return evaluate_target(replace(target, **changes), data, (0.0, 8.0), 0)
+        return evaluate_model(replace(target, **changes), data, (0.0, 8.0), 0)
 
     return make
 

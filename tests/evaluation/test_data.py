@@ -14,7 +14,7 @@ from drsn_edge.errors import ContractError, RecordingError, SplitError, Training
 from drsn_edge.evaluation.data import (
     SHARED_SAMPLES,
     UNKNOWN_TRAINING,
-    JudgedData,
+    EvaluationData,
     choose,
     held_out_data,
     recordings_data,
@@ -30,7 +30,7 @@ FOLDER = Path("recordings")
 Make = Callable[..., Recording]
 
 
-def cut(contract: SignalContract, *recordings: Recording, only: str | None = None) -> JudgedData:
+def cut(contract: SignalContract, *recordings: Recording, only: str | None = None) -> EvaluationData:
     return recordings_data(recordings, FOLDER, only, contract, LABELS)
 
 

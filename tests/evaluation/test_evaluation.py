@@ -14,8 +14,8 @@ from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError
 from drsn_edge.evaluation.conditions import noise_conditions
 from drsn_edge.evaluation.data import held_out_data
-from drsn_edge.evaluation.evaluation import Evaluation, Provenance, evaluate_target, evaluation_to_json, provenance
-from drsn_edge.evaluation.target import Target, bundle_target, check_same_kind
+from drsn_edge.evaluation.evaluation import Evaluation, Provenance, evaluate_model, evaluation_to_json, provenance
+from drsn_edge.evaluation.model import EvaluatedModel, bundle_model, check_same_kind
 from drsn_edge.runtime.tensor import TensorSpec
 
 SNRS_DB = (-4.0, 0.0)
@@ -23,10 +23,10 @@ BLOCKS_OF_NANO = 3
 
 
 @pytest.fixture(scope="module")
-def judged(run: Any, float_target: Target, int8_target: Target) -> dict[str, Evaluation]:
+def judged(run: Any, float_target: EvaluatedModel, int8_target: EvaluatedModel) -> dict[str, Evaluation]:
     data = held_out_data(run, Path("pump"))
     targets = {"float": float_target, "int8": int8_target}
-    return {name: evaluate_target(target, data, SNRS_DB, seed=0) for name, target in targets.items()}
+    return {name: evaluate_model(target, data, SNRS_DB, seed=0) for name, target in targets.items()}
 
 
 def test_a_run_and_its_bundle_say_nearly_the_same(judged: dict[str, Evaluation]) -> None:
@@ -50,11 +50,13 @@ def test_a_run_is_judged_as_its_training_was(run: Any, judged: dict[str, Evaluat
         assert said[name]["auroc"] == pytest.approx(result.auroc)
 
 
-def test_an_evaluation_is_the_same_every_time(run: Any, int8_target: Target, judged: dict[str, Evaluation]) -> None:
-    again = evaluate_target(int8_target, judged["int8"].data, SNRS_DB, seed=0)
+def test_an_evaluation_is_the_same_every_time(
+    run: Any, int8_target: EvaluatedModel, judged: dict[str, Evaluation]
+) -> None:
+    again = evaluate_model(int8_target, judged["int8"].data, SNRS_DB, seed=0)
     made = Provenance({}, "", "")
     assert evaluation_to_json(again, made) == evaluation_to_json(judged["int8"], made)
-    other = evaluate_target(int8_target, judged["int8"].data, SNRS_DB, seed=1)
+    other = evaluate_model(int8_target, judged["int8"].data, SNRS_DB, seed=1)
     assert evaluation_to_json(other, made)["clean"] == evaluation_to_json(again, made)["clean"]
     assert evaluation_to_json(other, made)["noise"] != evaluation_to_json(again, made)["noise"]
 
@@ -74,37 +76,39 @@ def test_a_run_with_shrinkage_shows_its_thresholds(judged: dict[str, Evaluation]
 def test_a_bundle_and_a_network_without_shrinkage_say_why_they_show_none(
     judged: dict[str, Evaluation], run: Any
 ) -> None:
-    from drsn_edge.evaluation.run_target import run_target
+    from drsn_edge.evaluation.run_model import run_model
     from drsn_edge.models.config import preset
     from drsn_edge.models.drsn import build_model
 
-    assert judged["int8"].thresholds is None and "run folder" in judged["int8"].target.no_thresholds
+    assert judged["int8"].thresholds is None and "run folder" in judged["int8"].model.no_thresholds
     network = preset("nano", window=256, n_axes=3, n_classes=2, block="residual")
     config = {**run.config, "network": {**run.config["network"], "block": "residual"}}
-    target = run_target(replace(run, model=build_model(network), config=config))
+    target = run_model(replace(run, model=build_model(network), config=config))
     assert target.thresholds is None and "residual, without shrinkage" in target.no_thresholds
 
 
 def test_thresholds_of_a_single_block_are_a_list_too(run: Any) -> None:
-    from drsn_edge.evaluation.run_target import run_target
+    from drsn_edge.evaluation.run_model import run_model
     from drsn_edge.models.config import DrsnConfig, Stage
     from drsn_edge.models.drsn import build_model
 
     model = build_model(DrsnConfig(256, 3, 2, 4, 5, 4, (Stage(4, 1, 2),), 3))
-    target = run_target(replace(run, model=model))
+    target = run_model(replace(run, model=model))
     assert target.thresholds is not None
     assert [tau.shape for tau in target.thresholds(run.held_out.pick(np.arange(5)))] == [(5, 1, 1, 4)]
 
 
-def test_progress_counts_every_condition(int8_target: Target, judged: dict[str, Evaluation]) -> None:
+def test_progress_counts_every_condition(int8_target: EvaluatedModel, judged: dict[str, Evaluation]) -> None:
     seen: list[tuple[int, int]] = []
-    evaluate_target(int8_target, judged["int8"].data, (0.0,), 0, lambda done, total: seen.append((done, total)))
+    evaluate_model(int8_target, judged["int8"].data, (0.0,), 0, lambda done, total: seen.append((done, total)))
     assert seen == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
 
 
-def test_an_snr_out_of_range_is_refused_before_judging(int8_target: Target, judged: dict[str, Evaluation]) -> None:
+def test_an_snr_out_of_range_is_refused_before_judging(
+    int8_target: EvaluatedModel, judged: dict[str, Evaluation]
+) -> None:
     with pytest.raises(DrsnEdgeError, match="SNR"):
-        evaluate_target(int8_target, judged["int8"].data, (1e3,), 0)
+        evaluate_model(int8_target, judged["int8"].data, (1e3,), 0)
 
 
 def test_json_has_these_keys_and_no_other(make_evaluation: Callable[..., Evaluation], made: Provenance) -> None:
@@ -128,14 +132,14 @@ def test_json_has_these_keys_and_no_other(make_evaluation: Callable[..., Evaluat
     assert [set(each) for each in values["thresholds"]] == [{"block", "mean", "channel_spread"}] * 8
 
 
-def test_provenance_names_what_took_part(int8_target: Target) -> None:
+def test_provenance_names_what_took_part(int8_target: EvaluatedModel) -> None:
     made = provenance(int8_target, "drsn-edge evaluate x")
     assert {"drsn-edge", "python", "numpy"} < set(made.versions)
     assert set(made.versions) & {"ai-edge-litert", "tflite-runtime"}
     assert made.date.endswith("+00:00") and made.command == "drsn-edge evaluate x"
 
 
-def test_a_run_of_another_kind_is_refused_for_a_bundle(int8_target: Target) -> None:
+def test_a_run_of_another_kind_is_refused_for_a_bundle(int8_target: EvaluatedModel) -> None:
     contract, labels = int8_target.contract, int8_target.labels
     check_same_kind(int8_target, contract, labels, Path("run"))
     with pytest.raises(ContractError, match=r"pump was converted from, got run with another sample_rate_hz: 4000.0"):
@@ -149,12 +153,12 @@ def test_a_bundle_whose_manifest_describes_another_model_is_refused(tiny_bundle:
     contract = replace(manifest.contract, window=128)
     other = replace(manifest, contract=contract, input=TensorSpec("window", (1, 1, 128, 2), 0.1, 0))
     with pytest.raises(BundleError, match="as its manifest says"):
-        bundle_target(Bundle(other, tiny_bundle.model))
+        bundle_model(Bundle(other, tiny_bundle.model))
 
 
 def test_a_bundle_gets_windows_scaled_as_on_the_gateway(tiny_bundle: Bundle) -> None:
     """RMS scaling: ten times the vibration is the same to the model, noise of another shape is not."""
-    target = bundle_target(tiny_bundle)
+    target = bundle_model(tiny_bundle)
     windows = np.random.default_rng(0).normal(size=(2, 64, 2)).astype(np.float32)
     shown = WindowSet(windows, np.zeros(2, np.int64), np.array(["a", "b"]), np.zeros(2, np.int64), np.full(2, np.nan))
     louder = replace(shown, windows=windows * 10 + 3)

@@ -28,6 +28,13 @@ def some_logits(n: int = 300, n_classes: int = 4, seed: int = 0) -> tuple[np.nda
     return (rng.normal(size=(n, n_classes)) + 1.2 * np.eye(n_classes)[labels]).astype(np.float32), labels
 
 
+def counted(confusion: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and predictions that give these counts."""
+    pairs = [(true, named) for true, row in enumerate(confusion) for named, n in enumerate(row) for _ in range(n)]
+    labels, predicted = np.array(pairs).T
+    return labels, predicted
+
+
 def test_confusion_matrix_has_true_rows_and_predicted_columns() -> None:
     matrix = confusion_matrix(np.array([0, 0, 1, 2, 2, 2]), np.array([0, 1, 1, 2, 2, 0]), 4)
     np.testing.assert_array_equal(matrix, [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]])
@@ -35,7 +42,7 @@ def test_confusion_matrix_has_true_rows_and_predicted_columns() -> None:
 
 def test_scores_by_hand() -> None:
     """Class 0: recall 8/10, precision 8/9; class 1: recall 1/2, precision 1/3."""
-    result = scores(np.array([[8, 2], [1, 1]]))
+    result = scores(*counted([[8, 2], [1, 1]]))
     assert result["accuracy"] == pytest.approx(9 / 12)
     assert result["balanced_accuracy"] == pytest.approx((0.8 + 0.5) / 2)
     f1 = [2 * 0.8 * (8 / 9) / (0.8 + 8 / 9), 2 * 0.5 * (1 / 3) / (0.5 + 1 / 3)]
@@ -43,14 +50,19 @@ def test_scores_by_hand() -> None:
 
 
 def test_a_class_that_does_not_occur_does_not_count() -> None:
-    assert scores(np.array([[4, 0, 0], [0, 4, 0], [0, 0, 0]])) == {
+    assert scores(*counted([[4, 0, 0], [0, 4, 0], [0, 0, 0]])) == {
         "accuracy": 1.0, "balanced_accuracy": 1.0, "macro_f1": 1.0,
     }  # fmt: skip
-    assert scores(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))["balanced_accuracy"] == pytest.approx(0.875)
+    assert scores(*counted([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))["balanced_accuracy"] == pytest.approx(0.875)
+
+
+def test_a_class_that_is_predicted_and_does_not_occur_costs_the_others() -> None:
+    result = scores(*counted([[3, 0, 1], [0, 4, 0], [0, 0, 0]]))
+    assert result == {"accuracy": 7 / 8, "balanced_accuracy": 0.875, "macro_f1": pytest.approx((6 / 7 + 1) / 2)}
 
 
 def test_a_class_never_predicted_scores_nothing() -> None:
-    assert scores(np.array([[4, 0], [4, 0]])) == {
+    assert scores(*counted([[4, 0], [4, 0]])) == {
         "accuracy": 0.5, "balanced_accuracy": 0.5, "macro_f1": pytest.approx(1 / 3),
     }  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from drsn_edge.evaluation.conditions import Condition
+from drsn_edge.evaluation.conditions import NoiseCondition
 from drsn_edge.evaluation.evaluation import Evaluation
 from drsn_edge.evaluation.metrics import judge
 from drsn_edge.evaluation.words import RecordingErrors, errors_by_recording, judgement_in_words
@@ -32,7 +32,7 @@ def test_errors_are_counted_by_recording_the_worst_first() -> None:
 def test_the_sentence_says_how_much_where_and_what_noise_costs() -> None:
     clean, noisy = judge(logits_of(NAMED), TRUE, 2), judge(logits_of(1 - TRUE), TRUE, 2)
     errors = errors_by_recording(NAMES, TRUE, NAMED, LABELS)
-    words = judgement_in_words(clean, {Condition("pink", -4.0): noisy}, errors, LABELS)
+    words = judgement_in_words(clean, {NoiseCondition("pink", -4.0): noisy}, errors, LABELS)
     for part in ("60.0% of 10 windows", "2 of 3 recordings have errors", "3 of 4 in b (worn, mostly named calm)",
                  "look at it first", "worn: 50.0%", "pink at -4 dB, leaves 0.0%",
                  "overstates its confidence by 40.0%"):  # fmt: skip

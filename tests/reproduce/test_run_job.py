@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.evaluation.conditions import CLEAN, Condition
+from drsn_edge.evaluation.conditions import CLEAN, NoiseCondition
 from drsn_edge.reproduce.classical import BASELINES
 from drsn_edge.reproduce.jobs import Job, as_settings
 from drsn_edge.reproduce.run_job import run_job
@@ -30,7 +30,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def job(model: str, **changes: Any) -> Job:
     values = {"protocol": "p", "data": "simulated", "model": model, "hold_out": "time=0.3", "seed": 0, "test_hop": 64}
     return Job(
-        **{**values, **changes}, settings=as_settings(SETTINGS), conditions=(CLEAN, Condition("gaussian", -20.0))
+        **{**values, **changes}, settings=as_settings(SETTINGS), conditions=(CLEAN, NoiseCondition("gaussian", -20.0))
     )
 
 

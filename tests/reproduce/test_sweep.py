@@ -12,23 +12,23 @@ from typing import Any
 import pytest
 
 from drsn_edge.errors import ReproduceError
-from drsn_edge.evaluation.conditions import CLEAN, Condition
-from drsn_edge.reproduce.jobs import Job, Outcome, Score, as_settings, outcome_from_json, outcome_to_json
+from drsn_edge.evaluation.conditions import CLEAN, NoiseCondition
+from drsn_edge.reproduce.jobs import Job, JobResult, Score, as_settings, result_from_json, result_to_json
 from drsn_edge.reproduce.sweep import pending, read_results, run_sweep
 
 
 def job(seed: int, **changes: Any) -> Job:
     values = {"protocol": "p", "data": "d", "model": "rsbu-cw", "hold_out": "rpm=600", "seed": seed}
     settings = as_settings({"window": 64, "noise": ["pink"], "snr_range_db": (0.0, 5.0)})
-    return Job(**{**values, **changes}, settings=settings, conditions=(CLEAN, Condition("pink", -4.0)))
+    return Job(**{**values, **changes}, settings=settings, conditions=(CLEAN, NoiseCondition("pink", -4.0)))
 
 
-def outcome(of: Job, accuracy: float = 0.5) -> Outcome:
+def outcome(of: Job, accuracy: float = 0.5) -> JobResult:
     scores = tuple(Score(condition, 10, accuracy, accuracy / 2) for condition in of.conditions)
-    return Outcome(of, scores, 1.5, {"drsn-edge": "0"})
+    return JobResult(of, scores, 1.5, {"drsn-edge": "0"})
 
 
-def quick_job(of: Job, data: Path) -> Outcome:
+def quick_job(of: Job, data: Path) -> JobResult:
     """Stand in for a training: workers import it from this file."""
     if (data / "fatal").exists():
         os._exit(9)
@@ -39,8 +39,8 @@ def quick_job(of: Job, data: Path) -> Outcome:
 
 
 def test_an_outcome_survives_its_line() -> None:
-    line = json.dumps(outcome_to_json(outcome(job(3))))
-    assert outcome_from_json(json.loads(line)) == outcome(job(3))
+    line = json.dumps(result_to_json(outcome(job(3))))
+    assert result_from_json(json.loads(line)) == outcome(job(3))
 
 
 def test_settings_compare_equal_however_they_were_written() -> None:
@@ -53,7 +53,7 @@ def test_a_missing_file_holds_nothing(tmp_path: Path) -> None:
 
 def test_a_line_that_was_cut_does_not_count_and_goes(tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
-    whole = json.dumps(outcome_to_json(outcome(job(0)))) + "\n"
+    whole = json.dumps(result_to_json(outcome(job(0)))) + "\n"
     results.write_text(whole + whole[:40])
     assert read_results(results) == [outcome(job(0))]
     (tmp_path / "d").mkdir()
@@ -64,14 +64,14 @@ def test_a_line_that_was_cut_does_not_count_and_goes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["{", "[]", '{"protocol": "p"}', "null"])
 def test_another_line_is_an_error_with_its_number(tmp_path: Path, line: str) -> None:
     results = tmp_path / "results.jsonl"
-    results.write_text(json.dumps(outcome_to_json(outcome(job(0)))) + "\n" + line + "\n")
+    results.write_text(json.dumps(result_to_json(outcome(job(0)))) + "\n" + line + "\n")
     with pytest.raises(ReproduceError, match="line 2"):
         read_results(results)
 
 
 def test_a_sweep_runs_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
     results, jobs = tmp_path / "results.jsonl", [job(seed) for seed in range(3)]
-    results.write_text(json.dumps(outcome_to_json(outcome(jobs[1], 0.9))) + "\n")
+    results.write_text(json.dumps(result_to_json(outcome(jobs[1], 0.9))) + "\n")
     assert pending(jobs, read_results(results)) == [jobs[0], jobs[2]]
     ran = list(run_sweep(jobs, tmp_path, results, 2, quick_job))
     assert {each.job.seed for each in ran} == {0, 2}

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from drsn_edge.errors import OutputError
-from drsn_edge.evaluation.conditions import CLEAN, Condition
-from drsn_edge.reproduce.jobs import Job, Outcome, Score, as_settings
+from drsn_edge.evaluation.conditions import CLEAN, NoiseCondition
+from drsn_edge.reproduce.jobs import Job, JobResult, Score, as_settings
 from drsn_edge.reproduce.names import SUITES
 from drsn_edge.reproduce.protocols import PROTOCOLS, adi_speed, paper, suite_jobs
 from drsn_edge.reproduce.statistics import difference, over_seeds, paired_difference, summarise
@@ -19,12 +19,12 @@ from drsn_edge.reproduce.tables import accuracy, as_markdown, macro_f1, write_ma
 from drsn_edge.training.settings import settings_from
 
 
-def outcome(value: float, **changes: Any) -> Outcome:
+def outcome(value: float, **changes: Any) -> JobResult:
     values = {"protocol": "adi_speed", "data": "d", "model": "rsbu-cw", "hold_out": "rpm=600", "seed": 0}
     conditions = changes.pop("conditions", (CLEAN,))
     settings = as_settings(changes.pop("settings", {}))
     job = Job(**{**values, **changes}, settings=settings, conditions=conditions)
-    return Outcome(job, tuple(Score(c, 100, value, value / 2) for c in conditions), 3600.0, {"drsn-edge": "9"})
+    return JobResult(job, tuple(Score(c, 100, value, value / 2) for c in conditions), 3600.0, {"drsn-edge": "9"})
 
 
 def test_a_summary_by_hand() -> None:
@@ -53,11 +53,13 @@ def test_a_seed_without_all_folds_does_not_count() -> None:
 
 def test_differences_are_paired_by_everything_but_the_model() -> None:
     outcomes = [
-        outcome(value + shift, model=model, seed=seed, settings={"noise": (kind,)}, conditions=(Condition(kind, 0.0),))
+        outcome(
+            value + shift, model=model, seed=seed, settings={"noise": (kind,)}, conditions=(NoiseCondition(kind, 0.0),)
+        )
         for seed, kind, value in ((0, "pink", 0.2), (1, "pink", 0.5), (0, "gaussian", 0.9))
         for model, shift in (("rsbu-cw", 0.01 * (seed + 1)), ("residual", 0.0))
     ]
-    lonely = outcome(0.1, seed=7, conditions=(Condition("pink", 0.0),))
+    lonely = outcome(0.1, seed=7, conditions=(NoiseCondition("pink", 0.0),))
     found = paired_difference([*outcomes, lonely], "rsbu-cw", "residual", accuracy)
     assert found is not None
     assert (found.pairs, found.mean) == (3, pytest.approx(0.04 / 3))
@@ -92,10 +94,10 @@ def test_macro_f1_is_shown_where_it_is_the_measure() -> None:
 
 def test_the_papers_table_gives_the_difference_with_its_interval() -> None:
     outcomes = [
-        outcome(v, protocol="paper", model=model, seed=seed, conditions=(Condition("pink", 0.0),))
+        outcome(v, protocol="paper", model=model, seed=seed, conditions=(NoiseCondition("pink", 0.0),))
         for seed, model, v in ((0, "rsbu-cw", 0.9), (0, "residual", 0.88), (1, "rsbu-cw", 0.94), (1, "residual", 0.90))
     ]
-    text = as_markdown([*outcomes, outcome(0.1, protocol="paper", seed=2, conditions=(Condition("pink", 0.0),))])
+    text = as_markdown([*outcomes, outcome(0.1, protocol="paper", seed=2, conditions=(NoiseCondition("pink", 0.0),))])
     assert cells(text, "pink +\\| 0 dB")[2:] == ["92.0 +- 2.8", "89.0 +- 1.4", "+3.00 (-9.71 to +15.71)"]
     assert cells(text, "all")[2:] == ["92.00", "89.00", "+3.00 (-9.71 to +15.71)"]
 

@@ -1,4 +1,4 @@
-"""A run folder's Keras model as a target. The only part of judging that needs Keras."""
+"""A run folder's Keras model, to be evaluated. The only part of judging that needs Keras."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from drsn_edge.datasets.windows import WindowSet
-from drsn_edge.evaluation.target import Target
+from drsn_edge.evaluation.model import EvaluatedModel
 from drsn_edge.models.drsn import threshold_model
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.network_input import network_input
@@ -17,12 +17,12 @@ from drsn_edge.training.fit import predict_logits
 from drsn_edge.training.run_folder import Run
 
 
-def run_target(run: Run) -> Target:
+def run_model(run: Run) -> EvaluatedModel:
     """Return a run's Keras model."""
     shrinking = threshold_model(run.model)
     settings = run.config.get("settings", {})
     block = run.config.get("network", {}).get("block")
-    return Target(
+    return EvaluatedModel(
         name=run.name,
         kind="run folder, float32",
         version=None,

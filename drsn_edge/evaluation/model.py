@@ -21,7 +21,7 @@ _BUNDLE_HAS_NO_THRESHOLDS = "A bundle returns logits only. Judge the run folder 
 
 
 @dataclass(frozen=True)
-class Target:
+class EvaluatedModel:
     """A model ready to be judged.
 
     Attributes:
@@ -58,7 +58,7 @@ class Target:
         return {**{name: getattr(self, name) for name in names}, "labels": list(self.labels)}
 
 
-def check_target_exists(path: Path) -> None:
+def check_model_exists(path: Path) -> None:
     """Raise BundleError if there is neither a run folder nor a bundle at `path`, nor anything else."""
     if not path.exists():
         raise BundleError(
@@ -67,7 +67,7 @@ def check_target_exists(path: Path) -> None:
         )
 
 
-def bundle_target(bundle: Bundle) -> Target:
+def bundle_model(bundle: Bundle) -> EvaluatedModel:
     """Return a bundle's int8 model, run by the interpreter that a gateway uses.
 
     Raises:
@@ -76,7 +76,7 @@ def bundle_target(bundle: Bundle) -> Target:
     """
     manifest, classifier = bundle.manifest, Classifier(bundle.model)
     check_model(manifest, classifier)
-    return Target(
+    return EvaluatedModel(
         name=manifest.name,
         kind="bundle, int8",
         version=manifest.version,
@@ -92,14 +92,14 @@ def bundle_target(bundle: Bundle) -> Target:
     )
 
 
-def check_same_kind(target: Target, contract: SignalContract, labels: tuple[str, ...], run: Path) -> None:
-    """Raise ContractError unless a run's windows are of the contract and labels that the target has."""
-    ours = {**vars(target.contract), "labels": target.labels}
+def check_same_kind(model: EvaluatedModel, contract: SignalContract, labels: tuple[str, ...], run: Path) -> None:
+    """Raise ContractError unless a run's windows are of the contract and labels that the model has."""
+    ours = {**vars(model.contract), "labels": model.labels}
     theirs = {**vars(contract), "labels": labels}
     differing = [name for name in ours if ours[name] != theirs[name]]
     if differing:
         name = differing[0]
         raise ContractError(
-            f"Expected the run that {target.name} was converted from, got {run} with another {name}: {theirs[name]} "
+            f"Expected the run that {model.name} was converted from, got {run} with another {name}: {theirs[name]} "
             f"instead of {ours[name]}. Choose another --run."
         )

@@ -1,4 +1,4 @@
-"""A run folder as a target."""
+"""A run folder's model, to be evaluated."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def test_the_versions_on_record_are_those_of_the_backend_that_computed(
 ) -> None:
     import keras
 
-    from drsn_edge.evaluation.run_target import run_target
+    from drsn_edge.evaluation.run_model import run_model
     from drsn_edge.training.run_folder import load_run
 
     run = load_run(trained_run)
-    assert run_target(run).packages == ("keras", "tensorflow")
+    assert run_model(run).packages == ("keras", "tensorflow")
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    assert run_target(run).packages == ("keras", "jax")
+    assert run_model(run).packages == ("keras", "jax")
