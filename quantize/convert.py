@@ -25,7 +25,7 @@ from quantize.network.keras_graph import read_keras
 from quantize.network.rewrite import for_int8
 from quantize.quiet import quiet_native_stderr
 from quantize.targets.lint import LintReport, lint
-from quantize.training.activation_ranges import calibrate
+from quantize.training.activation_ranges import calibrate_ranges
 from quantize.training.fake_quant import Ranges, check_ranges
 
 FloatArray = NDArray[np.float32]
@@ -96,7 +96,7 @@ def to_int8(model: Any, calibration: FloatArray, target: str = "cpu") -> Int8Mod
         ConversionError: If a layer has no int8 form, the converter fails, or an operator is left that is not int8.
     """
     graph = for_int8(read_keras(model), target)
-    return write_int8(*calibrate(graph, calibration), target=target)
+    return write_int8(*calibrate_ranges(graph, calibration), target=target)
 
 
 def write_int8(graph: Graph, ranges: Ranges, target: str = "cpu") -> Int8Model:

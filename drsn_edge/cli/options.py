@@ -154,10 +154,10 @@ def _as_toml(value: str | bool | tuple[str, ...]) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_as_toml, value))}]"
     try:
-        float(value)
+        number = float(value)
     except ValueError:
         return quoted(value)
-    return value
+    return value if value[0].isdecimal() else str(number)
 
 
 def refuse_renamed(ctx: click.Context, arguments: Sequence[str], renamed_commands: Mapping[str, str]) -> None:

@@ -15,11 +15,11 @@ from drsn_edge.cli.progress import counting_bar, load_keras, training_bar
 from drsn_edge.cli.resuming import says_how_to_resume
 from drsn_edge.models.config import fitted, preset
 from drsn_edge.support.notice import as_line
+from drsn_edge.training.settings import CLASS_WEIGHTS, INPUTS, TrainSettings
 
 if TYPE_CHECKING:
     from drsn_edge.datasets.span import Split
     from drsn_edge.recordings.recording import Recording
-    from drsn_edge.training.settings import TrainSettings
 
 _MOVED = (
     ("--block", "block", 1),
@@ -64,7 +64,7 @@ def _answers_moved(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--inputs",
     metavar="KIND",
-    type=click.Choice(["waveform", "bands", "spectra"]),
+    type=click.Choice(tuple(INPUTS)),
     default="waveform",
     show_default=True,
     help="What the network sees: waveform, bands, or spectra (needs rpm).",
@@ -77,7 +77,7 @@ def _answers_moved(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--class-weights",
     metavar="KIND",
-    type=click.Choice(["none", "balanced"]),
+    type=click.Choice(CLASS_WEIGHTS),
     default="none",
     show_default=True,
     help="balanced: each class counts alike.",
@@ -197,7 +197,6 @@ def _check_network(settings: TrainSettings, n_classes: int) -> None:
 def _settings(ctx: click.Context, config: Path | None, options: dict[str, Any]) -> TrainSettings:
     """Return the settings: what was typed, else what the file says, else the defaults of `TrainSettings`."""
     from drsn_edge.training.config_file import read_config
-    from drsn_edge.training.settings import TrainSettings
 
     typed = {name: value for name, value in options.items() if _is_typed(ctx, name)}
     values = {**(read_config(config) if config else {}), **typed}

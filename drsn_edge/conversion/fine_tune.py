@@ -20,7 +20,7 @@ from drsn_edge.training.settings import TrainSettings
 from quantize.network.graph import Graph
 from quantize.network.keras_graph import read_keras
 from quantize.network.rewrite import for_int8
-from quantize.training.activation_ranges import calibrate
+from quantize.training.activation_ranges import calibrate_ranges
 from quantize.training.fake_quant import Ranges
 from quantize.training.qat import Student, distillation_loss, same_class, student_and_teacher
 
@@ -60,7 +60,7 @@ def fine_tune(
     split = _same_split(run, recordings, settings)
     graph = for_int8(read_keras(run.model), target)
     windows = run.calibration
-    student = Student(*calibrate(graph, network_input(windows.windows, run.contract, windows.speeds_hz)))
+    student = Student(*calibrate_ranges(graph, network_input(windows.windows, run.contract, windows.speeds_hz)))
     model, taught = student_and_teacher(student, graph)
     learner = compile_learner(taught, model, distillation_loss, same_class, schedule_for(split, settings))
     keeper = None if checkpoints is None else Keeper(checkpoints, settings, fingerprint(recordings))

@@ -57,12 +57,12 @@ def refuse_leaks(split: Split) -> None:
 def leak_in_words(split: Split) -> str:
     """Say how much the sides share and what that means for the accuracy; nothing where they share nothing."""
     shared = timelines(_recordings(split))
-    for judged, known in (("held_out", "train"), ("held_out", "validation"), ("validation", "train")):
-        counts = _known_samples(getattr(split, judged), getattr(split, known), shared)
-        spans, samples = sum(count > 0 for count in counts), sum(map(len, getattr(split, judged)))
+    for side, known in (("held_out", "train"), ("held_out", "validation"), ("validation", "train")):
+        counts = _known_samples(getattr(split, side), getattr(split, known), shared)
+        spans, samples = sum(count > 0 for count in counts), sum(map(len, getattr(split, side)))
         if spans:
             return (
-                f"{spans:,} of {len(counts):,} {_WORDS[judged]} spans share samples with {_WORDS[known]} ones "
+                f"{spans:,} of {len(counts):,} {_WORDS[side]} spans share samples with {_WORDS[known]} ones "
                 f"({sum(counts) / samples:.1%} of their samples), as in papers that shuffle windows: accuracy on "
                 "them says little about other recordings."
             )
@@ -135,9 +135,9 @@ def _in_words(placed: _Placed) -> str:
     return f"{span.recording.name} [{span.start}:{span.stop}] in {placed.side}"
 
 
-def _known_samples(judged: Sequence[Span], known: Sequence[Span], shared: Iterable[Timeline]) -> list[int]:
-    """Return how many samples of each span in `judged` are also in one of `known`."""
-    marks = {id(span.recording): np.zeros(len(span.recording.samples), bool) for span in judged}
+def _known_samples(side: Sequence[Span], known: Sequence[Span], shared: Iterable[Timeline]) -> list[int]:
+    """Return how many samples of each span in `side` are also in one of `known`."""
+    marks = {id(span.recording): np.zeros(len(span.recording.samples), bool) for span in side}
     by_recording = _by_recording(known)
     for timeline in shared:
         taken = np.zeros(max(piece.stop + piece.shift for piece in timeline), bool)
@@ -146,7 +146,7 @@ def _known_samples(judged: Sequence[Span], known: Sequence[Span], shared: Iterab
         for piece in timeline:
             if id(piece.recording) in marks:
                 _mark(marks[id(piece.recording)], taken, piece)
-    return [int(marks[id(span.recording)][span.start : span.stop].sum()) for span in judged]
+    return [int(marks[id(span.recording)][span.start : span.stop].sum()) for span in side]
 
 
 def _mark(marks: NDArray[np.bool_], taken: NDArray[np.bool_], piece: Piece) -> None:

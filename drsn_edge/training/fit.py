@@ -1,4 +1,8 @@
-"""The training loop. Everything that it asks of Keras, each of Keras's backends can do."""
+"""The training loop. Everything that it asks of Keras, each of Keras's backends can do.
+
+The callbacks of Keras do not serve here: `EarlyStopping` compares one figure and holds the best weights in memory
+alone, and `BackupAndRestore` writes neither them nor the course, so that a killed training would go on otherwise.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def check_calibration(windows: FloatArray, input_shape: tuple[int, ...]) -> None
         raise CalibrationError("Expected calibration windows with vibration in them, got one constant value.")
 
 
-def calibrate(graph: Graph, windows: FloatArray) -> tuple[Graph, Ranges]:
+def calibrate_ranges(graph: Graph, windows: FloatArray) -> tuple[Graph, Ranges]:
     """Return the graph with corrected biases, and the range of each step's result.
 
     Args:

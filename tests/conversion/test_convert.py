@@ -18,7 +18,7 @@ from quantize.convert import Tolerance
 from quantize.errors import CalibrationError, MismatchError
 from quantize.network.keras_graph import read_keras
 from quantize.network.rewrite import for_int8
-from quantize.training.activation_ranges import calibrate
+from quantize.training.activation_ranges import calibrate_ranges
 
 LOOSE = Tolerance(max_drop=0.05)
 
@@ -67,7 +67,7 @@ def test_a_bundle_carries_the_report_on_it(run: Any) -> None:
 
 def test_the_report_on_a_fine_tuned_file_has_what_calibration_alone_gives(run: Any) -> None:
     inputs = network_input(run.calibration.windows, run.contract, run.calibration.speeds_hz)
-    graph, ranges = calibrate(for_int8(read_keras(run.model)), inputs)
+    graph, ranges = calibrate_ranges(for_int8(read_keras(run.model)), inputs)
     wider = {name: (low * 1.1, high * 1.1) for name, (low, high) in ranges.items()}
     fixed = {step.name: ranges[step.name] for step in graph if step.op == "sigmoid"}
     conversion = convert_run(run, BundleOptions("a", "1.0.0"), tolerance=LOOSE, fine_tuned=(graph, {**wider, **fixed}))

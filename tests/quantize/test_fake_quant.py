@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from quantize.convert import write_int8
 from quantize.errors import CalibrationError
 from quantize.network.graph import Graph, Step
-from quantize.training.activation_ranges import calibrate
+from quantize.training.activation_ranges import calibrate_ranges
 from quantize.training.fake_quant import fake_quant, fake_quant_kernel, nudged_range, source_of_range
 
 ENDS = st.floats(-1e3, 1e3)
@@ -85,7 +85,7 @@ def test_ranges_that_tflite_demands() -> None:
     graph = chain(("gate", "sigmoid", {}), ("flat", "reshape", {"shape": (8,)}))
     assert source_of_range(graph)["flat"] == "gate"
     windows = np.random.default_rng(0).normal(size=(3, 1, 4, 2)).astype(np.float32)
-    _, ranges = calibrate(graph, windows)
+    _, ranges = calibrate_ranges(graph, windows)
     assert ranges["gate"] == ranges["flat"] == (0.0, 255 / 256)
     assert ranges["window"][0] == pytest.approx(windows.min(), abs=0.02)
 
@@ -93,7 +93,7 @@ def test_ranges_that_tflite_demands() -> None:
 def test_a_tensor_that_overflows_is_refused() -> None:
     graph = chain(("big", "scale", {"kernel": np.float32(3e38)}))
     with pytest.raises(CalibrationError, match="finite range"), np.errstate(all="ignore"):
-        calibrate(graph, np.array([[[[9.0, 1], [2, 3], [4, 5], [6, 7]]]], np.float32))
+        calibrate_ranges(graph, np.array([[[[9.0, 1], [2, 3], [4, 5], [6, 7]]]], np.float32))
 
 
 @pytest.mark.parametrize("ends", [(0.0, 0.0), (np.nan, 1.0), (0.0, np.inf), (1.0, 2.0)])

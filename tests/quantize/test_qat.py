@@ -10,14 +10,14 @@ from quantize.convert import write_int8
 from quantize.network.graph import evaluate
 from quantize.network.keras_graph import read_keras
 from quantize.network.rewrite import for_int8
-from quantize.training.activation_ranges import calibrate, find_ranges
+from quantize.training.activation_ranges import calibrate_ranges, find_ranges
 from quantize.training.qat import Student, distillation_loss, same_class, student_and_teacher
 
 
 @pytest.fixture(scope="module")
 def student(trained: Any) -> Student:
     graph = for_int8(read_keras(trained.model))
-    return Student(*calibrate(graph, trained.calibration))
+    return Student(*calibrate_ranges(graph, trained.calibration))
 
 
 def test_the_student_computes_what_the_file_does(student: Student, trained: Any, interpret: Any) -> None:

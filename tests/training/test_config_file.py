@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -72,6 +74,15 @@ def test_the_file_is_written_whole(tmp_path: Path) -> None:
     write_config(TrainSettings("time=0.3"), tmp_path / "config.toml")
     assert read_config(tmp_path / "config.toml").keys() == {each.name for each in fields(TrainSettings)}
     assert parse_toml((tmp_path / "config.toml").read_text())["research"].keys() == set(RESEARCH)
+
+
+def test_the_page_lists_every_key_of_research_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "training-settings.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]+?)`? \|", page, re.MULTILINE))
+    defaults = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in vars(ResearchSettings()).items()
+    }
+    assert {name: json.loads(value) for name, value in rows.items()} == defaults
 
 
 def test_every_setting_has_a_reader() -> None:

@@ -13,7 +13,7 @@ from quantize.errors import CalibrationError
 from quantize.network.graph import CONVOLUTIONS, Graph, Step, evaluate
 from quantize.network.keras_graph import read_keras
 from quantize.network.rewrite import for_int8
-from quantize.training.activation_ranges import calibrate, correct_biases, find_ranges
+from quantize.training.activation_ranges import calibrate_ranges, correct_biases, find_ranges
 from quantize.training.fake_quant import fake_quant, quantise_results, quantised_parameters
 
 
@@ -98,4 +98,4 @@ def mean_errors(graph: Graph, changed: Graph, ranges: Any, windows: Any) -> dict
 def test_ranges_and_shapes_that_cannot_be(graph: Graph, windows: Any) -> None:
     for wrong in (windows[:0], windows[..., :5, :], windows * np.nan, np.ones_like(windows)):
         with pytest.raises(CalibrationError, match="Expected"):
-            calibrate(graph, wrong)
+            calibrate_ranges(graph, wrong)
