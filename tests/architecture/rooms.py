@@ -2,7 +2,8 @@
 
 A room is a folder of Python files, or a file that lies in one of the three packages itself. docs/architecture.md lists
 the rooms from the top down. An import may run down that list and never up; no rooms and no files import each other in a
-circle. An import inside a function counts as any other: it says as much about what a file needs.
+circle. An import inside a function counts as any other: it says as much about what a file needs. No command imports
+another one; the group of all commands alone does.
 
     python tests/architecture/rooms.py [ROOT]
 
@@ -21,6 +22,7 @@ from typing import NamedTuple
 
 PACKAGES = ("drsn_edge", "quantize", "firmware_bridge")
 PAGE = Path("docs", "architecture.md")
+COMMANDS, GROUP = "drsn_edge.cli", "drsn_edge.cli.main"
 _ROW = re.compile(r"^\| `([\w.]+)` \| (.*) \|$", re.M)
 
 Arrows = Mapping[str, Collection[str]]
@@ -122,6 +124,20 @@ def upward(order: Sequence[str], rooms: Mapping[str, str], found: Sequence[Impor
     ]  # fmt: skip
 
 
+def is_command(file: Path) -> bool:
+    """Tell whether a file of the command line defines a command or a group of them."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    functions = (node for node in tree.body if isinstance(node, ast.FunctionDef))
+    decorators = (ast.unparse(each) for function in functions for each in function.decorator_list)
+    return any(words.startswith(("click.command(", "click.group(")) for words in decorators)
+
+
+def between_commands(files: Mapping[str, Path], found: Sequence[Import]) -> list[Import]:
+    """Return the imports of one command by another."""
+    commands = {name for name in files if name.startswith(f"{COMMANDS}.") and is_command(files[name])}
+    return [each for each in found if each.importer in commands - {GROUP} and each.imported in commands]
+
+
 def first_line(file: Path) -> str:
     """Return the first line of a module's docstring."""
     return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
@@ -136,6 +152,7 @@ class Plan(NamedTuple):
         file_circles: Files that import each other.
         room_circles: Rooms that import each other.
         upward: Imports that run up the list of docs/architecture.md.
+        commands: Imports of one command by another.
         unlisted: Rooms that the list lacks, or has with other words.
         gone: Rooms of the list that are not there.
     """
@@ -145,6 +162,7 @@ class Plan(NamedTuple):
     file_circles: list[list[str]]
     room_circles: list[list[str]]
     upward: list[Import]
+    commands: list[Import]
     unlisted: list[str]
     gone: list[str]
 
@@ -167,6 +185,7 @@ def survey(root: Path) -> Plan:
         circles(by_file),
         circles(arrows),
         upward([*listed], room_by_module, found),
+        between_commands(files, found),
         [room for room, words in rooms.items() if listed.get(room) != words],
         [room for room in listed if room not in rooms],
     )
@@ -180,6 +199,7 @@ def main() -> int:
         "circle of files": plan.file_circles,
         "circle of rooms": plan.room_circles,
         "import that runs up": plan.upward,
+        "import of a command by another": plan.commands,
         "room that docs/architecture.md lacks or describes otherwise": plan.unlisted,
         "room of docs/architecture.md that is not there": plan.gone,
     }

@@ -29,6 +29,7 @@ def plant(root: Path, module: str, line: str) -> None:
 def test_imports_run_down_and_the_page_lists_every_room() -> None:
     plan = rooms.survey(ROOT)
     assert (plan.file_circles, plan.room_circles, plan.upward, plan.unlisted, plan.gone) == ([], [], [], [], [])
+    assert plan.commands == []
 
 
 def test_an_import_of_a_room_above_is_found(copy: Path) -> None:
@@ -48,6 +49,11 @@ def test_a_circle_of_two_files_of_one_room_is_found(copy: Path) -> None:
     plan = rooms.survey(copy)
     assert any({"drsn_edge.signal.windows", "drsn_edge.signal.network_input"} <= set(c) for c in plan.file_circles)
     assert plan.room_circles == []
+
+
+def test_a_command_that_imports_another_one_is_found(copy: Path) -> None:
+    plant(copy, "drsn_edge.cli.ports", "def late():\n    from drsn_edge.cli.sensor import sensor  # noqa")
+    assert rooms.survey(copy).commands == [rooms.Import("drsn_edge.cli.ports", "drsn_edge.cli.sensor")]
 
 
 def test_a_room_that_the_page_lacks_is_found(copy: Path) -> None:
