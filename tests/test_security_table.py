@@ -28,6 +28,7 @@ def test_each_input_has_a_bound_and_a_test_that_exists(row: list[str]) -> None:
     file, named = "", 0
     for path, name in re.findall(r"(tests/[\w/]+\.py)?(?:::(\w+))?", row[7]):
         if path:
+            assert (ROOT / path).is_file(), f"docs/security.md names {path}, which is not there"
             file = (ROOT / path).read_text()
         if name:
             assert f"def {name}(" in file, name

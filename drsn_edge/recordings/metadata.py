@@ -22,9 +22,16 @@ def _positive(value: object) -> float | None:
 
 
 def _names(value: object) -> tuple[str, ...] | None:
-    if not isinstance(value, (list, tuple)) or not value or not all(_text(name) for name in value):
+    if not isinstance(value, (list, tuple)) or not value or not all(_is_axis(name) for name in value):
         return None
     return tuple(value) if len(set(value)) == len(value) else None
+
+
+def _is_axis(name: object) -> bool:
+    """Take what a sensor could send as an axis' name: on the wire a comma parts them, and - turns one round."""
+    return (
+        _text(name) is not None and str(name).isprintable() and "," not in str(name) and not str(name).startswith("-")
+    )
 
 
 def _text(value: object) -> str | None:
@@ -48,7 +55,7 @@ def _scalar(value: object) -> FieldValue | None:
 _RULES: Mapping[str, tuple[Callable[[object], MetadataValue | None], str]] = {
     "sample_rate_hz": (_positive, "a number > 0"),
     "full_scale": (_positive, "a number > 0"),
-    "axes": (_names, 'a list of different names such as ["X", "Y", "Z"]'),
+    "axes": (_names, 'a list of different names such as ["X", "Y", "Z"], without commas and none beginning with -'),
     "unit": (_unit, 'a name such as "g"'),
     "label": (_text_or_number, "a name"),
     "group": (_text_or_number, "a name"),

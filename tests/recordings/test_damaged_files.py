@@ -8,6 +8,7 @@ import warnings
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -32,9 +33,6 @@ CATALOGUE = parse_catalogue(
     "test.toml",
 )
 N_MUTANTS = 400
-
-# A shorter table is a table, and a .mat file does not say how many of its variables (here three) are to come.
-UNNOTICED_CUTS = {".npz": 0, ".wav": 0, ".mat": 2, ".csv": 1000}
 
 
 def npz_bytes(save: Callable[..., None]) -> bytes:
@@ -68,16 +66,28 @@ def csv_bytes() -> bytes:
     return b"time_s,x_g,y_g\n" + b"".join(b"%f,%f,-1e-3\n" % (0.01 * k, 0.5 * k) for k in range(20))
 
 
-INTACT: dict[str, tuple[str, Callable[[], bytes]]] = {
-    "npz stored": (".npz", lambda: npz_bytes(np.savez)),
-    "npz deflated": (".npz", lambda: npz_bytes(np.savez_compressed)),
-    "wav": (".wav", wav_bytes),
-    "mat plain": (".mat", lambda: mat_bytes(False)),
-    "mat deflated": (".mat", lambda: mat_bytes(True)),
-    "csv": (".csv", csv_bytes),
+class Intact(NamedTuple):
+    """A file without a fault: its suffix, its bytes, and how many of its shortened forms may pass for a whole file."""
+
+    suffix: str
+    make: Callable[[], bytes]
+    unnoticed_cuts: int = 0
+
+
+INTACT = {
+    "npz stored": Intact(".npz", lambda: npz_bytes(np.savez)),
+    "npz deflated": Intact(".npz", lambda: npz_bytes(np.savez_compressed)),
+    "wav": Intact(".wav", wav_bytes),
+    # A .mat file does not say how many variables are to come; here they are three.
+    "mat plain": Intact(".mat", lambda: mat_bytes(False), unnoticed_cuts=2),
+    "mat deflated": Intact(".mat", lambda: mat_bytes(True), unnoticed_cuts=2),
+    "csv": Intact(".csv", csv_bytes, unnoticed_cuts=1000),  # a shorter table is a table
 }
 
-intact_files = pytest.mark.parametrize(("suffix", "make"), INTACT.values(), ids=INTACT)
+ELSEWHERE = {".drsnlog"}
+"""Formats whose damage other tests look at: tests/firmware_bridge/test_raw_log.py."""
+
+intact_files = pytest.mark.parametrize("intact", INTACT.values(), ids=INTACT)
 
 
 def is_accepted(data: bytes, suffix: str) -> bool:
@@ -109,28 +119,33 @@ def mutant(data: bytes, rng: random.Random) -> bytes:
     return bytes(mutated)
 
 
+def test_every_format_is_here() -> None:
+    assert {each.suffix for each in INTACT.values()} | ELSEWHERE == READERS.keys()
+
+
 @intact_files
-def test_truncated(suffix: str, make: Callable[[], bytes]) -> None:
-    data = make()
-    assert is_accepted(data, suffix)
-    accepted = [length for length in range(len(data)) if is_accepted(data[:length], suffix)]
-    assert len(accepted) <= UNNOTICED_CUTS[suffix]
+def test_truncated(intact: Intact) -> None:
+    data = intact.make()
+    assert is_accepted(data, intact.suffix)
+    accepted = [length for length in range(len(data)) if is_accepted(data[:length], intact.suffix)]
+    assert len(accepted) <= intact.unnoticed_cuts
 
 
 @intact_files
 @pytest.mark.filterwarnings("ignore")
-def test_mutated(suffix: str, make: Callable[[], bytes]) -> None:
-    data = make()
+def test_mutated(intact: Intact) -> None:
+    data = intact.make()
     for seed in range(N_MUTANTS):
-        is_accepted(mutant(data, random.Random(seed)), suffix)
+        is_accepted(mutant(data, random.Random(seed)), intact.suffix)
 
 
 @intact_files
-def test_noise(suffix: str, make: Callable[[], bytes]) -> None:
+def test_noise(intact: Intact) -> None:
     rng = random.Random(7)
     for length in (1, 4, 128, 4096):
-        assert not is_accepted(rng.randbytes(length), suffix)
-        assert not is_accepted(make()[:4] + rng.randbytes(length), suffix) or suffix == ".csv"
+        assert not is_accepted(rng.randbytes(length), intact.suffix)
+        damaged = intact.make()[:4] + rng.randbytes(length)
+        assert not is_accepted(damaged, intact.suffix) or intact.suffix == ".csv"
 
 
 def test_a_flipped_bit_of_an_archive_never_passes_for_data() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ import pytest
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.load import load_recording, load_recordings
+from drsn_edge.recordings.readers.registry import READERS
 
+SUFFIXES = re.escape(", ".join(READERS))
 CSV = "time_s,x_g\n0,1\n0.1,2\n"
 
 
@@ -108,6 +111,12 @@ def test_the_lines_to_write_are_accepted_once_filled_in(tmp_path: Path) -> None:
     assert (recording.sample_rate_hz, recording.axes, recording.unit) == (100.0, ("X", "Y", "Z"), "g")
 
 
+@pytest.mark.parametrize("name", ["-Z", "x,y", "x\n"])
+def test_axes_have_names_that_a_sensor_could_send(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RecordingError, match="without commas and none beginning with -"):
+        load_recording(save_npz(tmp_path / "a.npz", fs=100, unit="g", axes=[name]))
+
+
 def test_two_recordings_of_one_name(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(CSV)
     save_npz(tmp_path / "a.npz")
@@ -116,7 +125,7 @@ def test_two_recordings_of_one_name(tmp_path: Path) -> None:
 
 
 def test_folders_without_recordings(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match=r"recordings \(.csv, .drsnlog, .mat, .npz, .wav\) in .*, got none"):
+    with pytest.raises(RecordingError, match=rf"recordings \({SUFFIXES}\) in .*, got none"):
         load_recordings(tmp_path)
     with pytest.raises(RecordingError, match=r"readable folder .*No such file"):
         load_recordings(tmp_path / "none")
@@ -131,7 +140,7 @@ def test_folders_without_recordings(tmp_path: Path) -> None:
         ("none.npz", "got no such file"),
         ("none.npz#2", r"none\.npz, got no such file"),
         ("folder.npz", "got a folder. Use load_recordings"),
-        ("notes.txt", r"ending in .csv, .drsnlog, .mat, .npz, .wav, got '\.txt'"),
+        ("notes.txt", rf"ending in {SUFFIXES}, got '\.txt'"),
         ("plain", "got 'no suffix'"),
         ("missing", "missing, found nothing"),
         ("nul\0.npz", "readable file"),
