@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from drsn_edge.cli.options import PathType, catalogue_option, json_option, moved
 from drsn_edge.cli.output import note, print_text, print_values
 from drsn_edge.cli.progress import counting_bar, load_keras, training_bar
 from drsn_edge.cli.resuming import says_how_to_resume
+from drsn_edge.cli.typed import is_typed
 from drsn_edge.models.config import fitted, preset
 from drsn_edge.support.notice import as_line
 from drsn_edge.training.settings import CLASS_WEIGHTS, INPUTS, TrainSettings
@@ -198,15 +198,11 @@ def _settings(ctx: click.Context, config: Path | None, options: dict[str, Any]) 
     """Return the settings: what was typed, else what the file says, else the defaults of `TrainSettings`."""
     from drsn_edge.training.config_file import read_config
 
-    typed = {name: value for name, value in options.items() if _is_typed(ctx, name)}
+    typed = {name: value for name, value in options.items() if is_typed(ctx, name)}
     values = {**(read_config(config) if config else {}), **typed}
     if "hold_out" not in values:
         raise click.UsageError("Missing option '--hold-out', or hold_out = \"RULE\" in a --config file.", ctx)
     return TrainSettings(**values)
-
-
-def _is_typed(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) not in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
 
 
 def metrics_text(metrics: dict[str, Any], out: Path) -> str:
