@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from drsn_edge.errors import ControlError
+from drsn_edge.errors import ControlError, OutputError
 from drsn_edge.gateway.follower import TRIAL_S, Follower
 from drsn_edge.gateway.health_gate import run_gate
 from drsn_edge.gateway.local_store import open_store
@@ -190,6 +190,12 @@ class _Shared:
     first: Mapping[str, Opener]
     last: Mapping[str, Opener]
     open_source: Callable[[SensorConfig, Stop, LogKeeper | None], Source] | None
+
+    def __post_init__(self) -> None:
+        """Refuse further sinks that have the names of the monitor's own."""
+        taken = sorted(self.first.keys() & {*SINKS, "metrics"})
+        if taken:
+            raise OutputError(f"Sinks of the monitor itself are called {', '.join(taken)}. Give yours another name.")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.errors import BundleError, SettingsError
+from drsn_edge.errors import BundleError, OutputError, SettingsError
 from drsn_edge.monitor.assembly import Plan, assembled
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sink_table import SINKS
@@ -108,6 +108,12 @@ def test_what_its_configuration_asks_for_is_there_beside_them(pump: SensorConfig
     with assembled(Plan([config]), open_source=lambda *_: Samples(sensor)) as supervisor:
         supervisor.work()
     assert '"type":"summary"' in (tmp_path / "lines.jsonl").read_text().replace(" ", "")
+
+
+@pytest.mark.parametrize("name", [*SINKS, "metrics"])
+def test_a_sink_has_no_name_of_the_monitors_own(pump: SensorConfig, name: str) -> None:
+    with pytest.raises(OutputError, match=f"called {name}"), assembled(Plan([pump]), {name: lambda _: Kept()}):
+        pass
 
 
 def test_every_sink_of_the_table_is_a_field_of_a_sensor() -> None:
