@@ -26,6 +26,7 @@ demo: $(VENV)/train.stamp
 	$(BIN)/drsn-edge demo
 
 ON_ALL_CORES := -n auto --maxprocesses 8 --dist worksteal
+
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest $(ON_ALL_CORES)
 
@@ -47,8 +48,7 @@ firmware:
 	if [ -z "$$missing" ] || [ -n "$$DRSN_EDGE_REQUIRE_PARTS" ]; then $(FIRMWARE) -s all; \
 	else echo "only the host's firmware was built:$$missing not on this machine"; fi
 
-pi-ON_ALL_CORES := -n auto --maxprocesses 8 --dist worksteal
-test: $(VENV)/dev.stamp
+pi-test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m integration tests/integration/test_pi.py
 
 RUNTIMES_TABLES := $(BIN)/python benchmarks/runtime_tables.py --results docs/results --write docs/RUNTIMES.md
@@ -106,4 +106,4 @@ lock:
 	    --custom-compile-command "make lock" $$extra ../pyproject.toml -o $$name.txt || exit 1; done
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
