@@ -165,7 +165,7 @@ def monitor(
       drsn-edge monitor --port /dev/ttyUSB0 --model machine.drsn
     """
     configs = _configs(source, sensors, replay, options)
-    _check_mqtt(configs, sensors)
+    _check_outputs(configs, sensors)
     _expect_a_trial(configs)
     from drsn_edge.monitor.assembly import Plan
 
@@ -257,12 +257,12 @@ def _configs(
     return [SensorConfig(port=port, machine=name, **options, **text) for port, name in zip(ports, names, strict=True)]
 
 
-def _check_mqtt(configs: Sequence[SensorConfig], sensors: Path | None) -> None:
+def _check_outputs(configs: Sequence[SensorConfig], sensors: Path | None) -> None:
     from drsn_edge.errors import SettingsError
-    from drsn_edge.monitor.mqtt_check import check_mqtt
+    from drsn_edge.monitor.sink_table import check_sinks
 
     try:
-        check_mqtt(configs)
+        check_sinks(configs)
     except SettingsError as exc:
         if sensors is None:
             raise click.UsageError(str(exc)) from exc

@@ -21,9 +21,8 @@ from drsn_edge.gateway.health_gate import run_gate
 from drsn_edge.gateway.local_store import open_store
 from drsn_edge.gateway.paths import state_folder
 from drsn_edge.monitor.control import ControlSocket, handlers_of
-from drsn_edge.monitor.mqtt_check import check_mqtt
 from drsn_edge.monitor.sensor_config import SensorConfig
-from drsn_edge.monitor.sink_table import SINKS, Opener, Opening, open_sinks
+from drsn_edge.monitor.sink_table import SINKS, Opener, Opening, check_sinks, open_sinks
 from drsn_edge.monitor.sinks import Guarded, Sink
 from drsn_edge.monitor.sinks.clock_watch import Once
 from drsn_edge.monitor.sinks.console import ConsoleSink
@@ -34,7 +33,6 @@ from drsn_edge.monitor.supervisor import Crew, Supervisor
 from drsn_edge.monitor.systemd_notify import Notifier
 from drsn_edge.recordings.recorder import ROTATE_BYTES, LogKeeper, log_files, log_name
 from drsn_edge.recordings.sensor_port import SensorPort
-from drsn_edge.support.files import expect_no_pipe
 from drsn_edge.support.notice import Notice, about
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.threaded import Threaded
@@ -109,9 +107,7 @@ def assembled(
         OutputError, SettingsError: If outputs cannot be used, or do not go together.
         GatewayError: If a sensor has no model, and this gateway no bundle.
     """
-    check_mqtt(plan.sensors)
-    for path in (path for each in plan.sensors for path in (each.lines, each.history) if path is not None):
-        expect_no_pipe(path)
+    check_sinks(plan.sensors)
     over = threading.Event()
 
     def is_over() -> bool:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,6 @@ from drsn_edge.signal.units import expect_known
 from drsn_edge.support.toml_file import Document, read_document
 from drsn_edge.support.typed_table import Reader
 from drsn_edge.support.uses import SENSOR_USES, Uses, why_unused
-
-_PATHS = ("model", "settings", "limits", "record", "lines", "history", "mqtt_ca", "mqtt_cert", "mqtt_key")
 
 
 @dataclass(frozen=True)
@@ -138,6 +136,10 @@ def _values(document: Document, table: dict[str, Any], folder: Path, *place: str
         if why is not None:
             raise SettingsError(f"{document.place(*place, name)}: {name}: {why}")
     return {name: folder / value if name in _PATHS else value for name, value in values.items()}
+
+
+_PATHS = frozenset(each.name for each in fields(SensorConfig) if each.type == "Path | None")
+"""Fields that are paths, which a file gives relative to its own folder."""
 
 
 def _expect_uses(

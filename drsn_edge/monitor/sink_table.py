@@ -1,20 +1,23 @@
 """The table of sinks: from a field of a sensor's configuration to the sink that it asks for.
 
-To add a sink: write it as a file of `drsn_edge.monitor.sinks`, add a field to `SensorConfig` and a line to `SINKS`.
-What is not asked for is not imported: some sinks need libraries that are not there everywhere.
+docs/architecture.md says how a sink is added. What is not asked for is not imported: some sinks need libraries that are
+not there everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from drsn_edge.monitor.mqtt_check import check_mqtt, options_of
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sinks import Guarded, Sink
 from drsn_edge.monitor.sinks.clock_watch import steady_s
 from drsn_edge.monitor.sinks.json_lines import JsonFilesSink
 from drsn_edge.monitor.sinks.present import About
 from drsn_edge.monitor.station import Source, Station
+from drsn_edge.support.files import expect_no_pipe
 from firmware_bridge.wire.stream import StreamCounters
 
 
@@ -66,6 +69,38 @@ class Opening:
 Opener = Callable[[Opening], Sink]
 
 
+@dataclass(frozen=True)
+class SinkKind:
+    """A kind of output.
+
+    Attributes:
+        open: Returns the sink of a sensor that asks for it.
+        check: Given the sensors of a monitor, refuses what cannot be, before any port is opened. What `open` finds
+            wrong is taken for a fault that may pass, and tried again.
+    """
+
+    open: Opener
+    check: Callable[[Sequence[SensorConfig]], None]
+
+
+def check_sinks(sensors: Sequence[SensorConfig]) -> None:
+    """Check what the sensors of one monitor ask of outputs.
+
+    Raises:
+        OutputError: If one cannot be written.
+        SettingsError: If values do not go together.
+    """
+    for kind in SINKS.values():
+        kind.check(sensors)
+
+
+def _expect_no_pipes(field: str, sensors: Sequence[SensorConfig]) -> None:
+    for each in sensors:
+        path = getattr(each, field)
+        if path is not None:
+            expect_no_pipe(path)
+
+
 def _lines(of: Opening) -> Sink:
     assert of.config.lines is not None
     return JsonFilesSink(of.config.lines, of.machine, of.now_s)
@@ -82,7 +117,6 @@ def _history(of: Opening) -> Sink:
 
 
 def _mqtt(of: Opening) -> Sink:
-    from drsn_edge.monitor.mqtt_check import options_of
     from drsn_edge.monitor.sinks.broker import parse_url
     from drsn_edge.monitor.sinks.mqtt import MqttSink
 
@@ -95,7 +129,11 @@ def _mqtt(of: Opening) -> Sink:
     return sink
 
 
-SINKS: Mapping[str, Opener] = {"lines": _lines, "history": _history, "mqtt": _mqtt}
+SINKS: Mapping[str, SinkKind] = {
+    "lines": SinkKind(_lines, partial(_expect_no_pipes, "lines")),
+    "history": SinkKind(_history, partial(_expect_no_pipes, "history")),
+    "mqtt": SinkKind(_mqtt, check_mqtt),
+}
 """By the field of `SensorConfig` that asks for it."""
 
 
@@ -104,7 +142,7 @@ def open_sinks(of: Opening, first: Mapping[str, Opener], last: Mapping[str, Open
 
     Each is guarded, unless its opener has done that: a failure is told and ends nothing.
     """
-    asked = {name: opener for name, opener in SINKS.items() if getattr(of.config, name) is not None}
+    asked = {name: kind.open for name, kind in SINKS.items() if getattr(of.config, name) is not None}
     for name, opener in {**first, **asked, **last}.items():
         sink = opener(of)
         yield sink if isinstance(sink, Guarded) else Guarded(name, sink, of.say)

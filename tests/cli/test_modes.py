@@ -282,7 +282,8 @@ def test_an_option_is_refused_or_changes_what_is_done(
         after, changed = assembled(*base, *option)
     if after.code == 2:
         named = re.findall(r"--[a-z-]+", after.err.splitlines()[-1])
-        assert set(beside) & set(named) and len(set(named)) > 1, after
+        wrong = f"{flag} was refused for its value? Then VALUES lacks one that is taken. {after}"
+        assert set(beside) & set(named) and len(set(named)) > 1, wrong
     else:
         assert changed != plain or after.code != before.code, "it changes nothing"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,13 @@ def test_what_its_configuration_asks_for_is_there_beside_them(pump: SensorConfig
 def test_a_sink_has_no_name_of_the_monitors_own(pump: SensorConfig, name: str) -> None:
     with pytest.raises(OutputError, match=f"called {name}"), assembled(Plan([pump]), {name: lambda _: Kept()}):
         pass
+
+
+def test_what_a_sink_cannot_write_is_refused_before_a_port_is_opened(pump: SensorConfig, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for config in (replace(pump, lines=tmp_path / "pipe"), replace(pump, history=tmp_path / "pipe")):
+        with pytest.raises(OutputError, match="it is a pipe"), assembled(Plan([config])):
+            pytest.fail("it was assembled")
 
 
 def test_every_sink_of_the_table_is_a_field_of_a_sensor() -> None:

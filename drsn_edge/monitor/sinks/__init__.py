@@ -15,10 +15,13 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
-    """Takes results in the order in which they come."""
+    """Takes results in the order in which they come, each in the thread of its sensor.
+
+    `take` must not wait: what may, such as a network or a name server, belongs in a thread of the sink's own.
+    """
 
     def take(self, result: Result) -> None:
-        """Take in one result; OutputError where that is not possible now."""
+        """Take in one result; OutputError as long as that is not possible: `Guarded` says it once, and when it ends."""
         ...
 
     def close(self) -> None:
