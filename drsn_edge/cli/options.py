@@ -136,23 +136,23 @@ def moved(option: str, key: str, *, values: int = 1) -> Callable[[Callable[..., 
         values: How many it took; 0: it is a flag.
     """
 
-    def refuse(ctx: click.Context, param: click.Parameter, value: str | bool | tuple[str, ...] | None) -> None:
+    def refuse(ctx: click.Context, param: click.Parameter, value: str | bool | None) -> None:
         if value is not None:
+            typed = _as_toml(value) if value != "" and values < 2 else "..."
             raise click.UsageError(
-                f"{option.partition('/')[0]} is no option: write {key} = {_as_toml(value)} into the table [research] "
-                "of a file, and give that with --config FILE.",
+                f"{option.partition('/')[0]} is no option: write {key} = {typed} into the table [research] of a file, "
+                "and give that with --config FILE.",
                 ctx,
             )
 
-    form: dict[str, Any] = {"nargs": values} if values else {"is_flag": True, "default": None}
+    # Without a value, or with too few, it is answered as well.
+    form: dict[str, Any] = {"is_flag": False, "flag_value": ""} if values else {"is_flag": True, "default": None}
     return click.option(option, hidden=True, expose_value=False, callback=refuse, help=f"Is {key} there.", **form)
 
 
-def _as_toml(value: str | bool | tuple[str, ...]) -> str:
+def _as_toml(value: str | bool) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_as_toml, value))}]"
     try:
         number = float(value)
     except ValueError:

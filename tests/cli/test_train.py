@@ -341,7 +341,9 @@ MOVED = {
     ("--axis-dropout", "0.2"): "axis_dropout = 0.2",
     ("--lines", "64"): "spectrum_lines = 64",
     ("--highest-order", "8"): "highest_order = 8",
-    ("--view-weights", "4", "1", "1"): "view_weights = [4, 1, 1]",
+    ("--view-weights", "4", "1", "1"): "view_weights = ...",
+    ("--view-weights", "4,1,1"): "view_weights = ...",
+    ("--block",): "block = ...",
     ("--style-mix", "0.5"): "style_mix = 0.5",
     ("--discriminants", "0.1"): "discriminants = 0.1",
     ("--redraw-every", "3"): "redraw_every = 3",
@@ -352,6 +354,8 @@ MOVED = {
 def test_an_option_that_moved_is_answered_with_its_new_place(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
     done = run("train", *words, "--epochs", "3")
     assert done.code == 2 and f"write {MOVED[words]} into the table [research]" in done.err, done
+    if MOVED[words].endswith("..."):
+        return  # nothing was typed, or not all of it
     (tmp_path / "c.toml").write_text(f"[research]\n{MOVED[words]}\n")
     config = ["--config", str(tmp_path / "c.toml")]
     fitting = ["--hold-out", "a=1", "--inputs", "spectra"]

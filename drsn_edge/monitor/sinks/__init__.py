@@ -67,7 +67,9 @@ class Guarded:
         before, self.failing = self.failing, None
         self._try(self._sink.close, before)
         if before is not None and self.failing is None:
-            self._tell(Notice(f"The {self.name} could be written again at the end."))
+            self._tell(
+                Notice(f"The {self.name} closed without a further failure; what it refused before may be missing.")
+            )
 
     def _try(self, act: Callable[[], None], told: str | None = None) -> None:
         try:
