@@ -132,7 +132,8 @@ def test_a_weight_that_is_no_number_is_never_kept(
     """The last step of an epoch can spoil the weights while its loss, taken before, is still a number."""
 
     def spoil(loop: Any, inputs: Any, labels: Any) -> tuple[float, float]:
-        loop.model.set_weights([np.full_like(weights, np.nan) for weights in loop.model.get_weights()])
+        model = loop.learner.model
+        model.set_weights([np.full_like(weights, np.nan) for weights in model.get_weights()])
         return 0.5, 0.5
 
     monkeypatch.setattr(fit_module, "_step", spoil)
