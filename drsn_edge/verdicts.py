@@ -142,8 +142,10 @@ REASONS: Mapping[str, Reason] = _by_text(
     Reason(RATE_OFF, _SIGNAL, "The sensor's sample rate is more than 4 % off the model's, or not known any more."),
     Reason(CLOCK_STOPPED, _SIGNAL, "The sensor's clock stands still while samples come."),
     Reason(LINK_LOST, _SIGNAL, "The port is lost, and is tried again."),
-    Reason(NO_SAMPLES, _SIGNAL, "No sample came for 2 s and the time of a window, though the port is open."),
-    Reason(TOO_FEW_SAMPLES, _SIGNAL, "Samples come, but no window could be judged for 2 s and the time of a window."),
+    Reason(NO_SAMPLES, _SIGNAL, "No sample came for 2 s plus the length of one window, though the port is open."),
+    Reason(
+        TOO_FEW_SAMPLES, _SIGNAL, "Samples come, but no window could be judged for 2 s plus the length of one window."
+    ),
     Reason(NOT_RUNNING, _MACHINE, "The machine stands still: its level is 12 dB below the quietest that was trained."),
     Reason(SKIPPED, _GATEWAY, "The gateway is too slow to judge every window, and skips some."),
     Reason(NOT_YET, _GATEWAY, "The monitor has begun, and has not seen enough windows to decide."),
