@@ -83,6 +83,24 @@ def test_the_program_on_the_page_runs(
     assert closed == "closed"
 
 
+def test_the_source_and_the_bare_monitor_on_the_page_run(
+    tmp_path: Path, tiny_bundle_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = PAGE.read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    source, bare = re.findall(r"```py\n(.*?)```", text, re.S)
+    monkeypatch.chdir(tmp_path)
+    Path("pump.drsn").write_bytes(tiny_bundle_path.read_bytes())
+    Path("pump.toml").write_text(SETTINGS)
+    names: dict[str, Any] = {}
+    exec(compile(program.partition("\nwith ")[0] + "\n" + source, str(PAGE), "exec"), names)
+    *decisions, closed = capsys.readouterr().out.splitlines()
+    assert decisions and all(re.fullmatch(r"(calm|worn|loud) since \d+\.\d s", line) for line in decisions)
+    assert closed == "closed"
+    exec(compile(bare, str(PAGE), "exec"), names)
+    assert {"WindowResult", "Decision"} <= set(capsys.readouterr().out.split())
+
+
 def test_samples_may_come_from_anything(pump: SensorConfig, sensor: Any) -> None:
     kept, source = Kept(), Samples(sensor)
     with assembled(Plan([pump]), {"kept": lambda _: kept}, open_source=lambda *_: source) as supervisor:
