@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings
 from drsn_edge.monitor.stages.settings import CaptureSettings, MonitorSettings, read_settings, settings_toml
 
 LABELS = ("healthy", "outer_race")
+PAGE = Path(__file__).parents[3] / "docs" / "alarm-settings.md"
 
 
 def read(tmp_path: Path, text: str) -> MonitorSettings:
@@ -29,6 +31,16 @@ def test_the_example_in_the_docstring_gives_the_defaults_but_for_what_it_shows(t
     outer = AlarmLimits(on=0.5, latch=True)
     alarms = AlarmSettings(("healthy",), inhibit_level_change=0.3, classes={"outer_race": outer})
     assert settings == MonitorSettings(Votes(), alarms, CaptureSettings("captures"))
+
+
+def test_the_page_shows_every_key_and_what_it_shows_is_read(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.S)
+    outer = AlarmLimits(on=0.5, latch=True)
+    alarms = AlarmSettings(("healthy",), inhibit_level_change=0.3, classes={"outer_race": outer})
+    assert read(tmp_path, block) == MonitorSettings(Votes(), alarms, CaptureSettings("captures"))
+    keys = {each.name for kind in (AlarmSettings, AlarmLimits, CaptureSettings) for each in fields(kind)}
+    shown = set(re.findall(r"^(\w+) = ", block, re.M))
+    assert shown == keys - {"limits", "classes"} | {"votes"}
 
 
 def test_an_empty_file_is_as_none(tmp_path: Path) -> None:
