@@ -25,8 +25,8 @@ from drsn_edge.support.arrays import MAX_ARRAYS_BYTES, Form, archive_of, typed_a
 MEMBER = "golden.npz"
 _FORMS = {
     "counts": Form(np.int16, 3),
-    "scales": Form(np.float64, 1),
-    "speeds_hz": Form(np.float64, 1),
+    "scales": Form(np.float64, 1, exact=True),
+    "speeds_hz": Form(np.float64, 1, exact=True),
     "inputs_q": Form(np.int8, 4),
     "logits_q": Form(np.int8, 2),
 }

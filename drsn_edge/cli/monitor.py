@@ -205,7 +205,7 @@ def _watch(asked: _Asked) -> None:
     began_s = time.monotonic()
     viewed = not (plain or as_json) and sys.stdout.isatty() and can_view()
     passing = sys.stderr if sys.stderr.isatty() and not (viewed or plan.several) else None
-    printing = Printing(sys.stdout, as_json, passing, plan.several, alone=plan.prints_only)
+    printing = Printing(lambda: sys.stdout, as_json, passing, plan.several, alone=plan.prints_only)
     with (
         stop_on_signal(duration, _ENDS_WITHIN_S) as stopped,
         assembled(plan, {"stdout": printing.open}, stopped=stopped, tell=say, viewed=viewed) as supervisor,

@@ -134,14 +134,15 @@ class Printing:
     """How results are printed.
 
     Attributes:
-        stream: Where to.
+        stream: Returns where to, asked when the outputs of a sensor are opened: a view, which is shown by then, has put
+            itself in the place of standard output.
         as_json: Whether as JSON, a line for each result; otherwise what changes, in words.
         passing: A terminal where the last window is shown as it passes by; None: nowhere.
         several: Whether lines name the machine.
         alone: Whether nothing else gets results: a reader that has gone ends the run then.
     """
 
-    stream: TextIO
+    stream: Callable[[], TextIO]
     as_json: bool = False
     passing: TextIO | None = None
     several: bool = False
@@ -150,10 +151,11 @@ class Printing:
     def open(self, of: Opening) -> Sink:
         """Return the sink of a sensor; see `drsn_edge.monitor.sink_table`."""
         named = of.machine if self.several else None
-        lines: Sink = ConsoleSink(self.stream, self.passing, named)
+        stream = self.stream()
+        lines: Sink = ConsoleSink(stream, self.passing, named)
         if self.as_json:
-            lines = JsonLinesSink(self.stream, named, of.now_s)
-        printed = PrintedSink(lines, self.stream, alone=self.alone)
+            lines = JsonLinesSink(stream, named, of.now_s)
+        printed = PrintedSink(lines, stream, alone=self.alone)
         return Guarded("stdout", printed, of.say, passes=(BrokenPipeError,))
 
 

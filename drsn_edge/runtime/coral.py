@@ -125,7 +125,8 @@ def _comes_back(root: Path) -> bool:
 def _probe(model: bytes, library: str, device: str | None) -> str | None:
     """Return what went wrong, None where the model was computed."""
     try:
-        ask_apart("drsn_edge.runtime.coral", library, device or "", timeout_s=_PROBE_TIMEOUT_S, data=model)
+        name = device or ""
+        ask_apart("drsn_edge.runtime.coral", library, name, timeout_s=_PROBE_TIMEOUT_S, data=model, to_its_end=True)
     except KilledApartError as exc:
         return f"{library} crashed (signal {exc.signal}). {_BUILDS}"
     except ApartError as exc:

@@ -40,7 +40,7 @@ class KilledApartError(ApartError):
         self.signal = number
 
 
-def ask_apart(module: str, *arguments: str, timeout_s: float, data: bytes = b"") -> Any:
+def ask_apart(module: str, *arguments: str, timeout_s: float, data: bytes = b"", to_its_end: bool = False) -> Any:
     """Return the answer of a module of drsn-edge that runs as the main program of a fresh process.
 
     Args:
@@ -48,6 +48,8 @@ def ask_apart(module: str, *arguments: str, timeout_s: float, data: bytes = b"")
         arguments: Of it.
         timeout_s: When the process is ended.
         data: The process reads it on stdin.
+        to_its_end: Whether an answer counts only if no signal ends the process afterwards, as a library that crashes
+            when it lets go of a device.
 
     Raises:
         RefusedApartError: If the module refused.
@@ -62,14 +64,16 @@ def ask_apart(module: str, *arguments: str, timeout_s: float, data: bytes = b"")
         raise TimeoutApartError(f"its process took longer than {timeout_s:g} s") from exc
     except OSError as exc:
         raise ApartError(f"its process could not be started: {exc}") from exc
+    last = done.stderr.decode(errors="replace").strip().splitlines()
+    words = last[-1] if last else "without a word"
+    if to_its_end and done.returncode < 0:
+        raise KilledApartError(-done.returncode, words)
     try:
         values = json.loads(done.stdout)
         if "refused" in values:
             raise RefusedApartError(str(values["refused"]))
         return values["answer"]
     except (ValueError, KeyError, TypeError) as exc:
-        last = done.stderr.decode(errors="replace").strip().splitlines()
-        words = last[-1] if last else "without a word"
         if done.returncode < 0:
             raise KilledApartError(-done.returncode, words) from exc
         raise ApartError(f"its process ended with exit code {done.returncode}: {words}") from exc

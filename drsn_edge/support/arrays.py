@@ -64,12 +64,15 @@ class Form(NamedTuple):
     """What an array may be.
 
     Attributes:
-        dtype: Floating point takes any plain numbers, text is of any length, all others are exactly this.
+        dtype: Floating point takes any plain numbers, text is of any length, a whole number may be a narrower one, as
+            machines of 32 bits write it; arrays of whole numbers are exactly this.
         ndim: Number of dimensions; 0: a scalar.
+        exact: Whether floating point takes nothing but this type.
     """
 
     dtype: type[np.generic]
     ndim: int
+    exact: bool = False
 
 
 def typed_arrays(
@@ -102,14 +105,23 @@ def archive_of(**arrays: Any) -> bytes:
 def _of_form(name: str, array: NDArray[Any] | None, form: Form) -> NDArray[Any]:
     if array is None:
         raise ValueError(f"it has no array {name}")
-    kind = np.dtype(form.dtype).kind
-    if kind == "f" and array.dtype.kind not in "fiu":
+    if not form.exact and np.dtype(form.dtype).kind == "f" and array.dtype.kind not in "fiu":
         raise ValueError(f"{name} holds no plain numbers: {array.dtype}")
-    if (kind == "U" and array.dtype.kind != "U") or (kind not in "fU" and array.dtype != form.dtype):
+    if not _is_taken(array, form):
         raise ValueError(f"{name} is of {array.dtype}, expected {np.dtype(form.dtype)}")
     if array.ndim != form.ndim:
         raise ValueError(f"{name} has {array.ndim} dimensions, expected {form.ndim}")
     return array.astype(form.dtype, copy=False)
+
+
+def _is_taken(array: NDArray[Any], form: Form) -> bool:
+    kind = np.dtype(form.dtype).kind
+    if kind == "U":
+        return array.dtype.kind == "U"
+    if kind == "f" and not form.exact:
+        return True
+    narrower = form.ndim == 0 and array.dtype.kind == kind and np.can_cast(array.dtype, form.dtype, "safe")
+    return array.dtype == form.dtype or (kind in "iu" and narrower)
 
 
 def _check_directory(data: bytes, most_members: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 
 from drsn_edge.errors import BundleError, OutputError, SettingsError
-from drsn_edge.monitor.assembly import Plan, assembled
+from drsn_edge.monitor.assembly import Plan, Printing, assembled
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sink_table import SINKS
 from drsn_edge.monitor.stages.results import Result, Summary, WindowResult
@@ -141,6 +143,16 @@ def test_what_a_sink_cannot_write_is_refused_before_a_port_is_opened(pump: Senso
     for config in (replace(pump, lines=tmp_path / "pipe"), replace(pump, history=tmp_path / "pipe")):
         with pytest.raises(OutputError, match="it is a pipe"), assembled(Plan([config])):
             pytest.fail("it was assembled")
+
+
+def test_lines_go_where_standard_output_is_when_outputs_are_opened(
+    pump: SensorConfig, sensor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printing, beside_the_view = Printing(lambda: sys.stdout), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", beside_the_view)  # as rich does while a view is shown
+    with assembled(Plan([pump]), {"stdout": printing.open}, open_source=lambda *_: Samples(sensor)) as supervisor:
+        supervisor.work()
+    assert "128 received" in beside_the_view.getvalue()
 
 
 def test_every_sink_of_the_table_is_a_field_of_a_sensor() -> None:

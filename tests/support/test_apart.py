@@ -27,9 +27,9 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Return what runs a program of these lines as the one that is asked."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
 
-    def ask_program(lines: str, *arguments: str, timeout_s: float = 60.0, data: bytes = b"") -> Any:
+    def ask_program(lines: str, *arguments: str, timeout_s: float = 60.0, **how: Any) -> Any:
         (tmp_path / "planted_program.py").write_text(ANSWERING + lines)
-        return ask_apart("planted_program", *arguments, timeout_s=timeout_s, data=data)
+        return ask_apart("planted_program", *arguments, timeout_s=timeout_s, **how)
 
     return ask_program
 
@@ -55,6 +55,13 @@ def test_how_a_process_without_an_answer_ended_is_named(
 ) -> None:
     with pytest.raises(kind, match=says):
         ask(lines)
+
+
+def test_a_crash_after_the_answer_counts_where_it_is_asked_for(ask: Ask) -> None:
+    lines = "import os\nanswer_apart(lambda: 5, ())\nsys.stdout.flush()\nos.abort()"
+    assert ask(lines) == 5
+    with pytest.raises(KilledApartError, match="SIGABRT"):
+        ask(lines, to_its_end=True)
 
 
 def test_a_process_that_never_returns_is_ended(ask: Ask) -> None:

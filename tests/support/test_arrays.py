@@ -155,6 +155,24 @@ def test_arrays_come_in_their_forms_and_others_are_left() -> None:
     assert both["spread"].dtype == np.float32
 
 
+@pytest.mark.parametrize(("written", "taken"), [(np.int32(7), True), (np.int64(7), True), (7.0, False), (True, False)])
+def test_a_whole_number_may_be_one_of_a_machine_of_32_bits(written: Any, taken: bool) -> None:
+    data, form = archive_of(windows=written), {"windows": Form(np.int64, 0)}
+    if taken:
+        assert int(typed_arrays(data, 10_000, form)["windows"]) == 7
+        return
+    with pytest.raises(ValueError, match="windows is of"):
+        typed_arrays(data, 10_000, form)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float16, ">f8"])
+def test_an_exact_form_takes_its_own_type_alone(kind: Any) -> None:
+    form = {"scales": Form(np.float64, 1, exact=True)}
+    assert typed_arrays(archive_of(scales=np.ones(2)), 10_000, form)
+    with pytest.raises(ValueError, match="scales is of"):
+        typed_arrays(archive_of(scales=np.ones(2, kind)), 10_000, form)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -164,8 +164,7 @@ class StreamState:
             ContractError: If the sensor does not fit it; then everything is as before.
         """
         if self._hello is not None:
-            self._scale = _scale_for(contract, self._hello)
-            self._grid = self._grid.for_contract(contract)
+            self._scale, self._grid = _scale_for(contract, self._hello), self._grid.for_contract(contract)
         else:
             self._grid = Grid(contract)
         self._contract, self._taught = contract, taught
