@@ -26,7 +26,8 @@ demo: $(VENV)/train.stamp
 	$(BIN)/drsn-edge demo
 
 # One more than there are cores: a good part of the tests waits for sensors that send at their own pace.
-ON_ALL_CORES := -n $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))) --maxprocesses 8 --dist worksteal
+ON_ALL_CORES := -n $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))) --maxprocesses 8 \
+  --dist loadgroup --no-loadscope-reorder
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest $(ON_ALL_CORES)
