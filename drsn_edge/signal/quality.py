@@ -92,7 +92,7 @@ def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: f
     Args:
         window: Raw counts with the number of missing samples.
         limits: Of the sensor and the contract.
-        measured_sample_rate_hz: True rate by the sensor's clock, None while it is not known yet.
+        measured_sample_rate_hz: Rate by the sensor's clock, None while it is not known yet.
     """
     if window.lost_samples:
         return LOST_SAMPLES

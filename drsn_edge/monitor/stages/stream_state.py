@@ -136,7 +136,7 @@ class StreamState:
         self._repeats = RepeatWatch(memory_for(contract.window))
         self._is_behind = False
         self.rate = RateWatch(RATE_TOLERANCE / 2)
-        """The sensor's true rate of late."""
+        """The sample rate of late, by the sensor's clock."""
         self.offsets = OffsetWatch(taught)
         """Where the sensor's axes usually are."""
         self.freshness = Freshness()
@@ -144,7 +144,7 @@ class StreamState:
 
     @property
     def sample_rate_hz(self) -> float | None:
-        """The sensor's true rate over the whole session, None until it is known."""
+        """Samples per second over the whole session by the sensor's clock, None until it is known."""
         return self._device_clock.sample_rate_hz
 
     @property
