@@ -29,7 +29,21 @@ Each message says what was expected, what came, and what to do. The packages `qu
 
 
 class DrsnEdgeError(Exception):
-    """Root of drsn_edge's own errors."""
+    """Root of drsn_edge's own errors.
+
+    A sentence may be written anew at any time; a program that wants to know what went wrong looks at the class and at
+    these attributes.
+
+    Attributes:
+        problem: Short name of what went wrong, such as "no_sample_rate"; empty where the class says it all.
+        facts: Values that the sentence tells, by name, such as `facts["path"]`.
+    """
+
+    def __init__(self, message: str, problem: str = "", /, **facts: object) -> None:
+        """Keep the sentence, the problem's name and its facts."""
+        super().__init__(message)
+        self.problem = problem
+        self.facts = facts
 
 
 class RecordingError(DrsnEdgeError):
