@@ -14,7 +14,7 @@ help:
 	@echo "make coverage     the quick tests of what a gateway runs, and the share of its lines: fails below 90 %"
 	@echo "make integration  tests with real parts: fresh environments, the wire, real recordings"
 	@echo "make check        lint, types, firmware and make test"
-	@echo "make rooms        the rooms of the code, the imports between them, and any circle (docs/architecture.md)"
+	@echo "make rooms        the rooms of the code, the imports between them, and any circle (docs/development/architecture.md)"
 	@echo "make firmware     the firmware of all boards, as far as their compilers are here, and its C tests"
 	@echo "make pi-test      the gateway on emulated Raspberry Pis, with an emulated board on its port (about 5 minutes)"
 	@echo "make pi-bench     instructions of one inference on emulated Pis, for docs/RUNTIMES.md"

@@ -1,7 +1,7 @@
 r"""What does the monitor say when the sensor is at fault? Each fault at three strengths, on three kinds of machines.
 
     python benchmarks/sensor_faults.py --cwru cwru.drsn --motors motors.drsn --demo demo.drsn --data recordings/ \\
-        --results docs/results/sensor_faults.json --page docs/sensor-faults.md
+        --results docs/results/sensor_faults.json --page docs/reference/sensor-faults.md
 
 The bundles: of CWRU with load 3 held out (`--hold-out load_hp=3 --inputs waveform`), of the motor faults with the last
 35 % of each recording held out (`--hold-out time=0.35 --inputs waveform`), and of `drsn-edge demo`. Only what was held

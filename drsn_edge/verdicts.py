@@ -1,6 +1,6 @@
 """The one table of what is said of a window or a machine: verdicts, reasons, states beside them, fixed colours.
 
-Every output takes its words and colours from here, and `docs/verdicts.md` shows the table. A verdict, a reason or a
+Every output takes its words and colours from here, and `docs/reference/verdicts.md` shows it. A verdict, a reason or a
 state is added here and nowhere else; texts stand in JSON lines, history files and metrics, and so never change.
 """
 

@@ -13,7 +13,7 @@ from drsn_edge.support.palette import colours_of
 from drsn_edge.verdicts import HEALTHY_COLOUR, NO_CLASS, REASONS, STATES, VERDICTS, Verdict
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "verdicts.md"
+PAGE = ROOT / "docs" / "reference" / "verdicts.md"
 TEXTS = {
     name: value
     for name, value in vars(verdicts).items()
@@ -39,7 +39,7 @@ TABLES = {
 def test_the_page_shows_the_table(title: str) -> None:
     section = PAGE.read_text().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("|")][2:]
-    assert rows == TABLES[title], "write these rows into docs/verdicts.md:\n" + "\n".join(TABLES[title])
+    assert rows == TABLES[title], "write these rows into docs/reference/verdicts.md:\n" + "\n".join(TABLES[title])
 
 
 def test_every_verdict_reason_and_state_has_an_entry_that_is_a_sentence() -> None:

@@ -233,11 +233,11 @@ def check_coral(machine: ExaminedMachine) -> Iterator[Finding]:
     elif not found.allowed:
         yield Finding(
             "coral", Level.WARN, f"{found.words}, which this user may not open: the CPU will do",
-            "sudo usermod -aG plugdev $USER, then log in again; udev rules: docs/install-pi.md",
+            "sudo usermod -aG plugdev $USER, then log in again; udev rules: docs/how-to/install-pi.md",
         )  # fmt: skip
     elif fault := machine.library_fault(str(library[0])):
         yield Finding(
-            "coral", Level.WARN, f"{found.words}: {fault.partition('. ')[0]}", "see docs/install-pi.md, Coral"
+            "coral", Level.WARN, f"{found.words}: {fault.partition('. ')[0]}", "see docs/how-to/install-pi.md, Coral"
         )
     else:
         yield Finding("coral", Level.OK, f"{found.words}, {library[0].name}")

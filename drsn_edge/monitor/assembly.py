@@ -1,6 +1,6 @@
 """Puts a monitor together: from what sensors are watched with to a supervisor that runs their stations.
 
-docs/monitor-library.md shows it in a dozen lines. `drsn-edge monitor` does nothing else.
+docs/development/monitor-library.md shows it in a dozen lines. `drsn-edge monitor` does nothing else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The table of sinks: from a field of a sensor's configuration to the sink that it asks for.
 
-docs/architecture.md says how a sink is added. What is not asked for is not imported: some sinks need libraries that are
-not there everywhere.
+docs/development/architecture.md explains how to add a sink. A sink that no option asks for is not imported, since some
+sinks need libraries that are not installed everywhere.
 """
 
 from __future__ import annotations

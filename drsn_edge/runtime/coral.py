@@ -147,7 +147,7 @@ def cause(said: str, library: str, root: Path = Path("/")) -> str:
     if not any(each.allowed for each in here):
         return (
             f"this user may not open {here[0].node} ({here[0].words}). sudo usermod -aG plugdev $USER, log in again; "
-            "without libedgetpu's package add its udev rule, see docs/install-pi.md"
+            "without libedgetpu's package add its udev rule, see docs/how-to/install-pi.md"
         )
     held = holders_of(str(each.node) for each in here)
     for node, holders in held.items():

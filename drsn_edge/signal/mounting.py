@@ -9,7 +9,7 @@ any other arrangement of its axes (three axes: 24 of them, as all signs at once 
 another arrangement explains the window far better than the right one does, the axes are not those of training.
 
 With one axis nothing can be told, and neither can a turn by less than a swap or an inversion, nor an arrangement under
-which the machine looks the same. Measured in docs/your-data.md, "Which way the sensor lies".
+which the machine looks the same. Measured in docs/how-to/your-data.md, "Which way the sensor lies".
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The rooms of the project, and which way imports run between them: `make rooms`.
 
-A room is a folder of Python files, or a file that lies in one of the three packages itself. docs/architecture.md lists
-the rooms from the top down. An import may run down that list and never up; no rooms and no files import each other in a
-circle. An import inside a function counts as any other: it says as much about what a file needs. No command imports
-another one; the group of all commands alone does.
+A room is a folder of Python files, or a file that lies in one of the three packages itself.
+docs/development/architecture.md lists the rooms from the top down. An import may run down that list and never up; no
+rooms and no files import each other in a circle. An import inside a function counts as any
+other: it says as much about what a file needs. No command imports another one; only the group of all commands does.
 
     python tests/architecture/rooms.py [ROOT]
 
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PACKAGES = ("drsn_edge", "quantize", "firmware_bridge")
-PAGE = Path("docs", "architecture.md")
+PAGE = Path("docs", "development", "architecture.md")
 COMMANDS, GROUP = "drsn_edge.cli", "drsn_edge.cli.main"
 _ROW = re.compile(r"^\| `([\w.]+)` \| (.*) \|$", re.M)
 
@@ -151,7 +151,7 @@ class Plan(NamedTuple):
         arrows: The rooms that each imports from.
         file_circles: Files that import each other.
         room_circles: Rooms that import each other.
-        upward: Imports that run up the list of docs/architecture.md.
+        upward: Imports that run up the list of docs/development/architecture.md.
         commands: Imports of one command by another.
         unlisted: Rooms that the list lacks, or has with other words.
         gone: Rooms of the list that are not there.
@@ -200,8 +200,8 @@ def main() -> int:
         "circle of rooms": plan.room_circles,
         "import that runs up": plan.upward,
         "import of a command by another": plan.commands,
-        "room that docs/architecture.md lacks or describes otherwise": plan.unlisted,
-        "room of docs/architecture.md that is not there": plan.gone,
+        "room that docs/development/architecture.md lacks or describes otherwise": plan.unlisted,
+        "room of docs/development/architecture.md that is not there": plan.gone,
     }
     for what, places in found.items():
         print(f"{len(places)} x {what}")

@@ -16,7 +16,7 @@ def copy(tmp_path: Path) -> Path:
     """Return a copy of all sources, to plant something in."""
     for package in rooms.PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__", "firmware"))
-    (tmp_path / "docs").mkdir()
+    (tmp_path / rooms.PAGE).parent.mkdir(parents=True)
     shutil.copy(ROOT / rooms.PAGE, tmp_path / rooms.PAGE)
     return tmp_path
 

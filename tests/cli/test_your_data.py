@@ -1,4 +1,4 @@
-"""docs/your-data.md does what it says: its example is made, its catalogues are read, its commands are run in order.
+"""docs/how-to/your-data.md does what it says: its example is made, its catalogues are read, its commands run in order.
 
 They run as written but for the size of the example and of the network, so that they take seconds.
 """
@@ -30,7 +30,7 @@ from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
 from firmware_bridge.wire.messages import Hello
 
-PAGE = (Path(__file__).parents[2] / "docs" / "your-data.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "your-data.md").read_text(encoding="utf-8")
 QUICK = {
     "train": "--network nano --window 256 --hop 128 --epochs 2 --learning-rate 1e-2 --config quick.toml",
     "convert": "--max-drop 5",

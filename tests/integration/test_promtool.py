@@ -50,7 +50,7 @@ def test_the_rules_in_the_documents_are_rules_and_name_what_is_served(
     need: Callable[..., None], tmp_path: Path
 ) -> None:
     need("promtool")
-    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "metrics.md").read_text()
     rules = tmp_path / "rules.yml"
     rules.write_text(text.partition("```yaml\n")[2].partition("```")[0])
     checked = subprocess.run(["promtool", "check", "rules", rules], capture_output=True, text=True, timeout=60)

@@ -25,7 +25,7 @@ from drsn_edge.simulation.virtual_sensor import Playback, virtual_sensor
 from firmware_bridge.wire.events import Idle, SourceEvent
 from firmware_bridge.wire.stream import StreamCounters
 
-PAGE = Path(__file__).parents[2] / "docs" / "monitor-library.md"
+PAGE = Path(__file__).parents[2] / "docs" / "development" / "monitor-library.md"
 SETTINGS = '[decision]\nvotes = "1/1"\n[alarms]\nnormal = ["calm"]\n'
 
 

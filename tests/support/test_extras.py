@@ -102,7 +102,7 @@ def test_a_missing_module_is_said_with_its_extra() -> None:
 def test_no_line_names_an_index_that_does_not_have_the_project() -> None:
     """It is on none: whoever says what to install asks `pip_line`."""
     files = [path for name in ("drsn_edge", "firmware_bridge", "quantize") for path in (ROOT / name).rglob("*.py")]
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.py")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.py")]
     for path in (*files, *pages):
         assert "install 'drsn-edge" not in path.read_text() and "install drsn-edge[" not in path.read_text(), path
 

@@ -77,7 +77,7 @@ def test_the_file_is_written_whole(tmp_path: Path) -> None:
 
 
 def test_the_page_lists_every_key_of_research_with_its_default() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "training-settings.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "training-settings.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]+?)`? \|", page, re.MULTILINE))
     defaults = {
         name: list(value) if isinstance(value, tuple) else value for name, value in vars(ResearchSettings()).items()

@@ -1,6 +1,6 @@
 """What a machine shows to an MQTT broker, which may be away for a while or lose its memory.
 
-Topics, under PREFIX/GATEWAY/MACHINE (see `drsn_edge.monitor.sinks.topics` for names, docs/mqtt.md for their content);
+Topics, under PREFIX/GATEWAY/MACHINE (`drsn_edge.monitor.sinks.topics` has the names, docs/reference/mqtt.md contents);
 all are retained and sent with QoS 1:
 
     status         online or offline; the broker says offline by itself when the line is cut (last will)

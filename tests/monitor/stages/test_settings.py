@@ -17,7 +17,7 @@ from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings
 from drsn_edge.monitor.stages.settings import CaptureSettings, MonitorSettings, read_settings, settings_toml
 
 LABELS = ("healthy", "outer_race")
-PAGE = Path(__file__).parents[3] / "docs" / "alarm-settings.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
 
 
 def read(tmp_path: Path, text: str) -> MonitorSettings:
