@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import numpy as np
 import pytest
 
@@ -19,25 +20,54 @@ from firmware_bridge.virtual.accelerometer import VirtualSummary
 
 
 class Done(NamedTuple):
+    """How a command ended.
+
+    Attributes:
+        code: Exit code.
+        out: What it printed on standard output.
+        err: What it printed on standard error.
+        why: The error that ended it: one of the three packages, or click's own for wrong usage; None: nothing failed.
+    """
+
     code: int
     out: str
     err: str
+    why: BaseException | None = None
 
 
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
-    """Run `drsn-edge ARGUMENTS` and return its exit code and what it printed."""
+    """Run `drsn-edge ARGUMENTS` and return its exit code, what it printed, and the error that ended it."""
     monkeypatch.delenv("DRSN_EDGE_PORT", raising=False)
+    shown: list[click.ClickException] = []
+    for kind in (click.ClickException, click.UsageError):
+        monkeypatch.setattr(kind, "show", _keeping(shown, kind.show))
 
     def run_cli(*arguments: Any) -> Done:
+        shown.clear()
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
             cli.main([str(argument) for argument in arguments], prog_name="drsn-edge")
         code: Any = ended.value.code
         captured = capfd.readouterr()
-        return Done(code or 0, captured.out, captured.err)
+        return Done(code or 0, captured.out, captured.err, _why(shown))
 
     return run_cli
+
+
+def _why(shown: list[click.ClickException]) -> BaseException | None:
+    if not shown:
+        return None
+    error = shown[-1]
+    return error if isinstance(error, click.UsageError) or error.__cause__ is None else error.__cause__
+
+
+def _keeping(shown: list[click.ClickException], show: Callable[..., None]) -> Callable[..., None]:
+    def keep(error: click.ClickException, file: Any = None) -> None:
+        shown.append(error)
+        show(error, file)
+
+    return keep
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, read_bundle, sha256, write_bundle
+from drsn_edge.errors import (
+    BundleDamagedError,
+    BundleError,
+    ContractError,
+    DrsnEdgeError,
+    OutputError,
+    RecordingError,
+    RuntimeUnavailableError,
+    SplitError,
+    TrainingError,
+)
 from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.support.toml_file import parse_toml
+from firmware_bridge.errors import PortAbsentError, PortError, VirtualDeviceError
+from quantize.errors import ModelFileError
 
 Run = Callable[..., Any]
 
@@ -35,7 +49,7 @@ def failed(done: Any) -> str:
 
 def misused(done: Any) -> str:
     """Check for a usage error and return what it said."""
-    assert done.code == 2, done
+    assert done.code == 2 and isinstance(done.why, click.UsageError), done
     assert done.out == ""
     assert "Traceback" not in done.err
     *_, last = done.err.splitlines()
@@ -87,102 +101,108 @@ RESEARCH = {
 TRAIN = ["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/new"]
 
 FAILURES = [
-    (["monitor", "--port", "p", "--model", "{}/missing.drsn"], r"missing.drsn: No such file.*drsn-edge convert"),
-    (["monitor", "--port", "p", "--model", "{}/garbage"], r"garbage: Expected a .drsn bundle"),
-    (["monitor", "--port", "p", "--model", "{}/cut.drsn"], r"cut.drsn: Expected a .drsn bundle"),
-    (["monitor", "--port", "p", "--model", "{}/empty"], "Is a directory"),
-    (["monitor", "--port", "p", "--model", ""], "Expected a bundle"),
-    (MONITOR, r"Expected a device at .*/port, found nothing there"),
-    (["monitor", "--port", "{}/garbage", "--model", "{}/good.drsn"], "garbage"),
-    (["monitor", "--port", "{}/empty", "--model", "{}/good.drsn"], "empty"),
-    (["monitor", "--port", "nonsense://here", "--model", "{}/good.drsn"], "nonsense"),
-    (["monitor", "--port", "socket://127.0.0.1:1", "--model", "{}/good.drsn"], "127.0.0.1"),
-    ([*SIMULATE, "{}/missing.npz"], "missing.npz"),
-    ([*SIMULATE, "{}/garbage"], "garbage"),
-    ([*SIMULATE, "{}/cut.npz"], "cut.npz"),
-    ([*SIMULATE, "{}/no_rate.npz"], "no_rate.npz"),
-    ([*SIMULATE, "{}/good.npz#3"], "good.npz"),
-    ([*SIMULATE, "{}/good.npz", "--speed", "-1"], "speed"),
-    ([*SIMULATE, "{}/good.npz", "--speed", "nan"], "speed"),
-    *[([*SIMULATE, "{}/good.npz", "--snr-db", snr_db], f"got {snr_db}") for snr_db in ("nan", "inf", "-inf", "300")],
-    ([*SIMULATE, "{}/good.npz", "--link", "{}/missing/sensor"], "missing/sensor"),
-    ([*SIMULATE, "{}/good.npz", "--link", "{}/garbage"], "garbage to be free"),
-    ([*SIMULATE, "{}/good.npz", "--link", "{}/empty"], "empty to be free"),
-    ([*SIMULATE, "{}/good.npz", "--catalogue", "{}/garbage"], "garbage"),
-    (["train", "--data", "{}/missing", "--hold-out", "time=0.3", "--out", "{}/new"], "missing"),
-    (["train", "--data", "{}/empty", "--hold-out", "time=0.3", "--out", "{}/new"], "empty"),
-    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/missing/new"], "missing to exist"),
-    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/empty/.."], "something else"),
-    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/garbage"], "something else"),
-    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/run"], "--force"),
-    (["train", "--data", "{}/data", "--hold-out", "nonsense", "--out", "{}/new"], "nonsense"),
-    (["train", "--data", "{}/data", "--hold-out", "time=2", "--out", "{}/new"], "2"),
-    (["train", "--data", "{}/data", "--hold-out", "load=7", "--out", "{}/new"], "load"),
-    (["train", "--data", "{}/data", "--hold-out", "load=1", "--out", "{}/new"], "worn"),
-    ([*TRAIN, "--label-field", "fault"], "Expected a field 'fault' in calm to take its class from"),
-    (["train", "--data", "{}/data", "--hold-out", "fold=1/9", "--out", "{}/new"], "got 9 folds, 2 groups"),
-    (["train", "--data", "{}/data", "--hold-out", "fold=1", "--out", "{}/new"], "fold=K/N"),
-    ([*TRAIN, "--network", "huge"], "nano, small, paper, spectral, spectral-dense, base"),
-    ([*TRAIN, "--config", "{}/block.toml"], "block kind among rsbu-cw, .*got 'planar'"),
-    ([*TRAIN, "--noise", "brown"], "gaussian, laplacian, pink, impulsive"),
-    ([*TRAIN, "--window", "0"], "window"),
-    ([*TRAIN, "--window", "100000"], "100000"),
-    ([*TRAIN, "--hop", "-1"], "hop"),
-    ([*TRAIN, "--epochs", "0"], "epochs"),
-    ([*TRAIN, "--learning-rate", "nan"], "learning"),
-    ([*TRAIN, "--patience", "-1"], "patience"),
+    (["monitor", "--port", "p", "--model", "{}/missing.drsn"], BundleError, "missing.drsn.*drsn-edge convert"),
+    (["monitor", "--port", "p", "--model", "{}/garbage"], BundleDamagedError, "garbage"),
+    (["monitor", "--port", "p", "--model", "{}/cut.drsn"], BundleDamagedError, "cut.drsn"),
+    (["monitor", "--port", "p", "--model", "{}/empty"], BundleError, "empty"),
+    (["monitor", "--port", "p", "--model", ""], BundleError, "drsn-edge convert"),
+    (MONITOR, PortAbsentError, "/port"),
+    (["monitor", "--port", "{}/garbage", "--model", "{}/good.drsn"], PortError, "garbage"),
+    (["monitor", "--port", "{}/empty", "--model", "{}/good.drsn"], PortError, "empty"),
+    (["monitor", "--port", "nonsense://here", "--model", "{}/good.drsn"], PortError, "nonsense"),
+    (["monitor", "--port", "socket://127.0.0.1:1", "--model", "{}/good.drsn"], PortError, "127.0.0.1"),
+    ([*SIMULATE, "{}/missing.npz"], RecordingError, "missing.npz"),
+    ([*SIMULATE, "{}/garbage"], RecordingError, "garbage"),
+    ([*SIMULATE, "{}/cut.npz"], RecordingError, "cut.npz"),
+    ([*SIMULATE, "{}/no_rate.npz"], RecordingError, "no_rate.npz"),
+    ([*SIMULATE, "{}/good.npz#3"], RecordingError, "good.npz"),
+    ([*SIMULATE, "{}/good.npz", "--speed", "-1"], VirtualDeviceError, "speed"),
+    ([*SIMULATE, "{}/good.npz", "--speed", "nan"], VirtualDeviceError, "speed"),
+    *[
+        ([*SIMULATE, "{}/good.npz", "--snr-db", snr_db], RecordingError, snr_db)
+        for snr_db in ("nan", "inf", "-inf", "300")
+    ],
+    ([*SIMULATE, "{}/good.npz", "--link", "{}/missing/sensor"], VirtualDeviceError, "missing/sensor"),
+    ([*SIMULATE, "{}/good.npz", "--link", "{}/garbage"], VirtualDeviceError, "garbage"),
+    ([*SIMULATE, "{}/good.npz", "--link", "{}/empty"], VirtualDeviceError, "empty"),
+    ([*SIMULATE, "{}/good.npz", "--catalogue", "{}/garbage"], RecordingError, "garbage"),
+    (["train", "--data", "{}/missing", "--hold-out", "time=0.3", "--out", "{}/new"], RecordingError, "missing"),
+    (["train", "--data", "{}/empty", "--hold-out", "time=0.3", "--out", "{}/new"], RecordingError, "empty"),
+    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/missing/new"], OutputError, "missing"),
+    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/empty/.."], OutputError, "--out"),
+    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/garbage"], OutputError, "garbage.*--out"),
+    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/run"], OutputError, "run.*--out.*--force"),
+    (["train", "--data", "{}/data", "--hold-out", "nonsense", "--out", "{}/new"], SplitError, "nonsense"),
+    (["train", "--data", "{}/data", "--hold-out", "time=2", "--out", "{}/new"], SplitError, "2"),
+    (["train", "--data", "{}/data", "--hold-out", "load=7", "--out", "{}/new"], SplitError, "load"),
+    (["train", "--data", "{}/data", "--hold-out", "load=1", "--out", "{}/new"], SplitError, "worn"),
+    ([*TRAIN, "--label-field", "fault"], RecordingError, "fault.*--label-field"),
+    (["train", "--data", "{}/data", "--hold-out", "fold=1/9", "--out", "{}/new"], SplitError, "9.*2"),
+    (["train", "--data", "{}/data", "--hold-out", "fold=1", "--out", "{}/new"], SplitError, "fold=K/N"),
+    ([*TRAIN, "--network", "huge"], TrainingError, "nano, small, paper, spectral, spectral-dense, base"),
+    ([*TRAIN, "--config", "{}/block.toml"], TrainingError, "rsbu-cw, .*planar"),
+    ([*TRAIN, "--noise", "brown"], TrainingError, "gaussian, laplacian, pink, impulsive"),
+    ([*TRAIN, "--window", "0"], TrainingError, "window"),
+    ([*TRAIN, "--window", "100000"], SplitError, "100000"),
+    ([*TRAIN, "--hop", "-1"], TrainingError, "hop"),
+    ([*TRAIN, "--epochs", "0"], TrainingError, "epochs"),
+    ([*TRAIN, "--learning-rate", "nan"], TrainingError, "learning"),
+    ([*TRAIN, "--patience", "-1"], TrainingError, "patience"),
     *(
-        ([*TRAIN, "--config", f"{{}}/{name}.toml"], rf"{name}.toml, \[research\]: Expected {name}")
+        ([*TRAIN, "--config", f"{{}}/{name}.toml"], TrainingError, rf"{name}.toml, \[research\].*{name}")
         for name in RESEARCH
         if name != "block"
     ),
-    ([*TRAIN, "--resume"], "found none"),
-    ([*TRAIN, "--config", "{}/garbage"], "garbage: Expected TOML"),
-    ([*TRAIN, "--config", "{}/missing.toml"], "missing.toml"),
-    ([*TRAIN, "--snr-db", "nan", "0"], "SNR"),
-    ([*TRAIN, "--snr-db", "9", "-9"], "SNR"),
-    (["convert", "{}/missing", "--out", "{}/m.drsn"], "Expected a run folder"),
-    (["convert", "{}/garbage", "--out", "{}/m.drsn"], "Expected a run folder"),
-    (["convert", "{}/run", "--out", "{}/m.drsn"], "damaged"),
-    (["evaluate", "{}/missing"], "Expected a run folder or a bundle at .*missing.*drsn-edge train"),
-    (["evaluate", "{}/empty"], "Expected a run folder.*empty"),
-    (["evaluate", "{}/run"], "damaged"),
-    (["evaluate", "{}/garbage", "--data", "{}/data"], "garbage: Expected a .drsn bundle"),
-    (["evaluate", "{}/good.drsn", "--run", "{}/missing"], "Expected a run folder.*missing"),
-    (["evaluate", "{}/good.drsn", "--run", "{}/run"], "damaged"),
-    (["evaluate", "{}/good.drsn", "--data", "{}/missing"], "missing"),
-    (["evaluate", "{}/good.drsn", "--data", "{}/empty"], "Expected recordings .*empty, got none"),
-    ([*EVALUATE, "--only", "load=7"], "load=7, got load = 0, 1"),
-    ([*EVALUATE, "--only", "nonsense"], "Expected --only FIELD=VALUE"),
-    ([*EVALUATE, "--only", "rpm=7"], "rpm"),
-    ([*EVALUATE, "--catalogue", "{}/garbage"], "garbage"),
-    ([*EVALUATE, "--out", "{}/data"], "something else"),
-    ([*EVALUATE, "--out", "{}/run", "--force"], "something else"),
-    ([*EVALUATE, "--out", "{}/missing/report"], "missing to exist"),
-    *[([*EVALUATE, "--snr-db", snr_db], f"got {snr_db}") for snr_db in ("nan", "inf", "-inf", "300")],
-    (["inspect", "{}/missing.tflite"], r"missing.tflite: No such file"),
-    (["inspect", "{}/garbage"], "garbage, which is neither"),
-    (["inspect", "{}/empty"], "Is a directory"),
-    (["inspect", "{}/cut.drsn"], r"cut.drsn: Expected a .drsn bundle"),
-    (["inspect", "{}/cut.tflite", "--target", "cpu"], "damaged"),
-    (["inspect", "{}/good.drsn", "--run", "{}/missing"], "Expected a run folder.*missing"),
-    (["inspect", "{}/good.drsn", "--run", "{}/run"], "damaged"),
-    (["inspect", "{}/good.drsn", "--out", "{}/data"], "something else"),
-    (["inspect", "{}/good.drsn", "--out", "{}/missing/report"], "missing to exist"),
-    (["demo", "--out", "{}/garbage"], "garbage"),
-    (["demo", "--out", "{}/garbage/below"], "garbage"),
+    ([*TRAIN, "--resume"], TrainingError, "new.training.*--resume"),
+    ([*TRAIN, "--config", "{}/garbage"], TrainingError, "garbage"),
+    ([*TRAIN, "--config", "{}/missing.toml"], TrainingError, "missing.toml"),
+    ([*TRAIN, "--snr-db", "nan", "0"], TrainingError, "nan"),
+    ([*TRAIN, "--snr-db", "9", "-9"], TrainingError, "9.*-9"),
+    (["convert", "{}/missing", "--out", "{}/m.drsn"], TrainingError, "drsn-edge train.*missing"),
+    (["convert", "{}/garbage", "--out", "{}/m.drsn"], TrainingError, "drsn-edge train.*garbage"),
+    (["convert", "{}/run", "--out", "{}/m.drsn"], TrainingError, "/run"),
+    (["evaluate", "{}/missing"], BundleError, "missing.*drsn-edge train"),
+    (["evaluate", "{}/empty"], TrainingError, "drsn-edge train.*empty"),
+    (["evaluate", "{}/run"], TrainingError, "/run"),
+    (["evaluate", "{}/garbage", "--data", "{}/data"], BundleDamagedError, "garbage"),
+    (["evaluate", "{}/good.drsn", "--run", "{}/missing"], TrainingError, "missing"),
+    (["evaluate", "{}/good.drsn", "--run", "{}/run"], TrainingError, "/run"),
+    (["evaluate", "{}/good.drsn", "--data", "{}/missing"], RecordingError, "missing"),
+    (["evaluate", "{}/good.drsn", "--data", "{}/empty"], RecordingError, "empty"),
+    ([*EVALUATE, "--only", "load=7"], RecordingError, "load=7.*0, 1"),
+    ([*EVALUATE, "--only", "nonsense"], RecordingError, "--only.*nonsense"),
+    ([*EVALUATE, "--only", "rpm=7"], SplitError, "rpm"),
+    ([*EVALUATE, "--catalogue", "{}/garbage"], RecordingError, "garbage"),
+    ([*EVALUATE, "--out", "{}/data"], OutputError, "/data.*--out"),
+    ([*EVALUATE, "--out", "{}/run", "--force"], OutputError, "/run.*--out"),
+    ([*EVALUATE, "--out", "{}/missing/report"], OutputError, "missing"),
+    *[([*EVALUATE, "--snr-db", snr_db], DrsnEdgeError, snr_db) for snr_db in ("nan", "inf", "-inf", "300")],
+    (["inspect", "{}/missing.tflite"], BundleError, "missing.tflite"),
+    (["inspect", "{}/garbage"], BundleError, "garbage"),
+    (["inspect", "{}/empty"], BundleError, "empty"),
+    (["inspect", "{}/cut.drsn"], BundleDamagedError, "cut.drsn"),
+    (["inspect", "{}/cut.tflite", "--target", "cpu"], ModelFileError, ""),
+    (["inspect", "{}/good.drsn", "--run", "{}/missing"], TrainingError, "missing"),
+    (["inspect", "{}/good.drsn", "--run", "{}/run"], TrainingError, "/run"),
+    (["inspect", "{}/good.drsn", "--out", "{}/data"], OutputError, "/data.*--out"),
+    (["inspect", "{}/good.drsn", "--out", "{}/missing/report"], OutputError, "missing"),
+    (["demo", "--out", "{}/garbage"], OutputError, "garbage"),
+    (["demo", "--out", "{}/garbage/below"], OutputError, "garbage"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"), FAILURES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+    ("arguments", "error", "shown"), FAILURES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
 )
-def test_bad_input_is_one_line_and_leaves_nothing(arguments: list[str], words: str, run: Run, place: Path) -> None:
+def test_bad_input_is_one_line_and_leaves_nothing(
+    arguments: list[str], error: type[Exception], shown: str, run: Run, place: Path
+) -> None:
     if arguments[0] in ("train", "convert", "evaluate"):
         pytest.importorskip("tensorflow")
     before = tree(place)
-    said = failed(run(*[argument.replace("{}", str(place)) for argument in arguments]))
-    assert re.search(words, said), said
+    done = run(*[argument.replace("{}", str(place)) for argument in arguments])
+    said = failed(done)
+    assert type(done.why) is error and re.search(shown, said), said
     assert tree(place) == before
 
 
@@ -208,7 +228,7 @@ BAD_VOTES = ("", "4", "4/", "/5", "4/5/6", "2/4", "6/5", "0/0", "a/b", "4.0/5", 
 
 USAGE = [
     (["monitor", "--model", "{}/good.drsn"], "--port"),
-    *[([*MONITOR, "--votes", votes], "Expected K/N such as 4/5") for votes in BAD_VOTES],
+    *[([*MONITOR, "--votes", votes], "'--votes'") for votes in BAD_VOTES],
     ([*MONITOR, "--runtime", "onnx"], "auto"),
     ([*MONITOR, "--duration", "-1"], "--duration"),
     ([*MONITOR, "--duration", "soon"], "--duration"),
@@ -216,7 +236,7 @@ USAGE = [
     ([*MONITOR, "--duration", "inf"], "--duration"),
     ([*MONITOR, "--threads", "0"], "--threads"),
     ([*MONITOR, "--baud", "fast"], "--baud"),
-    ([*MONITOR, "extra"], "unexpected extra argument"),
+    ([*MONITOR, "extra"], "extra"),
     (["simulate", "--recording", "r"], "--link"),
     (["simulate", "--link", "l"], "--recording"),
     ([*SIMULATE, "r", "--speed", "fast"], "--speed"),
@@ -231,11 +251,11 @@ USAGE = [
     (["inspect", "{}/good.drsn", "--target", "gpu"], "--target"),
     (["inspect", "{}/good.drsn", "--windows", "0"], "--windows"),
     (["evaluate"], "MODEL"),
-    (["evaluate", "{}/good.drsn"], "Expected --run or --data with a bundle"),
-    (["evaluate", "{}/run", "--run", "{}/run"], "Expected --run with a bundle only"),
-    (["evaluate", "{}/run", "--only", "load=0"], "--only changes nothing without --data"),
-    (["evaluate", "{}/run", "--catalogue", "c"], "--catalogue changes nothing without --data"),
-    ([*EVALUATE, "--run", "{}/run"], "got both"),
+    (["evaluate", "{}/good.drsn"], "--data"),
+    (["evaluate", "{}/run", "--run", "{}/run"], "--run"),
+    (["evaluate", "{}/run", "--only", "load=0"], "--only"),
+    (["evaluate", "{}/run", "--catalogue", "c"], "--catalogue"),
+    ([*EVALUATE, "--run", "{}/run"], "--data"),
     ([*EVALUATE, "--snr-db", "loud"], "--snr-db"),
     ([*EVALUATE, "--seed", "-1"], "--seed"),
     (["nonsense"], "nonsense"),
@@ -244,25 +264,28 @@ USAGE = [
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"), USAGE, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+    ("arguments", "named"), USAGE, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
 )
-def test_misuse_shows_the_usage(arguments: list[str], words: str, run: Run, place: Path) -> None:
+def test_misuse_shows_the_usage_and_names_what_is_wrong(
+    arguments: list[str], named: str, run: Run, place: Path
+) -> None:
     before = tree(place)
-    assert words in misused(run(*[argument.replace("{}", str(place)) for argument in arguments]))
+    assert named in misused(run(*[argument.replace("{}", str(place)) for argument in arguments]))
     assert tree(place) == before
 
 
 def test_a_runtime_that_is_not_installed_is_named(run: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tflite_runtime", None)
-    said = failed(run("monitor", "--port", "p", "--model", place / "good.drsn", "--runtime", "tflite-runtime"))
-    assert "Expected the interpreter tflite-runtime" in said
+    done = run("monitor", "--port", "p", "--model", place / "good.drsn", "--runtime", "tflite-runtime")
+    assert "tflite-runtime" in failed(done) and type(done.why) is RuntimeUnavailableError
 
 
 def test_a_bundle_whose_model_is_garbage(run: Run, tiny_bundle: Bundle, tmp_path: Path) -> None:
     model = b"garbage" * 100
     manifest = replace(tiny_bundle.manifest, parts={MODEL: sha256(model)})
     write_bundle(Bundle(manifest, model), tmp_path / "m.drsn")
-    assert "could not load the model" in failed(run("monitor", "--port", "p", "--model", tmp_path / "m.drsn"))
+    done = run("monitor", "--port", "p", "--model", tmp_path / "m.drsn")
+    assert failed(done) and type(done.why) is RuntimeUnavailableError
 
 
 def test_a_bundle_whose_manifest_describes_another_model(run: Run, tiny_bundle: Bundle, tmp_path: Path) -> None:
@@ -270,22 +293,24 @@ def test_a_bundle_whose_manifest_describes_another_model(run: Run, tiny_bundle: 
     contract = replace(manifest.contract, window=128)
     other = replace(manifest, contract=contract, input=TensorSpec("window", (1, 1, 128, 2), 0.1, 0))
     write_bundle(Bundle(other, tiny_bundle.model), tmp_path / "m.drsn")
-    assert "as its manifest says" in failed(run("monitor", "--port", "p", "--model", tmp_path / "m.drsn"))
+    done = run("monitor", "--port", "p", "--model", tmp_path / "m.drsn")
+    assert failed(done) and type(done.why) is BundleError
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "shown"),
     [
-        ({"axes": ("DE",)}, "expects the axes x,y, the sensor reports DE"),
-        ({"rate_hz": 12_000.0}, r"expects 4000 Hz, the sensor reports 12000 Hz (+200.0%)"),
-        ({"unit": "V"}, "Expected values in 'g', got 'V'"),
+        ({"axes": ("DE",)}, r"\bx,y\b.*\bDE\b"),
+        ({"rate_hz": 12_000.0}, r"4000 Hz.*12000 Hz \(\+200\.0 ?%\)"),
+        ({"unit": "V"}, r"\bg\b.*\bV\b"),
     ],
 )
 def test_a_sensor_that_does_not_fit_the_bundle(
-    run: Run, playing: Any, tiny_bundle_path: Path, changes: dict[str, Any], words: str
+    run: Run, playing: Any, tiny_bundle_path: Path, changes: dict[str, Any], shown: str
 ) -> None:
     with playing(**changes) as (port, _):
-        assert words in failed(run("monitor", "--port", port, "--model", tiny_bundle_path))
+        done = run("monitor", "--port", port, "--model", tiny_bundle_path)
+    assert re.search(shown, failed(done)) and type(done.why) is ContractError
 
 
 def test_nan_in_a_recording_is_found(run: Run, tmp_path: Path, save_recording: Any) -> None:
