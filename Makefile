@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := drsn_edge quantize firmware_bridge tests benchmarks examples
 
-.PHONY: help demo test coverage integration check lint types rooms firmware pi-test pi-bench proof lock clean
+.PHONY: help demo test docs coverage integration check lint types rooms firmware pi-test pi-bench proof lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo         everything without hardware: simulate, train, convert, monitor (about 2 minutes with the install)"
 	@echo "make test         the quick tests"
+	@echo "make docs         the documentation site: build/docs/index.html"
 	@echo "make coverage     the quick tests of what a gateway runs, and the share of its lines: fails below 90 %"
 	@echo "make integration  tests with real parts: fresh environments, the wire, real recordings"
 	@echo "make check        lint, types, firmware and make test"
@@ -31,6 +32,10 @@ ON_ALL_CORES := -n $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))) --max
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest $(ON_ALL_CORES)
+
+docs: $(VENV)/docs.stamp
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
+	@echo "open build/docs/index.html"
 
 # Tests of what a gateway never runs would take most of the time, as each line of TensorFlow would be looked at.
 WORKSTATION := training conversion models evaluation reproduce demo examples datasets simulation inspection
@@ -104,8 +109,8 @@ $(VENV)/%.stamp: requirements/%.txt pyproject.toml | $(VENV)/bin/python
 	@touch $@
 
 lock:
-	cd requirements && for name in gateway train dev tflite-runtime; do \
-	  case $$name in gateway) extra= ;; train) extra="--extra train --extra build" ;; *) extra="--extra $$name" ;; esac; \
+	cd requirements && for name in gateway train docs dev tflite-runtime; do \
+	  case $$name in gateway) extra= ;; train|docs) extra="--extra $$name --extra build" ;; *) extra="--extra $$name" ;; esac; \
 	  uv pip compile --universal --generate-hashes --python-version 3.10 --no-config -c constraints.txt \
 	    --custom-compile-command "make lock" $$extra ../pyproject.toml -o $$name.txt || exit 1; done
 
