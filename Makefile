@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-SOURCES := drsn_edge quantize firmware_bridge tests benchmarks examples
+SOURCES := drsn_edge quantize firmware_bridge tests benchmarks examples docs
 
 .PHONY: help demo test docs coverage integration check lint types rooms firmware pi-test pi-bench proof lock clean
 .DELETE_ON_ERROR:

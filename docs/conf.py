@@ -7,7 +7,7 @@ from drsn_edge import __version__
 
 project = "drsn-edge"
 author = "the drsn-edge developers"
-copyright = author  # noqa: A001  # Sphinx reads this name
+copyright = author
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx_click", "sphinx_copybutton"]

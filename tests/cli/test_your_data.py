@@ -63,7 +63,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shorter = script.text.replace("duration_s=20", "duration_s=2")
     assert shorter != script.text
     subprocess.run([sys.executable, "-c", shorter], cwd=folder, check=True, timeout=TIMEOUT_S)
-    for block in (*blocks("toml"), *blocks("csv")):
+    for block in (*blocks("toml"), *blocks("text")):
         [name] = re.findall(r"`(\w+/catalogue\.\w+)`", block.before)
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(block.text, encoding="utf-8")

@@ -1,0 +1,85 @@
+"""The docs do what they say: every command block runs, the site builds, opens from disk and asks no other host."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from blocks import ROOT, demo_folder, parsed, run_page
+
+pytestmark = pytest.mark.integration
+
+PAGES = {
+    str(path.relative_to(ROOT)): parsed(path.read_text(encoding="utf-8"))
+    for path in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+}
+FROM_ANOTHER_HOST = (
+    r"<(?:script|img|iframe|audio|video|source)\b[^>]*\bsrc=\"(?:https?:)?//[^\"]*",
+    r"<link\b(?![^>]*rel=\"canonical\")[^>]*\bhref=\"(?:https?:)?//[^\"]*",
+    r"url\([\"']?(?:https?:)?//[^)]*",
+    r"@import[^;]*//[^;]*",
+)
+CHROMIUM = (
+    "chromium",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return demo_folder(tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", str(folder / "html")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder / "html"
+
+
+@pytest.mark.parametrize("name", [name for name, page in PAGES.items() if page.steps])
+def test_the_commands_of_a_page_do_what_it_shows(name: str, tmp_path: Path, request: pytest.FixtureRequest):
+    demo = request.getfixturevalue("demo") if "demo" in PAGES[name].given else None
+    for ran in run_page(ROOT / name, tmp_path / "work", demo):
+        assert ran.wrong is None, f"line {ran.command.line}: {ran.command.text}\n{ran.wrong}\nprinted:\n{ran.printed}"
+
+
+def test_every_mark_of_a_page_means_something():
+    assert {name: page.mistakes for name, page in PAGES.items() if page.mistakes} == {}
+
+
+def test_the_tutorial_runs_as_a_whole():
+    assert len(PAGES["docs/tutorial.md"].steps) >= 10
+    assert PAGES["docs/tutorial.md"].left_out == {}
+
+
+def test_the_site_asks_no_other_host(site: Path):
+    found = {
+        f"{path.relative_to(site)}: {match}"
+        for path in site.rglob("*")
+        if path.suffix in (".html", ".css", ".js", ".svg")
+        for pattern in FROM_ANOTHER_HOST
+        for match in re.findall(pattern, path.read_text(encoding="utf-8"))
+    }
+    assert found == set()
+    assert len(list(site.rglob("*.html"))) > 30
+
+
+def test_the_search_works_from_disk(site: Path, tmp_path: Path, need: Callable[..., None]):
+    need("chromium")
+    command = [*CHROMIUM, f"--user-data-dir={tmp_path}", "--virtual-time-budget=8000", "--dump-dom"]
+    done = subprocess.run([*command, f"{(site / 'search.html').as_uri()}?q=drsnlog"], capture_output=True, timeout=120)
+    results = re.findall(r"<li[^>]*><a href=\"([^\"?#]+)", done.stdout.decode().partition('class="search"')[2])
+    assert "reference/raw-log.html" in results
