@@ -13,6 +13,9 @@ version = release = __version__
 extensions = ["myst_parser", "sphinx_click", "sphinx_copybutton"]
 exclude_patterns = ["results"]
 nitpicky = True
+# Help texts name options: `--json` keeps its two hyphens, and what stands in backticks is code.
+smartquotes = False
+default_role = "code"
 suppress_warnings = ["epub.unknown_project_files"]
 
 myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "fieldlist"]
