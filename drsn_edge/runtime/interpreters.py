@@ -7,6 +7,7 @@ from typing import Any
 
 from drsn_edge.errors import RuntimeUnavailableError
 from drsn_edge.runtime.names import EDGETPU, EDGETPU_LIBRARY, Delegate
+from drsn_edge.support.apart import NO_MESSAGE
 from drsn_edge.support.extras import pip_line
 from quantize.quiet import quiet_native_stderr
 
@@ -118,4 +119,4 @@ def open_delegate(load: Callable[..., Any], library: str, device: str | None) ->
             return load(library, options)
     except (ValueError, OSError) as exc:
         said = " ".join(str(exc).split()).removeprefix(f"Failed to load delegate from {library}").strip()
-        raise RuntimeUnavailableError(said or "without a word") from exc
+        raise RuntimeUnavailableError(said or NO_MESSAGE) from exc

@@ -1,6 +1,6 @@
-"""A question to a fresh process of this very drsn-edge: arguments and bytes in, plain values out.
+"""A question to a fresh process of the same drsn-edge: arguments and bytes in, plain values out.
 
-What may crash, eat the memory or never return is asked there, and takes nothing else along. The module that is asked
+Code that may crash, use up the memory or never return runs there and cannot harm this process. The module that is asked
 runs as the main program of that process (see `drsn_edge.support.fresh_process`) and answers by `answer_apart`.
 """
 
@@ -14,29 +14,43 @@ from typing import Any
 
 from drsn_edge.support.fresh_process import python_command
 
+NO_MESSAGE = "it wrote no message"
+
 
 class ApartError(Exception):
-    """The process gave no answer; the message is how it ended, such as "its process ended with exit code 1: ..."."""
+    """The process gave no answer; the message says how it ended, such as "its process ended with exit code 1: ...".
+
+    Attributes:
+        exit_code: Exit code of the process; negative: the signal that ended it; None: it never started or never ended.
+        last_words: Last line that the process wrote on stderr, or `NO_MESSAGE`.
+    """
+
+    def __init__(self, message: str, exit_code: int | None = None, last_words: str = "") -> None:
+        """Keep the message and how the process ended."""
+        super().__init__(message)
+        self.exit_code, self.last_words = exit_code, last_words
 
 
 class RefusedApartError(ApartError):
-    """The module that was asked refused; the message is its own."""
+    """The module that was asked refused; the message comes from that module."""
 
 
 class TimeoutApartError(ApartError):
-    """The process took too long, and was ended."""
+    """The process took too long and was stopped."""
 
 
 class KilledApartError(ApartError):
-    """A signal ended the process, as where native code crashes.
+    """A signal ended the process, as happens when native code crashes.
 
     Attributes:
-        signal: Its number.
+        signal: Number of the signal.
     """
 
     def __init__(self, number: int, last_words: str) -> None:
-        """Say which signal, and the last that the process wrote on stderr."""
-        super().__init__(f"its process ended with signal {number}{_name_of(number)}: {last_words}")
+        """Name the signal and keep the last line that the process wrote on stderr."""
+        super().__init__(
+            f"its process was ended by signal {number}{_name_of(number)}: {last_words}", -number, last_words
+        )
         self.signal = number
 
 
@@ -44,18 +58,18 @@ def ask_apart(module: str, *arguments: str, timeout_s: float, data: bytes = b"",
     """Return the answer of a module of drsn-edge that runs as the main program of a fresh process.
 
     Args:
-        module: Such as `drsn_edge.gateway.health_gate`.
-        arguments: Of it.
-        timeout_s: When the process is ended.
-        data: The process reads it on stdin.
-        to_its_end: Whether an answer counts only if no signal ends the process afterwards, as a library that crashes
-            when it lets go of a device.
+        module: Module that is run, such as `drsn_edge.gateway.health_gate`.
+        arguments: Arguments of the module.
+        timeout_s: Time in seconds after which the process is stopped.
+        data: Bytes that the process reads on stdin.
+        to_its_end: Whether an answer counts only if no signal ends the process afterwards; some libraries crash when
+            they release a device.
 
     Raises:
         RefusedApartError: If the module refused.
         TimeoutApartError: If it took too long.
         KilledApartError: If a signal ended the process.
-        ApartError: If it could not be started, or ended without an answer.
+        ApartError: If the process could not be started, or ended without an answer.
     """
     command = python_command(module, *arguments)
     try:
@@ -65,7 +79,7 @@ def ask_apart(module: str, *arguments: str, timeout_s: float, data: bytes = b"",
     except OSError as exc:
         raise ApartError(f"its process could not be started: {exc}") from exc
     last = done.stderr.decode(errors="replace").strip().splitlines()
-    words = last[-1] if last else "without a word"
+    words = last[-1] if last else NO_MESSAGE
     if to_its_end and done.returncode < 0:
         raise KilledApartError(-done.returncode, words)
     try:
@@ -76,11 +90,13 @@ def ask_apart(module: str, *arguments: str, timeout_s: float, data: bytes = b"",
     except (ValueError, KeyError, TypeError) as exc:
         if done.returncode < 0:
             raise KilledApartError(-done.returncode, words) from exc
-        raise ApartError(f"its process ended with exit code {done.returncode}: {words}") from exc
+        raise ApartError(
+            f"its process ended with exit code {done.returncode}: {words}", done.returncode, words
+        ) from exc
 
 
 def answer_apart(work: Callable[[], Any], refusals: tuple[type[BaseException], ...]) -> None:
-    """Print what `work` returns as the answer to `ask_apart`, or the message of one of these errors as a refusal."""
+    """Print the result of `work` as the answer to `ask_apart`, or the message of one of `refusals` as a refusal."""
     try:
         values = {"answer": work()}
     except refusals as exc:

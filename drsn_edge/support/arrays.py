@@ -1,14 +1,15 @@
-"""The one reader of NumPy archives (.npz): no pickle, and no memory before it is known that the bytes are there.
+"""The one reader of NumPy archives (.npz): it loads no pickle, and takes no memory for bytes that are not there.
 
 An archive may lie about itself: a header of 100 bytes can claim petabytes, a megabyte of deflated zeros becomes a
 gigabyte, and a directory can name a million members. So the directory, the sizes of all members and the shape of each
-array are checked against what lies there, and against a bound, before anything is made of them.
+array are checked against the bytes that are there, and against a limit, before an array is made.
 """
 
 from __future__ import annotations
 
 import io
 import math
+import reprlib
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -17,9 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from drsn_edge.support.invalid import InvalidValueError
+
 MOST_MEMBERS = 256
 MAX_ARRAYS_BYTES = 8 << 20
-"""Of golden.npz and of novelty.npz, which take some ten kilobytes."""
+"""Limit of golden.npz and of novelty.npz, each about 10 kB."""
 
 _END = struct.Struct("<4s4H2IH")  # of the central directory, APPNOTE.TXT 4.3.16
 assert _END.size == 22
@@ -35,17 +38,17 @@ _HEADERS = {
 def read_arrays(
     data: bytes, most_bytes: int, most_members: int = MOST_MEMBERS, deflated: bool = False
 ) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an archive by their names, each read whole, its checksum included.
+    """Return the arrays of an archive by name; each is read completely and its checksum is verified.
 
     Args:
         data: The archive.
-        most_bytes: Of all arrays together, unpacked.
-        most_members: How many there may be.
-        deflated: Whether members may be compressed, as `np.savez_compressed` does it; those that are not can hold no
+        most_bytes: Limit of all arrays together, unpacked.
+        most_members: Limit of the number of members.
+        deflated: Whether members may be compressed, as `np.savez_compressed` does; an uncompressed member holds no
             more than the archive itself.
 
     Raises:
-        ValueError: If it is no archive of plain arrays, is damaged, or holds or claims more than it may.
+        InvalidValueError: If it is not an archive of plain arrays, is damaged, or holds or claims more than the limits.
     """
     try:
         _check_directory(data, most_members)
@@ -54,20 +57,22 @@ def read_arrays(
             _check_members(infos, most_bytes, deflated)
             return {info.filename.removesuffix(".npy"): _array(_content(archive, info), info) for info in infos}
     except MemoryError as exc:
-        raise ValueError("there is not enough memory for it") from exc
+        raise InvalidValueError("there is not enough memory for it", "no_memory") from exc
+    except InvalidValueError:
+        raise
     except Exception as exc:  # on damaged files zipfile, zlib and NumPy raise far more than they document
         words = " ".join(str(exc).split())[:_LONGEST_REASON]  # NumPy quotes whole headers
-        raise ValueError(words.rstrip(".") or type(exc).__name__) from exc
+        raise InvalidValueError(words.rstrip(".") or type(exc).__name__, "damaged_archive") from exc
 
 
 class Form(NamedTuple):
-    """What an array may be.
+    """The form that an array must have.
 
     Attributes:
-        dtype: Floating point takes any plain numbers, text is of any length, a whole number may be a narrower one, as
-            machines of 32 bits write it; arrays of whole numbers are exactly this.
-        ndim: Number of dimensions; 0: a scalar.
-        exact: Whether floating point takes nothing but this type.
+        dtype: A floating-point type accepts any plain numbers; text may have any length; a single whole number may be
+            narrower, as 32-bit machines write it; an array of whole numbers has exactly this type.
+        ndim: Number of dimensions; 0 for a scalar.
+        exact: Whether a floating-point type accepts this type alone.
     """
 
     dtype: type[np.generic]
@@ -78,16 +83,16 @@ class Form(NamedTuple):
 def typed_arrays(
     data: bytes, most_bytes: int, forms: Mapping[str, Form], together: Mapping[str, Form] | None = None
 ) -> dict[str, NDArray[Any]]:
-    """Return those arrays of an archive that have these names, each of its form.
+    """Return the arrays of an archive that are named here, each in its form; further arrays are ignored.
 
     Args:
         data: The archive.
-        most_bytes: Of all arrays together.
-        forms: Of the arrays that it must have.
-        together: Of those that it has all or none of.
+        most_bytes: Limit of all arrays together.
+        forms: Forms of the arrays that must be there, by name.
+        together: Forms of arrays of which either all or none are there, by name.
 
     Raises:
-        ValueError: If it is no archive of plain arrays, holds more than it may, or lacks an array of that form.
+        InvalidValueError: If it is not an archive of plain arrays, exceeds the limit, or lacks an array of its form.
     """
     arrays = read_arrays(data, most_bytes)
     more = together or {}
@@ -96,7 +101,7 @@ def typed_arrays(
 
 
 def archive_of(**arrays: Any) -> bytes:
-    """Return the bytes of an archive of arrays, the same for the same values."""
+    """Return the bytes of an archive of arrays; the same values give the same bytes."""
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
@@ -104,13 +109,16 @@ def archive_of(**arrays: Any) -> bytes:
 
 def _of_form(name: str, array: NDArray[Any] | None, form: Form) -> NDArray[Any]:
     if array is None:
-        raise ValueError(f"it has no array {name}")
-    if not form.exact and np.dtype(form.dtype).kind == "f" and array.dtype.kind not in "fiu":
-        raise ValueError(f"{name} holds no plain numbers: {array.dtype}")
+        raise InvalidValueError(f"it has no array {name}", "missing_array", array=name)
+    got, wanted = array.dtype, np.dtype(form.dtype)
+    if not form.exact and wanted.kind == "f" and got.kind not in "fiu":
+        raise InvalidValueError(f"{name} holds no plain numbers, but {got}", "no_numbers", array=name, got=got)
     if not _is_taken(array, form):
-        raise ValueError(f"{name} is of {array.dtype}, expected {np.dtype(form.dtype)}")
+        words = f"{name} has the type {got}, expected {wanted}"
+        raise InvalidValueError(words, "wrong_dtype", array=name, expected=wanted, got=got)
     if array.ndim != form.ndim:
-        raise ValueError(f"{name} has {array.ndim} dimensions, expected {form.ndim}")
+        words = f"{name} has {array.ndim} dimensions, expected {form.ndim}"
+        raise InvalidValueError(words, "wrong_ndim", array=name, expected=form.ndim, got=array.ndim)
     return array.astype(form.dtype, copy=False)
 
 
@@ -125,46 +133,53 @@ def _is_taken(array: NDArray[Any], form: Form) -> bool:
 
 
 def _check_directory(data: bytes, most_members: int) -> None:
-    """Refuse what `zipfile` would spend memory on: it reads the whole directory before anything can be asked."""
+    """Refuse a large directory, which `zipfile` would read into memory before anything can be checked."""
     at = data.rfind(b"PK\5\6", max(0, len(data) - _END.size - _LONGEST_COMMENT))
     if at < 0 or len(data) - at < _END.size:
-        raise ValueError("it is no zip file, or cut short")
+        raise InvalidValueError("it is not a zip file, or it is cut short", "not_a_zip")
     _, _, _, here, total, size, _, _ = _END.unpack_from(data, at)
     has_64_bits = data[max(0, at - _ZIP64_LOCATOR_BYTES) : at].startswith(b"PK\6\7")
     if max(here, total) > most_members or size > most_members * _ENTRY_BYTES or has_64_bits:
-        raise ValueError(f"it holds more than the {most_members} members that it may")
+        words = f"it holds more than {most_members} members, which is the limit"
+        raise InvalidValueError(words, "too_many_members", limit=most_members)
 
 
 def _check_members(infos: list[zipfile.ZipInfo], most_bytes: int, deflated: bool) -> None:
     kinds = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) if deflated else (zipfile.ZIP_STORED,)
     names = [info.filename.removesuffix(".npy") for info in infos]
     if len(set(names)) < len(names):
-        raise ValueError("it holds several members of one name")
+        raise InvalidValueError("two of its members have the same name", "duplicate_member")
     for info in infos:
         if info.compress_type not in kinds:
-            raise ValueError(f"{info.filename!r} is compressed, or in another way than deflated")
+            words = f"{reprlib.repr(info.filename)} is compressed in a way that is not read"
+            raise InvalidValueError(words, "compression", member=info.filename)
     total = sum(info.file_size for info in infos)
     if total > most_bytes:
-        raise ValueError(f"its arrays take {total} bytes, and may take {most_bytes}")
+        words = f"its arrays take {total} bytes; the limit is {most_bytes}"
+        raise InvalidValueError(words, "arrays_too_large", got=total, limit=most_bytes)
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     with archive.open(info) as file:
-        return file.read(info.file_size + 1)  # read() without a limit would unpack all of it, whatever was declared
+        return file.read(info.file_size + 1)  # read() without a limit would unpack everything, whatever was declared
 
 
 def _array(content: bytes, info: zipfile.ZipInfo) -> NDArray[Any]:
-    """Return the array in a member whose header says no more than what follows it."""
+    """Return the array in a member whose header claims exactly the bytes that follow it."""
     stream = io.BytesIO(content)
     header = _HEADERS.get(np.lib.format.read_magic(stream))
     if header is None:
-        raise ValueError(f"{info.filename!r} is of a later version of NumPy's format")
+        raise _bad_member(info, "it has a later version of NumPy's format", "format_version")
     shape, _, dtype = header(stream)
     if dtype.hasobject:
-        raise ValueError(f"{info.filename!r}: Object arrays cannot be loaded without running what is in them")
+        raise _bad_member(info, "it holds Python objects, and loading them would run code", "objects")
     if dtype.itemsize == 0 or min(shape, default=0) < 0:
-        raise ValueError(f"{info.filename!r} is no array of plain values")
-    said, there = math.prod(shape) * dtype.itemsize, len(content) - stream.tell()
-    if said != there:
-        raise ValueError(f"{info.filename!r} says that it holds {said} bytes, and holds {there}")
+        raise _bad_member(info, "it is not an array of plain values", "not_plain")
+    claimed, there = math.prod(shape) * dtype.itemsize, len(content) - stream.tell()
+    if claimed != there:
+        raise _bad_member(info, f"it claims {claimed} bytes and holds {there}", "wrong_size")
     return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+
+
+def _bad_member(info: zipfile.ZipInfo, words: str, problem: str) -> InvalidValueError:
+    return InvalidValueError(f"{reprlib.repr(info.filename)}: {words}", problem, member=info.filename)

@@ -1,4 +1,4 @@
-"""The one place that says how an extra is installed: from where the user got the project, which is on no index."""
+"""The command that installs an extra, from where the user got the project: no package index has it."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ EXTRA_OF = {
     "prometheus_client": "metrics",
     "cryptography": "signing",
 }
-"""Modules that the gateway's install leaves out, and the extra that brings them."""
+"""Modules that the gateway's install omits, and the extra that installs them."""
 
 
 def missing_module(name: str, command: str | None = None) -> str | None:
-    """Return a sentence on a module that could not be imported, and what to type; None for one of no extra.
+    """Return a sentence about a module that could not be imported, with what to type; None if no extra installs it.
 
     Args:
-        name: Of the module.
-        command: That needed it; one for a workstation needs all that a workstation has.
+        name: Name of the module.
+        command: Command that needed it; a command for a workstation needs the extra `train`.
     """
     extra = EXTRA_OF.get(name.partition(".")[0])
     if extra is None:
         return None
     if extra == "plots" and command in _TRAIN_COMMANDS:
         extra = "train"
-    return f"This needs {name}, which comes with the extra `{extra}`. Type: {pip_line(extra)}"
+    return f"The module {name} is not installed; the extra `{extra}` installs it. Type: {pip_line(extra)}"
 
 
 def pip_line(extra: str) -> str:
-    """Return what to type to install an extra."""
+    """Return the command that installs an extra."""
     return f"{_install()} {_source(extra, Path(__file__).parents[2], _distribution())}"
 
 
 def _install() -> str:
-    """Return the call of this Python's pip, by its plain name where that is on the PATH; uv's where there is no pip."""
+    """Return the install command of this Python's pip (`pip install` if it is on PATH), or of uv without pip."""
     own, found = Path(sys.executable).parent / "pip", shutil.which("pip")
     if found is not None and Path(found) == own:
         return "pip install"
@@ -68,12 +68,12 @@ def _distribution() -> Distribution | None:
 
 
 def _source(extra: str, folder: Path, installed: Distribution | None) -> str:
-    """Return what pip shall install.
+    """Return the argument of `pip install`.
 
     Args:
-        extra: Wanted.
-        folder: That holds the packages.
-        installed: What is known of the installation; None: it runs from a folder that pip knows nothing of.
+        extra: Extra to install.
+        folder: Folder that holds the packages.
+        installed: Metadata of the installation; None: the code runs from a folder that pip did not install.
     """
     if (folder / "pyproject.toml").is_file():  # a clone, installed editable or not at all
         return f"-e {shlex.quote(f'{folder}[{extra}]')}"
@@ -95,7 +95,7 @@ def _wheel() -> Path:
 
 
 def _origin(installed: Distribution | None) -> dict[str, Any]:
-    """Return what pip wrote of where an installation came from (PEP 610); empty where it wrote nothing."""
+    """Return pip's record of the origin of an installation (PEP 610); empty without a record."""
     text = None if installed is None else installed.read_text("direct_url.json")
     try:
         found = json.loads(text or "{}")

@@ -1,4 +1,4 @@
-"""Values out of JSON that anybody may have written: of the right type and finite, or refused."""
+"""Values of untrusted JSON: each has the right type and is finite, or it is refused."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
+from drsn_edge.support.invalid import InvalidValueError
 from drsn_edge.verdicts import NO_CLASS
 
 LONGEST_TEXT, MOST_ITEMS = 1000, 4096
@@ -15,28 +16,28 @@ _LARGEST = 2**63
 
 
 def is_label(text: str) -> bool:
-    """Tell whether a class may be called so: nobody takes it for another class, or for a verdict that is no class."""
+    """Tell whether a class may have this name: printable, without outer spaces, not the name of a verdict."""
     return bool(text) and text.isprintable() and text == text.strip() and text not in NO_CLASS
 
 
 def parsed(data: bytes) -> Any:
-    """Return what JSON says; no number is so large that nothing can be reckoned or written with it.
+    """Return the values in JSON whose whole numbers lie within 64 bits.
 
     Raises:
-        ValueError: If it is no such JSON.
+        ValueError: If it is not JSON, is nested too deeply, or holds a larger whole number.
     """
     try:
         return json.loads(data, parse_int=_bounded)
     except RecursionError as exc:
-        raise ValueError("its values lie too deep in each other") from exc
+        raise InvalidValueError("its values are nested too deeply", "nested_too_deeply") from exc
 
 
 def text(values: Mapping[str, Any], key: str) -> str:
-    """Return a text that is not empty, has at most `LONGEST_TEXT` characters, and can be printed.
+    """Return a printable text of 1 to `LONGEST_TEXT` characters.
 
     Raises:
-        KeyError: If it is missing; so for all functions here.
-        ValueError: If it is something else; so for all functions here.
+        KeyError: If it is missing, here and in the functions below.
+        InvalidValueError: If the value is anything else, here and in the functions below.
     """
     return _text(key, values[key])
 
@@ -47,12 +48,13 @@ def texts(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 
 def items(values: Mapping[str, Any], key: str) -> list[Any]:
-    """Return a list of anything, at most `MOST_ITEMS` long."""
+    """Return a list of at most `MOST_ITEMS` items of any type."""
     found = values[key]
     if not isinstance(found, list):
-        raise ValueError(f"{key} is no list: {reprlib.repr(found)}")
+        raise _not_of_type(key, found, "not_a_list", "a list")
     if len(found) > MOST_ITEMS:
-        raise ValueError(f"{key} is a list of {len(found)}, at most {MOST_ITEMS} are taken")
+        words = f"{key} has {len(found)} items; at most {MOST_ITEMS} are allowed"
+        raise InvalidValueError(words, "too_many_items", field=key, got=len(found), limit=MOST_ITEMS)
     return found
 
 
@@ -60,13 +62,13 @@ def number(values: Mapping[str, Any], key: str) -> float:
     """Return a finite number."""
     value = values[key]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{key} is no number: {reprlib.repr(value)}")
+        raise _not_of_type(key, value, "not_a_number", "a number")
     try:
         result = float(value)
     except OverflowError as exc:
-        raise ValueError(f"{key} is too large") from exc
+        raise InvalidValueError(f"{key} is too large", "too_large", field=key) from exc
     if not math.isfinite(result):
-        raise ValueError(f"{key} is {value}")
+        raise InvalidValueError(f"{key} is {value}, not a finite number", "not_finite", field=key, got=value)
     return result
 
 
@@ -82,20 +84,26 @@ def wholes(values: Mapping[str, Any], key: str) -> tuple[int, ...]:
 
 def _text(key: str, value: Any) -> str:
     if not isinstance(value, str) or not value or not value.isprintable():
-        raise ValueError(f"{key} is no text: {reprlib.repr(value)}")
+        raise _not_of_type(key, value, "not_a_text", "a printable text")
     if len(value) > LONGEST_TEXT:
-        raise ValueError(f"{key} has {len(value)} characters, at most {LONGEST_TEXT} are taken")
+        words = f"{key} has {len(value)} characters; at most {LONGEST_TEXT} are allowed"
+        raise InvalidValueError(words, "too_long", field=key, got=len(value), limit=LONGEST_TEXT)
     return value
 
 
 def _bounded(digits: str) -> int:
     value = int(digits) if len(digits) <= len(str(-_LARGEST)) else _LARGEST
     if abs(value) >= _LARGEST:
-        raise ValueError(f"a whole number of {len(digits)} digits is too large")
+        raise InvalidValueError(f"a whole number of {len(digits)} digits is too large", "too_large")
     return value
 
 
 def _whole(key: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{key} is no whole number: {reprlib.repr(value)}")
+        raise _not_of_type(key, value, "not_whole", "a whole number")
     return value
+
+
+def _not_of_type(key: str, value: object, problem: str, wanted: str) -> InvalidValueError:
+    got = reprlib.repr(value)
+    return InvalidValueError(f"{key} is not {wanted}: {got}", problem, field=key, got=got)

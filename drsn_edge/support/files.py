@@ -1,8 +1,9 @@
-"""Files and folders that appear whole or not at all: write aside, fsync, rename."""
+"""Files and folders that appear complete or not at all: write beside the target, fsync, rename."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
 import tempfile
@@ -17,7 +18,7 @@ def write_file(path: Path, data: bytes) -> None:
     """Write data to path so that a reader sees the old file or the new one, never a part.
 
     Raises:
-        OutputError: If the folder is missing, not writable or full; path is then as it was.
+        OutputError: If the folder is missing, not writable or full; path is then unchanged.
     """
     with written_aside(path) as temporary:
         temporary.write_bytes(data)
@@ -28,7 +29,7 @@ def written_aside(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what is written there replaces `path` when the block ends well.
 
     Raises:
-        OutputError: If it cannot be written, or is a device, a pipe or a folder; path is then as it was.
+        OutputError: If it cannot be written, or is a device, a pipe or a folder; path is then unchanged.
     """
     expect_regular_or_new(path)
     temporary: Path | None = None
@@ -42,60 +43,71 @@ def written_aside(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as exc:
-        raise OutputError(f"Could not write {path}: {exc.strerror or exc}. Nothing was changed.") from exc
+        raise _not_written(path, exc) from exc
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
 def expect_regular_or_new(path: Path) -> None:
-    """Raise OutputError where `path`, or what a link of that name leads to, is there and is no regular file.
+    """Raise OutputError if `path`, or the target of a link of that name, exists and is not a regular file.
 
-    A new file would take the name of a device from everybody (/dev/null), and nobody reads a pipe's new file.
+    Renaming a new file to /dev/null would take the device away from every program, and nobody would read the new file
+    in place of a pipe.
     """
-    with suppress(OSError):  # it is not there, or whatever opens it says why
+    with suppress(OSError):  # it does not exist, or opening it will say why it cannot be written
         if not stat.S_ISREG(path.stat().st_mode):
-            raise OutputError(f"Could not write {path}: no regular file. Nothing was changed; choose another one.")
+            words = f"Could not write {path}: it is not a regular file. Nothing was changed; choose another file."
+            raise OutputError(words, "not_a_regular_file", path=path)
 
 
 def expect_no_pipe(path: Path) -> None:
-    """Raise OutputError where `path` is a pipe: whatever writes there waits for who reads it, and all else with it."""
+    """Raise OutputError if `path` is a pipe: a writer waits for its reader, and everything else waits too."""
     if path.is_fifo():
-        raise OutputError(f"Could not write {path}: it is a pipe, whose reader all would wait for. Choose a file.")
+        words = f"Could not write {path}: it is a pipe, and the monitor would wait for its reader. Choose a file."
+        raise OutputError(words, "pipe", path=path)
 
 
 def check_new_folder(folder: Path, *, force: bool, ours: Callable[[Path], bool]) -> None:
-    """Raise OutputError unless `folder` can be written: absent, empty, or ours and `force` given.
+    """Raise OutputError unless `folder` can be written: absent, empty, or `ours` and `force` is given.
 
-    Called before the hours of work whose result goes there.
+    It is called before the hours of work whose result goes there.
     """
     target = folder.resolve()
-    if not target.parent.is_dir():
-        raise OutputError(f"Expected the folder {target.parent} to exist, to write {target.name} into it.")
-    if not os.access(target.parent, os.W_OK):
-        raise OutputError(f"Expected a folder that can be written, got {target.parent}. Check its owner and mode.")
+    parent = target.parent
+    if not parent.is_dir():
+        words = (
+            f"Could not write {folder}: the folder {parent} does not exist. Type: mkdir -p {shlex.quote(str(parent))}"
+        )
+        raise OutputError(words, "parent_missing", path=folder, parent=parent)
+    if not os.access(parent, os.W_OK):
+        words = f"Could not write {folder}: you may not write to {parent}. Check its owner and mode."
+        raise OutputError(words, "parent_not_writable", path=folder, parent=parent)
     if os.path.ismount(target):
-        raise OutputError(f"Expected a folder that can be replaced, got {folder}, a mount point. Use one inside it.")
+        words = f"Could not write {folder}: it is a mount point, which cannot be replaced. Use a folder inside it."
+        raise OutputError(words, "mount_point", path=folder)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir() or not ours(folder):
-        raise OutputError(f"Expected a new folder, got {folder}, which holds something else. Choose another --out.")
+        words = f"Could not write {folder}: it already holds something else. Choose another --out."
+        raise OutputError(words, "holds_something_else", path=folder)
     if not force:
-        raise OutputError(f"{folder} exists already. Choose another --out, or replace it with --force.")
+        words = f"{folder} already exists. Choose another --out, or replace it with --force."
+        raise OutputError(words, "exists", path=folder)
 
 
 @contextmanager
 def folder_aside(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder that takes the place of `folder` when the block ends well.
+    """Yield a temporary folder that replaces `folder` when the block ends well.
 
     Raises:
-        OutputError: If it cannot be written; folder is then as it was.
+        OutputError: If it cannot be written; folder is then unchanged.
     """
-    folder = folder.resolve()  # a link stays a link, to the new content
+    folder = folder.resolve()  # a link stays a link, and leads to the new content
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as exc:
-        raise OutputError(f"Could not write {folder}: {exc.strerror or exc}. Nothing was changed.") from exc
+        raise _not_written(folder, exc) from exc
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
@@ -103,9 +115,14 @@ def folder_aside(folder: Path) -> Iterator[Path]:
             _sync(file)
         _replace_folder(temporary, folder)
     except OSError as exc:
-        raise OutputError(f"Could not write {folder}: {exc.strerror or exc}. Nothing was changed.") from exc
+        raise _not_written(folder, exc) from exc
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _not_written(path: Path, exc: OSError) -> OutputError:
+    why = exc.strerror or str(exc)
+    return OutputError(f"Could not write {path}: {why}. Nothing was changed.", "cannot_write", path=path, why=why)
 
 
 def _replace_folder(new: Path, folder: Path) -> None:
@@ -139,13 +156,13 @@ def _sync(path: Path) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Sync a folder after a rename in it, which has happened whether or not the file system can sync folders."""
+    """Sync a folder after a rename in it; a file system that cannot sync folders has renamed all the same."""
     with suppress(OSError):
         _sync(path)
 
 
 def _umask() -> int:
-    """Return the process's umask; the only way to read it is to set it."""
+    """Return the umask of this process; it can only be read by setting it."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

@@ -1,11 +1,11 @@
-"""A fresh Python for what must not share this process: it runs this very drsn-edge, and no code of the current folder.
+"""A fresh Python process that runs the same drsn-edge, and no code of the current folder.
 
-`python -m` and `python -c` look for every module in the current folder first: a `numpy.py` that lies there would run,
-with sudo as root. Isolated mode (-I) does not look there. It also ignores PYTHONPATH and packages that were installed
-for one user alone, so that the call says where code comes from: the folders that this process takes its code from,
-except the current one, and drsn-edge's own packages by their place, which an editable install may have anywhere.
+`python -m` and `python -c` look for every module in the current folder first: a `numpy.py` there would run, with sudo
+as root. Isolated mode (-I) does not look there. It also ignores PYTHONPATH and packages installed for one user, so the
+command line passes the search path: the folders of this process except the current one, and the places of drsn-edge's
+own packages, which an editable install may have anywhere.
 
-This file is also the program that the call names; it therefore imports nothing but the standard library.
+This file is also the program that the command line names, so it imports the standard library alone.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _PACKAGES = ("drsn_edge", "quantize", "firmware_bridge")
 
 
 def python_command(module: str, *arguments: str) -> list[str]:
-    """Return the call of a Python that runs a module of drsn-edge as its main program.
+    """Return the command line of a Python that runs a module of drsn-edge as its main program.
 
     Args:
-        module: Such as `drsn_edge.gateway.health_gate`.
-        arguments: Of it.
+        module: Module to run, such as `drsn_edge.gateway.health_gate`.
+        arguments: Arguments of the module.
     """
     where = {"path": search_path(), "packages": {name: _folder_of(name) for name in _PACKAGES}}
     return [sys.executable, "-I", str(Path(__file__).resolve()), json.dumps(where), module, *arguments]
 
 
 def search_path() -> list[str]:
-    """Return the folders that a fresh Python may take code from, in order: this one's, but not the current folder."""
+    """Return the folders from which a fresh Python may import, in order: those of this process but the current one."""
     installed = {
         *site.getsitepackages(),
         site.getusersitepackages(),
@@ -58,7 +58,7 @@ def _is_current(folder: str) -> bool:
 
 
 def _folder_of(package: str) -> str:
-    """Return the folder in which a package's own folder lies."""
+    """Return the parent of a package's folder."""
     spec = importlib.util.find_spec(package)
     assert spec is not None and spec.submodule_search_locations is not None
     return str(Path(next(iter(spec.submodule_search_locations))).resolve().parent)
@@ -66,10 +66,10 @@ def _folder_of(package: str) -> str:
 
 @contextmanager
 def isolated_workers() -> Iterator[None]:
-    """Have `multiprocessing` spawn its workers in isolated mode inside the block.
+    """Make `multiprocessing` spawn its workers in isolated mode inside the block.
 
-    It starts them by `python -c`, and offers no way to say more than this interpreter's own flags. What is replaced is
-    its list of those flags, the same in Python 3.10 to 3.13. Workers get this process' `sys.path` as they always do.
+    `multiprocessing` starts workers by `python -c` with the flags of this interpreter, and offers no way to add a flag.
+    The list of flags is replaced here; it is the same in Python 3.10 to 3.13. Workers still get this `sys.path`.
     """
     utilities: Any = importlib.import_module("multiprocessing.util")
     before = utilities._args_from_interpreter_flags

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def json_text(values: Any) -> str:
-    """Return plain values as JSON without a line break; null for NaN and infinity, which JSON has not."""
+    """Return plain values as JSON without a line break; NaN and infinity, which JSON lacks, become null."""
     try:
         return json.dumps(values, allow_nan=False)
     except ValueError:

@@ -1,11 +1,11 @@
-"""Colours of what is said about a window: the same label has the same colour in every picture and view.
+"""Colours of labels and verdicts: a label has the same colour in every picture and view.
 
 A healthy machine is green, UNKNOWN black and a window without a verdict grey, as `drsn_edge.verdicts` fixes. The hue of
-a fault comes from its kind, as far as its label names one (`outer_race`, `OR007` and `outer_heavy` share a hue), and
-from its text otherwise; its shade tells the labels of one kind apart. No fault is green or grey.
+a fault comes from the kind that its label names (`outer_race`, `OR007` and `outer_heavy` share a hue), or from the text
+of a label that names none; shades tell the labels of one kind apart. No fault is green or grey.
 
 Source of the hues: P. Tol, "Colour Schemes", SRON/EPS/TN/09-002, issue 3.2, scheme "bright" without its green and grey
-and with the wine of "muted": they stay apart for people who confuse red and green, and so does a green as dark as this.
+with the wine of "muted": people who confuse red and green can tell them apart, and also from this dark green.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from zlib import crc32
 from drsn_edge.verdicts import HEALTHY_COLOUR, NO_CLASS, VERDICTS
 
 HEALTHY_LABELS = ("healthy", "normal", "good", "ok")
-"""Labels that are taken for a healthy machine's where nobody says which one is."""
+"""Labels that count as healthy if nobody says which label is."""
 
 _RED, _PURPLE, _BLUE, _YELLOW, _CYAN, _WINE = "#ee6677", "#aa3377", "#4477aa", "#ccbb44", "#66ccee", "#882255"
 _KINDS: tuple[tuple[str, str], ...] = (
@@ -32,24 +32,24 @@ _HUES = (_RED, _PURPLE, _BLUE, _YELLOW, _CYAN, _WINE)
 _SHADES = (0.0, 0.45, -0.35, 0.7, -0.55)
 """Towards white where positive, towards black where negative."""
 _SEVERITIES = {"verylight": 3, "light": 1, "slight": 1, "heavy": 2, "severe": 2, "veryheavy": 4}
-"""Which shade the word for a fault's size has: a light fault is lighter."""
+"""Index of the shade for each word of a fault's size: a light fault has a lighter shade."""
 _BY_SIZE = (3, 2, 0, 1)
-"""Which shade a number has, by its remainder: 007, 014 and 021 get darker."""
+"""Index of the shade for a number modulo 4: 007, 014 and 021 get darker."""
 
 
 def is_healthy(label: str) -> bool:
-    """Tell whether a label is one of a healthy machine."""
+    """Tell whether a label means a healthy machine."""
     return label.casefold() in HEALTHY_LABELS
 
 
 def colours_of(states: Iterable[str]) -> dict[str, str]:
-    """Return a colour, `#rrggbb`, for each state: labels, and the names of the verdicts that are no class.
+    """Return a colour, `#rrggbb`, for each state: labels, and the names of the verdicts that are not a class.
 
-    Where two labels of a set have the same colour by their texts, the later one in the order of the alphabet gets the
-    next shade of its hue that is free.
+    If the texts of two labels give the same colour, the later label in alphabetical order gets the next free shade of
+    the hue.
 
     Args:
-        states: In any order; the result has them sorted, labels first.
+        states: The states in any order; the result is sorted, labels first.
     """
     fixed = {verdict.value: VERDICTS[verdict].colour or "" for verdict in NO_CLASS}
     wanted = set(states)
@@ -66,7 +66,7 @@ def _free(label: str, taken: Mapping[str, str]) -> str:
 
 
 def _hue_and_shade(label: str) -> tuple[str, int]:
-    """Return the hue of a label's kind, and a shade by what else it says: `heavy`, or the size of the fault."""
+    """Return the hue of a label's kind, and the index of a shade from the rest of it, such as `heavy` or `007`."""
     text = label.casefold()
     for pattern, hue in _KINDS:
         kind = re.search(pattern, text)

@@ -1,7 +1,7 @@
-"""What all pictures share: their sizes, letters, grids and legends, the colours of series, and how a file is written.
+"""What all pictures share: sizes, letters, grids, legends, colours of series, and how the file is written.
 
-Colours of labels and verdicts are those of `drsn_edge.support.palette`. It needs matplotlib, as every module does that
-draws; whoever draws is imported when something is to be drawn.
+Colours of labels and verdicts come from `drsn_edge.support.palette`. This module needs matplotlib, so a module that
+draws is imported only when a picture is wanted.
 """
 
 from __future__ import annotations
@@ -17,44 +17,44 @@ from matplotlib.patches import Patch
 from drsn_edge.support.files import written_aside
 
 SCREEN_DPI = 110
-"""Of a picture by itself, up to 13 inches wide."""
+"""Resolution of a picture by itself, up to 13 inches wide."""
 PAGE_DPI = 120
-"""Of a picture in a page or a paper, up to 8 inches wide: on a phone its letters stay legible."""
+"""Resolution of a picture in a page or a paper, up to 8 inches wide; letters stay legible on a phone."""
 SMALL = 8
-"""Points of letters in a legend, a cell or beside a mark."""
+"""Size in points of letters in a legend, in a cell or beside a mark."""
 
 BLUE, ORANGE, GREEN, RED, GREY = "tab:blue", "tab:orange", "tab:green", "tab:red", "tab:gray"
-"""Series that are no labels, in the order in which a picture takes them."""
+"""Colours of series that are not labels, in the order in which a picture takes them."""
 MARKED = "#cc3311"
-"""What a reader should see first: an alarm, the setting that was chosen."""
+"""Colour of what a reader should see first: an alarm, the chosen setting."""
 
 
 def new_figure(width_inches: float, height_inches: float) -> Figure:
-    """Return an empty figure whose parts make room for each other's texts."""
+    """Return an empty figure whose layout keeps texts apart."""
     return Figure(figsize=(width_inches, height_inches), layout="constrained")
 
 
 def draw_grid(*panels: Any) -> None:
-    """Draw a grid that stays behind what is drawn, on each of these axes."""
+    """Draw a light grid on each of these axes."""
     for axes in panels:
         axes.grid(alpha=0.3)
 
 
 def patches_of(colours: Mapping[str, str], shown: Container[str] | None = None) -> list[Patch]:
-    """Return what a legend shows of states and their colours; `shown` are those that occur, None: all of them."""
+    """Return legend entries of states in their colours: of the states in `shown`, or of all for None."""
     return [Patch(color=colour, label=state) for state, colour in colours.items() if shown is None or state in shown]
 
 
 def legend_beside(axes: Any, **more: Any) -> None:
-    """Put the legend to the right of axes, where it hides nothing; `more` is matplotlib's."""
+    """Put the legend to the right of the axes, where it hides nothing; `more` goes to matplotlib."""
     axes.legend(**more, fontsize=SMALL, loc="upper left", bbox_to_anchor=(1.01, 1))
 
 
 def save_picture(figure: Figure, path: Path, dpi: int = SCREEN_DPI) -> None:
-    """Save a figure as a PNG, whole or not at all.
+    """Save a figure as a PNG, completely or not at all.
 
     Raises:
-        OutputError: If it cannot be written; what was there is then as it was.
+        OutputError: If it cannot be written; an existing file is then unchanged.
     """
     with written_aside(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format="png")

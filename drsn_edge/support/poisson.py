@@ -1,4 +1,4 @@
-"""Exact intervals of a Poisson mean, without SciPy: a gateway has none."""
+"""Exact intervals of a Poisson mean, without SciPy, which a gateway lacks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 
 def interval(count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the exact interval of the mean of a Poisson variable that was `count` (Garwood 1936).
+    """Return the exact interval of a Poisson mean from one observed count (Garwood 1936).
 
     Args:
-        count: What was observed, >= 0.
-        confidence: Probability with which such intervals hold the mean, in (0, 1).
+        count: Observed count, >= 0.
+        confidence: Probability that such an interval holds the mean, in (0, 1).
     """
     tail = (1 - confidence) / 2
     low = _mean_with(count - 1, 1 - tail) if count else 0.0

@@ -1,4 +1,4 @@
-"""Why this user may not read a file, and what to type so that they may."""
+"""Why this user may not read a file, and what to type to get the permission."""
 
 from __future__ import annotations
 
@@ -13,41 +13,50 @@ from pathlib import Path
 
 from drsn_edge.errors import OutputError
 
+_SUDO = "Run the command with sudo."
+
 
 class NotReadableError(OutputError):
-    """A file that this user may not read; the message says why, and what helps."""
+    """This user may not read a file; the message says why and what to type."""
 
 
 def not_readable(path: Path) -> NotReadableError:
-    """Return what to raise where reading a file was not allowed."""
-    return NotReadableError(f"Not allowed to read {path} as {_user()}. {_why(path, os.getgroups())}")
+    """Return the error to raise after a file could not be read for lack of permission."""
+    problem, words, facts = _why(path, os.getgroups())
+    return NotReadableError(f"{_user()} may not read {path}. {words}", problem, path=path, user=_user(), **facts)
 
 
-def _why(path: Path, groups: Collection[int]) -> str:
+def _why(path: Path, groups: Collection[int]) -> tuple[str, str, dict[str, object]]:
+    """Return the problem, what to read about it, and its facts."""
     barred = _barred(path)
     if barred is None:
-        return "Call it with sudo."
+        return "not_permitted", _SUDO, {}
     place, found, needed = barred
     if not found.st_mode & needed:
-        return f"The group of {place} may not {'enter' if needed == stat.S_IXGRP else 'read'} it. Call it with sudo."
+        verb = "enter" if needed == stat.S_IXGRP else "read"
+        return "group_not_permitted", f"The group of {place} may not {verb} it. {_SUDO}", {"place": place}
     try:
-        group = grp.getgrgid(found.st_gid)
+        entry = grp.getgrgid(found.st_gid)
     except KeyError:
-        return f"{place} belongs to a group without a name ({found.st_gid}). Call it with sudo."
-    if group.gr_name == "root":
-        return f"{place} belongs to root. Call it with sudo."
+        words = f"{place} belongs to a group without a name (id {found.st_gid}). {_SUDO}"
+        return "nameless_group", words, {"place": place, "group": found.st_gid}
+    group = entry.gr_name
+    facts: dict[str, object] = {"place": place, "group": group}
+    if group == "root":
+        return "belongs_to_root", f"{place} belongs to root. {_SUDO}", facts
     if found.st_gid in groups:
-        return "Call it with sudo."
-    if _user() in group.gr_mem:
-        return f"{_user()} is in the group {group.gr_name} from the next login on: log in again."
-    return (
-        f"{place} is for the group {group.gr_name}: sudo usermod -aG {group.gr_name} {_user()}, then log in again; or "
-        "call it with sudo."
-    )
+        return "not_permitted", _SUDO, facts
+    if _user() in entry.gr_mem:
+        return "log_in_again", f"{_user()} joined the group {group} after this login: log in again.", facts
+    words = f"{place} is readable by the group {group}. Type: sudo usermod -aG {group} {_user()}, then log in again; "
+    return "not_in_group", f"{words}or run the command with sudo.", facts
 
 
 def _barred(path: Path) -> tuple[Path, os.stat_result, int] | None:
-    """Return what bars the way to a file, from the root on: it, what it is, and the bit that its group would need."""
+    """Return the first folder or file on the way to a file that bars it, its status, and the mode bit its group needs.
+
+    None: nothing on the way bars this user.
+    """
     path = path.absolute()
     for place in (*reversed(path.parents), path):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Telling people what went wrong, and what may come a thousand times a second."""
+"""Errors in words, and a limit for messages that may come a thousand times a second."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from quantize.errors import QuantizeError
 
 
 class Sparing:
-    """Tells the first few sentences of each period, and of those that follow only how many they were."""
+    """Passes on the first few sentences of each period, and counts those that follow."""
 
     def __init__(
         self,
@@ -20,19 +20,19 @@ class Sparing:
         period_s: float = 60.0,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare.
+        """Begin without a period.
 
         Args:
-            tell: Given a sentence.
-            most: Sentences that are told in a period.
-            period_s: Its length in seconds, from the first sentence on.
-            now_s: A steady clock.
+            tell: Called with each sentence that is passed on.
+            most: Sentences that are passed on in one period.
+            period_s: Length of a period in seconds, from its first sentence.
+            now_s: Monotonic clock.
         """
         self._tell, self._most, self._period_s, self._now_s = tell, most, period_s, now_s
         self._began_s, self._told, self._untold = 0.0, 0, 0
 
     def __call__(self, sentence: str) -> None:
-        """Tell a sentence, or count it."""
+        """Pass a sentence on, or count it."""
         self.look()
         if not self._told:
             self._began_s = self._now_s()
@@ -43,27 +43,27 @@ class Sparing:
             self._untold += 1
 
     def look(self) -> None:
-        """Tell how many there were if the period is over; to be called now and then."""
+        """Report the count if the period is over; call it from time to time."""
         if self._told and self._now_s() - self._began_s >= self._period_s:
             self.close()
 
     def close(self) -> None:
-        """Tell how many there were, and begin another period."""
+        """Report how many sentences were counted, and end the period."""
         untold, self._told, self._untold = self._untold, 0, 0
         if untold:
-            self._tell(f"{untold} more messages of this kind came since, and were left out.")
+            self._tell(f"{untold} more messages of this kind were suppressed.")
 
 
 def is_expected(error: BaseException) -> bool:
-    """Tell an error that was raised on purpose, or by the system, from a mistake of this program."""
+    """Tell whether an error was raised on purpose or by the system, and is not a bug of this program."""
     return isinstance(error, DrsnEdgeError | FirmwareBridgeError | QuantizeError | OSError)
 
 
 def in_words(error: BaseException) -> str:
-    """Return what a person should read of an error."""
+    """Return the text of an error for people."""
     if is_expected(error):
         return str(error)
     return (
-        f"Internal error: {type(error).__name__}: {error}. This is a mistake of drsn-edge: please report it with what "
-        "`drsn-edge -v monitor` says."
+        f"Internal error: {type(error).__name__}: {error}. This is a bug in drsn-edge. Please report it with the "
+        "output of `drsn-edge -v monitor`."
     )

@@ -1,4 +1,4 @@
-"""Files of text that a person wrote: their text, or a sentence on why it cannot be read."""
+"""Text files that a person wrote: the text, or a sentence about why it cannot be read."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ def read_text(path: Path, what: str, error: type[DrsnEdgeError]) -> str:
     """Return the text of a file.
 
     Args:
-        path: Of the file.
-        what: The file should hold, such as "settings" or "a catalogue".
-        error: What is raised.
+        path: The file.
+        what: Content that the file should have, such as "settings" or "a catalogue".
+        error: Class that is raised.
 
     Raises:
-        DrsnEdgeError: As `error`, if the file is missing, no regular file, too large, or not UTF-8.
+        DrsnEdgeError: As `error`, if the file is missing, not a regular file, too large, or not UTF-8.
     """
     try:
         return read_text_file(path)
     except UnicodeDecodeError as exc:
-        raise error(f"Expected {what} in {path}, could not read it: {exc}. Save it as UTF-8.") from exc
+        words = f"Could not read {what} from {path}: {exc}. Save the file as UTF-8."
+        raise error(words, "not_utf8", path=path, what=what) from exc
     except OSError as exc:
-        raise error(f"Expected {what} in {path}, could not read it: {why_unreadable(exc)}") from exc
+        problem = "missing" if isinstance(exc, FileNotFoundError) else "unreadable"
+        words = f"Could not read {what} from {path}: {why_unreadable(exc)}"
+        raise error(words, problem, path=path, what=what, why=exc.strerror or str(exc)) from exc

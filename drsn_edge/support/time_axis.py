@@ -1,4 +1,4 @@
-"""The axis of a picture over the time of day: dates and zone in its label, days in its ticks. Needs matplotlib."""
+"""Time axes of pictures: dates and zone in the label, days in the ticks. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _MOST_TICKS = 9
 
 
 def day_of(time_s: float) -> float:
-    """Return a time, seconds since 1970, as matplotlib draws it: in days, by the clock of this machine's zone."""
+    """Return a time, seconds since 1970, as matplotlib draws it: in days, in this machine's time zone."""
     return float(date2num(datetime.fromtimestamp(time_s)))  # type: ignore[no-untyped-call]
 
 
 def draw_time_axis(axes: Any, begin_s: float, end_s: float) -> None:
-    """Have the x axis run from one time to another, seconds since 1970, and say their dates and zone."""
+    """Set the x axis from one time to another, seconds since 1970, and label it with dates and zone."""
     axes.set(
         xlim=(day_of(begin_s), day_of(end_s)),
         xlabel=f"time, {_dates(begin_s, end_s)}, {_zone(end_s)}",
@@ -41,7 +41,7 @@ def _zone(time_s: float) -> str:
 
 
 def _formatter(locator: AutoDateLocator) -> ConciseDateFormatter:
-    """Return what writes a tick: a day with its month, a time with hour and minute."""
+    """Return a formatter of ticks: a day with its month, a time with hour and minute."""
     of_years, of_days, of_times = ["%Y", "%b %Y"], ["%d %b"], ["%H:%M", "%H:%M", "%H:%M:%S"]
     return ConciseDateFormatter(  # type: ignore[no-untyped-call]
         locator,

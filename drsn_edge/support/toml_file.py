@@ -1,11 +1,12 @@
-"""Files of TOML: the one way to read them, with an error that names the file and the line.
+"""The one reader of TOML files; an error names the file and the line.
 
-Settings, limits, sensors, gateways, catalogues and configurations come through `read_document`. tomllib came with
-Python 3.11; below it is tomli.
+Settings, limits, sensors, gateways, catalogues and configurations are read by `read_document`. Python 3.10 has no
+tomllib and uses tomli.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,15 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_LINE = re.compile(r"\(at line (\d+), column \d+\)")
+"""Where an error of tomllib says that the text is wrong; it has no attribute for it before Python 3.14."""
+
 
 def parse_toml(text: str) -> dict[str, Any]:
     """Return the document as plain Python values.
 
     Raises:
-        ValueError: If the text is no TOML, is nested too deeply or holds a number that is too long.
+        ValueError: If the text is not TOML, is nested too deeply, or holds a number that is too long.
     """
     try:
         return tomllib.loads(text)
@@ -36,13 +40,13 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Document:
-    """What a file of TOML holds, and where in it.
+    """The content of a TOML file, and the place of each value in it.
 
     Attributes:
-        source: The file, as errors name it.
-        text: Of the whole file.
-        values: What the text says, as plain Python values.
-        error: What is raised where a value may not be what it is.
+        source: Name of the file in errors.
+        text: The whole file.
+        values: The parsed text as plain Python values.
+        error: Class that is raised for an invalid value.
     """
 
     source: str
@@ -51,7 +55,7 @@ class Document:
     error: type[DrsnEdgeError]
 
     def place(self, *path: str | int) -> str:
-        """Return the file, and the line of a key in it or of the table where it is missing; `path` as in `line_of`."""
+        """Return the file and the line of a key, or of its table if the key is missing; `path` as in `line_of`."""
         line = line_of(self.text, path)
         return self.source if line is None else f"{self.source}, line {line}"
 
@@ -61,46 +65,48 @@ class Document:
         """Return a table's values in the types of the dataclass `kind`; see `typed_values`.
 
         Args:
-            kind: Its attributes are the keys that may be there.
-            table: Of this document.
-            path: Where the table stands.
-            own: Readers of types beside the usual ones.
+            kind: Dataclass whose attributes are the allowed keys.
+            table: A table of this document.
+            path: Position of the table in the document.
+            own: Readers of further types.
 
         Raises:
-            DrsnEdgeError: As `error`, with the line, if a key or the type of a value is not as it may be.
+            DrsnEdgeError: As `error`, with the line, for an unknown key or a value of the wrong type.
         """
         return typed_values(kind, table, lambda key: self.place(*path, key), self.error, own)
 
 
 def read_document(path: Path, what: str, error: type[DrsnEdgeError]) -> Document:
-    """Read a file of TOML.
+    """Read a TOML file.
 
     Args:
-        path: Of the file.
-        what: The file should hold, such as "settings" or "a catalogue".
-        error: What is raised.
+        path: The file.
+        what: Content that the file should have, such as "settings" or "a catalogue".
+        error: Class that is raised.
 
     Raises:
-        DrsnEdgeError: As `error`, if the file is missing, cannot be read, or is no TOML (with its line).
+        DrsnEdgeError: As `error`, if the file is missing, cannot be read, or is not TOML (with the line).
     """
     return parse_document(read_text(path, what, error), str(path), error)
 
 
 def parse_document(text: str, source: str, error: type[DrsnEdgeError]) -> Document:
-    """Parse the text of a file of TOML; `source` names it. Raises `error` as `read_document` does."""
+    """Parse the text of a TOML file named `source`. Raises `error` as `read_document` does."""
     try:
         return Document(source, text, parse_toml(text), error)
     except ValueError as exc:
-        raise error(f"{source}: Expected TOML, got: {exc}. Correct that line.") from exc
+        found = _LINE.search(str(exc))
+        line, where = (None, "the file") if found is None else (int(found[1]), "that line")
+        raise error(f"{source} is not valid TOML: {exc}. Correct {where}.", "not_toml", path=source, line=line) from exc
 
 
 def line_of(text: str, path: Sequence[str | int]) -> int | None:
-    """Return the number of the line where a key stands, or else the table or value that it would be in.
+    """Return the line number of a key, or of the table or value around it if the key is missing; None for neither.
 
     Args:
         text: A document that `parse_toml` takes.
-        path: Names from the top down, such as ("alarms", "class", "outer_race", "on"). Behind the name of several
-            tables stands which one, from 0: ("sensor", 2, "port").
+        path: Names from the top down, such as ("alarms", "class", "outer_race", "on"). The name of an array of tables
+            is followed by an index from 0: ("sensor", 2, "port").
     """
     best, found = 0, None
     table: list[str | int] = []
@@ -118,17 +124,17 @@ def line_of(text: str, path: Sequence[str | int]) -> int | None:
 
 
 def quoted(text: str) -> str:
-    """Return a basic string of TOML, for files and advice that are written by hand.
+    """Return text as a basic string of TOML.
 
-    They are because tomli_w comes with the extra `train` alone, which a gateway lacks, and writes no comments. A string
-    of JSON is not always one of TOML: beyond the first 65,536 characters it holds surrogates.
+    tomli_w is no substitute: only the extra `train` installs it, which a gateway lacks, and it writes no comments.
+    Neither is json.dumps: JSON writes characters above U+FFFF as surrogates, which TOML forbids.
     """
     escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08X}" for c in text)
     return f'"{escaped}"'
 
 
 def _header(line: str, last: dict[tuple[str | int, ...], int]) -> list[str | int]:
-    """Return the path of the table that a line begins, empty for none; `last` counts the tables of one name so far."""
+    """Return the path of the table that a line opens, empty for none; `last` holds the last index of each array."""
     path: list[str | int] = []
     names = _names(line)
     for position, name in enumerate(names, start=1):
@@ -141,7 +147,7 @@ def _header(line: str, last: dict[tuple[str | int, ...], int]) -> list[str | int
 
 
 def _names(line: str) -> list[str]:
-    """Return the names in a header or a key, empty for a line that is neither, as inside a list over several lines."""
+    """Return the names in a header or a key; empty for any other line, such as one inside a list over several lines."""
     try:
         value: Any = tomllib.loads(line)
     except tomllib.TOMLDecodeError:

@@ -1,4 +1,4 @@
-"""Tables of TOML or JSON as the values of a dataclass, each checked for its type and named where it is wrong."""
+"""Tables of TOML or JSON as the values of a dataclass: each value is checked for its type."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Reader(NamedTuple):
     """How a type is read.
 
     Attributes:
-        read: From a value, and where it stands, to one of the type; None: it is of another.
-        wanted: The type in words.
+        read: Given a value and its place in the file, returns the value in the type; None for another type.
+        wanted: The type in words, such as "a whole number".
     """
 
     read: Callable[[Any, str], Any]
@@ -31,47 +31,49 @@ def typed_values(
     """Return the table's values in the types of the dataclass `kind`.
 
     Args:
-        kind: Its attributes are the keys that may be there.
-        table: What was read.
-        where: From a key to the place that an error names.
-        error: What is raised.
-        own: Readers of types beside the usual ones.
+        kind: Dataclass whose attributes are the allowed keys.
+        table: The table as it was read.
+        where: Given a key, returns the place that an error names.
+        error: Class that is raised.
+        own: Readers of further types.
 
     Raises:
-        DrsnEdgeError: As `error`, if a key or the type of a value is not as it may be.
+        DrsnEdgeError: As `error`, for an unknown key or a value of the wrong type.
     """
     hints = get_type_hints(kind)
     readers = {**_READERS, **(own or {})}
     values = {}
     for key, value in table.items():
         if key not in hints:
-            raise error(f"{where(key)}: Expected keys among {', '.join(hints)}, got {key!r}. Correct it there.")
+            known = ", ".join(hints)
+            words = f"{where(key)}: unknown key {key!r}. Correct or remove it; the keys of this table are {known}."
+            raise error(words, "unknown_key", place=where(key), key=key)
         reader = readers[hints[key]]
         values[key] = reader.read(value, where(key))
         if values[key] is None:
-            raise error(
-                f"{where(key)}: Expected {key} to be {reader.wanted}, got {reprlib.repr(value)}. Correct it there."
-            )
+            got = reprlib.repr(value)
+            words = f"{where(key)}: {key} must be {reader.wanted}, got {got}. Correct it there."
+            raise error(words, "wrong_type", place=where(key), key=key, expected=reader.wanted, got=got)
     return values
 
 
 def whole(value: object) -> int | None:
-    """Return a whole number."""
+    """Return a whole number; None for anything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def number(value: object) -> float | None:
-    """Return a number."""
+    """Return a number; None for anything else."""
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def text(value: object) -> str | None:
-    """Return a text."""
+    """Return a text; None for anything else."""
     return value if isinstance(value, str) else None
 
 
 def list_of(read: Callable[[object], Any], length: int | None = None) -> Callable[[object], tuple[Any, ...] | None]:
-    """Return what reads lists of what `read` reads, of any length or this one."""
+    """Return a reader of lists: each item is read by `read`; `length` is the only length allowed, None allows any."""
 
     def read_list(value: object) -> tuple[Any, ...] | None:
         if not isinstance(value, list) or length not in (None, len(value)):

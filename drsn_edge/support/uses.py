@@ -1,10 +1,10 @@
-"""When an option, or a key of a file, counts, and what keeps it from that.
+"""When an option, or a key of a file, has an effect, and what prevents it.
 
 A condition is another option as a person types it:
 
-    "--history"            that option is given
-    "--runtime=edgetpu"    it has this value
-    "--mqtt~mqtts://"      its value (each, of several) contains this
+    "--history"            the option is given
+    "--runtime=edgetpu"    the option has this value
+    "--mqtt~mqtts://"      the option's value contains this; of several values, each one
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Uses:
-    """When an option counts.
+    """Conditions under which an option has an effect.
 
     Attributes:
-        needs: Conditions of which one must hold; empty: none must.
-        never: Conditions of which none may hold.
+        needs: Conditions, at least one of which must hold; empty: no condition.
+        never: Conditions, none of which may hold.
     """
 
     needs: tuple[str, ...] = ()
@@ -45,22 +45,22 @@ SENSOR_USES = {
     "--mqtt-gateway": Uses(needs=("--mqtt",)),
     "--mqtt-topics": Uses(needs=("--mqtt",)),
 }
-"""Of what is said of one sensor, at the command line or in a file of several; what is not here always counts."""
+"""Options of one sensor, on the command line or in a sensors file; any other option always has an effect."""
 
 
 def why_unused(uses: Uses, value_of: Callable[[str], Any]) -> str | None:
-    """Return what keeps an option from counting, as words behind its name; None if it counts.
+    """Return why an option has no effect, as the words that follow its name; None if it has one.
 
     Args:
-        uses: Of the option.
-        value_of: Given an option as it is typed, returns its value; None where it is not given.
+        uses: Conditions of the option.
+        value_of: Given an option as it is typed, returns its value; None if it is not given.
     """
     for condition in uses.never:
         if _holds(condition, value_of):
-            return f"changes nothing with {_typed(condition)}: leave one of them out."
+            return f"changes nothing with {_typed(condition)}: leave one of the two out."
     if uses.needs and not any(_holds(condition, value_of) for condition in uses.needs):
         wanted = " or ".join(map(_typed, uses.needs))
-        return f"changes nothing without {wanted}: add that, or leave it out."
+        return f"changes nothing without {wanted}: add {wanted}, or leave this out."
     return None
 
 

@@ -1,4 +1,4 @@
-"""The time of day in words and in JSON, always with its zone; spans in words."""
+"""Times of day for people and for JSON, always with the zone, and durations in words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def iso_time(time_s: float) -> str | None:
-    """Return a time in ISO 8601 with milliseconds and the offset of this machine's zone.
+    """Return a time in ISO 8601 with milliseconds and the UTC offset of this machine's zone.
 
     For example `2026-11-30T06:21:07.123+01:00`.
 
@@ -16,26 +16,26 @@ def iso_time(time_s: float) -> str | None:
         time_s: Seconds since 1970.
 
     Returns:
-        None for what is no time of the years 1 to 9999.
+        None for a time outside the years 1 to 9999.
     """
     found = _local(time_s)
     return None if found is None else found.isoformat(timespec="milliseconds")
 
 
 def minute_in_words(time_s: float) -> str:
-    """Return a time to the minute with its zone for people, `2026-11-30 06:21 +0100`; see `iso_time`."""
+    """Return a time to the minute with its zone, `2026-11-30 06:21 +0100`; see `iso_time`."""
     found = _local(time_s)
     return "an unknown time" if found is None else found.strftime("%Y-%m-%d %H:%M %z")
 
 
 def second_in_words(time_s: float) -> str:
-    """Return a time to the second with its zone for people, `2026-11-30 06:21:07 +0100`; see `iso_time`."""
+    """Return a time to the second with its zone, `2026-11-30 06:21:07 +0100`; see `iso_time`."""
     found = _local(time_s)
     return "an unknown time" if found is None else found.strftime("%Y-%m-%d %H:%M:%S %z")
 
 
 def span_in_words(span_s: float) -> str:
-    """Return a span without its sign for people, in the largest unit that fits: `45 s`, `12 min`, `3.5 h`, `730 d`."""
+    """Return a duration, without its sign, in the largest unit that fits: `45 s`, `12 min`, `3.5 h`, `730 d`."""
     span_s = abs(span_s)
     for unit_s, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if span_s >= 2 * unit_s:

@@ -188,7 +188,7 @@ def test_a_backend_that_takes_its_process_along_is_reported(
     monkeypatch.setattr(backends_module, "BACKENDS", ("numpy",))
     monkeypatch.setattr(backends_module, "_PROGRAM", "planted_crash")
     report = run_backends(tiny_bundle.model, np.zeros((1, 1, 64, 2), np.int8))
-    assert report.failures["numpy"].startswith("crashed on this model: its process ended with signal 6 (SIGABRT)")
+    assert report.failures["numpy"].startswith("crashed on this model: its process was ended by signal 6 (SIGABRT)")
     assert report.comparisons == ()
 
 

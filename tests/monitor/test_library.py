@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from drsn_edge.errors import BundleError, OutputError, SettingsError
 from drsn_edge.monitor.assembly import Plan, Printing, assembled
@@ -141,7 +142,7 @@ def test_a_sink_has_no_name_of_the_monitors_own(pump: SensorConfig, name: str) -
 def test_what_a_sink_cannot_write_is_refused_before_a_port_is_opened(pump: SensorConfig, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for config in (replace(pump, lines=tmp_path / "pipe"), replace(pump, history=tmp_path / "pipe")):
-        with pytest.raises(OutputError, match="it is a pipe"), assembled(Plan([config])):
+        with refused(OutputError, "pipe"), assembled(Plan([config])):
             pytest.fail("it was assembled")
 
 

@@ -164,7 +164,7 @@ def test_a_table_that_is_none_is_never_taken_for_a_recording(folder: Path) -> No
     with pytest.raises(RecordingError, match=r"catalogue\.csv: Expected a header line with a column 'file'"):
         load_recordings(folder)
     (folder / "catalogue.csv").write_bytes("file,label\n*,schräg\n".encode("latin-1"))
-    with pytest.raises(RecordingError, match=r"a catalogue in .*catalogue\.csv, could not read it: .*Save it as UTF-8"):
+    with pytest.raises(RecordingError, match=r"a catalogue from .*catalogue\.csv: .*Save the file as UTF-8"):
         load_recordings(folder)
 
 

@@ -55,7 +55,7 @@ def test_an_explicit_catalogue_replaces_that_of_the_folder(tmp_path: Path) -> No
     recording = load_recording(tmp_path / "a.csv", tmp_path / "other.toml")
     assert (recording.label, recording.group, recording.fields) == ("other", "session", {})
     assert load_recordings(tmp_path, tmp_path / "other.toml")[0].label == "other"
-    with pytest.raises(RecordingError, match=r"a catalogue in .*missing\.toml, could not read it"):
+    with pytest.raises(RecordingError, match=r"a catalogue from .*missing\.toml"):
         load_recording(tmp_path / "a.csv", tmp_path / "missing.toml")
 
 

@@ -115,8 +115,8 @@ def test_by_name_it_falls_back_only_where_that_was_allowed(
 @pytest.mark.parametrize(
     ("how", "device", "says"),
     [
-        ("silent", None, "there is none .*without a word.*Plug it in .*1a6e:089a"),
-        ("silent", "18d1:9302", r"does not come up \(.*without a word\). Plug it in anew"),
+        ("silent", None, "there is none .*it wrote no message.*Plug it in .*1a6e:089a"),
+        ("silent", "18d1:9302", r"does not come up \(.*it wrote no message\). Plug it in anew"),
         ("say Failed to open device", "18d1:9302", r"Failed to open device\)"),
         ("crash", "18d1:9302", r"crashed \(signal 6\). Use a build of libedgetpu for this interpreter"),
     ],

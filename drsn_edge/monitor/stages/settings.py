@@ -1,32 +1,32 @@
-"""What `monitor --settings` reads: how a decision is made, what is an alarm, and what is kept of one.
+"""The file of `monitor --settings`: how the decision is made, which classes raise an alarm, and what is captured.
 
     [decision]
-    votes = "4/5"                  # windows that must agree
+    votes = "4/5"                  # windows that must agree to change the decision
 
     [alarms]
-    normal = ["healthy"]           # classes that are none; every other one, and UNKNOWN, is
-    evidence = "mean"              # of the probabilities over `windows` windows, or "votes": the share that says so
+    normal = ["healthy"]           # classes that raise no alarm; every other class, and UNKNOWN, does
+    evidence = "mean"              # mean probability of the class over `windows` windows; "votes": its share of them
     windows = 10
-    on = 0.7                       # pending from here on ...
-    on_delay_s = 5.0               # ... and an alarm after so long without a break
-    off = 0.4                      # ending below ...
-    off_delay_s = 30.0             # ... and over after so long
-    latch = false                  # true: stays until it is acknowledged
-    inhibit_after_start_s = 0.0    # do not count what comes so soon after a standstill
-    inhibit_level_change = 0.3     # nor while the level of vibration changes by 30 %: the speed or the load does
-    inhibit_s = 10.0               # nor so long after that
+    on = 0.7                       # an alarm is pending while the evidence is at least this ...
+    on_delay_s = 5.0               # ... and is raised after this many seconds without a break
+    off = 0.4                      # an alarm is ending while the evidence is below this ...
+    off_delay_s = 30.0             # ... and is cleared after this many seconds without a break
+    latch = false                  # true: the alarm stays until it is acknowledged
+    inhibit_after_start_s = 0.0    # seconds after a standstill in which windows do not count
+    inhibit_level_change = 0.3     # nor do they while the vibration level changes by 30 % (speed or load changes) ...
+    inhibit_s = 10.0               # ... and for this many seconds afterwards
 
-    [alarms.class.outer_race]      # whatever is different for one class, or for UNKNOWN
+    [alarms.class.outer_race]      # limits of one class, or of UNKNOWN, that differ
     on = 0.5
     latch = true
 
     [capture]
-    folder = "captures"            # a raw log for each alarm
+    folder = "captures"            # holds one raw log for each alarm
     before_s = 10.0
     after_s = 10.0
-    keep = 100                     # files; the oldest go first
+    keep = 100                     # files; the oldest are removed first
 
-Everything may be left out but `normal` and `folder`; without a table, there are no alarms, or nothing is kept of them.
+Only `normal` and `folder` are required. Without [alarms] there are no alarms; without [capture] nothing is captured.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ _LIMITS = tuple(each.name for each in fields(AlarmLimits))
 
 @dataclass(frozen=True)
 class CaptureSettings:
-    """What is kept of the signal around an alarm.
+    """The signal that is kept around an alarm.
 
     Attributes:
-        folder: For the files.
-        before_s: Seconds before the alarm was raised.
-        after_s: Seconds after it.
-        keep: Most files; the oldest are removed.
+        folder: Folder of the files.
+        before_s: Seconds kept before the alarm is raised.
+        after_s: Seconds kept after it.
+        keep: Number of files to keep; the oldest are removed first.
     """
 
     folder: str
@@ -65,12 +65,12 @@ class CaptureSettings:
 
 @dataclass(frozen=True)
 class MonitorSettings:
-    """All of a file.
+    """The whole file.
 
     Attributes:
-        votes: What it takes to change the decision.
-        alarms: None: there are none.
-        capture: None: nothing is kept.
+        votes: Votes that change the decision.
+        alarms: Settings of alarms; None: no alarms.
+        capture: Settings of captures; None: nothing is captured.
     """
 
     votes: Votes = field(default_factory=Votes)
@@ -79,19 +79,19 @@ class MonitorSettings:
 
 
 def read_settings(path: Path, labels: Sequence[str]) -> MonitorSettings:
-    """Read a file of settings for a model with these labels.
+    """Read a settings file for a model with these labels.
 
     Raises:
-        SettingsError: If it cannot be read, or holds anything that it may not, with the line where that stands.
+        SettingsError: If it cannot be read or holds an invalid value, with the line of the value.
     """
     return _Reading(read_document(path, "settings", SettingsError), tuple(labels)).settings()
 
 
 def settings_for(path: Path | None, votes: str | None, manifest: Manifest) -> MonitorSettings:
-    """Return the settings of a file, or the bundle's where there is none; votes that are given go before.
+    """Return the settings of a file, or of the bundle without a file; `votes` overrides both.
 
     Raises:
-        SettingsError: If the file or the votes cannot be used.
+        SettingsError: If the file or the votes are invalid.
     """
     settings = MonitorSettings() if path is None else read_settings(path, manifest.labels)
     votes = votes or (manifest.votes if path is None else None)
@@ -100,7 +100,8 @@ def settings_for(path: Path | None, votes: str | None, manifest: Manifest) -> Mo
     try:
         return replace(settings, votes=parse_votes(votes))
     except ValueError as exc:
-        raise SettingsError(f"Expected votes K/N such as 4/5, got {votes!r}: {exc}") from exc
+        words = f"Invalid votes {votes!r}: {exc} Write K/N, such as 4/5."
+        raise SettingsError(words, "invalid_votes", key="votes", got=votes) from exc
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,10 @@ class _Reading:
     def settings(self) -> MonitorSettings:
         known, document = ("decision", "alarms", "capture"), self.document.values
         for name, table in document.items():
-            if name not in known or not isinstance(table, dict):
-                self._fail((name,), f"Expected tables [{'], ['.join(known)}], got {name!r}")
+            if name not in known:
+                self._fail((name,), f"unknown key {name!r}; the tables are [{'], ['.join(known)}]", "unknown_key")
+            if not isinstance(table, dict):
+                self._fail((name,), f"{name} must be a table [{name}], got {table!r}", "not_a_table", got=table)
         return MonitorSettings(
             self._votes(document.get("decision", {})),
             self._alarms(document["alarms"]) if "alarms" in document else None,
@@ -122,22 +125,26 @@ class _Reading:
     def _votes(self, table: Mapping[str, Any]) -> Votes:
         for name in table:
             if name != "votes":
-                self._fail(("decision", name), f"Expected votes, got {name!r}")
+                self._fail(("decision", name), f"unknown key {name!r}; the only key is votes", "unknown_key")
         try:
             return parse_votes(table["votes"]) if table else Votes()
         except (ValueError, TypeError) as exc:
-            self._fail(("decision", "votes"), f'Expected votes as "4/5", got {table["votes"]!r} ({exc})')
+            got = table["votes"]
+            self._fail(
+                ("decision", "votes"), f'votes must look like "4/5", got {got!r} ({exc})', "invalid_votes", got=got
+            )
 
     def _alarms(self, table: Mapping[str, Any]) -> AlarmSettings:
         path = ("alarms",)
         own = {name: value for name, value in table.items() if name in _LIMITS}
         classes = table.get("class", {})
         rest = {name: value for name, value in table.items() if name not in (*_LIMITS, "class")}
-        for hidden in ("limits", "classes"):  # attributes, but no keys
+        for hidden in ("limits", "classes"):  # attributes, but not keys
             if hidden in rest:
-                self._fail((*path, hidden), f"Expected other keys than {hidden!r}")
+                self._fail((*path, hidden), f"unknown key {hidden!r}", "unknown_key")
         if "normal" not in rest:
-            self._fail(path, f"Expected normal, the classes that are no alarm, among {', '.join(self.labels)}")
+            words = f"normal is missing: the classes that raise no alarm, of {', '.join(self.labels)}"
+            self._fail((*path, "normal"), words, "missing_key")
         limits = self._limits(path, own, AlarmLimits())
         values = self._values(AlarmSettings, path, rest)
         settings = AlarmSettings(**values, limits=limits, classes=self._classes(classes, limits))
@@ -147,10 +154,10 @@ class _Reading:
     def _classes(self, tables: Any, limits: AlarmLimits) -> dict[str, AlarmLimits]:
         path = ("alarms", "class")
         if not isinstance(tables, dict):
-            self._fail(path, "Expected tables such as [alarms.class.outer_race]")
+            self._fail(path, "class must be tables such as [alarms.class.outer_race]", "not_a_table", got=tables)
         for name, table in tables.items():
             if not isinstance(table, dict):
-                self._fail((*path, name), f"Expected a table [alarms.class.{name}], got {table!r}")
+                self._fail((*path, name), f"{name} must be a table, got {table!r}", "not_a_table", got=table)
             self._check_label((*path, name), name)
         return {name: self._limits((*path, name), table, limits) for name, table in tables.items()}
 
@@ -158,7 +165,8 @@ class _Reading:
         limits = replace(defaults, **self._values(AlarmLimits, path, table))
         if not 0 < limits.off <= limits.on <= 1:
             where = (*path, "off" if "off" in table else "on")
-            self._fail(where, f"Expected 0 < off <= on <= 1, got off {limits.off:g} and on {limits.on:g}")
+            words = f"limits must satisfy 0 < off <= on <= 1, got off {limits.off:g} and on {limits.on:g}"
+            self._fail(where, words, "invalid_limits", off=limits.off, on=limits.on)
         self._not_negative(path, limits)
         return limits
 
@@ -166,27 +174,29 @@ class _Reading:
         for name in settings.normal:
             self._check_label(("alarms", "normal"), name)
         if not alarm_names(settings, self.labels):
-            self._fail(("alarms", "normal"), "Expected at least one class, or UNKNOWN, that is an alarm")
+            words = "normal lists every class and UNKNOWN, so nothing raises an alarm"
+            self._fail(("alarms", "normal"), words, "nothing_is_an_alarm")
         if settings.evidence not in EVIDENCE:
-            got = repr(settings.evidence)
-            self._fail(("alarms", "evidence"), f"Expected evidence among {', '.join(EVIDENCE)}, got {got}")
+            words = f"evidence must be one of {', '.join(EVIDENCE)}, got {settings.evidence!r}"
+            self._fail(("alarms", "evidence"), words, "invalid_choice", got=settings.evidence)
         if settings.windows < 1:
-            self._fail(("alarms", "windows"), f"Expected at least 1 window, got {settings.windows}")
+            words = f"windows must be at least 1, got {settings.windows}"
+            self._fail(("alarms", "windows"), words, "too_small", got=settings.windows)
         self._not_negative(("alarms",), settings)
 
     def _check_label(self, path: tuple[str, ...], name: str) -> None:
         if name not in (*self.labels, UNKNOWN):
             known = ", ".join((*self.labels, UNKNOWN))
-            self._fail(path, f"Expected classes of the model among {known}, got {name!r}")
+            self._fail(path, f"the model has no class {name!r}; it has {known}", "unknown_class", got=name)
 
     def _capture(self, table: Mapping[str, Any]) -> CaptureSettings:
         path = ("capture",)
         if "folder" not in table:
-            self._fail(path, "Expected folder, for the files")
+            self._fail((*path, "folder"), "folder is missing: the folder that captures are written to", "missing_key")
         settings = CaptureSettings(**self._values(CaptureSettings, path, table))
         self._not_negative(path, settings)
         if settings.keep < 1:
-            self._fail((*path, "keep"), f"Expected to keep at least 1 file, got {settings.keep}")
+            self._fail((*path, "keep"), f"keep must be at least 1, got {settings.keep}", "too_small", got=settings.keep)
         return settings
 
     def _values(self, kind: type, path: tuple[str, ...], table: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,14 +206,17 @@ class _Reading:
         for each in fields(values):
             value = getattr(values, each.name)
             if isinstance(value, float) and not 0 <= value < math.inf:
-                self._fail((*path, each.name), f"Expected {each.name} of at least 0, got {value:g}")
+                words = f"{each.name} must be a finite number of at least 0, got {value:g}"
+                self._fail((*path, each.name), words, "negative", got=value)
 
-    def _fail(self, path: Sequence[str], words: str) -> NoReturn:
-        raise SettingsError(f"{self.document.place(*path)}: {words}. Correct it there.")
+    def _fail(self, path: Sequence[str], words: str, problem: str, **facts: object) -> NoReturn:
+        """Raise SettingsError about the key at the end of `path`."""
+        place = self.document.place(*path)
+        raise SettingsError(f"{place}: {words}. Correct it there.", problem, place=place, key=path[-1], **facts)
 
 
 def settings_toml(settings: MonitorSettings) -> str:
-    """Return a file that `read_settings` reads as these settings."""
+    """Return the text of a file that `read_settings` reads as these settings."""
     parts = [f'[decision]\nvotes = "{settings.votes.needed}/{settings.votes.window_count}"\n']
     if settings.alarms is not None:
         own = {name: value for name, value in vars(settings.alarms).items() if name not in ("limits", "classes")}

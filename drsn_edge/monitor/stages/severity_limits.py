@@ -1,6 +1,6 @@
-"""The zones of velocity and the bearing that a file of limits names.
+"""The limits file of `monitor --limits`: the zones of the vibration velocity, and the bearing.
 
-The limits of ISO 20816 depend on the machine and its mounting and are the user's own: none are built in.
+The limits of ISO 20816 depend on the machine and its mounting, so none are built in.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ ZONES = "ABCD"
 
 @dataclass(frozen=True)
 class Limits:
-    """Where the zones A, B, C and D of velocity RMS meet, mm/s, ascending."""
+    """Boundaries between the zones A, B, C and D of velocity RMS, in mm/s, ascending."""
 
     velocity_mm_s: tuple[float, float, float]
 
     def zone(self, velocity_mm_s: float) -> str:
-        """Return the zone of a velocity: A is a new machine, D does damage."""
+        """Return the zone of a velocity: A is typical of a new machine, D is damaging."""
         return ZONES[int(np.searchsorted(self.velocity_mm_s, velocity_mm_s, side="right"))]
 
 
 @dataclass(frozen=True)
 class SeverityConfig:
-    """What a file of limits says.
+    """The content of a limits file.
 
     Attributes:
-        limits: None: there are no zones.
-        bearing: None: no lines are looked for.
+        limits: Boundaries of the zones; None: no zones.
+        bearing: The bearing; None: bearing lines are not measured.
     """
 
     limits: Limits | None = None
@@ -59,13 +59,13 @@ def read_limits(path: Path) -> SeverityConfig:
         classes = {outer_race = "BPFO", inner_race = "BPFI", ball = "BSF"}
 
     Raises:
-        SettingsError: If it cannot be read, or holds anything else.
+        SettingsError: If the file cannot be read or holds anything else.
     """
     table = read_document(path, "limits", SettingsError).values
     if not table or set(table) - {"zones", "bearing"}:
-        raise SettingsError(
-            f"{path}: Expected [zones] or [bearing] and nothing else, got {', '.join(table) or 'nothing'}."
-        )
+        got = ", ".join(table) or "nothing"
+        words = f"{path} must have the tables [zones], [bearing] or both, and nothing else, but has {got}."
+        raise SettingsError(words, "wrong_tables", path=path, got=got)
     limits = _limits(table["zones"], path) if "zones" in table else None
     return SeverityConfig(limits, _bearing(table["bearing"], path) if "bearing" in table else None)
 
@@ -73,16 +73,20 @@ def read_limits(path: Path) -> SeverityConfig:
 def _limits(zones: Any, path: Path) -> Limits:
     values: Any = zones.get("velocity_mm_s") if isinstance(zones, dict) and len(zones) == 1 else None
     if not _ascending(values):
+        got = _zones_in_words(zones)
         raise SettingsError(
-            f"{path}: Expected [zones] with velocity_mm_s = [A_to_B, B_to_C, C_to_D], three ascending numbers > 0 and "
-            f"nothing else, got {_zones_in_words(zones)}."
+            f"{path}: [zones] must have velocity_mm_s = [A_to_B, B_to_C, C_to_D], three ascending numbers above 0, and "
+            f"nothing else, but has {got}.",
+            "invalid_zones",
+            path=path,
+            got=got,
         )
     first, second, third = map(float, values)
     return Limits((first, second, third))
 
 
 def _zones_in_words(zones: Any) -> str:
-    """Return what stands under `zones`, as it is written in the file."""
+    """Return the value of `zones` as it is written in the file."""
     if not isinstance(zones, dict):
         return f"zones = {reprlib.repr(zones)}"
     return ", ".join(f"{name} = {reprlib.repr(value)}" for name, value in list(zones.items())[:4]) or "nothing"
@@ -90,15 +94,16 @@ def _zones_in_words(zones: Any) -> str:
 
 def _bearing(table: Any, path: Path) -> Bearing:
     if not isinstance(table, dict):
-        raise SettingsError(f"{path}: Expected a table [bearing], got {table!r}.")
+        raise SettingsError(f"{path}: bearing must be a table [bearing], got {table!r}.", "not_a_table", path=path)
     dimensions = {name: value for name, value in table.items() if name != "classes"}
     classes = table.get("classes", {})
     try:
         bearing = Bearing(BearingGeometry(**dimensions), classes)
         if not set(classes.values()) <= set(NAMES):
-            raise ValueError(f"Expected lines among {', '.join(NAMES)}, got {classes}.")
+            raise ValueError(f"each class must name one of the lines {', '.join(NAMES)}, got {classes}.")
     except (TypeError, ValueError, AttributeError) as exc:
-        raise SettingsError(f"{path}: Expected a bearing's dimensions and classes in [bearing]: {exc}") from exc
+        words = f"{path}: [bearing] needs the bearing's dimensions and, if wanted, its classes: {exc}"
+        raise SettingsError(words, "invalid_bearing", path=path) from exc
     return bearing
 
 

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from refusals import expect
 
-from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import sqlite_reading
 from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.history_file import open_history
 from drsn_edge.monitor.sinks.history_reader import read_history
 from drsn_edge.monitor.stages.results import Decision, WindowResult
-from drsn_edge.support.readable import not_readable
+from drsn_edge.support.readable import NotReadableError, not_readable
 from drsn_edge.verdicts import Verdict
 
 FOREVER = (-1e12, 1e12)
@@ -187,7 +187,7 @@ def test_a_user_who_lacks_the_group_is_told_which(folder: Path, barred: str) -> 
     os.chown(place, 0, gid)
     place.chmod(0o750 if barred == "folder" else 0o640)
     said = read_by_another(folder / "history")
-    assert f"Not allowed to read {folder / 'history'} as nobody" in said and f"{place} is for the group man" in said
+    assert f"nobody may not read {folder / 'history'}" in said and f"{place} is readable by the group man" in said
     assert "sudo usermod -aG man nobody" in said
 
 
@@ -199,20 +199,22 @@ def test_what_helps_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     group = Group("plant", [])
     monkeypatch.setattr("grp.getgrgid", lambda gid: group)
     folder.chmod(0o750)
-    assert f"{folder} is for the group plant: sudo usermod -aG plant" in str(not_readable(path))
+    error = not_readable(path)
+    expect(error, NotReadableError, "not_in_group", path=path, place=folder, group="plant")
+    assert "sudo usermod -aG plant" in str(error)
     monkeypatch.setattr("drsn_edge.support.readable._user", lambda: "anna")
     group.gr_mem.append("anna")
-    assert "anna is in the group plant from the next login on" in str(not_readable(path))
+    expect(not_readable(path), NotReadableError, "log_in_again", user="anna", group="plant")
     folder.chmod(0o700)
-    assert "may not enter it. Call it with sudo" in str(not_readable(path))
+    expect(not_readable(path), NotReadableError, "group_not_permitted", place=folder)
     group = Group("root", [])
     folder.chmod(0o755)
-    assert "belongs to root. Call it with sudo" in str(not_readable(path))
+    expect(not_readable(path), NotReadableError, "belongs_to_root", place=folder)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read all")
 def test_a_folder_that_bars_the_way_gives_one_sentence(folder: Path) -> None:
     HistorySink(folder / "history", "pump").close()
     folder.chmod(0)
-    with pytest.raises(OutputError, match="sudo"):
+    with pytest.raises(NotReadableError):
         read_history(folder / "history", *FOREVER)
