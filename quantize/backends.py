@@ -1,6 +1,6 @@
-"""The same windows through several implementations of one int8 file: do they give the same codes, the same class?
+"""Run the same windows through several implementations of one int8 file, and compare their codes and classes.
 
-Interpreters are imported where they are opened, so that reading this needs NumPy only.
+Interpreters are imported when they are opened, so that importing this module needs NumPy only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OPTIMISED = "litert-optimised"
 XNNPACK = "litert-xnnpack"
 TFLITE_RUNTIME = "tflite-runtime"
 _RESOLVERS = {REFERENCE: "BUILTIN_REF", OPTIMISED: "BUILTIN_WITHOUT_DEFAULT_DELEGATES", XNNPACK: "AUTO"}
-"""LiteRT's three sets of kernels. Without the delegate it is still the optimised ones that run, not the reference."""
+"""LiteRT's three sets of kernels. Without the delegate LiteRT still runs its optimised kernels, not the reference."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Comparison:
         first: Name of one backend.
         second: Name of the other.
         windows: Windows compared.
-        lsb_differences: Number of logits by their difference in codes, second minus first, in ascending order.
-        class_flips: Windows to which the two give another class; the first of equal logits counts.
+        lsb_differences: Number of logits for each difference in codes (second minus first), in ascending order.
+        class_flips: Windows that the two assign to different classes; of equal logits the first counts.
     """
 
     first: str
@@ -50,16 +50,16 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether every code is the same."""
+        """Whether all codes are equal."""
         return set(self.lsb_differences) <= {0}
 
 
 def open_backends(model: bytes, names: Collection[str] | None = None) -> dict[str, Run]:
-    """Return the NumPy engine and every interpreter that is installed here, by name.
+    """Return the NumPy engine and every interpreter that is installed on this machine, by name.
 
     Args:
         model: The .tflite file.
-        names: Which of `BACKENDS` to open, None for all.
+        names: Those of `BACKENDS` to open; None for all.
 
     Raises:
         ModelFileError: If the file is damaged, or an interpreter cannot load it.
@@ -88,10 +88,10 @@ def compare_backends(backends: Mapping[str, Run], inputs_q: Int8Array) -> tuple[
         inputs_q: Codes of at least one window, shape (n, ...).
 
     Raises:
-        MismatchError: If there is no window, or the backends' logits are not of one shape.
+        MismatchError: If there is no window, or the logits of two backends differ in shape.
     """
     if len(inputs_q) == 0:
-        raise MismatchError("Expected windows to compare backends on, got none.")
+        raise MismatchError("There are no windows to compare the backends on.", "no_windows")
     logits_q = {name: run(inputs_q) for name, run in backends.items()}
     return tuple(
         compare_logits(first, second, logits_q[first], logits_q[second]) for first, second in combinations(logits_q, 2)
@@ -102,10 +102,18 @@ def compare_logits(first: str, second: str, first_q: Int8Array, second_q: Int8Ar
     """Compare the logits of two backends, shape (n, classes) each.
 
     Raises:
-        MismatchError: If they are not of one shape.
+        MismatchError: If their shapes differ.
     """
     if first_q.shape != second_q.shape:
-        raise MismatchError(f"Expected one shape from {first} and {second}, got {first_q.shape} and {second_q.shape}.")
+        raise MismatchError(
+            f"{first} returns logits of shape {first_q.shape}, {second} of shape {second_q.shape}: they cannot be "
+            "compared.",
+            "logits_shape",
+            first=first,
+            second=second,
+            first_shape=first_q.shape,
+            second_shape=second_q.shape,
+        )
     steps, counts = np.unique(second_q.astype(np.int64) - first_q, return_counts=True)
     return Comparison(
         first=first,
@@ -118,12 +126,12 @@ def compare_logits(first: str, second: str, first_q: Int8Array, second_q: Int8Ar
 
 @dataclass(frozen=True)
 class OperatorDifference:
-    """How a backend's operators of one name differ from the reference's, on the backend's own operands.
+    """How a backend's operators of one name differ from the reference kernels on the same operands.
 
     Attributes:
         operator: TFLite's name.
         elements: Codes compared.
-        different: Codes that are not the reference's.
+        different: Codes that differ from the reference.
         largest: Largest difference in codes.
     """
 
@@ -134,9 +142,9 @@ class OperatorDifference:
 
 
 def operator_differences(model: bytes, inputs_q: Int8Array, backend: str) -> tuple[OperatorDifference, ...]:
-    """Return for each kind of operator how one of LiteRT's sets of kernels rounds otherwise than the reference.
+    """Return for each kind of operator how a set of LiteRT's kernels differs from the reference kernels.
 
-    A delegate is made to keep every tensor for this, so that it may fuse less than it does otherwise.
+    The interpreter keeps every tensor for this comparison, so that a delegate may fuse fewer operators than usual.
 
     Args:
         model: The .tflite file.
@@ -190,7 +198,12 @@ def _loaded(name: str, model: bytes, interpreter_class: Any, options: dict[str, 
             interpreter = interpreter_class(model_content=model, num_threads=1, **options)
             interpreter.allocate_tensors()
     except Exception as exc:  # ValueError, RuntimeError, and under a wrong NumPy AttributeError
-        raise ModelFileError(f"Expected a model that {name} loads, got one that it refuses: {exc}.") from exc
+        raise ModelFileError(
+            f"{name} cannot load this model: {exc}. Convert the model again, or use another runtime.",
+            "not_loadable",
+            backend=name,
+            reason=str(exc),
+        ) from exc
     return interpreter
 
 
@@ -220,4 +233,4 @@ _LOADERS: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
 }
 
 BACKENDS = (NUMPY, *_LOADERS)
-"""Every implementation that may be there."""
+"""Names of all implementations, installed or not."""

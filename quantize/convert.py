@@ -1,10 +1,10 @@
-"""Keras model in, int8 .tflite bytes out, or a reason why not.
+"""Keras model in, int8 .tflite bytes out, or an error that names the reason.
 
-The model is read as a `Graph`, rewritten for int8 kernels, and given to TensorFlow's converter as a function of
-constants with a fake-quant node behind each operator: so every range, and with it every scale in the file, is ours.
-The converter is never handed variables: it would keep them as resources and write, without an error, a file that
-answers nonsense. So each conversion also ends with a comparison of the file with the Keras model on real windows,
-through the interpreter that the gateway will use.
+The model is read as a `Graph`, rewritten for int8 kernels, and passed to TensorFlow's converter as a function of
+constants with a fake-quant node behind each operator. Every range, and so every scale in the file, is therefore chosen
+here. The converter never gets variables: it would keep them as resources and write, without an error, a file whose
+logits are wrong. For the same reason each conversion ends with a comparison of the file and the Keras model on real
+windows, through the interpreter that the gateway uses.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from quantize.training.fake_quant import Ranges, check_ranges
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 PredictLogits = Callable[[bytes, FloatArray], FloatArray]
-"""(the .tflite file, network inputs) -> real-valued logits: the gateway's interpreter, passed in by the caller."""
+"""(the .tflite file, network inputs) -> real-valued logits: the gateway's interpreter, supplied by the caller."""
 
 
 _MOST_NUMBERS = 1 << 14
-"""Of a constant repeated over a whole tensor: more would leave the fastest cache to nothing else."""
+"""Highest size of a constant that is repeated over a whole tensor; a larger one would fill the fastest cache."""
 
 _ROUNDING = 1e-9
-"""Far below one window in any set: 0.98 - 0.97 is a drop of 0.01, though not in binary."""
+"""Far less than one window of any set. It lets 0.98 - 0.97, which is above 0.01 in binary, pass as a drop of 0.01."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,11 @@ class Agreement:
 
     Attributes:
         windows: Number of windows compared.
-        float_accuracy: Share of windows that the Keras model gets right.
-        int8_accuracy: Share of windows that the file gets right.
-        same_class: Share of windows to which both give the same class.
-        logit_rms_error: RMS difference of the logits over the RMS of the Keras model's logits about their mean.
+        float_accuracy: Share of windows that the Keras model classifies correctly, 0 to 1.
+        int8_accuracy: Share of windows that the file classifies correctly, 0 to 1.
+        same_class: Share of windows that both assign to the same class, 0 to 1.
+        logit_rms_error: RMS of the difference of the logits, divided by the RMS of the Keras model's logits about
+            their mean.
     """
 
     windows: int
@@ -66,8 +67,9 @@ class Tolerance:
 
     Attributes:
         max_drop: Accuracy that int8 may lose, as a share (0.01 is one point).
-        max_logit_rms_error: Above this the file computes something else, whatever the accuracy says. An honest int8
-            file of a shrinkage network stays below about 0.1; a file with lost weights is near or above 1.
+        max_logit_rms_error: Highest error of the logits; above it the file computes something else, whatever its
+            accuracy. A correct int8 file of a shrinkage network stays below about 0.1; a file with lost weights is
+            near or above 1.
     """
 
     max_drop: float = 0.01
@@ -76,24 +78,24 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Int8Model:
-    """A .tflite file that holds int8 operators only, and what it is made of."""
+    """A .tflite file that holds int8 operators only, with its lint report."""
 
     data: bytes
     lint: LintReport
 
 
 def to_int8(model: Any, calibration: FloatArray, target: str = "cpu") -> Int8Model:
-    """Convert a Keras model to an int8 .tflite file with int8 input and output, its ranges from calibration alone.
+    """Convert a Keras model to an int8 .tflite file with int8 input and output, with ranges from calibration alone.
 
     Args:
-        model: Functional Keras model of one float32 input and one output.
+        model: Functional Keras model with one float32 input and one output.
         calibration: Scaled windows that set the activations' ranges, shape (n, 1, window, axes). The same windows in
             the same order give the same bytes.
         target: One of `quantize.targets.names.TARGETS`.
 
     Raises:
-        CalibrationError: If the windows are empty, not finite, all alike, or of another shape than the model's input.
-        ConversionError: If a layer has no int8 form, the converter fails, or an operator is left that is not int8.
+        CalibrationError: If the windows are empty, not finite, constant, or differ in shape from the model's input.
+        ConversionError: If a layer has no int8 form, the converter fails, or an operator remains that is not int8.
     """
     graph = for_int8(read_keras(model), target)
     return write_int8(*calibrate_ranges(graph, calibration), target=target)
@@ -103,20 +105,20 @@ def write_int8(graph: Graph, ranges: Ranges, target: str = "cpu") -> Int8Model:
     """Write a graph of float numbers as an int8 .tflite file.
 
     Args:
-        graph: What to write.
-        ranges: Of each step's result.
-        target: What the file shall run on.
+        graph: The network to write.
+        ranges: Range of each step's result.
+        target: One of `quantize.targets.names.TARGETS`.
 
     Raises:
-        CalibrationError: If a step has no range, or one that is empty or no number.
+        CalibrationError: If a step has no range, or its range is empty or not finite.
         ConversionError: If the converter fails or leaves an operator that is not int8.
     """
     check_ranges(graph, ranges)
     with quiet_native_stderr(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its advice is for other ways of calling it
+        warnings.simplefilter("ignore")  # they advise on other ways to call the converter
         converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(graph, ranges, target)])
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        # Asked for whatever it says: the ranges are those of the fake-quant nodes.
+        # The converter demands it but does not use it: the ranges are those of the fake-quant nodes.
         converter.representative_dataset = lambda: [[np.zeros((1, *graph.input.shape), np.float32)]]
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.int8
@@ -125,11 +127,17 @@ def write_int8(graph: Graph, ranges: Ranges, target: str = "cpu") -> Int8Model:
         try:
             data: bytes = converter.convert()
         except Exception as exc:  # the converter raises bare Exceptions of its own and of MLIR
-            raise ConversionError(f"TensorFlow could not convert this model to int8: {exc}") from exc
+            raise ConversionError(
+                f"TensorFlow could not convert this model to int8: {exc}", "converter_failed", reason=str(exc)
+            ) from exc
     report = lint(data, target)
     if report.findings:
         raise ConversionError(
-            f"Expected int8 operators that the target {target} runs, got: {'; '.join(report.findings)}."
+            f"The int8 file does not suit the target {target}: {'; '.join(report.findings)}. Change these layers, or "
+            "choose another --target.",
+            "unsuitable",
+            target=target,
+            findings=report.findings,
         )
     return Int8Model(data, report)
 
@@ -138,14 +146,14 @@ def compare(model: Any, int8: Int8Model, inputs: FloatArray, labels: IntArray, p
     """Run the same scaled windows through the Keras model and the file.
 
     Args:
-        model: The Keras model that the file was made of.
+        model: The Keras model that the file was made from.
         int8: The file.
         inputs: Shape (n, 1, window, axes).
         labels: Class of each window, shape (n,).
-        predict: The interpreter to trust.
+        predict: The gateway's interpreter.
 
     Raises:
-        MismatchError: If the interpreter's logits are not even of the Keras model's shape.
+        MismatchError: If the interpreter's logits differ in shape from those of the Keras model.
     """
     expected = np.asarray(model.predict(inputs, batch_size=256, verbose=0))
     got = predict(int8.data, inputs)
@@ -153,15 +161,19 @@ def compare(model: Any, int8: Int8Model, inputs: FloatArray, labels: IntArray, p
 
 
 def agreement(expected: FloatArray, got: FloatArray, labels: IntArray) -> Agreement:
-    """Compare two sets of logits, shape (n, classes), against each other and against the labels (n,).
+    """Compare two sets of logits, shape (n, classes), with each other and with the labels, shape (n,).
 
     Raises:
-        MismatchError: If they are not of one shape with a row per label.
+        MismatchError: If their shapes differ, there is no label, or there is not one row for each label.
     """
     if got.shape != expected.shape or len(labels) != len(expected) or len(labels) == 0:
         raise MismatchError(
-            f"Expected the file's logits in the shape of the Keras model's, {expected.shape}, for {len(labels)} "
-            f"labels, got {got.shape}."
+            f"The int8 file returns logits of shape {got.shape}, the Keras model of shape {expected.shape}, for "
+            f"{len(labels)} labels: they cannot be compared.",
+            "logits_shape",
+            expected=expected.shape,
+            got=got.shape,
+            labels=len(labels),
         )
     spread = float(np.sqrt(np.mean(np.square(expected - expected.mean()))))
     error = float(np.sqrt(np.mean(np.square(got - expected))))
@@ -176,26 +188,34 @@ def agreement(expected: FloatArray, got: FloatArray, labels: IntArray) -> Agreem
 
 
 def check_agreement(result: Agreement, tolerance: Tolerance) -> None:
-    """Raise MismatchError if the file lost more than it may."""
+    """Raise MismatchError if the file lost more than the tolerance allows."""
     if not result.logit_rms_error <= tolerance.max_logit_rms_error:
         raise MismatchError(
-            f"Expected the int8 file to follow the Keras model's logits within {tolerance.max_logit_rms_error:.0%}, "
-            f"got {result.logit_rms_error:.0%} over {result.windows} windows. Nothing was written."
+            f"The logits of the int8 file differ from those of the Keras model by {result.logit_rms_error:.0%} (RMS, "
+            f"{result.windows} windows); at most {tolerance.max_logit_rms_error:.0%} is allowed. Nothing was written.",
+            "logits",
+            got=result.logit_rms_error,
+            limit=tolerance.max_logit_rms_error,
+            windows=result.windows,
         )
     drop = result.float_accuracy - result.int8_accuracy
     if drop > tolerance.max_drop + _ROUNDING:
         raise MismatchError(
-            f"Expected int8 to lose at most {100 * tolerance.max_drop:.2f} points, got {100 * drop:.2f} "
-            f"({result.float_accuracy:.4f} -> {result.int8_accuracy:.4f} over {result.windows} windows). "
-            "Nothing was written. Train longer, or allow more with --max-drop."
+            f"int8 lowers the accuracy by {100 * drop:.2f} points ({result.float_accuracy:.4f} -> "
+            f"{result.int8_accuracy:.4f}, {result.windows} windows); at most {100 * tolerance.max_drop:.2f} points are "
+            "allowed. Nothing was written. Train longer, fine-tune with --qat, or allow more with --max-drop.",
+            "accuracy_drop",
+            got=drop,
+            limit=tolerance.max_drop,
+            windows=result.windows,
         )
 
 
 def _frozen(graph: Graph, ranges: Ranges, target: str) -> Any:
-    """Return the graph as a concrete function of fixed batch 1, without variables, whose tensors carry their ranges."""
+    """Return the graph as a concrete function with batch 1, without variables, whose tensors carry their ranges."""
 
     def after(step: Step, value: Any) -> Any:
-        if step.op == "reshape":  # has its operand's
+        if step.op == "reshape":  # has the range of its operand
             return value
         low, high = ranges[step.name]
         return tf.quantization.fake_quant_with_min_max_args(value, low, high)
@@ -206,12 +226,12 @@ def _frozen(graph: Graph, ranges: Ranges, target: str) -> Any:
 
 
 def _written(step: Step, high: float, target: str) -> Step:
-    """Return the step as an operator that the target's fast kernels take, and that the converter keeps."""
+    """Return the step as an operator that the target's fast kernels run and that the converter keeps."""
     if step.op == "abs":
         return replace(step, op="leaky", kernel=np.full((), -1.0, np.float32))
     if step.op == "hold":
-        # A relu alone becomes part of an offset, of half a step of the result: neither the converter nor XNNPACK
-        # leaves one that is next to nothing in its place.
+        # A relu alone becomes part of an offset of half a step of the result. The converter or XNNPACK would remove an
+        # offset that is close to zero.
         return replace(step, op="offset", bias=np.full(1, high / 512, np.float32))
     if step.op in ("offset", "scale") and target == "cpu":
         return replace(step, bias=_whole(step.bias, step.shape), kernel=_whole(step.kernel, step.shape))
@@ -219,9 +239,9 @@ def _written(step: Step, high: float, target: str) -> Step:
 
 
 def _whole(numbers: FloatArray | None, shape: tuple[int, ...]) -> FloatArray | None:
-    """Return numbers per channel repeated over a whole tensor, which saves XNNPACK a call of its kernel per time step.
+    """Return numbers per channel repeated over a whole tensor, so that XNNPACK calls its kernel once.
 
-    One number for all channels it takes at once.
+    With numbers per channel XNNPACK calls its kernel for each time step. A single number needs no repetition.
     """
     if numbers is None or numbers.size == 1 or math.prod(shape) > _MOST_NUMBERS:
         return numbers

@@ -1,10 +1,10 @@
-"""What a .tflite file is, and what int8 does to the windows that it is shown. No TensorFlow, no interpreter.
+"""Describe a .tflite file, and measure the effect of int8 on windows. Needs no TensorFlow and no interpreter.
 
 `inspect_file` needs the file alone. `measure_windows` runs windows through the integer engine and through the same
-graph in float: how far the two are apart behind each operator, and what is left of the soft thresholds.
+graph in float; it reports the difference behind each operator, and how int8 changes the soft thresholds.
 
-The threshold budget: int8 features are whole steps of their scale. A threshold tau below one such step sets nothing to
-zero but what is zero already, so that shrinkage has vanished for its channel.
+The threshold budget: int8 features are whole steps of their scale. A threshold tau below one step sets only values to
+zero that are already zero, so that shrinkage has no effect on its channel.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from quantize.tflite.memory import peak_of_file
 
 FloatArray = NDArray[np.float32]
 Progress = Callable[[int, int], None]
-"""Called with the number of windows done and of all."""
+"""Called with the number of windows that are done, and the number of all windows."""
 
 _CHUNK = 16
-"""Windows traced at a time: every intermediate result of all of them is kept."""
+"""Windows that are traced at a time; all their intermediate results are kept in memory."""
 
 
 @dataclass(frozen=True)
 class OperatorCount:
-    """So many operators of one name and version."""
+    """The number of operators with this name and version."""
 
     name: str
     version: int
@@ -46,13 +46,13 @@ class OperatorCount:
 
 @dataclass(frozen=True)
 class ThresholdSite:
-    """A soft threshold found in a graph: tau = LOGISTIC output times a mean, taken from features with a fused RELU.
+    """A soft threshold found in a graph: tau = LOGISTIC output * mean, subtracted from features with a fused RELU.
 
     Attributes:
-        operator: Place in the file of the MUL that makes tau, from 0.
+        operator: Position in the file of the MUL that computes tau, from 0.
         tau: Index of the tensor tau.
-        features: Index of the tensor x that tau is taken from.
-        thresholds: Number of thresholds: one per channel, or 1 where they share it.
+        features: Index of the tensor x that tau is subtracted from.
+        thresholds: Number of thresholds: one per channel, or 1 if all channels share it.
         tau_scale: Scale of tau.
         features_scale: Scale of x.
     """
@@ -67,18 +67,18 @@ class ThresholdSite:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a file says about itself.
+    """The description of a file.
 
     Attributes:
-        file_bytes: Length of the file.
-        operators: By name and version.
-        macs: Multiply-accumulates of convolutions and dense layers for one window, fixed shortcuts included.
-        peak_activation_bytes: See `quantize.tflite.memory`.
-        xnnpack: What XNNPACK takes.
-        edgetpu: What the Edge TPU takes, each operator by itself.
-        edgetpu_mapped: Operators before the first that does not map: those that run on the Edge TPU.
-        findings: Of the lint, by target.
-        thresholds: The soft thresholds in the file's order.
+        file_bytes: Length of the file, in bytes.
+        operators: Number of operators by name and version.
+        macs: Multiply-accumulates of the file's operators for one window; see `count_macs`.
+        peak_activation_bytes: Peak memory of activations, in bytes; see `quantize.tflite.memory`.
+        xnnpack: Operators that XNNPACK runs.
+        edgetpu: Operators that map to the Edge TPU, each judged by itself.
+        edgetpu_mapped: Number of operators that run on the Edge TPU: all before the first that does not map.
+        findings: Findings of the lint, by target.
+        thresholds: Soft thresholds in the file's order.
     """
 
     file_bytes: int
@@ -94,11 +94,11 @@ class Inspection:
 
 @dataclass(frozen=True)
 class ThresholdBudget:
-    """What is left of one soft threshold in int8, over the windows shown.
+    """One soft threshold in int8, averaged over the measured windows.
 
     Attributes:
-        site: Where it is.
-        tau_lsb: Mean of tau in steps of the features' scale, for each threshold.
+        site: Position of the soft threshold in the graph.
+        tau_lsb: Mean of tau for each threshold, in steps (LSB) of the features' scale.
     """
 
     site: ThresholdSite
@@ -106,23 +106,24 @@ class ThresholdBudget:
 
     @property
     def dead_zone_codes(self) -> float:
-        """Mean number of the features' codes that become zero, -tau to tau; 1 is zero alone."""
+        """Mean number of codes of the features from -tau to tau, which become zero; 1 means zero alone."""
         return float(np.mean(2 * np.floor(self.tau_lsb) + 1))
 
     @property
     def vanished_share(self) -> float:
-        """Share of the thresholds below one step, where shrinkage has vanished."""
+        """Share of the thresholds below one step, 0 to 1: their shrinkage has no effect."""
         return float(np.mean(np.less(self.tau_lsb, 1)))
 
 
 @dataclass(frozen=True)
 class LayerNoise:
-    """How far int8 is from float behind one operator.
+    """The quantization noise behind one operator.
 
     Attributes:
-        operator: Place in the file, from 0.
+        operator: Position in the file, from 0.
         name: TFLite's name.
-        sqnr_db: Power of the float values over that of the difference, dB; None where the two are equal or all is zero.
+        sqnr_db: Signal-to-quantization-noise ratio: power of the float values over the power of their difference from
+            int8, in dB; None if the two are equal or all values are zero.
     """
 
     operator: int
@@ -132,7 +133,7 @@ class LayerNoise:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What windows showed: the budget of each soft threshold, and the noise behind each operator."""
+    """The measurement over windows: the budget of each soft threshold, and the noise behind each operator."""
 
     windows: int
     budgets: tuple[ThresholdBudget, ...]
@@ -140,10 +141,10 @@ class Measurement:
 
 
 def inspect_file(model: bytes) -> Inspection:
-    """Return what can be said of a file without running it.
+    """Describe a file without running it.
 
     Raises:
-        ModelFileError: If the bytes are not a whole .tflite file.
+        ModelFileError: If the bytes are not a complete .tflite file.
     """
     file = read_model(model)
     counts = Counter((operator.name, operator.version) for operator in file.operators)
@@ -161,7 +162,13 @@ def inspect_file(model: bytes) -> Inspection:
 
 
 def count_macs(view: OperatorView) -> int:
-    """Return the multiply-accumulates of one operator; 0 for all but convolutions and dense layers."""
+    """Return the multiply-accumulates of one operator for one window; 0 for other than convolutions and dense layers.
+
+    Every number of a kernel counts as it stands in the file. The sum over a file is therefore above that of the trained
+    network (`count_macs` of the network's configuration): it includes the 0/1 kernels of shortcuts, the taps of zeros
+    by which a strided convolution is rewritten, and the convolutions that repeat thresholds along rows (see
+    `quantize.network.rewrite` and `rewrite_cpu`).
+    """
     weights, output = view.input(1), view.output
     if weights is None or output is None:
         return 0
@@ -175,7 +182,7 @@ def count_macs(view: OperatorView) -> int:
 
 
 def find_thresholds(file: ModelFile) -> tuple[ThresholdSite, ...]:
-    """Find the soft thresholds by the shape of the graph, whatever the names of the tensors."""
+    """Find the soft thresholds by the structure of the graph; names of tensors do not matter."""
     writers = {index: operator for operator in file.operators for index in operator.outputs}
     readers: dict[int, list[Operator]] = {}
     for operator in file.operators:
@@ -190,15 +197,15 @@ def find_thresholds(file: ModelFile) -> tuple[ThresholdSite, ...]:
 
 
 def measure_windows(model: bytes, inputs: FloatArray, progress: Progress | None = None) -> Measurement:
-    """Show windows to the integer engine and to the same graph in float.
+    """Run windows through the integer engine and through the same graph in float.
 
     Args:
         model: The .tflite file.
-        inputs: What the network sees, shape (n, 1, steps, channels), n at least 1.
-        progress: Told how far it is.
+        inputs: Inputs of the network, shape (n, 1, steps, channels), n at least 1.
+        progress: Called after each chunk of windows.
 
     Raises:
-        ModelFileError: If the file is damaged or takes other windows.
+        ModelFileError: If the file is damaged or takes windows of another shape.
         UnsupportedOperatorError: If the engine does not run one of its operators.
     """
     engine = Engine(model)
@@ -228,12 +235,12 @@ def measure_windows(model: bytes, inputs: FloatArray, progress: Progress | None 
 
 
 def ratio_db(signal: float, noise: float) -> float | None:
-    """Return the ratio of two powers in dB, None where one of them is zero."""
+    """Return the ratio of two powers in dB; None if one of them is zero."""
     return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
 
 
 def inspection_to_json(inspection: Inspection) -> dict[str, Any]:
-    """Return an inspection as plain JSON values; `taken` is the number of operators that are."""
+    """Return an inspection as plain JSON values; `taken` is the number of operators that the delegate runs."""
     return {
         **{name: getattr(inspection, name) for name in ("file_bytes", "macs", "peak_activation_bytes")},
         "operators": [asdict(each) for each in inspection.operators],
@@ -275,7 +282,7 @@ def _placement_to_json(placement: Placement) -> dict[str, Any]:
 
 
 def _is_logistic(index: int, writers: dict[int, Operator]) -> bool:
-    """Tell whether a tensor is what a LOGISTIC wrote, in whatever shape."""
+    """Return whether a tensor is the result of a LOGISTIC, reshaped or not."""
     writer = writers.get(index)
     if writer is not None and writer.name == "RESHAPE" and writer.inputs:
         writer = writers.get(writer.inputs[0])
@@ -283,12 +290,12 @@ def _is_logistic(index: int, writers: dict[int, Operator]) -> bool:
 
 
 def _site(file: ModelFile, place: int, operator: Operator, readers: dict[int, list[Operator]]) -> ThresholdSite | None:
-    """Return the soft threshold whose tau this MUL makes, None where it makes none."""
+    """Return the soft threshold whose tau this MUL computes; None if it computes no tau."""
     tau = operator.outputs[0] if operator.outputs else -1
     features = list(dict.fromkeys(_shrunk(file, tau, readers)))
     if not features or math.prod(file.tensors[tau].shape[:-1]) != 1:
         return None
-    # x and its negative part n are both shrunk; n is made of x, and has the finer scale.
+    # tau is subtracted from x and from its negative part n; n has the finer scale.
     x = max(features, key=lambda index: _scale(file, index))
     if not (_scale(file, tau) > 0 and _scale(file, x) > 0):
         return None
@@ -296,9 +303,9 @@ def _site(file: ModelFile, place: int, operator: Operator, readers: dict[int, li
 
 
 def _shrunk(file: ModelFile, tau: int, readers: dict[int, list[Operator]]) -> Iterator[int]:
-    """Yield what tau is subtracted from, where only what is left above zero is kept."""
+    """Yield the tensors that tau is subtracted from with a RELU behind the subtraction."""
     for reader in readers.get(tau, ()):
-        if reader.name == "CONV_2D" and reader.inputs[0] == tau:  # tau repeated along a row of several time steps
+        if reader.name == "CONV_2D" and reader.inputs[0] == tau:  # repeats tau along a row of several time steps
             writers = {index: operator for operator in file.operators for index in operator.outputs}
             rows = _shrunk(file, reader.outputs[0], readers)
             yield from (writers[row].inputs[0] for row in rows if row in writers and writers[row].name == "RESHAPE")

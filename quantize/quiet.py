@@ -1,4 +1,4 @@
-"""Keep the chatter of C++ libraries off the user's terminal."""
+"""Keep log lines of C++ libraries off the user's terminal."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TextIO
 
 @contextmanager
 def quiet_native_stderr() -> Iterator[TextIO]:
-    """Send what is written to descriptor 2 nowhere while the block runs; yield a stream to where it went before.
+    """Discard what is written to descriptor 2 while the block runs; yield a stream to the original stderr.
 
-    Converters and interpreters log to the descriptor whatever Python's logging says. What they fail at comes as an
-    exception.
+    Converters and interpreters log to descriptor 2, whatever Python's logging is set to. Failures are raised as
+    exceptions.
     """
     try:
         saved = os.dup(2)
-    except OSError:  # started with stderr closed: nothing to keep quiet
+    except OSError:  # started with stderr closed: nothing to discard
         yield sys.stderr
         return
     with open(os.devnull, "wb") as sink, open(saved, "w", encoding="utf-8") as before:

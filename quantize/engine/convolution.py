@@ -4,13 +4,13 @@
     y[c]   = clamp(zero_point_y + MultiplyByQuantizedMultiplier(acc[c], M[c]))
     M[c]   = scale_x * scale_w[c] / scale_y
 
-but for FULLY_CONNECTED, whose reference kernel is the one that rounds once, in float64, a tie away from zero:
+except for FULLY_CONNECTED, whose reference kernel rounds once, in float64, a tie away from zero:
 
     y[c]   = clamp(zero_point_y + round(acc[c] * M[c]))
 
-Padding holds zero_point_x, that is a real 0. The sum is exact in any order: it is formed in float32 where the largest
-possible |acc| is below 2^24, the integers that float32 holds, and in float64 otherwise, because the matrix product of
-floats is many times faster than that of integers.
+Padding holds zero_point_x, which is a real 0. The sum is exact in any order. It is computed in float32 if the largest
+possible |acc| is below 2^24, up to which float32 holds every integer, and in float64 otherwise: a matrix product of
+floats is many times faster than one of integers.
 
 Source: tensorflow/lite/kernels/internal/reference/integer_ops/conv.h, depthwise_conv.h, fully_connected.h;
 PopulateConvolutionQuantizationParams in tensorflow/lite/kernels/kernel_util.cc.
@@ -53,10 +53,10 @@ class _Weights:
     """The constants of a convolution.
 
     Attributes:
-        centred: Weights minus their zero point, taps by output channels, float32 or float64, whichever is exact.
-        real: Dequantised, in the file's own layout.
-        bias: int64 (channels,).
-        bias_real: Dequantised.
+        centred: Weights minus their zero point, taps by output channels, in float32 or float64, whichever is exact.
+        real: Dequantized weights in the layout of the file.
+        bias: Bias in accumulator steps, int64, shape (channels,).
+        bias_real: Dequantized bias.
         factors: scale_x * scale_w / scale_y, float64, shape () or (channels,).
     """
 
@@ -73,7 +73,11 @@ def conv_2d(node: Node) -> Kernel:
     out, *taps, c_in = node.input(1).shape
     if len(taps) != 2 or len(node.input(0).shape) != 4:
         raise ModelFileError(
-            f"Expected 4-D operands of {node.name}, got {node.input(0).shape} and {node.input(1).shape}."
+            f"{node.name} needs operands with 4 dimensions, got {node.input(0).shape} and {node.input(1).shape}. "
+            "Convert the model again.",
+            "dimensions",
+            operator=node.name,
+            expected=4,
         )
     if c_in != node.input(0).shape[3]:
         raise node.unsupported("in groups")
@@ -92,10 +96,22 @@ def depthwise_conv_2d(node: Node) -> Kernel:
     weights = _weights(node, channel_axis=3, order=(0, 1, 2, 3))
     one, height, width, out = node.input(1).shape
     if one != 1 or len(node.input(0).shape) != 4:
-        raise ModelFileError(f"Expected a filter (1, h, w, c) of {node.name}, got {node.input(1).shape}.")
+        raise ModelFileError(
+            f"{node.name} needs a filter of shape (1, height, width, channels), got {node.input(1).shape}. Convert the "
+            "model again.",
+            "filter_shape",
+            operator=node.name,
+            got=node.input(1).shape,
+        )
     c_in = node.input(0).shape[3]
     if c_in * node.number("depth_multiplier", least=1) != out:
-        raise ModelFileError(f"Expected {c_in} channels times the depth multiplier of {node.name}, got {out}.")
+        raise ModelFileError(
+            f"The filter of {node.name} has {out} channels, but needs {c_in} times its depth multiplier. Convert the "
+            "model again.",
+            "channels",
+            operator=node.name,
+            got=out,
+        )
     place = geometry(node, height, width)
     grouped = (height, width, c_in, out // c_in)
 
@@ -114,7 +130,7 @@ def _kernel(
     product: Callable[[Array], Array],
     product_real: Callable[[Array], Array],
 ) -> Kernel:
-    """Return the kernel of a convolution of windows; product gives its sums, (positions, channels)."""
+    """Return the kernel of a convolution of windows; `product` returns its sums, (positions, channels)."""
     source, activation = quantization(node.input(0)), node.activation()
     requantize = _in_fixed_point(node, weights)
     shape = (node.input(0).shape[0], *place.output, out)
@@ -138,7 +154,12 @@ def fully_connected(node: Node) -> Kernel:
     c_in, out = weights.centred.shape
     shape = node.input(0).shape
     if math.prod(shape) == 0 or math.prod(shape) % c_in or (shape[-1] != c_in and node.option("keep_num_dims")):
-        raise ModelFileError(f"Expected {c_in} channels into {node.name}, got shape {shape}.")
+        raise ModelFileError(
+            f"{node.name} needs an input with {c_in} channels, got shape {shape}. Convert the model again.",
+            "channels",
+            operator=node.name,
+            got=shape,
+        )
     leading = shape[:-1] if node.option("keep_num_dims") else (math.prod(shape) // c_in,)
     source, activation = quantization(node.input(0)), node.activation()
     requantize = _in_floats(node, weights)
@@ -156,19 +177,35 @@ def fully_connected(node: Node) -> Kernel:
 
 
 def _weights(node: Node, channel_axis: int, order: tuple[int, ...]) -> _Weights:
-    """Return the constants of a convolution, the filter's axes in `order`.
+    """Return the constants of a convolution, with the filter's axes in `order`.
 
     Raises:
-        ModelFileError: If they do not fit each other, or an accumulator could leave int32.
+        ModelFileError: If the constants do not fit each other, or an accumulator could leave int32.
     """
     kernel, tensor = node.constant(1, "INT8"), node.input(1)
     if kernel.ndim != len(order) or kernel.size == 0:
-        raise ModelFileError(f"Expected a {len(order)}-D filter of {node.name}, got shape {kernel.shape}.")
+        raise ModelFileError(
+            f"{node.name} needs a filter with {len(order)} dimensions, got shape {kernel.shape}. Convert the model "
+            "again.",
+            "filter_dimensions",
+            operator=node.name,
+            expected=len(order),
+            got=kernel.shape,
+        )
     if any(tensor.zero_points) and (node.name != "FULLY_CONNECTED" or len(tensor.scales) > 1):
-        raise ModelFileError(f"Expected weights of {node.name} with a zero point of 0, got another.")
+        raise ModelFileError(
+            f"The weights of {node.name} have a zero point other than 0. Convert the model again.",
+            "weights_zero_point",
+            operator=node.name,
+        )
     if len(tensor.scales) > 1 and tensor.axis != channel_axis:
         raise ModelFileError(
-            f"Expected scales along axis {channel_axis} of the filter of {node.name}, got {tensor.axis}."
+            f"The filter of {node.name} has scales along axis {tensor.axis}, but needs them along axis {channel_axis}. "
+            "Convert the model again.",
+            "scale_axis",
+            operator=node.name,
+            expected=channel_axis,
+            got=tensor.axis,
         )
     real = dequantize(tensor)  # checks the scales
     channels = kernel.shape[channel_axis]
@@ -178,7 +215,12 @@ def _weights(node: Node, channel_axis: int, order: tuple[int, ...]) -> _Weights:
     largest_x = max(INT8_MAX - source.zero_point, source.zero_point - INT8_MIN)
     sums = largest_x * np.abs(centred).sum(axis=tuple(axis for axis in range(len(order)) if axis != channel_axis))
     if (sums + np.abs(bias)).max() >= _INT32_INTEGERS:
-        raise ModelFileError(f"Expected accumulators of {node.name} that fit int32, got weights and a bias beyond.")
+        raise ModelFileError(
+            f"The weights and the bias of {node.name} are so large that its accumulators can leave int32. Convert the "
+            "model again.",
+            "accumulator",
+            operator=node.name,
+        )
     dtype = np.float32 if sums.max() < _FLOAT32_INTEGERS else np.float64
     factors = source.scale * np.array(tensor.scales) / quantization(node.output).scale
     factors = factors if len(factors) > 1 else factors.reshape(())
@@ -186,17 +228,23 @@ def _weights(node: Node, channel_axis: int, order: tuple[int, ...]) -> _Weights:
 
 
 def _bias(node: Node, channels: int) -> tuple[Int64Array, FloatArray]:
-    """Return the bias in accumulator steps and in real values; zeros where there is none."""
+    """Return the bias in accumulator steps and in real values; zeros if there is none."""
     if len(node.inputs) < 3 or node.inputs[2] is None:
         return np.zeros(channels, np.int64), np.zeros(channels, np.float32)
     bias = node.constant(2, "INT32")
     if bias.shape != (channels,):
-        raise ModelFileError(f"Expected {channels} biases of {node.name}, got shape {bias.shape}.")
+        raise ModelFileError(
+            f"{node.name} needs a bias of shape ({channels},), got {bias.shape}. Convert the model again.",
+            "bias_shape",
+            operator=node.name,
+            expected=channels,
+            got=bias.shape,
+        )
     return bias.astype(np.int64), dequantize(node.input(2))
 
 
 def _in_fixed_point(node: Node, weights: _Weights) -> Requantize:
-    """Return the step from sums, (positions, channels), to the result's codes, as the convolutions take it."""
+    """Return the function from sums, (positions, channels), to the result's codes for the convolutions."""
     target = quantization(node.output)
     bounds = activation_bounds(node.activation(), target.scale, target.zero_point)
     factors = multiplier(weights.factors)
@@ -212,7 +260,7 @@ def _in_fixed_point(node: Node, weights: _Weights) -> Requantize:
 
 
 def _in_floats(node: Node, weights: _Weights) -> Requantize:
-    """Return the same step as FULLY_CONNECTED takes it."""
+    """Return the function from sums, (positions, channels), to the result's codes for FULLY_CONNECTED."""
     target = quantization(node.output)
     low, high = activation_bounds(node.activation(), target.scale, target.zero_point)
     if not np.isfinite(weights.factors).all():

@@ -5,8 +5,8 @@
               y   = clamp(zero_y + MBQM(sum, s / (2^20 scale_y)))
     MUL:      y   = clamp(zero_y + MBQM((a - zero_a) (b - zero_b), scale_a scale_b / scale_y))
 
-with MBQM short for MultiplyByQuantizedMultiplier. There are 65,536 pairs of codes, so that the formula is evaluated
-once for all of them, and running the operator is looking its results up.
+where MBQM is MultiplyByQuantizedMultiplier. There are 65,536 pairs of codes: the formula is evaluated once for all of
+them, and the operator then looks up its results.
 
 Source: tensorflow/lite/kernels/add.cc, sub.cc, mul.cc, maximum_minimum.cc and
 tensorflow/lite/kernels/internal/reference/integer_ops/add.h, mul.h.
@@ -32,10 +32,10 @@ from quantize.engine.node import Kernel, Node, Shape, activate, quantization
 from quantize.errors import ModelFileError
 
 LEFT_SHIFT = 20
-"""Bits that the operands of ADD and SUB gain before they meet: 9 bits and these fit int32."""
+"""Bits that the operands of ADD and SUB are shifted left by: their 9 bits and these fit int32."""
 
 _CODES = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)
-"""The int8 code behind each byte."""
+"""The int8 code of each byte."""
 
 
 def add(node: Node) -> Kernel:
@@ -45,7 +45,11 @@ def add(node: Node) -> Kernel:
     twice_max = 2 * max(a.scale, b.scale)
     to_output = twice_max / (2**LEFT_SHIFT * y.scale)
     if not to_output < 1:
-        raise ModelFileError(f"Expected operands of {node.name} within 2^19 steps of its result, got larger ones.")
+        raise ModelFileError(
+            f"The operands of {node.name} reach beyond 2^19 steps of its result. Convert the model again.",
+            "operand_scale",
+            operator=node.name,
+        )
     factor_a, factor_b = multiplier(a.scale / twice_max), multiplier(b.scale / twice_max)
     factor_y = multiplier(to_output)
     bounds = activation_bounds(node.activation(), y.scale, y.zero_point)
@@ -72,7 +76,7 @@ def mul(node: Node) -> Kernel:
 
 
 def extremum(node: Node) -> Kernel:
-    """Return the kernel of MAXIMUM or MINIMUM, which compare codes: all three tensors share one scale."""
+    """Return the kernel of MAXIMUM or MINIMUM, which compare codes of one scale."""
     node.same_quantization()
     chosen = np.maximum if node.name == "MAXIMUM" else np.minimum
     shape, align = _broadcast(node)
@@ -103,17 +107,24 @@ def _kernel(
 
 
 def _broadcast(node: Node) -> tuple[Shape, Callable[[Any, Any], tuple[Any, Any]]]:
-    """Return the shape of the result, and what gives computed operands of fewer axes ones behind the windows' axis.
+    """Return the shape of the result, and a function that aligns the operands.
+
+    The function inserts axes of size 1 behind the axis of windows into a computed operand with fewer axes.
 
     Raises:
-        ModelFileError: If the operands do not fit each other.
+        ModelFileError: If the shapes of the operands cannot be broadcast.
     """
     operands = (node.input(0), node.input(1))
     try:
         shape: Shape = np.broadcast_shapes(*(operand.shape for operand in operands))
     except ValueError as exc:
         raise ModelFileError(
-            f"Expected operands of {node.name} that fit each other, got {operands[0].shape} and {operands[1].shape}."
+            f"The operands of {node.name} have shapes {operands[0].shape} and {operands[1].shape}, which do not fit "
+            "each other. Convert the model again.",
+            "operand_shapes",
+            operator=node.name,
+            first=operands[0].shape,
+            second=operands[1].shape,
         ) from exc
     ones = [(1,) * (len(shape) - len(operand.shape)) if operand.data is None else () for operand in operands]
 

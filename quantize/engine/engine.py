@@ -44,18 +44,18 @@ BUILDERS: dict[str, Callable[[Node], Kernel]] = {
 """The operators that the engine runs."""
 
 MAX_WORK = 2**31
-"""Multiply-accumulates for one window, a pass over an element counted as 16: some seconds."""
+"""Highest number of multiply-accumulates for one window, about some seconds; a pass over an element counts as 16."""
 
 _PASS = 16
 _CHUNK_ELEMENTS = 2**19
-"""Elements that the windows computed together may need at a time, so that they stay near the processor."""
+"""Highest number of elements that are computed together, so that they stay in the processor's cache."""
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class _Step:
-    """One operator: which tensors it reads, which one it writes."""
+    """One operator with the tensors that it reads and the tensor that it writes."""
 
     kernel: Kernel
     inputs: tuple[int, ...]
@@ -66,17 +66,17 @@ class Engine:
     """An int8 .tflite file, run in integers by NumPy alone.
 
     Attributes:
-        file: What the file says.
+        file: Contents of the file.
         input: Index of the input tensor.
         outputs: Indices of the output tensors.
     """
 
     def __init__(self, model: bytes) -> None:
-        """Prepare a model: read it, check every tensor, and compute what does not depend on the windows.
+        """Prepare a model: read it, check every tensor, and compute everything that does not depend on the windows.
 
         Raises:
-            ModelFileError: If the bytes are no whole .tflite file, or its tensors do not fit its operators.
-            UnsupportedOperatorError: If an operator is not in `BUILDERS`, or in a form that the engine does not run.
+            ModelFileError: If the bytes are not a complete .tflite file, or its tensors do not fit its operators.
+            UnsupportedOperatorError: If an operator is not in `BUILDERS`, or has a form that the engine does not run.
         """
         self.file = read_model(model)
         self.input, self.outputs = _ends(self.file)
@@ -92,14 +92,14 @@ class Engine:
         self._last_use = _last_use(self._steps)
 
     def quantization(self, tensor: int) -> Quantization:
-        """Return scale and zero point of an activation, by its index in the file."""
+        """Return the scale and zero point of an activation by its index in the file."""
         return quantization(self.file.tensors[tensor])
 
     def run(self, inputs_q: Int8Array) -> Int8Array:
         """Return the codes of the first output, shape (n, ...).
 
         Args:
-            inputs_q: Codes of the windows, shape (n, ...) as the input tensor but for its first axis.
+            inputs_q: Codes of n windows, shape (n, *shape of the input tensor without its batch of 1).
 
         Raises:
             ModelFileError: If the codes are not int8 of that shape.
@@ -116,10 +116,10 @@ class Engine:
     def trace(self, inputs_q: Int8Array) -> Mapping[int, Int8Array]:
         """Return the codes of every activation by its index in the file, in the order of the graph.
 
-        Each has shape (n, ...): that of the tensor, without its batch of 1 where it has one, behind the windows' axis.
+        Each has shape (n, ...): an axis of n windows, then the shape of the tensor without its batch of 1, if any.
 
         Args:
-            inputs_q: As for `run`; all intermediate results of all of them are kept.
+            inputs_q: Codes as for `run`. All intermediate results of all windows are kept in memory.
 
         Raises:
             ModelFileError: If the codes are not int8 of the input's shape.
@@ -128,10 +128,10 @@ class Engine:
         return self._plain(self._values(inputs_q, real=False, keep=True))
 
     def step_times_s(self, inputs_q: Int8Array) -> list[tuple[str, float]]:
-        """Return the name of each operator with the time that it took for all of the windows, in the graph's order.
+        """Return the name of each operator and its time for all windows in s, in the order of the graph.
 
         Args:
-            inputs_q: As for `trace`.
+            inputs_q: Codes as for `trace`.
 
         Raises:
             ModelFileError: If the codes are not int8 of the input's shape.
@@ -147,24 +147,24 @@ class Engine:
         return times
 
     def trace_float(self, inputs: FloatArray) -> Mapping[int, FloatArray]:
-        """Return the real values of every activation: the same graph in float32 on dequantised constants.
+        """Return the real values of every activation: the same graph in float32 on dequantized constants.
 
-        Nothing is rounded or saturates but by a fused activation. What differs from `trace` is the quantization of the
-        activations alone.
+        Values are not rounded, and saturate in fused activations only. The difference from `trace` is the quantization
+        of the activations.
 
         Args:
             inputs: Real windows, float32, shape as for `run`.
 
         Raises:
-            ModelFileError: If they are of another type or shape.
+            ModelFileError: If the windows have another type or shape.
         """
         self._check(inputs, np.float32)
         return self._plain(self._values(inputs, real=True, keep=True))
 
     def recompute(self, values: Mapping[int, Int8Array]) -> Mapping[int, Int8Array]:
-        """Return what each operator makes of operands that another implementation computed.
+        """Return the result of each operator on operands that another implementation computed.
 
-        So the difference of an operator shows by itself, not mixed with those of the operators before it.
+        This shows the difference of each operator alone, without the differences of the operators before it.
 
         Args:
             values: Codes of every activation by its index in the file, shape (n, ...) as `trace` returns them.
@@ -189,37 +189,50 @@ class Engine:
         return values
 
     def _needed(self, tensor: int, step: int) -> bool:
-        """Tell whether a tensor is still needed after the step of this number."""
+        """Return whether a tensor is still needed after the step with this number."""
         return tensor == self.outputs[0] or self._last_use.get(tensor, -1) > step
 
     def _check(self, inputs: Array, dtype: Any) -> None:
         shape = self.file.tensors[self.input].shape[1:]
         if inputs.dtype != dtype or inputs.shape[1:] != shape or inputs.ndim != len(shape) + 1:
             raise ModelFileError(
-                f"Expected windows of shape (n, {', '.join(map(str, shape))}) in {np.dtype(dtype)}, got "
-                f"{inputs.shape} in {inputs.dtype}."
+                f"The model takes windows of shape (n, {', '.join(map(str, shape))}) in {np.dtype(dtype)}, got "
+                f"{inputs.shape} in {inputs.dtype}.",
+                "windows",
+                expected_shape=shape,
+                expected_type=str(np.dtype(dtype)),
+                got_shape=inputs.shape,
+                got_type=str(inputs.dtype),
             )
 
 
 def _ends(file: ModelFile) -> tuple[int, tuple[int, ...]]:
     if len(file.inputs) != 1 or not file.outputs or min(file.inputs + file.outputs) < 0:
         raise UnsupportedOperatorError(
-            f"Expected a model of one input and at least one output, got {len(file.inputs)} and {len(file.outputs)}. "
-            "Use another runtime."
+            f"The model has {len(file.inputs)} inputs and {len(file.outputs)} outputs. The NumPy engine runs models "
+            "with one input and at least one output. Use another runtime.",
+            "model_ends",
+            inputs=len(file.inputs),
+            outputs=len(file.outputs),
         )
     return file.inputs[0], file.outputs
 
 
 def _steps(file: ModelFile, start: int) -> tuple[_Step, ...]:
-    """Return the operators made ready, in the file's order.
+    """Return the prepared operators in the file's order.
 
     Raises:
         ModelFileError: If a tensor does not fit, or is read before it is written.
-        UnsupportedOperatorError: If an operator is none of `BUILDERS`.
+        UnsupportedOperatorError: If an operator is not in `BUILDERS`.
     """
     _check_activation(file.tensors[start], file.tensors[start].shape)
     if len(file.tensors[start].shape) < 2 or file.tensors[start].shape[0] != 1:
-        raise UnsupportedOperatorError(f"Expected an input with a batch of 1, got shape {file.tensors[start].shape}.")
+        raise UnsupportedOperatorError(
+            f"The model's input has shape {file.tensors[start].shape}. The NumPy engine runs inputs with a batch of 1. "
+            "Use another runtime.",
+            "batch",
+            shape=file.tensors[start].shape,
+        )
     written, steps, work = {start}, [], 0
     for operator in file.operators:
         step = _step(file, operator, written)
@@ -227,24 +240,45 @@ def _steps(file: ModelFile, start: int) -> tuple[_Step, ...]:
         steps.append(step)
         work += step.kernel.work + _PASS * math.prod(step.kernel.shape)
         if work > MAX_WORK:
-            raise ModelFileError("Expected a network for a gateway, got one of more than two billion operations.")
+            raise ModelFileError(
+                f"The model needs more than {MAX_WORK} operations for a window, too many for a gateway. Use a smaller "
+                "network.",
+                "too_many_operations",
+                limit=MAX_WORK,
+            )
     if not written.issuperset(file.outputs):
-        raise ModelFileError("Expected outputs that an operator computes, got others.")
+        raise ModelFileError(
+            "The model has an output that no operator computes. Convert the model again.", "output_not_computed"
+        )
     return tuple(steps)
 
 
 def _step(file: ModelFile, operator: Operator, written: set[int]) -> _Step:
     if operator.name not in BUILDERS:
         raise UnsupportedOperatorError(
-            f"Expected operators that the NumPy engine runs, got {operator.name}. Use another runtime."
+            f"The NumPy engine does not run {operator.name}. Use another runtime.",
+            "unknown_operator",
+            operator=operator.name,
         )
     if len(operator.outputs) != 1 or operator.outputs[0] < 0 or operator.outputs[0] in written:
-        raise ModelFileError(f"Expected {operator.name} to write one tensor that none wrote before, got another list.")
+        raise ModelFileError(
+            f"{operator.name} must write exactly one tensor, which no other operator writes. Convert the model again.",
+            "operator_outputs",
+            operator=operator.name,
+        )
     inputs = tuple(index for index in operator.inputs if index >= 0)
     if any(index not in written and file.tensors[index].data is None for index in inputs):
-        raise ModelFileError(f"Expected {operator.name} to read tensors that are there, got one that comes later.")
+        raise ModelFileError(
+            f"{operator.name} reads a tensor that no earlier operator has written. Convert the model again.",
+            "read_before_written",
+            operator=operator.name,
+        )
     if written.isdisjoint(inputs):
-        raise UnsupportedOperatorError(f"Expected {operator.name} on activations, got constants alone.")
+        raise UnsupportedOperatorError(
+            f"{operator.name} reads constants alone, which the NumPy engine does not run. Use another runtime.",
+            "constants_alone",
+            operator=operator.name,
+        )
     output = operator.outputs[0]
     operands = tuple(file.tensors[index] if index >= 0 else None for index in operator.inputs)
     kernel = _built(Node(operator, operands, file.tensors[output]))
@@ -259,28 +293,52 @@ def _built(node: Node) -> Kernel:
         with np.errstate(all="ignore"):  # a factor that overflows is refused below
             return BUILDERS[node.name](node)
     except OverflowError as exc:
-        raise ModelFileError(f"Expected scales around {node.name} that int8 kernels can bridge, got {exc}.") from exc
+        raise ModelFileError(
+            f"The scales around {node.name} need {exc}, which int8 kernels cannot represent. Convert the model again.",
+            "scale_factor",
+            operator=node.name,
+            reason=str(exc),
+        ) from exc
 
 
 def _check_operands(name: str, kernel: Kernel, count: int) -> None:
-    """Raise ModelFileError unless a kernel takes so many operands."""
+    """Raise ModelFileError unless a kernel takes `count` operands."""
     try:
         signature(kernel.integer).bind(*range(count))
     except TypeError as exc:
-        raise ModelFileError(f"Expected another number of inputs of {name}, got {count}.") from exc
+        raise ModelFileError(
+            f"{name} has {count} inputs, and cannot have that many or that few. Convert the model again.",
+            "input_count",
+            operator=name,
+            got=count,
+        ) from exc
 
 
 def _check_activation(tensor: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise ModelFileError unless a tensor holds int8 codes in the shape that was computed."""
+    """Raise ModelFileError unless a tensor holds int8 codes and has the computed shape."""
     quantization(tensor)
     if tensor.shape != shape:
-        raise ModelFileError(f"Expected shape {shape} in tensor {tensor.name!r}, got {tensor.shape}.")
+        raise ModelFileError(
+            f"Tensor {tensor.name!r} has shape {tensor.shape}, but its operator computes shape {shape}. Convert the "
+            "model again.",
+            "tensor_shape",
+            tensor=tensor.name,
+            expected=shape,
+            got=tensor.shape,
+        )
     if min(shape, default=1) < 1 or math.prod(shape) > MAX_ELEMENTS:
-        raise ModelFileError(f"Expected 1 to {MAX_ELEMENTS} elements in tensor {tensor.name!r}, got shape {shape}.")
+        raise ModelFileError(
+            f"Tensor {tensor.name!r} has shape {shape}, but must have 1 to {MAX_ELEMENTS} elements. Convert the model "
+            "again.",
+            "tensor_elements",
+            tensor=tensor.name,
+            got=shape,
+            limit=MAX_ELEMENTS,
+        )
 
 
 def _plain_shape(tensor: Tensor) -> tuple[int, ...]:
-    """Return a tensor's shape without its batch of 1, where it has one."""
+    """Return a tensor's shape without its batch of 1, if it has one."""
     return tensor.shape[1:] if len(tensor.shape) > 1 and tensor.shape[0] == 1 else tensor.shape
 
 
@@ -290,5 +348,5 @@ def _last_use(steps: tuple[_Step, ...]) -> dict[int, int]:
 
 
 def _real(tensor: Tensor) -> Array:
-    """Return a constant operand in real values; shapes and axes, which have no scale, as they are."""
+    """Return a constant operand in real values; shapes and axes have no scale and stay unchanged."""
     return dequantize(tensor) if tensor.scales else tensor.array

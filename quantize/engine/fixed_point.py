@@ -1,4 +1,4 @@
-"""Real factors as integers: the arithmetic that every int8 operator shares.
+"""Real factors as integers: the arithmetic that all int8 operators share.
 
 A real factor M > 0 becomes an int32 mantissa m in [2^30, 2^31) and a shift s with M = m * 2^(s - 31). An accumulator
 x is then scaled by
@@ -7,12 +7,12 @@ x is then scaled by
     SRDHM(a, m) = floor((a m + 2^30) / 2^31)          the high half of 2 a m, a tie towards plus infinity
     RDP(a, e)   = a / 2^e to the nearest integer      a tie away from zero
 
-that is with two roundings, as TensorFlow 2.21 and LiteRT 2.3 are built (measured: TFLITE_SINGLE_ROUNDING, the other
-form, gives other codes). gemmlowp writes SRDHM as a truncated division with a nudge that depends on the sign; the floor
-above is the same number. It saturates where a = m = -2^31, which no mantissa here reaches.
+with two roundings, as TensorFlow 2.21 and LiteRT 2.3 are built (measured: the alternative, TFLITE_SINGLE_ROUNDING,
+gives different codes). gemmlowp writes SRDHM as a truncated division with an offset that depends on the sign; the floor
+above is the same number. gemmlowp's form saturates at a = m = -2^31, which no mantissa here reaches.
 
-Accumulators are int64 here and int32 there: what leaves int32 when scaled, as nothing in a calibrated file does, wraps
-there and saturates here.
+Accumulators are int64 here and int32 in TFLite. A value that leaves int32 when scaled saturates here and wraps in
+TFLite; no value of a calibrated file does.
 
 Source: tensorflow/lite/kernels/internal/common.cc, quantization_util.cc; gemmlowp fixedpoint/fixedpoint.h.
 """
@@ -40,13 +40,13 @@ class Multiplier:
     """One factor, or one per output channel: M = mantissa * 2^(shift - 31).
 
     Attributes:
-        mantissa: int64 array of shape () or (channels,).
+        mantissa: int64 array, shape () or (channels,).
         left: max(shift, 0), the same shape.
         right: max(-shift, 0), the same shape.
-        ties: half of 2^right, which is 0 where nothing is shifted, the same shape.
-        any_left: Whether anything is shifted left.
-        any_right: Whether anything is shifted right.
-        all_right: Whether everything is.
+        ties: Half of 2^right, 0 without a shift, the same shape.
+        any_left: Whether at least one factor shifts left.
+        any_right: Whether at least one factor shifts right.
+        all_right: Whether all factors shift right.
     """
 
     mantissa: Int64Array
@@ -59,10 +59,10 @@ class Multiplier:
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
-    """Return (mantissa, shift) of a factor; (0, 0) where it is 0 or too small to matter.
+    """Return (mantissa, shift) of a factor; (0, 0) for a factor that is 0 or below 2^-32.
 
     Raises:
-        OverflowError: If the factor is not finite or above 2^30.
+        OverflowError: If the factor is not finite, or is 2^30 or above.
 
     Source: QuantizeMultiplier in tensorflow/lite/kernels/internal/quantization_util.cc.
     """
@@ -80,14 +80,14 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
 
 
 def multiplier(reals: float | Sequence[float] | NDArray[np.float64]) -> Multiplier:
-    """Return the factor, or the factors of each channel, ready for `scale`."""
+    """Return one factor, or one for each channel, in the form that `scale` takes."""
     pairs = [quantize_multiplier(real) for real in np.atleast_1d(np.asarray(reals, np.float64)).tolist()]
     mantissa, shift = (np.array(part, np.int64).reshape(np.shape(reals)) for part in zip(*pairs, strict=True))
     return ready(mantissa, shift)
 
 
 def ready(mantissa: Int64Array, shift: Int64Array) -> Multiplier:
-    """Return the factor of a mantissa and a shift, or of one of each per channel."""
+    """Return the factor with a mantissa and a shift, or the factors of all channels."""
     left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
     return Multiplier(mantissa, left, right, (1 << right) >> 1, bool(left.any()), bool(right.any()), bool(right.all()))
 
@@ -108,13 +108,13 @@ def rounding_divide_by_pot(a: Int64Array, exponent: Int64Array | int) -> Int64Ar
 
 
 def scale(x: Int64Array, by: Multiplier) -> Int64Array:
-    """Return MultiplyByQuantizedMultiplier of x; channels are the last axis where `by` has one factor for each."""
+    """Return MultiplyByQuantizedMultiplier of x; with one factor per channel, channels are the last axis of x."""
     if by.any_left:
         x = np.clip(x << by.left, -(2**31), 2**31 - 1)
     high = saturating_rounding_doubling_high_mul(x, by.mantissa)
     if not by.any_right:
         return high
-    # RDP: a negative number that is shifted loses one before, so that its ties fall away from zero.
+    # RDP: a negative number is lowered by one before the shift, so that a tie rounds away from zero.
     high += (high >> 63) if by.all_right else -((high < 0) & (by.ties > 0)).astype(np.int64)
     high += by.ties
     high >>= by.right
@@ -122,24 +122,24 @@ def scale(x: Int64Array, by: Multiplier) -> Int64Array:
 
 
 def clamp(x: Int64Array, bounds: tuple[int, int]) -> Int8Array:
-    """Return int8 codes; what lies outside of bounds saturates there. x is overwritten."""
-    np.maximum(x, bounds[0], out=x)  # twice as fast as clip on a single window
+    """Return int8 codes limited to `bounds`; x is overwritten."""
+    np.maximum(x, bounds[0], out=x)  # twice as fast as np.clip for a single window
     return np.minimum(x, bounds[1], out=x).astype(np.int8)
 
 
 def round_half_away(x: float) -> int:
-    """Return the nearest integer, a tie away from zero, as C's round does and Python's does not."""
+    """Return the nearest integer, a tie away from zero, like round() in C; Python's round() differs."""
     return int(math.copysign(math.floor(abs(x) + 0.5), x))
 
 
 def nearest_half_away(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the nearest integers, ties away from zero. Adding a half would round up what lies just below one."""
+    """Return the nearest integers, ties away from zero; adding 0.5 would round up values just below 0.5."""
     whole = np.trunc(x)
     return whole + np.copysign(np.abs(x - whole) >= 0.5, x)
 
 
 def activation_bounds(activation: str, output_scale: float, zero_point: int) -> tuple[int, int]:
-    """Return the least and the greatest code that a fused activation lets through.
+    """Return the lowest and the highest code of a fused activation.
 
     Source: CalculateActivationRangeQuantized in tensorflow/lite/kernels/kernel_util.cc.
     """

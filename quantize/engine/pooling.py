@@ -3,7 +3,7 @@
     AVERAGE  y = sum(x) / N to the nearest integer, a tie away from zero, N the taps that lie on the input
     MAX      y = max(x) over the taps that lie on the input
 
-then clamped by the fused activation. The zero point does not enter: codes are averaged as they are.
+then clamped by the fused activation. The zero point is not needed: codes are averaged directly.
 
 Source: tensorflow/lite/kernels/internal/reference/integer_ops/pooling.h.
 """
@@ -29,7 +29,7 @@ def average_pool_2d(node: Node) -> Kernel:
 
     def integer(x: Int8Array) -> Int8Array:
         sums = place.windows(x, np.int64).sum(axis=(3, 4))
-        # C truncates: half the divisor is added away from zero first.
+        # Integer division in C truncates: half the divisor is added away from zero first.
         means = clamp(np.sign(sums) * ((np.abs(sums) + taps // 2) // taps), bounds)
         return means.reshape(len(x), *result)
 
@@ -59,7 +59,12 @@ def max_pool_2d(node: Node) -> Kernel:
 def _prepare(node: Node) -> tuple[Geometry, tuple[int, int], str]:
     node.same_quantization()
     if len(node.input(0).shape) != 4:
-        raise ModelFileError(f"Expected a 4-D operand of {node.name}, got {node.input(0).shape}.")
+        raise ModelFileError(
+            f"{node.name} needs an operand with 4 dimensions, got {node.input(0).shape}. Convert the model again.",
+            "dimensions",
+            operator=node.name,
+            expected=4,
+        )
     y = quantization(node.output)
     place = geometry(node, node.number("filter_h", least=1), node.number("filter_w", least=1))
     return place, activation_bounds(node.activation(), y.scale, y.zero_point), node.activation()

@@ -1,14 +1,14 @@
-"""Operators of one int8 operand: 256 codes, so that each is a table of 256 results.
+"""Operators with one int8 operand: the operand has 256 codes, so that each operator is a table of 256 results.
 
     LOGISTIC, TANH  y = clamp(round(f(scale_x (x - zero_x)) / scale_y) + zero_y), in float32
-    RELU and kin    y = clamp(zero_y + MBQM(x - zero_x, scale_x / scale_y)), within the activation's bounds
-    LEAKY_RELU      the same, with alpha scale_x / scale_y below zero_x
+    RELU, RELU6     y = clamp(zero_y + MBQM(x - zero_x, scale_x / scale_y)), within the activation's bounds
+    LEAKY_RELU      the same as RELU without bounds, with alpha scale_x / scale_y below zero_x
     ABS             y = clamp(zero_y + MBQM(|x - zero_x|, scale_x / scale_y))
     QUANTIZE        y = clamp(zero_y + MBQM(x - zero_x, scale_x / scale_y))
 
-with MBQM short for MultiplyByQuantizedMultiplier. The reference kernel of LOGISTIC is such a table of floats too, not
-the fixed-point polynomial of reference/integer_ops/logistic.h; the exponential is rounded to float32 from float64,
-where C's expf may be the next float: it would have to lie on a tie between two codes to matter.
+where MBQM is MultiplyByQuantizedMultiplier. The reference kernel of LOGISTIC is also a table of floats, not the
+fixed-point polynomial of reference/integer_ops/logistic.h. The exponential is rounded to float32 from float64; expf in
+C may return the next float, which matters only on a tie between two codes.
 
 Source: tensorflow/lite/kernels/activations.cc (PopulateLookupTable, QuantizedReluX), elementwise.cc,
 tensorflow/lite/kernels/internal/reference/leaky_relu.h, requantize.h.
@@ -55,14 +55,14 @@ def logistic(x: FloatArray) -> FloatArray:
 
 
 def relu(node: Node) -> Kernel:
-    """Return the kernel of RELU, RELU6 or RELU_N1_TO_1 standing alone."""
+    """Return the kernel of RELU or RELU6 as an operator of its own."""
     x, y = quantization(node.input(0)), quantization(node.output)
     table = _rescaled(_CODES - x.zero_point, _float_ratio(x, y), y, activation_bounds(node.name, y.scale, y.zero_point))
     return _kernel(node, table, lambda values: activate(values, node.name))
 
 
 def leaky_relu(node: Node) -> Kernel:
-    """Return the kernel of LEAKY_RELU; alpha may be of any sign."""
+    """Return the kernel of LEAKY_RELU; alpha may have any sign."""
     x, y = quantization(node.input(0)), quantization(node.output)
     alpha = np.float32(float(node.option("alpha")))  # type: ignore[arg-type]
     with np.errstate(over="ignore"):
@@ -88,7 +88,7 @@ def requantize(node: Node) -> Kernel:
 
 
 def _float_ratio(x: Quantization, y: Quantization) -> float:
-    """Return scale_x / scale_y rounded to float32, as these kernels form it."""
+    """Return scale_x / scale_y rounded to float32, as these kernels compute it."""
     return float(np.float32(x.scale) / np.float32(y.scale))
 
 

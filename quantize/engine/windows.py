@@ -1,4 +1,4 @@
-"""Where the windows of a convolution or a pool lie on its input.
+"""The positions of a convolution's or a pool's windows on its input.
 
 Source: ComputePaddingHeightWidth and ComputeOutSize in tensorflow/lite/kernels/padding.h.
 """
@@ -18,17 +18,17 @@ from quantize.errors import ModelFileError
 
 @dataclass(frozen=True)
 class Geometry:
-    """Windows in (height, width).
+    """Windows of an operator on its input; pairs are (height, width).
 
     Attributes:
-        size: Taps.
-        stride: Between windows.
-        dilation: Between taps.
-        before: Padding in front.
-        padded: The input's extent with its padding on both sides.
-        output: Windows.
-        batch: Of the input, nearly always 1.
-        channels: Of the input.
+        size: Taps of a window.
+        stride: Distance between windows, in elements.
+        dilation: Distance between taps, in elements.
+        before: Elements of padding in front.
+        padded: Extent of the input with its padding on both sides.
+        output: Number of windows.
+        batch: Batch of the input, nearly always 1.
+        channels: Channels of the input.
     """
 
     size: tuple[int, int]
@@ -50,13 +50,13 @@ class Geometry:
 
         Args:
             x: Shape (n, batch, height, width, channels).
-            dtype: Of the result.
-            subtract: The zero point, so that padding is a real 0.
-            padding: Value outside of the input, after the subtraction.
+            dtype: Type of the result.
+            subtract: Zero point of the input, so that padding is a real 0.
+            padding: Value outside the input, after the subtraction.
         """
         x = x.reshape(-1, *x.shape[2:])
         n, height, width, channels = x.shape
-        if self.size == self.stride == (1, 1):  # every element is a window, and nothing is padded
+        if self.size == self.stride == (1, 1):  # every element is a window, without padding
             return np.subtract(x, subtract, dtype=dtype).reshape(n, height, width, 1, 1, channels)
         padded = np.full((n, *self.padded, channels), padding, dtype)
         inner = padded[:, self.before[0] : self.before[0] + height, self.before[1] : self.before[1] + width]
@@ -78,10 +78,10 @@ class Geometry:
 
 
 def geometry(node: Node, height: int, width: int) -> Geometry:
-    """Return where the windows of an operator of so many taps lie.
+    """Return the windows of an operator with height x width taps.
 
     Raises:
-        ModelFileError: If no window fits.
+        ModelFileError: If no window fits, or they hold more than `MAX_ELEMENTS` elements.
     """
     batch, *extent, channels = node.input(0).shape
     options = node.operator.options
@@ -94,13 +94,26 @@ def geometry(node: Node, height: int, width: int) -> Geometry:
         for axis, size in enumerate((height, width))
     ]
     if any(count < 1 for _, _, count in spans):
-        raise ModelFileError(f"Expected an input of {node.name} as long as its windows, got {extent}.")
+        raise ModelFileError(
+            f"The input of {node.name} measures {extent} (height, width), less than one window of it. Convert the "
+            "model again.",
+            "no_window",
+            operator=node.name,
+            got=extent,
+        )
     (before_h, padded_h, out_h), (before_w, padded_w, out_w) = spans
     place = Geometry(
         (height, width), stride, dilation, (before_h, before_w), (padded_h, padded_w), (out_h, out_w), batch, channels
     )
     if place.scratch > MAX_ELEMENTS:
-        raise ModelFileError(f"Expected windows of {node.name} for a gateway, got {place.scratch} elements of them.")
+        raise ModelFileError(
+            f"The windows of {node.name} hold {place.scratch} elements; at most {MAX_ELEMENTS} are allowed. Convert "
+            "the model again.",
+            "window_elements",
+            operator=node.name,
+            got=place.scratch,
+            limit=MAX_ELEMENTS,
+        )
     return place
 
 

@@ -1,1 +1,1 @@
-"""Networks as graphs: a Keras model in, the same network in a form that int8 suits out."""
+"""Networks as graphs: a Keras model in, the same network in a form that suits int8 out."""

@@ -1,8 +1,8 @@
-"""A network between Keras and TFLite: its steps in order, with their numbers, and what each of them computes.
+"""A network between Keras and TFLite: its steps in order, with their numbers and what each step computes.
 
-Keras knows layers, a .tflite file knows operators. Between them lies this list of steps, each of which becomes one int8
-operator: so rewriting (`quantize.network.rewrite`), calibration, training with fake quantisation and the file itself
-all speak of the same tensors.
+Keras has layers, a .tflite file has operators. This list of steps lies between them: each step becomes one int8
+operator, so that rewriting (`quantize.network.rewrite`), calibration, training with fake quantization and the file
+itself refer to the same tensors.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class Step:
     """One operator and its numbers.
 
     Attributes:
-        name: Its own in the graph; the tensor that it computes goes by it too.
+        name: Unique name in the graph, also that of the computed tensor.
         op: One of `OPERATORS`.
-        inputs: Names of the steps whose results it works on.
-        shape: Of its result without the batch.
-        kernel: Of conv (height, width, c_in, c_out), depthwise (height, width, c, multiplier) and dense (c_in, c_out);
-            the factor of scale.
-        bias: Of conv, depthwise and dense (c_out,); what offset adds.
-        strides: Of conv and depthwise, (height, width).
-        padding: Of conv and depthwise, "same" or "valid".
+        inputs: Names of the steps whose results are the operands.
+        shape: Shape of the result without the batch.
+        kernel: conv: (height, width, c_in, c_out); depthwise: (height, width, c, multiplier); dense: (c_in, c_out);
+            scale: the factor.
+        bias: conv, depthwise and dense: (c_out,); offset: the numbers that are added.
+        strides: conv and depthwise: (height, width).
+        padding: conv and depthwise: "same" or "valid".
         relu: Whether negative results become 0.
-        trainable: Whether fine-tuning may change its numbers.
+        trainable: Whether fine-tuning may change the numbers.
     """
 
     name: str
@@ -55,14 +55,14 @@ class Step:
 
     @property
     def parameters(self) -> dict[tuple[str, str], FloatArray]:
-        """The step's own numbers, as `Graph.parameters` holds them."""
+        """The numbers of the step, keyed as in `Graph.parameters`."""
         held = {"kernel": self.kernel, "bias": self.bias}
         return {(self.name, part): numbers for part, numbers in held.items() if numbers is not None}
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Steps in an order in which they can be computed; the first is the input and the last the output."""
+    """Steps in an order of computation; the first is the input, the last the output."""
 
     steps: tuple[Step, ...]
 
@@ -72,7 +72,7 @@ class Graph:
 
     @property
     def input(self) -> Step:
-        """The step that stands for what the network is given."""
+        """The step that stands for the network's input."""
         return self.steps[0]
 
     @property
@@ -90,20 +90,20 @@ class Graph:
         return {step.name: step for step in self.steps}
 
     def uses(self) -> Counter[str]:
-        """Return how often the result of each step is worked on; the output counts once more."""
+        """Return how often the result of each step is used; the output counts once more."""
         return Counter([name for step in self.steps for name in step.inputs] + [self.output.name])
 
     def users(self, name: str) -> list[Step]:
-        """Return the steps that work on the result of this one."""
+        """Return the steps that use the result of the named step."""
         return [step for step in self.steps if name in step.inputs]
 
     def with_steps(self, *changed: Step) -> Graph:
-        """Return the graph with these steps in the place of those of the same names."""
+        """Return the graph with these steps in place of the steps with the same names."""
         new = {step.name: step for step in changed}
         return Graph(tuple(new.get(step.name, step) for step in self.steps))
 
     def without(self, name: str, instead: str) -> Graph:
-        """Return the graph without a step, whose users work on the result of `instead`."""
+        """Return the graph without the named step; its users use the result of `instead`."""
         kept = [step for step in self.steps if step.name != name]
         rewired = [replace(step, inputs=tuple(instead if i == name else i for i in step.inputs)) for step in kept]
         return Graph(tuple(rewired))
@@ -119,11 +119,11 @@ def evaluate(
     """Compute the network with keras.ops.
 
     Args:
-        graph: What to compute.
+        graph: The network.
         inputs: Shape (batch, *graph.input.shape).
-        parameters: Numbers to use instead of the graph's own.
-        after: Given each step and its result, returns what its users shall see: to watch ranges, or to quantise.
-        before_relu: The same for what a step computes before its relu, whether it has one or not.
+        parameters: Numbers to use instead of those of the graph.
+        after: Called with each step and its result; returns the result for its users, to watch ranges or to quantize.
+        before_relu: The same for the result of a step before its relu, if any.
     """
     numbers = graph.parameters if parameters is None else parameters
     uses = graph.uses()
@@ -137,13 +137,13 @@ def evaluate(
         results[step.name] = after(step, ops.relu(result) if step.relu else result)
         uses.subtract(step.inputs)
         for name in step.inputs:
-            if not uses[name]:  # nothing else will work on it: the memory of many windows is worth having back
+            if not uses[name]:  # no later step uses it: free the memory, which is large for many windows
                 results.pop(name, None)
     return results[graph.output.name]
 
 
 def until_still(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
-    """Apply a rewriting of one place until it finds none: it then returns the very graph that it was given."""
+    """Apply a function that rewrites one place until it finds no more; it then returns the same graph object."""
     while (changed := change(graph)) is not graph:
         graph = changed
     return graph
@@ -182,7 +182,7 @@ OPERATORS: Mapping[str, Operator] = {
     "sigmoid": lambda step, x, kernel, bias: ops.sigmoid(x[0]),
     "reshape": lambda step, x, kernel, bias: ops.reshape(x[0], (-1, *step.shape)),
 }
-"""What each step computes from its operands, kernel and bias, before its relu."""
+"""Function of each op from operands, kernel and bias to the result before the relu."""
 
 CONVOLUTIONS = frozenset({"conv", "depthwise", "dense"})
 """Steps with a kernel quantised per output channel and an int32 bias."""

@@ -1,4 +1,4 @@
-"""Read a Keras model as a `Graph`: what it computes in inference, a step for each int8 operator that it may become."""
+"""Read a Keras model as a `Graph`: its computation in inference, with one step for each int8 operator."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ KNOWN = (
     "Subtract, Multiply, GlobalAveragePooling2D, Flatten, Reshape, and sums, differences, products, relu and means of "
     "keras.ops"
 )
-"""What a model may be made of, for the error."""
+"""Layers and functions that a model may use, as the error names them."""
 
 
 def read_keras(model: Any) -> Graph:
-    """Return the steps of a functional Keras model of one input and one output.
+    """Return the steps of a functional Keras model with one input and one output.
 
     Raises:
-        ConversionError: If it is another kind of model, or naming the first layer that has no int8 form here.
+        ConversionError: If it is another kind of model, or if a layer has no int8 form here; the error names the layer.
     """
     inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
     if len(inputs) != 1 or len(outputs) != 1 or not hasattr(model, "operations"):
-        raise ConversionError("Expected a functional Keras model of one input and one output, got another kind.")
+        raise ConversionError(
+            "Only a functional Keras model with one input and one output can be converted.", "model_kind"
+        )
     reader = _Reader()
     for operation in model.operations:
         reader.read(operation)
@@ -37,11 +39,11 @@ def read_keras(model: Any) -> Graph:
 
 
 Operands = list[Any]
-"""Names of steps (str), and numbers."""
+"""Names of steps (str) and numbers."""
 
 
 class _Reader:
-    """Collects steps, and the name of the step that computes each Keras tensor."""
+    """Collects the steps, and for each Keras tensor the name of the step that computes it."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
@@ -50,10 +52,18 @@ class _Reader:
     def read(self, operation: Any) -> None:
         kind, nodes = type(operation).__name__, operation._inbound_nodes
         if kind not in _READERS:
-            raise ConversionError(f"Expected layers among {KNOWN}; {operation.name!r} is a {kind}.")
+            raise ConversionError(
+                f"Layer {operation.name!r} is a {kind}, which cannot be converted to int8. Use {KNOWN}.",
+                "unknown_layer",
+                layer=operation.name,
+                kind=kind,
+            )
         if len(nodes) != 1:
             raise ConversionError(
-                f"Expected each layer to be used once, {operation.name!r} is used {len(nodes)} times."
+                f"Layer {operation.name!r} is used {len(nodes)} times. Use each layer once.",
+                "shared_layer",
+                layer=operation.name,
+                got=len(nodes),
             )
         args = [value for value in nodes[0].arguments.args]
         listed = args[0] if args and isinstance(args[0], (list, tuple)) else args
@@ -64,8 +74,13 @@ class _Reader:
         self.names[id(result)] = steps[-1].name if steps else str(operands[0])
 
 
-def _refuse(layer: Any, what: str) -> ConversionError:
-    return ConversionError(f"Expected {what} in the layer {layer.name!r}. Only then has it an int8 form here.")
+def _refuse(layer: Any, needs: str) -> ConversionError:
+    return ConversionError(
+        f"Layer {layer.name!r} cannot be converted to int8: it needs {needs}.",
+        "layer_form",
+        layer=layer.name,
+        needs=needs,
+    )
 
 
 def _step(layer: Any, op: str, operands: Operands, shape: tuple[int, ...], **more: Any) -> list[Step]:
@@ -76,7 +91,7 @@ def _step(layer: Any, op: str, operands: Operands, shape: tuple[int, ...], **mor
 
 
 def _activated(layer: Any, step: Step) -> list[Step]:
-    """Return the step and the one of the activation that a Keras layer may carry."""
+    """Return the step, and the step of the layer's activation if it has one."""
     activation = getattr(layer, "activation", None)
     name = keras.activations.serialize(activation) if activation is not None else "linear"
     if name == "linear":
@@ -181,7 +196,7 @@ def _mean(layer: Any, operands: Operands, shape: tuple[int, ...]) -> list[Step]:
 
 
 def _mean_over_channels(layer: Any, operands: Operands, shape: tuple[int, ...]) -> Step:
-    """Return the mean as a 1x1 convolution: MEAN over channels has no fast int8 kernel."""
+    """Return the mean as a 1x1 convolution, because MEAN over channels has no fast int8 kernel."""
     channels = layer._inbound_nodes[0].input_tensors[0].shape[-1]
     kernel = np.full((1, 1, channels, 1), 1 / channels, np.float32)
     return Step(layer.name, "conv", tuple(operands), shape, kernel=kernel, padding="valid", trainable=False)

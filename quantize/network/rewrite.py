@@ -1,17 +1,17 @@
-"""Rewrite a `Graph` into one of the same function that int8 kernels run faster and more precisely.
+"""Rewrite a `Graph` into an equivalent graph that int8 kernels run faster and more precisely.
 
-Each rewriting is a function from graph to graph; `for_int8` applies them all. None changes what is computed by more
-than float rounding.
+Each rewriting is a function from graph to graph; `for_int8` applies all of them. Results change by float rounding only.
 
-- What follows a convolution as a factor or an offset per channel goes into its kernel and bias, as a folded batch
-  normalisation does; so do factors that stand behind a reshape.
-- relu becomes part of the operator before it, and where it has none of its own gets one: alone it would leave XNNPACK.
-- relu(g x + b) = g relu(x + b / g) for g > 0, and g goes into the kernel of the convolution that follows: one operator
-  instead of two. Where a factor would stretch the range of x + b / g too far, which would cost all channels their
-  steps, or is not above 0, the two are kept.
-- A strided convolution of few channels pads each of its taps to the eight channels that int8 kernels work on at once.
-  Written as a convolution of stride 1 over blocks of `stride` samples it has stride times the channels and that much
-  fewer taps; its kernel is padded with zeros, and a reshape costs a copy.
+- A factor or an offset per channel behind a convolution is folded into its kernel and bias, as for batch normalization;
+  a factor behind a reshape also is.
+- A relu is fused into the operator before it. A relu without such an operator gets one, because XNNPACK does not run a
+  relu alone.
+- relu(g x + b) = g relu(x + b / g) for g > 0, and g is folded into the kernel of the next convolution: one operator
+  instead of two. The two are kept if g is not above 0, or if it would widen the range of x + b / g so far that all
+  channels lose steps.
+- A strided convolution of few channels pads each of its taps to the eight channels that int8 kernels process at once.
+  As a convolution of stride 1 over blocks of `stride` samples it has `stride` times the channels and correspondingly
+  fewer taps. Its kernel is padded with zeros, and a reshape costs a copy.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from quantize.network.graph import CONVOLUTIONS, FloatArray, Graph, Step, until_
 from quantize.network.rewrite_cpu import for_cpu
 
 _FUSED = CONVOLUTIONS | {"add", "sub", "mul", "offset", "scale"}
-"""Operators that take a relu with them."""
+"""Operators that a relu can be fused into."""
 
 _CHANNELS_AT_ONCE = 8
-"""Of int8 matrix kernels: fewer are padded."""
+"""Channels that int8 matrix kernels process at once; fewer channels are padded."""
 
 _MOST_STRETCH = 4.0
-"""How much wider than x's own deviation an offset b / g may be, before it would take the other channels' steps."""
+"""Highest offset b / g relative to the median of 1 / g; a larger offset would cost the other channels their steps."""
 
 
 def for_int8(graph: Graph, target: str = "cpu") -> Graph:
-    """Return the graph as it is quantised for one of `quantize.targets.names.TARGETS`."""
+    """Return the graph in the form that is quantized for one of `quantize.targets.names.TARGETS`."""
     for rewriting in (fold_into_convolutions, absorb_factors, fuse_relus, hold_relus, blocks_for_strides):
         graph = rewriting(graph)
     return for_cpu(graph) if target == "cpu" else graph
 
 
 def fold_into_convolutions(graph: Graph) -> Graph:
-    """Fold factors and offsets per channel that only they work on a convolution's result into it."""
+    """Fold factors and offsets per channel into a convolution whose result has no other user."""
     return until_still(graph, _fold_one)
 
 
@@ -64,7 +64,7 @@ def _fold_one(graph: Graph) -> Graph:
 
 
 def _swapped(graph: Graph, reshape: Step, after: Step) -> Graph:
-    """Return the graph with what stood behind a reshape before it: one number does not care for shapes."""
+    """Return the graph with a step of one number moved in front of the reshape, where it does not depend on shapes."""
     shape = graph.by_name()[reshape.inputs[0]].shape
     first = replace(after, name=reshape.name, inputs=reshape.inputs, shape=shape)
     second = replace(reshape, name=after.name, inputs=(reshape.name,))
@@ -72,7 +72,7 @@ def _swapped(graph: Graph, reshape: Step, after: Step) -> Graph:
 
 
 def _with_factor(step: Step, factor: FloatArray) -> Step:
-    """Return a convolution whose result is multiplied by a factor, one per channel or one for all."""
+    """Return a convolution whose result is multiplied by a factor per channel, or by one factor for all channels."""
     assert step.kernel is not None
     per_channel = np.broadcast_to(factor.reshape(-1), (step.shape[-1],))
     per_kernel = per_channel.reshape(step.kernel.shape[2:]) if step.op == "depthwise" else per_channel
@@ -86,7 +86,7 @@ def _with_offset(step: Step, offset: FloatArray) -> Step:
 
 
 def absorb_factors(graph: Graph) -> Graph:
-    """Move factors above 0 from before an offset and relu into the convolutions behind them."""
+    """Move factors above 0 from in front of an offset and relu into the convolutions behind them."""
     return until_still(graph, _absorb_one)
 
 
@@ -115,7 +115,7 @@ def _absorbed(graph: Graph, scale: Step, offset: Step, relu: Step, users: list[S
         return None
     changed = []
     for user in users:
-        while user.op == "mean":  # a mean of channels takes their factors along
+        while user.op == "mean":  # a mean over time keeps the factors of the channels
             following = graph.users(user.name)
             if len(following) != 1 or user.name == graph.output.name:
                 return None
@@ -128,7 +128,7 @@ def _absorbed(graph: Graph, scale: Step, offset: Step, relu: Step, users: list[S
 
 
 def fuse_relus(graph: Graph) -> Graph:
-    """Make each relu part of the operator before it, where nothing else works on that operator's result."""
+    """Fuse each relu into the operator before it if that operator's result has no other user."""
     return until_still(graph, _fuse_one)
 
 
@@ -146,9 +146,9 @@ def _fuse_one(graph: Graph) -> Graph:
 
 
 def hold_relus(graph: Graph) -> Graph:
-    """Mark each relu that would stand alone, and each offset of nothing but zeros, as the step "hold".
+    """Mark each relu without an operator, and each offset of zeros only, as the step "hold".
 
-    The converter would remove such an offset and leave its relu behind; `quantize.convert` writes one that it keeps.
+    The converter would remove such an offset and leave its relu alone; `quantize.convert` writes one that stays.
     """
     return Graph(tuple(_held(step) for step in graph))
 
@@ -159,7 +159,7 @@ def _held(step: Step) -> Step:
 
 
 def blocks_for_strides(graph: Graph) -> Graph:
-    """Write strided convolutions of the input, where that has few channels, over blocks of samples."""
+    """Rewrite strided convolutions of an input with few channels as convolutions over blocks of samples."""
     source = graph.input
     users = graph.users(source.name)
     if not users or not all(_gains_by_blocks(user, source) for user in users):
@@ -184,11 +184,11 @@ def _gains_by_blocks(step: Step, source: Step) -> bool:
 
 
 def _over_blocks(step: Step, width: int, blocks: str) -> Step:
-    """Return the convolution over blocks of `stride` samples: tap i of block j is where it meets the same sample."""
+    """Return the convolution over blocks of `stride` samples; each tap moves to the block and place of its sample."""
     assert step.kernel is not None
     _, taps, channels, outputs = step.kernel.shape
     stride = step.strides[1]
-    before = max(0, (-(-width // stride) - 1) * stride + taps - width) // 2  # what "same" pads on the left
+    before = max(0, (-(-width // stride) - 1) * stride + taps - width) // 2  # padding of "same" on the left
     reach = max(-(-before // stride), (taps - 1 - before) // stride)
     kernel = np.zeros((1, 2 * reach + 1, stride, channels, outputs), np.float32)
     for tap in range(taps):
@@ -199,7 +199,7 @@ def _over_blocks(step: Step, width: int, blocks: str) -> Step:
 
 
 def _renamed(graph: Graph, old: str, new: str) -> Graph:
-    """Return the graph with a step named after the one that it has taken in: so outputs and thresholds keep theirs."""
+    """Return the graph with a step named after the step folded into it, so that outputs and thresholds keep names."""
     steps = [
         replace(step, name=new if step.name == old else step.name,
                 inputs=tuple(new if name == old else name for name in step.inputs))

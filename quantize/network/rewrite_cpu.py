@@ -1,11 +1,11 @@
-"""Rewrite a `Graph` further for XNNPACK, with what no other target's int8 kernels take: LEAKY_RELU, and rows.
+"""Rewrite a `Graph` further for XNNPACK, in ways that suit no other target: LEAKY_RELU, and rows.
 
-Its int8 LEAKY_RELU costs a third of an ADD of two tensors, and one operand of an ADD that is repeated along time costs
-a call of the kernel for every time step: the more, the fewer channels there are. So
+XNNPACK's int8 LEAKY_RELU costs a third of an ADD of two tensors. An ADD with one operand repeated along time calls the
+kernel for every time step, which is slow for few channels. Therefore
 
-- |x| is LEAKY_RELU with the slope -1, one operator and one mean instead of two and two;
-- relu(n - tau) is relu(-tau - x) for n = relu(-x) and tau >= 0, and needs no n;
-- where there are few channels, tau is subtracted from rows of several time steps, tau repeated along them.
+- |x| becomes LEAKY_RELU with the slope -1: one operator and one mean instead of two and two;
+- relu(n - tau) becomes relu(-tau - x) for n = relu(-x) and tau >= 0, which needs no n;
+- with few channels, tau is repeated and subtracted from rows of several time steps.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import numpy as np
 from quantize.network.graph import Graph, Step, until_still
 
 _ROW = 128
-"""Channels of a row: more cost more to repeat tau than they save."""
+"""Channels of a row; with more, repeating tau costs more than it saves."""
 
 _FEW_CHANNELS = 32
-"""From so many on, the reshapes into rows and back would cost more than the rows save."""
+"""Number of channels from which the reshapes into rows and back cost more than the rows save."""
 
 
 def for_cpu(graph: Graph) -> Graph:
-    """Return a graph of `quantize.network.rewrite.for_int8` as XNNPACK runs it fastest."""
+    """Return a graph of `quantize.network.rewrite.for_int8` in the form that XNNPACK runs fastest."""
     for change in (_absolute_one, _negative_side_one, _rows_one):
         graph = until_still(graph, change)
     return graph
@@ -48,7 +48,7 @@ def _absolute_one(graph: Graph) -> Graph:
 
 
 def _negative_side_one(graph: Graph) -> Graph:
-    """Replace one relu(relu(-x) - tau) by relu(-tau - x), where relu(x - tau) stands beside it."""
+    """Replace one relu(relu(-x) - tau) by relu(-tau - x) if the graph also has relu(x - tau)."""
     steps = graph.by_name()
     for step, x in _thresholded(graph):
         tau = step.inputs[1]
@@ -62,7 +62,7 @@ def _negative_side_one(graph: Graph) -> Graph:
 
 
 def _thresholded(graph: Graph) -> Iterator[tuple[Step, str]]:
-    """Yield each relu(n - tau) and the x that n is the negative part of."""
+    """Yield each relu(n - tau) with the x whose negative part n is."""
     steps = graph.by_name()
     for step in graph:
         if step.op == "sub" and step.relu:
@@ -72,7 +72,7 @@ def _thresholded(graph: Graph) -> Iterator[tuple[Step, str]]:
 
 
 def _rows_one(graph: Graph) -> Graph:
-    """Write one soft threshold over few channels on rows of several time steps."""
+    """Rewrite one soft threshold over few channels on rows of several time steps."""
     steps, uses = graph.by_name(), graph.uses()
     for step in graph:
         if step.op != "sub" or any(uses[name] != 1 for name in step.inputs):
@@ -109,7 +109,7 @@ def _in_rows(graph: Graph, step: Step, above: Step, below: Step, x: str, tau: St
 
 
 def _replaced(graph: Graph, step: Step, *instead: Step) -> Graph:
-    """Return the graph with these steps in the place of one, without what they replace and what nobody sees then."""
+    """Return the graph with these steps in place of one, without steps that no longer have a user."""
     names = {each.name for each in instead}
     steps = [each for each in graph if each.name not in names]
     at = next(i for i, each in enumerate(graph) if each.name == step.name)
@@ -131,6 +131,6 @@ def _is_scale(step: Step, factor: float) -> bool:
 
 
 def _is_negative_part(step: Step, x: str) -> bool:
-    """Tell whether a step is relu(-x)."""
+    """Return whether a step is relu(-x)."""
     minus = step.op == "scale" and step.kernel is not None and bool((step.kernel == -1.0).all())
     return minus and step.relu and step.inputs == (x,)

@@ -1,6 +1,6 @@
-"""Ask Coral's `edgetpu_compiler`, where it is installed, and compare its log with our lint.
+"""Run Coral's `edgetpu_compiler` if it is installed, and compare its log with the lint.
 
-The compiler cannot be redistributed. It writes a table such as
+The compiler may not be redistributed. Its log holds a table such as
 
     Operator                       Count      Status
 
@@ -25,7 +25,7 @@ from quantize.tflite.file import read_model
 
 COMPILER = "edgetpu_compiler"
 CUSTOM_OPERATOR = "edgetpu-custom-op"
-"""What the compiler puts in the place of the operators that it maps."""
+"""The operator by which the compiler replaces those that it maps."""
 
 _TIMEOUT_S = 120.0
 _MAPPED = "Mapped to Edge TPU"
@@ -36,7 +36,7 @@ _VERSION = re.compile(r"Edge TPU Compiler version (\S+)")
 
 @dataclass(frozen=True)
 class CompilerRow:
-    """One line of the compiler's table: so many operators of this name share a status."""
+    """One line of the compiler's table: the number of operators with this name and status."""
 
     operator: str
     count: int
@@ -44,18 +44,18 @@ class CompilerRow:
 
     @property
     def mapped(self) -> bool:
-        """Whether they run on the Edge TPU."""
+        """Whether these operators run on the Edge TPU."""
         return self.status == _MAPPED
 
 
 @dataclass(frozen=True)
 class CompilerVerdict:
-    """What the compiler says of a file, beside what our lint says.
+    """The compiler's report on a file, compared with the lint.
 
     Attributes:
-        version: Of the compiler, empty where its log does not tell.
-        rows: Its table.
-        differences: In sentences, where the two disagree; empty where they agree.
+        version: Version of the compiler; empty if its log does not name it.
+        rows: Table of the log.
+        differences: Sentences about the operators on which compiler and lint disagree; empty if they agree.
     """
 
     version: str
@@ -69,16 +69,16 @@ class CompilerVerdict:
 
     @property
     def mapped(self) -> int:
-        """Number of those that run on the Edge TPU."""
+        """Number of operators that run on the Edge TPU."""
         return sum(row.count for row in self.rows if row.mapped)
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What the compiler makes of a file.
+    """The result of a compilation.
 
     Attributes:
-        verdict: What it says.
+        verdict: The compiler's report.
         model: The compiled file.
     """
 
@@ -87,11 +87,11 @@ class Compiled:
 
 
 def compile_model(model: bytes, timeout_s: float = _TIMEOUT_S) -> Compiled | None:
-    """Compile a file in a temporary folder and compare; None where the compiler is not on the PATH.
+    """Compile a file in a temporary folder and compare the log with the lint; None without a compiler on the PATH.
 
     Raises:
         ModelFileError: If the bytes are not a .tflite file.
-        TargetError: If the compiler fails, takes longer than `timeout_s` seconds or writes no table.
+        TargetError: If the compiler fails, takes longer than `timeout_s` seconds, or prints no table.
     """
     program = shutil.which(COMPILER, path=_path())
     if program is None:
@@ -102,17 +102,20 @@ def compile_model(model: bytes, timeout_s: float = _TIMEOUT_S) -> Compiled | Non
 
 
 def check_compiled(model: bytes, compiled: bytes) -> None:
-    """Refuse a file that is not compiled, or was compiled of a model with other inputs and outputs.
+    """Refuse a file that is not compiled, or was compiled from a model with other inputs or outputs.
 
     Raises:
-        TargetError: If so.
-        ModelFileError: If one is not a .tflite file.
+        TargetError: If the file is refused.
+        ModelFileError: If one of the two is not a .tflite file.
     """
     wanted, found = read_model(model), read_model(compiled)
     if CUSTOM_OPERATOR not in (operator.name for operator in found.operators):
         names = ", ".join(sorted({operator.name for operator in found.operators}))
         raise TargetError(
-            f"Expected a file that {COMPILER} made, with {CUSTOM_OPERATOR} in it, got one of {names}. Compile it."
+            f"The file was not compiled by {COMPILER}: it has no operator {CUSTOM_OPERATOR}, only {names}. Run "
+            f"{COMPILER} on the bundle's model.tflite.",
+            "not_compiled",
+            operators=names,
         )
     for end in ("inputs", "outputs"):
         ours, theirs = (
@@ -121,8 +124,10 @@ def check_compiled(model: bytes, compiled: bytes) -> None:
         )
         if ours != theirs:
             raise TargetError(
-                f"Expected the {end} of the model ({ours}) in its compiled file, got {theirs}: it is of another model. "
-                "Compile the bundle's own model.tflite."
+                f"The compiled file is of another model: its {end} are {theirs}, those of the model are {ours}. Run "
+                f"{COMPILER} on the bundle's model.tflite.",
+                "other_model",
+                end=end,
             )
 
 
@@ -130,18 +135,20 @@ def parse_log(log: str) -> tuple[CompilerRow, ...]:
     """Return the table of a compiler's log.
 
     Raises:
-        TargetError: If there is none.
+        TargetError: If the log has no table.
     """
     head = _HEAD.search(log)
     rows = [CompilerRow(*_row(found)) for found in _ROW.finditer(log, head.end())] if head else []
     if not rows:
         last = (log.strip().splitlines() or ["nothing"])[-1]
-        raise TargetError(f"Expected a table of operators from {COMPILER}, got: {last}.")
+        raise TargetError(
+            f"{COMPILER} printed no table of operators. The last line of its log: {last}.", "no_table", last=last
+        )
     return tuple(rows)
 
 
 def compare_with_lint(model: bytes, rows: tuple[CompilerRow, ...]) -> tuple[str, ...]:
-    """Return in sentences which operators the compiler maps and our lint does not, or the other way round."""
+    """Return sentences about the operators that the compiler and the lint map in different numbers."""
     file = read_model(model)
     ours = Counter(operator.name for operator in file.operators[: edgetpu_mapped(file)])
     theirs: Counter[str] = Counter()
@@ -149,7 +156,7 @@ def compare_with_lint(model: bytes, rows: tuple[CompilerRow, ...]) -> tuple[str,
         if row.mapped:
             theirs[row.operator] += row.count
     return tuple(
-        f"{name}: {COMPILER} maps {theirs[name]}, our lint {ours[name]}"
+        f"{name}: {COMPILER} maps {theirs[name]}, the lint {ours[name]}"
         for name in sorted(ours | theirs)
         if ours[name] != theirs[name]
     )
@@ -160,7 +167,7 @@ def _row(found: re.Match[str]) -> tuple[str, int, str]:
 
 
 def _path() -> str:
-    """Return the PATH without its relative entries: nothing of the current folder is run."""
+    """Return the PATH without its relative entries, so that no program of the current folder runs."""
     return os.pathsep.join(filter(os.path.isabs, os.environ.get("PATH", os.defpath).split(os.pathsep)))
 
 
@@ -174,16 +181,25 @@ def _run(program: str, model: bytes, timeout_s: float) -> tuple[str, bytes]:
                 command, capture_output=True, text=True, errors="replace", timeout=timeout_s, cwd=folder
             )
         except subprocess.TimeoutExpired as exc:
-            raise TargetError(f"Expected {COMPILER} to end within {timeout_s:g} s, it did not.") from exc
+            raise TargetError(
+                f"{COMPILER} did not end within {timeout_s:g} s.", "compiler_timeout", timeout_s=timeout_s
+            ) from exc
         except OSError as exc:
-            raise TargetError(f"Expected {program} to run, got: {exc.strerror}.") from exc
+            raise TargetError(
+                f"{program} cannot be run: {exc.strerror}.", "compiler_not_run", program=program, reason=exc.strerror
+            ) from exc
         logs = [path.read_text(errors="replace") for path in sorted(Path(folder).glob("*.log"))]
         log = "\n".join([done.stdout, *logs])
         if done.returncode:
             said = (done.stderr or log).strip().splitlines() or ["nothing"]
-            raise TargetError(f"Expected {COMPILER} to compile the file, got exit code {done.returncode}: {said[-1]}.")
+            raise TargetError(
+                f"{COMPILER} failed with exit code {done.returncode}: {said[-1]}.",
+                "compiler_failed",
+                exit_code=done.returncode,
+                last=said[-1],
+            )
         try:
             compiled = source.with_name("model_edgetpu.tflite").read_bytes()
         except OSError as exc:
-            raise TargetError(f"Expected model_edgetpu.tflite from {COMPILER}, it wrote none.") from exc
+            raise TargetError(f"{COMPILER} wrote no model_edgetpu.tflite.", "no_compiled_file") from exc
         return (done.stdout if _HEAD.search(done.stdout) else log), compiled

@@ -1,8 +1,8 @@
-"""Is a .tflite file wholly int8, and does a target run all of it well? No TensorFlow, no interpreter.
+"""Check that a .tflite file is wholly int8 and that a target runs all of it. Needs no TensorFlow and no interpreter.
 
-cpu               every operator int8 and taken by XNNPACK, so that the graph stays in one partition
-edgetpu           every operator int8 and on the Edge TPU's list
-tflite-runtime    every operator int8 and known to tflite-runtime 2.14, for machines without a LiteRT wheel
+cpu               every operator is int8 and XNNPACK runs it, so that the graph stays in one partition
+edgetpu           every operator is int8 and on the Edge TPU's list
+tflite-runtime    every operator is int8 and known to tflite-runtime 2.14, for machines without a LiteRT wheel
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from quantize.targets.xnnpack import INT8_RULES, xnnpack_placement
 from quantize.tflite.file import ModelFile, Operator, read_model
 
 INT8_OPERATORS = frozenset(INT8_RULES)
-"""Operators whose int8 kernels XNNPACK takes, so that the graph stays in one partition on a CPU."""
+"""Operators for which XNNPACK has int8 kernels, so that the graph stays in one partition on a CPU."""
 
 _ISLAND_OPERATORS = frozenset({"QUANTIZE", "DEQUANTIZE", "CAST"})
 _PARAMETER_TYPES = frozenset({"INT8", "INT32"})
@@ -29,12 +29,12 @@ _PARAMETER_TYPES = frozenset({"INT8", "INT32"})
 
 @dataclass(frozen=True)
 class LintReport:
-    """What a .tflite file is made of, and what is wrong with it (nothing where `findings` is empty).
+    """The operators of a .tflite file, and why it does not suit a target.
 
     Attributes:
         operators: Number of operators by name.
-        findings: Every reason once, in the file's order, those of the target last.
-        target: What it was judged for.
+        findings: Each reason once, in the file's order, those of the target last; empty if the file suits the target.
+        target: One of `quantize.targets.names.TARGETS`.
     """
 
     operators: dict[str, int]
@@ -43,19 +43,24 @@ class LintReport:
 
 
 def lint(model: bytes, target: str = "cpu") -> LintReport:
-    """Return the operator counts of a .tflite file and every reason why it is not a clean int8 network for a target.
+    """Return the operator counts of a .tflite file and every reason why it does not suit a target.
 
     Raises:
         ModelFileError: If the bytes are not a .tflite file.
-        TargetError: If there is no such target.
+        TargetError: If `target` is unknown.
     """
     return lint_file(read_model(model), target)
 
 
 def lint_file(file: ModelFile, target: str = "cpu") -> LintReport:
-    """Return what `lint` does, of a file that was read already."""
+    """Return the same as `lint`, for a file that was already read."""
     if target not in _CHECKS:
-        raise TargetError(f"Expected a target among {', '.join(TARGETS)}, got {target!r}.")
+        raise TargetError(
+            f"{target!r} is not a target. Choose one of {', '.join(TARGETS)}.",
+            "unknown_target",
+            target=target,
+            choices=TARGETS,
+        )
     counts = Counter(operator.name for operator in file.operators)
     findings = [finding for operator in file.operators for finding in _operator_findings(file, operator)]
     findings += [
@@ -82,7 +87,7 @@ def _operator_findings(file: ModelFile, operator: Operator) -> list[str]:
 
 
 def _cpu_findings(file: ModelFile) -> list[str]:
-    # Only XNNPACK's int8 kernels are looked for here, so an operator on floats is named as one that lacks them.
+    # This looks for XNNPACK's int8 kernels only: an operator on floats is reported as one without such a kernel.
     return [
         f"{operator.name} has no fast int8 kernel"
         for operator in file.operators

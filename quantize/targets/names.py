@@ -1,3 +1,3 @@
-"""What a file can be judged for, for help that must not wait for NumPy."""
+"""Targets that a file can be checked for; this module imports nothing, so that help texts are quick."""
 
 TARGETS = ("cpu", "edgetpu", "tflite-runtime")

@@ -1,8 +1,8 @@
-"""What tflite-runtime 2.14, the last of its line, can run of an int8 file. No interpreter needed.
+"""The operators of an int8 file that tflite-runtime 2.14, its last version, runs. Needs no interpreter.
 
-The highest versions were asked of the wheel itself: its interpreter refuses a file with "Didn't find op for builtin
-opcode" as soon as a version is one too high. Its int8 kernels are TFLite's own: XNNPACK takes nothing of an int8 file
-in it. Dense layers that are quantized per channel run in it, on one row and on several.
+The highest versions were measured with the wheel: its interpreter refuses a file with "Didn't find op for builtin
+opcode" as soon as a version is one too high. tflite-runtime runs int8 operators with TFLite's own kernels, without
+XNNPACK. It also runs dense layers that are quantized per channel, on one row and on several.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ MAX_VERSIONS = {
     "SLICE": 6, "SOFTMAX": 3, "SQUARE": 1, "SQUARED_DIFFERENCE": 2, "SQUEEZE": 2, "STRIDED_SLICE": 8, "SUB": 5,
     "SUM": 2, "TANH": 3, "TRANSPOSE": 6,
 }  # fmt: skip
-"""The operators that an int8 file of ours may hold, each with the highest version that tflite-runtime 2.14.0 knows."""
+"""Operators that an int8 file may hold, with the highest version that tflite-runtime 2.14.0 knows."""
 
 
 def old_runtime_refuses(view: OperatorView) -> str | None:
-    """Return why tflite-runtime 2.14 cannot run an operator, None where it can."""
+    """Return why tflite-runtime 2.14 cannot run an operator; None if it can."""
     name, version = view.operator.name, view.operator.version
     if name not in MAX_VERSIONS:
         return "is not known to run in tflite-runtime 2.14"
     if version > MAX_VERSIONS[name]:
-        return f"has version {version}, tflite-runtime 2.14 knows {MAX_VERSIONS[name]}"
+        return f"has version {version}; tflite-runtime 2.14 knows at most {MAX_VERSIONS[name]}"
     if name == "DIV" and any(tensor.type == "INT8" for tensor in view.activations):
         return "has no int8 kernel in tflite-runtime 2.14"
     return None

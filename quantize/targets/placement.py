@@ -1,4 +1,4 @@
-"""Which operators of a .tflite file a piece of hardware or a set of kernels takes, and in how many pieces."""
+"""Which operators of a .tflite file a delegate (an accelerator or a set of kernels) runs, in how many partitions."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from quantize.errors import ModelFileError
 from quantize.tflite.file import ModelFile, Operator, Tensor
 
 Rule = Callable[["OperatorView"], str | None]
-"""Says why an operator is not taken, as "<operator> <reason>", or None where it is."""
+"""Returns why the delegate does not run an operator, to be read after the operator's name; None if it does."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """An operator that is not taken.
+    """An operator that the delegate does not run.
 
     Attributes:
-        index: Its place in the file, from 0.
+        index: Position in the file, from 0.
         operator: TFLite's name.
         reason: Why, to be read after the name.
     """
@@ -37,12 +37,12 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Placement:
-    """What is taken of a graph.
+    """The part of a graph that a delegate runs.
 
     Attributes:
         operators: Number of operators in the file.
-        refusals: Those that are not taken, in the file's order.
-        partitions: Pieces into which those that are taken fall; 1 is a graph without cuts.
+        refusals: Operators that the delegate does not run, in the file's order.
+        partitions: Pieces of the graph that the delegate runs; 1 for a graph without cuts.
     """
 
     operators: int
@@ -51,40 +51,40 @@ class Placement:
 
     @property
     def taken(self) -> int:
-        """Number of operators that are taken."""
+        """Number of operators that the delegate runs."""
         return self.operators - len(self.refusals)
 
 
 @dataclass(frozen=True)
 class OperatorView:
-    """An operator together with its tensors, for the rules."""
+    """An operator with its tensors, as the rules see it."""
 
     file: ModelFile
     operator: Operator
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """Every tensor that it reads or writes."""
+        """Every tensor that the operator reads or writes."""
         return tuple(
             self.file.tensors[index] for index in (*self.operator.inputs, *self.operator.outputs) if index >= 0
         )
 
     @property
     def activations(self) -> tuple[Tensor, ...]:
-        """Those that are no constants, in the order of inputs and outputs."""
+        """The tensors that are not constants, inputs first."""
         return tuple(tensor for tensor in self.tensors if tensor.data is None)
 
     @property
     def output(self) -> Tensor | None:
-        """The first output, None where there is none."""
+        """The first output; None if there is none."""
         return self._at(self.operator.outputs, 0)
 
     def input(self, number: int) -> Tensor | None:
-        """Return an input by its number, None where it is left out."""
+        """Return an input by its number; None if it is left out."""
         return self._at(self.operator.inputs, number)
 
     def values(self, number: int) -> NDArray[Any] | None:
-        """Return the whole numbers of a constant input, None where it is no such constant."""
+        """Return the whole numbers of a constant input; None if the input is no constant of whole numbers."""
         tensor = self.input(number)
         if tensor is None or tensor.type not in ("INT32", "INT64"):
             return None
@@ -95,7 +95,7 @@ class OperatorView:
 
     @property
     def activation(self) -> str:
-        """The fused activation, "NONE" where there is none."""
+        """The fused activation; "NONE" if there is none."""
         return str(self.operator.options.get("activation", "NONE"))
 
     def _at(self, indices: tuple[int, ...], number: int) -> Tensor | None:
@@ -103,7 +103,7 @@ class OperatorView:
 
 
 def place(file: ModelFile, rule: Rule) -> Placement:
-    """Apply a rule to every operator and count the pieces."""
+    """Apply a rule to every operator and count the partitions."""
     reasons = [rule(OperatorView(file, operator)) for operator in file.operators]
     refusals = tuple(
         Refusal(index, operator.name, reason)
@@ -114,10 +114,10 @@ def place(file: ModelFile, rule: Rule) -> Placement:
 
 
 def count_partitions(file: ModelFile, taken: Sequence[bool]) -> int:
-    """Return into how many pieces TFLite cuts the operators that a delegate takes.
+    """Return the number of partitions into which TFLite cuts the operators that a delegate runs.
 
-    Pieces are made greedily: the first operator that is ready decides whether a piece is the delegate's, and every
-    operator of the same kind joins as soon as all that it reads is there.
+    Partitions grow greedily: the first operator that is ready decides whether the partition is the delegate's, and
+    every operator of the same kind joins as soon as all its inputs are computed.
 
     Source: PartitionGraphIntoIndependentNodeSubsets in tensorflow/lite/graph_info.cc.
     """
@@ -138,7 +138,9 @@ def count_partitions(file: ModelFile, taken: Sequence[bool]) -> int:
         placed += _fill_piece(file, kind, taken, needs, readers, ready)
         heapq.heapify(ready[not kind])
     if placed < len(needs):
-        raise ModelFileError("Expected operators that read what others wrote before, got a circle of them.")
+        raise ModelFileError(
+            "Operators of the file wait for each other's results in a circle. Convert the model again.", "circle"
+        )
     return pieces
 
 
@@ -150,7 +152,7 @@ def _fill_piece(
     readers: dict[int, list[int]],
     ready: dict[bool, list[int]],
 ) -> int:
-    """Run every operator of one kind that is ready or becomes so; return how many."""
+    """Place every operator of one kind that is ready or becomes ready; return their number."""
     placed = 0
     while ready[kind]:
         number = ready[kind].pop()

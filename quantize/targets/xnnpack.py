@@ -1,12 +1,12 @@
-"""Which operators of an int8 file XNNPACK takes on a CPU. No TensorFlow, no interpreter.
+"""Which operators of an int8 file XNNPACK runs on a CPU. Needs no TensorFlow and no interpreter.
 
-How the number of partitions is established: after `Interpreter(...).allocate_tensors()` with its default delegate, each
-partition is one node named DELEGATE among `_get_ops_details()`. The rules below were made to agree with that count on
-ai-edge-litert 2.3 (x86-64) for a network per operator and form; the tests compare the two on our networks and on such
-ones. tflite-runtime 2.14 has no DELEGATE node for an int8 file: XNNPACK's int8 kernels are off in it.
+After `Interpreter(...).allocate_tensors()` with the default delegate, each partition is one node named DELEGATE in
+`_get_ops_details()`. The rules below agree with that count on ai-edge-litert 2.3 (x86-64) for one network per operator
+and form; the tests compare the two on those networks and on the project's own. tflite-runtime 2.14 has no DELEGATE node
+for an int8 file: XNNPACK's int8 kernels are switched off in it.
 
-XNNPACK takes an ADD or SUB only where the scale of each input is 2^-10 to below 2^8 times that of the output. That is
-why 0 - x falls out, whose constant 0 gets a scale near 4e-9, while 1 - x and x * -1 stay in.
+XNNPACK runs an ADD or SUB only if the scale of each input is 2^-10 to below 2^8 times that of the output. 0 - x is
+therefore refused, because its constant 0 gets a scale near 4e-9; 1 - x and x * -1 are not.
 
 Source: tensorflow/lite/delegates/xnnpack/xnnpack_delegate.cc.
 """
@@ -26,25 +26,25 @@ _LEAKY_RATIOS = (2.0**-8, 2.0**7)
 _MAX_DIMENSIONS = 6
 
 FLOAT_OPERATORS = frozenset({"ADD", "SUB", "MUL", "NEG", "ABS"})
-"""Operators that XNNPACK is known to take in float: as islands in an int8 file, which the lint reports anyway."""
+"""Operators that XNNPACK is known to run in float. In an int8 file they are islands, which the lint reports anyway."""
 
 
 def xnnpack_placement(file: ModelFile) -> Placement:
-    """Return which operators XNNPACK takes, and in how many partitions."""
+    """Return which operators XNNPACK runs, and in how many partitions."""
     return place(file, xnnpack_refuses)
 
 
 def xnnpack_refuses(view: OperatorView) -> str | None:
-    """Return why XNNPACK leaves an operator to another kernel, None where it takes it."""
+    """Return why XNNPACK leaves an operator to another kernel; None if XNNPACK runs it."""
     name = view.operator.name
     if name in ("QUANTIZE", "DEQUANTIZE"):
         return None
     if all(tensor.type == "FLOAT32" for tensor in view.activations):
-        return None if name in FLOAT_OPERATORS else "has no float kernel that is known here"
+        return None if name in FLOAT_OPERATORS else "has no known float kernel"
     if name not in INT8_RULES:
         return "has no fast int8 kernel"
     if any(tensor.type != "INT8" for tensor in view.activations):
-        return "works on other than int8 activations"
+        return "works on activations that are not int8"
     if any(len(tensor.shape) > _MAX_DIMENSIONS for tensor in view.tensors):
         return f"works on more than {_MAX_DIMENSIONS} dimensions"
     if view.activation not in _ACTIVATIONS:
@@ -75,24 +75,26 @@ def _leaky(view: OperatorView) -> str | None:
     below = abs(float(view.operator.options.get("alpha", math.nan)) * above)  # type: ignore[arg-type]
     low, high = _LEAKY_RATIOS
     if not all(low <= ratio <= high for ratio in (above, below)):
-        return f"has slopes of {above:.2g} above 0 and {below:.2g} below it, in steps"
+        return (
+            f"has slopes of {above:.2g} above 0 and {below:.2g} below 0, in steps of its output per step of its input"
+        )
     return None
 
 
 def _weights(view: OperatorView) -> str | None:
     if any(tensor is not None and tensor.data is None for tensor in (view.input(1), view.input(2))):
-        return "has weights that are no constants"
+        return "has weights that are not constants"
     if view.operator.options.get("weights_format", "DEFAULT") != "DEFAULT":
-        return "has weights in another format than the default"
+        return "has weights in a format other than the default"
     return None
 
 
 def _reduction(view: OperatorView) -> str | None:
-    return "has axes that are no constants" if view.values(1) is None else None
+    return "has axes that are not constants" if view.values(1) is None else None
 
 
 def _slice(view: OperatorView) -> str | None:
-    return "has ends that are no constants" if view.values(1) is None or view.values(2) is None else None
+    return "has ends that are not constants" if view.values(1) is None or view.values(2) is None else None
 
 
 def _max_pool(view: OperatorView) -> str | None:
@@ -131,11 +133,11 @@ INT8_RULES: dict[str, Callable[[OperatorView], str | None]] = {
     "SLICE": _slice,
     "STRIDED_SLICE": _strided_slice,
 }
-"""The operators that XNNPACK takes in int8, each with what it asks of them besides int8 activations."""
+"""The operators that XNNPACK runs in int8, each with its conditions besides int8 activations."""
 
 
 def _scale(tensor: Tensor | None) -> float:
-    """Return the scale of a tensor, NaN where it has not exactly one; every comparison with NaN fails."""
+    """Return the scale of a tensor; NaN if it does not have exactly one. Every comparison with NaN fails."""
     return tensor.scales[0] if tensor is not None and len(tensor.scales) == 1 and tensor.scales[0] > 0 else math.nan
 
 

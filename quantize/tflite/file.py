@@ -35,7 +35,7 @@ OPERATOR_NAMES = {
     117: "HARD_SWISH", 123: "SELECT_V2", 126: "BATCH_MATMUL", 130: "BROADCAST_TO", 142: "VAR_HANDLE",
     143: "READ_VARIABLE", 158: "SIGN",
 }  # fmt: skip
-"""Operators that our networks, or networks gone wrong, are met with; any other is named OPERATOR_<code>."""
+"""Operators by their code; any other is named OPERATOR_<code>."""
 
 
 _DTYPES = {
@@ -71,15 +71,27 @@ class Tensor:
         """The constant as a read-only array of the tensor's type and shape.
 
         Raises:
-            ModelFileError: If the tensor is no constant, or its bytes do not fill its shape exactly.
+            ModelFileError: If the tensor is not a constant, has an unknown type, or its bytes do not fill its shape.
         """
-        if self.data is None or self.type not in _DTYPES:
-            raise ModelFileError(f"Expected a constant in tensor {self.name!r}, got none of a known type.")
+        if self.data is None:
+            raise ModelFileError(f"Tensor {self.name!r} is not a constant.", "not_constant", tensor=self.name)
+        if self.type not in _DTYPES:
+            raise ModelFileError(
+                f"Tensor {self.name!r} has the unknown type {self.type}.",
+                "unknown_type",
+                tensor=self.name,
+                got=self.type,
+            )
         dtype = np.dtype(_DTYPES[self.type])
         if any(size < 0 for size in self.shape) or math.prod(self.shape) * dtype.itemsize != len(self.data):
             raise ModelFileError(
-                f"Expected a constant of shape {self.shape} and type {self.type} in tensor {self.name!r}, got "
-                f"{len(self.data)} bytes. Convert the model again."
+                f"Tensor {self.name!r} has shape {self.shape} and type {self.type}, but holds {len(self.data)} bytes. "
+                "Convert the model again.",
+                "wrong_size",
+                tensor=self.name,
+                shape=self.shape,
+                type=self.type,
+                got=len(self.data),
             )
         return np.frombuffer(self.data, dtype).reshape(self.shape)
 
@@ -90,10 +102,10 @@ class Operator:
 
     Attributes:
         name: TFLite's name, or a custom operator's own.
-        version: TFLite's version of it.
-        inputs: Indices of tensors; -1 stands for an optional input left out.
+        version: Version of the operator in TFLite's schema.
+        inputs: Indices of tensors; -1 stands for an optional input that is left out.
         outputs: Indices of tensors.
-        options: Its own settings by the names in `quantize.tflite.options`; empty where none are known there.
+        options: Settings by the names in `quantize.tflite.options`; empty for operators that are not listed there.
     """
 
     name: str
@@ -115,18 +127,18 @@ class ModelFile:
 
 
 def read_model(model: bytes) -> ModelFile:
-    """Return what the .tflite file says about its first sub-graph.
+    """Return the first sub-graph of a .tflite file.
 
     Raises:
-        ModelFileError: If the bytes are no .tflite file or an offset leads outside of them.
+        ModelFileError: If the bytes are not a .tflite file, or an offset leads outside the file.
     """
     if model[4:8] != b"TFL3":
-        raise ModelFileError("Expected a .tflite file (identifier TFL3 at byte 4), got other bytes.")
+        raise ModelFileError("This is not a .tflite file: the identifier TFL3 is missing at byte 4.", "not_tflite")
     try:
         return _read_root(model)
     except (struct.error, IndexError, UnicodeDecodeError) as exc:
         raise ModelFileError(
-            f"Expected a whole .tflite file, got a damaged one ({exc}). Convert the model again."
+            f"The .tflite file is damaged ({exc}). Convert the model again.", "damaged", reason=str(exc)
         ) from exc
 
 
@@ -146,7 +158,7 @@ def _read_root(data: bytes) -> ModelFile:
 
 
 def _operator_code(table: Table) -> tuple[str, int]:
-    # Codes above 127 live in a later 32-bit field; writers fill both, and the larger one is right.
+    # Codes above 127 are in a later 32-bit field. Writers fill both fields; the larger value is right.
     code = max(table.number(0, "b"), table.number(3, "i"))
     name = OPERATOR_NAMES.get(code, f"OPERATOR_{code}")
     if name == "CUSTOM":
@@ -155,7 +167,7 @@ def _operator_code(table: Table) -> tuple[str, int]:
 
 
 def _buffer(table: Table) -> bytes | None:
-    """Return a buffer's bytes; writers of large files put them behind the tables and say where."""
+    """Return a buffer's bytes; large files hold them behind the tables, with their position and size."""
     start, size = table.number(1, "Q"), table.number(2, "Q")
     data = table.file.bytes(start, size) if start > 1 else table.bytes(0)
     return data or None
@@ -165,7 +177,7 @@ def _tensor(table: Table, buffers: list[bytes | None]) -> Tensor:
     quantization = table.table(4)
     code = table.number(1, "b")
     if table.number(10, "I"):
-        raise IndexError("a constant that is kept in another file")
+        raise IndexError("a constant in another file")
     return Tensor(
         name=table.text(3),
         shape=table.numbers(0, "i"),

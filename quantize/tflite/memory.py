@@ -1,4 +1,4 @@
-"""How much memory a .tflite file's activations need. No TensorFlow, no interpreter."""
+"""Memory that the activations of a .tflite file need. Needs no TensorFlow and no interpreter."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _BYTES = {"INT8": 1, "UINT8": 1, "BOOL": 1, "INT16": 2, "FLOAT16": 2, "INT32": 4
 
 
 def peak_activation_bytes(model: bytes) -> int:
-    """Return the most bytes of activations alive at once, operators run in the file's order.
+    """Return the highest number of bytes of activations that are in use at once, in the file's order of operators.
 
-    A tensor lives from the operator that writes it to the last one that reads it; an operator's inputs and outputs are
-    alive together. Weights do not count. No planner can do with less, except where it computes in place; an
-    interpreter's arena is larger by alignment, fragmentation and scratch buffers.
+    A tensor is in use from the operator that writes it to the last operator that reads it; inputs and outputs of one
+    operator are in use together. Weights do not count. No memory planner needs less, unless it computes in place. The
+    arena of an interpreter is larger: it adds alignment, fragmentation and scratch buffers.
 
     Raises:
         ModelFileError: If the bytes are not a .tflite file.
@@ -24,7 +24,7 @@ def peak_activation_bytes(model: bytes) -> int:
 
 
 def peak_of_file(file: ModelFile) -> int:
-    """Return what `peak_activation_bytes` does, of a file that was read already."""
+    """Return the same as `peak_activation_bytes`, for a file that was already read."""
     born, last_read = _lifetimes(file)
     changes = [0] * (len(file.operators) + 2)
     for index, step in born.items():
@@ -34,7 +34,10 @@ def peak_of_file(file: ModelFile) -> int:
 
 
 def _lifetimes(file: ModelFile) -> tuple[dict[int, int], dict[int, int]]:
-    """Return the steps at which each activation is written and last needed; the model's ends live at the ends."""
+    """Return the steps at which each activation is written and last read.
+
+    The model's inputs are in use from the first step, and its outputs until the last.
+    """
     born = {index: 0 for index in file.inputs}
     for step, operator in enumerate(file.operators):
         born.update({index: step for index in operator.outputs})

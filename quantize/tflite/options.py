@@ -1,4 +1,4 @@
-"""The settings of TFLite's operators, as named values. No TensorFlow, no interpreter.
+"""The settings of TFLite's operators as named values. Needs no TensorFlow and no interpreter.
 
 Source: the schema at tensorflow/compiler/mlir/lite/schema/schema.fbs (field numbers and defaults follow it).
 """
@@ -23,9 +23,9 @@ Reader = Callable[[Table | None, int], Option]
 
 @dataclass(frozen=True)
 class _Layout:
-    """The options of an operator: the union's type number and its fields, in the schema's order from field 0.
+    """The options of an operator: type number in the union, and fields in the schema's order from field 0.
 
-    A field that nothing here needs is None.
+    A field that is not used here is None.
     """
 
     type: int
@@ -33,15 +33,15 @@ class _Layout:
 
 
 def read_options(name: str, type_number: int, table: Table | None) -> Options:
-    """Return the options of the named operator; the schema's defaults where the file has none.
+    """Return the options of an operator; options that the file lacks have the schema's defaults.
 
     Args:
-        name: TFLite's name of the operator. One that is not known here has no options.
-        type_number: Which table of the union `BuiltinOptions` the file holds, 0 for none.
-        table: That table.
+        name: TFLite's name of the operator. An operator that is not in `_LAYOUTS` has no options.
+        type_number: Type of the table in the union `BuiltinOptions`; 0 for none.
+        table: The table of options in the file.
 
     Raises:
-        IndexError: If they are another operator's options, or a value is none that the schema knows.
+        IndexError: If the options are those of another operator, or a value is not in the schema.
     """
     layout = _LAYOUTS.get(name)
     if layout is None:
@@ -66,7 +66,7 @@ def _flag(table: Table | None, field: int) -> Option:
 
 
 def _choice(names: tuple[str, ...]) -> Reader:
-    # An index below 0 cannot be: the byte is read as unsigned.
+    # The index is never below 0: the byte is read as unsigned.
     return lambda table, field: names[0 if table is None else table.number(field, "B")]
 
 

@@ -1,1 +1,1 @@
-"""Fake quantization in Keras: a float network in, one that has learned with int8 rounding out."""
+"""Fake quantization in Keras: a float network in, a network trained with int8 rounding out."""

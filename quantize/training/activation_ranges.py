@@ -1,10 +1,10 @@
-"""Find the ranges and biases of a network's int8 form from windows that it may meet.
+"""Find the ranges and biases of a network's int8 form from calibration windows.
 
-Vibration has tails: the largest of a thousand samples is ten deviations away, and steps wide enough for it are too wide
-for the rest. So each range is the one whose rounding and saturation together have the least mean square error over the
-windows. What is left of the error is not zero on average, relu and saturation being one-sided; as a bias costs nothing,
-each convolution takes back the mean error of its results per channel, from the first to the last ("empirical bias
-correction", Nagel et al., arXiv:1906.04721, section 4.2).
+Vibration has heavy tails: the largest of a thousand samples is ten standard deviations away, and steps wide enough for
+it are too wide for the other samples. Each range is therefore the one whose rounding and saturation together have the
+lowest mean square error over the windows. The remaining error is not zero on average, because relu and saturation are
+one-sided. Each convolution, from the first to the last, therefore subtracts the mean error of its results per channel
+from its bias, which costs no time ("empirical bias correction", Nagel et al., arXiv:1906.04721, section 4.2).
 """
 
 from __future__ import annotations
@@ -32,33 +32,43 @@ _Numbers = NDArray[np.floating[Any]]
 
 _BATCH = 64
 _BINS = 4096
-"""Of a histogram of a tensor's values: sixteen for each step of int8."""
+"""Bins of the histogram of a tensor's values: sixteen for each step of int8."""
 
 _SHARES = tuple(np.linspace(0.3, 1.0, 15).tolist())
-"""Of the way from 0 to an extreme value: where a range may end."""
+"""Where a range may end, as a share of the distance from 0 to the extreme value."""
 
 
 def check_calibration(windows: FloatArray, input_shape: tuple[int, ...]) -> None:
     """Raise CalibrationError unless windows can set the ranges of a model with this input."""
     if windows.shape[1:] != input_shape or len(windows) == 0:
         dims = ", ".join(map(str, input_shape))
-        raise CalibrationError(f"Expected calibration windows of shape (n, {dims}), got {windows.shape}.")
+        raise CalibrationError(
+            f"Calibration needs windows of shape (n, {dims}), n at least 1, got {windows.shape}.",
+            "windows_shape",
+            expected=input_shape,
+            got=windows.shape,
+        )
     if not np.isfinite(windows).all():
-        raise CalibrationError("Expected finite calibration windows, got NaN or infinity.")
+        raise CalibrationError(
+            "The calibration windows contain NaN or infinity. Check the recordings.", "windows_not_finite"
+        )
     if np.ptp(windows) == 0:
-        raise CalibrationError("Expected calibration windows with vibration in them, got one constant value.")
+        raise CalibrationError(
+            "The calibration windows hold one constant value, without any vibration. Check the recordings.",
+            "windows_constant",
+        )
 
 
 def calibrate_ranges(graph: Graph, windows: FloatArray) -> tuple[Graph, Ranges]:
     """Return the graph with corrected biases, and the range of each step's result.
 
     Args:
-        graph: As it will be quantised.
-        windows: Shape (n, *graph.input.shape).
+        graph: The network as it will be quantized.
+        windows: Calibration windows, shape (n, *graph.input.shape).
 
     Raises:
-        CalibrationError: If the windows are empty, not finite, all alike, or of another shape than the input, or if a
-            tensor takes a value that is no number.
+        CalibrationError: If the windows are empty, not finite, constant, or differ in shape from the input, or if a
+            tensor takes a value that is not finite.
     """
     check_calibration(windows, graph.input.shape)
     ranges = find_ranges(graph, windows)
@@ -66,9 +76,9 @@ def calibrate_ranges(graph: Graph, windows: FloatArray) -> tuple[Graph, Ranges]:
 
 
 def find_ranges(graph: Graph, windows: FloatArray) -> Ranges:
-    """Return the range of each step's result that has the least mean square error over windows.
+    """Return the range of each step's result that has the lowest mean square error over windows.
 
-    The logits keep the range from the least to the largest: two classes that saturate would be one.
+    The logits keep the range from their lowest to their highest value: two classes that saturate would be equal.
     """
     sources, steps = source_of_range(graph), graph.by_name()
     whole = _extremes(graph, windows)
@@ -111,10 +121,10 @@ def _histograms(graph: Graph, windows: FloatArray, ranges: Ranges) -> dict[str, 
 
 
 def _least_error(counts: _Numbers, low: float, high: float) -> tuple[float, float]:
-    """Return the range within low to high that has the least mean square error for values of this histogram."""
+    """Return the range within low to high that has the lowest mean square error for values of this histogram."""
     width = (high - low) / _BINS
     values = low + width * (np.arange(_BINS) + 0.5)
-    values[np.abs(values) < width] = 0.0  # most values of these bins are: what relu and thresholds leave
+    values[np.abs(values) < width] = 0.0  # most values of these bins are exactly 0, after relu and thresholds
     candidates = [
         nudged_range(low * below, high * above)
         for above in (_SHARES if high > 0 else (1.0,))
@@ -129,12 +139,12 @@ def _square_error(values: _Numbers, low: float, high: float) -> _Numbers:
 
 
 def correct_biases(graph: Graph, ranges: Ranges, windows: FloatArray) -> Graph:
-    """Return the graph whose convolutions, once int8, have the same mean result per channel over windows as in float.
+    """Return the graph with biases that give its int8 convolutions the same mean per channel over windows as in float.
 
     Args:
-        graph: As it will be quantised.
-        ranges: Of its steps.
-        windows: Shape (n, *graph.input.shape).
+        graph: The network as it will be quantized.
+        ranges: Range of each step's result.
+        windows: Calibration windows, shape (n, *graph.input.shape).
     """
     inputs = ops.convert_to_tensor(windows)
     wanted: dict[str, Any] = {}

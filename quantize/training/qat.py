@@ -1,10 +1,10 @@
-"""Quantisation-aware training: a network that computes as its int8 file will, and learns to agree with its float self.
+"""Quantization-aware training: a network that rounds like its int8 file learns to agree with the float network.
 
-The student is the graph with fake quantisation on every tensor and every number, batch normalisation long since folded
-into the kernels. Kernels, biases, constants and ranges are trained; fixed kernels (the shortcuts' 0 and 1, linear
-discriminants) are not. The teacher is the network in floating point. The loss is the cross-entropy of the student's
-classes with the teacher's and a share of the logits' squared error: no label is needed, and what the float network does
-not know is not taught. Works on each of Keras's backends.
+The student is the graph with fake quantization on every tensor and every number; batch normalization is already folded
+into the kernels. Kernels, biases, constants and ranges are trained. Fixed kernels are not: the 0/1 kernels of
+shortcuts, and linear discriminants. The teacher is the network in floating point. The loss is the cross-entropy of the
+student's classes with the teacher's, plus a share of the squared error of the logits. It needs no labels, and the
+student learns nothing that the teacher does not know. All backends of Keras are supported.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from quantize.training.fake_quant import (
 )
 
 _LOGITS_SHARE = 0.1
-"""Of the squared error in the loss: where the teacher is sure of a class, the cross-entropy teaches nothing more."""
+"""Share of the squared error in the loss. Where the teacher is sure of a class, cross-entropy has no more gradient."""
 
 
 class Student(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
-    """The graph with fake quantisation: inputs (batch, *graph.input.shape) to logits (batch, classes)."""
+    """The graph with fake quantization: inputs (batch, *graph.input.shape) to logits (batch, classes)."""
 
     def __init__(self, graph: Graph, ranges: Ranges, **kwargs: Any) -> None:
-        """Begin with the graph's numbers and the ranges of its calibration.
+        """Start from the graph's numbers and the ranges of its calibration.
 
         Raises:
-            CalibrationError: If a step has no range, or one that is empty or no number.
+            CalibrationError: If a step has no range, or its range is empty or not finite.
         """
         super().__init__(**kwargs)
         check_ranges(graph, ranges)
@@ -60,7 +60,7 @@ class Student(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
         return self.add_weight(shape=value.shape, initializer=keras.initializers.Constant(value), trainable=trainable)
 
     def call(self, inputs: Tensor) -> Tensor:
-        """Return the logits as the int8 file would give them, up to rounding inside its kernels."""
+        """Return the logits of the int8 file, except for rounding inside its kernels."""
         numbers = quantised_parameters(self.graph, self._numbers)
         return evaluate(self.graph, inputs, numbers, after=quantise_results(self._ends))
 
@@ -69,7 +69,7 @@ class Student(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
         return (input_shape[0], *self.graph.output.shape)
 
     def trained(self) -> tuple[Graph, dict[str, tuple[float, float]]]:
-        """Return the graph with the numbers as the file shall hold them, and the ranges."""
+        """Return the graph with the numbers for the int8 file, and the ranges."""
         numbers = {
             key: ops.convert_to_numpy(value) for key, value in quantised_parameters(self.graph, self._numbers).items()
         }
@@ -89,11 +89,11 @@ def _with_numbers(step: Step, numbers: dict[tuple[str, str], Any]) -> Step:
 
 
 def student_and_teacher(student: Student, teacher: Graph) -> tuple[Any, Any]:
-    """Return the student as a model, and a model to train of both: (batch, 2, classes), the student's logits first.
+    """Return the student as a model, and a model of both to train: (batch, 2, classes), the student's logits first.
 
     Args:
-        student: As it begins.
-        teacher: The network in floating point, with the numbers that it was trained to.
+        student: The student before its training.
+        teacher: The trained network in floating point.
     """
     inputs = keras.Input(student.graph.input.shape, name="window")
     logits = student(inputs)
@@ -102,7 +102,7 @@ def student_and_teacher(student: Student, teacher: Graph) -> tuple[Any, Any]:
 
 
 class _Teacher(keras.layers.Layer):  # type: ignore[misc]
-    """The graph in floating point, which does not learn."""
+    """The graph in floating point; it is not trained."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__(trainable=False)
@@ -116,11 +116,11 @@ class _Teacher(keras.layers.Layer):  # type: ignore[misc]
 
 
 def distillation_loss(labels: Tensor, logits: Tensor) -> Tensor:
-    """Return how far the student's classes and logits are from the teacher's, (batch,).
+    """Return the distance of the student's classes and logits from the teacher's, shape (batch,).
 
     Args:
-        labels: Not looked at; a Keras loss takes some.
-        logits: Of `student_and_teacher`, shape (batch, 2, classes).
+        labels: Ignored; a Keras loss takes labels.
+        logits: Logits of `student_and_teacher`, shape (batch, 2, classes).
     """
     ours, theirs = logits[:, 0], logits[:, 1]
     classes = keras.losses.categorical_crossentropy(ops.softmax(theirs), ours, from_logits=True)
@@ -128,6 +128,6 @@ def distillation_loss(labels: Tensor, logits: Tensor) -> Tensor:
 
 
 def same_class(labels: Tensor, logits: Tensor) -> Tensor:
-    """Return 1 for each window that both give the same class, else 0; arguments as for the loss."""
+    """Return 1 for each window that both assign to the same class, else 0; arguments as for `distillation_loss`."""
     classes = ops.argmax(logits, axis=-1)
     return ops.cast(ops.equal(classes[:, 0], classes[:, 1]), "float32")

@@ -1,7 +1,7 @@
-"""The soft threshold in operators that int8 kernels have.
+"""The soft threshold in operators that have int8 kernels.
 
-The textbook form sign(x) * max(|x| - tau, 0) has no int8 kernel for SIGN, and MINIMUM / MAXIMUM force one scale on
-all their operands, which costs tau its fine steps. With n = relu(-x), the negative part of x, and tau >= 0
+The textbook form is sign(x) * max(|x| - tau, 0). SIGN has no int8 kernel, and MINIMUM and MAXIMUM force one scale on
+all their operands, so that tau would lose its fine steps. With n = relu(-x), the negative part of x, and tau >= 0
 
     soft(x) = relu(x - tau) - relu(n - tau)
     |x|     = x + 2 n
@@ -10,9 +10,9 @@ Both hold case by case. For x >= 0, n = 0 and the second relu is relu(-tau) = 0.
 n = -x, so that soft(x) = -relu(-x - tau). At |x| = tau and at x = 0 value and gradient are 0 (Keras takes the
 gradient of relu at 0 as 0).
 
-What is left is SUB with a fused RELU, SUB, MUL and MEAN: every one has an int8 kernel with a scale of its own per
-tensor and is on the Edge TPU's list. -x is written x * -1: in 0 - x the constant's scale would be next to nothing, and
-XNNPACK takes no operand of a scale below 2^-10 of the result's.
+These forms need SUB with a fused RELU, SUB, MUL and MEAN: each has an int8 kernel with one scale per tensor and is on
+the Edge TPU's list. -x is written as x * -1: the constant of 0 - x would have a scale close to 0, and XNNPACK refuses
+an operand whose scale is below 2^-10 of the result's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Tensor = Any
 
 
 def negative_part(x: Tensor) -> Tensor:
-    """Return relu(-x), the same shape as x and >= 0."""
+    """Return relu(-x), >= 0, in the shape of x."""
     return ops.relu(x * -1.0)
 
 

@@ -175,4 +175,4 @@ def test_a_compiler_that_disagrees_is_shown(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     done = run("inspect", tmp_path / "tiny.tflite", "--target", "edgetpu")
-    assert done.code == 0 and "Edge TPU compiler 16.0: ADD: edgetpu_compiler maps 0, our lint" in done.out
+    assert done.code == 0 and "Edge TPU compiler 16.0: ADD: edgetpu_compiler maps 0, the lint" in done.out

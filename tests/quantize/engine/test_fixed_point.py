@@ -104,7 +104,7 @@ def test_factors_by_hand(real: float, expected: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("real", [math.inf, -math.inf, math.nan, 2.0**30, 1e300])
 def test_factors_that_cannot_be(real: float) -> None:
-    with pytest.raises(OverflowError, match="factor"):
+    with pytest.raises(OverflowError):
         quantize_multiplier(real)
 
 
