@@ -1,6 +1,6 @@
 """The table of sinks: from a field of a sensor's configuration to the sink that it asks for.
 
-docs/development/architecture.md explains how to add a sink. A sink that no option asks for is not imported, since some
+docs/development/extending.md explains how to add a sink. A sink that no option asks for is not imported, since some
 sinks need libraries that are not installed everywhere.
 """
 
