@@ -3,12 +3,12 @@
 manifest.json    what the model means, and the SHA-256 of every other member
 model.tflite     the int8 model
 golden.npz       windows with the logits that they give (`drsn_edge.bundle.golden`); optional
-novelty.npz      what tells the trained from the new (`drsn_edge.signal.novelty`); optional
-report.json      what `drsn-edge inspect` found about it; optional, as are all further members
-manifest.sig     signature over manifest.json (`drsn_edge.bundle.signing`); the only one without a digest there
+novelty.npz      what detects windows unlike the training data (`drsn_edge.signal.novelty`); optional
+report.json      what `drsn-edge inspect` found in the model; optional, as are all further members
+manifest.sig     signature of manifest.json (`drsn_edge.bundle.signing`); the only member without a digest in it
 
-There is one file for a content, and a reader takes no other: what a zip may hold beside its members (comments, dates,
-links, gaps, several of one name) cannot be there.
+Each content has exactly one valid file, and a reader refuses every other zip of it: comments, dates, links, gaps and
+duplicate names are impossible.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ MAX_SIGNATURE_BYTES = 4096
 MAX_REPORT_BYTES = 4 << 20
 MAX_MEMBER_BYTES = 16 << 20
 MAX_BUNDLE_BYTES = 32 << 20
-"""A hundred times the largest network of `drsn-edge models`: whatever a bundle holds, a gateway has memory for it."""
+"""A hundred times the largest network of `drsn-edge models`, and small enough for the memory of any gateway."""
 
 _EXTRA_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest date a zip can hold: members carry no time of their own."""
+"""The earliest date that a zip can hold; members have no dates of their own."""
 
-_END = struct.Struct("<4s4H2IH")  # of the central directory, APPNOTE.TXT 4.3.16; ours have no comment after it
+_END = struct.Struct("<4s4H2IH")  # of the central directory, APPNOTE.TXT 4.3.16; a bundle has no comment after it
 assert _END.size == 22
 _MAX_DIRECTORY_BYTES = MAX_MEMBERS * (46 + 256)
 
 
 class Written(NamedTuple):
-    """A manifest that was read, and its bytes, to which a later version may have written more than is known here."""
+    """A manifest that was read, and its bytes, which may hold fields of a later version."""
 
     manifest: Manifest
     data: bytes
@@ -66,9 +66,9 @@ class Bundle:
     Attributes:
         manifest: What the model means.
         model: The int8 .tflite file.
-        extras: Further members by name; earlier and later versions may know others, or none.
-        signature: Of the manifest's bytes, unchecked; None: there is none.
-        written: Where the bundle was read from a file; None: it was not.
+        extras: Further members by name; other versions may know other members.
+        signature: Signature of the manifest's bytes, not verified; None: unsigned.
+        written: The manifest as it was read from a file; None: the bundle was not read from a file.
     """
 
     manifest: Manifest
@@ -79,22 +79,23 @@ class Bundle:
 
     @property
     def manifest_bytes(self) -> bytes:
-        """What is signed: the bytes that were read, unless the manifest is another one since."""
+        """The bytes that are signed: those that were read, unless the manifest has changed since."""
         if self.written is not None and self.written.manifest == self.manifest:
             return self.written.data
         return manifest_to_bytes(self.manifest)
 
 
 def with_extra(bundle: Bundle, name: str, data: bytes) -> Bundle:
-    """Return the bundle with a further member, its digest in the manifest; one of that name is replaced.
+    """Return the bundle with a further member and its digest in the manifest; a member of that name is replaced.
 
-    A signature goes, since the manifest is another one.
+    The signature is removed, since the manifest changes.
 
     Raises:
-        BundleError: If the name is no plain file name, or is taken by what every bundle has.
+        BundleError: If the name is not a plain file name, or belongs to a member that every bundle has.
     """
     if not _EXTRA_NAME.fullmatch(name) or name in (MANIFEST, MODEL, SIGNATURE):
-        raise BundleError(f"Expected a plain name for a further member of a bundle, got {name!r}. Choose another.")
+        words = f"A bundle cannot have a further member {name!r}. Use lower-case letters, digits, '.', '_' and '-'."
+        raise BundleError(words, "member_name", name=name)
     manifest = replace(bundle.manifest, parts={**bundle.manifest.parts, name: sha256(data)})
     return Bundle(manifest, bundle.model, {**bundle.extras, name: data})
 
@@ -105,10 +106,10 @@ def sha256(data: bytes) -> str:
 
 
 def bundle_to_bytes(bundle: Bundle) -> bytes:
-    """Return the bundle's file. The same bundle gives the same bytes: members are stored, in order, without dates.
+    """Return the bytes of the bundle file; the same bundle gives the same bytes.
 
     Raises:
-        BundleError: If the manifest does not name the digest of each.
+        BundleError: If the manifest lacks the digest of a member, or has another one.
     """
     members = {MANIFEST: bundle.manifest_bytes, MODEL: bundle.model, **bundle.extras}
     _check_parts(bundle.manifest, members)
@@ -118,47 +119,53 @@ def bundle_to_bytes(bundle: Bundle) -> bytes:
 
 
 def _to_zip(members: Mapping[str, bytes]) -> bytes:
-    """Return the one zip of these members: the manifest, the model, then the others by name."""
+    """Return the only valid zip of these members: the manifest, the model, then the others by name."""
     ordered = sorted(members, key=lambda name: (name != MANIFEST, name != MODEL, name))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in ordered:
             info = zipfile.ZipInfo(name, _ZIP_EPOCH)
-            info.create_system = 3  # Unix, wherever it is written
+            info.create_system = 3  # Unix, whatever system writes it
             info.external_attr = 0o644 << 16
             archive.writestr(info, members[name])
     return buffer.getvalue()
 
 
 def bundle_from_bytes(data: bytes, first: Callable[[bytes, bytes | None], object] = lambda *_: None) -> Bundle:
-    """Return the bundle in a file's bytes, each part checked against its digest.
+    """Return the bundle in a file's bytes; each member is checked against its digest.
 
     Args:
         data: The file.
-        first: Given the manifest's bytes and the signature before anything else is read; raises what it likes.
+        first: Called with the manifest's bytes and the signature before anything else is read; it may raise any error.
 
     Raises:
-        BundleError: If it is not a bundle, is damaged, is larger than a bundle may be, or is any other zip.
+        BundleError: If it is not a bundle, is damaged, exceeds a limit, or is another zip of the same members.
     """
     bundle = _from_zip(data, first)
     if bundle_to_bytes(bundle) != data:
         raise BundleLayoutError(
-            "Expected the one file that these members make, got another zip of them: bytes were changed that carry "
-            "nothing, or another program packed it. Make it anew with `drsn-edge convert`."
+            "The bundle is not packed as drsn-edge packs it: another program packed it, or bytes outside its members "
+            "were changed. Make it again with `drsn-edge convert`.",
+            "other_packing",
         )
     return bundle
 
 
 def _from_zip(data: bytes, first: Callable[[bytes, bytes | None], object] = lambda *_: None) -> Bundle:
-    """Return what `bundle_from_bytes` does, without a look at what a zip may hold beside its members."""
+    """Do what `bundle_from_bytes` does, without a check of the bytes outside the members."""
     try:
         _check_directory(data)
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = _read_members(archive, first)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as exc:
-        raise BundleDamagedError(f"Expected a .drsn bundle (a zip), got other or damaged bytes: {exc}.") from exc
+        words = f"Not a .drsn bundle (a zip), or a damaged one: {str(exc).rstrip('.')}. Copy the bundle again."
+        raise BundleDamagedError(words, "not_a_zip") from exc
     if MANIFEST not in members or MODEL not in members:
-        raise BundleError(f"Expected {MANIFEST} and {MODEL} in the bundle, got {', '.join(sorted(members)) or 'none'}.")
+        got = ", ".join(sorted(members)) or "nothing"
+        words = (
+            f"A bundle must hold {MANIFEST} and {MODEL}, but this zip holds {got}. Make one with `drsn-edge convert`."
+        )
+        raise BundleError(words, "members_missing", got=got)
     manifest = manifest_from_bytes(members[MANIFEST])
     signature = members.pop(SIGNATURE, None)
     _check_parts(manifest, members)
@@ -167,14 +174,14 @@ def _from_zip(data: bytes, first: Callable[[bytes, bytes | None], object] = lamb
 
 
 def write_bundle(bundle: Bundle, path: Path) -> int:
-    """Write the bundle to path, whole or not at all; return its size in bytes.
+    """Write the bundle to path, completely or not at all; return its size in bytes.
 
     Raises:
-        BundleError: If it is not one that can be read again.
+        BundleError: If it could not be read again.
         OutputError: If it cannot be written.
     """
     data = bundle_to_bytes(bundle)
-    _from_zip(data)  # sizes, names and the manifest; it is the one file of its members by the way it was made
+    _from_zip(data)  # checks sizes, names and the manifest; the packing is right by construction
     write_file(path, data)
     return len(data)
 
@@ -188,42 +195,53 @@ def read_bundle(path: Path) -> Bundle:
     try:
         data = read_regular(path, MAX_BUNDLE_BYTES)
     except FileTooLargeError as exc:
-        raise BundleLimitError(f"{path}: Expected a bundle of at most {MAX_BUNDLE_BYTES} bytes: {exc}.") from exc
+        words = f"{path} is too large for a bundle: {exc}."
+        raise BundleLimitError(words, "file_too_large", path=path, limit=MAX_BUNDLE_BYTES) from exc
     except OSError as exc:
-        raise BundleError(f"Expected a bundle at {path}: {exc.strerror}. Make one with `drsn-edge convert`.") from exc
+        why = exc.strerror or str(exc)
+        words = f"Could not read the bundle {path}: {why}. Check the path, or make a bundle with `drsn-edge convert`."
+        raise BundleError(words, "unreadable", path=path, why=why) from exc
     try:
         return bundle_from_bytes(data)
     except BundleError as exc:
-        raise type(exc)(f"{path}: {exc}") from exc
+        raise type(exc)(f"{path}: {exc}", exc.problem, **{**exc.facts, "path": path}) from exc
 
 
 def _check_directory(data: bytes) -> None:
-    """Refuse what `zipfile` would spend memory on: it reads the whole directory before anything can be asked."""
+    """Refuse a large directory, which `zipfile` would read into memory before anything can be checked."""
     if len(data) < _END.size:
         raise zipfile.BadZipFile("File is not a zip file")
     mark, _, _, here, total, size, _, comment = _END.unpack_from(data, len(data) - _END.size)
     if mark != b"PK\5\6" or comment:
         raise zipfile.BadZipFile("File is not a zip file, is cut short, or has something after its end")
     if max(here, total) > MAX_MEMBERS or size > _MAX_DIRECTORY_BYTES or data[-42:-38] == b"PK\6\7":
-        raise BundleLimitError(f"Expected at most {MAX_MEMBERS} different members in a bundle, got {total}.")
+        raise _too_many(total)
+
+
+def _too_many(got: int) -> BundleLimitError:
+    words = f"The bundle has too many members: {got}, and the limit is {MAX_MEMBERS}."
+    return BundleLimitError(words, "too_many_members", got=got, limit=MAX_MEMBERS)
 
 
 def _read_members(archive: zipfile.ZipFile, first: Callable[[bytes, bytes | None], object]) -> dict[str, bytes]:
     infos = archive.infolist()
     names = [info.filename for info in infos]
     if len(infos) > MAX_MEMBERS:
-        raise BundleLimitError(f"Expected at most {MAX_MEMBERS} different members in a bundle, got {len(infos)}.")
+        raise _too_many(len(infos))
     if len(set(names)) != len(names):
-        raise BundleLayoutError(f"Expected at most {MAX_MEMBERS} different members in a bundle, got one name twice.")
+        raise BundleLayoutError("Two members of the bundle have the same name.", "duplicate_member")
     limits = {MANIFEST: MAX_MANIFEST_BYTES, SIGNATURE: MAX_SIGNATURE_BYTES, REPORT: MAX_REPORT_BYTES}
     for info in infos:
         limit = limits.get(info.filename, MAX_MEMBER_BYTES)
         if not _EXTRA_NAME.fullmatch(info.filename):
-            raise BundleLayoutError(f"Expected plain names of members in a bundle, got {info.filename!r}.")
+            words = f"The bundle has a member {info.filename!r}, which is not a plain name."
+            raise BundleLayoutError(words, "member_name", member=info.filename)
         if info.compress_type != zipfile.ZIP_STORED or stat.S_ISLNK(info.external_attr >> 16):
-            raise BundleLayoutError(f"Expected {info.filename} as a file, stored; got it compressed or a link.")
+            words = f"{info.filename} in the bundle is compressed or a link, but must be a stored file."
+            raise BundleLayoutError(words, "compressed_or_link", member=info.filename)
         if info.file_size > limit:
-            raise BundleLimitError(f"Expected {info.filename} of at most {limit} bytes, got {info.file_size}.")
+            words = f"{info.filename} in the bundle has {info.file_size} bytes; the limit is {limit}."
+            raise BundleLimitError(words, "member_too_large", member=info.filename, got=info.file_size, limit=limit)
     if MANIFEST in names:
         first(archive.read(MANIFEST), archive.read(SIGNATURE) if SIGNATURE in names else None)
     return {info.filename: archive.read(info) for info in infos}
@@ -232,9 +250,13 @@ def _read_members(archive: zipfile.ZipFile, first: Callable[[bytes, bytes | None
 def _check_parts(manifest: Manifest, members: dict[str, bytes]) -> None:
     parts = {name for name in members if name != MANIFEST}
     if parts != set(manifest.parts):
-        raise BundleLayoutError(f"Expected the members {sorted(manifest.parts)} of the manifest, got {sorted(parts)}.")
+        expected, got = sorted(manifest.parts), sorted(parts)
+        words = f"The manifest lists the members {', '.join(expected)}, but the bundle holds {', '.join(got)}."
+        raise BundleLayoutError(words, "other_members", expected=expected, got=got)
     for name in parts:
         if sha256(members[name]) != manifest.parts[name]:
             raise BundleDamagedError(
-                f"{name} does not have the SHA-256 of the manifest: the bundle is damaged. Copy it again."
+                f"{name} does not have the SHA-256 that the manifest lists: the bundle is damaged. Copy it again.",
+                "wrong_digest",
+                member=name,
             )

@@ -1,9 +1,9 @@
-"""Golden vectors: real windows with the logits that they give, so that a gateway can prove its own interpreter.
+"""Golden vectors: real windows and their logits, by which a gateway verifies its own interpreter.
 
-The logits are those of the NumPy engine, whose integer arithmetic is that of TFLite's reference kernels: of the same
-input codes, the same on every machine. The codes themselves are kept as well, since scaling and spectra are in floating
-point, whose last bit is another one here and there. An interpreter with faster kernels rounds by a step or two; the
-manifest says how far it may be, from the windows on.
+The logits come from the NumPy engine, which computes in the same integer arithmetic as TFLite's reference kernels: the
+same input codes give the same logits on every machine. The input codes are stored as well, since scaling and spectra
+use floating point, whose last bit differs between machines. Interpreters with faster kernels deviate by a step or two;
+the manifest has the tolerance, measured from the windows.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.network_input import network_input
 from drsn_edge.signal.windows import FloatArray
 from drsn_edge.support.arrays import MAX_ARRAYS_BYTES, Form, archive_of, typed_arrays
+from drsn_edge.support.invalid import InvalidValueError
 
 MEMBER = "golden.npz"
 _FORMS = {
@@ -32,23 +33,23 @@ _FORMS = {
 }
 MOST_WINDOWS, FEWEST_WINDOWS = 16, 4
 _MOST_BYTES = 65_536
-"""Of counts and codes: the windows should not be the larger part of a bundle."""
+"""Limit of counts and codes together, so that golden vectors stay the smaller part of a bundle."""
 
 TOLERANCE_LSB = 3.0
-"""RMS. LiteRT's fast kernels were 1.05 to 1.33 steps from the reference over 1000 windows of CWRU and ADI
+"""Tolerance in int8 steps, RMS. LiteRT's fast kernels were 1.05 to 1.33 steps off over 1000 windows of CWRU and ADI
 (docs/INT8.md)."""
 
 
 @dataclass(frozen=True)
 class Golden:
-    """Windows and what a model says of them.
+    """Windows and the logits of a model.
 
     Attributes:
-        counts: Shape (n, window, axes), int16 as a sensor's.
+        counts: Windows, shape (n, window, axes), int16 like a sensor's counts.
         scales: Unit of the contract per count of each window, shape (n,).
-        speeds_hz: Of the shaft, shape (n,); NaN where it is not known and not needed.
-        inputs_q: What the network was given of them, shape (n, 1, steps, channels), int8.
-        logits_q: Shape (n, classes), int8.
+        speeds_hz: Speed of the shaft, shape (n,); NaN if unknown and not needed.
+        inputs_q: Input of the network, shape (n, 1, steps, channels), int8.
+        logits_q: Logits, shape (n, classes), int8.
     """
 
     counts: NDArray[np.int16]
@@ -62,20 +63,20 @@ class Golden:
         return (self.counts * self.scales[:, None, None]).astype(np.float32)
 
     def network_input(self, contract: SignalContract) -> FloatArray:
-        """Return what the network sees of them, shape (n, 1, steps, channels)."""
+        """Return the network's input of these windows, shape (n, 1, steps, channels)."""
         return network_input(self.windows(), contract, self.speeds_hz)
 
 
 def make_golden(
     model: bytes, contract: SignalContract, windows: FloatArray, speeds_hz: NDArray[np.float64] | None
 ) -> Golden:
-    """Return golden vectors of a model, of some of these windows.
+    """Return golden vectors of a model, made of some of these windows.
 
     Args:
         model: The int8 .tflite file.
-        contract: What it was trained on.
+        contract: Signal contract of the model.
         windows: Shape (n, window, axes), in the contract's unit.
-        speeds_hz: Of the shaft, shape (n,); None: not known.
+        speeds_hz: Speed of the shaft, shape (n,); None: unknown.
     """
     steps, channels = contract.input_shape
     fitting = _MOST_BYTES // (2 * contract.window * len(contract.axes) + steps * channels)
@@ -92,7 +93,7 @@ def make_golden(
 
 
 def golden_of(bundle: Bundle) -> Golden | None:
-    """Return the golden vectors of a bundle, None where it has none.
+    """Return the golden vectors of a bundle; None if it has none.
 
     Raises:
         BundleError: If they are damaged or do not fit the manifest.
@@ -102,7 +103,7 @@ def golden_of(bundle: Bundle) -> Golden | None:
 
 
 def golden_to_bytes(golden: Golden) -> bytes:
-    """Return the member; the same vectors give the same bytes."""
+    """Return the bytes of the member; the same vectors give the same bytes."""
     return archive_of(**vars(golden))
 
 
@@ -115,8 +116,9 @@ def golden_from_bytes(data: bytes, manifest: Manifest) -> Golden:
     contract = manifest.contract
     try:
         golden = Golden(**typed_arrays(data, MAX_ARRAYS_BYTES, _FORMS))
-    except ValueError as exc:
-        raise BundleError(f"Expected golden vectors in {MEMBER}, could not read them: {exc}.") from exc
+    except InvalidValueError as exc:
+        words = f"Could not read the golden vectors in {MEMBER}: {exc}. Copy or convert the bundle again."
+        raise BundleError(words, exc.problem, **{**exc.facts, "member": MEMBER}) from exc
     n = len(golden.counts)
     shapes = {
         "counts": (n, contract.window, len(contract.axes)),
@@ -128,7 +130,9 @@ def golden_from_bytes(data: bytes, manifest: Manifest) -> Golden:
     for name, shape in shapes.items():
         found = getattr(golden, name).shape
         if found != shape or not 0 < n <= MOST_WINDOWS:
-            raise BundleError(f"Expected {name} in {MEMBER} of shape {shape}, got {found}.")
+            words = f"{name} in {MEMBER} has the shape {found}, but the manifest needs {shape}. Convert again."
+            raise BundleError(words, "golden_shape", member=MEMBER, array=name, expected=shape, got=found)
     if not (np.isfinite(golden.scales).all() and (golden.scales > 0).all()):
-        raise BundleError(f"Expected scales > 0 in {MEMBER}, got others.")
+        words = f"scales in {MEMBER} must be finite and above 0, but some are not. Convert again."
+        raise BundleError(words, "golden_scales", member=MEMBER)
     return golden

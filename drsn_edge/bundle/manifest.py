@@ -1,4 +1,4 @@
-"""The manifest of a bundle: schema 1. Later versions only add members and fields."""
+"""The manifest of a bundle, schema 1. Later versions only add members and fields."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.signal.contract import SignalContract, contract_from_json, contract_to_json
 from drsn_edge.support.fields import is_label, items, number, text, texts, whole, wholes
+from drsn_edge.support.invalid import InvalidValueError
 from firmware_bridge.gateway.state import is_version, version_key
 
 SCHEMA = 1
@@ -21,16 +22,16 @@ MOST_LABELS, LONGEST_LABEL = 1000, 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OPTIONAL = ("floor", "votes", "unknown_share", "noise_limit", "golden_tolerance_lsb", "operators", "budget")
-"""Left out where they are not known."""
+"""Fields that are omitted if they are None."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What the model may cost on a gateway; what needs more is not made active there.
+    """Limits of the model's cost on a gateway; a gateway refuses a bundle that exceeds them.
 
     Attributes:
-        latency_ms: Of a window, preprocessing included, of 99 in 100.
-        memory_mb: Resident memory that the interpreter and the model take, in 10^6 bytes.
+        latency_ms: Time per window, preprocessing included, that 99 of 100 windows must keep.
+        memory_mb: Resident memory of the interpreter and the model, in 10^6 bytes.
     """
 
     latency_ms: float
@@ -39,26 +40,26 @@ class Budget:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle says about its model.
+    """The meaning of a bundle's model.
 
     Attributes:
-        name: Letters, digits, dots, dashes, underscores.
-        version: MAJOR.MINOR.PATCH of this model, given by whoever trained it.
-        contract: What the model was trained on.
+        name: Name of letters, digits, dots, dashes and underscores.
+        version: MAJOR.MINOR.PATCH of this model, chosen by the person who trains it.
+        contract: Signal that the model was trained on.
         labels: Classes in the order of the logits.
-        input: What the network sees, (1, 1, steps, channels).
-        outputs: The logits come first; further outputs are named here or not there.
-        parts: SHA-256 of every other member of the bundle.
-        generator: What wrote the bundle.
-        floor: The lowest version of this name that may still be put on a gateway once this one is confirmed there;
-            None: this one's own, so that nothing older comes back.
-        votes: What it takes to change the decision, K/N; None: the monitor's own.
-        unknown_share: Of held-out windows, that novelty.npz lets be called unknown; None: nothing is unknown.
-        noise_limit: Chance from which on a window holds noise alone, see `drsn_edge.signal.noise_alone`; 1: none does;
-            None: the monitor's own.
-        golden_tolerance_lsb: How far an interpreter may be from golden.npz, RMS over all logits in steps of int8.
-        operators: What the model is made of, by TFLite's names; None: not said.
-        budget: What it may cost; None: anything.
+        input: Input of the network, shape (1, 1, steps, channels).
+        outputs: Outputs of the network, the logits first.
+        parts: SHA-256 of every other member of the bundle, by name.
+        generator: Program that wrote the bundle.
+        floor: Lowest version of this name that a gateway still accepts after this version is confirmed; None: this
+            version, so that no older one is accepted.
+        votes: Votes K/N that change the decision; None: the monitor's default.
+        unknown_share: Share of hold-out windows that novelty.npz calls UNKNOWN; None: nothing is UNKNOWN.
+        noise_limit: Probability above which a window counts as noise alone, see `drsn_edge.signal.noise_alone`; 1:
+            no window does; None: the monitor's default.
+        golden_tolerance_lsb: Largest deviation of an interpreter from golden.npz, RMS over all logits in int8 steps.
+        operators: TFLite names of the model's operators; None: unknown.
+        budget: Limits of the model's cost; None: no limits.
     """
 
     name: str
@@ -83,33 +84,36 @@ class Manifest:
         return self.version if self.floor is None else self.floor
 
     def __post_init__(self) -> None:
-        """Refuse values that a bundle may not have.
+        """Refuse invalid values.
 
         Raises:
-            BundleError: Naming the value and what it may be.
+            BundleError: With the field, its value and what is allowed.
         """
-        _expect(_NAME.fullmatch(self.name), "a name of letters, digits, '.', '_' and '-'", self.name)
-        _expect(is_version(self.version), "a version MAJOR.MINOR.PATCH", self.version)
-        _expect(len(set(self.labels)) == len(self.labels) >= 2, "two or more different labels", self.labels)
-        _expect(len(self.labels) <= MOST_LABELS, f"at most {MOST_LABELS} labels", self.labels)
-        _expect(max(map(len, self.labels)) <= LONGEST_LABEL, f"labels of {LONGEST_LABEL} letters at most", self.labels)
-        words = "labels that can be printed, without spaces around them, and that are no verdicts"
-        _expect(all(map(is_label, self.labels)), words, self.labels)
-        _expect(self.outputs and self.outputs[0].name == "logits", "the output 'logits' first", self.outputs)
-        _expect(self.outputs[0].shape == (1, len(self.labels)), "one logit per label", self.outputs[0].shape)
+        _expect(_NAME.fullmatch(self.name), "name", "letters, digits, '.', '_' and '-', at most 64", self.name)
+        _expect(is_version(self.version), "version", "MAJOR.MINOR.PATCH", self.version)
+        _expect(len(set(self.labels)) == len(self.labels) >= 2, "labels", "two or more different texts", self.labels)
+        _expect(len(self.labels) <= MOST_LABELS, "labels", f"at most {MOST_LABELS} texts", self.labels)
+        longest = max(map(len, self.labels))
+        _expect(longest <= LONGEST_LABEL, "labels", f"texts of at most {LONGEST_LABEL} characters", self.labels)
+        words = "printable texts without outer spaces that are not names of verdicts"
+        _expect(all(map(is_label, self.labels)), "labels", words, self.labels)
+        _expect(self.outputs and self.outputs[0].name == "logits", "outputs", "the logits first", self.outputs)
+        got = self.outputs[0].shape
+        _expect(got == (1, len(self.labels)), "logits", f"one for each of the {len(self.labels)} labels", got)
         window = (1, 1, *self.contract.input_shape)
-        _expect(self.input.shape == window, f"an input of shape {window}", self.input.shape)
-        _expect(all(_SHA256.fullmatch(digest) for digest in self.parts.values()), "SHA-256 digests", dict(self.parts))
+        _expect(self.input.shape == window, "input", f"of the shape {window}", self.input.shape)
+        are_digests = all(_SHA256.fullmatch(digest) for digest in self.parts.values())
+        _expect(are_digests, "parts", "SHA-256 digests", dict(self.parts))
         if self.floor is not None:
             fits = is_version(self.floor) and version_key(self.floor) <= version_key(self.version)
-            _expect(fits, f"a floor that is a version of at most {self.version}", self.floor)
-        _expect(self.votes is None or _are_votes(self.votes), "votes K/N, more than half of N", self.votes)
+            _expect(fits, "floor", f"a version of at most {self.version}", self.floor)
+        _expect(self.votes is None or _are_votes(self.votes), "votes", "K/N with K more than half of N", self.votes)
         for name in ("unknown_share", "golden_tolerance_lsb"):
-            _expect((getattr(self, name) or 0) >= 0, f"{name} >= 0", getattr(self, name))
+            _expect((getattr(self, name) or 0) >= 0, name, "at least 0", getattr(self, name))
         limit = 1.0 if self.noise_limit is None else self.noise_limit
-        _expect(0 < limit <= 1, "noise_limit above 0 and at most 1", limit)
+        _expect(0 < limit <= 1, "noise_limit", "above 0 and at most 1", limit)
         costs = (1.0, 1.0) if self.budget is None else (self.budget.latency_ms, self.budget.memory_mb)
-        _expect(min(costs) > 0, "a budget > 0", self.budget)
+        _expect(min(costs) > 0, "budget", "above 0", self.budget)
 
 
 def _are_votes(text: str) -> bool:
@@ -120,9 +124,10 @@ def _are_votes(text: str) -> bool:
     return True
 
 
-def _expect(condition: object, expected: str, got: object) -> None:
+def _expect(condition: object, field: str, expected: str, got: object) -> None:
     if not condition:
-        raise BundleError(f"Expected {expected} in the bundle's manifest, got {reprlib.repr(got)}.")
+        words = f"In the bundle's manifest, {field} must be {expected}; got {reprlib.repr(got)}."
+        raise BundleError(words, "invalid_field", field=field, expected=expected, got=got)
 
 
 def manifest_to_bytes(manifest: Manifest) -> bytes:
@@ -136,23 +141,24 @@ def manifest_to_bytes(manifest: Manifest) -> bytes:
 
 
 def _encoded(values: Mapping[str, Any]) -> bytes:
-    """Return the one form of a manifest's values."""
+    """Return the only valid bytes of a manifest's values."""
     return (json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def manifest_from_bytes(data: bytes) -> Manifest:
-    """Return the manifest in JSON bytes; unknown fields are left alone, since later versions add some.
+    """Return the manifest in JSON bytes; unknown fields are ignored, since later versions add some.
 
-    Values have one form, as `manifest_to_bytes` writes them: no key is there twice, to be read in two ways.
+    The bytes must be exactly as `manifest_to_bytes` writes the values, so that no key stands there twice.
 
     Raises:
-        BundleError: If it is no manifest, from a newer schema, in another form, or fields are missing or impossible.
+        BundleError: If it is not a manifest, has another schema or form, or a field is missing or invalid.
     """
     try:
         values = json.loads(data)
         schema = whole(values, "schema")
         if schema != SCHEMA:
-            raise BundleError(f"Expected a bundle of schema {SCHEMA}, got {schema}. Update drsn-edge.")
+            words = f"The bundle has the manifest schema {schema}, but this drsn-edge reads {SCHEMA}. Update drsn-edge."
+            raise BundleError(words, "other_schema", expected=SCHEMA, got=schema)
         manifest = Manifest(
             name=text(values, "name"),
             version=text(values, "version"),
@@ -171,10 +177,18 @@ def manifest_from_bytes(data: bytes) -> Manifest:
             budget=_budget(values["budget"]) if "budget" in values else None,
         )
         if _encoded(values) != data:
-            raise ValueError("its values are written in another way than `drsn-edge convert` does it")
+            raise InvalidValueError("its values are not written as `drsn-edge convert` writes them", "other_form")
         return manifest
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ContractError) as exc:
-        raise BundleError(f"Expected a complete bundle manifest, got a damaged one: {exc!r}.") from exc
+    except (InvalidValueError, ContractError) as exc:
+        raise BundleError(_damaged(exc), exc.problem, **exc.facts) from exc
+    except KeyError as exc:
+        raise BundleError(_damaged(f"{exc} is missing"), "missing_field", field=exc.args[0]) from exc
+    except (ValueError, TypeError, AttributeError, RecursionError) as exc:
+        raise BundleError(_damaged(exc), "damaged_manifest") from exc
+
+
+def _damaged(why: object) -> str:
+    return f"The bundle's manifest is damaged: {str(why).rstrip('.')}. Copy or convert the bundle again."
 
 
 def _budget(values: Mapping[str, Any]) -> Budget:
@@ -186,5 +200,5 @@ def _tensor_spec(values: Mapping[str, Any]) -> TensorSpec:
         text(values, "name"), wholes(values, "shape"), number(values, "scale"), whole(values, "zero_point")
     )
     if not (spec.scale > 0 and -128 <= spec.zero_point <= 127):
-        raise ValueError(f"{spec} is no int8 tensor")
+        raise InvalidValueError(f"{spec} is not an int8 tensor", "not_int8", tensor=spec.name)
     return spec

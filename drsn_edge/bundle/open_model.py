@@ -1,4 +1,4 @@
-"""From a bundle to what judges windows here: its model on an interpreter, chosen once, and what it knows as normal."""
+"""Opening a bundle: its model on an interpreter of this machine, and its novelty detection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.bundle.variants import EDGETPU_MODEL
 from drsn_edge.errors import BundleError, RuntimeUnavailableError
 from drsn_edge.runtime.classifier import Classifier
-from drsn_edge.runtime.coral import accelerators, cause, expect_edgetpu, library_fault
+from drsn_edge.runtime.coral import accelerators, expect_edgetpu, fault_of, library_fault
 from drsn_edge.runtime.names import AUTO, EDGETPU, RuntimeChoice
 from drsn_edge.signal.novelty import MEMBER as NOVELTY
 from drsn_edge.signal.novelty import Novelty, novelty_from_bytes
@@ -23,18 +23,18 @@ def open_classifier(
     root: Path = Path("/"),
     warm: bool = True,
 ) -> Classifier:
-    """Return what runs a bundle, checked against its manifest and warm.
+    """Return the classifier of a bundle, checked against its manifest and warmed up.
 
     Args:
-        bundle: With a variant for the Edge TPU, or without.
-        choice: Of its user.
-        tell: Given what a person should read: an Edge TPU that is here and is not used.
-        root: Of the file system; other ones are for tests.
-        warm: Whether it has run once.
+        bundle: Bundle with or without a variant for the Edge TPU.
+        choice: The user's choice of a runtime.
+        tell: Called with a message if an Edge TPU is here and is not used.
+        root: Root of the file system; tests use another.
+        warm: Whether to run the classifier once.
 
     Raises:
-        RuntimeUnavailableError: If nothing here runs it, or not what was asked for by name.
-        BundleError: If the model is not what the manifest says, or there is no variant for the Edge TPU.
+        RuntimeUnavailableError: If no runtime here can run it, or the named runtime cannot.
+        BundleError: If the model does not match the manifest, or the variant for the Edge TPU is missing.
     """
     classifier = None
     if choice.runtime == EDGETPU or (choice.runtime == "auto" and _has_edgetpu(bundle, choice, root)):
@@ -43,7 +43,7 @@ def open_classifier(
         except (RuntimeUnavailableError, BundleError) as exc:
             if choice.runtime == EDGETPU and choice.fallback == "none":
                 raise
-            tell(f"{exc} The processor does its work.")
+            tell(f"{exc} The CPU runs the model instead.")
     if classifier is None:
         runtime = "auto" if choice.runtime == EDGETPU else choice.runtime
         classifier = Classifier(bundle.model, runtime, choice.threads)
@@ -61,39 +61,44 @@ def _on_edgetpu(bundle: Bundle, choice: RuntimeChoice, root: Path) -> Classifier
     model = bundle.extras.get(EDGETPU_MODEL)
     if model is None:
         raise BundleError(
-            f"Expected {EDGETPU_MODEL} in the bundle, got none. Convert with --target edgetpu, then compile it: "
-            "`drsn-edge bundle edgetpu --help` says how."
+            f"The bundle has no {EDGETPU_MODEL}. Convert with --target edgetpu, then compile it: "
+            "`drsn-edge bundle edgetpu --help` shows how.",
+            "no_edgetpu_model",
+            member=EDGETPU_MODEL,
         )
     expect_edgetpu(model, choice.edgetpu_library, choice.edgetpu_device, root)
     try:
         return Classifier(model, EDGETPU, choice.threads, (choice.edgetpu_library, choice.edgetpu_device))
-    except RuntimeUnavailableError as exc:  # it came up a moment, or a bundle, ago
-        raise RuntimeUnavailableError(
-            f"Expected an Edge TPU, {cause(str(exc), choice.edgetpu_library, root)}."
-        ) from exc
+    except RuntimeUnavailableError as exc:  # it worked a moment, or a bundle, ago
+        raise fault_of(str(exc), choice.edgetpu_library, root) from exc
 
 
 def check_model(manifest: Manifest, classifier: Classifier) -> None:
-    """Raise BundleError unless the model has the shapes that its manifest describes."""
+    """Raise BundleError unless the model has the shapes that the manifest describes."""
     described = (manifest.input.shape, manifest.outputs[0].shape)
     found = (classifier.input.shape, classifier.output.shape)
     if described != found:
         raise BundleError(
-            f"Expected a model from {described[0]} to {described[1]} as its manifest says, got one from {found[0]} to "
-            f"{found[1]}. Make the bundle anew with `drsn-edge convert`."
+            f"The manifest describes a model from {described[0]} to {described[1]}, but the model goes from {found[0]} "
+            f"to {found[1]}. Make the bundle again with `drsn-edge convert`.",
+            "other_shapes",
+            expected=described,
+            got=found,
         )
 
 
 def novelty_of(bundle: Bundle) -> Novelty | None:
-    """Return a bundle's, None if it has none.
+    """Return the novelty detection of a bundle; None if it has none.
 
     Raises:
-        BundleError: If it is damaged or of other shapes than the contract's.
+        BundleError: If it is damaged, or its shapes do not fit the contract.
     """
     data, contract = bundle.extras.get(NOVELTY), bundle.manifest.contract
     if data is None:
         return None
     novelty = novelty_from_bytes(data, len(contract.axes))
     if novelty.lines > max(1, contract.window // 2):
-        raise BundleError(f"Expected bands of at most half a window in {NOVELTY}, got {novelty.lines}. Convert again.")
+        most = max(1, contract.window // 2)
+        words = f"{NOVELTY} has {novelty.lines} bands; the limit is half a window, {most}. Convert again."
+        raise BundleError(words, "too_many_bands", member=NOVELTY, got=novelty.lines, limit=most)
     return novelty

@@ -1,4 +1,4 @@
-"""How many windows must agree before a decision changes."""
+"""Votes: how many windows must agree before the decision changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Votes:
     """`needed` of the last `window_count` windows must agree before the decision changes.
 
     Raises:
-        ValueError: Unless more than half are needed: otherwise two verdicts could hold at once.
+        ValueError: Unless more than half are needed; otherwise two verdicts could hold at once.
     """
 
     needed: int = 4
@@ -23,7 +23,7 @@ class Votes:
         """Check the numbers."""
         if not self.window_count / 2 < self.needed <= self.window_count:
             raise ValueError(
-                f"Expected more than half of {self.window_count} windows and at most all, got {self.needed}."
+                f"More than half of the {self.window_count} windows must agree, and at most all; got {self.needed}."
             )
 
 
@@ -31,9 +31,9 @@ def parse_votes(text: str) -> Votes:
     """Return K/N as votes.
 
     Raises:
-        ValueError: If they cannot be.
+        ValueError: If the text is not K/N, or K is not more than half of N.
     """
     match = _VOTES.fullmatch(text)
     if match is None:
-        raise ValueError("Expected two whole numbers with a slash between them.")
+        raise ValueError("It is not two whole numbers with a slash between them.")
     return Votes(int(match[1]), int(match[2]))

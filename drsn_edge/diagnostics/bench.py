@@ -1,7 +1,7 @@
-"""What a bundle costs on this very machine: latency, throughput, memory, energy, and how many sensors would fit.
+"""The cost of a bundle on this machine: latency, throughput, memory, energy, and the number of sensors that fit.
 
-What depends on a fresh process is measured in one: start and first window by this module as its main
-program, memory by the gate's.
+Start time and first window are measured in a fresh process, whose main program is this module; memory is measured by
+the process of the health gate.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WARM_UP, _WINDOWS, _MOST_S = 20, 2000, 5.0
 _PIPELINE_STREAM_S = 20.0
 _BLOCK_SAMPLES = 256
 _USABLE = 0.7
-"""Of a core, for sensors: the rest is for the system, reading and sinks."""
+"""Share of a core that sensors may use; the rest is for the system, for reading and for sinks."""
 
 _RAPL = "sys/class/powercap/intel-rapl:0/energy_uj"
 
@@ -40,22 +40,22 @@ Progress = Callable[[str], object]
 
 @dataclass(frozen=True)
 class Benched:
-    """What was measured.
+    """The measurements of a bundle.
 
     Attributes:
-        runtime: Interpreter.
-        start_s: From the start of a process to its first window's logits.
-        first_ms: That window alone, preprocessing included.
-        latencies_ms: Of warm windows, one after the other, preprocessing included, on one thread.
-        windows_per_s: By threads of the interpreter.
-        memory_mb: Resident memory of interpreter and model at its highest.
-        process_mb: Of the whole process.
-        energy_mj: Of a window, where the machine tells; None: it does not.
-        operators_us: Time of a window by kind of operator in the NumPy engine, None where it does not run the model.
-        pipeline_share: Of one core, for one sensor at the contract's rate: windows, quality, classifier, decision.
-        sensors: How many such sensors fit on all cores, with room for reading and sinks.
-        budget_ms: What the manifest allows for 99 windows in 100; None: anything.
-        budget_mb: Likewise.
+        runtime: Name of the interpreter.
+        start_s: Time from the start of a process to the logits of the first window, in seconds.
+        first_ms: Time of the first window, preprocessing included.
+        latencies_ms: Times of warm windows, one after the other, preprocessing included, on one thread.
+        windows_per_s: Windows per second by number of threads of the interpreter.
+        memory_mb: Highest resident memory of interpreter and model, in 10^6 bytes.
+        process_mb: Highest resident memory of the whole process, in 10^6 bytes.
+        energy_mj: Energy per window in millijoules; None if the machine does not measure it.
+        operators_us: Time per window by kind of operator in the NumPy engine; None if it does not run the model.
+        pipeline_share: Share of one core for one sensor at the contract's rate: windows, quality, classifier, decision.
+        sensors: Number of such sensors that fit on all cores, with room for reading and sinks.
+        budget_ms: Limit of the manifest for the time of 99 of 100 windows; None: no limit.
+        budget_mb: Limit of the manifest for the memory, in 10^6 bytes; None: no limit.
     """
 
     runtime: str
@@ -73,7 +73,7 @@ class Benched:
     budget_mb: float | None
 
     def quantile_ms(self, share: float) -> float:
-        """Return the latency that so large a share of windows stays below."""
+        """Return the latency below which this share of windows stays, in ms."""
         ordered = sorted(self.latencies_ms)
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
 
@@ -82,13 +82,13 @@ def bench(path: Path, choice: RuntimeChoice = AUTO, progress: Progress = lambda 
     """Measure a bundle.
 
     Args:
-        path: Of the bundle.
-        choice: What shall run it.
-        progress: Told what is measured now.
+        path: File of the bundle.
+        choice: Choice of the runtime.
+        progress: Called with the name of each measurement as it begins.
 
     Raises:
-        BundleError: If it is no bundle, or has no golden vectors.
-        GateError: If it does not run here.
+        BundleError: If the file is not a bundle, or has no golden vectors.
+        GateError: If the bundle does not run here.
     """
     from drsn_edge.bundle.open_model import open_classifier
 
@@ -118,24 +118,25 @@ def bench(path: Path, choice: RuntimeChoice = AUTO, progress: Progress = lambda 
 
 
 def _read(path: Path) -> tuple[Bundle, Golden]:
-    """Return a bundle and its golden vectors, which everything is measured with."""
+    """Return a bundle and its golden vectors, with which everything is measured."""
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.bundle.golden import golden_of
 
     bundle = read_bundle(path)
     golden = golden_of(bundle)
     if golden is None:
-        raise BundleError("Expected golden vectors in the bundle, to measure with, got none. Convert again.")
+        words = f"{path} has no golden vectors, with which it would be measured. Convert again with this version."
+        raise BundleError(words, "no_golden_vectors", path=path)
     return bundle, golden
 
 
 def _sensors(share: float) -> int:
-    """Return how many sensors fit on all cores if each takes this share of one."""
+    """Return how many sensors fit on all cores if each takes this share of one core."""
     return int((os.cpu_count() or 1) * _USABLE / share)
 
 
 def _budget(bundle: Bundle) -> tuple[float | None, float | None]:
-    """Return the milliseconds and the megabytes that the manifest allows, each None where it allows any."""
+    """Return the limits of the manifest in ms and MB, each None if there is no limit."""
     budget = bundle.manifest.budget
     return (None, None) if budget is None else (budget.latency_ms, budget.memory_mb)
 
@@ -153,7 +154,7 @@ def _latencies_ms(bundle: Bundle, golden: Golden, classifier: Classifier) -> tup
 
 
 def _timed(act: Callable[[int], object], n: int) -> Iterator[float]:
-    """Yield the seconds that each call takes, over some thousand or some seconds."""
+    """Yield the seconds that each call takes, for at most `_WINDOWS` calls and about `_MOST_S` seconds."""
     for number in range(_WARM_UP):
         act(number % n)
     until_s = time.monotonic() + _MOST_S
@@ -179,7 +180,7 @@ def _windows_per_s(bundle: Bundle, choice: RuntimeChoice, inputs: Any) -> float:
 
 
 def _energy_mj(act: Callable[[], object], windows: int, root: Path = Path("/")) -> float | None:
-    """Return the millijoules of a window by the processor's own counter, which also counts what else runs."""
+    """Return the millijoules per window by the processor's energy counter, which includes all other programs."""
     file = root / _RAPL
     try:
         before = int(file.read_text())
@@ -210,7 +211,7 @@ def _operators_us(model: bytes, codes: Any) -> dict[str, float] | None:
 
 
 def _pipeline_share(bundle: Bundle, classifier: Classifier, golden: Golden) -> float:
-    """Return the processor time of the monitor's stages for a second of stream: the golden windows, over and over."""
+    """Return the CPU time of the monitor's stages per second of stream, made of the golden windows again and again."""
     import numpy as np
 
     from drsn_edge.bundle.open_model import novelty_of
@@ -243,15 +244,15 @@ def _pipeline_share(bundle: Bundle, classifier: Classifier, golden: Golden) -> f
 
 
 def _cold(path: Path, choice: RuntimeChoice) -> tuple[float, dict[str, Any]]:
-    """Return the seconds from a process' start to its first window, and what it measured."""
+    """Return the seconds from the start of a process to its first window, and the measurements of that process."""
     arguments = (str(path), json.dumps(asdict(choice)))
-    began = time.monotonic()  # which goes on alike in all processes, and is never set
+    began = time.monotonic()  # the same clock in all processes, and it is never set
     try:
         values = ask_apart("drsn_edge.diagnostics.bench", *arguments, timeout_s=TIMEOUT_S)
     except RefusedApartError as exc:
-        raise GateError(str(exc)) from exc
+        raise GateError(str(exc), exc.problem, **{**exc.facts, "path": path}) from exc
     except ApartError as exc:
-        raise GateError(f"Expected the bundle to run here, {exc}.") from exc
+        raise GateError(f"{path} does not run here: {exc}.", "crashed", path=path) from exc
     return values["first_at_s"] - began, values
 
 
@@ -269,7 +270,7 @@ def _first_window(path: Path, choice: RuntimeChoice) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """Answer what a fresh process measures of its first window."""
+    """Answer the measurements of the first window of a fresh process."""
     path, choice = arguments
     answer_apart(lambda: _first_window(Path(path), RuntimeChoice(**json.loads(choice))), (DrsnEdgeError,))
 

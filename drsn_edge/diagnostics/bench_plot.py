@@ -1,4 +1,4 @@
-"""What a bundle costs on a machine, as a picture."""
+"""Picture of what a bundle costs on a machine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from drsn_edge.support.pictures import BLUE, GREEN, GREY, ORANGE, RED, new_figur
 
 
 def save_bench(benched: Benched, name: str, path: Path) -> None:
-    """Save a picture: latencies beside the budget, windows per second by threads, and what takes the time.
+    """Save a picture: latencies with the budget, windows per second by threads, and time by operator.
 
     Args:
-        benched: What was measured.
-        name: Of the bundle, for the title.
-        path: Of a PNG.
+        benched: The measurements.
+        name: Name of the bundle, for the title.
+        path: File of the PNG.
 
     Raises:
         OutputError: If it cannot be written.
@@ -25,9 +25,7 @@ def save_bench(benched: Benched, name: str, path: Path) -> None:
     left, middle, right = figure.subplots(1, 3)
     latencies = np.array(benched.latencies_ms)
     left.hist(latencies, bins=np.geomspace(latencies.min(), latencies.max() * 1.01, 60), color=BLUE)
-    left.set(
-        xscale="log", xlabel="ms for a window", ylabel="windows", title=f"latency on {benched.runtime}, one thread"
-    )
+    left.set(xscale="log", xlabel="ms per window", ylabel="windows", title=f"latency on {benched.runtime}, one thread")
     left.axvline(benched.first_ms, color=ORANGE, linestyle=":", label=f"first window {benched.first_ms:.3g} ms")
     if benched.budget_ms is not None:
         left.axvline(benched.budget_ms, color=RED, linestyle="--", label=f"budget {benched.budget_ms:.3g} ms")
@@ -37,9 +35,9 @@ def save_bench(benched: Benched, name: str, path: Path) -> None:
     middle.set(xlabel="threads", ylabel="windows per second", title="network alone")
     operators = benched.operators_us or {}
     right.barh(list(operators)[::-1], list(operators.values())[::-1], color=GREY)
-    right.set(xlabel="µs for a window", title="operators, in the NumPy engine")
+    right.set(xlabel="µs per window", title="operators, in the NumPy engine")
     figure.suptitle(
         f"{name}: interpreter and model {benched.memory_mb:.0f} MB, start {benched.start_s:.2f} s, "
-        f"{100 * benched.pipeline_share:.2f} % of a core for a sensor, {benched.sensors} sensors fit"
+        f"{100 * benched.pipeline_share:.2f} % of a core per sensor, room for {benched.sensors} sensors"
     )
     save_picture(figure, path)

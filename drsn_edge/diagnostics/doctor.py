@@ -1,6 +1,6 @@
-"""What is wrong with this gateway, why, and what to type: a function for each question, and no change of anything.
+"""The checks of `drsn-edge doctor`: what is wrong with this gateway, why, and what to type; nothing is changed.
 
-Everything that a check looks at comes from an `ExaminedMachine`, so that a test can show it one on which it fails.
+Everything that a check reads comes from an `ExaminedMachine`, so that a test can pass a machine on which it fails.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ _TWICE = (
     "lntPZ3h/zO+ncC/RUtZAHBtynQ9oRCjHHiJWFG8Lfh//16bnOz5ew7bq5mh0XuYcJZ7pgeyJuKtw7YINS0e+Cvt+wje/+Q0aCziv+yr8DaryR/"
     "QPjY9nzg=="
 )
-"""A .tflite file of one operator, ADD of its input to itself, float32 of shape (1, 4); TensorFlow 2.21 wrote it."""
+"""A .tflite file with one operator, ADD of its float32 input of shape (1, 4) to itself; made by TensorFlow 2.21."""
 
 _FTDI_MOST_MS = 2
 _LEAST_FREE_BYTES, _LITTLE_FREE_BYTES = 20_000_000, 500_000_000
 _WORN = 9
-"""Of an eMMC's or SD card's life, in tenths that are used."""
+"""Used tenths of an eMMC's or SD card's life from which it counts as worn out."""
 
-_THROTTLED = {0: "under-voltage", 1: "its frequency is capped", 2: "it is throttled", 3: "its soft temperature limit"}
+_THROTTLED = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "soft temperature limit reached"}
 
 
 class Level(Enum):
-    """How bad it is."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -57,13 +57,13 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer to one question.
+    """The result of one check.
 
     Attributes:
-        check: What was looked at.
-        level: How bad it is.
+        check: Name of the check.
+        level: Severity.
         what: What was found.
-        to_do: What to type or do; None where nothing is to be done.
+        to_do: What to type or do; None if nothing.
     """
 
     check: str
@@ -92,19 +92,19 @@ def _installed(distribution: str) -> str | None:
 
 @dataclass(frozen=True)
 class ExaminedMachine:
-    """What there is to look at.
+    """The machine that is examined.
 
     Attributes:
-        root: Where its files begin; /proc, /sys, /dev and /run are below.
-        run: Returns what a command prints; None where it is not there or fails.
-        installed: Returns the version of a Python package; None where it is not installed.
-        interpret: Runs `_TWICE` on a named runtime; raises where it cannot.
-        library_fault: Returns why a library cannot be loaded, None where it can.
-        ports: Lists serial ports.
-        groups: Names of the groups of this user.
-        user_id: Of this user.
-        python: Version, and what runs it.
-        environment: Where DRSN_EDGE_STATE and the like stand.
+        root: Root of its file system, with /proc, /sys, /dev and /run.
+        run: Returns the output of a command; None if it is missing or fails.
+        installed: Returns the version of a Python package; None if it is not installed.
+        interpret: Runs `_TWICE` on a named runtime, and raises an error if it cannot.
+        library_fault: Returns why a library cannot be loaded; None if it can.
+        ports: Returns the serial ports.
+        groups: Returns the names of this user's groups.
+        user_id: Id of this user.
+        python: Version, implementation and machine architecture of Python.
+        environment: Environment variables, such as DRSN_EDGE_STATE.
     """
 
     root: Path = Path("/")
@@ -121,7 +121,7 @@ class ExaminedMachine:
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def text(self, path: str) -> str | None:
-        """Return a small file's text without the spaces around it; None where it cannot be read."""
+        """Return the text of a small file without outer spaces; None if it cannot be read."""
         try:
             with (self.root / path).open("rb") as file:
                 return file.read(65_536).decode(errors="replace").strip("\0 \n")
@@ -129,16 +129,16 @@ class ExaminedMachine:
             return None
 
     def paths(self, pattern: str) -> list[Path]:
-        """Return the files of a pattern."""
+        """Return the files that match a pattern, sorted."""
         return sorted(self.root.glob(pattern))
 
 
 def interpret_twice(runtime: str) -> None:
-    """Run a model of one operator: importing an interpreter proves little, as under a wrong NumPy it crashes here.
+    """Run a model with one operator: an interpreter can be imported with a wrong NumPy and crash only when it runs.
 
     Raises:
-        RuntimeUnavailableError: If the runtime is not installed, or cannot load it.
-        ValueError: If it computes something else.
+        RuntimeUnavailableError: If the runtime is not installed, or cannot load the model.
+        ValueError: If it computes a wrong result.
     """
     import numpy as np
 
@@ -148,11 +148,11 @@ def interpret_twice(runtime: str) -> None:
     interpreter.invoke()
     got = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     if not np.array_equal(got, 2 * given):
-        raise ValueError(f"it adds {given.tolist()} to itself and gets {got.tolist()}")
+        raise ValueError(f"it computes 2 x {given.tolist()} = {got.tolist()}")
 
 
 def own_groups() -> set[str]:
-    """Return the names of the groups of this process."""
+    """Return the names of this process's groups."""
     import grp
 
     names = set()
@@ -168,19 +168,23 @@ def own_groups() -> set[str]:
 
 
 def check_python(machine: ExaminedMachine) -> Iterator[Finding]:
-    """Is this a Python that drsn-edge is tested on?"""
+    """Check that drsn-edge is tested with this Python."""
     found, implementation, architecture = machine.python
     words = f"{implementation} {'.'.join(map(str, found))} on {architecture}"
     if not (3, 10) <= found[:2] <= (3, 13) or implementation != "CPython":
-        yield Finding("python", Level.FAIL, words, "use CPython 3.10 to 3.13: apt install python3 python3-venv")
+        yield Finding(
+            "python", Level.FAIL, words, "install CPython 3.10 to 3.13: sudo apt install python3 python3-venv"
+        )
     elif architecture not in ("x86_64", "aarch64", "armv7l"):
-        yield Finding("python", Level.WARN, f"{words}, for which interpreters have no wheels", "--runtime numpy")
+        yield Finding(
+            "python", Level.WARN, f"{words}: no interpreter has wheels for it", "run the monitor with --runtime numpy"
+        )
     else:
         yield Finding("python", Level.OK, words)
 
 
 def check_interpreters(machine: ExaminedMachine) -> Iterator[Finding]:
-    """Which interpreters are installed, and does each compute?"""
+    """Check that each installed interpreter computes."""
     numpy = machine.installed("numpy")
     usable = []
     for runtime, distribution in DISTRIBUTIONS.items():
@@ -189,7 +193,7 @@ def check_interpreters(machine: ExaminedMachine) -> Iterator[Finding]:
             continue
         try:
             machine.interpret(runtime)
-        except Exception as exc:  # a wrong NumPy shows as almost anything
+        except Exception as exc:  # a wrong NumPy may raise almost any error
             yield Finding(
                 "interpreter", Level.FAIL, f"{distribution} {found} with NumPy {numpy}: {_first_line(exc)}",
                 _pairing(distribution, numpy),
@@ -201,38 +205,38 @@ def check_interpreters(machine: ExaminedMachine) -> Iterator[Finding]:
         python = machine.python[0]
         has_wheel = (3, 10) <= python[:2] <= (3, 11)
         yield Finding(
-            "interpreter", Level.WARN, "none is usable; NumPy alone will do, at some milliseconds a window",
+            "interpreter", Level.WARN, "none works; NumPy runs the model instead, at some milliseconds per window",
             pip_line("tflite-runtime") if has_wheel else "pip install ai-edge-litert",
         )  # fmt: skip
 
 
 def _pairing(distribution: str, numpy: str | None) -> str:
     if distribution == "tflite-runtime" and numpy is not None and not numpy.startswith("1."):
-        return "pip install 'numpy<2': tflite-runtime was built against NumPy 1"
+        return "pip install 'numpy<2' (tflite-runtime needs NumPy 1)"
     return f"pip install --force-reinstall {distribution}"
 
 
 def _first_line(exc: BaseException) -> str:
-    """Return the line that says most: NumPy puts its own behind pages of advice."""
+    """Return the most useful line of an error: NumPy puts the cause behind pages of advice."""
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()] or [type(exc).__name__]
     return next((line for line in lines if line.startswith("Original error was")), lines[0])[:200]
 
 
 def check_coral(machine: ExaminedMachine) -> Iterator[Finding]:
-    """Is there an Edge TPU, and what does it need?"""
+    """Check the Edge TPU, if there is one."""
     devices = accelerators(machine.root)
     library = machine.paths("usr/lib/*/libedgetpu.so.1*") + machine.paths("usr/lib/libedgetpu.so.1*")
     if not devices:
-        yield Finding("coral", Level.OK, "no Edge TPU here")
+        yield Finding("coral", Level.OK, "no Edge TPU connected")
         return
     found = devices[0]
     if not library:
         yield Finding(
-            "coral", Level.WARN, f"{found.words}, without libedgetpu: the CPU will do", "install libedgetpu1-std"
+            "coral", Level.WARN, f"{found.words} is not used: libedgetpu is not installed", "install libedgetpu1-std"
         )
     elif not found.allowed:
         yield Finding(
-            "coral", Level.WARN, f"{found.words}, which this user may not open: the CPU will do",
+            "coral", Level.WARN, f"{found.words} is not used: this user may not open it",
             "sudo usermod -aG plugdev $USER, then log in again; udev rules: docs/how-to/install-pi.md",
         )  # fmt: skip
     elif fault := machine.library_fault(str(library[0])):
@@ -244,15 +248,15 @@ def check_coral(machine: ExaminedMachine) -> Iterator[Finding]:
 
 
 def check_ports(machine: ExaminedMachine) -> Iterator[Finding]:
-    """Which serial ports are there, may this user open them, and who holds them?"""
+    """Check the serial ports: that there are some, that this user may open them, and that they are free."""
     ports = machine.ports()
     if not ports:
-        yield Finding("ports", Level.WARN, "no serial port", "plug the sensor in; drsn-edge ports")
+        yield Finding("ports", Level.WARN, "no serial port", "plug the sensor in, then type: drsn-edge ports")
     for port in ports:
         words = f"{port.path} ({port.description})"
         others = [f"{name} ({number})" for number, name in port.held_by]
         if others:
-            yield Finding("ports", Level.WARN, f"{words} is held by {', '.join(others)}", "drsn-edge ports")
+            yield Finding("ports", Level.WARN, f"{words} is in use by {', '.join(others)}", "drsn-edge ports")
         else:
             yield Finding("ports", Level.OK, words)
     if machine.user_id != 0 and not machine.groups() & {"dialout", "uucp"}:
@@ -265,7 +269,7 @@ def check_ports(machine: ExaminedMachine) -> Iterator[Finding]:
 
 
 def check_interference(machine: ExaminedMachine) -> Iterator[Finding]:
-    """Does a program run that opens every new serial port to see what it is?"""
+    """Check that no program runs that opens every new serial port."""
     running = {machine.text(f"proc/{path.parent.name}/comm") for path in machine.paths("proc/[0-9]*/comm")}
     cures = {
         "ModemManager": "sudo systemctl disable --now ModemManager",
@@ -273,19 +277,19 @@ def check_interference(machine: ExaminedMachine) -> Iterator[Finding]:
     }
     found = [name for name in cures if name in running]
     for name in found:
-        yield Finding("interference", Level.WARN, f"{name} runs, and talks to serial ports that appear", cures[name])
+        yield Finding("interference", Level.WARN, f"{name} runs and writes to every new serial port", cures[name])
     if not found:
         yield Finding("interference", Level.OK, "neither ModemManager nor brltty runs")
 
 
 def check_latency_timer(machine: ExaminedMachine) -> Iterator[Finding]:
-    """Does an FTDI converter wait before it hands bytes on?"""
+    """Check the latency timer of FTDI converters."""
     for path in machine.paths("sys/bus/usb-serial/devices/*/latency_timer"):
         value = machine.text(str(path.relative_to(machine.root))) or ""
         if value.isdigit() and int(value) > _FTDI_MOST_MS:
             port = path.parent.name
             yield Finding(
-                "latency timer", Level.WARN, f"/dev/{port} hands bytes on every {value} ms",
+                "latency timer", Level.WARN, f"/dev/{port} delays bytes by up to {value} ms",
                 f"echo 1 | sudo tee /sys/bus/usb-serial/devices/{port}/latency_timer",
             )  # fmt: skip
         else:
@@ -293,11 +297,11 @@ def check_latency_timer(machine: ExaminedMachine) -> Iterator[Finding]:
 
 
 def check_governor(machine: ExaminedMachine) -> Iterator[Finding]:
-    """Does the processor save power where it should be ready?"""
+    """Check that the CPU frequency is not fixed at the lowest value."""
     governor = machine.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     if governor == "powersave":
         yield Finding(
-            "governor", Level.WARN, "the processor stays at its lowest frequency (powersave)",
+            "governor", Level.WARN, "the CPU stays at its lowest frequency (powersave)",
             "echo ondemand | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
         )  # fmt: skip
     elif governor is not None:
@@ -305,7 +309,7 @@ def check_governor(machine: ExaminedMachine) -> Iterator[Finding]:
 
 
 def check_throttling(machine: ExaminedMachine) -> Iterator[Finding]:
-    """Has a Raspberry Pi too little voltage, or got too hot?"""
+    """Check the voltage and the temperature of a Raspberry Pi."""
     said = machine.run(["vcgencmd", "get_throttled"]) or ""
     match = re.search(r"throttled=0x([0-9a-fA-F]+)", said)
     if match is None:
@@ -313,47 +317,49 @@ def check_throttling(machine: ExaminedMachine) -> Iterator[Finding]:
     bits = int(match[1], 16)
     now = [words for bit, words in _THROTTLED.items() if bits >> bit & 1]
     once = [words for bit, words in _THROTTLED.items() if bits >> (bit + 16) & 1]
-    cure = "use the power supply that was made for it, and a heat sink"
+    cure = "use the official power supply and a heat sink"
     if now:
-        yield Finding("power", Level.FAIL, f"right now: {', '.join(now)}", cure)
+        yield Finding("power", Level.FAIL, f"now: {', '.join(now)}", cure)
     elif once:
-        yield Finding("power", Level.WARN, f"since it was switched on: {', '.join(once)}", cure)
+        yield Finding("power", Level.WARN, f"since power-on: {', '.join(once)}", cure)
     else:
-        yield Finding("power", Level.OK, "enough voltage, no throttling")
+        yield Finding("power", Level.OK, "voltage sufficient, no throttling")
 
 
 def check_clock(machine: ExaminedMachine) -> Iterator[Finding]:
-    """Does somebody set the clock? History and brokers are told times by it."""
+    """Check that a time server sets the clock, which gives history and brokers their times."""
     said = machine.run(["timedatectl", "show", "-p", "NTPSynchronized", "--value"])
     if said is None:
         return
     if said.strip() == "yes":
-        yield Finding("clock", Level.OK, "set by a time server")
+        yield Finding("clock", Level.OK, "synchronised with a time server")
     else:
-        yield Finding("clock", Level.WARN, "no time server sets the clock", "sudo timedatectl set-ntp true")
+        yield Finding("clock", Level.WARN, "not synchronised with a time server", "sudo timedatectl set-ntp true")
 
 
 def check_disk(machine: ExaminedMachine) -> Iterator[Finding]:
-    """Is there room, and is the card worn out?"""
+    """Check the free space, and the wear of an SD card or eMMC."""
     folder = state_folder(machine.environment)
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free
     words = f"{free / 1e9:.1f} GB free at {there}"
     if free < _LEAST_FREE_BYTES:
-        yield Finding("disk", Level.FAIL, words, "make room: history, logs and captures are what grows")
+        yield Finding("disk", Level.FAIL, words, "free some space: history, logs and captures grow")
     elif free < _LITTLE_FREE_BYTES:
-        yield Finding("disk", Level.WARN, words, "make room, or a smaller --keep-days")
+        yield Finding("disk", Level.WARN, words, "free some space, or use a smaller --keep-days")
     else:
         yield Finding("disk", Level.OK, words)
     for path in machine.paths("sys/block/mmcblk*/device/life_time"):
         used = [int(part, 16) for part in (machine.text(str(path.relative_to(machine.root))) or "").split()]
         if used and max(used) >= _WORN:
             card = path.parents[1].name
-            yield Finding("card", Level.WARN, f"{card} says that {10 * max(used)} % of its life is over", "replace it")
+            yield Finding(
+                "card", Level.WARN, f"{card} reports {10 * max(used)} % of its lifetime used", "replace the card"
+            )
 
 
 def check_trust(machine: ExaminedMachine) -> Iterator[Finding]:
-    """Whose bundles are taken here, and can signatures be checked?"""
+    """Check that keys are trusted and signatures can be verified."""
     from drsn_edge.bundle.signing import trusted_keys
 
     folder = trust_folder(machine.environment)
@@ -363,22 +369,32 @@ def check_trust(machine: ExaminedMachine) -> Iterator[Finding]:
         yield Finding("trust", Level.FAIL, str(exc), None)
         return
     if not keys:
-        yield Finding("trust", Level.WARN, f"no key is trusted here ({folder})", "drsn-edge keys trust KEY.pub")
+        yield Finding(
+            "trust",
+            Level.WARN,
+            f"no trusted key in {folder}: no signed bundle is accepted",
+            "drsn-edge keys trust KEY.pub",
+        )
     else:
         yield Finding("trust", Level.OK, ", ".join(f"{key.id} ({key.name})" for key in keys))
     if machine.installed("cryptography") is None:
-        yield Finding("trust", Level.WARN, "signatures cannot be checked", pip_line("signing"))
+        yield Finding(
+            "trust", Level.WARN, "signatures cannot be verified: cryptography is not installed", pip_line("signing")
+        )
 
 
 def check_bundle(machine: ExaminedMachine) -> Iterator[Finding]:
-    """Is there a bundle that is active, whole, and does it run as it should?"""
+    """Check that a bundle is active and passes the health gate."""
     from drsn_edge.gateway.health_gate import run_gate
     from drsn_edge.gateway.local_store import FOLDER, open_store
 
     state = state_folder(machine.environment)
     if not (state / FOLDER).is_dir():
         yield Finding(
-            "bundle", Level.WARN, "none is active here", "drsn-edge flash BUNDLE --to local, or monitor --model"
+            "bundle",
+            Level.WARN,
+            "no bundle is active here",
+            "drsn-edge flash BUNDLE --to local, or run the monitor with --model BUNDLE",
         )
         return
     try:
@@ -394,7 +410,7 @@ def check_bundle(machine: ExaminedMachine) -> Iterator[Finding]:
         yield Finding("bundle", Level.FAIL, str(exc), cure)
         return
     slot = active.slot
-    words = f"{slot.name} {slot.version}: {measured.latency_p99_ms:.3g} ms a window on {measured.runtime} (99 in 100)"
+    words = f"{slot.name} {slot.version}: {measured.latency_p99_ms:.3g} ms per window on {measured.runtime} (99 of 100)"
     if active.is_trial:
         yield Finding("bundle", Level.WARN, f"{words}, on trial", "drsn-edge gateway status")
     else:
@@ -418,10 +434,10 @@ CHECKS: tuple[Callable[[ExaminedMachine], Iterator[Finding]], ...] = (
 
 
 def examine(machine: ExaminedMachine) -> Iterator[Finding]:
-    """Yield what each check finds; one that cannot look says so, and costs no other anything."""
+    """Yield the findings of each check; a check that fails yields a warning, and the others go on."""
     for check in CHECKS:
         try:
             yield from check(machine)
-        except Exception as exc:  # a doctor must not fall ill
+        except Exception as exc:  # a failed check must not stop the others
             name = check.__name__.removeprefix("check_").replace("_", " ")
-            yield Finding(name, Level.WARN, f"could not look: {type(exc).__name__}: {_first_line(exc)}")
+            yield Finding(name, Level.WARN, f"check failed: {type(exc).__name__}: {_first_line(exc)}")

@@ -1,4 +1,4 @@
-"""From the address of a gateway to one that can be asked."""
+"""From the address of a gateway to an object that can be asked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def about() -> dict[str, Any]:
-    """Return what a gateway says of itself."""
+    """Return the description of this gateway: versions, machine and node."""
     return {
         "drsn_edge": __version__,
         "python": ".".join(map(str, sys.version_info[:3])),
@@ -27,12 +27,12 @@ def about() -> dict[str, Any]:
 
 
 def local_agent(what: str, state: Path | None = None, gated: bool = True, in_thread: bool = False) -> Agent:
-    """Return an agent of a state folder on this machine.
+    """Return the agent of a state folder on this machine.
 
     Args:
-        what: Who it is, for others who want to change the store.
-        state: The folder; None: this gateway's own, and its folder of trusted keys.
-        gated: Whether bundles run here before they are taken: not those of another machine.
+        what: Name of the agent, shown to others who want to change the store.
+        state: The folder, with its folder of trusted keys; None: the folders of this gateway.
+        gated: Whether a bundle must run here before it is accepted; False for the folder of another machine.
         in_thread: See `Agent`.
     """
     from drsn_edge.gateway.local_store import FOLDER, open_store
@@ -49,11 +49,11 @@ def local_agent(what: str, state: Path | None = None, gated: bool = True, in_thr
 
 
 def reach(address: GatewayAddress, tell: Callable[[str], object]) -> Gateway:
-    """Return the gateway at an address; a remote one is connected at the first question.
+    """Return the gateway at an address; the connection to a remote one opens at the first request.
 
     Args:
         address: See `parse_address`.
-        tell: Given what the other end writes for people.
+        tell: Called with messages of the other end for people.
     """
     from firmware_bridge.gateway.client import LocalGateway, RemoteGateway
     from firmware_bridge.gateway.transports import open_link

@@ -1,11 +1,11 @@
-"""The gateway's active bundle as the monitor follows it: through flashes, trials, confirmations and rollbacks.
+"""How the monitor follows the gateway's active bundle through flashes, trials, confirmations and rollbacks.
 
-A `Follower` looks at the slot store now and then. A bundle that is new there runs its golden vectors once more, is
-handed to the stations, and has to work for a while before it is confirmed: every station must run it, events must come,
-and no window may be skipped for slowness. A station that cannot run it ends the trial at once.
+A `Follower` checks the slot store every second. A new bundle runs its golden vectors again, goes to the stations, and
+must work for a while before it is confirmed: every station runs it, samples arrive, and no window is skipped because
+the machine is too slow. If a station cannot run it, its trial ends at once.
 
-While the disk takes no writes, nothing can be counted, confirmed or rolled back. Then the bundle that was confirmed
-last runs, which needs nothing but to be read, and a trial waits until its starts can be counted.
+While the disk cannot be written, nothing can be counted, confirmed or rolled back. Then the last confirmed bundle runs,
+which only needs to be read, and a trial waits until its starts can be counted.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ TRIAL_S = 300.0
 LOOK_EVERY_S = 1.0
 _LULL_S = 5.0
 _RETRY_S = 60.0
-"""Between attempts to write on a disk that took no writes."""
+"""Pause in seconds before another attempt to write to a disk that could not be written."""
 
 
 class TrialStation(Protocol):
-    """What a follower needs of a station."""
+    """What a follower needs to know of a station."""
 
     sampled_s: float
-    """When samples came last, seconds of `time.monotonic`."""
+    """Time of the last samples, in seconds of `time.monotonic`."""
 
     running: Path | None
-    """The bundle that it runs; None before it runs one."""
+    """The bundle that the station runs; None before it runs one."""
 
     @property
     def skipped(self) -> int:
-        """Windows that it was too slow for, since it runs that bundle."""
+        """Number of windows skipped for slowness since the station runs that bundle."""
 
     def reload(self) -> None:
-        """Take the bundle that is active now."""
+        """Switch to the bundle that is active now."""
 
 
 class Follower:
-    """Knows the active bundle; its `run` goes on in a thread."""
+    """Follows the active bundle; `run` is the body of a thread."""
 
     def __init__(
         self,
@@ -58,17 +58,17 @@ class Follower:
         trial_s: float = TRIAL_S,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Find the bundle to begin with.
+        """Find the bundle to run first.
 
         Args:
-            store: Of this gateway.
-            gate: Runs a bundle's golden vectors; raises where it does not run as it should.
-            tell: Given what a person should read.
-            trial_s: How long a bundle on trial must work.
-            now_s: Seconds, for that.
+            store: Slot store of this gateway.
+            gate: Runs a bundle's golden vectors, and raises an error if the bundle does not pass.
+            tell: Called with messages for people.
+            trial_s: Time in seconds that a bundle on trial must work.
+            now_s: Monotonic clock in seconds.
 
         Raises:
-            NoBundleError: If there is none.
+            NoBundleError: If no bundle can run.
         """
         self._store, self._gate, self._tell = store, gate, tell
         self._trial_s, self._now_s = trial_s, now_s
@@ -83,26 +83,26 @@ class Follower:
 
     @property
     def path(self) -> Path:
-        """The bundle that is active."""
+        """The active bundle."""
         return self._running.path
 
     def watch(self, stations: Sequence[TrialStation]) -> None:
-        """Take the stations whose health decides on trials."""
+        """Set the stations whose health decides about trials."""
         self._stations = stations
 
     def fail(self, path: Path, reason: str) -> None:
-        """A station cannot run this bundle: that ends its trial at the next look; may be called from any thread."""
+        """Report that a station cannot run this bundle; its trial ends at the next `look`. Any thread may call it."""
         with self._lock:
             if self._running.is_trial and self._running.path == path:
                 self._failure = reason
 
     def end_failed(self) -> None:
-        """End a trial that has failed now, before this process ends for it."""
+        """End a failed trial now, before this process ends because of it."""
         with suppress(GatewayError):
             self._end_failed()
 
     def look(self) -> None:
-        """Look once: follow a change of the store, and see to the trial."""
+        """Check once: follow a change of the store, and advance the trial."""
         now_s = self._now_s()
         elapsed_s, self._looked_s = now_s - self._looked_s, now_s
         try:
@@ -112,20 +112,20 @@ class Follower:
             elif self._running.is_trial:
                 self._see_to_trial(elapsed_s)
         except GatewayError as exc:
-            self._tell_once(f"{exc} What runs goes on.")
+            self._tell_once(f"{exc} The running bundle continues.")
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        """Look every second until told to stop."""
+        """Check every second until `stopped` returns True."""
         tell = Sparing(self._tell, most=1, period_s=3600.0)
         while not stopped():
             time.sleep(LOOK_EVERY_S)
             try:
                 self.look()
-            except Exception as exc:  # a disk that cannot be read now: the next look may go well
-                tell(f"Could not look after the active bundle: {in_words(exc)} What runs goes on.")
+            except Exception as exc:  # a disk that cannot be read now may be readable at the next look
+                tell(f"Could not check the active bundle: {in_words(exc)} The running bundle continues.")
 
     def _begin(self) -> Running:
-        """Return what is to run; where the disk takes no writes, that is what needs none."""
+        """Return the bundle to run: the active one, or the last confirmed one while the disk cannot be written."""
         try:
             running = self._started()
             self._stands_by, self._said = False, ""
@@ -138,7 +138,7 @@ class Follower:
         return running
 
     def _started(self) -> Running:
-        """Count a start; a bundle on trial must pass the gate once more."""
+        """Count a start, and return the bundle; a bundle on trial must pass the gate again."""
         self._refused = None
         running = self._store.start()
         if running.is_trial:
@@ -146,32 +146,32 @@ class Follower:
                 self._gate(running.path)
             except DrsnEdgeError as exc:
                 self._refused = running.path
-                self._tell(f"{running.slot.name} {running.slot.version} does not run as it should: {exc}")
+                self._tell(f"{running.slot.name} {running.slot.version} failed its check and is rolled back: {exc}")
                 self._store.roll_back(str(exc), running.slot.sha256)
                 running = self._store.start()
         return running
 
     def _standing_by(self, cause: StoreError) -> Running:
-        """Return what runs until the disk takes writes again."""
+        """Return the bundle that runs until the disk can be written again."""
         running = self._store.stand_by()
         if running.path == self._refused:
-            raise NoBundleError(f"{cause} There is no other bundle that could run here.") from cause
+            raise NoBundleError(f"{cause} No other bundle can run here.", "no_other_bundle") from cause
         self._stands_by, self._retry_s = True, self._now_s() + _RETRY_S
         slot = running.slot
-        self._tell_once(f"Nothing can be written for this gateway's bundles: {cause} {slot.name} {slot.version} runs.")
+        self._tell_once(f"The gateway's bundle store cannot be written: {cause} {slot.name} {slot.version} runs.")
         with suppress(StoreError):
             self._sequence = self._store.state().sequence
         return running
 
     def _tell_once(self, text: str) -> None:
-        """Say what stays wrong at its first time only."""
+        """Pass a message on unless it is the same as the one before."""
         if text != self._said:
             self._said = text
             self._tell(text)
 
     def _follow(self) -> None:
         with suppress(StoreError):
-            self._sequence = self._store.state().sequence  # whatever comes of it: it is said once
+            self._sequence = self._store.state().sequence  # whatever follows is reported once
         self._switch(self._begin())
 
     def _switch(self, after: Running) -> None:
@@ -201,7 +201,7 @@ class Follower:
         path, now_s = self._running.path, self._now_s()
         skipped = sum(station.skipped for station in self._stations)
         if skipped:
-            self.fail(path, f"this machine is too slow for it: {skipped} windows skipped")
+            self.fail(path, f"this machine is too slow for the bundle: {skipped} windows skipped")
             return
         if self._stations and all(
             station.running == path and now_s - station.sampled_s < _LULL_S for station in self._stations

@@ -1,7 +1,7 @@
-"""The health gate: does this machine, with its own interpreter, run a bundle as its manifest says?
+"""The health gate: does this machine, with its own interpreter, run a bundle as the manifest says?
 
-The bundle runs in a process of its own, so that a model that kills its interpreter, eats the memory or never returns
-kills nothing else. This module is also that process' main program: it answers what it measured, and judges nothing.
+The bundle runs in a process of its own, so that a model that crashes its interpreter, uses up the memory or never
+returns harms nothing else. This module is also the main program of that process, which measures and does not judge.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ TIMEOUT_S = 120.0
 _RUNS, _WARM_UP = 200, 5
 _MOST_S = 2.0
 _ROOM_BYTES = 1 << 30
-"""Of memory beside the budget, for Python and its libraries, before the process is stopped."""
+"""Memory that the process may use beyond the budget, for Python and its libraries."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a bundle did on this machine.
+    """Measurements of a bundle on this machine.
 
     Attributes:
         runtime: Name of the interpreter.
-        windows: How many golden vectors there are.
-        reference_differs: Logits in which the NumPy engine differs from them; None: it does not run this model.
-        rms_lsb: How far the interpreter is from them, RMS over all logits, in steps of int8.
-        worst_lsb: The farthest.
-        latency_ms: Of a window, preprocessing included: the median.
-        latency_p99_ms: 99 in 100 take no longer.
-        memory_mb: Resident memory of interpreter and model at its highest.
+        windows: Number of golden vectors.
+        reference_differs: Number of logits that the NumPy engine computes differently; None: it does not run the model.
+        rms_lsb: Deviation of the interpreter from the golden vectors, RMS over all logits, in int8 steps.
+        worst_lsb: Largest deviation of one logit, in int8 steps.
+        latency_ms: Median time per window, preprocessing included.
+        latency_p99_ms: Time that 99 of 100 windows keep, preprocessing included.
+        memory_mb: Highest resident memory of interpreter and model, in 10^6 bytes.
     """
 
     runtime: str
@@ -56,10 +56,10 @@ class Measured:
 
 
 def measure(path: Path, choice: RuntimeChoice) -> Measured:
-    """Run a bundle's golden vectors here and now; the process is spent afterwards, as memory is measured at its peak.
+    """Run a bundle's golden vectors in this process, once per process: memory is measured at its peak.
 
     Raises:
-        DrsnEdgeError: If it is no bundle, has none, or no interpreter takes it.
+        DrsnEdgeError: If the file is not a bundle, it has no golden vectors, or no interpreter can run it.
     """
     import numpy as np
 
@@ -71,7 +71,8 @@ def measure(path: Path, choice: RuntimeChoice) -> Measured:
     bundle = read_bundle(path)
     golden = golden_of(bundle)
     if golden is None:
-        raise BundleError("Expected golden vectors in the bundle, got none. Convert again with this version.")
+        words = f"{path} has no golden vectors, which the health check needs. Convert again with this version."
+        raise BundleError(words, "no_golden_vectors", path=path)
     contract = bundle.manifest.contract
     windows, inputs = golden.windows(), golden.network_input(contract)
     before = memory_bytes("VmRSS")
@@ -82,7 +83,7 @@ def measure(path: Path, choice: RuntimeChoice) -> Measured:
         classifier.codes(network_input(windows[index : index + 1], contract, golden.speeds_hz[index : index + 1]))
 
     warm_ms = 1000 * np.array(_warm_times_s(judge_one, len(windows)))
-    peak = memory_bytes("VmHWM")  # ru_maxrss would have the highest of the process that started this one
+    peak = memory_bytes("VmHWM")  # ru_maxrss would include the peak of the process that started this one
     _check_further_members(bundle, windows)
     return Measured(
         classifier.runtime,
@@ -97,7 +98,7 @@ def measure(path: Path, choice: RuntimeChoice) -> Measured:
 
 
 def _warm_times_s(judge_one: Callable[[int], object], n: int) -> list[float]:
-    """Return the seconds that each call takes, of `n` windows over and over, after the first few."""
+    """Return the seconds that each call takes, over `n` windows again and again, without the first few calls."""
     times_s: list[float] = []
     until_s = time.monotonic() + _MOST_S
     while len(times_s) < _WARM_UP + _RUNS and (len(times_s) <= _WARM_UP or time.monotonic() < until_s):
@@ -108,7 +109,7 @@ def _warm_times_s(judge_one: Callable[[int], object], n: int) -> list[float]:
 
 
 def _check_further_members(bundle: Bundle, windows: FloatArray) -> None:
-    """Use the members beside the model as the monitor does, here, where they can end no process but this one."""
+    """Use the members beside the model as the monitor does; a crash ends only this process."""
     import numpy as np
 
     from drsn_edge.bundle.bundle import REPORT
@@ -119,13 +120,15 @@ def _check_further_members(bundle: Bundle, windows: FloatArray) -> None:
 
     novelty = novelty_of(bundle)
     if novelty is not None and not np.isfinite(novelty.novelty(windows)).all():
-        raise BundleError("Expected novelty.npz to judge the golden windows, it gives no numbers. Convert again.")
+        words = "novelty.npz gives no finite numbers for the golden windows. Convert again."
+        raise BundleError(words, "novelty_not_finite", member="novelty.npz")
     if EDGETPU_MODEL in bundle.extras:
         read_model(bundle.extras[EDGETPU_MODEL])
     try:
         parsed(bundle.extras.get(REPORT, b"{}"))
     except ValueError as exc:
-        raise BundleError(f"Expected JSON in {REPORT} of the bundle, got something else: {exc}.") from exc
+        words = f"{REPORT} in the bundle is not valid JSON: {exc}. Inspect or convert the model again."
+        raise BundleError(words, "not_json", member=REPORT) from exc
 
 
 def _reference_differs(model: bytes, inputs_q: Any, expected_q: Any) -> int | None:
@@ -140,53 +143,68 @@ def _reference_differs(model: bytes, inputs_q: Any, expected_q: Any) -> int | No
 
 
 def memory_bytes(field: str) -> int:
-    """Return a field of this process' status: VmRSS, resident now, or VmHWM, the most so far."""
+    """Return a field of this process's status in bytes: VmRSS, resident now, or VmHWM, the peak so far."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field}:"):
             return 1024 * int(line.split()[1])
-    raise GateError("Expected a Linux that says how much memory a process has, this one does not.")
+    raise GateError(
+        f"/proc/self/status of this machine has no {field}, so memory cannot be measured.", "no_memory_info"
+    )
 
 
 def judge(measured: Measured, tolerance_lsb: float, latency_ms: float | None, memory_mb: float | None) -> None:
-    """Refuse what a manifest does not allow.
+    """Refuse measurements that exceed the limits of a manifest.
 
     Args:
-        measured: On this machine.
-        tolerance_lsb: RMS of the logits' difference, in steps of int8.
-        latency_ms: Of 99 windows in 100; None: any.
-        memory_mb: Of interpreter and model; None: any.
+        measured: Measurements on this machine.
+        tolerance_lsb: Limit of the logits' deviation, RMS in int8 steps.
+        latency_ms: Limit of the time per window for 99 of 100 windows; None: no limit.
+        memory_mb: Limit of the memory of interpreter and model, in 10^6 bytes; None: no limit.
 
     Raises:
-        GateError: Saying what, how much, and what was allowed.
+        GateError: With the measurement and its limit.
     """
     if measured.reference_differs:
         raise GateError(
-            f"Expected the golden vectors of {measured.windows} windows, {measured.reference_differs} logits are "
-            "others: the weights are not those that were judged. Convert again."
+            f"The model gives {measured.reference_differs} other logits than the golden vectors of {measured.windows} "
+            "windows: its weights have changed since they were made. Convert again.",
+            "other_weights",
+            got=measured.reference_differs,
         )
     if measured.rms_lsb > tolerance_lsb:
         raise GateError(
-            f"Expected {measured.runtime} within {tolerance_lsb:g} steps (RMS) of the golden vectors, it is "
-            f"{measured.rms_lsb:.2f} away, {measured.worst_lsb} at worst. Use another --runtime, or convert again."
+            f"{measured.runtime} deviates from the golden vectors by {measured.rms_lsb:.2f} steps (RMS; at worst "
+            f"{measured.worst_lsb}), and the bundle allows {tolerance_lsb:g}. Use another --runtime, or convert again.",
+            "deviates",
+            runtime=measured.runtime,
+            got=measured.rms_lsb,
+            worst=measured.worst_lsb,
+            limit=tolerance_lsb,
         )
     if latency_ms is not None and measured.latency_p99_ms > latency_ms:
         raise GateError(
-            f"Expected at most {latency_ms:g} ms for a window, {measured.runtime} takes "
-            f"{measured.latency_p99_ms:.3g} ms here (99 in 100). Use a smaller network, or a longer hop."
+            f"{measured.runtime} takes {measured.latency_p99_ms:.3g} ms per window on this machine (99 of 100 "
+            f"windows), and the bundle allows {latency_ms:g} ms. Use a smaller network, or a longer hop.",
+            "over_latency_budget",
+            got=measured.latency_p99_ms,
+            limit=latency_ms,
         )
     if memory_mb is not None and measured.memory_mb > memory_mb:
         raise GateError(
-            f"Expected at most {memory_mb:g} MB for interpreter and model, {measured.runtime} takes "
-            f"{measured.memory_mb:.0f} MB here. Use a smaller network."
+            f"{measured.runtime} takes {measured.memory_mb:.0f} MB with the model on this machine, and the bundle "
+            f"allows {memory_mb:g} MB. Use a smaller network.",
+            "over_memory_budget",
+            got=measured.memory_mb,
+            limit=memory_mb,
         )
 
 
 def run_gate(path: Path, choice: RuntimeChoice = AUTO, timeout_s: float = TIMEOUT_S) -> Measured:
-    """Measure a bundle in a process of its own, and judge it by its manifest.
+    """Measure a bundle in a process of its own, and judge the measurements by its manifest.
 
     Raises:
-        BundleError: If it is no bundle.
-        GateError: If this machine does not run it as it should; saying why.
+        BundleError: If the file is not a bundle.
+        GateError: If this machine does not run it as the manifest says; with the reason.
     """
     from drsn_edge.bundle.bundle import read_bundle
 
@@ -209,28 +227,31 @@ def measured_apart(
     """Run a bundle's golden vectors in a process of its own.
 
     Args:
-        path: Of the bundle.
-        choice: What shall run it.
-        timeout_s: When the process is stopped.
-        memory_mb: What its manifest allows; with a good deal more the process is stopped.
+        path: File of the bundle.
+        choice: Choice of the runtime.
+        timeout_s: Time in seconds after which the process is stopped.
+        memory_mb: Limit of the manifest; a process that uses far more is stopped.
 
     Raises:
-        GateError: If it cannot be measured; saying why.
+        GateError: If it cannot be measured; with the reason.
     """
     room = _ROOM_BYTES + int(1e6 * (memory_mb or 0))
     arguments = (str(path), json.dumps(asdict(choice)), str(room))
     try:
         return Measured(**ask_apart("drsn_edge.gateway.health_gate", *arguments, timeout_s=timeout_s))
     except RefusedApartError as exc:
-        raise GateError(str(exc)) from exc
+        raise GateError(str(exc), exc.problem, **{**exc.facts, "path": path}) from exc
     except TimeoutApartError as exc:
-        raise GateError(f"Expected the golden vectors within {timeout_s:g} s, they took longer: too slow.") from exc
+        words = (
+            f"The golden vectors of {path} took longer than {timeout_s:g} s: this machine is too slow for the bundle."
+        )
+        raise GateError(words, "too_slow", path=path, limit_s=timeout_s) from exc
     except ApartError as exc:
-        raise GateError(f"Expected the model to run here, {exc}") from exc
+        raise GateError(f"The model of {path} does not run here: {exc}", "crashed", path=path) from exc
 
 
 def main(arguments: list[str]) -> None:
-    """Answer what a bundle does here, or why it does not."""
+    """Answer the measurements of a bundle, or why it does not run."""
     from firmware_bridge.errors import FirmwareBridgeError
     from quantize.errors import QuantizeError
 

@@ -1,4 +1,4 @@
-"""This gateway's bundles: the slot store of `firmware_bridge`, with what a bundle must be and do here."""
+"""This gateway's bundles: the slot store of `firmware_bridge`, with the checks that a bundle must pass here."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def open_store(
     patience_s: float = _PATIENCE_S,
     gated: bool = True,
 ) -> SlotStore:
-    """Return the store of this gateway.
+    """Return the bundle store of this gateway.
 
     Args:
-        what: Who changes it, for others who want to at the same time.
-        state: The gateway's state folder; None: as `drsn_edge.gateway.paths` says.
-        trust: Folder of trusted keys; likewise.
-        choice: What the gate runs bundles with.
-        new_contract: Take a bundle for another sensor than that of the one that runs.
-        patience_s: How long to wait for others.
-        gated: Whether a bundle runs on this machine before it is taken; the monitor runs it once more in any case.
+        what: Name of the caller, shown to others who want to change the store at the same time.
+        state: State folder of the gateway; None: the one of `drsn_edge.gateway.paths`.
+        trust: Folder of trusted keys; None: the one of `drsn_edge.gateway.paths`.
+        choice: Runtime with which the health gate runs bundles.
+        new_contract: Whether to accept a bundle for another sensor than the running bundle's.
+        patience_s: Time in seconds to wait for others who change the store.
+        gated: Whether a bundle must run on this machine before it is accepted; the monitor runs it again in any case.
 
     Raises:
         StoreError: If the folder cannot be used.
@@ -57,10 +57,10 @@ def open_store(
 
 
 def verifier(trust: Path, new_contract: bool = False) -> Verifier:
-    """Return what says what a bundle is, and refuses those that are not for here.
+    """Return a function that describes a bundle's bytes, and refuses a bundle that must not run here.
 
-    It raises BundleError or one of its kind for what is no bundle, damaged, or not signed by a trusted key, and
-    ContractError for one that was trained for another sensor than the bundle that runs.
+    It raises BundleError or a subclass for a file that is not a bundle, is damaged, or is not signed by a trusted key,
+    and ContractError for a bundle that was trained for another sensor than the running bundle.
     """
 
     def verify(data: bytes, active: bytes | None) -> Description:
@@ -77,7 +77,9 @@ def _check_signed(manifest: bytes, signature: bytes | None, trust: Path) -> None
         check_signed(manifest, signature, trusted_keys(trust))
     except ModuleNotFoundError as exc:
         raise KeyFileError(
-            f"Expected {exc.name} on this gateway, to check signatures. Type: {pip_line('signing')}"
+            f"Signatures cannot be verified: {exc.name} is not installed. Type: {pip_line('signing')}",
+            "not_installed",
+            module=exc.name,
         ) from exc
 
 
@@ -85,11 +87,12 @@ def _check_sensor(contract: SignalContract, active: bytes) -> None:
     try:
         running = bundle_from_bytes(active).manifest.contract
     except BundleError:
-        return  # what is damaged says nothing of the sensor
+        return  # a damaged bundle tells nothing about the sensor
     try:
         stream_factor(contract, running.sample_rate_hz, running.axes, running.unit, source="bundle that runs here")
-    except (ContractError, ValueError) as exc:
-        raise ContractError(f"{exc} If the sensor of this gateway is another one now: --new-contract") from exc
+    except ContractError as exc:
+        words = f"{exc} If this gateway has a new sensor, add --new-contract."
+        raise ContractError(words, exc.problem, **exc.facts) from exc
 
 
 def _user() -> str:

@@ -1,4 +1,4 @@
-"""What a gateway is called among others: its host name and four hex digits, as every Pi is called raspberrypi."""
+"""The name of a gateway: its host name and four hex digits, since every new Pi is called raspberrypi."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ def gateway_name(
     host: str | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> str:
-    """Return e.g. raspberrypi-3fa1: the same at each start, another one on each gateway.
+    """Return a name such as raspberrypi-3fa1: the same at each start, and different on each gateway.
 
-    The four digits are of the SHA-256 of the machine's id, which itself is nobody else's business. Without one (some
-    containers) an id is made and kept in the state folder; where that cannot be written the host name is all there is.
+    The four digits come from the SHA-256 of the machine's id; the id itself stays private. Without a machine id (in
+    some containers) an id is made and kept in the state folder. If that folder cannot be written, the digits come from
+    the host name alone.
 
     Args:
-        machine_ids: Files of the machine's id, in the order of their worth.
+        machine_ids: Files of the machine's id, the best first.
         state: The state folder; None: this user's.
         host: The host name; None: this host's.
-        tell: Given a sentence when other gateways of that host name would be called alike.
+        tell: Called with a warning if other gateways with this host name would get the same name.
     """
     host = socket.gethostname() if host is None else host
     folder = state_folder() if state is None else state
     known = next((found for path in machine_ids if (found := _read(path))), None) or _kept(folder / ID_FILE)
     if known is None:
         tell(
-            f"This machine has no id ({machine_ids[0]}) and {folder} cannot be written: other gateways called {host} "
-            "would have its MQTT topics. Name it with --mqtt-gateway NAME."
+            f"Other gateways with the host name {host} would use the same MQTT topics: this machine has no id "
+            f"({machine_ids[0]}), and {folder} cannot be written. Name this gateway with --mqtt-gateway NAME."
         )
     short = host.split(".")[0] or "gateway"  # without its domain
     return f"{short}-{hashlib.sha256(f'drsn-edge gateway {known or host}'.encode()).hexdigest()[:4]}"
@@ -57,14 +58,14 @@ def _read(path: Path) -> str | None:
 
 
 def _kept(path: Path) -> str | None:
-    """Return the id that is kept there, after making one if there is none; None where it cannot be kept."""
+    """Return the id that is kept in a file, and make it if it is missing; None if it cannot be kept."""
     if known := _read(path):
         return known
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft.write_text(f"{secrets.token_hex(16)}\n", encoding="ascii")
-        with suppress(FileExistsError):  # another monitor that starts now was first
+        with suppress(FileExistsError):  # another monitor that starts at the same time was first
             os.link(draft, path)
     except OSError:
         return None

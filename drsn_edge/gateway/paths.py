@@ -1,4 +1,4 @@
-"""Where a gateway keeps what it runs and whom it trusts."""
+"""Folders and files of a gateway: its state, its trusted keys and the signing key."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 SYSTEM_STATE = Path("/var/lib/drsn-edge")
 SYSTEM_TRUST = Path("/etc/drsn-edge/trusted")
-"""Apart from the state, which the service may write: what it runs must not decide whom it trusts."""
+"""Outside the state folder, which the service may write: a bundle must not be able to change the trusted keys."""
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return DRSN_EDGE_STATE, or the system's folder for root, or the user's own."""
+    """Return DRSN_EDGE_STATE if it is set, else the system's folder for root, else the user's own."""
     chosen = environment.get("DRSN_EDGE_STATE")
     if chosen:
         return Path(chosen)
@@ -23,13 +23,13 @@ def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def monitor_folders(environment: Mapping[str, str] = os.environ) -> list[Path]:
-    """Return the state folders in which running monitors may be found: the chosen one, or own and system's."""
+    """Return the state folders of running monitors: DRSN_EDGE_STATE if it is set, else the user's and the system's."""
     own = state_folder(environment)
     return [own] if environment.get("DRSN_EDGE_STATE") else list(dict.fromkeys([own, SYSTEM_STATE]))
 
 
 def trust_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return DRSN_EDGE_TRUST, or the folder of trusted keys that belongs to the state folder."""
+    """Return DRSN_EDGE_TRUST if it is set, else the folder of trusted keys that belongs to the state folder."""
     chosen = environment.get("DRSN_EDGE_TRUST")
     if chosen:
         return Path(chosen)
@@ -38,6 +38,6 @@ def trust_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def key_path(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return where this user's own signing key lies."""
+    """Return the file of this user's signing key."""
     home = environment.get("XDG_CONFIG_HOME")
     return (Path(home) if home else Path.home() / ".config") / "drsn-edge" / "signing.key"

@@ -1,4 +1,4 @@
-"""Many gateways, one bundle: a few first, the rest in batches, and an end where too many fail."""
+"""Rollout of one bundle to many gateways: canaries first, the rest in batches, and a stop after too many failures."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Member:
     """A gateway of a fleet.
 
     Attributes:
-        name: For the table.
-        address: As `drsn-edge flash --to` takes it.
+        name: Name in the table of results.
+        address: Address, as `drsn-edge flash --to` takes it.
     """
 
     name: str = ""
@@ -32,13 +32,13 @@ class Member:
 
 @dataclass(frozen=True)
 class RolloutResult:
-    """How it went with one gateway.
+    """The result of one gateway.
 
     Attributes:
-        member: Which.
-        flashed: What happened; None: nothing.
-        why: What was wrong, or why it was left out; None: nothing.
-        is_failure: Whether it was tried and failed.
+        member: The gateway.
+        flashed: The result of flashing; None: it was not flashed.
+        why: What failed, or why the gateway was left out; None: nothing failed.
+        is_failure: Whether an attempt failed.
     """
 
     member: Member
@@ -49,13 +49,13 @@ class RolloutResult:
 
 @dataclass(frozen=True)
 class Plan:
-    """How to go about it.
+    """The plan of a rollout.
 
     Attributes:
-        canaries: Gateways that go first, one after the other.
-        batch: Gateways at once, after that.
-        most_failures: More than these, and the rest is left as it is.
-        confirmed_within_s: How long to wait for the canaries to prove themselves; 0: the gate there is enough.
+        canaries: Number of gateways that are flashed first, one after the other.
+        batch: Number of gateways that are flashed at once afterwards.
+        most_failures: Number of failures after which the rollout goes on; one more stops it.
+        confirmed_within_s: Time in seconds to wait until a canary confirms the bundle; 0: do not wait.
     """
 
     canaries: int = 1
@@ -65,20 +65,22 @@ class Plan:
 
 
 def read_members(path: Path) -> list[Member]:
-    """Read a file of gateways: a table [[gateway]] with `address`, and `name` if wanted, for each.
+    """Read a gateways file: one table [[gateway]] with `address`, and optionally `name`, for each gateway.
 
     Raises:
-        SettingsError: If it cannot be read, or holds anything that it may not.
+        SettingsError: If the file cannot be read or holds anything else.
     """
     document = read_document(path, "gateways", SettingsError)
     tables = document.values.get("gateway")
     are_tables = isinstance(tables, list) and all(isinstance(each, dict) for each in tables)
     if len(document.values) > 1 or not tables or not are_tables:
-        raise SettingsError(f'{path}: Expected tables [[gateway]] with address = "ssh://...", and nothing else.')
+        words = f'{path} must have a table [[gateway]] with address = "ssh://..." for each gateway, and nothing else.'
+        raise SettingsError(words, "no_gateways", path=path)
     members = [Member(**document.typed(Member, each, "gateway", number)) for number, each in enumerate(tables)]
     addresses = [member.address for member in members]
     if not all(addresses) or len(set(addresses)) < len(addresses):
-        raise SettingsError(f"{path}: Expected an address of each gateway, each another one.")
+        words = f"{path}: every [[gateway]] needs an address of its own. Correct the missing or repeated addresses."
+        raise SettingsError(words, "addresses", path=path)
     return [Member(member.name or member.address, member.address) for member in members]
 
 
@@ -90,15 +92,15 @@ def flash_fleet(
     tell: Callable[[RolloutResult], object],
     sleep: Callable[[float], object] = time.sleep,
 ) -> list[RolloutResult]:
-    """Flash all of them, canaries first; return an outcome for each, in their order.
+    """Flash a fleet, canaries first; return a result for each gateway, in the order of `members`.
 
     Args:
         members: The fleet.
-        plan: How.
-        flash: Flashes one.
-        ask: Returns the status of one.
-        tell: Given each outcome as it comes.
-        sleep: Waits so many seconds.
+        plan: The plan.
+        flash: Flashes one gateway.
+        ask: Returns the status of one gateway.
+        tell: Called with each result when it is there.
+        sleep: Waits for a number of seconds.
     """
     outcomes: list[RolloutResult] = []
 
@@ -118,7 +120,7 @@ def flash_fleet(
                 for outcome in pool.map(lambda member: _tried(member, flash), members[start : start + plan.batch]):
                     take(outcome)
     for member in members[len(outcomes) :]:
-        take(RolloutResult(member, None, "left as it is: too many failed before"))
+        take(RolloutResult(member, None, "not flashed: too many gateways failed before"))
     return outcomes
 
 
@@ -132,7 +134,7 @@ def _tried(member: Member, flash: Callable[[Member], Flashed]) -> RolloutResult:
 def _proved(
     outcome: RolloutResult, within_s: float, ask: Callable[[Member], dict[str, Any]], sleep: Callable[[float], object]
 ) -> RolloutResult:
-    """Wait until the gateway has confirmed what it was given, if that is asked for."""
+    """Wait until the gateway has confirmed the bundle, unless `within_s` is 0."""
     if outcome.flashed is None or not within_s:
         return outcome
     digest = outcome.flashed.slot["sha256"]

@@ -1,4 +1,4 @@
-"""The machine that services are installed on: their user, the units that are ours, and what systemd says of them."""
+"""Services of drsn-edge on this machine: their user, their units, and their state in systemd."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from drsn_edge.support.files import write_file
 
 _LARGEST_UNIT = 65_536
 _PATIENCE_S = 90.0
-"""Longer than a service takes to write what waits (TimeoutStopSec of the unit)."""
+"""Timeout of a command in seconds, longer than a service takes to stop (TimeoutStopSec of the unit)."""
 
 _SYSUSERS = f"""\
-# {WRITTEN_BY}; the user that its services run as, and the group that may read what they write.
+# {WRITTEN_BY}: the user that its services run as, and the group that may read their files.
 u {USER} - "drsn-edge monitor" {SYSTEM_STATE}
 """
 
 
 @dataclass(frozen=True)
 class ProgramOutput:
-    """What a program answered: its exit status and what it printed, stderr included."""
+    """Exit status and output of a program, stderr included."""
 
     code: int
     text: str
 
 
 def call(command: Sequence[str]) -> ProgramOutput:
-    """Run a program of the system; one that is missing answers 127."""
+    """Run a program of the system; the exit status of a missing program is 127."""
     try:
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=_PATIENCE_S,
@@ -50,7 +50,7 @@ def call(command: Sequence[str]) -> ProgramOutput:
 
 
 def has_user(name: str) -> bool:
-    """Tell whether the system has a user and a group of a name."""
+    """Tell whether the system has a user and a group with this name."""
     try:
         pwd.getpwnam(name)
         grp.getgrnam(name)
@@ -61,15 +61,15 @@ def has_user(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Installed:
-    """A service of ours.
+    """An installed service of drsn-edge.
 
     Attributes:
-        name: As it was given to `service install`.
-        unit: Name of its unit.
-        path: Of the unit's file.
-        enabled: Whether systemd starts it at boot: `enabled`, `disabled`, ...; None where systemd cannot be asked.
-        active: What it does now: `active`, `inactive`, `failed`, ...; None likewise.
-        command: What it runs.
+        name: Name given to `service install`.
+        unit: Name of the unit.
+        path: File of the unit.
+        enabled: Whether systemd starts it at boot: `enabled`, `disabled`, ...; None if systemd does not answer.
+        active: State of the service: `active`, `inactive`, `failed`, ...; None if systemd does not answer.
+        command: Command that it runs.
     """
 
     name: str
@@ -82,11 +82,11 @@ class Installed:
 
 @dataclass(frozen=True)
 class Removed:
-    """A service that was removed, and what of it is still there.
+    """A removed service, and what is left of it.
 
     Attributes:
-        left: Files and folders.
-        warning: What systemd would not do; None where all went well.
+        left: Files and folders that are left.
+        warning: What systemd refused to do; None if nothing.
     """
 
     unit: str
@@ -100,9 +100,9 @@ class Host:
     """This machine, or a folder that stands for it.
 
     Attributes:
-        root: Its file system.
-        call: Runs a program of it.
-        has_user: Tells whether it has a user and a group of a name.
+        root: Root of its file system.
+        call: Runs a program of the machine.
+        has_user: Tells whether it has a user and a group with a name.
     """
 
     root: Path = Path("/")
@@ -111,20 +111,20 @@ class Host:
 
     @property
     def units(self) -> Path:
-        """Folder of systemd's units."""
+        """Folder of systemd units."""
         return self._under(UNITS)
 
     def make_user(self) -> bool:
-        """Make the user and the group of the services where they are missing, and tell whether they were.
+        """Make the user and the group of the services if they are missing; return whether they were missing.
 
         Raises:
-            OutputError: If that cannot be done; the message says what to type.
+            OutputError: If they cannot be made; the message says what to type.
         """
         if self.has_user(USER):
             return False
         folder = self._under(Path("/etc/sysusers.d"))
         path = folder / "drsn-edge.conf"
-        if folder.is_dir():  # so that an image that is made of this system has the user, too
+        if folder.is_dir():  # so that an image made of this system also has the user
             write_file(path, _SYSUSERS.encode())
             if self.call(["systemd-sysusers", str(path)]).code == 0 and self.has_user(USER):
                 return True
@@ -135,13 +135,16 @@ class Host:
         answer = self.call(command)
         if answer.code or not self.has_user(USER):
             raise OutputError(
-                f"Could not make the user {USER} that services run as: {answer.text or 'it is not there'}. "
-                f"Make it, and install the service again: sudo {shlex.join(command)}"
+                f"Could not make the user {USER}, as which services run: {answer.text or 'it is still missing'}. "
+                f"Type this, then install the service again: sudo {shlex.join(command)}",
+                "no_user",
+                user=USER,
+                why=answer.text,
             )
         return True
 
     def installed(self) -> list[Installed]:
-        """Return the services of ours by name.
+        """Return the installed services of drsn-edge, sorted by name.
 
         Raises:
             OutputError: If the folder of units cannot be read.
@@ -149,7 +152,8 @@ class Host:
         try:
             paths = sorted(self.units.glob("drsn-edge-*.service"))
         except OSError as exc:
-            raise OutputError(f"Could not read {self.units}: {exc.strerror}.") from exc
+            words = f"Could not read {self.units}: {exc.strerror}. Run the command with sudo."
+            raise OutputError(words, "cannot_read", path=self.units, why=exc.strerror) from exc
         found = [(path, text) for path in paths if (text := _ours(path)) is not None]
         states = self._states([path.name for path, _ in found])
         return [
@@ -161,38 +165,43 @@ class Host:
         ]  # fmt: skip
 
     def remove(self, name: str) -> Removed:
-        """Stop and disable a service of ours and remove its unit; what it has written stays.
+        """Stop and disable a service of drsn-edge and remove its unit; the files that it has written stay.
 
         Raises:
-            OutputError: If there is none of the name, it is not ours, or it cannot be stopped or removed.
+            OutputError: If the service does not exist, is not ours, or cannot be stopped or removed.
         """
         path = self.units / unit_name(name)
         text = self._to_remove(path, name)
         runs = self._under(Path("/run/systemd/system")).is_dir()
         answer = self.call(["systemctl", "disable", *(["--now"] if runs else []), path.name])
         if runs and answer.code:
-            raise OutputError(f"Could not stop {path.name}: {answer.text}. Nothing was removed.")
+            words = f"Could not stop {path.name}: {answer.text}. Nothing was removed."
+            raise OutputError(words, "cannot_stop", unit=path.name, why=answer.text)
         try:
             path.unlink()
         except OSError as exc:
-            raise OutputError(f"Could not remove {path}: {exc.strerror}. Call it with sudo.") from exc
+            words = f"Could not remove {path}: {exc.strerror}. Run the command with sudo."
+            raise OutputError(words, "cannot_remove", path=path, why=exc.strerror) from exc
         warning = None
         if runs:
             answer = self.call(["systemctl", "daemon-reload"])
             self.call(["systemctl", "reset-failed", path.name])
-            warning = f"systemd did not read its units anew: {answer.text}" if answer.code else None
+            warning = f"systemd did not reload its units: {answer.text}" if answer.code else None
         return Removed(path.name, path, tuple(self._left(path, text)), warning)
 
     def _to_remove(self, path: Path, name: str) -> str:
         if not os.path.lexists(path):
             names = [each.name for each in self.installed()]
-            there = f"There are: {', '.join(names)}." if names else "There is none."
-            raise OutputError(f"Expected a service {name} of drsn-edge, found no {path}. {there}")
+            there = f"Installed: {', '.join(names)}." if names else "No service is installed."
+            words = f"There is no service {name} of drsn-edge: {path} does not exist. {there}"
+            raise OutputError(words, "no_such_service", name=name, path=path, installed=names)
         text = _ours(path)
         if text is None:
-            raise OutputError(f"Expected a unit that `drsn-edge service install` wrote, got {path}. It was left alone.")
+            words = f"{path} was not written by `drsn-edge service install`, and was left alone."
+            raise OutputError(words, "not_ours", path=path)
         if not os.access(self.units, os.W_OK):
-            raise OutputError(f"Not allowed to remove {path}: call it with sudo.")
+            words = f"You may not remove {path}. Run the command with sudo."
+            raise OutputError(words, "not_permitted", path=path)
         return text
 
     def _states(self, units: Sequence[str]) -> dict[str, tuple[str | None, str | None]]:
@@ -209,7 +218,7 @@ class Host:
         return states
 
     def _left(self, path: Path, text: str) -> list[str]:
-        """Return what a removed unit leaves behind."""
+        """Return the files, folders and users that a removed unit leaves behind."""
         folders = [SYSTEM_STATE, SYSTEM_TRUST.parent, path.with_name(f"{path.name}.d")]
         secrets = re.findall(r"^EnvironmentFile=(.+)$", text, re.MULTILINE)
         found = [str(each) for each in folders if self._under(each).exists()]
@@ -221,7 +230,7 @@ class Host:
 
 
 def _ours(path: Path) -> str | None:
-    """Return a unit's text, None where we have not written it: a link (as of a masked unit) is none of ours."""
+    """Return the text of a unit that drsn-edge wrote; None for any other, such as the link of a masked unit."""
     if path.is_symlink() or not path.is_file():
         return None
     try:
@@ -233,7 +242,7 @@ def _ours(path: Path) -> str | None:
 
 
 def _command(text: str) -> str:
-    """Return the command of a unit as a shell takes it."""
+    """Return the command of a unit in shell syntax."""
     line = next((line for line in text.splitlines() if line.startswith("ExecStart=")), "ExecStart=")
     value = line.removeprefix("ExecStart=").replace("%%", "%").replace("$$", "$")
     try:

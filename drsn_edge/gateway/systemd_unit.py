@@ -1,4 +1,4 @@
-"""A systemd unit that keeps a monitor running."""
+"""The systemd unit of a service that keeps a monitor running."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from firmware_bridge.support.programs import find_program
 
 UNITS = Path("/etc/systemd/system")
 USER = "drsn-edge"
-"""The user and the group of all services. It is there when none runs, so that others can be put into its group."""
+"""The user and the group of all services. They also exist while none runs, so that others can join the group."""
 
 WRITTEN_BY = "Written by drsn-edge"
-"""How the first line of a unit of ours begins."""
+"""Beginning of the first line of a unit that drsn-edge wrote."""
 
 WATCHDOG_S = 60
 ALIVE_EVERY_S = 10.0
-"""How often a monitor that goes round says so."""
+"""Period in seconds of the monitor's keep-alive message to systemd."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,60}")
 
 _UNIT = """\
-# {written_by} {version}; `drsn-edge service install` writes it anew.
+# {written_by} {version}; `drsn-edge service install` writes it again.
 [Unit]
 Description=drsn-edge monitor {name}
-# A sensor that is plugged in later is waited for, however long that takes.
+# The monitor waits for a sensor that is plugged in later, however long that takes.
 StartLimitIntervalSec=0
 
 [Service]
 Type=notify
 ExecStart={command}
-# Bundle and settings anew, without losing a sample.
+# Read the bundle and the settings again, without losing a sample.
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=5
-# The monitor reports every {alive:g} s as long as it goes round; a hang ends in a restart.
+# The monitor reports every {alive:g} s; systemd restarts a monitor that hangs.
 WatchdogSec={watchdog}
-# SIGTERM lets it write what waits.
+# After SIGTERM the monitor writes what is still in memory.
 TimeoutStopSec=20
 
-# A user of its own, and the group that serial ports belong to. Who is in the group {user} may read the state folder.
+# A user of its own, and the group of serial ports. Members of the group {user} may read the state folder.
 User={user}
 Group={user}
 SupplementaryGroups={groups}
@@ -56,7 +56,7 @@ WorkingDirectory={state}
 UMask=0027
 RemoveIPC=yes
 
-# Nothing of the machine can be written but the state folder, and no device opened but serial ports{and_edgetpu}.
+# The service can write the state folder alone, and open no device but serial ports{and_edgetpu}.
 ProtectSystem=strict
 ProtectHome=read-only
 PrivateTmp=yes
@@ -96,13 +96,14 @@ _NO_EDGETPU = {"groups": "dialout", "devices": "", "and_edgetpu": ""}
 
 
 def unit_name(name: str) -> str:
-    """Return the file name of the unit of a service.
+    """Return the file name of a service's unit.
 
     Raises:
-        OutputError: If the name cannot be part of one.
+        OutputError: If the name of the service is invalid.
     """
     if not _NAME.fullmatch(name):
-        raise OutputError(f"Expected a name of letters, digits, '.', '_' and '-', got {name!r}. Choose another --name.")
+        words = f"{name!r} is not a valid service name. Use letters, digits, '.', '_' and '-' for --name."
+        raise OutputError(words, "invalid_name", got=name)
     return f"drsn-edge-{name}.service"
 
 
@@ -112,14 +113,14 @@ def unit_text(
     """Return the unit that runs `drsn-edge monitor ARGUMENTS`.
 
     Args:
-        name: Of the service.
-        arguments: Of `monitor`.
-        version: Of drsn-edge.
-        environment_file: Read by systemd, for passwords: mode 0600, root's own.
-        on_edgetpu: Whether it may open one.
+        name: Name of the service.
+        arguments: Arguments of `monitor`.
+        version: Version of drsn-edge.
+        environment_file: File of environment variables for passwords, which systemd reads: mode 0600, owned by root.
+        on_edgetpu: Whether the service may open an Edge TPU.
 
     Raises:
-        OutputError: If the name or an argument cannot be in a unit.
+        OutputError: If the name or an argument cannot stand in a unit.
     """
     unit_name(name)
     program = [*_program(), "monitor", *arguments]
@@ -132,13 +133,14 @@ def unit_text(
 
 
 def quoted(argument: str) -> str:
-    """Return an argument as ExecStart takes it: in quotes where needed, `%` and `$` doubled.
+    """Return an argument in the syntax of ExecStart: in quotes if needed, with `%` and `$` doubled.
 
     Raises:
         OutputError: If it has a line break or another control character.
     """
     if any(not character.isprintable() for character in argument):
-        raise OutputError(f"Expected arguments that can be printed, got {argument!r}.")
+        words = f"The argument {argument!r} cannot stand in a systemd unit: it has a control character. Remove that."
+        raise OutputError(words, "not_printable", got=argument)
     plain = argument.replace("%", "%%").replace("$", "$$")
     if plain and re.fullmatch(r"[\w@%+=:,./$-]+", plain):
         return plain
@@ -146,10 +148,10 @@ def quoted(argument: str) -> str:
 
 
 def install(name: str, text: str, folder: Path = UNITS) -> Path:
-    """Write a unit, whole or not at all, and return its path.
+    """Write a unit, completely or not at all, and return its path.
 
     Raises:
-        OutputError: If that is not this user's to do.
+        OutputError: If this user may not write it.
     """
     path = place_of(name, folder)
     write_file(path, text.encode())
@@ -157,21 +159,23 @@ def install(name: str, text: str, folder: Path = UNITS) -> Path:
 
 
 def place_of(name: str, folder: Path = UNITS) -> Path:
-    """Return where the unit of a service is to be written.
+    """Return the path of a service's unit.
 
     Raises:
-        OutputError: If that is not this user's to do.
+        OutputError: If this user may not write it.
     """
     path = folder / unit_name(name)
     if not folder.is_dir():
-        raise OutputError(f"Expected the folder {folder} of systemd, which is not here. Does this machine run systemd?")
+        words = f"The folder {folder} of systemd does not exist: this machine does not run systemd. Use --print."
+        raise OutputError(words, "no_systemd", path=folder)
     if not os.access(folder, os.W_OK):
-        raise OutputError(f"Not allowed to write {path}: call it with sudo, or use --print.")
+        words = f"You may not write {path}. Run the command with sudo, or use --print."
+        raise OutputError(words, "not_permitted", path=path)
     return path
 
 
 def _program() -> list[str]:
-    """Return the command that runs this drsn-edge, by absolute paths: systemd knows no PATH of users."""
+    """Return the command that runs this drsn-edge, with absolute paths, since systemd does not use the user's PATH."""
     beside = Path(sys.executable).with_name("drsn-edge")
     found = str(beside) if beside.is_file() else find_program("drsn-edge")
     return [found] if found else python_command("drsn_edge.cli.main")

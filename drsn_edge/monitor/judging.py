@@ -103,7 +103,9 @@ def bundle_faults(path: Path) -> Iterator[None]:
     except (DrsnEdgeError, FirmwareBridgeError, QuantizeError, OSError):
         raise
     except Exception as exc:
-        raise BundleError(f"Expected a bundle that can be opened at {path}, got {type(exc).__name__}: {exc}.") from exc
+        kind = type(exc).__name__
+        words = f"The bundle {path} cannot be opened: {kind}: {str(exc).rstrip('.')}. Convert it again."
+        raise BundleError(words, "cannot_open", path=path, kind=kind) from exc
 
 
 def _limits_of(config: SensorConfig) -> SeverityConfig | None:

@@ -1,4 +1,4 @@
-"""Scaled windows in, logits out, through an int8 model."""
+"""The classifier: scaled windows in, logits of an int8 model out."""
 
 from __future__ import annotations
 
@@ -15,35 +15,37 @@ from drsn_edge.signal.windows import FloatArray
 
 
 class Classifier:
-    """An int8 .tflite model ready to run.
+    """An int8 .tflite model that is ready to run.
 
     Attributes:
-        runtime: Name of the interpreter that runs it.
-        input: The window that the model takes.
-        output: The logits that it returns.
+        runtime: Name of the interpreter that runs the model.
+        input: Tensor of the window that the model takes.
+        output: Tensor of the logits that the model returns.
     """
 
     def __init__(self, model: bytes, runtime: str = "auto", threads: int = 1, delegate: Delegate | None = None) -> None:
-        """Load a .tflite model; `drsn_edge.bundle.open_model.open_classifier` is the way to run a bundle.
+        """Load a .tflite model; to run a bundle use `drsn_edge.bundle.open_model.open_classifier`.
 
         Args:
-            model: The file.
-            runtime: See `open_interpreter`, as for the rest.
-            threads: Likewise.
-            delegate: Likewise.
+            model: Content of the .tflite file.
+            runtime: See `open_interpreter`.
+            threads: See `open_interpreter`.
+            delegate: See `open_interpreter`.
 
         Raises:
-            RuntimeUnavailableError: If no interpreter can run it, or it is not int8 with one input and logits.
+            RuntimeUnavailableError: If no interpreter can run the model, or it does not have one int8 input and int8
+                logits.
         """
         self.runtime, self._interpreter = open_interpreter(model, runtime, threads, delegate)
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if len(inputs) != 1 or not outputs or any(end["dtype"] is not np.int8 for end in (inputs[0], outputs[0])):
-            raise RuntimeUnavailableError("Expected a model with one int8 input and int8 logits, got another kind.")
+            words = "The model does not have one int8 input and int8 logits. Convert it with `drsn-edge convert`."
+            raise RuntimeUnavailableError(words, "not_int8")
         self.input, self.output = _describe("window", inputs[0]), _describe("logits", outputs[0])
         self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
 
     def logits(self, inputs: FloatArray) -> FloatArray:
-        """Return real-valued logits, shape (n, classes).
+        """Return real-valued logits, shape (n, classes), float32.
 
         Args:
             inputs: Scaled windows, shape (n, 1, window, axes).
@@ -51,34 +53,35 @@ class Classifier:
         return dequantize_int8(self.codes(inputs), self.output.scale, self.output.zero_point)
 
     def codes(self, inputs: FloatArray) -> NDArray[np.int8]:
-        """Return the logits as the model computes them, int8, shape (n, classes); `inputs` as for `logits`."""
+        """Return the logits as the model computes them, int8, shape (n, classes); `inputs` as in `logits`."""
         return self.codes_of(self.quantized(inputs))
 
     def quantized(self, inputs: FloatArray) -> NDArray[np.int8]:
-        """Return what the model is given of scaled windows, int8 of the same shape."""
+        """Return scaled windows as int8 input of the model, in the same shape."""
         return quantize_int8(inputs, self.input.scale, self.input.zero_point)
 
     def codes_of(self, inputs_q: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Return the logits as the model computes them of what `quantized` returned."""
+        """Return the logits as the model computes them from the result of `quantized`, int8, shape (n, classes)."""
         return np.array([self._invoke(window_q) for window_q in inputs_q], np.int8)
 
     def warm_up(self) -> None:
-        """Run once on nothing: the first run of an interpreter takes longer, and an Edge TPU's loads the weights."""
+        """Run once on zeros: the first run of an interpreter takes longer, and on an Edge TPU it loads the weights."""
         self.codes_of(np.zeros(self.input.shape, np.int8))
 
     def _invoke(self, window_q: NDArray[np.int8]) -> NDArray[np.int8]:
         self._interpreter.set_tensor(self._input_index, window_q[None])
         try:
             self._interpreter.invoke()
-        except RuntimeError as exc:  # such as an Edge TPU that was pulled out
+        except RuntimeError as exc:  # such as an Edge TPU that was unplugged
             said = " ".join(str(exc).split())
-            raise RuntimeUnavailableError(f"{self.runtime} stopped computing: {said}") from exc
+            words = f"{self.runtime} stopped computing: {said}"
+            raise RuntimeUnavailableError(words, "stopped", runtime=self.runtime) from exc
         logits_q: NDArray[np.int8] = self._interpreter.get_tensor(self._output_index)
         return logits_q.reshape(-1)
 
 
 def quantize_int8(values: FloatArray, scale: float, zero_point: int) -> NDArray[np.int8]:
-    """Return int8 codes of real values; what lies outside the range saturates."""
+    """Return int8 codes of real values; values outside the range saturate."""
     codes = values / np.float32(scale)
     np.rint(codes, out=codes)
     codes += zero_point
@@ -93,7 +96,7 @@ def dequantize_int8(codes_q: NDArray[np.int8], scale: float, zero_point: int) ->
 
 
 def softmax(logits: FloatArray) -> NDArray[np.float64]:
-    """Return probabilities along the last axis. In float on the host: int8 steps of 1/256 are too coarse."""
+    """Return probabilities along the last axis, in float: int8 steps of 1/256 would be too coarse."""
     exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 

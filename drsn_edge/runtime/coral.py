@@ -1,7 +1,7 @@
-"""Coral's Edge TPU (USB, M.2, PCIe): which are here, the delegate that drives one, and why one does not come up.
+"""Coral's Edge TPU (USB, M.2, PCIe): which are connected, a trial run of one, and why one does not work.
 
-The library `libedgetpu` is a TFLite delegate. It is quiet where it fails, and a build for another TensorFlow crashes
-the process, so that a process of its own tries it first, whose main program is this module: LIBRARY DEVICE < MODEL.
+The library `libedgetpu` is a TFLite delegate. It often fails without a message, and a build for another TensorFlow
+crashes the process. So a process of its own tries it first; its main program is this module: LIBRARY DEVICE < MODEL.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from firmware_bridge.sources.ports import holders_of
 _PROBE_TIMEOUT_S = 60.0
 _ENUMERATION_S, _LOOK_EVERY_S = 10.0, 0.1
 _USB_IDS = {"1a6e:089a": False, "18d1:9302": True}
-"""Whether it has its firmware. The first use loads it, and the accelerator comes back under the second number."""
+"""USB ids, and whether the device has its firmware: the first use loads it, and the second id appears."""
 
 _came_up: set[tuple[str, str | None]] = set()
-"""Libraries and devices that a process has computed with."""
+"""Libraries and devices that this process has already used successfully."""
 
 _BUILDS = (
     "Use a build of libedgetpu for this interpreter: https://github.com/feranick/libedgetpu/releases (Google's own of "
@@ -36,10 +36,10 @@ class Accelerator:
     """An Edge TPU.
 
     Attributes:
-        words: For people.
-        node: Its device file.
-        ready: Whether it has its firmware; one on USB gets it at its first use.
-        allowed: Whether this user may open it.
+        words: Name for people.
+        node: Device file.
+        ready: Whether it has its firmware; an accelerator on USB gets it at the first use.
+        allowed: Whether this user may open the device file.
     """
 
     words: str
@@ -52,7 +52,7 @@ def accelerators(root: Path = Path("/")) -> list[Accelerator]:
     """Return the Edge TPUs of this machine.
 
     Args:
-        root: Of the file system; other ones are for tests.
+        root: Root of the file system; tests use another.
     """
     found = [
         Accelerator(f"Coral at /dev/{node.name}", node, True, os.access(node, os.R_OK | os.W_OK))
@@ -78,38 +78,39 @@ def _word(file: Path) -> str:
 
 
 def library_fault(library: str) -> str | None:
-    """Return why a library cannot be loaded and what to do, None where it can."""
+    """Return why a library cannot be loaded and what to do; None if it can."""
     try:
         ctypes.CDLL(library)
     except OSError as exc:
         said = str(exc)
         if "No such file" in said and said.startswith(library) and not Path(library).exists():
             return (
-                f"the library {library} is not on this machine. Install libedgetpu1-std, or name it: --edgetpu-library"
+                f"the library {library} is not on this machine. Install libedgetpu1-std, or give the library with "
+                "--edgetpu-library"
             )
-        return f"the library {library} does not go with this system ({said}). {_BUILDS}"
+        return f"the library {library} does not fit this system ({said}). {_BUILDS}"
     return None
 
 
 def expect_edgetpu(model: bytes, library: str, device: str | None, root: Path = Path("/")) -> None:
-    """Try an Edge TPU with a model in a process of its own, so that what kills that process is told here.
+    """Run a model on an Edge TPU in a process of its own, so that a crash ends that process alone.
 
-    An accelerator on USB that has no firmware yet gets it by this, and is waited for as it comes back. One that came up
-    before is not tried again: this process may hold it, and no other can open it then.
+    An accelerator on USB without firmware gets it by this run, and this function waits until the device returns. An
+    accelerator that has worked before is not tried again: if this process holds it, no other process can open it.
 
     Raises:
-        RuntimeUnavailableError: If it does not compute here: naming the cause, and what to do.
+        RuntimeUnavailableError: If the Edge TPU does not compute; with the cause and what to do.
     """
     if (library, device) in _came_up:
         return
     if fault := library_fault(library):
-        raise RuntimeUnavailableError(f"Expected an Edge TPU, {fault}.")
+        raise _unusable(fault, "library_fault", library=library)
     fresh = any(not each.ready for each in accelerators(root))
-    said = _probe(model, library, device)
-    if said is not None and fresh and _comes_back(root):
-        said = _probe(model, library, device)
-    if said is not None:
-        raise RuntimeUnavailableError(f"Expected an Edge TPU, {cause(said, library, root)}.")
+    fault_found = _probe(model, library, device, root)
+    if fault_found is not None and fresh and _comes_back(root):
+        fault_found = _probe(model, library, device, root)
+    if fault_found is not None:
+        raise fault_found
     _came_up.add((library, device))
 
 
@@ -122,41 +123,50 @@ def _comes_back(root: Path) -> bool:
     return True
 
 
-def _probe(model: bytes, library: str, device: str | None) -> str | None:
-    """Return what went wrong, None where the model was computed."""
+def _probe(model: bytes, library: str, device: str | None, root: Path) -> RuntimeUnavailableError | None:
+    """Return what went wrong; None if the model was computed."""
     try:
         name = device or ""
         ask_apart("drsn_edge.runtime.coral", library, name, timeout_s=_PROBE_TIMEOUT_S, data=model, to_its_end=True)
     except KilledApartError as exc:
-        return f"{library} crashed (signal {exc.signal}). {_BUILDS}"
+        words = f"{library} crashed (signal {exc.signal}). {_BUILDS}"
+        return _unusable(words, "library_crashed", library=library, signal=exc.signal)
     except ApartError as exc:
-        return str(exc)
+        return fault_of(str(exc), library, root)
     return None
 
 
-def cause(said: str, library: str, root: Path = Path("/")) -> str:
-    """Return why an Edge TPU does not come up and what to do, of what its library says."""
-    if "crashed (signal" in said:
-        return said
-    here = accelerators(root)
+def fault_of(said: str, library: str, root: Path = Path("/")) -> RuntimeUnavailableError:
+    """Return why an Edge TPU does not work and what to do; `said` is the message of its library."""
+    here, facts = accelerators(root), {"library": library, "said": said}
     if not here:
-        return (
-            f"there is none ({library}: {said}). Plug it in (lsusb shows 1a6e:089a or 18d1:9302; M.2 and PCIe need the "
-            "gasket driver and show /dev/apex_0); into a container with --device"
+        words = (
+            f"none is connected ({library}: {said}). Plug it in (lsusb shows 1a6e:089a or 18d1:9302; M.2 and PCIe need "
+            "the gasket driver and show /dev/apex_0), and pass it into a container with --device"
         )
+        return _unusable(words, "not_connected", **facts)
     if not any(each.allowed for each in here):
-        return (
-            f"this user may not open {here[0].node} ({here[0].words}). sudo usermod -aG plugdev $USER, log in again; "
-            "without libedgetpu's package add its udev rule, see docs/how-to/install-pi.md"
+        words = (
+            f"this user may not open {here[0].node} ({here[0].words}). Type: sudo usermod -aG plugdev $USER, then log "
+            "in again; without libedgetpu's package also add its udev rule, see docs/how-to/install-pi.md"
         )
-    held = holders_of(str(each.node) for each in here)
-    for node, holders in held.items():
-        return f"{node} is held by {', '.join(f'{name} ({number})' for number, name in holders)}. One program at a time"
-    return f"{here[0].words} does not come up ({library}: {said}). Plug it in anew, into a port of its own. {_BUILDS}"
+        return _unusable(words, "not_permitted", node=here[0].node)
+    for node, holders in holders_of(str(each.node) for each in here).items():
+        names = ", ".join(f"{name} ({number})" for number, name in holders)
+        words = f"{node} is in use by {names}. Only one program can use it at a time: stop that program"
+        return _unusable(words, "in_use", node=node, holders=holders)
+    words = (
+        f"{here[0].words} does not start ({library}: {said}). Unplug it, and plug it into a port of its own. {_BUILDS}"
+    )
+    return _unusable(words, "does_not_start", device=here[0].words, **facts)
+
+
+def _unusable(words: str, problem: str, **facts: object) -> RuntimeUnavailableError:
+    return RuntimeUnavailableError(f"No Edge TPU can be used: {words}.", problem, **facts)
 
 
 def main(arguments: list[str]) -> None:
-    """Compute a model on an Edge TPU once, and answer, or say what went wrong."""
+    """Run a model on an Edge TPU once, and answer whether it worked or what went wrong."""
     from drsn_edge.runtime.interpreters import open_interpreter
 
     library, device = arguments
@@ -165,7 +175,7 @@ def main(arguments: list[str]) -> None:
         _, interpreter = open_interpreter(sys.stdin.buffer.read(), "edgetpu", 1, (library, device or None))
         interpreter.invoke()
 
-    answer_apart(compute, (Exception,))  # whatever a delegate raises is what its user must read
+    answer_apart(compute, (Exception,))  # the user must read whatever a delegate raises
 
 
 if __name__ == "__main__":

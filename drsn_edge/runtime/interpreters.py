@@ -1,4 +1,4 @@
-"""The one place that chooses an interpreter."""
+"""The choice of an interpreter for a .tflite model."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from quantize.quiet import quiet_native_stderr
 def open_interpreter(
     model: bytes, runtime: str = "auto", threads: int = 1, delegate: Delegate | None = None
 ) -> tuple[str, Any]:
-    """Return (name of the runtime, interpreter with its tensors allocated) for a .tflite model.
+    """Return (name of the runtime, interpreter with allocated tensors) for a .tflite model.
 
     Args:
-        model: The file.
+        model: Content of the .tflite file.
         runtime: One of `RUNTIMES`; `edgetpu` takes a compiled model, on LiteRT or tflite-runtime.
-        threads: Of the processor.
-        delegate: For `edgetpu`.
+        threads: Number of CPU threads.
+        delegate: Library and device for `edgetpu`.
 
     Raises:
-        RuntimeUnavailableError: If the runtime is not installed here or refuses the model.
+        RuntimeUnavailableError: If the runtime is not installed or refuses the model.
     """
     from quantize.tflite.file import read_model
 
     name, interpreter_class, options = _choose(runtime, delegate)
     try:
-        read_model(model)  # a damaged file ends the process of tflite-runtime on armv7l
+        read_model(model)  # a damaged file would crash tflite-runtime on armv7l
         with quiet_native_stderr():
             interpreter = interpreter_class(model_content=model, num_threads=threads, **options)
             interpreter.allocate_tensors()
     except Exception as exc:  # ValueError, RuntimeError, and under a wrong NumPy AttributeError or ImportError
-        raise RuntimeUnavailableError(f"{name} could not load the model: {exc}") from exc
+        words = f"{name} could not load the model: {exc}"
+        raise RuntimeUnavailableError(words, "cannot_load", runtime=name, why=str(exc)) from exc
     return name, interpreter
 
 
@@ -55,8 +56,11 @@ def _choose(runtime: str, delegate: Delegate | None) -> tuple[str, Any, dict[str
         opened = open_delegate(_DELEGATE_LOADERS[name](), library, device)
         return EDGETPU, interpreter_class, {"experimental_delegates": [opened]}
     raise RuntimeUnavailableError(
-        f"Expected the interpreter {' or '.join(wanted)}, got none ({'; '.join(reasons)}). Install drsn-edge with its "
-        f"dependencies, or, on Python 3.10 or 3.11 where LiteRT has no wheel: {pip_line('tflite-runtime')}"
+        f"No interpreter {' or '.join(wanted)} is installed ({'; '.join(reasons)}). Install drsn-edge with its "
+        f"dependencies; on Python 3.10 or 3.11 where LiteRT has no wheel, type: {pip_line('tflite-runtime')}",
+        "not_installed",
+        wanted=wanted,
+        reasons=reasons,
     )
 
 
@@ -106,12 +110,12 @@ def open_delegate(load: Callable[..., Any], library: str, device: str | None) ->
     """Return the delegate of an Edge TPU.
 
     Args:
-        load: `load_delegate` of an interpreter's package.
+        load: Function `load_delegate` of an interpreter's package.
         library: Name or path of libedgetpu.
-        device: Such as "usb", "usb:1" or "pci:0"; None: any.
+        device: Device, such as "usb", "usb:1" or "pci:0"; None: any.
 
     Raises:
-        RuntimeUnavailableError: If it does not come up; saying what the library says, be it nothing.
+        RuntimeUnavailableError: If it does not work; with the message of the library, or `NO_MESSAGE`.
     """
     options = {} if device is None else {"device": device}
     try:
@@ -119,4 +123,4 @@ def open_delegate(load: Callable[..., Any], library: str, device: str | None) ->
             return load(library, options)
     except (ValueError, OSError) as exc:
         said = " ".join(str(exc).split()).removeprefix(f"Failed to load delegate from {library}").strip()
-        raise RuntimeUnavailableError(said or NO_MESSAGE) from exc
+        raise RuntimeUnavailableError(said or NO_MESSAGE, "delegate_failed", library=library, device=device) from exc

@@ -1,4 +1,4 @@
-"""What can run a model, and what shall: names and choices, for help that must not wait for an interpreter."""
+"""Names and choices of runtimes; help texts use them without loading an interpreter."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 EDGETPU = "edgetpu"
 RUNTIMES = ("auto", EDGETPU, "litert", "tflite-runtime", "numpy")
-"""`auto` takes the first that is there; a named one never falls back. NumPy alone is the last resort: slower."""
+"""`auto` takes the first that is installed; a named runtime never falls back. `numpy` is the slow last resort."""
 
 DISTRIBUTIONS = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime", "numpy": "numpy"}
-"""The installed package behind each."""
+"""Python package of each runtime."""
 
 EDGETPU_LIBRARY = "libedgetpu.so.1"
 FALLBACKS = ("none", "cpu")
@@ -20,14 +20,14 @@ Delegate = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class RuntimeChoice:
-    """What shall run a bundle; `drsn_edge.bundle.open_model.open_classifier` heeds it.
+    """The choice of a runtime for a bundle; see `drsn_edge.bundle.open_model.open_classifier`.
 
     Attributes:
         runtime: One of `RUNTIMES`.
-        threads: Of the processor.
-        fallback: "cpu": where `edgetpu` does not come up, go on as `auto` does without one; "none": do not.
+        threads: Number of CPU threads.
+        fallback: "cpu": if `edgetpu` does not work, run the model on the CPU; "none": fail.
         edgetpu_library: Name or path of libedgetpu.
-        edgetpu_device: Such as "usb", "usb:1" or "pci:0"; None: any.
+        edgetpu_device: Device, such as "usb", "usb:1" or "pci:0"; None: any.
     """
 
     runtime: str = "auto"

@@ -1,4 +1,4 @@
-"""The NumPy engine behind an interpreter's face: the runtime of last resort, where no interpreter has a wheel."""
+"""The NumPy engine with the interface of an interpreter: the runtime for machines without any other."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from quantize.engine import Engine
 
 
 class NumpyInterpreter:
-    """What the classifier needs of an interpreter, computed by `quantize.engine`: slower, the reference's codes."""
+    """An interpreter computed by `quantize.engine`: slower, with the same codes as TFLite's reference kernels."""
 
     def __init__(self, model_content: bytes, num_threads: int = 1) -> None:
         """Load a .tflite model.
 
         Args:
-            model_content: The file.
-            num_threads: Taken so that all interpreters are opened alike; NumPy's BLAS has a setting of its own.
+            model_content: Content of the .tflite file.
+            num_threads: Ignored, and there so that all interpreters are opened alike; NumPy's BLAS has its own setting.
 
         Raises:
-            QuantizeError: If it is damaged, or holds an operator that the engine does not run.
+            QuantizeError: If the model is damaged, or holds an operator that the engine does not run.
         """
         self._engine = Engine(model_content)
         self._values: dict[int, NDArray[np.int8]] = {}
 
     def allocate_tensors(self) -> None:
-        """Do nothing: the engine is ready once it is made."""
+        """Do nothing: the engine is ready after its construction."""
 
     def get_input_details(self) -> list[dict[str, Any]]:
         """Return index, shape, dtype and quantization of the input."""
         return [self._details(self._engine.input)]
 
     def get_output_details(self) -> list[dict[str, Any]]:
-        """Return the same of each output."""
+        """Return index, shape, dtype and quantization of each output."""
         return [self._details(index) for index in self._engine.outputs]
 
     def set_tensor(self, index: int, value: NDArray[np.int8]) -> None:
-        """Take the codes of the input, shape (1, ...)."""
+        """Set the codes of the input, shape (1, ...)."""
         self._values[index] = value
 
     def invoke(self) -> None:
-        """Compute the outputs' codes."""
+        """Compute the codes of the outputs."""
         window_q = self._values[self._engine.input]
         first, *others = self._engine.outputs
         if others:

@@ -1,4 +1,4 @@
-"""What an int8 model takes or returns: name, shape and quantization of a tensor."""
+"""Inputs and outputs of int8 models: name, shape and quantization of a tensor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An int8 input or output of the model: real = scale * (q - zero_point)."""
+    """An int8 input or output of a model: real = scale * (q - zero_point)."""
 
     name: str
     shape: tuple[int, ...]

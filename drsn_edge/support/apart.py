@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from drsn_edge.support.fresh_process import python_command
@@ -32,7 +32,17 @@ class ApartError(Exception):
 
 
 class RefusedApartError(ApartError):
-    """The module that was asked refused; the message comes from that module."""
+    """The module that was asked refused; the message comes from that module.
+
+    Attributes:
+        problem: Problem of the module's error; empty if it has none.
+        facts: Facts of the module's error, each as text.
+    """
+
+    def __init__(self, message: str, problem: str = "", facts: Mapping[str, str] | None = None) -> None:
+        """Keep the message, the problem and its facts."""
+        super().__init__(message)
+        self.problem, self.facts = problem, dict(facts or {})
 
 
 class TimeoutApartError(ApartError):
@@ -85,7 +95,7 @@ def ask_apart(module: str, *arguments: str, timeout_s: float, data: bytes = b"",
     try:
         values = json.loads(done.stdout)
         if "refused" in values:
-            raise RefusedApartError(str(values["refused"]))
+            raise RefusedApartError(str(values["refused"]), str(values["problem"]), values["facts"])
         return values["answer"]
     except (ValueError, KeyError, TypeError) as exc:
         if done.returncode < 0:
@@ -100,7 +110,12 @@ def answer_apart(work: Callable[[], Any], refusals: tuple[type[BaseException], .
     try:
         values = {"answer": work()}
     except refusals as exc:
-        values = {"refused": str(exc) or type(exc).__name__}
+        facts = {name: str(value) for name, value in getattr(exc, "facts", {}).items()}
+        values = {
+            "refused": str(exc) or type(exc).__name__,
+            "problem": getattr(exc, "problem", ""),
+            "facts": facts,
+        }
     print(json.dumps(values))
 
 

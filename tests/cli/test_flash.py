@@ -124,7 +124,7 @@ def test_a_key_that_is_not_trusted_is_said_with_those_that_are(run: Run, tmp_pat
     run("keys", "new", "--key", tmp_path / "second.key", "--name", "works")
     run("keys", "trust", tmp_path / "second.key.pub")
     done = run("keys", "untrust", "works")
-    assert done.code == 1 and "several" in done.err and key_id in done.err
+    assert done.code == 1 and "Several" in done.err and key_id in done.err
     done = run("keys", "untrust", key_id, "--json")
     found = json.loads(done.out)
     assert found["id"] == key_id and len(found["left"]) == 1 and found["bundles"] == []
@@ -207,12 +207,12 @@ def test_what_the_gateway_refuses_is_said_here_and_there(make: Callable[..., Pat
     run("gateway", "confirm")
     for options in ((), ("--dry-run",)):
         done = run("flash", slow, "--to", "local", *options)
-        assert done.code == 1 and "ms for a window" in done.err and done.out == ""
+        assert done.code == 1 and "1e-06 ms" in done.err and done.out == ""
     found = status(run)
     assert found["state"]["slots"][found["state"]["confirmed"]]["version"] == "1.0.0"
     shown = run("gateway", "status").out
     assert re.search(
-        r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}  refused: Expected at most 1e-06 ms", shown, re.MULTILINE
+        r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}  refused: litert takes .* ms per window", shown, re.MULTILINE
     )
     assert found["log"][-1]["why"].startswith("GateError: ")  # for programs
 
@@ -258,7 +258,7 @@ def test_an_image_takes_a_bundle_that_its_gateway_will_try(make: Callable[..., P
     image = tmp_path / "mnt" / "drsn-edge"
     bundle = make("1.0.0", budget=Budget(1e-6, 200.0))  # of another machine: this one's speed says nothing
     done = run("flash", bundle, "--to", f"file:{image}")
-    assert done.code == 1 and "trusted here (none)" in done.err
+    assert done.code == 1 and "not trusted here (trusted: none)" in done.err
     public = tmp_path / "config" / "drsn-edge" / "signing.key.pub"
     assert run("keys", "trust", public, "--state", image).code == 0
     assert run("flash", bundle, "--to", f"file:{image}").code == 0
@@ -279,7 +279,7 @@ def test_a_fleet_is_flashed_after_its_canary(make: Callable[..., Path], run: Run
     assert failing.code == 1
     outcomes = json.loads(failing.out)["gateways"]
     assert [outcome["is_failure"] for outcome in outcomes] == [True, False, False]
-    assert "too many failed before" in outcomes[2]["why"]
+    assert "too many gateways failed before" in outcomes[2]["why"]
     for text in (
         "",
         "x = 1",

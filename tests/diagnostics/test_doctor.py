@@ -115,8 +115,8 @@ def test_a_coral_without_its_library(machine: ExaminedMachine) -> None:
     put(machine, "sys/bus/usb/devices/1-1/devnum", "12\n")
     put(machine, "dev/bus/usb/001/012", "")
     assert "libedgetpu.so.1.0" in only(doctor.check_coral, machine, Level.OK).what
-    other = replace(machine, library_fault=lambda library: f"{library} does not go with this system. Use a build")
-    assert only(doctor.check_coral, other, Level.WARN).what.endswith("libedgetpu.so.1.0 does not go with this system")
+    other = replace(machine, library_fault=lambda library: f"{library} does not fit this system. Use a build")
+    assert only(doctor.check_coral, other, Level.WARN).what.endswith("libedgetpu.so.1.0 does not fit this system")
 
 
 def test_a_coral_on_pcie(machine: ExaminedMachine) -> None:
@@ -127,7 +127,7 @@ def test_a_coral_on_pcie(machine: ExaminedMachine) -> None:
 def test_ports_that_are_missing_or_held(machine: ExaminedMachine) -> None:
     assert "plug" in str(only(doctor.check_ports, replace(machine, ports=lambda: []), Level.WARN).to_do)
     held = replace(machine, ports=lambda: [replace(PORT, held_by=((7, "minicom"),))])
-    assert "held by minicom (7)" in only(doctor.check_ports, held, Level.WARN).what
+    assert "in use by minicom (7)" in only(doctor.check_ports, held, Level.WARN).what
 
 
 def test_a_user_who_may_not_open_ports(machine: ExaminedMachine) -> None:
@@ -158,7 +158,10 @@ def test_a_processor_that_saves_power(machine: ExaminedMachine) -> None:
 
 @pytest.mark.parametrize(
     ("bits", "level", "words"),
-    [("0x50005", Level.FAIL, "right now: under-voltage, it is throttled"), ("0x50000", Level.WARN, "since it was")],
+    [
+        ("0x50005", Level.FAIL, "now: under-voltage, throttled"),
+        ("0x50000", Level.WARN, "since power-on: under-voltage"),
+    ],
 )
 def test_a_pi_with_too_little_power(machine: ExaminedMachine, bits: str, level: Level, words: str) -> None:
     assert words in only(doctor.check_throttling, replace(machine, run=lambda _: f"throttled={bits}\n"), level).what
@@ -209,7 +212,7 @@ def test_the_active_bundle(
     store.install(signed(golden_bundle))
     assert "on trial" in only(doctor.check_bundle, machine, Level.WARN).what
     store.confirm()
-    assert "ms a window on litert" in only(doctor.check_bundle, machine, Level.OK).what
+    assert "ms per window on litert" in only(doctor.check_bundle, machine, Level.OK).what
     path = store.active().path
     path.write_bytes(path.read_bytes()[:-1])
     assert "damaged" in only(doctor.check_bundle, machine, Level.FAIL).what
@@ -220,5 +223,5 @@ def test_a_check_that_cannot_look_costs_no_other_anything(machine: ExaminedMachi
         raise RuntimeError("no udev here")
 
     findings = list(examine(replace(machine, ports=broken)))
-    assert Finding("ports", Level.WARN, "could not look: RuntimeError: no udev here") in findings
+    assert Finding("ports", Level.WARN, "check failed: RuntimeError: no udev here") in findings
     assert findings[-1].check == "bundle"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.datasets.windows import WindowSet
@@ -152,7 +153,7 @@ def test_a_bundle_whose_manifest_describes_another_model_is_refused(tiny_bundle:
     manifest = tiny_bundle.manifest
     contract = replace(manifest.contract, window=128)
     other = replace(manifest, contract=contract, input=TensorSpec("window", (1, 1, 128, 2), 0.1, 0))
-    with pytest.raises(BundleError, match="as its manifest says"):
+    with refused(BundleError, "other_shapes"):
         bundle_model(Bundle(other, tiny_bundle.model))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from drsn_edge.bundle.bundle import Bundle, bundle_to_bytes, sha256, with_extra
 from drsn_edge.bundle.manifest import Budget
@@ -92,11 +93,11 @@ def _vector(data: bytearray, at: int | None) -> list[int]:
 
 
 BAD = {
-    "one weight changed": (with_a_weight_changed, "weights are not those"),
-    "an operator that the runtime lacks": (with_an_operator_of_the_future, "could not load the model"),
-    "too slow": (lambda bundle: versioned(bundle, "1.0.0", budget=Budget(1e-6, 200.0)), "ms for a window"),
-    "too big": (lambda bundle: versioned(bundle, "1.0.0", budget=Budget(500.0, 1e-3)), "MB for"),
-    "no model": (lambda bundle: with_model(bundle, b"no model at all"), "could not load the model"),
+    "one weight changed": (with_a_weight_changed, "other_weights"),
+    "an operator that the runtime lacks": (with_an_operator_of_the_future, "cannot_load"),
+    "too slow": (lambda bundle: versioned(bundle, "1.0.0", budget=Budget(1e-6, 200.0)), "over_latency_budget"),
+    "too big": (lambda bundle: versioned(bundle, "1.0.0", budget=Budget(500.0, 1e-3)), "over_memory_budget"),
+    "no model": (lambda bundle: with_model(bundle, b"no model at all"), "cannot_load"),
 }
 
 
@@ -104,30 +105,30 @@ BAD = {
 def test_what_does_not_run_as_it_should_is_refused_and_the_old_one_goes_on(
     golden_bundle: Bundle, store: SlotStore, signed: Callable[[Bundle], bytes], what: str
 ) -> None:
-    spoil, words = BAD[what]
+    spoil, problem = BAD[what]
     store.install(signed(golden_bundle))
     store.confirm()
     before = store.start()
-    with pytest.raises(GateError, match=words):
+    with refused(GateError, problem) as caught:
         store.install(signed(versioned(spoil(golden_bundle), "1.1.0")))
     assert store.start() == before
     entry = store.log()[-1]
-    assert entry["event"] == "refused" and words in str(entry["why"])
+    assert entry["event"] == "refused" and str(caught.value)[:60] in str(entry["why"])
 
 
 def test_one_that_does_not_return_is_refused(golden_bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(GateError, match="too slow"):
+    with refused(GateError, "too_slow", limit_s=0.01):
         run_gate(written(golden_bundle, tmp_path / "b.drsn"), timeout_s=0.01)
 
 
 def test_one_without_golden_vectors_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(GateError, match="golden vectors"):
+    with refused(GateError, "no_golden_vectors", path=tmp_path / "b.drsn"):
         run_gate(written(tiny_bundle, tmp_path / "b.drsn"))
 
 
 def test_an_interpreter_that_is_off_is_refused() -> None:
     measured = Measured("litert", 16, 0, 3.1, 9, 0.1, 0.2, 10.0)
-    with pytest.raises(GateError, match=r"litert within 3 steps .* 3\.10 away, 9 at worst"):
+    with refused(GateError, "deviates", runtime="litert", got=3.1, worst=9, limit=3.0):
         judge(measured, 3.0, None, None)
     judge(measured, 3.2, None, None)
     judge(replace(measured, reference_differs=None), 3.2, None, None)
@@ -180,8 +181,9 @@ def test_a_bundle_for_another_sensor_must_be_asked_for(
     store.install(signed(golden_bundle))
     store.confirm()
     other = versioned(golden_bundle, "2.0.0", contract=replace(golden_bundle.manifest.contract, **changes))
-    with pytest.raises(ContractError, match=r"bundle that runs here.*--new-contract"):
+    with pytest.raises(ContractError) as raised:
         store.install(signed(other))
+    assert "--new-contract" in str(raised.value)
     open_store("a test", tmp_path / "state", tmp_path / "trusted", new_contract=True).install(signed(other))
 
 
@@ -255,7 +257,7 @@ def test_too_little_memory_while_a_bundle_is_opened_is_a_fault_of_that_bundle(tm
     from drsn_edge.monitor.judging import bundle_faults
 
     for raised in (MemoryError(), ZeroDivisionError("x"), np.linalg.LinAlgError("singular")):
-        with pytest.raises(BundleError, match=type(raised).__name__), bundle_faults(tmp_path):
+        with refused(BundleError, "cannot_open", path=tmp_path, kind=type(raised).__name__), bundle_faults(tmp_path):
             raise raised
     with pytest.raises(ContractError), bundle_faults(tmp_path):
         raise ContractError("what fits a sensor is said as it is")

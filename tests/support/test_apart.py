@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from collections.abc import Callable
@@ -63,7 +64,18 @@ def test_how_a_process_without_an_answer_ended_is_named(
 def test_a_refusal_is_the_message_of_the_module_that_was_asked(ask: Ask) -> None:
     with pytest.raises(RefusedApartError) as raised:
         ask("answer_apart(lambda: {}['x'], (KeyError,))")
-    assert str(raised.value) == "'x'"
+    assert str(raised.value) == "'x'" and raised.value.problem == ""
+
+
+def test_a_refusal_keeps_problem_and_facts(ask: Ask) -> None:
+    lines = (
+        "from drsn_edge.errors import BundleError\n"
+        "def work(): raise BundleError('two words', 'no_golden_vectors', path=1)\n"
+        "answer_apart(work, (BundleError,))"
+    )
+    with pytest.raises(RefusedApartError) as raised:
+        ask(lines)
+    assert (raised.value.problem, raised.value.facts) == ("no_golden_vectors", {"path": "1"})
 
 
 def test_a_crash_after_the_answer_counts_where_it_is_asked_for(ask: Ask) -> None:
@@ -85,4 +97,4 @@ def test_an_error_without_a_message_is_refused_by_its_name(capsys: pytest.Captur
         raise MemoryError
 
     answer_apart(run_out, (MemoryError,))
-    assert capsys.readouterr().out == '{"refused": "MemoryError"}\n'
+    assert json.loads(capsys.readouterr().out) == {"refused": "MemoryError", "problem": "", "facts": {}}

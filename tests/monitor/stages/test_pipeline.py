@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.bundle.votes import Votes
@@ -127,7 +128,7 @@ def test_an_axis_that_is_mounted_the_other_way_round_is_turned(
 def test_a_model_that_is_not_the_manifests_is_refused(manifest: Manifest, bench: Any) -> None:
     contract = replace(manifest.contract, window=128)
     other = replace(manifest, contract=contract, input=replace(manifest.input, shape=(1, 1, 128, 2)))
-    with pytest.raises(BundleError, match=r"from \(1, 1, 128, 2\) to \(1, 3\) as its manifest says.*convert"):
+    with refused(BundleError, "other_shapes", expected=((1, 1, 128, 2), (1, 3))):
         Model(other, bench.classifier)
     labels = replace(manifest, labels=("a", "b"), outputs=(replace(manifest.outputs[0], shape=(1, 2)),))
     with pytest.raises(BundleError):
