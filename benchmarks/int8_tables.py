@@ -1,8 +1,8 @@
-"""Make docs/INT8.md of the results of the int8 benchmarks.
+"""Write docs/INT8.md from the results of the int8 benchmarks.
 
     python benchmarks/int8_tables.py --results docs/results/ --write docs/INT8.md
 
-Reads the files that the benchmarks' outputs were kept in, and leaves out what is not there.
+Each section comes from a file of the results folder; a section whose file is missing is left out.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def latency(report: Values) -> str:
             [f"{r['of']} / {r['to']}", f"{r['median']:.2f}", f"{r['low']:.2f} to {r['high']:.2f}", f"{r['bar']:.2f}"]
             for r in found["ratios"]
         ]
-        parts.append(table(["ratio", "median", "of fifths of the rounds", "wanted at most"], ratios))
+        parts.append(table(["ratio", "median", "of fifths of the rounds", "goal, at most"], ratios))
     return "\n\n".join(parts)
 
 
@@ -113,7 +113,7 @@ def instructions(report: Values) -> str:
         for task, found in report.items()
         for r in found
     ]
-    head = ["network", "processor", "block", "int8", "float32", "ratio", "wanted at most"]
+    head = ["network", "processor", "block", "int8", "float32", "ratio", "goal, at most"]
     return f"{INSTRUCTIONS}\n\n{table(head, rows)}"
 
 
@@ -133,7 +133,7 @@ def backends(reports: list[Values]) -> str:
         for o in operators
         if o["different"]
     ]
-    head = ["file", "backend", "operator", "codes", "other than the reference's", "by at most"]
+    head = ["file", "backend", "operator", "codes", "different from the reference", "by at most, steps"]
     return "\n\n".join([*parts, ROUNDING, table(head, rows)])
 
 
@@ -159,7 +159,7 @@ def engine(report: Values) -> str:
     ]
     shape = " x ".join(str(length) for length in report["window_shape"])
     head = [f"{report['model']}, window {shape}", "wall, ms", "processor, ms"]
-    return f"{ENGINE}\n\nMeasured on {machine(report['machine'])}.\n\n{table(head, rows)}"
+    return f"{ENGINE.format(**report)}\n\nMeasured on {machine(report['machine'])}.\n\n{table(head, rows)}"
 
 
 def machine(found: dict[str, str]) -> str:
@@ -174,55 +174,55 @@ def table(head: list[str], rows: Iterable[Iterable[Any]]) -> str:
 
 HEAD = """# int8 against float
 
-Made by `python benchmarks/int8_tables.py --results docs/results --write docs/INT8.md`; change nothing here by hand.
-Each section names the command whose output it shows."""
+`python benchmarks/int8_tables.py --results docs/results --write docs/INT8.md` writes this page; edit nothing here by
+hand. Each section names the command that measured it. [How int8 works](explanation/int8.md)"""
 
 ACCURACY = """## Accuracy
 
 `python benchmarks/int8_accuracy.py --data recordings/ --results docs/results/int8.jsonl --seeds 3`
 
-Accuracies are in percent, means over seeds, on held-out windows of 1024 samples: CWRU's load 3, the motor-fault set's
-1800 rpm. `calibration` has its ranges and biases from calibration windows alone, `qat` was fine-tuned as `drsn-edge
-convert --qat` does by default. The drop is the mean over all conditions of float minus int8, with the standard
-deviation over seeds; below 0, int8 is better. `same` is the share of windows as recorded, in percent, that int8 and
-float give the same class."""
+Accuracy in percent, mean over seeds, on held-out windows of 1024 samples: CWRU at load 3 (`cwru`), the motor-fault set
+at 1800 rpm (`adi_mfs_mems`). `calibration` takes ranges and biases from calibration windows alone; `qat` is fine-tuned
+as `drsn-edge convert --qat` does by default. The drop is float minus int8, mean over all conditions, with the standard
+deviation over seeds; below 0, int8 is better. `same` is the share of windows as recorded, in percent, that get the same
+class in int8 and in float."""
 
 LATENCY = """## Latency
 
 `python benchmarks/int8_latency.py --json > docs/results/int8_latency.json`
 
-Preset `small`, one process, one thread, LiteRT with its XNNPACK delegate, files in random order within each round;
-processor time of one inference. `rsbu-cw` shrinks with a threshold per channel, `residual` is the same network without
-shrinkage, `sign` the textbook form of shrinkage as TensorFlow converts it."""
+Processor time of one inference of `small`: one process, one thread, LiteRT with its XNNPACK delegate, files in random
+order within each round. `rsbu-cw` shrinks with a threshold per channel. `residual` is the same network without
+shrinkage. `sign` is the textbook form of shrinkage as TensorFlow converts it."""
 
 PROFILE = """## Where the time goes
 
 `python benchmarks/int8_profile.py --json > docs/results/int8_profile.json`
 
-Samples of the processor clock by kind of kernel; microseconds of one inference."""
+Microseconds of one inference by kind of kernel, from samples of the processor's clock."""
 
 INSTRUCTIONS = """## Instructions on a Raspberry Pi
 
 `python benchmarks/int8_instructions.py --json > docs/results/int8_instructions.json`
 
-Preset `small`, one inference under QEMU's user emulation of the Raspberry Pi 4 (cortex-a72) and 5 (cortex-a76, with the
-int8 dot product). Instructions, never cycles."""
+Instructions, not cycles, of one inference of `small` under QEMU's user emulation of the Raspberry Pi 4 (cortex-a72) and
+5 (cortex-a76, which has the int8 dot product)."""
 
 BACKENDS = """## The same answer on every runtime
 
-`python benchmarks/backends.py --model cwru.drsn --run run/ --windows 1000`, one line of
-`docs/results/backends.jsonl` each.
+`python benchmarks/backends.py --model cwru.drsn --run run/ --windows 1000`; each output is a line of
+`docs/results/backends.jsonl`.
 
-Logits of held-out windows, second backend minus first, in steps of the output."""
+Differences of the logits of held-out windows, second backend minus first, in steps of the int8 output."""
 
-ROUNDING = """Which operators round otherwise than TFLite's reference kernels, each on the backend's own operands; an
-operator that is not listed is equal in every code:"""
+ROUNDING = """Operators that round differently from TFLite's reference kernels, each compared on the backend's own
+operands. An operator that is not listed gives the same codes."""
 
 ENGINE = """## The NumPy engine
 
 `OMP_NUM_THREADS=1 python benchmarks/engine.py > docs/results/engine.json`
 
-One window on one thread, medians of interleaved runs; `numpy batch per window` is a window of a batch."""
+One window on one thread, medians of interleaved runs. `numpy batch per window` is one window of a batch of {batch}."""
 
 SECTIONS: dict[str, Callable[[Any], str]] = {
     "int8.jsonl": accuracy,

@@ -1,8 +1,8 @@
-"""Make docs/RUNTIMES.md and its picture of the results of the benchmarks of runtimes.
+"""Write docs/RUNTIMES.md and its picture from the results of the benchmarks of runtimes.
 
     python benchmarks/runtime_tables.py --results docs/results/ --write docs/RUNTIMES.md
 
-Reads the files that the benchmarks' outputs were kept in, and leaves out what is not there.
+Each section comes from a file of the results folder; a section whose file is missing is left out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def runtimes(reports: list[Values], folder: Path) -> str:
         ]
         same = "; ".join(" and ".join(pair) for pair in report["equal"]) or "none"
         parts.append(f"`{report['model']}`; equal in every logit: {same}.")
-        head = ["runtime", "windows", "logits by difference in steps", "other class", "their margin, steps"]
+        head = ["runtime", "windows", "logits by difference in steps", "other class", "margin, steps"]
         parts.append(table(head, rows))
     return "\n\n".join(parts)
 
@@ -54,9 +54,9 @@ def draw(reports: list[Values], path: Path) -> None:
             at = np.array(sorted(differences)) + (number - (len(found) - 1) / 2) * 0.16
             shares = np.array([differences[step] for step in sorted(differences)]) / sum(differences.values())
             ax.bar(at, 100 * shares, width=0.15, label=c["second"])
-        ax.set(title=report["model"], xlabel="logit against the NumPy engine's, steps of int8", yscale="log")
+        ax.set(title=report["model"], xlabel="difference from the NumPy engine's logit, steps of int8", yscale="log")
         ax.set_xticks(range(-6, 7))
-    axes[0][0].set_ylabel("% of the logits")
+    axes[0][0].set_ylabel("share of the logits, %")
     axes[0][-1].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
@@ -72,7 +72,7 @@ def instructions(report: Values, _: Path) -> str:
         for case in cases
     ]
     ratios = [[each["cpu"], f"{each['ratio']:.3f}", f"{each['bar']:.1f}"] for each in report["ratios"]]
-    ratio_head = ["processor", "`small`: rsbu-cw / residual, int8", "wanted at most"]
+    ratio_head = ["processor", "`small`: rsbu-cw / residual, int8", "goal, at most"]
     return f"{INSTRUCTIONS}\n\n{table(head, rows)}\n\n{table(ratio_head, ratios)}"
 
 
@@ -88,34 +88,34 @@ def sizes(report: Values, _: Path) -> str:
 
 HEAD = """# Runtimes
 
-Made by `python benchmarks/runtime_tables.py --results docs/results --write docs/RUNTIMES.md`; change nothing here by
-hand. Each section names the command whose output it shows."""
+`python benchmarks/runtime_tables.py --results docs/results --write docs/RUNTIMES.md` writes this page; edit nothing
+here by hand. Each section names the command that measured it."""
 
 RUNTIMES = """## One bundle on six runtimes
 
 `python benchmarks/runtimes.py --model cwru.drsn --run run/ --windows 1000 >> docs/results/runtimes.jsonl`
 
-Held-out windows, the same codes into each runtime: LiteRT 2.3 and tflite-runtime 2.14 on x86-64 (Python 3.11), on the
-emulated aarch64 of a Raspberry Pi 4 and, tflite-runtime with Debian's NumPy 1.24, on an emulated armv7l. Logits are
-compared with the NumPy engine's, which are TFLite's reference kernels' own, in steps of int8. The margin is how far the
-two best logits of a window that gets another class are apart.
+Each runtime gets the same codes of the same held-out windows: LiteRT 2.3 and tflite-runtime 2.14 on x86-64 (Python
+3.11) and on the emulated aarch64 of a Raspberry Pi 4, and tflite-runtime with Debian's NumPy 1.24 on an emulated
+armv7l. Logits are compared with those of the NumPy engine, which are equal to those of TFLite's reference kernels, in
+steps of int8. The margin is the distance between the two best logits of a window that gets another class.
 
-![Histogram of the differences](runtimes.png)"""
+![Histogram of the differences of logits by runtime, for each bundle](runtimes.png)"""
 
 INSTRUCTIONS = """## Instructions on a Raspberry Pi
 
 `make pi-bench`
 
-Thousands of instructions of one inference by LiteRT under QEMU's user emulation, untrained networks of every preset:
-cortex-a53 is a Raspberry Pi 3 or Zero 2 W, a72 a Pi 4, a76 a Pi 5 with the int8 dot product. Instructions, never
-cycles; two runs differ by tens of them."""
+Thousands of instructions, not cycles, of one inference by LiteRT under QEMU's user emulation, for untrained networks of
+every preset. cortex-a53 is a Raspberry Pi 3 or Zero 2 W, cortex-a72 a Pi 4, and cortex-a76 a Pi 5, which has the int8
+dot product. Two runs differ by tens of instructions."""
 
 SIZES = """## Installed size
 
 `python benchmarks/installed_size.py > docs/results/installed_size.json`
 
-A fresh virtual environment with `requirements/gateway.txt` and the wheel, without pip, on {platform} with Python
-{python}; files as they lie on the disk, compiled Python included. Wanted at most 190 MB."""
+Size of the files on the disk, compiled Python included, of a fresh virtual environment with `requirements/gateway.txt`
+and the wheel, without pip, on {platform} with Python {python}. The goal is at most 190 MB."""
 
 SECTIONS: dict[str, Callable[[Any, Path], str]] = {
     "runtimes.jsonl": runtimes,
