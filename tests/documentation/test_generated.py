@@ -20,7 +20,15 @@ def test_the_picture_of_the_rooms_is_what_its_program_draws(tmp_path: Path):
 
 @pytest.mark.parametrize(("page", "program"), [("INT8.md", "int8_tables.py"), ("RUNTIMES.md", "runtime_tables.py")])
 def test_tables_are_those_of_the_results(page: str, program: str, tmp_path: Path):
-    command = [sys.executable, ROOT / "benchmarks" / program, "--results", ROOT / "docs" / "results"]
-    subprocess.run([*command, "--write", tmp_path / page], check=True)
-    written = (tmp_path / page).read_text(encoding="utf-8")
+    results, page_path = ROOT / "docs" / "results", tmp_path / page
+    command: list[str | Path] = [
+        sys.executable,
+        ROOT / "benchmarks" / program,
+        "--results",
+        results,
+        "--write",
+        page_path,
+    ]
+    subprocess.run(command, check=True)
+    written = page_path.read_text(encoding="utf-8")
     assert written == (ROOT / "docs" / page).read_text(encoding="utf-8"), f"write docs/{page} again with {program}"
