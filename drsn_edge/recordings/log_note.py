@@ -1,6 +1,7 @@
-"""The note in a raw log that says what was recorded: `recording: {"group": "lathe 1", "label": "healthy"}`.
+"""The note in a raw log that states label and group: `recording: {"group": "lathe 1", "label": "healthy"}`.
 
-`record --label --group` writes it at the beginning of each file, so that a kill or a copy parts it from no bytes.
+`record --label --group` writes the note at the beginning of each file, so that the note survives an interrupted
+recording and a copied file.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from drsn_edge.errors import RecordingError
 _BEGIN = "recording: "
 _KEYS = ("label", "group")
 MAX_VALUE = 200
-"""Characters of a label or a group."""
+"""Most characters of a label or a group."""
 _MAX_NOTE = 4096
 
 
@@ -22,23 +23,26 @@ def check_name(text: str) -> str:
     """Return the text of a label or a group.
 
     Raises:
-        RecordingError: If it is empty, too long, has blanks at its ends, or characters that cannot be seen.
+        RecordingError: If the text is empty, too long, begins or ends with a space, or is not printable.
     """
     if not text or text != text.strip() or len(text) > MAX_VALUE or not text.isprintable():
         raise RecordingError(
-            f"Expected a name of 1 to {MAX_VALUE} characters that can be seen, without spaces at its ends, got "
-            f"{reprlib.repr(text)}."
+            f"A name must have 1 to {MAX_VALUE} printable characters and no space at its ends, got "
+            f"{reprlib.repr(text)}. Choose another name.",
+            "bad_name",
+            got=text,
+            limit=MAX_VALUE,
         )
     return text
 
 
 def note_of(values: Mapping[str, str]) -> str:
-    """Return the text of the note that says these values; empty where there are none."""
+    """Return the text of the note with these values; empty if there are no values."""
     return _BEGIN + json.dumps(dict(values), sort_keys=True) if values else ""
 
 
 def values_of(text: str) -> dict[str, str] | None:
-    """Return what a note says of the recording, None for any other note; a value that cannot be is left out."""
+    """Return label and group of a note, None for any other note; an invalid value is left out."""
     if not text.startswith(_BEGIN) or len(text) > _MAX_NOTE:
         return None
     try:

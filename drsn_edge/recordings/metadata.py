@@ -1,4 +1,4 @@
-"""The words in which files and catalogues describe a recording, and the values that each of them takes."""
+"""The keys with which files and catalogues describe a recording, and the values that each key takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drsn_edge.signal.units import canonical
 
 MetadataValue = FieldValue | tuple[str, ...]
 Metadata = Mapping[str, MetadataValue]
-"""Values by key. A key that is not in `RESERVED_KEYS` is a free field of the recording."""
+"""Values by key. Any key outside `RESERVED_KEYS` is a free field of the recording."""
 
 
 def _positive(value: object) -> float | None:
@@ -28,7 +28,7 @@ def _names(value: object) -> tuple[str, ...] | None:
 
 
 def _is_axis(name: object) -> bool:
-    """Take what a sensor could send as an axis' name: on the wire a comma parts them, and - turns one round."""
+    """Tell whether a sensor could send the name: on the wire a comma separates axes, and a leading - inverts one."""
     return (
         _text(name) is not None and str(name).isprintable() and "," not in str(name) and not str(name).startswith("-")
     )
@@ -44,7 +44,7 @@ def _unit(value: object) -> str | None:
 
 
 def _text_or_number(value: object) -> str | None:
-    """Take 3 for "3": data sets number their classes."""
+    """Accept 3 as "3": some data sets number their classes."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
 
 
@@ -55,7 +55,7 @@ def _scalar(value: object) -> FieldValue | None:
 _RULES: Mapping[str, tuple[Callable[[object], MetadataValue | None], str]] = {
     "sample_rate_hz": (_positive, "a number > 0"),
     "full_scale": (_positive, "a number > 0"),
-    "axes": (_names, 'a list of different names such as ["X", "Y", "Z"], without commas and none beginning with -'),
+    "axes": (_names, 'a list of different names such as ["X", "Y", "Z"], without a comma and without a leading -'),
     "unit": (_unit, 'a name such as "g"'),
     "label": (_text_or_number, "a name"),
     "group": (_text_or_number, "a name"),
@@ -66,13 +66,15 @@ RESERVED_KEYS = frozenset(_RULES)
 
 
 def checked(key: str, value: object, source: str) -> MetadataValue:
-    """Return the value in the type that its key has (rates as float, axes as tuple, labels as text).
+    """Return the value in the type of its key (rates as float, axes as tuple, labels as text).
 
     Raises:
-        RecordingError: If the key does not take such a value; `source` says where it was written.
+        RecordingError: If the key does not take such a value; `source` is the place that the error names.
     """
     parse, expected = _RULES.get(key, _FREE_FIELD_RULE)
     parsed = parse(value)
     if parsed is None:
-        raise RecordingError(f"{source}: Expected {key} to be {expected}, got {reprlib.repr(value)}. Correct it there.")
+        got = reprlib.repr(value)
+        words = f"{source}: {key} must be {expected}, got {got}. Correct it there."
+        raise RecordingError(words, "wrong_value", place=source, key=key, expected=expected, got=got)
     return parsed

@@ -1,4 +1,4 @@
-"""Record what a source sends: `drsn-edge record` without its command line."""
+"""Recording the bytes of a source into raw logs: `drsn-edge record` without its command line."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _PROGRESS_EVERY_S = 0.5
 
 @dataclass(frozen=True)
 class RecordSummary:
-    """What was recorded.
+    """Result of a recording.
 
     Attributes:
-        files: In order.
-        bytes_logged: From the device.
-        counters: The link's account.
-        rate: Samples per second, by the host's clock if the recording is long enough, by the sensor's else, or None.
-        changes_of_rate: How often the sensor changed its rate without saying so.
+        files: Files that were written, in order.
+        bytes_logged: Number of bytes from the device.
+        counters: Counters of the link.
+        rate: Sampling rate by the host's clock if the recording is long enough, else by the sensor's; None if unknown.
+        changes_of_rate: How often the sensor changed its sampling rate without announcing it.
     """
 
     files: tuple[Path, ...]
@@ -41,7 +41,7 @@ class RecordSummary:
 
 
 class LogKeeper:
-    """Writes what a source reads into raw logs. A file that cannot be written ends that, and nothing else."""
+    """Writes the bytes of a source into raw logs. If a file cannot be written, only the logging ends."""
 
     def __init__(
         self,
@@ -52,36 +52,36 @@ class LogKeeper:
         about: str = "",
         option: str = "--out",
     ) -> None:
-        """Prepare.
+        """Create the folder and check the names.
 
         Args:
-            folder: Made if it is missing.
-            name: Beginning of the files' names.
-            rotate_bytes: Begin another file when one has so many bytes.
-            on_failure: Told once why no more is written; None: errors are raised.
+            folder: Folder of the files; created if it is missing.
+            name: Beginning of the file names.
+            rotate_bytes: Size at which the next file is begun, in bytes; None: one file.
+            on_failure: Called once with the reason why logging has ended; None: the error is raised.
             about: Note at the beginning of each file; see `drsn_edge.recordings.log_note`.
-            option: By which the user named the folder.
+            option: Option that names the folder, for errors.
 
         Raises:
-            OutputError: If the folder cannot be made, or the name is none for a file.
+            OutputError: If the folder cannot be created, the name is not a plain file name, or the name is taken.
         """
         self._log = RawLogWriter(_paths(folder, name, option), rotate_bytes=rotate_bytes, about=about)
         self._on_failure = on_failure
         self.failing: str | None = None
-        """Why no more is written; None as long as it is."""
+        """Reason why logging has ended; None while it goes on."""
         self._hello: Hello | None = None
 
     @property
     def summary(self) -> LogSummary:
-        """What was written so far."""
+        """Files and bytes written so far."""
         return self._log.summary
 
     def write(self, data: bytes, came_ns: int | None = None) -> None:
-        """Take in bytes before what is decoded of them; see `RawLogWriter.write`."""
+        """Write bytes, before the events that are decoded from them; see `RawLogWriter.write`."""
         self._try(lambda: self._log.write(data, came_ns))
 
     def take(self, event: SourceEvent) -> None:
-        """Take in what came of them."""
+        """Take an event that was decoded from the bytes written before."""
         self._try(lambda: self._take(event))
 
     def _take(self, event: SourceEvent) -> None:
@@ -100,7 +100,7 @@ class LogKeeper:
             self._log.note(event.text)
 
     def close(self) -> None:
-        """Write what is left; harmless when repeated."""
+        """Write the remaining bytes; harmless when repeated."""
         self._try(self._log.close)
 
     def _try(self, write: Callable[[], None]) -> None:
@@ -112,12 +112,12 @@ class LogKeeper:
             if self._on_failure is None:
                 raise
             known = isinstance(exc, RawLogError)
-            self.failing = str(exc) if known else f"Could not keep what the sensor sends: {exc}. Verdicts go on."
+            self.failing = str(exc) if known else f"Could not log the sensor's bytes: {exc}. Verdicts go on."
             self._on_failure(RawLogError(self.failing))
 
 
 class _Heard:
-    """What a sensor says of itself while it is recorded, and at what rate its samples come."""
+    """The last description of a sensor that is recorded, and the sampling rate by its samples."""
 
     def __init__(self, on_hello: Callable[[], None] | None, now_s: Callable[[], float]) -> None:
         self._on_hello, self._now_s = on_hello, now_s
@@ -151,17 +151,17 @@ def record_source(
     tell: Callable[[str], object] = lambda _: None,
     now_s: Callable[[], float] = time.monotonic,
 ) -> RecordSummary:
-    """Write all that a source reads to raw logs, until it ends.
+    """Write all bytes of a source to raw logs until the source ends.
 
-    Files without a sample are removed again, unless a sensor of ours spoke and could not be understood.
+    Files without a sample are removed, unless frames of the binary protocol came and could not be decoded.
 
     Args:
-        open_source: Given where its bytes are to go, returns the source.
-        log: Where they go; it is closed at the end.
-        progress: Shown now and then how it goes.
+        open_source: Given a function that takes the bytes, returns the source.
+        log: Takes the bytes; it is closed at the end.
+        progress: Called every half second with a line about the samples so far.
         on_hello: Called whenever the sensor has described itself.
-        tell: Given what a person should read.
-        now_s: A steady clock, seconds.
+        tell: Called with messages for the user.
+        now_s: Monotonic clock, in seconds.
 
     Raises:
         FirmwareBridgeError: If the source cannot be opened, or a file cannot be written.
@@ -186,11 +186,11 @@ def record_source(
 def _without_useless(
     files: tuple[Path, ...], counters: StreamCounters, hello: Hello | None, tell: Callable[[str], object]
 ) -> tuple[Path, ...]:
-    """Remove files that hold no sample, which would be in the way of `train`; keep what shows why there is none."""
+    """Remove files without a sample, which `train` would refuse; keep them if their bytes show why there is none."""
     if not files:
         return ()
     if counters.frames_ok and (hello is None or counters.crc_errors):
-        tell(f"No sample came, but bytes that show why: they lie in {files[0]}. Delete it before `train`.")
+        tell(f"No sample came. The bytes in {files[0]} may show why. Delete the file before `train`.")
         return files
     for path in files:
         with suppress(OSError):
@@ -199,34 +199,38 @@ def _without_useless(
 
 
 def log_name() -> str:
-    """Return the name of a log that begins now: the time, UTC."""
+    """Return the name of a log that begins now: the time in UTC."""
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
 
 
 def log_files(paths: Iterable[Path]) -> list[Path]:
-    """Return raw logs by their paths; a folder stands for those in it, by name.
+    """Return the raw logs of the given paths; a folder stands for its raw logs, sorted by name.
 
     Raises:
-        OutputError: If a folder has none.
+        OutputError: If a folder has no raw log.
     """
     found: list[Path] = []
     for path in paths:
         inside = sorted(path.glob(f"*{SUFFIX}")) if path.is_dir() else [path]
         if not inside:
-            raise OutputError(f"Expected raw logs (*{SUFFIX}) in {path}, found none. Choose another folder.")
+            words = f"There are no raw logs (*{SUFFIX}) in {path}. Choose another folder."
+            raise OutputError(words, "no_raw_logs", path=path)
         found += inside
     return found
 
 
 def _paths(folder: Path, name: str, option: str) -> Callable[[int], Path]:
     if not name or Path(name).name != name or name.startswith("."):
-        raise OutputError(f"Expected a plain name for files, got {name!r}. Choose another --name.")
+        words = f"--name must be a file name without a folder and without a leading dot, got {name!r}. Choose another."
+        raise OutputError(words, "bad_name", got=name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise OutputError(f"Could not make the folder {folder}: {exc.strerror}. Choose another {option}.") from exc
+        words = f"Could not create the folder {folder}: {exc.strerror}. Choose another {option}."
+        raise OutputError(words, "cannot_write", path=folder, why=exc.strerror) from exc
     if taken := sorted(folder.glob(f"{name}-[0-9]*{SUFFIX}")):
-        raise OutputError(f"Expected no recording of the name {name} in {folder}, got {taken[0].name}. Choose another.")
+        words = f"{folder} already holds a recording with the name {name}: {taken[0].name}. Choose another --name."
+        raise OutputError(words, "name_taken", path=taken[0], name=name)
     return lambda number: folder / f"{name}-{number:03}{SUFFIX}"
 
 

@@ -1,4 +1,4 @@
-"""The value that every reader returns: one stretch of evenly sampled, labelled vibration."""
+"""The value that loading returns: one stretch of evenly sampled, labelled vibration."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ FieldValue = str | int | float | bool
 
 @dataclass(frozen=True)
 class Recording:
-    """One uninterrupted stretch of samples with everything needed to interpret it.
+    """One uninterrupted stretch of samples with all values that are needed to interpret it.
 
     Attributes:
         name: Unique within a data folder: the file's stem, with `#3` for capture 3 of a file of captures.
         samples: float32, shape (n_samples, n_axes), finite, in `unit`.
-        sample_rate_hz: Samples per second, > 0.
+        sample_rate_hz: Sampling rate in Hz, > 0.
         axes: Name of each column of `samples`.
-        unit: Unit of `samples`, one of `drsn_edge.signal.units.KNOWN_UNITS` or the name of an uncalibrated
-            one ("counts").
-        label: The machine's condition, or None where it is not known.
-        group: Recordings of one session share it; the file's stem unless file or catalogue say otherwise.
-        fields: What else is known (rpm, load_hp, ...).
+        unit: Unit of `samples`: one of `drsn_edge.signal.units.KNOWN_UNITS`, or the name of an uncalibrated unit
+            ("counts").
+        label: Condition of the machine; None if unknown.
+        group: Common to all recordings of one session; the file's stem unless the file or a catalogue states another.
+        fields: Further values (rpm, load_hp, ...).
     """
 
     name: str
@@ -39,7 +39,7 @@ class Recording:
 
     @property
     def speed_hz(self) -> float:
-        """Shaft speed in turns per second, from the field `rpm`; NaN where that is no number."""
+        """Shaft speed in turns per second, from the field `rpm`; NaN if that is not a number."""
         rpm = self.fields.get("rpm")
         return rpm / 60 if isinstance(rpm, int | float) and not isinstance(rpm, bool) else math.nan
 
@@ -50,5 +50,5 @@ class Recording:
 
     @property
     def known(self) -> Mapping[str, FieldValue]:
-        """The fields, with `group` and `name`: what `--hold-out FIELD=VALUE` and `--label-field FIELD` take."""
+        """The fields, `group` and `name`: the names that `--hold-out FIELD=VALUE` and `--label-field FIELD` take."""
         return {**self.fields, "group": self.group, "name": self.name}

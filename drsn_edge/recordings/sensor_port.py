@@ -1,4 +1,4 @@
-"""A sensor's port: how it is read, and what is told of it while it is."""
+"""The port of a sensor: how it is read, and the messages about it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from firmware_bridge.wire.text_lines import TextLayout
 
 @dataclass(frozen=True)
 class SensorPort:
-    """Which port to read, and how; each as the option of that name.
+    """A port and how to read it; each attribute has the meaning of the option of that name.
 
     Attributes:
         port: A path, a pattern, VID:PID, a USB serial number, or socket://HOST:PORT.
-        baud: Baud rate; None: the usual one, or what is found.
-        text_unit: Unit of lines of numbers; None: the sensor talks the binary protocol.
-        text_range: The most that such a sensor measures, in its unit.
-        text_scale: Times what is printed to get the unit.
-        text_axes: Names of the columns, between commas; None: x,y,z.
+        baud: Baud rate; None: the board's usual rate, else the rate that a search finds.
+        text_unit: Unit of a sensor that prints lines of numbers; None: the sensor uses the binary protocol.
+        text_range: Largest magnitude that a sensor with lines of numbers measures, in `text_unit`.
+        text_scale: Factor from printed numbers to `text_unit`.
+        text_axes: Names of the columns, separated by commas; None: x,y,z.
     """
 
     port: str
@@ -41,13 +41,13 @@ class SensorPort:
         gather_s: float | None = None,
         tell: Callable[[str], None] = lambda text: None,
     ) -> SensorSource:
-        """Return what reads it; nothing is opened before it is iterated over. See `open_source`.
+        """Return a source that opens the port when it is first iterated over. See `open_source`.
 
         Args:
-            stop: Asked whether to stop.
-            on_bytes: Given all that is read.
-            gather_s: How long bytes may wait for others; None: the usual time.
-            tell: Given what a person should read.
+            stop: Returns True when reading should stop.
+            on_bytes: Called with all bytes that are read.
+            gather_s: Longest time that bytes wait for more bytes, in seconds; None: `GATHER_S`.
+            tell: Called with messages for the user.
         """
         wiring = Wiring(
             stop,
@@ -67,11 +67,11 @@ class SensorPort:
 
     def _beyond(self, most: float) -> str:
         return (
-            f"{self.port}: a reading of {most:.4g} {self.text_unit} is beyond --text-range {self.text_range:g}; such "
-            "readings are taken for clipped. Check --text-unit, --text-scale and --text-range."
+            f"{self.port}: a reading of {most:.4g} {self.text_unit} exceeds --text-range {self.text_range:g}. Readings "
+            "beyond the range count as clipped. Check --text-unit, --text-scale and --text-range."
         )
 
 
 def baud_rate_found(baud_rate: int, port: str) -> Notice:
-    """Return that a port talks at another rate than the usual one."""
-    return Notice(f"{baud_rate} baud found at {port}. Give --baud {baud_rate}, and it begins without a search.")
+    """Return a notice that a port uses another baud rate than the usual one."""
+    return Notice(f"{port} sends at {baud_rate} baud. Type --baud {baud_rate} to skip the search for the baud rate.")

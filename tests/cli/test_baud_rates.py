@@ -72,7 +72,7 @@ def test_record_and_its_log_begin_at_the_right_rate(
         done = run("record", "--port", port, "--out", tmp_path / "logs", "--name", "a", "--json")
     assert done.code == 0, done
     found = json.loads(done.out)
-    assert f"Note: {UNO} baud found at {port}" in done.err and "Warning" not in done.err
+    assert f"Note: {port} sends at {UNO} baud" in done.err and "Warning" not in done.err
     assert found["link"]["crc_errors"] == 0 and found["link"]["samples_received"] == sent[0].samples_sent > 0
     (log,) = (tmp_path / "logs").iterdir()
     if noise:
@@ -86,11 +86,11 @@ def test_monitor_sensor_and_ports_find_it(
     with playing() as (port, _):
         done = run("ports", "--hello", "--port", port, "--timeout", "300ms", "--json")
         (answer,) = [each for each in json.loads(done.out)["ports"] if each["path"] == str(port)]
-        assert answer["hello"] is not None and f"Note: {UNO} baud found" in done.err
+        assert answer["hello"] is not None and f"Note: {port} sends at {UNO} baud" in done.err
         done = run("sensor", "--port", port)
-        assert done.code == 0 and f"Note: {UNO} baud found" in done.err
+        assert done.code == 0 and f"Note: {port} sends at {UNO} baud" in done.err
         done = run("monitor", "--port", port, "--model", tiny_bundle_path)
-        assert done.code == 0 and f"Note: {UNO} baud found" in done.err and "0 damaged frames" in done.out
+        assert done.code == 0 and f"Note: {port} sends at {UNO} baud" in done.err and "0 damaged frames" in done.out
 
 
 def test_a_rate_that_was_named_is_the_only_one(run: Run, playing: Any) -> None:

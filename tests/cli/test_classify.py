@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refusals import expect
 
+from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.load import load_recording
 from drsn_edge.simulation.virtual_sensor import Playback, virtual_sensor
 
@@ -74,7 +76,8 @@ def test_what_does_not_fit_names_the_recording(
         done = run("classify", save_recording(tmp_path / f"{name}.npz", **keys), "--model", tiny_bundle_path)
         assert done.code == 1 and f"Error: {name}: " in done.err, done
     missing = run("classify", tmp_path / "absent.npz", "--model", tiny_bundle_path)
-    assert missing.code == 1 and "no such file" in missing.err
+    assert missing.code == 1
+    expect(missing.why, RecordingError, "missing", path=tmp_path / "absent.npz")
 
 
 @pytest.mark.parametrize("command", [("classify",), ("tune-alarms", "--normal", "calm")])
@@ -82,7 +85,8 @@ def test_a_path_where_nothing_is_is_said_to_be_missing(
     run: Run, tiny_bundle_path: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     done = run(*command, tmp_path / "nowhere", "--model", tiny_bundle_path)
-    assert done.code == 1 and "found nothing" in done.err and "nowhere" in done.err and "suffix" not in done.err
+    assert done.code == 1 and "suffix" not in done.err
+    expect(done.why, RecordingError, "missing", path=tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("name", ["a\u202eb", "s\udcff", "nl\nx", "esc\x1b[31m", "$^$"])

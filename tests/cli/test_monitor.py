@@ -461,7 +461,7 @@ def test_what_is_replayed_must_be_said_clearly(run: Run, tiny_bundle_path: Path,
         done = run(*model, *wrong)
         assert done.code == 2 and all(name in done.err for name in (*wrong[::2], "--replay"))
     empty = run(*model, "--replay", tmp_path)
-    assert empty.code == 1 and "Expected raw logs (*.drsnlog)" in empty.err
+    assert empty.code == 1 and "no raw logs (*.drsnlog)" in empty.err
     monkeypatch.setenv("DRSN_EDGE_PORT", "/dev/absent")
     assert "raw logs" in run(*model, "--replay", tmp_path).err
 

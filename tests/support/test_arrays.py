@@ -18,6 +18,7 @@ from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.load import load_recording
 from drsn_edge.support.arrays import Form, archive_of, read_arrays, typed_arrays
 from drsn_edge.support.invalid import InvalidValueError
+from firmware_bridge.support.regular_file import FileTooLargeError
 
 MOST = 1 << 20
 
@@ -129,7 +130,7 @@ def test_a_lie_costs_no_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("lie", ["petabytes", "many members", "another compression"])
 def test_a_recording_that_lies_is_one_clear_sentence(tmp_path: Path, lie: str) -> None:
     (tmp_path / "a.npz").write_bytes(LIES[lie])
-    with pytest.raises(RecordingError, match="damaged or different file"):
+    with refused(RecordingError, "damaged", path=tmp_path / "a.npz"):
         load_recording(tmp_path / "a.npz")
 
 
@@ -138,11 +139,12 @@ def test_a_recording_that_unpacks_to_more_than_it_may_is_refused(
 ) -> None:
     monkeypatch.setattr("drsn_edge.recordings.readers.npz_file.MAX_RECORDING_BYTES", 1000)
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(100_000), fs=100, axes=["x"], unit="g")
-    with pytest.raises(RecordingError, match="the limit is 1000"):
+    with refused(RecordingError, "damaged", path=tmp_path / "a.npz", kind="arrays_too_large"):
         load_recording(tmp_path / "a.npz")
     monkeypatch.setattr("drsn_edge.recordings.loading.load.MAX_RECORDING_BYTES", 100)
-    with pytest.raises(RecordingError, match="at most 100 are read"):
+    with refused(RecordingError, "unreadable", path=tmp_path / "a.npz") as caught:
         load_recording(tmp_path / "a.npz")
+    assert isinstance(caught.value.__cause__, FileTooLargeError)
 
 
 FORMS = {"level": Form(np.float64, 0), "codes": Form(np.int8, 2), "name": Form(np.str_, 0)}

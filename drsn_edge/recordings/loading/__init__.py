@@ -1,1 +1,1 @@
-"""Files and folders in, complete recordings out, with what catalogues say of them."""
+"""Loading: files, folders and their catalogues in, complete recordings out."""

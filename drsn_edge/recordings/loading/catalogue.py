@@ -1,20 +1,20 @@
-"""Catalogues: what recordings do not say themselves, written beside them in `catalogue.toml`.
+"""Catalogues: a file `catalogue.toml` beside the recordings, which states what the recordings do not state themselves.
 
     [defaults]                      # for every recording
     unit = "g"
     axes = ["X", "Y", "Z"]
 
-    [[recordings]]                  # for those that meet all conditions of the entry
-    file = "pump_*.wav"             # the file's name, or glob, or list of these
-    where = {load_hp = [0, 1]}      # value, or list of values, of what file and earlier entries state
-    pattern = "pump_(?P<label>[a-z]+)_(?P<rpm>[0-9]+)"   # reads values from the file's name
+    [[recordings]]                  # for the recordings that meet all conditions of the entry
+    file = "pump_*.wav"             # a file name, a glob, or a list of these
+    where = {load_hp = [0, 1]}      # a value, or a list of values, that the file or an earlier entry states
+    pattern = "pump_(?P<label>[a-z]+)_(?P<rpm>[0-9]+)"   # reads values from the file name
     sample_rate_hz = 12800
     full_scale = 16.0
 
-Keys are those of `drsn_edge.recordings.metadata.RESERVED_KEYS` and any further scalar field. Later entries win over
-earlier ones and over the defaults. A built-in catalogue also names the key by which its data set is recognised:
-`[recognise] key = "cwru_file"`; elsewhere that section has no effect, so that a copy of a built-in one can be edited.
-The same as a table: `drsn_edge.recordings.loading.catalogue_csv`.
+The keys are those of `drsn_edge.recordings.metadata.RESERVED_KEYS` and the names of free fields, which hold a scalar.
+Later entries override earlier entries and the defaults. A built-in catalogue also names the key that identifies its
+data set: `[recognise] key = "cwru_file"`. A user's catalogue may have that section, without any effect, so that a copy
+of a built-in catalogue can be edited. `drsn_edge.recordings.loading.catalogue_csv` reads catalogues that are tables.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ from drsn_edge.support.toml_file import Document, parse_document, read_document
 CATALOGUE_NAME = "catalogue.toml"
 
 _SECTIONS = {"recognise": dict, "defaults": dict, "recordings": list}
-_NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?")  # longer ones int() refuses, or float() calls infinite
+_HEADERS = {"recognise": "[recognise]", "defaults": "[defaults]", "recordings": "[[recordings]]"}
+_NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?")  # int() refuses longer numbers, float() makes them infinite
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Values for the recordings that meet all conditions; no condition means every recording."""
+    """Values for the recordings that meet all conditions of the entry; an entry without a condition is for all."""
 
     source: str
     values: Metadata
@@ -57,8 +58,8 @@ class Catalogue:
     """Entries in order of rising precedence, the defaults first.
 
     Attributes:
-        source: File it was read from, or the name of a built-in one.
-        recognise: A built-in catalogue serves recordings that have this key.
+        source: File that the catalogue was read from, or the name of a built-in catalogue.
+        recognise: Key of the recordings that a built-in catalogue is for; None in other catalogues.
     """
 
     source: str
@@ -70,7 +71,7 @@ def read_catalogue(path: Path) -> Catalogue:
     """Read a catalogue file.
 
     Raises:
-        RecordingError: If it is missing, unreadable, no TOML (with its line), or has a section or value it may not.
+        RecordingError: If the file is missing, unreadable, not TOML (with the line), or has a wrong section or value.
     """
     return _catalogue(read_document(path, "a catalogue", RecordingError))
 
@@ -87,17 +88,27 @@ def built_in_catalogues() -> tuple[Catalogue, ...]:
 
 
 def parse_catalogue(text: str, source: str) -> Catalogue:
-    """Parse a catalogue; `source` names it in errors. Raises RecordingError as `read_catalogue` does."""
+    """Parse a catalogue that errors call `source`. Raises RecordingError as `read_catalogue` does."""
     return _catalogue(parse_document(text, source, RecordingError))
 
 
 def _catalogue(document: Document) -> Catalogue:
     source, values = document.source, document.values
     for section, content in values.items():
-        if not isinstance(content, _SECTIONS.get(section, ())):
+        if section not in _SECTIONS:
             raise RecordingError(
-                f"{source}: Expected [defaults] and [[recordings]], got {section!r}"
-                f"{' as another kind of section' if section in _SECTIONS else ''}. Put its keys under one of them."
+                f"{source}: {section!r} is not a section of a catalogue. Put its keys under [defaults] or "
+                "[[recordings]].",
+                "unknown_section",
+                place=source,
+                section=section,
+            )
+        if not isinstance(content, _SECTIONS[section]):
+            raise RecordingError(
+                f"{source}: the section {section!r} is of the wrong kind. Write it as {_HEADERS[section]}.",
+                "wrong_section",
+                place=source,
+                section=section,
             )
     defaults = Entry(source, _values(values.get("defaults", {}), f"{source}, [defaults]"))
     entries = [
@@ -108,15 +119,15 @@ def _catalogue(document: Document) -> Catalogue:
 
 
 def values_for(catalogue: Catalogue, file_name: str, stated: Metadata) -> Metadata:
-    """Return what a catalogue says about a recording.
+    """Return the values that a catalogue states for a recording.
 
     Args:
-        catalogue: Where to look.
-        file_name: Name of the recording's file, without folders.
-        stated: What is known of the recording already, for `where`.
+        catalogue: The catalogue.
+        file_name: Name of the recording's file, without its folder.
+        stated: Values that are already known, for the condition `where`.
 
     Raises:
-        RecordingError: If a pattern does not match the name of a file that its entry is for.
+        RecordingError: If the pattern of an entry does not match the name of a file that the entry is for.
     """
     values: dict[str, MetadataValue] = {}
     for entry in catalogue.entries:
@@ -129,14 +140,23 @@ def values_for(catalogue: Catalogue, file_name: str, stated: Metadata) -> Metada
 def _values(table: Mapping[str, object], source: str) -> Metadata:
     misplaced = {"file", "where", "pattern"} & table.keys()
     if misplaced:
-        raise RecordingError(f"{source}: Expected values only, got {min(misplaced)!r}. Move it under [[recordings]].")
+        key = min(misplaced)
+        raise RecordingError(
+            f"{source} takes values only, not the condition {key!r}. Move it under [[recordings]].",
+            "misplaced_condition",
+            place=source,
+            key=key,
+        )
     return {key: checked(key, value, source) for key, value in table.items()}
 
 
 def _entry(table: object, source: str) -> Entry:
     if not isinstance(table, dict) or not {"file", "where"} & table.keys():
         raise RecordingError(
-            f'{source}: Expected file = "glob" or where = {{key = value}}, got neither. Use [defaults] for all files.'
+            f'{source} does not say which recordings it is for. Add file = "glob" or where = {{key = value}}, or move '
+            "its values to [defaults], which is for all recordings.",
+            "no_condition",
+            place=source,
         )
     conditions = {key: table.pop(key) for key in ("file", "where", "pattern") if key in table}
     values = _values(table, source)
@@ -152,35 +172,61 @@ def _entry(table: object, source: str) -> Entry:
 def _globs(value: object, source: str) -> tuple[str, ...]:
     globs = (value,) if isinstance(value, str) else value
     if not isinstance(globs, (tuple, list)) or not all(isinstance(glob, str) for glob in globs):
-        raise RecordingError(f'{source}: Expected file = "glob" or a list of globs, got {value!r}.')
+        raise _wrong_condition("file", 'file = "glob" or a list of globs', value, source)
     return tuple(globs)
 
 
 def _where(value: object, source: str) -> Mapping[str, tuple[FieldValue, ...]]:
     if not isinstance(value, dict):
-        raise RecordingError(f"{source}: Expected where = {{key = value}}, got {value!r}.")
+        raise _wrong_condition("where", "where = {key = value}", value, source)
     return {key: _alternatives(key, allowed, source) for key, allowed in value.items()}
 
 
 def _alternatives(key: str, allowed: Any, source: str) -> tuple[FieldValue, ...]:
     alternatives = tuple(allowed) if isinstance(allowed, list) else (allowed,)
     if not alternatives or not all(isinstance(value, (str, int, float, bool)) for value in alternatives):
-        raise RecordingError(f"{source}: Expected where = {{{key} = value}} or a list of values, got {allowed!r}.")
+        raise _wrong_condition(f"where.{key}", f"where = {{{key} = value}} or a list of values", allowed, source)
     return alternatives
 
 
+def _wrong_condition(key: str, form: str, got: object, source: str) -> RecordingError:
+    return RecordingError(
+        f"{source}: a condition must have the form {form}, got {got!r}. Correct it there.",
+        "wrong_condition",
+        place=source,
+        key=key,
+        got=reprlib.repr(got),
+    )
+
+
 def _pattern(text: object, values: Metadata, source: str) -> NamePattern:
+    shown = reprlib.repr(text)
     try:
         pattern = NamePattern(text if isinstance(text, str) else "(")
     except PatternError as exc:
         raise RecordingError(
-            f"{source}: Expected pattern to be a regular expression, got {reprlib.repr(text)}: {exc}."
+            f"{source}: pattern {shown} is not a usable regular expression: {exc}. Correct it there.",
+            exc.problem,
+            place=source,
+            pattern=shown,
         ) from exc
-    twice = pattern.groups & {"axes", *values}
-    if twice or not pattern.groups:
+    if not pattern.groups:
         raise RecordingError(
-            f"{source}: Expected pattern to have named groups (?P<label>...) for keys the entry does not give, "
-            f"got {min(twice) if twice else 'none'}."
+            f"{source}: pattern {shown} has no named group such as (?P<label>...). Add one for each value to read.",
+            "no_named_group",
+            place=source,
+            pattern=shown,
+        )
+    twice = pattern.groups & {"axes", *values}
+    if twice:
+        key = min(twice)
+        why = "axes cannot be read from a file name" if key == "axes" else f"the entry also states {key}"
+        raise RecordingError(
+            f"{source}: pattern {shown} has a group {key!r}, but {why}. Remove one of the two.",
+            "group_not_allowed",
+            place=source,
+            pattern=shown,
+            key=key,
         )
     return pattern
 
@@ -196,21 +242,30 @@ def _read_name(entry: Entry, file_name: str) -> Metadata:
     try:
         values = entry.pattern.read(file_name)
     except PatternError as exc:
+        shown = reprlib.repr(entry.pattern.text)
         raise RecordingError(
-            f"{entry.source}: Expected pattern {reprlib.repr(entry.pattern.text)} to read a file's name, {exc}. "
-            "Write it without a repeat inside a repeat, such as (a+)+, or alternatives that begin alike."
+            f"{entry.source}: pattern {shown} could not be matched with a file name: {exc}. Write the pattern without "
+            "a repeat inside a repeat, such as (a+)+, and without alternatives that begin alike.",
+            exc.problem,
+            place=entry.source,
+            pattern=shown,
+            name=file_name,
         ) from exc
     if values is None:
         raise RecordingError(
-            f"{entry.source}: Expected pattern {entry.pattern.text!r} to match {file_name!r}, got no match. "
-            "Correct it, or narrow the entry's file."
+            f"{entry.source}: pattern {entry.pattern.text!r} does not match the file name {file_name!r}. Correct the "
+            "pattern, or narrow the entry's file.",
+            "pattern_no_match",
+            place=entry.source,
+            pattern=entry.pattern.text,
+            name=file_name,
         )
     found = {key: text for key, text in values.items() if text is not None}
     return {key: checked(key, number_or_text(key, text), entry.source) for key, text in found.items()}
 
 
 def number_or_text(key: str, text: str) -> FieldValue:
-    """Return a number where the text is one; names stay text, so that the label "007" is not 7."""
+    """Return a number if the text is one; names stay text, so that the label "007" does not become 7."""
     if key in RESERVED_KEYS - {"sample_rate_hz", "full_scale"} or not _NUMBER.fullmatch(text):
         return text
     return float(text) if "." in text else int(text)

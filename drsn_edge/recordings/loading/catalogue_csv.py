@@ -1,14 +1,14 @@
-"""Catalogues as a table, `catalogue.csv`: one line per recording or glob, as spreadsheets write them.
+"""Catalogues that are CSV tables, `catalogue.csv`: one line per recording or glob, as spreadsheets write them.
 
     file,sample_rate_hz,unit,axes,label,group,rpm
     *,3200,g,x y z,,,
     pump1_*.wav,,,,healthy,pump1,
     pump1_worn.wav,,,,worn,pump1,1480
 
-The column `file` holds a file's name or a glob; every other column is a key of `drsn_edge.recordings.metadata` or a
-free field. An empty cell says nothing, and later lines win over earlier ones. Names of axes are separated by spaces or
-`;`. Numbers have a decimal point. Separators are commas or, as the header line shows, semicolons; the text is UTF-8,
-with a byte order mark or without. Conditions (`where`) and patterns need a `catalogue.toml`.
+The column `file` holds a file name or a glob; every other column is a key of `drsn_edge.recordings.metadata` or a free
+field. An empty cell states nothing. Later lines override earlier lines. Names of axes are separated by spaces or `;`.
+Numbers have a decimal point. Cells are separated by commas or semicolons, whichever the header line has. The text is
+UTF-8, with or without a byte order mark. Conditions (`where`) and patterns need a `catalogue.toml`.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _TRUTH = {"true": True, "false": False}
 
 
 def read_csv_catalogue(path: Path) -> Catalogue:
-    """Read a catalogue file that is a table.
+    """Read a catalogue file that is a CSV table.
 
     Raises:
-        RecordingError: If it is missing, unreadable, no such table, or has a value that its column may not have.
+        RecordingError: If the file is missing, unreadable, not such a table, or has an invalid value.
     """
     return parse_csv_catalogue(read_text(path, "a catalogue", RecordingError), str(path))
 
 
 def parse_csv_catalogue(text: str, source: str) -> Catalogue:
-    """Parse a table; `source` names it in errors. Raises RecordingError as `read_csv_catalogue` does."""
+    """Parse a table that errors call `source`. Raises RecordingError as `read_csv_catalogue` does."""
     text = text.removeprefix("\ufeff")
     rows = _rows(text, _separator(text, source), source)
     _, header = next(rows)
@@ -51,57 +51,73 @@ def parse_csv_catalogue(text: str, source: str) -> Catalogue:
 
 
 def _separator(text: str, source: str) -> str:
-    """Return the separator with which the header line has a column `file`."""
+    """Return the separator that gives the header line a column `file`."""
     header = text.split("\n", 1)[0].strip()
     for separator in _SEPARATORS:
         if any(cell.strip().strip('"') == INDEX_COLUMN for cell in header.split(separator)):
             return separator
     raise RecordingError(
-        f"{source}: Expected a header line with a column {INDEX_COLUMN!r}, separated by commas or semicolons, "
-        f"got {header!r}. Add it."
+        f"{source}: the header line {header!r} has no column {INDEX_COLUMN!r}. Add the column, and separate columns by "
+        "commas or semicolons.",
+        "no_file_column",
+        place=source,
+        got=header,
     )
 
 
 def _rows(text: str, separator: str, source: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield where each row is, for errors, and its cells."""
+    """Yield the place of each row, for errors, and its cells."""
     reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
     try:
         for row in reader:
             yield f"{source}, line {reader.line_num}", [cell.strip() for cell in row]
     except csv.Error as exc:
-        raise RecordingError(
-            f"{source}, line {reader.line_num}: Expected a table, got: {exc}. Correct that line."
-        ) from exc
+        place = f"{source}, line {reader.line_num}"
+        raise RecordingError(f"{place} is not valid CSV: {exc}. Correct that line.", "not_csv", place=place) from exc
 
 
 def _check_header(header: Sequence[str], source: str) -> None:
     names = [name for name in header if name]
     if len(set(names)) < len(names):
         raise RecordingError(
-            f"{source}: Expected a different name for every column, got {', '.join(names)}. Rename them."
+            f"{source}: two columns have the same name: {', '.join(names)}. Rename one.",
+            "column_twice",
+            place=source,
+            columns=tuple(names),
         )
     conditions = {"where", "pattern"} & set(names)
     if conditions:
+        key = min(conditions)
         raise RecordingError(
-            f"{source}: Expected columns of values, got {min(conditions)!r}. Write a catalogue.toml for that."
+            f"{source}: a table cannot have a column {key!r}. Write a catalogue.toml instead, which can have {key}.",
+            "condition_column",
+            place=source,
+            key=key,
         )
 
 
 def _entry(header: Sequence[str], cells: Sequence[str], source: str) -> Entry:
     row = _by_column(header, cells, source)
     if INDEX_COLUMN not in row:
-        raise RecordingError(f"{source}: Expected a file's name or a glob, got none. Use * for every recording.")
+        raise RecordingError(
+            f"{source} does not say which file it is for. Fill in the column {INDEX_COLUMN}: a file name, a glob, or * "
+            "for every recording.",
+            "no_condition",
+            place=source,
+        )
     values = {key: checked(key, _value(key, text, source), source) for key, text in row.items() if key != INDEX_COLUMN}
     return Entry(source, values, (row[INDEX_COLUMN],))
 
 
 def _by_column(header: Sequence[str], cells: Sequence[str], source: str) -> Mapping[str, str]:
-    """Return the cells that say something; spreadsheets write empty columns and leave out empty cells at the end."""
+    """Return the cells that are not empty; spreadsheets add empty columns and leave out empty cells at the end."""
     named = len(header)
     if any(cells[named:]) or any(cell and not name for name, cell in zip(header, cells, strict=False)):
         raise RecordingError(
-            f"{source}: Expected values under a column's name, got one more. Name the column, or quote a value that "
-            "holds the separator."
+            f"{source} has a value in a column without a name. Name the column, or put quotes around a value that "
+            "contains the separator.",
+            "unnamed_column",
+            place=source,
         )
     return {name: cell for name, cell in zip(header, cells, strict=False) if cell}
 
@@ -112,5 +128,11 @@ def _value(key: str, text: str, source: str) -> object:
     if key in RESERVED_KEYS - {"sample_rate_hz", "full_scale"}:
         return text
     if _DECIMAL_COMMA.fullmatch(text):
-        raise RecordingError(f"{source}: Expected {key} with a decimal point, got {text!r}. Correct it there.")
+        raise RecordingError(
+            f"{source}: {key} must have a decimal point, got {text!r}. Correct it there.",
+            "decimal_comma",
+            place=source,
+            key=key,
+            got=text,
+        )
     return _TRUTH.get(text.lower(), number_or_text(key, text))

@@ -1,4 +1,4 @@
-"""From what a file says and what the catalogues say to a complete `Recording`. Nothing is guessed."""
+"""Values that a file states and values that catalogues state in, a complete `Recording` out. Nothing is guessed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from drsn_edge.recordings.recording import FieldValue, Recording
 from drsn_edge.support.toml_file import quoted
 
 RATE_TOLERANCE = 1e-3
-"""Relative difference up to which a file's rate (often a mean of time stamps) and a catalogue's (nominal) agree;
-the catalogue's then counts, so that recordings of one sensor have one rate."""
+"""Relative difference up to which the sampling rate in a file (often a mean of time stamps) and the nominal rate in a
+catalogue agree. The rate in the catalogue is then used, so that all recordings of one sensor have the same rate."""
 
 VALUE_TOLERANCE = 1e-6
 """Relative difference up to which other numbers agree: 0.1 stored as float32 is still 0.1."""
@@ -28,23 +28,23 @@ VALUE_TOLERANCE = 1e-6
 _MOST_AXES_LISTED = 16
 
 _LINES = {
-    "sample_rate_hz": "sample_rate_hz = 0   # put in the samples per second",
-    "unit": 'unit = ""   # put in "g", "mg" or "m/s2"; any other name, such as "counts", is never converted',
-    "full_scale": "full_scale = 0   # put in the value, in unit, that the file's full scale means",
+    "sample_rate_hz": "sample_rate_hz = 0   # fill in the sampling rate in Hz",
+    "unit": 'unit = ""   # fill in "g", "mg" or "m/s2"; any other name, such as "counts", is never converted',
+    "full_scale": "full_scale = 0   # fill in the acceleration, in the unit above, at the file's full scale",
 }
 
 
 def complete(raw: RawRecording, path: Path, catalogues: Sequence[Catalogue], advised: Path) -> Recording:
-    """Join a file's and the catalogues' statements.
+    """Join the values that a file states with those that the catalogues state.
 
     Args:
-        raw: What the file says.
+        raw: Content of the file.
         path: The file.
-        catalogues: In order of rising precedence.
-        advised: Catalogue file into which the user is told to write what is missing.
+        catalogues: Catalogues in order of rising precedence.
+        advised: Catalogue file that an error names as the place for missing values.
 
     Raises:
-        RecordingError: If something is missing, or contradictory, or a sample is not finite.
+        RecordingError: If a value is missing or contradictory, or a sample is not finite.
     """
     name = path.stem if raw.capture is None else f"{path.stem}#{raw.capture}"
     catalogued = _catalogued(raw, path, catalogues)
@@ -73,12 +73,17 @@ def _catalogued(raw: RawRecording, path: Path, catalogues: Sequence[Catalogue]) 
 
 
 def _check_agreement(stated: Metadata, catalogued: Metadata, path: Path) -> None:
-    """Compare all but the axes, where a catalogue may choose among those of the file."""
+    """Compare all values but the axes, because a catalogue may choose some axes of the file."""
     for key in sorted((stated.keys() & catalogued.keys()) - {"axes"}):
         if not _agree(key, stated[key], catalogued[key]):
             raise RecordingError(
-                f"{path}: Expected file and catalogue to agree, got {key} = {stated[key]!r} from the file and "
-                f"{catalogued[key]!r} from the catalogue. Correct the one that is wrong."
+                f"{path} states {key} = {stated[key]!r}, but the catalogue states {catalogued[key]!r}. Correct the "
+                "wrong one.",
+                "contradiction",
+                path=path,
+                key=key,
+                file=stated[key],
+                catalogue=catalogued[key],
             )
 
 
@@ -90,47 +95,55 @@ def _agree(key: str, a: MetadataValue, b: MetadataValue) -> bool:
 
 def _check_nothing_missing(raw: RawRecording, known: Metadata, path: Path, advised: Path) -> None:
     needed = ("sample_rate_hz", "axes", "unit", *(("full_scale",) if raw.is_relative else ()))
-    missing = [key for key in needed if key not in known]
-    if missing and advised.suffix.lower() == ".csv":
-        raise RecordingError(
-            f"{path}: Expected {', '.join(needed)} from the file or a catalogue, got no {', '.join(missing)}. "
-            f"Fill in the columns {', '.join(missing)} for it in {advised}."
-        )
-    if missing:
+    missing = tuple(key for key in needed if key not in known)
+    if not missing:
+        return
+    problem = f"Neither {path} nor a catalogue states {', '.join(missing)}."
+    if advised.suffix.lower() == ".csv":
+        advice = f"Fill in the columns {', '.join(missing)} for this file in {advised}."
+    else:
         lines = [_axes_line(raw.samples.shape) if key == "axes" else _LINES[key] for key in missing]
-        raise RecordingError(
-            f"{path}: Expected {', '.join(needed)} from the file or a catalogue, got no {', '.join(missing)}. "
-            f"Write into {advised}:\n\n" + "\n".join(["[[recordings]]", _file_line(path), *lines])
-        )
+        advice = f"Write into {advised}:\n\n" + "\n".join(["[[recordings]]", _file_line(path), *lines])
+    raise RecordingError(f"{problem} {advice}", "incomplete", path=path, missing=missing, advised=advised)
 
 
 def _file_line(path: Path) -> str:
-    """Quote the name for TOML, and for globs, in which brackets mean something."""
-    return f"file = {quoted(glob.escape(path.name))}   # or a glob for more files"
+    """Quote the file name for TOML, and escape it as a glob, where brackets have a meaning."""
+    return f"file = {quoted(glob.escape(path.name))}   # or a glob for several files"
 
 
 def _axes_line(shape: tuple[int, ...]) -> str:
     if shape[1] > _MOST_AXES_LISTED:
-        return f'axes = [""]   # {shape[1]} names for {shape[0]} samples each; is the array\'s last dimension time?'
+        return f'axes = [""]   # {shape[1]} names for {shape[0]} samples each; is time the last dimension of the array?'
     names = ", ".join(['""'] * shape[1])
-    return f"axes = [{names}]   # put in one name per channel, in the file's order"
+    return f"axes = [{names}]   # fill in one name per channel, in the order of the file"
 
 
 def _chosen_axes(raw: RawRecording, catalogued: Metadata, path: Path) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """Let the catalogue name the channels where the file does not, and choose among them where it does."""
+    """Return samples and names of the axes: the catalogue names channels without a name, or chooses among the named."""
     of_file = cast("tuple[str, ...] | None", raw.stated.get("axes"))
     of_catalogue = cast("tuple[str, ...] | None", catalogued.get("axes"))
     names = of_file or of_catalogue or ()
     chosen = of_catalogue or names
     if len(names) != raw.samples.shape[1]:
+        samples, channels = raw.samples.shape
         raise RecordingError(
-            f"{path}: Expected as many axes as channels, got {len(names)} names ({', '.join(names)}) for "
-            f"{raw.samples.shape[1]} channels of {raw.samples.shape[0]} samples. Correct axes, or transpose the array."
+            f"{path}: axes has {len(names)} names ({', '.join(names)}), but the file has {channels} channels of "
+            f"{samples} samples. Correct axes, or transpose the array.",
+            "wrong_axis_count",
+            path=path,
+            names=names,
+            channels=channels,
+            samples=samples,
         )
     if not set(chosen) <= set(names):
         raise RecordingError(
-            f"{path}: Expected the catalogue's axes to be among the file's, got {', '.join(chosen)} from the catalogue "
-            f"and {', '.join(names)} from the file. Correct the catalogue."
+            f"{path} has the axes {', '.join(names)}, but the catalogue names {', '.join(chosen)}. Correct the "
+            "catalogue.",
+            "unknown_axes",
+            path=path,
+            file=names,
+            catalogue=chosen,
         )
     return raw.samples[:, [names.index(axis) for axis in chosen]], chosen
 
@@ -140,16 +153,22 @@ def _scaled(samples: NDArray[Any], raw: RawRecording, known: Metadata) -> NDArra
 
 
 def _finite(samples: NDArray[Any], axes: tuple[str, ...], path: Path, name: str) -> NDArray[np.float32]:
-    """Return float32 samples; values too large for it count as infinite."""
+    """Return samples as float32; values too large for float32 count as infinite."""
     if not len(samples):
-        raise RecordingError(f"{path}: Expected samples, got none. Record or export it again.")
+        raise RecordingError(f"{path} holds no samples. Record or export it again.", "no_samples", path=path)
     with np.errstate(over="ignore"):
         result = np.ascontiguousarray(samples, dtype=np.float32)
     bad = np.argwhere(~np.isfinite(result))
     if len(bad):
-        index, axis = bad[0]
+        index, axis = int(bad[0][0]), axes[bad[0][1]]
         raise RecordingError(
-            f"{path}: Expected finite samples, got {len(bad)} NaN or infinite values in {name}, the first at sample "
-            f"{index} of axis {axes[axis]}. Cut them out or record again."
+            f"{path} holds {len(bad)} NaN or infinite values in recording {name}, the first at sample {index} of axis "
+            f"{axis}. Cut them out, or record it again.",
+            "not_finite",
+            path=path,
+            recording=name,
+            count=len(bad),
+            sample=index,
+            axis=axis,
         )
     return result

@@ -32,7 +32,7 @@ def load_recording(path: PathLike, catalogue: PathLike | None = None) -> Recordi
 
     Args:
         path: The file, or `FILE#3` for capture 3 (counted from 0) of a file of captures.
-        catalogue: Catalogue file to use instead of the `catalogue.toml` or `catalogue.csv` beside the recording.
+        catalogue: Catalogue file that is used instead of `catalogue.toml` or `catalogue.csv` beside the recording.
 
     Raises:
         RecordingError: If the file cannot be read, is incomplete, or holds several captures and none was chosen.
@@ -48,32 +48,32 @@ def load_recordings(
     catalogue: PathLike | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Recording]:
-    """Load every recording of a folder, sorted by name, the captures of one file in their order.
+    """Load every recording of a folder, sorted by name; captures keep their order in the file.
 
-    Read are files with the suffixes of `READERS`. Left out are sub-folders, hidden files, the catalogue, and CSV files
-    with a column `file`, which are an index of the others.
+    Files with a suffix of `READERS` are read. Subfolders, hidden files, the catalogue, and CSV files with a column
+    `file`, which are an index of other files, are skipped.
 
     Args:
-        folder: Where the files are.
-        catalogue: Catalogue file to use instead of the folder's `catalogue.toml` or `catalogue.csv`.
-        progress: Called after each file with the number of files read and of all files.
+        folder: Folder with the files.
+        catalogue: Catalogue file that is used instead of the folder's `catalogue.toml` or `catalogue.csv`.
+        progress: Called after each file with the number of files read so far and the number of all files.
 
     Raises:
-        RecordingError: If there is none, one cannot be used, or two files have the same name but for the suffix.
+        RecordingError: If there is no recording, one cannot be used, or two file names differ only by the suffix.
     """
     paths = _recording_files(Path(folder), None if catalogue is None else Path(catalogue))
     return _complete(_read_all(paths, progress), Path(folder), catalogue)
 
 
 def load_all(paths: Iterable[PathLike], catalogue: PathLike | None = None) -> list[Recording]:
-    """Load recordings by their files, all captures of each, and folders of them, in the given order.
+    """Load the recordings of files and folders in the given order, with all captures of each file.
 
     Args:
         paths: Files (`FILE#3` for one capture) and folders.
-        catalogue: Catalogue file to use instead of those beside the recordings.
+        catalogue: Catalogue file that is used instead of those beside the recordings.
 
     Raises:
-        RecordingError: If one cannot be used, or a folder has none.
+        RecordingError: If a recording cannot be used, or a folder has none.
     """
     found: list[Recording] = []
     for path in map(Path, paths):
@@ -87,9 +87,9 @@ def load_all(paths: Iterable[PathLike], catalogue: PathLike | None = None) -> li
 
 
 def _complete(found: Iterable[tuple[Path, RawRecording]], folder: Path, catalogue: PathLike | None) -> list[Recording]:
-    """Complete what was found in one folder, and log which catalogues helped.
+    """Complete the recordings of one folder, and log which catalogues were used.
 
-    The user's catalogue comes last and wins; it need not repeat what is built in for a known data set.
+    The user's catalogue comes last and overrides a built-in one, whose values it need not repeat.
     """
     own_path = Path(catalogue) if catalogue is not None else _beside(folder)
     own = [_read_catalogue(own_path)] if catalogue is not None or os.path.lexists(own_path) else []
@@ -99,15 +99,16 @@ def _complete(found: Iterable[tuple[Path, RawRecording]], folder: Path, catalogu
         catalogues = [*(built_in for built_in in built_in_catalogues() if built_in.recognise in raw.keys), *own]
         used.update(dict.fromkeys(each.source for each in catalogues))
         recordings.append(complete(raw, path, catalogues, own_path))
-    logger.info("Recordings in %s: catalogue: %s", folder, ", ".join(used) or "none")
+    logger.info("Recordings in %s: catalogues used: %s.", folder, ", ".join(used) or "none")
     return recordings
 
 
 def _beside(folder: Path) -> Path:
-    """Return where the folder's catalogue is, or would be."""
+    """Return the path of the folder's catalogue, whether or not it exists."""
     toml, table = folder / CATALOGUE_NAME, folder / CSV_CATALOGUE_NAME
     if os.path.lexists(toml) and os.path.lexists(table):
-        raise RecordingError(f"Expected one catalogue in {folder}, got {toml.name} and {table.name}. Remove one.")
+        words = f"{folder} has two catalogues, {toml.name} and {table.name}. Remove one."
+        raise RecordingError(words, "two_catalogues", path=folder)
     return table if os.path.lexists(table) else toml
 
 
@@ -128,20 +129,30 @@ def _read_all(
 def _read(path: Path) -> list[RawRecording]:
     reader = READERS.get(path.suffix.lower())
     if reader is None and not os.path.lexists(path):
-        raise RecordingError(f"Expected a recording or a folder of them at {path}, found nothing. Check the path.")
+        words = f"There is no recording and no folder at {path}. Check the path."
+        raise RecordingError(words, "missing", path=path)
     if reader is None:
-        raise RecordingError(f"{path}: Expected a file ending in {_suffixes()}, got {path.suffix or 'no suffix'!r}.")
+        words = (
+            f"{path} is not a recording: its name ends in {path.suffix or 'no suffix'!r}, not in one of {_suffixes()}."
+        )
+        raise RecordingError(f"{words} Convert it.", "unknown_format", path=path, suffix=path.suffix)
     try:
         data = read_regular(path, MAX_RECORDING_BYTES)
     except FileNotFoundError as exc:
-        raise RecordingError(f"Expected a recording at {path}, got no such file. Check the path.") from exc
+        raise RecordingError(f"There is no recording at {path}. Check the path.", "missing", path=path) from exc
     except IsADirectoryError as exc:
-        raise RecordingError(f"Expected a file at {path}, got a folder. Use load_recordings.") from exc
+        words = f"{path} is a folder, not a recording. Load a folder with load_recordings."
+        raise RecordingError(words, "folder", path=path) from exc
     except (OSError, ValueError) as exc:
-        raise RecordingError(f"Expected a readable file at {path}, got: {why_unreadable(exc)}") from exc
+        raise _unreadable(path, exc) from exc
     if not data:
-        raise RecordingError(f"{path}: Expected a recording, got an empty file. Copy or record it again.")
+        raise RecordingError(f"{path} is empty. Copy or record it again.", "empty_file", path=path)
     return reader(data, path)
+
+
+def _unreadable(path: Path, exc: OSError | ValueError) -> RecordingError:
+    why = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
+    return RecordingError(f"{path} cannot be read: {why_unreadable(exc)}", "unreadable", path=path, why=why)
 
 
 def _choose(raws: list[RawRecording], capture: int | None, path: Path) -> RawRecording:
@@ -152,11 +163,20 @@ def _choose(raws: list[RawRecording], capture: int | None, path: Path) -> RawRec
         return chosen[0]
     if capture is None:
         raise RecordingError(
-            f"{path}: Expected one recording, got {len(raws)} captures. "
-            f"Choose one ({path.name}#0 to #{len(raws) - 1}), or use load_recordings for all."
+            f"{path} holds {len(raws)} captures. Choose one ({path.name}#0 to #{len(raws) - 1}), or load all with "
+            "load_recordings.",
+            "several_captures",
+            path=path,
+            captures=len(raws),
         )
-    has = "one recording without captures" if raws[0].capture is None else f"captures #0 to #{len(raws) - 1}"
-    raise RecordingError(f"{path}: Expected capture #{capture}, got {has}. Choose another, or leave #{capture} out.")
+    has = "one recording without captures" if raws[0].capture is None else f"the captures #0 to #{len(raws) - 1}"
+    raise RecordingError(
+        f"{path} has no capture #{capture}: it holds {has}. Choose another, or leave out #{capture}.",
+        "no_such_capture",
+        path=path,
+        capture=capture,
+        captures=0 if raws[0].capture is None else len(raws),
+    )
 
 
 def _recording_files(folder: Path, catalogue: Path | None) -> list[Path]:
@@ -165,11 +185,10 @@ def _recording_files(folder: Path, catalogue: Path | None) -> list[Path]:
         known = [path for path in known if path.name != CSV_CATALOGUE_NAME and not _is_same(path, catalogue)]
         paths = sorted((path for path in known if path.is_file() and not _is_index(path)), key=lambda path: path.stem)
     except (OSError, ValueError) as exc:
-        raise RecordingError(f"Expected a readable folder at {folder}, got: {why_unreadable(exc)}") from exc
+        raise _unreadable(folder, exc) from exc
     if not paths:
-        raise RecordingError(
-            f"Expected recordings ({_suffixes()}) in {folder}, got none. Sub-folders are not searched."
-        )
+        words = f"There are no recordings ({_suffixes()}) in {folder}. Subfolders are not searched."
+        raise RecordingError(f"{words} Name the folder that holds the files.", "no_recordings", path=folder)
     _check_names_differ(paths)
     return paths
 
@@ -184,7 +203,7 @@ def _is_index(path: Path) -> bool:
     with path.open("rb") as file:
         if not is_index(file.readline(_LONGEST_HEADER)):
             return False
-    logger.info("%s: skipped, it is an index of files.", path)
+    logger.info("Skipped %s: it is an index of other files.", path)
     return True
 
 
@@ -192,10 +211,10 @@ def _check_names_differ(paths: list[Path]) -> None:
     counts = Counter(path.stem for path in paths)
     twice = [path for path in paths if counts[path.stem] > 1]
     if twice:
-        same = [path.name for path in twice if path.stem == twice[0].stem]
-        raise RecordingError(
-            f"Expected one recording of each name in {twice[0].parent}, got {' and '.join(sorted(same))}. Rename one."
-        )
+        same = tuple(sorted(path.name for path in twice if path.stem == twice[0].stem))
+        folder = twice[0].parent
+        words = f"{' and '.join(same)} in {folder} have the same name without the suffix. Rename one."
+        raise RecordingError(words, "name_twice", path=folder, files=same)
 
 
 def _suffixes() -> str:

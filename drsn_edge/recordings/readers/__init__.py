@@ -1,1 +1,1 @@
-"""One reader for each file format: a file in, raw recordings out."""
+"""Readers, one for each file format: a file in, raw recordings out."""

@@ -1,15 +1,15 @@
 """NumPy archives (.npz), without pickle.
 
-| key | holds |
+| key | value |
 |---|---|
 | `x` | the samples: [n], [axes, n] or [captures, axes, n]; the last dimension is always time |
-| `fs` or `sample_rate_hz` | samples per second |
+| `fs` or `sample_rate_hz` | sampling rate in Hz |
 | `axes` | names of the axes, [axes] |
 | `unit`, `label`, `group` | text |
 | any other scalar | a field of the recording (`rpm`, `load_hp`, ...) |
 
 In a file of captures, an array with one entry per capture gives each capture its own value. Other arrays are not read
-as fields, but their keys still help to recognise the data set.
+as fields, but a built-in catalogue may recognise the data set by their keys.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def read_npz(data: bytes, path: Path) -> list[RawRecording]:
     """Read the recordings of one .npz file: one, or one for each capture.
 
     Raises:
-        RecordingError: If the bytes are no intact archive, or `x` or a stated value is unusable.
+        RecordingError: If the archive is damaged, or `x` or a stated value is unusable.
     """
     arrays = _arrays(data, path)
     x = _samples(arrays, path)
@@ -55,19 +55,26 @@ def _arrays(data: bytes, path: Path) -> Arrays:
 def _samples(arrays: Arrays, path: Path) -> NDArray[Any]:
     if "x" not in arrays:
         raise RecordingError(
-            f"{path}: Expected the samples under key x, got keys {', '.join(sorted(arrays)) or '(none)'}. "
-            "Save them as x, the last dimension being time."
+            f"{path} has no key x for the samples; its keys are {', '.join(sorted(arrays)) or '(none)'}. Save the "
+            "samples as x, with time as the last dimension.",
+            "no_x",
+            path=path,
+            keys=tuple(sorted(arrays)),
         )
     x = real_numbers(arrays["x"], path, "x")
     if x.ndim not in (1, 2, 3) or x.size == 0:
         raise RecordingError(
-            f"{path}: Expected x of shape [n], [axes, n] or [captures, axes, n] and not empty, got {list(x.shape)}."
+            f"{path}: x must have the shape [n], [axes, n] or [captures, axes, n] and hold samples, got "
+            f"{list(x.shape)}. Save it in one of these shapes.",
+            "wrong_shape",
+            path=path,
+            got=list(x.shape),
         )
     return x
 
 
 def _of_capture(arrays: Arrays, capture: int, n_captures: int) -> Arrays:
-    """Replace what has one entry per capture by this capture's entry; `axes` belongs to all of them."""
+    """Replace each array with one entry per capture by the entry of this capture; `axes` is for all captures."""
     return {
         key: values[capture] if values.shape == (n_captures,) and key not in ("axes", "x") else values
         for key, values in arrays.items()
@@ -82,16 +89,17 @@ def _stated(arrays: Arrays, path: Path) -> Metadata:
             continue
         value = checked(key, _plain(values, key), f"{path}, key {name}")
         if stated.setdefault(key, value) != value:
-            raise RecordingError(f"{path}: Expected one {key}, got {stated[key]} and {value}. Keep one of the keys.")
+            words = f"{path} states {key} twice, as {stated[key]} and as {value}. Keep one of the keys."
+            raise RecordingError(words, "stated_twice", path=path, key=key, values=(stated[key], value))
     return stated
 
 
 def _is_scalar(values: NDArray[Any]) -> bool:
-    """Take one truth value, number or text; dates and complex numbers are no fields."""
+    """Tell whether an array is one boolean, number or text; dates and complex numbers are not fields."""
     return values.size == 1 and values.dtype.kind in "biufUS"
 
 
 def _plain(values: NDArray[Any], key: str) -> object:
-    """Return Python's own value: a list for `axes` and for several values, else a scalar."""
+    """Return plain Python values: a list for `axes` and for several values, else a scalar."""
     plain = values.item() if values.size == 1 and key != "axes" else values.tolist()
     return plain.decode("utf-8", "replace") if isinstance(plain, bytes) else plain

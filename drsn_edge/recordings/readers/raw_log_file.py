@@ -1,8 +1,8 @@
 """Raw logs (.drsnlog) as `drsn-edge record` writes them: each stretch without a missing sample is a recording.
 
-Gaps, overruns, restarts and lost links end a stretch, so that no window can span what was never measured. Values are
-counts times the scale that the device states, with the signs of its mounting; the rate is the measured one where the
-log is long enough to know it, else the nominal. Label and group are those of the log's notes, where it has any.
+Gaps, overruns, restarts and lost links end a stretch, so that no window spans samples that were never measured. Values
+are counts times the scale that the device states, with the signs of its mounting. The sampling rate is the measured one
+if the log is long enough to measure it, else the nominal one. Label and group come from the notes in the log.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from firmware_bridge.wire.events import DeviceRestarted, LinkLost, Note, SampleB
 from firmware_bridge.wire.messages import Counts, Hello
 
 SHORTEST_S = 1.0
-"""Shorter stretches between two gaps are left out: they hold no window."""
+"""Shortest stretch that is read, in seconds: a shorter one holds no window."""
 
 
 @dataclass
@@ -40,29 +40,34 @@ class _Stretch:
 
 
 def read_raw_log(data: bytes, path: Path) -> list[RawRecording]:
-    """Read the stretches of a raw log; several are captures of the file, in their order.
+    """Read the stretches of a raw log; several stretches become captures of the file, in their order.
 
     Raises:
-        RecordingError: If it is no raw log, holds no samples, or none for a second without a gap.
+        RecordingError: If the file is not a raw log, holds no samples, or no stretch of at least `SHORTEST_S`.
     """
     try:
         stretches, rates = _stretches(data, path)
     except FirmwareBridgeError as exc:
-        raise RecordingError(f"{path}: {exc}") from exc
+        raise RecordingError(f"{path}: {exc}", "damaged", path=path, why=str(exc)) from exc
     if not stretches:
-        raise RecordingError(f"{path} holds no samples; delete it. The sensor sent none while it was recorded.")
+        words = f"{path} holds no samples, because the sensor sent none while it was recorded. Delete the file."
+        raise RecordingError(words, "no_samples", path=path)
     long = [stretch for stretch in stretches if stretch.duration_s >= SHORTEST_S]
     if not long:
         raise RecordingError(
-            f"{path}: Expected {SHORTEST_S:g} s without a missing sample, got none in {len(stretches)} stretches. "
-            "Record longer, or find out why samples are lost."
+            f"{path} has no {SHORTEST_S:g} s without a missing sample in any of its {len(stretches)} stretches. Record "
+            "longer, or find out why samples are lost.",
+            "stretches_too_short",
+            path=path,
+            shortest_s=SHORTEST_S,
+            stretches=len(stretches),
         )
     alone = len(long) == 1
     return [_recording(stretch, rates, None if alone else number) for number, stretch in enumerate(long)]
 
 
 def _stretches(data: bytes, path: Path) -> tuple[list[_Stretch], dict[int, float]]:
-    """Return the stretches, and the measured rate of each session that has one."""
+    """Return the stretches, and the measured sampling rate of each session whose rate could be measured."""
     source = ReplaySource([path], read=lambda _: data)
     found: list[_Stretch] = []
     clocks: dict[int, HostRate] = {}

@@ -1,4 +1,4 @@
-"""Which reader reads which file, by its suffix."""
+"""The reader of each file suffix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from drsn_edge.recordings.readers.raw_log_file import read_raw_log
 from drsn_edge.recordings.readers.wav_file import read_wav
 
 Reader = Callable[[bytes, Path], list[RawRecording]]
-"""Takes the bytes of a file and its path, which is for messages only."""
+"""Takes the bytes of a file, and its path, which is used in messages only."""
 
 READERS: Mapping[str, Reader] = {
     ".csv": read_csv,

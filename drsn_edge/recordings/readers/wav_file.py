@@ -1,7 +1,7 @@
 """Sound files (.wav): PCM of 8, 16, 24 or 32 bits, or floating point; each sound channel is an axis.
 
-Sound files have no unit. A catalogue states what full scale (1.0 in a floating-point file) means: `full_scale`, in
-`unit`. Floating-point files that already hold values in that unit take `full_scale = 1`.
+Sound files have no unit. A catalogue states the value at full scale (1.0 in a floating-point file): `full_scale`, in
+`unit`. A floating-point file that already holds values in that unit needs `full_scale = 1`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def read_wav(data: bytes, path: Path) -> list[RawRecording]:
     """Read the one recording of a .wav file, as fractions of full scale.
 
     Raises:
-        RecordingError: If SciPy is missing, or the bytes are no complete sound file.
+        RecordingError: If SciPy is not installed, or the sound file is incomplete or damaged.
     """
     wavfile = _import_wavfile(path)
     with reading(path, "a complete WAV file (PCM or floating point)"), warnings.catch_warnings():
-        # SciPy only warns about a cut file. It also warns about chunks of other software's remarks, which do no harm.
+        # SciPy only warns about a truncated file. Its warning about remarks of other software is harmless.
         warnings.simplefilter("error", wavfile.WavFileWarning)
         warnings.filterwarnings("ignore", message=r"Chunk \(non-data\) not understood")
         rate, samples = wavfile.read(io.BytesIO(data))
@@ -39,17 +39,16 @@ def read_wav(data: bytes, path: Path) -> list[RawRecording]:
 
 
 def _import_wavfile(path: Path) -> Any:
-    """Import SciPy's reader, which the gateway does without."""
+    """Import SciPy's reader here, because a gateway has no SciPy."""
     try:
         return importlib.import_module("scipy.io.wavfile")
     except ImportError as exc:
-        raise RecordingError(
-            f"{path}: Expected SciPy, which reads sound files, got none. Type: {pip_line('train')}"
-        ) from exc
+        words = f"{path} cannot be read: sound files need SciPy, which is not installed. Type: {pip_line('train')}"
+        raise RecordingError(words, "package_missing", path=path, package="scipy", extra="train") from exc
 
 
 def _fraction_of_full_scale(pcm: NDArray[Any]) -> NDArray[np.float64]:
-    """Map integers to [-1, 1). PCM of 8 bits is offset by 128; SciPy left-aligns 24 bits in 32."""
+    """Map integers to [-1, 1). PCM of 8 bits has an offset of 128; SciPy left-aligns 24 bits in 32."""
     if pcm.dtype.kind == "f":
         return pcm.astype(np.float64)
     half_range = 2.0 ** (8 * pcm.dtype.itemsize - 1)
