@@ -1,20 +1,26 @@
-"""Stretches of samples that two recordings have in common: a file that was shortened, or cut out of another.
+"""Stretches of samples that two recordings have in common: a file was shortened, or cut out of another file.
 
-Each run of 32 samples (all axes) has a hash, and one in sixteen of them is kept as a fingerprint of the recording, by
-its value alone, so that both copies keep the same ones. Recordings with common fingerprints at one offset are compared
-sample by sample there.
+Each run of 32 samples (all axes) has a hash. One in sixteen hashes is kept as a fingerprint of the recording. The value
+of a hash decides whether it is kept, so that two copies keep the same hashes. Two recordings with common fingerprints
+at one offset are compared there sample by sample.
 
-A stretch counts where it can only be a copy. Quiet or coarsely rounded signals come back by chance, and periodic ones
-by nature: a fingerprint counts only if it is found once in each of the two recordings and its run has at least five
-different values on some axis. A run that does not come back in n samples carries some log2(n) bits. That independent
-recordings agree in several of these, side by side over 128 samples, where most of the stretch's own fingerprints count,
-and at the one offset that most of what the two share agrees on, practically never happens.
+A stretch counts only if it must be a copy. Quiet or coarsely rounded signals repeat by chance, and periodic signals
+repeat by nature. Therefore a fingerprint counts only if it occurs once in each of the two recordings and its run has at
+least five different values on some axis. A run that does not repeat within n samples carries about log2(n) bits.
+Independent recordings practically never agree in several such runs within 128 samples, with most fingerprints of the
+stretch counting, and at the one offset that most common fingerprints of the two recordings have.
 
-Not found: shorter stretches; copies of signals with fewer than five different values at a time; copies of what repeats
-exactly, such as a simulated signal with a whole number of samples per period or a recording that was looped; copies
-that were resampled, scaled or rounded anew; files put together from more than two pieces of another in a new order.
-Found though nobody copied them: simulated signals without noise that agree over a long stretch and do not repeat. They
-are the same samples all the same.
+Not found are
+
+- shorter stretches;
+- copies of signals with fewer than five different values at a time;
+- copies of exactly periodic signals, such as a simulated signal with a whole number of samples per period or a looped
+  recording;
+- copies that were resampled, scaled or rounded again;
+- files that join more than two pieces of another file in a new order.
+
+Simulated signals without noise are found although nobody copied them if they agree over a long stretch and do not
+repeat. They hold the same samples.
 """
 
 from __future__ import annotations
@@ -26,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RUN = 32
-"""Samples per fingerprint; the hash doubles its reach from step to step, so it is a power of two."""
+"""Samples per fingerprint. A power of two, because the hash doubles its reach in every step."""
 
 ONE_IN = 16
 FEWEST_VALUES = 5
@@ -34,7 +40,8 @@ FEWEST_COMMON = 4
 SHORTEST = 128
 
 _MOST_NEIGHBOURS = 16
-"""A fingerprint that many recordings share pairs each with so many that follow: together they still hang together."""
+"""A fingerprint that many recordings share pairs each recording with this many of the following ones: a chain of pairs
+still links all of them."""
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
@@ -46,7 +53,7 @@ Positions = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Shared:
-    """Samples `start` to `stop` of recording number `first` are those `offset` later of recording number `second`."""
+    """Samples `start` to `stop` of recording number `first` equal those `offset` later in recording number `second`."""
 
     first: int
     second: int
@@ -57,7 +64,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class _Alignment:
-    """Two recordings' common fingerprints at one offset, by their positions in the first recording."""
+    """Common fingerprints of two recordings at one offset, as positions in the first recording."""
 
     first: int
     second: int
@@ -66,10 +73,10 @@ class _Alignment:
 
 
 def shared_stretches(recordings: Sequence[Samples]) -> list[Shared]:
-    """Return what pairs of recordings have in common.
+    """Return the stretches that pairs of recordings have in common.
 
     Args:
-        recordings: Samples of each, shape (n_samples, n_axes), with the same number of axes.
+        recordings: Samples of each recording, shape (n_samples, n_axes), with the same number of axes.
     """
     if not recordings:
         return []
@@ -84,9 +91,9 @@ def shared_stretches(recordings: Sequence[Samples]) -> list[Shared]:
 
 
 def _fingerprints(samples: Samples) -> tuple[Hashes, Positions]:
-    """Return the values and positions of the runs that are kept."""
+    """Return the hashes and positions of the runs that are kept."""
     hashes = np.zeros(len(samples), np.uint64)
-    for axis in range(samples.shape[1]):  # adding 0 makes -0 and 0, which are equal, the same bits
+    for axis in range(samples.shape[1]):  # adding 0 gives -0 the same bits as 0, which it equals
         hashes = _mixed(hashes * _ODD + (samples[:, axis] + np.float32(0)).view(np.uint32).astype(np.uint64))
     reach = 1
     while reach < RUN:
@@ -97,7 +104,7 @@ def _fingerprints(samples: Samples) -> tuple[Hashes, Positions]:
 
 
 def _mixed(values: Hashes) -> Hashes:
-    """Spread every bit over all bits: multiplication alone leaves the low ones as they were."""
+    """Spread every bit over all bits: multiplication alone leaves the lowest bits unchanged."""
     values = (values ^ (values >> np.uint64(31))) * _MIX
     return values ^ (values >> np.uint64(29))
 
@@ -108,7 +115,7 @@ def _found_once(values: Hashes, positions: Positions) -> tuple[Hashes, Positions
 
 
 def _alignments(prints: Sequence[tuple[Hashes, Positions]]) -> Iterator[_Alignment]:
-    """Yield each pair's offset with enough common fingerprints, and no fewer than all its other offsets together."""
+    """Yield the offset of each pair that has enough common fingerprints and at least half of those of the pair."""
     pairs = _common(prints)
     pairs = pairs[np.lexsort((pairs[:, 2], pairs[:, 1], pairs[:, 0]))]
     for of_pair in _runs(pairs, 2):
@@ -119,7 +126,7 @@ def _alignments(prints: Sequence[tuple[Hashes, Positions]]) -> Iterator[_Alignme
 
 
 def _common(prints: Sequence[tuple[Hashes, Positions]]) -> NDArray[np.int64]:
-    """Return common fingerprints, columns: first recording, second one, offset of the second, position in the first."""
+    """Return common fingerprints. Columns: first recording, second recording, offset, position in the first."""
     values = np.concatenate([values for values, _ in prints])
     positions = np.concatenate([positions for _, positions in prints])
     owners = np.repeat(np.arange(len(prints)), [len(values) for values, _ in prints])
@@ -134,13 +141,13 @@ def _common(prints: Sequence[tuple[Hashes, Positions]]) -> NDArray[np.int64]:
 
 
 def _runs(rows: NDArray[np.int64], columns: int) -> list[NDArray[np.int64]]:
-    """Split sorted rows where one of the first columns changes."""
+    """Split sorted rows wherever one of the first `columns` columns changes."""
     changes = np.flatnonzero((rows[1:, :columns] != rows[:-1, :columns]).any(axis=1)) + 1
     return np.split(rows, changes) if len(rows) else []
 
 
 def _equal_stretches(recordings: Sequence[Samples], alignment: _Alignment) -> list[tuple[int, int]]:
-    """Return where the first recording has the second's samples, as start and stop."""
+    """Return start and stop of the stretches where the first recording has the samples of the second."""
     first, second = recordings[alignment.first], recordings[alignment.second]
     start = max(0, -alignment.offset)
     stop = min(len(first), len(second) - alignment.offset)
@@ -150,7 +157,7 @@ def _equal_stretches(recordings: Sequence[Samples], alignment: _Alignment) -> li
 
 
 def _is_copy(samples: Samples, common: Positions, kept: Positions, start: int, stop: int) -> bool:
-    """Tell whether enough of the fingerprints kept within the stretch are common and of runs that say something."""
+    """Tell whether enough fingerprints of the stretch are common and belong to runs with enough different values."""
     common, kept = (each[(each >= start) & (each <= stop - RUN)] for each in (common, kept))
     runs = np.sort(samples[common[:, None] + np.arange(RUN)], axis=1)
     values = 1 + (np.diff(runs, axis=1) != 0).sum(axis=1).max(axis=1, initial=0)

@@ -1,4 +1,4 @@
-"""The classes of recordings: taken from a field instead of the label, missing ones, and slips of the keyboard."""
+"""The classes of recordings: labels from a field, missing labels, unusable labels and typing errors."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ from drsn_edge.errors import DrsnEdgeError, RecordingError, SplitError
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.support.fields import is_label
 from drsn_edge.support.toml_file import quoted
+from drsn_edge.support.wording import counted
 
 _MOST_LINES = 8
 _CAPTURE = re.compile(r"#[0-9]+$")
 _SPACES = re.compile(r"[\s_]+|(?<=\w)-(?=\w)")
 _SHORTEST = 3
-"""Characters of labels that one letter may tell apart by mistake; classes may well be called A and B, or 1 and 12."""
+"""Fewest characters of a label that may be a typing error; shorter labels such as A and B, or 1 and 12, are common."""
 _RARE_WINDOWS, _RARE_RECORDINGS = 0.5, 0.25
-"""A label is rare beside another if it has at most half of its windows and a quarter of its recordings (or one)."""
+"""A label is rare beside another if it has at most half as many windows, and at most a quarter as many recordings or
+only one."""
 
 
 @dataclass(frozen=True)
 class ClassCount:
-    """How much there is of a class.
+    """Number of windows, recordings and groups of a class.
 
     Attributes:
-        label: Its name.
-        train: Windows that the network learns from, in each epoch.
-        validation: Windows that the training is watched with.
-        held_out: Windows that it is judged with.
-        recordings: Of all sides together.
-        groups: Likewise.
+        label: Name of the class.
+        train: Training windows per epoch.
+        validation: Validation windows.
+        held_out: Windows of the hold-out set.
+        recordings: Recordings on all sides together.
+        groups: Groups on all sides together.
     """
 
     label: str
@@ -44,12 +46,12 @@ class ClassCount:
 
     @property
     def windows(self) -> int:
-        """Of all sides together."""
+        """Windows on all sides together."""
         return self.train + self.validation + self.held_out
 
 
 def labelled_by(recordings: Sequence[Recording], field: str) -> list[Recording]:
-    """Return the recordings with the value of `field` as label; "group" and "name" count as fields.
+    """Return the recordings with the value of `field` as their label; "group" and "name" count as fields.
 
     Raises:
         RecordingError: If a recording lacks the field.
@@ -59,15 +61,20 @@ def labelled_by(recordings: Sequence[Recording], field: str) -> list[Recording]:
 
 def _label(recording: Recording, field: str) -> str:
     if field not in recording.known:
+        known = tuple(sorted(recording.known))
         raise RecordingError(
-            f"Expected a field {field!r} in {recording.name} to take its class from, got "
-            f"{', '.join(sorted(recording.known))}. State it in the catalogue, or choose another --label-field."
+            f"Recording {recording.name} has no field {field!r} to take its class from. Its fields are "
+            f"{', '.join(known)}. State {field} in the catalogue, or choose another --label-field.",
+            "no_field",
+            field=field,
+            recording=recording.name,
+            known=known,
         )
     return str(recording.known[field])
 
 
 def check_labelled(recordings: Sequence[Recording], error: type[DrsnEdgeError] = SplitError) -> None:
-    """Raise `error` with the lines to write into the catalogue unless each recording has a label."""
+    """Raise `error` with the lines to write into the catalogue if a recording has no label."""
     missing = list(dict.fromkeys(_CAPTURE.sub("", each.name) for each in recordings if each.label is None))
     if not missing:
         return
@@ -77,14 +84,17 @@ def check_labelled(recordings: Sequence[Recording], error: type[DrsnEdgeError] =
         for line in (
             "[[recordings]]",
             f"file = {quoted(glob.escape(stem) + '.*')}",
-            'label = ""   # put in its class',
+            'label = ""   # fill in the class',
         )
     ]
     more = [f"# and so on for {len(missing) - _MOST_LINES} more"] if len(missing) > _MOST_LINES else []
+    has = "has no label" if len(missing) == 1 else "have no label, the first"
     raise error(
-        f"Expected a label for each recording, got none for {len(missing)} of them, first {missing[0]}. Record with "
-        "--label NAME, fill in the column label of catalogue.csv, or write into catalogue.toml beside them:\n\n"
-        + "\n".join([*lines, *more])
+        f"{counted(len(missing), 'recording')} {has}: {missing[0]}. Record with --label NAME, fill in the column label "
+        "of catalogue.csv, or write into catalogue.toml beside the recordings:\n\n" + "\n".join([*lines, *more]),
+        "no_label",
+        count=len(missing),
+        first=missing[0],
     )
 
 
@@ -96,28 +106,35 @@ def check_labels_differ(recordings: Iterable[Recording]) -> None:
             names.setdefault(plain(recording.label), {}).setdefault(recording.label, recording.name)
     for alike in names.values():
         if len(alike) > 1:
-            who = " and ".join(f"{label!r} (such as {name})" for label, name in alike.items())
+            who = " and ".join(f"{label!r} (in {name})" for label, name in alike.items())
             raise SplitError(
-                f"Expected classes that differ by more than case or spaces, got {who}. Give them one name in the files "
-                "or the catalogue; --keep-labels trains on them as different classes."
+                f"The labels {who} differ only by case or spaces. Give them one name in the files or the catalogue, or "
+                "keep them as different classes with --keep-labels.",
+                "similar_labels",
+                labels=tuple(alike),
+                recordings=tuple(alike.values()),
             )
 
 
 def check_labels_usable(recordings: Iterable[Recording]) -> None:
-    """Raise SplitError if a label cannot be a class of a bundle."""
+    """Raise SplitError if a label cannot be the name of a class in a bundle."""
     for recording in recordings:
         if recording.label is not None and not is_label(recording.label):
             raise SplitError(
-                "Expected classes that can be printed, without spaces around them, and not called as a verdict is, got "
-                f"{recording.label!a} of {recording.name}. Give it another name in the file or the catalogue."
+                f"The label {recording.label!a} of recording {recording.name} cannot be the name of a class. A name "
+                "is printable, has no spaces around it, and is not the name of a verdict. Change it in the file or "
+                "the catalogue.",
+                "unusable_label",
+                label=recording.label,
+                recording=recording.name,
             )
 
 
 def likely_slips(counts: Sequence[ClassCount]) -> list[str]:
-    """Return a sentence for each rare label that is, case aside, one letter away from a common one."""
+    """Return a warning for each rare label that differs by one letter, apart from case, from a common label."""
     return [
-        f"The class {rare.label!r} ({_amount(rare)}) is one letter away from {common.label!r} ({_amount(common)}). If "
-        "it is a slip, correct it in the file's name or the catalogue, and train again."
+        f"The class {rare.label!r} ({_amount(rare)}) differs by one letter from {common.label!r} ({_amount(common)}). "
+        "If it is a typing error, correct it in the file name or the catalogue, and train again."
         for rare in counts
         for common in counts
         if _is_rare(rare, common) and _may_be_slip(plain(rare.label), plain(common.label))
@@ -125,12 +142,12 @@ def likely_slips(counts: Sequence[ClassCount]) -> list[str]:
 
 
 def plain(label: str) -> str:
-    """Return a label without case, spaces, and what stands for spaces."""
+    """Return a label in lower case without spaces, underscores and hyphens between letters."""
     return _SPACES.sub("", unicodedata.normalize("NFKC", label).casefold())
 
 
 def one_letter_apart(a: str, b: str) -> bool:
-    """Tell whether one letter more, less or other, or two neighbours exchanged, make one text of the other."""
+    """Tell whether two texts differ by one letter (added, missing or other) or by two adjacent letters exchanged."""
     if len(a) > len(b):
         a, b = b, a
     if a == b or len(b) - len(a) > 1:
@@ -152,4 +169,4 @@ def _is_rare(one: ClassCount, other: ClassCount) -> bool:
 
 
 def _amount(count: ClassCount) -> str:
-    return f"{count.recordings} recording{'' if count.recordings == 1 else 's'}, {count.windows} windows"
+    return f"{counted(count.recordings, 'recording')}, {counted(count.windows, 'window')}"

@@ -1,8 +1,8 @@
-"""Leaks: samples that are on two sides of a split, under whatever names.
+"""Leaks: samples that are on two sides of a split, even under different names.
 
-Recordings that share samples are laid on one timeline, sample on sample; a leak is where pieces of two sides overlap
-there. Every recording has a timeline of its own, which it shares with its copies; so has every stretch that two
-recordings have in common because one was shortened, or cut out of the other.
+Recordings that share samples are placed on one timeline, equal samples at the same position. A leak is an overlap of
+two sides on a timeline. Every recording has a timeline, which it shares with its copies. Every stretch that two
+recordings have in common, because one was shortened or cut out of the other, has a timeline of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WORDS = {"train": "training", "validation": "validation", "held_out": "held-out
 
 @dataclass(frozen=True)
 class Piece:
-    """Samples `start` up to, not including, `stop` of a recording, which lie at `start + shift` of a timeline."""
+    """Samples from `start` up to but not including `stop` of a recording, at `start + shift` of a timeline."""
 
     recording: Recording
     start: int
@@ -38,7 +38,7 @@ Timeline = tuple[Piece, ...]
 
 @dataclass(frozen=True)
 class _Placed:
-    """A span, or what of it lies on a timeline, from `start` up to `stop` there."""
+    """A span, or its part on a timeline, from `start` up to but not including `stop` of the timeline."""
 
     side: str
     span: Span
@@ -55,24 +55,25 @@ def refuse_leaks(split: Split) -> None:
 
 
 def leak_in_words(split: Split) -> str:
-    """Say how much the sides share and what that means for the accuracy; nothing where they share nothing."""
+    """Return a sentence about the samples that two sides share; empty if no sides share samples."""
     shared = timelines(_recordings(split))
     for side, known in (("held_out", "train"), ("held_out", "validation"), ("validation", "train")):
         counts = _known_samples(getattr(split, side), getattr(split, known), shared)
         spans, samples = sum(count > 0 for count in counts), sum(map(len, getattr(split, side)))
         if spans:
             return (
-                f"{spans:,} of {len(counts):,} {_WORDS[side]} spans share samples with {_WORDS[known]} ones "
-                f"({sum(counts) / samples:.1%} of their samples), as in papers that shuffle windows: accuracy on "
-                "them says little about other recordings."
+                f"{spans:,} of {len(counts):,} {_WORDS[side]} spans share samples with {_WORDS[known]} spans "
+                f"({sum(counts) / samples:.1%} of their samples), as in papers that shuffle windows. The accuracy on "
+                "these spans says little about other recordings."
             )
     return ""
 
 
 def timelines(recordings: Sequence[Recording]) -> list[Timeline]:
-    """Return the timelines of recordings of the same axes.
+    """Return the timelines of recordings with the same axes.
 
-    There is one for each content, with all recordings that have it, and one for each stretch that two contents share.
+    There is one timeline for each content, with all recordings of that content, and one for each stretch that two
+    contents share.
     """
     copies: dict[bytes, list[Recording]] = {}
     for recording in recordings:
@@ -108,7 +109,7 @@ def _by_recording(spans: Iterable[Span]) -> Mapping[int, list[Span]]:
 
 
 def _place(side: str, spans: Mapping[int, list[Span]], timeline: Timeline) -> Iterator[_Placed]:
-    """Yield the spans, cut to what lies on the timeline."""
+    """Yield the parts of the spans that lie on the timeline."""
     for piece in timeline:
         for span in spans.get(id(piece.recording), ()):
             start, stop = max(span.start, piece.start), min(span.stop, piece.stop)
@@ -122,21 +123,30 @@ def _refuse_overlap(placed: Sequence[_Placed], rule: str) -> None:
     for each in placed:
         for other in furthest.values():
             if other.side != each.side and other.stop > each.start:
-                raise SplitError(
-                    f"The split {rule} puts the same samples on both sides: {_in_words(other)} and {_in_words(each)}. "
-                    "Hold out a field or time, use a --hop of at least one window, or accept it with --allow-leaks."
-                )
+                raise _leak(other, each, rule)
         if each.side not in furthest or each.stop > furthest[each.side].stop:
             furthest[each.side] = each
 
 
+def _leak(one: _Placed, other: _Placed, rule: str) -> SplitError:
+    return SplitError(
+        f"The split {rule} puts the same samples on two sides: {_in_words(one)} and {_in_words(other)}. Hold out a "
+        "field or a share of time, use a --hop of at least one window, or accept the leak with --allow-leaks.",
+        "leak",
+        rule=rule,
+        sides=(one.side, other.side),
+        recordings=(one.span.recording.name, other.span.recording.name),
+        spans=((one.span.start, one.span.stop), (other.span.start, other.span.stop)),
+    )
+
+
 def _in_words(placed: _Placed) -> str:
     span = placed.span
-    return f"{span.recording.name} [{span.start}:{span.stop}] in {placed.side}"
+    return f"{span.recording.name} [{span.start}:{span.stop}] ({_WORDS[placed.side]})"
 
 
 def _known_samples(side: Sequence[Span], known: Sequence[Span], shared: Iterable[Timeline]) -> list[int]:
-    """Return how many samples of each span in `side` are also in one of `known`."""
+    """Return how many samples of each span in `side` are also in a span of `known`."""
     marks = {id(span.recording): np.zeros(len(span.recording.samples), bool) for span in side}
     by_recording = _by_recording(known)
     for timeline in shared:

@@ -1,4 +1,4 @@
-"""Spans of recordings, the rule that holds some of them out, and the split that comes of it."""
+"""Spans of recordings, the rule that holds some of them out, and the resulting split."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from drsn_edge.recordings.recording import Recording
 
 _SAME_RECORDINGS = (
-    "Random windows of the same recordings are on both sides: accuracy on them says little about other recordings."
+    "Random windows of the same recordings are on both sides: the accuracy says little about other recordings."
 )
 
 
 @dataclass(frozen=True)
 class Span:
-    """Samples `start` up to, not including, `stop` of one recording."""
+    """Samples from `start` up to but not including `stop` of one recording."""
 
     recording: Recording
     start: int
@@ -25,16 +25,16 @@ class Span:
 
 @dataclass(frozen=True)
 class HoldOut:
-    """What `--hold-out` asks for.
+    """Rule of `--hold-out`.
 
     Attributes:
-        kind: "field" (recordings whose `name` equals `value`), "fold" (one of N parts that keep groups together),
+        kind: "field" (recordings whose field `name` equals `value`), "fold" (one of N parts that keep groups together),
             "time" (the last share of each recording) or "windows" (a random share of all windows, as in papers that
             shuffle).
-        name: The field's name; empty for the other kinds.
-        value: The field's value as typed, K/N, or the share between 0 and 1.
-        time_share: For "field": the last share, as typed, that is held out of recordings without the field; empty where
-            all must have it.
+        name: Name of the field; empty for the other kinds.
+        value: Value of the field as typed, K/N, or the share between 0 and 1.
+        time_share: For "field": the last share, as typed, that is held out of each recording without the field; empty
+            if all recordings must have the field.
     """
 
     kind: str
@@ -49,15 +49,15 @@ class HoldOut:
 
 @dataclass(frozen=True)
 class Split:
-    """Spans on the three sides, and the rule that made them.
+    """Spans on the three sides, and the rule of the split.
 
     Attributes:
-        train: What the network learns from.
-        validation: What the training is watched with.
-        held_out: What it is judged with.
-        rule: As typed.
-        labels: The classes, sorted.
-        leak: What samples the sides share, in words; empty where they share none.
+        train: Spans for training.
+        validation: Spans for validation during training.
+        held_out: Spans of the hold-out set.
+        rule: Rule as typed.
+        labels: Names of the classes, sorted.
+        leak: Sentence about the samples that sides share; empty if they share none.
     """
 
     train: tuple[Span, ...]
@@ -69,5 +69,5 @@ class Split:
 
     @property
     def remark(self) -> str:
-        """What the rule itself does to the accuracy, in words; empty where there is nothing to say."""
+        """Sentence about the effect of the rule on the accuracy; empty if there is none."""
         return _SAME_RECORDINGS if self.rule.startswith("windows=") and not self.leak else ""

@@ -1,7 +1,7 @@
-"""Splits of recordings into spans for training, validation and the held-out test. Windows are cut afterwards.
+"""Splits of recordings into spans for training, validation and the hold-out set. Windows are cut afterwards.
 
-A span is a stretch of one recording. Spans of different sides never overlap unless that was asked for: `refuse_leaks`
-checks it for every split, by the samples themselves, so that a copy of a file under another name counts as the same
+A span is a stretch of one recording. Spans of different sides never overlap unless `allow_leaks` is given:
+`refuse_leaks` compares the samples of every split, so that a copy of a file under another name counts as the same
 recording.
 """
 
@@ -19,31 +19,31 @@ from numpy.typing import NDArray
 from drsn_edge.datasets.labels import check_labelled
 from drsn_edge.datasets.leaks import leak_in_words, refuse_leaks
 from drsn_edge.datasets.span import HoldOut, Span, Split
-from drsn_edge.errors import SplitError
+from drsn_edge.errors import DrsnEdgeError, SplitError
 from drsn_edge.recordings.recording import FieldValue, Recording
 from drsn_edge.signal.windows import window_starts
 
 RATE_TOLERANCE = 0.02
-"""By which two recordings' measured rates may differ: as much as a sensor's from its model's."""
+"""Largest relative difference of two measured sampling rates in one training: the same as between sensor and model."""
 
 VALIDATION_SHARE = 0.15
-"""Share of the training time that is kept to watch the training, at the end of each training recording."""
+"""Share of each training recording, at its end, that is kept for validation."""
 
 _FOLDS_SEED = 0
-"""The same for every training, so that the folds of one data set fit together."""
+"""The same seed for every training, so that the folds of one data set fit together."""
 
 _RULES = "FIELD=VALUE, FIELD=VALUE,time=SHARE, fold=K/N, time=SHARE or windows=SHARE"
 
 
 def parse_hold_out(text: str) -> HoldOut:
-    """Return what one of the rules FIELD=VALUE, FIELD=VALUE,time=SHARE, fold=K/N, time=SHARE or windows=SHARE asks for.
+    """Parse a rule: FIELD=VALUE, FIELD=VALUE,time=SHARE, fold=K/N, time=SHARE or windows=SHARE.
 
     Raises:
-        SplitError: If the text is none of these.
+        SplitError: If the text is not such a rule.
     """
     name, equals, value = text.partition("=")
     if not (name and equals and value):
-        raise SplitError(f"Expected --hold-out {_RULES}, got {text!r}.")
+        raise _no_rule(text)
     if name == "fold":
         _check_fold(value)
         return HoldOut(name, "", value)
@@ -54,8 +54,12 @@ def parse_hold_out(text: str) -> HoldOut:
     if otherwise:
         _check_share(share, "time")
     if not value:
-        raise SplitError(f"Expected --hold-out {_RULES}, got {text!r}.")
+        raise _no_rule(text)
     return HoldOut("field", name, value, share)
+
+
+def _no_rule(text: str) -> SplitError:
+    return SplitError(f"--hold-out must be {_RULES}, got {text!r}. Correct the rule.", "bad_hold_out", got=text)
 
 
 def _check_share(text: str, name: str) -> None:
@@ -64,13 +68,15 @@ def _check_share(text: str, name: str) -> None:
     except ValueError:
         share = 0.0
     if not 0 < share < 1:
-        raise SplitError(f"Expected a share between 0 and 1 in --hold-out {name}=SHARE, got {text!r}.")
+        words = f"The share in --hold-out {name}=SHARE must be a number between 0 and 1, such as 0.3, got {text!r}."
+        raise SplitError(f"{words} Correct the share.", "bad_share", rule=name, got=text)
 
 
 def _check_fold(text: str) -> None:
     numbers = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if not numbers or not 1 <= int(numbers[1]) <= int(numbers[2]):
-        raise SplitError(f"Expected --hold-out fold=K/N with whole numbers 1 <= K <= N, such as 1/5, got {text!r}.")
+        words = f"--hold-out fold=K/N needs whole numbers with 1 <= K <= N, such as fold=1/5, got {text!r}."
+        raise SplitError(f"{words} Correct the numbers.", "bad_fold", got=text)
 
 
 def make_split(
@@ -83,25 +89,24 @@ def make_split(
     allow_leaks: bool = False,
     validation: bool = True,
 ) -> Split:
-    """Split recordings as asked, keep some training time for validation, and check the result.
+    """Split recordings by a rule, keep a share of the training spans for validation, and check the result.
 
     Args:
-        recordings: All with a label, of one rate, axes and unit (see `check_uniform`).
-        hold_out: What to keep away from training.
-        window: Samples per window: no recording may be shorter.
-        hop: Samples between window starts, which matters to `windows=SHARE` only.
+        recordings: Labelled recordings with the same sampling rate, axes and unit (see `check_uniform`).
+        hold_out: Rule that chooses the hold-out set.
+        window: Samples per window; no recording may be shorter.
+        hop: Samples between window starts, used by `windows=SHARE` only.
         rng: Draws the windows of `windows=SHARE`.
-        allow_leaks: Say in `Split.leak` what the sides share, as papers' protocols do, instead of refusing it.
-        validation: Whether to keep any; without, all of it is trained on.
+        allow_leaks: Accept shared samples and describe them in `Split.leak`, as protocols of papers need it.
+        validation: Whether to keep spans for validation; if not, all of them are trained on.
 
     Raises:
-        SplitError: If a side is empty, a class is seen in the test only, or the sides share samples.
+        SplitError: If a side is empty, a class is in the hold-out set only, or the sides share samples.
     """
     check_uniform(recordings, window)
     kept, held_out = _SPLITTERS[hold_out.kind](recordings, hold_out, window, hop, rng)
     if not kept or not held_out:
-        raise SplitError(f"Expected recordings on both sides of --hold-out {hold_out}, got {len(kept)} spans to train "
-                         f"on and {len(held_out)} to test on.")  # fmt: skip
+        raise _empty_side(hold_out, len(kept), len(held_out))
     train, kept_back = _keep_validation(kept, window) if validation else (kept, [])
     labels = tuple(sorted({span.recording.label or "" for span in train}))
     split = Split(tuple(train), tuple(kept_back), tuple(held_out), str(hold_out), labels)
@@ -112,38 +117,66 @@ def make_split(
     return split
 
 
+def _empty_side(hold_out: HoldOut, train: int, held_out: int) -> SplitError:
+    side = "hold-out" if train else "training"
+    advice = "Hold out something that fewer recordings have" if side == "training" else "Hold out a larger share"
+    return SplitError(
+        f"--hold-out {hold_out} leaves the {side} side empty: {train} spans to train on, {held_out} spans held out. "
+        f"{advice}, or record more.",
+        "empty_side",
+        side=side,
+        rule=str(hold_out),
+        train=train,
+        held_out=held_out,
+    )
+
+
 def check_uniform(recordings: Sequence[Recording], window: int) -> None:
-    """Raise SplitError unless there are recordings, labelled, long enough, and alike in rate, axes and unit."""
+    """Raise SplitError unless all recordings have a label, a window's length, and the same rate, axes and unit."""
     if not recordings:
-        raise SplitError("Expected recordings to split, got none.")
+        raise SplitError("There are no recordings to split. Name a folder with recordings.", "no_recordings")
     check_labelled(recordings)
     first = recordings[0]
     for recording in recordings:
         if len(recording.samples) < window:
             raise SplitError(
-                f"Expected at least one window of {window} samples, got {len(recording.samples)} in {recording.name}. "
-                "Choose a smaller --window."
+                f"Recording {recording.name} has {len(recording.samples)} samples, fewer than one window of {window} "
+                "samples. Choose a smaller --window, or remove the recording.",
+                "too_short",
+                recording=recording.name,
+                got=len(recording.samples),
+                window=window,
             )
         for what in ("sample_rate_hz", "axes", "unit"):
             ours, theirs = getattr(first, what), getattr(recording, what)
             if ours != theirs and not (what == "sample_rate_hz" and abs(theirs / ours - 1) <= RATE_TOLERANCE):
                 raise SplitError(
-                    f"Expected one {what} for all recordings, got {ours} in {first.name} and {theirs} in "
-                    f"{recording.name}. Train on folders of one kind."
+                    f"The recordings differ in {what}: {first.name} has {ours}, {recording.name} has {theirs}. Train "
+                    "on recordings with the same sampling rate, axes and unit.",
+                    "mixed_recordings",
+                    what=what,
+                    recordings=(first.name, recording.name),
+                    values=(ours, theirs),
                 )
 
 
 def _check_classes(split: Split) -> None:
     unseen = {span.recording.label or "" for span in split.held_out} - set(split.labels)
     if unseen:
-        groups = {span.recording.group for span in split.held_out if span.recording.label in unseen}
+        classes = tuple(sorted(unseen))
+        groups = tuple(sorted({span.recording.group for span in split.held_out if span.recording.label in unseen}))
         raise SplitError(
-            f"Expected each held-out class in training too, got {', '.join(sorted(unseen))} in the held-out part of "
-            f"{split.rule} only, in group {', '.join(sorted(groups))}. Record it in another group too, or hold out "
-            "something else, such as time=0.3."
+            f"--hold-out {split.rule} leaves no training recording of class {', '.join(classes)}, which only group "
+            f"{', '.join(groups)} has. Record the class in another group, or hold out something else, such as "
+            "time=0.3.",
+            "unseen_class",
+            classes=classes,
+            groups=groups,
+            rule=split.rule,
         )
     if len(split.labels) < 2:
-        raise SplitError(f"Expected at least two classes to tell apart, got {', '.join(split.labels)}.")
+        words = f"Training needs at least two classes, but all training recordings are {', '.join(split.labels)}."
+        raise SplitError(f"{words} Add recordings of another class.", "one_class", classes=split.labels)
 
 
 def _whole(recordings: Iterable[Recording]) -> list[Span]:
@@ -157,8 +190,8 @@ def _by_field(
     values = [field_of(recording, hold_out.name) for recording in asked]
     held = [matches(value, hold_out.value) for value in values]
     if not any(held):
-        found = ", ".join(sorted({str(value) for value in values})) or "nowhere"
-        raise SplitError(f"Expected a recording with {hold_out.name}={hold_out.value}, got {hold_out.name} = {found}.")
+        found = tuple(sorted({str(value) for value in values}))
+        raise no_match(SplitError, hold_out.name, hold_out.value, found)
     before = _whole(r for r, out in zip(asked, held, strict=True) if not out)
     after = _whole(r for r, out in zip(asked, held, strict=True) if out)
     if hold_out.time_share:
@@ -168,18 +201,29 @@ def _by_field(
     return before, after
 
 
+def no_match(error: type[DrsnEdgeError], field: str, value: str, found: tuple[str, ...]) -> DrsnEdgeError:
+    """Return an `error` that no recording has the value of a field; `found` are the values that recordings have."""
+    there = f"its values are {', '.join(found)}. Choose one of them" if found else "no recording has that field"
+    return error(f"No recording has {field}={value}: {there}.", "no_match", field=field, value=value, values=found)
+
+
 def field_of(recording: Recording, name: str) -> FieldValue:
     """Return a field of the recording, its group or its name; raise SplitError if it has no such field."""
     if name not in recording.known:
+        known = tuple(sorted(recording.known))
         raise SplitError(
-            f"Expected a field {name!r} in {recording.name}, got {', '.join(sorted(recording.known))}. To split "
-            f"recordings without it by time, hold out {name}=VALUE,time=SHARE."
+            f"Recording {recording.name} has no field {name!r}; its fields are {', '.join(known)}. State {name} in the "
+            f"catalogue, or hold out {name}=VALUE,time=SHARE, which splits recordings without {name} by time.",
+            "no_field",
+            field=name,
+            recording=recording.name,
+            known=known,
         )
     return recording.known[name]
 
 
 def matches(value: FieldValue, text: str) -> bool:
-    """Tell whether a field has the value that was typed: as text without regard to case, or as a number."""
+    """Tell whether a field has the value that was typed; text is compared without case, numbers as numbers."""
     if isinstance(value, (bool, str)):
         return str(value).lower() == text.lower()
     try:
@@ -200,18 +244,23 @@ def _by_fold(
 
 
 def _folds(recordings: Sequence[Recording], folds: int) -> list[NDArray[np.int64]]:
-    """Return the recordings' indices of each fold: whole groups, the classes spread as evenly as they allow."""
-    from sklearn.model_selection import StratifiedGroupKFold  # of the extra `train`, and slow to import
+    """Return the indices of the recordings of each fold: whole groups, the classes spread as evenly as possible."""
+    from sklearn.model_selection import StratifiedGroupKFold  # slow to import, and only the extra `train` installs it
 
     labels, groups = [recording.label or "" for recording in recordings], [recording.group for recording in recordings]
     most = max(Counter(labels).values())
     if not 2 <= folds <= min(len(set(groups)), most):
         raise SplitError(
-            f"Expected from 2 folds to as many as there are groups and recordings of a class, got {folds} folds, "
-            f"{len(set(groups))} groups, and at most {most} recordings of a class. Use fewer folds, or record more."
+            f"--hold-out fold=K/N needs 2 folds or more, and at most as many as there are groups and recordings of a "
+            f"class, got {folds} folds for {len(set(groups))} groups and at most {most} recordings of a class. Change "
+            "the number of folds, or record more.",
+            "wrong_folds",
+            folds=folds,
+            groups=len(set(groups)),
+            recordings=most,
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of classes rarer than folds: `make_split` checks what counts
+        warnings.simplefilter("ignore", UserWarning)  # about classes with fewer recordings than folds
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=_FOLDS_SEED)
         return [held_out for _, held_out in splitter.split(labels, labels, groups)]
 
@@ -224,8 +273,16 @@ def _by_time(
     after = [Span(recording, cut, len(recording.samples)) for recording, cut in zip(recordings, cuts, strict=True)]
     too_short = [span for span in (*before, *after) if len(span) < window]
     if too_short:
-        raise SplitError(f"Expected at least one window of {window} samples on each side of {hold_out}, got "
-                         f"{len(too_short[0])} in {too_short[0].recording.name}.")  # fmt: skip
+        name, got = too_short[0].recording.name, len(too_short[0])
+        raise SplitError(
+            f"--hold-out {hold_out} leaves {got} samples of recording {name} on one side, fewer than one window of "
+            f"{window} samples. Choose another share or a smaller --window.",
+            "too_short",
+            recording=name,
+            got=got,
+            window=window,
+            rule=str(hold_out),
+        )
     return before, after
 
 
@@ -246,7 +303,7 @@ _SPLITTERS = {"field": _by_field, "fold": _by_fold, "time": _by_time, "windows":
 
 
 def _keep_validation(spans: list[Span], window: int) -> tuple[list[Span], list[Span]]:
-    """Cut the end off each span for validation; of a class's spans too short to cut, take every seventh whole."""
+    """Cut the end off each span for validation; of the spans too short to cut, take every seventh of each class."""
     train, validation = [], []
     short = Counter[str | None]()
     for span in spans:

@@ -1,4 +1,4 @@
-"""Windows of the spans of a split, with labels and where they came from."""
+"""Windows of the spans of a split, with their labels and origins."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from drsn_edge.signal.windows import FloatArray, cut_windows, window_starts
 
 @dataclass(frozen=True)
 class WindowSet:
-    """Labelled windows in the contract's unit, not yet scaled.
+    """Labelled windows in the unit of the contract, not yet scaled.
 
     Attributes:
-        windows: Shape (n, window, axes).
+        windows: Samples, shape (n, window, axes).
         labels: Class index of each window, shape (n,).
         recordings: Name of the recording of each window, shape (n,).
-        first_samples: Where each window begins in its recording, shape (n,).
-        speeds_hz: Shaft speed of each window, shape (n,), NaN where it is not known.
+        first_samples: Index of the first sample of each window in its recording, shape (n,).
+        speeds_hz: Shaft speed of each window in turns per second, shape (n,); NaN if unknown.
     """
 
     windows: FloatArray
@@ -43,8 +43,8 @@ def cut_spans(spans: Sequence[Span], labels: Sequence[str], window: int, hop: in
     """Cut every whole window out of the spans.
 
     Args:
-        spans: Each at least one window long.
-        labels: The classes in order; each span's label is one of them.
+        spans: Spans of at least one window each.
+        labels: Names of the classes in order, with the label of every span.
         window: Samples per window.
         hop: Samples between window starts.
     """
@@ -61,18 +61,18 @@ def draw_spans(
     speed_range: float,
     rng: np.random.Generator,
 ) -> WindowSet:
-    """Cut as many windows as `cut_spans` does, but each up to a hop later and as if the machine ran faster or slower.
+    """Cut as many windows as `cut_spans`, each up to a hop later and as if the machine ran slightly faster or slower.
 
-    Training so sees another cut of the same recordings every epoch. A window never reaches out of its span.
+    Each epoch of a training then sees other windows of the same recordings. A window never leaves its span.
 
     Args:
-        spans: Each at least one window long.
-        labels: The classes in order.
+        spans: Spans of at least one window each.
+        labels: Names of the classes in order.
         window: Samples per window.
         hop: Samples between window starts before they are moved.
-        speed_range: Largest relative change of speed, drawn per window: 0.03 stretches or squeezes time by up to 3 %.
-            Resonances move along, which a real machine's do not; for a few percent that is the lesser evil.
-        rng: Where everything is drawn from.
+        speed_range: Largest relative change of speed, drawn per window: 0.03 stretches or compresses time by up to 3 %.
+            Resonances move as well, which is not so on a real machine, but tolerable for a few percent.
+        rng: Source of all random numbers.
     """
     cut, starts, all_speeds = [], [], []
     for span in spans:
@@ -91,13 +91,13 @@ def draw_spans(
 def resample_windows(
     samples: FloatArray, starts: NDArray[np.int64], speeds: NDArray[np.float64], window: int
 ) -> FloatArray:
-    """Read windows of (n_samples, axes) at `speeds` samples per step, by linear interpolation.
+    """Return windows that are read at other speeds by linear interpolation, shape (len(starts), window, axes).
 
     Args:
-        samples: Shape (n_samples, axes).
+        samples: Samples of a recording, shape (n_samples, axes).
         starts: First sample of each window.
-        speeds: Samples of the recording per sample of the window; 1 copies the samples unchanged.
-        window: Samples per window returned, shape (len(starts), window, axes).
+        speeds: Samples of the recording per sample of each window; 1 copies the samples unchanged.
+        window: Samples per window.
     """
     positions = np.arange(window) * speeds[:, None]
     whole = positions.astype(np.int64)
@@ -114,7 +114,7 @@ def _window_set(
     starts: list[NDArray[np.int64]],
     speeds: list[NDArray[np.float64]],
 ) -> WindowSet:
-    """Join what was cut from each span; `speeds` are relative to the recording's."""
+    """Join the windows of all spans; `speeds` are relative to the speed in the recording."""
     classes = [labels.index(span.recording.label or "") for span in spans]
     counts = [len(first) for first in starts]
     return WindowSet(
@@ -141,14 +141,14 @@ def with_random_noise(
     clean_share: float,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Return windows with noise of a kind and at an SNR drawn per window; a share of them stays as recorded.
+    """Return windows with noise, whose kind and signal-to-noise ratio (SNR) are drawn for each window.
 
     Args:
-        windows: Shape (n, window, axes).
+        windows: Windows, shape (n, window, axes).
         kinds: Kinds of noise to draw from.
-        snr_range_db: Lowest and highest SNR drawn.
+        snr_range_db: Lowest and highest SNR, in dB.
         clean_share: Probability that a window gets no noise.
-        rng: Where everything is drawn from.
+        rng: Source of all random numbers.
     """
     snr_db = rng.uniform(*snr_range_db, size=(len(windows), 1, 1))
     drawn = rng.integers(0, len(kinds), len(windows))

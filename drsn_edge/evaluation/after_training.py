@@ -1,4 +1,4 @@
-"""What the held-out windows say about a model that was just trained."""
+"""The held-out metrics of a model that was just trained."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from drsn_edge.training.fit import predict_logits
 from drsn_edge.training.train import Training
 
 TEST_SNRS_DB = (0.0, -4.0)
-"""SNRs at which each model is judged, with each kind of noise, besides the clean recordings."""
+"""Signal-to-noise ratios (SNR) of the evaluation with each kind of noise, beside the one without noise."""
 
 
 def evaluate(training: Training) -> dict[str, Any]:
-    """Return the held-out metrics, clean and with noise (fixed by the seed), as plain JSON values."""
+    """Return the held-out metrics, clean and with noise (determined by the seed), as plain JSON values."""
     held_out, seed = training.held_out, training.settings.seed
     conditions = {
         str(condition): with_noise(held_out, condition, seed) for condition in (CLEAN, *noise_conditions(TEST_SNRS_DB))
@@ -48,5 +48,5 @@ def evaluate(training: Training) -> dict[str, Any]:
 
 
 def _without_times(report: EpochReport) -> dict[str, Any]:
-    """Return what is the same each time that a training is repeated; the times are in the log."""
+    """Return the values that a repeated training reproduces; the times are in the log."""
     return {each.name: getattr(report, each.name) for each in fields(report) if each.compare}

@@ -1,4 +1,4 @@
-"""The noise under which a model is judged besides the windows as they were recorded."""
+"""Noise conditions: the kinds and strengths of noise with which a model is evaluated beside the windows as recorded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SNR_LIMIT_DB = 100.0
 
 @dataclass(frozen=True)
 class NoiseCondition:
-    """One kind of noise at one SNR; no kind stands for the windows as they were recorded."""
+    """One kind of noise at one signal-to-noise ratio (SNR); an empty kind stands for the windows as recorded."""
 
     kind: str = ""
     snr_db: float = 0.0
@@ -30,24 +30,28 @@ CLEAN = NoiseCondition()
 
 
 def noise_conditions(snrs_db: Sequence[float]) -> tuple[NoiseCondition, ...]:
-    """Return each kind of noise at each SNR, an SNR that is given twice once, from the lowest to the highest.
+    """Return each kind of noise at each SNR, from the lowest to the highest; a repeated SNR counts once.
 
     Raises:
-        DrsnEdgeError: If an SNR is no number from -100 to 100 dB.
+        DrsnEdgeError: If an SNR is not a number from -100 to 100 dB.
     """
     for snr_db in snrs_db:
         if not -_SNR_LIMIT_DB <= snr_db <= _SNR_LIMIT_DB:
             raise DrsnEdgeError(
-                f"Expected an SNR from {-_SNR_LIMIT_DB:g} to {_SNR_LIMIT_DB:g} dB, got {snr_db:g}. Choose another."
+                f"A signal-to-noise ratio must be from {-_SNR_LIMIT_DB:g} to {_SNR_LIMIT_DB:g} dB, got {snr_db:g}. "
+                "Choose another.",
+                "snr_out_of_range",
+                got=snr_db,
+                limit_db=_SNR_LIMIT_DB,
             )
     return tuple(NoiseCondition(kind, snr_db) for kind in NOISE_KINDS for snr_db in sorted(set(snrs_db)))
 
 
 def with_noise(windows: WindowSet, condition: NoiseCondition, seed: int) -> WindowSet:
-    """Return windows with the condition's noise.
+    """Return windows with the noise of a condition.
 
-    A seed and a kind give the same noise at every SNR, only louder or softer: what differs along a curve is the SNR,
-    and a point of it stays the same whichever other SNRs are asked for.
+    A seed and a kind give the same noise at every SNR, scaled to that SNR. Therefore only the SNR differs along a
+    curve, and a point of the curve does not depend on the other SNRs.
     """
     if not condition.kind:
         return windows

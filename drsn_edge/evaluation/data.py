@@ -1,4 +1,4 @@
-"""The windows that a model is judged on: those that a run held out, or those of other recordings."""
+"""The windows that a model is evaluated on: the hold-out set of a run, or other recordings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from drsn_edge.datasets.labels import check_labelled
 from drsn_edge.datasets.span import Span
-from drsn_edge.datasets.split import field_of, matches
+from drsn_edge.datasets.split import field_of, matches, no_match
 from drsn_edge.datasets.windows import WindowSet, cut_spans
 from drsn_edge.errors import ContractError, DrsnEdgeError, RecordingError, TrainingError
 from drsn_edge.recordings.recording import Recording
@@ -20,29 +20,29 @@ from drsn_edge.support.wording import counted
 from drsn_edge.training.run_folder import RunRecord
 
 SHARED_SAMPLES = (
-    "This split was allowed to put the same samples into training and into the held-out part: these figures say "
+    "This split may have the same samples in training and in the hold-out set (--allow-leaks): these figures say "
     "nothing about data that the network has not seen."
 )
 UNKNOWN_TRAINING = (
-    "It cannot be known from here whether the model was trained on these recordings. If it was, these figures say "
-    "nothing about others."
+    "The model may have been trained on these recordings, which cannot be checked here. If so, these figures say "
+    "nothing about other recordings."
 )
 UNKNOWN_RUN = (
-    "A bundle does not say which run it was made from. Contract and classes are those of this run; if it was made from "
-    "another, the windows may have been in its training."
+    "A bundle does not record the run that it was converted from. Contract and classes match this run, but if the "
+    "bundle was converted from another run, these windows may have been part of its training."
 )
 
 
 @dataclass(frozen=True)
 class EvaluationData:
-    """Labelled windows, and what people must know of them.
+    """Labelled windows, with their origin and warnings.
 
     Attributes:
-        windows: At least one.
-        source: Folder that they came from.
-        rule: The split rule or the choice of recordings, as typed; empty for all recordings of a folder.
-        rule_in_words: The same for the report.
-        warnings: What makes the figures say less than they seem to, in sentences.
+        windows: Windows, at least one.
+        source: Folder of the recordings or of the run.
+        rule: Split rule or choice of recordings, as typed; empty for all recordings of a folder.
+        rule_in_words: The rule as a sentence, for the report.
+        warnings: Sentences about limits to the meaning of the figures.
     """
 
     windows: WindowSet
@@ -52,7 +52,7 @@ class EvaluationData:
     warnings: tuple[str, ...]
 
     def facts(self) -> dict[str, Any]:
-        """Return what is known of the windows as plain JSON values."""
+        """Return origin, numbers and warnings as plain JSON values."""
         return {
             "source": self.source,
             "rule": self.rule,
@@ -67,15 +67,16 @@ def held_out_data(run: RunRecord, folder: Path) -> EvaluationData:
     """Return the held-out windows of a run.
 
     Args:
-        run: Read from the folder.
-        folder: As the user named it.
+        run: Record of the run.
+        folder: Folder of the run as the user named it.
 
     Raises:
-        TrainingError: If the configuration does not say how the recordings were split.
+        TrainingError: If the configuration of the run has no split rule.
     """
     settings = run.config.get("settings", {})
     if "hold_out" not in settings:
-        raise TrainingError(f"Expected a whole run folder in {folder}, got one without hold_out. Train again.")
+        words = f"The run folder {folder} is incomplete: its configuration has no hold_out. Train again."
+        raise TrainingError(words, "no_hold_out", path=folder)
     rule, shares_samples = settings["hold_out"], bool(settings.get("allow_leaks"))
     return EvaluationData(
         windows=run.held_out,
@@ -92,37 +93,38 @@ def with_warning(data: EvaluationData, warning: str) -> EvaluationData:
 
 
 def rule_in_words(rule: str, *, shares_samples: bool) -> str:
-    """Say in a sentence what a split rule held out and, unless the sides share samples, what the network saw."""
+    """Return a sentence about the hold-out set and, unless the sides share samples, about the training data."""
     name, _, value = rule.partition("=")
-    what, seen = {
-        "time": (f"the last part of each recording, a share of {value}", "what came before"),
-        "windows": (f"a random share of {value} of all windows", "other windows of the same recordings"),
-    }.get(name, (f"what {rule} chooses", "none of it"))
-    return f"Held out is {what}." if shares_samples else f"Held out is {what}; the network saw {seen}."
+    held_out, seen = {
+        "time": (f"the end of each recording, a share of {value}", "on the part before it"),
+        "windows": (f"a random share of {value} of all windows", "on other windows of the same recordings"),
+    }.get(name, (f"chosen by {rule}", "on none of it"))
+    sentence = f"The hold-out set is {held_out}"
+    return f"{sentence}." if shares_samples else f"{sentence}; the network was trained {seen}."
 
 
 def recordings_data(
     recordings: Sequence[Recording], folder: Path, only: str | None, contract: SignalContract, labels: Sequence[str]
 ) -> EvaluationData:
-    """Cut every window of recordings, none overlapping another, and check that the model can judge them.
+    """Cut recordings into windows without overlap, and check that the recordings fit the model.
 
     Args:
-        recordings: Of one folder.
-        folder: Where they came from.
-        only: `FIELD=VALUE` that chooses some of them, or None for all.
-        contract: What the model was trained on. Units that convert are converted.
-        labels: The model's classes.
+        recordings: Recordings of one folder.
+        folder: The folder.
+        only: `FIELD=VALUE` that chooses some of the recordings; None for all.
+        contract: Contract of the model. Units are converted where possible.
+        labels: Classes of the model.
 
     Raises:
-        RecordingError: If none is chosen, or one has no label or is shorter than a window.
-        ContractError: If rate, axes or unit do not fit, or a label is none of the model's.
+        RecordingError: If no recording is chosen, or one has no label or is shorter than a window.
+        ContractError: If sampling rate, axes or unit do not fit, or a label is not a class of the model.
     """
     chosen = choose(recordings, only) if only else list(recordings)
     check_labelled(chosen, RecordingError)
     for recording in chosen:
         _check_recording(recording, contract, labels)
     spans = [Span(_in_unit_of(contract, recording), 0, len(recording.samples)) for recording in chosen]
-    words = f"Judged is every window of {counted(len(chosen), 'recording')}"
+    words = f"The evaluation uses every window of {counted(len(chosen), 'recording')}"
     return EvaluationData(
         windows=cut_spans(spans, labels, contract.window, contract.window),
         source=str(folder),
@@ -136,30 +138,37 @@ def choose(recordings: Sequence[Recording], only: str) -> list[Recording]:
     """Return the recordings that `FIELD=VALUE` chooses.
 
     Raises:
-        RecordingError: If it is no such text, or chooses none.
+        RecordingError: If the text has another form, or no recording is chosen.
         SplitError: If a recording lacks the field.
     """
     name, equals, value = only.partition("=")
     if not (name and equals and value):
-        raise RecordingError(f"Expected --only FIELD=VALUE, got {only!r}.")
+        raise RecordingError(f"--only must be FIELD=VALUE, such as load=3, got {only!r}.", "bad_only", got=only)
     values = [field_of(recording, name) for recording in recordings]
     chosen = [recording for recording, found in zip(recordings, values, strict=True) if matches(found, value)]
     if not chosen:
-        found = ", ".join(sorted({str(each) for each in values}))
-        raise RecordingError(f"Expected a recording with {only}, got {name} = {found}. Choose one of them.")
+        raise no_match(RecordingError, name, value, tuple(sorted({str(each) for each in values})))
     return chosen
 
 
 def _check_recording(recording: Recording, contract: SignalContract, labels: Sequence[str]) -> None:
     if recording.label not in labels:
         raise ContractError(
-            f"Expected a label that the model knows ({', '.join(labels)}), got {recording.label} in {recording.name}. "
-            "Leave it out with --only, or name it otherwise in catalogue.toml."
+            f"The label {recording.label} of recording {recording.name} is not a class of the model "
+            f"({', '.join(labels)}). Leave the recording out with --only, or change its label in catalogue.toml.",
+            "unknown_label",
+            label=recording.label,
+            recording=recording.name,
+            known=tuple(labels),
         )
     if len(recording.samples) < contract.window:
         raise RecordingError(
-            f"Expected at least one window of {contract.window} samples, got {len(recording.samples)} in "
-            f"{recording.name}. Leave it out with --only."
+            f"Recording {recording.name} has {len(recording.samples)} samples, fewer than one window of "
+            f"{contract.window} samples. Leave it out with --only.",
+            "too_short",
+            recording=recording.name,
+            got=len(recording.samples),
+            window=contract.window,
         )
 
 
@@ -167,5 +176,6 @@ def _in_unit_of(contract: SignalContract, recording: Recording) -> Recording:
     try:
         factor = stream_factor(contract, recording.sample_rate_hz, recording.axes, recording.unit, source="recording")
     except DrsnEdgeError as exc:
-        raise ContractError(f"{recording.name} does not fit the model: {exc}") from exc
+        words = f"Recording {recording.name} does not fit the model: {exc}"
+        raise ContractError(words, exc.problem, recording=recording.name, **exc.facts) from exc
     return replace(recording, samples=recording.samples * np.float32(factor), unit=contract.unit)

@@ -1,4 +1,4 @@
-"""Judge a model on windows: as recorded, with each kind of noise, and its thresholds."""
+"""Evaluate a model on windows as recorded and with each kind of noise, and summarise its thresholds."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ DEFAULT_SNRS_DB = (-8.0, -4.0, 0.0, 4.0, 8.0, 12.0)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that was found about a model.
+    """All results of an evaluation.
 
     Attributes:
-        model: What was judged.
-        data: The windows it was judged on.
-        seed: Of the noise.
-        clean: The figures of the windows as recorded.
-        noisy: Those with noise, in the order of `noise_conditions`.
-        thresholds: Of the windows as recorded; None where the model shows none.
+        model: The model.
+        data: The windows.
+        seed: Seed of the noise.
+        clean: Figures of the windows as recorded.
+        noisy: Figures with noise, in the order of `noise_conditions`.
+        thresholds: Thresholds for the windows as recorded; None if the model shows none.
     """
 
     model: EvaluatedModel
@@ -45,24 +45,24 @@ class Evaluation:
 
     @property
     def errors(self) -> tuple[RecordingErrors, ...]:
-        """The errors of each recording, as recorded, the largest share first."""
+        """Errors of each recording without added noise, the largest share first."""
         windows = self.data.windows
         return errors_by_recording(windows.recordings, windows.labels, self.clean.named, self.model.labels)
 
     @property
     def in_words(self) -> str:
-        """What a reader should take home, in sentences."""
+        """Summary in sentences."""
         return judgement_in_words(self.clean, self.noisy, self.errors, self.model.labels)
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """How the figures came about.
+    """How the figures were made.
 
     Attributes:
-        versions: Of each package that took part.
-        command: As typed.
-        date: ISO 8601, UTC.
+        versions: Version of each package that took part.
+        command: Command as typed.
+        date: Date and time in ISO 8601, UTC.
     """
 
     versions: dict[str, str]
@@ -71,7 +71,7 @@ class Provenance:
 
 
 def provenance(model: EvaluatedModel, command: str) -> Provenance:
-    """Return how figures that are made now come about."""
+    """Return the provenance of figures that are made now."""
     versions = {name: version(name) for name in ("numpy", "scikit-learn", *model.packages)}
     return Provenance(
         versions={"drsn-edge": __version__, "python": platform.python_version(), **versions},
@@ -87,17 +87,17 @@ def evaluate_model(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Judge a model on every window of `data`.
+    """Evaluate a model on every window of `data`.
 
     Args:
-        model: What to judge.
+        model: The model.
         data: Windows in the unit of the model's contract.
-        snrs_db: At which each kind of noise is added.
-        seed: Of the noise.
-        progress: Called after each condition with the number done and of all.
+        snrs_db: Signal-to-noise ratios of each kind of noise, in dB.
+        seed: Seed of the noise.
+        progress: Called after each condition with the number of conditions done and of all.
 
     Raises:
-        DrsnEdgeError: If an SNR is out of range.
+        DrsnEdgeError: If a signal-to-noise ratio is out of range.
     """
     conditions = noise_conditions(snrs_db)
     windows, labels, n_classes = data.windows, data.windows.labels, len(model.labels)

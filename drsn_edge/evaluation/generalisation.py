@@ -1,4 +1,4 @@
-"""Whether what a network learned holds beyond what it was trained on: held-out accuracy against validation."""
+"""Whether a network generalises beyond its training recordings: held-out accuracy against validation accuracy."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 GAP = 0.10
-"""By which the held-out accuracy may be below the validation's; more is said."""
+"""Largest difference of validation accuracy and held-out accuracy without a warning."""
 
 _MACHINES = ("machine", "group", "name", "fold")
 _ADVICE = {
-    "time": "What was held out is the later part of the same recordings: the machines changed while they were "
-    "recorded, and the network learned how they were at first. Record them on other days too, and train again.",
-    "windows": "Both are windows of the same recordings: there are too few of them. Record longer, and train again.",
+    "time": "The hold-out set is the end of the same recordings: the machines changed during the recordings, and the "
+    "network learned their beginning. Record them on other days as well, and train again.",
+    "windows": "Both are windows of the same recordings, of which there are too few. Record longer, and train again.",
 }
 _OF_MACHINES = (
     "The network learned the machines of the training recordings, not the faults. Record more machines with each "
@@ -23,12 +23,12 @@ _OF_MACHINES = (
 
 @dataclass(frozen=True)
 class Generalisation:
-    """What a training's own figures say.
+    """Accuracies of a training.
 
     Attributes:
-        rule: What was held out, as typed.
-        held_out: Accuracy on it, without added noise, 0 to 1.
-        validation: Accuracy of the kept epoch on the end of the training recordings; None where none was kept back.
+        rule: Split rule as typed.
+        held_out: Accuracy on the hold-out set without added noise, 0 to 1.
+        validation: Validation accuracy of the kept epoch, 0 to 1; None for a training without validation.
     """
 
     rule: str
@@ -37,13 +37,13 @@ class Generalisation:
 
     @property
     def warning(self) -> str:
-        """What is wrong and what to do, in words; empty where the two agree."""
+        """Sentences about the gap and what to do; empty if the two accuracies agree."""
         if self.validation is None or self.validation - self.held_out <= GAP + 1e-9:
             return ""
         points = 100 * (self.validation - self.held_out)
         return (
-            f"The held-out accuracy, {self.held_out:.1%} with {self.rule} held out, is {points:.0f} points below that "
-            f"in validation, {self.validation:.1%}. {self._advice}"
+            f"The held-out accuracy, {self.held_out:.1%} with --hold-out {self.rule}, is {points:.0f} percentage "
+            f"points below the validation accuracy, {self.validation:.1%}. {self._advice}"
         )
 
     @property
@@ -52,17 +52,17 @@ class Generalisation:
         if field in _MACHINES:
             return _OF_MACHINES
         return _ADVICE.get(field) or (
-            f"The network learned what goes with the values of {field} in training, not the faults. Record each fault "
-            f"with more values of {field} (other machines, where that is what it means), and train again."
+            f"The network learned the values of {field} in training, not the faults. Record each fault with more "
+            f"values of {field} (with more machines, if {field} stands for a machine), and train again."
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
+        """Return the accuracies and the warning as plain JSON values."""
         return {**asdict(self), "warning": self.warning}
 
 
 def from_metrics(metrics: Mapping[str, Any]) -> Generalisation | None:
-    """Return what a run's metrics.json says, None where it does not say it."""
+    """Return the accuracies in a run's metrics.json; None if they are missing."""
     try:
         kept = next(report for report in metrics["epochs"] if report["epoch"] == metrics["kept_epoch"])
         values = {
@@ -76,7 +76,7 @@ def from_metrics(metrics: Mapping[str, Any]) -> Generalisation | None:
 
 
 def from_json(values: object) -> Generalisation | None:
-    """Return what `to_json` gave, None where it is something else; the rule becomes one plain line."""
+    """Return the accuracies that `to_json` wrote; None for any other value. The rule becomes one printable line."""
     if not isinstance(values, Mapping):
         return None
     rule, held_out, validation = (values.get(key) for key in ("rule", "held_out", "validation"))

@@ -1,7 +1,7 @@
-"""What logits say about labels: pure functions of arrays.
+"""Figures from logits and labels: pure functions of arrays.
 
-scikit-learn, of the extra `train`, counts and scores. It is imported where it is called, as a gateway's `inspect` takes
-its page from this room and has no scikit-learn.
+scikit-learn (extra `train`) counts and scores. It is imported inside the functions, because `inspect` on a gateway uses
+a page of this room and has no scikit-learn.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """The windows whose confidence lies above `above` and at most at `up_to`; both means are None where it is empty."""
+    """The windows with a confidence above `above` and up to `up_to`; confidence and accuracy are None without any."""
 
     above: float
     up_to: float
@@ -36,16 +36,16 @@ class Judgement:
 
     Attributes:
         windows: Number of windows.
-        accuracy: Share of windows whose class was named.
-        accuracy_interval_95: Its 95 % interval after Wilson, as if windows were independent.
+        accuracy: Share of windows that were classified correctly.
+        accuracy_interval_95: Wilson's 95 % confidence interval of the accuracy, as if windows were independent.
         balanced_accuracy: Recall averaged over the classes that occur.
         macro_f1: F1 averaged over the classes that occur.
-        auroc: Area under the ROC curve, each class against the rest, averaged over the classes that occur; None where
-            only one does.
-        expected_calibration_error: Mean distance of confidence and accuracy over the bins, weighted by their windows.
-        calibration: The bins, from the least confidence to the most.
-        confusion: Counts, row = true class, column = named class, shape (n_classes, n_classes).
-        named: Index of the class of each window, shape (windows,).
+        auroc: Area under the ROC curve, each class against the rest, averaged over the classes that occur; None if only
+            one occurs.
+        expected_calibration_error: Mean difference of confidence and accuracy over the bins, weighted by their windows.
+        calibration: The bins in order of rising confidence.
+        confusion: Confusion matrix, row = true class, column = predicted class, shape (n_classes, n_classes).
+        named: Index of the predicted class of each window, shape (windows,).
     """
 
     windows: int
@@ -61,13 +61,20 @@ class Judgement:
 
 
 def judge(logits: FloatArray, labels: NDArray[np.int64], n_classes: int) -> Judgement:
-    """Return every figure of logits, shape (n, n_classes), against class indices, shape (n,), n >= 1.
+    """Return every figure of logits, shape (n, n_classes), for class indices, shape (n,), n >= 1.
 
     Raises:
-        DrsnEdgeError: If a logit is no finite number.
+        DrsnEdgeError: If a logit is not finite.
     """
     if not np.isfinite(logits).all():
-        raise DrsnEdgeError("Expected finite logits, got others. Check the recordings for outliers, or train again.")
+        count = int((~np.isfinite(logits)).any(axis=1).sum())
+        raise DrsnEdgeError(
+            f"The model gives NaN or infinite logits for {count} of {len(logits)} windows. Check the recordings for "
+            "outliers, or train again.",
+            "logits_not_finite",
+            count=count,
+            windows=len(logits),
+        )
     probabilities = softmax(logits)
     predicted = logits.argmax(axis=1)
     calibration = calibration_bins(probabilities.max(axis=1), predicted == labels)
@@ -84,7 +91,7 @@ def judge(logits: FloatArray, labels: NDArray[np.int64], n_classes: int) -> Judg
 
 
 def figures(judgement: Judgement) -> dict[str, Any]:
-    """Return the figures that are one number, and the accuracy's interval, as plain JSON values."""
+    """Return the figures that are one number, and the interval of the accuracy, as plain JSON values."""
     return {
         "accuracy": judgement.accuracy,
         "accuracy_interval_95": list(judgement.accuracy_interval_95),
@@ -96,7 +103,7 @@ def figures(judgement: Judgement) -> dict[str, Any]:
 
 
 def all_figures(judgement: Judgement) -> dict[str, Any]:
-    """Return everything as plain JSON values."""
+    """Return all figures as plain JSON values."""
     return {
         **figures(judgement),
         "calibration": [asdict(each) for each in judgement.calibration],
@@ -105,7 +112,7 @@ def all_figures(judgement: Judgement) -> dict[str, Any]:
 
 
 def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
-    """Return counts, row = true class, column = predicted class, shape (n_classes, n_classes)."""
+    """Return the confusion matrix, row = true class, column = predicted class, shape (n_classes, n_classes)."""
     from sklearn.metrics import confusion_matrix as counts
 
     return np.asarray(counts(labels, predicted, labels=np.arange(n_classes)), np.int64)
@@ -134,12 +141,12 @@ def macro_auroc(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -
 def calibration_bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:
     """Return `CALIBRATION_BINS` bins of equal width from 0 to 1.
 
-    scikit-learn's `calibration_curve` leaves out empty bins and does not say how many windows are in the others, which
-    the error needs.
+    scikit-learn's `calibration_curve` is not used: it leaves out empty bins and does not return the number of windows
+    in a bin, which the calibration error needs.
 
     Args:
-        confidence: Probability of the class that was named, shape (n,).
-        right: Whether that was the true class, shape (n,).
+        confidence: Probability of the predicted class, shape (n,).
+        right: Whether the predicted class is the true class, shape (n,).
     """
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
     places = np.digitize(confidence, edges[1:-1], right=True)
@@ -156,7 +163,7 @@ def _bin(above: float, up_to: float, confidence: NDArray[np.float64], right: NDA
 
 
 def expected_calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
-    """Return the mean distance of confidence and accuracy over the bins, weighted by their windows.
+    """Return the mean difference of confidence and accuracy over the bins, weighted by their windows.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", eq. 3.
     """
@@ -165,11 +172,13 @@ def expected_calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
 
 
 def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share, which stays within 0 and 1 and is no point at either.
+    """Return the 95 % confidence interval of a share; it stays within 0 and 1 and has a width even there.
 
     Source: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
     """
     from scipy.stats import binomtest
 
     interval = binomtest(hits, trials).proportion_ci(0.95, method="wilson")
-    return min(hits / trials, float(interval.low)), max(hits / trials, float(interval.high))  # rounding may pass it
+    return min(hits / trials, float(interval.low)), max(
+        hits / trials, float(interval.high)
+    )  # rounding may exceed the share

@@ -1,4 +1,4 @@
-"""What is judged, as one value for both kinds: a run's Keras model and a bundle's int8 model."""
+"""The model to evaluate, as one value for both kinds: a run's Keras model and a bundle's int8 model."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.network_input import network_input
 from drsn_edge.signal.windows import FloatArray
 
-_BUNDLE_HAS_NO_THRESHOLDS = "A bundle returns logits only. Judge the run folder for its thresholds."
+_BUNDLE_HAS_NO_THRESHOLDS = "A bundle returns logits only. Evaluate the run folder to see the thresholds."
 
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A model ready to be judged.
+    """A model ready for evaluation.
 
     Attributes:
-        name: Of the run folder or in the bundle.
-        kind: In words, with the arithmetic.
-        version: MAJOR.MINOR.PATCH in the bundle; None for a run folder, which has none.
-        network: Preset, where known.
-        block: Block kind, where known.
-        generator: What wrote it.
-        contract: What the model was trained on.
+        name: Name of the run folder, or the name in the bundle.
+        kind: "run folder, float32" or "bundle, int8".
+        version: MAJOR.MINOR.PATCH of a bundle; None for a run folder, which has no version.
+        network: Preset of the network; None if unknown.
+        block: Kind of its blocks; None if unknown.
+        generator: Program and version that wrote the model.
+        contract: Contract of the model.
         labels: Classes in the order of the logits.
-        packages: The distributions whose versions decide the logits.
-        logits: From windows in the contract's unit to logits, shape (n, classes).
-        thresholds: From the same windows to tau of each block, shape (n, 1, 1, 1 or channels); None where it has none.
-        no_thresholds: Why `thresholds` is None, in words; empty where it is not.
+        packages: Distributions whose versions influence the logits.
+        logits: Function from windows in the contract's unit to logits, shape (n, classes).
+        thresholds: Function from such windows to tau of each block, shape (n, 1, 1, 1 or channels); None if the model
+            has no thresholds.
+        no_thresholds: Sentence about why `thresholds` is None; else empty.
     """
 
     name: str
@@ -53,17 +54,19 @@ class EvaluatedModel:
     no_thresholds: str
 
     def facts(self) -> dict[str, Any]:
-        """Return what is known of the model as plain JSON values."""
+        """Return name, kind, version, network, block, generator and labels as plain JSON values."""
         names = ("name", "kind", "version", "network", "block", "generator")
         return {**{name: getattr(self, name) for name in names}, "labels": list(self.labels)}
 
 
 def check_model_exists(path: Path) -> None:
-    """Raise BundleError if there is neither a run folder nor a bundle at `path`, nor anything else."""
+    """Raise BundleError if nothing exists at `path`."""
     if not path.exists():
         raise BundleError(
-            f"Expected a run folder or a bundle at {path}, found nothing there. "
-            "Make one with `drsn-edge train` or `drsn-edge convert`."
+            f"There is no run folder and no bundle at {path}. Check the path, or make a run with `drsn-edge train` and "
+            "a bundle with `drsn-edge convert`.",
+            "missing",
+            path=path,
         )
 
 
@@ -71,8 +74,8 @@ def bundle_model(bundle: Bundle) -> EvaluatedModel:
     """Return a bundle's int8 model, run by the interpreter that a gateway uses.
 
     Raises:
-        BundleError: If the model is not the one that the manifest describes.
-        RuntimeUnavailableError: If no interpreter can run it.
+        BundleError: If the model differs from the manifest's description.
+        RuntimeUnavailableError: If no interpreter can run the model.
     """
     manifest, classifier = bundle.manifest, Classifier(bundle.model)
     check_model(manifest, classifier)
@@ -93,13 +96,19 @@ def bundle_model(bundle: Bundle) -> EvaluatedModel:
 
 
 def check_same_kind(model: EvaluatedModel, contract: SignalContract, labels: tuple[str, ...], run: Path) -> None:
-    """Raise ContractError unless a run's windows are of the contract and labels that the model has."""
+    """Raise ContractError if the contract or the labels of a run differ from those of the model."""
     ours = {**vars(model.contract), "labels": model.labels}
     theirs = {**vars(contract), "labels": labels}
     differing = [name for name in ours if ours[name] != theirs[name]]
     if differing:
         name = differing[0]
         raise ContractError(
-            f"Expected the run that {model.name} was converted from, got {run} with another {name}: {theirs[name]} "
-            f"instead of {ours[name]}. Choose another --run."
+            f"{model.name} was not converted from the run {run}, whose {name} is {theirs[name]} instead of "
+            f"{ours[name]}. Choose another --run.",
+            "other_run",
+            model=model.name,
+            path=run,
+            what=name,
+            got=theirs[name],
+            expected=ours[name],
         )

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, each for paper and for a phone: a figure per picture, nothing cut off by long labels."""
+"""Pictures of an evaluation for paper and phone: one figure per picture, large enough for long labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INCHES_PER_LETTER = 0.09
 
 
 def save_pictures(evaluation: Evaluation, folder: Path) -> dict[str, str]:
-    """Save every picture that the evaluation has something for; return title by file name."""
+    """Save every picture that the evaluation has data for; return the title of each file name."""
     saved = {}
     for name, (title, wanted, plot) in _PICTURES.items():
         if wanted(evaluation):
@@ -32,7 +32,7 @@ def save_pictures(evaluation: Evaluation, folder: Path) -> dict[str, str]:
 
 
 def plot_noise(evaluation: Evaluation) -> Figure:
-    """Plot accuracy against SNR, a line for each kind of noise."""
+    """Plot accuracy against the signal-to-noise ratio, with a line for each kind of noise."""
     figure = new_figure(7, 4.5)
     axes = figure.subplots()
     for kind, colour in _COLOURS.items():
@@ -47,12 +47,12 @@ def plot_noise(evaluation: Evaluation) -> Figure:
 
 
 def plot_confusion(evaluation: Evaluation) -> Figure:
-    """Plot counts of windows, coloured by their share of the true class."""
+    """Plot the confusion matrix, coloured by the share of the true class."""
     confusion, labels = evaluation.clean.confusion, evaluation.model.labels
     shares = confusion / np.maximum(1, confusion.sum(axis=1, keepdims=True))
     figure, axes = _grid(labels, labels)
     _heat(axes, shares, [[str(count) if count else "" for count in row] for row in confusion.tolist()])
-    axes.set(xlabel="named class", ylabel="true class")
+    axes.set(xlabel="predicted class", ylabel="true class")
     return figure
 
 
@@ -73,7 +73,7 @@ def plot_thresholds(evaluation: Evaluation) -> Figure:
 
 
 def plot_calibration(evaluation: Evaluation) -> Figure:
-    """Plot the calibration of the probabilities: accuracy and number of windows over confidence."""
+    """Plot the calibration of the probabilities: accuracy and number of windows against confidence."""
     bins = evaluation.clean.calibration
     middles = [(each.above + each.up_to) / 2 for each in bins]
     figure = new_figure(6, 6)
@@ -91,14 +91,14 @@ def plot_calibration(evaluation: Evaluation) -> Figure:
 
 _PICTURES: dict[str, tuple[str, Callable[[Evaluation], object], Callable[[Evaluation], Figure]]] = {
     "noise.png": ("Accuracy with noise", lambda evaluation: evaluation.noisy, plot_noise),
-    "confusion.png": ("Confusion", lambda evaluation: True, plot_confusion),
+    "confusion.png": ("Confusion matrix", lambda evaluation: True, plot_confusion),
     "calibration.png": ("Calibration of the probabilities", lambda evaluation: True, plot_calibration),
     "thresholds.png": ("Thresholds", lambda evaluation: evaluation.thresholds is not None, plot_thresholds),
 }
 
 
 def _grid(rows: Sequence[str], columns: Sequence[str], cell_inches: float = _CELL_INCHES) -> tuple[Figure, Any]:
-    """Return a figure with room for a cell per row and column and for their names, and its axes with the names."""
+    """Return a figure large enough for all cells and names, and its axes with the names."""
     beside, below = (_INCHES_PER_LETTER * max(map(len, names)) + 0.8 for names in (rows, columns))
     figure = new_figure(max(4.0, cell_inches * len(columns) + beside), max(2.5, _CELL_INCHES * len(rows) + below))
     axes = figure.subplots()
@@ -109,7 +109,7 @@ def _grid(rows: Sequence[str], columns: Sequence[str], cell_inches: float = _CEL
 
 
 def _heat(axes: Any, shares: NDArray[np.float64], texts: Sequence[Sequence[str]]) -> None:
-    """Colour cells by a share from 0 to 1 and write a text into each, white on the dark ones."""
+    """Colour cells by a share from 0 to 1 and write a text into each, in white on dark cells."""
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, line in enumerate(texts):
         for column, text in enumerate(line):

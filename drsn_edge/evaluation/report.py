@@ -1,8 +1,8 @@
-"""The folder of an evaluation: a page that opens from disk and holds its pictures, the pictures, and the figures.
+"""The report folder of an evaluation: a page, its pictures, and the figures.
 
-report.html        everything, self-contained
-evaluation.json    what `drsn-edge evaluate --json` prints
-*.png              the page's pictures
+report.html        the page, self-contained
+evaluation.json    the output of `drsn-edge evaluate --json`
+*.png              the pictures of the page
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _TEMPLATE = "report.html.j2"
 
 
 def is_report_folder(folder: Path) -> bool:
-    """Tell whether `folder` looks like one that `save_report` wrote."""
+    """Tell whether `folder` looks like a report folder of `save_report`."""
     return (folder / PAGE).is_file() and (folder / FIGURES).is_file()
 
 
 def save_report(evaluation: Evaluation, provenance: Provenance, folder: Path) -> None:
-    """Write an evaluation to `folder`, replacing what is there.
+    """Write an evaluation to `folder`, replacing its content.
 
     Raises:
-        OutputError: If it cannot be written; the folder is then as it was.
+        OutputError: If the folder cannot be written; it is then unchanged.
     """
     values = evaluation_to_json(evaluation, provenance)
     with folder_aside(folder) as new:
@@ -46,26 +46,26 @@ def render_page(values: Mapping[str, Any], pictures: Mapping[str, bytes]) -> str
     """Return the HTML of an evaluation.
 
     Args:
-        values: As `evaluation_to_json` gives them.
-        pictures: PNGs by title.
+        values: Result of `evaluation_to_json`.
+        pictures: PNG files by title.
     """
     template = environment().get_template(_TEMPLATE)
     return template.render(values, pictures=embedded(pictures), noise_table=noise_table(values["noise"]))
 
 
 def embedded(pictures: Mapping[str, bytes]) -> dict[str, str]:
-    """Return PNGs as addresses that hold them, for a page that is one file."""
+    """Return PNG files as data URLs, for a page that is one file."""
     return {title: "data:image/png;base64," + b64encode(png).decode() for title, png in pictures.items()}
 
 
 def environment() -> Environment:
-    """Return where the templates of the reports come from; every value in them is escaped."""
+    """Return the environment of the report templates; it escapes every value."""
     loader = PackageLoader("drsn_edge.evaluation", "")
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def noise_table(noise: list[dict[str, Any]]) -> dict[str, dict[float, float]]:
-    """Return accuracy by kind of noise and SNR in dB, from the `noise` of an evaluation's JSON."""
+    """Return accuracy by kind of noise and SNR in dB, from the key `noise` of an evaluation's JSON."""
     table: dict[str, dict[float, float]] = {}
     for each in noise:
         table.setdefault(each["kind"], {})[each["snr_db"]] = each["accuracy"]

@@ -1,4 +1,4 @@
-"""A run folder's Keras model, to be evaluated. The only part of judging that needs Keras."""
+"""The Keras model of a run folder, ready for evaluation. The only module of this room that needs Keras."""
 
 from __future__ import annotations
 
@@ -31,10 +31,12 @@ def run_model(run: Run) -> EvaluatedModel:
         generator=f"drsn-edge {run.config['version']}",
         contract=run.contract,
         labels=run.labels,
-        packages=("keras", keras.backend.backend()),  # a backend goes by the name of its distribution
+        packages=("keras", keras.backend.backend()),  # the name of a backend is the name of its distribution
         logits=lambda windows: predict_logits(run.model, windows, run.contract),
         thresholds=_thresholds(shrinking, run.contract) if shrinking is not None else None,
-        no_thresholds="" if shrinking is not None else f"The network's blocks are of kind {block}, without shrinkage.",
+        no_thresholds=""
+        if shrinking is not None
+        else f"Blocks of kind {block}, without shrinkage, have no thresholds.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The thresholds that shrinkage blocks learned, by block and class."""
+"""The learned thresholds of shrinkage blocks, by block and class."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from drsn_edge.signal.windows import FloatArray
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What tau is, in the unit of each block's features. Classes that do not occur are NaN.
+    """Statistics of tau, in the unit of each block's features. Classes that do not occur are NaN.
 
     Attributes:
-        mean: Over windows and channels, shape (blocks, n_classes).
-        channel_spread: Standard deviation over channels of each channel's mean over windows, of the same shape; 0
-            where a block has one threshold.
+        mean: Mean over windows and channels, shape (blocks, n_classes).
+        channel_spread: Standard deviation over channels of each channel's mean over windows, shape (blocks, n_classes);
+            0 for a block with one threshold.
     """
 
     mean: NDArray[np.float64]
@@ -30,7 +30,7 @@ def summarise_thresholds(taus: Sequence[FloatArray], labels: NDArray[np.int64], 
     """Summarise thresholds by block and class.
 
     Args:
-        taus: Of each block in order, shape (n, 1, 1, channels), or 1 in the place of channels where they share one.
+        taus: Thresholds of each block in order, shape (n, 1, 1, channels), or (n, 1, 1, 1) if channels share one.
         labels: Class index of each window, shape (n,).
         n_classes: Number of classes.
     """
@@ -44,7 +44,7 @@ def summarise_thresholds(taus: Sequence[FloatArray], labels: NDArray[np.int64], 
 
 
 def thresholds_to_json(thresholds: Thresholds, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Return one object per block: its number from 1, and mean and spread of each class; null where it is absent."""
+    """Return one object per block: its number from 1, and mean and spread of each class; null for an absent class."""
     return [
         {"block": number, "mean": _by_label(mean, labels), "channel_spread": _by_label(spread, labels)}
         for number, (mean, spread) in enumerate(zip(thresholds.mean, thresholds.channel_spread, strict=True), start=1)

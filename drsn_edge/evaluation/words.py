@@ -1,4 +1,4 @@
-"""What an evaluation found, in sentences and by recording."""
+"""The result of an evaluation in sentences and by recording."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from drsn_edge.evaluation.metrics import Judgement
 from drsn_edge.support.wording import counted
 
 _MOST_IN_ONE = 0.5
-"""From this share of all errors on, one recording is named as the one to look at first."""
+"""Smallest share of all errors in one recording at which the sentence says to check that recording first."""
 _OVERSTATED = 0.05
+"""Largest calibration error that is not mentioned."""
 
 
 @dataclass(frozen=True)
 class RecordingErrors:
-    """What was named wrong in one recording.
+    """Errors in one recording.
 
     Attributes:
-        recording: Its name.
-        label: What it is.
-        windows: Of it.
-        wrong: How many of them were named otherwise.
-        named: The class that was named most often instead; None without errors.
+        recording: Name of the recording.
+        label: True class.
+        windows: Number of windows.
+        wrong: Number of misclassified windows.
+        named: Class that was predicted most often instead; None without errors.
     """
 
     recording: str
@@ -42,10 +43,10 @@ def errors_by_recording(
     """Return the errors of each recording, the largest share first.
 
     Args:
-        recordings: Name of each window's recording, shape (n,).
-        true: Class index of each window, shape (n,).
-        named: Likewise, as the model says.
-        labels: The classes.
+        recordings: Name of the recording of each window, shape (n,).
+        true: Index of the true class of each window, shape (n,).
+        named: Index of the predicted class of each window, shape (n,).
+        labels: Names of the classes.
     """
     found = []
     for name in np.unique(recordings):
@@ -64,7 +65,7 @@ def judgement_in_words(
     errors: Sequence[RecordingErrors],
     labels: Sequence[str],
 ) -> str:
-    """Return what a reader should take home: how much is right, where the errors are, and what noise costs."""
+    """Return a summary: accuracy, recordings with errors, the weakest class, the effect of noise, and confidence."""
     return " ".join(
         filter(None, (_right(clean), _where(errors), _weakest(clean, labels), _with_noise(noisy), _confidence(clean)))
     )
@@ -73,19 +74,20 @@ def judgement_in_words(
 def _right(clean: Judgement) -> str:
     low, high = clean.accuracy_interval_95
     share, of_all = f"{clean.accuracy:.1%}", counted(clean.windows, "window")
-    return f"{share} of {of_all} were named right ({low:.1%} to {high:.1%} at 95 %)."
+    verb = "was" if clean.windows == 1 else "were"
+    return f"{share} of {of_all} {verb} classified correctly (95 % confidence interval: {low:.1%} to {high:.1%})."
 
 
 def _where(errors: Sequence[RecordingErrors]) -> str:
     wrong = sum(each.wrong for each in errors)
     if not wrong:
-        return "No recording has an error."
+        return "No recording has errors."
     within = [each for each in errors if each.wrong]
     worst = max(within, key=lambda each: each.wrong)
     count = f"{len(within)} of {counted(len(errors), 'recording')} {'has' if len(within) == 1 else 'have'} errors"
-    share = f"{worst.wrong} of {wrong} in {worst.recording} ({worst.label}, mostly named {worst.named})"
-    look = "; look at it first" if worst.wrong >= _MOST_IN_ONE * wrong and len(errors) > 1 else ""
-    return f"{count}, {share}{look}."
+    share = f"{worst.wrong} of {wrong} in {worst.recording} ({worst.label}, mostly classified as {worst.named})"
+    look = f" Check {worst.recording} first." if worst.wrong >= _MOST_IN_ONE * wrong and len(errors) > 1 else ""
+    return f"{count}, {share}.{look}"
 
 
 def _weakest(clean: Judgement, labels: Sequence[str]) -> str:
@@ -93,7 +95,9 @@ def _weakest(clean: Judgement, labels: Sequence[str]) -> str:
     recall = np.where(of_class > 0, np.diag(clean.confusion) / np.maximum(of_class, 1), 2.0)
     weakest = int(recall.argmin())
     return (
-        "" if recall[weakest] >= 1 else f"The weakest class is {labels[weakest]}: {recall[weakest]:.1%} of it is found."
+        ""
+        if recall[weakest] >= 1
+        else f"The weakest class is {labels[weakest]} with a recall of {recall[weakest]:.1%}."
     )
 
 
@@ -101,7 +105,7 @@ def _with_noise(noisy: Mapping[NoiseCondition, Judgement]) -> str:
     if not noisy:
         return ""
     condition, worst = min(noisy.items(), key=lambda each: each[1].accuracy)
-    return f"The hardest noise, {condition.kind} at {condition.snr_db:g} dB, leaves {worst.accuracy:.1%} right."
+    return f"The accuracy is lowest with {condition.kind} noise at {condition.snr_db:g} dB: {worst.accuracy:.1%}."
 
 
 def _confidence(clean: Judgement) -> str:

@@ -1,4 +1,4 @@
-"""Rolling-bearing kinematics: which orders a defect excites, when it is struck, and how hard."""
+"""Rolling-bearing kinematics: the orders of defects, and the times and strengths of their impacts."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from drsn_edge.support.invalid import InvalidValueError
+
 FloatArray = NDArray[np.float64]
 
 _BATCH = 64
 
 
-def require(ok: bool, expected: str, got: object) -> None:
-    """Raise ValueError("Expected ..., got ....") unless `ok`."""
+def require(ok: bool, name: str, rule: str, got: object) -> None:
+    """Raise InvalidValueError (a ValueError) unless `ok`: "NAME must be RULE, got GOT"."""
     if not ok:
-        raise ValueError(f"Expected {expected}, got {got}.")
+        raise InvalidValueError(f"{name} must be {rule}, got {got}", "out_of_range", name=name, got=got)
 
 
 @dataclass(frozen=True)
 class BearingGeometry:
-    """A rolling bearing whose outer ring stands still while the inner ring turns with the shaft.
+    """A rolling bearing whose outer ring is fixed and whose inner ring turns with the shaft.
 
-    The properties are orders: multiples of the shaft's speed, for rolling without slip.
+    The properties are orders, which are multiples of the shaft speed, for rolling without slip.
 
     Attributes:
-        n_balls: Rolling elements, >= 3.
-        ball_diameter_mm: Their diameter.
-        pitch_diameter_mm: Diameter of the circle through their centres.
-        contact_angle_deg: Angle of the load to the radial plane, 0 <= angle < 90.
+        n_balls: Number of rolling elements, >= 3.
+        ball_diameter_mm: Diameter of the rolling elements in mm.
+        pitch_diameter_mm: Diameter of the circle through the centres of the rolling elements in mm.
+        contact_angle_deg: Angle between load and radial plane in degrees, 0 <= angle < 90.
 
     Source: Randall & Antoni 2011, doi:10.1016/j.ymssp.2010.07.017, eqs. 1-4.
     """
@@ -40,19 +42,20 @@ class BearingGeometry:
     contact_angle_deg: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse a bearing that cannot be built.
+        """Refuse impossible dimensions.
 
         Raises:
-            ValueError: Naming the dimension and what it may be.
+            InvalidValueError: With the name of the dimension and its range.
         """
-        require(self.n_balls >= 3, "at least 3 balls in the bearing", self.n_balls)
-        require(0 < self.pitch_diameter_mm < math.inf, "pitch_diameter_mm above 0", self.pitch_diameter_mm)
+        require(self.n_balls >= 3, "n_balls", "at least 3", self.n_balls)
+        require(0 < self.pitch_diameter_mm < math.inf, "pitch_diameter_mm", "above 0", self.pitch_diameter_mm)
         require(
             0 < self.ball_diameter_mm < self.pitch_diameter_mm,
-            f"ball_diameter_mm above 0 and below the pitch diameter of {self.pitch_diameter_mm} mm",
+            "ball_diameter_mm",
+            f"above 0 and below pitch_diameter_mm ({self.pitch_diameter_mm})",
             self.ball_diameter_mm,
         )
-        require(0 <= self.contact_angle_deg < 90, "contact_angle_deg in [0, 90)", self.contact_angle_deg)
+        require(0 <= self.contact_angle_deg < 90, "contact_angle_deg", "in [0, 90)", self.contact_angle_deg)
 
     @property
     def _ratio(self) -> float:
@@ -60,27 +63,27 @@ class BearingGeometry:
 
     @property
     def ftf(self) -> float:
-        """Fundamental train frequency: turns of the cage per turn of the shaft."""
+        """Fundamental train frequency (FTF): turns of the cage per turn of the shaft."""
         return (1 - self._ratio) / 2
 
     @property
     def bpfo(self) -> float:
-        """Ball pass frequency, outer race: balls that pass a point of the outer race per turn."""
+        """Ball pass frequency, outer race (BPFO): balls that pass a point of the outer race per turn of the shaft."""
         return self.n_balls * (1 - self._ratio) / 2
 
     @property
     def bpfi(self) -> float:
-        """Ball pass frequency, inner race: balls that pass a point of the inner race per turn."""
+        """Ball pass frequency, inner race (BPFI): balls that pass a point of the inner race per turn of the shaft."""
         return self.n_balls * (1 + self._ratio) / 2
 
     @property
     def bsf(self) -> float:
-        """Ball spin frequency: turns of a ball about its own axis per turn of the shaft."""
+        """Ball spin frequency (BSF): turns of a ball about its own axis per turn of the shaft."""
         return self.pitch_diameter_mm / (2 * self.ball_diameter_mm) * (1 - self._ratio**2)
 
     @property
     def ball_defect(self) -> float:
-        """Impacts per turn from a defect on one ball, which meets both races during each spin."""
+        """Impacts per turn of the shaft from a defect on one ball, which hits both races in each spin."""
         return 2 * self.bsf
 
 
@@ -89,15 +92,15 @@ SKF_6205 = BearingGeometry(n_balls=9, ball_diameter_mm=7.94, pitch_diameter_mm=3
 
 
 def load_zone(turns: FloatArray) -> FloatArray:
-    """Return the relative load on a ball that is `turns` revolutions away from the loaded side.
+    """Return the relative load on a ball that is `turns` revolutions away from the centre of the load.
 
-    Radial load and no clearance: cos(angle)^1.5 on the loaded half, nothing on the other.
+    For radial load without clearance it is cos(angle)^1.5 on the loaded half and 0 on the other half.
 
     Args:
-        turns: Angle in revolutions, any shape.
+        turns: Angle in revolutions, of any shape.
 
     Returns:
-        Values in [0, 1], of the same shape.
+        Values in [0, 1] of the same shape.
 
     Source: Stribeck's distribution for point contact with load factor 0.5, as used by McFadden & Smith 1984,
     doi:10.1016/0022-460X(84)90595-9.
@@ -106,28 +109,28 @@ def load_zone(turns: FloatArray) -> FloatArray:
 
 
 class ImpactTrain:
-    """Shaft angles at which a defect is struck, with the random slip of the balls.
+    """Shaft angles of the impacts of a defect, with the random slip of the balls.
 
-    Each interval is drawn for itself, so that the timing error accumulates; jitter about a fixed grid would leave
-    the high harmonics sharp, which real bearings do not show.
+    Each interval is drawn independently, so that the timing error accumulates. Jitter around a fixed grid would keep
+    the high harmonics sharp, which they are not in real bearings.
 
     Source: Antoni & Randall 2003, doi:10.1115/1.1569940.
     """
 
     def __init__(self, order: float, slip: float, start_turns: float, rng: np.random.Generator) -> None:
-        """Begin at a random moment of the first interval.
+        """Begin at a random point of the first interval.
 
         Args:
-            order: Mean impacts per turn of the shaft.
+            order: Mean number of impacts per turn of the shaft.
             slip: Standard deviation of an interval, relative to its mean; well below 1.
-            start_turns: Shaft angle, in revolutions, before which nothing is struck.
+            start_turns: Shaft angle before the first impact, in revolutions.
             rng: Source of the intervals.
         """
         self._order, self._slip, self._rng = order, slip, rng
         self._ahead = np.array([start_turns + rng.uniform() / order])
 
     def until(self, end_turns: float) -> FloatArray:
-        """Return the angles of the impacts since the last call and before `end_turns`, in revolutions."""
+        """Return the shaft angles of the impacts since the last call and before `end_turns`, in revolutions."""
         while self._ahead[-1] < end_turns:
             intervals = (1 + self._slip * self._rng.standard_normal(_BATCH)) / self._order
             self._ahead = np.append(self._ahead, self._ahead[-1] + np.cumsum(intervals))

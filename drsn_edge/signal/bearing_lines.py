@@ -1,7 +1,7 @@
-"""What a bearing's geometry says of a signal: how far its defects' lines stand out of the envelope's spectrum.
+"""Lines of bearing defects: how far they stand out of the envelope spectrum of a signal.
 
-A defect is struck at a rate that geometry and speed fix. Each impact rings at the housing's resonances, so that the
-rate shows in the envelope of the upper band and not in the signal's own spectrum.
+Geometry and shaft speed determine the rate of the impacts of a defect. Each impact excites resonances of the housing,
+so that the rate is visible in the envelope of the upper band, but not in the spectrum of the signal.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from drsn_edge.signal.bearing import BearingGeometry
 
 NAMES = ("BPFO", "BPFI", "BSF", "FTF")
 BAND = (0.25, 0.75)
-"""Of half the sample rate: where the envelope is taken."""
+"""Band whose envelope is used, as shares of half the sampling rate."""
 
 HARMONICS = 3
 SLIP = 0.02
-"""Balls slide a little: a line is looked for within this share of its frequency."""
+"""Balls slip: a line is searched within this share of its frequency."""
 
 STANDS_OUT_DB = 10.0
 
@@ -30,23 +30,23 @@ class Bearing:
     """The bearing under the sensor.
 
     Attributes:
-        geometry: Its dimensions.
-        classes: Which line a class of the model should show, such as {"outer_race": "BPFO"}.
+        geometry: Dimensions of the bearing.
+        classes: The line that a class of the model should show, such as {"outer_race": "BPFO"}.
     """
 
     geometry: BearingGeometry
     classes: Mapping[str, str] = field(default_factory=dict)
 
     def lines_hz(self, shaft_hz: float) -> dict[str, float]:
-        """Return the rate of each defect; that of a ball is twice its spin, as it meets both races."""
+        """Return the rate of each defect in Hz; a ball defect has twice the spin frequency, as it hits both races."""
         geometry = self.geometry
         orders = (geometry.bpfo, geometry.bpfi, geometry.ball_defect, geometry.ftf)
         return {name: order * shaft_hz for name, order in zip(NAMES, orders, strict=True)}
 
     def agrees(self, label: str | None, levels_db: Mapping[str, float]) -> bool | None:
-        """Tell whether the lines say what the class says.
+        """Tell whether the strongest line belongs to the class.
 
-        None where the class names no line, or none stands out: an early defect may be below the noise.
+        None if the class has no line, or no line stands out: an early defect may be weaker than the noise.
         """
         wanted = None if label is None else self.classes.get(label)
         strongest = max(levels_db, key=levels_db.__getitem__)
@@ -58,12 +58,12 @@ class Bearing:
 def line_levels_db(
     samples: NDArray[np.float32], sample_rate_hz: float, lines_hz: Mapping[str, float]
 ) -> dict[str, float]:
-    """Return how far each line and its harmonics stand above the envelope spectrum around them, dB.
+    """Return how far each line and its harmonics stand above the envelope spectrum around them, in dB.
 
     Args:
-        samples: Shape (n, axes), a second or more of them; the axis that is strongest in `BAND` counts.
-        sample_rate_hz: Samples per second.
-        lines_hz: Rates of the defects, Hz.
+        samples: One second or more, shape (n, axes); the axis with most power in `BAND` is used.
+        sample_rate_hz: Sampling rate in Hz.
+        lines_hz: Rates of the defects in Hz.
     """
     spectrum = np.fft.rfft(samples - samples.mean(axis=0), axis=0)
     first, last = (round(share * (len(spectrum) - 1)) for share in BAND)
@@ -77,7 +77,7 @@ def line_levels_db(
 
 
 def _level_db(power: NDArray[np.float64], line: float) -> float:
-    """Return the mean over harmonics of the largest power near each, over the median between them."""
+    """Return the largest power near each harmonic over the median power around it, averaged over harmonics, in dB."""
     levels = []
     for harmonic in range(1, HARMONICS + 1):
         centre = harmonic * line

@@ -1,4 +1,4 @@
-"""The signal contract: what a model was trained on, and so what it may be shown."""
+"""The signal contract: the form of the windows that a model was trained on and can classify."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from drsn_edge.support.fields import items, number, text, texts, whole
 
 LONGEST_WINDOW, MOST_AXES = 1 << 20, 16
 RATE_TOLERANCE = 0.02
-"""Relative difference of sample rates that a model is taken to stand: it moves every line of the spectrum by 2 %."""
+"""Largest relative difference of two sampling rates that a model tolerates: it shifts every spectral line by 2 %."""
 
 
 @dataclass(frozen=True)
 class SignalContract:
-    """What the model was trained on.
+    """Form of the windows that a model was trained on.
 
     Attributes:
-        sample_rate_hz: Samples per second.
+        sample_rate_hz: Sampling rate in Hz.
         axes: Names of the axes in the order of the network's channels.
         unit: Unit of the samples before scaling.
         window: Samples per window.
-        hop: Samples between window starts when streaming.
-        scaling: What happens to a window before the network sees it.
-        spectra: The views that the network sees instead of the scaled samples; None where it sees the samples.
+        hop: Samples between window starts in a stream.
+        scaling: Scaling of a window before the network.
+        spectra: Views that are the network's input instead of the scaled samples; None if the input is the samples.
     """
 
     sample_rate_hz: float
@@ -42,7 +42,7 @@ class SignalContract:
 
     @property
     def needs_speed(self) -> bool:
-        """Whether the shaft speed of a window must be known."""
+        """Whether the shaft speed of each window must be known."""
         return self.spectra is not None and self.spectra.needs_speed
 
     @property
@@ -52,19 +52,19 @@ class SignalContract:
 
     @property
     def hop_s(self) -> float:
-        """Seconds from one window to the next."""
+        """Time from one window start to the next, in seconds."""
         return self.hop / self.sample_rate_hz
 
     @property
     def input_shape(self) -> tuple[int, int]:
-        """(steps, channels) of the network's input."""
+        """Steps and channels of the network's input."""
         if self.spectra is None:
             return self.window, len(self.axes)
         return self.spectra.lines, sum(self.spectra.view_channels(len(self.axes)))
 
 
 def contract_to_json(contract: SignalContract) -> dict[str, Any]:
-    """Return the contract as plain JSON values; `spectra` is left out where the network sees the samples."""
+    """Return the contract as plain JSON values; the key `spectra` is absent if the network's input is the samples."""
     values = asdict(contract)
     if contract.spectra is None:
         del values["spectra"]
@@ -77,7 +77,7 @@ def contract_from_json(values: Mapping[str, Any]) -> SignalContract:
     """Return the contract that `contract_to_json` wrote.
 
     Raises:
-        ContractError: If a key is missing, of a wrong type or out of range. Keys that are not known are left alone.
+        ContractError: If a key is missing, or has a wrong type or range. Unknown keys are ignored.
     """
     try:
         scaling = Scaling(text(values["scaling"], "kind"), number(values["scaling"], "divisor"))
@@ -91,17 +91,18 @@ def contract_from_json(values: Mapping[str, Any]) -> SignalContract:
             spectra=_spectra(values["spectra"]) if "spectra" in values else None,
         )
     except (KeyError, TypeError, ValueError) as exc:
-        raise ContractError(
-            f"Expected a signal contract with rate, axes, unit, window, hop, scaling: {exc!r}."
-        ) from exc
+        why = f"it has no {exc.args[0]}" if isinstance(exc, KeyError) else str(exc)
+        raise ContractError(f"The signal contract is damaged: {why}.", "damaged", why=why) from exc
     _check_spectra(contract)
     positive = min(contract.sample_rate_hz, contract.window, contract.hop, scaling.divisor) > 0
     positive = positive and max(contract.window, contract.hop) <= LONGEST_WINDOW
     named = 0 < len(contract.axes) == len(set(contract.axes)) and len(contract.axes) <= MOST_AXES
     if not positive or not named or scaling.kind not in SCALINGS:
         raise ContractError(
-            f"Expected positive sizes, windows of at most {LONGEST_WINDOW} samples, at most {MOST_AXES} different axes "
-            f"and a scaling among {', '.join(SCALINGS)}, got {contract}."
+            f"The signal contract needs positive sizes, windows of at most {LONGEST_WINDOW} samples, 1 to {MOST_AXES} "
+            f"different axes and a scaling among {', '.join(SCALINGS)}, got {contract}.",
+            "contract_out_of_range",
+            got=contract,
         )
     return contract
 
@@ -122,8 +123,10 @@ def _check_spectra(contract: SignalContract) -> None:
     standardised = len(spectra.means) == len(spectra.deviations) == channels and min(spectra.deviations, default=0) > 0
     if not (known and sized and standardised):
         raise ContractError(
-            f"Expected spectra of views among {', '.join(VIEWS)}, with a mean and a deviation > 0 for each channel and "
-            f"at most half a window of lines, got {spectra}."
+            f"The spectra of the signal contract need different views of {', '.join(VIEWS)}, a mean and a deviation "
+            f"> 0 for each channel, and at most half as many lines as samples, got {spectra}.",
+            "spectra_out_of_range",
+            got=spectra,
         )
 
 
@@ -138,12 +141,12 @@ def stream_factor(
     """Check a sensor's or a recording's description against the contract; return the factor to the contract's unit.
 
     Args:
-        contract: What the model was trained on.
-        sample_rate_hz: Samples per second.
+        contract: Contract of the model.
+        sample_rate_hz: Sampling rate in Hz.
         axes: Names of the axes in their order.
         unit: Unit of the samples.
-        source: What is checked, for the error.
-        rate_tolerance: Share by which the rate may differ.
+        source: "sensor", "recording" or another source of samples, for the error.
+        rate_tolerance: Largest relative difference of the sampling rate.
 
     Raises:
         ContractError: If rate, axes or unit do not fit.
@@ -151,12 +154,21 @@ def stream_factor(
     deviation = sample_rate_hz / contract.sample_rate_hz - 1
     if not abs(deviation) <= rate_tolerance:
         raise ContractError(
-            f"The model expects {contract.sample_rate_hz:g} Hz, the {source} reports {sample_rate_hz:g} Hz "
-            f"({deviation:+.1%}). Use a sensor or a recording of that rate, or train on this one."
+            f"The model was trained at {contract.sample_rate_hz:g} Hz, but the {source} has {sample_rate_hz:g} Hz "
+            f"({deviation:+.1%}). Use a sensor or a recording with {contract.sample_rate_hz:g} Hz, or train a model at "
+            f"{sample_rate_hz:g} Hz.",
+            "other_rate",
+            expected=contract.sample_rate_hz,
+            got=sample_rate_hz,
+            source=source,
         )
     if axes != contract.axes:
         raise ContractError(
-            f"The model expects the axes {','.join(contract.axes)}, the {source} reports {','.join(axes)}. "
-            "Use a sensor or a recording with these axes, or train on these."
+            f"The model was trained with the axes {','.join(contract.axes)}, but the {source} has {','.join(axes)}. "
+            f"Use a sensor or a recording with {','.join(contract.axes)}, or train a model with {','.join(axes)}.",
+            "other_axes",
+            expected=contract.axes,
+            got=axes,
+            source=source,
         )
     return conversion_factor(unit, contract.unit)

@@ -1,4 +1,4 @@
-"""What a network is shown of a window: one place for training, conversion, judging and the gateway."""
+"""From a window to the network's input: the same for training, conversion, evaluation and the gateway."""
 
 from __future__ import annotations
 
@@ -12,30 +12,33 @@ from drsn_edge.signal.windows import Centred, FloatArray, as_network_input, cent
 
 
 def check_speed(contract: SignalContract, speed_hz: float | None) -> None:
-    """Raise ContractError if the model needs the shaft's speed, in turns per second, and it is not known."""
+    """Raise ContractError if the model needs the shaft speed, in turns per second, and it is unknown."""
     if contract.needs_speed and not (speed_hz is not None and speed_hz > 0):
         raise ContractError(
-            "Expected the speed of the shaft, as the model sees shaft orders, got none. Give it with --rpm, or for "
-            "recordings in their field rpm."
+            "The model needs the shaft speed, because its input is shaft orders, but the speed is unknown. Give --rpm, "
+            "or state the field rpm of the recordings.",
+            "no_speed",
+            got=speed_hz,
         )
 
 
 def network_input(windows: FloatArray, contract: SignalContract, speeds_hz: ArrayLike | None = None) -> FloatArray:
-    """Return what the network sees, shape (n, 1, steps, channels).
+    """Return the network's input, shape (n, 1, steps, channels).
 
     Args:
-        windows: Shape (n, window, axes), in the contract's unit.
-        contract: What the model was trained on.
-        speeds_hz: Shaft speed of each window, shape (n,), or of all; only a contract that `needs_speed` looks at it.
+        windows: Windows in the contract's unit, shape (n, window, axes).
+        contract: Contract of the model.
+        speeds_hz: Shaft speed in turns per second of each window, shape (n,), or of all windows; used only if the
+            contract `needs_speed`.
 
     Raises:
-        ContractError: If the shaft speed is needed and not known.
+        ContractError: If the shaft speed is needed and unknown.
     """
     return input_of(centre(windows), contract, speeds_hz)
 
 
 def input_of(windows: Centred, contract: SignalContract, speeds_hz: ArrayLike | None = None) -> FloatArray:
-    """Return what `network_input` does, of windows whose means are gone."""
+    """Return the same as `network_input` for windows without their means."""
     samples = scaled(windows, contract.scaling)
     if contract.spectra is None:
         return as_network_input(samples)

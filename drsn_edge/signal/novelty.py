@@ -24,6 +24,7 @@ from drsn_edge.signal.mounting import BANDS, Mounting
 from drsn_edge.signal.spectra import Spectra, log_spectra
 from drsn_edge.signal.windows import Centred, centre
 from drsn_edge.support.arrays import MAX_ARRAYS_BYTES, Form, archive_of, typed_arrays
+from drsn_edge.support.invalid import InvalidValueError
 
 FloatArray = NDArray[np.float32]
 
@@ -223,8 +224,9 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
     """
     try:
         arrays = typed_arrays(data, MAX_ARRAYS_BYTES, _FORMS, _MOUNTING_FORMS)
-    except ValueError as exc:
-        raise BundleError(f"Expected {MEMBER} as `drsn-edge convert` writes it, got other bytes: {exc}.") from exc
+    except InvalidValueError as exc:
+        words = f"{MEMBER} is damaged: {exc}. Convert the run again with `drsn-edge convert`."
+        raise BundleError(words, exc.problem, **{**exc.facts, "member": MEMBER}) from exc
     mounting = Mounting(arrays[_MOUNTING], float(arrays[_MOUNTING_LIMIT])) if _MOUNTING in arrays else None
     novelty = Novelty(
         lines=int(arrays["lines"]),
@@ -241,5 +243,11 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
     few = 0 < len(novelty.prototypes) <= MOST_PROTOTYPES and novelty.lines > 0
     usable = shapes and finite and few and 0 < novelty.limit < math.inf and _are_levels(novelty)
     if not (usable and (mounting is None or _is_usable(mounting, n_axes))):
-        raise BundleError(f"Expected {MEMBER} for {n_axes} axes and a limit > 0, got other values. Convert again.")
+        raise BundleError(
+            f"{MEMBER} holds impossible values, or does not fit a signal with {n_axes} axes. Convert the run again "
+            "with `drsn-edge convert`.",
+            "wrong_novelty",
+            member=MEMBER,
+            axes=n_axes,
+        )
     return novelty

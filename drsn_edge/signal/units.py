@@ -1,4 +1,4 @@
-"""Units of acceleration: the one place that knows how they convert."""
+"""Units of acceleration and their conversion."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ _SPELLINGS = {
 }
 
 KNOWN_UNITS = tuple(_UNIT_IN_G)
-"""Units that convert into each other. Any other unit ("counts", "V") is taken as it is and never converted."""
+"""Units that convert into each other. Any other unit ("counts", "V") is never converted."""
 
 
 def canonical(unit: str) -> str:
-    """Return a unit by its name here: `mps2`, `m/s^2` and `m/s²` are `m/s2`. One that is not known stays as it is."""
+    """Return the standard spelling of a unit: `m/s2` for `mps2`, `m/s^2` and `m/s²`. An unknown unit is unchanged."""
     plain = unicodedata.normalize("NFKC", unit).replace("−", "-").replace("·", "*")
     return _SPELLINGS.get("".join(plain.split()), unit)
 
 
 def expect_known(unit: str) -> str:
-    """Return a unit of acceleration as it was given.
+    """Return a unit of acceleration unchanged.
 
     Raises:
-        ContractError: If nothing converts it.
+        ContractError: If the unit is unknown.
     """
     if canonical(unit) not in KNOWN_UNITS:
-        raise ContractError(f"Expected a unit among {', '.join(KNOWN_UNITS)} (or mps2), got {unit!r}.")
+        words = f"{unit!r} is not a known unit of acceleration. Choose one of {', '.join(KNOWN_UNITS)} (or mps2)."
+        raise ContractError(words, "unknown_unit", got=unit, known=KNOWN_UNITS)
     return unit
 
 
@@ -51,6 +52,9 @@ def conversion_factor(from_unit: str, to_unit: str) -> float:
     if from_unit in _UNIT_IN_G and to_unit in _UNIT_IN_G:
         return _UNIT_IN_G[from_unit] / _UNIT_IN_G[to_unit]
     raise ContractError(
-        f"Expected values in {to_unit!r}, got {from_unit!r}, and no factor between them is known. "
-        f"Units that convert: {', '.join(KNOWN_UNITS)}."
+        f"Values must be in {to_unit!r}, got {from_unit!r}, and no conversion is known: only {', '.join(KNOWN_UNITS)} "
+        "convert into each other. Use one of these units, or the same unit on both sides.",
+        "no_conversion",
+        got=from_unit,
+        expected=to_unit,
     )

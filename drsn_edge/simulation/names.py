@@ -1,4 +1,4 @@
-"""What conditions a simulated machine can be in, for help that must not wait for NumPy."""
+"""Names of the conditions of a simulated machine, for help that must not wait for NumPy."""
 
 CONDITIONS = ("healthy", "imbalance", "misalignment", "outer_race", "inner_race", "ball")
-"""They serve as labels."""
+"""The labels of simulated recordings."""

@@ -1,14 +1,14 @@
-"""Simulated vibration: what an accelerometer on the bearing housing of a rotating machine measures, in g.
+"""Simulated vibration: the readings of an accelerometer on the bearing housing of a rotating machine, in g.
 
-Everything periodic follows one shaft angle, the integral of a slowly wandering speed: imbalance, misalignment and
-the gear mesh are lines at fixed orders of it, and a bearing defect is struck at angles that slip from impact to
-impact; each strike makes the housing ring. The sensor turns, adds noise, rounds and clips.
+All periodic vibration follows one shaft angle, which is the integral of a slowly varying speed. Imbalance, misalignment
+and the gear mesh are lines at fixed orders. A bearing defect causes impacts at angles that slip from impact to impact,
+and each impact makes the housing ring. The sensor tilts the axes, adds noise, rounds and clips.
 
     speed ▶ angle ─┬▶ lines ──────────────┬▶ tilt ▶ + noise ▶ round, clip
                    └▶ impacts ▶ resonance ┘
 
-Left out: transfer paths other than one resonance, transients of speed, and the roll-off of the sensor's filter (lines
-above half the sample rate are dropped; the ringing is sampled as it is).
+Not simulated are transfer paths other than one resonance, transients of speed, and the roll-off of the sensor's filter
+(lines above half the sampling rate are dropped; the ringing is sampled without a filter).
 """
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ from drsn_edge.simulation.machine import (
 from drsn_edge.simulation.names import CONDITIONS
 
 DEFAULT_SAMPLE_RATE_HZ = 3200.0
-"""Fastest rate of the ADXL345."""
+"""Highest sampling rate of the ADXL345."""
 
 _BLOCK = 1024
-"""Samples per block of random numbers. Fixed, so that a stream does not depend on how it is read."""
+"""Samples per block of random numbers. Fixed, so that a stream does not depend on the sizes in which it is read."""
 
 _SPEED_MEMORY_S = 2.0
-"""Correlation time of the speed fluctuation."""
+"""Correlation time of the speed fluctuation in seconds."""
 
 _SIDE_BAND = 0.3
-"""Depth of the gear mesh's amplitude modulation at shaft speed: run-out of the pinion."""
+"""Depth of the amplitude modulation of the gear mesh at shaft speed, caused by run-out of the pinion."""
 
 _MISALIGNMENT = np.array([[0.0, 0.0, 0.8], [1.0, 0.7, 0.8], [0.3, 0.2, 0.2]])
-"""Orders 1-3 (rows) along x, y, z, relative to order 2 along x: strong twice per turn and along the shaft."""
+"""Orders 1-3 (rows) along x, y, z, relative to order 2 along x: strongest at twice the shaft speed and along z."""
 
 _MESH_HARMONICS = np.array([1.0, 0.5, 0.25])
 
 _RINGING_FLOOR = 1e-4
-"""Ringing is cut off where its envelope has fallen to this part of its start: below one LSB for up to 39 g."""
+"""Ringing ends where its envelope has decayed to this share of its start: below one LSB for up to 39 g."""
 
 
 @dataclass(frozen=True)
 class _Lines:
-    """Sinusoids locked to the shaft: whole orders, shape (k,), and complex amplitudes in g, shape (k, 3)."""
+    """Sinusoids locked to the shaft: integer orders, shape (k,), and complex amplitudes in g, shape (k, 3)."""
 
     orders: FloatArray
     phasors: NDArray[np.complex128]
 
     def at(self, turns: FloatArray) -> FloatArray:
-        """Return their sum at each shaft angle (revolutions, shape (n,)), shape (n, 3)."""
+        """Return the sum of the lines, shape (n, 3), at each shaft angle in revolutions, shape (n,)."""
         first = np.exp(2j * np.pi * turns)
         powers: dict[int, NDArray[np.complex128]] = {0: np.ones_like(first), 1: first}
         lines = np.stack([_power(int(order), powers) for order in self.orders], axis=1)
@@ -71,7 +71,7 @@ class _Lines:
 
 
 def _power(order: int, powers: dict[int, NDArray[np.complex128]]) -> NDArray[np.complex128]:
-    """Return a whole power by multiplying those that are there: a tenth of the time of a complex exponential."""
+    """Return an integer power as a product of known powers, in a tenth of the time of a complex exponential."""
     if order not in powers:
         half = order // 2
         near = max(known for known in powers if known < order)
@@ -86,7 +86,7 @@ def _shaft_phasors(machine: Machine, condition: Condition, phases: FloatArray) -
     misalignment_g = machine.residual_misalignment_g + extra.get("misalignment", 0.0)
     imbalance_g = machine.residual_imbalance_g + extra.get("imbalance", 0.0)
     phasors = misalignment_g * _MISALIGNMENT * np.exp(1j * phases)
-    # A heavy spot passes y a quarter turn after x and does not push along the shaft.
+    # A heavy spot passes y a quarter turn after x and exerts no force along the shaft.
     heavy_spot = np.exp(1j * phases[0, 0]) * np.array([1, -1j, 0])
     phasors[0] += imbalance_g * (machine.rpm / REFERENCE_RPM) ** 2 * heavy_spot
     return np.asarray(phasors)
@@ -101,7 +101,7 @@ def _mesh_lines(machine: Machine, phases: FloatArray) -> _Lines:
 
 
 def _lines(machine: Machine, condition: Condition, sample_rate_hz: float, phases: FloatArray) -> _Lines:
-    """Return every line below half the sample rate; `phases` in radians, (shaft or mesh, 3, axis)."""
+    """Return every line below half the sampling rate; `phases` in radians, (shaft or mesh, 3, axis)."""
     mesh = _mesh_lines(machine, phases[1])
     orders = np.concatenate([[1.0, 2.0, 3.0], mesh.orders])
     phasors = np.concatenate([_shaft_phasors(machine, condition, phases[0]), mesh.phasors])
@@ -110,9 +110,9 @@ def _lines(machine: Machine, condition: Condition, sample_rate_hz: float, phases
 
 
 def _shaft_turns(machine: Machine, sample_rate_hz: float, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """Yield the revolutions made by the end of each sample of a block, shape (_BLOCK,), counted from 0.
+    """Yield the shaft angle at the end of each sample of a block in revolutions from 0, shape (_BLOCK,).
 
-    The speed is a first-order Gauss-Markov process at the block edges, linear between them.
+    The speed is a first-order Gauss-Markov process at the block edges and linear between them.
     """
     keep = math.exp(-_BLOCK / sample_rate_hz / _SPEED_MEMORY_S)
     ramp = np.arange(_BLOCK) / _BLOCK
@@ -126,9 +126,10 @@ def _shaft_turns(machine: Machine, sample_rate_hz: float, rng: np.random.Generat
 
 
 def _noise_filter(machine: Machine, sample_rate_hz: float) -> NDArray[np.complex128]:
-    """Return the frequency response, on the bins of 2 * _BLOCK samples, from unit white noise to the noise in g.
+    """Return the frequency response from unit white noise to the noise in g, on the bins of 2 * _BLOCK samples.
 
-    Designed by frequency sampling with _BLOCK taps under a Hann window; the 1/f part levels off below its first bin.
+    The filter is designed by frequency sampling with _BLOCK taps and a Hann window. The 1/f part is constant below the
+    first bin.
     """
     frequency_hz = np.fft.rfftfreq(_BLOCK, 1 / sample_rate_hz)
     frequency_hz[0] = frequency_hz[1]
@@ -140,7 +141,7 @@ def _noise_filter(machine: Machine, sample_rate_hz: float) -> NDArray[np.complex
 
 
 def _noise(machine: Machine, sample_rate_hz: float, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """Yield blocks of noise in g, shape (_BLOCK, 3): the sensor's and the structure's, by overlap-save."""
+    """Yield blocks of the noise of sensor and structure in g, shape (_BLOCK, 3), filtered by overlap-save."""
     response = _noise_filter(machine, sample_rate_hz)[:, np.newaxis]
     white = rng.standard_normal((2 * _BLOCK, len(AXES)))
     while True:
@@ -149,7 +150,7 @@ def _noise(machine: Machine, sample_rate_hz: float, rng: np.random.Generator) ->
 
 
 def impact_orders(name: str, bearing: BearingGeometry) -> tuple[float, float] | None:
-    """Return impacts per turn, and turns through the load zone per turn, of a bearing defect; None for other faults."""
+    """Return impacts and passes through the load zone per turn for a bearing defect; None for other faults."""
     return {
         "outer_race": (bearing.bpfo, 0.0),
         "inner_race": (bearing.bpfi, 1.0),
@@ -158,7 +159,7 @@ def impact_orders(name: str, bearing: BearingGeometry) -> tuple[float, float] | 
 
 
 class _Ringing:
-    """The housing's answer to impacts; outlives the defect that it came from."""
+    """Response of the housing to impacts; it decays even after the condition has changed."""
 
     def __init__(self, machine: Machine, sample_rate_hz: float) -> None:
         omega = 2 * np.pi * machine.resonance_hz
@@ -168,14 +169,14 @@ class _Ringing:
         self._tail = np.zeros(self._length)
 
     def strike(self, at: FloatArray, amplitude_g: FloatArray, n: int) -> FloatArray:
-        """Return the next n samples in g, shape (n,), and keep what rings on.
+        """Return the next n samples in g, shape (n,), and keep the ringing beyond them.
+
+        An impact adds amplitude * exp(-zeta w t) * sin(wd t), with wd = w sqrt(1 - zeta²), from its time onwards.
 
         Args:
-            at: Times of the impacts in samples, rising within [0, n]; any fraction of a sample counts.
-            amplitude_g: One for each impact.
-            n: Samples to return.
-
-        An impact adds amplitude * exp(-zeta w t) * sin(wd t), wd = w sqrt(1 - zeta²), from its time on.
+            at: Times of the impacts in samples, rising within [0, n]; fractions of a sample are possible.
+            amplitude_g: Amplitude of each impact.
+            n: Number of samples.
         """
         index = np.ceil(at).astype(np.intp)[:, np.newaxis] + np.arange(self._length)
         since = index - at[:, np.newaxis]
@@ -187,7 +188,7 @@ class _Ringing:
 
 
 def _rotation(tilt_deg: Axes) -> FloatArray:
-    """Return the matrix, shape (3, 3), from the machine's axes to those of a sensor turned about x, then y, then z."""
+    """Return the rotation matrix, shape (3, 3), from the machine's axes to those of a sensor tilted about x, y, z."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(np.radians(tilt_deg)), np.sin(np.radians(tilt_deg))
     about_x = np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
     about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
@@ -196,16 +197,16 @@ def _rotation(tilt_deg: Axes) -> FloatArray:
 
 
 def _digitise(accel_g: FloatArray, sensor: Sensor) -> NDArray[np.float32]:
-    """Round to the sensor's steps and clip to its range; shape unchanged."""
+    """Round to the sensor's steps and clip to its range; the shape is unchanged."""
     if sensor.lsb_g:
         accel_g = np.round(accel_g / sensor.lsb_g) * sensor.lsb_g
     return np.clip(accel_g, -sensor.range_g, sensor.range_g - sensor.lsb_g).astype(np.float32)
 
 
 class VibrationSimulator:
-    """An endless stream from one machine, whose condition can change at any sample.
+    """An endless stream of samples from one machine, whose condition can change at any sample.
 
-    The same seed gives the same stream, however it is cut into calls: shaft angle, noise and ringing carry over.
+    The same seed gives the same stream, whatever the sizes of the calls: shaft angle, noise and ringing continue.
     """
 
     def __init__(
@@ -214,16 +215,16 @@ class VibrationSimulator:
         """Start at shaft angle 0.
 
         Args:
-            machine: What turns, and the sensor on it.
-            condition: Its condition at first.
-            sample_rate_hz: Samples per second.
-            seed: Of everything random, >= 0.
+            machine: The machine and its sensor.
+            condition: Condition at the start.
+            sample_rate_hz: Sampling rate in Hz.
+            seed: Seed of all random numbers, >= 0.
 
         Raises:
-            ValueError: If the sample rate is too slow for the machine's resonance or speed, or the seed negative.
+            InvalidValueError: If the sampling rate is too low for resonance or shaft speed, or the seed is negative.
         """
         _require_sampled(machine, sample_rate_hz)
-        require(seed >= 0, "a seed of at least 0", seed)
+        require(seed >= 0, "seed", "at least 0", seed)
         turns, noise, phases, self._impact_seeds = np.random.SeedSequence(seed).spawn(4)
         self.machine, self.sample_rate_hz = machine, sample_rate_hz
         self._phases = np.random.default_rng(phases).uniform(0, 2 * np.pi, (2, 3, len(AXES)))
@@ -235,7 +236,7 @@ class VibrationSimulator:
         self.set_condition(condition)
 
     def set_condition(self, condition: Condition) -> None:
-        """Let the next sample be the first in `condition`; what rings goes on ringing."""
+        """Set the condition from the next sample onwards; ringing of earlier impacts continues."""
         self.condition = condition
         self._lines = _lines(self.machine, condition, self.sample_rate_hz, self._phases)
         rng = np.random.default_rng(self._impact_seeds.spawn(1)[0])
@@ -244,12 +245,12 @@ class VibrationSimulator:
         self._train = ImpactTrain(orders[0], self.machine.slip, float(self._turns[0]), rng) if orders else None
 
     def samples(self, n: int) -> NDArray[np.float32]:
-        """Return the next n samples in g, shape (n, 3), axes as in `AXES`.
+        """Return the next n samples in g, shape (n, 3), with the axes of `AXES`.
 
         Raises:
-            ValueError: If n is negative.
+            InvalidValueError: If n is negative.
         """
-        require(n >= 0, "a number of samples of at least 0", n)
+        require(n >= 0, "n", "at least 0", n)
         out = np.empty((n, len(AXES)), np.float32)
         for start in range(0, n, _BLOCK):
             out[start : start + _BLOCK] = self._next(min(_BLOCK, n - start))
@@ -262,7 +263,7 @@ class VibrationSimulator:
         return _digitise(seen + noise, self.machine.sensor)
 
     def _take(self, n: int) -> tuple[FloatArray, FloatArray]:
-        """Return the shaft's turns at the next n samples and the one after, shape (n + 1,), and noise, (n, 3)."""
+        """Return the shaft angle at the next n + 1 samples in revolutions, shape (n + 1,), and noise, shape (n, 3)."""
         while len(self._noise) < n:
             self._turns = np.concatenate([self._turns, next(self._turns_blocks)])
             self._noise = np.concatenate([self._noise, next(self._noise_blocks)])
@@ -277,13 +278,13 @@ class VibrationSimulator:
 
 
 def _require_sampled(machine: Machine, sample_rate_hz: float) -> None:
-    require(0 < sample_rate_hz < math.inf, "sample_rate_hz above 0", sample_rate_hz)
+    require(0 < sample_rate_hz < math.inf, "sample_rate_hz", "above 0", sample_rate_hz)
     fastest_hz = max(machine.resonance_hz, 3 * machine.shaft_hz)
     require(
         fastest_hz < sample_rate_hz / 2,
-        f"a sample rate above {2 * fastest_hz:g} Hz for a resonance at {machine.resonance_hz:g} Hz "
-        f"and {machine.rpm:g} rpm",
-        f"{sample_rate_hz:g} Hz",
+        "sample_rate_hz",
+        f"above {2 * fastest_hz:g} for a resonance at {machine.resonance_hz:g} Hz and {machine.rpm:g} rpm",
+        sample_rate_hz,
     )
 
 
@@ -295,13 +296,13 @@ def simulate_recording(
     seed: int = 0,
     name: str = "simulated",
 ) -> Recording:
-    """Return one recording in g, its label the condition's name, its group `name`, with fields rpm and severity.
+    """Return one recording in g with the condition as label, `name` as group, and the fields rpm and severity.
 
     Raises:
-        ValueError: As `VibrationSimulator`, or if the duration holds no sample.
+        InvalidValueError: As `VibrationSimulator`, or if the duration is shorter than a sample.
     """
     simulator = VibrationSimulator(machine, condition, sample_rate_hz, seed)
-    require(1 / sample_rate_hz <= duration_s < math.inf, "a duration of at least one sample", f"{duration_s} s")
+    require(1 / sample_rate_hz <= duration_s < math.inf, "duration_s", "at least one sample", duration_s)
     return Recording(
         name=name,
         samples=simulator.samples(round(duration_s * sample_rate_hz)),
@@ -315,9 +316,10 @@ def simulate_recording(
 
 
 def vary_machine(nominal: Machine, rng: np.random.Generator) -> Machine:
-    """Return a machine of the same make: another speed, mounting, noise and workmanship, uniformly drawn.
+    """Return a machine of the same type with other values, which are drawn uniformly.
 
-    Speed +-10 %, amplitudes and densities +-30 %, resonance +-5 %, tilt +-5 degrees about each axis.
+    Speed varies by +-10 %, amplitudes and densities by +-30 %, the resonance by +-5 %, the tilt by +-5 degrees about
+    each axis.
     """
 
     def about(value: float, spread: float) -> float:
@@ -354,29 +356,30 @@ def simulate_dataset(
 ) -> list[Recording]:
     """Return one recording of every machine in every condition, machine by machine.
 
-    Machines vary as in `vary_machine`, severities log-uniformly in `SEVERITY_RANGE_G`. More machines or conditions
-    leave the recordings of the others as they are.
+    Machines vary as in `vary_machine`, severities log-uniformly in `SEVERITY_RANGE_G`. Further machines or conditions
+    do not change the other recordings.
 
     Args:
-        conditions: Among `CONDITIONS`, each once.
-        n_machines: How many machines.
-        duration_s: Seconds of each recording.
-        seed: Of everything random, >= 0.
-        progress: Called after each recording with the number done and the number in all.
-        nominal: The make of the machines; `Machine()` where None.
-        sample_rate_hz: Samples per second.
+        conditions: Names in `CONDITIONS`, each at most once.
+        n_machines: Number of machines.
+        duration_s: Duration of each recording in seconds.
+        seed: Seed of all random numbers, >= 0.
+        progress: Called after each recording with the number of recordings done and of all.
+        nominal: Machine that is varied; None: `Machine()`.
+        sample_rate_hz: Sampling rate in Hz.
 
     Returns:
-        Recordings named like "outer_race-03", group "machine-03", with fields machine, rpm and severity.
+        Recordings with names such as "outer_race-03", groups such as "machine-03", and the fields machine, rpm and
+        severity.
 
     Raises:
-        ValueError: If an argument is out of range.
+        InvalidValueError: If an argument is out of range.
     """
     for name in conditions:
-        require(name in CONDITIONS, f"conditions among {', '.join(CONDITIONS)}", repr(name))
-    require(0 < len(conditions) == len(set(conditions)), "at least one condition and each once", list(conditions))
-    require(n_machines >= 1, "at least 1 machine", n_machines)
-    require(seed >= 0, "a seed of at least 0", seed)
+        require(name in CONDITIONS, "condition", f"one of {', '.join(CONDITIONS)}", repr(name))
+    require(0 < len(conditions) == len(set(conditions)), "conditions", "at least one, each once", list(conditions))
+    require(n_machines >= 1, "n_machines", "at least 1", n_machines)
+    require(seed >= 0, "seed", "at least 0", seed)
     recordings = []
     for number in range(1, n_machines + 1):
         machine = vary_machine(nominal or Machine(), np.random.default_rng(_seeds(seed, number)))
@@ -394,7 +397,7 @@ def _seeds(seed: int, *key: int) -> np.random.SeedSequence:
 def _numbered(
     machine: Machine, number: int, name: str, duration_s: float, sample_rate_hz: float, seed: int
 ) -> Recording:
-    """Return the recording of machine `number` in condition `name` at a random severity."""
+    """Return the recording of machine `number` in condition `name` with a random severity."""
     seeds = _seeds(seed, number, CONDITIONS.index(name))
     low, high = SEVERITY_RANGE_G[name]
     severity = low * (high / low) ** np.random.default_rng(seeds).uniform() if high else 0.0

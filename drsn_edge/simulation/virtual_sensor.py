@@ -1,4 +1,4 @@
-"""A recording as a sensor: what `drsn-edge simulate` streams."""
+"""A recording as a virtual sensor: the source of `drsn-edge simulate`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.noise import add_noise
 from drsn_edge.signal.windows import FloatArray
 from drsn_edge.simulation.machine import AXES, Condition, Machine
+from drsn_edge.support.invalid import InvalidValueError
 from firmware_bridge.support.shown import printable
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
 from firmware_bridge.virtual.faults import FaultInjector
@@ -21,14 +22,14 @@ from firmware_bridge.wire.messages import Hello
 
 _CHUNK_SAMPLES = 4096
 _LONGEST_ID = 255
-"""Bytes of a text in HELLO."""
+"""Most bytes of a text in HELLO."""
 
 _FULL_SCALE_COUNTS = 32768
-_SNR_LIMIT_DB = 200.0  # beyond it, noise or vibration is below the resolution of float32 and int16 by far
+_SNR_LIMIT_DB = 200.0  # beyond it, noise or vibration is far below the resolution of float32 and int16
 
 
 def full_scale_for(samples: FloatArray) -> float:
-    """Return the smallest power of two that no sample reaches, as a sensor's range would be chosen."""
+    """Return the smallest power of two that no sample reaches, as the range of a sensor would be chosen."""
     peak = float(np.max(np.abs(samples)))
     return float(2.0 ** np.ceil(np.log2(peak * 1.001))) if peak > 0 else 1.0
 
@@ -38,11 +39,11 @@ class Playback:
     """How a recording is played.
 
     Attributes:
-        speed: Times real time; None: as fast as the reader takes it.
-        snr_db: Signal-to-noise ratio of the noise added over the whole recording, in dB; None adds none.
-        noise: Its kind, one of `drsn_edge.signal.names.NOISE_KINDS`.
-        loop: Play it again and again.
-        seed: Of the noise.
+        speed: Playback speed, 1 for real time; None: as fast as the reader reads.
+        snr_db: Signal-to-noise ratio of the added noise over the whole recording, in dB; None: no noise.
+        noise: Kind of the noise, one of `drsn_edge.signal.names.NOISE_KINDS`.
+        loop: Whether the recording is repeated endlessly.
+        seed: Seed of the noise.
     """
 
     speed: float | None = 1.0
@@ -63,16 +64,16 @@ def virtual_sensor(
     """Return a virtual accelerometer that plays a recording.
 
     Args:
-        recording: What to play, in its own unit and rate.
-        playback: How.
-        link: Where to put a symbolic link to the port.
-        listen: Host and port of TCP to listen on instead of a pseudo-terminal.
-        faults: What to do to samples, clock and link.
+        recording: Recording that is played, in its own unit and at its own sampling rate.
+        playback: How it is played.
+        link: Path of a symbolic link to the port; None: no link.
+        listen: Host and TCP port to listen on, instead of a pseudo-terminal.
+        faults: Faults of samples, clock and link.
 
     Raises:
-        RecordingError: If the noise would drown everything, or is no number.
-        DrsnEdgeError: If there is no such kind of noise.
-        VirtualDeviceError: If the port or its link cannot be made.
+        RecordingError: If the signal-to-noise ratio is not a number or out of range.
+        DrsnEdgeError: If the kind of noise is unknown.
+        VirtualDeviceError: If the port or its link cannot be created.
     """
     samples = _with_noise(recording.samples, playback)
     return VirtualAccelerometer(
@@ -90,22 +91,29 @@ def _with_noise(samples: FloatArray, playback: Playback) -> FloatArray:
     if snr_db is None:
         return samples
     if not -_SNR_LIMIT_DB <= snr_db <= _SNR_LIMIT_DB:
-        raise RecordingError(f"Expected an SNR from {-_SNR_LIMIT_DB:g} to {_SNR_LIMIT_DB:g} dB, got {snr_db:g}.")
+        raise RecordingError(
+            f"A signal-to-noise ratio must be from {-_SNR_LIMIT_DB:g} to {_SNR_LIMIT_DB:g} dB, got {snr_db:g}. Choose "
+            "another.",
+            "snr_out_of_range",
+            got=snr_db,
+            limit_db=_SNR_LIMIT_DB,
+        )
     return add_noise(samples, snr_db, np.random.default_rng(playback.seed), playback.noise)
 
 
 def simulated_recording(condition: str, rpm: float, duration_s: float, seed: int) -> Recording:
-    """Return the simulated vibration of a machine in one of `drsn_edge.simulation.names.CONDITIONS`, in g.
+    """Return the simulated vibration in g of a machine in one of `drsn_edge.simulation.names.CONDITIONS`.
 
     Raises:
-        RecordingError: If the machine cannot be: its speed or the duration.
+        RecordingError: If the shaft speed or the condition is impossible.
     """
     from drsn_edge.simulation.simulator import DEFAULT_SAMPLE_RATE_HZ, VibrationSimulator  # needs SciPy
 
     try:
         simulator = VibrationSimulator(Machine(rpm=rpm), Condition.typical(condition), DEFAULT_SAMPLE_RATE_HZ, seed)
-    except ValueError as exc:
-        raise RecordingError(f"Could not simulate the machine: {exc}") from exc
+    except InvalidValueError as exc:
+        words = f"The machine cannot be simulated: {exc}. Change it."
+        raise RecordingError(words, exc.problem, **exc.facts) from exc
     samples = simulator.samples(max(1, round(duration_s * DEFAULT_SAMPLE_RATE_HZ)))
     return Recording(f"simulated {condition}", samples, DEFAULT_SAMPLE_RATE_HZ, AXES, "g", condition, "simulated")
 

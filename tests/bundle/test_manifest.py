@@ -237,22 +237,33 @@ def test_units_are_converted(tiny_contract: SignalContract, unit: str, factor: f
 
 
 @pytest.mark.parametrize(
-    ("rate_hz", "axes", "unit", "words"),
+    ("rate_hz", "axes", "unit", "problem", "facts"),
     [
-        (4081.0, ("x", "y"), "g", r"expects 4000 Hz, the sensor reports 4081 Hz \(\+2.0%\)"),
-        (3919.0, ("x", "y"), "g", r"3919 Hz \(-2.0%\)"),
-        (math.nan, ("x", "y"), "g", "nan Hz"),
-        (4000.0, ("y", "x"), "g", "expects the axes x,y, the sensor reports y,x"),
-        (4000.0, ("x", "y", "z"), "g", "reports x,y,z"),
-        (4000.0, ("x", "y"), "counts", "'counts'"),
-        (4000.0, ("x", "y"), "G", "'G'"),
+        (4081.0, ("x", "y"), "g", "other_rate", {"expected": 4000.0, "got": 4081.0, "source": "sensor"}),
+        (3919.0, ("x", "y"), "g", "other_rate", {"expected": 4000.0, "got": 3919.0}),
+        (math.nan, ("x", "y"), "g", "other_rate", {"expected": 4000.0, "got": math.nan}),
+        (4000.0, ("y", "x"), "g", "other_axes", {"expected": ("x", "y"), "got": ("y", "x"), "source": "sensor"}),
+        (4000.0, ("x", "y", "z"), "g", "other_axes", {"expected": ("x", "y"), "got": ("x", "y", "z")}),
+        (4000.0, ("x", "y"), "counts", "no_conversion", {"expected": "g", "got": "counts"}),
+        (4000.0, ("x", "y"), "G", "no_conversion", {"expected": "g", "got": "G"}),
     ],
 )
 def test_another_signal_is_refused(
-    tiny_contract: SignalContract, rate_hz: float, axes: tuple[str, ...], unit: str, words: str
+    tiny_contract: SignalContract,
+    rate_hz: float,
+    axes: tuple[str, ...],
+    unit: str,
+    problem: str,
+    facts: dict[str, object],
 ) -> None:
-    with pytest.raises(ContractError, match=words):
+    with refused(ContractError, problem, **facts):
         stream_factor(tiny_contract, rate_hz, axes, unit)
+
+
+def test_another_rate_is_told_in_percent(tiny_contract: SignalContract) -> None:
+    with refused(ContractError, "other_rate") as caught:
+        stream_factor(tiny_contract, 4081.0, ("x", "y"), "g")
+    assert "+2.0%" in str(caught.value)
 
 
 @pytest.mark.parametrize("rate_hz", [3921.0, 4000.0, 4079.0])

@@ -127,10 +127,10 @@ def test_a_network_that_learned_the_machines_is_said_by_convert_and_by_inspect(
     (folder / "metrics.json").write_text(json.dumps(metrics))
     done = run("convert", folder, "--out", bundle, "--max-drop", 100)
     assert done.code == 0, done
-    assert "Warning: " in done.err and "28 points below" in done.err and "Record more machines" in done.err
+    assert "Warning: " in done.err and "28 percentage points below" in done.err and "Record more machines" in done.err
     done = run("inspect", bundle, "--out", tmp_path / "page")
-    assert "28 points below" in done.out and "0.6800" in done.out and "0.9600" in done.out
-    assert "28 points below" in (tmp_path / "page" / "report.html").read_text()
+    assert "28 percentage points below" in done.out and "0.6800" in done.out and "0.9600" in done.out
+    assert "28 percentage points below" in (tmp_path / "page" / "report.html").read_text()
     assert json.loads(run("inspect", bundle, "--json").out)["run"]["generalisation"]["validation"] == 0.96
 
 

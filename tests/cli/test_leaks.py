@@ -30,7 +30,7 @@ def test_random_windows_that_overlap_are_trained_on_if_asked_and_said(run: Any, 
     assert refused.code == 1 and "--allow-leaks" in refused.err
     done = run(*arguments, "--allow-leaks")
     assert done.code == 0, done.err
-    [said] = [line for line in done.out.splitlines() if "held-out spans share samples with training ones" in line]
+    [said] = [line for line in done.out.splitlines() if "held-out spans share samples with training spans" in line]
     for name in ("config.json", "metrics.json"):
         assert json.loads((data.parent / "run" / name).read_text())["leak"] == said
 

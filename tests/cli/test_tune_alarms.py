@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refusals import expect
 
+from drsn_edge.errors import RecordingError
 from drsn_edge.monitor.stages.settings import read_settings
 
 Run = Callable[..., Any]
@@ -79,4 +81,5 @@ def test_what_is_missing_is_said(run: Run, recordings: Path, trained_bundle: Pat
     with np.load(recordings / "healthy-01.npz") as file:
         np.savez(tmp_path / "a.npz", **{name: value for name, value in file.items() if name != "label"})
     none = run("tune-alarms", tmp_path / "a.npz", *model)
-    assert none.code == 1 and "Expected a label for each recording" in none.err and 'file = "a.*"' in none.err
+    assert none.code == 1 and 'file = "a.*"' in none.err
+    expect(none.why, RecordingError, "no_label", count=1, first="a")

@@ -108,7 +108,7 @@ def test_progress_counts_every_condition(int8_target: EvaluatedModel, judged: di
 def test_an_snr_out_of_range_is_refused_before_judging(
     int8_target: EvaluatedModel, judged: dict[str, Evaluation]
 ) -> None:
-    with pytest.raises(DrsnEdgeError, match="SNR"):
+    with refused(DrsnEdgeError, "snr_out_of_range", got=1e3):
         evaluate_model(int8_target, judged["int8"].data, (1e3,), 0)
 
 
@@ -143,9 +143,9 @@ def test_provenance_names_what_took_part(int8_target: EvaluatedModel) -> None:
 def test_a_run_of_another_kind_is_refused_for_a_bundle(int8_target: EvaluatedModel) -> None:
     contract, labels = int8_target.contract, int8_target.labels
     check_same_kind(int8_target, contract, labels, Path("run"))
-    with pytest.raises(ContractError, match=r"pump was converted from, got run with another sample_rate_hz: 4000.0"):
+    with refused(ContractError, "other_run", model="pump", path="run", what="sample_rate_hz", got=4000.0):
         check_same_kind(int8_target, replace(contract, sample_rate_hz=4000.0), labels, Path("run"))
-    with pytest.raises(ContractError, match="another labels"):
+    with refused(ContractError, "other_run", what="labels", got=labels[::-1], expected=labels):
         check_same_kind(int8_target, contract, labels[::-1], Path("run"))
 
 

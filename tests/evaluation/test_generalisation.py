@@ -19,7 +19,14 @@ def metrics(held_out: float, validation: float | None, rule: str = "machine=3") 
 def test_a_network_that_learned_the_machines_is_said_in_words() -> None:
     found = from_metrics(metrics(0.68, 0.96))
     assert found == Generalisation("machine=3", 0.68, 0.96)
-    for words in ("68.0%", "96.0%", "28 points", "learned the machines", "not the faults", "Record more machines"):
+    for words in (
+        "68.0%",
+        "96.0%",
+        "28 percentage points",
+        "learned the machines",
+        "not the faults",
+        "Record more machines",
+    ):
         assert words in found.warning
 
 
@@ -32,7 +39,7 @@ def test_up_to_ten_points_or_without_validation_nothing_is_said(held_out: float,
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ("time=0.3", "later part"), ("windows=0.2", "too few"), ("fold=1/5", "learned the machines"),
+        ("time=0.3", "end of the same recordings"), ("windows=0.2", "too few"), ("fold=1/5", "learned the machines"),
         ("group=pump3", "learned the machines"), ("load_hp=3", "values of load_hp"),
         ("fault_size_in=0.007,time=0.5", "values of fault_size_in"),
     ],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 from sklearn import metrics as sk
 
 from drsn_edge.errors import DrsnEdgeError
@@ -146,5 +147,5 @@ def test_figures_are_plain_json_values() -> None:
 def test_logits_that_are_no_numbers_are_refused(value: float) -> None:
     logits, labels = some_logits()
     logits[3, 1] = value
-    with pytest.raises(DrsnEdgeError, match="finite logits"):
+    with refused(DrsnEdgeError, "logits_not_finite", count=1, windows=len(logits)):
         judge(logits, labels, 4)

@@ -94,7 +94,7 @@ def test_the_page_says_what_was_judged_and_how(
     low, high = evaluation.clean.accuracy_interval_95
     for words in (
         "pump 1.0.0", "made up", "nano", "rsbu-cw", "4000 Hz, axes x, y, unit g, windows of 64 samples", "Held out.",
-        "12 of 2 recordings, from folder", f"{evaluation.clean.accuracy:.4f}", f"{low:.4f} to {high:.4f}",
+        "12 from 2 recordings in folder", f"{evaluation.clean.accuracy:.4f}", f"{low:.4f} to {high:.4f}",
         "drsn-edge evaluate pump", "2026-01-01T00:00:00+00:00", "gaussian", "block 8", "drsn-edge 0.1.0",
     ):  # fmt: skip
         assert words in text, words

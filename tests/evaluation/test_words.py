@@ -33,8 +33,9 @@ def test_the_sentence_says_how_much_where_and_what_noise_costs() -> None:
     clean, noisy = judge(logits_of(NAMED), TRUE, 2), judge(logits_of(1 - TRUE), TRUE, 2)
     errors = errors_by_recording(NAMES, TRUE, NAMED, LABELS)
     words = judgement_in_words(clean, {NoiseCondition("pink", -4.0): noisy}, errors, LABELS)
-    for part in ("60.0% of 10 windows", "2 of 3 recordings have errors", "3 of 4 in b (worn, mostly named calm)",
-                 "look at it first", "worn: 50.0%", "pink at -4 dB, leaves 0.0%",
+    for part in ("60.0% of 10 windows", "2 of 3 recordings have errors",
+                 "3 of 4 in b (worn, mostly classified as calm)", "Check b first",
+                 "worn with a recall of 50.0%", "pink noise at -4 dB: 0.0%",
                  "overstates its confidence by 40.0%"):  # fmt: skip
         assert part in words, words
 
@@ -43,8 +44,8 @@ def test_without_errors_it_says_so() -> None:
     words = judgement_in_words(
         judge(logits_of(TRUE), TRUE, 2), {}, errors_by_recording(NAMES, TRUE, TRUE, LABELS), LABELS
     )
-    assert "100.0% of 10" in words and "No recording has an error." in words
-    assert "weakest" not in words and "confidence" not in words
+    assert "100.0% of 10" in words and "No recording has errors." in words
+    assert "weakest" not in words and "its confidence" not in words
 
 
 def test_an_evaluation_has_both(make_evaluation: Callable[..., Evaluation]) -> None:

@@ -275,7 +275,7 @@ def test_the_page_is_one_file_and_escapes_what_it_shows(report: dict[str, Any], 
 
 def test_a_page_without_windows_says_so(tiny_bundle_path: Path) -> None:
     page = render_inspection(build_report(load_inspected(tiny_bundle_path)))
-    assert "Show the file windows" in page and "Backends" not in page and "<img" not in page
+    assert "--run" in page and "Backends" not in page and "<img" not in page
 
 
 def test_what_calibration_alone_gives_has_a_column_of_its_own(report: dict[str, Any]) -> None:

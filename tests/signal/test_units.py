@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from refusals import refused
 
 from drsn_edge.errors import ContractError
 from drsn_edge.signal.units import KNOWN_UNITS, STANDARD_GRAVITY_MPS2, canonical, conversion_factor
@@ -38,8 +39,9 @@ def test_a_unit_is_itself(unit: str) -> None:
 
 @pytest.mark.parametrize(("a", "b"), [("counts", "g"), ("g", "counts"), ("V", "counts"), ("G", "g"), ("mm/s", "m/s2")])
 def test_other_units_never_convert(a: str, b: str) -> None:
-    with pytest.raises(ContractError, match=r"g, mg, m/s2"):
+    with refused(ContractError, "no_conversion", got=a, expected=b) as caught:
         conversion_factor(a, b)
+    assert ", ".join(KNOWN_UNITS) in str(caught.value)
 
 
 @pytest.mark.parametrize("spelling", ["m/s2", "mps2", "m/s^2", "m/s²", "m s⁻²", "m / s2", "m/s**2", "m·s-2", "m/s/s"])

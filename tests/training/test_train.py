@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from refusals import refused
 
 from drsn_edge.datasets.windows import cut_spans
 from drsn_edge.errors import DrsnEdgeError, RecordingError, SplitError, TrainingError
@@ -136,9 +137,9 @@ def test_recordings_that_cannot_be_split_never_reach_the_network(simulated: Any,
         train(simulated, replace(settings, hold_out="machine=9"))
     with pytest.raises(SplitError):
         train([], settings)
-    with pytest.raises(RecordingError, match="Expected a field 'fault' in healthy-01"):
+    with refused(RecordingError, "no_field", field="fault", recording="healthy-01"):
         train(simulated, replace(settings, label_field="fault"))
-    with pytest.raises(SplitError, match="two classes to tell apart, got 1"):
+    with refused(SplitError, "one_class", classes=("1",)):
         train([r for r in simulated if r.fields["machine"] == 1], replace(settings, label_field="machine"))
 
 

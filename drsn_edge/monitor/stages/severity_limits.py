@@ -102,7 +102,7 @@ def _bearing(table: Any, path: Path) -> Bearing:
         if not set(classes.values()) <= set(NAMES):
             raise ValueError(f"each class must name one of the lines {', '.join(NAMES)}, got {classes}.")
     except (TypeError, ValueError, AttributeError) as exc:
-        words = f"{path}: [bearing] needs the bearing's dimensions and, if wanted, its classes: {exc}"
+        words = f"{path}: [bearing] needs the bearing's dimensions and, if wanted, its classes: {str(exc).rstrip('.')}."
         raise SettingsError(words, "invalid_bearing", path=path) from exc
     return bearing
 
