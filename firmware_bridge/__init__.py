@@ -1,11 +1,11 @@
-"""The wire between a sensor and a host: frames, messages, accounting, and where the bytes come from.
+"""The link between sensors, hosts and gateways: wire protocol, sources of samples, virtual sensors, bundle slots.
 
-PROTOCOL.md    every byte on the wire
-cobs, frames   bytes <-> frames           messages   payloads <-> values
-stream         bytes -> events, with an account of everything lost
-events         what a consumer receives   clock      the true sample rate
-sources        serial port (needs pyserial; imported only by who uses it)
-virtual        an accelerometer on a pseudo-terminal, for tests, demos and users without hardware
+PROTOCOL.md   every byte on the wire
+wire          bytes to frames, messages and events, with an exact count of lost samples; the true sample rate
+sources       serial ports, raw logs and lines of numbers as streams of events (needs pyserial)
+virtual       an accelerometer on a pseudo-terminal or TCP port, for tests, demos and users without hardware
+gateway       the two bundle slots of a gateway, and the agent that changes them
+boards        sensor boards and the tools that flash them
 
-Nothing is imported here, so that an error of this package can be named without loading NumPy.
+This module imports nothing, so that an error of this package can be named without loading NumPy.
 """

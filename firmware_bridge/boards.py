@@ -11,13 +11,13 @@ FLASH_ADDRESS = 0x0800_0000
 
 @dataclass(frozen=True)
 class Tool:
-    """A program that flashes.
+    """A program that flashes a board.
 
     Attributes:
-        name: On the PATH.
-        package: Of Debian.
-        needs_binary: Whether it takes a bare image of the flash instead of the ELF file.
-        arguments: Given the image and the port, what to call it with.
+        name: Name of the program on the PATH.
+        package: Debian package that contains the program.
+        needs_binary: Whether the program takes a raw image of the flash instead of the ELF file.
+        arguments: Returns the program's arguments for an image and a port.
     """
 
     name: str
@@ -28,14 +28,14 @@ class Tool:
 
 @dataclass(frozen=True)
 class Board:
-    """A board.
+    """A sensor board.
 
     Attributes:
-        name: As its folder in `firmware/boards`.
-        usb_ids: Of its serial port.
-        baud_rate: Of its firmware.
-        tools: Those that flash it, the usual one first.
-        needs_port: Whether they flash it over its serial port.
+        name: Name of the board's folder in `firmware/boards`.
+        usb_ids: VID:PID of the serial ports that the board may have.
+        baud_rate: Baud rate of the board's firmware.
+        tools: Programs that flash the board, the usual one first.
+        needs_port: Whether the programs flash over the board's serial port.
     """
 
     name: str
@@ -66,7 +66,7 @@ BOARDS = {
     for board in (
         Board(
             "uno",
-            # Arduino's own, and the converters of its copies: CH340, FT232R, CP2102.
+            # Arduino's own ids, and those of the USB converters on clones: CH340, FT232R, CP2102.
             frozenset(("2341:0043", "2341:0001", "2341:0243", "2A03:0043", "1A86:7523", "0403:6001", "10C4:EA60")),
             500_000,
             (Tool("avrdude", "avrdude", False, _avrdude),),
@@ -87,4 +87,4 @@ BOARDS = {
 }
 
 BAUD_RATES = (*dict.fromkeys(board.baud_rate for board in BOARDS.values()), 1_000_000)
-"""Rates of firmware that was built as it comes, and the one that its README names for an Uno with a fast plug."""
+"""Baud rates of the firmware as built by default, and the rate that its README names for a fast USB converter."""

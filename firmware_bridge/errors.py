@@ -1,29 +1,29 @@
 """Every error that firmware_bridge raises on purpose.
 
 FirmwareBridgeError
-├── ProtocolError              the peer speaks, but not what this side understands
-│   ├── FrameError             the bytes between two delimiters are no frame (damaged on the way, or foreign)
-│   ├── UnknownCommandError    a command that this version does not have
-│   └── DescriptionError       a device describes itself by values that cannot be
+├── ProtocolError              a message, frame or address that makes no sense to this version
+│   ├── FrameError             the bytes between two delimiters are not a frame: damaged on the line, or foreign
+│   ├── UnknownCommandError    a command that this version does not know
+│   └── DescriptionError       a device describes itself with impossible values
 ├── PortError                  a port that cannot be opened
-│   ├── PortAbsentError        no such port
-│   ├── PortPermissionError    this user may not open it
-│   ├── PortBusyError          somebody else holds it
-│   └── PortLostError          it went away while it was open; sources make a LinkLost of it
-├── FaultScriptError           a script of faults that cannot be read
+│   ├── PortAbsentError        the port does not exist
+│   ├── PortPermissionError    this user may not open the port
+│   ├── PortBusyError          another program holds the port
+│   └── PortLostError          an open port disappeared; sources turn this into a LinkLost event
+├── FaultScriptError           a fault script that cannot be read
 ├── RawLogError                a raw log that cannot be read or written
 ├── VirtualDeviceError         a virtual accelerometer that cannot be set up or fed
-├── FirmwareError              a board that cannot be flashed
-└── GatewayError               a gateway's bundles
-    ├── StoreError             the slots cannot be read or written as they should be
-    │   ├── StoreBusyError     somebody else changes them right now
-    │   └── NoBundleError      there is none to run
-    ├── VersionFloorError      older than what this gateway still takes
-    ├── TrialError             what is asked does not fit the trial that goes on, or there is none
-    ├── TransferError          a bundle that did not get across
-    └── RefusedError           the gateway says no; `kind` is the name of its own error
+├── FirmwareError              a sensor board that cannot be flashed
+└── GatewayError               a problem with the bundles of a gateway
+    ├── StoreError             the slots cannot be read or written
+    │   ├── StoreBusyError     another process is changing the slots
+    │   └── NoBundleError      no bundle can run
+    ├── VersionFloorError      a bundle below the lowest version that the gateway accepts
+    ├── TrialError             the request does not fit the current trial, or there is no trial
+    ├── TransferError          a bundle that did not arrive
+    └── RefusedError           the gateway refused a request; `kind` and `problem` are those of its own error
 
-Damaged frames and lost samples are no errors: `StreamDecoder` counts them and goes on.
+Damaged frames and lost samples are not errors: `StreamDecoder` counts them and continues.
 """
 
 
@@ -46,7 +46,7 @@ class FirmwareBridgeError(Exception):
 
 
 class ProtocolError(FirmwareBridgeError):
-    """A message is complete but makes no sense, or comes from another protocol version."""
+    """A message is complete, but it makes no sense or comes from another protocol version."""
 
 
 class FrameError(ProtocolError):
@@ -54,11 +54,11 @@ class FrameError(ProtocolError):
 
 
 class UnknownCommandError(ProtocolError):
-    """A command has an opcode that this version does not have."""
+    """The opcode of a command is unknown to this version."""
 
 
 class DescriptionError(ProtocolError):
-    """A device describes itself by values that cannot be; its next description may be sound."""
+    """A device describes itself with impossible values; its next description may be valid."""
 
 
 class PortError(FirmwareBridgeError):
@@ -78,35 +78,35 @@ class PortBusyError(PortError):
 
 
 class PortLostError(PortError):
-    """A port that was open is gone."""
+    """An open port disappeared."""
 
 
 class FaultScriptError(FirmwareBridgeError):
-    """A line of a script is no fault."""
+    """A line of a fault script cannot be read, or its fault cannot be simulated."""
 
 
 class RawLogError(FirmwareBridgeError):
-    """A raw log cannot be written, read, or is none."""
+    """A raw log cannot be written or read, or the file is not a raw log."""
 
 
 class VirtualDeviceError(FirmwareBridgeError):
-    """A virtual accelerometer cannot be set up, or got samples it cannot send."""
+    """A virtual accelerometer cannot be set up, or cannot send the samples it was given."""
 
 
 class FirmwareError(FirmwareBridgeError):
-    """A board's firmware is not there, cannot be flashed, or is not what was expected."""
+    """The firmware of a board is missing, cannot be flashed, or has an unexpected version."""
 
 
 class GatewayError(FirmwareBridgeError):
-    """Something about the bundles of a gateway."""
+    """A problem with the bundles of a gateway."""
 
 
 class StoreError(GatewayError):
-    """The slots cannot be read or written; what ran before still runs."""
+    """The slots cannot be read or written; the bundle that ran before still runs."""
 
 
 class StoreBusyError(StoreError):
-    """Somebody else is changing the slots."""
+    """Another process is changing the slots."""
 
 
 class NoBundleError(StoreError):
@@ -114,25 +114,29 @@ class NoBundleError(StoreError):
 
 
 class VersionFloorError(GatewayError):
-    """A bundle is older than what this gateway still takes of its name."""
+    """The version of a bundle is below the floor that this gateway keeps for its name."""
 
 
 class TrialError(GatewayError):
-    """There is a trial, or none, where the other was expected; or it is another bundle's."""
+    """The request does not fit the current trial: there is one, there is none, or another bundle is on trial."""
 
 
 class TransferError(GatewayError):
-    """A bundle did not get across in all the tries that it had."""
+    """A bundle did not arrive at the gateway, or the gateway did not answer as it should."""
 
 
 class RefusedError(GatewayError):
-    """The gateway refused what it was asked.
+    """The gateway refused a request. The sentence and the problem are those of the gateway's own error.
 
     Attributes:
-        kind: Name of the error there.
+        kind: Class name of the gateway's own error, such as "TrialError"; also among the facts.
     """
 
-    def __init__(self, kind: str, message: str) -> None:
-        """Say what the gateway said."""
-        super().__init__(message)
-        self.kind = kind
+    def __init__(self, message: str, problem: str = "", /, *, kind: str = "") -> None:
+        """Keep the gateway's sentence, the name of its problem (empty where it named none) and its error class."""
+        super().__init__(message, problem, kind=kind)
+
+    @property
+    def kind(self) -> str:
+        """Class name of the gateway's own error."""
+        return str(self.facts["kind"])

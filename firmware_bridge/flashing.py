@@ -1,4 +1,4 @@
-"""How a sensor board's own tool puts firmware onto it: which port, which tool, which bytes. Nothing is run here."""
+"""Choice of port, tool and image for flashing a sensor board. Nothing is run here."""
 
 from __future__ import annotations
 
@@ -21,22 +21,33 @@ def choose_port(board: Board, ports: Sequence[Port]) -> str:
     """Return the path of the port that the board is on.
 
     Raises:
-        PortAbsentError: If none looks like one.
-        PortError: If several do.
+        PortAbsentError: If no port has a USB id of the board.
+        PortError: If several ports have one.
     """
     found = [port for port in ports if port.usb_id in board.usb_ids]
     if len(found) == 1:
         return found[0].path
     if not found:
-        raise PortAbsentError(f"Expected a board on USB, found none. {ports_in_words(ports)} Name it with --port.")
-    raise PortError(f"Expected one board, found {', '.join(port.path for port in found)}. Name one with --port.")
+        raise PortAbsentError(
+            f"No USB port looks like the board {board.name}. {ports_in_words(ports)} Name the port with --port.",
+            "no_board",
+            board=board.name,
+            ports=[port.path for port in ports],
+        )
+    paths = [port.path for port in found]
+    raise PortError(
+        f"Several USB ports look like the board {board.name}: {', '.join(paths)}. Name one with --port.",
+        "several_match",
+        board=board.name,
+        ports=paths,
+    )
 
 
 def choose_tool(board: Board, is_there: Callable[[str], object], wanted: str | None = None) -> Tool:
     """Return the first of a board's tools that is on this machine, or the wanted one.
 
     Raises:
-        FirmwareError: If none is; saying what to install.
+        FirmwareError: If no such tool is on this machine; the message names the Debian package.
     """
     tools = [tool for tool in board.tools if wanted in (None, tool.name)]
     for tool in tools:
@@ -45,26 +56,30 @@ def choose_tool(board: Board, is_there: Callable[[str], object], wanted: str | N
     names = " or ".join(tool.name for tool in tools) or str(wanted)
     packages = " or ".join(dict.fromkeys(tool.package for tool in tools)) or str(wanted)
     raise FirmwareError(
-        f"Expected {names} on the PATH, which flashes a {board.name}. On Debian: apt install {packages}"
+        f"Flashing the board {board.name} needs {names} on the PATH. On Debian: apt install {packages}",
+        "no_tool",
+        board=board.name,
+        tools=names,
+        packages=packages,
     )
 
 
 def flash_image(elf: bytes, source: str) -> bytes:
-    """Return the bare image of a flash that begins at `FLASH_ADDRESS`, from a 32-bit little-endian ELF file.
+    """Return the raw image of a flash that begins at `FLASH_ADDRESS`, from a 32-bit little-endian ELF file.
 
-    Read here, since no gateway has objcopy, and pyelftools would be one more package for these lines; a test compares
-    them with objcopy.
+    This is written here because gateways lack objcopy, and pyelftools would be a dependency for a few lines. A test
+    compares the result with objcopy.
 
     Source: System V ABI, chapter 5, "Program Header".
 
     Raises:
-        FirmwareError: If it is no such file, or has nothing to load there.
+        FirmwareError: If the file is not such an ELF file, or has nothing to load there.
     """
     try:
         fields = _ELF_HEADER.unpack_from(elf)
         mark, table, size, count = fields[0], fields[5], fields[9], fields[10]
         if mark[:6] != b"\x7fELF\1\1" or size != _PROGRAM_HEADER.size:
-            raise ValueError("another kind of file")
+            raise ValueError("it has another file header")
         image = bytearray()
         for number in range(count):
             kind, offset, _, address, length, *_ = _PROGRAM_HEADER.unpack_from(elf, table + number * size)
@@ -72,11 +87,20 @@ def flash_image(elf: bytes, source: str) -> bytes:
                 continue
             at = address - FLASH_ADDRESS
             if not 0 <= at <= at + length <= _MAX_IMAGE_BYTES or offset + length > len(elf):
-                raise ValueError(f"a part at {address:#x} that is not in the flash")
+                raise ValueError(f"its segment at {address:#x} is outside the flash")
             image.extend(b"\xff" * (at + length - len(image)))
             image[at : at + length] = elf[offset : offset + length]
     except (struct.error, ValueError) as exc:
-        raise FirmwareError(f"Expected a board's firmware as an ELF file in {source}, got {exc}.") from exc
+        raise FirmwareError(
+            f"{source} is not firmware that can be flashed as a 32-bit ELF file: {exc}. Build it again with make.",
+            "not_elf",
+            path=source,
+            reason=str(exc),
+        ) from exc
     if not image:
-        raise FirmwareError(f"Expected something to flash in {source}, got an ELF file without it.")
+        raise FirmwareError(
+            f"{source} is an ELF file without anything to load into the flash. Build it again with make.",
+            "empty",
+            path=source,
+        )
     return bytes(image)

@@ -1,4 +1,5 @@
-"""The two slots of a gateway, and the agent that changes them: bytes of a bundle in, a slot out.
+"""The two bundle slots of a gateway, and the agent that changes them.
 
-What a bundle is and whether it runs here is not known here: a verifier and a health gate are given as callables.
+This package does not know what a bundle contains, nor whether it runs on this machine: the caller passes in a verifier
+and a health gate as callables.
 """

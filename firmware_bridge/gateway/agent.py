@@ -1,7 +1,7 @@
-"""The gateway's end of a flash: takes a bundle in pieces, and has the store do what it is asked.
+"""The gateway's end of a flash: receives a bundle in pieces, and passes requests to the store.
 
-An `Agent` turns bytes into bytes and does no I/O but the store's; `serve` connects it to a link. What takes long (the
-gate) runs in a thread, while the flasher is told to wait.
+An `Agent` turns bytes into bytes and does no I/O except the store's; `serve` connects it to a link. An installation,
+which runs the slow health gate, runs in a thread while the agent tells the flasher to wait.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from firmware_bridge.wire.frames import FrameSplitter, FrameWriter, decode_frame
 
 _WORKING_EVERY_S = 1.0
 IDLE_S = 60.0
-"""Without a frame of ours on a connection, until it has to make room for the next."""
+"""Seconds without a valid frame after which a connection is closed, to make room for the next one."""
 
 
 class Agent:
-    """Answers one flasher."""
+    """Answers the requests of one flasher."""
 
     def __init__(self, store_of: StoreOf, disk: Disk, about: Mapping[str, Any], in_thread: bool = True) -> None:
         """Prepare.
 
         Args:
             store_of: See `StoreOf`.
-            disk: The store's folder, where bundles are kept until they are whole.
-            about: What this gateway says of itself: versions, machine.
-            in_thread: Whether to do what takes long in a thread, and say so meanwhile.
+            disk: Folder of the store; incomplete uploads are kept there as well.
+            about: The gateway's description of itself for the answer to "status": versions, machine.
+            in_thread: Whether to install in a thread and send "working" meanwhile.
         """
         self._operations, self._in_thread = Operations(store_of, disk, about), in_thread
         self._splitter, self._writer = FrameSplitter(), FrameWriter()
@@ -45,10 +45,10 @@ class Agent:
         self._said_s, self._heard_s = 0.0, time.monotonic()
 
     def feed(self, data: bytes) -> bytes:
-        """Take in what came, and return what to send."""
+        """Take in received bytes, and return the bytes to send."""
         answers = []
         for piece in self._splitter.feed(data):
-            with suppress(FrameError, ProtocolError):  # damaged, or no frame of ours: it will come again
+            with suppress(FrameError, ProtocolError):  # damaged or foreign: the flasher repeats its own frames
                 frame = decode_frame(piece)
                 if frame.type == AgentFrame.DATA:
                     answers.append(self._take_data(frame.payload))
@@ -59,7 +59,7 @@ class Agent:
         return b"".join(encode_answer(self._writer, answer) for answer in answers) + self.idle()
 
     def idle(self) -> bytes:
-        """Return what there is to send without being asked: the end of what took long, or that it still goes on."""
+        """Return the bytes to send without a request: the result of an installation, or that it still runs."""
         if self._done:
             answer = self._done.pop()
             self._answered, self._working_id, self._worker = {answer["id"]: answer}, None, None
@@ -70,23 +70,23 @@ class Agent:
 
     @property
     def idle_s(self) -> float:
-        """Seconds since it was asked something, 0 while it works."""
+        """Seconds since the last valid frame; 0 during an installation."""
         return 0.0 if self._working_id is not None else time.monotonic() - self._heard_s
 
     def ask(self, op: str, **fields: Any) -> dict[str, Any]:
-        """Do one thing for somebody in this process.
+        """Carry out a request from this process, and return the fields of its answer.
 
         Raises:
-            Exception: Whatever store, verifier and gate raise.
+            Exception: Any error of the store, the verifier and the gate.
         """
         return self._operations.do(op, fields)
 
     def take(self, offset: int, data: bytes) -> int:
-        """Take a piece of a bundle from somebody in this process; return how much has come."""
+        """Take a piece of a bundle from this process; return the bytes received so far."""
         return self._operations.take(offset, data)
 
     def close(self) -> None:
-        """Let go of what is held; what has come of a bundle stays, to go on later."""
+        """Wait for a running installation, and release the upload; its bytes stay, so that a later flash resumes."""
         if self._worker is not None:
             self._worker.join()
         self._operations.end_upload()
@@ -108,7 +108,8 @@ class Agent:
         if self._working_id is not None:
             if request["id"] == self._working_id:
                 return self._still_working()
-            return _failure(request["id"], TransferError("Expected to be asked one thing at a time. Try again later."))
+            busy = TransferError("The gateway is still working on an earlier request. Try again later.", "busy")
+            return _failure(request["id"], busy)
         if self._in_thread and request["op"] == "install":
             self._working_id = request["id"]
             self._worker = threading.Thread(target=lambda: self._done.append(self._answer(request)))
@@ -125,25 +126,26 @@ class Agent:
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
             return {**self._operations.do(request["op"], request), "id": request["id"], "ok": True}
-        except Exception as exc:  # the flasher is told all of it
+        except Exception as exc:  # every error is reported to the flasher
             return _failure(request["id"], exc)
 
 
 def _failure(request_id: str, exc: Exception) -> dict[str, Any]:
-    return {"id": request_id, "ok": False, "error": type(exc).__name__, "message": str(exc) or type(exc).__name__}
+    kind, problem = type(exc).__name__, getattr(exc, "problem", "")
+    return {"id": request_id, "ok": False, "error": kind, "problem": problem, "message": str(exc) or kind}
 
 
 def serve(
     agent: Agent, link: ByteLink, stop: Callable[[], bool] = lambda: False, idle_s: float = IDLE_S, stays: bool = False
 ) -> None:
-    """Answer on a link until its other end is gone, has been idle for too long, or `stop` says so.
+    """Answer on a link until its other end closes it, it was idle for too long, or `stop` returns True.
 
     Args:
-        agent: That answers.
-        link: What bytes come and go by.
-        stop: Asked at every turn.
-        idle_s: Without a frame of ours, however many other bytes come.
-        stays: Whether an idle link goes on, as a line that nobody else could have; only what is held is let go.
+        agent: The agent that answers.
+        link: The link to the flasher.
+        stop: Asked after each read, i.e. about every 50 ms.
+        idle_s: Seconds without a valid frame after which the link counts as idle, whatever other bytes come.
+        stays: Whether to keep an idle link open, such as a serial line; only the upload is released then.
     """
     try:
         while not stop():

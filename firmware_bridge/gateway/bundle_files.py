@@ -1,4 +1,4 @@
-"""The bundles that lie in a store: each in a file that is named by its content and never written over."""
+"""The bundle files of a store: each is named after its content and never overwritten."""
 
 from __future__ import annotations
 
@@ -19,55 +19,58 @@ _SUFFIX = ".drsn"
 
 
 class BundleFiles:
-    """Reads, writes and removes bundles."""
+    """Reads, writes and removes bundle files."""
 
     def __init__(self, disk: Disk) -> None:
-        """Take those in a folder."""
+        """Use the bundle files on a disk."""
         self._disk = disk
 
     def path(self, slot: Slot) -> Path:
-        """Return where a slot's bundle lies."""
+        """Return the path of a slot's bundle."""
         return self._disk.path(slot.file)
 
     def content(self, slot: Slot) -> bytes | None:
-        """Return a slot's bundle, None where it cannot be read."""
+        """Return the bytes of a slot's bundle; None if it cannot be read."""
         return self._content(slot.file)
 
     def is_whole(self, slot: Slot) -> bool:
-        """Tell whether a slot's bundle is there and is what it was."""
+        """Return whether a slot's bundle exists and has the SHA-256 of the slot."""
         data = self.content(slot)
         return data is not None and hashlib.sha256(data).hexdigest() == slot.sha256
 
     def all_whole(self) -> Iterator[tuple[str, bytes]]:
-        """Yield digest and content of each whole bundle, whether a slot holds it or not."""
+        """Yield SHA-256 and content of each undamaged bundle in the folder, whether a slot holds it or not."""
         for name in sorted(self._disk.names()):
             data = self._content(name) if name.endswith(_SUFFIX) else None
             if data is not None and bundle_file(hashlib.sha256(data).hexdigest()) == name:
                 yield name[: -len(_SUFFIX)], data
 
     def expect_room(self, size: int) -> None:
-        """Refuse a bundle of so many bytes if the disk has no room for it.
+        """Raise an error if the disk has no room for a bundle of `size` bytes.
 
         Raises:
-            StoreError: If it has not.
+            StoreError: If the disk has no room.
         """
         free = self._disk.free_bytes()
         if free < size + _MARGIN_BYTES:
             raise StoreError(
-                f"Expected {size + _MARGIN_BYTES} bytes free for the bundle, there are {free}. Nothing was changed; "
-                "make room and flash again."
+                f"The bundle needs {size + _MARGIN_BYTES} bytes of free disk space, but only {free} are free. Nothing "
+                "was changed. Free some space, then flash again.",
+                "no_space",
+                needed=size + _MARGIN_BYTES,
+                free=free,
             )
 
     def write(self, digest: str, data: bytes, state: State, gate: Callable[[Path], object]) -> None:
-        """Write a bundle that no state names yet, read it back, and try it; one that fails is removed.
+        """Write a new bundle file, read it back, and run the gate on it; a bundle that fails is removed.
 
         Raises:
-            StoreError: If what was read back is not what was written.
-            OSError: If the disk takes it not. The gate raises errors of its own.
+            StoreError: If the bytes read back differ from those written.
+            OSError: If the disk takes no writes. The gate raises errors of its own.
         """
         name = bundle_file(digest)
         held = any(slot.file == name for slot in state.slots.values())
-        if held and self._content(name) == data:  # it lies in the other slot: once more on trial
+        if held and self._content(name) == data:  # the other slot holds it: a second trial of the same file
             gate(self._disk.path(name))
             return
         self._remove_beside(name)
@@ -80,9 +83,9 @@ class BundleFiles:
             raise
 
     def collect(self, state: State) -> None:
-        """Remove bundles that no slot holds, with what lies beside them; the state must be on the disk by now."""
+        """Remove bundle files that no slot holds, and files named after them; the new state must be on the disk."""
         held = {slot.file for slot in state.slots.values()}
-        with suppress(OSError):  # what cannot be removed now is removed at the next change
+        with suppress(OSError):  # a file that cannot be removed now is removed at the next change
             for name in self._disk.names():
                 bundle = name[: name.find(_SUFFIX) + len(_SUFFIX)]
                 if _SUFFIX in name and bundle not in held:
@@ -98,7 +101,12 @@ class BundleFiles:
             self._disk.close(descriptor)
         self._disk.sync_folder()
         if self._content(name) != data:
-            raise StoreError("What was read back is not what was written: the disk is bad. Nothing was changed.")
+            raise StoreError(
+                f"The disk returned other bytes for {name} than were written, so it is failing. Nothing was changed. "
+                "Replace the disk, then flash again.",
+                "bad_disk",
+                file=name,
+            )
 
     def _remove_beside(self, name: str) -> None:
         for each in self._disk.names():

@@ -1,4 +1,4 @@
-"""The flasher's end: a bundle goes across in pieces, damaged ones again, and goes on after a cut where it stopped."""
+"""The flasher's end: sends a bundle in pieces, repeats damaged ones, and resumes after a lost connection."""
 
 from __future__ import annotations
 
@@ -20,45 +20,46 @@ from firmware_bridge.gateway.protocol import (
     check_answer,
     encode_data,
     encode_request,
+    refusal,
 )
 from firmware_bridge.sources.byte_link import ByteLink
 from firmware_bridge.wire.frames import DELIMITER, FrameSplitter, FrameWriter, decode_frame
 
 TRIES = 12
-"""Of each request and piece on one connection, and of the connection itself without anything new coming across."""
+"""Attempts for each request and piece on one connection; also connections in a row without progress."""
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _PASSING = ("TransferError", "StoreBusyError")
-"""What an agent refuses that knows nothing of the flash that goes on, or that another agent still holds."""
+"""Errors of an agent that pass: it is a new agent without the offer, or another agent still holds the upload."""
 
 Progress = Callable[[int, int], object]
-"""Given how many bytes of the bundle are across, and how many it has."""
+"""Called with the bytes of the bundle that the gateway has, and the size of the bundle."""
 
 
 class ClientLink(ByteLink, Protocol):
-    """A way to a gateway, which is opened for one flash."""
+    """A connection to a gateway, opened for one flash."""
 
     @property
     def patience_s(self) -> float:
-        """How long an answer may take: the line's own time for the longest frames, both ways."""
+        """Seconds to wait for an answer; at least what the line needs for the longest frames, both ways."""
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
 
 
 @dataclass(frozen=True)
 class Flashed:
-    """How a flash went.
+    """Result of a flash.
 
     Attributes:
-        slot: What the gateway says of the bundle.
-        trial: Whether it has still to prove itself.
-        changed: Whether anything is different now.
-        bytes_sent: Of the bundle, those sent again included.
-        bytes_again: Those sent more than once.
-        resumed_at: Bytes that were there already at the beginning.
-        connections: How many it took.
-        seconds: All in all.
+        slot: The gateway's description of the bundle.
+        trial: Whether the bundle is on trial.
+        changed: Whether the flash changed anything on the gateway.
+        bytes_sent: Bytes of the bundle sent, repetitions included.
+        bytes_again: Bytes of the bundle sent more than once.
+        resumed_at: Bytes that the gateway already had from an earlier flash.
+        connections: Connections that the flash took.
+        seconds: Duration of the flash.
     """
 
     slot: dict[str, Any]
@@ -72,26 +73,26 @@ class Flashed:
 
 
 class Gateway(Protocol):
-    """A gateway that can be asked."""
+    """A gateway that answers requests."""
 
     def ask(self, op: str, **fields: Any) -> dict[str, Any]:
-        """Have something done there; RefusedError, or what the store raises, where it is not."""
+        """Return the gateway's answer to a request; raise RefusedError, or the store's own error, if it refuses."""
 
     def flash(self, data: bytes, *, dry_run: bool, new_contract: bool, progress: Progress) -> Flashed:
-        """Bring a bundle across and have it installed."""
+        """Send a bundle and install it."""
 
     def close(self) -> None:
-        """End it."""
+        """Close the connection."""
 
 
 class RemoteGateway:
-    """A gateway behind a link, which is opened again when it is lost."""
+    """A gateway behind a link, which is opened again after it was lost."""
 
     def __init__(self, open_link: Callable[[], ClientLink], tries: int = TRIES) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
-            open_link: Opens a connection; PortError where it cannot.
+            open_link: Opens a connection; raises PortError if it cannot.
             tries: See `TRIES`.
         """
         self._open_link, self._tries = open_link, tries
@@ -101,11 +102,11 @@ class RemoteGateway:
         self._begin()
 
     def ask(self, op: str, **fields: Any) -> dict[str, Any]:
-        """Have something done there, asking again over lost frames and lost links.
+        """Return the gateway's answer to a request, which is repeated after lost frames and lost links.
 
         Raises:
-            RefusedError: If the gateway says no.
-            TransferError: If it does not answer.
+            RefusedError: If the gateway refuses.
+            TransferError: If the gateway does not answer.
         """
         request = self._request(op, fields)
         failing = _Failing()
@@ -116,11 +117,11 @@ class RemoteGateway:
                 self._reconnect_after(exc, failing)
 
     def flash(self, data: bytes, *, dry_run: bool, new_contract: bool, progress: Progress) -> Flashed:
-        """Bring a bundle across and have it installed.
+        """Send a bundle and install it.
 
         Raises:
-            RefusedError: If the gateway says no.
-            TransferError: If it does not come across.
+            RefusedError: If the gateway refuses.
+            TransferError: If the bundle does not arrive.
         """
         began, connections = time.monotonic(), self.connections
         account = _Account(hashlib.sha256(data).hexdigest(), data, progress)
@@ -131,7 +132,7 @@ class RemoteGateway:
                 done = self._asked(self._request("install", fields))
                 break
             except (PortError, RefusedError, _SilenceError) as exc:
-                # After a cut on its side the agent is a new one, and after one on ours the old one may be at it still.
+                # After a cut on the gateway's side the agent is a new one; after one on ours the old one may still run.
                 if isinstance(exc, RefusedError) and not (account.sent and exc.kind in _PASSING):
                     raise
                 self._reconnect_after(exc, account)
@@ -141,7 +142,7 @@ class RemoteGateway:
         return Flashed(done["slot"], done["trial"], done["changed"], account.sent, again, first, used, took)
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -156,22 +157,24 @@ class RemoteGateway:
             self._begin()
             self._link = self._open_link()
             self.connections += 1
-            self._link.write(DELIMITER)  # ends what somebody else may have begun
+            self._link.write(DELIMITER)  # ends a frame that an earlier sender may have left incomplete
         return self._link
 
     def _reconnect_after(self, exc: Exception, failing: _Failing) -> None:
-        """Open another connection after one was lost, unless nothing was ever heard or nothing new comes any more.
+        """Prepare another connection after one was lost, unless the gateway never answered or made no progress.
 
         Raises:
-            PortError: If there has never been an answer.
-            TransferError: If there was, and there have been too many failures in a row.
+            PortError: If the link failed and the gateway has never answered.
+            TransferError: If the gateway is silent, or too many connections in a row brought nothing new.
         """
         failing.failures += 1
         if not self._heard and isinstance(exc, PortError):
             raise exc
         if not self._heard or failing.failures >= self._tries:
             raise TransferError(
-                f"Expected to reach the gateway, {failing.failures} connections brought nothing new: {exc}"
+                f"Connections to the gateway that brought nothing new: {failing.failures}. The last one: {exc}",
+                "no_answer" if isinstance(exc, _SilenceError) else "no_progress",
+                connections=failing.failures,
             ) from exc
         with suppress(PortError):
             self.close()
@@ -183,7 +186,7 @@ class RemoteGateway:
         return {"id": f"{self._session}-{self._number}", "op": op, **fields}
 
     def _bring(self, account: _Account) -> None:
-        """Send what the gateway has not of a bundle."""
+        """Send the part of a bundle that the gateway does not have yet."""
         data = account.data
         have = self._offered(account.digest, data)
         account.reached(have)
@@ -194,7 +197,7 @@ class RemoteGateway:
             account.reached(have)
 
     def _offered(self, digest: str, data: bytes) -> int:
-        """Return how much of the bundle is there; what is not the bundle's is thrown away."""
+        """Offer the bundle, and return how many of its bytes the gateway has; other content there is discarded."""
         fields = {"sha256": digest, "size": len(data)}
         offer = self._asked(self._request("offer", fields))
         have = offer["have"]
@@ -202,26 +205,30 @@ class RemoteGateway:
             return int(have)
         self._asked(self._request("discard", {}))
         if self._asked(self._request("offer", fields))["have"]:
-            raise TransferError("Expected the gateway to begin anew, it keeps what is not of this bundle.")
+            raise TransferError(
+                "The gateway keeps bytes that do not belong to this bundle, although it was asked to discard them. "
+                "Flash again.",
+                "not_discarded",
+            )
         return 0
 
     def _asked(self, request: dict[str, Any]) -> dict[str, Any]:
         answer = self._exchange(lambda: encode_request(self._writer, request), request["id"])
         if not answer.get("ok"):
-            raise RefusedError(str(answer.get("error")), str(answer.get("message")))
+            raise refusal(answer)
         check_answer(request["op"], answer)
         return {key: value for key, value in answer.items() if key not in ("id", "ok")}
 
     def _sent(self, offset: int, piece: bytes) -> int:
-        """Send a piece, and return how much the gateway has."""
+        """Send a piece, and return how many bytes the gateway has now."""
         answer = self._exchange(lambda: encode_data(self._writer, offset, piece), DATA_ID)
         if "have" not in answer:
-            raise RefusedError(str(answer.get("error")), str(answer.get("message")))
+            raise refusal(answer)
         check_answer("offer", {"sha256": "", **answer})
         return int(answer["have"])
 
     def _exchange(self, frame: Callable[[], bytes], answer_id: str) -> dict[str, Any]:
-        """Send until an answer with this id comes."""
+        """Send a frame until an answer with this id comes."""
         for _ in range(self._tries):
             link = self._connected()
             link.write(frame())
@@ -229,17 +236,17 @@ class RemoteGateway:
             if answer is not None:
                 self._heard = True
                 return answer
-        raise _SilenceError("it is silent. Does `drsn-edge agent` run there?")
+        raise _SilenceError("no answer came. Check that `drsn-edge agent` runs on the gateway.")
 
     def _answer(self, link: ClientLink, answer_id: str) -> dict[str, Any] | None:
-        """Return the answer with this id; None if it does not come."""
+        """Return the answer with this id; None if it does not come in time."""
         until_s = time.monotonic() + link.patience_s
         while time.monotonic() < until_s:
             data = link.read().data
             for piece in self._splitter.feed(data):
                 answer = self._understood(piece)
                 if answer is None or answer.get("id") != answer_id:
-                    continue  # damaged, or the answer to what was asked before
+                    continue  # damaged, or the answer to an earlier request
                 if not answer.get("working"):
                     return answer
                 until_s = time.monotonic() + max(link.patience_s, 5.0)
@@ -254,18 +261,18 @@ class RemoteGateway:
 
 
 class _SilenceError(Exception):
-    """A connection is there, and nobody answers."""
+    """The connection is open, but nothing answers."""
 
 
 @dataclass
 class _Failing:
-    """How many times in a row it did not work."""
+    """Number of failures in a row."""
 
     failures: int = 0
 
 
 class _Account(_Failing):
-    """What a bundle's way across has cost so far."""
+    """Progress of a bundle's transfer: bytes sent, bytes that arrived, failures in a row."""
 
     def __init__(self, digest: str, data: bytes, progress: Progress) -> None:
         super().__init__()
@@ -274,7 +281,7 @@ class _Account(_Failing):
         self.first: int | None = None
 
     def reached(self, have: int) -> None:
-        """The gateway has so many bytes."""
+        """Note that the gateway has `have` bytes of the bundle; new bytes reset the count of failures."""
         if self.first is None:
             self.first = self.farthest = have
         if have > self.farthest:
@@ -283,14 +290,14 @@ class _Account(_Failing):
 
 
 class LocalGateway:
-    """The gateway whose store is in reach of this process."""
+    """A gateway whose store this process can open itself."""
 
     def __init__(self, agent: Agent) -> None:
-        """Take an agent that does all at once."""
+        """Use an agent in this process, made with `in_thread=False`."""
         self._agent = agent
 
     def ask(self, op: str, **fields: Any) -> dict[str, Any]:
-        """Have something done; what store, verifier and gate raise comes out."""
+        """Return the answer to a request; errors of store, verifier and gate are raised as they are."""
         return self._agent.ask(op, **fields)
 
     def flash(self, data: bytes, *, dry_run: bool, new_contract: bool, progress: Progress) -> Flashed:
@@ -310,5 +317,5 @@ class LocalGateway:
         return Flashed(done["slot"], done["trial"], done["changed"], len(data), 0, 0, 0, took_s)
 
     def close(self) -> None:
-        """Let go of what is held."""
+        """Release the upload, if there is one."""
         self._agent.close()

@@ -1,4 +1,4 @@
-"""Floors: for each name of a bundle, the lowest version that a gateway still takes."""
+"""Version floors: the lowest version of each bundle name that a gateway accepts."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from firmware_bridge.gateway.state import Slot, State, version_key
 
 
 def expect_floor(state: State, name: str, version: str) -> None:
-    """Refuse a version that is below the floor of its name.
+    """Raise an error if a version is below the floor of its name.
 
     Raises:
-        VersionFloorError: If it is.
+        VersionFloorError: If the version is below the floor.
     """
     floor = state.floors.get(name)
     if floor is not None and version_key(version) < version_key(floor):
         raise VersionFloorError(
-            f"Expected {name} {floor} or newer on this gateway, got {version}. To go back to an older model, sign "
-            "it under a newer version."
+            f"This gateway accepts {name} {floor} or newer, got {version}. To return to an older model, sign it under "
+            "a newer version.",
+            name=name,
+            floor=floor,
+            got=version,
         )
 
 
 def is_below_floor(state: State, slot: Slot) -> bool:
-    """Tell whether a slot's bundle is older than its floor."""
+    """Return whether the bundle in a slot is below the floor of its name."""
     try:
         expect_floor(state, slot.name, slot.version)
     except VersionFloorError:
@@ -32,6 +35,6 @@ def is_below_floor(state: State, slot: Slot) -> bool:
 
 
 def raised(floors: Mapping[str, str], slot: Slot) -> dict[str, str]:
-    """Return the floors with that of a slot's bundle, which a floor never goes below."""
+    """Return the floors, with that of the slot's bundle raised if the bundle asks for a higher one."""
     highest = max(floors.get(slot.name, slot.floor), slot.floor, key=version_key)
     return {**floors, slot.name: highest}

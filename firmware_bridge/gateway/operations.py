@@ -1,4 +1,4 @@
-"""What a flasher may ask a gateway for: a bundle that comes in pieces, what lies there, and changes of it."""
+"""The operations that a flasher may request of a gateway: status, upload of a bundle, install, confirm, roll back."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _UPLOAD_LOCK = "upload"
 _PART_SUFFIX = ".drsn.part"
 
 StoreOf = Callable[[bool], SlotStore]
-"""Returns the store; the argument is whether a bundle for another sensor may come."""
+"""Returns the store; the argument is whether a bundle for another sensor is accepted."""
 
 
 class _Upload:
-    """A bundle that comes in pieces, in a file that is named by what it will be."""
+    """A bundle that arrives in pieces, in a file that is named after the SHA-256 of the whole."""
 
     def __init__(self, disk: Disk, sha256: str, size: int, stack: ExitStack) -> None:
-        """Begin it, or go on where an earlier one stopped; nobody else may meanwhile."""
+        """Begin an upload, or resume an earlier one of the same bundle; the caller holds the upload lock."""
         self.sha256, self.size = sha256, size
         self._disk, self._name = disk, sha256 + _PART_SUFFIX
         for other in disk.names():
@@ -44,19 +44,19 @@ class _Upload:
 
     @property
     def path_name(self) -> str:
-        """Name of its file."""
+        """Name of the file in the store's folder."""
         return self._name
 
     def content(self) -> bytes:
-        """Return what has come."""
+        """Return the bytes received so far."""
         return self._disk.read(self._name, MAX_BUNDLE_BYTES)
 
     def prefix_sha256(self) -> str:
-        """Return the digest of what has come: whoever sends compares it with what was sent."""
+        """Return the SHA-256 of the bytes received so far, which the sender compares with its own."""
         return self._digest.hexdigest()
 
     def take(self, offset: int, data: bytes) -> None:
-        """Take the piece that comes next; any other is one that came already, or will come again."""
+        """Append a piece if it is the next one; any other is a repetition, or will be sent again."""
         if offset == self.have and self.have + len(data) <= self.size:
             self._disk.write(self._file, data)
             self._digest.update(data)
@@ -64,7 +64,7 @@ class _Upload:
 
 
 class Operations:
-    """Does what one flasher asks for, a thing at a time; holds the bundle that comes in pieces meanwhile."""
+    """Carries out the requests of one flasher, one at a time, and holds its upload in between."""
 
     def __init__(self, store_of: StoreOf, disk: Disk, about: Mapping[str, Any]) -> None:
         """Prepare; see `Agent`."""
@@ -81,30 +81,37 @@ class Operations:
         }
 
     def do(self, op: str, fields: dict[str, Any]) -> dict[str, Any]:
-        """Do one thing, and return what there is to say of it.
+        """Carry out one operation, and return the fields of its answer.
 
         Raises:
-            ProtocolError: If there is no such thing.
-            Exception: Whatever store, verifier and gate raise.
+            ProtocolError: If there is no such operation.
+            Exception: Any error of the store, the verifier and the gate.
         """
         operation = self._by_name.get(op)
         if operation is None:
-            raise ProtocolError(f"Expected one of {', '.join(self._by_name)}, got {op!r}. Update it.")
+            raise ProtocolError(
+                f"This agent does not know the operation {op!r}, only {', '.join(self._by_name)}. "
+                "Update drsn-edge on the gateway.",
+                "unknown_operation",
+                op=op,
+            )
         return operation(fields)
 
     def take(self, offset: int, data: bytes) -> int:
-        """Take a piece of the bundle that was offered; return how much has come.
+        """Take a piece of the bundle that was offered; return the bytes received so far.
 
         Raises:
-            TransferError: If none was offered.
+            TransferError: If no bundle was offered.
         """
         if self._upload is None:
-            raise TransferError("Expected the offer of a bundle before its pieces.")
+            raise TransferError(
+                "A piece of a bundle came, but no bundle was offered on this connection. Flash again.", "no_offer"
+            )
         self._upload.take(offset, data)
         return self._upload.have
 
     def end_upload(self) -> None:
-        """Let go of what is held; what has come of a bundle stays, to go on later."""
+        """Release the upload; the bytes received stay on the disk, so that a later flash resumes there."""
         self._upload = None
         self._holding.close()
 
@@ -122,9 +129,15 @@ class Operations:
     def _offer(self, request: dict[str, Any]) -> dict[str, Any]:
         sha256, size = request.get("sha256"), request.get("size")
         if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256) or type(size) is not int:
-            raise ProtocolError("Expected the SHA-256 and the size of a bundle, got something else.")
+            raise ProtocolError("An offer needs the SHA-256 and the size in bytes of a bundle.", "bad_offer")
         if not 0 < size <= MAX_BUNDLE_BYTES:
-            raise TransferError(f"Expected a bundle of at most {MAX_BUNDLE_BYTES} bytes, got {size}.")
+            raise TransferError(
+                f"The bundle has {size} bytes; a gateway takes 1 to {MAX_BUNDLE_BYTES}. "
+                "Check that the file is a bundle.",
+                "bad_size",
+                limit=MAX_BUNDLE_BYTES,
+                got=size,
+            )
         if self._upload is None or self._upload.sha256 != sha256:
             self.end_upload()
             running = self._store_of(False).state().running
@@ -132,13 +145,19 @@ class Operations:
                 return {"have": size, "sha256": sha256, "running": True}
             free = self._disk.free_bytes()
             if free < 2 * size:
-                raise StoreError(f"Expected {2 * size} bytes free on the gateway, there are {free}. Make room there.")
+                raise StoreError(
+                    f"The bundle needs {2 * size} bytes of free disk space on the gateway, but only {free} are free. "
+                    "Free some space there, then flash again.",
+                    "no_space",
+                    needed=2 * size,
+                    free=free,
+                )
             self._holding.enter_context(self._disk.locked("a transfer", 0.0, _UPLOAD_LOCK))
             self._upload = _Upload(self._disk, sha256, size, self._holding)
         return {"have": self._upload.have, "sha256": self._upload.prefix_sha256()}
 
     def _discard(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Forget what has come."""
+        """Remove the upload and the bytes received."""
         if self._upload is not None:
             name = self._upload.path_name
             self.end_upload()
@@ -152,10 +171,16 @@ class Operations:
             self._discard({})
             return {"slot": asdict(state.running), "trial": state.trial is not None, "changed": False}
         if upload is None or request.get("sha256") != upload.sha256:
-            raise TransferError("Expected the offer of that bundle first.")
+            raise TransferError("The bundle to install was not offered on this connection. Flash again.", "no_offer")
         data = upload.content()
         if hashlib.sha256(data).hexdigest() != upload.sha256:
-            raise TransferError(f"Expected {upload.size} bytes with the SHA-256 of the offer, got {len(data)} others.")
+            raise TransferError(
+                f"The {len(data)} bytes that arrived are not the {upload.size} bytes that were offered: their SHA-256 "
+                "differs. Flash again.",
+                "wrong_content",
+                expected=upload.size,
+                got=len(data),
+            )
         try:
             if request.get("dry_run") is True:
                 described = store.rehearse(data, self._disk.path(upload.path_name))
@@ -170,7 +195,7 @@ class Operations:
 
     def _roll_back(self, request: dict[str, Any]) -> dict[str, Any]:
         why = request.get("why")
-        reason = printable(why, _WHY_CHARACTERS) if isinstance(why, str) else "asked to"
+        reason = printable(why, _WHY_CHARACTERS) if isinstance(why, str) else "requested"
         slot = self._store_of(False).roll_back(reason, _digest_of(request))
         return {"slot": None if slot is None else asdict(slot)}
 
@@ -178,5 +203,5 @@ class Operations:
 def _digest_of(request: dict[str, Any]) -> str | None:
     value = request.get("sha256")
     if value is not None and not (isinstance(value, str) and _SHA256.fullmatch(value)):
-        raise ProtocolError("Expected a SHA-256, got something else.")
+        raise ProtocolError("The field sha256 of the request is not a SHA-256.", "bad_digest")
     return value

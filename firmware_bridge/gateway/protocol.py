@@ -1,15 +1,15 @@
-"""What a flasher and an agent say to each other, in the frames of PROTOCOL.md. Values in, bytes out, and back.
+"""Messages between a flasher and the agent of a gateway, in the frames of PROTOCOL.md: values to bytes, and back.
 
     REQUEST  0x91  flasher -> agent  JSON: {"id": ..., "op": ..., ...}
-    DATA     0x92  flasher -> agent  offset of the bundle (u32), then bytes of it
+    DATA     0x92  flasher -> agent  offset in the bundle (u32), then bytes of the bundle
     ANSWER   0x11  agent -> flasher  part, parts (u16 each), then that part of a JSON text:
                                      {"id": ..., "ok": true, ...}      done
-                                     {"id": ..., "ok": false, "error": NAME, "message": TEXT}
-                                     {"id": ..., "working": true}      not yet: go on waiting
-                                     {"id": "data", "have": BYTES}     of the bundle, after each DATA
+                                     {"id": ..., "ok": false, "error": CLASS, "problem": NAME, "message": TEXT}
+                                     {"id": ..., "working": true}      not finished: keep waiting
+                                     {"id": "data", "have": BYTES}     bytes of the bundle received, after each DATA
 
-A frame that is damaged is not there: whoever asked asks again. Each request may come twice without harm; an agent that
-has answered an id answers it again in the same words.
+A damaged frame is ignored, and the sender repeats it. Each request may be repeated without harm: an agent that has
+answered an id sends the same answer again.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any
 
-from firmware_bridge.errors import ProtocolError, TransferError
+from firmware_bridge.errors import ProtocolError, RefusedError, TransferError
 from firmware_bridge.wire.frames import MAX_PAYLOAD, FrameWriter
 
 AGENT_VERSION = 1
 
 
 class AgentFrame(IntEnum):
-    """Frame types; those of the flasher have the high bit set, so that an echo is never taken for an answer."""
+    """Frame types. Those of the flasher have the high bit set, so that an echo is never taken for an answer."""
 
     ANSWER = 0x11
     REQUEST = 0x91
@@ -46,73 +46,91 @@ _PART_BYTES = MAX_PAYLOAD - _PART.size
 _MOST_PARTS = 64
 DATA_ID = "data"
 _WORD = re.compile(r"[!-~]{1,64}")
+_PROBLEM = re.compile(r"[a-z0-9_]{1,64}")
 
 
 def encode_request(writer: FrameWriter, values: Mapping[str, Any]) -> bytes:
     """Return the frame of a request.
 
     Raises:
-        ProtocolError: If it is too long.
+        ProtocolError: If the request is longer than one frame.
     """
     return writer.encode(AgentFrame.REQUEST, json.dumps(values).encode())
 
 
 def decode_request(payload: bytes) -> dict[str, Any]:
-    """Return a request.
+    """Return the request in a payload.
 
     Raises:
-        ProtocolError: If it is none.
+        ProtocolError: If the payload is not a request.
     """
     values = _json(payload)
     named = all(isinstance(values.get(key), str) and _WORD.fullmatch(values[key]) for key in ("id", "op"))
     if not named:
-        raise ProtocolError("Expected a request with an id and an op of at most 64 plain letters, got another.")
+        raise ProtocolError(
+            "A request needs the texts id and op, each of 1 to 64 printable ASCII characters without spaces.",
+            "bad_request",
+        )
     return values
 
 
 def encode_data(writer: FrameWriter, offset: int, data: bytes) -> bytes:
-    """Return the frame of a piece of a bundle, at most `DATA_BYTES` long."""
+    """Return the DATA frame of a piece of a bundle, which is at most `DATA_BYTES` long."""
     return writer.encode(AgentFrame.DATA, _OFFSET.pack(offset) + data)
 
 
 def decode_data(payload: bytes) -> tuple[int, bytes]:
-    """Return offset and bytes of a piece.
+    """Return offset and bytes of a piece of a bundle.
 
     Raises:
-        ProtocolError: If it is cut short.
+        ProtocolError: If the payload is too short to hold an offset.
     """
     if len(payload) < _OFFSET.size:
-        raise ProtocolError("Expected a piece of a bundle with its offset, got less.")
+        raise ProtocolError(
+            f"DATA begins with an offset of {_OFFSET.size} bytes, got {len(payload)}.", "short_data", got=len(payload)
+        )
     return _OFFSET.unpack_from(payload)[0], payload[_OFFSET.size :]
 
 
 def encode_answer(writer: FrameWriter, values: Mapping[str, Any]) -> bytes:
-    """Return the frames of an answer, one after the other.
+    """Return the frames of an answer, joined.
 
     Raises:
-        ProtocolError: If it is too long for `_MOST_PARTS` of them.
+        ProtocolError: If the answer needs more than `_MOST_PARTS` frames.
     """
     text = json.dumps(values).encode()
     parts = [text[start : start + _PART_BYTES] for start in range(0, len(text), _PART_BYTES)]
     if len(parts) > _MOST_PARTS:
-        raise ProtocolError(f"Expected an answer of at most {_MOST_PARTS * _PART_BYTES} bytes, got {len(text)}.")
+        limit = _MOST_PARTS * _PART_BYTES
+        raise ProtocolError(
+            f"The answer has {len(text)} bytes, at most {limit} can be sent.", "long_answer", limit=limit, got=len(text)
+        )
     return b"".join(
         writer.encode(AgentFrame.ANSWER, _PART.pack(number, len(parts)) + part) for number, part in enumerate(parts)
     )
 
 
+def refusal(answer: Mapping[str, Any]) -> RefusedError:
+    """Return the error that an answer with "ok": false tells; a problem that is not a plain name is left out."""
+    problem = answer.get("problem")
+    named = problem if isinstance(problem, str) and _PROBLEM.fullmatch(problem) else ""
+    return RefusedError(str(answer.get("message")), named, kind=str(answer.get("error")))
+
+
 def check_answer(op: str, answer: Mapping[str, Any]) -> None:
-    """Refuse an answer that lacks what its question asks for, or holds something else there.
+    """Refuse an answer whose fields are missing or have a wrong type.
 
     Raises:
-        TransferError: Saying so: whoever is at the other end, it is no agent of this version.
+        TransferError: If the answer is not one that an agent of this version gives to `op`.
     """
     try:
         _ANSWERS.get(op, _check_nothing)(answer)
     except (LookupError, TypeError, ValueError, AttributeError) as exc:
         raise TransferError(
-            f"Expected what `drsn-edge agent` answers to {op!r}, got something else ({type(exc).__name__}: {exc}). "
-            "Update drsn-edge there and here to one version."
+            f"The gateway's answer to {op!r} is not one that this version of `drsn-edge agent` gives "
+            f"({type(exc).__name__}: {exc}). Update drsn-edge on both machines to the same version.",
+            "bad_answer",
+            op=op,
         ) from exc
 
 
@@ -153,7 +171,7 @@ def _check_nothing(answer: Mapping[str, Any]) -> None:
 def _check_offer(answer: Mapping[str, Any]) -> None:
     _expect(answer["sha256"], str)
     if _expect(answer["have"], int) < 0:
-        raise ValueError("less than nothing")
+        raise ValueError("have is negative")
 
 
 def _check_installed(answer: Mapping[str, Any]) -> None:
@@ -164,7 +182,7 @@ def _check_installed(answer: Mapping[str, Any]) -> None:
 
 def _expect(value: Any, kind: type[Any]) -> Any:
     if type(value) is not kind or (kind is str and len(value) > _LONGEST_TEXT):
-        raise TypeError(f"{reprlib.repr(value)} where {kind.__name__} belongs")
+        raise TypeError(f"{reprlib.repr(value)} in place of {kind.__name__}")
     return value
 
 
@@ -179,23 +197,32 @@ _ANSWERS: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
 
 
 class AnswerReader:
-    """Puts the parts of answers together."""
+    """Joins the parts of answers."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start without any part."""
         self._parts: list[bytes] = []
 
     def take(self, payload: bytes) -> dict[str, Any] | None:
-        """Return the answer that a part completes; None if it does not, or if one before it is missing.
+        """Return the answer that a part completes; None if parts are still to come, or an earlier part is missing.
 
         Raises:
-            ProtocolError: If it is no part of an answer.
+            ProtocolError: If the payload is not a part of an answer.
         """
         if len(payload) < _PART.size:
-            raise ProtocolError("Expected a part of an answer, got less.")
+            raise ProtocolError(
+                f"ANSWER begins with {_PART.size} bytes of part numbers, got {len(payload)}.",
+                "short_answer",
+                got=len(payload),
+            )
         number, count = _PART.unpack_from(payload)
         if not number < count <= _MOST_PARTS:
-            raise ProtocolError(f"Expected at most {_MOST_PARTS} parts of an answer, got number {number} of {count}.")
+            raise ProtocolError(
+                f"ANSWER has part {number} of {count}; an answer has at most {_MOST_PARTS} parts, numbered from 0.",
+                "bad_part",
+                number=number,
+                count=count,
+            )
         if number != len(self._parts):
             self._parts = []
             if number:
@@ -211,7 +238,7 @@ def _json(text: bytes) -> dict[str, Any]:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as exc:
-        raise ProtocolError(f"Expected JSON, got something else: {exc}.") from exc
+        raise ProtocolError(f"The message is not JSON: {exc}.", "not_json", reason=str(exc)) from exc
     if not isinstance(values, dict):
-        raise ProtocolError("Expected a JSON object, got something else.")
+        raise ProtocolError("The message is JSON, but not an object.", "not_an_object")
     return values

@@ -1,7 +1,6 @@
-"""The two slots on a disk: every change of them, in the one order that survives a cut.
+"""The two slots on a disk: every change of them, in the one order that survives a power cut.
 
-The state is saved first; the log and the removal of files that no slot holds any more follow. What is damaged is mended
-before anything else is done.
+The state is saved first; the log entry and the removal of unused files follow. Damage is repaired before any change.
 """
 
 from __future__ import annotations
@@ -19,28 +18,29 @@ from firmware_bridge.gateway.state_file import StateFile
 from firmware_bridge.gateway.store_log import StoreLog
 
 Verifier = Callable[[bytes, bytes | None], Description]
-"""Given a bundle and the one that runs, says what it is; raises what it likes where it must not be used here."""
+"""Takes the bytes of a new bundle and of the running one (None if there is none) and returns a description of the new
+one. It raises an error of its own if the bundle must not run on this gateway."""
 
 
 class Slots:
-    """State, bundles and log together. What changes them is called by one at a time, with the state as it is."""
+    """State, bundle files and log of one store. Methods that change them expect the caller to hold the store's lock."""
 
     def __init__(self, disk: Disk, now_s: Callable[[], float]) -> None:
-        """Take those in a folder; `now_s` gives seconds since 1970, for the log."""
+        """Use the store on a disk; `now_s` returns seconds since 1970, for the log."""
         self.bundles = BundleFiles(disk)
         self.log = StoreLog(disk, now_s)
         self._disk, self._file = disk, StateFile(disk)
 
     def state(self) -> State:
-        """Return the state as it is written.
+        """Return the state as it is on the disk.
 
         Raises:
-            StoreError: If it cannot be read.
+            StoreError: If the state cannot be read.
         """
         return self._file.read()
 
     def begin_trial(self, state: State, slot: Slot) -> None:
-        """Let a bundle that is written and tried run on trial, in the slot that is not the confirmed one."""
+        """Start the trial of a bundle that was written and passed the gate, in the slot that is not confirmed."""
         target = next(key for key in SLOTS if key != state.confirmed)
         slots = {**state.slots, target: slot}
         state = self._file.save(replace(state, slots=slots, trial=target, trial_starts=0))
@@ -48,11 +48,11 @@ class Slots:
         self.bundles.collect(state)
 
     def count_start(self, state: State) -> State:
-        """Count one more start of the trial's bundle."""
+        """Count one more start of the bundle on trial."""
         return self._file.save(replace(state, trial_starts=state.trial_starts + 1))
 
     def end_trial(self, state: State, reason: str) -> State:
-        """Let what was confirmed run again, and forget the trial's bundle."""
+        """Return to the confirmed bundle, and remove the bundle on trial."""
         assert state.trial is not None
         slot = state.slots[state.trial]
         kept = {key: each for key, each in state.slots.items() if key != state.trial}
@@ -62,7 +62,7 @@ class Slots:
         return state
 
     def confirm_trial(self, state: State, slot: Slot) -> None:
-        """Let the trial's bundle stay, and raise its floor."""
+        """Confirm the bundle on trial, and raise the floor of its name."""
         floors = raised(state.floors, slot)
         self._file.save(replace(state, confirmed=state.trial, trial=None, trial_starts=0, floors=floors))
         details = {"sha256": slot.sha256, "name": slot.name, "version": slot.version}
@@ -73,10 +73,10 @@ class Slots:
         self._file.save(replace(state, confirmed=_key_of(state, before)))
         self.log.note("rolled back", to=before.sha256, name=before.name, version=before.version, why=reason)
 
-    # --- What is damaged ---------------------------------------------------------------------------------------
+    # --- Repair ------------------------------------------------------------------------------------------------
 
     def mended(self, verify: Verifier) -> State:
-        """Return the state, mended where a slot or the state itself is damaged."""
+        """Return the state; repair it first if the state or the bundle of a slot is damaged."""
         try:
             state = self.state()
         except StoreError as exc:
@@ -90,10 +90,10 @@ class Slots:
         return state
 
     def gathered(self, verify: Verifier) -> State:
-        """Return the state that the bundles make that lie there, the newest of them confirmed; nothing is written."""
+        """Return a state built from the bundle files in the folder, the newest confirmed; nothing is written."""
         found = []
         for digest, data in self.bundles.all_whole():
-            with suppress(Exception):  # whatever the verifier says: it is not for here
+            with suppress(Exception):  # whatever the verifier raises: this bundle is not for this gateway
                 described = verify(data, None)
                 found.append(Slot(digest, len(data), described.name, described.version, described.floor))
         found.sort(key=lambda slot: version_key(slot.version), reverse=True)
@@ -104,13 +104,13 @@ class Slots:
         return State(slots=slots, confirmed=SLOTS[0] if slots else None, floors=floors)
 
     def _rebuilt(self, verify: Verifier, why: str) -> State:
-        """Write the state that is made from the bundles that lie there: the state file itself is lost."""
+        """Write a state built from the bundle files in the folder, because the state file is lost."""
         state = self._file.save(self.gathered(verify))
         self.log.note("rebuilt", why=why, slots={key: slot.sha256 for key, slot in state.slots.items()})
         return state
 
     def _without_damaged(self, state: State, damaged: Slot) -> State:
-        """Go to the other bundle where the confirmed one is damaged, if that may run; else all stays as it is."""
+        """Confirm the other bundle in place of a damaged one, if it may run; otherwise change nothing."""
         other = state.other
         if other is None or not self.bundles.is_whole(other) or is_below_floor(state, other):
             return state

@@ -1,4 +1,4 @@
-"""The store's state: which bundle runs, which one could, and below which version nothing is taken. Bytes and values."""
+"""The state of a bundle store: the slots, which one is confirmed, which one is on trial, and the version floors."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _VERSION = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Description:
-    """What a verifier says of a bundle.
+    """A verifier's description of a bundle.
 
     Attributes:
-        name: Floors are kept for each.
+        name: Name of the bundle. The store keeps a version floor for each name.
         version: MAJOR.MINOR.PATCH.
-        floor: Lowest version of this name to be taken once this one is confirmed.
+        floor: Lowest version of this name that the gateway accepts once this bundle is confirmed.
     """
 
     name: str
@@ -36,14 +36,14 @@ class Description:
 
 @dataclass(frozen=True)
 class Slot:
-    """A bundle that lies in the store.
+    """A bundle in the store.
 
     Attributes:
-        sha256: Of its file.
-        size: In bytes.
-        name: See `Description`, as for the rest.
-        version: Likewise.
-        floor: Likewise.
+        sha256: SHA-256 of the bundle file, 64 hexadecimal digits.
+        size: Size of the bundle file in bytes.
+        name: See `Description.name`.
+        version: See `Description.version`.
+        floor: See `Description.floor`.
     """
 
     sha256: str
@@ -54,21 +54,21 @@ class Slot:
 
     @property
     def file(self) -> str:
-        """Its file's name, which follows from its content: nothing is ever written over a bundle."""
+        """Name of the bundle file. It follows from the content, so that no bundle is ever overwritten."""
         return bundle_file(self.sha256)
 
 
 @dataclass(frozen=True)
 class State:
-    """What the tiny file says; it is replaced whole.
+    """The content of the state file, which is always replaced as a whole.
 
     Attributes:
-        slots: By name, those that hold a bundle.
-        confirmed: The slot whose bundle has proved itself, None before there is one.
-        trial: The slot whose bundle runs now and has not yet, None outside of trials.
-        trial_starts: How often the trial's bundle was started.
-        floors: Lowest version by bundle name.
-        sequence: Grows with every change.
+        slots: Slots that hold a bundle, by slot name.
+        confirmed: Slot of the confirmed bundle; None before the first confirmation.
+        trial: Slot of the bundle on trial; None outside a trial.
+        trial_starts: Number of times that the bundle on trial was started.
+        floors: Lowest version accepted, by bundle name.
+        sequence: Number of the last change; it grows by 1 with every change.
     """
 
     slots: Mapping[str, Slot] = field(default_factory=dict)
@@ -80,48 +80,48 @@ class State:
 
     @property
     def running(self) -> Slot | None:
-        """The bundle that is to run."""
+        """The bundle to run: the one on trial, otherwise the confirmed one; None if there is neither."""
         chosen = self.trial or self.confirmed
         return None if chosen is None else self.slots[chosen]
 
     @property
     def other(self) -> Slot | None:
-        """The bundle that ran before, where it is still there."""
+        """The bundle that ran before, if it is still in a slot."""
         return next((slot for key, slot in self.slots.items() if key not in (self.confirmed, self.trial)), None)
 
 
 def bundle_file(sha256: str) -> str:
-    """Return the name of the file of a bundle with this digest."""
+    """Return the file name of the bundle with this SHA-256."""
     return f"{sha256}.drsn"
 
 
 def is_version(version: str) -> bool:
-    """Return whether this is MAJOR.MINOR.PATCH."""
+    """Return whether a text has the form MAJOR.MINOR.PATCH."""
     return _VERSION.fullmatch(version) is not None
 
 
 def version_key(version: str) -> tuple[int, ...]:
-    """Return what sorts versions MAJOR.MINOR.PATCH."""
+    """Return a key that sorts versions of the form MAJOR.MINOR.PATCH."""
     return tuple(map(int, version.split(".")))
 
 
 def state_to_bytes(state: State) -> bytes:
-    """Return the state as its file has it."""
+    """Return the content of the state file."""
     values = asdict(state)
     return (json.dumps({"schema": SCHEMA, "check": _check(values), "state": values}, indent=1) + "\n").encode()
 
 
 def state_from_bytes(data: bytes) -> State:
-    """Return the state in a file's bytes.
+    """Return the state in the content of a state file.
 
     Raises:
-        ValueError: If they are not what `state_to_bytes` wrote.
+        ValueError: If `state_to_bytes` did not write this content.
     """
     try:
         document = json.loads(data)
         values = document["state"]
         if document["schema"] != SCHEMA or document["check"] != _check(values):
-            raise ValueError("the check sum or the schema is another one")
+            raise ValueError("its checksum or schema does not match")
         slots = {key: Slot(**slot) for key, slot in values.pop("slots").items()}
         state = State(slots=slots, **values)
     except (KeyError, TypeError, AttributeError, RecursionError) as exc:

@@ -1,11 +1,11 @@
-"""The store's state on the disk: one small file, replaced whole by one rename."""
+"""The store's state on the disk: one small file, replaced as a whole by one rename."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from firmware_bridge.errors import StoreError
-from firmware_bridge.gateway.disk import Disk
+from firmware_bridge.gateway.disk import Disk, UnsafeFileError
 from firmware_bridge.gateway.state import MAX_STATE_BYTES, State, state_from_bytes, state_to_bytes
 
 _NAME, _NEW = "state.json", "state.json.new"
@@ -15,28 +15,30 @@ class StateFile:
     """Reads and replaces the state."""
 
     def __init__(self, disk: Disk) -> None:
-        """Take the one in a folder, whether it is there or not."""
+        """Use the state file on a disk; it need not exist yet."""
         self._disk = disk
 
     def read(self) -> State:
-        """Return the state as it is written, an empty one where there is no file.
+        """Return the state as it is on the disk; an empty state if there is no file.
 
         Raises:
-            StoreError: If it cannot be read.
+            StoreError: If the file cannot be read or is damaged.
         """
         data = self._bytes()
         try:
             return State() if data is None else state_from_bytes(data)
         except ValueError as exc:
             raise StoreError(
-                f"The state of this gateway's bundles is damaged: {exc}. The next start of the monitor mends it."
+                f"The state of this gateway's bundles is damaged: {exc}. The next start of the monitor repairs it.",
+                "damaged_state",
+                reason=str(exc),
             ) from exc
 
     def save(self, state: State) -> State:
-        """Put a state in place of the one before, and return it with the number of this change.
+        """Replace the state on the disk, and return the new one with its sequence number increased.
 
         Raises:
-            OSError: If that fails; the state before is still there, or this one is.
+            OSError: If writing fails; the disk then holds the old state or the new one, whole.
         """
         state = replace(state, sequence=state.sequence + 1)
         if _NEW in self._disk.names():
@@ -56,5 +58,11 @@ class StateFile:
             return self._disk.read(_NAME, MAX_STATE_BYTES)
         except FileNotFoundError:
             return None
+        except UnsafeFileError as exc:
+            raise StoreError(
+                f"Cannot use the state of this gateway's bundles: {exc}", exc.problem, path=exc.path
+            ) from exc
         except OSError as exc:
-            raise StoreError(f"The state of this gateway's bundles cannot be read: {exc}.") from exc
+            raise StoreError(
+                f"Cannot read the state of this gateway's bundles: {exc}.", "unreadable_state", reason=str(exc)
+            ) from exc

@@ -1,14 +1,14 @@
-"""Two slots and a tiny state file: whatever is cut wherever, the old bundle or the new one runs, never neither.
+"""The bundle store: two slots and a small state file. After a power cut at any point, the old or the new bundle runs.
 
-A bundle's file is named by its content and never written over. It is written, synced, read back and tried before the
-state names it; the state is replaced by one rename; what no state names any more is removed after that. A cut before
-the rename leaves the old state and a file that nobody names; a cut after it leaves the new one.
+A bundle file is named after its content and never overwritten. It is written, synced, read back and tested by the gate
+before the state names it; the state is replaced by one rename; files that the state no longer names are removed last.
+A power cut before the rename leaves the old state and an unused file; a cut after the rename leaves the new state.
 
-    install    checks, writes, reads back, gate           -> trial
-    start      by the monitor, each time it begins; too many without a confirmation end the trial
-    stand by   what runs while the disk takes no writes: what was confirmed, not what would have to be counted
-    confirm    the trial has proved itself                -> confirmed, and the floor rises
-    roll back  out of a trial, or to the bundle before    -> confirmed
+    install    check, write, read back, gate              -> trial
+    start      by the monitor, each time it begins; too many starts without a confirmation end the trial
+    stand by   the bundle that runs while the disk takes no writes: the confirmed one, as starts cannot be counted
+    confirm    the trial has succeeded                    -> confirmed, and the floor rises
+    roll back  from a trial, or to the previous bundle    -> confirmed
 """
 
 from __future__ import annotations
@@ -29,22 +29,23 @@ from firmware_bridge.gateway.slots import Slots, Verifier
 from firmware_bridge.gateway.state import MOST_NAMES, Description, Slot, State
 
 Gate = Callable[[Path], object]
-"""Given a bundle's path, runs it on this machine; raises what it likes where it does not run as it should."""
+"""Takes the path of a bundle and runs it on this machine. It raises an error of its own if the bundle does not run as
+its manifest says."""
 
 Locked = Callable[[], AbstractContextManager[None]]
 
 MOST_STARTS = 3
-"""Of a trial, before it counts as a crash loop."""
+"""Starts of a bundle on trial without a confirmation; the next start counts as a crash loop and ends the trial."""
 
 
 @dataclass(frozen=True)
 class Running:
-    """The bundle that is to run.
+    """The bundle to run.
 
     Attributes:
-        path: Of its file.
-        slot: What it is.
-        is_trial: Whether it has still to prove itself.
+        path: Path of the bundle file.
+        slot: Description of the bundle.
+        is_trial: Whether the bundle is on trial.
     """
 
     path: Path
@@ -58,11 +59,11 @@ class SlotStore:
     def __init__(
         self, disk: Disk, locked: Locked, verify: Verifier, gate: Gate, now_s: Callable[[], float] = time.time
     ):
-        """Take the store in a folder.
+        """Use the store in a folder.
 
         Args:
-            disk: The folder.
-            locked: Returns a context in which nobody else changes it.
+            disk: Folder of the store.
+            locked: Returns a context in which no other process changes the store.
             verify: See `Verifier`.
             gate: See `Gate`.
             now_s: Seconds since 1970, for the log.
@@ -71,53 +72,54 @@ class SlotStore:
         self._bundles, self._log = self._slots.bundles, self._slots.log
         self._locked, self._verify, self._gate = locked, verify, gate
 
-    # --- What is there -----------------------------------------------------------------------------------------
+    # --- Reading -----------------------------------------------------------------------------------------------
 
     def state(self) -> State:
-        """Return the state as it is written; nothing is mended.
+        """Return the state as it is on the disk; nothing is repaired.
 
         Raises:
-            StoreError: If it cannot be read.
+            StoreError: If the state cannot be read.
         """
         return self._slots.state()
 
     def active(self) -> Running:
-        """Return the bundle that is to run, without counting that as a start; nothing is mended.
+        """Return the bundle to run, without counting a start; nothing is repaired.
 
         Raises:
-            NoBundleError: If there is none.
+            NoBundleError: If no bundle can run.
         """
         return self._running(self.state())
 
     def log(self) -> list[dict[str, object]]:
-        """Return what happened, oldest first, as far as the log goes back."""
+        """Return the entries of the log, oldest first, as far as the log goes back."""
         return self._log.entries()
 
-    # --- What may be done --------------------------------------------------------------------------------------
+    # --- Changing ----------------------------------------------------------------------------------------------
 
     def check(self, data: bytes) -> Description:
-        """Return what a bundle is, if `install` would begin with it; nothing is changed.
+        """Return the description of a bundle that `install` would accept up to the gate; nothing is changed.
 
         Raises:
-            GatewayError: If its version or a trial stands against it; the verifier raises errors of its own.
+            GatewayError: If its version is below the floor or a trial is running; the verifier raises its own errors.
         """
         state = self.state()
         _expect_no_trial(state)
         return self._checked(data, state)
 
     def rehearse(self, data: bytes, path: Path) -> Description:
-        """Do of `install` all that changes nothing: the checks, and the gate on a file with the bundle."""
+        """Run the checks and the gate of `install` on the bundle in the file `path`; nothing is changed."""
         described = self.check(data)
         self._gate(path)
         return described
 
     def install(self, data: bytes) -> Slot:
-        """Put a bundle into the slot that does not run, try it, and let it run on trial.
+        """Write a bundle into the free slot, test it with the gate, and start its trial.
 
-        One that runs already changes nothing.
+        A bundle that already runs changes nothing.
 
         Raises:
-            GatewayError: If it cannot be; what ran before still runs. Verifier and gate raise errors of their own.
+            GatewayError: If the bundle cannot be installed; the bundle that ran before still runs. Verifier and gate
+                raise errors of their own.
         """
         digest = hashlib.sha256(data).hexdigest()
         with self._changing() as state:
@@ -136,15 +138,15 @@ class SlotStore:
             return slot
 
     def start(self) -> Running:
-        """Return what the monitor is to run from now on; of a trial, starts are counted.
+        """Return the bundle that the monitor runs from now on; starts of a bundle on trial are counted.
 
-        A bundle that is confirmed and whole needs nothing but to be read.
+        A confirmed bundle that is whole is only read.
 
         Raises:
-            NoBundleError: If there is none.
-            StoreError: If there is a start to count, or something to mend, and it cannot be written; see `stand_by`.
+            NoBundleError: If no bundle can run.
+            StoreError: If a start must be counted, or damage repaired, and the disk takes no writes; see `stand_by`.
         """
-        with suppress(StoreError):  # what is missing or damaged is seen to below
+        with suppress(StoreError):  # missing or damaged: repaired below
             state = self.state()
             if state.trial is None:
                 return self._running(state)
@@ -157,13 +159,13 @@ class SlotStore:
             return self._running(state)
 
     def stand_by(self) -> Running:
-        """Return what can run while nothing can be written, from reading alone: a bundle that has proved itself.
+        """Return the bundle to run while the disk takes no writes; the store is only read.
 
-        That is the confirmed one, even in a trial: starts that are not counted would never end the trial of a bundle
-        that brings the monitor down. What is on trial, or lay there before, runs only where there is nothing else.
+        This is the confirmed bundle, even during a trial: without counted starts, the trial of a bundle that crashes
+        the monitor would never end. The bundle on trial, or an earlier one, runs only if there is no other.
 
         Raises:
-            NoBundleError: If there is none.
+            NoBundleError: If no bundle can run.
         """
         try:
             state = self.state()
@@ -176,13 +178,13 @@ class SlotStore:
         return self._running(replace(state, trial=None))
 
     def confirm(self, sha256: str | None = None) -> Slot:
-        """Let a trial's bundle stay, and raise the floor; one that is confirmed already stays so.
+        """Confirm the bundle on trial, and raise the floor of its name; a confirmed bundle stays confirmed.
 
         Args:
-            sha256: Whose; None: that of the trial.
+            sha256: SHA-256 of the bundle to confirm; None: the one on trial.
 
         Raises:
-            TrialError: If there is no trial, or it is another bundle's.
+            TrialError: If there is no trial, or another bundle is on trial.
         """
         with self._changing() as state:
             confirmed = None if state.confirmed is None else state.slots[state.confirmed]
@@ -193,29 +195,40 @@ class SlotStore:
             return slot
 
     def roll_back(self, reason: str, sha256: str | None = None) -> Slot | None:
-        """End a trial, or go back to the bundle before; return what runs then, None: nothing.
+        """End the trial, or return to the previous bundle; return the bundle that runs then, None if there is none.
 
         Args:
-            reason: For the log.
-            sha256: Only if this bundle runs.
+            reason: Reason for the log.
+            sha256: SHA-256 of the bundle that must be running; None: any.
 
         Raises:
-            TrialError: If another bundle runs, or there is none to go back to.
-            VersionFloorError: If that one is older than the floor.
+            TrialError: If another bundle runs, or there is no previous one.
+            VersionFloorError: If the previous bundle is below the floor of its name.
+            StoreError: If the previous bundle is damaged.
         """
         with self._changing() as state:
             running, before = state.running, state.other
             if sha256 is not None and (running is None or running.sha256 != sha256):
                 raise TrialError(
-                    f"Expected the bundle {sha256[:12]} to run, it does not. See `drsn-edge gateway status`."
+                    f"The bundle {sha256[:12]} does not run on this gateway. See `drsn-edge gateway status`.",
+                    "not_running",
+                    sha256=sha256,
                 )
             if state.trial is not None:
                 return self._slots.end_trial(state, reason).running
             if before is None:
-                raise TrialError("Expected a bundle to go back to, there is none. Flash one.")
+                raise TrialError(
+                    "There is no previous bundle to roll back to. Flash one: drsn-edge flash BUNDLE --to ...",
+                    "no_previous",
+                )
             expect_floor(state, before.name, before.version)
             if not self._bundles.is_whole(before):
-                raise StoreError(f"Expected {before.name} {before.version} to be whole, it is damaged. Flash it again.")
+                raise StoreError(
+                    f"Cannot roll back to {before.name} {before.version}: it is damaged on the disk. Flash it again.",
+                    "damaged",
+                    name=before.name,
+                    version=before.version,
+                )
             self._slots.go_back(state, before, reason)
             return before
 
@@ -223,34 +236,55 @@ class SlotStore:
 
     def _checked(self, data: bytes, state: State) -> Description:
         if len(data) > MAX_BUNDLE_BYTES:
-            raise StoreError(f"Expected a bundle of at most {MAX_BUNDLE_BYTES} bytes, got {len(data)}.")
+            raise StoreError(
+                f"The bundle has {len(data)} bytes; a gateway takes at most {MAX_BUNDLE_BYTES}. "
+                "Check that the file is a bundle.",
+                "bad_size",
+                limit=MAX_BUNDLE_BYTES,
+                got=len(data),
+            )
         running = state.running
         described = self._verify(data, None if running is None else self._bundles.content(running))
         expect_floor(state, described.name, described.version)
         if described.name not in state.floors and len(state.floors) >= MOST_NAMES:
-            raise StoreError(f"Expected at most {MOST_NAMES} names of bundles on a gateway. Use one of them.")
+            raise StoreError(
+                f"This gateway keeps floors for {MOST_NAMES} bundle names, the most it can, and {described.name} is "
+                "not among them. Build the bundle under one of those names: drsn-edge gateway status",
+                "too_many_names",
+                limit=MOST_NAMES,
+                name=described.name,
+            )
         return described
 
     @contextmanager
     def _changing(self) -> Iterator[State]:
-        """Give the state, mended, to a block that alone may change it; say what a disk did not let it."""
+        """Yield the state, repaired, to a block that alone may change it; turn disk failures into StoreError."""
         with self._locked():
             try:
                 yield self._slots.mended(self._verify)
             except OSError as exc:
-                why = "The disk is full" if exc.errno == errno.ENOSPC else f"The disk says {exc}"
-                raise StoreError(f"{why}. What ran before still runs, as `drsn-edge gateway status` says.") from exc
+                full = exc.errno == errno.ENOSPC
+                raise StoreError(
+                    f"{'The disk is full' if full else f'The disk failed: {exc}'}. The bundle that ran before still "
+                    "runs; see `drsn-edge gateway status`.",
+                    "disk_full" if full else "disk_failed",
+                    reason=str(exc),
+                ) from exc
 
     def _running(self, state: State) -> Running:
         slot = state.running
         if slot is None:
             raise NoBundleError(
-                "Expected a bundle that is active on this gateway, there is none. Put one there with `drsn-edge flash "
-                "BUNDLE --to ...`, or name one with --model."
+                "No bundle is active on this gateway. Put one there with `drsn-edge flash BUNDLE --to ...`, or name "
+                "one with --model.",
+                "none_active",
             )
         if not self._bundles.is_whole(slot):
             raise NoBundleError(
-                f"{slot.name} {slot.version} is damaged on this disk, and no other can run. Flash it again."
+                f"{slot.name} {slot.version} is damaged on this disk, and no other bundle can run. Flash it again.",
+                "damaged",
+                name=slot.name,
+                version=slot.version,
             )
         return Running(self._bundles.path(slot), slot, state.trial is not None)
 
@@ -259,12 +293,16 @@ def _expect_no_trial(state: State) -> None:
     if state.trial is not None:
         slot = state.slots[state.trial]
         raise TrialError(
-            f"Expected no trial to go on; {slot.name} {slot.version} has still to prove itself. Wait, or type: "
-            "drsn-edge gateway confirm (or rollback)"
+            f"{slot.name} {slot.version} is still on trial, and a gateway runs one trial at a time. Wait until it is "
+            "confirmed, or type: drsn-edge gateway confirm (or rollback)",
+            "trial_running",
+            name=slot.name,
+            version=slot.version,
         )
 
 
 def _trial(state: State, sha256: str | None) -> Slot:
     if state.trial is None or sha256 not in (None, state.slots[state.trial].sha256):
-        raise TrialError("Expected a trial of that bundle, there is none. See `drsn-edge gateway status`.")
+        what = "No bundle is" if sha256 is None else f"The bundle {sha256[:12]} is not"
+        raise TrialError(f"{what} on trial. See `drsn-edge gateway status`.", "no_trial", sha256=sha256)
     return state.slots[state.trial]

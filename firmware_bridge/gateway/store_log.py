@@ -1,4 +1,4 @@
-"""What happened to a gateway's bundles: one JSON object a line, in two files of bounded size."""
+"""The log of a gateway's bundles: one JSON object per line, in two files of bounded size."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _MAX_LOG_BYTES = 262_144
 
 
 class StoreLog:
-    """Writes lines at the end, and gives back those that are still there."""
+    """Appends entries, and returns those that are still in the log."""
 
     def __init__(self, disk: Disk, now_s: Callable[[], float]) -> None:
-        """Take the log in a folder; `now_s` gives seconds since 1970."""
+        """Use the log on a disk; `now_s` returns seconds since 1970."""
         self._disk, self._now_s = disk, now_s
 
     def entries(self) -> list[dict[str, object]]:
-        """Return what happened, oldest first, as far as the log goes back."""
+        """Return the entries, oldest first, as far as the log goes back."""
         entries = []
         for name in (_LOG_BEFORE, _LOG):
             for line in self._content(name, 2 * _MAX_LOG_BYTES).splitlines():
-                with suppress(ValueError):  # the last line before a cut may be half one
+                with suppress(ValueError):  # the last line before a power cut may be incomplete
                     entries.append(json.loads(line))
         return [entry for entry in entries if isinstance(entry, dict)]
 
     def note(self, event: str, **details: object) -> None:
-        """Write a line; one that cannot be written costs nothing else."""
+        """Append an entry; a failure to write it is ignored, so that it stops nothing else."""
         plain = {key: printable(value) if isinstance(value, str) else value for key, value in details.items()}
         line = json.dumps({"time_s": round(self._now_s(), 3), "event": event, **plain}) + "\n"
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The ways to a gateway: ssh, a serial line, a unix socket, a pair of pipes."""
+"""Links to a gateway: ssh, a serial line, a Unix socket, a pair of pipes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEFAULT_BAUD_RATE = 115_200
 _READ_S = 0.05
 _READ_BYTES = 65_536
 _WRITE_S, _WRITE_BYTES = 30.0, select.PIPE_BUF
-"""So many bytes never block where a descriptor can be written at all."""
+"""A write of up to `select.PIPE_BUF` bytes never blocks once select() reports the descriptor as writable."""
 
 _PATIENCE_S = 10.0
 _SERIAL_PATIENCE_S = 0.4
@@ -38,15 +38,15 @@ _USER, _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*"), re.compile(r"[A-Za-z0
 
 @dataclass(frozen=True)
 class GatewayAddress:
-    """Where a gateway is.
+    """Address of a gateway.
 
     Attributes:
         kind: ssh, serial, socket, file or local.
-        place: Host with its user, port or path.
-        port: Of ssh; None: its own.
-        program: `drsn-edge` on the other side of ssh.
-        sudo: Whether to call it with sudo there.
-        baud_rate: Of a serial line.
+        place: USER@HOST for ssh, the port for serial, the path for socket and file.
+        port: TCP port for ssh; None: the default of ssh.
+        program: Path of `drsn-edge` on the gateway, for ssh.
+        sudo: Whether to run `drsn-edge` with sudo on the gateway.
+        baud_rate: Baud rate of a serial line.
     """
 
     kind: str
@@ -58,14 +58,14 @@ class GatewayAddress:
 
 
 def parse_address(text: str) -> GatewayAddress:
-    """Return what a text means.
+    """Return the address that a text gives.
 
     Args:
         text: ssh://[USER@]HOST[:PORT][/PATH/TO/drsn-edge][?sudo], serial:PORT[?baud=N], socket:PATH,
             file:STATE-FOLDER, or local.
 
     Raises:
-        ProtocolError: If it means nothing.
+        ProtocolError: If the text has none of these forms.
     """
     kind, _, rest = text.partition(":")
     if text == "local":
@@ -80,8 +80,10 @@ def parse_address(text: str) -> GatewayAddress:
     if kind == "ssh" and (found := _ssh_address(text)) is not None:
         return found
     raise ProtocolError(
-        f"Expected a gateway as ssh://USER@HOST, serial:/dev/ttyUSB0, socket:PATH, file:STATE-FOLDER or local, got "
-        f"{text!r}."
+        f"{text!r} is not the address of a gateway. Write ssh://USER@HOST, serial:/dev/ttyUSB0, socket:PATH, "
+        "file:STATE-FOLDER or local.",
+        "bad_address",
+        got=text,
     )
 
 
@@ -93,7 +95,7 @@ def _ssh_address(text: str) -> GatewayAddress | None:
     except ValueError:
         return None
     user, host = parts.username, parts.hostname
-    # ssh would take what begins with a dash for an option of its own.
+    # ssh takes a host that begins with a dash for an option.
     fits = host and _HOST.fullmatch(host) and (user is None or _USER.fullmatch(user))
     if not fits or parts.password is not None or parts.fragment or set(query) - {"sudo"}:
         return None
@@ -102,14 +104,14 @@ def _ssh_address(text: str) -> GatewayAddress | None:
 
 
 def open_link(address: GatewayAddress, tell: Callable[[str], object] = lambda text: None) -> ClientLink:
-    """Open a connection.
+    """Open a connection to a gateway.
 
     Args:
-        address: Where to.
-        tell: Given what ssh says, and the other side by it.
+        address: Address of the gateway, of the kind ssh, socket or serial.
+        tell: Called with each line that ssh, or the gateway behind it, writes to standard error.
 
     Raises:
-        PortError: If it cannot be.
+        PortError: If the connection cannot be opened.
     """
     if address.kind == "ssh":
         return ProcessLink(ssh_command(address), tell)
@@ -119,7 +121,7 @@ def open_link(address: GatewayAddress, tell: Callable[[str], object] = lambda te
 
 
 def ssh_command(address: GatewayAddress) -> list[str]:
-    """Return the call of the system's ssh that starts an agent on the other side."""
+    """Return the command that runs the system's ssh and starts an agent on the gateway."""
     quoted = "'" + address.program.replace("'", "'\\''") + "'"
     remote = f"{'sudo -n ' if address.sudo else ''}{quoted} agent"
     port = [] if address.port is None else ["-p", str(address.port)]
@@ -127,84 +129,103 @@ def ssh_command(address: GatewayAddress) -> list[str]:
 
 
 class DescriptorLink:
-    """Two file descriptors; also those of an agent that was started with pipes."""
+    """A link over two file descriptors, such as the pipes of an agent that ssh started."""
 
     def __init__(self, reading: int, writing: int) -> None:
-        """Take them over."""
+        """Take over the descriptors; `close` closes them."""
         self._reading, self._writing = reading, writing
 
     @property
     def patience_s(self) -> float:
-        """How long an answer may take."""
+        """Seconds to wait for an answer."""
         return _PATIENCE_S
 
     def read(self) -> Received:
-        """Return what comes within some 50 ms; PortLostError at the end."""
+        """Return the bytes that come within about 50 ms.
+
+        Raises:
+            PortLostError: If the other end has closed the connection.
+        """
         try:
             if not select.select([self._reading], [], [], _READ_S)[0]:
                 return Received(b"", False)
             data = os.read(self._reading, _READ_BYTES)
         except OSError as exc:
-            raise PortLostError(f"The connection broke: {exc}.") from exc
+            raise PortLostError(f"The connection to the gateway broke: {exc}.", "broken", reason=str(exc)) from exc
         if not data:
-            raise PortLostError(self._why_over())
+            raise self._closed()
         return Received(data, len(data) == _READ_BYTES)
 
     def write(self, data: bytes) -> None:
-        """Send all of it; PortLostError when nobody reads any more, be it that nobody does for a long time."""
+        """Send all of `data`.
+
+        Raises:
+            PortLostError: If the other end has closed the connection, or reads nothing for `_WRITE_S` seconds.
+        """
         view = memoryview(data)
         try:
             while view:
                 if not select.select([], [self._writing], [], _WRITE_S)[1]:
-                    raise PortLostError(f"The other end has read nothing for {_WRITE_S:g} s.")
+                    raise PortLostError(
+                        f"The other end of the connection has read nothing for {_WRITE_S:g} s.",
+                        "not_read",
+                        seconds=_WRITE_S,
+                    )
                 view = view[os.write(self._writing, view[:_WRITE_BYTES]) :]
         except OSError as exc:
-            raise PortLostError(self._why_over()) from exc
+            raise self._closed() from exc
 
     def close(self) -> None:
-        """Close both."""
+        """Close both descriptors."""
         for descriptor in {self._reading, self._writing}:
             with suppress(OSError):
                 os.close(descriptor)
 
-    def _why_over(self) -> str:
-        return "The other end closed the connection."
+    def _closed(self) -> PortLostError:
+        return PortLostError("The other end closed the connection.", "closed")
 
 
 class ProcessLink(DescriptorLink):
-    """A program that speaks the protocol on its standard input and output, as ssh does with an agent behind it.
+    """A program that speaks the protocol on its standard input and output, such as ssh with an agent behind it.
 
-    What it says on standard error, a person is told as text: ssh tells there what is wrong, and passes on what the
-    other side says. It asks for passwords on the terminal itself.
+    Lines on its standard error are passed on to the user as printable text: ssh reports its own errors there, and the
+    messages of the gateway. ssh asks for passwords on the terminal itself.
     """
 
     def __init__(self, command: Sequence[str], tell: Callable[[str], object] = lambda text: None) -> None:
-        """Start it.
+        """Start the program.
 
         Args:
-            command: Its call.
-            tell: Given each line of its standard error, up to `_MOST_LINES`, from another thread.
+            command: Program and arguments.
+            tell: Called from another thread with each of the first `_MOST_LINES` lines of standard error.
 
         Raises:
-            PortAbsentError: If there is no such program.
+            PortAbsentError: If the program is missing or cannot be started.
         """
         program = find_program(command[0])
         if program is None:
-            raise PortAbsentError(f"Expected the program {command[0]} on the PATH, there is none. Install it.")
+            raise PortAbsentError(
+                f"The program {command[0]} is not on the PATH. Install it.", "no_program", program=command[0]
+            )
         call = [program, *command[1:]]
         try:
             self._process = subprocess.Popen(
                 call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
             )
         except OSError as exc:
-            raise PortAbsentError(f"Expected the program {command[0]}, could not start it: {exc.strerror}.") from exc
+            raise PortAbsentError(
+                f"Cannot start {program}: {exc.strerror}. Check its permissions.",
+                "not_started",
+                program=program,
+                reason=exc.strerror,
+            ) from exc
         assert self._process.stdin is not None and self._process.stdout is not None
         super().__init__(self._process.stdout.fileno(), self._process.stdin.fileno())
         self._telling = threading.Thread(target=_pass_on, args=(self._process.stderr, tell), daemon=True)
         self._telling.start()
 
     def close(self) -> None:
-        """End it."""
+        """Close the program's standard input, and end the program."""
         assert self._process.stdin is not None and self._process.stdout is not None
         with suppress(OSError):
             self._process.stdin.close()
@@ -216,18 +237,27 @@ class ProcessLink(DescriptorLink):
         self._telling.join(_TELLING_S)
         self._process.stdout.close()
 
-    def _why_over(self) -> str:
+    def _closed(self) -> PortLostError:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_S)
         self._telling.join(_TELLING_S)
         code = self._process.returncode
         program = Path(str(self._process.args[0])).name  # type: ignore[index]
-        hint = " Is drsn-edge installed there, and on the PATH? ssh://HOST/PATH/TO/drsn-edge names it." * (code == 127)
-        return f"{program} ended with exit code {code}; what it said is above.{hint}"
+        hint = (
+            " Is drsn-edge installed there, and on the PATH? Give its path with ssh://HOST/PATH/TO/drsn-edge."
+            if code == 127
+            else ""
+        )
+        return PortLostError(
+            f"{program} ended with exit code {code}; its messages are above.{hint}",
+            "program_ended",
+            program=program,
+            exit_code=code,
+        )
 
 
 def _pass_on(pipe: IO[bytes], tell: Callable[[str], object]) -> None:
-    """Tell lines as text until their end; so many are told, the others thrown away, so that nobody has to wait."""
+    """Pass on the first `_MOST_LINES` lines as printable text; read and discard the rest, so that no writer blocks."""
     for _ in range(_MOST_LINES):
         line = pipe.readline(_LONGEST_LINE)
         if not line:
@@ -238,35 +268,40 @@ def _pass_on(pipe: IO[bytes], tell: Callable[[str], object]) -> None:
 
 
 class SocketLink(DescriptorLink):
-    """A unix socket."""
+    """A link over a Unix socket."""
 
     def __init__(self, path: Path) -> None:
         """Connect.
 
         Raises:
-            PortAbsentError: If nobody listens there.
+            PortAbsentError: If no agent listens on the socket.
         """
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._socket.connect(str(path))
         except OSError as exc:
             self._socket.close()
-            raise PortAbsentError(f"Expected an agent at {path}: {exc.strerror or exc}. Does it run?") from exc
+            raise PortAbsentError(
+                f"No agent answers at {path}: {exc.strerror or exc}. Start one: drsn-edge agent --socket {path}",
+                "no_agent",
+                path=path,
+                reason=exc.strerror or str(exc),
+            ) from exc
         super().__init__(self._socket.fileno(), self._socket.fileno())
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the socket."""
         self._socket.close()
 
 
 class SerialLink:
-    """A serial line, or what pyserial takes for one."""
+    """A link over a serial line, or over a URL that pyserial knows."""
 
     def __init__(self, port: str, baud_rate: int) -> None:
-        """Open it.
+        """Open the port.
 
         Raises:
-            PortError: If it cannot be.
+            PortError: If the port cannot be opened.
         """
         self._link = Link(port, baud_rate)
         self._link.open()
@@ -274,15 +309,15 @@ class SerialLink:
 
     @property
     def patience_s(self) -> float:
-        """How long an answer may take: twice the longest frame on the line, and some for the machine."""
+        """Seconds to wait for an answer: twice the longest frame on the line, and a margin for the gateway."""
         return self._patience_s
 
     def read(self) -> Received:
-        """Return what comes within some 50 ms; PortLostError when the port is gone."""
+        """Return the bytes that come within about 50 ms; raise PortLostError if the port is gone."""
         return self._link.read()
 
     def write(self, data: bytes) -> None:
-        """Send all of it; PortLostError when the port is gone."""
+        """Send all of `data`; raise PortLostError if the port is gone."""
         self._link.write(data)
 
     def close(self) -> None:

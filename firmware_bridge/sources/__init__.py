@@ -1,1 +1,1 @@
-"""Where the bytes come from: a port, a log or lines of text in, events out."""
+"""Sources of samples: ports, raw logs and lines of numbers in, events out."""

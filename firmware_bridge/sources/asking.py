@@ -1,4 +1,4 @@
-"""Commands to a device, one after the other, each with its answer."""
+"""Sends commands to a device, one after the other, and yields the answers."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _ATTEMPTS = 3
 
 
 def ask(source: SerialSource, commands: Sequence[Command]) -> Iterator[Hello | Reply | DeviceLog]:
-    """Yield who the device is, its answer to each command, and what else it says; a HELLO again after each change.
+    """Yield the HELLO of the device, its REPLY to each command, and its LOG messages; a new HELLO after each change.
 
     Args:
-        source: Made with `start=False`.
-        commands: Those that are answered by a REPLY. Each may be repeated without harm, and is if no answer comes.
+        source: Source that was made with `start=False`.
+        commands: Commands that a device answers with a REPLY. A command is repeated if no answer comes.
 
     Raises:
         PortError: If the port cannot be opened.
-        ProtocolError: If no device identifies itself, or it does not answer.
+        ProtocolError: If no device identifies itself, or the device does not answer.
     """
     waiting, attempts, due_s = list(commands), 0, 0.0
     for event in source:
@@ -38,8 +38,15 @@ def ask(source: SerialSource, commands: Sequence[Command]) -> Iterator[Hello | R
             return
         if attempts == _ATTEMPTS:
             name = Opcode(waiting[0].opcode).name
-            raise ProtocolError(f"Expected an answer to {name} from {source.port}, got none after {attempts} attempts.")
+            raise ProtocolError(
+                f"The device on {source.port} did not answer {name} in {attempts} attempts. Unplug it, plug it in "
+                "again, and repeat the command.",
+                "no_reply",
+                command=name,
+                port=source.port,
+                attempts=attempts,
+            )
         if attempts == 0:
-            source.send(Command(Opcode.STOP))  # it may stream since an earlier reader
+            source.send(Command(Opcode.STOP))  # the device may still stream to an earlier reader
         source.send(waiting[0])
         attempts, due_s = attempts + 1, time.monotonic() + _REPEAT_S

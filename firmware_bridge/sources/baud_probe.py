@@ -1,4 +1,4 @@
-"""The baud rate of a device that does not say it: other rates are tried where no HELLO comes at the usual one."""
+"""Search for the baud rate of a device: other rates are tried if no HELLO comes at the default one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from firmware_bridge.sources.link import Link, has_rate
 from firmware_bridge.wire.foreign import is_readable
 
 PROBE_S = 10.0
-"""How long other rates are tried, where none was asked for and no HELLO comes at the usual one."""
+"""Seconds for which other baud rates are tried, if none was given and no HELLO comes at the default one."""
 _PROBE_EACH_S = 1.6
-"""At each, in turns: IDENTIFY is repeated every half second. The port stays open, so that no board restarts."""
+"""Seconds at each rate before the next: IDENTIFY is sent every half second. The port stays open, so no board resets."""
 
 
 class BaudProbe:
-    """The rates at which a device is asked who it is."""
+    """The baud rates at which a device is asked to identify itself."""
 
     def __init__(
         self,
@@ -25,13 +25,13 @@ class BaudProbe:
         on_baud_rate: Callable[[int], None] | None,
         on_bytes: Callable[[bytes], None] | None,
     ) -> None:
-        """Begin at the rate that the link has.
+        """Begin at the current rate of the link.
 
         Args:
-            link: It is turned to other rates where needed.
-            may_probe: Whether other rates may be tried; not on a port to which they do not matter.
-            on_baud_rate: Told of a rate other than the first at which a HELLO came.
-            on_bytes: Given what came at the rate that is right, as soon as that is known.
+            link: Link whose rate is changed.
+            may_probe: Whether other rates may be tried; ignored on a port without a baud rate.
+            on_baud_rate: Called with the rate at which a HELLO came, if it is not the first one.
+            on_bytes: Called with the bytes received at the right rate, as soon as that is known.
         """
         self._link, self._on_baud_rate, self._on_bytes = link, on_baud_rate, on_bytes
         self._may_probe = may_probe and has_rate(link.port)
@@ -40,15 +40,15 @@ class BaudProbe:
         self._until_s = self._rate_until_s = 0.0
         self._held: list[bytes] | None = [] if self._may_probe else None
         self.foreign_bytes = 0
-        """That came at the rates before the one that is tried now."""
+        """Bytes received at earlier rates than the current one."""
 
     @property
-    def rates_in_words(self) -> str:
-        """The rates that were tried."""
-        return " or ".join(map(str, self._tried))
+    def tried(self) -> tuple[int, ...]:
+        """The baud rates that were tried."""
+        return tuple(self._tried)
 
     def take(self, data: bytes, is_right: bool) -> None:
-        """Hand bytes on, or hold them back as long as the rate may be wrong."""
+        """Pass bytes on, or hold them back while the rate may be wrong."""
         if self._held is None:
             self._hand_on(data)
             return
@@ -60,13 +60,13 @@ class BaudProbe:
         self._hand_on(self._settle())
 
     def give_up(self) -> None:
-        """Try no other rate, and hand on what was held back until one was known to be right."""
+        """Try no other rate, and pass on the bytes held back."""
         rest = self._settle()
         if rest:
             self._hand_on(rest)
 
     def go_on(self, first_bytes: bytes, now_s: float) -> bool | None:
-        """Return whether another rate is tried from now on; None if none is left to try."""
+        """Return True if another rate is tried from now on, False if the current one has time left, None at the end."""
         if not self._may_probe:
             return None
         if not self._until_s:
@@ -91,7 +91,7 @@ class BaudProbe:
         return True
 
     def _settle(self) -> bytes:
-        """Stay at this rate; return what was held back."""
+        """Stay at this rate; return the bytes held back."""
         data, self._held, self._may_probe = b"".join(self._held or ()), None, False
         return data
 

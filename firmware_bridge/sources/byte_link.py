@@ -1,4 +1,4 @@
-"""What bytes come and go by, be it a port, a pipe or a socket."""
+"""The interface of a link for bytes: a port, a pipe or a socket."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import NamedTuple, Protocol
 
 
 class Received(NamedTuple):
-    """What one read gave.
+    """Result of one read.
 
     Attributes:
-        data: The bytes, none if nothing came in time.
-        has_more: Whether others wait to be read already.
+        data: Bytes received; empty if none came in time.
+        has_more: Whether more bytes are already waiting.
     """
 
     data: bytes
@@ -18,10 +18,10 @@ class Received(NamedTuple):
 
 
 class ByteLink(Protocol):
-    """A way for bytes in both directions."""
+    """A link for bytes in both directions."""
 
     def read(self) -> Received:
-        """Return what came within some 50 ms; PortLostError when the other end is gone."""
+        """Return the bytes that come within about 50 ms; raise PortLostError if the other end is gone."""
 
     def write(self, data: bytes) -> None:
-        """Send all of it; PortLostError when the other end is gone."""
+        """Send all of `data`; raise PortLostError if the other end is gone."""

@@ -1,4 +1,4 @@
-"""Which sensor to read, and what its source is connected to: plain values. `sources.registry` opens them."""
+"""Plain values that say which sensor to read and how. `sources.registry` opens the source."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from firmware_bridge.sources.link import GATHER_S
 from firmware_bridge.wire.text_lines import TextLayout
 
 FRAMES, TEXT = "our frames", "lines of numbers"
-"""Kinds of sources on a port that says nothing of its kind; with blanks, as no scheme of a URL has any."""
+"""Kinds of sources for ports without a URL scheme. The blanks keep them apart from any scheme."""
 
 
 @dataclass(frozen=True)
 class SourceChoice:
-    """A sensor and how it talks.
+    """A sensor and its way of sending samples.
 
     Attributes:
         port: A path, a pattern, VID:PID, a USB serial number or a URL; see `ports.find_port`.
-        baud_rate: In baud; None: the usual one of its kind, or what is found.
-        text: What its lines of numbers mean; None: it sends our frames, or what the scheme of its port says.
+        baud_rate: Baud rate; None: the default of the source, or the one that is found.
+        text: Meaning of the lines of numbers that the sensor prints; None: it sends our frames, or the protocol that
+            the scheme of its port names.
     """
 
     port: str
@@ -28,20 +29,20 @@ class SourceChoice:
 
     @property
     def scheme(self) -> str:
-        """What stands before :// in a port that is a URL, otherwise nothing."""
+        """The URL scheme of the port; empty if the port is not a URL."""
         return self.port.partition("://")[0] if "://" in self.port else ""
 
 
 @dataclass(frozen=True)
 class Wiring:
-    """What a source is connected to.
+    """Callbacks and timing of a source.
 
     Attributes:
-        stop: Asked between reads whether to stop.
-        on_bytes: Given all that is read, as it is read; see `SerialSource`.
-        gather_s: How long to let bytes gather before each read; see `Link`.
-        on_baud_rate: Told of a rate other than the usual one at which the device talks.
-        on_beyond: Told once of a reading beyond the full scale of `SourceChoice.text`, in its unit.
+        stop: Called between reads; the source ends when it returns True.
+        on_bytes: Called with all bytes as they are read; see `SerialSource`.
+        gather_s: Seconds to let bytes accumulate before each read; see `Link`.
+        on_baud_rate: Called with the baud rate that was found, if it is not the default one.
+        on_beyond: Called once with a reading beyond the full scale of `SourceChoice.text`, in its unit.
     """
 
     stop: Callable[[], bool]

@@ -1,4 +1,4 @@
-"""What a device is asked for, by what it said last: who it is, then its samples. No I/O."""
+"""The commands that a host sends to a device: IDENTIFY until it is known, then START until samples come. No I/O."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ _START_EVERY_S = 1.0
 
 
 class Dialogue:
-    """The host's side of the talk. Commands get lost, too, so each is repeated until what it asks for comes."""
+    """The host's side of the dialogue. Commands can be lost, so each is repeated until the device follows it."""
 
     def __init__(self, start: bool) -> None:
-        """Begin with a device that said nothing; `start`: whether to start it once it has identified itself."""
+        """Begin with an unknown device; `start`: whether to start it once it has identified itself."""
         self._start = start
         self._due_s = 0.0
         self.is_streaming = False
         self.is_known = False
-        """Whether a HELLO that can be used came since `begin`."""
+        """Whether a valid HELLO came since `begin`."""
         self.refused: ProtocolError | None = None
-        """Why the last HELLO could not be used; None where it could, or none came."""
+        """Why the last HELLO was refused; None if it was accepted, or none came."""
 
     def begin(self) -> None:
-        """Begin for a reader who begins anew."""
+        """Begin a new iteration."""
         self.is_known, self.refused = False, None
 
     def begin_line(self) -> None:
-        """Ask at once: the line is new, or has another rate."""
+        """Send the next command at once: the port was opened, or has another baud rate."""
         self._due_s = 0.0
 
     def end_link(self) -> None:
-        """Take it that nothing streams: the link is gone."""
+        """Note that the link is gone, so that nothing streams."""
         self.is_streaming = False
 
     def follow(self, event: DecoderEvent, now_s: float) -> None:
-        """Learn whether the device streams. As long as blocks come, START need not be repeated.
+        """Note from an event whether the device streams. While blocks come, START is not repeated.
 
         Raises:
-            ProtocolError: If its first HELLO is refused, and another one would be, too.
+            ProtocolError: If the first HELLO is refused for a reason that a later HELLO cannot change.
         """
         if isinstance(event, Hello | DeviceRestarted):
             self.is_streaming = False
@@ -59,11 +59,11 @@ class Dialogue:
     def due(self, needs_hello: bool, now_s: float) -> list[Command]:
         """Return the commands to send now; they count as sent.
 
-        To ask a device to start that already streams does no harm; it answers with a STATUS.
+        START does no harm to a device that already streams; it answers with a STATUS.
         """
         if not (self._start or needs_hello):
             return []
-        if needs_hello and self.is_streaming:  # an unseen restart: do not wait until it is START's turn
+        if needs_hello and self.is_streaming:  # an unseen restart: IDENTIFY is due at once
             self.is_streaming = False
             self._due_s = now_s
         if now_s < self._due_s:
@@ -71,5 +71,5 @@ class Dialogue:
         self._due_s = now_s + (_IDENTIFY_EVERY_S if needs_hello else _START_EVERY_S)
         if not needs_hello:
             return [Command(Opcode.START)]
-        may_know_better = self._start and isinstance(self.refused, DescriptionError)  # once it measures
-        return [Command(Opcode.IDENTIFY, PROTOCOL_VERSION), *([Command(Opcode.START)] if may_know_better else [])]
+        may_change = self._start and isinstance(self.refused, DescriptionError)  # once the device measures
+        return [Command(Opcode.IDENTIFY, PROTOCOL_VERSION), *([Command(Opcode.START)] if may_change else [])]

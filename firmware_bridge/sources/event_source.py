@@ -1,4 +1,4 @@
-"""What the sources have in common: events in their order, and the account of them."""
+"""The interface of all sources: events in order, and counters of received and lost data."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from firmware_bridge.wire.stream import StreamCounters
 
 
 class EventSource(Iterable[SourceEvent], Protocol):
-    """What one device sends, event by event."""
+    """The events of one device, in order."""
 
     @property
     def counters(self) -> StreamCounters:
-        """The account so far."""
+        """The counters so far."""
         ...
 
 
 class SensorSource(EventSource, Protocol):
-    """What reads a sensor. Iterating opens the port; each iteration begins with a Hello."""
+    """A source that reads a sensor. Iterating opens the port; each iteration begins with a Hello."""
 
     @property
     def port(self) -> str:
-        """What is opened."""
+        """The port that is opened."""
         ...
 
     @property
     def hello(self) -> Hello | None:
-        """What is known of the sensor, None before that."""
+        """The description of the sensor; None until it is known."""
         ...
 
     @property
     def hint(self) -> str | None:
-        """What came instead of a sensor's data and what to do about it, None where nothing is known."""
+        """A sentence on foreign data that came instead of a sensor's, and what to do; None if nothing is known."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A serial port, a pseudo-terminal or a pyserial URL (`socket://host:port`) that may go away and come back."""
+"""A serial port, a pseudo-terminal or a pyserial URL (`socket://host:port`) that may disappear and come back."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _LINK_FAILURES: tuple[type[Exception], ...] = (OSError,)  # SerialException is o
 with suppress(ImportError):  # Windows has no termios
     import termios
 
-    _LINK_FAILURES += (termios.error,)  # no OSError, and what a port raises that vanishes under a call
+    _LINK_FAILURES += (termios.error,)  # not an OSError; raised by a port that disappears during a call
 _OPEN_FAILURES: tuple[type[Exception], ...] = (
     *_LINK_FAILURES,
     ValueError,
-)  # pyserial's word for a URL or a setting that it does not know
+)  # pyserial raises ValueError for a URL or a setting that it does not know
 
 READ_TIMEOUT_S = 0.05
 _READ_BYTES = 4096
 _MOST_READS = 16
 GATHER_S = 0.003
-"""How long to let bytes gather once some are there: some hundred wake-ups a second, whatever the line brings."""
+"""Seconds to let bytes accumulate once some came: about a hundred wake-ups per second, whatever the line carries."""
 _WRITE_TIMEOUT_S = 1.0
 _PSEUDO_TERMINALS = range(136, 144) if sys.platform == "linux" else ()
 """Major numbers of /dev/pts/N. Source: Linux, Documentation/admin-guide/devices.txt."""
@@ -42,13 +42,13 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
 
 @dataclass(frozen=True)
 class LinkState:
-    """How a link is.
+    """State of a link.
 
     Attributes:
         is_open: Whether the port is open.
-        reason: Why it is not; empty while it is open or was never opened.
-        attempts: To open it again since it was lost.
-        next_attempt_s: Seconds until the next one, 0 while it is open.
+        reason: Why the port is not open; empty while it is open or was never opened.
+        attempts: Attempts to reopen the port since it was lost.
+        next_attempt_s: Seconds until the next attempt, 0 while the port is open.
     """
 
     is_open: bool
@@ -58,7 +58,7 @@ class LinkState:
 
 
 class Link:
-    """One port. It is held for this process alone, and opened again with growing pauses after it was lost."""
+    """One port, opened exclusively for this process, and reopened with growing pauses after it was lost."""
 
     def __init__(
         self, port: str, baud_rate: int, first_pause_s: float = FIRST_PAUSE_S, gather_s: float = GATHER_S
@@ -66,11 +66,11 @@ class Link:
         """Prepare; nothing is opened yet.
 
         Args:
-            port: Path (links are followed), Windows name, pyserial URL, or what else `ports.find_port` takes.
-            baud_rate: In baud.
-            first_pause_s: Before the first attempt to open it again. Each failure doubles the pause, up to
+            port: Path (links are followed), Windows name, pyserial URL, or another form that `ports.find_port` takes.
+            baud_rate: Baud rate.
+            first_pause_s: Seconds before the first attempt to reopen the port. Each failure doubles the pause, up to
                 `LONGEST_PAUSE_S`; a path that appears is tried at once.
-            gather_s: How long to let bytes gather; what comes meanwhile must fit the kernel's buffer, 4096 bytes.
+            gather_s: Seconds to let bytes accumulate; what comes meanwhile must fit the kernel's buffer, 4096 bytes.
         """
         self.port = find_port(port, list_ports())
         self.baud_rate = baud_rate
@@ -84,7 +84,7 @@ class Link:
 
     @property
     def state(self) -> LinkState:
-        """How it is now."""
+        """The state now."""
         if self._serial is not None:
             return LinkState(True)
         return LinkState(False, self._reason, self._attempts, max(0.0, self._due_s - time.monotonic()))
@@ -93,22 +93,22 @@ class Link:
         """Open the port.
 
         Raises:
-            PortError: If that fails; the subclass and the text say why and what to do.
+            PortError: If the port cannot be opened; the subclass says why.
         """
         self._serial = open_port(self.port, self.baud_rate)
-        self._serial.timeout = 0  # `read` waits itself
+        self._serial.timeout = 0  # `read` does the waiting
         self._pause_s, self._attempts, self._reason = self._first_pause_s, 0, ""
 
     def read(self) -> Received:
-        """Return what came, after `READ_TIMEOUT_S` at the latest; nothing if it is not open.
+        """Return received bytes after at most `READ_TIMEOUT_S`; none if the port is not open.
 
         Raises:
-            PortLostError: If the port is gone. It is closed then.
+            PortLostError: If the port is gone; the link is then closed.
         """
         if self._serial is None:
             return Received(b"", False)
         try:
-            # In a stream this sleep is all the waiting there is, which costs less than being woken by each packet.
+            # While data streams, this sleep is the only wait, which costs less than a wake-up for each packet.
             time.sleep(self._gather_s)
             received = _drain(self._serial)
             if not received.data and _wait(self._serial):
@@ -119,10 +119,10 @@ class Link:
         return received
 
     def write(self, data: bytes) -> None:
-        """Write all of it. What nobody takes within a second is given up without a word, as on a line without a reader.
+        """Write all of `data`; bytes that the other end does not take within a second are dropped silently.
 
         Raises:
-            PortLostError: If the port is gone. It is closed then.
+            PortLostError: If the port is gone; the link is then closed.
         """
         try:
             if self._serial is not None:
@@ -133,10 +133,10 @@ class Link:
             raise self._lost(exc) from exc
 
     def set_baud_rate(self, baud_rate: int) -> bool:
-        """Go on at another rate, also after the port was lost; what was read at the one before is thrown away.
+        """Change the baud rate, also for later reopening; bytes received at the old rate are discarded.
 
         Returns:
-            False if the port is not open or does not have that rate; it is then as it was.
+            False if the port is not open or does not support the rate; nothing is changed then.
         """
         if self._serial is None:
             return False
@@ -152,14 +152,14 @@ class Link:
         return True
 
     def close(self) -> None:
-        """Close it; harmless when repeated."""
+        """Close the port; harmless when repeated."""
         if self._serial is not None:
             with suppress(*_LINK_FAILURES):
                 self._serial.close()
         self._serial = None
 
     def try_reopen(self) -> bool:
-        """Wait for `READ_TIMEOUT_S` at most, and open the port if an attempt is due; True if that went well."""
+        """Wait for at most `READ_TIMEOUT_S`, then open the port if an attempt is due; return whether it is open now."""
         time.sleep(min(READ_TIMEOUT_S, self._first_pause_s))
         if self._appeared():
             self._due_s, self._pause_s = 0.0, self._first_pause_s
@@ -167,7 +167,7 @@ class Link:
             return False
         try:
             self.open()
-        except PortError as exc:  # any may pass: a port that comes back is root's own until udev has set its group
+        except PortError as exc:  # may pass: a port that comes back belongs to root until udev has set its group
             self._attempts += 1
             self._reason = str(exc)
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
@@ -186,11 +186,11 @@ class Link:
         self.close()
         self._reason = f"{self.port}: {exc}"
         self._due_s = time.monotonic() + self._first_pause_s
-        return PortLostError(self._reason)
+        return PortLostError(self._reason, port=self.port, reason=str(exc))
 
 
 class OnLink:
-    """What sources on a link have in common."""
+    """Common part of the sources on a link."""
 
     def __init__(self, port: str, baud_rate: int, reopen_after_s: float, gather_s: float = GATHER_S) -> None:
         """Prepare; see `Link`."""
@@ -204,22 +204,23 @@ class OnLink:
 
     @property
     def link_state(self) -> LinkState:
-        """Whether the port is open, and if not, why."""
+        """The state of the port: whether it is open, and if not, why."""
         return self._link.state
 
     @property
     def hint(self) -> str | None:
-        """What the first bytes look like and what to do about them, None where nothing is known."""
-        return recognise(self._first_bytes, self._link.baud_rate)
+        """A sentence on what sent the first bytes, and what to do; None if nothing is known."""
+        sender = recognise(self._first_bytes, self._link.baud_rate)
+        return None if sender is None else sender.words
 
 
 def _drain(link: serial.SerialBase) -> Received:
-    """Return what is there without waiting."""
+    """Return the bytes that wait, without waiting for more."""
     data: bytes = link.read(_READ_BYTES)
     if len(data) < _READ_BYTES // 4:
         return Received(data, False)
     pieces = [data]
-    with suppress(*_LINK_FAILURES):  # a failure shows again at the next read, and what came before it is not lost
+    with suppress(*_LINK_FAILURES):  # a failure shows again at the next read; the bytes before it are kept
         while len(pieces) < _MOST_READS:
             pieces.append(link.read(_READ_BYTES))
             if len(pieces[-1]) < _READ_BYTES // 4:
@@ -228,10 +229,10 @@ def _drain(link: serial.SerialBase) -> Received:
 
 
 def _wait(link: serial.SerialBase) -> bool:
-    """Wait until there is something to read, or to be told; False after `READ_TIMEOUT_S`."""
+    """Wait until there are bytes to read, or the port fails; False after `READ_TIMEOUT_S`."""
     try:
         number = link.fileno()
-    except (AttributeError, OSError):  # Windows, RFC 2217: their count of waiting bytes is one, unlike a socket's
+    except (AttributeError, OSError):  # Windows and RFC 2217 have no descriptor, but count the waiting bytes
         deadline_s = time.monotonic() + READ_TIMEOUT_S
         while not (waiting := link.in_waiting) and time.monotonic() < deadline_s:
             time.sleep(GATHER_S)
@@ -240,7 +241,7 @@ def _wait(link: serial.SerialBase) -> bool:
 
 
 def has_rate(port: str) -> bool:
-    """Tell whether a baud rate may matter to a port: not to a pseudo-terminal, nor to a socket."""
+    """Return whether a port may have a baud rate: a pseudo-terminal and a socket have none."""
     if "://" in port:
         return False
     try:
@@ -251,10 +252,10 @@ def has_rate(port: str) -> bool:
 
 
 def open_port(port: str, baud_rate: int) -> serial.SerialBase:
-    """Open a port for this process alone, with short timeouts.
+    """Open a port exclusively for this process, with short timeouts.
 
     Raises:
-        PortError: If that fails; the subclass and the text say why and what to do.
+        PortError: If the port cannot be opened; the subclass says why.
     """
     try:
         link = serial.serial_for_url(
@@ -263,23 +264,37 @@ def open_port(port: str, baud_rate: int) -> serial.SerialBase:
     except _OPEN_FAILURES as exc:
         raise _port_error(port, exc) from exc
     with suppress(AttributeError, NotImplementedError, ValueError, *_LINK_FAILURES):
-        link.set_low_latency_mode(True)  # Linux on a real UART or USB adapter only: bytes come at once, not after 16 ms
+        link.set_low_latency_mode(True)  # Linux, UART or USB adapter: bytes come at once instead of after 16 ms
     return link
 
 
 def _port_error(port: str, exc: Exception) -> PortError:
     if port.startswith("socket://") and re.fullmatch(r"socket://(\[[^]]+\]|[^:/]+):\d{1,5}(/.*)?", port) is None:
-        return PortError(f"Could not open {port}: Expected socket://HOST:PORT, such as socket://10.0.0.7:5555.")
+        return PortError(
+            f"Cannot open {port}: it is not of the form socket://HOST:PORT, such as socket://10.0.0.7:5555.",
+            "bad_url",
+            port=port,
+        )
     code = getattr(exc, "errno", None)
     if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
-        return PortAbsentError(f"Expected a device at {port}, found nothing there. {ports_in_words(list_ports())}")
+        found = list_ports()
+        paths = [each.path for each in found]
+        return PortAbsentError(f"There is no device at {port}. {ports_in_words(found)}", port=port, ports=paths)
     if code in (errno.EACCES, errno.EPERM):
         return PortPermissionError(
-            f"Not allowed to open {port}. Serial ports usually belong to the group dialout: "
-            "sudo usermod -aG dialout $USER, then log in again."
+            f"This user may not open {port}. Serial ports usually belong to the group dialout. Type: "
+            "sudo usermod -aG dialout $USER, then log in again.",
+            port=port,
         )
     if code in (errno.EBUSY, errno.EAGAIN):
         holders = [f"{name} ({number})" for number, name in holders_of([port]).get(port, ()) if number != os.getpid()]
         who = " and ".join(holders) or f"another program (fuser -v {port} names it)"
-        return PortBusyError(f"{port} is in use by {who}. Close it and try again.")
-    return PortError(f"Could not open {port} as a serial port: {exc}. Check that it is the sensor's port.")
+        return PortBusyError(
+            f"{port} is in use by {who}. Close that program and try again.", port=port, holders=holders
+        )
+    return PortError(
+        f"Cannot open {port} as a serial port: {exc}. Check that it is the sensor's port.",
+        "cannot_open",
+        port=port,
+        reason=str(exc),
+    )

@@ -1,4 +1,4 @@
-"""Which ports there are, who holds them, and what answers on them."""
+"""The serial ports of this machine, and the processes that hold them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Port:
     """A serial port.
 
     Attributes:
-        path: To open it.
-        description: Of the system.
-        usb_id: VID:PID in capital hexadecimal, None if it is not on USB.
-        serial_number: Of the USB device, None if it has none.
-        held_by: Processes of this machine that have it open, as far as this user may see: number and name.
+        path: Path that opens the port.
+        description: Description by the operating system.
+        usb_id: VID:PID in upper-case hexadecimal; None if the port is not on USB.
+        serial_number: Serial number of the USB device; None if it has none.
+        held_by: Processes that have the port open, as far as this user may see: process id and name.
     """
 
     path: str
@@ -39,7 +39,7 @@ class Port:
 
 
 def list_ports(*, holders: bool = False) -> list[Port]:
-    """Return the ports of this machine, sorted by path; with who holds them, which takes longer, if asked."""
+    """Return the ports of this machine, sorted by path; `holders` adds the processes that hold them (slower)."""
     found = sorted(comports())
     held = holders_of([info.device for info in found]) if holders else {}
     return [
@@ -55,16 +55,16 @@ def list_ports(*, holders: bool = False) -> list[Port]:
 
 
 def find_port(wanted: str, ports: Sequence[Port]) -> str:
-    """Return the path that a user means.
+    """Return the path of the port that a user names.
 
     Args:
-        wanted: A path or a pyserial URL, which is taken as it is; a pattern such as `/dev/ttyUSB*`; VID:PID such as
+        wanted: A path or a pyserial URL, which is returned as it is; a pattern such as `/dev/ttyUSB*`; VID:PID such as
             2341:0043; or the serial number of a USB device.
-        ports: To choose from.
+        ports: Ports to choose from.
 
     Raises:
-        PortAbsentError: If none matches a pattern or an id.
-        PortError: If several do.
+        PortAbsentError: If no port matches the pattern or id.
+        PortError: If several ports match.
     """
     if match := _USB_ID.fullmatch(wanted):
         chosen = [port for port in ports if port.usb_id == f"{match[1]}:{match[2]}".upper()]
@@ -75,21 +75,31 @@ def find_port(wanted: str, ports: Sequence[Port]) -> str:
     if len(chosen) == 1:
         return chosen[0].path
     if not chosen:
-        raise PortAbsentError(f"Expected a port that matches {wanted}, found none. {ports_in_words(ports)}")
-    paths = ", ".join(f"{port.path} (serial number {port.serial_number})" for port in chosen)
-    raise PortError(f"Expected one port that matches {wanted}, found {len(chosen)}: {paths}. Name one of them.")
+        paths = [port.path for port in ports]
+        raise PortAbsentError(
+            f"No port matches {wanted}. {ports_in_words(ports)}", "no_match", port=wanted, ports=paths
+        )
+    shown = ", ".join(f"{port.path} (serial number {port.serial_number})" for port in chosen)
+    raise PortError(
+        f"{len(chosen)} ports match {wanted}: {shown}. Name one of them.",
+        "several_match",
+        port=wanted,
+        ports=[port.path for port in chosen],
+    )
 
 
 def ports_in_words(ports: Iterable[Port]) -> str:
-    """Return a sentence that lists ports."""
+    """Return a sentence that lists ports, or says that there are none."""
     words = [f"{port.path} ({port.description})" for port in ports]
-    return f"Ports here: {', '.join(words)}." if words else "This machine has no serial port; is the device plugged in?"
+    if not words:
+        return "This machine has no serial port. Check that the device is plugged in."
+    return f"Ports of this machine: {', '.join(words)}."
 
 
 def holders_of(paths: Iterable[str], proc: Path = Path("/proc")) -> dict[str, tuple[tuple[int, str], ...]]:
-    """Return which processes have each of these character devices open, as far as this user may see.
+    """Return the processes (id and name) that have each of these character devices open, as far as this user may see.
 
-    Empty where there is no /proc, as on macOS and Windows.
+    The result is empty on systems without /proc, such as macOS and Windows.
     """
     devices = {number: path for path in paths if (number := _device_number(path)) is not None}
     found: dict[str, list[tuple[int, str]]] = {}
@@ -114,7 +124,7 @@ def _open_devices(process: Path) -> set[int]:
             number = _device_number(str(link))
             if number is not None:
                 numbers.add(number)
-    except OSError:  # another user's, or gone meanwhile
+    except OSError:  # a process of another user, or one that has ended meanwhile
         return numbers
     return numbers
 

@@ -1,4 +1,4 @@
-"""The sources that can be opened, by kind: a source of yours is a line in `SOURCES`."""
+"""The registry of sources, by kind. To add a source, add a line to `SOURCES`."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ SOURCES: Mapping[str, Opener] = {
     FRAMES: open_frames,
     TEXT: open_text,
 }
-"""Openers by kind. Any other key is the scheme of the ports that it opens, as modbus for modbus://..."""
+"""Openers by kind. Any other key is the URL scheme of the ports that it opens, such as modbus for modbus://..."""
 
 
 def open_source(choice: SourceChoice, wiring: Wiring, sources: Mapping[str, Opener] = SOURCES) -> SensorSource:
-    """Return what reads a sensor; nothing is opened before it is iterated over.
+    """Return the source of a sensor; iterating over it opens the port.
 
     Args:
-        choice: The sensor. Lines of numbers are asked for, a scheme of a source's own says itself, and whatever is left
-            sends our frames, on any port or URL that pyserial knows.
-        wiring: See there.
-        sources: The registry.
+        choice: The sensor. With `choice.text` it is read as lines of numbers; otherwise a URL scheme in the registry
+            names its source; every other port or pyserial URL is read as our frames.
+        wiring: Callbacks and timing.
+        sources: Registry of sources.
     """
     by_port = choice.scheme if choice.scheme in sources else FRAMES
     return sources[by_port if choice.text is None else TEXT](choice, wiring)

@@ -1,4 +1,4 @@
-"""A raw log played again: the events of the day it was recorded, at the pace of that day, faster, or at once."""
+"""Replay of raw logs: the recorded events, in real time, faster, or without pauses."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ from firmware_bridge.wire.stream import StreamCounters, StreamDecoder
 from firmware_bridge.wire.text_lines import LINES_MODEL
 
 IDLE_NS = 200_000_000
-"""As `SerialSource` has it unless told otherwise."""
+"""Silence after which an Idle comes; the default of `SerialSource`."""
 
 LONGEST_SILENCE_NS = 600_000_000_000
-"""What is left of a longer silence is skipped: a clock that was set while the log was written leaves one of years."""
+"""Longest silence that is replayed. The rest is skipped, because setting the clock during a recording can leave a gap
+of years in the log."""
 
 
 @dataclass(frozen=True)
 class TimedEvent:
-    """An event and when what completed it had come, nanoseconds since 1970."""
+    """An event, and the arrival time of the bytes that completed it, in nanoseconds since 1970."""
 
     time_ns: int
     event: SourceEvent
 
 
 MAX_LOG_BYTES = MAX_FILE_BYTES
-"""Of one file; `record` begins another after 256 MB."""
+"""Largest log file that is read; `record` begins a new file after 256 MB."""
 
 _LONGEST_TEXT = 65_536
 
 
 class ReplaySource:
-    """Iterates over what raw logs hold, as `SerialSource` does over what a device sends.
+    """Iterates over the events in raw logs, in the same form as `SerialSource` does over those of a device.
 
-    Files are taken in the given order. One that follows the one before, by log and segment, goes on where that ended;
-    before any other the link counts as cut, as it does where segments are damaged or missing.
+    Files are read in the given order. A file that continues the previous one, by log and segment number, continues its
+    stream. Before any other file, and where segments are damaged or missing, the link counts as interrupted.
     """
 
     def __init__(
@@ -56,11 +57,11 @@ class ReplaySource:
         """Prepare; nothing is read yet.
 
         Args:
-            paths: Of the files.
-            speed: Times the pace at which the bytes came; None: at once.
-            stop: Asked between chunks.
-            sleep: Waits for seconds.
-            read: Returns a file's bytes; None: reads it, up to `MAX_LOG_BYTES`.
+            paths: Log files.
+            speed: Playback speed, 1 for real time; None: without pauses.
+            stop: Called between chunks; the replay ends when it returns True.
+            sleep: Waits for a number of seconds.
+            read: Returns the bytes of a file; None: reads files of up to `MAX_LOG_BYTES`.
         """
         self._paths = tuple(paths)
         self._speed = speed
@@ -71,31 +72,31 @@ class ReplaySource:
         self._time_ns = 0
         self._refused: ProtocolError | None = None
         self.damage: list[tuple[Path, LogDamage]] = []
-        """What was no segment, by file."""
+        """Bytes that are not a segment, by file."""
 
     @property
     def hello(self) -> Hello | None:
-        """What the device said about itself, or None before that."""
+        """The description of the device; None until it is known."""
         return self._decoder.hello
 
     @property
     def counters(self) -> StreamCounters:
-        """The account so far."""
+        """The counters so far."""
         counters = self._decoder.counters
         numbered = self.hello is None or self.hello.sensor_model != LINES_MODEL
         return replace(counters, losses_counted=numbered)
 
     @property
     def time_s(self) -> float:
-        """When what was yielded last had come, seconds since 1970."""
+        """Arrival time of the last event, in seconds since 1970."""
         return self._time_ns / 1e9
 
     def __iter__(self) -> Iterator[SourceEvent]:
-        """Yield events as they come, with an Idle wherever nothing came for `IDLE_NS`, as on that day, for 10 minutes.
+        """Yield the events, with an Idle wherever nothing came for `IDLE_NS`, for at most `LONGEST_SILENCE_NS`.
 
         Raises:
-            RawLogError: If a file cannot be read or is no raw log.
-            ProtocolError: If the device speaks another protocol, or never describes itself as it should.
+            RawLogError: If a file cannot be read or is not a raw log.
+            ProtocolError: If the device speaks another protocol version, or every HELLO is refused.
         """
         for timed in self.timed():
             silence_ns = 0
@@ -114,7 +115,7 @@ class ReplaySource:
         self._time_ns = time_ns
 
     def timed(self) -> Iterator[TimedEvent]:
-        """Yield the same at once, each with its time; raises the same."""
+        """Yield the events without pauses and without Idle, each with its time; raises as `__iter__` does."""
         yield from self._timed()
         if self.hello is None and self._refused is not None:
             raise self._refused
@@ -143,11 +144,13 @@ class ReplaySource:
         try:
             data = self._read_bytes(path)
         except OSError as exc:
-            raise RawLogError(f"Could not read {path}: {exc.strerror}. Check the path.") from exc
+            raise RawLogError(
+                f"Cannot read {path}: {exc.strerror}. Check the path.", "unreadable", path=path, reason=exc.strerror
+            ) from exc
         try:
             yield from read_log(data)
         except RawLogError as exc:
-            raise RawLogError(f"{path}: {exc}") from exc
+            raise RawLogError(f"{path}: {exc}", exc.problem, path=path, **exc.facts) from exc
 
     def _cut(self, item: LogChunk, path: Path) -> Iterator[TimedEvent]:
         self._decoder.reset_link()
@@ -170,7 +173,7 @@ class ReplaySource:
 
 
 def _text(item: LogChunk) -> str:
-    """Return what a log says to people, as text and nothing else: anybody may have written it."""
+    """Return the text of a chunk with control characters escaped, because the log may come from anybody."""
     return printable(item.data.decode(errors="replace"), _LONGEST_TEXT)
 
 
@@ -178,4 +181,9 @@ def _whole(path: Path) -> bytes:
     try:
         return read_regular(path, MAX_LOG_BYTES)
     except (NotAFileError, IsADirectoryError) as exc:
-        raise RawLogError(f"Expected a raw log at {path}: {exc}. Copy what it gives into a file.") from exc
+        raise RawLogError(
+            f"Cannot read {path} as a raw log: {exc.strerror}. Copy its content into a file.",
+            "not_a_file",
+            path=path,
+            reason=exc.strerror,
+        ) from exc

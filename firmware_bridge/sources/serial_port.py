@@ -1,4 +1,4 @@
-"""A device that speaks the protocol of PROTOCOL.md, on whatever `link` opens."""
+"""The source of a device that speaks the protocol of PROTOCOL.md, on any port that `link` opens."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from firmware_bridge.wire.messages import Command, DeviceState, Hello, MessageTy
 from firmware_bridge.wire.stream import StreamCounters, StreamDecoder
 
 DEFAULT_BAUD_RATE = 921_600
-"""Carries 3 axes of int16 at up to 14 kHz; a USB device ignores it."""
+"""Carries 3 axes of int16 at up to 14 kHz; a device with native USB ignores it."""
 
 _FIRST_BYTES = 512
-"""Kept of a link, to say what it is that speaks there."""
+"""First bytes of a link that are kept, to recognise a foreign device."""
 
 
 class SerialSource(OnLink):
-    """Iterates over what a device sends, from its Hello to its last sample, through unplugging and restarts.
+    """Iterates over the events of a device, from its Hello to its last sample, across unplugging and restarts.
 
-    Iterating opens the port, asks the device to identify itself and starts it. The iteration ends when the device
-    has ended or `stop` returns True; the port is then closed, and a device that still streams is told to stop.
-    A device whose HELLO is refused is asked again, and its samples are dropped, until one comes that can be used.
-    Reading happens in the consumer's thread: what it does between two events must fit the kernel's buffer, or
+    Iterating opens the port, asks the device to identify itself, and starts it. The iteration ends when the device
+    has ended or `stop` returns True; then the port is closed, and a device that still streams is told to stop.
+    A device whose HELLO is refused is asked again, and its samples are dropped until a valid HELLO comes.
+    The consumer's thread reads the port: bytes that come between two events must fit the kernel's buffer, otherwise
     samples are lost (and counted).
     """
 
@@ -51,19 +51,19 @@ class SerialSource(OnLink):
         """Prepare; nothing is opened yet.
 
         Args:
-            port: Path (links are followed), Windows name, pyserial URL, or what else `ports.find_port` takes.
-            baud_rate: In baud. None: `DEFAULT_BAUD_RATE`, and where no HELLO comes and what comes is no text, those of
-                our boards for `baud_probe.PROBE_S`, unless the port is one to which rates do not matter.
-            hello_timeout_s: How long a device may take to identify itself for the first time. Some boards
-                reset when their port is opened and need two seconds.
-            idle_s: After how long without any event an Idle comes.
-            reopen_after_s: How soon a lost port is tried again at first; see `Link`.
-            stop: Asked between reads, i.e. about every 50 ms.
+            port: Path (links are followed), Windows name, pyserial URL, or another form that `ports.find_port` takes.
+            baud_rate: Baud rate. None: `DEFAULT_BAUD_RATE`; if no HELLO and no text comes at that rate, the rates of
+                our boards are tried for `baud_probe.PROBE_S`, unless the port has no baud rate.
+            hello_timeout_s: Seconds for the device to identify itself for the first time. Some boards reset when their
+                port is opened and need two seconds.
+            idle_s: Seconds without any event after which an Idle comes.
+            reopen_after_s: Seconds before the first attempt to reopen a lost port; see `Link`.
+            stop: Called between reads, i.e. about every 50 ms; the iteration ends when it returns True.
             start: Whether to start the device once it has identified itself.
-            gather_s: How long to let bytes gather before each read; see `Link`.
-            on_bytes: Given all that is read, as it is read and before it is decoded; b"" where nothing came. What came
-                at a rate that was the wrong one is left out.
-            on_baud_rate: Told of a rate other than the usual one at which a HELLO came.
+            gather_s: Seconds to let bytes accumulate before each read; see `Link`.
+            on_bytes: Called with all bytes as they are read, before they are decoded; with b"" if none came. Bytes
+                received at a wrong baud rate are left out.
+            on_baud_rate: Called with the baud rate at which a HELLO came, if it is not the default one.
         """
         super().__init__(port, baud_rate or DEFAULT_BAUD_RATE, reopen_after_s, gather_s)
         self._probe = BaudProbe(self._link, baud_rate is None, on_baud_rate, on_bytes)
@@ -77,20 +77,20 @@ class SerialSource(OnLink):
 
     @property
     def hello(self) -> Hello | None:
-        """What the device said about itself, or None before that."""
+        """The description of the device; None until it is known."""
         return self._decoder.hello
 
     @property
     def counters(self) -> StreamCounters:
-        """The account so far, over lost links, restarts and several iterations."""
+        """The counters so far, across lost links, restarts and several iterations."""
         return self._decoder.counters
 
     def __iter__(self) -> Iterator[SourceEvent]:
         """Yield events as they come; each iteration begins with a Hello.
 
         Raises:
-            PortError: If the port cannot be opened at the start; later on that is a lost link.
-            ProtocolError: If no device identifies itself, or it speaks another protocol from the start.
+            PortError: If the port cannot be opened at the start; a later failure is a LinkLost event.
+            ProtocolError: If no device identifies itself, or its first HELLO has another protocol version.
         """
         self._link.open()
         self._begin_link()
@@ -108,7 +108,7 @@ class SerialSource(OnLink):
             self.close()
 
     def send(self, command: Command) -> None:
-        """Send a command of the user's while iterating: between two events. The answer, if any, is one of those.
+        """Send a command between two events of an iteration; the answer, if any, is a later event.
 
         Raises:
             PortLostError: If the port is gone.
@@ -146,19 +146,19 @@ class SerialSource(OnLink):
         return [*events]
 
     def _try_another_rate(self) -> None:
-        """Raise ProtocolError unless another rate is tried, or the one that is being tried has time left."""
+        """Try another baud rate; raise ProtocolError if none is left and the current one has no time left."""
         bytes_before = self._decoder.counters.bytes_received
         tried = self._probe.go_on(self._first_bytes, time.monotonic())
         if tried is None:
             self._probe.give_up()
-            raise ProtocolError(self._no_hello())
+            raise self._no_hello()
         if tried:
             self._probe.foreign_bytes += bytes_before
             self._decoder = StreamDecoder()
             self._begin_line()
 
     def _wait_no_longer(self, events: Sequence[SourceEvent]) -> None:
-        """Raise ProtocolError for a device that has not described itself in time, unless another rate may be right."""
+        """Raise ProtocolError for a device that has not identified itself in time, unless another rate may be right."""
         if self._dialogue.refused is not None:
             self._probe.give_up()
             raise self._dialogue.refused
@@ -174,7 +174,7 @@ class SerialSource(OnLink):
 
     def _begin_line(self) -> None:
         self._dialogue.begin_line()
-        with suppress(PortLostError):  # a link that is lost again shows at the next read
+        with suppress(PortLostError):  # a link that was lost again shows at the next read
             self._link.write(DELIMITER)
 
     def _end_link(self) -> None:
@@ -187,22 +187,33 @@ class SerialSource(OnLink):
         self._begin_link()
         return [LinkRestored()]
 
-    def _no_hello(self) -> str:
+    def _no_hello(self) -> ProtocolError:
         counters, n_bytes = self.counters, self.counters.bytes_received + self._probe.foreign_bytes
-        expected = f"Expected a HELLO from {self.port} within {self._hello_timeout_s:g} s"
-        if n_bytes == 0:
-            return (
-                f"{expected} at {self._probe.rates_in_words} baud, got not a single byte. Check power, wiring "
-                "(TX to RX) and that this is the right port."
-            )
-        guess = recognise(self._first_bytes, self._link.baud_rate) or (
-            "Check the baud rate and that the device runs drsn-edge firmware."
+        rates = self._probe.tried
+        missing = (
+            f"No HELLO came from {self.port} within {self._hello_timeout_s:g} s at {' or '.join(map(str, rates))} baud"
         )
+        if n_bytes == 0:
+            return ProtocolError(
+                f"{missing}: not a single byte. Check power, wiring (TX to RX) and that this is the right port.",
+                "silent",
+                port=self.port,
+                baud_rates=rates,
+            )
+        sender = recognise(self._first_bytes, self._link.baud_rate)
+        advice = "Check the baud rate and that the device runs drsn-edge firmware." if sender is None else sender.words
         begins = self._first_bytes[:32]
-        return (
-            f"{expected} at {self._probe.rates_in_words} baud, got {n_bytes} bytes, {counters.frames_ok} "
-            f"good frames and {counters.crc_errors} damaged ones; it begins with {begins.hex(' ')} ({begins!r}). "
-            f"{guess}"
+        return ProtocolError(
+            f"{missing}, but {n_bytes} bytes with {counters.frames_ok} good frames and {counters.crc_errors} damaged "
+            f"ones. They begin with {begins.hex(' ')} ({begins!r}). {advice}",
+            "no_hello",
+            port=self.port,
+            baud_rates=rates,
+            bytes_received=n_bytes,
+            frames_ok=counters.frames_ok,
+            crc_errors=counters.crc_errors,
+            begins=begins,
+            sender=None if sender is None else sender.kind,
         )
 
 

@@ -1,4 +1,4 @@
-"""A sketch that prints lines of numbers, on whatever `link` opens; see `text_lines` for what such a link can tell."""
+"""The source of a sketch that prints lines of numbers, on any port that `link` opens; see `wire.text_lines`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from firmware_bridge.sources.choice import SourceChoice, Wiring
 from firmware_bridge.sources.link import FIRST_PAUSE_S, OnLink
 from firmware_bridge.wire.blocks import block_frames
 from firmware_bridge.wire.events import DeviceRestarted, Idle, LinkLost, LinkRestored, SampleBlock, SourceEvent
-from firmware_bridge.wire.foreign import recognise
+from firmware_bridge.wire.foreign import NUMBERS, recognise
 from firmware_bridge.wire.frames import FrameWriter
 from firmware_bridge.wire.messages import Hello, MessageType, encode_hello
 from firmware_bridge.wire.stream import StreamCounters
@@ -21,13 +21,13 @@ from firmware_bridge.wire.text_lines import TextDecoder, TextLayout
 DEFAULT_BAUD_RATE = 115_200
 _FIRST_BYTES = 512
 _BEYOND = 1.01
-"""Times full scale from which on a reading is beyond it: what sensors print at their limit is rounded."""
+"""A reading above this multiple of full scale is reported; sensors round what they print at their limit."""
 
 
 class TextSource(OnLink):
-    """Iterates over a sketch's lines as `SerialSource` does over a device's frames, until `stop` returns True.
+    """Iterates over the lines of a sketch, in the same form as `SerialSource`, until `stop` returns True.
 
-    The Hello comes once the rate has been measured, after three seconds of lines.
+    The Hello comes after three seconds of lines, once the sampling rate is measured.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class TextSource(OnLink):
 
         Args:
             port: See `Link`.
-            layout: What the numbers mean.
-            baud_rate: In baud.
-            hello_timeout_s: How long it may take until the rate is known. Some boards reset when their port is opened.
-            idle_s: After how long without any event an Idle comes.
-            reopen_after_s: How soon a lost port is tried again at first.
-            stop: Asked between reads, i.e. about every 50 ms.
-            on_bytes: Given what a device of ours would have sent instead, so that it can be logged.
-            on_beyond: Told once of a reading that is more than the layout's full scale, in its unit.
-            now_s: A steady clock.
+            layout: Meaning of the numbers.
+            baud_rate: Baud rate.
+            hello_timeout_s: Seconds until the sampling rate must be known. Some boards reset when their port is opened.
+            idle_s: Seconds without any event after which an Idle comes.
+            reopen_after_s: Seconds before the first attempt to reopen a lost port.
+            stop: Called between reads, i.e. about every 50 ms; the iteration ends when it returns True.
+            on_bytes: Called with the frames that a device of ours would have sent, for a raw log.
+            on_beyond: Called once with a reading beyond the layout's full scale, in its unit.
+            now_s: Monotonic clock in seconds.
         """
         super().__init__(port, baud_rate, reopen_after_s)
         self._hello_timeout_s = hello_timeout_s
@@ -70,20 +70,20 @@ class TextSource(OnLink):
 
     @property
     def hello(self) -> Hello | None:
-        """What is known of the device, or None before that."""
+        """The description of the device; None until it is known."""
         return self._decoder.hello
 
     @property
     def counters(self) -> StreamCounters:
-        """The account so far; its `losses_counted` is False."""
+        """The counters so far; their `losses_counted` is False."""
         return self._decoder.counters
 
     def __iter__(self) -> Iterator[SourceEvent]:
         """Yield events as they come.
 
         Raises:
-            PortError: If the port cannot be opened at the start; later on that is a lost link.
-            ProtocolError: If no lines of numbers come, or they are not what the layout says.
+            PortError: If the port cannot be opened at the start; a later failure is a LinkLost event.
+            ProtocolError: If no lines of numbers come, or they do not fit the layout.
         """
         self._link.open()
         if self.hello is not None:
@@ -96,7 +96,7 @@ class TextSource(OnLink):
                 now_s = self._now_s()
                 is_known = is_known or any(isinstance(event, Hello) for event in events)
                 if not is_known and now_s - opened_s > self._hello_timeout_s:
-                    raise ProtocolError(self._no_numbers())
+                    raise self._no_numbers()
                 if not events and now_s - last_event_s >= self._idle_s:
                     events = [Idle()]
                 for event in events:
@@ -142,25 +142,44 @@ class TextSource(OnLink):
             return b""
         return b"".join(block_frames(self._writer, self.hello, event))
 
-    def _no_numbers(self) -> str:
-        expected = f"Expected lines of numbers such as 0.01,-0.02,9.81 from {self.port} for some seconds"
+    def _no_numbers(self) -> ProtocolError:
+        port, rate = self.port, self._link.baud_rate
+        missing = f"No steady lines of numbers, such as 0.01,-0.02,9.81, came from {port} at {rate} baud"
         if not self._first_bytes:
-            return f"{expected}, got not a single byte. Check power, wiring and that this is the right port."
-        guess = recognise(self._first_bytes, self._link.baud_rate)
-        if guess is None or "lines of numbers" in guess:
-            guess = "Check --baud and that the sketch prints one line for each sample."
+            return ProtocolError(
+                f"{missing}: not a single byte. Check power, wiring and that this is the right port.",
+                "silent",
+                port=port,
+                baud_rates=(rate,),
+            )
+        sender = recognise(self._first_bytes, rate)
+        advice = "Check --baud and that the sketch prints one line for each sample."
+        if sender is not None and sender.kind != NUMBERS:
+            advice = sender.words
         begins = self._first_bytes[:32]
-        return f"{expected} at {self._link.baud_rate} baud; what came begins with {begins!r}. {guess}"
+        return ProtocolError(
+            f"{missing}. The bytes begin with {begins!r}. {advice}",
+            "no_numbers",
+            port=port,
+            baud_rates=(rate,),
+            begins=begins,
+            sender=None if sender is None else sender.kind,
+        )
 
 
 def open_text(choice: SourceChoice, wiring: Wiring) -> TextSource:
     """Return the source of a sensor that prints lines of numbers.
 
     Raises:
-        ProtocolError: If the choice does not say what they mean.
+        ProtocolError: If the choice has no layout of the lines.
     """
     if choice.text is None:
-        raise ProtocolError(f"Expected what the lines of {choice.port} mean: unit and full scale.")
+        raise ProtocolError(
+            f"Lines of numbers from {choice.port} need a unit and a full scale. Set them with --text-unit and "
+            "--text-range.",
+            "no_layout",
+            port=choice.port,
+        )
     return TextSource(
         choice.port,
         choice.text,

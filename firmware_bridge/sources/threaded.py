@@ -1,4 +1,4 @@
-"""A source read by a thread of its own: a consumer that stalls for a while costs no sample."""
+"""A source that is read in its own thread, so that a slow consumer loses no samples."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from firmware_bridge.wire.events import SourceEvent
 from firmware_bridge.wire.stream import StreamCounters
 
 MOST_WAITING = 20_000
-"""Events and reads that wait at most, some ten seconds of a fast sensor. Beyond them the thread reads no more: the
-device's and the system's buffers fill, and what they drop is counted as lost."""
+"""Most events and reads in the queue: about ten seconds of a fast sensor. When the queue is full the thread stops
+reading; then the buffers of device and system fill, and the samples that they drop are counted as lost."""
 
 _ROOM_EVERY_S = 0.002
 
@@ -22,7 +22,7 @@ OnBytes = Callable[[bytes], None]
 
 
 class Threaded:
-    """Iterates over a source's events in their order, which a thread reads meanwhile."""
+    """Iterates over the events of a source, in order, while a thread reads the source."""
 
     def __init__(
         self,
@@ -34,10 +34,10 @@ class Threaded:
         """Prepare; nothing is opened yet.
 
         Args:
-            open_source: Given when to stop and where its bytes go, returns the source.
-            stop: Asked by the thread. What was read until then is still handed out.
-            on_bytes: Given all that is read and when (nanoseconds since 1970), in the consumer's thread, before the
-                events that come of it.
+            open_source: Takes a stop function and a callback for bytes, and returns the source.
+            stop: Called in the reading thread; reading ends when it returns True. Events read before still come out.
+            on_bytes: Called in the consumer's thread with all bytes read and their arrival time (nanoseconds since
+                1970), before the events in those bytes.
             most_waiting: See `MOST_WAITING`.
         """
         self._stop, self._on_bytes = stop, on_bytes
@@ -47,20 +47,20 @@ class Threaded:
         self._some, self._wanted = threading.Event(), False
         self._closed = False
         self.lag_s = 0.0
-        """How long what was handed out last had waited."""
+        """Seconds that the last item had waited in the queue."""
 
     @property
     def counters(self) -> StreamCounters:
-        """The account of the source so far."""
+        """The counters of the source so far."""
         return self._source.counters
 
     @property
     def waiting(self) -> int:
-        """Events and reads that wait to be handed out."""
+        """Events and reads in the queue."""
         return len(self._items)
 
     def __iter__(self) -> Iterator[SourceEvent]:
-        """Yield events; raises what the source raises, after what came before."""
+        """Yield events; an error of the source is raised after the events before it."""
         self._closed = False
         thread = threading.Thread(target=self._run, name="reader", daemon=True)
         thread.start()
@@ -86,7 +86,7 @@ class Threaded:
         return self._closed or self._stop()
 
     def _keep(self, data: bytes) -> None:
-        if data or not self._items:  # that nothing came matters to who waits only
+        if data or not self._items:  # an empty read matters only to a consumer that waits
             self._put(_Read(data, time.time_ns()))
 
     def _run(self) -> None:
@@ -94,12 +94,12 @@ class Threaded:
         try:
             for event in self._source:
                 self._put(event)
-        except BaseException as exc:  # handed over, whatever it is
+        except BaseException as exc:  # every error is passed to the consumer
             error = exc
         self._put(_End(error))
 
     def _put(self, item: object) -> None:
-        """Hand an item over; the consumer is woken only if it waits, and then finds what came meanwhile, too."""
+        """Append an item to the queue, and wake the consumer if it waits."""
         while len(self._items) >= self._most_waiting and not self._closed:
             time.sleep(_ROOM_EVERY_S)
         self._items.append((time.monotonic(), item))
@@ -113,7 +113,7 @@ class Threaded:
             except IndexError:
                 self._some.clear()
                 self._wanted = True
-                if not self._items:  # nothing came before it was known that somebody waits
+                if not self._items:  # nothing came between the failed pop and `_wanted`
                     self._some.wait()
                 self._wanted = False
 

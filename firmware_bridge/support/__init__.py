@@ -1,1 +1,1 @@
-"""Small things that every room here needs: bounded values, regular files, programs, printable text."""
+"""Helpers that every part of firmware_bridge uses: bounded values, regular files, programs, printable text."""

@@ -1,4 +1,4 @@
-"""Who, beside its owner, could put something else into the place of a folder, and what to type against it."""
+"""Checks whether users other than its owner could replace a folder or its files, and says what to type against it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,43 @@ import os
 import pwd
 import stat
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER_MODE = 0o755
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def why_not_ours_alone(folder: Path, strict: int = 1) -> str | None:
-    """Return why a folder may hold what somebody else put there, and what to type; None: it cannot.
+@dataclass(frozen=True)
+class Exposure:
+    """A reason why another user could have put files into a folder. As a string: a clause, and what to type.
 
-    Looked at are the folder and all above it: whoever may write one of them can put another in the place of the next. A
-    sticky one such as /tmp lets nobody touch what is another's, and may be above. Owners may be root and this user, and
-    for root the owners of the strict ones: what a service runs belongs to the service.
+    Attributes:
+        words: The reason and the command against it; it completes a sentence that ends with "but".
+        problem: "foreign_owner" or "writable_by_others".
+        path: The folder, or the one above it, that is exposed.
+    """
+
+    words: str
+    problem: str
+    path: Path
+
+    def __str__(self) -> str:
+        """Return the words."""
+        return self.words
+
+
+def why_not_ours_alone(folder: Path, strict: int = 1) -> Exposure | None:
+    """Return why another user could have put files into a folder; None if nobody could.
+
+    The folder and all folders above it are checked, because a user who may write one of them can replace the next. A
+    sticky folder such as /tmp may be above: it lets nobody replace files of others. Allowed owners are root and this
+    user; for root also the owners of the strict folders, because the files of a service belong to the service.
 
     Args:
-        folder: That there is.
-        strict: How many, this one first, nobody but their owner may write. Above those the owner's private group may:
-            where each user has a group of their own, folders of homes are made so.
+        folder: An existing folder.
+        strict: Number of folders, this one first, that only their owner may write. Folders above those may also be
+            writable by the owner's private group, as home folders are on systems where each user has one.
     """
     path = folder.resolve()
     chain = (path, *path.parents)
@@ -33,19 +53,21 @@ def why_not_ours_alone(folder: Path, strict: int = 1) -> str | None:
         owners |= {state.st_uid for state in states[:strict]}
     for place, (each, state) in enumerate(zip(chain, states, strict=True)):
         if state.st_uid not in owners:
-            return f"it belongs to user {state.st_uid} as far as {each}. Call it as that user, or with sudo"
+            words = f"{each} belongs to user {state.st_uid}. Run the command as that user, or with sudo"
+            return Exposure(words, "foreign_owner", each)
         writers = state.st_mode & _OTHERS_WRITE
         if place >= strict and (state.st_mode & stat.S_ISVTX or (writers == stat.S_IWGRP and _is_private(state))):
             continue
         if writers:
-            return f"others may write {each}. Look at what is in it, then type: chmod go-w {each}"
+            words = f"other users may write {each}. Check what is in it, then type: chmod go-w {each}"
+            return Exposure(words, "writable_by_others", each)
     return None
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it that are missing, for nobody else to write, whatever the umask says.
+    """Create a folder and the missing ones above it, writable by the owner alone whatever the umask.
 
-    What root makes belongs to whom the folder above belongs: a service must be able to write what it runs from.
+    A folder that root creates belongs to the owner of the folder above, so that a service can write its own state.
     """
     missing = []
     while not folder.exists():
@@ -60,7 +82,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _is_private(state: os.stat_result) -> bool:
-    """Tell whether a group is its owner's own: of the same name, and of nobody else."""
+    """Return whether a group is private to its owner: it has the owner's name and no other member."""
     try:
         user, group = pwd.getpwuid(state.st_uid), grp.getgrgid(state.st_gid)
     except KeyError:

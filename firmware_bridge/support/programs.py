@@ -1,4 +1,4 @@
-"""Programs of this machine, found where its owner put them and not where this process happens to stand."""
+"""Lookup of programs on the PATH, without the current folder."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import shutil
 
 
 def find_program(name: str) -> str | None:
-    """Return the path of a program on the PATH; None where there is none.
+    """Return the path of a program on the PATH; None if there is none.
 
-    Relative entries of the PATH, and empty ones, are the current folder's and not searched: whoever can write there
-    would choose what runs. A name with a slash is a path, and taken as it is.
+    Relative and empty entries of the PATH mean the current folder and are not searched: a user who can write there
+    could choose the program that runs. A name with a slash is a path and taken as it is.
     """
     if os.sep in name:
         return name if os.access(name, os.X_OK) else None

@@ -1,4 +1,4 @@
-"""Texts of others, as they may be shown and kept: no control of a terminal, no half characters, no end of a line."""
+"""Makes text from outside safe to print and to store: no terminal controls, no lone surrogates, no line ends."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ LONGEST = 1000
 
 
 def printable(text: object, longest: int = LONGEST) -> str:
-    r"""Return a text with all that a terminal would obey, or could not show, as its escape (`\x1b`, `\u202e`).
+    r"""Return a text with every character that is not printable replaced by its escape (`\x1b`, `\u202e`).
 
     Args:
-        text: Of somebody else: a gateway, a log, a device, the name of a process.
-        longest: Characters of the result; what is cut off is shown as "...".
+        text: Text from outside: from a gateway, a log, a device, or the name of a process.
+        longest: Most characters in the result; a text that was cut ends with "...".
     """
     taken = str(text)[: longest + 1]
     shown = "".join(each if each.isprintable() else _escaped(each) for each in taken)

@@ -1,1 +1,1 @@
-"""Sensors without hardware: waveforms in, the bytes of a device out, with any fault that is asked for."""
+"""Sensors without hardware: waveforms in, the bytes of a device out, with faults on request."""

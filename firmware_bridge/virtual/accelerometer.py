@@ -1,4 +1,4 @@
-"""A virtual accelerometer: a device on a pseudo-terminal or TCP that speaks PROTOCOL.md and loses no byte by itself."""
+"""A virtual accelerometer: a device on a pseudo-terminal or TCP port that speaks the protocol of PROTOCOL.md."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from firmware_bridge.wire.messages import (
     max_block_samples,
 )
 
-_TICK_S = 0.02  # how long to wait at most before asking `stop` again, or whether a reader has come
+_TICK_S = 0.02  # longest wait before `stop` is called again, and before a new reader is noticed
 _STATUS_EVERY_S = 1.0
 _ENDED_EVERY_S = 0.1
 
 
 @dataclass(frozen=True)
 class VirtualSummary:
-    """What a virtual accelerometer did.
+    """Totals of one run of a virtual accelerometer.
 
     Attributes:
         samples_produced: All samples, sent or not.
-        samples_sent: Samples in frames that were written in whole. A reader that left may not have read the last.
+        samples_sent: Samples in frames that were written completely. A reader that left may not have read the last.
         samples_dropped: Samples produced while nobody had the port open.
         values_clipped: Values (one axis of one sample) that did not fit int16.
-        ended: Whether the samples ran out, rather than that it was stopped.
+        ended: Whether the samples ran out; False if the device was stopped.
     """
 
     samples_produced: int
@@ -57,13 +57,13 @@ class VirtualSummary:
 class VirtualAccelerometer:
     """A device on a pseudo-terminal that streams given samples in real time, or faster. Linux and macOS.
 
-    Nothing is produced before the first START. From then on time runs: while nobody has the port open, samples are
-    produced and dropped, as on a real device, and the host's account shows them. A reader that is slow but there
-    makes the device wait instead. When the samples have run out, STATUS ended is repeated until the reader has
-    closed the port, because closing a pseudo-terminal discards what was not read yet. A device that was killed leaves
-    its link behind, which may lead to any other terminal that gets the number; so end it with `stop` or `close`.
+    The device produces nothing before the first START. From then on time runs: while nobody has the port open, samples
+    are produced and dropped, as on a real device, and the host counts them as lost. A slow reader makes the device
+    wait instead. When the samples have run out, the device repeats STATUS ended until the reader closes the port,
+    because closing a pseudo-terminal discards unread bytes. A device that was killed leaves its link behind, which may
+    later lead to an unrelated terminal with the same number; so end it with `stop` or `close`.
 
-    Construct (which makes the port), hand `port` to the reader, then call `run` in a thread or process of its own.
+    Construct it (which creates the port), pass `port` to the reader, then call `run` in its own thread or process.
     """
 
     def __init__(
@@ -79,23 +79,23 @@ class VirtualAccelerometer:
         linger_s: float = 10.0,
         faults: FaultInjector | None = None,
     ) -> None:
-        """Open a pseudo-terminal and link it.
+        """Open a pseudo-terminal and create the link to it, or listen on a TCP port.
 
         Args:
-            hello: What to tell the host; session and position are filled in by the device.
-            samples: What to send. Taken one item at a time, so it may be endless.
-            link: Where to put a symbolic link to the port; a link to a port that is gone is replaced.
-            listen: Host and port to listen on instead; port 0 takes a free one.
-            speed: How much faster than real time; None: as fast as the reader takes them (and waiting for one).
-                Device time is that of a device which plays at real speed.
+            hello: Description to send to the host; the device fills in session and position.
+            samples: Samples to send. They are taken one item at a time, so the iterable may be endless.
+            link: Path of a symbolic link to create; it replaces a link to a port that no longer exists.
+            listen: Host and TCP port to listen on instead of a pseudo-terminal; port 0 takes a free one.
+            speed: Playback speed, 1 for real time; None: as fast as the reader takes the samples, and only while there
+                is a reader. Device time is always that of real time.
             block_samples: Samples in one frame.
-            true_sample_rate_hz: Rate of the device by its own clock, if it is off from the nominal one.
-            linger_s: How long to wait at the end for the reader to close the port.
-            faults: What to do to samples, clock and link; none: nothing.
+            true_sample_rate_hz: Sampling rate by the device's own clock, if it differs from the nominal one.
+            linger_s: Seconds to wait at the end for the reader to close the port.
+            faults: Faults of samples, clock and link; None: no faults.
 
         Raises:
-            VirtualDeviceError: If there are no pseudo-terminals here, the link cannot be made, or an argument
-                cannot be.
+            VirtualDeviceError: If this system has no pseudo-terminals, the link cannot be created, the TCP port cannot
+                be opened, or an argument is out of range.
         """
         _check_arguments(hello, speed, block_samples)
         self._faults = faults or FaultInjector((), 0)
@@ -110,14 +110,14 @@ class VirtualAccelerometer:
 
     @property
     def port(self) -> str:
-        """What to open: the link if there is one, the pseudo-terminal, or a URL of pyserial's."""
+        """The port for the reader to open: the link, the pseudo-terminal, or a pyserial URL."""
         return self._wire.address
 
     def run(self, stop: Callable[[], bool] | None = None) -> VirtualSummary:
-        """Serve the port until the samples have run out and the reader has gone, or `stop` returns True.
+        """Serve the port until the samples have run out and the reader has closed it, or `stop` returns True.
 
         Raises:
-            VirtualDeviceError: If the samples cannot be sent: a wrong shape or type, or NaN.
+            VirtualDeviceError: If the samples have a wrong shape or type, or contain NaN.
         """
         self._stop, device = stop or _never, self._device
         try:
@@ -138,7 +138,7 @@ class VirtualAccelerometer:
     # --- samples and time ----------------------------------------------------------------------------------------
 
     def _wait_s(self) -> float:
-        """How long there is nothing to produce, at most one tick."""
+        """Return the seconds until the next block is due, at most one tick."""
         device, pending = self._device, self._feed.pending
         if device.state is not DeviceState.STREAMING:
             return _TICK_S
@@ -151,7 +151,7 @@ class VirtualAccelerometer:
         return min(max(due_s - time.monotonic(), 0.0), _TICK_S)
 
     def _produce(self) -> None:
-        """Send, or drop, the next block if it is due: one at a time, so that commands are heard in between."""
+        """Send or drop the next block if it is due: one per call, so that commands are read in between."""
         device = self._device
         if device.state is not DeviceState.STREAMING or self._wait_s() > 0.0:
             return
@@ -189,7 +189,7 @@ class VirtualAccelerometer:
         except UnknownCommandError:
             self._reply(frame.payload[0], frame.sequence, Result.UNKNOWN_COMMAND, "")
         except ProtocolError:
-            return  # cut short; the host repeats what it needs
+            return  # incomplete; the host repeats its commands
 
     def _obey(self, command: Command, sequence: int) -> None:
         if command.opcode is Opcode.IDENTIFY:
@@ -233,13 +233,13 @@ class VirtualAccelerometer:
         self._send(MessageType.STATUS, encode_status(self._device.status()))
 
     def _send(self, kind: MessageType, payload: bytes, n_samples: int = 0) -> bool:
-        # The last words are spared, so that the account can be closed.
+        # Faults spare the last messages, so that the host can complete its count of lost samples.
         spared = self._device.state is not DeviceState.STREAMING
         return self._wire.send(kind, payload, self._device.time_s, n_samples, spared=spared)
 
 
 def _throw_away(n_samples: int, feed: SampleFeed, device: VirtualDevice) -> None:
-    """Lose samples as a sensor does that nobody asks."""
+    """Skip samples, like a sensor whose buffer overran."""
     device.has_overrun |= n_samples > 0
     while n_samples > 0 and feed.pending is not None:
         gone = feed.skip(n_samples)
@@ -254,6 +254,8 @@ def _never() -> bool:
 def _check_arguments(hello: Hello, speed: float | None, block_samples: int) -> None:
     most = max_block_samples(len(hello.axes))
     if not 1 <= block_samples <= most:
-        raise VirtualDeviceError(f"Expected 1 to {most} samples in a block, got {block_samples}.")
+        raise VirtualDeviceError(
+            f"A block holds 1 to {most} samples, got {block_samples}.", "block_samples", limit=most, got=block_samples
+        )
     if speed is not None and not speed > 0:
-        raise VirtualDeviceError(f"Expected a speed > 0, got {speed}.")
+        raise VirtualDeviceError(f"The playback speed must be > 0, got {speed}.", "speed", got=speed)

@@ -1,4 +1,4 @@
-"""Where a virtual accelerometer is plugged in: a pseudo-terminal, or a TCP port. One reader at a time."""
+"""The ports of a virtual accelerometer: a pseudo-terminal or a TCP port. One reader at a time."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from typing import Protocol
 from firmware_bridge.errors import VirtualDeviceError
 
 _TICK_S = 0.02
-"""How long to wait at most before asking `stop` again."""
+"""Longest wait before `stop` is called again."""
 
 
 class Endpoint(Protocol):
-    """A wire with one other end, which may be there or not."""
+    """The device's end of a wire; a reader may be present at the other end."""
 
     @property
     def address(self) -> str:
-        """What a reader opens."""
+        """The port for the reader to open."""
         ...
 
     def present(self) -> bool:
-        """Whether somebody is at the other end."""
+        """Return whether a reader has the port open."""
         ...
 
     def read(self, timeout_s: float) -> bytes:
-        """Return what came, at once where something did, else nothing after the time."""
+        """Return received bytes as soon as there are any; no bytes after `timeout_s`."""
         ...
 
     def write(self, data: bytes, stop: Callable[[], bool]) -> bool:
-        """Write all of it, as fast as it is taken; False if the reader leaves, or stop says so, before that."""
+        """Write all of `data`; return False if the reader leaves, or `stop` returns True, before the end."""
         ...
 
     def unplug(self) -> None:
-        """Pull the plug: whoever reads finds the port gone."""
+        """Remove the port, as if the device was unplugged."""
         ...
 
     def replug(self) -> None:
-        """Plug it in again, under the same address."""
+        """Restore the port at the same address."""
         ...
 
     def close(self) -> None:
-        """Take everything away; harmless when repeated."""
+        """Remove the port; harmless when repeated."""
         ...
 
 
 class _Descriptor:
-    """What both have in common: a descriptor that does not block, -1 while there is none."""
+    """Common part of both endpoints: a non-blocking file descriptor, -1 while there is none."""
 
     _fd = -1
 
@@ -79,18 +79,18 @@ class _Descriptor:
             return os.write(self._fd, data)
         except BlockingIOError:
             return 0
-        except (BrokenPipeError, ConnectionResetError):  # a terminal's end shows at the next poll, a socket's here
+        except (BrokenPipeError, ConnectionResetError):  # a closed socket; a closed terminal shows at the next poll
             return 0
 
 
 class PtyEndpoint(_Descriptor):
-    """A pseudo-terminal, with a symbolic link to it if wanted. Linux and macOS."""
+    """A pseudo-terminal, with an optional symbolic link to it. Linux and macOS."""
 
     def __init__(self, link: Path | None) -> None:
-        """Open it.
+        """Open the pseudo-terminal and create the link.
 
         Raises:
-            VirtualDeviceError: If there are none here, or the link is something else, in use or cannot be made.
+            VirtualDeviceError: If this system has no pseudo-terminals, or the link is in use or cannot be created.
         """
         self._link = link
         if link is not None:
@@ -104,11 +104,11 @@ class PtyEndpoint(_Descriptor):
 
     @property
     def address(self) -> str:
-        """The link if there is one, else the pseudo-terminal itself."""
+        """The link if there is one, otherwise the pseudo-terminal."""
         return self._slave_name if self._link is None else str(self._link)
 
     def read(self, timeout_s: float) -> bytes:
-        """Return what came; see `Endpoint`."""
+        """Return received bytes; see `Endpoint`."""
         if self._fd < 0:
             time.sleep(timeout_s)
             return b""
@@ -116,7 +116,7 @@ class PtyEndpoint(_Descriptor):
         if found & select.POLLIN:
             return self._try_read()
         if found & select.POLLHUP:
-            time.sleep(timeout_s)  # poll() does not wait while nobody is there
+            time.sleep(timeout_s)  # poll() does not wait while no reader is present
         return b""
 
     def _try_read(self) -> bytes:
@@ -128,11 +128,11 @@ class PtyEndpoint(_Descriptor):
             return b""
 
     def unplug(self) -> None:
-        """Close the terminal and take its link away."""
+        """Close the terminal and remove the link."""
         self.close()
 
     def replug(self) -> None:
-        """Open another terminal, to which the link leads; without a link its name may be another."""
+        """Open another terminal and link it; without a link, its name may differ from the first one."""
         if self._fd < 0:
             self._open()
 
@@ -146,24 +146,29 @@ class PtyEndpoint(_Descriptor):
         self._fd = -1
 
     def _make_link(self, link: Path) -> None:
-        """Create or replace the link in one step, so that a reader that waits for it never sees half of it."""
+        """Create or replace the link in one step, so that a waiting reader always finds a whole link."""
         temporary = link.with_name(f".{link.name}.{os.getpid()}")
         try:
             temporary.symlink_to(self._slave_name)
             temporary.replace(link)
         except OSError as exc:
             self.close()
-            raise VirtualDeviceError(f"Could not put a link to the port at {link}: {exc}") from exc
+            raise VirtualDeviceError(
+                f"Cannot create the link {link} to the port: {exc.strerror or exc}. Choose another path.",
+                "no_link",
+                path=link,
+                reason=exc.strerror,
+            ) from exc
 
 
 class TcpEndpoint(_Descriptor):
-    """A TCP port that takes one connection after the other, as a serial device server does."""
+    """A TCP port that accepts one connection at a time, like a serial device server."""
 
     def __init__(self, host: str, port: int) -> None:
         """Listen; port 0 takes a free one.
 
         Raises:
-            VirtualDeviceError: If that cannot be: the port is taken, or not this user's to take.
+            VirtualDeviceError: If the port is taken, or this user may not listen on it.
         """
         self._where = (host, port)
         self._connection: socket.socket | None = None
@@ -175,24 +180,29 @@ class TcpEndpoint(_Descriptor):
             self._listener = socket.create_server(self._where, backlog=1)
         except OSError as exc:
             host, port = self._where
-            raise VirtualDeviceError(f"Could not listen on {host}:{port}: {exc}. Choose another port.") from exc
+            raise VirtualDeviceError(
+                f"Cannot listen on {host}:{port}: {exc}. Choose another port.",
+                "cannot_listen",
+                address=f"{host}:{port}",
+                reason=exc.strerror or str(exc),
+            ) from exc
         self._where = self._listener.getsockname()[:2]
         self._listener.setblocking(False)
 
     @property
     def address(self) -> str:
-        """A URL of pyserial's."""
+        """The port as a pyserial URL."""
         return "socket://{}:{}".format(*self._where)
 
     def present(self) -> bool:
-        """Whether somebody is connected."""
+        """Return whether a reader is connected."""
         self._accept()
         if self._connection is not None and not super().present():
             self._hang_up()
         return self._connection is not None
 
     def read(self, timeout_s: float) -> bytes:
-        """Return what came; see `Endpoint`."""
+        """Return received bytes; see `Endpoint`."""
         if not self.present():
             time.sleep(timeout_s)
             return b""
@@ -205,14 +215,14 @@ class TcpEndpoint(_Descriptor):
         return b""
 
     def write(self, data: bytes, stop: Callable[[], bool]) -> bool:
-        """Write all of it; see `Endpoint`."""
+        """Write all of `data`; see `Endpoint`."""
         done = super().write(data, stop)
         if not done and not stop():
             self._hang_up()
         return done
 
     def unplug(self) -> None:
-        """Close the connection and listen no more."""
+        """Close the connection and stop listening."""
         self.close()
 
     def replug(self) -> None:
@@ -243,13 +253,16 @@ class TcpEndpoint(_Descriptor):
 
 
 def _open_pty() -> tuple[int, str]:
-    """Return the master's descriptor, which does not block, and the name of the slave, which is raw and closed."""
+    """Return the non-blocking descriptor of the master, and the name of the slave, which is set to raw mode."""
     try:
         import tty
 
         master, slave = os.openpty()
     except (ImportError, AttributeError) as exc:
-        raise VirtualDeviceError("A virtual accelerometer needs pseudo-terminals: run it on Linux or macOS.") from exc
+        raise VirtualDeviceError(
+            "A virtual accelerometer needs pseudo-terminals, which this system lacks. Run it on Linux or macOS.",
+            "no_pseudo_terminals",
+        ) from exc
     tty.setraw(slave)
     name = os.ttyname(slave)
     os.close(slave)
@@ -258,9 +271,11 @@ def _open_pty() -> tuple[int, str]:
 
 
 def _check_link(link: Path) -> None:
-    """Refuse to replace what we did not leave behind ourselves. To be asked before the new port takes a free name."""
+    """Refuse to replace anything but a dangling link. Call it before the new port takes a name that is free now."""
     if link.exists():
         raise VirtualDeviceError(
-            f"Expected {link} to be free or a link to a port that is gone, but it is in use. "
-            "Is another virtual accelerometer running? Otherwise remove it, or choose another name."
+            f"The link {link} exists and is in use. If another virtual accelerometer runs there, choose another path; "
+            "otherwise remove it.",
+            "link_in_use",
+            path=link,
         )

@@ -1,28 +1,28 @@
-"""Faults of a link and of a sensor, by a script and a seed, with a true account of what they cost.
+"""Fault scripts: faults of a link and of a sensor, reproducible by a script and a seed, with the true losses counted.
 
-A script is a list of faults, each a line such as
+A script is a list of faults, one per line, such as
 
     flip 1e-5                   each byte gets a flipped bit with this probability
-    drop-byte 1e-5              each byte is left out with this probability
-    repeat-byte 1e-5            ... is sent twice
-    drop-frame 0.01             each frame is left out
-    repeat-frame 0.01           ... is sent twice
-    garbage at 10 for 2         nothing but noise for 2 s from 10 s on: another baud rate, another device
-    stall at 10 for 2           nothing comes for 2 s, and then all of it
-    unplug at 10 for 2          the port is gone
-    overrun 80 at 10            the sensor throws 80 samples away, and the device says so
-    clip 0.5 at 10 for 2        counts stop at this share of their range
+    drop-byte 1e-5              each byte is dropped with this probability
+    repeat-byte 1e-5            each byte is sent twice with this probability
+    drop-frame 0.01             each frame is dropped with this probability
+    repeat-frame 0.01           each frame is sent twice with this probability
+    garbage at 10 for 2         from 10 s on, only noise for 2 s, as from another baud rate or another device
+    stall at 10 for 2           nothing arrives for 2 s, then everything at once
+    unplug at 10 for 2          the port disappears for 2 s
+    overrun 80 at 10            the sensor discards 80 samples, and the device reports it
+    clip 0.5 at 10 for 2        counts saturate at this share of their range
     stuck 0 at 10               axis 0 keeps its value
-    swap 0 at 10                axis 0 and the next change places
+    swap 0 at 10                axis 0 and the next axis are swapped
     bit 5 at 10                 bit 5 of each count is stuck at 0
-    wrap 12 at 10               counts are cut to 12 bits in two's complement
-    freeze 1024 at 10           the last 1024 samples come again and again
-    rate 0.01 at 10             the sensor is faster by this share and says nothing
+    wrap 12 at 10               counts wrap around at 12 bits, in two's complement
+    freeze 1024 at 10           the last 1024 samples are repeated
+    rate 0.01 at 10             the sensor is faster by this share, without reporting it
     clock-drift 0.0001 at 10    the device's clock is fast by this share
-    clock-step 0.5 at 10        the device's clock jumps ahead by so many seconds
+    clock-step 0.5 at 10        the device's clock jumps ahead by this many seconds
 
-Times are seconds of the device since it began to stream. What has no `at` holds from the start, what has no `for` to
-the end. The same script and seed do the same to the same frames.
+Times are seconds of device time since streaming began. A fault without `at` is active from the start, a fault without
+`for` until the end. The same script and seed have the same effect on the same frames.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ KINDS = {
     "clock-drift": "a share > -1",
     "clock-step": "seconds >= 0",
 }
-"""What each kind of fault takes as its value; None: nothing."""
+"""The value that each kind of fault takes; None: no value."""
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _LINE = re.compile(rf"([a-z-]+)(?:\s+({_NUMBER}))?(?:\s+at\s+({_NUMBER}))?(?:\s+for\s+({_NUMBER}))?")
@@ -63,9 +63,9 @@ class Fault:
 
     Attributes:
         kind: One of `KINDS`.
-        value: What it takes, 0 where it takes nothing.
-        at_s: When it begins.
-        for_s: How long it lasts.
+        value: Value as in `KINDS`; 0 for a kind without a value.
+        at_s: Start in seconds of device time.
+        for_s: Duration in seconds.
     """
 
     kind: str
@@ -74,19 +74,34 @@ class Fault:
     for_s: float = math.inf
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be, as `FaultScriptError`."""
-        if self.kind not in KINDS:
-            raise FaultScriptError(f"Expected a fault among {', '.join(KINDS)}, got {self.kind!r}.")
-        if not _value_fits(self.kind, self.value):
-            raise FaultScriptError(f"Expected {KINDS[self.kind]} for {self.kind}, got {self.value:g}.")
+        """Raise FaultScriptError if kind, value or times are out of range."""
+        kind = self.kind
+        if kind not in KINDS:
+            raise FaultScriptError(
+                f"There is no fault {kind!r}. Use one of {', '.join(KINDS)}.", "unknown_fault", fault=kind
+            )
+        if not _value_fits(kind, self.value):
+            raise FaultScriptError(
+                f"{kind} takes {KINDS[kind] or 'no value'}, got {self.value:g}.",
+                "bad_value",
+                fault=kind,
+                got=self.value,
+            )
         if not (self.at_s >= 0 and self.for_s > 0):
-            got = f"at {self.at_s:g} for {self.for_s:g}"
-            raise FaultScriptError(f"Expected {self.kind} at 0 s or later for more than 0 s, got {got}.")
-        if self.kind in _SPAN_KINDS and math.isinf(self.for_s):
-            raise FaultScriptError(f"Expected {self.kind} with an end, got none. Write `{self.kind} at 10 for 2`.")
+            raise FaultScriptError(
+                f"{kind} must begin at 0 s or later and last longer than 0 s, got at {self.at_s:g} for {self.for_s:g}.",
+                "bad_time",
+                fault=kind,
+                at_s=self.at_s,
+                for_s=self.for_s,
+            )
+        if kind in _SPAN_KINDS and math.isinf(self.for_s):
+            raise FaultScriptError(
+                f"{kind} has no end. Write its duration, for example `{kind} at 10 for 2`.", "no_end", fault=kind
+            )
 
     def holds(self, time_s: float) -> bool:
-        """Whether it holds at a time."""
+        """Return whether the fault is active at a time."""
         return self.at_s <= time_s < self.at_s + self.for_s
 
 
@@ -105,25 +120,34 @@ def _value_fits(kind: str, value: float) -> bool:
 
 
 def parse_fault(line: str) -> Fault:
-    """Return the fault of a line.
+    """Return the fault on a line.
 
     Raises:
-        FaultScriptError: If the line is none.
+        FaultScriptError: If the line cannot be read, or the fault is out of range.
     """
     match = _LINE.fullmatch(line.strip())
     if match is None:
-        raise FaultScriptError(f"Expected a fault such as `flip 1e-5` or `unplug at 10 for 2`, got {line.strip()!r}.")
+        raise FaultScriptError(
+            f"{line.strip()!r} is not a fault. Write for example `flip 1e-5` or `unplug at 10 for 2`.",
+            "not_a_fault",
+            text=line.strip(),
+        )
     kind, value, at_s, for_s = match.groups()
     if kind in KINDS and (value is None) != (KINDS[kind] is None):
-        raise FaultScriptError(f"Expected {KINDS[kind] or 'no value'} for {kind}, got {line.strip()!r}.")
+        raise FaultScriptError(
+            f"{kind} takes {KINDS[kind] or 'no value'}, got {line.strip()!r}.",
+            "missing_value" if value is None else "unexpected_value",
+            fault=kind,
+            text=line.strip(),
+        )
     return Fault(kind, float(value or 0), float(at_s or 0), math.inf if for_s is None else float(for_s))
 
 
 def parse_script(lines: Iterable[str]) -> tuple[Fault, ...]:
-    """Return the faults of a script; empty lines and those that begin with # say nothing.
+    """Return the faults of a script; empty lines and lines that begin with # are skipped.
 
     Raises:
-        FaultScriptError: If a line is none, with its number.
+        FaultScriptError: If a line is not a fault; the message has its number.
     """
     found = []
     for number, line in enumerate(lines, start=1):
@@ -131,5 +155,7 @@ def parse_script(lines: Iterable[str]) -> tuple[Fault, ...]:
             try:
                 found.append(parse_fault(line))
             except FaultScriptError as exc:
-                raise FaultScriptError(f"Line {number} of the script: {exc}") from exc
+                raise FaultScriptError(
+                    f"Line {number} of the script: {exc}", exc.problem, line=number, **exc.facts
+                ) from exc
     return tuple(found)

@@ -1,4 +1,4 @@
-"""What goes wrong with a virtual device, as its script says: its sensor, its link, and the account of both."""
+"""The faults of a virtual device by its script: those of its sensor, those of its link, and their totals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class FaultInjector:
     """The faults of one device."""
 
     def __init__(self, script: Sequence[Fault], seed: int, truth: Truth | None = None) -> None:
-        """Begin; `truth` is told of each fault that is done."""
+        """Use a script and a seed; `truth` is called with each fault when it takes effect."""
         plan = FaultPlan(script, truth or (lambda _: None))
         self.totals = Totals()
         self.sensor = SensorFaults(plan, self.totals)

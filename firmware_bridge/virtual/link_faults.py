@@ -1,4 +1,4 @@
-"""Faults of a link: frames in, the bytes that arrive out."""
+"""Faults of a link: takes the frames that are sent, returns the bytes that arrive."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from firmware_bridge.virtual.fault_script import BYTE_KINDS
 
 
 class LinkFaults:
-    """Does to frames and plug what the plan says."""
+    """Applies the link faults of a plan to frames."""
 
     def __init__(self, plan: FaultPlan, totals: Totals, seed: int) -> None:
-        """Begin; what was sent and lost is counted in `totals`."""
+        """Use a plan and a seed; frames and samples are counted in `totals`."""
         self._plan, self._totals = plan, totals
         self._random = np.random.default_rng(seed)
         self._last_byte = 0
         self._held: list[bytes] = []
 
     def unplugged(self, time_s: float) -> bool:
-        """Whether the port is gone."""
+        """Return whether the port is unplugged at a time."""
         return bool(self._plan.now("unplug", time_s))
 
     def lost(self, n_samples: int) -> None:
-        """Count a block that never became bytes: nobody was there, or the plug was pulled."""
+        """Count a block that was never sent: there was no reader, or the port was unplugged."""
         self._totals.samples_produced += n_samples
         self._totals.samples_lost += n_samples
 
     def frame(self, encoded: bytes, time_s: float, n_samples: int = 0, *, spared: bool = False) -> bytes:
-        """Return what becomes of a frame on the wire: nothing, something, or more than it was.
+        """Return the bytes that arrive of a frame: none, a damaged copy, one copy, or two.
 
         Args:
-            encoded: With its delimiter, and perhaps one before it.
-            time_s: When it is sent.
-            n_samples: In it, if it is SAMPLES.
-            spared: Whether to leave it alone.
+            encoded: The frame with its delimiter, and possibly a delimiter in front.
+            time_s: Time at which the frame is sent.
+            n_samples: Samples in the frame, 0 for other messages than SAMPLES.
+            spared: Whether to apply no faults to this frame.
         """
         self._totals.frames_sent += 1
         self._totals.samples_produced += n_samples
@@ -71,13 +71,13 @@ class LinkFaults:
         return any(self._random.random() < fault.value for fault in self._plan.now(kind, time_s))
 
     def _send_copy(self, encoded: bytes, time_s: float) -> bool:
-        """Send one copy, and say whether it arrives whole."""
+        """Send one copy, and return whether it arrives undamaged."""
         if self._plan.now("garbage", time_s):
             noise = self._random.integers(1, 256, len(encoded), dtype=np.uint8).tobytes()
             self._held.append(self._emit(noise, whole=False))
             return False
         damaged = self._damage(encoded, time_s)
-        # A frame is what lies between two delimiters, however many they are.
+        # A frame begins and ends at a delimiter; extra delimiters around it do no harm.
         begins = self._last_byte == 0 or damaged.startswith(b"\0")
         whole = begins and damaged.endswith(b"\0") and damaged.strip(b"\0") == encoded.strip(b"\0")
         self._held.append(self._emit(damaged, whole=whole))

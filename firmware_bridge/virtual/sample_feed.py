@@ -1,4 +1,4 @@
-"""What a virtual sensor measures: samples of any length in, blocks of int16 counts out."""
+"""The samples of a virtual sensor: arrays of any length in, blocks of int16 counts out."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ def quantise(values: NDArray[np.float64], scale: float) -> tuple[NDArray[np.int1
     """Round to int16 counts and saturate, as a sensor does.
 
     Args:
-        values: In the unit of `scale`, any shape.
+        values: Values in the unit of `scale`, any shape.
         scale: Unit per count, > 0.
 
     Returns:
-        The counts, same shape, and how many values were clipped.
+        The counts, same shape, and the number of values that were clipped.
 
     Raises:
         VirtualDeviceError: If a value is NaN.
     """
     counts = np.rint(values / scale)
     if np.isnan(counts).any():
-        raise VirtualDeviceError("Expected samples to send, got NaN among them.")
+        raise VirtualDeviceError("The samples to send contain NaN.", "nan")
     clipped = np.clip(counts, _COUNTS.min, _COUNTS.max)
     return clipped.astype(np.int16), int(np.count_nonzero(clipped != counts))
 
 
 class SampleFeed:
-    """Cuts samples into blocks, and holds the one that is due next. Samples are taken one item at a time."""
+    """Cuts samples into blocks, and holds the next block. Samples are taken one item at a time."""
 
     def __init__(self, samples: Iterable[Samples], n_axes: int, scale: float, block_samples: int) -> None:
         """Prepare; nothing is taken yet.
 
         Args:
-            samples: May be endless.
-            n_axes: Of each sample.
-            scale: Unit per count of floating-point values.
-            block_samples: In each block; the last one may be shorter.
+            samples: Arrays of samples; may be endless.
+            n_axes: Axes of each sample.
+            scale: Unit per count, for floating-point values.
+            block_samples: Samples in each block; the last block may be shorter.
         """
         self._n_axes, self._scale, self._block_samples = n_axes, scale, block_samples
         self._blocks = self._cut(samples)
@@ -54,15 +54,15 @@ class SampleFeed:
         self.values_clipped = 0
 
     def go_on(self) -> None:
-        """Make the block after the pending one the pending one.
+        """Advance `pending` to the next block.
 
         Raises:
-            VirtualDeviceError: If the samples have a wrong shape or type, or one is NaN.
+            VirtualDeviceError: If the samples have a wrong shape or type, or contain NaN.
         """
         self.pending = next(self._blocks, None)
 
     def skip(self, n_samples: int) -> int:
-        """Throw away so many samples, at most those of the pending block; return how many these were."""
+        """Discard up to `n_samples` samples of the pending block; return the number discarded."""
         if self.pending is None:
             return 0
         gone = min(n_samples, len(self.pending))
@@ -86,11 +86,18 @@ class SampleFeed:
 
     def _counts(self, chunk: Samples) -> NDArray[np.int16]:
         if chunk.ndim != 2 or chunk.shape[1] != self._n_axes:
-            raise VirtualDeviceError(f"Expected samples of shape (n, {self._n_axes}), got {chunk.shape}.")
+            raise VirtualDeviceError(
+                f"Expected samples of shape (n, {self._n_axes}), got {chunk.shape}.",
+                "shape",
+                axes=self._n_axes,
+                got=chunk.shape,
+            )
         if np.issubdtype(chunk.dtype, np.floating):
             counts, clipped = quantise(chunk.astype(np.float64), self._scale)
             self.values_clipped += clipped
             return counts
         if chunk.dtype != np.int16:
-            raise VirtualDeviceError(f"Expected floating-point values or int16 counts, got {chunk.dtype}.")
+            raise VirtualDeviceError(
+                f"Expected floating-point values or int16 counts, got {chunk.dtype}.", "dtype", got=str(chunk.dtype)
+            )
         return chunk.astype(np.int16, copy=False)

@@ -1,4 +1,4 @@
-"""Faults of a sensor and its clock: samples and times in, those that the device has in their place out."""
+"""Faults of a sensor and its clock: takes true samples and times, returns those that the device sends."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from firmware_bridge.wire.messages import Counts
 
 
 class SensorFaults:
-    """Does to samples, rate and clock what the plan says."""
+    """Applies the faults of a plan to samples, sampling rate and clock."""
 
     def __init__(self, plan: FaultPlan, totals: Totals) -> None:
-        """Begin; samples that are thrown away are counted in `totals`."""
+        """Use a plan; discarded samples are counted in `totals`."""
         self._plan, self._totals = plan, totals
         self._done: set[Fault] = set()
         self._kept: dict[int, int] = {}
@@ -26,11 +26,11 @@ class SensorFaults:
         self._frozen: dict[Fault, tuple[NDArray[Any], int]] = {}
 
     def rate_factor(self, time_s: float) -> float:
-        """Return by how much faster than it says the sensor is at a time."""
+        """Return the true sampling rate at a time, as a multiple of the reported one."""
         return math.prod(1 + fault.value for fault in self._plan.now("rate", time_s))
 
     def device_time_s(self, time_s: float) -> float:
-        """Return what the device's clock shows at a time."""
+        """Return the time that the device's clock shows at a true time."""
         drifted = sum(
             fault.value * (min(time_s, fault.at_s + fault.for_s) - fault.at_s)
             for fault in self._plan.of("clock-drift")
@@ -42,7 +42,7 @@ class SensorFaults:
         return time_s + drifted + steps
 
     def thrown_away(self, time_s: float) -> int:
-        """Return how many samples the sensor throws away at a time; each fault once."""
+        """Return the number of samples that the sensor discards at a time; each fault acts once."""
         samples = 0
         for fault in self._plan.of("overrun"):
             if fault.at_s <= time_s and fault not in self._done:
@@ -56,7 +56,7 @@ class SensorFaults:
         return samples
 
     def counts(self, counts: Counts, time_s: float) -> Counts:
-        """Return the counts of a block as the sensor gives them, shape (n, axes)."""
+        """Return the counts of a block with the faults applied, shape (n, axes)."""
         changed: NDArray[Any] = counts
         for fault in self._plan.now("clip", time_s):
             limit = round(fault.value * np.iinfo(counts.dtype).max)
@@ -81,7 +81,7 @@ class SensorFaults:
         return counts
 
     def _frozen_or_not(self, counts: NDArray[Any], time_s: float) -> NDArray[Any]:
-        """Return the counts, or those from before the buffer froze: again and again, on through the blocks."""
+        """Return the counts, or the ones from before the buffer froze, repeated across blocks."""
         for fault in self._plan.now("freeze", time_s):
             if fault not in self._frozen and self._past:
                 self._frozen[fault] = np.concatenate(self._past)[-int(fault.value) :], 0

@@ -1,4 +1,4 @@
-"""The device's end of a wire: frames in both directions, for as long as somebody is at the other end."""
+"""The device's end of a wire: frames in both directions while a reader is present."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from firmware_bridge.wire.frames import DELIMITER, Frame, FrameSplitter, FrameWr
 
 
 class WireEnd:
-    """Writes frames in whole, with what faults do to them, and takes those that come."""
+    """Writes frames with faults applied, and reads frames."""
 
     def __init__(self, endpoint: Endpoint, faults: LinkFaults, stop: Callable[[], bool]) -> None:
-        """Take an endpoint over; `stop` is asked while a reader is slow."""
+        """Take over an endpoint; `stop` is called while a slow reader blocks a write."""
         self._endpoint, self._faults, self._stop = endpoint, faults, stop
         self._writer, self._splitter = FrameWriter(), FrameSplitter()
         self._was_present = self._is_unplugged = False
 
     @property
     def address(self) -> str:
-        """What a reader opens."""
+        """The port for the reader to open."""
         return self._endpoint.address
 
     def is_read(self) -> bool:
-        """Tell whether somebody is at the other end."""
+        """Return whether a reader has the port open."""
         return self._endpoint.present()
 
     def listen(self, timeout_s: float, take: Callable[[Frame], None]) -> None:
-        """Hand on the frames that came; return at once after some, else after `timeout_s`."""
+        """Pass received frames to `take`; return as soon as some came, otherwise after `timeout_s`."""
         for piece in self._splitter.feed(self._endpoint.read(timeout_s)):
             try:
                 frame = decode_frame(piece)
-            except ProtocolError:  # damaged on the way; the host repeats what it needs
+            except ProtocolError:  # damaged on the way; the host repeats its commands
                 continue
             take(frame)
         self._was_present = self._was_present and self._endpoint.present()
 
     def send(self, kind: int, payload: bytes, time_s: float, n_samples: int = 0, *, spared: bool) -> bool:
-        """Write one frame in whole; False if nobody is there to read it, or leaves before it is written.
+        """Write one frame; return False if no reader is present, or it leaves before the frame is written.
 
         Args:
             kind: Type of the message.
-            payload: Of the message.
-            time_s: Of the device, for the faults.
-            n_samples: In it, if it is SAMPLES.
-            spared: Whether faults leave it alone.
+            payload: Payload of the message.
+            time_s: Time of the device, for the faults.
+            n_samples: Samples in the message, 0 for other messages than SAMPLES.
+            spared: Whether to apply no faults to this frame.
         """
         present = self._endpoint.present()
         first = present and not self._was_present
@@ -61,11 +61,11 @@ class WireEnd:
         return True
 
     def plug(self, is_unplugged: bool) -> None:
-        """Pull the plug, or plug it in again."""
+        """Unplug the port, or plug it in again."""
         if is_unplugged != self._is_unplugged:
             self._is_unplugged = is_unplugged
             (self._endpoint.unplug if is_unplugged else self._endpoint.replug)()
 
     def close(self) -> None:
-        """Take everything away; harmless when repeated."""
+        """Remove the port; harmless when repeated."""
         self._endpoint.close()

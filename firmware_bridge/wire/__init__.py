@@ -1,1 +1,1 @@
-"""The protocol on the wire: bytes in, frames, messages, sample blocks and counts of what was lost out."""
+"""The wire protocol: bytes in; frames, messages, blocks of samples and counts of lost data out."""

@@ -1,4 +1,4 @@
-"""Blocks of samples as frames again: what a device of ours would have sent of them."""
+"""Converts blocks of samples back into the frames that a device of ours would have sent."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from firmware_bridge.wire.messages import (
 
 
 def block_frames(writer: FrameWriter, hello: Hello, block: SampleBlock) -> Iterator[bytes]:
-    """Yield a block as frames: one of a replay, or of lines of text, may be too long for a single one.
+    """Yield a block as frames; a block from a replay or from lines of numbers may need more than one.
 
     Args:
-        writer: That numbers the frames.
-        hello: Of the device that the block came from.
-        block: Counts of 16 bits are sent as int16, all others as int24.
+        writer: Writer that numbers the frames.
+        hello: HELLO of the device that the block came from.
+        block: Block of samples. Counts of 16 bits are sent as int16, all others as int24.
 
     Raises:
         ProtocolError: If a count does not fit 24 bits.

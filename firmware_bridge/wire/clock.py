@@ -1,9 +1,9 @@
-"""Three clocks: samples against the device's clock, the device's clock against the host's, and their steps.
+"""Measurement of the true sampling rate, and conversion of device times into host times.
 
-A nominal rate is off by up to a few percent, and every fault frequency moves with it. `ClockFit` gives samples per
-second of the device's clock, `HostClock` seconds of the device's clock per second of the host's, and `HostRate` their
-product. `RateAlarm` watches for a rate that changes, and `HostClock.stamp` gives times of the host that never jump
-back. No I/O; no wall clock is read here.
+A nominal sampling rate is off by up to a few percent, and every fault frequency moves with it. `ClockFit` gives samples
+per second of the device's clock, `HostClock` seconds of the device's clock per second of the host's clock, and
+`HostRate` their product. `RateAlarm` detects a rate that changes, and `HostClock.stamp` gives host times that never go
+back. No I/O; no clock is read here.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 
 _BACK_S = 0.05
-"""A device's clock that goes back by more than that was set; less may be jitter of its stamps."""
+"""A device clock that goes back by more than this was set; less may be jitter of its time stamps."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate and how well it is known.
+    """A sampling rate and its uncertainty.
 
     Attributes:
-        hz: Per second.
-        uncertainty_hz: Standard uncertainty, of the fit alone: a clock may be off by more than its readings scatter.
+        hz: Samples per second.
+        uncertainty_hz: Standard uncertainty of the fit alone; the clock itself may be off by more.
     """
 
     hz: float
@@ -35,11 +35,11 @@ class Rate:
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times faster one clock is than another, and how well that is known.
+    """The ratio of the speeds of two clocks, and its uncertainty.
 
     Attributes:
-        value: About 1.
-        uncertainty: Standard uncertainty, of the fit alone.
+        value: Ratio, about 1.
+        uncertainty: Standard uncertainty of the fit alone.
     """
 
     value: float
@@ -49,19 +49,18 @@ class Ratio:
 class ClockFit:
     """Least-squares line of sample index over device time, updated block by block in constant memory.
 
-    The sums are kept about the running mean (Welford's update), so that they stay exact to double precision
-    over days, where sums of raw squares would cancel. Call `reset` when the device restarts: index and time then begin
-    again.
+    The sums are kept about the running mean (Welford's update), so that they stay exact to double precision over days,
+    where sums of raw squares would cancel. Call `reset` when the device restarts, because index and time then restart.
     """
 
     def __init__(self, min_points: int = 8, min_span_s: float = 1.0) -> None:
-        """Ask for at least `min_points` blocks over `min_span_s` seconds before giving a rate."""
+        """Give a rate after at least `min_points` blocks over `min_span_s` seconds."""
         self._min_points = max(3, min_points)
         self._min_span_s = min_span_s
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything seen."""
+        """Discard all points."""
         self._origin: tuple[int, float] | None = None
         self._points = 0
         self._mean_time = self._mean_index = 0.0
@@ -69,10 +68,10 @@ class ClockFit:
         self._span_s = 0.0
 
     def add(self, sample_index: int, device_time_s: float) -> None:
-        """Take in that sample `sample_index` was taken at `device_time_s`, e.g. the first one of each block."""
+        """Add a point: sample `sample_index`, usually the first of a block, was taken at `device_time_s`."""
         if self._origin is None:
             self._origin = (sample_index, device_time_s)
-        # Counting from the first point keeps a large index (joined after days) from eating the precision.
+        # Indices count from the first point: a host that joins after days sees large ones, which would cost precision.
         index = float(sample_index - self._origin[0])
         time_s = self._span_s = device_time_s - self._origin[1]
         self._points += 1
@@ -85,44 +84,44 @@ class ClockFit:
 
     @property
     def rate(self) -> Rate | None:
-        """Samples per second of device time, or None until enough was seen."""
+        """Samples per second of device time; None until there are enough points."""
         if self._points < self._min_points or self._span_s < self._min_span_s or self._time_time <= 0.0:
             return None
         slope = self._time_index / self._time_time
-        if slope <= 0.0:  # of a clock that ran backwards
+        if slope <= 0.0:  # the clock ran backwards
             return None
         scatter = max(0.0, self._index_index - slope * self._time_index) / (self._points - 2)
         return Rate(slope, math.sqrt(scatter / self._time_time))
 
     @property
     def sample_rate_hz(self) -> float | None:
-        """The same without its uncertainty."""
+        """The rate in Hz without its uncertainty."""
         rate = self.rate
         return None if rate is None else rate.hz
 
 
 class HostClock:
-    """The device's clock against the host's, from when each block arrived, in constant memory.
+    """The device's clock against the host's, from the arrival times of blocks, in constant memory.
 
-    A block may be late by any time, but never early, so that the quickest deliveries tell the truth: time is cut into
-    cells that each keep theirs, and neighbours merge as time goes on. A line is fitted through the cells' points: from
-    the median of slopes, with weights that fall to nothing for what lies far off (Tukey's biweight), such as a cell in
-    which the host was stalled throughout.
+    A block may arrive late by any time, but never early, so the quickest deliveries are the accurate ones. Time is cut
+    into cells that each keep the quickest delivery, and neighbouring cells merge as time goes on. A line is fitted
+    through the points of the cells: it starts from the median of slopes, and Tukey's biweight removes outliers, such as
+    a cell in which the host was stalled throughout.
     """
 
     CELLS = 128
     _FIRST_CELL_S = 0.1
     _ROUNDS = 10
     _TUKEY = 4.685
-    """Standard deviations at which a point's weight is 0: 95 % of the efficiency of least squares."""
+    """Standard deviations at which the weight of a point is 0: 95 % of the efficiency of least squares."""
 
     def __init__(self, min_cells: int = 16) -> None:
-        """Ask for at least `min_cells` cells, 0.1 s each at first, before giving anything."""
+        """Give results after at least `min_cells` cells of 0.1 s each."""
         self._min_cells = max(3, min_cells)
         self.reset()
 
     def reset(self) -> None:
-        """Forget the device's clock, which begins again; times that were given stay behind those that come."""
+        """Discard all points, because the device's clock restarted; later stamps stay after earlier ones."""
         self._cell_s = self._FIRST_CELL_S
         self._cells: dict[int, tuple[float, float]] = {}
         self._origin: tuple[float, float] | None = None
@@ -131,7 +130,7 @@ class HostClock:
         self._last_stamp_s = getattr(self, "_last_stamp_s", -math.inf)
 
     def add(self, device_time_s: float, host_time_s: float) -> None:
-        """Take in that something of device time `device_time_s` was there at `host_time_s`, of a steady clock."""
+        """Add a point: data of device time `device_time_s` arrived at `host_time_s` of a monotonic clock."""
         if self._origin is None:
             self._origin = (device_time_s, host_time_s)
         point = (device_time_s - self._origin[0], host_time_s - self._origin[1])
@@ -146,16 +145,16 @@ class HostClock:
 
     @property
     def seconds_per_second(self) -> Ratio | None:
-        """Seconds of the device's clock in one of the host's, or None until enough was seen."""
+        """Seconds of the device's clock per second of the host's; None until there are enough points."""
         if self._line is None:
             return None
         _, slope, uncertainty = self._line
         return Ratio(1 / slope, uncertainty / slope**2)
 
     def stamp(self, device_time_s: float) -> float | None:
-        """Return the host's time of a device time, never before one that was given earlier; None until enough was seen.
+        """Return the host time of a device time, never before an earlier stamp; None until there are enough points.
 
-        To be asked in the order of device time.
+        Call it in the order of device time.
         """
         time_s = self.at(device_time_s)
         if time_s is None:
@@ -164,7 +163,7 @@ class HostClock:
         return self._last_stamp_s
 
     def at(self, device_time_s: float) -> float | None:
-        """Return the host's time of a device time by what is known now, which later readings may move back a little."""
+        """Return the host time of a device time by the current fit; a later fit may give a slightly earlier time."""
         if self._line is None or self._origin is None:
             return None
         offset, slope, _ = self._line
@@ -175,7 +174,7 @@ class HostClock:
         return point[1] - slope * point[0]
 
     def _merge(self) -> None:
-        """Make cells twice as long; the quicker of two neighbours stays."""
+        """Double the length of the cells; of two neighbours the quicker point is kept."""
         self._cell_s *= 2
         merged: dict[int, tuple[float, float]] = {}
         for point in self._cells.values():
@@ -185,28 +184,28 @@ class HostClock:
         self._cells = merged
 
     def _fit(self) -> None:
-        # The open cell is left out: its quickest delivery is yet to come.
+        # The last cell is left out: its quickest delivery may still come.
         points = np.array(list(self._cells.values())[:-1])
         if len(points) >= self._min_cells:
             line = robust_line(points[:, 0], points[:, 1], self._ROUNDS, self._TUKEY)
-            # A device whose time passes in none of the host's is played from a buffer: that says nothing of its clock.
+            # If device time passes in no host time, the data comes from a buffer and says nothing about the clock.
             self._line = line if line[1] > 0 else None
 
 
 def robust_line(x: FloatArray, y: FloatArray, rounds: int = 10, tukey: float = 4.685) -> tuple[float, float, float]:
-    """Return offset, slope and the slope's standard uncertainty of a line through most of the points.
+    """Return offset, slope and standard uncertainty of the slope of a line fitted with Tukey's biweight.
 
     Args:
-        x: Shape (n,), n >= 3, no two alike.
+        x: Shape (n,), n >= 3, all values different.
         y: Shape (n,).
-        rounds: Of reweighting.
-        tukey: Standard deviations at which a point's weight becomes 0.
+        rounds: Number of reweightings.
+        tukey: Standard deviations at which the weight of a point becomes 0.
     """
     half = len(x) // 2
     slope = float(np.median((y[-half:] - y[:half]) / (x[-half:] - x[:half])))
     for _ in range(rounds):
         residuals = y - slope * x
-        residuals -= np.median(residuals)  # so that half of the points, at least, keep nearly all of their weight
+        residuals -= np.median(residuals)  # at least half of the points then keep nearly all of their weight
         sigma = max(1.4826 * float(np.median(np.abs(residuals))), 1e-9)
         weights = np.square(np.clip(1 - np.square(residuals / (tukey * sigma)), 0, None))
         total = float(weights.sum())
@@ -219,20 +218,20 @@ def robust_line(x: FloatArray, y: FloatArray, rounds: int = 10, tukey: float = 4
 
 @dataclass(frozen=True)
 class BestRate(Rate):
-    """The best rate that there is.
+    """The best sampling rate that is known.
 
     Attributes:
-        clock: By whose clock it is: "host" or "sensor".
+        clock: Clock that the rate refers to: "host" or "sensor".
     """
 
     clock: str
 
 
 class HostRate:
-    """The rate by the host's clock, samples per second of it: a device's own clock may be off as far as its sensor."""
+    """The sampling rate by the host's clock; the clock of a device may be off by as much as its sensor."""
 
     IMPLAUSIBLE = 0.1
-    """Share by which no sensor is off: 3 % is what data sheets allow, a resonator's clock adds half a percent."""
+    """Share by which no sensor is off: data sheets allow 3 %, and the clock of a resonator adds half a percent."""
 
     def __init__(self) -> None:
         """Begin without a rate."""
@@ -241,13 +240,13 @@ class HostRate:
         self._last_s = -math.inf
 
     def reset(self) -> None:
-        """Begin again: the device has restarted, or its clock was set back."""
+        """Discard all points: the device has restarted, or its clock was set back."""
         self.device.reset()
         self.host.reset()
         self._last_s = -math.inf
 
     def add(self, sample_index: int, device_time_s: float, host_time_s: float) -> None:
-        """Take in a block: its first sample, that one's device time, and when the block had arrived."""
+        """Add a block: index and device time of its first sample, and the host time of its arrival."""
         if device_time_s < self._last_s - _BACK_S:
             self.reset()
         self._last_s = device_time_s
@@ -256,7 +255,7 @@ class HostRate:
 
     @property
     def rate(self) -> Rate | None:
-        """The rate, or None until enough was seen."""
+        """The rate by the host's clock; None until there are enough points."""
         samples, seconds = self.device.rate, self.host.seconds_per_second
         if samples is None or seconds is None:
             return None
@@ -264,12 +263,12 @@ class HostRate:
         return Rate(samples.hz * seconds.value, samples.hz * seconds.value * relative)
 
     def best(self, nominal_hz: float, known_within: float = 2e-4) -> BestRate | None:
-        """Return the best rate that there is: by the host's clock, or else by the device's, or None.
+        """Return the rate by the host's clock if it is known well enough, otherwise by the device's clock, or None.
 
         Args:
-            nominal_hz: What the device says. A rate by the host's clock that is further off than `IMPLAUSIBLE` is that
-                of a recording which is played faster or slower, and says nothing of the sensor.
-            known_within: Largest standard uncertainty of use, as a share of the rate.
+            nominal_hz: Rate that the device reports. A rate by the host's clock that differs by more than `IMPLAUSIBLE`
+                comes from a recording that is played faster or slower, and is ignored.
+            known_within: Largest acceptable standard uncertainty, as a share of the rate.
         """
         by_host = self.rate
         if by_host is not None and abs(by_host.hz / nominal_hz - 1) > self.IMPLAUSIBLE:
@@ -282,12 +281,12 @@ class HostRate:
 
 @dataclass(frozen=True)
 class RateChange:
-    """A rate that was one and is another.
+    """A change of the sampling rate.
 
     Attributes:
-        device_time_s: When it was noticed.
-        before_hz: Samples per second of device time until then.
-        after_hz: Of late.
+        device_time_s: Device time at which the change was detected.
+        before_hz: Samples per second of device time before the change.
+        after_hz: Samples per second of device time after the change.
     """
 
     device_time_s: float
@@ -296,7 +295,7 @@ class RateChange:
 
     @property
     def relative(self) -> float:
-        """By how much it changed: 0.005 is half a percent more."""
+        """Relative change: 0.005 is half a percent more."""
         return self.after_hz / self.before_hz - 1
 
 
@@ -330,23 +329,22 @@ class _Trail:
         self._end += 1
 
     def forget_before(self, time_s: float) -> None:
-        """Forget what is older; the last point stays."""
+        """Discard points before a time; the last point is always kept."""
         while self._start < self._end - 1 and self._points[self._start, 1] < time_s:
             self._start += 1
 
     def points(self) -> FloatArray:
-        """Return indices and times since the oldest, shape (n, 2)."""
+        """Return indices and times relative to the oldest point, shape (n, 2)."""
         held = self._points[self._start : self._end]
         return held - held[0]
 
 
 class RateAlarm:
-    """Notices a sensor that changes its rate without saying so, by its own device's clock, within half a second or so.
+    """Detects an unreported change of the sampling rate, by the device's clock, within about half a second.
 
-    (Of a device that sends fewer than 16 blocks a second, within 8 blocks or so.)
-    The rate of the last `RECENT_S` is compared with that of up to `BASE_S` before; an alarm makes the new rate the
-    base. A change that creeps is noticed against the first rate, which `first_hz` keeps. A clock that was set back
-    begins anew.
+    For a device that sends fewer than 16 blocks per second, detection takes about 8 blocks.
+    The rate of the last `RECENT_S` is compared with the rate of up to `BASE_S` before; after an alarm the new rate is
+    the base. A slow drift is detected against the first rate, `first_hz`. A clock that was set back resets everything.
     """
 
     RECENT_S = 0.5
@@ -356,21 +354,21 @@ class RateAlarm:
     _THINNED_TO_S = 0.01
     _MIN_POINTS = 8
     _SIGMAS = 6.0
-    """Of the two rates' uncertainty, below which no change is told from the stamps' scatter."""
+    """Multiple of the rates' combined uncertainty below which a change cannot be told from jitter of the stamps."""
 
     def __init__(self, limit: float = 0.0025) -> None:
-        """Tell of changes of more than `limit`, a share: 0.0025 finds steps of half a percent half-way through."""
+        """Report changes of more than `limit`, a share: 0.0025 detects a step of half a percent halfway through."""
         self._limit = limit
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: index and time begin again."""
+        """Discard all points, because index and time restart."""
         self._trail = _Trail()
         self._due_s = -math.inf
         self.first_hz: float | None = None
 
     def add(self, sample_index: int, device_time_s: float) -> RateChange | None:
-        """Take in a block; return a change if it shows one."""
+        """Add a block: index and device time of its first sample; return the change that it shows, or None."""
         if self._trail and device_time_s < self._trail.last_s - _BACK_S:
             self.reset()
         trail = self._trail
@@ -394,7 +392,7 @@ class RateAlarm:
             return None
         before, after = slope_of(points[~recent]), slope_of(points[recent])
         self.first_hz = self.first_hz or before.hz
-        for base_hz in (before.hz, self.first_hz):  # a step, a creep
+        for base_hz in (before.hz, self.first_hz):  # a step, a slow drift
             scatter_hz = self._SIGMAS * math.hypot(before.uncertainty_hz, after.uncertainty_hz)
             if abs(after.hz - base_hz) > max(self._limit * base_hz, scatter_hz):
                 self._trail.forget_before(start_s + border_s)
@@ -404,7 +402,7 @@ class RateAlarm:
 
 
 def slope_of(points: FloatArray) -> Rate:
-    """Return the rate of indices over times, shape (n, 2), n >= 3."""
+    """Return the rate of a least-squares line through points (index, time), shape (n, 2), n >= 3."""
     index, time_s = (points - points.mean(axis=0)).T
     spread = float(time_s @ time_s)
     hz = float(time_s @ index) / spread

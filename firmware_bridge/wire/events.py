@@ -1,8 +1,7 @@
-"""What comes out of a stream: frozen values that a consumer can tell apart with isinstance.
+"""The events of a stream: frozen values that a consumer tells apart with isinstance.
 
-From `StreamDecoder`: Hello, SampleBlock, Status, Reply, DeviceLog, DeviceRestarted, HelloRejected.
-From a source, in addition: LinkLost, LinkRestored, Idle, Note. A source raises what HelloRejected holds as long as it
-knows no device.
+`StreamDecoder` yields Hello, SampleBlock, Status, Reply, DeviceLog, DeviceRestarted and HelloRejected. A source yields
+these and LinkLost, LinkRestored, Idle and Note; it raises the error of a HelloRejected while the device is unknown.
 """
 
 from __future__ import annotations
@@ -20,10 +19,9 @@ class SampleBlock:
     Attributes:
         first_sample: Index of the first sample in its session, 64 bit.
         device_time_s: Device time of the first sample.
-        samples: Counts, shape (n, axes), read-only; times `Hello.scales` they are in `Hello.unit`.
-        lost_before: Samples missing between the block delivered before (at first: where the host joined) and this
-            one.
-        overrun: Whether the sensor itself threw samples away right before: how many is then an estimate, and may be 0.
+        samples: Counts, shape (n, axes), read-only; multiplied by `Hello.scales` they are in `Hello.unit`.
+        lost_before: Samples missing between the previous block (at first: the host's start) and this one.
+        overrun: Whether the sensor discarded samples right before this block; their number is an estimate, may be 0.
     """
 
     first_sample: int
@@ -34,23 +32,25 @@ class SampleBlock:
 
     @property
     def continues(self) -> bool:
-        """Whether it follows on the block before; if not, nothing may be computed across the seam."""
+        """Whether the block follows the previous one without a gap; otherwise no window may span both."""
         return not (self.lost_before or self.overrun)
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the device does.
+    """The state of the device.
 
     Attributes:
+        state: Whether the device is idle, streams, or has ended.
         samples_produced: Samples that the device has produced in this session.
-        lost_before: Samples missing between the last block delivered and this status. They are lost for good and
-            already counted; the next block, if one comes, has them in its own `lost_before` again.
-        overruns: How many times the sensor threw samples away in this session.
+        device_time_s: Device time.
+        lost_before: Samples missing between the last block and this status. They are lost for good and already counted;
+            the next block, if one comes, includes them in its own `lost_before`.
+        overruns: Number of times that the sensor discarded samples in this session.
         samples_dropped: Samples that the device dropped in this session because the wire was too slow.
-        buffered: Bytes that wait to be sent.
-        buffer_size: Bytes that there is room for, 0 if there is no such buffer.
-        temperature_c: Of the sensor, None if it has no thermometer.
+        buffered: Bytes waiting in the device's send buffer.
+        buffer_size: Size of the send buffer in bytes; 0 if there is none.
+        temperature_c: Temperature of the sensor in degrees Celsius; None if it has no thermometer.
     """
 
     state: DeviceState
@@ -66,13 +66,13 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How a command went.
+    """The result of a command.
 
     Attributes:
-        sequence: Of the host's frame that had the command.
-        opcode: Of the command.
-        result: Whether it was done, or why not.
-        text: What the device says of it, may be empty.
+        sequence: Sequence number of the host's frame with the command.
+        opcode: Opcode of the command.
+        result: Whether the command was carried out, or why not.
+        text: Explanation by the device; may be empty.
     """
 
     sequence: int
@@ -83,7 +83,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class DeviceLog:
-    """What the device says to people."""
+    """A message of the device for people."""
 
     level: LogLevel
     text: str
@@ -91,7 +91,7 @@ class DeviceLog:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRestarted:
-    """Another session: index and device time begin again. The new Hello follows."""
+    """A new session: sample index and device time restart. The new Hello follows."""
 
     previous_session: int
     session: int
@@ -99,9 +99,9 @@ class DeviceRestarted:
 
 @dataclass(frozen=True, slots=True)
 class HelloRejected:
-    """A HELLO came in whole, but is from another protocol version, incomplete, impossible, or contradicts its session.
+    """A complete HELLO was refused: another protocol version, missing fields, impossible values, or a contradiction.
 
-    No sample follows before a HELLO that can be used.
+    No samples follow until a valid HELLO comes.
     """
 
     error: ProtocolError
@@ -109,7 +109,7 @@ class HelloRejected:
 
 @dataclass(frozen=True, slots=True)
 class LinkLost:
-    """The port is gone (unplugged, powered off). Comes once; the source goes on trying to open it."""
+    """The port is gone (unplugged, powered off). This event comes once; the source keeps trying to reopen the port."""
 
     reason: str
 
@@ -121,14 +121,14 @@ class LinkRestored:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Nothing happened for a while; a consumer that watches the time can act now."""
+    """Nothing happened for a while; a consumer with timeouts can act now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that was done to whoever follows the stream, at this point of it, such as "acknowledge".
+    """An action on the consumer at this point of the stream, such as "acknowledge".
 
-    No device sends it: it is put between events, so that a raw log has it and a replay repeats it.
+    No device sends a Note. It is inserted between events, so that a raw log records it and a replay repeats it.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""Frames: what travels between two delimiters. Bytes in, frames out, and back; PROTOCOL.md draws them."""
+"""Frames, the packets between two delimiters: bytes to frames, and back. PROTOCOL.md shows their layout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CRC = struct.Struct("<I")  # over header and payload
 assert _CRC.size == 4
 
 MAX_PAYLOAD = 2048
-"""Most payload bytes in one frame: what a small MCU can buffer twice."""
+"""Most payload bytes in one frame; a small microcontroller can buffer two such frames."""
 
 MIN_DECODED = _HEADER.size + _CRC.size
 MAX_DECODED = MIN_DECODED + MAX_PAYLOAD
@@ -28,7 +28,7 @@ SEQUENCE_MODULUS = 1 << 16
 
 
 class Frame(NamedTuple):
-    """One frame whose CRC was right. `sequence` counts every frame of its sender, modulo 65536."""
+    """One frame with a correct CRC. `sequence` counts every frame of its sender, modulo 65536."""
 
     type: int
     sequence: int
@@ -36,41 +36,65 @@ class Frame(NamedTuple):
 
 
 def encode_frame(frame: Frame) -> bytes:
-    """Return the bytes on the wire, delimiter included.
+    """Return a frame as bytes on the wire, delimiter included.
 
     Raises:
         ProtocolError: If the payload is longer than `MAX_PAYLOAD`.
     """
     if len(frame.payload) > MAX_PAYLOAD:
-        raise ProtocolError(f"Expected a payload of at most {MAX_PAYLOAD} bytes, got {len(frame.payload)}.")
+        raise ProtocolError(
+            f"A frame holds at most {MAX_PAYLOAD} bytes of payload, got {len(frame.payload)}.",
+            "payload_too_long",
+            limit=MAX_PAYLOAD,
+            got=len(frame.payload),
+        )
     body = _HEADER.pack(frame.type, frame.sequence, len(frame.payload)) + frame.payload
     return cobs.encode(body + _CRC.pack(crc32(body))) + DELIMITER
 
 
 def decode_frame(encoded: bytes) -> Frame:
-    """Decode what lies between two delimiters.
+    """Decode the bytes between two delimiters.
 
     Raises:
         FrameError: If the size, the COBS code or the CRC is wrong: the bytes were damaged or are foreign.
-        ProtocolError: If the CRC is right but the length field lies: the sender is wrong.
+        ProtocolError: If the CRC is correct but the length field is wrong: the sender has a bug.
     """
     if len(encoded) > MAX_ENCODED:
-        raise FrameError(f"Expected a frame of at most {MAX_ENCODED} encoded bytes, got {len(encoded)}.")
+        raise _too_long(MAX_ENCODED, len(encoded))
     decoded = cobs.decode(encoded)
     if len(decoded) < MIN_DECODED:
-        raise FrameError(f"Expected a frame of at least {MIN_DECODED} bytes, got {len(decoded)}.")
+        raise FrameError(
+            f"A frame has at least {MIN_DECODED} bytes, got {len(decoded)}.",
+            "too_short",
+            limit=MIN_DECODED,
+            got=len(decoded),
+        )
     if len(decoded) > MAX_DECODED:
-        raise FrameError(f"Expected a frame of at most {MAX_DECODED} bytes, got {len(decoded)}.")
+        raise _too_long(MAX_DECODED, len(decoded))
     body = decoded[: -_CRC.size]
     (expected,) = _CRC.unpack_from(decoded, len(body))
     actual = crc32(body)
     if actual != expected:
-        raise FrameError(f"Expected CRC {expected:08x} as sent, got {actual:08x} from the bytes.")
+        raise FrameError(
+            f"The frame was sent with CRC {expected:08x}, but its bytes have CRC {actual:08x}.",
+            "wrong_crc",
+            expected=expected,
+            got=actual,
+        )
     kind, sequence, length = _HEADER.unpack_from(body)
     payload = body[_HEADER.size :]
     if length != len(payload):
-        raise ProtocolError(f"Expected {length} payload bytes as the length field says, got {len(payload)}.")
+        raise ProtocolError(
+            f"The length field of the frame says {length} bytes of payload, but there are {len(payload)}.",
+            "wrong_length",
+            expected=length,
+            got=len(payload),
+        )
     return Frame(kind, sequence, payload)
+
+
+def _too_long(limit: int, got: int) -> FrameError:
+    return FrameError(f"A frame has at most {limit} bytes, got {got}.", "too_long", limit=limit, got=got)
 
 
 class FrameWriter:
@@ -81,7 +105,7 @@ class FrameWriter:
         self._sequence = 0
 
     def encode(self, kind: int, payload: bytes) -> bytes:
-        """Return the next frame as bytes on the wire, delimiter included; errors as in `encode_frame`."""
+        """Return the next frame as bytes on the wire, delimiter included; raises as `encode_frame` does."""
         encoded = encode_frame(Frame(kind, self._sequence, payload))
         self._sequence = (self._sequence + 1) % SEQUENCE_MODULUS
         return encoded
@@ -94,12 +118,12 @@ class FrameSplitter:
         """Start with an empty stream."""
         self._partial = b""
         self.bytes_dropped = 0
-        """Bytes thrown away because no delimiter came for longer than any frame is."""
+        """Bytes discarded because no delimiter came within the length of the longest frame."""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return what the delimiters in `data` completed, empty pieces included, without the delimiters.
+        """Return the pieces that the delimiters in `data` complete, empty ones included, without the delimiters.
 
-        A piece that is too long for a frame is cut, but comes out still too long: `decode_frame` refuses it.
+        A piece that is too long for a frame is cut to a length that `decode_frame` still refuses.
         """
         *pieces, partial = (self._partial + data).split(DELIMITER)
         self._partial = partial[: MAX_ENCODED + 1]
@@ -107,7 +131,7 @@ class FrameSplitter:
         return pieces
 
     def reset(self) -> int:
-        """Forget the piece that is not complete and return how many bytes it had."""
+        """Discard the incomplete piece, and return its number of bytes."""
         forgotten = len(self._partial)
         self._partial = b""
         return forgotten

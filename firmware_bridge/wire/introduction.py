@@ -1,4 +1,4 @@
-"""Who the device is: its HELLOs in, what they say of a session that begins, begins anew or cannot be out."""
+"""The identity of a device: its HELLOs in; the start or restart of a session, or a refusal, out."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from firmware_bridge.wire.position import Position, extend
 
 
 class Introduction:
-    """What one device says of itself. A HELLO of the known session only moves the position; Hello comes out once."""
+    """The identity of one device. Each session yields one Hello; a later HELLO of it only updates the position."""
 
     def __init__(self, tally: Counter[str], position: Position) -> None:
-        """Know nobody; count into `tally`, by the names of `StreamCounters`, and move `position`."""
+        """Start without a device; count into `tally`, under the names of `StreamCounters`, and update `position`."""
         self._tally, self._position = tally, position
         self.hello: Hello | None = None
         self.session: int | None = None
-        """The session whose messages hold; None while nobody is known, and since a HELLO was refused."""
+        """The session whose messages are accepted; None before the first HELLO, and after a refused one."""
         self.n_axes = 0
         self.needs_hello = True
-        """Whether the device should be asked to identify itself."""
-        self._behind: tuple[Hello, int] | None = None  # HELLO and sequence, of the known session, from far behind
+        """Whether the host should ask the device to identify itself."""
+        self._behind: tuple[Hello, int] | None = None  # HELLO of the known session at a much earlier position; sequence
 
     def take(self, hello: Hello, sequence: int) -> list[DecoderEvent]:
-        """Take in a HELLO, from a frame of this sequence."""
+        """Take in a HELLO from a frame with this sequence number."""
         known = self.hello
         if known is None or hello.session != known.session:
             return self._begin(hello, is_restart=True)
@@ -35,23 +35,23 @@ class Introduction:
             return self._begin(hello, is_restart=False)
         if hello != known:
             self._tally["malformed"] += 1
-            return [self.refuse(ProtocolError(_contradiction(known, hello)))]
+            return [self.refuse(_contradiction(known, hello))]
         if self._position.has_begun_anew(hello):
             return self._take_behind(hello, sequence)
         self.needs_hello = not self._position.go_to(hello.samples_produced, hello.device_time_us)
         return []
 
     def refuse(self, error: ProtocolError) -> HelloRejected:
-        """Break the session: what a HELLO that cannot be used says may hold for the samples that follow."""
+        """Interrupt the session, because the refused HELLO may describe the samples that follow."""
         self.session, self.needs_hello = None, True
         return HelloRejected(error)
 
     def again(self) -> None:
-        """Have the next HELLO told as if it were the first; losses until then count."""
+        """Yield the next HELLO as if it were the first; samples lost until then are counted."""
         self.session, self.needs_hello = None, True
 
     def begin_anew(self, block: SamplesPayload) -> list[DecoderEvent]:
-        """Begin with the HELLO from far behind, if a block follows on that one; otherwise nothing comes out."""
+        """Begin with the HELLO from a much earlier position if a block follows it; otherwise return nothing."""
         if self._behind is None:
             return []
         hello, _ = self._behind
@@ -61,11 +61,11 @@ class Introduction:
         return self._begin(hello, is_restart=True)
 
     def goes_on(self) -> None:
-        """Forget the HELLO from far behind: samples go on where they were, so that it was a late copy."""
+        """Forget the HELLO from a much earlier position: samples continue, so it was a late copy."""
         self._behind = None
 
     def _take_behind(self, hello: Hello, sequence: int) -> list[DecoderEvent]:
-        """A late copy, or a device that drew the same session again: another HELLO, or SAMPLES behind it, will tell."""
+        """Keep a HELLO that is a late copy, or follows a restart in the same session: the next message decides."""
         before, self._behind = self._behind, (hello, sequence)
         self.needs_hello = True
         if before is None or before[1] == sequence:
@@ -83,13 +83,17 @@ class Introduction:
         return [DeviceRestarted(known.session, hello.session), hello]
 
 
-def _contradiction(known: Hello, hello: Hello) -> str:
-    """Return what a device says of itself that it said otherwise before, in the same session."""
+def _contradiction(known: Hello, hello: Hello) -> ProtocolError:
+    """Return the error for a device whose description changed within a session."""
     each_way = [
         (each.name, getattr(known, each.name), getattr(hello, each.name)) for each in fields(Hello) if each.compare
     ]
-    words = ", ".join(f"{name} from {before!r} to {after!r}" for name, before, after in each_way if before != after)
-    return (
-        f"Device {known.device_id} changed {words} in the same session, which a device must not. "
-        "It is asked again; if that repeats, update its firmware."
+    changed = [each for each in each_way if each[1] != each[2]]
+    words = ", ".join(f"{name} from {before!r} to {after!r}" for name, before, after in changed)
+    return ProtocolError(
+        f"Device {known.device_id} changed {words} within a session, which a device must not do. The host asks it "
+        "again; if that repeats, update the firmware of the device.",
+        "contradiction",
+        device=known.device_id,
+        changes=changed,
     )

@@ -1,4 +1,4 @@
-"""Messages: what the payload of each frame means. Values in, payload bytes out, and back; no state."""
+"""Messages: the payloads of frames as values. Values to bytes, and back; no state."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MessageType(IntEnum):
 
 
 class Opcode(IntEnum):
-    """What a COMMAND asks of the device; each may be repeated without harm."""
+    """Operations that a COMMAND requests of the device; each may be repeated without harm."""
 
     IDENTIFY = 0x01
     START = 0x02
@@ -46,7 +46,7 @@ class Opcode(IntEnum):
 
 
 class DeviceState(IntEnum):
-    """What a device does. ENDED: it has sent everything that it will ever have (a replay, a simulation)."""
+    """State of a device. ENDED: it has sent all its data, as a replay or simulation does at its end."""
 
     IDLE = 0
     STREAMING = 1
@@ -54,7 +54,7 @@ class DeviceState(IntEnum):
 
 
 class Encoding(IntEnum):
-    """How SAMPLES packs its counts, all axes of a sample side by side."""
+    """Encoding of the counts in SAMPLES; all axes of a sample are next to each other."""
 
     INT16 = 0
     INT20 = 1
@@ -62,7 +62,7 @@ class Encoding(IntEnum):
 
 
 class Result(IntEnum):
-    """How a command went."""
+    """Result of a command."""
 
     DONE = 0
     UNKNOWN_COMMAND = 1
@@ -72,7 +72,7 @@ class Result(IntEnum):
 
 
 class LogLevel(IntEnum):
-    """How much a LOG matters."""
+    """Level of a LOG."""
 
     DEBUG = 0
     INFORMATION = 1
@@ -82,28 +82,33 @@ class LogLevel(IntEnum):
 
 @dataclass(frozen=True)
 class Hello:
-    """What a device says about itself.
+    """A device's description of itself.
 
     Attributes:
         session: Random number, drawn at power-up and again at each STOP. Within a session the samples follow
             each other without a pause, and `samples_produced` and `device_time_us` count from 0.
-        axes: Names of the axes, in the order in which they come, without their signs.
+        device_id: Identifier of the device.
+        firmware_version: Version of the firmware.
+        sensor_model: Model of the sensor.
+        axes: Names of the axes, in the order of the samples, without their signs.
         unit: Unit of `counts * scale`.
         scale: Unit per count, > 0; `full_scale` is a number of counts within `bounds.STEPS`.
         full_scale: Largest magnitude that the sensor measures, in `unit`, within `bounds.FULL_SCALES`.
-        sample_rate_hz: Nominal, within `bounds.SAMPLE_RATES_HZ`; a sensor is off by up to a few percent, see
-            `clock.ClockFit`.
-        signs: 1 for each axis, -1 where the sensor is mounted the other way round; none given: all 1.
-        sample_rates_hz: What `Opcode.SET_RATE` takes, ascending; empty where the device does not say.
-        full_scales: What `Opcode.SET_RANGE` takes, in `unit`, ascending; empty where the device does not say.
-        samples_produced: Samples that the device had produced when it said this; the next one has this index. It is
-            below `bounds.COUNTER_END`.
-        device_time_us: Device time when it said this, in microseconds; likewise.
+        sample_rate_hz: Nominal sampling rate, within `bounds.SAMPLE_RATES_HZ`; a sensor is off by up to a few percent,
+            see `clock.ClockFit`.
+        samples_produced: Samples that the device had produced when it sent this; the index of the next sample. Below
+            `bounds.COUNTER_END`.
+        device_time_us: Device time when it sent this, in microseconds. Below `bounds.COUNTER_END`.
+        protocol_version: Version of the protocol.
+        signs: 1 for each axis, -1 for an axis that is mounted the other way round; empty: all 1.
+        sample_rates_hz: Sampling rates that `Opcode.SET_RATE` takes, ascending; empty if the device does not list them.
+        full_scales: Full scales that `Opcode.SET_RANGE` takes, in `unit`, ascending; empty if the device does not list
+            them.
 
-    Two are equal if they describe the same device in the same session, whenever they were said.
+    Two values are equal if they describe the same device in the same session, whenever they were sent.
 
     Raises:
-        DescriptionError: If a value cannot be: an empty or unprintable text, a number out of its bounds, a repeated
+        DescriptionError: If a value is impossible: an empty or unprintable text, a number out of bounds, a repeated
             axis, a sign that is neither 1 nor -1, a list that does not ascend.
     """
 
@@ -129,14 +134,16 @@ class Hello:
         return self.scale * np.array(self.signs, np.float64)
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be."""
+        """Check the values, and fill in missing signs."""
         if not self.signs:
             object.__setattr__(self, "signs", (1,) * len(self.axes))
         for name in ("device_id", "firmware_version", "sensor_model", "unit"):
             _check_text(name, getattr(self, name))
         _check_axes(self.axes, self.signs)
         if not (math.isfinite(self.scale) and self.scale > 0):
-            raise DescriptionError(f"HELLO expects scale > 0, got {self.scale}.")
+            raise DescriptionError(
+                f"HELLO expects scale > 0, got {self.scale}.", "out_of_bounds", field="scale", got=self.scale
+            )
         check_between("full_scale", self.full_scale, FULL_SCALES)
         check_between("full_scale / scale", self.full_scale / self.scale, STEPS)
         check_between("sample_rate_hz", self.sample_rate_hz, SAMPLE_RATES_HZ)
@@ -147,13 +154,13 @@ class Hello:
 
 
 Counts = NDArray[np.int16] | NDArray[np.int32]
-"""Of a sensor, shape (n, axes): int16 as INT16 packs them, int32 as the wider encodings do."""
+"""Counts of a sensor, shape (n, axes): int16 for the encoding INT16, int32 for the wider ones."""
 
 
 class SamplesPayload(NamedTuple):
-    """SAMPLES as it is on the wire: both counters are the low 32 bits of longer ones.
+    """SAMPLES as on the wire: both counters are the low 32 bits of longer ones.
 
-    `samples` are read-only. `overrun`: the sensor threw samples away right before, by an estimate of how many.
+    `samples` are read-only. `overrun`: the sensor discarded samples right before; their number is an estimate.
     """
 
     session: int
@@ -165,10 +172,10 @@ class SamplesPayload(NamedTuple):
 
 
 class StatusPayload(NamedTuple):
-    """STATUS: every sample below `samples_produced` was sent before it, or never will be.
+    """STATUS: every sample below `samples_produced` was sent before this message, or will never be sent.
 
-    `overruns`: how many times the sensor threw samples away. `samples_dropped`: samples that the device dropped. Both
-    in this session. `buffered`, `buffer_size`: bytes. `temperature_c`: None without a thermometer.
+    `overruns`: number of times that the sensor discarded samples in this session. `samples_dropped`: samples that the
+    device dropped in this session. `buffered`, `buffer_size`: bytes. `temperature_c`: None without a thermometer.
     """
 
     session: int
@@ -183,7 +190,7 @@ class StatusPayload(NamedTuple):
 
 
 class ReplyPayload(NamedTuple):
-    """REPLY: how the command in the host's frame `sequence` went. `opcode` may be one that no `Opcode` names."""
+    """REPLY: the result of the command in the host's frame `sequence`. `opcode` may be one that is not in `Opcode`."""
 
     session: int
     sequence: int
@@ -193,7 +200,7 @@ class ReplyPayload(NamedTuple):
 
 
 class LogPayload(NamedTuple):
-    """LOG: what a device says to people."""
+    """LOG: a message of the device for people."""
 
     level: LogLevel
     text: str
@@ -229,7 +236,7 @@ def _text(tag: int, name: str) -> _Field:
 
 
 def _thousandths(tag: int, name: str) -> _Field:
-    """A list of u32, each a thousandth of what the host calls it; left out where it is empty."""
+    """Return the field of a list of numbers, sent as u32 in thousandths; an empty list is not sent."""
     return _Field(
         tag,
         name,
@@ -274,14 +281,15 @@ def decode_hello(payload: bytes) -> Hello:
     """Read the payload of a HELLO; tags that this host does not know are skipped.
 
     Raises:
-        DescriptionError: If a value cannot be.
-        ProtocolError: If it is cut short, a field is repeated, missing or unreadable, or the version is not ours.
+        DescriptionError: If a value is impossible.
+        ProtocolError: If the payload is cut short, a field is repeated, missing or unreadable, or the protocol version
+            is another one.
     """
     values = _read_fields(payload)
     _check_version(values)
     missing = [entry.name for entry in _FIELDS if entry.tag not in values]
     if missing:
-        raise ProtocolError(f"HELLO lacks {', '.join(missing)}.")
+        raise _lacks(missing)
     found = {_TAGS[tag].name: _unpack_field(_TAGS[tag], data) for tag, data in values.items() if tag in _TAGS}
     names = found.pop("axes").split(",")
     signs = tuple(-1 if name.startswith("-") else 1 for name in names)
@@ -292,9 +300,17 @@ def _pack_field(entry: _Field, value: Any) -> bytes:
     try:
         data = entry.pack(value)
     except struct.error as exc:
-        raise ProtocolError(f"HELLO cannot hold {entry.name} = {value}: {exc}.") from exc
+        raise ProtocolError(
+            f"HELLO cannot hold {entry.name} = {value}: {exc}.", "does_not_fit", field=entry.name, got=value
+        ) from exc
     if len(data) > 255:
-        raise ProtocolError(f"HELLO expects at most 255 bytes of {entry.name}, got {len(data)}.")
+        raise ProtocolError(
+            f"HELLO holds at most 255 bytes of {entry.name}, got {len(data)}.",
+            "field_too_long",
+            field=entry.name,
+            limit=255,
+            got=len(data),
+        )
     return bytes([entry.tag, len(data)]) + data
 
 
@@ -302,11 +318,13 @@ def _unpack_field(entry: _Field, data: bytes) -> Any:
     try:
         return entry.unpack(data)
     except (struct.error, UnicodeDecodeError) as exc:
-        raise ProtocolError(f"HELLO has an unreadable {entry.name} ({data.hex(' ')}): {exc}.") from exc
+        raise ProtocolError(
+            f"HELLO has an unreadable {entry.name} ({data.hex(' ')}): {exc}.", "unreadable", field=entry.name, got=data
+        ) from exc
 
 
 def _read_fields(payload: bytes) -> dict[int, bytes]:
-    """Split tag, length, value into a dictionary; of unknown tags only the last one is kept."""
+    """Split fields of tag, length and value into a dictionary; of a repeated unknown tag the last value is kept."""
     values: dict[int, bytes] = {}
     position = 0
     while position < len(payload):
@@ -314,42 +332,67 @@ def _read_fields(payload: bytes) -> dict[int, bytes]:
         start = position + 2
         position = start + (length[0] if length else 0)
         if not length or position > len(payload):
-            raise ProtocolError(f"HELLO ends inside the field with tag {tag}.")
+            raise ProtocolError(f"HELLO ends inside the field with tag {tag}.", "cut_short", message="HELLO", tag=tag)
         if tag in values and tag in _TAGS:
-            raise ProtocolError(f"HELLO repeats {_TAGS[tag].name}.")
+            name = _TAGS[tag].name
+            raise ProtocolError(f"HELLO repeats {name}.", "repeated_field", field=name)
         values[tag] = payload[start:position]
     return values
 
 
 def _check_version(values: dict[int, bytes]) -> None:
-    """Speak up about the version before anything else, since another version may lack or change any field."""
+    """Check the protocol version before all other fields, because another version may lack or change any of them."""
     if _VERSION.tag not in values:
-        raise ProtocolError("HELLO lacks protocol_version.")
+        raise _lacks([_VERSION.name])
     version = _unpack_field(_VERSION, values[_VERSION.tag])
     if version != PROTOCOL_VERSION:
-        update = "drsn-edge on this host" if version > PROTOCOL_VERSION else "the firmware of the device"
-        raise ProtocolError(f"Device speaks protocol {version}, this host speaks {PROTOCOL_VERSION}. Update {update}.")
+        older, what = ("host", "drsn-edge on this host") if version > PROTOCOL_VERSION else ("device", "its firmware")
+        raise ProtocolError(
+            f"The device speaks protocol {version}, this host speaks {PROTOCOL_VERSION}. Update {what}.",
+            "protocol_version",
+            expected=PROTOCOL_VERSION,
+            got=version,
+            older=older,
+        )
+
+
+def _lacks(names: list[str]) -> ProtocolError:
+    return ProtocolError(f"HELLO lacks {', '.join(names)}.", "missing_fields", fields=names)
 
 
 def _check_axes(axes: tuple[str, ...], signs: tuple[int, ...]) -> None:
     for axis in axes:
         _check_text("axes", axis)
     if not axes or len(set(axes)) != len(axes):
-        raise DescriptionError(f"HELLO expects axes with names of their own, got {','.join(axes)!r}.")
+        raise DescriptionError(
+            f"HELLO expects at least one axis, and a different name for each, got {','.join(axes)!r}.",
+            "axis_names",
+            got=axes,
+        )
     if any(axis.startswith("-") or "," in axis for axis in axes):
-        raise DescriptionError(f"HELLO expects names of axes without a comma, and their signs apart, got {axes}.")
+        raise DescriptionError(
+            f"HELLO expects names of axes without a comma and without a leading minus, got {axes}.",
+            "axis_characters",
+            got=axes,
+        )
     if len(signs) != len(axes) or not set(signs) <= {1, -1}:
-        raise DescriptionError(f"HELLO expects a sign of 1 or -1 for each of {len(axes)} axes, got {signs}.")
+        raise DescriptionError(
+            f"HELLO expects a sign of 1 or -1 for each of {len(axes)} axes, got {signs}.", "axis_signs", got=signs
+        )
 
 
 def _check_ascending(name: str, values: tuple[float, ...]) -> None:
     if any(not later > earlier for earlier, later in pairwise((0.0, *values))):
-        raise DescriptionError(f"HELLO expects {name} > 0 and ascending, got {values}.")
+        raise DescriptionError(
+            f"HELLO expects {name} > 0 and ascending, got {values}.", "not_ascending", field=name, got=values
+        )
 
 
 def _check_text(name: str, text: str) -> None:
     if not text or not text.isprintable():
-        raise DescriptionError(f"HELLO expects {name} as printable text, got {text!r}.")
+        raise DescriptionError(
+            f"HELLO expects {name} as printable text, got {text!r}.", "not_printable", field=name, got=text
+        )
 
 
 # --- SAMPLES -----------------------------------------------------------------------------------------------------
@@ -368,7 +411,7 @@ def max_block_samples(n_axes: int, encoding: Encoding = Encoding.INT16) -> int:
 
 
 def encode_samples(message: SamplesPayload) -> bytes:
-    """Return the payload of a SAMPLES; both counters may be longer than 32 bits, the high bits are left out.
+    """Return the payload of a SAMPLES; of counters longer than 32 bits only the low 32 bits are sent.
 
     Raises:
         ProtocolError: If a count does not fit the encoding.
@@ -383,17 +426,24 @@ def decode_samples(payload: bytes) -> SamplesPayload:
     """Read the payload of a SAMPLES.
 
     Raises:
-        ProtocolError: If the size does not fit the counts, nothing is inside, or the encoding is unknown.
+        ProtocolError: If the size does not match the number of counts, there are none, or the encoding is unknown.
     """
     if len(payload) < _SAMPLES.size:
-        raise ProtocolError(f"SAMPLES expects at least {_SAMPLES.size} bytes, got {len(payload)}.")
+        raise _cut_short("SAMPLES", _SAMPLES.size, len(payload))
     session, first, time_us, n_samples, n_axes, code = _SAMPLES.unpack_from(payload)
     encoding = _ENCODINGS.get(code & ~_OVERRUN)
     if encoding is None:
-        raise ProtocolError(f"SAMPLES expects an encoding from 0 to {max(Encoding):d}, got {code & ~_OVERRUN}.")
+        raise _unknown("SAMPLES", "encoding", max(Encoding), code & ~_OVERRUN)
     n_counts = n_samples * n_axes
     if len(payload) != _SAMPLES.size + -(-n_counts * _BITS[encoding] // 8) or n_counts == 0:
-        raise ProtocolError(f"SAMPLES says {n_samples} samples of {n_axes} axes, but has {len(payload)} bytes.")
+        raise ProtocolError(
+            f"SAMPLES announces {n_samples} samples of {n_axes} axes, but has {len(payload)} bytes.",
+            "wrong_size",
+            message="SAMPLES",
+            samples=n_samples,
+            axes=n_axes,
+            got=len(payload),
+        )
     counts = _unpack_counts(payload, n_counts, encoding).reshape(n_samples, n_axes)
     return SamplesPayload(session, first, time_us, counts, encoding, bool(code & _OVERRUN))
 
@@ -401,7 +451,13 @@ def decode_samples(payload: bytes) -> SamplesPayload:
 def _pack_counts(counts: Counts, encoding: Encoding) -> bytes:
     limit = 1 << (_BITS[encoding] - 1)
     if counts.dtype != np.int16 and counts.size and not (-limit <= counts.min() and counts.max() < limit):
-        raise ProtocolError(f"SAMPLES expects counts of {_BITS[encoding]} bits, got {counts.min()} to {counts.max()}.")
+        raise ProtocolError(
+            f"SAMPLES expects counts of {_BITS[encoding]} bits, got {counts.min()} to {counts.max()}.",
+            "counts_too_large",
+            bits=_BITS[encoding],
+            lowest=int(counts.min()),
+            highest=int(counts.max()),
+        )
     if encoding is Encoding.INT16:
         return counts.astype("<i2").tobytes()
     flat = counts.astype("<i4").ravel()
@@ -449,16 +505,16 @@ def encode_status(message: StatusPayload) -> bytes:
 
 
 def decode_status(payload: bytes) -> StatusPayload:
-    """Read the payload of a STATUS; what is behind it belongs to later versions and is left alone.
+    """Read the payload of a STATUS; bytes after it belong to later versions and are ignored.
 
     Raises:
-        ProtocolError: If it is cut short, the state is wrong, or a counter cannot be.
+        ProtocolError: If the payload is cut short, the state is unknown, or a counter is impossible.
     """
     if len(payload) < _STATUS.size:
-        raise ProtocolError(f"STATUS expects at least {_STATUS.size} bytes, got {len(payload)}.")
+        raise _cut_short("STATUS", _STATUS.size, len(payload))
     status = StatusPayload._make(_STATUS.unpack_from(payload))
     if status.state not in list(DeviceState):
-        raise ProtocolError(f"STATUS expects a state from 0 to {max(DeviceState):d}, got {status.state}.")
+        raise _unknown("STATUS", "state", max(DeviceState), status.state)
     check_counter("samples_produced of STATUS", status.samples_produced)
     check_counter("device_time_us of STATUS", status.device_time_us)
     hundredths = status.temperature_c
@@ -476,13 +532,13 @@ def decode_reply(payload: bytes) -> ReplyPayload:
     """Read the payload of a REPLY.
 
     Raises:
-        ProtocolError: If it is cut short, the result is unknown or the text cannot be.
+        ProtocolError: If the payload is cut short, the result is unknown, or the text is unreadable.
     """
     if len(payload) < _REPLY.size:
-        raise ProtocolError(f"REPLY expects at least {_REPLY.size} bytes, got {len(payload)}.")
+        raise _cut_short("REPLY", _REPLY.size, len(payload))
     session, sequence, opcode, result = _REPLY.unpack_from(payload)
     if result not in list(Result):
-        raise ProtocolError(f"REPLY expects a result from 0 to {max(Result):d}, got {result}.")
+        raise _unknown("REPLY", "result", max(Result), result)
     text = _decode_text("REPLY", payload[_REPLY.size :])
     return ReplyPayload(session, sequence, opcode, Result(result), text)
 
@@ -496,10 +552,12 @@ def decode_log(payload: bytes) -> LogPayload:
     """Read the payload of a LOG.
 
     Raises:
-        ProtocolError: If it is empty, the level is unknown or the text cannot be.
+        ProtocolError: If the payload has no text, the level is unknown, or the text is unreadable.
     """
-    if len(payload) < 2 or payload[0] not in list(LogLevel):
-        raise ProtocolError(f"LOG expects a level from 0 to {max(LogLevel):d} and a text, got {payload[:2].hex(' ')}.")
+    if len(payload) < 2:
+        raise _cut_short("LOG", 2, len(payload))
+    if payload[0] not in list(LogLevel):
+        raise _unknown("LOG", "level", max(LogLevel), payload[0])
     return LogPayload(LogLevel(payload[0]), _decode_text("LOG", payload[1:]))
 
 
@@ -507,10 +565,28 @@ def _decode_text(name: str, data: bytes) -> str:
     try:
         text = data.decode()
     except UnicodeDecodeError as exc:
-        raise ProtocolError(f"{name} has an unreadable text ({data[:32].hex(' ')}): {exc}.") from exc
+        raise ProtocolError(
+            f"{name} has an unreadable text ({data[:32].hex(' ')}): {exc}.", "not_utf8", message=name, got=data[:32]
+        ) from exc
     if text and not text.isprintable():
-        raise ProtocolError(f"{name} expects a printable text, got {text!r}.")
+        raise ProtocolError(f"{name} expects a printable text, got {text!r}.", "not_printable", message=name, got=text)
     return text
+
+
+def _cut_short(name: str, limit: int, got: int) -> ProtocolError:
+    return ProtocolError(
+        f"{name} has at least {limit} bytes, got {got}.", "cut_short", message=name, limit=limit, got=got
+    )
+
+
+def _unknown(name: str, field_name: str, most: int, got: int) -> ProtocolError:
+    return ProtocolError(
+        f"{name} expects {field_name} from 0 to {most:d}, got {got}.",
+        "unknown_value",
+        message=name,
+        field=field_name,
+        got=got,
+    )
 
 
 _VALUES = {
@@ -518,7 +594,7 @@ _VALUES = {
     Opcode.SET_RATE: struct.Struct("<I"),
     Opcode.SET_RANGE: struct.Struct("<I"),
 }
-"""What follows the opcode, where something does."""
+"""The value after the opcode, for commands that have one."""
 
 
 def encode_command(command: Command) -> bytes:
@@ -531,26 +607,39 @@ def encode_command(command: Command) -> bytes:
     try:
         return bytes([command.opcode]) + (value.pack(command.value) if value else b"")
     except struct.error as exc:
-        raise ProtocolError(f"COMMAND {command.opcode.name} cannot hold {command.value}: {exc}.") from exc
+        raise ProtocolError(
+            f"COMMAND {command.opcode.name} cannot hold {command.value}: {exc}.",
+            "does_not_fit",
+            field=command.opcode.name,
+            got=command.value,
+        ) from exc
 
 
 def decode_command(payload: bytes) -> Command:
-    """Read the payload of a COMMAND; bytes after it belong to later versions and are left alone.
+    """Read the payload of a COMMAND; bytes after it belong to later versions and are ignored.
 
     Raises:
         UnknownCommandError: If the opcode is unknown.
-        ProtocolError: If it is empty, or its value is cut short.
+        ProtocolError: If the payload is empty, or its value is cut short.
     """
     if not payload:
-        raise ProtocolError("COMMAND expects an opcode, got nothing.")
+        raise ProtocolError("COMMAND has no opcode.", "cut_short", message="COMMAND", limit=1, got=0)
     if payload[0] not in list(Opcode):
-        raise UnknownCommandError(f"COMMAND expects an opcode from 1 to {max(Opcode):d}, got {payload[0]}.")
+        raise UnknownCommandError(
+            f"COMMAND expects an opcode from 1 to {max(Opcode):d}, got {payload[0]}.", got=payload[0]
+        )
     opcode = Opcode(payload[0])
     value = _VALUES.get(opcode)
     if value is None:
         return Command(opcode)
     if len(payload) < 1 + value.size:
-        raise ProtocolError(f"COMMAND {opcode.name} expects {value.size} bytes of value, got {len(payload) - 1}.")
+        raise ProtocolError(
+            f"COMMAND {opcode.name} expects {value.size} bytes of value, got {len(payload) - 1}.",
+            "cut_short",
+            message=opcode.name,
+            limit=value.size,
+            got=len(payload) - 1,
+        )
     return Command(opcode, value.unpack_from(payload, 1)[0])
 
 
@@ -564,10 +653,10 @@ _DECODERS: dict[int, Callable[[bytes], DeviceMessage]] = {
 
 
 def decode_device_message(frame: Frame) -> DeviceMessage | None:
-    """Return what a device says in this frame, or None if the type is unknown: a later version may have more.
+    """Return the message in a frame of a device, or None if its type is unknown: a later version may have more types.
 
     Raises:
-        ProtocolError: If the type is known and the payload is not what it should be.
+        ProtocolError: If the payload does not fit the type.
     """
     decode = _DECODERS.get(frame.type)
     return decode(frame.payload) if decode else None

@@ -1,4 +1,4 @@
-"""Where a device stands in its session: which sample is next, what its clock shows, and how far that is believed."""
+"""The position of a device in its session: next sample, device time, and whether a jump ahead is plausible."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from firmware_bridge.wire.events import SampleBlock
 from firmware_bridge.wire.messages import Hello, SamplesPayload
 
 _BEHIND_S = 1.0
-"""A HELLO that is repeated is behind by less; one that is further behind may tell of a restart."""
+"""A repeated HELLO is behind by less than this; a HELLO further behind may mean a restart."""
 
 _AHEAD_S, _SOON_S, _ROOM = 3600.0, 60.0, 1 << 16
-"""A position that is further ahead than so many seconds is believed only if the next one follows it soon; some samples
-more, since the block of a slow sensor may take longer."""
+"""A position more than `_AHEAD_S` ahead is accepted only if the next one follows it within `_SOON_S`. Both limits are
+extended by `_ROOM` samples, because a block of a slow sensor may take longer."""
 
 
 def extend(low_bits: int, near: int, modulus: int = 1 << 32) -> int:
@@ -22,27 +22,27 @@ def extend(low_bits: int, near: int, modulus: int = 1 << 32) -> int:
 
 
 class Position:
-    """The position in the session that goes on. Each sample below `next_sample` was delivered or is counted as lost."""
+    """The position in the current session. Each sample below `next_sample` was delivered or is counted as lost."""
 
     def __init__(self, tally: Counter[str]) -> None:
-        """Stand at 0 of no session; count into `tally`, by the names of `StreamCounters`."""
+        """Start at 0 without a session; count into `tally`, under the names of `StreamCounters`."""
         self._tally = tally
         self.next_sample = 0
         self.last_end = 0
-        """End of the block that was delivered last."""
+        """Index after the last sample delivered."""
         self._device_time_us = self._overruns = 0
         self._sample_rate_hz = 1.0
         self._doubted: tuple[int, int] | None = None  # sample and device time of the last message, if too far ahead
 
     def begin(self, hello: Hello) -> None:
-        """Stand where the first HELLO of a session says."""
+        """Take the position from the first HELLO of a session."""
         self.next_sample = self.last_end = hello.samples_produced
         self._device_time_us, self._overruns = hello.device_time_us, 0
         self._sample_rate_hz = hello.sample_rate_hz
         self._doubted = None
 
     def go_to(self, samples_produced: int, device_time_us: int) -> bool:
-        """Advance, unless no sensor can have come so far; return whether it is believed."""
+        """Advance to a position if it is plausible; return whether it was accepted."""
         doubted, self._doubted = self._doubted, None
         if self._is_in_reach(samples_produced, device_time_us):
             self._tally["malformed"] += doubted is not None
@@ -54,20 +54,20 @@ class Position:
         return True
 
     def advance(self, samples_produced: int, device_time_us: int) -> None:
-        """Count as lost what the device has sent and the host has not seen; an older message changes nothing."""
+        """Count as lost the samples that the device produced and the host did not get; ignore an older position."""
         self._tally["samples_lost"] += max(0, samples_produced - self.next_sample)
         self.next_sample = max(self.next_sample, samples_produced)
         self._device_time_us = max(self._device_time_us, device_time_us)
 
     def count_overruns(self, in_session: int) -> None:
-        """Count what is new: a block that tells of one may itself be lost, and STATUS then tells of it later."""
+        """Count new overruns. The block that reports an overrun may be lost; then a later STATUS reports it."""
         self._tally["overruns"] += max(0, in_session - self._overruns)
         self._overruns = max(self._overruns, in_session)
 
     def find(self, block: SamplesPayload) -> tuple[int, bool]:
-        """Return the full index of a block's first sample, and whether a sensor can have come so far.
+        """Return the full index of a block's first sample, and whether that is plausible.
 
-        One that is too far ahead is believed if it follows on the position that was doubted before.
+        A block that is too far ahead is accepted if it follows the position that was doubted before.
         """
         first = extend(block.first_sample, self.next_sample)
         is_near = 0 <= first - self.next_sample <= self._samples_in(_AHEAD_S)
@@ -76,12 +76,12 @@ class Position:
         return first, is_near
 
     def doubt(self, block: SamplesPayload, first: int) -> None:
-        """Remember where a block that is too far ahead ends: the next message may follow on it."""
+        """Remember the end of a block that is too far ahead: the next message may follow it."""
         self._tally["malformed"] += self._doubted is not None
         self._doubted = first + len(block.samples), extend(block.device_time_us, self._device_time_us)
 
     def deliver(self, block: SamplesPayload, first: int) -> SampleBlock:
-        """Return the samples of a block that is next, or ahead of what is lost then; stand behind it."""
+        """Return the samples of a block; samples before it that did not come are lost. Move to the end of the block."""
         tally, n_samples = self._tally, len(block.samples)
         if self._doubted is not None:
             tally["malformed"] += 1
@@ -96,11 +96,11 @@ class Position:
         return SampleBlock(first, self._device_time_us / 1e6, block.samples, lost_before, block.overrun)
 
     def is_long_past(self, sample: int) -> bool:
-        """Tell whether a sample is so far behind that it hardly belongs to a message that was repeated."""
+        """Return whether a sample is too far behind to belong to a repeated message."""
         return self.next_sample - sample > _BEHIND_S * self._sample_rate_hz
 
     def has_begun_anew(self, hello: Hello) -> bool:
-        """Tell whether a HELLO of this session is so far behind, in samples and time, that the device has restarted."""
+        """Return whether a HELLO of this session is so far behind, in samples and time, that the device restarted."""
         return self.is_long_past(hello.samples_produced) and hello.device_time_us < self._device_time_us
 
     def _samples_in(self, seconds: float) -> float:
@@ -116,7 +116,7 @@ class Position:
         return is_soon and 0 <= sample - doubted[0] <= self._samples_in(_SOON_S)
 
     def _bears_out(self, block: SamplesPayload) -> bool:
-        """Tell whether a block that is not the next one follows the position that was doubted; then go there."""
+        """Return whether a block that is not the next one follows the doubted position; if so, move there."""
         if self._doubted is None:
             return False
         doubted = self._doubted

@@ -1,4 +1,4 @@
-"""A log of the bytes that came from a device, and when: RAW_LOG.md. It can be cut anywhere and says so."""
+"""Raw logs (RAW_LOG.md): the bytes from a device with their arrival times. A log that was cut stays readable."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUFFIX = ".drsnlog"
 MARKER = b"\xffDRSNLOG"
 VERSION = 1
 PRELUDE, DATA, LINK_LOST, LINK_RESTORED, NOTE = range(5)
-"""Kinds of segments. The last three hold one chunk: why the port was lost, nothing, and a text."""
+"""Kinds of segments. The last three hold one chunk: the reason why the port was lost, nothing, and a text."""
 
 MAX_PAYLOAD = 16 << 20
 
@@ -44,7 +44,7 @@ class LogChunk:
         log: Number of the log, drawn at random.
         segment: Number of the segment in its log.
         kind: PRELUDE, DATA, LINK_LOST, LINK_RESTORED or NOTE.
-        time_ns: When they came, since 1970.
+        time_ns: Arrival time in nanoseconds since 1970.
         data: The bytes.
     """
 
@@ -57,12 +57,12 @@ class LogChunk:
 
 @dataclass(frozen=True)
 class LogDamage:
-    """Bytes of a file that are no segment.
+    """Bytes of a file that are not a segment.
 
     Attributes:
-        offset: Where they begin.
-        size: How many they are.
-        at_end: Whether nothing whole follows: the log was cut, by a kill or a full disk.
+        offset: Offset of the first byte in the file.
+        size: Number of bytes.
+        at_end: Whether no valid segment follows: the log was cut by a killed process or a full disk.
     """
 
     offset: int
@@ -72,11 +72,11 @@ class LogDamage:
 
 @dataclass(frozen=True)
 class LogSummary:
-    """What a writer wrote.
+    """Result of a writer.
 
     Attributes:
-        files: In order.
-        bytes_logged: From the device.
+        files: Files written, in order.
+        bytes_logged: Bytes from the device in these files.
     """
 
     files: tuple[Path, ...]
@@ -84,9 +84,9 @@ class LogSummary:
 
 
 class RawLogWriter:
-    """Writes what a source reads, in files that are never overwritten.
+    """Writes the bytes that a source reads into files that are never overwritten.
 
-    `write` only keeps the bytes; every `SEGMENT_S` it writes a segment, every `SYNC_S` it asks the disk to keep them.
+    `write` collects the bytes. Every `SEGMENT_S` it writes a segment, every `SYNC_S` it flushes the file to the disk.
     """
 
     def __init__(
@@ -98,14 +98,14 @@ class RawLogWriter:
         log: int | None = None,
         about: str = "",
     ) -> None:
-        """Prepare; no file is made before the first byte.
+        """Prepare; no file is created before the first byte.
 
         Args:
-            path_of: From the number of a file, from 0, to its path.
-            rotate_bytes: Begin another file when one has at least so many bytes; None: never.
-            now_ns: The clock, nanoseconds since 1970.
-            log: Number of the log; None draws one.
-            about: Text of a note at the beginning of each file; empty: none.
+            path_of: Returns the path of a file by its number, from 0.
+            rotate_bytes: Size in bytes at which a new file begins; None: never.
+            now_ns: Clock in nanoseconds since 1970.
+            log: Number of the log; None: a random one.
+            about: Text of a note at the beginning of each file; empty: no note.
         """
         self._path_of = path_of
         self._rotate_bytes = rotate_bytes
@@ -118,22 +118,22 @@ class RawLogWriter:
         self._held = self._logged = 0
         self._synced_ns = 0
         self._hello: Hello | None = None
-        self._hello_before: Hello | None = None  # where the device stood before the bytes that are kept
+        self._hello_before: Hello | None = None  # state of the device before the collected bytes
 
     @property
     def summary(self) -> LogSummary:
-        """What was written so far."""
+        """The files and bytes written so far."""
         return LogSummary(tuple(self._files), self._logged)
 
     def stand_at(self, hello: Hello) -> None:
-        """Say what the device is and where it stands behind all bytes so far, for the prelude of files to come."""
+        """Set the description and position of the device after all bytes so far, for the prelude of later files."""
         self._hello = hello
 
     def write(self, data: bytes, came_ns: int | None = None) -> None:
-        """Take in bytes, and when they came, in nanoseconds since 1970; None: just now.
+        """Add bytes with their arrival time in nanoseconds since 1970; None: now.
 
         Raises:
-            RawLogError: If the file cannot be made or written.
+            RawLogError: If the file cannot be created or written.
         """
         now_ns = self._now_ns() if came_ns is None else came_ns
         if not self._chunks:
@@ -145,30 +145,30 @@ class RawLogWriter:
             self._flush(now_ns)
 
     def note_link(self, lost: str | None) -> None:
-        """Say that the port was lost, and why, or (None) that it is open again.
+        """Record that the port was lost, with the reason, or (None) that it is open again.
 
         Raises:
-            RawLogError: As `write` does.
+            RawLogError: As in `write`.
         """
         self._add(LINK_RESTORED if lost is None else LINK_LOST, lost or "")
 
     def note(self, text: str) -> None:
-        """Say what was done to the reader of the stream at this point of it.
+        """Record an action on the consumer at this point of the stream.
 
         Raises:
-            RawLogError: As `write` does.
+            RawLogError: As in `write`.
         """
         self._add(NOTE, text)
 
     def _add(self, kind: int, text: str) -> None:
         if self._chunks:
             self._flush(self._now_ns())
-        if self._file is not None:  # before the first byte there is nothing to cut
+        if self._file is not None:  # before the first byte there is no stream to mark
             with _writing(self._files[-1]):
                 self._segment(kind, [(self._now_ns(), text.encode())])
 
     def close(self) -> None:
-        """Write what is left, have the disk keep it, and close; harmless when repeated."""
+        """Write the remaining bytes, flush the file to the disk and close it; harmless when repeated."""
         if self._chunks:
             self._flush(self._now_ns())
         if self._file is not None:
@@ -196,9 +196,14 @@ class RawLogWriter:
         try:
             self._file = path.open("xb")
         except FileExistsError as exc:
-            raise RawLogError(f"Expected {path} to be free, but it exists. Choose another folder.") from exc
+            raise RawLogError(f"{path} already exists. Choose another folder.", "exists", path=path) from exc
         except OSError as exc:
-            raise RawLogError(f"Could not make {path}: {exc.strerror}. Choose another folder.") from exc
+            raise RawLogError(
+                f"Cannot create {path}: {exc.strerror}. Choose another folder.",
+                "not_created",
+                path=path,
+                reason=exc.strerror,
+            ) from exc
         self._files.append(path)
         if self._hello_before is not None:
             with _writing(path):
@@ -210,7 +215,7 @@ class RawLogWriter:
     def _segment(self, kind: int, chunks: list[tuple[int, bytes]]) -> None:
         assert self._file is not None
         self._file.write(encode_segment(kind, self._log, self._number, chunks))
-        self._file.flush()  # to the system: what a killed process had written stays
+        self._file.flush()  # to the operating system: the segment survives a kill of this process
         self._number += 1
 
     def _sync(self, now_ns: int) -> None:
@@ -221,27 +226,32 @@ class RawLogWriter:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Turn a full disk into one error that names the file; what was written before stays readable."""
+    """Turn a failed write, such as on a full disk, into an error that names the file."""
     try:
         yield
     except OSError as exc:
-        raise RawLogError(f"Could not write {path}: {exc.strerror}. What came before is kept.") from exc
+        raise RawLogError(
+            f"Cannot write {path}: {exc.strerror}. The bytes written before are kept.",
+            "not_written",
+            path=path,
+            reason=exc.strerror,
+        ) from exc
 
 
 def _is_due(passed_ns: int, every_s: float) -> bool:
-    """Tell whether something is due again. A clock that was set back says that less than nothing has passed: it is."""
+    """Return whether an interval has passed, or the time is negative because the clock was set back."""
     return not 0 <= passed_ns < every_s * 1e9
 
 
 def prelude(hello: Hello) -> bytes:
-    """Return a HELLO as bytes on the wire."""
+    """Return a HELLO as bytes on the wire, delimiters included."""
     return DELIMITER + encode_frame(Frame(MessageType.HELLO, 0, encode_hello(hello)))
 
 
 def encode_segment(kind: int, log: int, number: int, chunks: list[tuple[int, bytes]]) -> bytes:
-    """Return a segment of chunks, each with when it came in nanoseconds since 1970; there is at least one."""
+    """Return a segment of at least one chunk; each chunk has its arrival time in nanoseconds since 1970."""
     began_ns = chunks[0][0]
-    # A clock that was set back gives no time before the segment's own.
+    # If the clock was set back, the time of a chunk is that of its segment.
     offsets = [min(max(0, (came_ns - began_ns) // 1000), 0xFFFF_FFFF) for came_ns, _ in chunks]
     payload = b"".join(_CHUNK.pack(offset, len(data)) + data for offset, (_, data) in zip(offsets, chunks, strict=True))
     head = _HEAD.pack(MARKER, VERSION, kind, 0, log, number, began_ns, len(payload))
@@ -249,17 +259,17 @@ def encode_segment(kind: int, log: int, number: int, chunks: list[tuple[int, byt
 
 
 def read_log(data: bytes) -> Iterator[LogChunk | LogDamage]:
-    """Yield the chunks of a file's bytes, and what is none, in order.
+    """Yield the chunks and the damaged parts of a file's bytes, in order.
 
     Raises:
-        RawLogError: If there is no segment at all in something that is not empty, or it is of a later version.
+        RawLogError: If bytes that are not empty contain no segment, or a segment has another version.
     """
     at = bad_from = 0
     found = False
     while at < len(data):
         segment = _segment_at(data, at)
         if segment is None:
-            # Behind a broken segment, or in the middle of rubbish, only a marker can begin another.
+            # After a damaged segment, the next one can begin only at a marker.
             at = data.find(MARKER, at + 1)
             at = len(data) if at < 0 else at
             continue
@@ -270,7 +280,7 @@ def read_log(data: bytes) -> Iterator[LogChunk | LogDamage]:
         at = bad_from = segment.end
     if bad_from < len(data):
         if not found:
-            raise RawLogError("Expected a raw log (a row of segments, RAW_LOG.md), got none in it. Is it another file?")
+            raise RawLogError("The file is not a raw log: it has no segment. Choose a .drsnlog file.", "no_segment")
         yield LogDamage(bad_from, len(data) - bad_from, at_end=True)
 
 
@@ -281,10 +291,10 @@ class _Segment:
 
 
 def _segment_at(data: bytes, at: int) -> _Segment | None:
-    """Return the whole segment at a place, None if there is none.
+    """Return the segment at an offset; None if there is no undamaged one.
 
     Raises:
-        RawLogError: If it is whole, but of a version that is not ours.
+        RawLogError: If the segment is undamaged, but has another version.
     """
     head = data[at : at + _HEAD_SIZE]
     if len(head) < _HEAD_SIZE or not head.startswith(MARKER):
@@ -293,7 +303,12 @@ def _segment_at(data: bytes, at: int) -> _Segment | None:
         return None
     _, version, kind, _, log, number, began_ns, length = _HEAD.unpack_from(head)
     if version != VERSION:
-        raise RawLogError(f"Expected a raw log of version {VERSION}, got {version}. Update drsn-edge.")
+        raise RawLogError(
+            f"The raw log has version {version}, but this drsn-edge reads version {VERSION}. Update drsn-edge.",
+            "version",
+            expected=VERSION,
+            got=version,
+        )
     payload = data[at + _HEAD_SIZE : at + _HEAD_SIZE + length]
     end = at + _HEAD_SIZE + length + _CRC.size
     if end > len(data) or _CRC.unpack_from(data, end - _CRC.size)[0] != crc32(payload):

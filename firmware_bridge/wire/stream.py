@@ -1,4 +1,4 @@
-"""Bytes from a device in, events out, and an exact account of what is missing. No I/O."""
+"""Decoder of the bytes from a device: bytes in, events out, and exact counts of lost data. No I/O."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from firmware_bridge.wire.position import Position
 
 @dataclass(frozen=True)
 class StreamCounters:
-    """Totals since the decoder was made, over restarts and lost links.
+    """Totals since the decoder was created, across restarts and lost links.
 
     Attributes:
-        bytes_received: Everything fed, delimiters included.
-        frames_ok: Frames whose CRC was right, whatever is inside.
-        crc_errors: Pieces between delimiters that are no frame: damaged or foreign. The rest of the frame in the
-            middle of which the host joined is not among them.
-        garbage_bytes: Bytes that belong to no frame with a right CRC, delimiters not counted.
-        resyncs: Good frames that followed at least one such piece.
-        malformed: Frames with a right CRC whose contents cannot be: the firmware is wrong. One that was doubted, since
-            it is further ahead than can be, counts when the next one does not follow it.
-        unknown_type: Frames of a type that this host does not know; skipped.
-        frames_lost: Gaps in the sequence, up to 32767 frames each, while a link lasted.
+        bytes_received: Bytes fed, delimiters included.
+        frames_ok: Frames with a correct CRC, whatever they contain.
+        crc_errors: Pieces between delimiters that are not frames: damaged or foreign. The rest of a frame that was in
+            progress when the host joined is not counted.
+        garbage_bytes: Bytes outside frames with a correct CRC, delimiters excluded.
+        resyncs: Good frames that followed at least one piece of `crc_errors`.
+        malformed: Frames with a correct CRC and impossible content: the firmware has a bug. A frame whose position is
+            implausibly far ahead counts when the next frame does not follow it.
+        unknown_type: Frames of a type that this host does not know; they are skipped.
+        frames_lost: Frames missing in the sequence, up to 32767 per gap, while a link lasted.
         samples_received: Samples delivered.
         samples_lost: Samples that the device produced after the host joined and that will never come.
-        overruns: How many times the sensor threw samples away; those are among `samples_lost`, by an estimate.
-        duplicates: Blocks dropped because they were repeated or older than what was already delivered or lost.
-        samples_duplicate: Samples in them.
+        overruns: Number of times that the sensor discarded samples; `samples_lost` includes an estimate of them.
+        duplicates: Blocks dropped because they were repeated, or older than the samples already delivered or lost.
+        samples_duplicate: Samples in the blocks of `duplicates`.
         samples_before_hello: Samples dropped because their device or its scale was not known yet.
         restarts: Sessions that followed another one.
-        losses_counted: Whether this link numbers its samples. On one that does not, `samples_lost` is an estimate, and
-            a sample may be missing or damaged without a trace.
+        losses_counted: Whether this link numbers its samples. If not, `samples_lost` is an estimate, and a sample may
+            be missing or damaged unnoticed.
     """
 
     bytes_received: int = 0
@@ -70,22 +70,22 @@ class StreamCounters:
 
 
 def counters_of(tally: Mapping[str, int], losses_counted: bool = True) -> StreamCounters:
-    """Return the counters of a tally by their names; what it lacks is 0."""
+    """Return the counters in a tally, by name; counters that the tally lacks are 0."""
     return replace(StreamCounters(losses_counted=losses_counted), **dict[str, Any](tally))
 
 
 class StreamDecoder:
-    """Decodes what one device sends.
+    """Decodes the bytes of one device.
 
-    A HELLO says where the device stands, in full width; from there on each sample is either delivered or counted
-    as lost, and both counters of SAMPLES are taken as the value nearest to the last one known. `feed` never raises
-    because of what a device sends: a HELLO that cannot be used becomes a HelloRejected, so that nothing decoded
-    before it is lost. It breaks the session: what it says may hold for the samples that follow, so these are dropped
-    until a HELLO that can be used comes.
+    A HELLO gives the position of the device in full width. After it, each sample is either delivered or counted as
+    lost, and both 32-bit counters of SAMPLES are extended to the value nearest to the last one. `feed` never raises
+    because of received bytes: a HELLO that is refused becomes a HelloRejected event, so that events decoded before it
+    are not lost. A refused HELLO interrupts the session, because it may describe the samples that follow; these are
+    dropped until a valid HELLO comes.
     """
 
     def __init__(self) -> None:
-        """Start knowing nothing."""
+        """Start without a device."""
         self._splitter = FrameSplitter()
         self._tally: Counter[str] = Counter()
         self._frames = FrameAccount(self._tally)
@@ -94,23 +94,23 @@ class StreamDecoder:
 
     @property
     def hello(self) -> Hello | None:
-        """What the device said about itself, or None before that."""
+        """The description of the device; None until it is known."""
         return self._device.hello
 
     @property
     def needs_hello(self) -> bool:
-        """Whether the device should be asked to identify itself: at first, after a cut, after an unseen restart."""
+        """Whether to ask the device to identify itself: at first, after an interruption, after an unseen restart."""
         return self._device.needs_hello
 
     @property
     def counters(self) -> StreamCounters:
-        """The account so far."""
+        """The counters so far."""
         return counters_of(
             {**self._tally, "garbage_bytes": self._tally["garbage_bytes"] + self._splitter.bytes_dropped}
         )
 
     def feed(self, data: bytes) -> list[DecoderEvent]:
-        """Take in bytes, any number at a time, and return what they completed, in order."""
+        """Take in any number of bytes, and return the events that they complete, in order."""
         self._tally["bytes_received"] += len(data)
         events: list[DecoderEvent] = []
         for piece in self._splitter.feed(data):
@@ -120,13 +120,13 @@ class StreamDecoder:
         return events
 
     def reset_link(self) -> None:
-        """Tell the decoder that the byte stream was cut here. Session, position and totals are kept."""
+        """Note that the byte stream was interrupted here. Session, position and totals are kept."""
         self._tally["garbage_bytes"] += self._splitter.reset()
         self._frames.reset_link()
         self._device.needs_hello = True
 
     def introduce_again(self) -> None:
-        """Have the next HELLO told as if it were the first, for a reader who begins anew; losses until then count."""
+        """Yield the next HELLO as if it were the first, for a new iteration; samples lost until then are counted."""
         self._device.again()
 
     def _on_piece(self, piece: bytes) -> list[DecoderEvent]:
@@ -163,7 +163,7 @@ class StreamDecoder:
         return self._on_status(message) if isinstance(message, StatusPayload) else self._on_samples(message)
 
     def _on_stranger(self, message: SamplesPayload | StatusPayload) -> list[DecoderEvent]:
-        """A device that nobody introduced. Only a HELLO makes it known; what it measured until then is dropped."""
+        """Drop the samples of an unknown session; only a HELLO makes it known."""
         self._device.needs_hello = True
         if isinstance(message, SamplesPayload):
             self._tally["samples_before_hello"] += len(message.samples)
@@ -206,7 +206,7 @@ class StreamDecoder:
         return [position.deliver(block, first)]
 
     def _on_samples_behind(self, block: SamplesPayload, first: int) -> list[DecoderEvent]:
-        """A repeated block, or the first of a device that began anew in the same session."""
+        """Handle a block from an earlier position: a repeated one, or the first after a restart in the same session."""
         begun = self._device.begin_anew(block)
         if begun:
             return [*begun, *self._on_samples(block)]

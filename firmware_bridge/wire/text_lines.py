@@ -1,9 +1,9 @@
-"""Lines of numbers, as sketches print them for Edge Impulse's data forwarder: bytes in, events out. No I/O.
+"""Decoder of lines of numbers, as sketches print them for Edge Impulse's data forwarder. No I/O.
 
-Such a line says neither which sample it is nor whether it came in whole, so that losses cannot be counted on this link;
-`StreamCounters.losses_counted` says so. What can be done is done: a line that is none breaks the stream, the rate is
-measured against the host's clock before anything is said, and a sample is given the index that it has by that clock, so
-that a stretch that never came shows as a gap of about its length.
+A line has no sample index and no checksum, so losses on such a link cannot be counted exactly;
+`StreamCounters.losses_counted` is False. Instead, an invalid line interrupts the stream, the sampling rate is measured
+against the host's clock before any sample is delivered, and each sample gets its index by that clock, so that missing
+lines show as a gap of about their length.
 """
 
 from __future__ import annotations
@@ -25,36 +25,37 @@ from firmware_bridge.wire.messages import Hello
 from firmware_bridge.wire.stream import StreamCounters, counters_of
 
 LINES_MODEL = "lines of numbers"
-"""Model of a sensor that is known by its lines alone; logs of such a link hold it, too."""
+"""Sensor model in the Hello of such a link, also in its raw logs."""
 
 SKIP = "-"
-"""Name of a column that is no axis."""
+"""Name of a column that is not an axis."""
 
 MEASURE_S = 3.0
-"""How long the rate of lines is measured before any of them is delivered."""
+"""Seconds for which the rate of lines is measured before samples are delivered."""
 _CRUDE_S = 1.0
 _MAX_LINE = 256
 _MAX_NUMBER = 32
 _NO_LINE = b"?"
 _LATE_S = 0.1
-"""Lines that come so much later than the measured rate allows, with nothing more waiting, stand for missing ones."""
+"""If lines come this much later than the measured rate allows, and no more are waiting, lines are missing."""
 _UNSTEADY = 3
 _UNSTEADY_S = 10.0
-"""So many gaps within so many seconds: it is the rate that has changed."""
+"""`_UNSTEADY` gaps within `_UNSTEADY_S` mean that the sampling rate has changed."""
 _COUNT_BITS = 22
-"""Full scale is 2^22 counts, so that twice as much still fits 24 bits and shows as clipped."""
+"""Full scale is 2^22 counts, so that twice full scale still fits 24 bits and shows as clipped."""
 _COUNT_LIMIT = 2**23 - 1
 
 
 @dataclass(frozen=True)
 class TextLayout:
-    """What the numbers of a line mean, which the lines themselves do not say.
+    """The meaning of the numbers on a line, which the lines themselves do not tell.
 
     Attributes:
-        unit: Of the axes, after `factor`.
+        unit: Unit of the axes, after `factor`.
         full_scale: Largest magnitude that the sensor measures, in `unit`, > 0.
-        factor: Unit per number printed: 1 where the sketch prints the unit, the sensor's scale where it prints counts.
-        axes: Names of the columns, `-` for one to leave out; none given: x, y, z as far as there are columns.
+        factor: Factor from printed numbers to `unit`: 1 if the sketch prints the unit, the sensor's scale if it prints
+            counts.
+        axes: Names of the columns, `-` for a column to skip; empty: x, y, z for up to three columns.
     """
 
     unit: str
@@ -63,19 +64,31 @@ class TextLayout:
     axes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be.
+        """Check the values.
 
         Raises:
-            ProtocolError: If a number is not > 0 or absurd, or axes are repeated or none.
+            ProtocolError: If full scale or factor is out of range, or the names of the axes are empty or repeated.
         """
         lowest, highest = FULL_SCALES
         if not lowest <= self.full_scale <= highest:
-            raise ProtocolError(f"Expected a full scale from {lowest:g} to {highest:g}, got {self.full_scale:g}.")
+            raise ProtocolError(
+                f"The full scale of lines of numbers must be {lowest:g} to {highest:g}, got {self.full_scale:g}.",
+                "full_scale",
+                got=self.full_scale,
+            )
         if not (math.isfinite(self.factor) and self.factor > 0):
-            raise ProtocolError(f"Expected a factor > 0 from printed numbers to {self.unit}, got {self.factor}.")
+            raise ProtocolError(
+                f"The factor from printed numbers to {self.unit} must be > 0, got {self.factor}.",
+                "factor",
+                got=self.factor,
+            )
         named = [axis for axis in self.axes if axis != SKIP]
         if self.axes and (not named or len(named) != len(set(named)) or "" in named):
-            raise ProtocolError(f"Expected different names of axes, got {','.join(self.axes)}.")
+            raise ProtocolError(
+                f"The columns {','.join(self.axes)} need at least one axis, and each axis a name of its own.",
+                "axes",
+                got=self.axes,
+            )
 
     @property
     def scale(self) -> float:
@@ -83,16 +96,19 @@ class TextLayout:
         return self.full_scale / (1 << _COUNT_BITS)
 
     def axes_of(self, n_columns: int) -> tuple[str, ...]:
-        """Return the names of so many columns.
+        """Return the names of `n_columns` columns.
 
         Raises:
-            ProtocolError: If there are not so many names.
+            ProtocolError: If the layout names another number of columns.
         """
         names = self.axes or ("x", "y", "z")[:n_columns]
         if len(names) != n_columns:
             raise ProtocolError(
                 f"Expected lines of {len(names)} numbers ({','.join(names)}), got {n_columns}. "
-                f"Name the columns with --text-axes, such as x,y,z,{SKIP},{SKIP},{SKIP}."
+                f"Name every column with --text-axes, such as x,y,z,{SKIP},{SKIP},{SKIP}.",
+                "columns",
+                axes=names,
+                got=n_columns,
             )
         return names
 
@@ -101,10 +117,10 @@ Numbers = NDArray[np.float64]
 
 
 def parse_lines(lines: Sequence[bytes]) -> list[Numbers | None]:
-    """Return the numbers of each line, shape (columns,); None for a line that is none."""
+    """Return the numbers of each line, shape (columns,); None for an invalid line."""
     rows = [line.replace(b"\t", b",").replace(b";", b",").split(b",") for line in lines]
     widths = {len(row) for row in rows}
-    if len(widths) == 1:  # nearly always: then all are read at once
+    if len(widths) == 1:  # the usual case: all lines are parsed at once
         numbers = _floats([cell for row in rows for cell in row])
         if numbers is not None and np.isfinite(numbers).all():
             return list(numbers.reshape(len(rows), -1))
@@ -113,7 +129,7 @@ def parse_lines(lines: Sequence[bytes]) -> list[Numbers | None]:
 
 
 def _floats(cells: list[bytes]) -> Numbers | None:
-    if max(map(len, cells)) > _MAX_NUMBER:  # it would be cut, and a number that was cut is another one
+    if max(map(len, cells)) > _MAX_NUMBER:  # NumPy would cut the text, which changes the number
         return None
     try:
         return np.array(cells, dtype=f"S{_MAX_NUMBER}").astype(np.float64)
@@ -122,26 +138,26 @@ def _floats(cells: list[bytes]) -> Numbers | None:
 
 
 class LineReader:
-    """Cuts bytes into lines of numbers, in bounded memory; what is none is counted as garbage."""
+    """Cuts bytes into lines of numbers, in bounded memory; other bytes are counted as garbage."""
 
     def __init__(self, tally: Counter[str]) -> None:
-        """Begin on a link of which nothing came yet; count into `tally`, by the names of `StreamCounters`."""
+        """Begin at the start of a link; count into `tally`, under the names of `StreamCounters`."""
         self._tally = tally
         self._rest = b""
-        self._in_step = False  # whether the end of a line was seen: what comes before the first may be half a line
+        self._in_step = False  # whether an end of line came; the bytes before the first one may be an incomplete line
 
     def reset_link(self) -> None:
-        """Begin anew: the bytes were cut here."""
+        """Restart: the byte stream was interrupted here."""
         self._tally["garbage_bytes"] += len(self._rest)
         self._rest, self._in_step = b"", False
 
     def read(self, data: bytes) -> list[Numbers | None]:
-        """Take in bytes; return the numbers of each line that they completed, None for one that is none."""
+        """Take in bytes; return the numbers of each line that they complete, None for an invalid line."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         if not self._in_step and lines:
             self._tally["garbage_bytes"] += len(lines[0])  # may be the end of a line
             lines, self._in_step = lines[1:], True
-        if len(self._rest) > _MAX_LINE:  # no line of numbers is so long: nor is what is still to come of it
+        if len(self._rest) > _MAX_LINE:  # too long for a line of numbers; the rest of it is discarded as well
             lines += [_NO_LINE] if self._in_step else []
             self._tally["garbage_bytes"] += len(self._rest) - len(_NO_LINE) * self._in_step
             self._rest, self._in_step = b"", False
@@ -152,10 +168,10 @@ class LineReader:
 
 
 class TextDecoder:
-    """Decodes what one sketch prints; the first three seconds go into its rate, and are delivered after that."""
+    """Decodes the lines of one sketch; samples are delivered once the rate is measured, after three seconds."""
 
     def __init__(self, layout: TextLayout, device_id: str) -> None:
-        """Start knowing nothing of the device but its layout and what to call it."""
+        """Start with the layout of the lines, and the name of the device for its Hello."""
         self._layout = layout
         self._device_id = device_id
         self._tally: Counter[str] = Counter()
@@ -179,34 +195,34 @@ class TextDecoder:
 
     @property
     def hello(self) -> Hello | None:
-        """What is known of the device, None before its rate is."""
+        """The description of the device; None until its rate is measured."""
         return self._hello
 
     @property
     def counters(self) -> StreamCounters:
-        """The account so far."""
+        """The counters so far."""
         return counters_of(self._tally, losses_counted=False)
 
     def reset_link(self) -> None:
-        """Tell the decoder that the byte stream was cut here."""
+        """Note that the byte stream was interrupted here."""
         self._lines.reset_link()
 
     def introduce_again(self) -> None:
-        """Measure and tell the rate as at first, for a reader who begins anew."""
+        """Measure the rate again and yield a new Hello, for a new iteration."""
         self._begin_session()
 
     def feed(
         self, data: bytes, host_time_s: float, has_more: bool = False
     ) -> list[SampleBlock | Hello | DeviceRestarted]:
-        """Take in bytes and return what they completed, in order.
+        """Take in bytes, and return the events that they complete, in order.
 
         Args:
             data: Any number of bytes.
-            host_time_s: When they had come, of a steady clock.
-            has_more: Whether others wait to be read, so that these may be late for that reason.
+            host_time_s: Arrival time by a monotonic clock, in seconds.
+            has_more: Whether more bytes wait to be read, which explains why these are late.
 
         Raises:
-            ProtocolError: If the lines are not what the layout says.
+            ProtocolError: If the lines do not fit the layout.
         """
         self._tally["bytes_received"] += len(data)
         rows = self._lines.read(data)
@@ -220,9 +236,9 @@ class TextDecoder:
 
     def _measure(self, rows: list[Numbers | None], host_time_s: float) -> list[SampleBlock | Hello | DeviceRestarted]:
         if self._began_s is None:
-            if all(row is None for row in rows):  # what a board says when it starts
+            if all(row is None for row in rows):  # messages of a board that starts
                 return []
-            self._began_s = host_time_s  # how long the first line had waited is not known
+            self._began_s = host_time_s  # the first line is left out: how long it waited is not known
             return []
         self._held.append((host_time_s, rows))
         n_samples = sum(len(rows) for _, rows in self._held)
@@ -244,7 +260,7 @@ class TextDecoder:
         held, self._held = self._held, []
         rows = [row for _, some in held for row in some]
         widths = Counter(len(row) for row in rows if row is not None)
-        if 2 * widths.total() < len(rows):  # some lines of numbers in other text
+        if 2 * widths.total() < len(rows):  # mostly other text
             self._session -= 1
             self._begin_session()
             return []
@@ -285,7 +301,7 @@ class TextDecoder:
             self._lost += missing
             self._gaps.append(host_time_s)
         unsteady = len(self._gaps) == _UNSTEADY and host_time_s - self._gaps[0] < _UNSTEADY_S
-        if unsteady or late_s < -_LATE_S:  # it has another rate now
+        if unsteady or late_s < -_LATE_S:  # the rate has changed
             self._begin_session()
             return self._measure(rows, host_time_s)
         self._clock.add((self._next + len(rows) - 1) / self._seed_hz, host_time_s)
@@ -296,7 +312,7 @@ class TextDecoder:
         return self._seed_hz * (1.0 if ratio is None else ratio.value)
 
     def _blocks(self, rows: list[Numbers | None]) -> list[SampleBlock]:
-        """Return a block for each stretch of good lines; one that is none stands for a lost sample."""
+        """Return a block for each run of valid lines; an invalid line counts as a lost sample."""
         blocks = []
         for good, group in groupby(rows, self._is_good):
             stretch = list(group)
@@ -318,7 +334,7 @@ class TextDecoder:
     def _block(self, numbers: Numbers) -> SampleBlock:
         self._tally.update(frames_ok=len(numbers), samples_received=len(numbers), resyncs=int(self._damaged))
         self._damaged = False
-        with np.errstate(over="ignore"):  # of what cannot be infinity comes, and clips
+        with np.errstate(over="ignore"):  # huge numbers overflow to infinity, which clips
             counts = np.rint(numbers[:, self._columns] * (self._layout.factor / self._layout.scale))
         samples = np.clip(counts, -_COUNT_LIMIT, _COUNT_LIMIT).astype(np.int32)
         samples.flags.writeable = False

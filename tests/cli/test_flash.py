@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusals import expect, failure_of
 
 from drsn_edge.bundle.bundle import Bundle, Written, read_bundle, with_extra, write_bundle
 from drsn_edge.bundle.manifest import Budget
+from firmware_bridge.errors import PortAbsentError, ProtocolError, RefusedError
 
 COMMAND = [sys.executable, "-m", "drsn_edge.cli.main"]
 HOP = 32
@@ -231,8 +233,8 @@ def test_what_the_gateway_refuses_is_said_here_and_there(make: Callable[..., Pat
     ],
 )
 def test_an_address_that_means_nothing_is_refused(make: Callable[..., Path], run: Run, address: str) -> None:
-    done = run("flash", make("1.0.0"), "--to", address)
-    assert done.code == 2 and "Expected a gateway as ssh://" in done.err
+    assert run("flash", make("1.0.0"), "--to", address).code == 2
+    expect(failure_of("flash", make("1.0.0"), "--to", address), ProtocolError, "bad_address", got=address)
 
 
 def test_an_agent_on_a_socket_serves_one_after_the_other(
@@ -245,13 +247,13 @@ def test_an_agent_on_a_socket_serves_one_after_the_other(
     assert flashed["changed"] and flashed["connections"] == 1 and flashed["bytes_again"] == 0
     assert run("gateway", "confirm", "--at", f"socket:{path}").code == 0
     assert status(run, "--at", f"socket:{path}") == status(run)
-    done = run("gateway", "confirm", "--at", f"socket:{path}")
-    assert done.code == 1 and "there is none" in done.err
+    refused = failure_of("gateway", "confirm", "--at", f"socket:{path}")
+    expect(refused, RefusedError, "no_trial", kind="TrialError")
 
 
 def test_a_gateway_that_is_not_there_is_said(make: Callable[..., Path], run: Run, tmp_path: Path) -> None:
-    done = run("flash", make("1.0.0"), "--to", f"socket:{tmp_path}/nobody")
-    assert done.code == 1 and "Does it run?" in done.err
+    refused = failure_of("flash", make("1.0.0"), "--to", f"socket:{tmp_path}/nobody")
+    expect(refused, PortAbsentError, "no_agent", path=tmp_path / "nobody")
 
 
 def test_an_image_takes_a_bundle_that_its_gateway_will_try(make: Callable[..., Path], run: Run, tmp_path: Path) -> None:

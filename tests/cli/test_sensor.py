@@ -8,9 +8,11 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from refusals import expect, failure_of
 
 pytest.importorskip("serial")
 
+from firmware_bridge.errors import ProtocolError
 from firmware_bridge.sources import asking
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer
 from firmware_bridge.wire.messages import Hello
@@ -50,14 +52,14 @@ def test_what_is_refused_is_said(port: str, run: Callable[..., Any]) -> None:
     assert "reset     done" in done.out and "set-rate  impossible value (not among those in HELLO)" in done.out
 
 
-def test_a_device_that_does_not_answer(run: Callable[..., Any], monkeypatch: Any, tmp_path: Path) -> None:
+def test_a_device_that_does_not_answer(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setattr(asking, "_REPEAT_S", 0.05)
     monkeypatch.setattr(VirtualAccelerometer, "_reply", lambda *_: None)
     done = False
     device = VirtualAccelerometer(replace(HELLO, session=2), [], link=tmp_path / "mute")
     thread = Thread(target=device.run, args=[lambda: done])
     thread.start()
-    said = run("sensor", "--port", device.port, "--set-rate", "1000")
+    failure = failure_of("sensor", "--port", device.port, "--set-rate", "1000")
     done = True
     thread.join()
-    assert said.code == 1 and "an answer to SET_RATE" in said.err and "after 3 attempts" in said.err
+    expect(failure, ProtocolError, "no_reply", port=device.port, command="SET_RATE", attempts=3)

@@ -76,7 +76,7 @@ def test_a_simulated_machine_is_played(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["--recording", "a.npz", "--link", "x", "--fault", "flop 1"], 1, "a fault among flip"),
+        (["--recording", "a.npz", "--link", "x", "--fault", "flop 1"], 1, "no fault 'flop'"),
         (["--recording", "a.npz", "--link", "x", "--listen", ":0"], 2, "--link or --listen"),
         (["--recording", "a.npz"], 2, "--link or --listen"),
         (["--link", "x"], 2, "--recording or --condition"),

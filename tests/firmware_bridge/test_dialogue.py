@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
+from refusals import refused
 
 from firmware_bridge.errors import DescriptionError, ProtocolError
 from firmware_bridge.sources.dialogue import Dialogue
@@ -56,8 +56,8 @@ def test_a_description_that_cannot_be_may_get_better_once_it_measures() -> None:
 
 
 def test_another_protocol_is_an_error_at_first_and_waited_out_later(new_device: Any) -> None:
-    rejected = HelloRejected(ProtocolError("protocol 2"))
-    with pytest.raises(ProtocolError, match="protocol 2"):
+    rejected = HelloRejected(ProtocolError("", "protocol_version", got=2))
+    with refused(ProtocolError, "protocol_version", got=2):
         Dialogue(start=True).follow(rejected, 0.0)
     dialogue = Dialogue(start=True)
     dialogue.follow(new_device().description, 0.0)

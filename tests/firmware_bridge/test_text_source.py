@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refusals import refused
 
 pytest.importorskip("serial")
 
@@ -115,15 +116,20 @@ def test_a_text_port_that_goes_away_and_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
-    [(b"", "not a single byte"), (b"\r\nraspberrypi login: ", "Linux machine"), (b"1,2,3\r\n", "one line for each")],
+    ("said", "problem", "facts"),
+    [
+        (b"", "silent", {}),
+        (b"\r\nraspberrypi login: ", "no_numbers", {"sender": "linux"}),
+        (b"1,2,3\r\n", "no_numbers", {"sender": None, "begins": b"1,2,3\r\n"}),
+    ],
 )
-def test_a_port_without_lines_of_numbers(said: bytes, words: str) -> None:
+def test_a_port_without_lines_of_numbers(said: bytes, problem: str, facts: dict[str, Any]) -> None:
     master, slave = os.openpty()
     heard = Timer(0.1, lambda: os.write(master, said))  # what came before the port was opened is thrown away
     heard.start()
-    with pytest.raises(ProtocolError, match=words):
-        list(TextSource(os.ttyname(slave), LAYOUT, hello_timeout_s=0.4))
+    port = os.ttyname(slave)
+    with refused(ProtocolError, problem, port=port, baud_rates=(115_200,), **facts):
+        list(TextSource(port, LAYOUT, hello_timeout_s=0.4))
     heard.join()
     os.close(master)
     os.close(slave)

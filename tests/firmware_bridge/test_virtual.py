@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from firmware_bridge.errors import PortError, VirtualDeviceError
 from firmware_bridge.sources.link import open_port
@@ -89,25 +90,32 @@ def test_quantise_rounds_and_saturates() -> None:
 
 
 def test_quantise_refuses_nan() -> None:
-    with pytest.raises(VirtualDeviceError, match="NaN"):
+    with refused(VirtualDeviceError, "nan"):
         quantise(np.array([0.0, np.nan]), 1.0)
 
 
 @pytest.mark.parametrize(
-    "bad", [np.zeros((4, 2)), np.zeros(3), np.zeros((4, 3), np.int32)], ids=["axes", "ndim", "dtype"]
+    ("bad", "problem", "got"),
+    [
+        (np.zeros((4, 2)), "shape", (4, 2)),
+        (np.zeros(3), "shape", (3,)),
+        (np.zeros((4, 3), np.int32), "dtype", "int32"),
+    ],
+    ids=["axes", "ndim", "dtype"],
 )
-def test_samples_that_cannot_be_sent(hello, bad) -> None:
+def test_samples_that_cannot_be_sent(hello, bad, problem, got) -> None:
     device = VirtualAccelerometer(hello, [bad], speed=None)
     reader = Reader(device.port)
     reader.command(Opcode.START)
-    with pytest.raises(VirtualDeviceError, match="Expected"):
+    with refused(VirtualDeviceError, problem, got=got):
         device.run()
     reader.close()
 
 
 @pytest.mark.parametrize("arguments", [{"block_samples": 0}, {"block_samples": 339}, {"speed": 0.0}, {"speed": -1.0}])
 def test_arguments_that_cannot_be(hello, arguments) -> None:
-    with pytest.raises(VirtualDeviceError, match="Expected"):
+    ((name, value),) = arguments.items()
+    with refused(VirtualDeviceError, name, got=value):
         VirtualAccelerometer(hello, [], **arguments)
 
 
@@ -324,24 +332,24 @@ def test_a_dangling_link_is_replaced(hello, tmp_path: Path) -> None:
 def test_what_is_not_ours_is_left_alone(hello, tmp_path: Path) -> None:
     precious = tmp_path / "notes.txt"
     precious.write_text("precious")
-    with pytest.raises(VirtualDeviceError, match="in use"):
+    with refused(VirtualDeviceError, "link_in_use", path=precious):
         VirtualAccelerometer(hello, [], link=precious)
     assert precious.read_text() == "precious"
     link = tmp_path / "accelerometer"
     device = VirtualAccelerometer(hello, [], link=link)
-    with pytest.raises(VirtualDeviceError, match="another virtual accelerometer"):
+    with refused(VirtualDeviceError, "link_in_use", path=link):
         VirtualAccelerometer(hello, [], link=link)
     link.unlink()
     link.symlink_to(precious)
     device.close()
     assert link.resolve() == precious
-    with pytest.raises(VirtualDeviceError, match="Could not put a link"):
+    with refused(VirtualDeviceError, "no_link", path=tmp_path / "absent" / "accelerometer"):
         VirtualAccelerometer(hello, [], link=tmp_path / "absent" / "accelerometer")
 
 
 def test_without_pseudo_terminals_it_says_so(hello, monkeypatch) -> None:
     monkeypatch.delattr(os, "openpty")
-    with pytest.raises(VirtualDeviceError, match="Linux or macOS"):
+    with refused(VirtualDeviceError, "no_pseudo_terminals"):
         VirtualAccelerometer(hello, [])
 
 
@@ -375,7 +383,7 @@ def test_it_listens_on_tcp_for_one_reader_after_the_other(running, hello, new_de
 def test_a_tcp_port_that_is_taken(hello) -> None:
     device = VirtualAccelerometer(hello, [], listen=("127.0.0.1", 0))
     port = int(device.port.rpartition(":")[2])
-    with pytest.raises(VirtualDeviceError, match=f"Could not listen on 127.0.0.1:{port}"):
+    with refused(VirtualDeviceError, "cannot_listen", address=f"127.0.0.1:{port}"):
         VirtualAccelerometer(hello, [], listen=("127.0.0.1", port))
     device.close()
     device.close()

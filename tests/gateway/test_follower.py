@@ -163,7 +163,7 @@ def test_a_first_bundle_that_fails_leaves_nothing_and_is_said_once() -> None:
     follower.fail(path, "does not fit the sensor")
     rig.go(follower, 5)
     assert rig.store.state().running is None
-    assert sum("there is none" in text for text in rig.said) == 1
+    assert sum("No bundle is active" in text for text in rig.said) == 1
     rig.store.install(bundle("1.1.0"))
     rig.go(follower, 1)
     assert follower.path != path and rig.station.reloads == 1

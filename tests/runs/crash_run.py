@@ -37,6 +37,10 @@ class RefusedByGateError(Exception):
     """What a bundle of version 1.1.66 raises at the gate."""
 
 
+class RefusedByVerifierError(Exception):
+    """What the verifier raises for a damaged bundle."""
+
+
 def bundle(version: str, size: int = 3000) -> bytes:
     """Return what the verifier here takes for a bundle: its version, and bytes that follow from it."""
     seed = hashlib.sha256(version.encode()).digest()
@@ -46,7 +50,7 @@ def bundle(version: str, size: int = 3000) -> bytes:
 def verify(data: bytes, active: bytes | None) -> Description:
     version = data.split(b"\n")[0].decode()
     if data != bundle(version, len(data)) or len(data) < 100:
-        raise ValueError("damaged")
+        raise RefusedByVerifierError("damaged")
     return Description("pump", version, version)
 
 

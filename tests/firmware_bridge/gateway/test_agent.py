@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import random
 import socket
 from collections.abc import Callable
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crash_run import bundle, store_on
+from crash_run import RefusedByGateError, bundle, store_on
 from crashing import MemoryDisk
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
 from firmware_bridge.errors import PortAbsentError, PortLostError, RefusedError, TransferError
 from firmware_bridge.gateway import client as client_module
@@ -31,6 +33,7 @@ from firmware_bridge.gateway.protocol import (
     encode_answer,
     encode_data,
     encode_request,
+    refusal,
 )
 from firmware_bridge.sources.byte_link import Received
 from firmware_bridge.wire.frames import MAX_PAYLOAD, FrameSplitter, FrameWriter, decode_frame
@@ -169,22 +172,35 @@ def test_a_dry_run_changes_nothing() -> None:
 def test_what_the_gateway_says_comes_across() -> None:
     rig = Rig()
     gateway = RemoteGateway(rig.open)
-    with pytest.raises(RefusedError, match="too slow") as refused:
+    with refused(RefusedError, kind="RefusedByGateError") as caught:
         flash(gateway, bundle("1.1.66"))
-    assert refused.value.kind == "RefusedByGateError"
-    with pytest.raises(RefusedError) as refused:
+    assert str(caught.value) == "too slow"
+    with refused(RefusedError, "no_trial", kind="TrialError"):
         gateway.ask("confirm")
-    assert refused.value.kind == "TrialError"
-    with pytest.raises(RefusedError, match="Expected one of status, offer"):
+    with refused(RefusedError, "unknown_operation", kind="ProtocolError"):
         gateway.ask("dance")
     status = gateway.ask("status")
     assert status["machine"] == "a test" and status["log"][0]["event"] == "refused"
 
 
+def test_a_refusal_survives_a_pickle() -> None:
+    error = refusal({"ok": False, "error": "TrialError", "problem": "no_trial", "message": "No bundle is on trial."})
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is RefusedError and str(again) == "No bundle is on trial."
+    assert (again.kind, again.problem, again.facts) == ("TrialError", "no_trial", {"kind": "TrialError"})
+
+
+@pytest.mark.parametrize("problem", [None, 3, "", "No Trial", "x" * 65, "\x1b[31m", ["no_trial"]])
+def test_a_problem_that_is_no_plain_name_is_left_out(problem: Any) -> None:
+    answer = {"ok": False, "error": "TrialError", "message": "No."}
+    for each in (answer, {**answer, "problem": problem}):
+        assert refusal(each).problem == "" and refusal(each).kind == "TrialError"
+
+
 def test_a_long_log_comes_across_in_parts() -> None:
     rig = Rig()
     for _ in range(30):
-        with pytest.raises(Exception, match="too slow"):
+        with pytest.raises(RefusedByGateError):
             rig.store.install(bundle("1.1.66"))
     assert len(json.dumps(RemoteGateway(rig.open).ask("status"))) > MAX_PAYLOAD
 
@@ -199,7 +215,7 @@ def test_a_gateway_that_was_never_there_is_said_at_once() -> None:
 
 def test_a_gateway_that_is_silent_is_said() -> None:
     rig = Rig(bad=1.0)
-    with pytest.raises(TransferError, match="drsn-edge agent"):
+    with refused(TransferError, "no_answer", connections=1):
         RemoteGateway(rig.open, tries=3).ask("status")
 
 
@@ -212,31 +228,32 @@ def test_an_installation_whose_answer_was_lost_is_done_once(lost_answer: int) ->
 
 
 @pytest.mark.parametrize(
-    "request_",
+    ("request_", "error", "problem"),
     [
-        {"op": "offer", "sha256": "../../etc/passwd", "size": 3},
-        {"op": "offer", "sha256": "0" * 64, "size": 1 << 40},
-        {"op": "offer", "sha256": "0" * 64, "size": "3"},
-        {"op": "offer", "sha256": "0" * 64, "size": -1},
-        {"op": "offer", "sha256": "0" * 64, "size": True},
-        {"op": "install", "sha256": "0" * 64},
-        {"op": "install", "sha256": 7},
-        {"op": "rollback", "sha256": "x"},
-        {"op": "confirm", "sha256": []},
-        {"op": "__class__"},
+        ({"op": "offer", "sha256": "../../etc/passwd", "size": 3}, "ProtocolError", "bad_offer"),
+        ({"op": "offer", "sha256": "0" * 64, "size": 1 << 40}, "TransferError", "bad_size"),
+        ({"op": "offer", "sha256": "0" * 64, "size": "3"}, "ProtocolError", "bad_offer"),
+        ({"op": "offer", "sha256": "0" * 64, "size": -1}, "TransferError", "bad_size"),
+        ({"op": "offer", "sha256": "0" * 64, "size": True}, "ProtocolError", "bad_offer"),
+        ({"op": "install", "sha256": "0" * 64}, "TransferError", "no_offer"),
+        ({"op": "install", "sha256": 7}, "TransferError", "no_offer"),
+        ({"op": "rollback", "sha256": "x"}, "ProtocolError", "bad_digest"),
+        ({"op": "confirm", "sha256": []}, "ProtocolError", "bad_digest"),
+        ({"op": "__class__"}, "ProtocolError", "unknown_operation"),
     ],
 )
-def test_impossible_requests_are_refused_and_leave_nothing(request_: dict[str, Any]) -> None:
+def test_impossible_requests_are_refused_and_leave_nothing(request_: dict[str, Any], error: str, problem: str) -> None:
     rig = Rig(threads=False)
     answer = said(rig, {"id": "1", **request_})
-    assert answer["ok"] is False and answer["error"] in ("ProtocolError", "TransferError")
+    assert (answer["ok"], answer["error"], answer["problem"]) == (False, error, problem)
     assert rig.disk.files == {}
 
 
 def test_a_gateway_without_room_takes_no_offer() -> None:
     rig = Rig(threads=False)
     rig.disk.free = 1000
-    assert said(rig, {"id": "1", "op": "offer", "sha256": "0" * 64, "size": 600})["error"] == "StoreError"
+    answer = said(rig, {"id": "1", "op": "offer", "sha256": "0" * 64, "size": 600})
+    assert (answer["error"], answer["problem"]) == ("StoreError", "no_space")
 
 
 def test_more_than_was_offered_is_not_taken() -> None:
@@ -352,7 +369,7 @@ STATE = {"slots": {"a": SLOT}, "confirmed": "a", "trial": None, "trial_starts": 
     ],
 )
 def test_an_answer_of_something_else_is_one_error(op: str, answer: dict[str, Any]) -> None:
-    with pytest.raises(TransferError, match="Update drsn-edge"):
+    with refused(TransferError, "bad_answer", op=op):
         check_answer(op, answer)
     check_answer("status", {"state": STATE, "log": [{}]})
     check_answer("rollback", {"slot": None})
@@ -407,7 +424,7 @@ def test_an_agent_at_work_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_who_reads_nothing_does_not_hold_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transports, "_WRITE_S", 0.1)
     ours, theirs = socket.socketpair()
-    with ours, theirs, pytest.raises(PortLostError, match="has read nothing"):
+    with ours, theirs, refused(PortLostError, "not_read", seconds=0.1):
         while True:
             transports.DescriptorLink(ours.fileno(), ours.fileno()).write(bytes(1 << 20))
 
@@ -417,7 +434,7 @@ def test_what_a_gateway_says_beside_the_protocol_is_told_as_text_and_bounded(tmp
     told: list[str] = []
     script = "printf '\\033]0;owned\\007 hello\\r\\n' >&2; yes 'and so on' | head -100000 >&2; exit 3"
     link = transports.ProcessLink(["/bin/sh", "-c", script], told.append)
-    with pytest.raises(PortLostError, match="exit code 3"):
+    with refused(PortLostError, "program_ended", program="sh", exit_code=3):
         while True:
             link.read()
     link.close()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from crashing import MemoryDisk
+from refusals import refused
 
 from firmware_bridge.errors import StoreError, VersionFloorError
 from firmware_bridge.gateway.bundle_files import BundleFiles
@@ -24,7 +24,7 @@ def test_a_floor_rises_and_never_sinks() -> None:
     assert is_below_floor(state, SLOT)
     expect_floor(state, "pump", "1.10.0")
     expect_floor(state, "fan", "0.0.1")
-    with pytest.raises(VersionFloorError, match=r"1\.10\.0 or newer"):
+    with refused(VersionFloorError, name="pump", floor="1.10.0", got="1.9.9"):
         expect_floor(state, "pump", "1.9.9")
 
 
@@ -38,7 +38,7 @@ def test_a_state_is_replaced_whole_and_counts_its_changes() -> None:
 
 
 def test_a_damaged_state_is_said_to_be_damaged() -> None:
-    with pytest.raises(StoreError, match="The next start of the monitor mends it"):
+    with refused(StoreError, "damaged_state"):
         StateFile(MemoryDisk({"state.json": b"{"})).read()
 
 
