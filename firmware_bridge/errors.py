@@ -30,12 +30,11 @@ Damaged frames and lost samples are not errors: `StreamDecoder` counts them and 
 class FirmwareBridgeError(Exception):
     """Root of firmware_bridge's own errors.
 
-    A sentence may be written anew at any time; a program that wants to know what went wrong looks at the class and at
-    these attributes.
+    The sentence may change at any time. A program that handles an error looks at its class and at these attributes.
 
     Attributes:
-        problem: Short name of what went wrong, such as "no_sample_rate"; empty where the class says it all.
-        facts: Values that the sentence tells, by name, such as `facts["path"]`.
+        problem: Short name of the problem, such as "no_hello"; empty if the class says it all.
+        facts: Values in the sentence, by name, such as `facts["port"]`.
     """
 
     def __init__(self, message: str, problem: str = "", /, **facts: object) -> None:
