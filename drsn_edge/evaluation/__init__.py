@@ -1,1 +1,1 @@
-"""How well a run or a bundle does: a model and labelled windows in, figures, pictures and a page out."""
+"""Evaluation of a run or a bundle: a model and labelled windows in, figures, pictures and a report page out."""

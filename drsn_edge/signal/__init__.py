@@ -1,1 +1,1 @@
-"""What a signal is and what is known of a window by NumPy alone: samples in, units, quality, spectra, novelty out."""
+"""Signals with NumPy alone: samples and windows in, units, quality, spectra, vibration and novelty out."""

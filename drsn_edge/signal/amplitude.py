@@ -1,8 +1,8 @@
-"""Amplitudes that no sound signal has: clipping under noise, wraps, stuck bits, spikes, dropouts, steps of the offset.
+"""Amplitude faults: clipping hidden by noise, wraps, stuck bits, spikes, dropouts and steps of the offset.
 
-Each question is put twice. A cheap one to all axes at once, mostly to a few quantiles of the sorted window, lets pass
-what is plainly sound; only an axis that it suspects is looked at closely. Chances are of a false answer by a sound
-signal, per window and axis.
+Each check has two stages. A fast check of all axes, mostly of a few quantiles of the sorted window, passes clearly
+sound windows; a precise check follows for suspect axes only. Chances are those of a false alarm on a sound signal, per
+window and axis.
 """
 
 from __future__ import annotations
@@ -19,38 +19,44 @@ Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 LEAST_WINDOW = 256
-"""Shorter windows have too few samples to say what is usual."""
+"""Fewest samples of a window for most checks: shorter windows have too few samples for quantiles."""
 
 _LEAST_CLIPPED, _SURE_CLIPPED, _MARGIN = 512, 768, 1.15
-"""Quantiles of short windows scatter: clipping that noise hides is asked about from 512 samples on, and below 768 the
-limits are higher by this factor. Windows of 256 samples of sound machines would be called clipped in 3 to 15 %."""
+"""Clipping hidden by noise is checked from 512 samples upwards, and below 768 samples with limits that are higher by
+this factor, because quantiles of short windows scatter. With 256 samples, 3 to 15 % of sound windows would count as
+clipped."""
 
 _CROWDED, _CROWDED_TONE = 1.5, 5.0
-"""How much further apart than a window's outermost samples (a 64th to an 8th of it) the next as many are. The tail of
-noise thins out: at most 1.3 of CWRU's, the motor faults' and the fan's windows, 1.7 of the outermost 64th, which gets a
-limit of its own; a pure tone 3, clipping under noise 3 to 100."""
+"""Smallest crowding of clipped windows, and of clipped windows with few lines. Crowding is the width of the next
+quantile range over the width of the outermost one with as many samples (a 64th to an 8th of the window). The tail of
+noise thins out: the windows of CWRU, the motor faults and the fan have at most 1.3, and 1.7 in the outermost 64th,
+which has its own limit. A pure tone has 3, clipping hidden by noise has 3 to 100."""
 _OUTERMOST = 1.5
-"""By so much the limit of the outermost 64th is higher."""
+"""Factor of the limit for the outermost 64th."""
 
 _BLUNT = 1.18
-"""How much further from the median a window's outermost 256th is than its outermost 16th. Noise: 1.5; at least 1.25 of
-the recordings above where many lines share the power. Soft clipping as tanh at the signal's RMS: 1.0 to 1.2."""
+"""Ratio of the range of the outermost 256th to that of the outermost 16th, below which a window is softly clipped.
+Noise has 1.5, and the recordings above have at least 1.25 where many lines share the power. Soft clipping, as tanh at
+the RMS of the signal, has 1.0 to 1.2."""
 _MANY_LINES, _MORE_LINES, _WHITE = 12 / 1024, 16 / 1024, 174 / 1024
-"""Share of a window's samples from which on the lines that carry its power are many: a tone has 2 or 3 lines, machines
-have up to 100. White noise has 220 and more; it may be of any distribution, and is not asked about here."""
+"""Number of spectral lines that carry the power, as a share of the window's samples. A tone has 2 or 3 lines in 1024
+samples, machines have up to 100. White noise has 220 and more; it may have any distribution, and is not checked for
+clipping hidden by noise."""
 
 _LEAST_HALF, _FEW_LEVELS = 8, 32
-"""Half a range, in counts, below which nothing wraps, and below which a few samples at a power of two are no wonder."""
+"""Half of a range in counts below which no wrap is looked for, and below which a few samples at a power of two do not
+count."""
 
 _SPIKE_SPREADS = 4.0
 _SPIKE_POWER = 14.0
-"""Lone readings that hold 14 times the power of all others. Impulsive noise of -4 dB holds 2.5 times as much."""
+"""Power of isolated readings, relative to all others, above which they count as spikes. Impulsive noise at -4 dB has
+2.5."""
 _FULL_SCALE_SHARE = 1 / 4
 
 _STEP_SHARE, _STEP_POWER = 0.7, 8.0
 _STEP_PARTS = 8
-"""The offset steps where the window's variance falls to an eighth once each side has its own mean; by half a turn of a
-slow shaft it falls to a fifth."""
+"""The offset steps if the variance of the window falls to an eighth when each side has its own mean. Half a turn of a
+slow shaft reduces it to a fifth."""
 
 _PILE_CHANCE = 1e-9
 _NEAR = 4
@@ -59,11 +65,11 @@ _FAR = 8
 
 @dataclass(frozen=True)
 class Ordered:
-    """A window by axes, with what the tests share.
+    """A window by axes, with values that the checks share.
 
     Attributes:
-        counts: Shape (axes, window), contiguous.
-        ordered: The same, each axis sorted.
+        counts: Readings, shape (axes, window), contiguous.
+        ordered: The same readings, each axis sorted.
     """
 
     counts: Ints
@@ -71,27 +77,27 @@ class Ordered:
 
     @property
     def n(self) -> int:
-        """Samples of the window."""
+        """Number of samples of the window."""
         return self.counts.shape[1]
 
     @cached_property
     def differences(self) -> Ints:
-        """From each sample to the next, shape (axes, window - 1)."""
+        """Differences from each sample to the next, shape (axes, window - 1)."""
         return self.counts[:, 1:] - self.counts[:, :-1]
 
     @cached_property
     def repeats(self) -> list[int]:
-        """How many samples of each axis are as the one before."""
+        """Number of samples of each axis that equal the sample before."""
         return list(np.count_nonzero(self.differences == 0, axis=1).tolist())
 
     @cached_property
     def shapes(self) -> list[Shape]:
-        """How the values of each axis are spread."""
+        """Quantiles of each axis."""
         return [Shape(*row) for row in self.ordered[:, _places(self.n)].tolist()]
 
 
 class Shape(NamedTuple):
-    """Values of a sorted axis at some places, from both ends; see `_places`."""
+    """Quantiles of an axis, from both ends; see `_places`."""
 
     lowest: int
     low_512: int
@@ -111,12 +117,12 @@ class Shape(NamedTuple):
 
     @property
     def spread(self) -> int:
-        """From the lowest 32nd to the highest: 3.7 standard deviations of noise."""
+        """Distance from the lowest 32nd to the highest 32nd: 3.7 standard deviations of noise."""
         return self.high_32 - self.low_32
 
     @property
     def reach(self) -> int:
-        """From the middle to the end that is further away."""
+        """Distance from the median to the further end."""
         return max(self.highest - self.middle, self.middle - self.lowest)
 
 
@@ -127,7 +133,7 @@ def _places(n: int) -> NDArray[np.intp]:
 
 
 def clipped_axes(window: Ordered) -> bool:
-    """Tell whether an axis is clipped though noise on top hides it, or softly."""
+    """Tell whether an axis is clipped with noise added afterwards, or softly clipped."""
     if window.n < _LEAST_CLIPPED:
         return False
     margin = 1.0 if window.n >= _SURE_CLIPPED else _MARGIN
@@ -138,7 +144,7 @@ def clipped_axes(window: Ordered) -> bool:
 
 
 def _crowding(shape: Shape, step: int) -> float:
-    """Return how crowded the ends of an axis are, in multiples of the limit for noise."""
+    """Return the crowding at the ends of an axis, in multiples of the limit for noise."""
     (a, _, b, c, d, e, f), (u, _, v, w, x, y, z) = shape[:7], shape[:7:-1]
     return max(
         (c - b) / (b - a + step) / _OUTERMOST, (d - c) / (c - a + step), (e - d) / (d - a + step),
@@ -148,7 +154,7 @@ def _crowding(shape: Shape, step: int) -> float:
 
 
 def _bluntness(shape: Shape, step: int) -> float:
-    """Return how near the outermost samples of an axis are to the others, in multiples of the limit for noise."""
+    """Return how close the outermost samples of an axis are to the others, in multiples of the limit for noise."""
     return _BLUNT * shape.spread / (shape.high_512 - shape.low_512 + step)
 
 
@@ -164,7 +170,7 @@ def _is_clipped(window: Ordered, axis: int, margin: float) -> bool:
 
 
 def _has_steps(ordered: Ints, step: int) -> bool:
-    """Tell whether a sorted axis is crowded elsewhere, too, as of a tone that keeps step with the sampling."""
+    """Tell whether a sorted axis is also crowded elsewhere, as a tone at a simple fraction of the sampling rate is."""
     n = len(ordered)
     many, margin = n // 64, n // 8
     ends = min(int(ordered[-1] - ordered[-1 - many]), int(ordered[many] - ordered[0]))
@@ -173,14 +179,14 @@ def _has_steps(ordered: Ints, step: int) -> bool:
 
 
 def step_of(ordered: Ints) -> int:
-    """Return the step between an axis' values, sorted: that of the converter, 1 where it is as fine as the counts."""
+    """Return the step of the values of a sorted axis: that of the converter, 1 if every count occurs."""
     steps = ordered[1:] - ordered[:-1]
     steps = np.sort(steps[steps > 0])
     return int(steps[len(steps) // 10]) if len(steps) else 1
 
 
 def _lines(axis: Ints) -> float:
-    """Return how many lines of the spectrum carry the power: (sum of powers)^2 / sum of (powers^2)."""
+    """Return the number of spectral lines that carry the power: (sum of powers)^2 / sum of (powers^2)."""
     powers = np.square(np.abs(np.fft.rfft((axis - axis.mean()) * np.hanning(len(axis)))))
     return float(powers.sum() ** 2 / max(float(np.square(powers).sum()), 1e-300))
 
@@ -189,7 +195,7 @@ def _lines(axis: Ints) -> float:
 
 
 def wrapped_axes(window: Ordered) -> bool:
-    """Tell whether an axis leaves a power of two at one end and comes back at the other, or lacks its sign."""
+    """Tell whether an axis wraps at a power of two from one end to the other, or lacks its sign."""
     if window.n < LEAST_WINDOW:
         return False
     return any(_wraps(window, axis) or _lacks_sign(window, axis) for axis in range(len(window.counts)))
@@ -207,7 +213,9 @@ def _wraps(window: Ordered, axis: int) -> bool:
         return False
     if _errs(window.counts[axis], 0.7 * 2 * half) or _fills(window, axis, -half, 2 * half):
         return True
-    leaps = int(np.count_nonzero(np.abs(window.differences[axis]) > 1.8 * half))  # a tone needs half the sample rate
+    leaps = int(
+        np.count_nonzero(np.abs(window.differences[axis]) > 1.8 * half)
+    )  # a tone would need half the sampling rate
     return leaps >= 2 and half >= _FEW_LEVELS and _lines(window.counts[axis]) <= _WHITE * window.n
 
 
@@ -217,13 +225,13 @@ def _lacks_sign(window: Ordered, axis: int) -> bool:
     if span < _LEAST_HALF or not 0 <= 16 * low <= high or high < 15 / 16 * span or _leaps(window, axis) < 0.75 * span:
         return False
     counts = window.counts[axis]
-    signed = np.where(counts >= span // 2, counts - span, counts)  # much smoother so?
+    signed = np.where(counts >= span // 2, counts - span, counts)  # is it much smoother with a sign?
     roughness = int(np.abs(window.differences[axis]).sum())
     return bool(2 * np.abs(np.diff(signed)).sum() < roughness) or _fills(window, axis, 0, span)
 
 
 def _fills(window: Ordered, axis: int, low: int, span: int) -> bool:
-    """Tell whether an axis fills the range from `low` up to both ends, and is no tone: wrapped again and again."""
+    """Tell whether an axis fills the range from `low` to both ends and is not a tone, as after many wraps."""
     ordered = window.ordered[axis]
     near, thick = max(1, span // 128), max(2, span // 64)
     ends = int(ordered[0]) < low + near and int(ordered[-1]) >= low + span - near
@@ -233,9 +241,10 @@ def _fills(window: Ordered, axis: int, low: int, span: int) -> bool:
 
 
 def _errs(axis: Ints, far: float) -> bool:
-    """Tell whether a sample is so far from what those on both sides of it foretell, by their own spectrum.
+    """Tell whether a sample deviates by more than `far` from its prediction by the samples on both sides.
 
-    That is further than the axis reaches: no sound sample is, and one that has wrapped is a whole span off.
+    The prediction uses the spectrum of the axis. `far` exceeds the range of the axis: no sound sample deviates as much,
+    and a wrapped sample deviates by the whole span.
     """
     x = axis - axis.mean()
     power = np.square(np.abs(np.fft.rfft(x)))
@@ -246,14 +255,14 @@ def _errs(axis: Ints, far: float) -> bool:
 
 
 def has_stuck_bit(window: Ordered) -> bool:
-    """Tell whether a bit never changes though bits above and below it do."""
+    """Tell whether a bit never changes although bits above and below it change."""
     if window.n < LEAST_WINDOW:
         return False
     changing = np.bitwise_or.reduce(window.counts, axis=1) ^ np.bitwise_and.reduce(window.counts, axis=1)
     for axis, signed in enumerate(changing.tolist()):
         bits = signed & 0xFFFFFFFF
         stuck = ~bits & ((1 << max(bits.bit_length() - 1, 0)) - 1)
-        stuck &= ~((bits & -bits) - 1)  # the lowest bits of a coarser converter stay 0
+        stuck &= ~((bits & -bits) - 1)  # the lowest bits of a coarse converter stay 0
         while stuck:
             bit = stuck.bit_length() - 1
             if _skips(window.counts[axis], bit):
@@ -263,7 +272,7 @@ def has_stuck_bit(window: Ordered) -> bool:
 
 
 def _skips(axis: Ints, bit: int) -> bool:
-    """Tell whether an axis is cut at multiples of 2^bit: dense up to them, and never beyond."""
+    """Tell whether the values of an axis stop at multiples of 2^bit: dense up to them, and never beyond."""
     size = 1 << bit
     rest = axis & (size - 1)
     near = max(2, size // 64)
@@ -274,11 +283,11 @@ def _skips(axis: Ints, bit: int) -> bool:
     return bool(edges >= 16 and len(np.unique(axis)) >= 8)
 
 
-# --- lone readings -------------------------------------------------------------------------------------------------
+# --- isolated readings ---------------------------------------------------------------------------------------------
 
 
 def has_spikes(window: Ordered, full_scale_counts: float) -> bool:
-    """Tell whether lone readings hold nearly all the power, or a lone one is at full scale and nothing near it."""
+    """Tell whether isolated readings hold nearly all power, or one is at full scale and no other is near it."""
     n = window.n
     if n < LEAST_WINDOW:
         return False
@@ -300,12 +309,14 @@ def has_spikes(window: Ordered, full_scale_counts: float) -> bool:
 
 
 def drops_out(window: Ordered) -> bool:
-    """Tell whether readings fall to one value in the midst of others: chance below 1e-9."""
+    """Tell whether single readings drop to one value: chance below 1e-9."""
     n, ordered = window.n, window.ordered
     if n < LEAST_WINDOW:
         return False
     for axis, shape in enumerate(window.shapes):
-        usual = 8 + math.ceil(4.5 * n / max(shape.spread, 1))  # three times as often as noise has its likeliest value
+        usual = 8 + math.ceil(
+            4.5 * n / max(shape.spread, 1)
+        )  # three times as often as the most frequent value of noise
         row = ordered[axis]
         if usual < n:
             often = row[usual:] == row[:-usual]
@@ -315,16 +326,16 @@ def drops_out(window: Ordered) -> bool:
 
 
 def _falls_to(window: Ordered, axis: int, value: int, step: int) -> bool:
-    """Tell whether readings that are far from both beside them have this value far more often than any other."""
+    """Tell whether readings far from both neighbours have this value far more often than any other value."""
     counts, changes = window.counts[axis], np.abs(window.differences[axis])
     alone = np.minimum(changes[:-1], changes[1:]) >= _FAR * step
     return _stands_out(counts[1:-1][alone], value, step)
 
 
 def repeats_readings(window: Ordered, axis: int) -> bool:
-    """Tell whether readings are those before them, more often than by chance: chance below 1e-9.
+    """Tell whether readings repeat the reading before more often than by chance: chance below 1e-9.
 
-    Counted are pairs between larger changes: there a change of 0 is as likely as one of a step.
+    Only pairs between larger changes count, because a change of 0 is as likely there as a change of one step.
     """
     changes = np.abs(window.differences[axis])
     step = step_of(window.ordered[axis])
@@ -333,10 +344,10 @@ def repeats_readings(window: Ordered, axis: int) -> bool:
 
 
 def _stands_out(values: Ints, value: int, step: int) -> bool:
-    """Tell whether one value is there too often: three times as often as any other, and than those beside it together.
+    """Tell whether one value occurs too often: three times as often as any other, and as its neighbours suggest.
 
-    The chance is that of a Poisson tail by Chernoff's bound. A tone that keeps step with the sampling has few values,
-    and all of them often.
+    The chance is the Chernoff bound of a Poisson tail. A tone at a simple fraction of the sampling rate has few values,
+    which all occur often.
     """
     off = np.abs(values - value)
     there = int(np.count_nonzero(off == 0))
@@ -369,7 +380,9 @@ def _steps(axis: Ints) -> bool:
     x = axis - axis.mean()
     sums = np.cumsum(x)[:-1]
     before = np.arange(1, len(x))
-    gained = np.square(sums) / before + np.square(sums) / (len(x) - before)  # variance explained by a step there
+    gained = np.square(sums) / before + np.square(sums) / (
+        len(x) - before
+    )  # variance explained by a step at each sample
     edge = len(x) // 32
     total = float(np.square(x).sum())
     return bool(total > _STEP_POWER * (total - float(gained[edge:-edge].max())))

@@ -1,15 +1,15 @@
-"""Do a sensor's axes point as they did in training? NumPy only, as the gateway asks it of every window.
+"""Mounting of a sensor: whether its axes point as in training. NumPy only, because a gateway checks every window.
 
-An axis that is inverted changes no spectrum, and axes that change places may change little. What changes is how the
-axes move together: an impact pushes all of them at once, a heavy spot one a quarter turn after the other. So each
-recording of the training side keeps, in a few bands, the coherence of each pair of axes with its phase, and how the
-power lies.
-A window is compared with the recordings as they are, and with the same recordings as a sensor would have seen them with
-any other arrangement of its axes (three axes: 24 of them, as all signs at once change nothing that can be seen). Where
-another arrangement explains the window far better than the right one does, the axes are not those of training.
+An inverted axis changes no spectrum, and exchanged axes may change little. The relation of the axes changes: an impact
+moves all axes at once, an imbalance moves one a quarter turn after the other. Therefore each recording of the training
+side is described, in a few bands, by the complex coherence of each pair of axes and the share of power of each axis.
+A window is compared with these recordings, and with the same recordings under every other arrangement of the axes
+(three axes have 24 arrangements, because inverting all axes at once is not visible). If another arrangement fits the
+window far better than the one of training, the axes are not mounted as in training.
 
-With one axis nothing can be told, and neither can a turn by less than a swap or an inversion, nor an arrangement under
-which the machine looks the same. Measured in docs/how-to/your-data.md, "Which way the sensor lies".
+Not detectable are the mounting of a sensor with one axis, a rotation smaller than an exchange or an inversion of axes,
+and an arrangement under which the machine looks the same. Measurements: docs/how-to/your-data.md, "Which way the sensor
+lies".
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ from drsn_edge.signal.windows import Centred, centre
 FloatArray = NDArray[np.float32]
 ComplexArray = NDArray[np.complex64]
 Arrangement = tuple[tuple[int, ...], tuple[int, ...]]
-"""Which axis of before each one is now, and its sign."""
+"""The original axis that each axis now has, and its sign."""
 
 BANDS = 8
 LIMIT = 0.65
-"""A window is turned whose distance under another arrangement is less than that share of its distance under the right
-one. Of the demo's machines that were never trained, 1 window in 1000 is so by chance. A bundle has a limit of its own;
-see `drsn_edge.training.fit_mounting`."""
+"""Ratio of the distance under the best other arrangement to the distance under the arrangement of training, below which
+a window counts as turned. By chance 1 in 1000 windows of the demo's untrained machines is below it. A bundle has its
+own limit; see `drsn_edge.training.fit_mounting`."""
 
 _LEAST_LINES = 16
-"""Of a band: noise alone has a coherence of 1 / sqrt(lines)."""
+"""Fewest spectral lines of a band; noise alone has a coherence of 1 / sqrt(lines)."""
 
 _POWER_WEIGHT = 0.6
-"""Of a band's power, a factor of 10, beside a coherence of 1."""
+"""Weight of a factor of 10 in the power of a band, relative to a coherence of 1."""
 
 _LEAST_SHARE, _NOTHING = 1e-6, 1e-30
-"""Of the power, below which a band counts as empty; a power that is none."""
+"""Share of the power below which a band counts as empty; smallest power, which avoids a division by zero."""
 
 _MOST_EXACT = 3
-"""With more axes than that, arrangements are one inversion or one swap: all of them would be too many."""
+"""Most axes for which all arrangements are tried; with more axes, single inversions and single exchanges are tried."""
 
 _BATCH = 256
 
 
 @dataclass(frozen=True)
 class Mounting:
-    """How the axes moved together in training.
+    """Relation of the axes in training.
 
     Attributes:
-        prototypes: A row for each recording, or group of them, and one for each stretch on site, as `features` are;
-            shape (n, BANDS, axes * axes).
+        prototypes: `features` of each recording or group of recordings, and of each stretch learned on site, shape
+            (n, BANDS, axes * axes).
         limit: See `LIMIT`.
     """
 
@@ -64,15 +64,15 @@ class Mounting:
 
     @property
     def n_axes(self) -> int:
-        """Of the signal."""
+        """Number of axes of the signal."""
         return round(self.prototypes.shape[2] ** 0.5)
 
     def is_turned(self, windows: Centred) -> NDArray[np.bool_]:
-        """Tell of each window whether its axes are arranged otherwise than in training, shape (n,)."""
+        """Tell for each window whether its axes are arranged differently than in training, shape (n,)."""
         return self.ratios(windows) < self.limit
 
     def ratios(self, windows: Centred) -> NDArray[np.float32]:
-        """Return each window's distance under the best other arrangement over that under the right one, shape (n,)."""
+        """Return each window's distance under the best other arrangement over that under training's, shape (n,)."""
         points = features_of(windows).reshape(len(windows.samples), -1)
         flat = self._arranged.reshape(-1, points.shape[1])
         squares = np.square(points).sum(axis=1)[:, None] + self._squares - 2 * points @ flat.T
@@ -80,12 +80,12 @@ class Mounting:
         return np.asarray(nearest[:, 1:].min(axis=1) / np.maximum(nearest[:, 0], np.float32(1e-6)), np.float32)
 
     def with_site(self, prototypes: FloatArray) -> Mounting:
-        """Return it with what was learned on site, too."""
+        """Return this mounting with further prototypes that were learned on site."""
         return replace(self, prototypes=np.concatenate([self.prototypes, prototypes]))
 
     @cached_property
     def _arranged(self) -> FloatArray:
-        """The prototypes under each arrangement, the right one first, shape (arrangements, n, BANDS * features)."""
+        """Prototypes under each arrangement, that of training first, shape (arrangements, n, BANDS * features)."""
         each = [arranged(self.prototypes, way) for way in arrangements(self.n_axes)]
         return np.stack(each).reshape(len(each), len(self.prototypes), -1)
 
@@ -95,22 +95,22 @@ class Mounting:
 
 
 def can_tell(window: int, n_axes: int) -> bool:
-    """Tell whether windows of so many samples and axes show how the axes move together."""
+    """Tell whether windows of this length with this number of axes show the relation of the axes."""
     return n_axes > 1 and window // 2 >= BANDS * _LEAST_LINES
 
 
 def features(windows: FloatArray) -> FloatArray:
-    """Return how the axes of windows (n, window, axes) move together, shape (n, BANDS, axes * axes).
+    """Return the relation of the axes of windows (n, window, axes), shape (n, BANDS, axes * axes).
 
-    Of each band the logarithm of each axis' share of the power, weighted, and the coherence of each pair of axes: the
-    real parts, and then the imaginary ones.
+    Each band has the weighted logarithm of the share of power of each axis, then the real parts and then the imaginary
+    parts of the coherence of each pair of axes.
     """
     parts = [features_of(centre(windows[at : at + _BATCH])) for at in range(0, len(windows), _BATCH)]
     return np.concatenate(parts) if parts else np.empty((0, BANDS, windows.shape[2] ** 2), np.float32)
 
 
 def features_of(windows: Centred) -> FloatArray:
-    """Return what `features` does, of windows whose means are gone."""
+    """Return the same as `features` for windows without their means."""
     n, length, axes = windows.samples.shape
     faded = windows.samples.transpose(0, 2, 1) * _fading(length)
     lines = length // 2 // BANDS
@@ -138,7 +138,7 @@ def _pairs(axes: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def arrangements(n_axes: int) -> list[Arrangement]:
-    """Return the ways in which axes may be arranged that can be told from each other, the right one first."""
+    """Return the arrangements of axes that can be distinguished, that of training first."""
     every = tuple(range(n_axes))
     if n_axes <= _MOST_EXACT:
         signs = [(1, *rest) for rest in itertools.product((1, -1), repeat=n_axes - 1)]
@@ -153,7 +153,7 @@ def arrangements(n_axes: int) -> list[Arrangement]:
 
 
 def arranged(points: FloatArray, way: Arrangement) -> FloatArray:
-    """Return features, shape (n, BANDS, axes * axes), as a sensor with another arrangement of its axes has them."""
+    """Return features, shape (n, BANDS, axes * axes), as a sensor with another arrangement of its axes would give."""
     order, signs = way
     axes, pairs = len(order), list(itertools.combinations(range(len(order)), 2))
     powers = points[..., list(order)]

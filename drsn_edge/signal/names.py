@@ -1,7 +1,7 @@
-"""What kinds there are of noise and of scaling, for help and settings that must not wait for NumPy."""
+"""Names of the kinds of noise and of scaling, for help and settings that must not wait for NumPy."""
 
 NOISE_KINDS = ("gaussian", "laplacian", "pink", "impulsive")
-"""Each is made in `drsn_edge.signal.noise`."""
+"""Kinds of noise; `drsn_edge.signal.noise` makes them."""
 
 SCALINGS = ("rms", "fixed")
-"""Each is told in `drsn_edge.signal.windows.Scaling`."""
+"""Kinds of scaling; `drsn_edge.signal.windows.Scaling` describes them."""

@@ -1,29 +1,29 @@
-"""Does a window hold noise alone, as of a sensor that fell off? NumPy only; nothing is trained.
+"""Noise alone: whether a window holds only noise, as from a sensor that fell off. NumPy only, and nothing is trained.
 
-Noise of a sensor, its amplifier and its converter has a smooth spectrum: white, a power of the frequency, a corner
-between the two, a roll-off. A machine adds what is not smooth: lines, resonances, side bands. So a smooth curve is
-fitted to the window's periodogram, and what remains is compared with what chance leaves of noise.
+The noise of a sensor, its amplifier and its converter has a smooth spectrum: white, a power of the frequency, a corner
+between the two, or a roll-off. A machine adds lines, resonances and side bands, which are not smooth. Therefore a
+smooth curve is fitted to the periodogram of the window, and the remainder is compared with the remainder of noise.
 
-For noise of a smooth spectrum S, whatever the distribution of its samples, the lines of the periodogram P of a window
-are nearly independent and P / S is exponential with mean 1. The curve is a polynomial for log S. It begins as the
-regression of log P; two of Fisher's scoring steps of Whittle's likelihood follow, in which what stands out is clipped,
-so that a line does not bend the curve. Of u = P / S, these are compared with chance:
+For noise with a smooth spectrum S and any distribution of its samples, the lines of the periodogram P of a window are
+nearly independent, and P / S is exponential with mean 1. The curve is a polynomial for log S. It starts as the
+regression of log P, which is refined by two of Fisher's scoring steps of Whittle's likelihood. These steps clip values
+that stand out, so that a line does not bend the curve. The following statistics of u = P / S are compared with chance:
 
-lines   the largest u, the largest of two neighbours, and the largest of the sum over axes, where a shaft's lines meet
-bands   chi-square of the means over 24 and 12 bands, of all axes together, of the worst axis, and of the axes' mean
+lines   the largest u, the largest sum of two neighbours, and the largest sum over axes, which a shaft's lines share
+bands   chi-square of the means over 24 and over 12 bands, for all axes together, the worst axis and the mean of axes
 
-The result is the smallest of these chances. Noise alone is below the limit in 5 to 15 of 100 windows that are judged
-alone; after four of noise in a row hardly any is. A sensor that rolls off gets a second fit, up to its filter's edge.
-One that rolls off just below half the sample rate, where no smooth curve follows, gets a second fit without the top
-eighth of the spectrum, if that lies below the rest and holds no line.
+The result is the smallest of these chances. 5 to 15 of 100 separate windows with noise alone are below the limit and
+count as a machine; after four windows of noise in a row hardly any does. A sensor that rolls off gets a second fit up
+to the edge of its filter. A sensor that rolls off just below half the sampling rate, where no smooth curve fits, gets a
+second fit without the top eighth of the spectrum, if that part is below the rest and holds no line.
 
-What cannot be told: mains hum has lines, as a shaft has; a resonance or a notch of the sensor stands out, as a
-resonance of a machine does; and a machine whose own spectrum is smooth looks like noise.
-`drsn-edge convert` raises the limit of a bundle with such a class, or switches the check off, and says so.
+Some signals cannot be distinguished: mains hum has lines as a shaft has, a resonance or notch of the sensor stands out
+as a resonance of a machine does, and a machine with a smooth spectrum looks like noise. `drsn-edge convert` raises the
+limit of a bundle with such a class, or switches the check off, and reports it.
 
 Sources. The distribution: Brillinger 1981, "Time Series: Data Analysis and Theory", theorem 5.2.6. The largest line:
 Fisher 1929, "Tests of Significance in Harmonic Analysis", doi:10.1098/rspa.1929.0151. The likelihood: Whittle 1953,
-"Estimation and Information in Stationary Time Series", doi:10.1007/BF02590998. Measured by benchmarks/noise_alone.py.
+"Estimation and Information in Stationary Time Series", doi:10.1007/BF02590998. Measurements: benchmarks/noise_alone.py.
 """
 
 from __future__ import annotations
@@ -41,26 +41,28 @@ from firmware_bridge.wire.messages import Counts
 FloatArray = NDArray[np.float32]
 
 CHANCE = 0.05
-"""A window whose chance is at least this holds noise alone, where a bundle says nothing else. With it, 0.4 % of CWRU's
-windows in noise of -4 dB of the recording's level, some of which stand at -6 dB of their own, look like noise alone."""
+"""Smallest chance at which a window counts as noise alone, unless a bundle states another limit. With it, 0.4 % of
+CWRU's windows in noise at -4 dB look like noise alone; some of them have -6 dB, because the ratio is that of the whole
+recording."""
 
 _OF_SEVERAL_AXES = 5.0
-"""By so much the chances of several axes are raised: with more tests, as many windows at -4 dB stand at a fifth of the
-chance."""
+"""Factor of the chances of several axes. More tests make the smallest chance smaller: at -4 dB the same share of
+windows is found at a fifth of the chance."""
 
 NEVER = 1.0
-"""A limit that switches the check off: hardly any chance is above it."""
+"""Limit that switches the check off, because no chance is above it."""
 
 LEAST_SAMPLES = 1024
-"""Fewer samples tell too little: of CWRU's windows at -4 dB (Gaussian), 0.2 % look like noise alone with 1024 samples,
+"""Fewest samples for a decision. Of CWRU's windows at -4 dB (Gaussian), 0.2 % look like noise alone with 1024 samples,
 11 % with 512, and half with 256."""
 
 _SURE_WINDOWS, _SURE_CHANCE = 4, 1e-6
-"""After so many windows of noise in a row, one must be this unlike noise to be a machine's. A machine that comes back
-at 0 dB is. A bundle whose limit was raised has a class that is hard to tell from noise, and goes without."""
+"""After this number of windows of noise in a row, a window must have a smaller chance than this to count as a machine.
+A machine that returns at 0 dB has. A bundle with a raised limit has a class that is hard to distinguish from noise, and
+does not use this rule."""
 
 _PEAKS = 4.0
-"""Peaks of so many standard deviations, as the median tells them, are cut off where a window looks like noise."""
+"""Peaks above this number of standard deviations (by the median) are clipped in a window that looks like noise."""
 
 _BANDS, _LEAST_PER_BAND = 24, 8
 _LEAST_POWER = np.float32(1e-30)
@@ -70,29 +72,29 @@ _EULER = np.float32(0.5772157)
 
 _CLIP = np.float32(6.0)
 _CLIPPED_MEAN = np.float32(1 - math.exp(-6.0))
-"""Of an exponential variable of mean 1 that is clipped there."""
+"""Mean of an exponential variable with mean 1 that is clipped at `_CLIP`."""
 
 _CERTAIN = 1e-12
-"""Below it no further test is needed."""
+"""Chance below which no further test is needed."""
 
 _SHARED = 0.15
-"""Mean correlation of the lines of two axes, from which on their noise is not their own."""
+"""Mean correlation of the lines of two axes above which the axes share their noise."""
 
 _PEAK, _PEAK_BELOW = 40.0, 15.0
-"""A line so many times above the mean of the others in its band, and of the band below, is no noise, whatever the slope
-of the spectrum. Without the second the edge of a filter within a band would make one."""
+"""A line is not noise, whatever the slope of the spectrum, if it is this many times above the mean of the other lines
+in its band and above the mean of the band below. The second condition excludes the edge of a filter within a band."""
 
 _STEADY, _RISE = 3, 10.0
-"""Neither is a band so many times above the one two before it, from the fourth band on."""
+"""A band from the fourth on is not noise if it is this many times above the band two before it."""
 
 _ROLLED_OFF, _EDGE, _FIRST_EDGE = 0.06, 0.25, 7
-"""A sensor rolls off if the top of the band is 12 dB below its lower third; its filter has an edge where a band has a
-quarter of the power of the one two before it. An edge in the lowest bands leaves too little to judge."""
+"""A sensor rolls off if the top of the band is 12 dB below its lower third. The filter has an edge where a band has a
+quarter of the power of the band two before it. An edge in the lowest bands would leave too little of the spectrum."""
 
 _TOP, _TOP_FALLS, _TOP_SPREAD, _TOP_LINE = 3, 0.7, 2.0, 1e-3
-"""Bands at the top that may be left out; share of the power of the bands below, under which the last one must be;
-deviations by which each may be above the bands below; least chance of their largest line. A machine whose lines or
-resonances lie in the top bands has more power there, or a line."""
+"""Number of bands at the top that may be left out; largest power of the last one as a share of the bands below; largest
+excess of each over the bands below in standard deviations; smallest chance of their largest line. A machine with lines
+or resonances in the top bands has more power or a line there."""
 
 _SMOOTH = ("1", "log", "log2", "f2")
 _STEEP = ("1", "log", "f1", "f2", "f3", "f4")
@@ -101,12 +103,12 @@ _BELOW_EDGE = ("1", "log", "f1", "f2", "f3")
 
 
 def chances(windows: Centred) -> NDArray[np.float64]:
-    """Return for each window the chance that noise alone looks so unlike noise, shape (n,), from 0 to 1.
+    """Return for each window the chance that noise alone deviates as much from noise, shape (n,), from 0 to 1.
 
-    It is exact enough to be compared with a limit, not more; 0 stands for whatever is certainly more than noise.
+    It is accurate enough for a comparison with a limit only; 0 stands for a window that is certainly not noise alone.
 
     Args:
-        windows: Without their means, of at least `LEAST_SAMPLES` samples.
+        windows: Windows without their means, with at least `LEAST_SAMPLES` samples.
     """
     if len(windows.samples) == 1:
         return np.array([chance(windows.spectrum[0])])
@@ -114,7 +116,7 @@ def chances(windows: Centred) -> NDArray[np.float64]:
 
 
 def chance(spectrum: NDArray[np.complexfloating]) -> float:
-    """Return what `chances` does of one window, whose spectrum is given.
+    """Return the same as `chances` for one window whose spectrum is given.
 
     Args:
         spectrum: `np.fft.rfft` of each axis, shape (axes, window // 2 + 1).
@@ -141,30 +143,30 @@ def chance(spectrum: NDArray[np.complexfloating]) -> float:
 
 
 class NoiseWatch:
-    """Tells noise from a machine, window by window, and is surer of either after some of them.
+    """Distinguishes noise alone from a machine, window by window, and with more certainty after several windows.
 
-    A window of fewer than `LEAST_SAMPLES` samples tells too little, so that it is judged with those before it. One that
-    was resampled has an empty or folded end of the band, so that the sensor's own samples are judged.
+    A window with fewer than `LEAST_SAMPLES` samples is judged together with the samples before it. Instead of a
+    resampled window, whose end of the band is empty or folded, the sensor's own samples are judged.
     """
 
     def __init__(self, limit: float | None = None) -> None:
-        """Begin; `limit` is the bundle's, None: `CHANCE`."""
+        """Begin with the limit of the bundle; None: `CHANCE`."""
         self._limit = CHANCE if limit is None else limit
         self.reset()
 
     def reset(self) -> None:
-        """Forget all windows so far: the sensor began anew."""
+        """Forget all windows, after a restart of the sensor."""
         self._in_a_row = 0
         self._latest: Counts | None = None
         self._end = 0
 
     def is_noise(self, first_sample: int, counts: Counts, window: Centred) -> bool:
-        """Take in a window and tell whether it holds noise alone.
+        """Take a window and tell whether it holds noise alone.
 
         Args:
-            first_sample: Index of its first sample in the sensor's session.
-            counts: As the sensor sent it, shape (n, axes), without a missing sample.
-            window: As the model sees it, the only one of `window`.
+            first_sample: Index of its first sample in the session of the sensor.
+            counts: The window as the sensor sent it, without missing samples, shape (n, axes).
+            window: The same window at the model's rate, the only one in `window`.
         """
         if self._limit >= NEVER:
             return False
@@ -182,7 +184,7 @@ class NoiseWatch:
         return found
 
     def _with_those_before(self, first_sample: int, counts: Counts, wanted: int) -> Counts:
-        """Return the latest samples up to this window's last one, as many as wanted or there are."""
+        """Return the latest samples up to the end of this window, `wanted` samples or fewer if there are fewer."""
         known, self._end = self._end - first_sample, first_sample + len(counts)
         if self._latest is not None and 0 <= known < len(counts):
             counts = np.concatenate([self._latest, counts[known:]])
@@ -191,10 +193,10 @@ class NoiseWatch:
 
 
 def _is_machine_below(window: Centred, limit: float) -> bool:
-    """Tell whether a window that looks like noise shows a machine once its lone peaks are cut off.
+    """Tell whether a window that looks like noise shows a machine after its peaks have been clipped.
 
-    A knock or an impulse has a flat spectrum, and one of ten times the level hides every line of the machine below it.
-    What is left of noise alone is noise, whatever its distribution.
+    A knock has a flat spectrum, and a knock of ten times the level hides every line of the machine. Noise alone remains
+    noise after clipping, whatever its distribution.
     """
     samples = window.samples[0]
     level = np.float32(_PEAKS / 0.6745) * np.median(np.abs(samples), axis=0)
@@ -208,11 +210,11 @@ def _n_bands(n_lines: int) -> int:
 
 
 def _is_jagged(bands: FloatArray, mean: FloatArray) -> bool:
-    """Tell what no fit is needed for: a line far out of its band, or a band far above the one two before it.
+    """Tell whether a line is far above its band, or a band far above the band two before it: no fit is needed then.
 
     Args:
-        bands: Shape (axes, bands, lines); the lowest of them may be steep.
-        mean: Of each band, shape (axes, bands).
+        bands: Lines of each band, shape (axes, bands, lines); the lowest bands may be steep.
+        mean: Mean of each band, shape (axes, bands).
     """
     steep = mean[:, _STEADY + 2 :] > _RISE * mean[:, _STEADY:-2]
     if steep.any():
@@ -224,20 +226,20 @@ def _is_jagged(bands: FloatArray, mean: FloatArray) -> bool:
 
 
 def _rolls_off(mean: FloatArray) -> bool:
-    """Tell whether the top of every axis' spectrum is cut off; means of bands, shape (axes, bands)."""
+    """Tell whether the spectrum of every axis rolls off at the top; means of bands, shape (axes, bands)."""
     below = np.sort(mean[:, : mean.shape[1] // 3])[:, mean.shape[1] // 6]
     return bool((np.maximum(mean[:, -1], mean[:, -2]) < _ROLLED_OFF * below).all())
 
 
 def _falls_at_top(power: FloatArray, mean: FloatArray, per_band: int) -> bool:
-    """Tell whether the top bands of every axis hold nothing but the beginning of a roll-off.
+    """Tell whether the top bands of every axis hold only the beginning of a roll-off.
 
-    A window too short for all bands has too few left without them.
+    A window that is too short for all bands would have too few bands left, and gives False.
 
     Args:
         power: Periodograms, shape (axes, lines).
-        mean: Of each band, shape (axes, bands).
-        per_band: Lines in a band.
+        mean: Mean of each band, shape (axes, bands).
+        per_band: Number of lines in a band.
     """
     if mean.shape[1] < _BANDS:
         return False
@@ -254,7 +256,7 @@ def _falls_at_top(power: FloatArray, mean: FloatArray, per_band: int) -> bool:
 
 
 def _edge(mean: FloatArray) -> int | None:
-    """Return how many bands lie below a filter's edge, None without one; means of bands, shape (axes, bands)."""
+    """Return the number of bands below the edge of a filter, None without an edge; means of bands, (axes, bands)."""
     level = (mean / mean.sum(axis=1, keepdims=True)).sum(axis=0)
     falls = np.flatnonzero(level[2:] < _EDGE * level[:-2])
     falls = falls[falls >= _FIRST_EDGE] + 1
@@ -263,7 +265,7 @@ def _edge(mean: FloatArray) -> int | None:
 
 @dataclass(frozen=True)
 class _Basis:
-    """Orthonormal functions of frequency, of which log S is a sum; shape (lines, functions), and turned."""
+    """Orthonormal functions of frequency whose weighted sum is log S; shape (lines, functions), and transposed."""
 
     columns: FloatArray
     rows: FloatArray
@@ -271,7 +273,7 @@ class _Basis:
 
 @lru_cache(maxsize=64)
 def _basis(n_lines: int, kept: int, names: tuple[str, ...]) -> _Basis:
-    """Return the functions of these names over the lowest `kept` lines of a spectrum of `n_lines`."""
+    """Return the functions with these names over the lowest `kept` lines of a spectrum with `n_lines` lines."""
     f = np.arange(1, 1 + kept) / (1 + kept)
     made = {"1": np.ones(kept), "log": np.log(f), "log2": np.log(f) ** 2}
     made |= {f"f{power}": f**power for power in (1, 2, 3, 4)}
@@ -280,18 +282,18 @@ def _basis(n_lines: int, kept: int, names: tuple[str, ...]) -> _Basis:
 
 
 def _chance_of_fit(power: FloatArray, n_lines: int, names: tuple[str, ...]) -> float:
-    """Return the chance of periodograms, shape (axes, lines), after the best smooth curve is taken out of each.
+    """Return the chance of periodograms, shape (axes, lines), after division by the best smooth curve.
 
     Args:
-        power: The lowest lines of a spectrum of `n_lines`.
-        n_lines: See there.
-        names: Functions that the curve is made of.
+        power: The lowest lines of a spectrum, shape (axes, lines).
+        n_lines: Number of lines of the whole spectrum.
+        names: Functions whose sum is the curve.
     """
     return _chance_of_rest(_flattened(power, _basis(n_lines, power.shape[1], names)), len(names))
 
 
 def _flattened(power: FloatArray, basis: _Basis, steps: int = 2) -> FloatArray:
-    """Return periodograms over their smooth curve."""
+    """Return periodograms divided by their smooth curve."""
     curve = ((np.log(power) + _EULER) @ basis.columns) @ basis.rows
     for _ in range(steps):
         rest = np.minimum(power * np.exp(-curve), _CLIP) - _CLIPPED_MEAN
@@ -300,7 +302,7 @@ def _flattened(power: FloatArray, basis: _Basis, steps: int = 2) -> FloatArray:
 
 
 def _chance_of_rest(u: FloatArray, fitted: int) -> float:
-    """Return the smallest chance of all tests of u, shape (axes, lines); of each axis so many values were fitted."""
+    """Return the smallest chance of all tests of u, shape (axes, lines); `fitted` values were fitted for each axis."""
     n_axes, n = u.shape
     pairs = u[:, : n - 1 : 2] + u[:, 1::2]
     line = n_axes * n * _gamma_tail(float(u.max()), 1)
@@ -321,10 +323,10 @@ def _chance_of_rest(u: FloatArray, fitted: int) -> float:
 
 
 def _are_apart(u: FloatArray) -> bool:
-    """Tell whether each of several axes has noise of its own: only then may they be added up.
+    """Tell whether the noise of several axes is independent: only then may the axes be added.
 
-    Noise that axes share, as from a supply, makes the same lines large on all of them. What a line of a shaft would add
-    to that is clipped.
+    Noise that axes share, for example from a power supply, makes the same lines large on all axes. The contribution of
+    a shaft's line is clipped.
     """
     off = np.minimum(u, _CLIP) - _CLIPPED_MEAN
     shared = off @ off.T / u.shape[1]
@@ -332,9 +334,10 @@ def _are_apart(u: FloatArray) -> bool:
 
 
 def _chances_of_bands(means: FloatArray, per_band: int, fitted: int, apart: bool) -> list[float]:
-    """Return the chances of means over bands, shape (axes, bands): the worst axis, and if they are apart, all of them.
+    """Return the chances of means over bands, shape (axes, bands).
 
-    Those are the sum over axes, and the axes' mean.
+    The first is that of the worst axis. If the noise of the axes is independent, those of the sum and of the mean over
+    axes follow.
     """
     n_axes, n_bands = means.shape
     free = n_bands - fitted
@@ -358,10 +361,10 @@ def _gamma_tail(x: float, shape: int) -> float:
 
 
 def _bands_tail(x: float, free: int, per_band: int) -> float:
-    """Return the chance that `free` squares of means, each of `per_band` lines, sum up to more than x.
+    """Return the chance that the sum of `free` squared means, each of `per_band` lines, is above x.
 
-    A square has the mean 1 and the variance 2 + 6 / per_band, so the sum is as chi-square, stretched; its tail is
-    Wilson's and Hilferty's (1931).
+    A square has mean 1 and variance 2 + 6 / per_band, so the sum is nearly a stretched chi-square variable. The tail is
+    the approximation of Wilson and Hilferty (1931).
     """
     stretch = 1 + 3 / per_band
     degrees = free / stretch

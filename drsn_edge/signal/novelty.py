@@ -1,13 +1,14 @@
-"""Is a window like anything that was trained? NumPy only, as the gateway asks it of every window.
+"""Novelty: whether a window resembles the training side. NumPy only, because a gateway checks every window.
 
-A network gives every window to one of its classes; how sure it is says little of what it never saw (a withheld fault
-may get larger logits than a known one). So the question is put to the signal: log band powers, relative to the
-window's own level, whitened by their scatter within recordings, and the distance to the nearest recording of the
-training side, noise included as the network was trained on it. A window that is further off than a limit is unknown.
-The limit is set at conversion, so that a stated share of held-out windows is.
+A network assigns every window to one of its classes. Its confidence says little about signals that it never saw: an
+untrained fault may get larger logits than a known one. Therefore novelty is measured on the signal. The features are
+log band powers relative to the level of the window, whitened by their scatter within recordings. Novelty is the
+distance to the nearest recording of the training side, with the noise of the training. A window beyond a limit is
+unknown. The limit is set at conversion, so that a stated share of held-out windows is unknown.
 
 Source for the distance: Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples",
-arXiv:1807.03888, there on a network's features. Against the energy of the network's logits: benchmarks/open_set.py.
+arXiv:1807.03888, where it is applied to features of a network. benchmarks/open_set.py compares it with the energy of
+the network's logits.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from drsn_edge.support.invalid import InvalidValueError
 FloatArray = NDArray[np.float32]
 
 LINES = 24
-"""Bands of each axis, or a quarter of the window where that is less."""
+"""Number of bands of each axis; a quarter of the window length if that is less."""
 
 MEMBER = "novelty.npz"
-"""Of a bundle or a run folder."""
+"""Name of the file in a bundle and in a run folder."""
 
 _FORMS = {
     "lines": Form(np.int64, 0),
@@ -44,30 +45,30 @@ _FORMS = {
 }
 _MOUNTING, _MOUNTING_LIMIT = "mounting", "mounting_limit"
 _MOUNTING_FORMS = {_MOUNTING: Form(np.float32, 3), _MOUNTING_LIMIT: Form(np.float64, 0)}
-"""In the same file where the axes tell how the sensor lies."""
+"""Further arrays of the file if the axes show how the sensor is mounted."""
 
 RUNNING_SHARE = 1 / 4
-"""Share of the lowest trained level below which a machine stands still: 12 dB."""
+"""Share of the lowest trained level below which a machine counts as standing still: 12 dB."""
 
 MOST_PROTOTYPES = 4096
-"""More would cost every window more than its network does."""
+"""Most recordings that a window is compared with; more would cost more time than the network."""
 
 TOO_LOUD = 4.0
-"""A machine whose level is so much above the highest that was trained is unlike all of it, whatever its spectrum:
-12 dB. So is a sensor that says g and sends m/s², 20 dB apart; the other way round it seems to stand still."""
+"""Multiple of the highest trained level above which a window is unknown, whatever its spectrum: 12 dB. A sensor that
+states g and sends m/s², 20 dB apart, is found by it; a sensor that states m/s² and sends g seems to stand still."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """What one machine is like where it stands; see `drsn_edge.monitor.stages.learned`.
+    """Normal vibration of one machine, learned on site; see `drsn_edge.monitor.stages.learned`.
 
     Attributes:
-        prototypes: Of stretches of time on site, whitened as those of the training side; shape (n, features).
-        limit: Distance from them beyond which a window is unlike the site, > 0.
+        prototypes: Whitened features of stretches of time on site, shape (n, features).
+        limit: Distance from the prototypes beyond which a window is unlike the site, > 0.
         quietest_rms: Lowest level on site, in the contract's unit.
-        loudest_rms: Highest.
-        mean: Of each axis on site, as gravity gives it, in the contract's unit, shape (axes,); None: not known.
-        mounting: How the axes move together there, as `drsn_edge.signal.mounting.features`; None: not known.
+        loudest_rms: Highest level on site, in the contract's unit.
+        mean: Mean of each axis on site, caused by gravity, in the contract's unit, shape (axes,); None: unknown.
+        mounting: Relation of the axes on site, as `drsn_edge.signal.mounting.features`; None: unknown.
     """
 
     prototypes: FloatArray
@@ -80,17 +81,17 @@ class Site:
 
 @dataclass(frozen=True)
 class Novelty:
-    """What was trained, as far as telling it from what was not.
+    """Description of the training side, which decides whether a window is unknown.
 
     Attributes:
-        lines: Bands of each axis.
-        whitening: Shape (features, features): makes the scatter within a recording that of white noise.
-        prototypes: A row for each recording, or group of them, whitened; shape (n, features).
+        lines: Number of bands of each axis.
+        whitening: Matrix that makes the scatter within a recording white, shape (features, features).
+        prototypes: Whitened features of each recording or group of recordings, shape (n, features).
         limit: Distance beyond which a window is unknown, > 0.
         quietest_rms: Lowest level of a trained window, in the contract's unit.
-        loudest_rms: Highest; infinite where it is not known.
-        site: What was learned on site; None: nothing was.
-        mounting: How the axes moved together; None: nothing can be told of it.
+        loudest_rms: Highest level of a trained window, in the contract's unit; infinite if unknown.
+        site: Normal vibration learned on site; None: nothing was learned.
+        mounting: Relation of the axes; None if the windows do not show it.
     """
 
     lines: int
@@ -106,27 +107,27 @@ class Novelty:
         """Return each window's distance to the nearest recording of the training side, shape (n,).
 
         Args:
-            windows: Shape (n, window, axes), in the contract's unit.
+            windows: Windows in the contract's unit, shape (n, window, axes).
         """
         return to_nearest(self.whitened(windows), self.prototypes)
 
     def novelty(self, windows: FloatArray) -> FloatArray:
-        """Return how new windows are, shape (n,): what is above 1 is unknown.
+        """Return the novelty of windows, shape (n,): a window above 1 is unknown.
 
-        That is the distance in multiples of the limit, to the training side or the site, whichever is nearer, or how
-        loud the windows are in multiples of what is too loud, if that is more.
+        It is the larger of two values: the distance to the training side or the site, whichever is nearer, in multiples
+        of its limit, and the level of the window in multiples of `too_loud_rms`.
 
         Args:
-            windows: Shape (n, window, axes), in the contract's unit.
+            windows: Windows in the contract's unit, shape (n, window, axes).
         """
         return self.of_centred(centre(windows))
 
     def of_centred(self, windows: Centred) -> FloatArray:
-        """Return what `novelty` does, of windows whose means are gone."""
+        """Return the same as `novelty` for windows without their means."""
         return self._or_loud(self._by_distance(windows), windows)
 
     def of_distances(self, distances: FloatArray, windows: Centred) -> FloatArray:
-        """Return what `of_centred` does where nothing was learned on site, of windows whose distances are known."""
+        """Return the same as `of_centred` without a site for windows with known distances to the training side."""
         return self._or_loud(distances / np.float32(self.limit), windows)
 
     def _or_loud(self, multiples: FloatArray, windows: Centred) -> FloatArray:
@@ -134,7 +135,7 @@ class Novelty:
 
     @property
     def too_loud_rms(self) -> float:
-        """The level from which on a window is unknown by it alone, in the contract's unit."""
+        """Level above which a window is unknown, whatever its spectrum, in the contract's unit."""
         return TOO_LOUD * max(self.loudest_rms, 0.0 if self.site is None else self.site.loudest_rms)
 
     def _by_distance(self, windows: Centred) -> FloatArray:
@@ -145,12 +146,12 @@ class Novelty:
         return np.minimum(trained, to_nearest(whitened, self.site.prototypes) / np.float32(self.site.limit))
 
     def is_running(self, level: float) -> bool:
-        """Tell whether a level (see `levels`) is one at which a machine runs."""
+        """Tell whether a machine with this level (see `levels`) is running."""
         quietest = self.quietest_rms if self.site is None else min(self.quietest_rms, self.site.quietest_rms)
         return level >= RUNNING_SHARE * quietest
 
     def is_turned(self, windows: Centred) -> bool:
-        """Tell whether a window's axes are arranged otherwise than in training."""
+        """Tell whether the axes of a window are arranged differently than in training."""
         return self.mounting is not None and bool(self.mounting.is_turned(windows)[0])
 
     def whitened(self, windows: FloatArray) -> FloatArray:
@@ -158,27 +159,27 @@ class Novelty:
         return self.whitened_of(centre(windows))
 
     def whitened_of(self, windows: Centred) -> FloatArray:
-        """Return what `whitened` does, of windows whose means are gone."""
+        """Return the same as `whitened` for windows without their means."""
         return features_of(windows, self.lines) @ self.whitening
 
 
 def to_nearest(points: FloatArray, prototypes: FloatArray) -> FloatArray:
     """Return each point's distance to the nearest prototype, (n, features) and (m, features) to (n,)."""
-    # |a - b|^2 = |a|^2 - 2 a.b + |b|^2, which needs no array of all differences
+    # |a - b|^2 = |a|^2 - 2 a.b + |b|^2 needs no array of all differences
     squares = np.square(points).sum(axis=1)[:, None] + np.square(prototypes).sum(axis=1)
     return np.sqrt(np.maximum(squares - 2 * points @ prototypes.T, 0).min(axis=1))
 
 
 def features(windows: FloatArray, lines: int) -> FloatArray:
-    """Return log band powers of windows (n, window, axes), relative to their level, shape (n, lines * axes)."""
+    """Return log band powers of windows (n, window, axes) relative to their level, shape (n, lines * axes)."""
     return features_of(centre(windows), lines)
 
 
 def features_of(windows: Centred, lines: int) -> FloatArray:
-    """Return what `features` does, of windows whose means are gone; an odd last sample is left out."""
+    """Return the same as `features` for windows without their means; an odd last sample is left out."""
     n = windows.samples.shape[1]
     even = windows.samples[:, : n // 2 * 2]
-    known = windows.spectrum if len(even) == 1 and n % 2 == 0 else None  # on a gateway others ask for it, too
+    known = windows.spectrum if len(even) == 1 and n % 2 == 0 else None  # other stages of a gateway use it as well
     logs = log_spectra(even, _bands(lines), 1.0, np.zeros(len(even)), known)
     return logs.reshape(len(even), -1)
 
@@ -189,12 +190,12 @@ def _bands(lines: int) -> Spectra:
 
 
 def levels(windows: FloatArray) -> FloatArray:
-    """Return the RMS of each window (n, window, axes) over its axes, without their means, shape (n,)."""
+    """Return the RMS of each window (n, window, axes) over its axes without their means, shape (n,)."""
     return centre(windows).rms.astype(np.float32)
 
 
 def is_mounting(prototypes: FloatArray, n_axes: int) -> bool:
-    """Tell whether arrays that were read can be a mounting's, for a signal of so many axes."""
+    """Tell whether an array can be the prototypes of a mounting for a signal with this number of axes."""
     fits = prototypes.ndim == 3 and prototypes.shape[1:] == (BANDS, n_axes * n_axes)
     return fits and len(prototypes) > 0 and bool(np.isfinite(prototypes).all())
 
@@ -209,7 +210,7 @@ def _are_levels(novelty: Novelty) -> bool:
 
 
 def novelty_to_bytes(novelty: Novelty) -> bytes:
-    """Return the bytes of an .npz; the same values give the same bytes."""
+    """Return the bytes of an .npz file; equal values give equal bytes."""
     values = {name: getattr(novelty, name) for name in _FORMS}
     if novelty.mounting is not None:
         values |= {_MOUNTING: novelty.mounting.prototypes, _MOUNTING_LIMIT: novelty.mounting.limit}
@@ -217,10 +218,10 @@ def novelty_to_bytes(novelty: Novelty) -> bytes:
 
 
 def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
-    """Read what `novelty_to_bytes` wrote, for a signal of so many axes.
+    """Read the bytes of `novelty_to_bytes` for a signal with this number of axes.
 
     Raises:
-        BundleError: If it is damaged or of other shapes.
+        BundleError: If they are damaged, or have other shapes or impossible values.
     """
     try:
         arrays = typed_arrays(data, MAX_ARRAYS_BYTES, _FORMS, _MOUNTING_FORMS)

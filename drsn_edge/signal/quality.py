@@ -1,4 +1,4 @@
-"""May this window be judged at all? A damaged one gets a reason, never a class."""
+"""Quality of a window: a damaged window gets a reason, never a class."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from drsn_edge.verdicts import (
 )
 
 MAX_CLIPPED_SHARE = 0.001
-"""Of a window's samples at full scale: a lone peak may just touch it, a clipped signal sits there.
+"""Largest share of samples at full scale in a window that is not clipped: a single peak may reach full scale.
 
-In a window of fewer than 1000 samples even one counts as clipped.
+In a window of fewer than 1000 samples a single sample at full scale counts as clipped.
 """
 
 
@@ -45,14 +45,14 @@ _PILE_FACTOR = 10.0
 _PILE_CHANCE = 1e-6
 _NEIGHBOURS = 8
 _LEAST_PILE = 3
-"""Clipping below full scale, as by an amplifier, shows as samples that pile up at the outermost value: at least
-`_PILE_FACTOR` times as many as the `_NEIGHBOURS` values beside it make likely (of a sine 2.6 times), and so many by
-chance with a probability below `_PILE_CHANCE` (Chernoff's bound of the Poisson tail)."""
+"""Clipping below full scale, for example by an amplifier, piles up samples at the outermost value. It counts if there
+are at least `_PILE_FACTOR` times as many samples as the `_NEIGHBOURS` next values suggest (a sine has 2.6 times as
+many), and if their number has a chance below `_PILE_CHANCE` (Chernoff bound of the Poisson tail)."""
 
 _LEAST_RUN = 8
 _LEAST_REPEATS, _REPEATS_OF_NOISE = 12, 4.5
 _RUN_CHANCE = 1e-6
-"""An axis that is stuck for a part of the window repeats its value longer than it would by chance."""
+"""Largest chance of a run of equal values on an axis that counts as stuck."""
 
 _LEARNT_WINDOWS = 16
 _JUMP_SHARE, _JUMP_SCATTERS = 0.05, 10.0
@@ -61,11 +61,11 @@ _FORGET = 1 / 256
 
 @dataclass(frozen=True)
 class SensorLimits:
-    """What the sensor can measure, and the rate that the model expects.
+    """Limit of the sensor's readings, and the sampling rate of the model.
 
     Attributes:
-        full_scale_counts: From here on, on either side of 0, a count is taken as clipped.
-        expected_sample_rate_hz: Of the contract.
+        full_scale_counts: Smallest magnitude in counts that is taken as clipped.
+        expected_sample_rate_hz: Sampling rate of the contract in Hz.
     """
 
     full_scale_counts: float
@@ -73,10 +73,10 @@ class SensorLimits:
 
 
 def clipping_level(full_scale: float, scale: float) -> float:
-    """Return the magnitude in counts from which on a reading is at the sensor's limit.
+    """Return the smallest magnitude in counts at which a reading is at the limit of the sensor.
 
-    That is a little below full scale: readings end one step short of it on the positive side (4095 for 4096), or a few
-    where the lowest bits stay 0, as in the ADXL345 at 3200 Hz (data sheet, "Data Formatting of Upper Data Rates").
+    It is slightly below full scale: positive readings end one step below full scale (4095 for 4096), or a few steps if
+    the lowest bits stay 0, as in the ADXL345 at 3200 Hz (data sheet, "Data Formatting of Upper Data Rates").
 
     Args:
         full_scale: Largest magnitude that the sensor measures, in its unit.
@@ -87,18 +87,18 @@ def clipping_level(full_scale: float, scale: float) -> float:
 
 
 def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: float | None) -> str | None:
-    """Return why the window must not be classified, None if it may be.
+    """Return the reason why a window must not be classified; None for a sound window.
 
     Args:
-        window: Raw counts with the number of missing samples.
-        limits: Of the sensor and the contract.
-        measured_sample_rate_hz: Rate by the sensor's clock, None while it is not known yet.
+        window: Window of raw counts.
+        limits: Limits of sensor and contract.
+        measured_sample_rate_hz: Sampling rate by the sensor's clock in Hz; None while it is unknown.
     """
     if window.lost_samples:
         return LOST_SAMPLES
     if window.has_seam:
         return OVERRUN
-    counts = np.ascontiguousarray(window.counts.T, np.int32)  # what is contiguous takes a third of the time
+    counts = np.ascontiguousarray(window.counts.T, np.int32)  # contiguous arrays need a third of the time
     defect = _of_amplitude(
         Ordered(counts, np.sort(counts, axis=1)), min(limits.full_scale_counts, np.iinfo(window.counts.dtype).max)
     )
@@ -110,7 +110,7 @@ def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: f
 
 
 def _of_amplitude(window: Ordered, full_scale_counts: float) -> str | None:
-    """Return what is wrong with a window as it is, without a look at what was before it."""
+    """Return the reason that the amplitudes of a window alone give; None for sound amplitudes."""
     shapes = window.shapes
     if any(shape.lowest == shape.highest for shape in shapes):
         return FLAT_LINE
@@ -135,7 +135,7 @@ def _sticks(window: Ordered) -> bool:
     if max(window.repeats) < _LEAST_RUN:
         return False
     runs = window.differences == 0
-    for length in (1, 2, 4):  # 8 in a row, of all axes at once
+    for length in (1, 2, 4):  # 8 in a row, on all axes at once
         runs = runs[:, :-length] & runs[:, length:]
     return any(_is_stuck(window.counts[axis], window.repeats[axis]) for axis in np.flatnonzero(runs.any(axis=1)))
 
@@ -158,16 +158,16 @@ _QUESTIONS = (
     (DROPOUTS, drops_out),
     (OFFSET_JUMPED, offset_steps),
 )
-"""In this order: a wrapped signal piles up at its ends, too."""
+"""Checks in the order in which they are made: a wrapped signal also piles up at its ends."""
 
 
 def _piles_up(axis: NDArray[np.int32], end: int, there: int) -> bool:
-    """Tell whether an axis, shape (window,), sits at one of its two outermost values, which it has `there` times."""
+    """Tell whether an axis, shape (window,), piles up at its outermost value `end`, which occurs `there` times."""
     values, times = np.unique(axis, return_counts=True)
     if len(values) <= _NEIGHBOURS + 1:
         return False
     beside = slice(1, 1 + _NEIGHBOURS) if values[0] == end else slice(-1 - _NEIGHBOURS, -1)
-    step = int(np.diff(values).min())  # of the converter, which may be coarser than the counts
+    step = int(np.diff(values).min())  # step of the converter, which may be larger than a count
     span = abs(int(values[beside][-1 if values[0] == end else 0]) - end) / step
     expected = float(times[beside].sum()) / span
     chance = (np.e * expected / there) ** there
@@ -175,7 +175,7 @@ def _piles_up(axis: NDArray[np.int32], end: int, there: int) -> bool:
 
 
 def _is_stuck(axis: NDArray[np.int32], repeats: int) -> bool:
-    """Tell whether an axis, shape (window,), keeps its value for longer than its usual `repeats` make likely."""
+    """Tell whether an axis, shape (window,), keeps its value longer than its number of `repeats` makes likely."""
     changes = np.flatnonzero(axis[1:] != axis[:-1])
     edges = np.concatenate([[-1], changes, [len(axis) - 1]])
     longest = int(np.diff(edges).max()) - 1
@@ -187,29 +187,29 @@ def _is_stuck(axis: NDArray[np.int32], repeats: int) -> bool:
 
 
 class OffsetWatch:
-    """Notices that an axis' mean jumps and stays: the sensor was moved, fell off, or its axes changed places.
+    """Detects a lasting jump of the mean of an axis: the sensor was moved, fell off, or its axes were exchanged.
 
-    What is usual was taught on site, or is learned from the first windows, and followed slowly, as with temperature.
-    A jump stays one until the mean is back or `reset` is called: a restart of the device or a lost link is no reason to
-    take what comes next for right. Without gravity, or another offset, axes may change places unseen.
+    The usual mean was learned on site, or is learned from the first windows. It follows slow changes, such as those of
+    temperature. A jump lasts until the mean returns or `reset` is called; a restart of the device or a lost link does
+    not end it. Without gravity or another offset, exchanged axes are not detected.
     """
 
     def __init__(self, taught: NDArray[np.float64] | None = None) -> None:
-        """Begin with the mean of each axis that was taught, shape (axes,); None: to learn."""
+        """Begin with the usual mean of each axis, shape (axes,); None: learn it from the first windows."""
         self._first: list[NDArray[np.float64]] = []
         self._usual = taught
         self._scatter: NDArray[np.float64] | float = 0.0
 
     def reset(self) -> None:
-        """Learn anew what is usual."""
+        """Learn the usual mean again."""
         self._first, self._usual, self._scatter = [], None, 0.0
 
     def jumped(self, mean: NDArray[np.float64], full_scale: NDArray[np.float64]) -> bool:
-        """Take in the mean of a window without damage, and tell whether it is not the usual one.
+        """Take the mean of a sound window, and tell whether it has jumped from the usual mean.
 
         Args:
-            mean: Of each axis, shape (axes,), in a unit that stays the same from session to session.
-            full_scale: Where the sensor clips, of each axis in that unit.
+            mean: Mean of each axis, shape (axes,), in a unit that is the same in all sessions.
+            full_scale: Full scale of each axis in that unit, shape (axes,).
         """
         if self._usual is None:
             self._first.append(mean)

@@ -1,9 +1,10 @@
-"""Samples that came before, bit for bit: a frozen buffer, a block sent twice, an old block in place of the new one.
+"""Repeated samples, equal bit by bit: a frozen buffer, a block sent twice, or an old block in place of a new one.
 
-Every 8 samples in a row, all axes, get a fingerprint, and an eighth of the fingerprints, chosen by their own value and
-so the same in both copies, is kept for some thousand samples. Where one comes again, the samples themselves are
-compared as far as they agree, and it is asked how much of a coincidence that is: by how unlikely each of them was,
-given those before it. A pure tone, a machine at rest or a sensor of few levels repeats itself and surprises nobody.
+Every run of 8 samples (all axes) has a fingerprint. One in eight fingerprints is kept for some thousand samples; its
+value decides whether it is kept, so that both copies keep the same ones. Where a fingerprint occurs again, the samples
+are compared as far as they agree. The probability of each sample, given the samples before it, then decides whether
+the agreement can be chance. A pure tone, a machine at rest and a sensor with few levels repeat themselves with a high
+probability, and do not count.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from firmware_bridge.wire.messages import Counts
 
 MEMORY = 16_384
 MEMORY_WINDOWS = 16
-"""Samples, and windows if that is less, for which a repetition is remembered: about what the memory of a sensor's board
-can hold, and less than recordings have that are played again and again. What repeats later goes unnoticed."""
+"""Samples, or windows if that is less, within which a repetition is found. That is about the memory of a sensor board,
+and shorter than a recording that is played in a loop. A later repetition is not found."""
 
 SURPRISE_BITS = 64.0
-"""A repetition by chance is that unlikely, 2^-64: once in 2^24 pairs of samples and 2^40 windows."""
+"""Least information of a repetition that counts. A false repetition has a chance of 2^-64 per pair of samples: once in
+2^40 windows with 2^24 pairs each."""
 
 _GRAM = 8
 _KEPT = np.uint64(1 << 61)
@@ -31,7 +33,7 @@ _MOST_SURPRISING = 10.0
 _LAGS, _RUNS = 2, 8
 _STRETCH, _COUNTED = 1024, 512
 _REST = 8
-"""So many windows pass after a coincidence was none before the next is looked at: it costs as much as ten windows."""
+"""Windows without a comparison after a candidate did not count, because a comparison costs as much as ten windows."""
 
 _FACTORS = tuple(np.uint64(f) for f in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
 _STEPS = tuple(
@@ -40,22 +42,22 @@ _STEPS = tuple(
 
 
 def memory_for(window: int) -> int:
-    """Return for how many samples to remember what a model with this window sees."""
+    """Return the number of samples to remember for a model with this window."""
     return min(MEMORY, MEMORY_WINDOWS * window)
 
 
 class RepeatWatch:
-    """Notices samples of a window that were there before; remembers from window to window."""
+    """Finds samples of a window that repeat earlier samples; it remembers the samples of earlier windows."""
 
     def __init__(self, memory: int = MEMORY) -> None:
-        """Begin knowing nothing; what repeats within `memory` samples is noticed."""
+        """Begin without samples; a repetition within `memory` samples is found."""
         self._memory = memory
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: a device began anew."""
-        self._end: int | None = None  # index behind the last sample taken
-        self._chunks: deque[Counts] = deque()  # the last samples; the very last has the number _taken - 1
+        """Forget all samples, after a restart of the device."""
+        self._end: int | None = None  # index after the last sample taken
+        self._chunks: deque[Counts] = deque()  # the latest samples; the last one has the number _taken - 1
         self._tail = np.zeros((0, 1), np.int64)
         self._kept = self._taken = 0
         self._tables: tuple[dict[int, int], dict[int, int]] = ({}, {})  # fingerprint -> number of its first sample
@@ -64,7 +66,7 @@ class RepeatWatch:
         self._rest = 0
 
     def repeats(self, window: Window) -> bool:
-        """Take in a window that lacks no sample, each sample once, and tell whether it holds any for a second time."""
+        """Take a window without missing samples, and tell whether it contains repeated samples."""
         if window.lost_samples:
             return False
         end = window.first_sample + len(window.counts)
@@ -96,7 +98,7 @@ class RepeatWatch:
                 self._repeated_until = max(self._repeated_until, end - (self._taken - behind))
 
     def _matches(self, samples: NDArray[np.int64], first: int) -> list[tuple[int, int]]:
-        """Return the numbers of the grams that came before, and of the same ones then; remember all of them."""
+        """Return the numbers of repeated runs with the numbers of their first occurrence; remember all runs."""
         if len(samples) < _GRAM:
             return []
         if self._taken - self._renewed > self._memory:
@@ -115,7 +117,7 @@ class RepeatWatch:
         return found
 
     def _confirmed(self, matches: list[tuple[int, int]], n_new: int) -> int | None:
-        """Return the number behind the last sample that is there again, None if that is no surprise."""
+        """Return the number after the last repeated sample; None if the repetition may be chance."""
         kept: NDArray[np.int32] = np.concatenate(self._chunks).astype(np.int32)
         begin = self._taken - self._kept
         bits = surprises(kept[-max(n_new, _STRETCH) :])
@@ -135,7 +137,7 @@ class RepeatWatch:
 
 
 def _run(samples: NDArray[np.int32], at: int, lag: int, begin: int) -> tuple[int, int]:
-    """Return the numbers between which samples agree with those `lag` before, around a place where they do."""
+    """Return the range of numbers around `at` where samples agree with those `lag` earlier."""
     first = max(lag, at - 1024)
     differs = (samples[first:] != samples[first - lag : len(samples) - lag]).any(axis=1)
     breaks = np.flatnonzero(differs)
@@ -147,7 +149,7 @@ def _run(samples: NDArray[np.int32], at: int, lag: int, begin: int) -> tuple[int
 
 
 def _fingerprints(samples: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Return one number for every 8 samples in a row of (n, axes), shape (n - 7,): a polynomial modulo 2^64."""
+    """Return a fingerprint of every run of 8 samples (n, axes), shape (n - 7,): a polynomial modulo 2^64."""
     wide = samples.view(np.uint64)
     prints = wide[:, 0] * _FACTORS[0]
     for axis in range(1, wide.shape[1]):
@@ -158,10 +160,10 @@ def _fingerprints(samples: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 
 def surprises(samples: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Return how unlikely each of (n, axes) samples was, in bits, shape (n,); of the axis where it was most.
+    """Return the information of each of (n, axes) samples in bits, shape (n,), for the axis where it is largest.
 
-    What the 16 samples before it foretell is taken away (least squares over the stretch); how often the rest, in steps
-    of the converter, has its value says how likely it was.
+    The prediction from the 16 samples before (least squares over the stretch) is subtracted. The frequency of the
+    remainder, in steps of the converter, is the probability of the sample.
     """
     bits = np.zeros(len(samples))
     for axis in samples.T:
@@ -171,12 +173,12 @@ def surprises(samples: NDArray[np.int32]) -> NDArray[np.float64]:
         off = _unforeseen(axis) / step
         _, which, times = np.unique(np.rint(off), return_inverse=True, return_counts=True)
         new = np.minimum(np.log2(len(off)) - np.log2(times[which]), _MOST_SURPRISING)
-        bits = np.maximum(bits, np.where(np.abs(off) > 1, new, 0))  # a step is as much as rounding does
+        bits = np.maximum(bits, np.where(np.abs(off) > 1, new, 0))  # rounding alone makes a difference of one step
     return bits
 
 
 def _unforeseen(axis: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Return what the samples before each do not foretell; 0 for the first ones, which have none."""
+    """Return the difference of each sample to its prediction; 0 for the first samples, which have no prediction."""
     x = axis - axis.mean()
     order = min(_ORDER, len(x) // 4)
     if not order:

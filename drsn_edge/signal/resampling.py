@@ -1,13 +1,14 @@
-"""Windows at the model's rate from a sensor that samples at another.
+"""Resampling: windows at the model's sampling rate from a sensor with a slightly different rate.
 
-A MEMS sensor samples up to a few percent faster or slower than it says, and every line of a spectrum moves with it.
-Once the rate is measured, windows are cut so much longer or shorter, with a margin on both sides, and each is resampled
-by itself: no filter remembers anything across a gap.
+A MEMS sensor samples up to a few percent faster or slower than its nominal rate, which shifts every spectral line.
+When the true rate has been measured, windows are cut longer or shorter accordingly, with a margin on both sides, and
+each window is resampled separately, so that no filter carries anything across a gap.
 
-The resampler is a weighted sinc of our own: general ones fade the end of the band to keep aliases out (soxr from 93 %
-of it on), which a model takes for a change of the machine. With rates so near each other only the very ends of the
-bands differ. On CWRU at load 3, a sensor 3 % slow: 98 % of windows right, 85 % by soxr, 87 % unresampled; at 1 % slow
-98, 96 and 99 % (benchmarks/resampling.py, docs/results/resampling.jsonl).
+The resampler is a weighted sinc written for this purpose. General resamplers attenuate the end of the band to suppress
+aliases (soxr from 93 % of the band upwards), which a model mistakes for a change of the machine. The two rates are so
+close that only the ends of the bands differ. Accuracy on CWRU at load 3 with a sensor that is 3 % slow: 98 %; with soxr
+85 %; without resampling 87 %. With a sensor that is 1 % slow: 98, 96 and 99 % (benchmarks/resampling.py,
+docs/results/resampling.jsonl).
 """
 
 from __future__ import annotations
@@ -19,26 +20,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIMIT = 0.04
-"""Share by which a sensor's rate may be off from the model's: 3 % is what data sheets allow."""
+"""Largest relative difference between the sensor's rate and the model's; data sheets allow 3 %."""
 
 FOLLOW = 0.002
-"""Share below which a difference is left alone: a tenth of what a model stands."""
+"""Largest relative difference that is not resampled: a tenth of the difference that a model tolerates."""
 
 _KAISER = 8.0
-"""80 dB, over a transition of 4 % of the band on both sides of its end."""
+"""Shape of the Kaiser window: 80 dB, with a transition of 4 % of the band on both sides of its end."""
 
 MARGIN = 128
-"""Samples on both sides of a window: half of the kernel's length."""
+"""Samples on both sides of a window: half the length of the kernel."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """How to cut windows from a sensor's samples.
+    """How to cut windows from the samples of a sensor.
 
     Attributes:
-        ratio: Of the sensor's rate to the model's; 1 where windows are taken as they come.
-        window: Samples of the sensor, margins included.
-        hop: Samples of the sensor.
+        ratio: Ratio of the sensor's rate to the model's; 1 for windows that are not resampled.
+        window: Length of a window in samples of the sensor, margins included.
+        hop: Distance of window starts in samples of the sensor.
     """
 
     ratio: float
@@ -47,17 +48,17 @@ class Cut:
 
     @property
     def margin(self) -> int:
-        """Samples of the sensor before the window proper."""
+        """Samples of the sensor before the window itself."""
         return 0 if self.ratio == 1.0 else MARGIN
 
 
 def cut_for(ratio: float, window: int, hop: int) -> Cut:
-    """Return how to cut for a ratio of rates.
+    """Return how to cut windows for a ratio of rates.
 
     Args:
-        ratio: Of the sensor's rate to the model's.
-        window: The model's samples.
-        hop: The model's samples between window starts.
+        ratio: Ratio of the sensor's rate to the model's.
+        window: Samples per window at the model's rate.
+        hop: Samples between window starts at the model's rate.
     """
     if abs(ratio - 1) <= FOLLOW:
         return Cut(1.0, window, hop)
@@ -68,9 +69,9 @@ def resampled(samples: NDArray[np.float32], cut: Cut, window: int) -> NDArray[np
     """Return one window at the model's rate, shape (1, window, axes).
 
     Args:
-        samples: As they were cut, shape (1, cut.window, axes).
-        cut: How.
-        window: The model's samples.
+        samples: Samples of the sensor, shape (1, cut.window, axes).
+        cut: How they were cut.
+        window: Samples per window at the model's rate.
     """
     if cut.ratio == 1.0:
         return samples
@@ -81,7 +82,7 @@ def resampled(samples: NDArray[np.float32], cut: Cut, window: int) -> NDArray[np
 
 @lru_cache(maxsize=8)
 def _kernel(ratio: float, window: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return where the taps of each sample of the window begin, and their weights: a Kaiser-weighted sinc."""
+    """Return the first tap and the weights of each sample of the window: a Kaiser-weighted sinc."""
     positions = MARGIN + ratio * np.arange(window)
     first = np.floor(positions).astype(np.int64) - MARGIN + 1
     distance = positions[:, None] - (first[:, None] + np.arange(2 * MARGIN))

@@ -1,11 +1,11 @@
-"""Log spectra of windows: a network's input, the baselines' features. NumPy only, as the gateway computes them too.
+"""Log spectra of windows: inputs of networks and features of baselines. NumPy only, because a gateway uses them.
 
-Views of a window, each with the same number of lines, so that they can be channels of one input:
+A window has these views, each with the same number of lines, so that they can be channels of one input:
 
-bands       mean power in equal bands from 0 to half the sample rate. Resonances stay where they are when the machine
-            changes its speed.
-orders      power at multiples of the shaft speed, over the speed to the 4th power: for the same displacement
-            acceleration grows with the square of the speed, so that an imbalance looks alike at every speed.
+bands       mean power in equal bands from 0 to half the sampling rate. Resonances stay in place when the shaft speed
+            changes.
+orders      power at multiples of the shaft speed, divided by the 4th power of the speed. For the same displacement
+            acceleration grows with the square of the speed, so that an imbalance looks the same at every speed.
 envelopes   power at multiples of the shaft speed in the envelope of each demodulation band: the impacts of a bearing
             fault repeat at fixed multiples.
 
@@ -28,27 +28,28 @@ ComplexArray = NDArray[np.complexfloating]
 VIEWS = ("bands", "orders", "envelopes")
 
 DEMODULATION_BANDS = ((0.05, 0.25), (0.25, 0.55), (0.55, 0.95))
-"""Bands whose envelopes are taken, as shares of half the sample rate."""
+"""Bands whose envelopes are used, as shares of half the sampling rate."""
 
 REFERENCE_TURNS = 1 / 400
-"""Shaft speed, in turns per sample, at which the orders' power is that of the acceleration."""
+"""Shaft speed, in turns per sample, at which the power of the orders equals the power of the acceleration."""
 
 FLOOR = 1e-5
-"""Added to powers before the logarithm; 1 is the samples' mean square, or for orders the training side's."""
+"""Constant added to powers before the logarithm. A power of 1 is the mean square of the samples, or for orders that of
+the training side."""
 
 _BATCH = 64
 
 
 @dataclass(frozen=True)
 class Spectra:
-    """Which views a network sees, and how they are standardised.
+    """The views in the input of a network, and their standardisation.
 
     Attributes:
         views: Some of `VIEWS`.
-        lines: Of each view.
+        lines: Number of lines of each view.
         highest_order: Multiple of the shaft speed at the last line of orders and envelopes.
-        means: Of each channel on the training side, log10 of power; one 0 for each channel until they are known.
-        deviations: Of each channel on the training side.
+        means: Mean log10 power of each channel on the training side; empty until it is known.
+        deviations: Standard deviation of each channel on the training side; empty until it is known.
     """
 
     views: tuple[str, ...] = VIEWS
@@ -63,7 +64,7 @@ class Spectra:
         return self.views != ("bands",)
 
     def view_channels(self, n_axes: int) -> tuple[int, ...]:
-        """Return the channels of each view, in the order of the input's channels, for so many axes."""
+        """Return the number of channels of each view, in the order of the input's channels, for `n_axes` axes."""
         return tuple(n_axes * (len(DEMODULATION_BANDS) if view == "envelopes" else 1) for view in self.views)
 
 
@@ -74,14 +75,14 @@ def log_spectra(
     speeds_hz: NDArray[np.float64],
     known: ComplexArray | None = None,
 ) -> FloatArray:
-    """Return the views of windows, standardised where means are known, shape (n, lines, channels).
+    """Return the views of windows, standardised if means are known, shape (n, lines, channels).
 
     Args:
-        windows: Shape (n, window, axes), without their mean. Their absolute size matters to the orders only.
+        windows: Windows without their means, shape (n, window, axes). Only orders depend on their absolute level.
         spectra: Views and their standardisation.
-        sample_rate_hz: Of the windows.
-        speeds_hz: Shaft speed of each window, shape (n,); any number where `needs_speed` is False.
-        known: `Centred.spectrum` of these windows, where it was asked for before; it is the same with and without.
+        sample_rate_hz: Sampling rate of the windows in Hz.
+        speeds_hz: Shaft speed of each window in turns per second, shape (n,); any number if `needs_speed` is False.
+        known: `Centred.spectrum` of these windows, if it is known; it saves a transform and does not change the result.
     """
     parts = [slice(first, first + _BATCH) for first in range(0, len(windows), _BATCH)]
     batches = (
@@ -96,10 +97,10 @@ def log_spectra(
 
 
 class _Batch:
-    """Windows with what the views share. Channels come before time here: FFTs want their axis contiguous."""
+    """Windows with the spectra that the views share. Channels precede time here, so that FFTs are contiguous."""
 
     def __init__(self, windows: FloatArray, speeds: NDArray[np.float64], spectrum: ComplexArray | None) -> None:
-        """Take windows, (n, window, axes), their shaft speeds in turns per sample, (n,), and spectra that are known."""
+        """Take windows, (n, window, axes), shaft speeds in turns per sample, (n,), and spectra or None."""
         samples = np.ascontiguousarray(windows.transpose(0, 2, 1), np.float32)
         self.speeds = speeds
         self.lines_per_order = speeds * windows.shape[1]
@@ -116,11 +117,12 @@ def _log_powers(batch: _Batch, spectra: Spectra) -> FloatArray:
 def power_spectrum(spectrum: ComplexArray, n_samples: int) -> FloatArray:
     """Return the power at each line of the Hann-weighted samples whose unweighted spectrum is given.
 
-    A Hann window is a constant and a cosine, so that it takes a line and its two neighbours, and no second transform.
+    A Hann window is a constant plus a cosine. Therefore each weighted line follows from a line and its two neighbours,
+    without a second transform.
 
     Args:
         spectrum: `np.fft.rfft` of n_samples real samples, shape (..., n_samples // 2 + 1), n_samples even.
-        n_samples: Of the samples.
+        n_samples: Number of samples.
     """
     padded = np.concatenate([spectrum[..., 1:2].conj(), spectrum, spectrum[..., -2:-1].conj()], axis=-1)
     weighted = padded[..., 1:-1] / 2 - (padded[..., :-2] + padded[..., 2:]) / 4
@@ -130,7 +132,7 @@ def power_spectrum(spectrum: ComplexArray, n_samples: int) -> FloatArray:
 def band_powers(power: FloatArray, lines: int) -> FloatArray:
     """Return the mean power in `lines` equal bands of a spectrum, (..., spectral lines) -> (..., lines).
 
-    Without the line at 0 Hz, and without a rest above the last whole band.
+    The line at 0 Hz and the lines above the last whole band are left out.
     """
     per_band = (power.shape[-1] - 1) // lines
     return power[..., 1 : 1 + lines * per_band].reshape(*power.shape[:-1], lines, per_band).mean(axis=-1)
@@ -140,14 +142,14 @@ def order_powers(power: FloatArray, lines_per_order: NDArray[np.float64], lines:
     """Return the power at `lines` equal steps of shaft orders, (n, channels, lines): the largest line of each step.
 
     Args:
-        power: Shape (n, channels, spectral lines).
+        power: Power spectra, shape (n, channels, spectral lines).
         lines_per_order: Spectral lines from one multiple of the shaft speed to the next, shape (n,).
-        lines: Steps. Those beyond the spectrum get its last line.
+        lines: Number of steps. Steps beyond the spectrum get its last line.
         highest: Multiple of the shaft speed at the last step.
     """
     steps = lines_per_order * (highest / lines)
     centres = np.rint(np.arange(1, lines + 1) * steps[:, None]).astype(np.int64)
-    reach = np.maximum(0, np.ceil(steps)).astype(np.int64) // 2  # no line between two steps falls through
+    reach = np.maximum(0, np.ceil(steps)).astype(np.int64) // 2  # no line between two steps is skipped
     offsets = np.arange(-reach.max(initial=0), reach.max(initial=0) + 1)
     offsets = np.clip(offsets[None], -reach[:, None], reach[:, None])
     wanted = np.clip(centres[:, None] + offsets[..., None], 0, power.shape[-1] - 1)
@@ -158,11 +160,11 @@ def order_powers(power: FloatArray, lines_per_order: NDArray[np.float64], lines:
 def envelopes(spectrum: ComplexArray, band: tuple[float, float]) -> FloatArray:
     """Return the envelope in one band of the samples whose spectrum is given: a quarter as long, mean 0, RMS 1.
 
-    The band is moved to 0 Hz, which gives the analytic signal at the lower rate at once.
+    The band is shifted to 0 Hz, which yields the analytic signal directly at the lower rate.
 
     Args:
         spectrum: `np.fft.rfft` of the samples, shape (..., n_samples // 2 + 1), n_samples a multiple of 4.
-        band: From and to, as shares of half the sample rate; at most half of it wide.
+        band: Lower and upper edge as shares of half the sampling rate, at most 0.5 apart.
     """
     half = spectrum.shape[-1] - 1
     first, last = (int(share * half) for share in band)

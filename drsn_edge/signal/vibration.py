@@ -1,6 +1,6 @@
-"""How much a machine vibrates, whatever the cause: velocity and acceleration, beside the class.
+"""Vibration severity: how much a machine vibrates, independent of the cause, as velocity and acceleration.
 
-Velocity RMS from 10 to 1000 Hz is what ISO 20816 judges machines by.
+ISO 20816 rates machines by the velocity RMS from 10 to 1000 Hz.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ BAND_HZ = (10.0, 1000.0)
 
 @dataclass(frozen=True)
 class Measures:
-    """Of a stretch of vibration, each that of the axis where it is largest.
+    """Measures of a stretch of vibration, each for the axis where it is largest.
 
     Attributes:
-        velocity_rms_mm_s: From 10 to 1000 Hz, or up to half the sample rate; None where the unit is not known.
-        acceleration_rms: Without the mean, in the unit of the samples.
-        acceleration_peak: Likewise.
+        velocity_rms_mm_s: Velocity RMS in mm/s from 10 to 1000 Hz, or up to half the sampling rate; None if the unit of
+            the samples is unknown.
+        acceleration_rms: Acceleration RMS without the mean, in the unit of the samples.
+        acceleration_peak: Largest deviation from the mean, in the unit of the samples.
         crest_factor: Peak over RMS; 1.4 for a sine, 3 to 4 for noise, more for impacts.
         kurtosis: Fourth moment over the squared variance; 3 for noise, more for impacts.
     """
@@ -39,9 +40,9 @@ def measure(samples: NDArray[np.float32], sample_rate_hz: float, g_per_unit: flo
     """Return the measures of samples, shape (n, axes), n >= 2.
 
     Args:
-        samples: At least a second of them, for the velocity to reach down to 10 Hz.
-        sample_rate_hz: Samples per second.
-        g_per_unit: Standard gravities in the unit of the samples; None where it is no acceleration that is known.
+        samples: One second or more, so that the velocity includes 10 Hz.
+        sample_rate_hz: Sampling rate in Hz.
+        g_per_unit: Standard gravities per unit of the samples; None if the unit is not a known unit of acceleration.
     """
     by_axis = np.ascontiguousarray(samples.T, np.float64)
     centred = by_axis - by_axis.mean(axis=1, keepdims=True)
@@ -58,14 +59,14 @@ def measure(samples: NDArray[np.float32], sample_rate_hz: float, g_per_unit: flo
 
 
 def velocity_rms(accel_mps2: NDArray[np.float64], sample_rate_hz: float) -> NDArray[np.float64]:
-    """Return each axis' velocity RMS over `BAND_HZ`, m/s, by integration in the spectrum; (n, axes) to (axes,)."""
+    """Return the velocity RMS of each axis over `BAND_HZ` in m/s, integrated in the spectrum; (n, axes) to (axes,)."""
     n = len(accel_mps2)
     taper = _taper(n)
     spectrum = np.fft.rfft(np.ascontiguousarray(accel_mps2.T) * taper)
     hz = np.fft.rfftfreq(n, 1 / sample_rate_hz)
     band = slice(int(np.searchsorted(hz, BAND_HZ[0])), int(np.searchsorted(hz, BAND_HZ[1], side="right")))
     power = np.square(spectrum[:, band].real) + np.square(spectrum[:, band].imag)
-    # Parseval: the mean square is the one-sided sum over n times the taper's energy.
+    # Parseval: the mean square is the one-sided sum over n times the energy of the taper.
     summed = (power / np.square(2 * np.pi * hz[band])).sum(axis=1)
     return np.asarray(np.sqrt(2 * summed / (n * np.square(taper).sum())))
 

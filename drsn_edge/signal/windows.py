@@ -1,4 +1,4 @@
-"""Windows and their scaling: what happens to samples between the sensor and the network, training and gateway alike."""
+"""Windows and their scaling: the steps from samples to the network's input, the same in training and on the gateway."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Scaling:
-    """How a window is scaled after its mean was taken away, axis by axis.
+    """How a window is scaled after the mean of each axis was subtracted.
 
-    The mean goes because it tells how the sensor was mounted, not how the machine runs. One factor serves all axes, so
-    that their ratio, the direction of the vibration, stays.
+    The mean is subtracted because it depends on the mounting of the sensor, not on the machine. All axes have the same
+    factor, which preserves their ratio and therefore the direction of the vibration.
 
     Attributes:
-        kind: "rms" divides by the window's RMS over all axes; "fixed" divides by `divisor`.
-        divisor: In the contract's unit, used by "fixed" only.
+        kind: "rms" divides by the RMS of the window over all axes; "fixed" divides by `divisor`.
+        divisor: Divisor in the contract's unit, used by "fixed" only.
     """
 
     kind: str = "rms"
@@ -32,12 +32,12 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Centred:
-    """Windows without their means, which several stages ask for.
+    """Windows without their means, which several stages use.
 
     Attributes:
-        samples: Shape (n, window, axes), float32.
-        means: Which were taken away, shape (n, axes).
-        rms: Of each window over its axes, shape (n,).
+        samples: Samples without their means, float32, shape (n, window, axes).
+        means: Means that were subtracted, shape (n, axes).
+        rms: RMS of each window over its axes, shape (n,).
     """
 
     samples: FloatArray
@@ -46,29 +46,29 @@ class Centred:
 
     @cached_property
     def spectrum(self) -> NDArray[np.complexfloating]:
-        """`np.fft.rfft` of each axis, shape (n, axes, window // 2 + 1); it is kept, so ask it of few windows."""
+        """`np.fft.rfft` of each axis, shape (n, axes, window // 2 + 1). It stays in memory: use it for few windows."""
         return np.fft.rfft(np.ascontiguousarray(self.samples.transpose(0, 2, 1), np.float32))
 
 
 def centre(windows: FloatArray) -> Centred:
-    """Take away each axis' mean from windows (n, window, axes)."""
+    """Subtract the mean of each axis from windows (n, window, axes)."""
     means = axis_means(windows)
     samples = (windows - means[:, None]).astype(np.float32)
     return Centred(samples, means, np.sqrt(np.mean(np.square(samples, dtype=np.float64), axis=(1, 2))))
 
 
 def scale_windows(windows: FloatArray, scaling: Scaling) -> FloatArray:
-    """Return windows without their mean and scaled, float32 of the same shape.
+    """Return windows without their means and scaled, float32 of the same shape.
 
     Args:
-        windows: Shape (n, window, axes), in the contract's unit.
-        scaling: From the signal contract. A window without any vibration stays zero rather than being divided by zero.
+        windows: Windows in the contract's unit, shape (n, window, axes). A window without vibration becomes zeros.
+        scaling: Scaling of the signal contract.
     """
     return scaled(centre(windows), scaling)
 
 
 def scaled(windows: Centred, scaling: Scaling) -> FloatArray:
-    """Return what `scale_windows` does, of windows whose means are gone."""
+    """Return the same as `scale_windows` for windows without their means."""
     samples, rms = windows.samples, windows.rms[:, None, None]
     if scaling.kind == "fixed":
         return samples / np.float32(scaling.divisor)
@@ -76,9 +76,9 @@ def scaled(windows: Centred, scaling: Scaling) -> FloatArray:
 
 
 def scaled_spectrum(windows: Centred, scaling: Scaling) -> NDArray[np.complexfloating]:
-    """Return `np.fft.rfft` of each axis of `scaled` windows, but for rounding, shape (n, axes, window // 2 + 1).
+    """Return `np.fft.rfft` of each axis of `scaled` windows, except for rounding, shape (n, axes, window // 2 + 1).
 
-    It is made of `Centred.spectrum`, which others ask for as well: one transform serves all of them.
+    It is computed from `Centred.spectrum`, which other stages use as well, so that one transform serves all of them.
     """
     spectrum, rms = windows.spectrum, windows.rms[:, None, None]
     if scaling.kind == "fixed":
@@ -87,22 +87,22 @@ def scaled_spectrum(windows: Centred, scaling: Scaling) -> NDArray[np.complexflo
 
 
 def axis_means(windows: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean of each axis of windows (n, window, axes), shape (n, axes); in half of `mean`'s time."""
+    """Return the mean of each axis of windows (n, window, axes), shape (n, axes), in half the time of `np.mean`."""
     return np.asarray(np.einsum("nwa->na", windows, dtype=np.float64) / windows.shape[1])
 
 
 def window_starts(n_samples: int, window: int, hop: int) -> NDArray[np.int64]:
-    """Return the first sample of each whole window in a stretch of n_samples; empty where none fits."""
+    """Return the first sample of each whole window in a stretch of n_samples; empty if no window fits."""
     return np.arange(0, n_samples - window + 1, hop, dtype=np.int64)
 
 
 def cut_windows(samples: FloatArray, starts: NDArray[np.int64], window: int) -> FloatArray:
-    """Return the windows of (n_samples, axes) that begin at starts, shape (len(starts), window, axes)."""
+    """Return the windows of samples (n_samples, axes) that begin at `starts`, shape (len(starts), window, axes)."""
     return samples[starts[:, None] + np.arange(window)]
 
 
 def as_network_input(windows: FloatArray) -> FloatArray:
-    """Return (n, window, axes) as the network's (n, 1, window, axes)."""
+    """Return windows (n, window, axes) in the shape of the network's input, (n, 1, window, axes)."""
     return windows[:, None]
 
 
@@ -111,12 +111,12 @@ class Window:
     """One window of raw samples.
 
     Attributes:
-        first_sample: Index of its first sample in the sensor's session.
-        device_time_s: Sensor's time of that sample.
-        counts: Shape (window, axes); 0 where samples are missing.
-        lost_samples: How many are missing. If it is not 0, the window must not be classified.
-        has_seam: Whether samples that do not follow on each other meet inside, without a known number between them. If
-            so, the window must not be classified either.
+        first_sample: Index of the first sample in the session of the sensor.
+        device_time_s: Time of that sample by the sensor's clock, in seconds.
+        counts: Readings, shape (window, axes); 0 for missing samples.
+        lost_samples: Number of missing samples. A window with missing samples must not be classified.
+        has_seam: Whether an unknown number of samples is missing inside the window. Such a window must not be
+            classified.
     """
 
     first_sample: int
