@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from drsn_edge.reproduce.sweep import read_results
+from drsn_edge.reproduce.tables import as_markdown
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -32,3 +35,8 @@ def test_tables_are_those_of_the_results(page: str, program: str, tmp_path: Path
     subprocess.run(command, check=True)
     written = page_path.read_text(encoding="utf-8")
     assert written == (ROOT / "docs" / page).read_text(encoding="utf-8"), f"write docs/{page} again with {program}"
+
+
+def test_the_page_of_accuracies_is_that_of_its_results():
+    results = read_results(ROOT / "docs" / "results" / "accuracy.jsonl")
+    assert as_markdown(results) == (ROOT / "docs" / "ACCURACY.md").read_text(encoding="utf-8")
