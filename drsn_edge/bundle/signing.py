@@ -313,7 +313,7 @@ def _trusted_files(folder: Path) -> dict[Path, PublicKey]:
     _check_owner(folder)
     if why := why_not_ours_alone(folder, _STRICT):
         words = f"The folder of trusted keys {folder} must belong to root or this user alone, but {why}"
-        raise KeyFileError(words, "writable_by_others", path=folder)
+        raise KeyFileError(words, why.problem, path=folder, place=why.path)
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".pub")
     except OSError as exc:

@@ -239,7 +239,7 @@ class SlotStore:
             raise StoreError(
                 f"The bundle has {len(data)} bytes; a gateway takes at most {MAX_BUNDLE_BYTES}. "
                 "Check that the file is a bundle.",
-                "bad_size",
+                "file_too_large",
                 limit=MAX_BUNDLE_BYTES,
                 got=len(data),
             )

@@ -65,11 +65,11 @@ class VirtualDevice:
         if command.opcode is Opcode.RESET:
             self.state = DeviceState.IDLE if streaming else self.state
         elif streaming:
-            return Result.STREAMING, "STOP first"
+            return Result.STREAMING, "send STOP first"
         elif command.opcode is Opcode.SELF_TEST:
-            return Result.DONE, "a virtual sensor has no mass to push"
+            return Result.DONE, "a virtual sensor has nothing to test"
         elif not self._set(command.opcode, command.value / 1000):
-            return Result.IMPOSSIBLE_VALUE, "not among those in HELLO"
+            return Result.IMPOSSIBLE_VALUE, "HELLO does not list this value"
         self.begin_session()
         return Result.DONE, ""
 

@@ -30,7 +30,7 @@ def quantise(values: NDArray[np.float64], scale: float) -> tuple[NDArray[np.int1
     """
     counts = np.rint(values / scale)
     if np.isnan(counts).any():
-        raise VirtualDeviceError("The samples to send contain NaN.", "nan")
+        raise VirtualDeviceError("The samples to send contain NaN. Remove or replace these values.", "nan")
     clipped = np.clip(counts, _COUNTS.min, _COUNTS.max)
     return clipped.astype(np.int16), int(np.count_nonzero(clipped != counts))
 

@@ -200,7 +200,7 @@ class RawLogWriter:
         except OSError as exc:
             raise RawLogError(
                 f"Cannot create {path}: {exc.strerror}. Choose another folder.",
-                "not_created",
+                "cannot_create",
                 path=path,
                 reason=exc.strerror,
             ) from exc
@@ -232,7 +232,7 @@ def _writing(path: Path) -> Iterator[None]:
     except OSError as exc:
         raise RawLogError(
             f"Cannot write {path}: {exc.strerror}. The bytes written before are kept.",
-            "not_written",
+            "cannot_write",
             path=path,
             reason=exc.strerror,
         ) from exc

@@ -241,6 +241,6 @@ def test_a_folder_above_the_trusted_keys_that_others_may_write_is_refused(
     trust(key[1], tmp_path / "state" / "trusted")
     (tmp_path / "state").chmod(mode)
     folder = tmp_path / "state" / "trusted"
-    with refused(KeyFileError, "writable_by_others", path=folder) as caught:
+    with refused(KeyFileError, "writable_by_others", path=folder, place=tmp_path / "state") as caught:
         trusted_keys(folder)
     assert "chmod go-w" in str(caught.value)

@@ -49,7 +49,7 @@ def test_it_shows_and_sets(port: str, run: Callable[..., Any]) -> None:
 def test_what_is_refused_is_said(port: str, run: Callable[..., Any]) -> None:
     done = run("sensor", "--port", port, "--set-rate", "1000", "--reset")
     assert done.code == 1
-    assert "reset     done" in done.out and "set-rate  impossible value (not among those in HELLO)" in done.out
+    assert "reset     done" in done.out and "set-rate  impossible value (HELLO does not list this value)" in done.out
 
 
 def test_a_device_that_does_not_answer(monkeypatch: Any, tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_a_full_disk_is_one_error() -> None:
     log = RawLogWriter(lambda _: Path("/dev/full"))
     log._file, log._files = Path("/dev/full").open("wb"), [Path("/dev/full")]  # noqa: SIM115
     log.write(b"a")
-    with refused(RawLogError, "not_written", path="/dev/full", reason=os.strerror(errno.ENOSPC)):
+    with refused(RawLogError, "cannot_write", path="/dev/full", reason=os.strerror(errno.ENOSPC)):
         log.close()
 
 
