@@ -30,7 +30,7 @@ class Budget:
     """Limits of the model's cost on a gateway; a gateway refuses a bundle that exceeds them.
 
     Attributes:
-        latency_ms: Time per window, preprocessing included, that 99 of 100 windows must keep.
+        latency_ms: Time per window in ms, preprocessing included, that 99 of 100 windows must keep.
         memory_mb: Resident memory of the interpreter and the model, in 10^6 bytes.
     """
 
@@ -43,23 +43,23 @@ class Manifest:
     """The meaning of a bundle's model.
 
     Attributes:
-        name: Name of letters, digits, dots, dashes and underscores.
+        name: Name of the bundle: letters, digits, dots, dashes and underscores, at most 64.
         version: MAJOR.MINOR.PATCH of this model, chosen by the person who trains it.
         contract: Signal that the model was trained on.
         labels: Classes in the order of the logits.
-        input: Input of the network, shape (1, 1, steps, channels).
-        outputs: Outputs of the network, the logits first.
-        parts: SHA-256 of every other member of the bundle, by name.
-        generator: Program that wrote the bundle.
-        floor: Lowest version of this name that a gateway still accepts after this version is confirmed; None: this
-            version, so that no older one is accepted.
-        votes: Votes K/N that change the decision; None: the monitor's default.
-        unknown_share: Share of hold-out windows that novelty.npz calls UNKNOWN; None: nothing is UNKNOWN.
-        noise_limit: Probability above which a window counts as noise alone, see `drsn_edge.signal.noise_alone`; 1:
-            no window does; None: the monitor's default.
-        golden_tolerance_lsb: Largest deviation of an interpreter from golden.npz, RMS over all logits in int8 steps.
-        operators: TFLite names of the model's operators; None: unknown.
-        budget: Limits of the model's cost; None: no limits.
+        input: The tensor that the network sees, of shape (1, 1, steps, channels).
+        outputs: Tensors that the model returns; the logits come first.
+        parts: SHA-256 of every other member of the bundle, by the member's name.
+        generator: Program and version that wrote the bundle.
+        floor: Lowest version of this name that a gateway still accepts after this bundle is confirmed there. Left
+            out: the bundle's own version, so that no older one is accepted.
+        votes: Votes K/N that change a decision. Left out: the monitor's own, 4/5.
+        unknown_share: Share of the hold-out windows that `novelty.npz` calls UNKNOWN. Left out: nothing is unknown.
+        noise_limit: Probability above which a window counts as noise alone; 1: no window does. Left out: the monitor's
+            own limit. See `drsn_edge.signal.noise_alone`.
+        golden_tolerance_lsb: Largest deviation of an interpreter from `golden.npz`, RMS over all logits in int8 steps.
+        operators: Operators of the model by TFLite's names. Left out: not known.
+        budget: Limits of the model's cost on a gateway. Left out: no limits.
     """
 
     name: str

@@ -147,14 +147,14 @@ class NetworkSizes:
     """The free sizes of a network of one's own: those of a `DrsnConfig` that neither data nor block kind decide.
 
     Attributes:
-        stem_channels: As in `DrsnConfig`, like all of them.
-        stem_kernel: In samples.
-        stem_stride: In samples.
-        stages: In order.
-        kernel: In samples.
-        hidden_ratio: Relative to the block's channels.
-        pooling: "average" or "none".
-        dropout: Share of the last features.
+        stem_channels: Filters of the first convolution.
+        stem_kernel: Length of the first convolution, in samples.
+        stem_stride: Stride of the first convolution, in samples.
+        stages: Residual stages in order, each `[channels, blocks, stride]`.
+        kernel: Length of the convolutions inside a block, in samples.
+        hidden_ratio: Hidden units of the threshold's subnet, relative to the channels of the block.
+        pooling: `average` over time, or `none`: each step has weights of its own, as spectra need it.
+        dropout: Share of the last features that a training step leaves out.
     """
 
     stem_channels: int

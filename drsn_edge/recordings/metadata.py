@@ -64,6 +64,16 @@ _FREE_FIELD_RULE = (_scalar, "text, a number, true or false")
 
 RESERVED_KEYS = frozenset(_RULES)
 
+MEANINGS: Mapping[str, str] = {
+    "sample_rate_hz": "Sampling rate, a number above 0, in Hz.",
+    "axes": 'Names of the axes, such as `["x", "y", "z"]`: different, without commas, none beginning with `-`.',
+    "unit": "Unit of the samples: `g`, `mg` or `m/s2`. Another name, such as `counts`, is never converted.",
+    "full_scale": "Value of full scale in `unit`, a number above 0, for files that hold shares of it (`.wav`).",
+    "label": "Condition of the machine: the class.",
+    "group": "Recordings that belong together, such as those of one machine or session; folds keep them on one side.",
+}
+"""What each reserved key means, for the reference."""
+
 
 def checked(key: str, value: object, source: str) -> MetadataValue:
     """Return the value in the type of its key (rates as float, axes as tuple, labels as text).

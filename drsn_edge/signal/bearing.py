@@ -28,10 +28,10 @@ class BearingGeometry:
     The properties are orders, which are multiples of the shaft speed, for rolling without slip.
 
     Attributes:
-        n_balls: Number of rolling elements, >= 3.
-        ball_diameter_mm: Diameter of the rolling elements in mm.
-        pitch_diameter_mm: Diameter of the circle through the centres of the rolling elements in mm.
-        contact_angle_deg: Angle between load and radial plane in degrees, 0 <= angle < 90.
+        n_balls: Number of rolling elements, at least 3.
+        ball_diameter_mm: Diameter of a rolling element in mm, below the pitch diameter.
+        pitch_diameter_mm: Diameter of the circle through the centres of the rolling elements, in mm.
+        contact_angle_deg: Angle of the load to the radial plane, in degrees from 0 to below 90.
 
     Source: Randall & Antoni 2011, doi:10.1016/j.ymssp.2010.07.017, eqs. 1-4.
     """

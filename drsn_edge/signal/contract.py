@@ -27,9 +27,9 @@ class SignalContract:
         axes: Names of the axes in the order of the network's channels.
         unit: Unit of the samples before scaling.
         window: Samples per window.
-        hop: Samples between window starts in a stream.
-        scaling: Scaling of a window before the network.
-        spectra: Views that are the network's input instead of the scaled samples; None if the input is the samples.
+        hop: Samples between the starts of two windows when streaming.
+        scaling: Scaling of a window before the network: `kind` and `divisor`.
+        spectra: Views that are the network's input instead of the scaled samples. Left out: the input is the samples.
     """
 
     sample_rate_hz: float

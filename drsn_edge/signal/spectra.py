@@ -45,7 +45,7 @@ class Spectra:
     """The views in the input of a network, and their standardisation.
 
     Attributes:
-        views: Some of `VIEWS`.
+        views: Views of a window: `bands`, `orders`, `envelopes`.
         lines: Number of lines of each view.
         highest_order: Multiple of the shaft speed at the last line of orders and envelopes.
         means: Mean log10 power of each channel on the training side; empty until it is known.

@@ -22,8 +22,8 @@ class Scaling:
     factor, which preserves their ratio and therefore the direction of the vibration.
 
     Attributes:
-        kind: "rms" divides by the RMS of the window over all axes; "fixed" divides by `divisor`.
-        divisor: Divisor in the contract's unit, used by "fixed" only.
+        kind: `rms` divides by the window's own RMS over all axes; `fixed` divides by `divisor`.
+        divisor: Divisor of `fixed`, in the contract's unit.
     """
 
     kind: str = "rms"

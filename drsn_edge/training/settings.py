@@ -22,7 +22,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
 
 Ranges = Mapping[str, tuple[float, float]]
 
-_RANGES: Ranges = {
+RANGES: Ranges = {
     "window": (16, math.inf),
     "hop": (0, math.inf),
     "epochs": (1, math.inf),
@@ -31,7 +31,7 @@ _RANGES: Ranges = {
     "seed": (0, 2**32 - 1),  # what Keras takes
 }
 
-_RESEARCH_RANGES: Ranges = {
+RESEARCH_RANGES: Ranges = {
     "batch_size": (2, math.inf),
     "clean_share": (0, 1),
     "speed_range": (0, 0.5),  # a machine at no speed, or running backwards, has no windows
@@ -53,22 +53,25 @@ class ResearchSettings:
     """What only research changes: the table `[research]` of a configuration file, and no option of the command line.
 
     Attributes:
-        block: Block kind of the network, see `drsn_edge.models.config.BLOCK_KINDS`.
-        scaling: Kind of scaling; the divisor of "fixed" is the RMS of the training side.
-        validation: Keep the end of each recording's training part to watch the training with, or train on it.
+        block: Kind of block of the network: `rsbu-cw`, `rsbu-cs`, `se`, `residual` or `plain`.
+        scaling: `rms`: divide each window by its own RMS; `fixed`: divide all windows by the RMS of the training side.
+        validation: Whether the end of each recording's training part is kept to watch the training with; `false`: train
+            on it as well.
         batch_size: Windows per step.
-        clean_share: Share of training windows without added noise, 0 to 1.
-        speed_range: Relative change of speed drawn per training window, as if the machine ran faster or slower.
-        gain_range_db: Change of level drawn per training window, up to so many dB louder or softer; "fixed" scaling
-            only, as "rms" takes the level away.
-        axis_dropout: Probability that one axis of a training window, drawn at random, is set to zero.
-        spectrum_lines: Lines of each log spectrum; log spectra only.
-        highest_order: Shaft order at the last line; the inputs "spectra" only.
-        view_weights: Of bands, orders and envelopes in the logits; empty: all alike; the inputs "spectra" only.
-        style_mix: See `drsn_edge.training.spectral.mix_styles`; log spectra only.
-        discriminants: Weight of linear discriminants in the logits, relative to the network's own; 0: none; log spectra
-            only. See `drsn_edge.training.discriminant`.
-        redraw_every: Epochs that share their windows, noise included; above 1 where making them takes longer than
+        clean_share: Share of the training windows that get no noise, 0 to 1.
+        speed_range: Relative change of speed drawn for each training window; 0.03 is up to 3 % faster or slower.
+        gain_range_db: Change of level drawn for each training window, up to so many dB louder or softer; only with
+            `scaling = "fixed"`.
+        axis_dropout: Share of the training windows in which one axis, drawn at random, is set to zero.
+        spectrum_lines: Lines of each log spectrum; only with the inputs `bands` and `spectra`.
+        highest_order: Multiple of the shaft speed at the last line; only with the inputs `spectra`.
+        view_weights: Weights of bands, orders and envelopes in the logits, such as `[4, 1, 1]`; empty: all alike; only
+            with the inputs `spectra`.
+        style_mix: Strength with which differences between two windows of one class are mixed into other windows; only
+            with the inputs `bands` and `spectra`. See `drsn_edge.training.spectral.mix_styles`.
+        discriminants: Weight of linear discriminants in the logits, relative to the network's own; 0: none; only with
+            the inputs `bands` and `spectra`.
+        redraw_every: Epochs that share their windows, noise included; above 1 where making windows takes longer than
             training on them.
     """
 
@@ -93,7 +96,7 @@ class ResearchSettings:
         Raises:
             TrainingError: Naming the setting and what it may be.
         """
-        _check_ranges(self, _RESEARCH_RANGES)
+        _check_ranges(self, RESEARCH_RANGES)
         _check_choice("scaling", self.scaling, SCALINGS)
         if self.gain_range_db and self.scaling != "fixed":
             raise TrainingError(
@@ -117,24 +120,27 @@ class TrainSettings:
     needs no setting. Then come, in this order: speed, gain, polarity, axis dropout, noise, scaling.
 
     Attributes:
-        hold_out: As typed: `FIELD=VALUE`, `fold=K/N`, `time=SHARE` or `windows=SHARE`; see `parse_hold_out`.
-        network: Name of a preset, or sizes of one's own.
+        hold_out: The hold-out set: `FIELD=VALUE`, `FIELD=VALUE,time=SHARE`, `fold=K/N`, `time=SHARE` or
+            `windows=SHARE`.
+        network: Name of a network that `drsn-edge models` lists, or a table `[network]` with sizes of your own.
         window: Samples per window.
-        hop: Samples between window starts, in training and when streaming; 0 stands for half a window.
-        inputs: What the network is shown: "waveform" (the samples), "bands" or "spectra", see `INPUTS`.
+        hop: Samples between the starts of two windows, in training and when streaming; 0: half a window.
+        inputs: What the network sees: `waveform` (the samples), `bands` (log band powers) or `spectra` (bands, shaft
+            orders and envelope orders).
         epochs: Passes over the training windows.
-        learning_rate: Peak of the warm-up and cosine schedule of Adam, which is laid out for all `epochs`.
-        patience: Stop when the validation has not improved for so many epochs, and keep the best epoch's weights; 0:
-            never stop early and keep the last weights. The learning rate is then still on its way down.
-        class_weights: "balanced" weighs the loss of each window so that every class counts the same.
-        noise: Kinds of noise added to training windows, drawn per window.
-        snr_range_db: Its signal-to-noise ratio, drawn per window, in dB.
-        polarity: Turn a training window's sign, all axes together, at random: as if the sensor faced the other way.
-        seed: Of everything drawn at random.
-        label_field: Field of the recordings that is their class; empty for their label.
-        allow_leaks: Train on a split whose sides share samples, and say so, instead of refusing it.
-        keep_labels: Take labels that differ only by case or spaces as different classes instead of refusing them.
-        research: What only research changes.
+        learning_rate: Highest learning rate of Adam; it rises to this, and falls along a cosine over all epochs.
+        patience: Epochs without a better validation after which the training stops and keeps the best epoch's weights;
+            0: never stop early, and keep the last weights.
+        class_weights: `balanced` weighs the loss of each window so that every class counts the same; `none` does not.
+        noise: Kinds of noise that are added to training windows: `gaussian`, `laplacian`, `pink`, `impulsive`.
+        snr_range_db: Range of the signal-to-noise ratio drawn for noisy training windows, lowest and highest, in dB.
+        polarity: Whether the sign of a training window, all axes together, is turned at random, as if the sensor faced
+            the other way.
+        seed: Seed of everything that is drawn at random.
+        label_field: Field of the recordings that is their class; empty: their label.
+        allow_leaks: Whether to train on a split whose two sides share samples, and report it, instead of refusing it.
+        keep_labels: Whether labels that differ only by case or spaces are different classes; if not, they are refused.
+        research: The table `[research]`.
     """
 
     hold_out: str
@@ -161,7 +167,7 @@ class TrainSettings:
         Raises:
             TrainingError: Naming the setting and what it may be.
         """
-        _check_ranges(self, _RANGES)
+        _check_ranges(self, RANGES)
         lowest, highest = self.snr_range_db
         if not -math.inf < lowest <= highest < math.inf:
             raise TrainingError(f"Expected a lowest SNR not above the highest, got {lowest} to {highest} dB.")

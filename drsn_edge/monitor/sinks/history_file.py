@@ -21,32 +21,70 @@ _PAUSE_S = 0.05
 _ROOM_BYTES = 200_000
 """SQLite's two files beside a history take some ten kB when it is opened."""
 
-_TABLES = (
-    """CREATE TABLE runs (
-  run INTEGER PRIMARY KEY, machine TEXT NOT NULL,
-  began_s REAL NOT NULL, ended_s REAL NOT NULL,  -- by the run's own clock; the second one goes on while it runs
-  lasted_s REAL NOT NULL, seen_s REAL NOT NULL,  -- and for how long the file had seen monitors run when it began
-  boot TEXT, steady_s REAL,                      -- start of the machine, and its steady clock at began_s
-  process INTEGER, dropped INTEGER NOT NULL DEFAULT 0, summary TEXT)""",
-    """CREATE TABLE clock_jumps (
-  run INTEGER NOT NULL, at_s REAL NOT NULL, from_s REAL NOT NULL, to_s REAL NOT NULL)""",
-    """CREATE TABLE decisions (
-  time_s REAL NOT NULL, machine TEXT NOT NULL,
-  verdict TEXT NOT NULL, label TEXT, reason TEXT, score REAL, novelty REAL, run INTEGER NOT NULL)""",
+TABLES = (
+    """CREATE TABLE runs (            -- One row for each run of a monitor on one machine.
+  run INTEGER PRIMARY KEY,             -- Number of the run.
+  machine TEXT NOT NULL,               -- Name of the machine.
+  began_s REAL NOT NULL,               -- Begin by the run's own clock, seconds since 1970.
+  ended_s REAL NOT NULL,               -- End by the run's own clock, so far; seconds since 1970.
+  lasted_s REAL NOT NULL,              -- Length of the run so far, seconds.
+  seen_s REAL NOT NULL,                -- Seconds for which monitors had run on this file when the run began.
+  boot TEXT,                           -- Name of the gateway's start, within which its steady clock goes on.
+  steady_s REAL,                       -- Steady clock of the gateway at began_s, seconds.
+  process INTEGER,                     -- Process id of the monitor.
+  dropped INTEGER NOT NULL DEFAULT 0,  -- Rows that were not written: memory was full, or SQLite refused them.
+  summary TEXT                         -- The line of type summary at the end; NULL before it and after a kill.
+)""",
+    """CREATE TABLE clock_jumps (     -- One row for each jump of the system's clock.
+  run INTEGER NOT NULL,                -- Run that noticed the jump.
+  at_s REAL NOT NULL,                  -- Time of the jump by the run's own clock, seconds since 1970.
+  from_s REAL NOT NULL,                -- System's time before the jump, seconds since 1970.
+  to_s REAL NOT NULL                   -- System's time after the jump, seconds since 1970.
+)""",
+    """CREATE TABLE decisions (       -- One row for each change of the decision.
+  time_s REAL NOT NULL,                -- Time by the run's own clock, seconds since 1970.
+  machine TEXT NOT NULL,               -- Name of the machine.
+  verdict TEXT NOT NULL,               -- CLASS, UNKNOWN or NO_VERDICT.
+  label TEXT,                          -- The class; NULL unless the verdict is CLASS.
+  reason TEXT,                         -- Why there is no verdict; NULL unless the verdict is NO_VERDICT.
+  score REAL,                          -- Probability of the class, of the nearest one for UNKNOWN, 0 to 1.
+  novelty REAL,                        -- Distance from what was trained; above 1 is UNKNOWN. NULL: not known.
+  run INTEGER NOT NULL                 -- Run that the row belongs to.
+)""",
     "CREATE INDEX decisions_by_time ON decisions (machine, time_s)",
-    """CREATE TABLE alarms (
-  time_s REAL NOT NULL, machine TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL, capture TEXT,
-  run INTEGER NOT NULL)""",
+    """CREATE TABLE alarms (          -- One row for each change of an alarm.
+  time_s REAL NOT NULL,                -- Time by the run's own clock, seconds since 1970.
+  machine TEXT NOT NULL,               -- Name of the machine.
+  name TEXT NOT NULL,                  -- The alarm: a class, or UNKNOWN.
+  state TEXT NOT NULL,                 -- RAISED, ACKNOWLEDGED or CLEARED.
+  capture TEXT,                        -- File of the raw signal around the alarm; NULL where none is kept.
+  run INTEGER NOT NULL                 -- Run that the row belongs to.
+)""",
     "CREATE INDEX alarms_by_time ON alarms (machine, time_s)",
-    """CREATE TABLE minutes (
-  machine TEXT NOT NULL, minute INTEGER NOT NULL, run INTEGER NOT NULL, verdict TEXT NOT NULL, detail TEXT NOT NULL,
-  windows INTEGER NOT NULL, lost_samples INTEGER NOT NULL, score_sum REAL NOT NULL, novelty_sum REAL NOT NULL,
-  PRIMARY KEY (machine, minute, run, verdict, detail)) WITHOUT ROWID""",
-    """CREATE TABLE severities (
-  machine TEXT NOT NULL, minute INTEGER NOT NULL, run INTEGER NOT NULL,
-  velocity_mm_s REAL, acceleration_rms REAL, acceleration_peak REAL, kurtosis REAL,
-  PRIMARY KEY (machine, minute, run)) WITHOUT ROWID""",
+    """CREATE TABLE minutes (         -- Windows of each minute, one row for each verdict with its class or reason.
+  machine TEXT NOT NULL,               -- Name of the machine.
+  minute INTEGER NOT NULL,             -- Minutes since 1970 by the run's own clock.
+  run INTEGER NOT NULL,                -- Run that the row belongs to.
+  verdict TEXT NOT NULL,               -- CLASS, UNKNOWN or NO_VERDICT.
+  detail TEXT NOT NULL,                -- Class of a CLASS, reason of a NO_VERDICT; empty for UNKNOWN.
+  windows INTEGER NOT NULL,            -- Number of windows.
+  lost_samples INTEGER NOT NULL,       -- Samples that were missing in these windows.
+  score_sum REAL NOT NULL,             -- Sum of their scores, as in decisions.
+  novelty_sum REAL NOT NULL,           -- Sum of their novelties, as in decisions.
+  PRIMARY KEY (machine, minute, run, verdict, detail)
+) WITHOUT ROWID""",
+    """CREATE TABLE severities (      -- Largest severity of each minute, with --severity.
+  machine TEXT NOT NULL,               -- Name of the machine.
+  minute INTEGER NOT NULL,             -- Minutes since 1970 by the run's own clock.
+  run INTEGER NOT NULL,                -- Run that the row belongs to.
+  velocity_mm_s REAL,                  -- Largest velocity RMS, mm/s.
+  acceleration_rms REAL,               -- Largest RMS of the acceleration, in the sensor's unit.
+  acceleration_peak REAL,              -- Largest peak of the acceleration, in the sensor's unit.
+  kurtosis REAL,                       -- Largest kurtosis; about 3 without impacts.
+  PRIMARY KEY (machine, minute, run)
+) WITHOUT ROWID""",
 )
+"""The statements that make a history; what stands behind `--` is printed in docs/reference/history-file.md."""
 
 
 class LockedError(OutputError):
@@ -138,7 +176,7 @@ def _make(connection: sqlite3.Connection, path: Path) -> None:
         return
     if connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone() != (0,):
         raise OutputError(f"Expected a history in {path}, got another database. Choose another file for --history.")
-    for statement in _TABLES:
+    for statement in TABLES:
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 

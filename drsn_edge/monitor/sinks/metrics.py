@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -196,6 +197,30 @@ _GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+@dataclass(frozen=True)
+class Metric:
+    """What Prometheus is told of a metric.
+
+    Attributes:
+        name: Name of the metric; a counter's ends in `_total` when it is served.
+        kind: Counter or gauge, as a class of prometheus_client.
+        text: Help text, with the unit.
+        labels: Names of the labels; the first is the machine.
+    """
+
+    name: str
+    kind: type[CounterMetricFamily | GaugeMetricFamily]
+    text: str
+    labels: tuple[str, ...]
+
+
+METRICS = tuple(
+    Metric(name, kind, text, ("machine", *labels))
+    for kind, known in ((GaugeMetricFamily, _GAUGES), (CounterMetricFamily, _COUNTERS))
+    for name, (text, labels) in known.items()
+)
+
+
 class _Machines(Collector):
     """What all machines show, asked at each scrape."""
 
@@ -203,11 +228,7 @@ class _Machines(Collector):
         self._machines = machines
 
     def collect(self) -> Iterator[Any]:
-        families: dict[str, Any] = {
-            name: kind(name, text, labels=["machine", *labels])
-            for kind, known in ((CounterMetricFamily, _COUNTERS), (GaugeMetricFamily, _GAUGES))
-            for name, (text, labels) in known.items()
-        }
+        families: dict[str, Any] = {each.name: each.kind(each.name, each.text, labels=each.labels) for each in METRICS}
         for machine, sink in list(self._machines.items()):
             for name, labels, value in sink.values():
                 families[name].add_metric([_printable(each) for each in (machine, *labels)], value)

@@ -10,6 +10,34 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic of one machine.
+
+    Attributes:
+        name: Behind PREFIX/GATEWAY/MACHINE.
+        content: What its messages are.
+        when: When they are sent.
+    """
+
+    name: str
+    content: str
+    when: str
+
+
+TOPICS = (
+    Topic("status", "`online` or `offline`", "At each connection and at the end; last will when the line is cut."),
+    Topic("state", "JSON: everything that holds, in one object", "At each change, and every 10 s while windows come."),
+    Topic("decision", "JSON: the decision that holds", "At each change, in order; at the start NO_VERDICT."),
+    Topic("alarm/NAME", "JSON: one alarm", "At each change, in order; CLEARED from the start."),
+    Topic("severity", "JSON, with `--severity`", "Every 10 s at most, and when the zone changes."),
+    Topic("summary", "JSON: the account of the run", "At the end."),
+    Topic("acknowledge", "The name of an alarm; empty: all alarms", "Listened to, never sent."),
+)
+"""Every topic of a machine; all but `acknowledge` are retained and sent with QoS 1."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HASHED = re.compile(r"(.*-)?x[0-9a-f]{8}")

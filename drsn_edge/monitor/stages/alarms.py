@@ -32,11 +32,13 @@ class AlarmLimits:
     """When an alarm begins and ends.
 
     Attributes:
-        on: Evidence from which on it is pending, 0 to 1.
-        off: Evidence below which it is ending, at most `on`.
-        on_delay_s: How long it must be pending without a break, in judged seconds.
-        off_delay_s: How long it must be ending without a break, likewise.
-        latch: Whether it stays after its cause is gone until it is acknowledged.
+        on: Evidence from which on an alarm is pending, 0 to 1.
+        off: Evidence below which a raised alarm is ending, above 0 and at most `on`.
+        on_delay_s: Seconds for which the evidence must stay at `on` or above before the alarm is raised. Only judged
+            windows count.
+        off_delay_s: Seconds for which the evidence must stay below `off` before the alarm is cleared. Only judged
+            windows count.
+        latch: Whether the alarm stays after its cause is gone, until it is acknowledged.
     """
 
     on: float = 0.7
@@ -51,16 +53,16 @@ class AlarmSettings:
     """What is an alarm, and when.
 
     Attributes:
-        normal: Labels that are none; every other one, and UNKNOWN, is.
-        evidence: "mean": of the class probabilities over the windows; "votes": share of the windows that say so. A
-            window that is UNKNOWN speaks for UNKNOWN alone.
-        windows: How many windows the evidence is of.
-        inhibit_after_start_s: How long after a standstill, and at first, windows do not count.
-        inhibit_level_change: Share by which the level of vibration changes when the speed or the load does: windows do
-            not count then, and until `inhibit_s` later. None: they always count.
-        inhibit_s: See there.
-        limits: Of the alarms that have none of their own.
-        classes: Limits of single labels or UNKNOWN.
+        normal: Classes that are no alarm; every other class, and UNKNOWN, is one.
+        evidence: `mean`: mean probability of the class over the last windows; `votes`: share of these windows that
+            name the class. A window that is UNKNOWN counts for UNKNOWN alone.
+        windows: Number of windows that the evidence is taken from, at least 1.
+        inhibit_after_start_s: Seconds in which windows do not count, at the beginning and after a standstill.
+        inhibit_level_change: Relative change of the level of vibration from which on windows do not count, such as 0.3
+            for 30 %: the speed or the load changes. Left out: windows count whatever the level does.
+        inhibit_s: Seconds after such a change in which windows do not count.
+        limits: Limits of the alarms that have none of their own.
+        classes: Limits of single classes, or of UNKNOWN.
     """
 
     normal: tuple[str, ...]

@@ -51,10 +51,10 @@ class CaptureSettings:
     """The signal that is kept around an alarm.
 
     Attributes:
-        folder: Folder of the files.
-        before_s: Seconds kept before the alarm is raised.
-        after_s: Seconds kept after it.
-        keep: Number of files to keep; the oldest are removed first.
+        folder: Folder for the files, a raw log for each alarm.
+        before_s: Seconds of signal that are kept from before the alarm.
+        after_s: Seconds of signal that are kept from after the alarm.
+        keep: Number of files that are kept, at least 1; the oldest are removed first.
     """
 
     folder: str
