@@ -3,14 +3,19 @@
 The built pages ask no other host for anything, so that they open from disk on a machine without a network.
 """
 
+import sys
+from pathlib import Path
+
 from drsn_edge import __version__
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "drsn-edge"
 author = "the drsn-edge developers"
 copyright = author
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx_click", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx_click", "sphinx_copybutton", "click_pages"]
 exclude_patterns = ["results"]
 nitpicky = True
 # Help texts name options: `--json` keeps its two hyphens, and what stands in backticks is code.
