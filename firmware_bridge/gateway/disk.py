@@ -57,7 +57,7 @@ class Disk(AbstractContextManager["Disk"]):
             self._folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as exc:
             raise StoreError(
-                f"Cannot use {path} for this gateway's bundles: {exc.strerror}. Run the command as the owner of the "
+                f"Could not use {path} for this gateway's bundles: {exc.strerror}. Run the command as the owner of the "
                 "folder, or name another state folder with DRSN_EDGE_STATE.",
                 "unusable_folder",
                 path=path,
@@ -166,7 +166,7 @@ class Disk(AbstractContextManager["Disk"]):
             descriptor = os.open(name, flags, _FILE_MODE, dir_fd=self._folder)
         except OSError as exc:
             raise StoreError(
-                f"Cannot lock {self._path}: {exc.strerror}. Run the command as the owner of the folder.",
+                f"Could not lock {self._path}: {exc.strerror}. Run the command as the owner of the folder.",
                 "no_lock",
                 path=self._path,
                 reason=exc.strerror,

@@ -60,9 +60,9 @@ class StateFile:
             return None
         except UnsafeFileError as exc:
             raise StoreError(
-                f"Cannot use the state of this gateway's bundles: {exc}", exc.problem, path=exc.path
+                f"Could not use the state of this gateway's bundles: {exc}", exc.problem, path=exc.path
             ) from exc
         except OSError as exc:
             raise StoreError(
-                f"Cannot read the state of this gateway's bundles: {exc}.", "unreadable_state", reason=str(exc)
+                f"Could not read the state of this gateway's bundles: {exc}.", "unreadable_state", reason=str(exc)
             ) from exc

@@ -214,7 +214,7 @@ class ProcessLink(DescriptorLink):
             )
         except OSError as exc:
             raise PortAbsentError(
-                f"Cannot start {program}: {exc.strerror}. Check its permissions.",
+                f"Could not start {program}: {exc.strerror}. Check its permissions.",
                 "not_started",
                 program=program,
                 reason=exc.strerror,

@@ -271,7 +271,7 @@ def open_port(port: str, baud_rate: int) -> serial.SerialBase:
 def _port_error(port: str, exc: Exception) -> PortError:
     if port.startswith("socket://") and re.fullmatch(r"socket://(\[[^]]+\]|[^:/]+):\d{1,5}(/.*)?", port) is None:
         return PortError(
-            f"Cannot open {port}: it is not of the form socket://HOST:PORT, such as socket://10.0.0.7:5555.",
+            f"Could not open {port}: it is not of the form socket://HOST:PORT, such as socket://10.0.0.7:5555.",
             "bad_url",
             port=port,
         )
@@ -293,7 +293,7 @@ def _port_error(port: str, exc: Exception) -> PortError:
             f"{port} is in use by {who}. Close that program and try again.", port=port, holders=holders
         )
     return PortError(
-        f"Cannot open {port} as a serial port: {exc}. Check that it is the sensor's port.",
+        f"Could not open {port} as a serial port: {exc}. Check that it is the sensor's port.",
         "cannot_open",
         port=port,
         reason=str(exc),

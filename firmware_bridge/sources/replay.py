@@ -145,7 +145,7 @@ class ReplaySource:
             data = self._read_bytes(path)
         except OSError as exc:
             raise RawLogError(
-                f"Cannot read {path}: {exc.strerror}. Check the path.", "unreadable", path=path, reason=exc.strerror
+                f"Could not read {path}: {exc.strerror}. Check the path.", "unreadable", path=path, reason=exc.strerror
             ) from exc
         try:
             yield from read_log(data)
@@ -182,7 +182,7 @@ def _whole(path: Path) -> bytes:
         return read_regular(path, MAX_LOG_BYTES)
     except (NotAFileError, IsADirectoryError) as exc:
         raise RawLogError(
-            f"Cannot read {path} as a raw log: {exc.strerror}. Copy its content into a file.",
+            f"Could not read {path} as a raw log: {exc.strerror}. Copy its content into a file.",
             "not_a_file",
             path=path,
             reason=exc.strerror,

@@ -154,7 +154,7 @@ class PtyEndpoint(_Descriptor):
         except OSError as exc:
             self.close()
             raise VirtualDeviceError(
-                f"Cannot create the link {link} to the port: {exc.strerror or exc}. Choose another path.",
+                f"Could not create the link {link} to the port: {exc.strerror or exc}. Choose another path.",
                 "no_link",
                 path=link,
                 reason=exc.strerror,
@@ -181,7 +181,7 @@ class TcpEndpoint(_Descriptor):
         except OSError as exc:
             host, port = self._where
             raise VirtualDeviceError(
-                f"Cannot listen on {host}:{port}: {exc}. Choose another port.",
+                f"Could not listen on {host}:{port}: {exc}. Choose another port.",
                 "cannot_listen",
                 address=f"{host}:{port}",
                 reason=exc.strerror or str(exc),

@@ -199,7 +199,7 @@ class RawLogWriter:
             raise RawLogError(f"{path} already exists. Choose another folder.", "exists", path=path) from exc
         except OSError as exc:
             raise RawLogError(
-                f"Cannot create {path}: {exc.strerror}. Choose another folder.",
+                f"Could not create {path}: {exc.strerror}. Choose another folder.",
                 "cannot_create",
                 path=path,
                 reason=exc.strerror,
@@ -231,7 +231,7 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as exc:
         raise RawLogError(
-            f"Cannot write {path}: {exc.strerror}. The bytes written before are kept.",
+            f"Could not write {path}: {exc.strerror}. The bytes written before are kept.",
             "cannot_write",
             path=path,
             reason=exc.strerror,
