@@ -36,7 +36,7 @@ on = 0.01
 off = 0.01
 on_delay_s = 0.0
 [capture]
-folder = "captures"
+folder = "{captures}"
 before_s = 0.1
 after_s = 0.1
 """
@@ -143,7 +143,7 @@ def put(lines: Lines, found: list[dict[str, Any]], name: str | None = None) -> N
 
 def of_the_monitor(folder: Path, bundle: Path, lines: Lines) -> None:
     """Watch one sensor with every output, replay its log, and watch two sensors."""
-    (folder / "monitor.toml").write_text(SETTINGS)
+    (folder / "monitor.toml").write_text(SETTINGS.format(captures=folder / "captures"))
     (folder / "limits.toml").write_text(LIMITS)
     measured = ("--severity", "--rpm", 3000, "--limits", folder / "limits.toml")
     judged = ("--model", bundle, "--settings", folder / "monitor.toml", "--json", *measured)

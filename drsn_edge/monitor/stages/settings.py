@@ -51,7 +51,8 @@ class CaptureSettings:
     """The signal that is kept around an alarm.
 
     Attributes:
-        folder: Folder for the files, a raw log for each alarm.
+        folder: Folder for the files, a raw log for each alarm. A relative path starts at the folder in which the
+            monitor is started.
         before_s: Seconds of signal that are kept from before the alarm.
         after_s: Seconds of signal that are kept from after the alarm.
         keep: Number of files that are kept, at least 1; the oldest are removed first.
