@@ -22,6 +22,7 @@ from drsn_edge.datasets.span import HoldOut, Span, Split
 from drsn_edge.errors import DrsnEdgeError, SplitError
 from drsn_edge.recordings.recording import FieldValue, Recording
 from drsn_edge.signal.windows import window_starts
+from drsn_edge.support.wording import counted
 
 RATE_TOLERANCE = 0.02
 """Largest relative difference of two measured sampling rates in one training: the same as between sensor and model."""
@@ -203,8 +204,11 @@ def _by_field(
 
 def no_match(error: type[DrsnEdgeError], field: str, value: str, found: tuple[str, ...]) -> DrsnEdgeError:
     """Return an `error` that no recording has the value of a field; `found` are the values that recordings have."""
-    there = f"its values are {', '.join(found)}. Choose one of them" if found else "no recording has that field"
-    return error(f"No recording has {field}={value}: {there}.", "no_match", field=field, value=value, values=found)
+    if found:
+        words = f"No recording has {field}={value}: the values of {field} are {', '.join(found)}. Choose one of them."
+    else:
+        words = f"No recording has a field {field}. State it in the catalogue, or choose another field."
+    return error(words, "no_match", field=field, value=value, values=found)
 
 
 def field_of(recording: Recording, name: str) -> FieldValue:
@@ -252,8 +256,8 @@ def _folds(recordings: Sequence[Recording], folds: int) -> list[NDArray[np.int64
     if not 2 <= folds <= min(len(set(groups)), most):
         raise SplitError(
             f"--hold-out fold=K/N needs 2 folds or more, and at most as many as there are groups and recordings of a "
-            f"class, got {folds} folds for {len(set(groups))} groups and at most {most} recordings of a class. Change "
-            "the number of folds, or record more.",
+            f"class, got {counted(folds, 'fold')} for {counted(len(set(groups)), 'group')} and at most "
+            f"{counted(most, 'recording')} of a class. Change the number of folds, or record more.",
             "wrong_folds",
             folds=folds,
             groups=len(set(groups)),

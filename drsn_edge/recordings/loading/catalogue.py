@@ -220,9 +220,9 @@ def _pattern(text: object, values: Metadata, source: str) -> NamePattern:
     twice = pattern.groups & {"axes", *values}
     if twice:
         key = min(twice)
-        why = "axes cannot be read from a file name" if key == "axes" else f"the entry also states {key}"
+        why = "axes cannot be read from a file name" if key == "axes" else f"the entry also has a line for {key}"
         raise RecordingError(
-            f"{source}: pattern {shown} has a group {key!r}, but {why}. Remove one of the two.",
+            f"{source}: pattern {shown} has a group {key!r}, but {why}. Remove the group.",
             "group_not_allowed",
             place=source,
             pattern=shown,

@@ -17,6 +17,7 @@ from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue
 from drsn_edge.recordings.raw import RawRecording
 from drsn_edge.recordings.recording import FieldValue, Recording
 from drsn_edge.support.toml_file import quoted
+from drsn_edge.support.wording import counted
 
 RATE_TOLERANCE = 1e-3
 """Relative difference up to which the sampling rate in a file (often a mean of time stamps) and the nominal rate in a
@@ -162,8 +163,8 @@ def _finite(samples: NDArray[Any], axes: tuple[str, ...], path: Path, name: str)
     if len(bad):
         index, axis = int(bad[0][0]), axes[bad[0][1]]
         raise RecordingError(
-            f"{path} holds {len(bad)} NaN or infinite values in recording {name}, the first at sample {index} of axis "
-            f"{axis}. Cut them out, or record it again.",
+            f"{path} holds {counted(len(bad), 'NaN or infinite value')} in recording {name}, the first at sample "
+            f"{index} of axis {axis}. Cut the samples out, or record it again.",
             "not_finite",
             path=path,
             recording=name,

@@ -132,16 +132,15 @@ def _read(path: Path) -> list[RawRecording]:
         words = f"There is no recording and no folder at {path}. Check the path."
         raise RecordingError(words, "missing", path=path)
     if reader is None:
-        words = (
-            f"{path} is not a recording: its name ends in {path.suffix or 'no suffix'!r}, not in one of {_suffixes()}."
-        )
-        raise RecordingError(f"{words} Convert it.", "unknown_format", path=path, suffix=path.suffix)
+        ends = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
+        words = f"{path} is not a recording: its name {ends}. Convert it to one of the formats {_suffixes()}."
+        raise RecordingError(words, "unknown_format", path=path, suffix=path.suffix)
     try:
         data = read_regular(path, MAX_RECORDING_BYTES)
     except FileNotFoundError as exc:
         raise RecordingError(f"There is no recording at {path}. Check the path.", "missing", path=path) from exc
     except IsADirectoryError as exc:
-        words = f"{path} is a folder, not a recording. Load a folder with load_recordings."
+        words = f"{path} is a folder, not a recording. Name one of its files, or load all with load_recordings."
         raise RecordingError(words, "folder", path=path) from exc
     except (OSError, ValueError) as exc:
         raise _unreadable(path, exc) from exc

@@ -16,6 +16,7 @@ from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import Metadata, MetadataValue, checked
 from drsn_edge.recordings.raw import RawRecording, reading
 from drsn_edge.signal.units import canonical
+from drsn_edge.support.wording import counted
 
 TIME_COLUMN = "time_s"
 INDEX_COLUMN = "file"
@@ -136,9 +137,10 @@ def _sample_rate_hz(time_s: NDArray[np.float64], path: Path) -> float:
     """Return the mean rate of the time stamps to nine digits; further digits are noise of their decimal notation."""
     finite = int(np.isfinite(time_s).sum())
     if finite < max(2, len(time_s)):
+        bad = f"has {len(time_s) - finite} values that are not finite" if len(time_s) > 1 else "has a single value"
         raise RecordingError(
-            f"{path}: a sampling rate needs at least two times in {TIME_COLUMN}, all finite, but {finite} of "
-            f"{len(time_s)} are. Correct the column, or remove it and state sample_rate_hz in a catalogue.",
+            f"{path}: {TIME_COLUMN} {bad}, so the sampling rate is unknown. Correct the column, or remove it and state "
+            "sample_rate_hz in a catalogue.",
             "too_few_times",
             path=path,
             finite=finite,
@@ -165,9 +167,9 @@ def _uneven(
 ) -> RecordingError:
     at, usual = int(uneven[0]), float(np.median(intervals))
     return RecordingError(
-        f"{path} has samples every {usual:.6g} s, but {len(uneven)} intervals differ by more than "
-        f"{SPACING_TOLERANCE:.0%}; the first is {intervals[at]:.6g} s after sample {at} ({TIME_COLUMN} = "
-        f"{time_s[at]:.6g}). Samples may be missing. Cut the file there, or remove {TIME_COLUMN} and state "
+        f"{path} has a sample every {usual:.6g} s, except for {counted(len(uneven), 'interval')} (more than "
+        f"{SPACING_TOLERANCE:.0%} off), the first of {intervals[at]:.6g} s after sample {at} ({TIME_COLUMN} = "
+        f"{time_s[at]:.6g}). Samples may be missing there. Cut the file, or remove {TIME_COLUMN} and state "
         "sample_rate_hz in a catalogue.",
         "uneven_times",
         path=path,

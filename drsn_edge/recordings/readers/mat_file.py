@@ -41,7 +41,7 @@ def read_mat(data: bytes, path: Path) -> list[RawRecording]:
     channels = _channels_by_number(variables)
     if not channels:
         raise RecordingError(
-            f"{path} has no variable of real numbers with a name of CWRU's such as X105_DE_time; its variables are "
+            f"{path} has no variable of real numbers with a CWRU name such as X105_DE_time; its variables are "
             f"{', '.join(variables) or '(none)'}. Save other data as .npz or .csv.",
             "no_cwru_variable",
             path=path,

@@ -18,6 +18,7 @@ from drsn_edge.recordings.log_note import values_of
 from drsn_edge.recordings.metadata import MetadataValue
 from drsn_edge.recordings.raw import RawRecording
 from drsn_edge.signal.units import canonical
+from drsn_edge.support.wording import counted
 from firmware_bridge.errors import FirmwareBridgeError
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.wire.clock import HostRate
@@ -55,8 +56,9 @@ def read_raw_log(data: bytes, path: Path) -> list[RawRecording]:
     long = [stretch for stretch in stretches if stretch.duration_s >= SHORTEST_S]
     if not long:
         raise RecordingError(
-            f"{path} has no {SHORTEST_S:g} s without a missing sample in any of its {len(stretches)} stretches. Record "
-            "longer, or find out why samples are lost.",
+            f"{path} has no stretch of {SHORTEST_S:g} s without a missing sample "
+            f"({counted(len(stretches), 'shorter stretch', 'shorter stretches')}). Record longer, or find out "
+            "why samples are lost.",
             "stretches_too_short",
             path=path,
             shortest_s=SHORTEST_S,
