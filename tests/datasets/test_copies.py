@@ -82,7 +82,7 @@ def test_both_zeros_are_one_number() -> None:
 
 
 def test_cuts_of_one_recording_by_the_dozen_hang_together() -> None:
-    """Every one is linked with a neighbour, whatever the number of files that share a fingerprint."""
+    """Every copy is linked to a neighbour, even if many files share a fingerprint."""
     original = noise(6000, 0)
     cuts = [original[10 * i : 10 * i + 4000] for i in range(40)]
     reached, edges = {0}, {(shared.first, shared.second) for shared in shared_stretches(cuts)}
@@ -130,7 +130,7 @@ def test_the_same_signal_twice_is_no_copy_once_there_is_noise(
 
 @pytest.mark.parametrize("wander", [1e-6, 1e-4])
 def test_smooth_signals_agree_by_chance_now_here_now_there_and_are_no_copies(wander: float) -> None:
-    """A sine of wandering speed has little to say: of so many samples, some 130 to 200 in a row agree with others."""
+    """A sine of varying speed carries little information: runs of 130 to 200 samples agree with others by chance."""
     rng = np.random.default_rng(0)
     signals = []
     for _ in range(6):
@@ -140,7 +140,7 @@ def test_smooth_signals_agree_by_chance_now_here_now_there_and_are_no_copies(wan
 
 
 def test_a_sine_whose_turns_nearly_repeat_is_no_copy_of_another() -> None:
-    """Without noise, and at phases that happen to fit, thousands of samples agree, but each turn with many others."""
+    """Without noise and with equal phases thousands of samples agree, but each turn agrees with many others."""
     phases = np.random.default_rng(0).uniform(0, 1, 20)
     assert shared_stretches([sine(120_000, 404.938268, phase) for phase in phases]) == []
 
@@ -153,7 +153,7 @@ def test_of_too_few_different_values_copies_are_not_told_from_chance() -> None:
 
 
 def test_a_simulated_signal_that_does_not_repeat_counts_as_copied() -> None:
-    """Nobody copied it, but these are the same samples."""
+    """Nobody copied the recording, but its samples are the same."""
     signal = sine(4000, 73.123456789)
     assert shared_stretches([signal, signal[50:]]) == [Shared(0, 1, -50, 50, 4000)]
 

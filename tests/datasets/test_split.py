@@ -353,7 +353,7 @@ def test_a_cut_of_a_copy_is_a_leak_too(machines: Any) -> None:
 
 
 def test_other_times_of_one_original_are_no_leak(make_recording: Any) -> None:
-    """Two files overlap, but what is trained on ends before the overlap, and what is judged begins after it."""
+    """Two files overlap, but training ends before the overlap, and the hold-out set begins after it."""
     original = make_recording("a", 2000)
     early = replace(original, name="early", samples=original.samples[:1200].copy())
     late = replace(original, name="late", samples=original.samples[800:].copy())
@@ -385,7 +385,7 @@ def test_validation_leaks_count_too(make_recording: Any) -> None:
 
 
 def test_each_recording_is_hashed_once(make_recording: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of windows=SHARE there are hundreds of spans per recording."""
+    """windows=SHARE makes hundreds of spans per recording."""
     hashed = []
     content_key = leaks._content_key
     monkeypatch.setattr(leaks, "_content_key", lambda r: hashed.append(r.name) or content_key(r))

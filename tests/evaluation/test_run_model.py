@@ -1,4 +1,4 @@
-"""A run folder's model, to be evaluated."""
+"""The model of a run folder, ready for evaluation."""
 
 from __future__ import annotations
 

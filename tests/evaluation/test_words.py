@@ -1,4 +1,4 @@
-"""What an evaluation says in words and by recording, against counts by hand."""
+"""The summary of an evaluation in sentences and by recording, against counts by hand."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from drsn_edge.recordings.metadata import Metadata
 
 
 def look_up(text: str, file_name: str = "a.csv", **stated: str | int | float | bool) -> Metadata:
-    """Return what a catalogue of this text says."""
+    """Return the values that a catalogue with this text states."""
     return values_for(parse_catalogue(text, "test.toml"), file_name, stated)
 
 

@@ -22,7 +22,7 @@ COMPLETE = "file,sample_rate_hz,unit,label\n*,10,g,ok\n"
 
 
 def look_up(text: str, file_name: str = "a.csv") -> Metadata:
-    """Return what a table of this text says."""
+    """Return the values that a table with this text states."""
     return values_for(parse_csv_catalogue(text, "test.csv"), file_name, {})
 
 

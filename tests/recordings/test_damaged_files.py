@@ -1,4 +1,4 @@
-"""Whatever happened to a file, the reader answers with a recording or with a RecordingError."""
+"""Any damaged file gives a recording or a RecordingError, and no other error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MATLAB files named as CWRU names them."""
+"""MATLAB files with the variable names of CWRU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each fault of the amplitude on signals as of machines, and sound signals of all kinds that must pass."""
+"""Amplitude faults on machine-like signals are found, and sound signals of all kinds pass."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("signal", SIGNALS)
 def test_a_fault_of_one_axis_is_named(signal: str, fault: str) -> None:
-    """In most windows: a fault that leaves little of a trace in one shows in the next."""
+    """A fault must be found in most windows, not in all: one with little effect on a window shows in the next."""
     change, reason = FAULTS[fault]
     rng = np.random.default_rng(99)
     said = []
@@ -176,7 +176,7 @@ def test_a_tone_passes(tone: str) -> None:
 
 @pytest.mark.parametrize("kind", ["normal", "uniform", "laplace", "impulsive"])
 def test_noise_passes(kind: str) -> None:
-    """That a sensor sends nothing but noise is for others to say."""
+    """Noise alone is a sound signal here; another check finds it."""
     for seed in SEEDS:
         rng = np.random.default_rng(seed)
         noise = {
@@ -194,7 +194,7 @@ def test_noise_passes(kind: str) -> None:
 def test_a_sound_signal_of_few_levels_is_not_withheld(
     level: float, tone: float, seed: int, signal: str, offset: int, axes: int, n: int
 ) -> None:
-    """As of a sensor of 8 bits, or of an ADXL345 with 3.9 mg a count at a machine that hardly vibrates."""
+    """Few levels, as from an 8-bit sensor, or an ADXL345 with 3.9 mg per count on a machine that hardly vibrates."""
     pure = tone * np.sin(2 * np.pi * np.random.default_rng(seed).uniform(0.002, 0.4) * np.arange(n))
     found = defect(*(pure + offset + level * SIGNALS[signal](seed + axis, n) for axis in range(axes)))
     assert found in (None, "stuck", "flat line"), found

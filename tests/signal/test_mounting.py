@@ -1,4 +1,4 @@
-"""Axes that are inverted or have changed places show in how they move together."""
+"""Inverted and exchanged axes are found by the relation of the axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gateway asks of a window is worked out once, and is what training worked out of many."""
+"""A gateway transforms a window once, with the same result as training for many windows."""
 
 from __future__ import annotations
 

@@ -19,14 +19,14 @@ N = 1024
 
 
 def coloured(n: int, axes: int, gain: Callable[[Any], Any], seed: int = 0) -> Samples:
-    """Return windows of Gaussian noise whose amplitude is `gain` of the share of half the sample rate."""
+    """Return windows of Gaussian noise whose amplitude is `gain` of the share of half the sampling rate."""
     spectrum = np.fft.rfft(np.random.default_rng(seed).normal(size=(n, 4 * N, axes)), axis=1)
     f = np.maximum(np.arange(spectrum.shape[1]), 1)[:, None] / spectrum.shape[1]
     return np.fft.irfft(spectrum * gain(f), axis=1)[:, :N].astype(np.float32)
 
 
 def bilinear(n: int, axes: int, order: int, cut_off: float) -> Samples:
-    """Return noise behind a digital Butterworth low-pass, which has its zeros at half the sample rate."""
+    """Return noise behind a digital Butterworth low-pass, which has its zeros at half the sampling rate."""
     edge = np.tan(np.pi / 2 * cut_off)
     return coloured(
         n, axes, lambda f: 1 / np.sqrt(1 + (np.tan(np.pi / 2 * np.minimum(f, 0.9999)) / edge) ** (2 * order))

@@ -1,4 +1,4 @@
-"""Samples that came before, bit for bit, told from signals that repeat themselves by their nature."""
+"""Repeated samples are found, and signals that repeat by nature pass."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_tone_repeats_itself_by_its_nature(tone: str) -> None:
 @settings(max_examples=25, deadline=None)
 @given(level=st.floats(0.05, 8), axes=st.integers(1, 3), seed=st.integers(0, 10_000), tone=st.floats(0, 30))
 def test_a_signal_of_few_levels_repeats_nothing(level: float, axes: int, seed: int, tone: float) -> None:
-    """As of a sensor of 8 bits, of an ADXL345 with its 3.9 mg, or of a machine that hardly vibrates."""
+    """Few levels, as from an 8-bit sensor, or an ADXL345 with 3.9 mg per count on a machine that hardly vibrates."""
     rng = np.random.default_rng(seed)
     n = 12_000
     pure = tone * np.sin(2 * np.pi * rng.uniform(0.001, 0.4) * np.arange(n))[:, None]

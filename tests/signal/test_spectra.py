@@ -53,7 +53,7 @@ def test_orders_by_hand() -> None:
 
 @given(st.integers(1, 6), st.floats(0.5, 30))
 def test_every_line_between_the_first_and_the_last_step_is_seen(n_lines: int, per_order: float) -> None:
-    """A peak between two steps must not fall through."""
+    """A peak between two steps must not be skipped."""
     steps, highest = 2**n_lines, 4.0
     for line in range(round(per_order * highest / steps), round(per_order * highest) + 1):
         power = np.zeros((1, 1, 200), np.float32)

@@ -33,7 +33,7 @@ def test_silence_has_a_full_scale_too() -> None:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Keep what the virtual accelerometer is made of."""
+    """Keep the arguments of the virtual accelerometer."""
     kept: dict[str, Any] = {}
     monkeypatch.setattr(
         replay, "VirtualAccelerometer", lambda hello, chunks, **rest: kept.update(hello=hello, chunks=chunks, **rest)
