@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusals import expect, failure_of
 
 from drsn_edge.bundle.bundle import REPORT, Bundle, read_bundle, with_extra, write_bundle
 from drsn_edge.cli.inspect import inspect
+from drsn_edge.errors import ContractError
 from drsn_edge.inspection.names import WINDOWS
 from quantize.targets.names import TARGETS
 
@@ -138,7 +140,7 @@ def test_a_bare_model_takes_the_windows_too(run: Run, trained_bundle: Path, trai
     (tmp_path / "m.tflite").write_bytes(read_bundle(trained_bundle).model)
     done = run("inspect", tmp_path / "m.tflite", "--run", trained_run, "--windows", 3)
     assert (done.code, done.err) == (0, "")
-    assert "accuracy on 3 of 42 held-out windows of pump" in done.out
+    assert "accuracy on 3 of 42 hold-out windows of pump" in done.out
 
 
 def test_a_bundle_shows_the_report_that_it_carries(run: Run, tiny_bundle: Bundle, tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_a_bundle_shows_the_report_that_it_carries(run: Run, tiny_bundle: Bundle
     values["measurement"] = {"windows": 7, "budgets": [budget], "layers": []}
     write_bundle(with_extra(tiny_bundle, REPORT, json.dumps(values).encode()), tmp_path / "m.drsn")
     done = run("inspect", tmp_path / "m.drsn")
-    assert done.code == 0 and "threshold budget over 7 windows" in done.out and "25.0%" in done.out
+    assert done.code == 0 and "thresholds over 7 windows" in done.out and "25.0%" in done.out
 
 
 def test_the_file_alone_is_inspected_on_a_gateway(tiny_bundle_path: Path) -> None:
@@ -162,7 +164,8 @@ def test_the_file_alone_is_inspected_on_a_gateway(tiny_bundle_path: Path) -> Non
 def test_another_run_is_refused(run: Run, tiny_bundle_path: Path, trained_run: Path) -> None:
     done = run("inspect", tiny_bundle_path, "--run", trained_run)
     assert done.code == 1 and done.out == "" and done.err.count("\n") == 1
-    assert "Expected the run that tiny.drsn was converted from" in done.err
+    found = failure_of("inspect", tiny_bundle_path, "--run", trained_run)
+    expect(found, ContractError, "other_run", model="tiny.drsn", path=trained_run)
 
 
 def test_a_compiler_that_disagrees_is_shown(

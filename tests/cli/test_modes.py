@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 import pytest
+from refusals import expect, failure_of
 
 from drsn_edge.cli.main import cli
 from drsn_edge.cli.modes import USES, flags_of, options_of
 from drsn_edge.cli.options import Duration, refuse_renamed
+from drsn_edge.errors import TrainingError
 from drsn_edge.support.uses import Uses, why_unused
 
 Run = Callable[..., Any]
@@ -360,17 +362,28 @@ def test_a_key_that_changes_nothing_is_refused_with_its_line(run: Run, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "problem", "facts"),
     [
-        ("spectrum_lines = 64", "spectrum_lines with log spectra only"),
-        ("highest_order = 8", "highest_order with the inputs 'spectra' only"),
-        ("gain_range_db = 3", "gain_range_db with the scaling 'fixed' only"),
-        ("validation = false", "no patience without validation"),
+        ("spectrum_lines = 64", "setting_unused", {"setting": "spectrum_lines", "needs": "log spectra"}),
+        ("highest_order = 8", "setting_unused", {"setting": "highest_order", "needs": "spectra"}),
+        ("gain_range_db = 3", "setting_unused", {"setting": "gain_range_db", "needs": "scaling fixed"}),
+        ("validation = false", "patience_without_validation", {}),
     ],
 )
-def test_training_refuses_what_its_inputs_do_not_use(run: Run, tmp_path: Path, line: str, words: str) -> None:
+def test_training_refuses_what_its_inputs_do_not_use(
+    run: Run, tmp_path: Path, line: str, problem: str, facts: dict[str, str]
+) -> None:
     (tmp_path / "c.toml").write_text(f'hold_out = "time=0.2"\n[research]\n{line}\n')
-    done = run(
-        "train", "--data", "absent", "--out", tmp_path / "run", "--config", tmp_path / "c.toml", "--patience", "3"
+    arguments = (
+        "train",
+        "--data",
+        "absent",
+        "--out",
+        tmp_path / "run",
+        "--config",
+        tmp_path / "c.toml",
+        "--patience",
+        "3",
     )
-    assert done.code == 1 and words in done.err, done
+    assert run(*arguments).code == 1
+    expect(failure_of(*arguments), TrainingError, problem, **facts)

@@ -16,6 +16,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
+from refusals import expect, failure_of
 
 pytest.importorskip("tensorflow")
 
@@ -195,8 +196,8 @@ def test_what_cannot_be_resumed_is_said(run: Run, data: Path, left: Path) -> Non
     done = run(*arguments(data, left.parent / "run", "--resume"))
     last = done.err.splitlines()[-1]
     assert done.code == 1 and last.startswith("Error: ") and "damaged" in last and "--force" in last
-    done = run(*arguments(data, left.parent / "other", "--resume"))
-    assert done.code == 1 and "found none. Leave --resume out" in done.err
+    found = failure_of(*arguments(data, left.parent / "other", "--resume"))
+    expect(found, TrainingError, "nothing_to_resume", path=left.parent / "other.training")
     assert [path.name for path in left.parent.iterdir()] == ["run.training"]
 
 
@@ -379,22 +380,24 @@ def test_a_rule_to_hold_out_is_needed_from_somewhere(run: Run, data: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
-    [("epochs = 0", "epochs of at least 1"), ("epoch = 3", "unknown key"), ("epochs =", "TOML")],
+    ("text", "problem"),
+    [("epochs = 0", "out_of_range"), ("epoch = 3", "unknown_key"), ("epochs =", "not_toml")],
 )
-def test_a_bad_file_is_one_line_and_leaves_nothing(run: Run, tmp_path: Path, text: str, says: str) -> None:
+def test_a_bad_file_is_one_line_and_leaves_nothing(run: Run, tmp_path: Path, text: str, problem: str) -> None:
     (tmp_path / "train.toml").write_text(f'hold_out = "time=0.3"\n{text}\n')
     done = run(*arguments(tmp_path, tmp_path / "run"))
-    assert done.code == 1 and done.err.startswith("Error: ") and done.err.count("\n") == 1 and says in done.err
+    assert done.code == 1 and done.err.startswith("Error: ") and done.err.count("\n") == 1
+    assert done.why is not None
+    expect(done.why, TrainingError, problem)
     assert [path.name for path in tmp_path.iterdir()] == ["train.toml"]
     done = run("train", "--data", tmp_path, "--config", tmp_path / "missing.toml", "--out", tmp_path / "run")
     assert done.code == 1 and "missing.toml" in done.err
 
 
-def test_a_single_axis_cannot_be_dropped(run: Run, tmp_path: Path, save_recording: Any) -> None:
+def test_a_single_axis_cannot_be_dropped(tmp_path: Path, save_recording: Any) -> None:
     for label in ("calm", "worn"):
         save_recording(tmp_path / f"{label}.npz", axes=("x",), label=label)
     (tmp_path / "c.toml").write_text("[research]\naxis_dropout = 0.1\n")
     more = ("--hold-out", "time=0.3", "--network", "nano", "--window", "64", "--config", tmp_path / "c.toml")
-    done = run("train", "--data", tmp_path, "--out", tmp_path / "run", *more)
-    assert done.code == 1 and "several axes for axis_dropout, got x only" in done.err
+    found = failure_of("train", "--data", tmp_path, "--out", tmp_path / "run", *more)
+    expect(found, TrainingError, "one_axis", axis="x")
