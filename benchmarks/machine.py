@@ -1,4 +1,4 @@
-"""The machine of a measurement."""
+"""What a figure was measured on."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The report on a file as plain JSON values, schema 1: fields are added, but never removed or changed.
+"""The report on a file as plain JSON values, schema 1: fields are only ever added.
 
-`build_report` describes the file alone; `add_windows` adds measurements on windows. `drsn-edge inspect` prints these
-values, writes them as HTML, and reads them from the report.json of a bundle.
+`build_report` describes the file alone; `add_windows` adds what windows show. What `drsn-edge inspect` prints, writes
+as HTML, and finds in a bundle's report.json are all these values.
 """
 
 from __future__ import annotations
@@ -31,24 +31,25 @@ from quantize.targets.edgetpu_compiler import CompilerVerdict, compile_model
 from quantize.tflite.file import read_model
 
 if TYPE_CHECKING:
-    from drsn_edge.training.run_folder import RunRecord  # needs packages that a gateway lacks
+    from drsn_edge.training.run_folder import RunRecord  # pulls in what a gateway has not
 
 SCHEMA = 1
+"""That a report shows the file, unless more are asked for."""
 
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-"""Function from the name of a task to a context that yields a function of (done, total)."""
+"""From what is done to a context that gives a function of (done, total)."""
 
 
 def build_report(inspected: Inspected, target: str | None = None) -> dict[str, Any]:
-    """Describe a file without windows.
+    """Return what can be said of a file without windows.
 
     Args:
         inspected: The file.
-        target: Target to check the file for; None for none. For "edgetpu", Coral's compiler also runs if it is
-            installed.
+        target: What it is to suit, None for nothing in particular. For the Edge TPU its compiler is asked as well,
+            where it is installed.
 
     Raises:
-        QuantizeError: If the file is damaged, or the compiler fails.
+        QuantizeError: If the file is damaged, or the compiler goes wrong.
     """
     inspection = inspect_file(inspected.model)
     compiled = compile_model(inspected.model) if target == "edgetpu" else None
@@ -77,27 +78,27 @@ def add_windows(
     most: int = WINDOWS,
     bar: Bar,
 ) -> dict[str, Any]:
-    """Return a report with the measurements on hold-out windows added.
+    """Return a report with what held-out windows show of the model.
 
     Args:
-        report: Report on the same file.
+        report: Of the same file.
         inspected: The file.
-        run: Run with the hold-out windows.
-        float32: Logits of the Keras model; None if it is not available.
-        calibrated: The file by calibration alone if this one is fine-tuned; else None.
-        most: Highest number of windows, spread over all hold-out windows, at least 1.
-        bar: Shows the progress.
+        run: Whose held-out windows fit it.
+        float32: Logits of the Keras model, None where it cannot be asked.
+        calibrated: The file of calibration alone, where this one was fine-tuned.
+        most: Number of windows, spread over all of them, at least 1.
+        bar: Shows how far it is.
 
     Raises:
         QuantizeError: If the file is damaged or has an operator that the engine does not run.
-        TrainingError: If the run has no hold-out windows.
+        TrainingError: If the run held out no windows.
     """
     found = from_metrics(run.metrics)
     windows = spread(run.held_out, most)
     inputs = network_input(windows.windows, run.contract, windows.speeds_hz)
     with bar("comparing backends") as progress:
         backends = run_backends(inspected.model, _codes(inspected.model, inputs), progress)
-    # A backend that crashed its own process is not used in this one.
+    # What brought its own process down there must not bring this one down here.
     runtime = NUMPY if XNNPACK in backends.failures else "auto"
 
     def logits_of(model: bytes) -> Logits:
@@ -106,9 +107,9 @@ def add_windows(
 
     plain = None if calibrated is None else logits_of(calibrated)
 
-    with bar("measuring int8") as progress:
+    with bar("following the windows") as progress:
         measurement = measure_windows(inspected.model, inputs, progress)
-    with bar("measuring accuracy") as progress:
+    with bar("judging") as progress:
         accuracy = compare_accuracy(windows, logits_of(inspected.model), float32, plain, progress=progress)
     return {
         **report,
@@ -125,18 +126,18 @@ def add_windows(
 
 
 def report_to_bytes(report: Mapping[str, Any]) -> bytes:
-    """Return a report as bytes for a bundle or a file; equal reports give equal bytes."""
+    """Return a report as the member of a bundle, or as a file; the same report gives the same bytes."""
     return (json.dumps(report, indent=1, sort_keys=True) + "\n").encode()
 
 
 def spread(windows: WindowSet, most: int) -> WindowSet:
-    """Return at most `most` windows, evenly spread over all of them.
+    """Return at most so many windows, evenly taken from all of them.
 
     Raises:
-        TrainingError: If there are no windows.
+        TrainingError: If there is none.
     """
     if len(windows) == 0:
-        raise TrainingError("The run has no hold-out windows. Train again.", "no_hold_out_windows")
+        raise TrainingError("Expected held-out windows in the run, got none. Train again.")
     return windows.pick(np.unique(np.linspace(0, len(windows) - 1, min(most, len(windows))).astype(np.int64)))
 
 
@@ -144,14 +145,7 @@ def _codes(model: bytes, inputs: Any) -> Any:
     file = read_model(model)
     tensor = file.tensors[file.inputs[0]]
     if tensor.type != "INT8" or len(tensor.scales) != 1:
-        raise ModelFileError(
-            f"The model's input is {tensor.type} with {len(tensor.scales)} scales, but must be INT8 with one. Convert "
-            "the model again.",
-            "not_int8",
-            tensor=tensor.name,
-            type=tensor.type,
-            scales=len(tensor.scales),
-        )
+        raise ModelFileError(f"Expected an int8 input with one scale, got {tensor.type}. Convert the model again.")
     return quantize_int8(inputs, tensor.scales[0], tensor.zero_points[0])
 
 

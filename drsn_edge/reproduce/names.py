@@ -1,4 +1,4 @@
-"""Names of the suites; this module imports nothing, so that help texts are quick."""
+"""What suites there are, for help that must not wait for NumPy."""
 
 SUITES = ("paper", "splits")
-"""Suites of protocols; see `drsn_edge.reproduce.protocols`."""
+"""The protocols of each are in `drsn_edge.reproduce.protocols`."""

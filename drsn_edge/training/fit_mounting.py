@@ -1,4 +1,4 @@
-"""Fit the statistics that detect a turned sensor: see `drsn_edge.signal.mounting`."""
+"""Fits what tells how a sensor's axes lie: see `drsn_edge.signal.mounting`."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ from drsn_edge.signal.mounting import LIMIT, Mounting, can_tell, features
 from drsn_edge.signal.windows import FloatArray, centre
 
 MOST_PROTOTYPES = 128
-"""Highest number of prototypes; more recordings share them."""
+"""More recordings than that share them."""
 
 _FOLDS = 16
 _WINDOWS_EACH = 16
 _FALSE_SHARE = 0.001
 _MARGIN = 0.8
 _MOST_LIMIT = 0.9
-"""Highest limit. If windows of left-out recordings stay far from every other arrangement of the axes, the limit may be
-closer to 1, with a margin because the next machine differs more. At most `_FALSE_SHARE` of them count as turned."""
+"""Where windows of recordings that were left out stay far from every other arrangement, the limit may be nearer to 1,
+with a margin: the next machine differs more. The limit never lets more than `_FALSE_SHARE` of them count as turned."""
 
 _BATCH = 256
 
 
 def fit_mounting(recorded: WindowSet, groups: Mapping[str, str]) -> Mounting | None:
-    """Return how the axes of recorded windows move together; None if the windows cannot show it.
+    """Return how the axes of windows move together, as they were recorded; None where that cannot be told.
 
     Args:
-        recorded: Windows of the training side, as recorded.
-        groups: Group of each recording by its name. Recordings of one group are left out together, to measure how far
-            they differ from the others.
+        recorded: Of the training side.
+        groups: Of each recording: those of one group are left out together to see how far others are like them.
     """
     if not can_tell(*recorded.windows.shape[1:]):
         return None
@@ -49,7 +48,7 @@ def fit_mounting(recorded: WindowSet, groups: Mapping[str, str]) -> Mounting | N
 
 
 def with_mounting_limit(fitted: Mounting | None, held_out: FloatArray) -> Mounting | None:
-    """Return `fitted` with its final limit, set by hold-out windows of shape (n, window, axes)."""
+    """Return it with the limit to be used, from windows (n, window, axes) of recordings that are held out."""
     if fitted is None or not len(held_out):
         return fitted
     lowest = min(fitted.limit, float(np.quantile(_ratios(fitted, held_out), _FALSE_SHARE)))
@@ -57,7 +56,7 @@ def with_mounting_limit(fitted: Mounting | None, held_out: FloatArray) -> Mounti
 
 
 def _lowest(windows: FloatArray, recording: NDArray[np.intp], means: FloatArray, folds: NDArray[np.intp]) -> float:
-    """Return the ratio that `_FALSE_SHARE` of the windows stay below when their own group is left out."""
+    """Return the ratio below which few windows lie whose own group's recordings are left out."""
     found = []
     for fold in range(int(folds.max()) + 1):
         inside = folds == fold

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from refusals import refused
 
 from drsn_edge.bundle.bundle import REPORT, Bundle, read_bundle, with_extra, write_bundle
 from drsn_edge.datasets.windows import WindowSet
-from drsn_edge.errors import BundleDamagedError, BundleError, ContractError, TrainingError
+from drsn_edge.errors import BundleError, ContractError, TrainingError
 from drsn_edge.inspection import backends as backends_module
 from drsn_edge.inspection import report as report_module
 from drsn_edge.inspection.accuracy import compare_accuracy
@@ -31,7 +30,6 @@ from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.training.run_folder import RunRecord
 from quantize.errors import ModelFileError
-from quantize.tflite.file import read_model
 
 
 def windows_of(n: int, classes: int = 3) -> WindowSet:
@@ -53,27 +51,21 @@ def test_a_bundle_and_its_model_are_told_apart(tiny_bundle: Bundle, tiny_bundle_
     assert (bare.bundle, bare.kind, whole.kind) == (None, "tflite file", "bundle tiny 1.0.0")
 
 
-@pytest.mark.parametrize("data", [b"", b"garbage" * 99, b"TFL3"])
+@pytest.mark.parametrize("data", [b"", b"PK", b"garbage" * 99, b"TFL3"])
 def test_other_bytes_are_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x").write_bytes(data)
-    with refused(BundleError, "not_a_model", path=tmp_path / "x"):
-        load_inspected(tmp_path / "x")
-
-
-def test_a_truncated_bundle_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"PK")
-    with pytest.raises(BundleDamagedError):
+    with pytest.raises(BundleError, match=r"Expected a .*bundle"):
         load_inspected(tmp_path / "x")
 
 
 def test_a_truncated_model_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(tiny_bundle.model[:900])
-    with refused(ModelFileError, "damaged"):
+    with pytest.raises(ModelFileError, match="damaged"):
         load_inspected(tmp_path / "x")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with refused(BundleError, "missing", path=tmp_path / "missing.tflite", why="No such file or directory"):
+    with pytest.raises(BundleError, match=r"missing\.tflite: No such file"):
         load_inspected(tmp_path / "missing.tflite")
 
 
@@ -92,9 +84,8 @@ def test_a_report_with_numbers_that_cannot_be_reckoned_with_is_refused(
     report = report_to_bytes(build_report(load_inspected(tiny_bundle_path)))
     huge = re.sub(rb'"file_bytes": \d+', b'"file_bytes": ' + b"9" * digits, report)
     assert huge != report
-    with refused(BundleError, "not_a_report", bundle="m.drsn") as caught:
+    with pytest.raises(BundleError, match="too large"):
         own_report(load_inspected(bundled(tiny_bundle, huge, tmp_path / "m.drsn")))
-    assert "too large" in str(caught.value.facts["reason"])
 
 
 def test_a_report_travels_in_its_bundle(tiny_bundle: Bundle, tiny_bundle_path: Path, tmp_path: Path) -> None:
@@ -110,7 +101,7 @@ def test_a_report_travels_in_its_bundle(tiny_bundle: Bundle, tiny_bundle_path: P
     [b"", b"[]", b"{}", b'{"type": "other", "schema": 1}', b'{"type": "inspection", "schema": 1}', b"[" * 9999],
 )
 def test_a_report_that_is_none_is_one_error(tiny_bundle: Bundle, tmp_path: Path, report: bytes) -> None:
-    with refused(BundleError, "not_a_report", bundle="m.drsn"):
+    with pytest.raises(BundleError, match=r"Expected a report in report\.json of m\.drsn"):
         own_report(load_inspected(bundled(tiny_bundle, report, tmp_path / "m.drsn")))
 
 
@@ -126,7 +117,7 @@ def test_the_run_of_a_model_fits(tiny_bundle_path: Path, tiny_bundle: Bundle) ->
 def test_another_run_is_refused(tiny_bundle_path: Path, tiny_bundle: Bundle, change: dict[str, Any]) -> None:
     contract = replace(tiny_bundle.manifest.contract, **change)
     held_out = record(contract, tiny_bundle.manifest.labels, windows_of(4))
-    with refused(ContractError, "other_run", model="tiny.drsn", path="other"):
+    with pytest.raises(ContractError, match=r"Expected the run that tiny\.drsn was converted from, got other"):
         check_run(load_inspected(tiny_bundle_path), held_out, Path("other"))
 
 
@@ -144,7 +135,7 @@ def test_windows_are_spread_over_all_of_them() -> None:
     assert spread(windows, 3).first_samples.tolist() == [0, 4, 9]
     assert spread(windows, 99).first_samples.tolist() == list(range(10))
     assert len(spread(windows, 1)) == 1
-    with refused(TrainingError, "no_hold_out_windows"):
+    with pytest.raises(TrainingError, match="got none"):
         spread(windows.pick(np.zeros(0, np.int64)), 3)
 
 
@@ -233,9 +224,7 @@ def test_a_model_that_crashes_its_interpreter_is_judged_by_numpy(
 def test_a_backend_that_refuses_the_model_is_reported(monkeypatch: Any) -> None:
     monkeypatch.setattr(backends_module, "BACKENDS", ("numpy",))
     report = run_backends(b"garbage", np.zeros((1, 1, 64, 2), np.int8))
-    with refused(ModelFileError, "not_tflite") as caught:
-        read_model(b"garbage")
-    assert report.failures == {"numpy": str(caught.value)}
+    assert "identifier TFL3" in report.failures["numpy"]
 
 
 # Text and page.
@@ -265,7 +254,7 @@ def test_the_text_holds_every_part(report: dict[str, Any]) -> None:
         "in 1 partition",
         "      1     0.50     1.25     2.00             3.0         50.0%",
         "33.2 dB at the logits",
-        "accuracy on 4 of 9 hold-out windows of pump",
+        "accuracy on 4 of 9 held-out windows of pump",
         "pink -4 dB              0.7500      0.5000           -",
         "numpy / <b>                              75.0%    2 LSB     1",
         "x did not run: crashed",
@@ -301,7 +290,7 @@ def test_pictures_show_the_values_of_the_report(report: dict[str, Any]) -> None:
     alone = {**report, "accuracy": [{**row, "float32": None} for row in report["accuracy"]]}
     panel = plot_accuracy(alone).axes[0]
     assert [line.get_label() for line in panel.lines] == ["int8"]
-    np.testing.assert_allclose(np.asarray(panel.lines[0].get_xydata()), [(-4.0, 50.0)])
+    np.testing.assert_allclose(np.asarray(panel.lines[0].get_xydata()), [(-4.0, 0.5)])
 
 
 def test_steps_are_in_the_order_of_numbers() -> None:
