@@ -16,14 +16,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--block", type=click.Choice(BLOCK_KINDS), default="rsbu-cw", show_default=True, help="Kind of the residual blocks."
-)
+@click.option("--block", type=click.Choice(BLOCK_KINDS), default="rsbu-cw", show_default=True, help="Block kind.")
 @json_option
 def models(block: str, as_json: bool) -> None:
-    """List the networks for `train` and their cost.
+    """List the networks that `train` knows, with what they cost on a gateway.
 
-    Sizes are those of the int8 file of an untrained network with one axis.
+    Sizes are those of the int8 file of an untrained network, with one axis.
 
     \b
     Example:
