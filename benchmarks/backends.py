@@ -1,4 +1,4 @@
-"""LSB differences of the logits, class flips, and which operators round otherwise, on windows that a run held out.
+"""Compare all backends on the hold-out windows of a run: differences of logits and classes, and rounding of operators.
 
     python benchmarks/backends.py --model cwru.drsn --run run/ --windows 1000
 
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def held_out_codes(bundle: Bundle, folder: Path, most: int) -> np.ndarray:
-    """Return what the network is given of windows that the run held out, shape (n, 1, steps, channels)."""
+    """Return the network's inputs for hold-out windows of the run, shape (n, 1, steps, channels)."""
     held_out = read_run(folder).held_out
     chosen = np.linspace(0, len(held_out) - 1, min(most, len(held_out))).astype(np.int64)
     windows = held_out.pick(chosen)
@@ -62,10 +62,17 @@ def held_out_codes(bundle: Bundle, folder: Path, most: int) -> np.ndarray:
 
 def parse_arguments(doc: str | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="bundle")
-    parser.add_argument("--run", type=Path, required=True, help="run folder that it was converted from")
-    parser.add_argument("--windows", type=int, default=1000, help="at most, spread evenly")
-    parser.add_argument("--max-flips", type=float, default=0.001, help="share of windows")
+    parser.add_argument("--model", type=Path, required=True, help="bundle to run")
+    parser.add_argument("--run", type=Path, required=True, help="run folder that the bundle was converted from")
+    parser.add_argument(
+        "--windows", type=int, default=1000, help="highest number of windows, spread evenly (default: 1000)"
+    )
+    parser.add_argument(
+        "--max-flips",
+        type=float,
+        default=0.001,
+        help="highest share of windows with another class, 0 to 1 (default: 0.001)",
+    )
     return parser.parse_args()
 
 

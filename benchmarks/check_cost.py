@@ -1,11 +1,11 @@
-"""What the checks of a window cost: is it damaged, and was it there before?
+"""Measure the time of a window's checks for damage and repetition.
 
     python benchmarks/check_cost.py [--rounds 2000]
 
-Windows of 1024 samples, half overlapping, of a simulated machine as an ADXL345 measures it (few counts, three axes),
-and of noise through two resonances in 16 bits (one and three axes). Hot: one window after the other. Cold: after 4 ms
-of sleep and a sweep of 64 MB, as on a gateway that does other things in between. Medians in microseconds; a version
-without the memory for repetitions shows the other checks alone.
+The windows have 1024 samples and overlap by half. They come from a simulated machine measured by an ADXL345 (few
+counts, three axes), and from noise through two resonances in 16 bits (one and three axes). Hot: one window directly
+after the other. Cold: after 4 ms of sleep and a sweep of 64 MB, as on a gateway with other work. Figures are medians in
+microseconds. A version without the check for repetition shows the other checks alone.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def median_us(act: Callable[[Window], object], windows: list[Window], is_cold: b
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=2000, help="windows, hot; a tenth of them cold")
+    parser.add_argument(
+        "--rounds", type=int, default=2000, help="hot windows; a tenth as many are cold (default: 2000)"
+    )
     rounds: int = parser.parse_args().rounds
     limits = SensorLimits(32_700.0, 12_000.0)
     for name, counts in signals(HOP * (rounds + 1)).items():

@@ -1,11 +1,11 @@
-"""24 hours of machine time through the whole monitor, as fast as it goes: memory and open files stay as they are.
+"""Run 24 hours of machine time through the whole monitor, as fast as possible, and watch memory and open files.
 
     drsn-edge train --data cwru/ --hold-out load_hp=3 --out run && drsn-edge convert run --out cwru.drsn
     python benchmarks/day.py --model cwru.drsn --data cwru/ --hours 24 --results docs/results/day.json
 
-A virtual accelerometer plays recordings again and again into a pseudo-terminal, with a fault of the link now and then;
-a station with reader thread, alarms, history, lines and severity reads it. Resident memory and descriptors are noted
-every ten minutes of machine time; the slope is that of the second half.
+A virtual accelerometer repeats recordings through a pseudo-terminal, with an occasional fault of the link. A station
+with reader thread, alarms, history, lines and severity reads it. Resident memory and descriptors are recorded every ten
+minutes of machine time; the slope is that of the second half.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ keep = 20
 
 
 class Meter:
-    """A sink that notes memory and descriptors as machine time passes."""
+    """A sink that records memory and descriptors over machine time."""
 
     def __init__(self) -> None:
         """Begin."""
@@ -75,7 +75,7 @@ def resident_bytes() -> int:
 
 
 def played(recordings: list[Recording], hours: float) -> Iterator[np.ndarray]:
-    """Yield the samples of recordings, one behind the other, for so long."""
+    """Yield the samples of recordings, one after the other, for a given time."""
     left = round(hours * 3600 * recordings[0].sample_rate_hz)
     while left > 0:
         for each in recordings:
@@ -88,7 +88,7 @@ def played(recordings: list[Recording], hours: float) -> Iterator[np.ndarray]:
 
 
 def main() -> None:
-    """Play a day."""
+    """Run the day and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)

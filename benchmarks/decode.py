@@ -1,12 +1,12 @@
-"""What decoding costs: wire bytes to arrays of samples, on one core, beside what a sensor sends.
+"""Measure the decoding of wire bytes to arrays of samples on one core, relative to the data rate of a sensor.
 
     python benchmarks/decode.py [--json]
 
-The stream is that of an IIS3DWB: 26,667 samples a second of three axes in blocks of 64, int16. It is fed as a serial
-port gives it (4096 bytes at a time, and what 20 ms bring), from one sensor and from eight at once. Processor time of
-this thread; a figure is the median of the rounds.
+The stream is that of an IIS3DWB: 26,667 samples per second of three axes in int16 blocks of 64. It arrives as from a
+serial port (4096 bytes at a time, and the bytes of 20 ms), from one sensor and from eight at once. Figures are medians
+over rounds of the processor time of this thread.
 
-Exit code 0 only if every figure reaches its bar.
+The exit code is 0 only if every figure reaches its requirement.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def stream(seconds: float) -> bytes:
     writer, random = FrameWriter(), np.random.default_rng(0)
     parts = [writer.encode(MessageType.HELLO, encode_hello(HELLO))]
     for first in range(0, round(seconds * RATE_HZ), BLOCK):
-        # Vibration of some hundred counts: its high bytes are 0 or 255, as those of most recordings are.
+        # Vibration of some hundred counts: its high bytes are 0 or 255, as in most recordings.
         tone = 400 * np.sin(0.3 * np.arange(first, first + BLOCK))[:, None]  # noise alone would not be judged
         counts = (random.normal(0, 100, (BLOCK, AXES)) + tone).astype(np.int16)
         message = SamplesPayload(1, first, round(first / RATE_HZ * 1e6), counts)
@@ -72,7 +72,7 @@ def stream(seconds: float) -> bytes:
 
 
 def taken_s(wires: list[bytes], size: int) -> float:
-    """Return the processor time to decode them, a piece of each in turn; every sample is checked for."""
+    """Return the processor time in s to decode the streams, one piece of each in turn; all samples are counted."""
     decoders: list[Any] = [StreamDecoder() for _ in wires]
     samples = 0
     began = time.thread_time()
@@ -82,7 +82,7 @@ def taken_s(wires: list[bytes], size: int) -> float:
     taken = time.thread_time() - began
     expected = -(-round(SECONDS * RATE_HZ) // BLOCK) * BLOCK * len(wires)
     if samples != expected or any(decoder.counters.samples_lost for decoder in decoders):
-        raise SystemExit(f"Expected {expected} samples, got {samples}.")
+        raise SystemExit(f"The decoder returned {samples} samples instead of {expected}.")
     return taken
 
 

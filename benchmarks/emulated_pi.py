@@ -1,8 +1,8 @@
-"""Raspberry Pis' userlands under QEMU, in a cache folder: they run drsn-edge, and count an inference's instructions.
+"""Userlands of Raspberry Pis under QEMU in a cache folder: they run drsn-edge and count the instructions of inferences.
 
-Four kinds: aarch64 with LiteRT (Bookworm and Trixie), aarch64 with tflite-runtime, armv7l with tflite-runtime and
-Debian's NumPy. Needs Debian's packages qemu-user, mmdebstrap and gcc. What is missing (230 MB for an aarch64 with
-LiteRT) is fetched at the first use. Counts are instructions, never cycles, and say nothing about memory.
+There are four kinds: aarch64 with LiteRT (Bookworm and Trixie), aarch64 with tflite-runtime, and armv7l with
+tflite-runtime and Debian's NumPy. The Debian packages qemu-user, mmdebstrap and gcc are required. Missing parts (230 MB
+for aarch64 with LiteRT) are downloaded on first use. Counts are instructions, not cycles, and say nothing about memory.
 """
 
 from __future__ import annotations
@@ -114,13 +114,13 @@ for path in sys.argv[2:]:
 
 
 def cache_folder() -> Path:
-    """Return where userlands are kept."""
+    """Return the folder of the userlands."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     return Path(os.environ.get("DRSN_EDGE_PI", cache / "drsn-edge" / "pi"))
 
 
 class EmulatedPi:
-    """A userland in the cache folder, made at the first use."""
+    """A userland in the cache folder, created on first use."""
 
     def __init__(self, kind: str = "litert") -> None:
         """Fetch what is missing.
@@ -135,7 +135,7 @@ class EmulatedPi:
         self.test_packages, self.plugin = folder / "packages-tests", folder / "libtcg_count.so"
         for tool in (self.qemu, "mmdebstrap", "cc"):
             if shutil.which(tool) is None:
-                raise SystemExit(f"Expected {tool} on the PATH, got none. On Debian: apt install {DEBIAN_TOOLS}.")
+                raise SystemExit(f"{tool} is not on the PATH. On Debian, type: apt install {DEBIAN_TOOLS}")
         folder.mkdir(parents=True, exist_ok=True)
         self._fetch_root()
         self._fetch_packages()
@@ -179,7 +179,7 @@ class EmulatedPi:
             run([*qemu, *python], QEMU_CPU=cpu, PYTHONHOME=str(self.root / "usr"), PYTHONPATH=str(self.packages))
             counts = [int(line) for line in log.read_text().splitlines() if line.strip().isdigit()]
         if len(counts) != 3 * len(paths):
-            raise SystemExit(f"Expected 3 counts of each of {len(paths)} files from the emulator, got {len(counts)}.")
+            raise SystemExit(f"The emulator returned {len(counts)} counts for {len(paths)} files; each needs 3.")
         found = [
             (after - 2 * between + before) // runs for before, between, after in zip(*[iter(counts)] * 3, strict=True)
         ]
@@ -268,11 +268,11 @@ class EmulatedPi:
 
 
 def pinned(name: str, lock: str = "dev.txt") -> str:
-    """Return name==version of what a file of requirements pins for Python 3.11."""
+    """Return name==version of a package that a requirements file pins for Python 3.11."""
     found = re.findall(rf"^({re.escape(name)}==\S+)(.*?)\\?$", (LOCKS / lock).read_text(), re.MULTILINE)
     versions = [version for version, marker in found if "< '3.11'" not in marker and ">= '3.12'" not in marker]
     if len(versions) != 1:
-        raise SystemExit(f"Expected one version of {name} in requirements/{lock}, got {versions or 'none'}.")
+        raise SystemExit(f"requirements/{lock} must pin one version of {name}, got {versions or 'none'}.")
     return versions[0]
 
 
@@ -293,7 +293,7 @@ def done(folder: Path, wanted: str) -> None:
 
 
 def run(command: list[str], **environment: str) -> None:
-    """Run a command and raise SystemExit with its last words if it fails."""
+    """Run a command; raise SystemExit with the end of its stderr if it fails."""
     ended = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
     )

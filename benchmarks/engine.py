@@ -1,11 +1,11 @@
-"""Milliseconds that the NumPy engine takes for one window, beside LiteRT's.
+"""Measure the NumPy engine's time for one window, in ms, and that of LiteRT.
 
     OMP_NUM_THREADS=1 python benchmarks/engine.py                     # the preset `small`, untrained
     OMP_NUM_THREADS=1 python benchmarks/engine.py --model cwru.drsn   # a bundle, or a .tflite file
 
-Prints JSON: medians of interleaved runs on one thread, in time on the wall and in time of the processor: where others
-work on the same cores, the latter is the figure that holds. Without --model it needs the
-extra `train`. BLAS must be told its threads before it is loaded, hence the variable.
+Prints JSON: medians of interleaved runs on one thread, as elapsed time and as processor time. On shared cores only the
+processor time is meaningful. Without --model, the extra `train` is required. The variable is needed because BLAS reads
+its number of threads when it is loaded.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, help="bundle or .tflite file")
-    parser.add_argument("--network", default="small", help="preset to convert without --model")
-    parser.add_argument("--batch", type=int, default=64, help="windows given together")
+    parser.add_argument("--model", type=Path, help="bundle or .tflite file to run")
+    parser.add_argument("--network", default="small", help="preset to convert if --model is missing (default: small)")
+    parser.add_argument("--batch", type=int, default=64, help="windows per batch (default: 64)")
     parser.add_argument("--repeats", type=int, default=200)
     return parser.parse_args()
 
@@ -85,7 +85,7 @@ def untrained(network: str) -> bytes:
 
 
 def interleaved(tasks: dict[str, Callable[[], Any]], repeats: int) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the median milliseconds of each task on the wall and of this thread, all tasks run in turn."""
+    """Return the median elapsed time and processor time of each task in ms; the tasks run in rotation."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in tasks}
     for _ in range(repeats):
         for name, task in tasks.items():

@@ -1,13 +1,13 @@
-"""False alarms per day: predicted by `tune-alarms` from some machine-days, then measured on many others.
+"""Measure false alarms per day, and compare them with the prediction of `tune-alarms` from other machine-days.
 
     drsn-edge demo --out /tmp/demo
     python benchmarks/false_alarms.py --model /tmp/demo/demo.drsn --work /tmp/days --results false_alarms.json
 
-Every machine is of the demo's make (`vary_machine`), with a seed of its own. For a day it is healthy: it stops now and
-then and starts again, changes its speed by ramps, and something passes by some thirty times: knocks, a neighbour's
-noise, a neighbour's tone. Then it gets each fault of the demo's classes for some minutes. The monitor judges every
-window; what it said is kept in `--work`, where an earlier call is gone on with. What passes by is unlike anything that
-was trained, and the windows say UNKNOWN: that is no alarm here, as it is where such things are usual.
+All machines resemble those of the demo (`vary_machine`), each with its own seed. A machine is healthy for a day: it
+stops and starts occasionally, changes its speed in ramps, and is disturbed about thirty times by knocks, or by the
+noise or a tone of a neighbour. Afterwards it has each fault of the demo's classes for some minutes. The monitor judges
+every window, and its results are stored in `--work`, so that a later call continues there. The disturbances are unlike
+anything in the training, and their windows are UNKNOWN: this counts as no alarm, as on sites where they are usual.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Samples = NDArray[np.float32]
 
 
 def healthy_day(machine: Machine, seed: int, day_s: int) -> Iterator[Samples]:
-    """Yield a day of a healthy machine in seconds, in g, with what happens around it."""
+    """Yield a day of a healthy machine second by second, in g, with the disturbances around it."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
     passing = passings(day_s, rng)
     second = 0
@@ -70,7 +70,7 @@ def healthy_day(machine: Machine, seed: int, day_s: int) -> Iterator[Samples]:
 
 
 def schedule(machine: Machine, day_s: int, rng: np.random.Generator) -> Iterator[tuple[bool, float, int]]:
-    """Yield stretches: whether it runs, at how many rpm, for how many seconds; changes of speed go by ramps."""
+    """Yield stretches: whether the machine runs, its speed in rpm, and the duration in s; speeds change in ramps."""
     left, rpm = day_s, machine.rpm
     while left > 0:
         length = min(left, int(rng.uniform(900, 3600)))
@@ -88,7 +88,7 @@ def schedule(machine: Machine, day_s: int, rng: np.random.Generator) -> Iterator
 
 
 def passings(day_s: int, rng: np.random.Generator) -> dict[int, Samples]:
-    """Return what passes by, by the second: knocks, a neighbour's noise or its tone, up to the machine's own level."""
+    """Return the disturbances by second: knocks, noise or a tone of a neighbour, up to the machine's own level."""
     found: dict[int, Samples] = {}
     for _ in range(rng.poisson(PASSINGS_PER_DAY * day_s / DAY_S)):
         first, kind, level = int(rng.integers(day_s)), int(rng.integers(3)), float(rng.uniform(0.02, 0.3))
@@ -113,7 +113,7 @@ def passings(day_s: int, rng: np.random.Generator) -> dict[int, Samples]:
 
 
 def faulty(machine: Machine, label: str, seed: int) -> Iterator[Samples]:
-    """Yield some minutes of a fault of a severity between barely and plainly visible, in seconds."""
+    """Yield some minutes of a fault second by second, with a severity between barely and clearly visible."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2, *label.encode())))
     low, high = SEVERITY_RANGE_G[label]
     severity = low * (high / low) ** rng.uniform()
@@ -123,7 +123,7 @@ def faulty(machine: Machine, label: str, seed: int) -> Iterator[Samples]:
 
 
 def windows(model: Path, signal: Iterator[Samples]) -> Iterator[WindowResult]:
-    """Yield what the monitor says of a signal: its windows."""
+    """Yield the monitor's window results for a signal."""
     bundle = read_bundle(model)
     monitor = Monitor(Judge(model_of(bundle)), HostClock(now=lambda: 0.0))
 
@@ -140,7 +140,7 @@ def windows(model: Path, signal: Iterator[Samples]) -> Iterator[WindowResult]:
 
 
 def machine_day(model: Path, work: Path, seed: int, day_s: int) -> None:
-    """Judge one machine's day and its faults, and keep what was said."""
+    """Monitor one machine's day and its faults, and store the results."""
     path = work / f"{seed}.npz"
     if path.exists():
         return
@@ -159,7 +159,7 @@ def machine_day(model: Path, work: Path, seed: int, day_s: int) -> None:
 
 
 def read_day(path: Path, labels: tuple[str, ...], hop_s: float) -> list[Judged]:
-    """Return what `machine_day` kept."""
+    """Return the results that `machine_day` stored."""
     with np.load(path) as file:
         return [
             Judged(f"{label}-{path.stem}", label == "healthy", labels, hop_s, *(
@@ -185,7 +185,7 @@ def figures(point: Point) -> dict[str, object]:
 
 
 def main() -> None:
-    """Simulate, judge, tune the alarms, measure."""
+    """Simulate, monitor, tune the alarms, and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)

@@ -1,9 +1,9 @@
-"""What the health gate costs, and which damage to a model it finds.
+"""Measure the time of the health gate, and the damage to a model that it finds.
 
     python benchmarks/gate.py --model cwru.drsn --results docs/results/gate.json
 
-The time is that of `run_gate`, its process included. Damage is one flipped bit of one weight, drawn at random, in the
-model of a bundle whose golden vectors stay as they were: what an author who signs a damaged file would ship.
+The time is that of `run_gate` including its process. Damage is one flipped bit of one random weight in the model of a
+bundle with unchanged golden vectors, like a bundle whose author signed a damaged file.
 """
 
 from __future__ import annotations

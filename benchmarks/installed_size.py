@@ -1,9 +1,9 @@
-"""What the gateway's install takes of a disk, package by package.
+"""Measure the disk space of the gateway's install, package by package.
 
     python benchmarks/installed_size.py > docs/results/installed_size.json
 
-Makes a fresh virtual environment with the locked requirements and a wheel of this folder, and counts files without pip.
-Exit code 0 only if it stays below the bar.
+Creates a new virtual environment with the locked requirements and a wheel of this folder, and counts all files except
+those of pip. The exit code is 0 only if the size is below the limit.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def size_bytes(distribution: Distribution) -> int:
-    """Return the size of the files that a package brought, as its own list names them."""
+    """Return the size in bytes of the files in a package's own list."""
     files = [Path(str(distribution.locate_file(file))) for file in distribution.files or []]
     return sum(file.stat().st_size for file in files if file.is_file())
 

@@ -1,11 +1,11 @@
-"""What int8 costs in accuracy, by calibration alone and after fine-tuning, on windows that training never saw.
+"""Measure the accuracy that int8 loses on hold-out windows, by calibration alone and after fine-tuning.
 
     python benchmarks/int8_accuracy.py --data recordings/ --results docs/results/int8.jsonl --seeds 3
 
 Trains the presets `small` and `paper` on CWRU (load 3 held out) and on the motor-fault set (1800 rpm held out),
-converts each twice, and judges float and both files under Gaussian noise and clean. A line for each training; the same
-command goes on after a stop. --jobs K/N takes every N-th training, for a process on each core. `int8_tables.py` makes
-the tables.
+converts each twice, and evaluates the float network and both files clean and with Gaussian noise. Each training gives
+one line. The same command continues after a stop. --jobs K/N runs every N-th training, for one process per core.
+`int8_tables.py` writes the tables.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def run_job(seed: int, data: str, network: str, folder: Path) -> dict[str, Any]:
 
 
 def as_run(training: Training) -> Run:
-    """Return a training as its run folder would be read back."""
+    """Return a training in the form of a run folder."""
     config = {"settings": table_from_settings(training.settings), "split": spans_of(training.split)}
     return Run(
         "run", training.contract, training.labels, config, {}, training.held_out,
@@ -96,10 +96,10 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data sets' folders")
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds the folders of the data sets")
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", default="1/1", help="K/N: every N-th job, from the K-th")
+    parser.add_argument("--jobs", default="1/1", help="K/N: run every N-th job from the K-th on (default: 1/1)")
     return parser.parse_args()
 
 

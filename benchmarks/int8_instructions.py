@@ -1,11 +1,11 @@
-"""Instructions of one inference on an emulated Raspberry Pi 4 (cortex-a72) and 5 (cortex-a76), int8 against float32.
+"""Count the instructions of one int8 and float32 inference on emulated Raspberry Pis 4 (cortex-a72) and 5 (cortex-a76).
 
     python benchmarks/int8_instructions.py [--json]
 
-A busy machine changes nothing: two runs differ by tens of instructions, which are Python's. The call from Python is a
-part of each count. They are instructions, never cycles.
+The load of the machine has no influence: two runs differ by tens of instructions, which are those of Python. The call
+from Python is part of each count. Counts are instructions, not cycles.
 
-Exit code 0 only if every ratio reaches its bar.
+The exit code is 0 only if every ratio meets its limit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from emulated_pi import EmulatedPi
 from int8_models import FORMS, TASKS, Variant, build_variants
 
 BARS = {"cortex-a72": 1.00, "cortex-a76": 0.50}
-"""The most instructions that the int8 shrinkage network may take of its float32 self's."""
+"""Highest ratio of the instructions of the int8 shrinkage network to those of the same network in float32."""
 
 JUDGED = "rsbu-cw"
 

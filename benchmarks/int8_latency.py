@@ -1,14 +1,13 @@
-"""What the int8 network costs on this machine against its float32 self, a ResNet, and the authors' form of shrinkage.
+"""Compare the time of the int8 network with float32, a ResNet, and the authors' form of shrinkage on this machine.
 
     python benchmarks/int8_latency.py [--json]
 
-One process, one thread, LiteRT with its default XNNPACK delegate. Each round runs every file a few times, in an order
-drawn anew, and takes the processor time that the thread used, so that a busy machine costs rounds but no bias. A
-figure is the median over the rounds; a ratio is the median of the rounds' ratios, as both of a round's parts met the
-same caches and clock. The rounds are cut into consecutive parts: the range of the parts' ratios says how far to trust
-them.
+One process with one thread runs LiteRT with its default XNNPACK delegate. Each round runs every file a few times in a
+new random order and measures the processor time of the thread, so that a busy machine causes no bias. A figure is the
+median over the rounds. A ratio is the median of the ratios of all rounds, because both files of a round have the same
+caches and clock. The rounds are cut into consecutive parts; the range of the ratios of the parts shows their precision.
 
-Exit code 0 only if every ratio reaches its bar.
+The exit code is 0 only if every ratio meets its limit.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _PARTS = 5
 
 @dataclass(frozen=True)
 class Ratio:
-    """What one file costs of another: median of the rounds, lowest and highest of the parts' medians."""
+    """Ratio of the times of two files: median of the rounds, and lowest and highest median of the parts."""
 
     of: str
     to: str
@@ -101,7 +100,7 @@ def measure_task(task: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def open_loaded(variant: Variant) -> Any:
-    """Return an interpreter with noise in its input, of the input's own type."""
+    """Return an interpreter whose input holds noise in the type of the input."""
     _, interpreter = open_interpreter(variant.data, "litert")
     end = interpreter.get_input_details()[0]
     noise = np.random.default_rng(2).standard_normal(end["shape"])

@@ -1,8 +1,8 @@
-"""The networks that the int8 benchmarks compare, untrained but with values as training leaves them.
+"""The networks of the int8 benchmarks: untrained, but with values like those after a training.
 
-Speed hangs on shapes and operators alone, but a converter looks at values too: a batch normalisation of ones and zeros,
-or a range of nothing, would be folded away. So each network gets drawn batch-norm factors and the moving statistics of
-the data that goes through it.
+Speed depends on shapes and operators alone, but a converter also uses values: it would remove a batch normalization of
+ones and zeros, or a range of zero width. Each network therefore gets random factors of batch normalization, and the
+moving statistics of data that passes through it.
 """
 
 from __future__ import annotations
@@ -73,14 +73,14 @@ def build_network(network: str, form: str, axes: int, classes: int) -> Any:
 
 
 def shrink_by_sign(x: Any, hidden: int, *, shared: bool, tau_name: str | None = None) -> Any:
-    """`drsn.shrink` in the textbook form, which has no int8 kernel for SIGN."""
+    """Return `drsn.shrink` in the textbook form, whose SIGN has no int8 kernel."""
     pooled = ops.mean(ops.abs(x), axis=(1, 2), keepdims=True)
     tau = keras.layers.Multiply(name=tau_name)([drsn._subnet(pooled, hidden, x.shape[-1]), pooled])
     return ops.sign(x) * ops.maximum(ops.abs(x) - tau, 0.0)
 
 
 def settle(model: Any, windows: FloatArray) -> None:
-    """Draw the batch normalisations' factors and let their statistics settle on windows (n, 1, window, axes)."""
+    """Draw the factors of batch normalization, and settle its statistics on windows (n, 1, window, axes)."""
     random = np.random.default_rng(1)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -96,7 +96,7 @@ def float32(model: Any) -> bytes:
 
 
 def naive_int8(model: Any, windows: FloatArray) -> bytes:
-    """Return the model as int8 with float islands where it has operators without an int8 kernel."""
+    """Return the model as int8, with float islands for operators without an int8 kernel."""
     converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(model)])
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([window[None]] for window in windows)
@@ -106,7 +106,7 @@ def naive_int8(model: Any, windows: FloatArray) -> bytes:
 
 
 def _frozen(model: Any) -> Any:
-    """Return the model as a concrete function of fixed batch 1 with its variables turned into constants."""
+    """Return the model as a concrete function with batch 1 and constants instead of variables."""
     spec = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
     function = tf.function(lambda window: model(window, training=False)).get_concrete_function(spec)
     return convert_variables_to_constants_v2(function)

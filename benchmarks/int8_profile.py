@@ -1,4 +1,4 @@
-"""Where the time of one inference goes on this machine, by kind of kernel, int8 beside float32.
+"""Measure the time of one inference by kind of kernel on this machine, for int8 and float32.
 
     python benchmarks/int8_profile.py [--form rsbu-cw] [--json]
 
@@ -57,7 +57,7 @@ _HERTZ = 4000
 def main() -> int:
     arguments = parse_arguments()
     if shutil.which("perf") is None:
-        raise SystemExit("Expected perf on the PATH, got none. On Debian: apt install linux-perf.")
+        raise SystemExit("perf is not on the PATH. On Debian, type: apt install linux-perf")
     variants = build_variants(arguments.task, arguments.network, (arguments.form,))
     kinds = {variant.type: profile(variant.data, arguments.seconds) for variant in variants}
     report = {"machine": machine(), "form": arguments.form, "task": arguments.task, "us": kinds}

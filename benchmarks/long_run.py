@@ -1,11 +1,12 @@
-"""The whole monitor as a user starts it, at many times real time, with everything pulled out again and again.
+"""Run the monitor command at many times real time while its link and its broker fail again and again.
 
     python benchmarks/long_run.py --model cwru.drsn --data cwru/ --minutes 10 --results docs/results/long_run.json
 
 A virtual accelerometer plays recordings faster than real time into a pseudo-terminal that is unplugged, stalls, loses
 and damages frames, and is restarted every minute with a new session; Mosquitto is killed and started again without its
-memory. `drsn-edge monitor` reads, with history, MQTT, metrics, lines, alarms and severity. At the end its account of
-samples stands beside the device's, and what the outputs hold beside what was printed. Memory is noted every second.
+memory. `drsn-edge monitor` reads it with history, MQTT, metrics, lines, alarms and severity. At the end the monitor's
+count of samples is compared with that of the device, and the contents of the outputs with the printed results. Memory
+is recorded every second.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Broker:
         self._process = subprocess.Popen([program, "-c", self._config], stderr=subprocess.DEVNULL)
 
     def kill(self) -> None:
-        """End it at once, and start it again after two seconds with nothing in its memory."""
+        """Kill the broker, and start it again after two seconds with an empty memory."""
         self._process.kill()
         self._process.wait()
         self.kills += 1
@@ -77,7 +78,7 @@ class Broker:
         self._process.wait()
 
     def retained(self) -> dict[str, str]:
-        """Return what is retained now, by topic."""
+        """Return the retained messages by topic."""
         import paho.mqtt.client as paho
 
         found: dict[str, str] = {}
@@ -93,7 +94,7 @@ class Broker:
 
 
 def sessions(recordings: list[Recording], speed: float, minutes: float, link: Path, told: Counter[str]) -> None:
-    """Play one session behind the other on the same link, and add up what was done to them."""
+    """Play one session after the other on the same link, and count the faults."""
     full_scale = max(full_scale_for(each.samples) for each in recordings)
     first = recordings[0]
     hello = Hello(
@@ -130,7 +131,7 @@ def resident_mb(pid: int) -> float:
 
 
 def main() -> None:
-    """Run it."""
+    """Run the monitor and print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
@@ -188,7 +189,7 @@ def main() -> None:
 
 
 def account(folder: Path, told: Counter[str], memory: list[float]) -> dict[str, Any]:
-    """Return the monitor's account beside the device's, and what the outputs hold beside what was printed."""
+    """Return the counts of monitor and device, and those of the outputs and the printed results."""
     lines = [json.loads(line) for line in (folder / "out").read_text().splitlines()]
     kinds = Counter(line["type"] for line in lines)
     summary: dict[str, Any] = next((line for line in reversed(lines) if line["type"] == "summary"), {})

@@ -1,13 +1,13 @@
-"""What the whole monitor costs with one fast sensor: processor, memory, delays.
+"""Measure processor time, memory and delays of the whole monitor with one fast sensor.
 
     python benchmarks/monitor_cost.py --model adi.drsn [--seconds 30]
 
-A process writes to a pseudo-terminal what an IIS3DWB sends, at its pace; `drsn-edge monitor` runs as a process of its
-own with alarms, history, lines of JSON and severity, and prints every window. The bundle's network is taken as it is,
-its contract is given the sensor's rate and half a window's overlap: what is said of noise does not matter here.
+One process writes the stream of an IIS3DWB to a pseudo-terminal in real time. `drsn-edge monitor` runs as another
+process with alarms, history, lines of JSON and severity, and prints every window. The bundle keeps its network, but its
+contract gets the sensor's rate and windows that overlap by half: the verdicts do not matter here.
 
-`beyond_window_ms`: from the last byte of a window's last block on the wire to the line that says what it is.
-`first_decision_s`: from the start of the process to the first decision, less the windows that it takes.
+`beyond_window_ms`: time from the last byte of a window's last block on the wire to the line with its verdict.
+`first_decision_s`: time from the start of the process to the first decision, without the length of its windows.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def used_s(pid: int) -> float:
 
 
 def resident_mb(pid: int) -> float:
-    """Return the most memory that a process had in use."""
+    """Return the peak memory of a process in MB."""
     status = Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1]
     return int(status.split()[0]) * 1024 / 1e6
 
@@ -59,7 +59,7 @@ def bundle_for(model: Path, rate_hz: float, folder: Path) -> tuple[Path, int, st
 
 
 def watch(process: subprocess.Popen[str], seconds: float) -> tuple[list[tuple[float, dict[str, Any]]], float, float]:
-    """Return the lines with when they came, the share of a core after the first second, and the memory."""
+    """Return the lines with their times, the share of a core after the first second, and the memory."""
     assert process.stdout is not None
     lines: list[tuple[float, dict[str, Any]]] = []
     began = used = 0.0

@@ -1,4 +1,4 @@
-"""What it costs that a sensor's axes are inverted or have changed places, before and after the monitor looks at it.
+"""Measure the accuracy lost to inverted or swapped axes of a sensor, with and without the monitor's check for them.
 
     python benchmarks/mounting.py --model drsn-edge-demo/demo.drsn
     python benchmarks/mounting.py --model motor.drsn --data recordings/motor --only rpm=3000 --healthy normal --site rpm

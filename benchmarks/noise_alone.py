@@ -1,4 +1,4 @@
-r"""What the monitor says of noise alone, and what that costs of true windows: tables for three bundles.
+r"""Measure the monitor's verdicts on noise alone, and the true windows that it withholds: tables for three bundles.
 
     drsn-edge train --data recordings/cwru --hold-out load_hp=3 --inputs waveform --out cwru-run
     drsn-edge convert cwru-run --out cwru.drsn
@@ -375,7 +375,7 @@ def main() -> None:
     for name in ("data", "cwru", "adi", "demo"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--only", choices=PARTS, action="append", help="Measure this part anew and keep the others.")
+    parser.add_argument("--only", choices=PARTS, action="append", help="Measure this part again and keep the others.")
     arguments = parser.parse_args()
     path: Path = arguments.results
     values: dict[str, Any] = json.loads(path.read_text()) if path.exists() and arguments.only else {}

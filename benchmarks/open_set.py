@@ -1,4 +1,4 @@
-"""Does the monitor notice what was never trained? Five classes of each data set withheld from training, in turn.
+"""Measure how many windows of classes without training data are UNKNOWN: five classes of each data set, one at a time.
 
     python benchmarks/open_set.py --data recordings/ --results docs/results/open_set.jsonl
 

@@ -1,10 +1,10 @@
-"""Instructions of one inference on emulated Raspberry Pis: every preset, every kind of block, int8 and float32.
+"""Count the instructions of one inference on emulated Raspberry Pis: all presets and blocks, int8 and float32.
 
     python benchmarks/pi_instructions.py --json > docs/results/pi_instructions.json
 
-LiteRT, one thread, untrained networks, each preset as it is. Cortex-A53 is a Pi 3
-or Zero 2, A72 a Pi 4, A76 a Pi 5. A busy machine changes nothing: two runs differ by tens of instructions, which are
-Python's. They are instructions, never cycles. Exit code 0 only if `small` keeps the bars.
+LiteRT runs untrained networks of all presets with one thread. Cortex-A53 is a Pi 3 or Zero 2, A72 a Pi 4, A76 a Pi 5.
+The load of the machine has no influence: two runs differ by tens of instructions, which are those of Python. Counts are
+instructions, not cycles. The exit code is 0 only if `small` meets its limits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a sensor costs in accuracy whose true rate is off, with the monitor's resampling and without.
+"""Measure the accuracy lost to a sensor whose true sampling rate is off, with and without the monitor's resampling.
 
     python benchmarks/resampling.py --data recordings/cwru --model cwru.drsn --only load_hp=3
 

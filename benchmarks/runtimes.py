@@ -1,4 +1,4 @@
-"""One bundle on six runtimes: the same windows, the logits of each, and where they differ.
+"""Run one bundle on six runtimes with the same windows, and compare their logits.
 
     python benchmarks/runtimes.py --model cwru.drsn --run run/ --windows 1000 >> docs/results/runtimes.jsonl
 

@@ -1,4 +1,4 @@
-r"""What does the monitor say when the sensor is at fault? Each fault at three strengths, on three kinds of machines.
+r"""Measure the monitor's verdicts with a faulty sensor: each fault at three strengths, on three kinds of machines.
 
     python benchmarks/sensor_faults.py --cwru cwru.drsn --motors motors.drsn --demo demo.drsn --data recordings/ \\
         --results docs/results/sensor_faults.json --page docs/reference/sensor-faults.md
@@ -6,8 +6,8 @@ r"""What does the monitor say when the sensor is at fault? Each fault at three s
 The bundles: of CWRU with load 3 held out (`--hold-out load_hp=3 --inputs waveform`), of the motor faults with the last
 35 % of each recording held out (`--hold-out time=0.35 --inputs waveform`), and of `drsn-edge demo`. Only what was held
 out is played, and machines that the demo never saw. Every recording goes through a monitor of its own as the blocks of
-a sensor, so that votes and what is learned over time take part. An earlier call is gone on with; `--only WORD` runs the
-faults whose names have that word, anew; `--before FILE` takes the figures of an earlier version into the page.
+a sensor, so that votes and what is learned over time take part. A later call continues an earlier one. `--only WORD`
+repeats the faults whose names contain that word. `--before FILE` adds the figures of an earlier version to the page.
 """
 
 from __future__ import annotations
@@ -667,11 +667,11 @@ def main() -> None:
     for name in SETS:
         parser.add_argument(f"--{name}", type=Path, required=True, help="bundle")
     parser.add_argument("--data", type=Path, required=True, help="folder with cwru and adi_mfs_mems")
-    parser.add_argument("--results", type=Path, help="JSON, gone on with")
-    parser.add_argument("--before", type=Path, help="JSON of an earlier version")
-    parser.add_argument("--page", type=Path, help="document that gets the table")
-    parser.add_argument("--only", default="", help="faults whose names match, measured anew")
-    parser.add_argument("--whole", action="store_true", help="all recordings in full instead of half of them")
+    parser.add_argument("--results", type=Path, help="JSON file of results; a later call continues it")
+    parser.add_argument("--before", type=Path, help="JSON file of results of an earlier version")
+    parser.add_argument("--page", type=Path, help="page that the table is written into")
+    parser.add_argument("--only", default="", help="measure the faults whose names match again")
+    parser.add_argument("--whole", action="store_true", help="use complete recordings instead of one half of each")
     arguments = parser.parse_args()
     done = json.loads(arguments.results.read_text()) if arguments.results and arguments.results.exists() else {}
     measure(arguments, done)

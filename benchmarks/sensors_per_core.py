@@ -1,4 +1,4 @@
-"""How many sensors of 12.8 kHz and 3 axes one core watches: processor time of one monitor with several of them.
+"""Measure how many sensors of 12.8 kHz and 3 axes one core can monitor, by the processor time of one monitor.
 
     python benchmarks/sensors_per_core.py --model adi.drsn --results docs/results/sensors_per_core.json
 

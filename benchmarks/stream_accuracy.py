@@ -1,4 +1,4 @@
-"""Window accuracy of `drsn-edge monitor` on recordings that `drsn-edge simulate` streams, every sample accounted for.
+"""Measure the accuracy of `drsn-edge monitor` on recordings streamed by `drsn-edge simulate`, and count all samples.
 
 Both commands run as processes of their own, joined by a pseudo-terminal and pyserial, one recording after another:
 
@@ -62,12 +62,16 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of recordings")
     parser.add_argument("--model", type=Path, required=True, help="bundle")
-    parser.add_argument("--only", default="", metavar="FIELD=VALUE", help="recordings to stream")
-    parser.add_argument("--every", type=int, default=1, help="take every n-th of them")
-    parser.add_argument("--speed", type=float, default=20.0, help="times real time")
-    parser.add_argument("--snr-db", type=float, help="white noise, dB")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise")
-    parser.add_argument("--at-least", type=float, default=0.0, help="accuracy to reach")
+    parser.add_argument("--only", default="", metavar="FIELD=VALUE", help="stream only these recordings")
+    parser.add_argument("--every", type=int, default=1, help="stream every n-th recording (default: 1)")
+    parser.add_argument("--speed", type=float, default=20.0, help="speed as a multiple of real time (default: 20)")
+    parser.add_argument(
+        "--snr-db", type=float, help="signal-to-noise ratio of added white noise, in dB (default: no noise)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default: 0)")
+    parser.add_argument(
+        "--at-least", type=float, default=0.0, help="lowest accuracy for exit code 0, 0 to 1 (default: 0)"
+    )
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
@@ -100,7 +104,7 @@ def wait_for(link: Path, simulator: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 30
     while not link.exists():
         if simulator.poll() is not None or time.monotonic() > deadline:
-            raise SystemExit(f"the simulator made no port at {link}")
+            raise SystemExit(f"The simulator created no port at {link}.")
         time.sleep(0.02)
 
 

@@ -1,13 +1,13 @@
-"""From the last byte of a block on the wire to the block in the program, and what a whole sensor costs.
+"""Measure the time from the last byte of a block on the wire to the block in the program, and the cost of a sensor.
 
     python benchmarks/stream_latency.py [--seconds 20] [--sensors 1] [--json]
 
-Each sensor is a process that writes to a pseudo-terminal what an IIS3DWB sends, 26,667 samples a second of three axes
-in blocks of 64, at the pace of a 2 Mbaud line: 200 bytes a millisecond and no faster. It notes when it wrote the last
-byte of each block; `SerialSource` reads in this process, and each block that it yields is looked up there. Both clocks
-are the same. A sensor that must wait for its reader says so.
+Each sensor is a process that writes the stream of an IIS3DWB to a pseudo-terminal: 26,667 samples per second of three
+axes in blocks of 64, at the pace of a 2 Mbaud line (200 bytes per ms). It records when it wrote the last byte of each
+block. `SerialSource` reads in this process; its blocks are matched with these times, which come from the same clock. A
+sensor that must wait for its reader reports it.
 
-Exit code 0 only if no sample was lost and, with one sensor, the 99th percentile is at most 5 ms.
+The exit code is 0 only if no sample was lost and, with one sensor, the 99th percentile is at most 5 ms.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ P99_BAR_MS = 5.0
 
 
 def play(port: Connection, seconds: float) -> None:
-    """Be a sensor: say where, wait for a reader, write; then say when each block was out, by its number."""
+    """Play a sensor: report the port, wait for a reader, write, and report the time of each block by its number."""
     master, slave = os.openpty()
     import tty
 

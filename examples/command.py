@@ -30,7 +30,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Program(click.Command):
-    """Turns an error that was raised on purpose into one line and exit code 1."""
+    """Prints an error of drsn-edge as one line and ends with exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the program."""
@@ -39,18 +39,20 @@ class Program(click.Command):
         except DrsnEdgeError as exc:
             raise click.ClickException(shown(str(exc))) from exc
         except ModuleNotFoundError as exc:
-            raise click.ClickException(missing_module(exc.name or "", "train") or f"This needs {exc.name}.") from exc
+            raise click.ClickException(
+                missing_module(exc.name or "", "train") or f"{exc.name} is not installed."
+            ) from exc
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user chose.
+    """The options of an example.
 
     Attributes:
-        data: Folder of the digits, None for the default.
-        seeds: Trainings of each network; the seeds are 0, 1, ...
-        epochs: Of each training.
-        smoke: Few images, one seed, one epoch: whether it runs, not how well.
+        data: Folder of the digits; None for the default.
+        seeds: Number of trainings of each network, with the seeds 0, 1, ...
+        epochs: Number of epochs of each training.
+        smoke: Train on few images with one seed for one epoch, to check that the program runs.
         as_json: Print JSON.
     """
 
@@ -66,10 +68,18 @@ def shared_options(function: _Function) -> _Function:
     options = (
         click.option("--data", type=PathType, help=f"Folder of the digits.  [default: ${DATA_VARIABLE}/mnist_t10k]"),
         click.option(
-            "--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Trainings of each network."
+            "--seeds",
+            type=click.IntRange(1, 100),
+            default=3,
+            show_default=True,
+            help="Number of trainings of each network.",
         ),
-        click.option("--epochs", type=click.IntRange(1, 1000), default=5, show_default=True, help="Of each training."),
-        click.option("--smoke", is_flag=True, help=f"Only see that it runs: {SMOKE_IMAGES} images, 1 epoch, 1 seed."),
+        click.option(
+            "--epochs", type=click.IntRange(1, 1000), default=5, show_default=True, help="Epochs of each training."
+        ),
+        click.option(
+            "--smoke", is_flag=True, help=f"Check that the program runs: {SMOKE_IMAGES} images, 1 epoch, 1 seed."
+        ),
         json_option,
     )
     for option in reversed(options):
@@ -81,9 +91,9 @@ def run(experiment: Experiment, options: Options, read: Callable[[], Split] | No
     """Train every network of an experiment for every seed and print the comparison.
 
     Args:
-        experiment: What to compare.
-        options: What the user chose.
-        read: Reads the images without noise; the digits if there is none.
+        experiment: Networks to compare.
+        options: Options of the command line.
+        read: Reads the images without noise; None: the digits.
 
     Raises:
         DrsnEdgeError: If the images cannot be used or a training diverges.
@@ -110,7 +120,9 @@ def _digits(options: Options) -> Split:
     shared = os.environ.get(DATA_VARIABLE)
     folder = options.data or (Path(shared) / "mnist_t10k" if shared else None)
     if folder is None:
-        raise ImagesError(f"Expected the digits' folder, got none. Name it with --data, or set {DATA_VARIABLE}.")
+        raise ImagesError(
+            f"The folder of the digits is not known. Name it with --data, or set {DATA_VARIABLE}.", "no_folder"
+        )
     return split_images(read_digits(folder))
 
 
@@ -133,7 +145,7 @@ def _train_all(experiment: Experiment, split: Split, options: Options) -> Accura
 
 
 def _header(experiment: Experiment, options: Options, split: Split) -> dict[str, Any]:
-    """Return what the figures are of; the folder of the images is left out, as it differs from machine to machine."""
+    """Return the header of the figures, without the folder of the images, which differs from machine to machine."""
     from drsn_edge.reproduce.run_job import versions
 
     flags = "--smoke" if options.smoke else f"--seeds {options.seeds} --epochs {options.epochs}"

@@ -11,11 +11,11 @@ from experiment import Experiment
 from drsn_edge.reproduce.statistics import CONFIDENCE, Difference, difference, summarise
 
 Accuracies = Mapping[str, Sequence[float]]
-"""Of each network by name, one accuracy from 0 to 1 for each seed."""
+"""Accuracies by name of the network, one for each seed, 0 to 1."""
 
 
 def compare(accuracies: Accuracies, one: str, other: str) -> Difference:
-    """Return how much network `one` is above `other`, paired by seed."""
+    """Return how far network `one` is above network `other`, paired by seed."""
     return difference([a - b for a, b in zip(accuracies[one], accuracies[other], strict=True)])
 
 
@@ -25,7 +25,7 @@ def is_no_loss(found: Difference, allowed_points: float) -> bool:
 
 
 def as_json(experiment: Experiment, accuracies: Accuracies) -> dict[str, Any]:
-    """Return the figures of a run; accuracies are shares, differences too. What needs two seeds is null with one."""
+    """Return the figures of a run; accuracies and differences are shares. Figures that need two seeds can be null."""
     found = {pair: compare(accuracies, *pair) for pair in experiment.pairs}
     bar = experiment.allowed_loss_points
     return {

@@ -1,4 +1,4 @@
-"""What an example compares, as a plain value."""
+"""The comparison of an example, as a plain value."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from drsn_edge.models.config import DrsnConfig
 
 @dataclass(frozen=True)
 class Experiment:
-    """One comparison of networks that differ in their kind of block only.
+    """A comparison of networks that differ in their kind of block only.
 
     Attributes:
         program: Name of the example.
-        images: What the images are, for people.
-        noise: Largest value of the uniform noise; a pixel without noise is at most 1.
-        network: What all networks have in common.
+        images: Description of the images.
+        noise: Highest value of the uniform noise; a pixel without noise is at most 1.
+        network: Configuration that all networks share.
         blocks: Kind of block by name of the network.
-        pairs: Names of the networks whose difference, first - second, is of interest.
-        allowed_loss_points: How far the first pair's difference may lie below 0 if its interval leaves 0 out.
+        pairs: Names of networks whose differences, first - second, are reported.
+        allowed_loss_points: Highest loss of the first pair, in points, if its interval does not include 0.
     """
 
     program: str

@@ -41,7 +41,7 @@ EXPERIMENT = Experiment(
 def main(**options: Any) -> None:
     """Compare a shrinkage network with its ResNet twin on noisy digits (the Keras article).
 
-    One block of 8 channels and stride 2; noise of up to half of white on every pixel, drawn once per image.
+    The block has 8 channels and stride 2. Each pixel has uniform noise of up to half of white, drawn once per image.
 
     \b
     Example:

@@ -52,12 +52,12 @@ CIFAR10 = replace(
 
 @click.command(cls=Program)
 @shared_options
-@click.option("--cifar10", is_flag=True, help="CIFAR-10, as in the article, which Keras downloads (170 MB).")
+@click.option("--cifar10", is_flag=True, help="Use CIFAR-10 as in the article; Keras downloads it (170 MB).")
 def main(cifar10: bool, **options: Any) -> None:
     """Compare a shrinkage network with its ResNet twin on images with little noise (the TFLearn article).
 
-    Three blocks of 16, 32 and 32 channels, whose subnets have a quarter as many hidden units. The digits stand in for
-    the article's CIFAR-10, which --cifar10 takes.
+    Three blocks have 16, 32 and 32 channels, and a quarter as many hidden units in their subnets. The images are
+    digits, or with --cifar10 those of the article.
 
     \b
     Example:
@@ -67,7 +67,7 @@ def main(cifar10: bool, **options: Any) -> None:
 
 
 def read_cifar10() -> Split:
-    """Return CIFAR-10 with its own split, from Keras's cache or the network.
+    """Return CIFAR-10 with its original split, from Keras's cache or the network.
 
     Raises:
         ImagesError: If Keras cannot load it.
@@ -80,10 +80,14 @@ def read_cifar10() -> Split:
     from keras.datasets import cifar10
 
     try:
-        with redirect_stdout(sys.stderr):  # where Keras shows its download
+        with redirect_stdout(sys.stderr):  # Keras prints the progress of its download to stdout
             train, test = cifar10.load_data()
     except Exception as exc:  # Keras raises a bare Exception where a download fails
-        raise ImagesError(f"Could not load CIFAR-10: {exc}. Connect to the network, or leave --cifar10 out.") from exc
+        raise ImagesError(
+            f"Could not load CIFAR-10: {exc}. Connect to the network, or leave --cifar10 out.",
+            "not_loaded",
+            reason=str(exc),
+        ) from exc
     return Split(as_images(*train), as_images(*test))
 
 

@@ -26,7 +26,7 @@ EXPERIMENT = replace(
 def main(**options: Any) -> None:
     """Compare channel-shared (CS), channel-wise (CW) and no thresholds on noisy digits (the PyTorch article).
 
-    The network and the noise of noisy_digits.py. The article reports that shared thresholds gain nothing on images.
+    Network and noise are those of noisy_digits.py. The article reports that shared thresholds gain nothing on images.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Train one network on images and count how many of the test images it names. Every network gets the same recipe."""
+"""Train one network on images and measure its accuracy on test images. All networks have the same recipe."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from drsn_edge.models.drsn import build_model
 from drsn_edge.training.fit import learning_rates
 
 BATCH_SIZE = 100
-"""As in the Keras article."""
+"""Images per batch, as in the Keras article."""
 
 PEAK_LEARNING_RATE = 0.01
-"""Of Adam, with the product's schedule, which falls to 0. So the moving statistics of the batch normalisations come to
-rest: with a constant 0.0075, a network whose training loss was 0.63 named a quarter of its training images right."""
+"""Peak of Adam's learning rate in the product's schedule, which falls to 0, so that the moving statistics of batch
+normalization settle. With a constant 0.0075, a network with a training loss of 0.63 classified only a quarter of its
+training images correctly."""
 
 
 def test_accuracy(network: DrsnConfig, split: Split, seed: int, epochs: int, progress: Callable[[], None]) -> float:
-    """Train a network and return the share of test images that it names right, by its weights after the last epoch.
+    """Train a network and return its accuracy on the test images after the last epoch, 0 to 1.
 
-    The test images are looked at once, at the end: nothing is chosen by them.
+    The test images are used once, at the end: nothing is chosen by them.
 
     Args:
-        network: What to build.
+        network: Configuration of the network.
         split: Noisy images.
-        seed: Of the initial weights and of the order of the images, which is the same for networks of one seed.
+        seed: Seed of the initial weights and of the order of the images.
         epochs: Passes over the training images.
         progress: Called after each epoch.
 
     Raises:
-        DivergedError: If the loss stops being a number.
+        DivergedError: If the loss is no longer finite.
     """
     model = _compiled(network, seed, epochs * (len(split.train) // BATCH_SIZE))
     for epoch in range(epochs):
@@ -53,16 +54,16 @@ def _compiled(network: DrsnConfig, seed: int, steps: int) -> Any:
     model.compile(
         keras.optimizers.Adam(learning_rates(PEAK_LEARNING_RATE, steps)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=False,  # compiling would take longer than the training
+        jit_compile=False,  # compiling takes longer than the training
     )
     return model
 
 
 def _train_epoch(model: Any, images: Images, random: np.random.Generator) -> None:
-    """Train on whole batches in random order; the few images of a last, shorter one wait for the next epoch."""
+    """Train on complete batches in random order; the images of an incomplete last batch are skipped in this epoch."""
     order = random.permutation(len(images))
     for first in range(0, len(order) - BATCH_SIZE + 1, BATCH_SIZE):
         batch = order[first : first + BATCH_SIZE]
         loss = float(model.train_on_batch(images.pixels[batch], images.labels[batch]))
         if not math.isfinite(loss):
-            raise DivergedError(f"The loss became {loss}.")
+            raise DivergedError(f"The loss became {loss}. Train again with another seed.", "loss", got=loss)

@@ -1,4 +1,4 @@
-"""`drsn-edge ack` and `drsn-edge accept-mounting`: what a person tells a running monitor."""
+"""`drsn-edge ack` and `drsn-edge accept-mounting`: requests to a running monitor."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from drsn_edge.cli.options import json_option
 from drsn_edge.cli.output import print_json, print_text
 
 _machine = click.option(
-    "--machine", metavar="NAME", help="Machine that is meant, where running monitors watch several.  [default: the one]"
+    "--machine",
+    metavar="NAME",
+    help="Machine to act on. Required where several are monitored.  [default: the only one]",
 )
 
 
 @click.command()
 @_machine
-@click.option("--name", metavar="ALARM", help="Acknowledge this alarm only, e.g. outer_race.  [default: all of them]")
+@click.option(
+    "--name", metavar="ALARM", help="Alarm to acknowledge, such as outer_race.  [default: all alarms of the machine]"
+)
 @json_option
 def ack(machine: str | None, name: str | None, as_json: bool) -> None:
-    """Acknowledge the alarms of a machine that a running monitor watches.
+    """Acknowledge the alarms of a running monitor.
 
-    A latched alarm whose cause is gone ends by it; any other one stays raised and counts as seen. Nothing else changes.
-    Finds monitors by their control sockets in the state folder (DRSN_EDGE_STATE, or the user's and the system's).
+    A latched alarm whose cause is gone ends. Any other alarm stays raised and is marked as acknowledged. Monitors are
+    found by their control sockets in the state folder: DRSN_EDGE_STATE, or the folders of the user and the system.
 
     \b
     Example:
@@ -40,10 +44,11 @@ def ack(machine: str | None, name: str | None, as_json: bool) -> None:
 @_machine
 @json_option
 def accept_mounting(machine: str | None, as_json: bool) -> None:
-    """Accept that a sensor was moved on purpose, so that its windows are judged again.
+    """Accept that a sensor was moved on purpose.
 
-    The running monitor learns anew which way the sensor lies, from the next windows without damage. It acknowledges no
-    alarm. Check before that axes still point as they did in training: a window of swapped axes is judged then, too.
+    The running monitor learns the new orientation from the next undamaged windows and judges windows again. Alarms are
+    not acknowledged. First check that the axes point as they did in training, because windows with swapped axes are
+    then judged as well.
 
     \b
     Example:
@@ -53,7 +58,7 @@ def accept_mounting(machine: str | None, as_json: bool) -> None:
     if as_json:
         _print_answer("accept-mounting", watched, answer)
         return
-    print_text(f"{watched}: mounting accepted, and learned anew from the next windows{_later(answer)}")
+    print_text(f"{watched}: mounting accepted; orientation is learned from the next windows{_later(answer)}")
 
 
 def _asked(do: str, machine: str | None, alarm: str | None = None) -> tuple[str, dict[str, Any]]:
@@ -69,4 +74,4 @@ def _print_answer(kind: str, machine: str, answer: dict[str, Any], **more: Any) 
 
 
 def _later(answer: dict[str, Any]) -> str:
-    return "" if answer.get("taken") is True else " (as soon as the sensor's port is open)"
+    return "" if answer.get("taken") is True else " (takes effect when the sensor's port is open)"

@@ -1,4 +1,4 @@
-"""The gateway that a person names, of `gateway` and `flash`."""
+"""The gateway that a person names to `gateway` and `flash`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from drsn_edge.cli.completion import any_of
 from drsn_edge.cli.output import note
 
 if TYPE_CHECKING:
@@ -15,16 +16,19 @@ if TYPE_CHECKING:
 
 ADDRESS_HELP = (
     "Address of the gateway: ssh://[USER@]HOST[:PORT][/PATH/TO/drsn-edge][?sudo], serial:PORT[?baud=N], socket:PATH of "
-    "an agent, local, or file:STATE-FOLDER of an image or a stick."
+    "an agent, local for this machine, or file:FOLDER for the state folder on an image or a stick."
 )
+
+
+complete_address = any_of("local", "ssh://", "serial:", "socket:", "file:")
 
 
 @contextmanager
 def reached(text: str) -> Iterator[Gateway]:
-    """Give the gateway that a text names to a block, and let go of it afterwards.
+    """Yield the gateway at an address, and close the connection after the block.
 
     Raises:
-        click.BadParameter: If the text names none.
+        click.BadParameter: If the text is not an address.
     """
     from drsn_edge.gateway.addresses import reach
     from firmware_bridge.errors import ProtocolError

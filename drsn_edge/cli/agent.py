@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from drsn_edge.cli.completion import serial_ports
 from drsn_edge.cli.options import PathType
 from drsn_edge.cli.output import note
 
@@ -21,15 +22,32 @@ if TYPE_CHECKING:
 
 _PAUSE_S = 0.5
 _MOST_WAITING = 4
-"""Callers that wait for the one before them; there is one bundle store, and it takes one at a time."""
+"""Callers that may wait. The bundle store serves one at a time."""
 
 
 @click.command()
-@click.option("--serial", "port", metavar="PORT", help="Answer on this serial line, for as long as it runs.")
-@click.option("--baud", type=click.IntRange(min=1), default=115_200, show_default=True, help="Of --serial.")
-@click.option("--socket", "path", type=PathType, help="Answer on this unix socket, which only its owner may use.")
+@click.option(
+    "--serial",
+    "port",
+    metavar="PORT",
+    shell_complete=serial_ports,
+    help="Serve on this serial port.  [default: standard input and output]",
+)
+@click.option(
+    "--baud",
+    type=click.IntRange(min=1),
+    default=115_200,
+    show_default=True,
+    metavar="BAUD",
+    help="Baud rate of --serial.",
+)
+@click.option(
+    "--socket", "path", type=PathType, metavar="PATH", help="Serve on this Unix socket, which only its owner may use."
+)
 def agent(port: str | None, baud: int, path: Path | None) -> None:
-    """Take bundles on a gateway, as `drsn-edge flash` sends them: on standard input and output, as ssh calls it.
+    """Receive bundles on a gateway for `drsn-edge flash`.
+
+    Without an option, the agent serves one connection on standard input and output. ssh starts it in this way.
 
     \b
     Example:
@@ -39,7 +57,7 @@ def agent(port: str | None, baud: int, path: Path | None) -> None:
     from drsn_edge.gateway.addresses import local_agent
 
     if port is not None and path is not None:
-        raise click.UsageError("Expected one of --serial and --socket.")
+        raise click.UsageError("--serial and --socket exclude each other. Leave one out.")
     with stop_on_signal() as stopped:
         if port is not None:
             _on_serial(port, baud, stopped)
@@ -54,9 +72,12 @@ def _on_pipes(make: Callable[[], Agent], stopped: Callable[[], bool]) -> None:
     from firmware_bridge.gateway.transports import DescriptorLink
 
     if sys.stdin.isatty():
-        raise click.UsageError("Expected a pipe: `drsn-edge flash --to ssh://...` starts this on the gateway.")
+        raise click.UsageError(
+            "The agent speaks with a program, not with a terminal. `drsn-edge flash --to ssh://...` starts it on the "
+            "gateway; otherwise type --serial PORT or --socket PATH."
+        )
     own = os.dup(1)
-    os.dup2(2, 1)  # what anybody prints must not come between the frames
+    os.dup2(2, 1)  # printed text must not come between the frames
     serve(make(), DescriptorLink(0, own), stopped)
 
 
@@ -67,7 +88,7 @@ def _on_serial(port: str, baud: int, stopped: Callable[[], bool]) -> None:
 
     link = Link(port, baud)
     link.open()
-    note(f"answering on {link.port}")
+    note(f"serving on {link.port}")
     while not stopped():
         serve(local_agent("drsn-edge flash over a serial line", in_thread=True), link, stopped, stays=True)
         while not (stopped() or link.try_reopen()):
@@ -81,7 +102,7 @@ def _on_socket(path: Path, stopped: Callable[[], bool]) -> None:
     from firmware_bridge.gateway.transports import DescriptorLink
 
     if path.exists() and stat.S_ISSOCK(path.lstat().st_mode):
-        path.unlink()  # of an agent that was killed
+        path.unlink()  # a killed agent left it
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
         before = os.umask(0o177)
         try:
@@ -90,7 +111,7 @@ def _on_socket(path: Path, stopped: Callable[[], bool]) -> None:
             os.umask(before)
         listening.listen(_MOST_WAITING)
         listening.settimeout(_PAUSE_S)
-        note(f"answering on {path}")
+        note(f"serving on {path}")
         while not stopped():
             with suppress(TimeoutError):
                 caller, _ = listening.accept()

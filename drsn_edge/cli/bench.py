@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("bundle", type=PathType, required=False)
 @runtime_choice
-@click.option("--picture", type=PathType, metavar="PNG", help="Save a picture, too; needs the extra `plots`.")
+@click.option(
+    "--picture", type=PathType, metavar="FILE", help="Draw the result into this PNG file. Needs the extra `plots`."
+)
 @json_option
 def bench(bundle: Path | None, choice: RuntimeChoice, picture: Path | None, as_json: bool) -> None:
-    """Measure on this machine what BUNDLE costs (the active one if none is named), and how many sensors would fit.
+    """Measure the cost of a bundle on this machine.
 
-    Measure on a machine that does nothing else.
+    BUNDLE is a file; without it, the active bundle of this gateway is measured. The report ends with the number of
+    sensors that this machine can serve. Measure on an idle machine.
 
     \b
     Example:
@@ -67,12 +70,12 @@ def _quantiles(found: Benched) -> dict[str, float]:
 def _as_text(found: Benched, name: str) -> str:
     quantiles = "  ".join(f"{key} {value:.3g}" for key, value in _quantiles(found).items())
     threads = "  ".join(f"{count}: {rate:.0f}" for count, rate in found.windows_per_s.items())
-    energy = "not told by this machine" if found.energy_mj is None else f"{found.energy_mj:.3g} mJ a window"
+    energy = "not measurable on this machine" if found.energy_mj is None else f"{found.energy_mj:.3g} mJ per window"
     lines = [
         f"bundle      {name} on {found.runtime}",
-        f"start       {found.start_s:.2f} s from the process to its first window, which takes {found.first_ms:.3g} ms",
+        f"start       {found.start_s:.2f} s until the first window, which takes {found.first_ms:.3g} ms",
         f"latency     {quantiles} ms ({len(found.latencies_ms)} windows, one thread{_against(found)})",
-        f"windows/s   by threads: {threads}",
+        f"windows/s   by number of threads: {threads}",
         f"memory      {found.memory_mb:.0f} MB for interpreter and model{_memory(found)}; "
         f"process {found.process_mb:.0f} MB",
         f"energy      {energy}",
@@ -81,7 +84,7 @@ def _as_text(found: Benched, name: str) -> str:
         slowest = list(found.operators_us.items())[:5]
         lines.append(f"operators   {', '.join(f'{kind} {us:.0f} µs' for kind, us in slowest)} (in the NumPy engine)")
     share = 100 * found.pipeline_share
-    lines.append(f"pipeline    {share:.2f} % of a core for one sensor; {found.sensors} such sensors fit here")
+    lines.append(f"pipeline    {share:.2f} % of a core per sensor; this machine can serve {found.sensors} such sensors")
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def bundle() -> None:
-    """Show, check, compare, sign and reissue bundles, add variants. Each command takes --json.
+    """Show, verify, compare and sign bundles.
 
     \b
     Example:
@@ -34,7 +34,7 @@ def bundle() -> None:
 @click.argument("file", type=PathType)
 @json_option
 def show(file: Path, as_json: bool) -> None:
-    """Say what a bundle is: what it was trained on, what it costs, who signed it.
+    """Show what a bundle was trained for, costs, and who signed it.
 
     \b
     Example:
@@ -53,15 +53,15 @@ def show(file: Path, as_json: bool) -> None:
     rows = {
         "bundle": f"{manifest.name} {manifest.version}, by {manifest.generator}",
         "signed by": "nobody" if signer is None else signer["key"],
-        "floor": f"{manifest.lowest_version} (nothing older is taken once this is confirmed)",
+        "floor": f"{manifest.lowest_version} (once this is confirmed, older versions are refused)",
         "sensor": f"{contract.sample_rate_hz:g} Hz, {','.join(contract.axes)} in {contract.unit}",
         "window": f"{contract.window} samples ({contract.window_s:.3g} s), every {contract.hop_s:.3g} s",
         "labels": ", ".join(manifest.labels),
-        "decision": manifest.votes or "as the monitor's own",
-        "unknown": "nothing" if manifest.unknown_share is None else f"{manifest.unknown_share:.1%} of held-out windows",
+        "decision": manifest.votes or "the default of the monitor",
+        "unknown": "never" if manifest.unknown_share is None else f"{manifest.unknown_share:.1%} of held-out windows",
         "noise": _noise_text(manifest.noise_limit),
-        "operators": "not said" if manifest.operators is None else ", ".join(manifest.operators),
-        "budget": "none" if budget is None else f"{budget.latency_ms:g} ms a window, {budget.memory_mb:g} MB",
+        "operators": "not stated" if manifest.operators is None else ", ".join(manifest.operators),
+        "budget": "none" if budget is None else f"{budget.latency_ms:g} ms per window, {budget.memory_mb:g} MB",
         "parts": ", ".join(f"{name} {size / 1000:.1f} kB" for name, size in _sizes(found).items()),
     }
     print_text("\n".join(f"{name:10} {value}" for name, value in rows.items()))
@@ -69,23 +69,30 @@ def show(file: Path, as_json: bool) -> None:
 
 def _noise_text(limit: float | None) -> str:
     if limit is None:
-        return "withheld where a window holds nothing else, by the monitor's own limit"
+        return "no verdict for windows of noise alone, by the monitor's own limit"
     return (
-        "not told from this machine" if limit >= 1 else f"withheld where a window holds nothing else (limit {limit:g})"
+        "not distinguishable from this machine"
+        if limit >= 1
+        else f"no verdict for windows of noise alone (limit {limit:g})"
     )
 
 
 @bundle.command()
 @click.argument("file", type=PathType)
-@click.option("--compiled", type=PathType, metavar="FILE", help="What edgetpu_compiler made of it on another machine.")
-@click.option("--out", type=PathType, help="Write the bundle there.  [default: in its place]")
+@click.option(
+    "--compiled",
+    type=PathType,
+    metavar="FILE",
+    help="Model that edgetpu_compiler made on another machine.  [default: compile here]",
+)
+@click.option("--out", type=PathType, metavar="BUNDLE", help="Bundle to write.  [default: replace FILE]")
 @json_option
 def edgetpu(file: Path, compiled: Path | None, out: Path | None, as_json: bool) -> None:
-    """Add the variant for Coral's Edge TPU to a bundle that was converted with --target edgetpu.
+    """Add the Edge TPU variant to a bundle.
 
-    Compiles it where edgetpu_compiler is installed (x86-64 Linux only). Elsewhere take the model out of the bundle (it
-    is a zip: unzip machine.drsn model.tflite), compile it on such a machine, and add the result with --compiled. The
-    bundle must be signed anew.
+    FILE must have been converted with --target edgetpu. The command needs edgetpu_compiler, which exists for x86-64
+    Linux only. Elsewhere, take the model out of the bundle, which is a zip file (unzip machine.drsn model.tflite),
+    compile it on such a machine, and add the result with --compiled. Afterwards, the bundle must be signed again.
 
     \b
     Example:
@@ -101,18 +108,22 @@ def edgetpu(file: Path, compiled: Path | None, out: Path | None, as_json: bool) 
         try:
             model = read_regular(compiled, MAX_MEMBER_BYTES)
         except OSError as exc:
-            raise click.UsageError(f"Expected a compiled model at {compiled}: {exc.strerror}.") from exc
+            raise click.UsageError(
+                f"--compiled {compiled} cannot be read: {exc.strerror}. Name the file that edgetpu_compiler wrote."
+            ) from exc
     else:
         made = compile_model(found.model)
         if made is None:
-            raise click.UsageError("Expected edgetpu_compiler on the PATH, or what it made elsewhere: --compiled FILE.")
+            raise click.UsageError(
+                "edgetpu_compiler is not on the PATH. Install it, or compile elsewhere and add --compiled FILE."
+            )
         model = made.model
     size = write_bundle(with_edgetpu(found, model), out or file)
     values = {"bundle": str(out or file), "bytes": size, "model_bytes": len(model)}
     if as_json:
         print_json("edgetpu", values)
     else:
-        print_text(f"{out or file} has a variant for the Edge TPU of {len(model) / 1000:.1f} kB, and is not signed")
+        print_text(f"{out or file} has an Edge TPU variant of {len(model) / 1000:.1f} kB and is not signed")
 
 
 @bundle.command()
@@ -123,12 +134,14 @@ def edgetpu(file: Path, compiled: Path | None, out: Path | None, as_json: bool) 
     type=PathType,
     multiple=True,
     metavar="KEY.pub",
-    help="Public key that may have signed it; repeatable.  [default: those that are trusted here]",
+    help="Public key that may have signed the bundle. Repeatable.  [default: the keys that are trusted here]",
 )
-@click.option("--gate", is_flag=True, help="Run its golden vectors on this machine, too, as a gateway does.")
+@click.option("--gate", is_flag=True, help="Run the golden vectors of the bundle on this machine, as a gateway does.")
 @json_option
 def verify(file: Path, key_files: tuple[Path, ...], gate: bool, as_json: bool) -> None:
-    """Check every byte of a bundle, its signature, and with --gate that this machine runs it as it should.
+    """Verify the bytes and the signature of a bundle.
+
+    With --gate, the command also verifies that this machine computes the logits of the golden vectors.
 
     \b
     Example:
@@ -151,7 +164,7 @@ def verify(file: Path, key_files: tuple[Path, ...], gate: bool, as_json: bool) -
         gate_values = None if measured is None else asdict(measured)
         print_json("verified", {"key": signer.id, "name": signer.name, "gate": gate_values})
         return
-    print_text(f"whole, and signed by {signer.id} ({signer.name})")
+    print_text(f"complete, and signed by {signer.id} ({signer.name})")
     if measured is not None:
         print_text(_gate_words(measured))
 
@@ -162,7 +175,7 @@ def verify(file: Path, key_files: tuple[Path, ...], gate: bool, as_json: bool) -
 @json_option
 @click.pass_context
 def diff(ctx: click.Context, first: Path, second: Path, as_json: bool) -> None:
-    """Say in what two bundles differ; exit code 1 if they do.
+    """Compare two bundles; the exit code is 1 if they differ.
 
     \b
     Example:
@@ -181,17 +194,17 @@ def diff(ctx: click.Context, first: Path, second: Path, as_json: bool) -> None:
         print_json("difference", {"changed": changed})
     else:
         lines = [printable(f"{name}: {_short(old)} -> {_short(new)}") for name, (old, new) in changed.items()]
-        print_text("\n".join(lines) or "the same")
+        print_text("\n".join(lines) or "no difference")
     ctx.exit(int(bool(changed)))
 
 
 @bundle.command()
 @click.argument("file", type=PathType)
 @key_option
-@click.option("--out", type=PathType, help="Write it there.  [default: FILE itself]")
+@click.option("--out", type=PathType, metavar="BUNDLE", help="Bundle to write.  [default: replace FILE]")
 @json_option
 def sign(file: Path, key: Path | None, out: Path | None, as_json: bool) -> None:
-    """Sign a bundle, so that gateways that trust the key take it.
+    """Sign a bundle, so that gateways that trust the key accept it.
 
     \b
     Example:
@@ -215,16 +228,18 @@ def sign(file: Path, key: Path | None, out: Path | None, as_json: bool) -> None:
 @bundle.command()
 @click.argument("file", type=PathType)
 @click.option(
-    "--as", "version", required=True, metavar="VERSION", help="Newer than the bundle's own: MAJOR.MINOR.PATCH."
+    "--as", "version", required=True, metavar="VERSION", help="New version MAJOR.MINOR.PATCH, above that of the bundle."
 )
 @key_option
-@click.option("--out", type=PathType, help="Write it there.  [default: FILE's name with the version, beside FILE]")
+@click.option(
+    "--out", type=PathType, metavar="BUNDLE", help="Bundle to write.  [default: FILE's name with the new version]"
+)
 @json_option
 def reissue(file: Path, version: str, key: Path | None, out: Path | None, as_json: bool) -> None:
-    """Sign what an older bundle holds under a newer version, so that gateways take it: the way back from a bad one.
+    """Sign an older bundle again under a newer version.
 
-    A gateway takes nothing below its floor, which rises with each confirmation and never falls. The same model under a
-    newer version is above it.
+    Use this command to return from a bad bundle. A gateway refuses versions below its floor, which rises with each
+    confirmation and never falls; the older model under a newer version is above the floor.
 
     \b
     Example:
@@ -240,7 +255,7 @@ def reissue(file: Path, version: str, key: Path | None, out: Path | None, as_jso
     result = reissued(older, version, read_private(key or key_path(), passphrase()))
     path = out or file.with_name(f"{file.stem.removesuffix('-' + older.manifest.version)}-{version}.drsn")
     if out is None and path.exists():
-        raise OutputError(f"{path} exists already. Choose another file with --out.")
+        raise OutputError(f"{path} already exists. Choose another file with --out.", "exists", path=path)
     write_bundle(result, path)
     signer = _signature(result)
     assert signer is not None
@@ -253,12 +268,12 @@ def reissue(file: Path, version: str, key: Path | None, out: Path | None, as_jso
 
 
 def _signature(found: Bundle) -> dict[str, str] | None:
-    """Return whose signature a bundle says that it has."""
+    """Return the key id of the signature that a bundle carries, not verified."""
     from drsn_edge.bundle.signing import signer_id
 
     if found.signature is None:
         return None
-    return {"key": signer_id(found) or "something that is no signature"}
+    return {"key": signer_id(found) or "an unreadable signature"}
 
 
 def _sizes(found: Bundle) -> dict[str, int]:
@@ -266,7 +281,7 @@ def _sizes(found: Bundle) -> dict[str, int]:
 
 
 def _flat(found: Bundle) -> dict[str, Any]:
-    """Return the manifest's values by their paths, and the signature's key."""
+    """Return the values of the manifest by path, and the key of the signature."""
     flat: dict[str, Any] = {}
 
     def add(path: str, value: Any) -> None:
@@ -287,10 +302,10 @@ def _short(value: Any) -> str:
 
 
 def _gate_words(measured: Measured) -> str:
-    reference = "does not run it" if measured.reference_differs is None else "gives the very logits"
+    reference = "cannot run it" if measured.reference_differs is None else "computes the same logits"
     return (
-        f"{measured.windows} golden windows: {measured.runtime} {measured.rms_lsb:.2f} steps away (RMS), "
-        f"{measured.worst_lsb} at worst; the reference {reference}; "
-        f"{measured.latency_ms:.3g} ms a window, {measured.latency_p99_ms:.3g} in 99 of 100; "
+        f"{measured.windows} golden windows: {measured.runtime} differs by {measured.rms_lsb:.2f} int8 steps RMS, "
+        f"{measured.worst_lsb} at most; the reference {reference}; "
+        f"{measured.latency_ms:.3g} ms per window, 99 % below {measured.latency_p99_ms:.3g} ms; "
         f"{measured.memory_mb:.0f} MB"
     )

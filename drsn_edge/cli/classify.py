@@ -11,27 +11,41 @@ import click
 from drsn_edge.cli.offline import OfflineChoice, offline_options
 from drsn_edge.cli.options import PathType, catalogue_option, json_option
 from drsn_edge.cli.output import print_json, print_text
+from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.support.wording import counted
 
 if TYPE_CHECKING:
     from drsn_edge.monitor.offline.classify import Classified
 
 
-@click.command()
+@click.command(cls=SectionedCommand)
 @click.argument("files", type=PathType, nargs=-1, required=True)
-@offline_options(settings_help="File of settings, as for `monitor`.  [default: the bundle's]", votes=True)
-@catalogue_option
-@click.option(
-    "--picture", type=PathType, metavar="PNG", help="Draw what the windows say over time; needs the extra `plots`."
+@section(
+    "Model and decision",
+    offline_options(
+        settings_help="TOML file of settings for decisions and alarms, as for `monitor`.  [default: the votes of "
+        "the bundle, no alarms]",
+        votes=True,
+    ),
 )
-@json_option
+@section(
+    "Recordings and result",
+    catalogue_option,
+    click.option(
+        "--picture",
+        type=PathType,
+        metavar="FILE",
+        help="Draw the verdicts over time into this PNG file. Needs the extra `plots`.",
+    ),
+    json_option,
+)
 def classify(
     files: tuple[Path, ...], catalogue: Path | None, judge: OfflineChoice, picture: Path | None, as_json: bool
 ) -> None:
-    """Say of recordings what the monitor would have said of the sensor.
+    """Classify recordings as the monitor would.
 
-    FILES are recordings or folders of them, of any kind that `train` reads. Labels are not needed; where they are
-    known, they are shown beside the verdict.
+    FILES are recordings or folders of recordings, in any format that `train` reads. Labels are not needed; known labels
+    are shown beside the verdicts.
 
     \b
     Example:
@@ -83,8 +97,8 @@ def _as_text(found: list[Classified]) -> str:
     names, labels = [printable(each.recording) for each in found], [printable(each.label or "") for each in found]
     width = max(map(len, names))
     named = any(each.label is not None for each in found)
-    expected = max(map(len, labels)) + 2 if named else 0
-    lines = [f"{'recording':{width}}  {'is' if named else '':{expected}}windows  verdicts"]
+    expected = max(5, *map(len, labels)) + 2 if named else 0
+    lines = [f"{'recording':{width}}  {'label' if named else '':{expected}}windows  verdicts"]
     for each, name, label in zip(found, names, labels, strict=True):
         verdicts = _in_words(each.counts)
         lines.append(f"{name:{width}}  {label:{expected}}{len(each.windows):7}  {verdicts}")

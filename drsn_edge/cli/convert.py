@@ -11,6 +11,7 @@ import click
 from drsn_edge.cli.options import Duration, PathType, Percent, catalogue_option, finite, json_option, renamed
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.output import note, print_text, print_values
+from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.support.notice import as_line
 from quantize.targets.names import TARGETS
 
@@ -23,72 +24,126 @@ if TYPE_CHECKING:
     from quantize.training.fake_quant import Ranges
 
 _TUNING = ("data", "catalogue", "epochs", "learning_rate", "resume", "force")
-"""Options that count with --qat alone."""
+"""Options that need --qat."""
 
 
-@click.command()
+_BUNDLE = section(
+    "Bundle",
+    click.option(
+        "--out", type=PathType, required=True, metavar="BUNDLE", help="Bundle to write, such as machine.drsn."
+    ),
+    click.option("--name", metavar="NAME", help="Name of the bundle.  [default: the name of the run folder]"),
+    click.option(
+        "--model-version",
+        default="1.0.0",
+        show_default=True,
+        metavar="VERSION",
+        help="Version of the bundle, MAJOR.MINOR.PATCH.",
+    ),
+    click.option(
+        "--floor",
+        metavar="VERSION",
+        help="Lowest version that a gateway accepts once this bundle is confirmed.  [default: --model-version]",
+    ),
+    click.option(
+        "--votes",
+        metavar="K/N",
+        callback=votes_of,
+        help="Windows that must agree for a decision: K of the last N. Applies where the monitor has no settings.  "
+        "[default: 4/5]",
+    ),
+)
+
+_LIMITS = section(
+    "Limits",
+    click.option(
+        "--target",
+        type=click.Choice(TARGETS),
+        default="cpu",
+        show_default=True,
+        help="What the model must run on. A model with an operator that the target lacks is refused.",
+    ),
+    click.option(
+        "--latency",
+        "latency_s",
+        type=Duration(positive=True),
+        help="Longest time that a gateway may take for one window, in seconds or with a unit: 40ms. A slower gateway "
+        "refuses the bundle.  [default: half a hop]",
+    ),
+    renamed("--budget-ms", "--latency", "ms"),
+    click.option(
+        "--budget-mb",
+        type=click.FloatRange(min=0, min_open=True),
+        callback=finite,
+        default=100.0,
+        show_default=True,
+        metavar="MB",
+        help="Most memory that interpreter and model may need on a gateway, in megabytes.",
+    ),
+    click.option(
+        "--max-drop",
+        type=Percent(),
+        default="1%",
+        show_default=True,
+        metavar="PERCENT",
+        help="Accuracy on the hold-out set that int8 may lose, in percentage points.",
+    ),
+    click.option(
+        "--false-unknown",
+        type=Percent(below=True),
+        default="1%",
+        show_default=True,
+        metavar="PERCENT",
+        help="Windows of the hold-out set that the monitor may call UNKNOWN, in percent; 0 turns UNKNOWN off.",
+    ),
+)
+
+_FINE_TUNING = section(
+    "Fine-tuning",
+    click.option(
+        "--qat",
+        is_flag=True,
+        help="Fine-tune the network with simulated int8 rounding first (quantization-aware training). Needs --data.",
+    ),
+    click.option(
+        "--data", type=PathType, metavar="FOLDER", help="Folder of recordings that RUN was trained on, for --qat."
+    ),
+    catalogue_option,
+    click.option(
+        "--epochs",
+        type=click.IntRange(min=1),
+        default=3,
+        show_default=True,
+        metavar="N",
+        help="Passes of --qat over the training windows.",
+    ),
+    click.option(
+        "--learning-rate",
+        type=float,
+        default=1e-3,
+        show_default=True,
+        metavar="RATE",
+        help="Peak learning rate of --qat.",
+    ),
+    click.option("--resume", is_flag=True, help="Continue a stopped --qat at its next epoch."),
+    click.option("--force", is_flag=True, help="Discard a stopped --qat."),
+)
+
+
+@click.command(cls=SectionedCommand)
 @click.argument("run", type=PathType)
-@click.option("--out", type=PathType, required=True, help="Bundle to write, e.g. cwru.drsn.")
-@click.option("--name", help="Name in the bundle.  [default: the run folder's name]")
-@click.option("--model-version", default="1.0.0", show_default=True, help="Version in the bundle, MAJOR.MINOR.PATCH.")
-@click.option("--floor", help="Lowest version that a gateway takes once this is confirmed.  [default: its own]")
-@click.option("--votes", metavar="K/N", callback=votes_of, help="Decision of a gateway without settings.")
-@click.option(
-    "--latency",
-    "latency_s",
-    type=Duration(positive=True),
-    help="Time that a gateway may take for a window, such as 40ms; slower ones refuse the bundle.  "
-    "[default: half a hop]",
-)
-@renamed("--budget-ms", "--latency", "ms")
-@click.option(
-    "--budget-mb",
-    type=click.FloatRange(min=0, min_open=True),
-    callback=finite,
-    default=100.0,
-    show_default=True,
-    help="Memory that a gateway may need for it.",
-)
-@click.option(
-    "--max-drop",
-    type=Percent(),
-    default="1%",
-    show_default=True,
-    metavar="PERCENT",
-    help="Accuracy that int8 may lose, in percentage points.",
-)
-@click.option(
-    "--false-unknown",
-    type=Percent(below=True),
-    default="1%",
-    show_default=True,
-    metavar="PERCENT",
-    help="Share of held-out windows that the monitor may call UNKNOWN; 0: it never does.",
-)
-@click.option(
-    "--target",
-    type=click.Choice(TARGETS),
-    default="cpu",
-    show_default=True,
-    help="What the file shall run on; refused where it has an operator that this lacks.",
-)
-@click.option(
-    "--qat", is_flag=True, help="Fine-tune with fake quantisation on the training windows first; needs --data."
-)
-@click.option("--data", type=PathType, help="With --qat: the folder of recordings that RUN was trained on.")
-@catalogue_option
-@click.option("--epochs", type=click.IntRange(min=1), default=3, show_default=True, help="With --qat: passes.")
-@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="With --qat: peak of the schedule.")
-@click.option("--resume", is_flag=True, help="With --qat: go on with one that was stopped, from its last whole epoch.")
-@click.option("--force", is_flag=True, help="With --qat: forget one that was stopped.")
-@json_option
+@_BUNDLE
+@_LIMITS
+@_FINE_TUNING
+@section("Other", json_option)
 def convert(run: Path, out: Path, max_drop: float, qat: bool, as_json: bool, **options: Any) -> None:
-    """Convert the trained RUN to int8 and write it as a bundle.
+    """Convert a trained run to int8 and write a bundle.
 
-    The file is compared with the Keras model on every held-out window, through the interpreter that a gateway uses;
-    where they disagree nothing is written. The bundle carries a report, which `drsn-edge inspect` shows. The int8
-    ranges come from calibration windows of all classes and SNRs; with --qat the network is then taught to agree with
-    its float self while it computes as int8 does.
+    RUN is a run folder of `drsn-edge train`. The int8 model is compared with the trained network on every window of the
+    hold-out set, by the interpreter that a gateway uses; nothing is written if they disagree. The bundle carries a
+    report, which `drsn-edge inspect` shows.
+
+    The int8 ranges come from calibration windows of all classes and signal-to-noise ratios.
 
     \b
     Example:
@@ -97,7 +152,8 @@ def convert(run: Path, out: Path, max_drop: float, qat: bool, as_json: bool, **o
     """
     tuning = {name: options.pop(name) for name in _TUNING}
     if qat != (tuning["data"] is not None):
-        raise click.UsageError("Expected --data with --qat, and only then: the recordings that RUN was trained on.")
+        needs, missing = ("--qat", "--data FOLDER") if qat else ("--data", "--qat")
+        raise click.UsageError(f"{needs} needs {missing}. Fine-tuning takes the recordings that RUN was trained on.")
     from drsn_edge.bundle.bundle import write_bundle
     from drsn_edge.cli.progress import counting_bar, load_tensorflow, spinner
 
@@ -157,7 +213,7 @@ def _fine_tune(
     resume: bool,
     force: bool,
 ) -> tuple[Graph, Ranges]:
-    """Fine-tune the run; what is needed to go on after a stop lies beside the bundle."""
+    """Fine-tune the run. A work folder beside the bundle keeps what a stopped fine-tuning needs to resume."""
     from drsn_edge.cli.progress import counting_bar, training_bar
     from drsn_edge.cli.resuming import says_how_to_resume
     from drsn_edge.conversion.fine_tune import fine_tune
@@ -186,7 +242,7 @@ def _values(conversion: Conversion, found: Generalisation | None) -> dict[str, A
 def _validation_lines(found: Generalisation | None) -> list[str]:
     if found is None or found.validation is None:
         return []
-    return [f"in validation      float32 {found.validation:.4f}, while it was trained"]
+    return [f"validation         float32 {found.validation:.4f}, during training"]
 
 
 def _edgetpu_lines(conversion: Conversion) -> list[str]:
@@ -194,23 +250,23 @@ def _edgetpu_lines(conversion: Conversion) -> list[str]:
         return []
     verdict = conversion.compiler
     if verdict is None:
-        return ["Edge TPU           not compiled: no edgetpu_compiler here; see `drsn-edge bundle edgetpu --help`"]
+        return ["Edge TPU           not compiled: edgetpu_compiler is missing; see `drsn-edge bundle edgetpu --help`"]
     compiled = f"{verdict.mapped} of {verdict.operators} operators, by edgetpu_compiler {verdict.version}".rstrip()
     return [f"Edge TPU           {compiled}", *(f"                   {line}" for line in verdict.differences)]
 
 
 def _noise_text(noise: NoiseFit | None) -> str:
     if noise is None:
-        return "told by the monitor's own limit; the held-out recordings are too short to say what that withholds"
+        return "by the monitor's own limit; the held-out recordings are too short to measure its effect"
     shares = f"{noise.withheld:.1%} of the held-out windows, {noise.withheld_noisy:.1%} of them at -4 dB"
     if noise.is_off:
-        return f"never said: {shares} look like it, so that a sensor that fell off is not told from this machine"
-    return f"{noise.found:.0%} of its windows withheld one by one, nearly all after four in a row; so are {shares}"
+        return f"never reported: {shares} look like it, so a sensor that fell off cannot be told from this machine"
+    return f"{noise.found:.0%} of its windows get no verdict, nearly all after four in a row; so do {shares}"
 
 
 def _as_text(conversion: Conversion, out: Path, size: int, found: Generalisation | None) -> str:
     result, share = conversion.agreement, conversion.unknown_share
-    unknown = "never said" if share is None else f"{share:.1%} of the held-out windows"
+    unknown = "never reported" if share is None else f"{share:.1%} of the held-out windows"
     operators = ", ".join(f"{count} {name}" for name, count in conversion.lint.operators.items())
     return "\n".join(
         [

@@ -19,20 +19,30 @@ _NETWORK, _EPOCHS = "nano", 12
 
 
 @click.command()
-@click.option("--out", type=PathType, default="drsn-edge-demo", show_default=True, help="Folder for what it makes.")
+@click.option(
+    "--out",
+    type=PathType,
+    default="drsn-edge-demo",
+    show_default=True,
+    metavar="FOLDER",
+    help="Folder for the results.",
+)
 @click.option(
     "--speed",
     type=float,
     default=1.0,
     show_default=True,
-    help="Playback speed of the simulated machine, times real time; 0: as fast as it is read.",
+    metavar="FACTOR",
+    help="Playback speed of the simulated machine, as a multiple of real time; 0 plays as fast as it is read.",
 )
 @seed_option
 @json_option
 def demo(out: Path, speed: float, seed: int, as_json: bool) -> None:
-    """Show everything without hardware: simulate, train, convert, and monitor a virtual sensor.
+    """Run the whole chain without hardware.
 
-    The watched machine goes healthy -> outer-race fault -> imbalance; the exit code is 0 only if each was recognised.
+    The demo simulates machines, trains a network, converts it to int8, and monitors a virtual sensor. The monitored
+    machine goes from healthy to an outer-race fault to imbalance. The exit code is 0 only if the monitor recognised
+    each condition.
 
     \b
     Example:
@@ -45,9 +55,11 @@ def demo(out: Path, speed: float, seed: int, as_json: bool) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise OutputError(f"Could not make the folder {out}: {exc.strerror}. Choose another --out.") from exc
+        raise OutputError(
+            f"The folder {out} could not be made: {exc.strerror}. Choose another --out.", "no_folder", path=out
+        ) from exc
     bundle = _train_and_convert(out, seed)
-    note("[3/3] watching the machine through a virtual accelerometer")
+    note("[3/3] monitoring the machine through a virtual accelerometer")
     result = watch(bundle, seed, out / "sensor", lambda item: _say(item, as_json), speed or None)
     save_demo_plot(result, out / "demo.png")
     if as_json:
@@ -105,7 +117,7 @@ def _as_text(result: DemoResult, out: Path) -> str:
 
 
 def _phase_line(phase: Phase) -> str:
-    verdict = "MISSED" if phase.delay_s is None else f"recognised {phase.delay_s:.2f} s after it began"
+    verdict = "MISSED" if phase.delay_s is None else f"recognised after {phase.delay_s:.2f} s"
     return f"{phase.label:12} simulated from {phase.start_s:.0f} s to {phase.end_s:.0f} s: {verdict}"
 
 

@@ -16,9 +16,9 @@ _LONGEST_LINE = 4000
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Look at everything that a gateway needs, and say what is wrong, why, and what to type; nothing is changed.
+    """Check this gateway and list what to repair.
 
-    Exit code 1 if something fails.
+    Each finding has a cause and a command to type. Nothing is changed. The exit code is 1 if a check fails.
 
     \b
     Example:
@@ -39,5 +39,5 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         values = [{"check": f.check, "level": f.level.value, "what": f.what, "to_do": f.to_do} for f in found]
         print_json("doctor", {"findings": values})
     else:
-        print_text(f"{counts[Level.OK]} ok, {counts[Level.WARN]} to look at, {counts[Level.FAIL]} failed")
+        print_text(f"{counts[Level.OK]} ok, {counts[Level.WARN]} warnings, {counts[Level.FAIL]} failed")
     ctx.exit(int(counts[Level.FAIL] > 0))

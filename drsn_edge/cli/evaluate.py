@@ -24,9 +24,17 @@ _MOST_CONFUSIONS = 5
 
 @click.command()
 @click.argument("model", type=PathType)
-@click.option("--run", type=PathType, help="Judge a bundle on the held-out windows of this run folder.")
-@click.option("--data", type=PathType, help="Judge on every window of the recordings in this folder.")
-@click.option("--only", metavar="FIELD=VALUE", help="Of --data, take the recordings with this value (load_hp=3).")
+@click.option(
+    "--run", type=PathType, metavar="FOLDER", help="Run folder whose hold-out set the bundle MODEL is evaluated on."
+)
+@click.option(
+    "--data", type=PathType, metavar="FOLDER", help="Folder of recordings to evaluate on, with all their windows."
+)
+@click.option(
+    "--only",
+    metavar="FIELD=VALUE",
+    help="Take only the recordings of --data with this value, such as load_hp=3.  [default: all]",
+)
 @catalogue_option
 @click.option(
     "--snr-db",
@@ -34,12 +42,20 @@ _MOST_CONFUSIONS = 5
     type=float,
     multiple=True,
     metavar="DB",
-    help="SNR at which each kind of noise is added, dB; may be repeated.  [default: -8, -4, 0, 4, 8, 12]",
+    help="Signal-to-noise ratio at which each kind of noise is added, in dB. Repeatable.  [default: -8, -4, 0, 4, 8, "
+    "12]",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of the noise that is added."
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Seed of the added noise.",
 )
-@click.option("--out", type=PathType, help="Folder to write a report and its pictures to.")
+@click.option(
+    "--out", type=PathType, metavar="FOLDER", help="Folder for a report with pictures.  [default: print only]"
+)
 @click.option("--force", is_flag=True, help="Replace an existing report folder.")
 @json_option
 def evaluate(
@@ -54,9 +70,10 @@ def evaluate(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Judge MODEL, a run folder or a bundle, on windows that it should not have seen.
+    """Evaluate a run or a bundle on windows it never saw.
 
-    A run folder is judged on its held-out windows or on --data, a bundle on those of --run or on --data.
+    MODEL is a run folder or a bundle. A run folder is evaluated on its hold-out set or on --data, a bundle on the
+    hold-out set of --run or on --data.
 
     \b
     Example:
@@ -69,7 +86,7 @@ def evaluate(
     from drsn_edge.support.files import check_new_folder
 
     check_model_exists(model)
-    noise_conditions(snrs_db)  # refused before anything slow
+    noise_conditions(snrs_db)  # refused before any slow step
     if out is not None:
         from drsn_edge.evaluation.report import is_report_folder, save_report
 
@@ -88,11 +105,11 @@ def evaluate(
 
 def _check_options(model: Path, run: Path | None, data: Path | None) -> None:
     if run is not None and data is not None:
-        raise click.UsageError("Expected --run or --data, got both.")
+        raise click.UsageError("--run and --data exclude each other. Leave one out.")
     if model.is_dir() and run is not None:
-        raise click.UsageError("Expected --run with a bundle only: a run folder has held-out windows of its own.")
+        raise click.UsageError(f"{model} is a run folder and has its own hold-out set. Leave --run out.")
     if model.is_file() and run is None and data is None:
-        raise click.UsageError("Expected --run or --data with a bundle, which holds no windows to judge it on.")
+        raise click.UsageError(f"{model} is a bundle, which holds no windows. Add --run FOLDER or --data FOLDER.")
 
 
 def _load(
@@ -159,7 +176,7 @@ def _as_text(evaluation: Evaluation, out: Path | None) -> str:
 def _figures_text(evaluation: Evaluation) -> str:
     clean = evaluation.clean
     low, high = clean.accuracy_interval_95
-    auroc = "undefined, only one class occurs" if clean.auroc is None else f"{clean.auroc:.4f}"
+    auroc = "undefined: only one class occurs" if clean.auroc is None else f"{clean.auroc:.4f}"
     return "\n".join(
         [
             f"accuracy            {clean.accuracy:.4f}   95 % interval {low:.4f} to {high:.4f}",

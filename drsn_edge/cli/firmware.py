@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from drsn_edge import __version__
+from drsn_edge.cli.completion import serial_ports
 from drsn_edge.cli.options import PathType, json_option
 from drsn_edge.cli.output import print_json, print_text, say
 from firmware_bridge.boards import BOARDS
@@ -30,7 +31,7 @@ _MAX_ELF_BYTES = 64 << 20
 
 @click.group()
 def firmware() -> None:
-    """Put the sensors' firmware onto their boards. Each command takes --json.
+    """Flash the firmware of sensor boards.
 
     \b
     Example:
@@ -39,15 +40,30 @@ def firmware() -> None:
 
 
 @firmware.command()
-@click.option("--board", type=click.Choice(tuple(BOARDS)), required=True, help="Kind of the board.")
-@click.option("--port", help="Serial port of the board.  [default: the only one on USB that looks like it]")
-@click.option("--image", type=PathType, help="ELF file.  [default: what `make` left in firmware_bridge/firmware/build]")
+@click.option("--board", type=click.Choice(tuple(BOARDS)), required=True, help="Type of the board.")
 @click.option(
-    "--tool", type=click.Choice(_TOOLS), help="Program that flashes the board.  [default: the first that is here]"
+    "--port",
+    metavar="PORT",
+    shell_complete=serial_ports,
+    help="Serial port of the board.  [default: the only USB port with such a board]",
 )
-@click.option("--baud", type=click.IntRange(min=1), help="Baud rate of the firmware.  [default: that of its Makefile]")
 @click.option(
-    "--dry-run", is_flag=True, help="Print the call, and do nothing; neither board, tool nor image need be here."
+    "--image",
+    type=PathType,
+    metavar="FILE",
+    help="Firmware as an ELF file.  [default: the one built in firmware_bridge/firmware/build]",
+)
+@click.option(
+    "--tool", type=click.Choice(_TOOLS), help="Program that flashes the board.  [default: the first that is installed]"
+)
+@click.option(
+    "--baud",
+    type=click.IntRange(min=1),
+    metavar="BAUD",
+    help="Baud rate of the firmware.  [default: the baud rate of the board's Makefile]",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Print the tool's command line only. Board, tool and image may be missing."
 )
 @json_option
 def flash(
@@ -59,7 +75,7 @@ def flash(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Flash a board with its own tool, and ask it afterwards whether it runs this version.
+    """Flash a board with its own tool and check its version.
 
     \b
     Example:
@@ -92,7 +108,7 @@ def flash(
 
 
 def _planned_call(board: Board, port: str | None, image: Path | None, tool: str | None) -> list[str]:
-    """Return the call that would be made; what is not here is said, and stands in it as it would be called."""
+    """Return the tool's command line. What is missing on this machine is noted and named as it would be."""
     from drsn_edge.support.notice import Notice
     from firmware_bridge.errors import FirmwareError, PortError
     from firmware_bridge.flashing import choose_port, choose_tool
@@ -111,11 +127,11 @@ def _planned_call(board: Board, port: str | None, image: Path | None, tool: str 
         else:
             path = choose_port(board, list_ports()) if board.needs_port else _PLACEHOLDER
     except PortError as exc:
-        missing.append(f"{exc} {_PLACEHOLDER} stands for it.")
+        missing.append(f"{exc} {_PLACEHOLDER} stands for it in the command line.")
         path = _PLACEHOLDER
     file = image or _built(board.name)
     if not file.is_file():
-        missing.append(f"{file} is not there yet.")
+        missing.append(f"{file} does not exist yet.")
     for each in missing:
         say(Notice(each))
     return [chosen.name, *chosen.arguments(file.with_suffix(".bin") if chosen.needs_binary else file, path)]
@@ -131,13 +147,13 @@ def _image(board: str, image: Path | None) -> Path:
     file = image or _built(board)
     if not file.is_file():
         raise FirmwareError(
-            f"Expected the firmware at {file}, it is not there. Build it: make -C {_FIRMWARE} build/{board}.elf"
+            f"There is no firmware at {file}. Build it: make -C {_FIRMWARE} build/{board}.elf", "no_image", path=file
         )
     return file.resolve()
 
 
 def _call(board: Board, tool: Tool, file: Path, port: str, folder: Path) -> list[str]:
-    """Return the tool's call; a tool that takes a bare image gets one in the folder."""
+    """Return the tool's command line. A tool that needs a plain binary gets one in the folder."""
     from firmware_bridge.flashing import flash_image
     from firmware_bridge.support.regular_file import read_regular
 
@@ -149,7 +165,7 @@ def _call(board: Board, tool: Tool, file: Path, port: str, folder: Path) -> list
 
 
 def _run(call: list[str], folder: Path) -> None:
-    """Run the tool in a folder that is empty or ours: openocd seeks its scripts in the current one first."""
+    """Run the tool in an own folder, because openocd looks for scripts in the current folder first."""
     from firmware_bridge.errors import FirmwareError
     from firmware_bridge.support.programs import find_program
 
@@ -157,13 +173,16 @@ def _run(call: list[str], folder: Path) -> None:
     code = subprocess.run([program, *call[1:]], stdout=sys.stderr, cwd=folder, check=False).returncode
     if code:
         raise FirmwareError(
-            f"{call[0]} ended with exit code {code}; what it said is above. Is the board plugged in, its port free, "
-            "and is it the board that was named? Flash it again: its loader stays."
+            f"{call[0]} failed with exit code {code}; its messages are above. Check that the board is plugged in, that "
+            "it is of the type that was named, and that its port is free. Then flash again: the boot loader is intact.",
+            "tool_failed",
+            tool=call[0],
+            code=code,
         )
 
 
 def _hello(port: str, baud: int) -> Hello:
-    """Return what the board says of itself once it has started."""
+    """Return the board's description of itself once it has started."""
     from firmware_bridge.errors import PortError, ProtocolError
     from firmware_bridge.sources.asking import ask
     from firmware_bridge.sources.serial_port import SerialSource
@@ -177,7 +196,7 @@ def _hello(port: str, baud: int) -> Hello:
         except (PortError, ProtocolError):
             if time.monotonic() >= until_s:
                 raise
-            time.sleep(0.5)  # its port comes back when its USB does
+            time.sleep(0.5)  # the port returns only after USB has started
 
 
 def _check_version(hello: Hello) -> None:
@@ -185,6 +204,9 @@ def _check_version(hello: Hello) -> None:
 
     if hello.firmware_version != __version__:
         raise FirmwareError(
-            f"Expected firmware {__version__} on the board, it says {hello.firmware_version}: the image is older. "
-            "Build it anew with make."
+            f"The board runs firmware {hello.firmware_version}, but drsn-edge is {__version__}: the image is older. "
+            "Build it again with make, and flash again.",
+            "other_version",
+            expected=__version__,
+            got=hello.firmware_version,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.addresses import ADDRESS_HELP, reached
+from drsn_edge.cli.addresses import ADDRESS_HELP, complete_address, reached
 from drsn_edge.cli.options import Duration, PathType, json_option
 from drsn_edge.cli.output import note, print_json, print_text
 
@@ -19,34 +19,52 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("bundle", type=PathType)
-@click.option("--to", "address", metavar="ADDRESS", help=ADDRESS_HELP)
+@click.option("--to", "address", metavar="ADDRESS", shell_complete=complete_address, help=ADDRESS_HELP)
 @click.option(
     "--fleet",
     type=PathType,
-    metavar="TOML",
-    help="File of several gateways: [[gateway]] tables with address and, if wanted, name.",
-)
-@click.option("--dry-run", is_flag=True, help="Say what would change, or why it would be refused; change nothing.")
-@click.option(
-    "--new-contract", is_flag=True, help="The gateway's sensor is another one than that of the bundle before."
+    metavar="FILE",
+    help="TOML file of several gateways, each a table [[gateway]] with address and an optional name.",
 )
 @click.option(
-    "--canary", type=click.IntRange(min=0), default=1, show_default=True, help="Of --fleet: gateways that go first."
+    "--dry-run", is_flag=True, help="Report what would change, or why the bundle is refused, without changing anything."
 )
-@click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="Of --fleet: at once.")
+@click.option(
+    "--new-contract",
+    is_flag=True,
+    help="Accept a bundle for another sensor than that of the bundle before: other axes, unit or sampling rate.",
+)
+@click.option(
+    "--canary",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Number of gateways of --fleet that are flashed first, one at a time.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Number of gateways of --fleet that are flashed at the same time.",
+)
 @click.option(
     "--max-failures",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Of --fleet: more of them, and the rest is left as it is.",
+    metavar="N",
+    help="Number of failed gateways of --fleet that is tolerated. After one more, the rest is not flashed.",
 )
 @click.option(
     "--confirmed-within",
     type=Duration(),
     default="0",
     show_default=True,
-    help="Of --fleet: wait so long for the canaries' monitors to confirm; 0: their gates are enough.",
+    help="Time in which the monitors of the first gateways of --fleet must confirm the bundle, in seconds or with a "
+    "unit; 0 does not wait for a confirmation.",
 )
 @json_option
 @click.pass_context
@@ -61,17 +79,18 @@ def flash(
     as_json: bool,
     **plan: Any,
 ) -> None:
-    """Put BUNDLE onto a gateway, where it runs on trial until the monitor there has confirmed it.
+    """Put a bundle on a gateway, on trial.
 
-    The gateway checks the signature, the version and the sensor before it keeps anything, reads back what it wrote, and
-    runs the golden vectors on its own interpreter. Whatever is cut, the bundle before goes on.
+    BUNDLE runs on trial until the monitor of the gateway confirms it. Before that, the gateway checks signature,
+    version and sensor, reads back the written bytes, and runs the golden vectors on its own interpreter. If anything
+    fails or is interrupted, the bundle before keeps running.
 
     \b
     Example:
       drsn-edge flash machine.drsn --to ssh://pi@gateway
     """
     if (address is None) == (fleet is None):
-        raise click.UsageError("Expected one of --to and --fleet.")
+        raise click.UsageError("A bundle needs one destination. Type --to ADDRESS or --fleet FILE.")
     from drsn_edge.bundle.bundle import bundle_to_bytes, read_bundle
     from drsn_edge.cli.progress import bytes_bar
     from firmware_bridge.support.shown import printable
@@ -92,12 +111,11 @@ def flash(
 def _words(done: Flashed, address: str, dry_run: bool) -> str:
     name = f"{done.slot['name']} {done.slot['version']}"
     if dry_run:
-        return (
-            f"{name} would go on trial at {address}; once confirmed, nothing below {done.slot['floor']} is taken there"
-        )
+        refused = f"versions below {done.slot['floor']} are refused there"
+        return f"{name} would go on trial at {address}; once confirmed, {refused}"
     if not done.changed:
-        return f"{name} runs at {address} already"
-    resumed = f", {done.resumed_at / 1000:.1f} kB were there" if done.resumed_at else ""
+        return f"{name} already runs at {address}"
+    resumed = f", resumed after {done.resumed_at / 1000:.1f} kB" if done.resumed_at else ""
     again = f", {done.bytes_again / 1000:.1f} kB sent again" if done.bytes_again else ""
     return f"{name} is on trial at {address} ({done.bytes_sent / 1000:.1f} kB in {done.seconds:.1f} s{resumed}{again})"
 
@@ -105,13 +123,13 @@ def _words(done: Flashed, address: str, dry_run: bool) -> str:
 def _flash_fleet(
     data: bytes, file: Path, dry_run: bool, new_contract: bool, as_json: bool, options: dict[str, Any]
 ) -> int:
-    """Flash them all, print a table, and return the exit code."""
+    """Flash all gateways of a file, print a table, and return the exit code."""
     from drsn_edge.gateway.rollout import Plan, flash_fleet, read_members
     from firmware_bridge.support.shown import printable
 
     members = read_members(file)
     for member in members:
-        with reached(member.address):  # names that mean nothing are said before anything happens
+        with reached(member.address):  # a wrong address is refused before anything happens
             pass
 
     def flash_one(member: Member) -> Flashed:
@@ -134,7 +152,11 @@ def _flash_fleet(
     if as_json:
         print_json("fleet", {"gateways": [asdict(outcome) for outcome in outcomes]})
     else:
-        print_text(f"{good} of {len(outcomes)} gateways")
+        print_text(
+            f"{good} of {len(outcomes)} gateways flashed"
+            if not dry_run
+            else f"{good} of {len(outcomes)} gateways would take it"
+        )
     return int(good < len(outcomes))
 
 

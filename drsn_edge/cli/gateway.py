@@ -8,20 +8,27 @@ from typing import Any
 
 import click
 
-from drsn_edge.cli.addresses import ADDRESS_HELP, reached
+from drsn_edge.cli.addresses import ADDRESS_HELP, complete_address, reached
 from drsn_edge.cli.options import json_option
 from drsn_edge.cli.output import print_json, print_text
 from drsn_edge.support.wall_time import second_in_words
 
 _ERROR = re.compile(r"^[A-Z]\w*Error: ")
-"""The kind of a refusal, which the log has for programs."""
+"""The class of an error, which the log keeps for programs."""
 
-at_option = click.option("--at", default="local", show_default=True, metavar="ADDRESS", help=ADDRESS_HELP)
+at_option = click.option(
+    "--at",
+    default="local",
+    show_default=True,
+    metavar="ADDRESS",
+    shell_complete=complete_address,
+    help=ADDRESS_HELP,
+)
 
 
 @click.group()
 def gateway() -> None:
-    """Show a gateway's bundles, keep the one on trial, or go back. Each command takes --json.
+    """Show, confirm and roll back a gateway's bundles.
 
     \b
     Example:
@@ -33,7 +40,7 @@ def gateway() -> None:
 @at_option
 @json_option
 def status(at: str, as_json: bool) -> None:
-    """Say which bundle runs, whether it has proved itself, and what happened of late and why.
+    """Show the running bundle, its trial and the latest events.
 
     \b
     Example:
@@ -50,7 +57,7 @@ def status(at: str, as_json: bool) -> None:
 @at_option
 @json_option
 def slots(at: str, as_json: bool) -> None:
-    """List the two slots, and below which version of a bundle's name nothing is taken.
+    """List the two slots and the lowest versions that are accepted.
 
     \b
     Example:
@@ -67,7 +74,10 @@ def slots(at: str, as_json: bool) -> None:
 @at_option
 @json_option
 def confirm(at: str, as_json: bool) -> None:
-    """Keep the bundle that is on trial; its floor holds from now on. A monitor does it by itself after a while.
+    """Confirm the bundle that is on trial.
+
+    A gateway refuses versions below the floor of a confirmed bundle. A running monitor confirms a bundle by itself
+    after the time of `monitor --trial`.
 
     \b
     Example:
@@ -82,10 +92,12 @@ def confirm(at: str, as_json: bool) -> None:
 
 @gateway.command()
 @at_option
-@click.option("--why", default="asked to", show_default=True, help="For the log.")
+@click.option("--why", default="asked to", show_default=True, metavar="TEXT", help="Reason to write into the log.")
 @json_option
 def rollback(at: str, why: str, as_json: bool) -> None:
-    """End a trial, or go back to the bundle before, as far as the floor lets it.
+    """End a trial, or return to the bundle before.
+
+    The bundle before must not be below the floor of the confirmed one.
 
     \b
     Example:
@@ -99,7 +111,7 @@ def rollback(at: str, why: str, as_json: bool) -> None:
 
 
 def _show(lines: Iterable[str]) -> None:
-    """Print lines of what a gateway says, and whoever reached it wrote, as text and nothing else."""
+    """Print lines with text of a gateway, whose control characters are escaped."""
     from firmware_bridge.support.shown import printable
 
     print_text("\n".join(map(printable, lines)))
@@ -115,7 +127,7 @@ def _status_lines(found: dict[str, Any]) -> list[str]:
     if state["trial"] is not None:
         before = state["slots"].get(state["confirmed"])
         lines += [
-            f"on trial   started {state['trial_starts']} times; until it is confirmed or rolled back",
+            f"on trial   started {state['trial_starts']} times, not confirmed yet",
             f"before     {'nothing' if before is None else _slot_words(before)}",
         ]
     return lines + [f"{_when(entry.get('time_s'))}  {_entry_words(entry)}" for entry in found["log"][-8:]]
@@ -148,5 +160,5 @@ def _entry_words(entry: dict[str, Any]) -> str:
 def _when(time_s: Any) -> str:
     try:
         return second_in_words(float(time_s))
-    except (TypeError, ValueError, OverflowError):  # a log that somebody else wrote
+    except (TypeError, ValueError, OverflowError):  # a log may come from elsewhere
         return "?"

@@ -28,19 +28,30 @@ _MOST_NAMES = 50
 
 @click.command()
 @click.argument("file", type=PathType)
-@click.option("--since", type=Duration(positive=True), default="7d", show_default=True, help="Time to look back over.")
+@click.option(
+    "--since",
+    type=Duration(positive=True),
+    default="7d",
+    show_default=True,
+    help="Time to look back, in seconds or with a unit: 12h, 7d.",
+)
 @click.option(
     "--every",
     type=Duration(positive=True),
-    help="Time that one step sums up.  [default: a minute, an hour or a day, as fits]",
+    help="Length of one step, in seconds or with a unit, rounded to minutes.  [default: a minute, an hour or a day, "
+    "whichever fits the line]",
 )
-@click.option("--machine", help="Machine to show.  [default: all]")
-@click.option("--picture", type=PathType, metavar="PNG", help="Draw the history; needs the extra `plots`.")
+@click.option("--machine", metavar="NAME", help="Machine to show.  [default: all machines]")
+@click.option(
+    "--picture", type=PathType, metavar="FILE", help="Draw the history into this PNG file. Needs the extra `plots`."
+)
 @json_option
 def history(
     file: Path, since: float, every: float | None, machine: str | None, picture: Path | None, as_json: bool
 ) -> None:
-    """Show what the monitor said over time: FILE is what `monitor --history` writes.
+    """Show the history that a monitor wrote.
+
+    FILE is the SQLite file of `drsn-edge monitor --history FILE`.
 
     \b
     Example:
@@ -52,7 +63,7 @@ def history(
     span_s = None if every is None else 60.0 * max(1, round(every / 60))
     found = [each for each in read_history(file, now_s - since, now_s, span_s) if machine in (None, each.machine)]
     if every is None and not as_json and picture is None and any(len(each.spans) > _MOST_SPANS for each in found):
-        daily = read_history(file, now_s - since, now_s, 86_400.0)  # all of it in a line
+        daily = read_history(file, now_s - since, now_s, 86_400.0)  # so few steps that all fit into a line
         found = [each for each in daily if machine in (None, each.machine)]
     if machine is not None and not found:
         _check_machine(file, machine)
@@ -68,27 +79,29 @@ def history(
     if not found:
         every_time = last_measured(file)
         times = {name: time_s for name, time_s in every_time.items() if machine in (None, name)}
-        nothing = "nothing in that time" if every_time else "nothing was written yet"
+        nothing = "no result in that time" if every_time else "no result was written yet"
         texts = ["\n".join([nothing, *(f"{name}: {_last(at_s, now_s)}" for name, at_s in times.items())])]
     lines = "\n\n".join(texts).split("\n")
     print_text("\n".join(map(printable, lines)))  # a file may come from elsewhere, with anything for a name
 
 
 def _check_machine(file: Path, machine: str) -> None:
-    """Refuse the name of a machine of which a file holds nothing at all, and list those that it does."""
+    """Refuse the name of a machine that a file does not hold, and list the machines that it does."""
     from drsn_edge.monitor.sinks.history_reader import last_measured
 
     names = list(last_measured(file))
     if machine not in names:
         shown = ", ".join(printable(name) for name in names[:_MOST_NAMES]) or "none"
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-        raise click.ClickException(f"Expected --machine among those in {file}: {shown}{more}. Got {machine!r}.")
+        raise click.ClickException(
+            f"{file} holds no machine {machine!r}. Leave --machine out, or type one of these names: {shown}{more}."
+        )
 
 
 def _as_json(found: History) -> dict[str, Any]:
-    """Return a history as plain values, each time as text, too, with its zone."""
+    """Return a history as plain values, with each time also as text with its zone."""
     values = asdict(found)
-    del values["runs"]  # of a picture
+    del values["runs"]  # only the picture needs them
     for name, key in (("decisions", "time_s"), ("alarms", "time_s"), ("jumps", "time_s"), ("spans", "start_s")):
         values[name] = [{**each, "time": iso_time(each[key])} for each in values[name]]
     return {**values, "measured": None if found.measured_s is None else iso_time(found.measured_s)}
@@ -98,7 +111,7 @@ def _last(measured_s: float | None, now_s: float) -> str:
     if measured_s is None:
         return "never measured"
     if measured_s > now_s + 60:
-        return f"{LAST_MEASURED} {minute_in_words(measured_s)}, which is still to come by the clock of this machine"
+        return f"{LAST_MEASURED} {minute_in_words(measured_s)}, which is in the future by the clock of this machine"
     return f"{LAST_MEASURED} {minute_in_words(measured_s)}, {span_in_words(max(0.0, now_s - measured_s))} ago"
 
 
@@ -106,12 +119,11 @@ def _to_come(found: History | None) -> str:
     if found is None or not found.spans:
         return ""
     n = sum(span.windows for span in found.spans)
-    filed = f"{counted(n, 'window')} {'is' if n == 1 else 'are'} filed"
-    return f"\n  {filed} under times to come: the system's clock was ahead then"
+    return f"\n  {counted(n, 'window')} with times in the future: the system's clock was ahead when they were written"
 
 
 def _with_gaps(found: History) -> list[TimeSpan | None]:
-    """Return what of the time is shown, in steps of the same length: None where there is nothing."""
+    """Return the steps to show, all of the same length; None where nothing was measured."""
     by_number = {round(span.start_s / found.span_s): span for span in found.spans}
     if not by_number:
         return []
@@ -125,7 +137,7 @@ def _as_text(found: History, now_s: float) -> str:
     steps = _with_gaps(found)
     spans = [span for span in steps if span is not None]
     if len(spans) < len(found.spans):
-        lines.append(f"  (the last {len(spans)} of {len(found.spans)}; --every or --json for all)")
+        lines.append(f"  (the last {len(spans)} of {len(found.spans)} steps; --every or --json shows all)")
     width = max((len(state) for state in (*states, "velocity")), default=0)
     for state in states:
         shares = [None if span is None else span.states.get(state, 0) / span.windows for span in steps]
@@ -139,8 +151,8 @@ def _as_text(found: History, now_s: float) -> str:
         lost = sum(span.lost_samples for span in found.spans)
         lines.append(f"  {'':{width}}  {minute_in_words(spans[0].start_s)} to {_when(spans[-1].start_s)}, {every} each")
         if None in steps:
-            lines.append(f"  {'':{width}}  {_NOTHING} nothing came")
-        lines.append(f"  {sum(span.windows for span in found.spans)} windows, {lost} samples lost in them")
+            lines.append(f"  {'':{width}}  {_NOTHING} no samples")
+        lines.append(f"  {sum(span.windows for span in found.spans)} windows, {lost} samples lost")
     lines.append(f"  {_last(found.measured_s, now_s)}")
     said: list[DecisionRow | AlarmRow | ClockJump] = [*found.decisions, *found.alarms, *found.jumps]
     said.sort(key=lambda each: (each.run, each.time_s))  # a clock may have been set back between two runs
@@ -156,17 +168,17 @@ def _words(of: DecisionRow | AlarmRow | ClockJump) -> str:
         return of.said.words
     if isinstance(of, AlarmRow):
         return alarm_words(of.name, of.state)
-    corrected = "; the times of this run are put right" if of.shifted_s else ""
+    corrected = "; the times of this run are corrected" if of.shifted_s else ""
     return f"the system's clock was {of.words}, to {minute_in_words(of.to_s)}{corrected}"
 
 
 def _rank(state: str) -> tuple[int, str]:
-    """Return what sorts labels first, in the order of the alphabet, then the verdicts that name no class."""
+    """Return a key that sorts labels first, alphabetically, and then the verdicts that name no class."""
     return NO_CLASS.index(Verdict(state)) + 1 if state in set(NO_CLASS) else 0, state
 
 
 def _block(share: float | None) -> str:
-    """Return a bar of eighths; the least that there is shows, and all but all is not all."""
+    """Return a bar in eighths. Any share above 0 is visible, and only a share of 1 fills the bar."""
     if share is None:
         return _NOTHING
     eighths = round(8 * share)

@@ -19,31 +19,47 @@ if TYPE_CHECKING:
     from drsn_edge.inspection.model_file import Inspected
 
 _LONGEST_LINE = 4000
-"""Of what a file says of itself, which anybody may have written."""
+"""Longest line, since a file may come from anyone."""
 
 
 @click.command()
 @click.argument("file", type=PathType)
-@click.option("--target", type=click.Choice(TARGETS), help="Fail, with the reasons, unless the file suits this target.")
-@click.option("--run", type=PathType, help="Show the file the held-out windows of this run folder, which it came from.")
 @click.option(
-    "--windows", type=click.IntRange(min=1), default=WINDOWS, show_default=True, help="Of --run, show at most so many."
+    "--target",
+    type=click.Choice(TARGETS),
+    help="Fail with the reasons unless the model suits this target.  [default: none]",
+)
+@click.option(
+    "--run",
+    type=PathType,
+    metavar="FOLDER",
+    help="Run folder that the model was converted from. Measure the model on the windows of its hold-out set.",
+)
+@click.option(
+    "--windows",
+    type=click.IntRange(min=1),
+    default=WINDOWS,
+    show_default=True,
+    metavar="N",
+    help="Most windows of --run to measure.",
 )
 @click.option(
     "--out",
     type=PathType,
-    help="Folder to write the report to, as a page that opens from disk; needs the extra `plots`.",
+    metavar="FOLDER",
+    help="Folder for the report as a page that opens from disk. Needs the extra `plots`.  [default: print only]",
 )
 @click.option("--force", is_flag=True, help="Replace an existing report folder.")
 @json_option
 def inspect(
     file: Path, target: str | None, run: Path | None, windows: int, out: Path | None, force: bool, as_json: bool
 ) -> None:
-    """Say what FILE, a .tflite file or a bundle, is made of, what it suits, and what int8 does to its windows.
+    """Report what an int8 model contains and suits.
 
-    The file alone tells its operators, sizes, and what XNNPACK and the Edge TPU take of it. With --run come accuracy
-    beside the trained network's, the noise of int8 behind each operator, what is left of the soft thresholds, and
-    whether every interpreter on this machine says the same. A bundle that carries a report shows it.
+    FILE is a .tflite file or a bundle. The report lists operators, sizes, and the operators that XNNPACK and the Edge
+    TPU run. With --run, the report adds the accuracy beside that of the trained network, the int8 noise after each
+    operator, the remaining soft thresholds, and whether all interpreters on this machine agree. Without --run, these
+    figures come from the report in the bundle.
 
     \b
     Example:
@@ -78,7 +94,7 @@ def inspect(
 
 
 def _with_own(report: dict[str, Any], own: dict[str, Any] | None) -> dict[str, Any]:
-    """Add what the bundle's own report says of windows; what the file says is looked at anew."""
+    """Add the figures on windows from the bundle's own report. Figures on the file are computed again."""
     parts = ("run", "measurement", "accuracy", "backends")
     return report if own is None else {**report, **{name: own.get(name) for name in parts}}
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def keys() -> None:
-    """Make the key that signs bundles, and say on a gateway whose bundles it takes.
+    """Manage the keys that sign bundles.
 
-    The private key stays on the workstation; DRSN_EDGE_KEY_PASSPHRASE, where it is set, encrypts it. Each command takes
-    --json.
+    The private key stays on the workstation, encrypted if DRSN_EDGE_KEY_PASSPHRASE is set. A gateway accepts bundles
+    that are signed by a key it trusts.
 
     \b
     Example:
@@ -33,10 +33,12 @@ def keys() -> None:
 
 @keys.command()
 @key_option
-@click.option("--name", help="Whose key it is.  [default: USER@HOST]")
+@click.option("--name", metavar="NAME", help="Name of the key's owner.  [default: USER@HOST]")
 @json_option
 def new(key: Path | None, name: str | None, as_json: bool) -> None:
-    """Make a private key, and its public one beside it; a key that is there is never replaced.
+    """Make a private key and its public key.
+
+    The public key is written beside the private key. An existing key is never replaced.
 
     \b
     Example:
@@ -58,18 +60,22 @@ def new(key: Path | None, name: str | None, as_json: bool) -> None:
     if as_json:
         print_json("key", {**_values(public), "private": str(path)})
     else:
-        print_text(f"wrote {path}, which never leaves this machine, and {public_path(path)}\n{_words(public)}")
+        print_text(f"wrote {path} (private, keep it on this machine) and {public_path(path)}\n{_words(public)}")
         own_key = "" if key is None else f" --key {shlex.quote(str(path))}"
-        print_text(f"now, for each gateway: drsn-edge keys show{own_key} | ssh GATEWAY sudo drsn-edge keys trust -")
+        print_text(
+            f"on the way to each gateway: drsn-edge keys show{own_key} | ssh GATEWAY sudo drsn-edge keys trust -"
+        )
         print_text(f"on this machine: drsn-edge keys trust {shlex.quote(str(public_path(path)))}")
 
 
 @keys.command()
 @key_option
-@click.option("--trusted", is_flag=True, help="Those whose bundles this gateway takes, instead.")
+@click.option("--trusted", is_flag=True, help="Show the keys that this gateway trusts instead.")
 @json_option
 def show(key: Path | None, trusted: bool, as_json: bool) -> None:
-    """Print the public key, as `drsn-edge keys trust` takes it, or the keys that are trusted here.
+    """Print the public key, or with --trusted the trusted keys.
+
+    The public key is printed as `drsn-edge keys trust -` reads it.
 
     \b
     Example:
@@ -82,23 +88,32 @@ def show(key: Path | None, trusted: bool, as_json: bool) -> None:
     own = key or key_path()
     if not (trusted or public_path(own).exists() or own.exists()):
         raise KeyFileError(
-            f"There is no key at {own} yet. Make one: drsn-edge keys new{f' --key {own}' if key else ''}"
+            f"There is no key at {own} yet. Make one: drsn-edge keys new{f' --key {own}' if key else ''}",
+            "no_key",
+            path=own,
         )
     found = trusted_keys(trust_folder()) if trusted else [read_public(public_path(own))]
     if as_json:
         print_json("keys", {"keys": [_values(each) for each in found]})
     elif trusted:
-        print_text("\n".join(map(_words, found)) or f"no key is trusted here ({trust_folder()})")
+        print_text("\n".join(map(_words, found)) or f"this gateway trusts no key ({trust_folder()})")
     else:
         print_text(found[0].line)
 
 
 @keys.command()
 @click.argument("key", metavar="KEY.pub")
-@click.option("--state", type=PathType, help="State folder of a gateway's image, instead of this machine's.")
+@click.option(
+    "--state",
+    type=PathType,
+    metavar="FOLDER",
+    help="State folder, such as that of an image.  [default: this machine's]",
+)
 @json_option
 def trust(key: str, state: Path | None, as_json: bool) -> None:
-    """Take bundles that this public key has signed from now on, on this gateway; `-` reads it from standard input.
+    """Trust a public key: accept the bundles that it signed.
+
+    KEY.pub is a file; - reads the key from standard input.
 
     \b
     Example:
@@ -113,15 +128,22 @@ def trust(key: str, state: Path | None, as_json: bool) -> None:
     if as_json:
         print_json("key", {**_values(public), "file": str(path)})
     else:
-        print_text(f"trusted from now on: {_words(public)}\nto take it back: drsn-edge keys untrust {public.id}")
+        print_text(f"trusted: {_words(public)}\nto undo this: drsn-edge keys untrust {public.id}")
 
 
 @keys.command()
 @click.argument("key", metavar="ID|NAME|KEY.pub")
-@click.option("--state", type=PathType, help="State folder of a gateway's image, instead of this machine's.")
+@click.option(
+    "--state",
+    type=PathType,
+    metavar="FOLDER",
+    help="State folder, such as that of an image.  [default: this machine's]",
+)
 @json_option
 def untrust(key: str, state: Path | None, as_json: bool) -> None:
-    """Take no bundles any more that this key has signed, on this gateway; what runs goes on.
+    """Stop trusting a key: refuse the bundles that it signed.
+
+    The key is named by its id, its name or its file. A bundle that runs keeps running.
 
     \b
     Example:
@@ -138,14 +160,14 @@ def untrust(key: str, state: Path | None, as_json: bool) -> None:
         values = {**_values(public), "left": [each.id for each in left], "bundles": held}
         print_json("untrusted", values)
         return
-    print_text(f"trusted no more: {_words(public)}\nbundles that it has signed can no longer be flashed here")
+    print_text(f"no longer trusted: {_words(public)}\nbundles that this key signed can no longer be flashed here")
     for name in held:
-        print_text(f"{name} lies here and is signed by it: it goes on, and cannot be flashed again")
-    print_text(f"trusted still: {', '.join(map(_words, left)) or 'no key, so that no bundle can be flashed here'}")
+        print_text(f"{name} is on this gateway and signed by this key: it keeps running, and cannot be flashed again")
+    print_text(f"still trusted: {', '.join(map(_words, left)) or 'no key, so no bundle can be flashed here'}")
 
 
 def _signed_by(key_id: str, state: Path) -> list[str]:
-    """Return the bundles of a gateway that a key has signed, as far as they can be read."""
+    """Return the readable bundles of a gateway that a key has signed."""
     from drsn_edge.bundle.bundle import bundle_from_bytes
     from drsn_edge.bundle.signing import signer_id
     from drsn_edge.errors import DrsnEdgeError

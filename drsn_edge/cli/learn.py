@@ -14,6 +14,7 @@ import click
 
 from drsn_edge.cli.options import Duration, PathType, finite, json_option
 from drsn_edge.cli.output import note, print_json, print_text
+from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.cli.source import SourceOptions, source_options
 
 if TYPE_CHECKING:
@@ -21,31 +22,49 @@ if TYPE_CHECKING:
     from drsn_edge.monitor.stages.learned import Learned, Learner
 
 
-@click.command()
-@source_options()
-@click.option(
-    "--model", type=PathType, help="Bundle that watches the machine.  [default: the one that is active on this gateway]"
+@click.command(cls=SectionedCommand)
+@section(
+    "Source",
+    source_options(),
+    click.option(
+        "--replay",
+        type=PathType,
+        multiple=True,
+        metavar="LOG",
+        help="Learn from raw logs of `record` instead of a port: a .drsnlog file or a folder of them. Repeatable.",
+    ),
+    click.option(
+        "--duration",
+        type=Duration(positive=True),
+        default="10min",
+        show_default=True,
+        help="Time to listen to the port, in seconds or with a unit: 90s, 10min, 8h.",
+    ),
 )
-@click.option(
-    "--replay", type=PathType, multiple=True, metavar="LOG", help="Learn from raw logs instead of a port; repeatable."
+@section(
+    "Learning",
+    click.option(
+        "--model",
+        type=PathType,
+        metavar="FILE",
+        help="Bundle that monitors the machine.  [default: the active bundle of this gateway]",
+    ),
+    click.option(
+        "--rpm",
+        type=click.FloatRange(min=0, min_open=True),
+        callback=finite,
+        metavar="RPM",
+        help="Speed of the shaft, in revolutions per minute. Required by a model that sees shaft orders.",
+    ),
+    click.option(
+        "--label",
+        metavar="LABEL",
+        help="Class of the machine.  [default: the bundle's label healthy, normal, good or ok]",
+    ),
+    click.option("--show", is_flag=True, help="Show what was learned before, without learning."),
+    click.option("--remove", is_flag=True, help="Delete what was learned with this bundle."),
+    json_option,
 )
-@click.option(
-    "--duration",
-    type=Duration(positive=True),
-    default="10min",
-    show_default=True,
-    help="Time to listen to a port.",
-)
-@click.option(
-    "--rpm",
-    type=click.FloatRange(min=0, min_open=True),
-    callback=finite,
-    help="Speed of the shaft, in turns per minute.",
-)
-@click.option("--label", help="Class that the machine is.  [default: the bundle's label healthy, normal, good or ok]")
-@click.option("--show", is_flag=True, help="Say what was learned before, and learn nothing.")
-@click.option("--remove", is_flag=True, help="Forget what was learned with this bundle.")
-@json_option
 def learn(
     source: SourceOptions,
     model: Path | None,
@@ -57,11 +76,11 @@ def learn(
     remove: bool,
     as_json: bool,
 ) -> None:
-    """Learn what a healthy machine is like where it stands, so that it is not UNKNOWN there.
+    """Learn what a healthy machine is like on site.
 
-    Listens to a machine that is known to be healthy, at the speeds and loads at which it runs. The result lies beside
-    the bundle, whose weights stay as they are; `monitor` uses it from its next start on. A machine that the network
-    takes for something else is refused: what it calls a fault is not learned as healthy.
+    A machine that is healthy but unlike the training data is UNKNOWN to the monitor until it is learned. Run it at all
+    its speeds and loads meanwhile. The result is written beside the bundle, whose weights do not change, and the
+    monitor uses it from its next start. A machine that the network calls faulty is refused.
 
     \b
     Example:
@@ -81,7 +100,7 @@ def learn(
         learned = load(path, bundle, novelty.whitening.shape[0])
     else:
         if source.is_chosen if replay else source.port is None:
-            raise click.UsageError("Expected either --port or --replay.")
+            raise click.UsageError("Learning needs one source. Type --port PORT or --replay LOG.")
         label = healthy_label(bundle.manifest.labels, label)
         learned = _listen(bundle, Learner(novelty), label, _Listening(source, replay, duration, rpm))
         save(learned, path)
@@ -96,7 +115,7 @@ def _active_bundle() -> Path:
 
 @dataclass(frozen=True)
 class _Listening:
-    """What is listened to: a port for so long, or raw logs to their ends; `rpm` is the shaft's speed, if known."""
+    """The source to learn from: a port for `duration_s`, or raw logs to their ends; `rpm` is the shaft's speed."""
 
     source: SourceOptions
     replay: tuple[Path, ...]
@@ -105,7 +124,7 @@ class _Listening:
 
 
 def _listen(bundle: Bundle, learner: Learner, label: str, to: _Listening) -> Learned:
-    """Return what a machine taught that is known to be healthy."""
+    """Return what was learned from a machine that is known to be healthy."""
     from drsn_edge.cli.stopping import stop_on_signal
     from drsn_edge.monitor.stages.judge import Judge, model_of
     from drsn_edge.monitor.stages.learned import learn_from
@@ -122,7 +141,7 @@ def _listen(bundle: Bundle, learner: Learner, label: str, to: _Listening) -> Lea
 
 @contextmanager
 def _counted_windows() -> Iterator[Callable[[int], None]]:
-    """Yield what shows a number of windows on a line that is written over, where a person watches."""
+    """Yield a function that shows the number of windows on one line of a terminal."""
     if not sys.stderr.isatty():
         yield lambda windows: None
         return

@@ -1,4 +1,4 @@
-"""`drsn-edge`: the group of commands, and the one place where errors become a line."""
+"""`drsn-edge`: the group of commands, and the one place that turns errors into lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from drsn_edge import __version__
 from drsn_edge.cli.ack import accept_mounting, ack
 from drsn_edge.cli.agent import agent
 from drsn_edge.cli.bench import bench
@@ -38,6 +37,7 @@ from drsn_edge.cli.service import service
 from drsn_edge.cli.simulate import simulate
 from drsn_edge.cli.train import train
 from drsn_edge.cli.tune_alarms import tune_alarms
+from drsn_edge.cli.versions import version_option
 from drsn_edge.errors import DrsnEdgeError
 from drsn_edge.support.extras import missing_module
 from firmware_bridge.errors import FirmwareBridgeError
@@ -50,12 +50,13 @@ _FIRST_PYTHON, _AFTER_PYTHON = (3, 10), (3, 14)
 
 
 class _Commands(click.Group):
-    """Turns the errors of all three packages into one line and exit code 1; knows what a command was called before."""
+    """The group of commands: errors of the three packages become one line and exit code 1; old names are answered."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        refuse_renamed(ctx, args, _RENAMED_COMMANDS)
+        if not ctx.resilient_parsing:  # the shell completes what is typed
+            refuse_renamed(ctx, args, _RENAMED_COMMANDS)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -65,8 +66,8 @@ class _Commands(click.Group):
             raise click.ClickException(shown(str(exc))) from exc
         except OSError as exc:
             if exc.errno == errno.EPIPE:
-                raise  # the reader has had enough: click ends quietly
-            why = f"Could not go on: {exc}. Check the file, the folder or the disk."
+                raise  # the reader has closed the pipe: click ends quietly
+            why = f"The system refused a file operation: {exc}. Check the file, the folder or the disk."
             raise click.ClickException(shown(why)) from exc
         except ModuleNotFoundError as exc:
             words = missing_module(exc.name or "", ctx.invoked_subcommand)
@@ -76,17 +77,17 @@ class _Commands(click.Group):
 
 
 def shown(message: str) -> str:
-    """Return a message as one line, which a log keeps together; lines to write, behind a gap, stay lines."""
+    """Return a message as one line, for logs. Lines after an empty line, which are text to copy, stay lines."""
     said, _, to_write = message.partition("\n\n")
     first = printable(" | ".join(line.strip() for line in said.splitlines() if line.strip()), _LONGEST_ERROR)
     return "\n".join([first, *(printable(line.rstrip(), _LONGEST_ERROR) for line in to_write.splitlines())])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="drsn-edge")
-@click.option("-v", "--verbose", is_flag=True, help="Say on stderr what is done and where values come from.")
+@version_option
+@click.option("-v", "--verbose", is_flag=True, help="Print steps and the origin of values to stderr.")
 def cli(verbose: bool) -> None:
-    """Train compact residual shrinkage networks, make them int8, and watch machines with them."""
+    """Train compact residual shrinkage networks, convert them to int8, and monitor machines with them."""
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
 
 
@@ -124,12 +125,12 @@ enforce(cli)
 
 
 def main() -> None:
-    """Run the command line; any other Python than those that are tested gets one clear line."""
+    """Run the command line, or refuse an untested version of Python in one line."""
     if not _FIRST_PYTHON <= sys.version_info < _AFTER_PYTHON:
         version = ".".join(map(str, sys.version_info[:3]))
-        sys.exit(f"drsn-edge runs on Python 3.10 to 3.13, this is {version} ({sys.executable}).")
+        sys.exit(f"drsn-edge needs Python 3.10 to 3.13, but {sys.executable} is {version}.")
     if getattr(sys, "stdout", None) is None:
-        sys.exit("drsn-edge writes its results to standard output, which is closed. Send it to a file or /dev/null.")
+        sys.exit("The standard output, where drsn-edge prints results, is closed. Redirect it to a file or /dev/null.")
     cli()
 
 

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--block", type=click.Choice(BLOCK_KINDS), default="rsbu-cw", show_default=True, help="Block kind.")
+@click.option(
+    "--block", type=click.Choice(BLOCK_KINDS), default="rsbu-cw", show_default=True, help="Kind of the residual blocks."
+)
 @json_option
 def models(block: str, as_json: bool) -> None:
-    """List the networks that `train` knows, with what they cost on a gateway.
+    """List the networks for `train` and their cost.
 
-    Sizes are those of the int8 file of an untrained network, with one axis.
+    Sizes are those of the int8 file of an untrained network with one axis.
 
     \b
     Example:
@@ -44,10 +46,11 @@ def models(block: str, as_json: bool) -> None:
 
 
 def _as_text(sizes: list[ModelSize]) -> str:
-    rows = [f"{'name':16}{'block':10}{'window':>8}{'parameters':>12}{'MACs':>12}{'int8 file':>12}{'activations':>13}"]
+    columns = f"{'parameters':>12}{'network MACs':>14}{'int8 file':>12}{'activations':>13}"
+    rows = [f"{'name':16}{'block':10}{'window':>8}{columns}"]
     for size in sizes:
         rows.append(
-            f"{size.name:16}{size.block:10}{size.window:8}{size.parameters:12}{size.macs:12}"
+            f"{size.name:16}{size.block:10}{size.window:8}{size.parameters:12}{size.macs:14}"
             f"{size.int8_bytes / 1000:9.1f} kB{size.peak_activation_bytes / 1000:10.1f} kB"
         )
     return "\n".join(rows)

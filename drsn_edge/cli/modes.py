@@ -1,8 +1,8 @@
 """Which options each command uses, and when: an option that would change nothing is refused.
 
-Each command has a table of all its options, each with the conditions of `drsn_edge.support.uses` under which it counts.
-Options of which a command takes one, such as --port, --replay and --sensors, it tells apart itself.
-`tests/cli/test_modes.py` fails for an option that has no line here. `--json` and `--help` count everywhere.
+Each command has a table of its options with the conditions (`drsn_edge.support.uses`) under which they count. Options
+that exclude each other, such as --port, --replay and --sensors, are checked by the command itself.
+`tests/cli/test_modes.py` fails for an option without a line here. `--json` and `--help` always count.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _SOURCE = _of_sensors("--port --baud --text-unit --text-range --text-scale --tex
 
 
 def _beside(table: Mapping[str, Uses], *never: str) -> dict[str, Uses]:
-    """Return a table whose options do not count where any of these holds, either."""
+    """Return a table with more conditions under which its options do not count."""
     return {name: Uses(uses.needs, (*uses.never, *never)) for name, uses in table.items()}
 
 
 def _or_sensors(names: str) -> dict[str, Uses]:
-    """Return the table of options that may count for one of the sensors of a file, which is seen when it is read."""
+    """Return a table of options that may count for a sensor of a file, which is checked when the file is read."""
     found = _of_sensors(names)
     return {name: Uses((*uses.needs, "--sensors") if uses.needs else (), uses.never) for name, uses in found.items()}
 
@@ -157,25 +157,25 @@ USES: dict[str, dict[str, Uses]] = {
 
 
 def flags_of(option: click.Option) -> tuple[str, ...]:
-    """Return how an option may be typed, the long way."""
+    """Return the long flags of an option."""
     return tuple(flag for flag in (*option.opts, *option.secondary_opts) if flag.startswith("--"))
 
 
 def options_of(command: click.Command) -> dict[str, click.Option]:
-    """Return the options of a command by each of their long flags, without those that count everywhere."""
+    """Return the options of a command by long flag, without those that always count."""
     options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
     return {flag: each for each in options for flag in flags_of(each) if flag not in EVERYWHERE}
 
 
 def check(context: click.Context, path: str) -> None:
-    """Refuse options that were typed and would change nothing.
+    """Refuse typed options that would change nothing.
 
     Args:
-        context: Of the command, parsed.
-        path: Its name, such as "gateway status".
+        context: Parsed context of the command.
+        path: Name of the command, such as "gateway status".
 
     Raises:
-        click.UsageError: Naming the option and the one that it does not go with.
+        click.UsageError: With the option and the one that it conflicts with or needs.
     """
     options = {
         flag: each for each in context.command.params if isinstance(each, click.Option) for flag in flags_of(each)
@@ -202,7 +202,7 @@ def check(context: click.Context, path: str) -> None:
 
 
 def enforce(group: click.Group, prefix: str = "") -> None:
-    """Have every command of a group check its options before it does anything."""
+    """Make every command of a group check its options first."""
     for name, command in group.commands.items():
         path = f"{prefix}{name}"
         if isinstance(command, click.Group):

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from drsn_edge.cli.options import Duration, PathType, finite, renamed, runtime_options
+from drsn_edge.cli.options import Duration, HostPort, PathType, finite, renamed, runtime_options
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.output import say
+from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.cli.source import SourceOptions, source_options
 from drsn_edge.cli.typed import is_typed, typed_of_sensor
 from drsn_edge.monitor.sinks.names import TOPICS
@@ -23,124 +24,202 @@ if TYPE_CHECKING:
     from drsn_edge.monitor.sensor_config import SensorConfig
 
 _ENDS_WITHIN_S = 10
-"""After a signal; longer than outputs take that are closed."""
+"""Time from a signal to the end of the process; closing the outputs takes less."""
 
 
-def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, int] | None:
-    """Return host and port of --metrics."""
+def _broker_url(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse what is no URL of a broker. A callback of options."""
     if value is None:
         return None
-    host, _, port = value.rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) < 65_536):
-        raise click.BadParameter(f"Expected [HOST:]PORT, got {value!r}.", ctx, param, param_hint="--metrics")
-    return host.strip("[]") or "127.0.0.1", int(port)
+    from drsn_edge.errors import OutputError
+    from drsn_edge.monitor.sinks.broker import parse_url
+
+    try:
+        parse_url(value)
+    except OutputError as exc:
+        raise click.BadParameter(str(exc), ctx, param) from exc
+    return value
 
 
-@click.command()
-@source_options(several=True)
-@click.option(
-    "--model",
-    type=PathType,
-    help="Bundle to judge with, e.g. cwru.drsn.  [default: the one that is active on this gateway]",
+_SOURCE = section(
+    "Source",
+    source_options(several=True),
+    click.option(
+        "--sensors",
+        type=PathType,
+        metavar="FILE",
+        help="TOML file of several sensors, each with options of its own. A sensor's own table goes before options "
+        "typed here, and those go before the top of the file.",
+    ),
+    renamed("--fleet", "--sensors"),
+    click.option(
+        "--replay",
+        type=PathType,
+        multiple=True,
+        metavar="LOG",
+        help="Judge raw logs of `record` instead of a port: a .drsnlog file or a folder of them. Repeatable.",
+    ),
+    click.option(
+        "--speed",
+        type=click.FloatRange(min=0),
+        callback=finite,
+        default=0.0,
+        show_default=True,
+        metavar="FACTOR",
+        help="Playback speed of --replay, as a multiple of real time; 0 plays as fast as windows can be judged.",
+    ),
+    click.option("--machine", metavar="NAME", help="Name of the machine in every output.  [default: the port's name]"),
+    click.option(
+        "--duration",
+        type=Duration(),
+        help="Stop after this time, in seconds or with a unit: 90s, 10min, 8h.  [default: until Ctrl-C or the end of "
+        "the stream]",
+    ),
 )
-@click.option(
-    "--sensors",
-    type=PathType,
-    metavar="TOML",
-    help="File of several sensors, each with options of its own. Options beside it are for all: a sensor's own table "
-    "goes before them, and they before the top of the file.",
+
+_MODEL = section(
+    "Model",
+    click.option(
+        "--model",
+        type=PathType,
+        metavar="FILE",
+        help="Bundle that judges the windows.  [default: the active bundle of this gateway]",
+    ),
+    click.option(
+        "--trial",
+        "trial_s",
+        type=Duration(),
+        default="5min",
+        show_default=True,
+        help="Time that a flashed bundle must work before the monitor confirms it, in seconds or with a unit. Applies "
+        "without --model.",
+    ),
+    runtime_options,
+    click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Threads of the interpreter.",
+    ),
+    click.option(
+        "--rpm",
+        type=click.FloatRange(min=0, min_open=True),
+        callback=finite,
+        metavar="RPM",
+        help="Speed of the shaft, in revolutions per minute. Required by a model that sees shaft orders.",
+    ),
 )
-@renamed("--fleet", "--sensors")
-@click.option("--duration", type=Duration(), help="Stop after so long, such as 90s, 10min or 8h.")
-@click.option("--settings", type=PathType, metavar="TOML", help="Decision, alarms and what is kept of them.")
-@click.option(
-    "--votes", metavar="K/N", callback=votes_of, help="Windows that must agree for a decision.  [default: 4/5]"
-)
-@runtime_options
-@click.option(
-    "--rpm",
-    type=click.FloatRange(min=0, min_open=True),
-    callback=finite,
-    help="Speed of the shaft, turns per minute; a model that sees shaft orders needs it.",
-)
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of the interpreter.")
-@click.option(
-    "--no-unknown", "unknown", is_flag=True, flag_value=False, default=True,
-    help="Name the nearest class even of what is unlike anything trained.",
+
+_DECISION = section(
+    "Decision",
+    click.option(
+        "--settings",
+        type=PathType,
+        metavar="FILE",
+        help="TOML file of settings for decisions, alarms and captures of alarms.  [default: no alarms]",
+    ),
+    click.option(
+        "--votes",
+        metavar="K/N",
+        callback=votes_of,
+        help="Windows that must agree for a decision: K of the last N.  [default: as in --settings or the bundle, "
+        "else 4/5]",
+    ),
+    click.option(
+        "--no-unknown", "unknown", is_flag=True, flag_value=False, default=True,
+        help="Never report UNKNOWN: name the nearest class even for a window unlike all training data.",
+    ),
+    click.option("--severity", is_flag=True, help="Report how strong the vibration is: velocity and acceleration."),
+    click.option(
+        "--limits",
+        type=PathType,
+        metavar="FILE",
+        help="TOML file of the machine's severity zones, as velocity in mm/s RMS. Includes --severity.",
+    ),
 )  # fmt: skip
-@click.option("--severity", is_flag=True, help="Say how much the machine vibrates, too: velocity, acceleration.")
-@click.option(
-    "--limits", type=PathType, metavar="TOML", help="Zones of velocity RMS, which the user must know, and --severity."
+
+_OUTPUTS = section(
+    "Outputs",
+    click.option(
+        "--record", type=PathType, metavar="FOLDER", help="Write every received byte to raw logs in this folder."
+    ),
+    click.option(
+        "--lines",
+        type=PathType,
+        metavar="FILE",
+        help="Append every result to this file as a line of JSON. Rotated at 10 MB; 5 old files are kept.",
+    ),
+    click.option(
+        "--history",
+        type=PathType,
+        metavar="FILE",
+        help="Write decisions and a summary of each minute to this SQLite file.",
+    ),
+    click.option(
+        "--keep-days",
+        type=click.FloatRange(min=0, min_open=True),
+        callback=finite,
+        default=365.0,
+        show_default=True,
+        metavar="DAYS",
+        help="Retention of --history, in days on which a monitor ran.",
+    ),
+    click.option(
+        "--metrics",
+        metavar="[HOST:]PORT",
+        type=HostPort(host_optional=True),
+        help="Serve metrics for Prometheus at http://HOST:PORT/metrics.  [default of HOST: 127.0.0.1]",
+    ),
 )
-@click.option("--record", type=PathType, metavar="FOLDER", help="Keep every byte that comes in raw logs there, too.")
-@click.option(
-    "--lines", type=PathType, metavar="FILE", help="Append every result as a line of JSON there, too; files take turns."
+
+_MQTT = section(
+    "Output over MQTT",
+    click.option(
+        "--mqtt",
+        metavar="URL",
+        callback=_broker_url,
+        help="Publish to the broker mqtt://[USER@]HOST[:PORT][/PREFIX], or mqtts:// for TLS. The password is read from "
+        "DRSN_EDGE_MQTT_PASSWORD. Messages wait while the broker is away.",
+    ),
+    click.option(
+        "--mqtt-ca",
+        type=PathType,
+        metavar="FILE",
+        help="CA certificates (PEM) that verify the broker.  [default: those of the system]",
+    ),
+    click.option("--mqtt-cert", type=PathType, metavar="FILE", help="Client certificate (PEM) shown to the broker."),
+    click.option("--mqtt-key", type=PathType, metavar="FILE", help="Private key (PEM) of --mqtt-cert."),
+    click.option("--mqtt-client-id", metavar="ID", help="MQTT client id.  [default: made of gateway and machine]"),
+    click.option(
+        "--mqtt-gateway",
+        metavar="NAME",
+        help="Gateway in the topics PREFIX/GATEWAY/MACHINE/...  [default: host name and four hex digits]",
+    ),
+    click.option(
+        "--mqtt-topics",
+        type=click.Choice(TOPICS),
+        default="plain",
+        show_default=True,
+        help="Topics to publish. homeassistant adds the discovery messages of Home Assistant.",
+    ),
 )
-@click.option("--history", type=PathType, metavar="FILE", help="Keep decisions and minutes in this SQLite file, too.")
-@click.option("--machine", help="What the sensor watches, for --history and others.  [default: the port's name]")
-@click.option(
-    "--keep-days",
-    type=click.FloatRange(min=0, min_open=True),
-    callback=finite,
-    default=365.0,
-    show_default=True,
-    help="Of --history: remove what is older, counted in days on which a monitor ran.",
+
+_DISPLAY = section(
+    "Display",
+    click.option("--plain", is_flag=True, help="Print lines of text instead of the terminal's view."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, also for each window."),
 )
-@click.option(
-    "--mqtt",
-    metavar="URL",
-    help="Publish decisions at mqtt://[USER@]HOST[:PORT][/PREFIX], or mqtts:// for TLS; the password is taken from "
-    "DRSN_EDGE_MQTT_PASSWORD. They wait while the broker is away.",
-)
-@click.option(
-    "--mqtt-ca",
-    type=PathType,
-    metavar="FILE",
-    help="Certificates (PEM) to check the broker by.  [default: those of the system]",
-)
-@click.option("--mqtt-cert", type=PathType, metavar="FILE", help="Client certificate (PEM) to show to the broker.")
-@click.option("--mqtt-key", type=PathType, metavar="FILE", help="Private key (PEM) of --mqtt-cert.")
-@click.option("--mqtt-client-id", metavar="ID", help="Client id of MQTT.  [default: made of gateway and machine]")
-@click.option(
-    "--mqtt-gateway",
-    metavar="NAME",
-    help="Gateway in the topics PREFIX/GATEWAY/MACHINE/...  [default: the host name and four hex digits]",
-)
-@click.option(
-    "--mqtt-topics",
-    type=click.Choice(TOPICS),
-    default="plain",
-    show_default=True,
-    help="Say to Home Assistant what there is, too.",
-)
-@click.option(
-    "--metrics", metavar="[HOST:]PORT", callback=_address, help="Serve /metrics to Prometheus there; HOST is 127.0.0.1."
-)
-@click.option(
-    "--replay",
-    type=PathType,
-    multiple=True,
-    metavar="LOG",
-    help="Judge what `record` wrote instead of a port: a .drsnlog file or a folder of them; repeatable.",
-)
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=0),
-    callback=finite,
-    default=0.0,
-    show_default=True,
-    help="Playback speed of --replay, times real time; 0: as fast as it can be judged.",
-)
-@click.option(
-    "--trial",
-    "trial_s",
-    type=Duration(),
-    default="5min",
-    show_default=True,
-    help="Without --model: how long a bundle that was flashed must work before it is confirmed.",
-)
-@click.option("--plain", is_flag=True, help="Print lines even where a view could be shown.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+
+
+@click.command(cls=SectionedCommand)
+@_SOURCE
+@_MODEL
+@_DECISION
+@_OUTPUTS
+@_MQTT
+@_DISPLAY
 def monitor(
     source: SourceOptions,
     sensors: Path | None,
@@ -153,12 +232,14 @@ def monitor(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Read sensors and say what they show, until Ctrl-C or the end of the streams.
+    """Monitor machines from live sensors or raw logs.
 
-    Prints each change of the decision and a summary; with --json every window as well. On a terminal a view shows it
-    all. A port that is lost is waited for. --replay says of a raw log what was said, or would have been, on that day.
-    `drsn-edge ack`, the view's key `a` and SIGUSR1 acknowledge alarms; SIGHUP reads bundle and settings anew. Without
-    --model it follows the gateway's active bundle through `drsn-edge flash`, and confirms one that works.
+    The monitor runs until Ctrl-C or the end of the stream. It prints each change of the decision and a summary at the
+    end, and shows a view on a terminal. A lost port is opened again as soon as it returns.
+
+    Without --model, the monitor uses the active bundle of this gateway, changes to a bundle that `drsn-edge flash`
+    brings, and confirms it after --trial. `drsn-edge ack`, the view's key `a` and SIGUSR1 acknowledge alarms. SIGHUP
+    loads bundle and settings again.
 
     \b
     Example:
@@ -173,7 +254,7 @@ def monitor(
 
 
 class _Asked(NamedTuple):
-    """All that the options say, as they are used."""
+    """The values of the options, as they are used."""
 
     plan: Plan
     duration: float | None
@@ -182,15 +263,15 @@ class _Asked(NamedTuple):
 
 
 def _run(asked: _Asked) -> None:
-    """Watch as planned, and end soon after a signal, whatever an output waits for."""
+    """Run the monitor, and end soon after a signal, whatever an output waits for."""
     from drsn_edge.cli.stopping import HangsError, leave
 
     try:
         _watch(asked)
     except HangsError:
         leave(
-            f"Error: An output (a stopped pipe or terminal?) did not end within {_ENDS_WITHIN_S} s of the signal. "
-            "What waited for it is lost. Check what reads it."
+            f"Error: An output did not close within {_ENDS_WITHIN_S} s of the signal, and its waiting results are "
+            "lost. Check what reads it: a pipe or terminal may be stopped."
         )
     except KeyboardInterrupt:
         leave("Aborted!")
@@ -215,14 +296,14 @@ def _watch(asked: _Asked) -> None:
         supervisor.work()
         is_over = duration is not None and time.monotonic() - began_s >= duration  # 0: nothing was to come
         if duration and is_over and not plan.replay and not any(each.heard for each in supervisor.stations):
-            raise MonitorError(_nothing_came(plan.sensors, duration))
+            raise MonitorError(_nothing_came(plan.sensors, duration), "no_sample", duration_s=duration)
 
 
 def _nothing_came(configs: Sequence[SensorConfig], duration_s: float) -> str:
     ports = " and ".join(str(each.port) for each in configs)
     return (
-        f"No sample came from {ports} in {duration_s:g} s. Check power, wiring and port, or type a longer --duration; "
-        "a sketch that prints lines of numbers needs --text-unit and --text-range."
+        f"No sample came from {ports} in {duration_s:g} s. Check power, wiring and port, or type a longer --duration. "
+        "A sketch that prints lines of text needs --text-unit and --text-range."
     )
 
 
@@ -233,14 +314,18 @@ def _configs(
 
     has_port = source.is_chosen or (not replay and sensors is None and bool(source.ports))
     if sum([sensors is not None, bool(replay), has_port]) != 1:
-        raise click.UsageError("Expected one of --port, --replay and --sensors.")
+        raise click.UsageError("A monitor needs one source. Type one of --port, --replay and --sensors.")
     if sensors is not None:
         return _of_file(sensors, typed_of_sensor(click.get_current_context()))
     ports = [None] if replay else [*source.ports]
     if len(ports) > 1 and options["machine"] is not None:
-        raise click.UsageError("Expected --machine with one --port: several have their ports' names; or use --sensors.")
+        raise click.UsageError(
+            "--machine names one machine, but there are several --port. Leave --machine out, which names each machine "
+            "after its port, or use --sensors."
+        )
     if len(set(ports)) < len(ports):
-        raise click.UsageError("Expected each --port once.")
+        twice = next(port for port in source.ports if source.ports.count(port) > 1)
+        raise click.UsageError(f"--port {twice} was typed twice. Leave one out.")
     typed = options.pop("machine")
     names = [replay[0].name if port is None else Path(port).name for port in ports]
     if typed is not None:
@@ -270,7 +355,7 @@ def _check_outputs(configs: Sequence[SensorConfig], sensors: Path | None) -> Non
 
 
 def _of_file(file: Path, given: dict[str, Any]) -> list[SensorConfig]:
-    """Return the sensors of a file with what was typed beside it, of which each must count for one of them."""
+    """Return the sensors of a file with the options typed beside it, each of which must change one sensor or more."""
     from drsn_edge.monitor.sensor_config import read_sensors, why_it_changes_nothing
 
     configs = read_sensors(file, given)
@@ -278,13 +363,17 @@ def _of_file(file: Path, given: dict[str, Any]) -> list[SensorConfig]:
         taken = [each for each in configs if getattr(each, name) == value]
         option = "--no-unknown" if name == "unknown" else f"--{name.replace('_', '-')}"
         if not taken:
-            raise click.UsageError(f"{option} changes nothing with --sensors {file}: each sensor there has its own.")
+            raise click.UsageError(
+                f"{option} changes nothing: each sensor in --sensors {file} has its own. Leave {option} out."
+            )
         reasons = [why_it_changes_nothing(each, name) for each in taken]
         if all(reasons):
-            raise click.UsageError(f"{option}, beside --sensors {file}, {reasons[0]}")
+            raise click.UsageError(f"{option} {reasons[0]} The sensors are those of --sensors {file}.")
     return configs
 
 
 def _expect_a_trial(configs: Sequence[SensorConfig]) -> None:
     if is_typed(click.get_current_context(), "trial_s") and all(each.model is not None for each in configs):
-        raise click.UsageError("--trial changes nothing with a model for every sensor in --sensors. Leave it out.")
+        raise click.UsageError(
+            "--trial changes nothing: every sensor of --sensors has its own model. Leave --trial out."
+        )

@@ -1,4 +1,4 @@
-"""What judges recordings at the command line: options that `classify` and `tune-alarms` share, as one value."""
+"""Options for judging recordings, which `classify` and `tune-alarms` share, as one value."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Command = Callable[..., Any]
 
 @dataclass(frozen=True)
 class OfflineChoice:
-    """What was chosen to judge recordings with.
+    """The model and settings to judge recordings with.
 
     Attributes:
-        bundle: Its file.
+        bundle: File of the bundle.
         settings: File of settings; None: those of the bundle.
-        votes: K/N, which go before those of the settings; None: not given.
-        rpm: Speed of the shaft, turns per minute; None: each recording knows its own, if any does.
-        unknown: Whether something may be UNKNOWN.
-        runtime: What runs the model.
+        votes: K/N, with precedence over the settings; None: not given.
+        rpm: Speed of the shaft in revolutions per minute; None: the field rpm of each recording, if it has one.
+        unknown: Whether windows may be UNKNOWN.
+        runtime: Interpreter of the model.
     """
 
     bundle: Path
@@ -42,10 +42,10 @@ class OfflineChoice:
     runtime: RuntimeChoice
 
     def open(self) -> tuple[Model, MonitorSettings]:
-        """Return the model, ready, and the settings, the bundle's where none are given.
+        """Return the opened model and the settings, by default those of the bundle.
 
         Raises:
-            DrsnEdgeError: If bundle or settings cannot be used, or nothing here runs the model.
+            DrsnEdgeError: If bundle or settings cannot be used, or no interpreter here runs the model.
         """
         from drsn_edge.bundle.bundle import read_bundle
         from drsn_edge.cli.output import say
@@ -58,25 +58,34 @@ class OfflineChoice:
 
 
 _VOTES = click.option(
-    "--votes", metavar="K/N", callback=votes_of, help="Decision: K of N windows must agree.  [default: the bundle's]"
+    "--votes",
+    metavar="K/N",
+    callback=votes_of,
+    help="Windows that must agree for a decision: K of the last N.  [default: as in --settings or the bundle, "
+    "else 4/5]",
 )
 _OPTIONS = (
     click.option(
         "--rpm",
         type=click.FloatRange(min=0, min_open=True),
         callback=finite,
-        help="Speed of the shaft, turns per minute.  [default: the recordings' field rpm]",
+        metavar="RPM",
+        help="Speed of the shaft, in revolutions per minute.  [default: the field rpm of each recording]",
     ),
-    click.option("--no-unknown", is_flag=True, help="Name the nearest class even of what is unlike anything trained."),
+    click.option(
+        "--no-unknown",
+        is_flag=True,
+        help="Never report UNKNOWN: name the nearest class even for a window unlike all training data.",
+    ),
 )
 
 
 def offline_options(*, settings_help: str, votes: bool) -> Callable[[Command], Command]:
-    """Return what adds the options to a command, which takes them as one argument, `judge`.
+    """Return a decorator that adds the options to a command, which gets them as one argument, `judge`.
 
     Args:
-        settings_help: What the file of settings is for there.
-        votes: Whether votes can be given.
+        settings_help: Help of --settings.
+        votes: Whether the command has --votes.
     """
 
     def wrap(command: Command) -> Command:
@@ -92,10 +101,12 @@ def offline_options(*, settings_help: str, votes: bool) -> Callable[[Command], C
         ) -> Any:
             return command(judge=OfflineChoice(model, settings, votes, rpm, not no_unknown, choice), **options)
 
-        wrapped: Any = update_wrapper(gather, command)  # with it go the options that stand below
+        wrapped: Any = update_wrapper(gather, command)  # keeps the options that are declared below
         added = (
-            click.option("--model", type=PathType, required=True, help="Bundle to judge with."),
-            click.option("--settings", type=PathType, metavar="TOML", help=settings_help),
+            click.option(
+                "--model", type=PathType, required=True, metavar="FILE", help="Bundle that judges the windows."
+            ),
+            click.option("--settings", type=PathType, metavar="FILE", help=settings_help),
             *((_VOTES,) if votes else ()),
             runtime_choice,
             *_OPTIONS,

@@ -17,18 +17,20 @@ from drsn_edge.support.toml_file import quoted
 
 PathType = click.Path(path_type=Path)
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 catalogue_option = click.option(
     "--catalogue",
     type=PathType,
-    help="Catalogue file; default: catalogue.toml or catalogue.csv beside the recordings, or a built-in.",
+    metavar="FILE",
+    help="Catalogue of the recordings.  [default: catalogue.toml or .csv beside them, else a built-in catalogue]",
 )
 seed_option = click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
-    help="Of everything drawn at random.",
+    metavar="N",
+    help="Seed of the random numbers.",
 )
 
 
@@ -47,12 +49,12 @@ _LONGEST_S = 1e10
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # only later versions of click have one
-    """A duration as an option's type: a number of seconds, or with ms, s, min, h, d or w; the value is in seconds."""
+    """A duration as an option's type: seconds, or a number with ms, s, min, h, d or w. The value is in seconds."""
 
     name = "duration"
 
     def __init__(self, at_least_s: float = 0.0, *, positive: bool = False) -> None:
-        """Take durations from `at_least_s` on; `positive`: other than 0."""
+        """Accept durations of at least `at_least_s`; with `positive`, of more than 0."""
         self._at_least_s, self._positive = at_least_s, positive
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -60,13 +62,16 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # only later version
         seconds = value if isinstance(value, (int, float)) else duration_s(value)
         if seconds is None:
             self.fail(
-                f"Expected a duration such as 10s, 200ms, 5min, 12h or 7d (a number alone: s), got {value!r}.",
+                f"{value!r} is not a duration. Type a number of seconds, or a number with a unit: 200ms, 10s, 5min, "
+                "12h or 7d.",
                 param,
                 ctx,
             )
         if not self._at_least_s <= seconds <= _LONGEST_S or (self._positive and not seconds):
             least = "more than 0 s" if self._positive else f"at least {self._at_least_s:g} s"
-            self.fail(f"Expected a duration of {least} and at most {_LONGEST_S:g} s, got {value!r}.", param, ctx)
+            self.fail(
+                f"{value!r} is out of range. Type a duration of {least} and at most {_LONGEST_S:g} s.", param, ctx
+            )
         return float(seconds)
 
 
@@ -80,28 +85,28 @@ _PERCENT = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?%?", re.ASCII)
 
 
 class Percent(click.ParamType):  # type: ignore[type-arg]  # only later versions of click have one
-    """A share as an option's type: typed as percent (`1`, `2.5`, `10%`), the value is a share from 0 to 1.
+    """A share as an option's type: typed in percent (`1`, `2.5`, `10%`), while the value is a share from 0 to 1.
 
-    A text is a percent, whether a person typed it or a command gives it as its default (`default="1%"`); a number is a
-    share already.
+    Text is read as percent, whether a person typed it or a command declares it as its default (`default="1%"`). A
+    number is a share already.
     """
 
     name = "percent"
 
     def __init__(self, at_least: float = 0.0, at_most: float = 100.0, *, below: bool = False) -> None:
-        """Take percents from `at_least` to `at_most`, both in percent; `below`: less than `at_most`."""
+        """Accept `at_least` to `at_most`, both in percent; with `below`, less than `at_most`."""
         self._at_least, self._at_most, self._below = at_least, at_most, below
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the share."""
         percent = value * 100 if isinstance(value, (int, float)) else percent_of(value)
         if percent is None:
-            self.fail(f"Expected a percent such as 1, 2.5 or 10%, got {value!r}.", param, ctx)
+            self.fail(f"{value!r} is not a number of percent. Type one such as 1, 2.5 or 10%.", param, ctx)
         too_high = percent >= self._at_most if self._below else percent > self._at_most
         if percent < self._at_least or too_high:
             most = "less than" if self._below else "at most"
             limits = f"at least {self._at_least:g} % and {most} {self._at_most:g} %"
-            self.fail(f"Expected a percent of {limits}, such as 1, 2.5 or 10%, got {value!r}.", param, ctx)
+            self.fail(f"{value!r} is out of range. Type {limits}, such as 1, 2.5 or 10%.", param, ctx)
         return percent / 100
 
 
@@ -112,42 +117,50 @@ def percent_of(text: str) -> float | None:
 
 
 def renamed(old: str, new: str, unit: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return what has a command answer an option's old name with the new one, and exit status 2.
+    """Return a decorator that answers an option's old name with the new name and exit status 2.
 
     Args:
-        old: As it was typed.
-        new: As it is typed now.
-        unit: Of the old one's value, which is typed behind the number now.
+        old: The old name, such as `--fleet`.
+        new: The name that replaced it.
+        unit: Unit that the new option's number needs, where the old one had none.
     """
 
     def refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
         if value is not None:
-            raise click.UsageError(f"{old} is called {new} now. Type {new} {value}{unit}", ctx)
+            raise click.UsageError(f"{old} was renamed to {new}. Type {new} {value}{unit}", ctx)
 
-    return click.option(old, hidden=True, expose_value=False, callback=refuse, help=f"Is called {new}.")
+    return click.option(old, hidden=True, expose_value=False, callback=refuse, help=f"Old name of {new}.")
 
 
 def moved(option: str, key: str, *, values: int = 1) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return what has a command answer an option that moved into a file with its new place, and exit status 2.
+    """Return a decorator that answers an option that moved into a file with its new place and exit status 2.
 
     Args:
-        option: As it was typed, such as `--batch-size` or `--validation/--no-validation`.
-        key: In the table [research] of the file that --config names.
-        values: How many it took; 0: it is a flag.
+        option: The old option, such as `--batch-size` or `--validation/--no-validation`.
+        key: Its key in the table [research] of the file that --config names.
+        values: Number of values that the option took; 0 for a flag.
     """
 
     def refuse(ctx: click.Context, param: click.Parameter, value: str | bool | None) -> None:
         if value is not None:
             typed = _as_toml(value) if value != "" and values < 2 else "..."
+            on, _, off = option.partition("/")
             raise click.UsageError(
-                f"{option.partition('/')[0]} is no option: write {key} = {typed} into the table [research] of a file, "
-                "and give that with --config FILE.",
+                f"{off if value is False else on} moved into a file. Write {key} = {typed} into the table [research] "
+                "of a file, and add --config FILE.",
                 ctx,
             )
 
-    # Without a value, or with too few, it is answered as well.
+    # The option is also answered without a value, or with too few.
     form: dict[str, Any] = {"is_flag": False, "flag_value": ""} if values else {"is_flag": True, "default": None}
-    return click.option(option, hidden=True, expose_value=False, callback=refuse, help=f"Is {key} there.", **form)
+    return click.option(
+        option,
+        hidden=True,
+        expose_value=False,
+        callback=refuse,
+        help=f"Moved to {key} in the table [research].",
+        **form,
+    )
 
 
 def _as_toml(value: str | bool) -> str:
@@ -161,40 +174,68 @@ def _as_toml(value: str | bool) -> str:
 
 
 def refuse_renamed(ctx: click.Context, arguments: Sequence[str], renamed_commands: Mapping[str, str]) -> None:
-    """Answer a command's old name with the new one, and exit status 2.
+    """Answer a command's old name with the new name and exit status 2.
 
     Args:
-        ctx: Of the group of commands.
-        arguments: What was typed behind the group's name.
-        renamed_commands: New names by the old ones.
+        ctx: Context of the group of commands.
+        arguments: Words typed after the group's name.
+        renamed_commands: New names by old names.
 
     Raises:
-        click.UsageError: If the first argument is an old name; it says what to type.
+        click.UsageError: If the first argument is an old name; the sentence holds the line to type.
     """
     old, new = arguments[0], renamed_commands.get(arguments[0])
     if new is not None:
         typed = shlex.join([*ctx.command_path.split(), new, *arguments[1:]])
-        raise click.UsageError(f"`{old}` is called `{new}` now. Type {typed}", ctx)
+        raise click.UsageError(f"`{old}` was renamed to `{new}`. Type {typed}", ctx)
 
 
 def finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
-    """Refuse NaN and infinity, which pass every range of click's, as an option's callback."""
+    """Refuse NaN and infinity, which pass the ranges of click. A callback of options."""
     if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"Expected a finite number, got {value}.", ctx, param)
+        raise click.BadParameter(f"{value} is not a finite number.", ctx, param)
     return value
 
 
 def votes(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Refuse what is no K/N, as an option's callback."""
+    """Refuse text that is not K/N. A callback of options."""
+    if value is None:
+        return None
     from drsn_edge.bundle.votes import parse_votes
 
     try:
-        if value is not None:
-            parse_votes(value)
+        parse_votes(value)
     except ValueError as exc:
-        raise click.BadParameter(f"Expected K/N such as 4/5, got {value!r}: {exc}", ctx, param) from exc
+        raise click.BadParameter(f"{value!r} is not K/N such as 4/5. {exc}", ctx, param) from exc
     return value
 
+
+class HostPort(click.ParamType):  # type: ignore[type-arg]  # only later versions of click have one
+    """A TCP address as an option's type: HOST:PORT, with 127.0.0.1 for an empty host. The value is (host, port)."""
+
+    name = "host:port"
+
+    def __init__(self, *, host_optional: bool = False) -> None:
+        """Accept HOST:PORT; with `host_optional`, a port alone as well."""
+        self._host_optional = host_optional
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """Return host and port."""
+        if isinstance(value, tuple):
+            return value
+        host, colon, port = value.rpartition(":")
+        is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= _LAST_PORT
+        if not (is_port and (colon or self._host_optional)):
+            form = "a port such as 9100, or HOST:PORT" if self._host_optional else "HOST:PORT"
+            self.fail(
+                f"{value!r} is not an address. Type {form} such as 127.0.0.1:9100; ports are 0 to {_LAST_PORT}.",
+                param,
+                ctx,
+            )
+        return host.strip("[]") or "127.0.0.1", int(port)
+
+
+_LAST_PORT = 65_535
 
 _RUNTIME_OPTIONS = (
     click.option(
@@ -202,31 +243,38 @@ _RUNTIME_OPTIONS = (
         type=click.Choice(RUNTIMES),
         default="auto",
         show_default=True,
-        help="Interpreter, or a Coral's Edge TPU; a named one never falls back.",
+        help="Interpreter that runs the model. auto takes the first that works here, a Coral accelerator before "
+        "the processor. An interpreter that is named is never replaced by another.",
     ),
     click.option(
         "--fallback",
         type=click.Choice(FALLBACKS),
         default="none",
         show_default=True,
-        help="With --runtime edgetpu: what does the work where no Edge TPU comes up.",
+        help="What --runtime edgetpu does where no Edge TPU starts: none ends with an error, cpu uses the processor.",
     ),
     click.option(
-        "--edgetpu-library", default=EDGETPU_LIBRARY, show_default=True, metavar="FILE", help="Coral's libedgetpu."
+        "--edgetpu-library",
+        default=EDGETPU_LIBRARY,
+        show_default=True,
+        metavar="FILE",
+        help="Coral's Edge TPU library, by name or path.",
     ),
-    click.option("--edgetpu-device", metavar="DEVICE", help="Which Edge TPU: usb, usb:1, pci, pci:0.  [default: any]"),
+    click.option(
+        "--edgetpu-device", metavar="DEVICE", help="Edge TPU to use: usb, usb:1, pci or pci:0.  [default: any]"
+    ),
 )
 
 
 def runtime_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of what runs the model, each a parameter of the command."""
+    """Add the options that choose the interpreter, each as a parameter of the command."""
     for option in reversed(_RUNTIME_OPTIONS):
         command = option(command)
     return command
 
 
 def runtime_choice(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add them as one parameter `choice`."""
+    """Add the options that choose the interpreter, as one parameter `choice`."""
 
     @functools.wraps(command)
     def called(*, runtime: str, fallback: str, edgetpu_library: str, edgetpu_device: str | None, **options: Any) -> Any:

@@ -1,7 +1,7 @@
-"""What commands print: JSON and text on stdout, words for whoever watches on stderr. Commands write nowhere else.
+"""Printing: results as JSON or text on stdout, notes for a person on stderr. Commands write nowhere else.
 
-Each write is flushed, so that a pipe sees it at once. A reader that has had enough ends the command quietly: the error
-of a broken pipe passes through here to click.
+Each write is flushed, so that a pipe sees it at once. The error of a broken pipe passes on to click, which ends
+the command quietly.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from drsn_edge.support.json_text import json_text
 from drsn_edge.support.notice import as_line
 
 SCHEMA = 1
-"""Version of the JSON objects that commands print. Files have numbers of their own, where their format is defined."""
+"""Version of the JSON objects that commands print. Formats of files have version numbers of their own."""
 
 
 def print_json(kind: str, values: Mapping[str, Any]) -> None:
-    """Print one JSON object in a line: the schema's number, its type, and `values`; null for NaN and infinity."""
+    """Print one JSON object as a line: schema version, type and `values`, with null for NaN and infinity."""
     print_values({"schema": SCHEMA, "type": kind, **values})
 
 
 def print_values(values: Any) -> None:
-    """Print in one line plain values whose form is defined elsewhere, as a run's metrics or a report."""
+    """Print plain values whose form is defined elsewhere, such as metrics of a run, as one line of JSON."""
     print_text(json_text(values))
 
 
@@ -35,11 +35,11 @@ def print_text(text: str, *, end: str = "\n") -> None:
 
 
 def note(text: str, *, end: str = "\n") -> None:
-    """Print a note, a warning or a step that is done, on stderr."""
+    """Print a note, a warning or a step on stderr."""
     click.echo(f"{text}{end}", err=True, nl=False)
 
 
 def say(text: object) -> None:
-    """Tell a person on stderr (see `drsn_edge.support.notice`). A stderr that cannot be written ends nothing."""
+    """Print a notice (`drsn_edge.support.notice`) on stderr, and ignore a stderr that cannot be written."""
     with suppress(OSError, ValueError):
         note(as_line(text))

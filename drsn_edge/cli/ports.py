@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from drsn_edge.cli.completion import serial_ports
 from drsn_edge.cli.options import Duration, json_option
 from drsn_edge.cli.output import print_json, print_text, say
 
@@ -18,17 +19,33 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--hello", is_flag=True, help="Ask each free port what is on it; a board may reset when it is opened.")
+@click.option("--hello", is_flag=True, help="Ask the sensor on each free port to describe itself. May reset a board.")
 @click.option(
-    "--port", "also", multiple=True, help="Look at this port too, such as a link to a virtual one; repeatable."
+    "--port",
+    "also",
+    multiple=True,
+    metavar="PORT",
+    shell_complete=serial_ports,
+    help="List this port also, such as a link to a virtual sensor. Repeatable.",
 )
-@click.option("--baud", type=click.IntRange(min=1), help="Baud rate for --hello, as for `monitor`.")
 @click.option(
-    "--timeout", type=Duration(0.1), default="3s", show_default=True, help="How long --hello waits for an answer."
+    "--baud",
+    type=click.IntRange(min=1),
+    metavar="BAUD",
+    help="Baud rate of --hello.  [default: 921600, or the rate of a supported board that answers]",
+)
+@click.option(
+    "--timeout",
+    type=Duration(0.1),
+    default="3s",
+    show_default=True,
+    help="Time that --hello waits for an answer, in seconds or with a unit.",
 )
 @json_option
 def ports(hello: bool, also: tuple[str, ...], baud: int | None, timeout: float, as_json: bool) -> None:
-    """List the serial ports, who holds them, and with --hello the sensor on each.
+    """List serial ports and the sensors on them.
+
+    The list shows the programs that hold a port. With --hello, it shows the sensor on each free port.
 
     \b
     Example:
@@ -47,21 +64,21 @@ def ports(hello: bool, also: tuple[str, ...], baud: int | None, timeout: float, 
 
 
 def _ask_all(ports: Sequence[Port], baud: int | None, timeout_s: float) -> dict[str, Hello | str]:
-    """Return the answers by path; all are asked at once, since a silent one takes its time."""
+    """Return the answers by path. All ports are asked at once, since a silent one takes the whole timeout."""
     with ThreadPoolExecutor(max(1, len(ports))) as pool:
         answers = pool.map(lambda port: _ask(port, baud, timeout_s), ports)
         return {port.path: answer for port, answer in zip(ports, answers, strict=True)}
 
 
 def _ask(port: Port, baud: int | None, timeout_s: float) -> Hello | str:
-    """Return what a device says about itself, or why it does not."""
+    """Return the description that a device sends, or the reason why none came."""
     from drsn_edge.recordings.sensor_port import baud_rate_found
     from firmware_bridge.errors import FirmwareBridgeError
     from firmware_bridge.sources.serial_port import SerialSource
     from firmware_bridge.wire.messages import Hello
 
     if port.held_by:
-        return "not asked: in use"
+        return "not asked, because it is in use"
     source = SerialSource(
         port.path,
         baud_rate=baud,
@@ -77,7 +94,7 @@ def _ask(port: Port, baud: int | None, timeout_s: float) -> Hello | str:
         return str(exc)
     finally:
         source.close()
-    return "nothing"
+    return "no answer"
 
 
 def _answer_values(answer: Hello | str | None) -> dict[str, Any]:
@@ -107,4 +124,4 @@ def _lines(port: Port, answer: Hello | str | None) -> str:
             f"    {answer.device_id}: {answer.sensor_model}, {answer.sample_rate_hz:g} Hz, axes "
             f"{','.join(answer.axes)}, up to {answer.full_scale:g} {answer.unit}, firmware {answer.firmware_version}"
         )
-    return "\n".join(map(printable, lines))  # a device names itself, and so does a program that holds it
+    return "\n".join(map(printable, lines))  # devices and programs choose their own names

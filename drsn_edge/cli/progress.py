@@ -1,4 +1,4 @@
-"""Progress bars on stderr for what takes longer than two seconds."""
+"""Progress bars on stderr for work that takes longer than two seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function of (done, total) that moves a bar titled `what`; a gateway may lack rich, and shows none."""
+    """Yield a function of (done, total) that moves a bar titled `what`. Without rich, no bar is shown."""
     try:
         from rich.progress import Progress
     except ImportError:
@@ -32,9 +32,9 @@ def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def bytes_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a function of (bytes done, bytes in all) that moves a bar with rate and time left.
+    """Yield a function of (bytes done, bytes in total) that moves a bar with rate and time left.
 
-    A gateway may lack rich, and then shows none.
+    Without rich, as on a gateway, no bar is shown.
     """
     try:
         from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
@@ -50,17 +50,17 @@ def bytes_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def spinner(what: str) -> Iterator[None]:
-    """Show that `what` is going on, where nothing tells how far it is."""
+    """Show that `what` is in progress, where the share that is done is not known."""
     with _stderr().status(what):
         yield
 
 
 def load_keras() -> None:
-    """Import Keras with the backend that KERAS_BACKEND names, by default TensorFlow.
+    """Import Keras with the backend of KERAS_BACKEND, by default TensorFlow.
 
     Raises:
         ModuleNotFoundError: If the extra `train` is not installed.
-        TrainingError: If the backend is not.
+        TrainingError: If the backend cannot be loaded.
     """
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend == "tensorflow":
@@ -72,15 +72,17 @@ def load_keras() -> None:
         if getattr(exc, "name", None) == "keras":
             raise
         raise TrainingError(
-            f"Expected Keras to load with KERAS_BACKEND={backend}, got: {exc}. "
-            f"Install {backend}, or unset KERAS_BACKEND."
+            f"Keras could not load its backend {backend}, which KERAS_BACKEND names: {exc}. "
+            f"Install {backend}, or unset KERAS_BACKEND.",
+            "no_backend",
+            backend=backend,
         ) from exc
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow, which takes seconds, and swallow what it logs on import and at its first operation.
+    """Import TensorFlow, which takes seconds, without the log lines of its import and first operation.
 
-    Keras works on it from here on, whatever KERAS_BACKEND says: only TensorFlow converts to TFLite.
+    From then on Keras uses TensorFlow, whatever KERAS_BACKEND says, because only TensorFlow converts to TFLite.
 
     Raises:
         ModuleNotFoundError: If the extra `train` is not installed.

@@ -14,6 +14,7 @@ import click
 
 from drsn_edge.cli.options import Duration, PathType, finite, json_option
 from drsn_edge.cli.output import note, print_json, print_text, say
+from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.cli.source import SourceOptions, source_options
 
 if TYPE_CHECKING:
@@ -31,30 +32,40 @@ def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
         raise click.BadParameter(str(exc), ctx, param) from exc
 
 
-@click.command()
-@source_options()
-@click.option("--out", type=PathType, required=True, help="Folder for the logs; made if it is missing.")
-@click.option("--name", help="Beginning of the files' names.  [default: the time, UTC]")
-@click.option(
-    "--label", callback=_name, metavar="NAME", help="Condition of the machine, kept in the files for `train`."
+@click.command(cls=SectionedCommand)
+@section("Source", source_options())
+@section(
+    "Recording",
+    click.option(
+        "--out", type=PathType, required=True, metavar="FOLDER", help="Folder for the raw logs, made if it is missing."
+    ),
+    click.option("--name", metavar="NAME", help="Beginning of the file names.  [default: the time in UTC]"),
+    click.option(
+        "--label", callback=_name, metavar="LABEL", help="Class of the machine, stored in the logs for `train`."
+    ),
+    click.option(
+        "--group",
+        callback=_name,
+        metavar="GROUP",
+        help="Machine or session, stored in the logs so that `train` can hold out whole groups.",
+    ),
+    click.option(
+        "--duration",
+        type=Duration(),
+        help="Stop after this time, in seconds or with a unit: 90s, 10min, 8h. With --text-unit, time counts from the "
+        "first line.  [default: until Ctrl-C or the end of the stream]",
+    ),
+    click.option(
+        "--rotate-mb",
+        type=click.FloatRange(min=0.001),
+        callback=finite,
+        default=256.0,
+        show_default=True,
+        metavar="MB",
+        help="Size at which a new file begins, in megabytes.",
+    ),
+    json_option,
 )
-@click.option(
-    "--group", callback=_name, metavar="NAME", help="Session or machine that the recording belongs to, kept too."
-)
-@click.option(
-    "--duration",
-    type=Duration(),
-    help="Stop after so long, such as 90s, 10min or 8h; lines of numbers count from the first one.",
-)
-@click.option(
-    "--rotate-mb",
-    type=click.FloatRange(min=0.001),
-    callback=finite,
-    default=256.0,
-    show_default=True,
-    help="Size at which the next file begins, in megabytes.",
-)
-@json_option
 def record(
     source: SourceOptions,
     out: Path,
@@ -65,11 +76,11 @@ def record(
     rotate_mb: float,
     as_json: bool,
 ) -> None:
-    """Keep every byte that a sensor sends, until Ctrl-C or the end of the stream.
+    """Record every byte of a sensor into raw logs.
 
-    The logs (.drsnlog) say when each byte came. `train` and `evaluate` read them like other recordings, each stretch
-    between two gaps on its own; with --label they need no catalogue. A file that exists is never overwritten; a kill
-    costs a quarter of a second at most.
+    Recording runs until Ctrl-C or the end of the stream. A raw log (.drsnlog) holds each byte with its time. `train`
+    and `evaluate` read raw logs as recordings, split at gaps; with --label they need no catalogue. An existing file is
+    never overwritten. A killed process loses at most the last 0.25 s.
 
     \b
     Example:
@@ -87,11 +98,15 @@ def record(
     else:
         print_text(_as_text(summary))
     if label is None:
-        say(Notice("No label was given; `train` needs one: type --label NAME with `record`, or write a catalogue."))
+        say(
+            Notice(
+                "The recording has no label, which `train` needs. Type --label LABEL next time, or write a catalogue."
+            )
+        )
 
 
 def _record(source: SourceOptions, log: LogKeeper, duration_s: float | None, *, shown: bool) -> RecordSummary:
-    """Record until the end; raise RecordingError if no sample came."""
+    """Record until the end, and raise RecordingError if no sample came."""
     from drsn_edge.cli.stopping import stop_on_signal
     from drsn_edge.errors import RecordingError
     from drsn_edge.recordings.recorder import record_source
@@ -110,13 +125,16 @@ def _record(source: SourceOptions, log: LogKeeper, duration_s: float | None, *, 
     if shown:
         note("\r\x1b[K", end="")
     if not summary.counters.samples_received:
-        raise RecordingError(no_sample(opened[0], time.monotonic() - began_s))
+        raise RecordingError(no_sample(opened[0], time.monotonic() - began_s), "no_sample", port=opened[0].port)
     return summary
 
 
 @dataclass
 class _FromFirstSample:
-    """When a recording of text is over: its first seconds, in which the rate is measured, come with the Hello."""
+    """The end of a recording of text lines, counted from its first line.
+
+    The source describes itself only after the seconds in which it measures the rate.
+    """
 
     duration_s: float | None
     end_s: float = math.inf
@@ -132,13 +150,13 @@ class _FromFirstSample:
 
 
 def no_sample(source: SensorSource, seconds: float) -> str:
-    """Return a sentence on a source that gave no sample, and what to type."""
+    """Return a sentence about a source that sent no sample, with what to type next."""
     said = f"No sample came from {source.port} in {seconds:.2g} s."
     if source.hello is not None:
-        return f"{said} The sensor has described itself: type a longer --duration."
+        return f"{said} The sensor did describe itself. Type a longer --duration."
     if source.counters.bytes_received == 0:
-        return f"{said} Not a single byte came: check power, wiring and --port, or type a longer --duration."
-    return f"{said} {source.hint or 'What came is not understood: check --baud, or type a longer --duration.'}"
+        return f"{said} No byte came either. Check power, wiring and --port, or type a longer --duration."
+    return f"{said} {source.hint or 'Bytes came, but no frame. Check --baud, or type a longer --duration.'}"
 
 
 def _show(text: str) -> None:
@@ -158,7 +176,7 @@ def _as_values(summary: RecordSummary) -> dict[str, Any]:
 
 def _as_text(summary: RecordSummary) -> str:
     counters = summary.counters
-    rate = "rate not known yet"
+    rate = "rate not measured yet"
     if summary.rate is not None:
         known = f"{summary.rate.hz:.2f} ± {summary.rate.uncertainty_hz:.2f} Hz"
         rate = f"rate by the {summary.rate.clock}'s clock {known}"
@@ -168,5 +186,5 @@ def _as_text(summary: RecordSummary) -> str:
         f"link      {counters.crc_errors} damaged frames, {counters.overruns} overruns, {counters.restarts} restarts",
     ]
     if summary.changes_of_rate:
-        lines.append(f"rate      changed {summary.changes_of_rate} times without notice")
+        lines.append(f"rate      changed {summary.changes_of_rate} times without notice from the sensor")
     return "\n".join([*lines, *(f"wrote {path}" for path in summary.files)])

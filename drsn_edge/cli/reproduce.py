@@ -19,14 +19,36 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("suite", type=click.Choice(SUITES))
-@click.option("--data", type=PathType, required=True, help="Folder with the data sets' folders: adi_mfs_mems, cwru.")
 @click.option(
-    "--results", type=PathType, required=True, help="File of results; the sweep goes on where it stopped, if it exists."
+    "--data",
+    type=PathType,
+    required=True,
+    metavar="FOLDER",
+    help="Folder that holds the folders of the data sets, adi_mfs_mems and cwru.",
 )
-@click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True, help="Trainings of each network.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes, one core each.  [default: all cores]")
-@click.option("--only", metavar="TEXT", default="", help="Jobs of this protocol or model, e.g. adi_load.")
-@click.option("--write", type=PathType, help="Write the tables there too, as Markdown.")
+@click.option(
+    "--results",
+    type=PathType,
+    required=True,
+    metavar="FILE",
+    help="File of results. If it exists, the command continues where it stopped.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 100),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Number of trainings of each network, each with its own seed.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of processes, each on one core.  [default: all cores]",
+)
+@click.option("--only", metavar="NAME", default="", help="Protocol or model to run, such as adi_load.  [default: all]")
+@click.option("--write", type=PathType, metavar="FILE", help="Markdown file for the tables.  [default: print only]")
 @json_option
 def reproduce(
     suite: str,
@@ -38,11 +60,11 @@ def reproduce(
     write: Path | None,
     as_json: bool,
 ) -> None:
-    """Run the trainings behind the figures of docs/ACCURACY.md, and print their tables.
+    """Repeat the trainings behind the accuracy tables.
 
-    SUITE paper compares shrinkage with the same network without it, under noise; splits leaves out whole speeds, loads
-    and bearings. Each result is written as soon as it is there; the same command goes on after a stop. The tables are
-    those of all results in the file.
+    The suite paper compares networks with and without shrinkage under noise. The suite splits holds out whole speeds,
+    loads and bearings. Each result is written at once, and the same command continues after a stop. The printed tables
+    cover all results in the file.
 
     \b
     Example:
@@ -56,7 +78,10 @@ def reproduce(
 
     jobs = [job for job in suite_jobs(suite, seeds) if only in ("", job.protocol, job.model)]
     if not jobs:
-        raise click.BadParameter(f"no job of {suite} has {only!r} in its protocol or model.", param_hint="--only")
+        known = ", ".join(sorted({name for job in suite_jobs(suite, seeds) for name in (job.protocol, job.model)}))
+        raise click.BadParameter(
+            f"{only!r} is neither a protocol nor a model of {suite}. Type one of {known}.", param_hint="--only"
+        )
     missing = len(pending(jobs, read_results(results)))
     with counting_bar(f"{missing} of {len(jobs)} jobs to run") as bar:
         for done, result in enumerate(run_sweep(jobs, data, results, workers or _cores(), run_job), start=1):

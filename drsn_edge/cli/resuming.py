@@ -1,4 +1,4 @@
-"""What a training that was stopped says: how to go on."""
+"""The sentence of a stopped training: how to resume it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from pathlib import Path
 
 @contextmanager
 def says_how_to_resume(work: Path) -> Iterator[None]:
-    """Turn Ctrl-C into an error that says how to go on."""
+    """Turn Ctrl-C into an error that tells how to resume."""
     from drsn_edge.errors import TrainingError
     from drsn_edge.training.checkpoint import has_checkpoint
 
     try:
         yield
     except KeyboardInterrupt as exc:
-        kept = f"The whole epochs are kept in {work}: go on with the same command and --resume."
-        lost = "It was stopped before its first epoch ended: begin again."
-        raise TrainingError(f"The training was stopped. {kept if has_checkpoint(work) else lost}") from exc
+        kept = has_checkpoint(work)
+        resume = f"Its complete epochs are kept in {work}. Run the same command with --resume to continue."
+        again = "Its first epoch was not complete, so nothing was kept. Run the command again to start over."
+        raise TrainingError(
+            f"The training was stopped. {resume if kept else again}", "stopped", path=work, kept=kept
+        ) from exc

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from drsn_edge.cli.completion import serial_ports
 from drsn_edge.cli.options import finite, json_option
 from drsn_edge.cli.output import print_json, print_text, say
 
@@ -17,27 +18,38 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--port", required=True, envvar="DRSN_EDGE_PORT", help="Port of the sensor; see `monitor`.  [env: DRSN_EDGE_PORT]"
+    "--port",
+    required=True,
+    envvar="DRSN_EDGE_PORT",
+    metavar="PORT",
+    shell_complete=serial_ports,
+    help="Port of the sensor: a device, a pattern, a USB id VID:PID, a USB serial number, or socket://HOST:PORT.  "
+    "[env: DRSN_EDGE_PORT]",
 )
-@click.option("--baud", type=click.IntRange(min=1), help="Baud rate, as for `monitor`.")
+@click.option(
+    "--baud",
+    type=click.IntRange(min=1),
+    metavar="BAUD",
+    help="Baud rate of the serial port.  [default: 921600, or the rate of a supported board that answers]",
+)
 @click.option(
     "--set-rate",
     "rate_hz",
     type=click.FloatRange(min=0, min_open=True),
     callback=finite,
     metavar="HZ",
-    help="Sample at this rate from now on.",
+    help="Set the sampling rate, in Hz.  [default: unchanged]",
 )
 @click.option(
     "--set-range",
     "full_scale",
     type=click.FloatRange(min=0, min_open=True),
     callback=finite,
-    metavar="X",
-    help="Measure up to this much, in the sensor's unit.",
+    metavar="VALUE",
+    help="Set the measuring range to ±VALUE, in the unit of the sensor.  [default: unchanged]",
 )
 @click.option("--self-test", is_flag=True, help="Run the sensor's built-in self-test.")
-@click.option("--reset", is_flag=True, help="Restart the device, as it is after power-up.")
+@click.option("--reset", is_flag=True, help="Restart the device, which returns it to its settings after power-up.")
 @json_option
 @click.pass_context
 def sensor(
@@ -50,9 +62,10 @@ def sensor(
     reset: bool,
     as_json: bool,
 ) -> None:
-    """Show a sensor, set its rate and range, test it.
+    """Show, configure and test a sensor.
 
-    Settings last until the device loses power. Exit code 1 if one was refused or the test failed.
+    Settings last until the device loses power. The exit code is 1 if the sensor refused a setting or failed the
+    self-test.
 
     \b
     Example:
@@ -96,7 +109,7 @@ def _as_text(hello: Hello, events: list[Hello | Reply | DeviceLog]) -> str:
     lines = [
         f"device    {hello.device_id}, {hello.sensor_model}, firmware {hello.firmware_version}",
         f"rate      {hello.sample_rate_hz:g} Hz{_choice(hello.sample_rates_hz)}",
-        f"range     up to {hello.full_scale:g} {hello.unit}{_choice(hello.full_scales)}, "
+        f"range     ±{hello.full_scale:g} {hello.unit}{_choice(hello.full_scales)}, "
         f"{hello.scale:.4g} {hello.unit} per count",
         f"axes      {axes}",
     ]
@@ -106,7 +119,7 @@ def _as_text(hello: Hello, events: list[Hello | Reply | DeviceLog]) -> str:
             name = Opcode(event.opcode).name.lower().replace("_", "-")
             lines.append(f"{name:10}{event.result.name.lower().replace('_', ' ')}{said}")
         elif isinstance(event, DeviceLog):
-            lines.append(f"it says   {event.text}")
+            lines.append(f"message   {event.text}")
     return "\n".join(lines)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def service() -> None:
-    """Have systemd run the monitor, list such services, remove one.
+    """Install, list and remove systemd services of the monitor.
 
     \b
     Example:
@@ -32,11 +32,14 @@ def service() -> None:
 
 @service.command("install", context_settings={"ignore_unknown_options": True})
 @click.argument("monitor_options", nargs=-1, type=click.UNPROCESSED, required=True)
-@click.option("--name", default="monitor", show_default=True, help="Of the service, one for each sensor.")
+@click.option(
+    "--name", default="monitor", show_default=True, metavar="NAME", help="Name of the service, another for each sensor."
+)
 @click.option(
     "--environment-file",
     type=PathType,
-    help="File of NAME=VALUE lines for passwords (DRSN_EDGE_MQTT_PASSWORD), readable by root alone.",
+    metavar="FILE",
+    help="File with a NAME=VALUE per line for secrets such as DRSN_EDGE_MQTT_PASSWORD. Make it readable by root only.",
 )
 @click.option("--print", "only_print", is_flag=True, help="Print the unit and change nothing.")
 @json_option
@@ -50,11 +53,12 @@ def install_service(
     only_print: bool,
     as_json: bool,
 ) -> None:
-    """Write a systemd unit that runs `drsn-edge monitor MONITOR_OPTIONS` from now on, restarts included.
+    """Install a systemd service that runs the monitor.
 
-    The service runs as the user drsn-edge, which is made where it is missing; who is in the group of that name may read
-    what it writes. It may open serial ports (and an Edge TPU, where --runtime or the file of --sensors names it) and
-    write to /var/lib/drsn-edge, and nothing else. Give files (--sensors, --history, --record) relative to that folder.
+    The service runs `drsn-edge monitor MONITOR_OPTIONS` at every start of the machine, as the user drsn-edge, which is
+    made if it is missing. Members of the group drsn-edge may read its files. The service may open serial ports, an Edge
+    TPU if one is asked for, and write to /var/lib/drsn-edge only. Paths of --sensors, --history and --record are
+    relative to that folder.
 
     \b
     Example:
@@ -64,7 +68,7 @@ def install_service(
     from drsn_edge.gateway.systemd_unit import USER, install, place_of, unit_name, unit_text
 
     context = _monitor(ctx).make_context("monitor", list(monitor_options))
-    check(context, "monitor")  # refused now, not at boot
+    check(context, "monitor")  # at the command line instead of at boot
     secrets = environment_file and environment_file.absolute()
     text = unit_text(name, monitor_options, __version__, secrets, _on_edgetpu(context))
     path, made_user = None, False
@@ -81,17 +85,19 @@ def install_service(
     else:
         who = os.environ.get("SUDO_USER", "")
         who = who if re.fullmatch(r"[A-Za-z0-9._-]+", who) else "NAME"
-        made = f"made the user and the group {USER}\n" if made_user else ""
+        made = f"made user and group {USER}\n" if made_user else ""
         print_text(
-            f"{made}wrote {path}\nnow: systemctl daemon-reload && systemctl enable --now {unit_name(name)}\n"
-            f"to read what it writes without sudo: usermod -aG {USER} {who}"
+            f"{made}wrote {path}\nto start it: systemctl daemon-reload && systemctl enable --now {unit_name(name)}\n"
+            f"to read its files without sudo: usermod -aG {USER} {who}"
         )
 
 
 @service.command("list")
 @json_option
 def list_services(as_json: bool) -> None:
-    """List the services that `service install` wrote: their state, and what they run.
+    """List the services that `service install` wrote.
+
+    The list shows name, state, state at boot and command.
 
     \b
     Example:
@@ -107,14 +113,16 @@ def list_services(as_json: bool) -> None:
     for each in found:
         print_text(f"{each.name:{width}}  {each.active or '?':8}  {each.enabled or '?':8}  {each.command}")
     if not found:
-        print_text("no service of drsn-edge; `drsn-edge service install` writes one")
+        print_text("no service of drsn-edge is installed; `drsn-edge service install` writes one")
 
 
 @service.command("remove")
 @click.argument("name")
 @json_option
 def remove_service(name: str, as_json: bool) -> None:
-    """Stop the service NAME and remove its unit; what it has written stays.
+    """Stop a service and remove its unit.
+
+    NAME is the name that `service install --name NAME` gave. Files that the service wrote are kept.
 
     \b
     Example:
@@ -128,7 +136,7 @@ def remove_service(name: str, as_json: bool) -> None:
     if done.warning is not None:
         note(f"Warning: {done.warning}")
     print_text(f"removed {done.path}")
-    print_text("\n".join(f"left as it is: {each}" for each in done.left) or "nothing else of it is there")
+    print_text("\n".join(f"kept {each}" for each in done.left) or "no other files of it exist")
 
 
 def _monitor(context: click.Context) -> click.Command:
@@ -139,14 +147,14 @@ def _monitor(context: click.Context) -> click.Command:
 
 
 def _host() -> Host:
-    """Return this machine."""
+    """Return the machine that the command runs on."""
     from drsn_edge.gateway.systemd_host import Host
 
     return Host()
 
 
 def _on_edgetpu(context: click.Context) -> bool:
-    """Tell whether any sensor of a monitor asks for an Edge TPU; a file of sensors is refused now, too."""
+    """Tell whether any sensor of a monitor asks for an Edge TPU. A wrong file of sensors is refused here already."""
     from drsn_edge.cli.typed import typed_of_sensor
     from drsn_edge.gateway.paths import SYSTEM_STATE
     from drsn_edge.monitor.sensor_config import read_sensors

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import Duration, PathType, catalogue_option, finite, json_option, seed_option
+from drsn_edge.cli.completion import a_file, any_of
+from drsn_edge.cli.options import Duration, HostPort, PathType, catalogue_option, finite, json_option, seed_option
 from drsn_edge.cli.output import note, print_json, print_text
+from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.simulation.names import CONDITIONS
 from drsn_edge.support.json_text import json_text
 
@@ -23,72 +25,110 @@ if TYPE_CHECKING:
 
 
 _FAULTS = """\b
-Faults:
-  flip 1e-5, drop-byte 1e-5, repeat-byte 1e-5    of each byte, with this probability
-  drop-frame 0.01, repeat-frame 0.01             of each frame
+Faults, with times in seconds:
+  flip 1e-5, drop-byte 1e-5, repeat-byte 1e-5    probability per byte
+  drop-frame 0.01, repeat-frame 0.01             probability per frame
   garbage at 10 for 2, stall at 10 for 2, unplug at 10 for 2
-  overrun 80 at 10                               the sensor throws 80 samples away
+  overrun 80 at 10                               the sensor drops 80 samples
   clip 0.5, stuck 0, swap 0                      share of the range; number of the axis
-  bit 5, wrap 12                                 bit 5 stuck at 0; two's complement of 12 bits
-  freeze 1024 at 10                              the last 1024 samples come again and again
-  rate 0.01 at 10                                faster by this share, without notice
-  clock-drift 1e-4, clock-step 0.5 at 10         of the device's clock
+  bit 5, wrap 12                                 bit 5 stuck at 0; wrap-around of 12 bits
+  freeze 1024 at 10                              the last 1024 samples repeat
+  rate 0.01 at 10                                sampling rate +1 % without notice
+  clock-drift 1e-4, clock-step 0.5 at 10         drift and step of the device's clock
 """
 
 
-@click.command(epilog=_FAULTS)
-@click.option("--recording", metavar="FILE", help="What to play; FILE#3 takes capture 3 of a file.")
-@click.option("--condition", type=click.Choice(CONDITIONS), help="Play a simulated machine instead, in this condition.")
-@click.option(
-    "--rpm",
-    type=click.FloatRange(min=0, min_open=True),
-    callback=finite,
-    default=1480.0,
-    show_default=True,
-    help="Speed of the simulated machine's shaft, turns per minute.",
+_SIGNAL = section(
+    "Signal",
+    click.option(
+        "--recording", metavar="FILE", shell_complete=a_file, help="Recording to play. FILE#3 is capture 3 of a file."
+    ),
+    catalogue_option,
+    click.option(
+        "--condition", type=click.Choice(CONDITIONS), help="Condition of a simulated machine to play instead."
+    ),
+    click.option(
+        "--rpm",
+        type=click.FloatRange(min=0, min_open=True),
+        callback=finite,
+        default=1480.0,
+        show_default=True,
+        metavar="RPM",
+        help="Shaft speed of the simulated machine, in revolutions per minute.",
+    ),
+    click.option(
+        "--duration",
+        type=Duration(positive=True),
+        default="60s",
+        show_default=True,
+        help="Length of the simulation, in seconds or with a unit: 90s, 10min.",
+    ),
+    click.option("--loop", is_flag=True, help="Start again at the end of the recording."),
+    click.option(
+        "--speed",
+        type=float,
+        default=1.0,
+        show_default=True,
+        metavar="FACTOR",
+        help="Playback speed, as a multiple of real time; 0 plays as fast as it is read.",
+    ),
+    click.option(
+        "--snr-db",
+        type=float,
+        metavar="DB",
+        help="Signal-to-noise ratio of noise to add, in dB.  [default: no noise]",
+    ),
+    click.option(
+        "--noise",
+        default="gaussian",
+        show_default=True,
+        metavar="KIND",
+        shell_complete=any_of("gaussian", "laplacian", "pink", "impulsive"),
+        help="Kind of the noise to add: gaussian, laplacian, pink or impulsive.",
+    ),
 )
-@click.option(
-    "--duration",
-    type=Duration(positive=True),
-    default="60s",
-    show_default=True,
-    help="Length of the simulation.",
+
+_PORT = section(
+    "Port",
+    click.option("--link", type=PathType, metavar="PATH", help="Symbolic link to make to the virtual serial port."),
+    click.option(
+        "--listen",
+        metavar="HOST:PORT",
+        type=HostPort(),
+        help="Address to serve TCP at instead of a virtual serial port. Port 0 takes a free port.",
+    ),
 )
-@click.option("--link", type=PathType, help="Symbolic link to make to the virtual port.")
-@click.option(
-    "--listen", metavar="HOST:PORT", help="Serve TCP here instead of a virtual port; port 0 takes a free one."
+
+_FAULTS_AND_RESULT = section(
+    "Faults and result",
+    click.option(
+        "--fault",
+        "faults",
+        multiple=True,
+        metavar="FAULT",
+        help="Fault of the sensor or the link, as listed below. Repeatable.",
+    ),
+    click.option(
+        "--faults", "script", type=PathType, metavar="FILE", help="File with one fault per line, as for --fault."
+    ),
+    click.option(
+        "--truth",
+        type=PathType,
+        metavar="FILE",
+        help="File for the faults that were applied, as JSON lines with the totals last.",
+    ),
+    seed_option,
+    json_option,
 )
-@click.option(
-    "--speed",
-    type=float,
-    default=1.0,
-    show_default=True,
-    help="Playback speed, times real time; 0: as fast as it is read.",
-)
-@click.option("--snr-db", type=float, help="Add noise at this signal-to-noise ratio, dB.")
-@click.option(
-    "--noise",
-    default="gaussian",
-    show_default=True,
-    metavar="KIND",
-    help="Kind of the noise: gaussian, laplacian, pink or impulsive.",
-)
-@click.option("--loop", is_flag=True, help="Begin again at the end of the recording.")
-@click.option(
-    "--fault",
-    "faults",
-    multiple=True,
-    metavar="TEXT",
-    help="Fault of the sensor or the link, as listed below; repeatable.",
-)
-@click.option("--faults", "script", type=PathType, help="File of faults, one a line, as --fault takes them.")
-@click.option("--truth", type=PathType, help="File to write what was done to, a JSON object a line, the sums last.")
-@seed_option
-@catalogue_option
-@json_option
+
+
+@click.command(cls=SectionedCommand, epilog=_FAULTS)
+@_SIGNAL
+@_PORT
+@_FAULTS_AND_RESULT
 def simulate(
     link: Path | None,
-    listen: str | None,
+    listen: tuple[str, int] | None,
     speed: float,
     snr_db: float | None,
     noise: str,
@@ -100,27 +140,27 @@ def simulate(
     as_json: bool,
     **source: Any,
 ) -> None:
-    """Stream a recording, or a simulated machine, from a virtual accelerometer in drsn-edge's wire format.
+    """Stream a recording from a virtual accelerometer.
 
-    Waits for a reader, plays, and ends when the recording does and the reader has gone. With --fault it does to its
-    samples and its link what goes wrong in the field, the same for the same --seed.
+    The virtual sensor plays a recording or a simulated machine. It speaks the protocol of drsn-edge's sensors, waits
+    for a reader, and ends when the recording is over and the reader has gone. --fault damages samples or the link as in
+    the field, and repeats the damage for the same --seed.
 
     \b
     Example:
       drsn-edge simulate --recording outer_race.npz --link /tmp/sensor --speed 4 --fault "flip 1e-5"
     """
     if (source["recording"] is None) == (source["condition"] is None):
-        raise click.UsageError("Expected --recording or --condition, one of them.")
+        raise click.UsageError("The virtual sensor plays one signal. Type either --recording or --condition.")
     if (link is None) == (listen is None):
-        raise click.UsageError("Expected --link or --listen, one of them.")
+        raise click.UsageError("The virtual sensor has one port. Type either --link or --listen.")
     from drsn_edge.cli.stopping import stop_on_signal
     from drsn_edge.simulation.virtual_sensor import Playback, virtual_sensor
 
     played = _played(seed=seed, **source)
     playback = Playback(speed or None, snr_db, noise, loop=loop, seed=seed)
-    address = None if listen is None else _address(listen)
     with _injector(faults, script, truth, seed) as injector:
-        sensor = virtual_sensor(played, playback, link=link, listen=address, faults=injector)
+        sensor = virtual_sensor(played, playback, link=link, listen=listen, faults=injector)
         with stop_on_signal() as stopped:
             note(_waiting(played, sensor.port))
             summary = sensor.run(stopped)
@@ -152,7 +192,7 @@ def _print(summary: VirtualSummary, faults: Totals | None, *, as_json: bool) -> 
         return
     print_text(
         f"samples   {summary.samples_produced} produced, {summary.samples_sent} sent, "
-        f"{summary.samples_dropped} dropped without a reader; {summary.values_clipped} values clipped"
+        f"{summary.samples_dropped} dropped for lack of a reader; {summary.values_clipped} values clipped"
     )
     if faults is not None:
         print_text(
@@ -161,16 +201,9 @@ def _print(summary: VirtualSummary, faults: Totals | None, *, as_json: bool) -> 
         )
 
 
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
-        raise click.BadParameter(f"Expected HOST:PORT such as 127.0.0.1:5555, got {text!r}.", param_hint="--listen")
-    return host or "127.0.0.1", int(port)
-
-
 @contextmanager
 def _injector(lines: tuple[str, ...], script: Path | None, truth: Path | None, seed: int) -> Iterator[FaultInjector]:
-    """Yield what does the faults; the truth is written line by line, its sums at the end."""
+    """Yield the injector of the faults. Applied faults are written line by line to `truth`, with the totals last."""
     from firmware_bridge.support.regular_file import read_text_file
     from firmware_bridge.virtual.fault_script import parse_fault, parse_script
     from firmware_bridge.virtual.faults import FaultInjector

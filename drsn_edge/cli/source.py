@@ -1,4 +1,4 @@
-"""The options that say which sensor to read."""
+"""The options that choose the sensor to read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from drsn_edge.cli.completion import serial_ports
 from drsn_edge.cli.options import finite
 from drsn_edge.cli.output import say
 
@@ -21,7 +22,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """What the options say."""
+    """The values of the options."""
 
     ports: tuple[str, ...]
     baud: int | None
@@ -38,16 +39,16 @@ class SourceOptions:
 
     @property
     def text_options(self) -> dict[str, Any]:
-        """All but the ports, by name."""
+        """The values of all options but --port, by name."""
         return {name: value for name, value in vars(self).items() if name not in ("ports", "from_environment")}
 
     @property
     def is_chosen(self) -> bool:
-        """Whether there is a port; one of the environment only counts where nothing else is asked for."""
+        """Whether a port was typed. A port of the environment counts only where no other source is asked for."""
         return self.port is not None and not self.from_environment
 
     def open(self, stop: Callable[[], bool], on_bytes: Callable[[bytes], None] | None = None) -> SensorSource:
-        """Return what reads that sensor; nothing is opened before it is iterated over. See `SensorPort`."""
+        """Return a source that reads the sensor and opens the port when it is iterated over. See `SensorPort`."""
         from drsn_edge.recordings.sensor_port import SensorPort
 
         if self.port is None:
@@ -56,18 +57,20 @@ class SourceOptions:
 
 
 def source_options(*, several: bool = False) -> Callable[[Command], Command]:
-    """Return what adds the options to a command, which takes them as one argument, `source`.
+    """Return a decorator that adds the options to a command, which gets them as one argument, `source`.
 
     Args:
-        several: Whether there may be more than one port.
+        several: Whether --port may be repeated.
     """
     port = click.option(
         "--port",
         "ports",
         multiple=several,
         envvar="DRSN_EDGE_PORT",
-        help="Port of the sensor: a path, a pattern such as '/dev/ttyUSB*', VID:PID, a USB serial number, or "
-        "socket://HOST:PORT" + ("; repeatable" if several else "") + ".  [env: DRSN_EDGE_PORT]",
+        metavar="PORT",
+        shell_complete=serial_ports,
+        help="Port of the sensor: a device, a pattern such as '/dev/ttyUSB*', a USB id VID:PID, a USB serial number, "
+        "or socket://HOST:PORT. " + ("Repeatable.  " if several else " ") + "[env: DRSN_EDGE_PORT]",
     )
     return lambda command: _with_options(command, port)
 
@@ -86,22 +89,24 @@ _OPTIONS = (
     click.option(
         "--baud",
         type=click.IntRange(min=1),
-        help="Baud rate, which most USB devices ignore.  [default: 921600, or what is found among the rates of our "
-        "boards; of text 115200]",
+        metavar="BAUD",
+        help="Baud rate of the serial port. Most USB devices ignore it.  [default: 921600, or the rate of a supported "
+        "board that answers; 115200 with --text-unit]",
     ),
     click.option(
         "--text-unit",
         callback=_unit,
         metavar="UNIT",
-        help="Read lines of numbers such as x,y,z in this unit (g, mg, m/s2 or mps2), as sketches for Edge "
-        "Impulse's forwarder print them. Losses cannot be counted on such a link.",
+        help="Read lines of text such as x,y,z, with numbers in this unit: g, mg, m/s2 or mps2. Sketches for Edge "
+        "Impulse's data forwarder print such lines. Lost samples cannot be counted on such a link.  [default: read "
+        "frames]",
     ),
     click.option(
         "--text-range",
         type=click.FloatRange(min=0, min_open=True),
         callback=finite,
-        metavar="X",
-        help="Largest value that a sensor which prints lines of numbers measures, in the unit of --text-unit.",
+        metavar="VALUE",
+        help="Largest value that the sensor behind --text-unit measures, in that unit. Required with --text-unit.",
     ),
     click.option(
         "--text-scale",
@@ -109,16 +114,16 @@ _OPTIONS = (
         callback=finite,
         default=1.0,
         show_default=True,
-        metavar="X",
-        help="Factor from the printed numbers to --text-unit, such as 0.000061 for raw counts at 2 g.",
+        metavar="FACTOR",
+        help="Factor that turns the numbers in lines of text into --text-unit, such as 0.000061 for raw counts at 2 g.",
     ),
     click.option(
         "--text-axes",
         metavar="NAMES",
-        help="Names of the columns in lines of numbers, - for one to skip.  [default: x,y,z]",
+        help="Names of the columns in lines of text, separated by commas; - skips a column.  [default: x,y,z]",
     ),
 )
-"""All but the port, which may be one or several."""
+"""All options but --port, which some commands repeat."""
 
 
 def _with_options(command: Command, port: Callable[..., Any]) -> Command:
@@ -130,10 +135,12 @@ def _with_options(command: Command, port: Callable[..., Any]) -> Command:
         values["ports"] = ports if isinstance(ports, tuple) else () if ports is None else (ports,)
         choice = SourceOptions(**values, from_environment=by is ParameterSource.ENVIRONMENT)
         if (choice.text_unit is None) != (choice.text_range is None):
-            raise click.UsageError("Expected --text-unit and --text-range together: lines of numbers say neither.")
+            raise click.UsageError(
+                "--text-unit and --text-range belong together: lines of text state neither. Add the other."
+            )
         return command(source=choice, **arguments)
 
-    wrapped: Any = update_wrapper(gather, command)  # with it go the options that stand below
+    wrapped: Any = update_wrapper(gather, command)  # keeps the options that are declared below
     for option in reversed((port, *_OPTIONS)):
         wrapped = option(wrapped)
     return wrapped

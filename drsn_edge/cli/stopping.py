@@ -1,4 +1,4 @@
-"""Ending cleanly at Ctrl-C or when a service manager asks."""
+"""Clean ends at Ctrl-C or at the request of a service manager."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _UNWINDS_WITHIN_S = 2
 
 
 class HangsError(Exception):
-    """What was asked to stop has not ended within its time."""
+    """A block that was asked to stop did not end in time."""
 
 
 @contextmanager
 def stop_on_signal(duration_s: float | None = None, within_s: int | None = None) -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether to stop: after SIGINT or SIGTERM, or when the duration is over.
+    """Yield a function that tells whether to stop: after SIGINT or SIGTERM, or after the duration.
 
-    A second signal ends the process the hard way, so that nothing can hang on for good.
+    A second signal raises KeyboardInterrupt, so that nothing can hang for good.
 
     Args:
-        duration_s: After which to stop; None: never.
-        within_s: The most that may pass between the first signal and the end of the block, then `HangsError` is
-            raised in it; what does not end in two seconds more, or after a second signal, is not waited for. None: any.
+        duration_s: Seconds after which to stop; None: never.
+        within_s: Seconds from the first signal until `HangsError` is raised in the block. If the block does not end two
+            seconds later, or after a second signal, the process ends at once. None: no limit.
     """
     deadline = None if duration_s is None else time.monotonic() + duration_s
     asked = hangs = False
@@ -46,7 +46,7 @@ def stop_on_signal(duration_s: float | None = None, within_s: int | None = None)
 
     def wake(number: int, frame: FrameType | None) -> None:
         nonlocal hangs
-        if hangs:  # what ends the block waits as well, such as for a terminal that is stopped
+        if hangs:  # the end of the block waits as well, such as for a stopped terminal
             os._exit(1)
         hangs = True
         signal.alarm(_UNWINDS_WITHIN_S)
@@ -64,7 +64,7 @@ def stop_on_signal(duration_s: float | None = None, within_s: int | None = None)
 
 
 def leave(why: str) -> NoReturn:
-    """Say why, where that can be said at once, and end the process with 1, whatever its threads wait for."""
+    """Print the reason if stderr can be written at once, and end the process with 1, whatever threads wait for."""
     with suppress(OSError, ValueError):
         stderr = sys.stderr.fileno()
         if select.select([], [stderr], [], 0)[1]:
@@ -74,7 +74,7 @@ def leave(why: str) -> NoReturn:
 
 @contextmanager
 def on_signal(number: int, act: Callable[[], None]) -> Iterator[None]:
-    """Call `act`, which should be quick, whenever that signal comes."""
+    """Call `act`, which must be quick, at each such signal."""
     previous = signal.signal(number, lambda *_: act())
     try:
         yield

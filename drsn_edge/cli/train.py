@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from drsn_edge.cli.completion import any_of
 from drsn_edge.cli.options import PathType, catalogue_option, json_option, moved
 from drsn_edge.cli.output import note, print_text, print_values
 from drsn_edge.cli.progress import counting_bar, load_keras, training_bar
 from drsn_edge.cli.resuming import says_how_to_resume
+from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.cli.typed import is_typed
-from drsn_edge.models.config import fitted, preset
+from drsn_edge.models.config import PRESETS, fitted, preset
 from drsn_edge.support.notice import as_line
 from drsn_edge.training.settings import CLASS_WEIGHTS, INPUTS, TrainSettings
 
@@ -37,7 +39,7 @@ _MOVED = (
     ("--discriminants", "discriminants", 1),
     ("--redraw-every", "redraw_every", 1),
 )
-"""Options that became keys of the table [research], those of `drsn_edge.training.settings.ResearchSettings`."""
+"""Options that became keys of the table [research], see `drsn_edge.training.settings.ResearchSettings`."""
 
 
 def _answers_moved(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,65 +48,104 @@ def _answers_moved(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command()
-@click.option("--data", type=PathType, required=True, help="Folder of recordings.")
-@click.option(
-    "--hold-out",
-    metavar="RULE",
-    help="What training never sees: FIELD=VALUE, FIELD=VALUE,time=SHARE, fold=K/N, time=SHARE or windows=SHARE.  "
-    "[required, here or in --config]",
+_DATA = section(
+    "Data",
+    click.option("--data", type=PathType, required=True, metavar="FOLDER", help="Folder of recordings."),
+    catalogue_option,
+    click.option(
+        "--hold-out",
+        metavar="RULE",
+        help="Hold-out set: FIELD=VALUE[,time=SHARE], time=SHARE, fold=K/N or windows=SHARE.  [required, or in "
+        "--config]",
+    ),
+    click.option(
+        "--label-field", default="", metavar="FIELD", help="Field that holds the class.  [default: the label]"
+    ),
+    click.option("--keep-labels", is_flag=True, help="Accept classes that differ by case or spaces only."),
+    click.option("--allow-leaks", is_flag=True, help="Train even if both sides share samples."),
+    click.option("--window", metavar="N", type=int, default=1024, show_default=True, help="Samples per window."),
+    click.option(
+        "--hop", metavar="N", type=int, default=0, help="Samples between window starts.  [default: window / 2]"
+    ),
 )
-@click.option("--out", type=PathType, required=True, help="Run folder to write.")
-@catalogue_option
-@click.option("--label-field", default="", metavar="FIELD", help="Field that is the class.  [default: the label]")
-@click.option("--keep-labels", is_flag=True, help="Let classes differ by case or spaces alone.")
-@click.option("--allow-leaks", is_flag=True, help="Train although both sides share samples.")
-@click.option("--config", type=PathType, help="TOML file of settings, with the table [research].")
-@click.option("--network", metavar="NAME", default="small", show_default=True, help="One of `drsn-edge models`.")
-@click.option(
-    "--inputs",
-    metavar="KIND",
-    type=click.Choice(tuple(INPUTS)),
-    default="waveform",
-    show_default=True,
-    help="What the network sees: waveform, bands, or spectra (needs rpm).",
+
+_NETWORK = section(
+    "Network",
+    click.option(
+        "--network",
+        metavar="NAME",
+        default="small",
+        show_default=True,
+        shell_complete=any_of(*PRESETS),
+        help="Network from `drsn-edge models`.",
+    ),
+    click.option(
+        "--inputs",
+        metavar="KIND",
+        type=click.Choice(tuple(INPUTS)),
+        default="waveform",
+        show_default=True,
+        help="Form in which the network sees a window: waveform, bands, or spectra (needs rpm).",
+    ),
 )
-@click.option("--window", type=int, default=1024, show_default=True, help="Samples per window.")
-@click.option("--hop", type=int, default=0, help="Samples between windows.  [default: half a window]")
-@click.option("--epochs", type=int, default=24, show_default=True, help="Passes over the training windows.")
-@click.option("--learning-rate", type=float, default=3e-3, show_default=True, help="Peak of the schedule.")
-@click.option("--patience", type=int, default=0, help="Stop so many epochs after the best.  [default: never]")
-@click.option(
-    "--class-weights",
-    metavar="KIND",
-    type=click.Choice(CLASS_WEIGHTS),
-    default="none",
-    show_default=True,
-    help="balanced: each class counts alike.",
+
+_TRAINING = section(
+    "Training",
+    click.option(
+        "--epochs", metavar="N", type=int, default=24, show_default=True, help="Passes over the training windows."
+    ),
+    click.option(
+        "--learning-rate", metavar="RATE", type=float, default=3e-3, show_default=True, help="Peak learning rate."
+    ),
+    click.option(
+        "--patience", metavar="N", type=int, default=0, help="Stop N epochs after the best one.  [default: never]"
+    ),
+    click.option(
+        "--class-weights",
+        metavar="KIND",
+        type=click.Choice(CLASS_WEIGHTS),
+        default="none",
+        show_default=True,
+        help="balanced: each class counts equally.",
+    ),
+    click.option(
+        "--noise",
+        multiple=True,
+        metavar="KIND",
+        shell_complete=any_of("gaussian", "laplacian", "pink", "impulsive"),
+        help="Noise to add in training: gaussian, laplacian, pink or impulsive. Repeatable.  [default: all]",
+    ),
+    click.option(
+        "--snr-db",
+        "snr_range_db",
+        metavar="LOW HIGH",
+        type=float,
+        nargs=2,
+        default=(-6.0, 12.0),
+        show_default=True,
+        help="Range of the signal-to-noise ratio drawn for noisy training windows, in dB.",
+    ),
+    click.option("--polarity", is_flag=True, help="Train for a sensor that may be mounted reversed."),
+    click.option(
+        "--seed", metavar="N", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed."
+    ),
 )
-@click.option(
-    "--noise",
-    multiple=True,
-    metavar="KIND",
-    help="Noise added in training: gaussian, laplacian, pink or impulsive; repeatable.  [default: all]",
+
+_RUN = section(
+    "Run",
+    click.option("--out", type=PathType, required=True, metavar="FOLDER", help="Run folder to write."),
+    click.option("--config", type=PathType, metavar="FILE", help="TOML file of settings, with the table [research]."),
+    click.option("--resume", is_flag=True, help="Continue a stopped training at its next epoch."),
+    click.option("--force", is_flag=True, help="Replace a run folder and discard a stopped training."),
+    json_option,
 )
-@click.option(
-    "--snr-db",
-    "snr_range_db",
-    metavar="LOW HIGH",
-    type=float,
-    nargs=2,
-    default=(-6.0, 12.0),
-    show_default=True,
-    help="Range of the signal-to-noise ratio drawn for noisy training windows, in dB.",
-)
-@click.option("--polarity", is_flag=True, help="Train for a sensor that may face the other way.")
-@click.option(
-    "--seed", metavar="N", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed."
-)
-@click.option("--resume", is_flag=True, help="Go on after the last whole epoch before a stop.")
-@click.option("--force", is_flag=True, help="Replace a run folder, and forget a stopped training.")
-@json_option
+
+
+@click.command(cls=SectionedCommand)
+@_DATA
+@_NETWORK
+@_TRAINING
+@_RUN
 @_answers_moved
 @click.pass_context
 def train(
@@ -121,13 +162,11 @@ def train(
 ) -> None:
     """Train a network on a folder of recordings.
 
-    What a stopped training needs to go on lies in run.training/ beside run/.
-
     \b
     Example:
       drsn-edge train --data recordings/ --hold-out load_hp=3 --out run/
     """
-    import tomli_w  # noqa: F401  # where the extra `train` is missing, that is said before anything is read
+    import tomli_w  # noqa: F401  # a missing extra `train` is reported before anything is read
 
     from drsn_edge.evaluation.generalisation import from_metrics
     from drsn_edge.recordings.loading.load import load_recordings
@@ -153,7 +192,7 @@ def train(
 def _train(
     recordings: Sequence[Recording], split: Split, settings: TrainSettings, out: Path, *, resume: bool
 ) -> dict[str, Any]:
-    """Train, judge on what was held out, and write the run folder; return its metrics."""
+    """Train, evaluate on the hold-out set, write the run folder, and return its metrics."""
     from drsn_edge.training.checkpoint import remove_work_folder, work_folder
 
     load_keras()
@@ -172,7 +211,7 @@ def _train(
 
 
 def _split(recordings: Sequence[Recording], settings: TrainSettings) -> Split:
-    """Split the recordings before anything slow, and show the classes and what looks like a slip among them."""
+    """Split the recordings before any slow step, and print the classes with likely typing errors among them."""
     from drsn_edge.datasets.labels import likely_slips
     from drsn_edge.training.classes import classes_text, count_classes
     from drsn_edge.training.feed import split_recordings
@@ -185,7 +224,7 @@ def _split(recordings: Sequence[Recording], settings: TrainSettings) -> Split:
 
 
 def _check_network(settings: TrainSettings, n_classes: int) -> None:
-    """Raise TrainingError for a network that cannot be, before TensorFlow loads."""
+    """Raise TrainingError for an impossible network, before TensorFlow loads."""
     steps = settings.window if settings.inputs == "waveform" else settings.research.spectrum_lines
     sizes = settings.network
     if isinstance(sizes, str):
@@ -195,23 +234,25 @@ def _check_network(settings: TrainSettings, n_classes: int) -> None:
 
 
 def _settings(ctx: click.Context, config: Path | None, options: dict[str, Any]) -> TrainSettings:
-    """Return the settings: what was typed, else what the file says, else the defaults of `TrainSettings`."""
+    """Return the settings: typed options, then the file, then the defaults of `TrainSettings`."""
     from drsn_edge.training.config_file import read_config
 
     typed = {name: value for name, value in options.items() if is_typed(ctx, name)}
     values = {**(read_config(config) if config else {}), **typed}
     if "hold_out" not in values:
-        raise click.UsageError("Missing option '--hold-out', or hold_out = \"RULE\" in a --config file.", ctx)
+        raise click.UsageError(
+            'A training needs a hold-out set. Add --hold-out RULE, or hold_out = "RULE" in --config.', ctx
+        )
     return TrainSettings(**values)
 
 
 def metrics_text(metrics: dict[str, Any], out: Path) -> str:
-    """Return the held-out scores as a small table."""
-    rows = [f"held out {metrics['split']}: {metrics['held_out_windows']} windows, {len(metrics['labels'])} classes"]
+    """Return the scores on the hold-out set as a small table."""
+    rows = [f"hold-out set {metrics['split']}: {metrics['held_out_windows']} windows, {len(metrics['labels'])} classes"]
     rows.append(f"{'':18}{'accuracy':>10}{'balanced':>10}{'macro F1':>10}")
     for condition, values in metrics["held_out"].items():
         numbers = (values["accuracy"], values["balanced_accuracy"], values["macro_f1"])
         rows.append(f"{condition:18}" + "".join(f"{number:10.4f}" for number in numbers))
-    rows.append(f"network busy {metrics['step_share']:.0%} of the training time")
+    rows.append(f"training steps took {metrics['step_share']:.0%} of the training time")
     rows += [metrics[key] for key in ("leak", "remark") if metrics[key]]
     return "\n".join([*rows, f"wrote {out}"])

@@ -11,6 +11,7 @@ import click
 from drsn_edge.cli.offline import OfflineChoice, offline_options
 from drsn_edge.cli.options import Duration, PathType, Percent, catalogue_option, finite, json_option, renamed
 from drsn_edge.cli.output import print_json, print_text
+from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.support.wording import plain
 
 if TYPE_CHECKING:
@@ -20,47 +21,67 @@ if TYPE_CHECKING:
     from drsn_edge.recordings.recording import Recording
 
 
-@click.command("tune-alarms")
+@click.command("tune-alarms", cls=SectionedCommand)
 @click.argument("recordings", type=PathType, nargs=-1, required=True)
-@offline_options(settings_help="File of settings, as for `monitor`, with what is not swept.", votes=False)
-@catalogue_option
-@click.option(
-    "--normal",
-    multiple=True,
-    metavar="LABEL",
-    help="A class that is no alarm; repeatable.  [default: healthy, normal, good, ok]",
+@section(
+    "Model",
+    offline_options(
+        settings_help="TOML file of settings, as for `monitor`. The settings that are not tuned are kept.  [default: "
+        "the bundle's votes]",
+        votes=False,
+    ),
 )
-@click.option(
-    "--false-alarms",
-    type=click.FloatRange(min=0),
-    callback=finite,
-    default=0.1,
-    show_default=True,
-    metavar="N",
-    help="False alarms per day that the chosen setting may raise.",
+@section(
+    "Recordings and alarms",
+    catalogue_option,
+    click.option(
+        "--normal",
+        multiple=True,
+        metavar="LABEL",
+        help="Class that is not an alarm. Repeatable.  [default: healthy, normal, good, ok]",
+    ),
+    click.option(
+        "--false-alarms",
+        type=click.FloatRange(min=0),
+        callback=finite,
+        default=0.1,
+        show_default=True,
+        metavar="N",
+        help="Most false alarms per day of the chosen settings.",
+    ),
+    click.option(
+        "--announced",
+        type=Percent(),
+        default="100%",
+        show_default=True,
+        metavar="PERCENT",
+        help="Faults that the chosen settings must announce, in percent of those that any settings announce.",
+    ),
+    click.option(
+        "--cut",
+        "cut_s",
+        type=Duration(1.0),
+        help="Cut each recording of a fault into trials of this length, in seconds or with a unit.  [default: one "
+        "trial per recording]",
+    ),
+    renamed("--trial", "--cut"),
 )
-@click.option(
-    "--announced",
-    type=Percent(),
-    default="100%",
-    show_default=True,
-    metavar="PERCENT",
-    help="Share of the faults, of those that any setting announces, that the chosen one must announce.",
+@section(
+    "Result",
+    click.option(
+        "--out",
+        type=PathType,
+        metavar="FILE",
+        help="TOML file for the chosen settings, for `monitor --settings`.  [default: print only]",
+    ),
+    click.option(
+        "--picture",
+        type=PathType,
+        metavar="FILE",
+        help="Draw false alarms against delays into this PNG file. Needs the extra `plots`.",
+    ),
+    json_option,
 )
-@click.option(
-    "--cut",
-    "cut_s",
-    type=Duration(1.0),
-    help="Cut each recording of a fault into trials of this length.  [default: a recording is one trial]",
-)
-@renamed("--trial", "--cut")
-@click.option(
-    "--out", type=PathType, metavar="TOML", help="File to write the chosen settings to, for `monitor --settings`."
-)
-@click.option(
-    "--picture", type=PathType, metavar="PNG", help="Draw false alarms against delays; needs the extra `plots`."
-)
-@json_option
 def tune_alarms(
     recordings: tuple[Path, ...],
     catalogue: Path | None,
@@ -73,10 +94,11 @@ def tune_alarms(
     picture: Path | None,
     as_json: bool,
 ) -> None:
-    """Choose settings of alarms by recordings: false alarms per day against the time until a fault is announced.
+    """Choose alarm settings from recordings.
 
-    RECORDINGS are files or folders as for `train`, with their classes: hours of the normal ones, and of each fault what
-    there is. Every window is judged as `monitor` does, then the settings are swept.
+    The command weighs false alarms per day against the delay until a fault is announced. RECORDINGS are files or
+    folders with labels, as for `train`: hours of normal operation, and any length of each fault. All windows are judged
+    as by `monitor`; then the settings are swept.
 
     \b
     Example:
@@ -106,25 +128,30 @@ def tune_alarms(
 def _alarms_of(
     base: MonitorSettings, normal: tuple[str, ...], labels: tuple[str, ...], settings: Path | None
 ) -> AlarmSettings:
-    """Return the alarms from which the sweep begins: those of the file of settings, or of the normal classes."""
+    """Return the alarm settings to start from: those of the settings file, or defaults for the normal classes."""
     from drsn_edge.monitor.stages.alarms import AlarmSettings
     from drsn_edge.support.palette import is_healthy
 
     if base.alarms is not None:
         if normal:
             raise click.UsageError(
-                f"--normal changes nothing with --settings {settings}, whose [alarms] name the normal ones."
+                f"--normal changes nothing: [alarms] in {settings} names the normal classes. Leave --normal out."
             )
         return base.alarms
     chosen = normal or tuple(label for label in labels if is_healthy(label))
     if not chosen or not set(chosen) <= set(labels):
-        got = ", ".join(normal) or "none of its own"
-        raise click.BadParameter(f"Expected classes among {', '.join(labels)}, got {got}.", param_hint="--normal")
+        unknown = ", ".join(label for label in chosen if label not in labels)
+        why = (
+            f"{unknown}: no class of the bundle."
+            if unknown
+            else "No class of the bundle has a name of a healthy machine."
+        )
+        raise click.BadParameter(f"{why} Type --normal with one or more of {', '.join(labels)}.", param_hint="--normal")
     return AlarmSettings(chosen)
 
 
 def _judge(paths: tuple[Path, ...], catalogue: Path | None, judge: Callable[[Recording], Judged]) -> list[Judged]:
-    """Return what the monitor says of each recording; one path at a time is in memory."""
+    """Return the monitor's judgement of each recording, with one path at a time in memory."""
     from drsn_edge.cli.progress import counting_bar
     from drsn_edge.datasets.labels import check_labelled
     from drsn_edge.errors import RecordingError
@@ -142,7 +169,7 @@ def _judge(paths: tuple[Path, ...], catalogue: Path | None, judge: Callable[[Rec
 
 
 def _write_settings(path: Path, base: MonitorSettings, chosen: Point) -> None:
-    """Write what was chosen as a file that `monitor --settings` takes, with its promise as comments."""
+    """Write the chosen settings for `monitor --settings`, with their measured figures as comments."""
     from dataclasses import replace
 
     from drsn_edge.monitor.stages.settings import settings_toml
@@ -187,8 +214,8 @@ def _as_text(tuning: Tuning) -> str:
     high = chosen.false_alarms.interval()[1]
     if high > most_per_day:
         lines.append(
-            f"{24 * chosen.false_alarms.days:.3g} h of normal recordings cannot prove {most_per_day:g} per day: up to "
-            f"{plain(high)} are possible. Record longer to know."
+            f"{24 * chosen.false_alarms.days:.3g} h of normal recordings cannot prove {most_per_day:g} false alarms "
+            f"per day: up to {plain(high)} are possible. Record longer to prove it."
         )
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""What a person typed, apart from defaults and what the environment says."""
+"""Which options a person typed, in contrast to defaults and the environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def is_typed(context: click.Context, name: str) -> bool:
 
 
 def typed_of_sensor(context: click.Context) -> dict[str, Any]:
-    """Return what was typed of the options that a sensor may have of its own."""
+    """Return the typed values of the options that a sensor of a file may set itself."""
     from drsn_edge.monitor.sensor_config import SensorConfig
 
     names = [name for name in SensorConfig.__dataclass_fields__ if name in context.params]

@@ -1,4 +1,4 @@
-"""A run folder in, a bundle out: `drsn-edge convert` without its command line. Needs TensorFlow."""
+"""A run folder in, a bundle out: the library function of `drsn-edge convert`. Needs TensorFlow."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ from quantize.targets.lint import LintReport
 from quantize.training.fake_quant import Ranges
 
 UNKNOWN_SHARE = 0.01
-"""Of held-out windows."""
+"""Default share of the hold-out windows that may be called unknown."""
 
 BUDGET_SHARE = 0.5
-"""Of the time from one window to the next, that judging one may take on a gateway."""
+"""Default time that a gateway may take for a window, as a share of the time from one window to the next."""
 
 BUDGET_MB = 100.0
-"""Of resident memory, for interpreter and model. LiteRT with a small network takes some 13 MB."""
+"""Default resident memory for interpreter and model, in MB. LiteRT with a small network takes about 13 MB."""
 
 
 @dataclass(frozen=True)
 class BundleOptions:
-    """What the author of a bundle decides beside the model.
+    """The options of a bundle besides its model.
 
     Attributes:
-        name: In the bundle.
-        version: MAJOR.MINOR.PATCH.
-        target: What the file shall run on, one of `quantize.targets.names.TARGETS`.
-        unknown_share: Share of held-out windows that may be called unknown, see `drsn_edge.signal.novelty`; 0: none
-            ever is.
-        floor: Lowest version that may be put on a gateway after this one is confirmed; None: this one.
-        votes: What it takes to change the decision, K/N; None: the monitor's own.
-        budget_ms: Time that a gateway may take for a window; None: `BUDGET_SHARE` of the hop.
-        budget_mb: Resident memory that it may need for interpreter and model.
+        name: Name in the manifest.
+        version: Version in the manifest, MAJOR.MINOR.PATCH.
+        target: Target of the int8 file, one of `quantize.targets.names.TARGETS`.
+        unknown_share: Share of the hold-out windows that may be called unknown, 0 to 1, see `drsn_edge.signal.novelty`;
+            0: no window is ever called unknown.
+        floor: Lowest version that a gateway accepts after this one is confirmed; None: this version.
+        votes: Votes that change the decision, K/N; None: the monitor's default.
+        budget_ms: Time that a gateway may take for a window, in ms; None: `BUDGET_SHARE` of the hop.
+        budget_mb: Resident memory that a gateway may use for interpreter and model, in MB.
     """
 
     name: str
@@ -65,12 +65,12 @@ class BundleOptions:
 
 @dataclass(frozen=True)
 class _Limits:
-    """From where on a gateway does not name a class, as the held-out windows set it.
+    """The limits beyond which a gateway names no class, set by the hold-out windows.
 
     Attributes:
-        novelty: What tells the unknown; None: nothing ever is.
-        unknown_share: Share of the held-out windows that is unknown by it; None without it.
-        noise: What telling noise alone does to them; None: they are too short for it.
+        novelty: Statistics and limit that detect unknown windows; None: no window is ever unknown.
+        unknown_share: Share of the hold-out windows that is unknown; None without `novelty`.
+        noise: Limit of the check for noise alone and its effect; None if the hold-out windows are too short for it.
     """
 
     novelty: Novelty | None
@@ -80,17 +80,18 @@ class _Limits:
 
 @dataclass(frozen=True)
 class Conversion:
-    """A bundle that was checked against its Keras model, and the figures of that check.
+    """A bundle that was checked against its Keras model, with the figures of that check.
 
     Attributes:
-        bundle: As it is to be written, without a report.
-        target: What its file shall run on.
-        agreement: With the Keras model on the held-out windows.
-        lint: What its file is made of.
-        calibrated: The file by calibration alone, where the bundle holds a fine-tuned one.
-        unknown_share: Share of the held-out windows that the monitor will call unknown; None: it never does.
-        noise: What telling noise alone does to the held-out windows; None: they are too short for it.
-        compiler: What Coral's compiler says, where the target is its Edge TPU and the compiler is here.
+        bundle: The bundle, without its report.
+        target: Target of its int8 file.
+        agreement: Agreement of the int8 file with the Keras model on the hold-out windows.
+        lint: Lint report of the int8 file.
+        calibrated: The int8 file by calibration alone if the bundle holds a fine-tuned one; else None.
+        unknown_share: Share of the hold-out windows that the monitor will call unknown; None: no window is ever
+            unknown.
+        noise: Effect of the check for noise alone on the hold-out windows; None if they are too short for it.
+        compiler: Report of Coral's compiler; None for other targets, and without a compiler on this machine.
     """
 
     bundle: Bundle
@@ -106,17 +107,17 @@ class Conversion:
 def convert_run(
     run: Run, options: BundleOptions, tolerance: Tolerance, fine_tuned: tuple[Graph, Ranges] | None = None
 ) -> Conversion:
-    """Convert a run's model to int8, judge it on the held-out windows, and put it in a bundle.
+    """Convert a run's model to int8, compare it on the hold-out windows, and put it in a bundle.
 
     Args:
-        run: What to convert.
-        options: What the bundle's author decides.
-        tolerance: What int8 may lose against the Keras model.
-        fine_tuned: Of `drsn_edge.conversion.fine_tune`; None: ranges come from the run's calibration windows alone.
+        run: The run to convert.
+        options: Options of the bundle.
+        tolerance: Highest loss of int8 against the Keras model.
+        fine_tuned: Result of `drsn_edge.conversion.fine_tune`; None: the ranges come from calibration windows alone.
 
     Raises:
-        QuantizeError: If it cannot become wholly int8, or says something else than the Keras model.
-        BundleError: If name or version are none.
+        QuantizeError: If the model cannot be converted to int8, or int8 loses more than the tolerance.
+        BundleError: If the name or the version is invalid.
     """
     calibrated = to_int8(run.model, _inputs(run, run.calibration), options.target)
     int8 = calibrated if fine_tuned is None else write_int8(*fine_tuned, options.target)
@@ -159,10 +160,10 @@ def report_on(conversion: Conversion, run: Run, file: str, bar: Bar) -> Bundle:
     """Return the bundle of a conversion with the report on it inside.
 
     Args:
-        conversion: Of this run.
-        run: Whose held-out windows it is shown.
-        file: Name of the file that the bundle goes into.
-        bar: Shows how far it is.
+        conversion: Conversion of this run.
+        run: Run with the hold-out windows for the report.
+        file: Name of the bundle's file.
+        bar: Shows the progress.
     """
     bundle = conversion.bundle
     inspected = Inspected(file, bundle.model, bundle)
@@ -172,7 +173,7 @@ def report_on(conversion: Conversion, run: Run, file: str, bar: Bar) -> Bundle:
 
 
 def gateway_logits(model: bytes, inputs: FloatArray) -> FloatArray:
-    """Return the logits of scaled windows through the interpreter that a gateway uses."""
+    """Return the logits of scaled windows, computed by the interpreter of a gateway."""
     return Classifier(model).logits(inputs)
 
 

@@ -1,4 +1,4 @@
-"""Fine-tune a run's network for int8: `drsn-edge convert --qat` without its command line. Needs TensorFlow."""
+"""Fine-tune a run's network for int8: the library function of `drsn-edge convert --qat`. Needs TensorFlow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from quantize.training.qat import Student, distillation_loss, same_class, studen
 
 QAT_EPOCHS = 3
 QAT_LEARNING_RATE = 1e-3
-"""A third of the training's: less leaves noise of quantisation in that the network could learn to avoid."""
+"""A third of the default for training. At a lower rate the network learns to avoid less of the quantization noise."""
 
 
 def fine_tune(
@@ -39,22 +39,23 @@ def fine_tune(
     checkpoints: Path | None = None,
     resume: bool = False,
 ) -> tuple[Graph, Ranges]:
-    """Train a run's network with fake quantisation on the windows of its training; return what the file shall hold.
+    """Train a run's network with fake quantization on its training windows; return graph and ranges for the int8 file.
 
     Args:
-        run: What to fine-tune; it is left as it is.
-        recordings: Those that it was trained on.
-        epochs: Passes over its training windows.
+        run: The run to fine-tune; it is not changed.
+        recordings: The recordings that the run was trained on.
+        epochs: Passes over the training windows.
         learning_rate: Peak of the schedule.
-        target: What the file shall run on: its operators are the target's.
-        progress: Called now and then and at the end of each epoch; accuracy is the agreement with the float network.
+        target: Target of the int8 file, one of `quantize.targets.names.TARGETS`; it determines the operators.
+        progress: Called every few steps and at the end of each epoch; the accuracy is the agreement with the float
+            network.
         checkpoints: Work folder, as for `train`.
-        resume: Go on from what it holds.
+        resume: Continue from the work folder.
 
     Raises:
-        TrainingError: If the recordings are others than the run's, or there is nothing to resume.
-        DivergedError: If the loss or a weight stops being a number.
-        QuantizeError: If the network has no int8 form, or its calibration windows set no ranges.
+        TrainingError: If these are not the recordings of the run, or there is nothing to resume.
+        DivergedError: If the loss or a weight is no longer finite.
+        QuantizeError: If the network has no int8 form, or the calibration windows cannot set its ranges.
     """
     settings = _settings(run, epochs, learning_rate)
     split = _same_split(run, recordings, settings)
@@ -79,7 +80,12 @@ def _same_split(run: Run, recordings: Sequence[Recording], settings: TrainSettin
     expected, got = run.config["split"], spans_of(split)
     if expected != got:
         raise TrainingError(
-            f"Expected the recordings that {run.name} was trained on ({len(expected['train'])} spans to train on), got "
-            f"others ({len(got['train'])} spans, or at other places). Give their folder with --data."
+            f"These are not the recordings that {run.name} was trained on: they give {len(got['train'])} spans to "
+            f"train on, the run has {len(expected['train'])}, or at other places. Name the folder of the run's "
+            "recordings with --data.",
+            "other_recordings",
+            run=run.name,
+            expected=len(expected["train"]),
+            got=len(got["train"]),
         )
     return split

@@ -1,1 +1,1 @@
-"""The whole chain without hardware: nothing in, a trained bundle, a monitored machine and a picture out."""
+"""The whole chain without hardware: nothing in; a trained bundle, a monitored machine and a picture out."""

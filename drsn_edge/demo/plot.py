@@ -24,20 +24,20 @@ def save_demo_plot(result: DemoResult, path: Path) -> None:
         OutputError: If it cannot be written.
     """
     figure = new_figure(13, 8)
-    figure.suptitle("drsn-edge demo: a simulated machine, watched through a virtual accelerometer")
+    figure.suptitle("drsn-edge demo: a simulated machine, monitored through a virtual accelerometer")
     top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=(3, 2)))
     columns = top.subplots(2, len(result.phases), sharey="row")
     for phase, waveform, spectrum in zip(result.phases, *columns, strict=True):
         _plot_waveform(waveform, result, phase)
         _plot_spectrum(spectrum, result, phase)
-    columns[0, 0].set_ylabel("x axis, g")
-    columns[1, 0].set_ylabel("amplitude, g")
+    columns[0, 0].set_ylabel("acceleration of the x axis, g")
+    columns[1, 0].set_ylabel("amplitude of the x axis, g")
     _plot_timeline(bottom.subplots(), result)
     save_picture(figure, path)
 
 
 def _middle(result: DemoResult, phase: Phase, length_s: float) -> np.ndarray:
-    """Return the x axis of the phase's middle, without its mean."""
+    """Return `length_s` seconds of the x axis around the middle of a phase, without the mean."""
     rate = result.sample_rate_hz
     start = int(((phase.start_s + phase.end_s) / 2 - length_s / 2) * rate)
     part = result.accel_g[start : start + int(length_s * rate), 0]
@@ -73,7 +73,8 @@ def _plot_timeline(axes: Any, result: DemoResult) -> None:
             axes.text(known_s + 0.05, len(rows) - 0.95, f"decided after {phase.delay_s:.2f} s", va="top")
     windows = windows_of(result)
     heights = [_row(rows, window.label) for window in windows]
-    axes.plot([window.device_time_s + result.window_s for window in windows], heights, "k.", label="window, at its end")
+    ends = [window.device_time_s + result.window_s for window in windows]
+    axes.plot(ends, heights, "k.", label="verdict of a window, at its end")
     changes = [item for item in result.results if isinstance(item, Decision)]
     times = [change.window.device_time_s + result.window_s for change in changes] + [result.phases[-1].end_s]
     levels = [_row(rows, change.window.label) for change in changes]

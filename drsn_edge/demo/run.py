@@ -1,6 +1,6 @@
-"""The whole chain without hardware: simulate machines, train, convert, and watch a virtual sensor.
+"""The whole chain without hardware: simulate machines, train, convert, and monitor a virtual sensor.
 
-The machine that is watched was never in the training data: it has a seed, a speed and a resonance of its own.
+The monitored machine is not in the training data: it has its own seed, speed and resonance.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from firmware_bridge.wire.events import SampleBlock, SourceEvent
 from firmware_bridge.wire.messages import Hello
 
 CLASSES = ("healthy", "outer_race", "inner_race", "imbalance")
-"""What the demo's network learns to tell apart."""
+"""The classes of the demo's network."""
 
 PHASES = ("healthy", "outer_race", "imbalance")
-"""What the watched machine goes through."""
+"""The conditions of the monitored machine, in order."""
 
 PHASE_S = 6.0
 TRAINING_MACHINES = 12
@@ -43,14 +43,14 @@ _CHUNK_SAMPLES = 320
 
 @dataclass(frozen=True)
 class Phase:
-    """One condition of the watched machine and when the monitor recognised it.
+    """One condition of the monitored machine, and when the monitor recognised it.
 
     Attributes:
         label: The condition.
-        start_s: When it began, in device time.
-        end_s: When it ended.
-        delay_s: From its start to the end of the window that made the decision right; None if it never was, or was
-            wrong again at the end.
+        start_s: Device time of its start, in s.
+        end_s: Device time of its end, in s.
+        delay_s: Time from its start to the end of the window that made the decision correct, in s; None if the decision
+            is not correct at the end of the phase.
     """
 
     label: str
@@ -61,14 +61,14 @@ class Phase:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the watched stream showed.
+    """The result of monitoring the virtual sensor.
 
     Attributes:
-        phases: One per condition.
-        results: Everything the monitor said.
-        accel_g: The samples as received, shape (n, 3).
-        sample_rate_hz: Their rate.
-        window_s: Length of a window: a verdict is known at its end.
+        phases: One phase for each condition.
+        results: All results of the monitor.
+        accel_g: The received samples, shape (n, 3), in g.
+        sample_rate_hz: Sampling rate of the samples.
+        window_s: Length of a window, in s; its verdict is known at its end.
     """
 
     phases: tuple[Phase, ...]
@@ -79,7 +79,7 @@ class DemoResult:
 
     @property
     def summary(self) -> Summary:
-        """The monitor's own account."""
+        """The monitor's summary of the stream."""
         return next(result for result in self.results if isinstance(result, Summary))
 
 
@@ -89,7 +89,7 @@ def training_recordings(seed: int, progress: Callable[[int, int], None] | None =
 
 
 def watched_machine(seed: int) -> Iterator[NDArray[np.float32]]:
-    """Yield the vibration of a machine that goes through `PHASES`, in chunks of shape (n, 3), in g."""
+    """Yield the vibration of a machine in all `PHASES`, in chunks of shape (n, 3), in g."""
     machine = Machine(rpm=1525.0, resonance_hz=1065.0)
     simulator = VibrationSimulator(machine, Condition(PHASES[0]), DEFAULT_SAMPLE_RATE_HZ, seed)
     for label in PHASES:
@@ -101,14 +101,14 @@ def watched_machine(seed: int) -> Iterator[NDArray[np.float32]]:
 def watch(
     bundle: Bundle, seed: int, link: Path, take: Callable[[Result], None], speed: float | None = 1.0
 ) -> DemoResult:
-    """Stream the watched machine through a pseudo-terminal and monitor that port.
+    """Stream the monitored machine through a pseudo-terminal, and monitor that port.
 
     Args:
-        bundle: The model to judge with.
-        seed: Of the machine.
-        link: Where to put a symbolic link to the virtual port.
-        take: Called with each result as it comes.
-        speed: Times real time; None: as fast as it is read.
+        bundle: Bundle to monitor with.
+        seed: Seed of the machine.
+        link: Path of a symbolic link to the virtual port.
+        take: Called with each result as it arrives.
+        speed: Speed as a multiple of real time; None: as fast as the port is read.
     """
     sensor = VirtualAccelerometer(_hello(), watched_machine(seed), link=link, speed=speed)
     source = SerialSource(sensor.port)
@@ -132,10 +132,10 @@ def watch(
 
 
 def judge_phases(results: Iterable[Result], window_s: float) -> list[Phase]:
-    """Compare the decisions with what was simulated.
+    """Compare the decisions with the simulated conditions.
 
-    A phase is recognised if the decision is right when the phase ends; its delay counts from the start of the phase
-    to the end of the window that made the decision right for good.
+    A phase is recognised if the decision is correct at its end. Its delay is the time from the start of the phase to
+    the end of the window that made the decision correct until the end of the phase.
     """
     decisions = [result for result in results if isinstance(result, Decision)]
     phases = []
@@ -153,12 +153,23 @@ def check_recognised(result: DemoResult) -> None:
     """Raise DemoError unless each phase was recognised and no sample was lost."""
     missed = [phase.label for phase in result.phases if phase.delay_s is None]
     if missed:
-        raise DemoError(f"Expected each simulated condition to be recognised, missed {', '.join(missed)}.")
+        raise DemoError(
+            f"The monitor did not recognise these simulated conditions: {', '.join(missed)}. Run the demo again with "
+            "another --seed.",
+            "not_recognised",
+            conditions=missed,
+        )
     produced = round(len(PHASES) * PHASE_S * result.sample_rate_hz)
     summary = result.summary
     if summary.samples_received != produced or summary.samples_lost:
-        raise DemoError(f"Expected {produced} samples and 0 lost, got {summary.samples_received} and "
-                        f"{summary.samples_lost} lost.")  # fmt: skip
+        raise DemoError(
+            f"The virtual sensor sent {produced} samples; the monitor received {summary.samples_received} and counted "
+            f"{summary.samples_lost} as lost. Run the demo again on a machine that is less busy.",
+            "samples",
+            expected=produced,
+            received=summary.samples_received,
+            lost=summary.samples_lost,
+        )
 
 
 def windows_of(result: DemoResult) -> list[WindowResult]:

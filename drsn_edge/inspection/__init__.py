@@ -1,1 +1,1 @@
-"""The report on an int8 file: a file in, what it is, what it suits and what it does to windows out."""
+"""The report on an int8 file: a file in; its description, its targets and its effect on windows out."""

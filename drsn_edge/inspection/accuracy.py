@@ -1,4 +1,4 @@
-"""Accuracy of the int8 file beside that of the Keras model it was made of, with and without noise."""
+"""Accuracy of the int8 file and of its Keras model, with and without noise."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SNRS_DB = (-4.0, 0.0, 4.0, 8.0, 10.0)
 
 @dataclass(frozen=True)
 class AccuracyRow:
-    """Shares of windows under one condition.
+    """Accuracies under one condition, as shares of windows, 0 to 1.
 
     Attributes:
-        condition: Kind of noise and SNR; `CLEAN` for the windows as recorded.
-        int8: Right in the int8 file.
-        calibrated: Right in the file that calibration alone gives, where fine-tuning gave `int8`; else None.
-        float32: Right in the Keras model, None where it could not be asked.
-        same_class: Same class in both, None where it could not be asked.
+        condition: Kind of noise and signal-to-noise ratio; `CLEAN` for the windows as recorded.
+        int8: Accuracy of the int8 file.
+        calibrated: Accuracy of the file by calibration alone if the int8 file is fine-tuned; else None.
+        float32: Accuracy of the Keras model; None without the model.
+        same_class: Share of windows to which int8 file and Keras model assign the same class; None without the model.
     """
 
     condition: NoiseCondition
@@ -45,16 +45,16 @@ def compare_accuracy(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[AccuracyRow, ...]:
-    """Judge both models on windows as recorded and with each kind of noise at each SNR.
+    """Evaluate both models on windows as recorded, and with each kind of noise at each signal-to-noise ratio.
 
     Args:
-        windows: In the contract's unit, at least one.
-        int8: The file.
-        float32: The Keras model, None where there is none on this machine.
-        calibrated: The file of calibration alone, None where that is `int8` or not known.
-        snrs_db: Signal-to-noise ratios, dB.
-        seed: Of the noise.
-        progress: Told how many conditions are done and of all.
+        windows: Windows in the contract's unit, at least one.
+        int8: The int8 file.
+        float32: The Keras model; None if it is not available.
+        calibrated: The file by calibration alone; None if that is `int8`, or unknown.
+        snrs_db: Signal-to-noise ratios in dB.
+        seed: Seed of the noise.
+        progress: Called with the number of conditions that are done, and the number of all conditions.
     """
     conditions = (CLEAN, *noise_conditions(snrs_db))
     rows = []
@@ -77,5 +77,5 @@ def compare_accuracy(
 
 
 def accuracy_to_json(rows: Sequence[AccuracyRow]) -> list[dict[str, Any]]:
-    """Return the rows as plain JSON values; the kind of noise is empty for the windows as recorded."""
+    """Return the rows as plain JSON values; the kind of noise is an empty text for the windows as recorded."""
     return [{**asdict(row.condition), **{k: v for k, v in vars(row).items() if k != "condition"}} for row in rows]

@@ -1,6 +1,6 @@
-"""Every backend of this machine on the same windows, each in a process of its own.
+"""Run all backends of this machine on the same windows, each in its own process.
 
-An interpreter that a model brings down takes its process with it, and this report must not go along.
+A model can crash an interpreter and its process; the report must survive that.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _TIMEOUT_S = 600.0
 
 @dataclass(frozen=True)
 class BackendReport:
-    """What the backends said.
+    """The comparison of the backends.
 
     Attributes:
         windows: Number of windows.
-        comparisons: Of each pair of those that ran.
-        failures: Why another did not run, by name; what is not installed is left out.
+        comparisons: Comparison of each pair of backends that ran.
+        failures: Reasons of the backends that did not run, by name; backends that are not installed are left out.
     """
 
     windows: int
@@ -41,12 +41,12 @@ class BackendReport:
 def run_backends(
     model: bytes, inputs_q: NDArray[np.int8], progress: Callable[[int, int], None] | None = None
 ) -> BackendReport:
-    """Run windows through every backend that is installed and compare each pair.
+    """Run windows through every installed backend, and compare each pair.
 
     Args:
         model: The .tflite file.
         inputs_q: Codes of at least one window, shape (n, ...).
-        progress: Told how many backends are done and how many there may be.
+        progress: Called with the number of backends that are done, and the number of all backends.
     """
     logits_q: dict[str, NDArray[np.int8]] = {}
     failures: dict[str, str] = {}
@@ -64,7 +64,7 @@ def run_backends(
 
 
 def backends_to_json(report: BackendReport) -> dict[str, Any]:
-    """Return the report as plain JSON values; the keys of a histogram are texts, as JSON has no others."""
+    """Return the report as plain JSON values; the keys of a histogram are texts, as JSON requires."""
     return {
         "windows": report.windows,
         "failures": report.failures,
@@ -76,7 +76,7 @@ def backends_to_json(report: BackendReport) -> dict[str, Any]:
 
 
 def _apart(name: str, model: bytes, inputs_q: NDArray[np.int8]) -> NDArray[np.int8] | str | None:
-    """Return a backend's codes, why there are none, or None where it is not installed."""
+    """Return a backend's codes, the reason why it returned none, or None if it is not installed."""
     shape = ",".join(map(str, inputs_q.shape))
     try:
         logits_q = ask_apart(_PROGRAM, name, shape, timeout_s=_TIMEOUT_S, data=inputs_q.tobytes() + model)
@@ -88,14 +88,14 @@ def _apart(name: str, model: bytes, inputs_q: NDArray[np.int8]) -> NDArray[np.in
 
 
 def _run(name: str, shape: tuple[int, ...], data: bytes) -> list[list[int]] | None:
-    """Return a backend's codes for windows of that shape; `data`: theirs, and behind them the model."""
+    """Return a backend's codes for windows of a shape; `data` holds the windows, followed by the model."""
     n = math.prod(shape)
     opened = open_backends(data[n:], (name,))
     return opened[name](np.frombuffer(data[:n], np.int8).reshape(shape)).tolist() if name in opened else None
 
 
 def main(arguments: list[str]) -> None:
-    """Answer what a backend computes."""
+    """Print the codes of a backend for the process that asked."""
     name, shape = arguments
     data = sys.stdin.buffer.read()
     answer_apart(lambda: _run(name, tuple(map(int, shape.split(","))), data), (QuantizeError,))

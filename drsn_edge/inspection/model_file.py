@@ -15,7 +15,7 @@ from firmware_bridge.support.shown import printable
 from quantize.tflite.file import read_model
 
 if TYPE_CHECKING:
-    from drsn_edge.training.run_folder import RunRecord  # pulls in what a gateway has not
+    from drsn_edge.training.run_folder import RunRecord  # needs packages that a gateway lacks
 
 REPORT_TYPE = "inspection"
 _TFLITE, _ZIP = b"TFL3", b"PK"
@@ -26,9 +26,9 @@ class Inspected:
     """A file to inspect.
 
     Attributes:
-        name: Of the file, without its folder.
-        model: The .tflite file.
-        bundle: The bundle that holds it, None where it stands alone.
+        name: Name of the file, without its folder.
+        model: Bytes of the .tflite file.
+        bundle: Bundle that holds the model; None for a .tflite file.
     """
 
     name: str
@@ -37,41 +37,47 @@ class Inspected:
 
     @property
     def kind(self) -> str:
-        """In words."""
+        """Kind of the file in words, with name and version of a bundle."""
         if self.bundle is None:
             return "tflite file"
         return f"bundle {self.bundle.manifest.name} {self.bundle.manifest.version}"
 
 
 def load_inspected(path: Path) -> Inspected:
-    """Read a bundle or a .tflite file, told apart by their bytes.
+    """Read a bundle or a .tflite file; their bytes distinguish them.
 
     Raises:
-        BundleError: If it cannot be read, or is neither, or a damaged bundle.
-        ModelFileError: If the model in it is damaged.
+        BundleError: If the file cannot be read, is neither of the two, or is a damaged bundle.
+        ModelFileError: If the model is damaged.
     """
     try:
         data = read_regular(path, MAX_BUNDLE_BYTES)
     except OSError as exc:
-        raise BundleError(f"Expected a .tflite file or a bundle at {path}: {exc.strerror}.") from exc
+        problem = "missing" if isinstance(exc, FileNotFoundError) else "unreadable"
+        why = exc.strerror or str(exc)
+        words = f"Could not read {path}: {why}. Name a .drsn bundle or a .tflite file."
+        raise BundleError(words, problem, path=path, why=why) from exc
     if data.startswith(_ZIP):
         bundle = read_bundle(path)
         read_model(bundle.model)
         return Inspected(printable(path.name), bundle.model, bundle)
     if data[4:8] != _TFLITE or len(data) > MAX_MEMBER_BYTES:
         raise BundleError(
-            f"Expected a .tflite file or a .drsn bundle of at most {MAX_MEMBER_BYTES} bytes, got {path}, which is "
-            "neither. Make one with `drsn-edge convert`."
+            f"{path} is neither a .drsn bundle nor a .tflite file of at most {MAX_MEMBER_BYTES} bytes. Make a bundle "
+            "with `drsn-edge convert`.",
+            "not_a_model",
+            path=path,
+            limit=MAX_MEMBER_BYTES,
         )
     read_model(data)
     return Inspected(printable(path.name), data, None)
 
 
 def own_report(inspected: Inspected) -> dict[str, Any] | None:
-    """Return the report that a bundle carries about its model, None where it carries none.
+    """Return the report that a bundle holds about its model; None if it holds none.
 
     Raises:
-        BundleError: If there is one that is no such report.
+        BundleError: If the member is not an inspection report.
     """
     if inspected.bundle is None or REPORT not in inspected.bundle.extras:
         return None
@@ -81,12 +87,17 @@ def own_report(inspected: Inspected) -> dict[str, Any] | None:
             raise ValueError(f"a report of type {values['type']!r}")
         report_text(values)
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as exc:
-        raise BundleError(f"Expected a report in {REPORT} of {inspected.name}, got other values: {exc!r}.") from exc
+        raise BundleError(
+            f"{REPORT} of {inspected.name} is not an inspection report: {exc!r}. Convert the run again.",
+            "not_a_report",
+            bundle=inspected.name,
+            reason=repr(exc),
+        ) from exc
     return dict(values)
 
 
 def check_run(inspected: Inspected, run: RunRecord, folder: Path) -> None:
-    """Raise ContractError unless the windows of a run are what the model was made for."""
+    """Raise ContractError unless the model was converted from a run with these windows, contract and labels."""
     bundle = inspected.bundle
     ours = (bundle.manifest.contract, bundle.manifest.labels) if bundle else (run.contract, run.labels)
     file = read_model(inspected.model)
@@ -94,6 +105,11 @@ def check_run(inspected: Inspected, run: RunRecord, folder: Path) -> None:
     expected = [(1, 1, *run.contract.input_shape), (1, len(run.labels))]
     if shapes != expected or ours != (run.contract, run.labels):
         raise ContractError(
-            f"Expected the run that {inspected.name} was converted from, got {folder}: its windows, contract or labels "
-            f"are others (input and output {expected}, the file has {shapes}). Choose another --run."
+            f"{inspected.name} was not converted from the run {folder}: their windows, contracts or labels differ (the "
+            f"run has input and output {expected}, the file {shapes}). Name its run with --run.",
+            "other_run",
+            model=inspected.name,
+            path=folder,
+            expected=expected,
+            got=shapes,
         )

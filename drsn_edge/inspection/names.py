@@ -1,4 +1,4 @@
-"""Defaults of a report, for help that must not wait for NumPy."""
+"""Defaults of a report; this module imports nothing, so that help texts are quick."""
 
 WINDOWS = 256
-"""Windows that a report is made of at most."""
+"""Highest number of hold-out windows in a report, unless the user asks for more."""

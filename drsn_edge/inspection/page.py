@@ -1,7 +1,7 @@
-"""The folder of an inspection: a page that opens from disk, and the figures.
+"""The folder of an inspection: a page that opens from disk, and its figures.
 
-report.html        everything, self-contained
-inspection.json    what `drsn-edge inspect --json` prints
+report.html        the whole report in one file
+inspection.json    the output of `drsn-edge inspect --json`
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _TEMPLATE = "inspection.html.j2"
 
 
 def is_inspection_folder(folder: Path) -> bool:
-    """Tell whether `folder` looks like one that `save_page` wrote."""
+    """Return whether `folder` looks like one that `save_page` wrote."""
     return (folder / PAGE).is_file() and (folder / FIGURES).is_file()
 
 
 def save_page(report: Mapping[str, Any], folder: Path) -> None:
-    """Write a report to `folder`, replacing what is there.
+    """Write a report to `folder`, replacing its contents.
 
     Raises:
-        OutputError: If it cannot be written; the folder is then as it was.
+        OutputError: If it cannot be written; the folder is then unchanged.
     """
     with folder_aside(folder) as new:
         (new / PAGE).write_text(render_inspection(report), encoding="utf-8")
@@ -37,7 +37,7 @@ def save_page(report: Mapping[str, Any], folder: Path) -> None:
 
 
 def render_inspection(report: Mapping[str, Any]) -> str:
-    """Return the HTML of a report as `drsn_edge.inspection.report` makes it."""
+    """Return a report of `drsn_edge.inspection.report` as HTML."""
     found = generalisation_of(report)
     warning = "" if found is None else found.warning
     template = environment().get_template(_TEMPLATE)
@@ -46,5 +46,5 @@ def render_inspection(report: Mapping[str, Any]) -> str:
 
 
 def by_step(histogram: Mapping[str, int]) -> list[tuple[int, int]]:
-    """Return a histogram of JSON, whose keys are texts, in the order of its steps as numbers."""
+    """Return a histogram of JSON, whose keys are texts, sorted by its steps as numbers."""
     return sorted((int(step), count) for step, count in histogram.items())

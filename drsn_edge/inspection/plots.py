@@ -1,4 +1,4 @@
-"""Pictures of an inspection, drawn from the report's values, each for paper and for a phone."""
+"""Pictures of an inspection, drawn from the values of its report, for paper and phone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MODELS = {
 
 
 def draw_pictures(report: Values) -> dict[str, bytes]:
-    """Return a PNG by title for each picture that the report has something for."""
+    """Return a PNG by title for each picture that the report has values for."""
     drawn = {}
     for title, (wanted, plot) in _PICTURES.items():
         if wanted(report):
@@ -28,14 +28,15 @@ def draw_pictures(report: Values) -> dict[str, bytes]:
 
 
 def plot_accuracy(report: Values) -> Figure:
-    """Plot accuracy against SNR, a panel for each kind of noise, a line for each form of the network."""
+    """Plot accuracy against signal-to-noise ratio: a panel for each kind of noise, a line for each model."""
     rows = report["accuracy"]
     kinds = list(dict.fromkeys(row["kind"] for row in rows if row["kind"]))
     figure = new_figure(8, 5.5)
     panels = figure.subplots(2, (len(kinds) + 1) // 2, sharex=True, sharey=True, squeeze=False)
     for axes, kind in zip(panels.flat, kinds, strict=False):
         for key, (label, colour, marker) in _MODELS.items():
-            points = [(row["snr_db"], row[key]) for row in rows if row["kind"] == kind and row.get(key) is not None]
+            found = [row for row in rows if row["kind"] == kind and row.get(key) is not None]
+            points = [(row["snr_db"], 100 * row[key]) for row in found]
             if points:
                 axes.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=label)
         axes.set_title(kind, fontsize=10)
@@ -43,7 +44,7 @@ def plot_accuracy(report: Values) -> Figure:
     for axes in panels[-1]:
         axes.set_xlabel("signal-to-noise ratio, dB")
     for axes in panels[:, 0]:
-        axes.set_ylabel("accuracy")
+        axes.set_ylabel("accuracy, %")
     handles, names = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=len(names), fontsize=SMALL)
     return figure
@@ -56,10 +57,10 @@ def plot_budget(report: Values) -> Figure:
     axes = figure.subplots()
     for number, budget in enumerate(budgets, start=1):
         axes.plot([number] * len(budget["tau_lsb"]), budget["tau_lsb"], ".", color=BLUE, alpha=0.6)
-    axes.axhline(1, color=RED, linestyle=":", label="one step: below it, nothing is set to zero")
+    axes.axhline(1, color=RED, linestyle=":", label="one step: a lower threshold sets nothing to zero")
     axes.set_yscale("symlog", linthresh=0.1)
     highest = max(max(budget["tau_lsb"]) for budget in budgets)
-    axes.set(xlabel="block", ylabel="tau, steps of int8", xticks=range(1, len(budgets) + 1))
+    axes.set(xlabel="block", ylabel="mean threshold tau, steps of int8", xticks=range(1, len(budgets) + 1))
     axes.set_ylim(0, 2 * max(highest, 1))
     figure.legend(loc="outside upper center", fontsize=SMALL)
     draw_grid(axes)
@@ -67,31 +68,33 @@ def plot_budget(report: Values) -> Figure:
 
 
 def plot_noise(report: Values) -> Figure:
-    """Plot the signal-to-quantization-noise ratio behind each operator, from input to logits."""
+    """Plot the signal-to-quantization-noise ratio behind each operator, from the input to the logits."""
     layers = [each for each in report["measurement"]["layers"] if each["sqnr_db"] is not None]
     figure = new_figure(7, 4)
     axes = figure.subplots()
     axes.plot([each["operator"] + 1 for each in layers], [each["sqnr_db"] for each in layers], ".-", color=BLUE)
-    axes.set(xlabel="operator", ylabel="signal to quantization noise, dB", ylim=(0, None))
+    axes.set(xlabel="operator, in the file's order", ylabel="signal-to-quantization-noise ratio, dB", ylim=(0, None))
     draw_grid(axes)
     return figure
 
 
 def plot_backends(report: Values) -> Figure:
-    """Plot how many logits differ by how many steps, a panel for each pair of interpreters."""
+    """Plot the number of logits by their difference in steps, a panel for each pair of backends."""
     pairs = report["backends"]["comparisons"]
     figure = new_figure(8, 1.6 * ((len(pairs) + 1) // 2) + 0.8)
     panels = figure.subplots((len(pairs) + 1) // 2, 2, sharex=True, sharey=True, squeeze=False)
     for axes, pair in zip(panels.flat, pairs, strict=False):
         steps = {int(step): count for step, count in pair["lsb_differences"].items()}
         axes.bar(list(steps), list(steps.values()), width=0.9, color=BLUE)
-        axes.set_title(f"{pair['first']} / {pair['second']}: {pair['class_flips']} other classes", fontsize=SMALL)
+        axes.set_title(
+            f"{pair['first']} / {pair['second']}: {pair['class_flips']} windows differ in class", fontsize=SMALL
+        )
         axes.set_yscale("log")
         draw_grid(axes)
     for axes in panels.flat[len(pairs) :]:
         axes.set_axis_off()
-    figure.supxlabel("difference in steps of int8", fontsize=9)
-    figure.supylabel("logits", fontsize=9)
+    figure.supxlabel("difference of a logit, steps of int8", fontsize=9)
+    figure.supylabel("number of logits", fontsize=9)
     return figure
 
 

@@ -1,7 +1,7 @@
-"""The report on a file as plain JSON values, schema 1: fields are only ever added.
+"""The report on a file as plain JSON values, schema 1: fields are added, but never removed or changed.
 
-`build_report` describes the file alone; `add_windows` adds what windows show. What `drsn-edge inspect` prints, writes
-as HTML, and finds in a bundle's report.json are all these values.
+`build_report` describes the file alone; `add_windows` adds measurements on windows. `drsn-edge inspect` prints these
+values, writes them as HTML, and reads them from the report.json of a bundle.
 """
 
 from __future__ import annotations
@@ -31,25 +31,24 @@ from quantize.targets.edgetpu_compiler import CompilerVerdict, compile_model
 from quantize.tflite.file import read_model
 
 if TYPE_CHECKING:
-    from drsn_edge.training.run_folder import RunRecord  # pulls in what a gateway has not
+    from drsn_edge.training.run_folder import RunRecord  # needs packages that a gateway lacks
 
 SCHEMA = 1
-"""That a report shows the file, unless more are asked for."""
 
 Bar = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
-"""From what is done to a context that gives a function of (done, total)."""
+"""Function from the name of a task to a context that yields a function of (done, total)."""
 
 
 def build_report(inspected: Inspected, target: str | None = None) -> dict[str, Any]:
-    """Return what can be said of a file without windows.
+    """Describe a file without windows.
 
     Args:
         inspected: The file.
-        target: What it is to suit, None for nothing in particular. For the Edge TPU its compiler is asked as well,
-            where it is installed.
+        target: Target to check the file for; None for none. For "edgetpu", Coral's compiler also runs if it is
+            installed.
 
     Raises:
-        QuantizeError: If the file is damaged, or the compiler goes wrong.
+        QuantizeError: If the file is damaged, or the compiler fails.
     """
     inspection = inspect_file(inspected.model)
     compiled = compile_model(inspected.model) if target == "edgetpu" else None
@@ -78,27 +77,27 @@ def add_windows(
     most: int = WINDOWS,
     bar: Bar,
 ) -> dict[str, Any]:
-    """Return a report with what held-out windows show of the model.
+    """Return a report with the measurements on hold-out windows added.
 
     Args:
-        report: Of the same file.
+        report: Report on the same file.
         inspected: The file.
-        run: Whose held-out windows fit it.
-        float32: Logits of the Keras model, None where it cannot be asked.
-        calibrated: The file of calibration alone, where this one was fine-tuned.
-        most: Number of windows, spread over all of them, at least 1.
-        bar: Shows how far it is.
+        run: Run with the hold-out windows.
+        float32: Logits of the Keras model; None if it is not available.
+        calibrated: The file by calibration alone if this one is fine-tuned; else None.
+        most: Highest number of windows, spread over all hold-out windows, at least 1.
+        bar: Shows the progress.
 
     Raises:
         QuantizeError: If the file is damaged or has an operator that the engine does not run.
-        TrainingError: If the run held out no windows.
+        TrainingError: If the run has no hold-out windows.
     """
     found = from_metrics(run.metrics)
     windows = spread(run.held_out, most)
     inputs = network_input(windows.windows, run.contract, windows.speeds_hz)
     with bar("comparing backends") as progress:
         backends = run_backends(inspected.model, _codes(inspected.model, inputs), progress)
-    # What brought its own process down there must not bring this one down here.
+    # A backend that crashed its own process is not used in this one.
     runtime = NUMPY if XNNPACK in backends.failures else "auto"
 
     def logits_of(model: bytes) -> Logits:
@@ -107,9 +106,9 @@ def add_windows(
 
     plain = None if calibrated is None else logits_of(calibrated)
 
-    with bar("following the windows") as progress:
+    with bar("measuring int8") as progress:
         measurement = measure_windows(inspected.model, inputs, progress)
-    with bar("judging") as progress:
+    with bar("measuring accuracy") as progress:
         accuracy = compare_accuracy(windows, logits_of(inspected.model), float32, plain, progress=progress)
     return {
         **report,
@@ -126,18 +125,18 @@ def add_windows(
 
 
 def report_to_bytes(report: Mapping[str, Any]) -> bytes:
-    """Return a report as the member of a bundle, or as a file; the same report gives the same bytes."""
+    """Return a report as bytes for a bundle or a file; equal reports give equal bytes."""
     return (json.dumps(report, indent=1, sort_keys=True) + "\n").encode()
 
 
 def spread(windows: WindowSet, most: int) -> WindowSet:
-    """Return at most so many windows, evenly taken from all of them.
+    """Return at most `most` windows, evenly spread over all of them.
 
     Raises:
-        TrainingError: If there is none.
+        TrainingError: If there are no windows.
     """
     if len(windows) == 0:
-        raise TrainingError("Expected held-out windows in the run, got none. Train again.")
+        raise TrainingError("The run has no hold-out windows. Train again.", "no_hold_out_windows")
     return windows.pick(np.unique(np.linspace(0, len(windows) - 1, min(most, len(windows))).astype(np.int64)))
 
 
@@ -145,7 +144,14 @@ def _codes(model: bytes, inputs: Any) -> Any:
     file = read_model(model)
     tensor = file.tensors[file.inputs[0]]
     if tensor.type != "INT8" or len(tensor.scales) != 1:
-        raise ModelFileError(f"Expected an int8 input with one scale, got {tensor.type}. Convert the model again.")
+        raise ModelFileError(
+            f"The model's input is {tensor.type} with {len(tensor.scales)} scales, but must be INT8 with one. Convert "
+            "the model again.",
+            "not_int8",
+            tensor=tensor.name,
+            type=tensor.type,
+            scales=len(tensor.scales),
+        )
     return quantize_int8(inputs, tensor.scales[0], tensor.zero_points[0])
 
 

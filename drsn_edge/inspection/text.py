@@ -1,4 +1,4 @@
-"""The report in words, from the values that `drsn_edge.inspection.report` makes or a bundle carries."""
+"""The report as text, from the values of `drsn_edge.inspection.report` or of a bundle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Values = Mapping[str, Any]
 
 
 def report_text(report: Values) -> str:
-    """Return a report as lines for people."""
+    """Return a report as lines of text."""
     parts = [_file_text(report), _budget_text(report["measurement"]), _noise_text(report["measurement"])]
     parts += [_accuracy_text(report), _backends_text(report["backends"])]
     parts.append(_generalisation_text(report))
@@ -23,7 +23,7 @@ def report_text(report: Values) -> str:
 
 
 def generalisation_of(report: Values) -> Generalisation | None:
-    """Return what a report says of the training's own figures; its words are ours, whoever wrote the report."""
+    """Return the report's figures on generalisation; their words come from this version, not from the report."""
     return from_json((report.get("run") or {}).get("generalisation"))
 
 
@@ -31,18 +31,19 @@ def _generalisation_text(report: Values) -> str:
     found = generalisation_of(report)
     if found is None:
         return ""
-    validation = "" if found.validation is None else f", in validation {found.validation:.4f}"
-    lines = [f"in training     held out ({found.rule}) {found.held_out:.4f}{validation}"]
+    validation = "" if found.validation is None else f", validation {found.validation:.4f}"
+    lines = [f"accuracy        after training: hold-out set ({found.rule}) {found.held_out:.4f}{validation}"]
     return "\n".join([*lines, *([f"Warning: {found.warning}"] if found.warning else [])])
 
 
 def _file_text(report: Values) -> str:
     model, compiler = report["model"], report["edgetpu_compiler"]
+    activations_kb = model["peak_activation_bytes"] / 1000
     operators = ", ".join(f"{each['count']} {each['name']} v{each['version']}" for each in model["operators"])
     lines = [
         f"{report['file']['name']} ({report['file']['kind']})",
-        f"file            {model['file_bytes'] / 1000:.1f} kB, {model['macs']} multiply-accumulates a window, "
-        f"activations {model['peak_activation_bytes'] / 1000:.1f} kB",
+        f"file            {model['file_bytes'] / 1000:.1f} kB, activations {activations_kb:.1f} kB",
+        f"operations      {model['macs']} multiply-accumulates per window in the int8 file, fixed shortcuts included",
         f"operators       {operators}",
         f"XNNPACK         {_xnnpack_words(model['xnnpack'])}",
         f"Edge TPU        {_edgetpu_words(model['edgetpu'])}",
@@ -50,7 +51,7 @@ def _file_text(report: Values) -> str:
         f"thresholds      {_thresholds_words(model['thresholds'])}",
     ]
     if compiler:
-        differences = "; ".join(compiler["differences"]) or "agrees with this lint"
+        differences = "; ".join(compiler["differences"]) or "agrees with the lint"
         lines.append(f"Edge TPU compiler {compiler['version']}: {differences}")
     return "\n".join(lines)
 
@@ -80,7 +81,7 @@ def _findings_words(findings: list[str]) -> str:
 
 def _thresholds_words(sites: list[Values]) -> str:
     if not sites:
-        return "none: this network does not shrink"
+        return "none: this network has no shrinkage"
     return f"{counted(len(sites), 'block')} with {', '.join(str(site['thresholds']) for site in sites)} thresholds"
 
 
@@ -88,9 +89,9 @@ def _budget_text(measured: Values | None) -> str:
     if not measured or not measured["budgets"]:
         return ""
     lines = [
-        f"threshold budget over {counted(measured['windows'], 'window')}, tau in steps (LSB) of the features "
-        "it is taken from",
-        f"{'block':>7}{'least':>9}{'median':>9}{'most':>9}{'codes set to 0':>16}{'below 1 step':>14}",
+        f"thresholds over {counted(measured['windows'], 'window')}: tau in steps (LSB) of the features that it is "
+        "subtracted from",
+        f"{'block':>7}{'lowest':>9}{'median':>9}{'highest':>9}{'codes set to 0':>16}{'below 1 step':>14}",
     ]
     for number, each in enumerate(measured["budgets"], start=1):
         least, median, most = np.quantile(each["tau_lsb"], (0, 0.5, 1))
@@ -105,10 +106,11 @@ def _noise_text(measured: Values | None) -> str:
         return ""
     known = [each for each in measured["layers"] if each["sqnr_db"] is not None]
     if not known:
-        return "noise           none: int8 and float are equal behind every operator"
+        return "int8 noise      none: int8 and float are equal behind every operator"
     worst = sorted(known, key=lambda each: each["sqnr_db"])[:_WORST_LAYERS]
     words = ", ".join(f"{each['sqnr_db']:.1f} at {each['name']} {each['operator'] + 1}" for each in worst)
-    return f"noise           {known[-1]['sqnr_db']:.1f} dB at the logits; lowest signal to quantization noise: {words}"
+    at_logits = f"{known[-1]['sqnr_db']:.1f} dB at the logits"
+    return f"int8 noise      signal-to-quantization-noise ratio {at_logits}; lowest: {words}"
 
 
 def _accuracy_text(report: Values) -> str:
@@ -118,7 +120,7 @@ def _accuracy_text(report: Values) -> str:
     run = report["run"]
     columns = ["float32", *(["calibrated"] if rows[0].get("calibrated") is not None else []), "int8", "same_class"]
     lines = [
-        f"accuracy on {run['windows']} of {counted(run['held_out'], 'held-out window')} of {run['name']}",
+        f"accuracy on {run['windows']} of {counted(run['held_out'], 'hold-out window')} of {run['name']}",
         f"{'':18}" + "".join(f"{column.replace('_', ' '):>12}" for column in columns),
     ]
     for row in rows:
@@ -135,8 +137,8 @@ def _backends_text(backends: Values | None) -> str:
     if not backends:
         return ""
     lines = [
-        f"backends on {counted(backends['windows'], 'window')}: logits that are equal, largest difference, "
-        "other classes"
+        f"backends on {counted(backends['windows'], 'window')}: share of equal logits, largest difference, windows "
+        "with different classes"
     ]
     for each in backends["comparisons"]:
         steps = {int(step): count for step, count in each["lsb_differences"].items()}

@@ -1,1 +1,1 @@
-"""The DRSN family: a `DrsnConfig` in, the Keras model of it out. The configuration needs no Keras."""
+"""The DRSN family: a `DrsnConfig` in, its Keras model out. The configuration needs no Keras."""

@@ -1,4 +1,4 @@
-"""A network of the family as a plain value, its presets, and what it costs. No Keras here."""
+"""A network of the family as a plain value, the presets, and the cost of a network. Needs no Keras."""
 
 from __future__ import annotations
 
@@ -9,19 +9,34 @@ from dataclasses import dataclass, replace
 from drsn_edge.errors import TrainingError
 
 BLOCK_KINDS = ("rsbu-cw", "rsbu-cs", "se", "residual", "plain")
-"""Residual shrinkage building units with channel-wise and channel-shared thresholds, and what they are compared with:
-squeeze-and-excitation, the same residual block without either, and the same convolutions without the identity."""
+"""Kinds of block: residual shrinkage building units with channel-wise (rsbu-cw) and channel-shared thresholds
+(rsbu-cs).
+
+The other kinds serve as comparisons: squeeze-and-excitation (se), the same residual block without thresholds or
+excitation (residual), and the same convolutions without the identity (plain)."""
 
 
 POOLINGS = ("average", "none")
 
 SUBNET_OUTPUTS = {"rsbu-cw": 0, "rsbu-cs": 1, "se": 0}
-"""Outputs of the subnet of each kind that has one; 0 stands for one per channel."""
+"""Number of outputs of the subnet by kind of block; 0 stands for one per channel. Other kinds have no subnet."""
+
+
+def check_choice(setting: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise TrainingError unless the value of a setting is one of its choices."""
+    if value not in choices:
+        raise TrainingError(
+            f"{setting} must be one of {', '.join(choices)}, got {value!r}.",
+            "unknown_choice",
+            setting=setting,
+            got=value,
+            choices=choices,
+        )
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Blocks of one width; the first of them strides in time."""
+    """Blocks with the same number of channels; the first block strides in time."""
 
     channels: int
     blocks: int
@@ -35,24 +50,25 @@ class DrsnConfig:
     Attributes:
         window: Samples per window, the input's time axis.
         n_axes: Accelerometer axes, the input's channels.
-        n_classes: Logits.
+        n_classes: Classes, the number of logits.
         stem_channels: Filters of the first convolution.
-        stem_kernel: Its length in samples; wide, so that it can act as a filter bank against noise.
-        stem_stride: Its stride in samples.
+        stem_kernel: Length of the first convolution in samples; a long one can act as a filter bank against noise.
+        stem_stride: Stride of the first convolution in samples.
         stages: The residual stages in order.
-        kernel: Length of the convolutions inside a block.
+        kernel: Length of the convolutions inside a block, in steps of its input.
         block: One of `BLOCK_KINDS`.
         hidden_ratio: Hidden units of the threshold or excitation subnet, relative to the block's channels.
-        height: Rows of the input. 1 is a signal; above it the input is an image of height x window, and kernels and
-            strides are square.
-        pooling: "average" over time, as in the paper, for a signal that looks alike wherever its window begins; "none"
-            for spectra, where the place says what a line means: the classifier then weighs each step by itself.
-        dropout: Share of the last features that a training step leaves out.
-        branches: Input channels of each branch, in order; together all of them. A branch is a whole trunk that sees its
-            own channels alone, and the logits are the weighted mean of the branches'. Empty: one trunk sees them all.
-        weights: Of each branch, above 0; their sum does not matter. Empty: all alike.
-        discriminants: Whether each branch's logits are added to those of a linear discriminant on the same channels,
-            fitted in closed form; see `drsn_edge.training.discriminant`.
+        height: Rows of the input: 1 for a signal; above 1 for an image of height x window, with square kernels and
+            strides.
+        pooling: "average" over time, as in the paper, for a signal that looks the same wherever its window begins;
+            "none" for spectra, where each position is a frequency: the classifier then weighs each step by itself.
+        dropout: Share of the last features that a training step leaves out, 0 to below 1.
+        branches: Number of input channels of each branch, in order; their sum is `n_axes`. A branch is a whole trunk
+            that sees its own channels alone. The logits are the weighted mean of those of the branches. Empty: one
+            trunk sees all channels.
+        weights: Weight of each branch in the logits, above 0; their sum does not matter. Empty: equal weights.
+        discriminants: Whether the logits of a linear discriminant on the same channels are added to those of each
+            branch; it is fitted in closed form, see `drsn_edge.training.discriminant`.
     """
 
     window: int
@@ -76,38 +92,72 @@ class DrsnConfig:
         """Refuse sizes that no network can have.
 
         Raises:
-            TrainingError: Naming the field and what it may be.
+            TrainingError: If a size is impossible; the error names it and its range.
         """
         self._check_choices()
         if not self.stages:
-            raise TrainingError("Expected at least one stage in the network, got none.")
+            raise TrainingError("The network has no stage. Add at least one to stages.", "no_stage")
         for name, size in self._sizes():
             if size < 1:
-                raise TrainingError(f"Expected {name} of the network to be at least 1, got {size}.")
-        widths = [self.stem_channels, *(stage.channels for stage in self.stages)]
-        if widths != sorted(widths):
-            raise TrainingError(f"Expected widths that never shrink, as the identity only adds channels, got {widths}.")
+                raise TrainingError(
+                    f"{name} of the network must be at least 1, got {size}.", "out_of_range", setting=name, got=size
+                )
+        self._check_widths()
         if self.n_classes < 2:
-            raise TrainingError(f"Expected at least 2 classes to tell apart, got {self.n_classes}.")
+            raise TrainingError(
+                f"The network needs at least 2 classes, got {self.n_classes}.", "too_few_classes", got=self.n_classes
+            )
         if min(self.window, self.height if self.height > 1 else self.window) < self.total_stride:
             raise TrainingError(
-                f"Expected a window of at least {self.total_stride} samples for this network, got {self.window}"
-                f"{f' x {self.height}' if self.height > 1 else ''}."
+                f"This network needs a window of at least {self.total_stride} samples, got {self.window}"
+                f"{f' x {self.height}' if self.height > 1 else ''}. Choose a longer window, or a smaller network.",
+                "window_too_short",
+                least=self.total_stride,
+                got=self.window,
+            )
+
+    def _check_widths(self) -> None:
+        widths = [self.stem_channels, *(stage.channels for stage in self.stages)]
+        if widths != sorted(widths):
+            raise TrainingError(
+                f"The network has {widths} channels from stem to last stage, but the number must never fall: its "
+                "identity shortcuts can only add channels.",
+                "falling_widths",
+                got=widths,
             )
 
     def _check_choices(self) -> None:
-        if self.block not in BLOCK_KINDS:
-            raise TrainingError(f"Expected a block kind among {', '.join(BLOCK_KINDS)}, got {self.block!r}.")
-        if self.pooling not in POOLINGS:
-            raise TrainingError(f"Expected a pooling among {', '.join(POOLINGS)}, got {self.pooling!r}.")
+        check_choice("block", self.block, BLOCK_KINDS)
+        check_choice("pooling", self.pooling, POOLINGS)
         if not 0 <= self.dropout < 1:
-            raise TrainingError(f"Expected a dropout from 0 to below 1, got {self.dropout}.")
+            raise TrainingError(
+                f"dropout must be from 0 to below 1, got {self.dropout}.",
+                "out_of_range",
+                setting="dropout",
+                got=self.dropout,
+            )
         if self.branches and (min(self.branches) < 1 or sum(self.branches) != self.n_axes):
-            raise TrainingError(f"Expected branches of {self.n_axes} channels in all, got {self.branches}.")
+            raise TrainingError(
+                f"The branches must have {self.n_axes} channels in total, got {self.branches}.",
+                "branch_channels",
+                expected=self.n_axes,
+                got=self.branches,
+            )
         if self.weights and (len(self.weights) != len(self.branches) or not min(self.weights) > 0):
-            raise TrainingError(f"Expected a weight above 0 for each of {self.branches}, got {self.weights}.")
+            raise TrainingError(
+                f"The network has {len(self.branches)} branches and needs one weight above 0 for each, got "
+                f"{self.weights}.",
+                "branch_weights",
+                branches=len(self.branches),
+                got=self.weights,
+            )
         if not 0 < self.hidden_ratio <= 16:
-            raise TrainingError(f"Expected a hidden_ratio above 0, at most 16, got {self.hidden_ratio}.")
+            raise TrainingError(
+                f"hidden_ratio must be above 0 and at most 16, got {self.hidden_ratio}.",
+                "out_of_range",
+                setting="hidden_ratio",
+                got=self.hidden_ratio,
+            )
 
     @property
     def fusion(self) -> tuple[float, ...]:
@@ -122,15 +172,15 @@ class DrsnConfig:
 
     @property
     def blocks(self) -> tuple[tuple[int, int], ...]:
-        """(channels, stride) of each block in order."""
+        """Channels and stride of each block, in order."""
         return tuple((s.channels, s.stride if index == 0 else 1) for s in self.stages for index in range(s.blocks))
 
     def extent(self, size: int) -> tuple[int, int]:
-        """Return a kernel or stride of this size as (height, time): along time only, or square for images."""
+        """Return the (height, time) of a kernel or stride of this size: along time only, or square for images."""
         return (1 if self.height == 1 else size, size)
 
     def hidden_units(self, channels: int) -> int:
-        """Return the hidden units of the subnet of a block with so many channels."""
+        """Return the number of hidden units of the subnet of a block with this number of channels."""
         return max(1, round(channels * self.hidden_ratio))
 
     @property
@@ -144,7 +194,7 @@ class DrsnConfig:
 
 @dataclass(frozen=True)
 class NetworkSizes:
-    """The free sizes of a network of one's own: those of a `DrsnConfig` that neither data nor block kind decide.
+    """The sizes of a custom network: those of `DrsnConfig` that follow neither from the data nor from the block kind.
 
     Attributes:
         stem_channels: Filters of the first convolution.
@@ -167,16 +217,16 @@ class NetworkSizes:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse sizes that no network can have, whatever the window; raises TrainingError."""
+        """Refuse sizes that no network can have with any window; raises TrainingError."""
         strides = [self.stem_stride, *(stage.stride for stage in self.stages)]
         fitted(self, window=max(1, math.prod(strides)), n_axes=1, n_classes=2)
 
 
 def fitted(sizes: NetworkSizes, *, window: int, n_axes: int, n_classes: int, block: str = "rsbu-cw") -> DrsnConfig:
-    """Return the network of these sizes for one data set.
+    """Return the network with these sizes for one data set.
 
     Raises:
-        TrainingError: If there can be no such network, or the window is too short for it.
+        TrainingError: If a size is impossible, or the window is too short for the network.
     """
     return DrsnConfig(window=window, n_axes=n_axes, n_classes=n_classes, block=block, **vars(sizes))
 
@@ -191,24 +241,24 @@ PRESETS: Mapping[str, DrsnConfig] = {
     "spectral-dense": DrsnConfig(128, 1, 10, 128, 128, 128, (Stage(128, 2, 1),), 1, pooling="none", dropout=0.3),
     "base": DrsnConfig(1024, 1, 10, 32, 31, 4, (Stage(32, 1, 2), Stage(64, 2, 2), Stage(80, 2, 2)), 3),
 }
-"""Named networks at the sizes an edge gateway wants, and the paper's own (Zhao et al. 2020, table II, with one axis);
-`preset` fits one to a data set. Two are for log spectra: `spectral` shares its kernels along the lines, the filters of
-`spectral-dense` see all 128 lines at once, so that each line keeps a weight of its own."""
+"""Named networks in sizes that suit an edge gateway, and the paper's network (Zhao et al. 2020, table II, one axis).
+
+`preset` fits one to a data set. Two are for log spectra: `spectral` shares its kernels along the lines; the filters of
+`spectral-dense` see all 128 lines at once, so that each line has its own weight."""
 
 
 def preset(name: str, *, window: int, n_axes: int, n_classes: int, block: str = "rsbu-cw") -> DrsnConfig:
     """Return the named preset for one data set.
 
     Raises:
-        TrainingError: If there is no such preset, or the window is too short for it.
+        TrainingError: If `name` is not a preset, or the window is too short for it.
     """
-    if name not in PRESETS:
-        raise TrainingError(f"Expected a network among {', '.join(PRESETS)}, got {name!r}.")
+    check_choice("network", name, tuple(PRESETS))
     return replace(PRESETS[name], window=window, n_axes=n_axes, n_classes=n_classes, block=block)
 
 
 def _convolutions(config: DrsnConfig) -> Iterator[tuple[int, int, int, int]]:
-    """Yield (output positions, kernel positions, channels in, out) of every convolution but the fixed shortcuts."""
+    """Yield (output positions, kernel positions, channels in, channels out) of every convolution except shortcuts."""
     for _ in config.fusion:
         yield from _trunk_convolutions(config)
         if config.discriminants:
@@ -235,9 +285,9 @@ def _strided(shape: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]
 
 
 def count_macs(config: DrsnConfig) -> int:
-    """Return the multiply-accumulates of one inference: convolutions, subnets and the classifier.
+    """Return the multiply-accumulates of the trained network for one window: convolutions, subnets and classifier.
 
-    Fixed 0/1 shortcuts and elementwise operators are left out, as is usual; they are work for the processor all the
-    same.
+    Fixed 0/1 shortcuts and elementwise operators do not count, as in most publications. The int8 file computes more:
+    `quantize.inspection.count_macs` counts its operators.
     """
     return sum(math.prod(factors) for factors in _convolutions(config))

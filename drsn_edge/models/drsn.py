@@ -1,8 +1,8 @@
-"""Residual shrinkage networks in Keras: 4-D throughout, so that a TFLite file of them reshapes its logits only.
+"""Residual shrinkage networks in Keras, with four dimensions throughout: the TFLite file reshapes the logits only.
 
 RSBU = BN-ReLU-Conv-BN-ReLU-Conv-shrink + identity; shrink: mean|x| -> FC -> BN -> ReLU -> FC -> sigmoid = alpha,
-tau = alpha * mean|x|. The fully connected layers are 1x1 convolutions on the pooled (batch, 1, 1, channels) tensor,
-which keeps them per-channel quantised on every runtime. The model returns logits; softmax runs on the host.
+tau = alpha * mean|x|. The fully connected layers are 1x1 convolutions on the pooled (batch, 1, 1, channels) tensor, so
+that every runtime quantizes them per channel. The model returns logits; softmax runs on the host.
 
 Source: Zhao et al. 2020, doi:10.1109/TII.2019.2943898, figs. 3-5 and table II.
 """
@@ -17,7 +17,7 @@ from drsn_edge.models.config import DrsnConfig
 from quantize.training.soft_threshold import Tensor, mean_absolute, negative_part, soft_threshold
 
 L2_PENALTY = 1e-4
-"""On convolution kernels, as in the paper."""
+"""Penalty on convolution kernels, as in the paper."""
 
 TAU = "tau"
 """The thresholds of block number k, counted from 1, are the output of the layer `tau_k`, or `tau_b_k` in branch b."""
@@ -31,22 +31,22 @@ DISCRIMINANT = "discriminant"
 
 @keras.saving.register_keras_serializable("drsn_edge")
 class OwnChannels(keras.constraints.Constraint):  # type: ignore[misc]  # Keras ships no types
-    """Keeps a kernel (height, time, c_in, c_out) at 0 outside a branch's own input channels.
+    """Keeps a kernel (height, time, c_in, c_out) at 0 outside the input channels of its branch.
 
-    The convolution stays a plain one over all channels: slicing the input would leave the fast int8 kernels.
+    The convolution takes all channels, because the fast int8 kernels do not support a slice of the input.
     """
 
     def __init__(self, first: int, count: int) -> None:
         self.first, self.count = first, count
 
     def __call__(self, w: Tensor) -> Tensor:
-        """Return the kernel with every other channel at 0."""
+        """Return the kernel with the channels of other branches at 0."""
         channel = ops.arange(w.shape[2])
         own = ops.logical_and(channel >= self.first, channel < self.first + self.count)
         return w * ops.cast(ops.reshape(own, (1, 1, -1, 1)), w.dtype)
 
     def get_config(self) -> dict[str, int]:
-        """Return what Keras saves."""
+        """Return the arguments of the constructor, which Keras saves."""
         return {"first": self.first, "count": self.count}
 
 
@@ -67,10 +67,10 @@ def build_model(config: DrsnConfig) -> keras.Model:
 
 
 def branch_logits(model: keras.Model) -> keras.Model:
-    """Return a model of the same weights whose output are the logits of each branch, (batch, branches, classes).
+    """Return a model with the same weights that returns the logits of each branch, (batch, branches, classes).
 
-    For training, where each branch learns by its own logits: by their sum, the branch that learns fastest would leave
-    the others nothing to learn, and a verdict would hang on one view.
+    In training each branch learns from its own logits. With the sum of the logits, the branch that learns fastest would
+    leave the others nothing to learn, and a verdict would depend on one view.
     """
     names = [layer.name for layer in model.layers if layer.name.startswith(f"{BRANCH_LOGITS}_")]
     outputs = [model.get_layer(name).output for name in names or ["logits"]]
@@ -78,7 +78,7 @@ def branch_logits(model: keras.Model) -> keras.Model:
 
 
 def _discriminant(inputs: Tensor, config: DrsnConfig, name: str) -> Tensor:
-    """Return the logits of a linear map of the whole input, which gradients leave alone."""
+    """Return the logits of a linear map of the whole input, which is not trained."""
     whole = (config.height, config.window)
     linear = layers.Conv2D(config.n_classes, whole, kernel_initializer="zeros", trainable=False, name=name)
     return layers.Flatten()(linear(inputs))
@@ -99,28 +99,28 @@ def _trunk(inputs: Tensor, config: DrsnConfig, stem: layers.Conv2D, tau: str, na
         x = layers.GlobalAveragePooling2D(keepdims=True)(x)
     if config.dropout:
         x = layers.Dropout(config.dropout)(x)
-    # A kernel over all that is left: one step after pooling, every step without.
+    # The kernel covers all remaining steps: one with pooling, all without.
     return layers.Flatten(name=name)(_conv(config.n_classes, tuple(x.shape[1:3]), padding="valid")(x))
 
 
 def threshold_model(model: keras.Model) -> keras.Model | None:
-    """Return a model of the same input whose outputs are each block's thresholds, (batch, 1, 1, 1 or channels).
+    """Return a model with the same input that returns each block's thresholds, (batch, 1, 1, 1 or channels).
 
-    None where the network has no shrinkage.
+    None for a network without shrinkage.
     """
     outputs = [layer.output for layer in model.layers if layer.name.startswith(f"{TAU}_")]
     return keras.Model(model.input, outputs) if outputs else None
 
 
 def block(x: Tensor, channels: int, stride: int, config: DrsnConfig, tau_name: str | None = None) -> Tensor:
-    """Return one block of the config's kind on x.
+    """Apply one block of the config's kind to x.
 
     Args:
         x: Features, shape (batch, height, time, c_in).
-        channels: Of the result, at least c_in.
-        stride: In time; in both directions for images. The result has ceil(time / stride) steps.
+        channels: Channels of the result, at least c_in.
+        stride: Stride in time; in both directions for images. The result has ceil(time / stride) steps.
         config: Block kind, kernel and hidden ratio.
-        tau_name: Name of the layer that gives the thresholds, where the kind has some.
+        tau_name: Name of the layer that returns the thresholds; ignored by kinds without thresholds.
     """
     y = layers.ReLU()(_norm()(x))
     y = _norm()(_conv(channels, config.extent(config.kernel), config.extent(stride))(y))
@@ -135,15 +135,15 @@ def block(x: Tensor, channels: int, stride: int, config: DrsnConfig, tau_name: s
 
 
 def shrink(x: Tensor, hidden: int, *, shared: bool, tau_name: str | None = None) -> Tensor:
-    """Soft-threshold x by a threshold that a small subnet derives from x itself, 0 <= tau <= mean|x|.
+    """Soft-threshold x with thresholds that a small subnet computes from x, 0 <= tau <= mean|x|.
 
-    The absolute value is taken before the pooling: pooled x could be negative, and so would tau be.
+    The absolute value is taken before pooling: pooled x could be negative, and tau with it.
 
     Args:
         x: Features, shape (batch, height, time, channels).
         hidden: Hidden units of the subnet.
-        shared: One threshold for all channels (RSBU-CS) instead of one for each (RSBU-CW).
-        tau_name: Name of the layer that gives the thresholds.
+        shared: One threshold for all channels (RSBU-CS) instead of one for each channel (RSBU-CW).
+        tau_name: Name of the layer that returns the thresholds.
     """
     n = negative_part(x)
     pooled = mean_absolute(x, n)
@@ -154,9 +154,9 @@ def shrink(x: Tensor, hidden: int, *, shared: bool, tau_name: str | None = None)
 
 
 def excite(x: Tensor, hidden: int) -> Tensor:
-    """Scale each channel of x by a factor in (0, 1) that a small subnet derives from the channels' means.
+    """Scale each channel of x by a factor in (0, 1) that a small subnet computes from the means of the channels.
 
-    The same subnet as in `shrink`, so that the two differ in what they do with its output only.
+    The subnet is the same as in `shrink`, so that the two differ only in the use of its output.
 
     Source: Hu et al. 2018, "Squeeze-and-Excitation Networks", doi:10.1109/CVPR.2018.00745.
     """
@@ -170,10 +170,10 @@ def _subnet(pooled: Tensor, hidden: int, outputs: int) -> Tensor:
 
 
 def shortcut(x: Tensor, channels: int, stride: tuple[int, int]) -> Tensor:
-    """Return the identity: strided subsampling, and zero channels on both sides (the odd one last).
+    """Return the identity: strided subsampling, and zero channels on both sides (an odd one last).
 
-    Where that changes the shape it is a fixed 1x1 convolution with a 0/1 kernel, which int8 kernels run without
-    leaving their delegate; a strided slice with padding would cut the graph in pieces.
+    If the shape changes, the identity is a fixed 1x1 convolution with a 0/1 kernel, which stays in the delegate of the
+    int8 kernels; a strided slice with padding would cut the graph into pieces.
     """
     c_in = x.shape[-1]
     if stride == (1, 1) and channels == c_in:
@@ -188,10 +188,10 @@ def identity_kernel(c_in: int, c_out: int) -> np.ndarray:
     """Return the (1, 1, c_in, c_out) kernel that copies c_in channels to the middle of c_out >= c_in.
 
     Raises:
-        ValueError: If c_out < c_in: the paper's identity only ever adds channels.
+        ValueError: If c_out < c_in: the paper's identity only adds channels.
     """
     if c_out < c_in:
-        raise ValueError(f"Expected at least {c_in} channels after a shortcut from {c_in}, got {c_out}.")
+        raise ValueError(f"A shortcut from {c_in} channels needs at least {c_in} channels behind it, got {c_out}.")
     kernel = np.zeros((1, 1, c_in, c_out), np.float32)
     before = (c_out - c_in) // 2
     kernel[0, 0, np.arange(c_in), before + np.arange(c_in)] = 1.0
@@ -199,10 +199,10 @@ def identity_kernel(c_in: int, c_out: int) -> np.ndarray:
 
 
 def _norm() -> layers.BatchNormalization:
-    """Return a batch normalisation whose moving statistics settle within tens of steps.
+    """Return a batch normalization whose moving statistics settle within tens of steps.
 
-    Keras's own momentum of 0.99 takes hundreds: a network trained on a few recordings would be judged with statistics
-    that are still half their initial values.
+    Keras's default momentum of 0.99 takes hundreds of steps: after a training on a few recordings, half of the
+    statistics would still be their initial values.
     """
     return layers.BatchNormalization(momentum=0.9)
 

@@ -1,4 +1,4 @@
-"""What each preset costs on a gateway: measured on the int8 file, not estimated. Needs TensorFlow."""
+"""The cost of each preset on a gateway, measured on its int8 file. Needs TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ _CALIBRATION_WINDOWS = 4
 
 @dataclass(frozen=True)
 class ModelSize:
-    """One network's cost.
+    """The cost of one network.
 
     Attributes:
-        name: Of the preset.
+        name: Name of the preset.
         block: Block kind.
         window: Samples per window.
-        parameters: Trainable ones.
-        macs: Multiply-accumulates per window.
-        int8_bytes: Length of the int8 .tflite file.
-        peak_activation_bytes: Of that file; see `quantize.tflite.memory`.
+        parameters: Number of trainable parameters.
+        macs: Multiply-accumulates of the trained network for one window, without fixed shortcuts; see
+            `drsn_edge.models.config.count_macs`.
+        int8_bytes: Length of the int8 .tflite file, in bytes.
+        peak_activation_bytes: Peak memory of the file's activations, in bytes; see `quantize.tflite.memory`.
     """
 
     name: str
@@ -39,7 +40,7 @@ class ModelSize:
 
 
 def measure_model(name: str, config: DrsnConfig) -> ModelSize:
-    """Build and convert an untrained network: its values do not matter to its size."""
+    """Build and convert an untrained network; the cost does not depend on its weights."""
     model = build_model(config)
     shape = (_CALIBRATION_WINDOWS, config.height, config.window, config.n_axes)
     int8 = to_int8(model, np.random.default_rng(0).standard_normal(shape).astype(np.float32))

@@ -1,1 +1,1 @@
-"""Accuracies that a sceptic can reproduce: protocols as lists of jobs in, resumable sweeps and their tables out."""
+"""Accuracies that anyone can reproduce: protocols as lists of jobs in, resumable sweeps and their tables out."""

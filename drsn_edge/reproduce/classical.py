@@ -1,8 +1,8 @@
-"""Classical diagnosis to compare networks with: features that an engineer would take, and a classifier of scikit-learn.
+"""Classical diagnosis to compare networks with: features of an engineer, and a classifier of scikit-learn.
 
-forest   random forest on the envelope spectrum: what finds bearing faults without a network.
-lda      linear discriminants on log-band energies: resonances, and a pooled covariance against everything that varies
-         within a class. Hard to beat across speeds.
+forest   random forest on the envelope spectrum, the classical way to find bearing faults.
+lda      linear discriminants on log-band energies, which show resonances. Their pooled covariance reduces everything
+         that varies within a class, so that they are accurate at other speeds than those of the training.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from drsn_edge.signal.spectra import FLOOR, band_powers, envelopes, power_spectr
 from drsn_edge.signal.windows import FloatArray, Scaling, scale_windows
 
 BANDS = 48
-"""Log-band energies per axis."""
+"""Number of log-band energies per axis."""
 
 ENVELOPE_BAND = (0.1, 0.6)
-"""Demodulated for the forest, as shares of half the sample rate."""
+"""Band that is demodulated for the forest, as shares of half the sampling rate."""
 
 ENVELOPE_LINES = 256
 TREES = 300
 
 
 def log_band_energies(windows: FloatArray) -> FloatArray:
-    """Return log10 of the power in `BANDS` equal bands per axis, (n, window, axes) -> (n, BANDS * axes)."""
+    """Return log10 of the power in `BANDS` equal bands per axis: (n, window, axes) to (n, BANDS * axes)."""
     bands = band_powers(power_spectrum(np.fft.rfft(_prepared(windows)), windows.shape[1]), BANDS)
     return np.log10(bands + FLOOR).reshape(len(windows), -1)
 
 
 def envelope_spectrum(windows: FloatArray) -> FloatArray:
-    """Return the amplitudes of the first `ENVELOPE_LINES` lines of the envelope per axis, without the one at 0 Hz."""
+    """Return the amplitudes of the first `ENVELOPE_LINES` lines of the envelope per axis, without the line at 0 Hz."""
     envelope = envelopes(np.fft.rfft(_prepared(windows)), ENVELOPE_BAND)
     power = power_spectrum(np.fft.rfft(envelope), envelope.shape[-1])
     return np.sqrt(power[..., 1 : 1 + ENVELOPE_LINES]).reshape(len(windows), -1)
@@ -67,13 +67,13 @@ BASELINES = tuple(_BASELINES)
 def fit_baseline(
     name: str, windows: FloatArray, labels: NDArray[np.int64], seed: int
 ) -> Callable[[FloatArray], NDArray[np.int64]]:
-    """Fit a baseline and return what gives the class of windows.
+    """Fit a baseline, and return a function from windows to classes.
 
     Args:
         name: One of `BASELINES`.
-        windows: Shape (n, window, axes), in any unit; window a multiple of 4.
-        labels: Class of each, shape (n,).
-        seed: Of what the classifier draws at random.
+        windows: Shape (n, window, axes), in any unit; `window` is a multiple of 4.
+        labels: Class of each window, shape (n,).
+        seed: Seed of the classifier's random numbers.
     """
     features, make = _BASELINES[name]
     fitted = make(seed).fit(features(windows), labels)

@@ -1,4 +1,4 @@
-"""One training or one baseline under one protocol, as plain values that a results file can hold."""
+"""One training or one baseline under one protocol, as plain values for a results file."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Value = str | int | float | bool | tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Job:
-    """One line of a results file before it is run.
+    """One line of a results file, before it is run.
 
     Attributes:
-        protocol: Name of the list of jobs that it belongs to.
+        protocol: Name of the protocol.
         data: Name of the data set's folder.
         model: A block kind, or a baseline.
-        hold_out: As `--hold-out` takes it.
-        seed: Of the training and of the noise in the test.
-        settings: Further training settings by name, sorted; baselines take the signal's part of them.
-        conditions: How the held-out windows are shown.
-        test_hop: Samples between the starts of held-out windows; 0 stands for a window.
+        hold_out: Rule of the hold-out set, as for `--hold-out`.
+        seed: Seed of the training and of the noise in the test.
+        settings: Further training settings by name, sorted; baselines use those of the signal.
+        conditions: Noise conditions of the hold-out windows.
+        test_hop: Samples between the starts of hold-out windows; 0 stands for the length of a window.
     """
 
     protocol: str
@@ -38,7 +38,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Score:
-    """What one model reached under one condition."""
+    """The score of one model under one condition."""
 
     condition: NoiseCondition
     windows: int
@@ -48,13 +48,13 @@ class Score:
 
 @dataclass(frozen=True)
 class JobResult:
-    """A job that was run.
+    """The result of a job.
 
     Attributes:
-        job: Which.
-        scores: One per condition of the job.
-        seconds: It took, on one core that it may have shared.
-        versions: Of what decides the figures, by name.
+        job: The job.
+        scores: One score for each condition of the job.
+        seconds: Duration of the job in s, on one core that it may have shared.
+        versions: Versions of the packages that determine the figures, by name.
     """
 
     job: Job
@@ -88,7 +88,7 @@ def result_from_json(values: Mapping[str, Any]) -> JobResult:
     """Return the result that `result_to_json` wrote.
 
     Raises:
-        KeyError, TypeError, ValueError: If a value is missing or of another kind.
+        KeyError, TypeError, ValueError: If a value is missing or has another type.
     """
     scores = tuple(
         Score(NoiseCondition(str(s["noise"]), float(s["snr_db"])), int(s["windows"]), s["accuracy"], s["macro_f1"])
@@ -105,7 +105,7 @@ def result_from_json(values: Mapping[str, Any]) -> JobResult:
 
 
 def as_settings(values: Mapping[str, Any]) -> tuple[tuple[str, Value], ...]:
-    """Return settings in the one form in which equal ones compare equal: sorted, lists as tuples."""
+    """Return settings in a form in which equal settings compare equal: sorted, lists as tuples."""
     return tuple(sorted((name, _frozen(value)) for name, value in values.items()))
 
 

@@ -1,4 +1,4 @@
-"""What suites there are, for help that must not wait for NumPy."""
+"""Names of the suites; this module imports nothing, so that help texts are quick."""
 
 SUITES = ("paper", "splits")
-"""The protocols of each are in `drsn_edge.reproduce.protocols`."""
+"""Suites of protocols; see `drsn_edge.reproduce.protocols`."""

@@ -1,4 +1,4 @@
-"""The protocols: networks and baselines, splits, and noise. Where one is changed, its jobs run anew."""
+"""The protocols: networks and baselines, splits, and noise. After a change to a protocol, its jobs run again."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _jobs(
     conditions: tuple[NoiseCondition, ...],
     test_hop: int = 0,
 ) -> list[Job]:
-    """Return the network's jobs seed by seed, and then those of what it is compared with, for the first seed."""
+    """Return the jobs of the network seed by seed, then the jobs of baselines and other blocks for the first seed."""
     runs = [("rsbu-cw", seed) for seed in range(seeds)] + [(model, 0) for model in (*BASELINES, "residual", "plain")]
     return [
         Job(protocol, data, model, hold_out, seed, as_settings(settings), conditions, test_hop)
@@ -57,14 +57,14 @@ def _jobs(
 
 @dataclass(frozen=True)
 class Protocol:
-    """A list of jobs, and what a reader must know of it.
+    """A list of jobs, with the text that explains its table.
 
     Attributes:
-        name: In the results file.
-        suite: `drsn-edge reproduce SUITE` runs it.
-        title: Heading of its table.
-        text: What is compared, and which traps lie in it.
-        jobs: From the number of seeds to the jobs.
+        name: Name in the results file.
+        suite: Suite that runs it, as in `drsn-edge reproduce SUITE`.
+        title: Heading of the table.
+        text: What is compared, and what limits the comparison.
+        jobs: Function from the number of seeds to the jobs.
         is_judged_by_f1: Whether the table shows macro-F1 instead of accuracy.
     """
 
@@ -77,7 +77,7 @@ class Protocol:
 
 
 def paper(seeds: int) -> list[Job]:
-    """The paper's protocol scaled to a public set: the same noise and SNR in training and test, one split by time."""
+    """Return the jobs of the paper's protocol on a public set: equal noise in training and test, one split by time."""
     same_size = {**_WAVEFORM, "epochs": 20, "clean_share": 0.0, "speed_range": 0.0}
     return [
         Job("paper", ADI, model, "time=0.35", seed, as_settings({**same_size, **noise}), (condition,))
@@ -89,7 +89,7 @@ def paper(seeds: int) -> list[Job]:
 
 
 def adi_speed(seeds: int) -> list[Job]:
-    """Motor faults at a speed that training never saw: resonances tell most, and stay where they are."""
+    """Return the jobs for motor faults at a speed without training data: resonances tell most, and do not move."""
     hold_outs = tuple(f"rpm={rpm}" for rpm in SPEEDS_RPM)
     chosen = {"network": "spectral-dense", "view_weights": (4.0, 1.0, 1.0), "discriminants": 0.1, "validation": False}
     settings = {**_ADI_SPECTRA, **chosen}
@@ -97,14 +97,14 @@ def adi_speed(seeds: int) -> list[Job]:
 
 
 def adi_load(seeds: int) -> list[Job]:
-    """Motor faults at a load that training never saw: resonances move, shaft orders do not."""
+    """Return the jobs for motor faults at a load without training data: resonances move, shaft orders do not."""
     hold_outs = tuple(f"load_lb={load}" for load in LOADS_LB)
     settings = {**_ADI_SPECTRA, "view_weights": (1.0, 4.0, 4.0)}
     return _jobs("adi_load", ADI, hold_outs, seeds, settings, (CLEAN, WHITE_0_DB), _ADI_TEST_HOP)
 
 
 def cwru_load(seeds: int) -> list[Job]:
-    """Bearing faults at a load that training never saw; one seed, as four folds say enough about an easy task."""
+    """Return the jobs for bearing faults at a load without training data; one seed, as the task is easy."""
     hold_outs = tuple(f"load_hp={load}" for load in LOADS_HP)
     settings = {**_SPECTRA, "inputs": "bands", "window": 8192, "hop": 1024, "epochs": 16}
     conditions = (CLEAN, WHITE_0_DB, WHITE_MINUS_4_DB)
@@ -112,7 +112,7 @@ def cwru_load(seeds: int) -> list[Job]:
 
 
 def cwru_bearing(seeds: int) -> list[Job]:
-    """Bearings that training never saw: one fault size left out, four classes; the healthy bearing split by time."""
+    """Return the jobs for bearings without training data: one fault size is left out; healthy is split by time."""
     hold_outs = tuple(f"fault_size_in={size},time=0.5" for size in FAULT_SIZES_IN)
     settings = {**_SPECTRA, "label_field": "fault", "window": 8192, "hop": 2048, "epochs": 16}
     return _jobs("cwru_bearing", CWRU, hold_outs, seeds, settings, (CLEAN, WHITE_0_DB), _CWRU_TEST_HOP)
@@ -123,29 +123,30 @@ PROTOCOLS = (
         "paper",
         "paper",
         "The paper's protocol on the motor-fault set",
-        "13 classes, 3 axes, windows of 1024 samples as recorded (no spectra), network `small` in both: only the block "
-        "differs. The same kind of noise at the same SNR in training and test, drawn anew for each training window. "
-        "The last 35 % of each recording are the test: the same recordings are on both sides, as in the paper, which "
-        "shuffled windows.",
+        "13 classes, 3 axes, windows of 1024 samples as recorded (no spectra). Both networks are `small` and differ in "
+        "the block only. Training and test have the same kind of noise at the same signal-to-noise ratio (SNR); each "
+        "training window gets new noise in every epoch. The test is the last 35 % of each recording: the same "
+        "recordings are on both sides, as in the paper, which shuffled windows.",
         paper,
     ),
     Protocol(
         "adi_speed",
         "splits",
         "Motor faults, one speed left out",
-        "13 classes, 3 axes, windows of 16384 samples. `rsbu-cw`, `residual` and `plain` see log spectra in three "
-        "branches (bands, shaft orders, envelopes; weights 4, 1, 1; network `spectral-dense`), each with a linear "
-        "discriminant of its own beside it (weight 0.1), `lda` 48 log-band energies per axis, `forest` the envelope "
-        "spectrum. All are trained on the same windows, 45 % of them as recorded and the others with noise of four "
-        "kinds. Network and weights were chosen with these folds in sight.",
+        "13 classes, 3 axes, windows of 16384 samples. The inputs of `rsbu-cw`, `residual` and `plain` are log spectra "
+        "in three branches (bands, shaft orders, envelopes; weights 4, 1, 1; network `spectral-dense`), each with its "
+        "own linear discriminant (weight 0.1). The inputs of `lda` are 48 log-band energies per axis, those of "
+        "`forest` the envelope spectrum. All models are trained on the same windows, 45 % of them as recorded and the "
+        "others with noise of four kinds. Network and weights were chosen by the results on these folds.",
         adi_speed,
     ),
     Protocol(
         "adi_load",
         "splits",
         "Motor faults, one load left out",
-        "As above with the network `spectral` and weights 1, 4, 4: a load moves the resonances, but not the multiples "
-        "of the shaft speed. The weights were chosen with these folds in sight.",
+        'Inputs and windows as for "Motor faults, one speed left out", with the network `spectral` and weights 1, 4, '
+        "4: a load moves the resonances, but not the multiples of the shaft speed. The weights were chosen by the "
+        "results on these folds.",
         adi_load,
     ),
     Protocol(
@@ -153,17 +154,17 @@ PROTOCOLS = (
         "splits",
         "CWRU bearings, one load left out",
         "10 classes, windows of 8192 samples, network `spectral` on log band powers. The same bearings are on both "
-        "sides, and there is one healthy bearing: the figures show that the chain works, not how it does on another "
-        "bearing.",
+        "sides, and only one of them is healthy: the figures show that the chain works, not how accurate it is on "
+        "another bearing.",
         cwru_load,
     ),
     Protocol(
         "cwru_bearing",
         "splits",
-        "CWRU bearings, bearings that training never saw",
-        "4 classes, windows of 8192 samples, network `spectral` on all three views, one fault size left out. The one "
-        "healthy bearing is split by time, so that its class leaks: its recall says nothing. Macro-F1, as the "
-        "published figures are.",
+        "CWRU bearings, one fault size left out",
+        "4 classes, windows of 8192 samples, network `spectral` on all three views, one fault size left out. The only "
+        "healthy bearing is split by time, so that its class leaks and its recall means nothing. The scores are "
+        "macro-F1, like the published figures.",
         cwru_bearing,
         is_judged_by_f1=True,
     ),

@@ -1,4 +1,4 @@
-"""Run one job: in a process of its own, so nothing here may change what another job sees. Networks need TensorFlow."""
+"""Run one job in a process that also runs other jobs: a job must not affect the next. Networks need TensorFlow."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Classify = Callable[[WindowSet], NDArray[np.int64]]
 
 
 def run_job(job: Job, data: Path) -> JobResult:
-    """Train the job's model on its side of the split and judge it on the other.
+    """Train the job's model on the training side of the split, and evaluate it on the hold-out set.
 
     Args:
-        job: What to run.
-        data: Folder of the data sets' folders.
+        job: The job.
+        data: Folder that holds the folders of the data sets.
 
     Raises:
         DrsnEdgeError: If the data or the settings cannot be used.
@@ -45,7 +45,7 @@ def run_job(job: Job, data: Path) -> JobResult:
 
 
 def versions() -> Mapping[str, str]:
-    """Return the versions of what decides the figures."""
+    """Return the versions of the packages that determine the figures."""
     found = {"drsn-edge": __version__}
     for name in ("tensorflow", "keras", "numpy", "scikit-learn"):
         try:
@@ -57,7 +57,7 @@ def versions() -> Mapping[str, str]:
 
 @cache
 def _recordings(folder: Path) -> tuple[Recording, ...]:
-    """A worker runs many jobs on the same data."""
+    """Return the recordings of a folder; the cache serves the many jobs of a worker on the same data."""
     return tuple(load_recordings(folder))
 
 
@@ -79,7 +79,7 @@ def _train_network(recordings: tuple[Recording, ...], job: Job) -> tuple[Classif
 
 
 def _fit_baseline(recordings: tuple[Recording, ...], job: Job) -> tuple[Classify, Split, int]:
-    """Fit a baseline on the windows that a network would see in its first epoch, as recorded and with their noise."""
+    """Fit a baseline on the windows of a network's first epoch, with their noise."""
     from drsn_edge.training.feed import draw_windows, split_recordings
 
     settings = _settings(job)

@@ -1,4 +1,4 @@
-"""Means over folds, deviations over seeds, paired differences with an interval."""
+"""Means over folds, deviations over seeds, and paired differences with an interval."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Metric = Callable[[Score], float]
 
 @dataclass(frozen=True)
 class SeedSummary:
-    """A figure over seeds; the deviation is the sample's (n - 1), NaN for one seed."""
+    """A figure over seeds; the deviation is the sample deviation (n - 1), NaN for one seed."""
 
     mean: float
     deviation: float
@@ -25,7 +25,7 @@ class SeedSummary:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of paired differences with the bounds of its 95 % interval (Student's t), NaN where one pair is all."""
+    """Mean of paired differences and its 95 % interval (Student's t); the bounds are NaN for one pair."""
 
     mean: float
     low: float
@@ -42,9 +42,9 @@ def summarise(values: Sequence[float]) -> SeedSummary:
 
 
 def over_seeds(results: Iterable[JobResult], condition: str, metric: Metric) -> SeedSummary | None:
-    """Return the mean over folds per seed, summarised over the seeds; None where there is no score.
+    """Return the mean over folds per seed, summarised over the seeds; None without any score.
 
-    Only seeds that have every fold count: a mean over some folds is another figure.
+    Only seeds with all folds count: a mean over some of the folds is a different figure.
     """
     by_seed: dict[int, dict[str, float]] = defaultdict(dict)
     for result in results:
@@ -57,9 +57,9 @@ def over_seeds(results: Iterable[JobResult], condition: str, metric: Metric) -> 
 
 
 def paired_difference(results: Iterable[JobResult], one: str, other: str, metric: Metric) -> Difference | None:
-    """Return how much model `one` is above `other`, over all settings, conditions and seeds that both have.
+    """Return how far model `one` is above model `other`, over all settings, conditions and seeds of both.
 
-    The interval is that of the mean over independent trainings at these settings, not of other data sets.
+    The interval applies to the mean over independent trainings with these settings, not to other data sets.
     """
     found: dict[str, dict[object, float]] = {one: {}, other: {}}
     for result in results:

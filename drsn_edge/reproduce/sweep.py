@@ -1,4 +1,4 @@
-"""Run jobs on all cores, one line of the results file for each, and go on where an earlier sweep stopped."""
+"""Run jobs on all cores, write one line of the results file for each, and continue an interrupted sweep."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _ONE_THREAD = {
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
-"""A job per core scales; a job on all cores does not, at these sizes."""
+"""One job per core: at these sizes, a job on all cores is hardly faster."""
 
 
 def read_results(path: Path) -> list[JobResult]:
-    """Return the results in a results file, none where there is no file.
+    """Return the results in a results file; none if the file does not exist.
 
-    A last line that is cut off, as a power cut leaves it, does not count.
+    A last line that is cut off, for example by a power cut, is ignored.
 
     Raises:
-        ReproduceError: If another line is no result.
+        ReproduceError: If any other line is not a result.
     """
     if not path.exists():
         return []
@@ -47,30 +47,33 @@ def read_results(path: Path) -> list[JobResult]:
             results.append(result_from_json(json.loads(line)))
         except (ValueError, KeyError, TypeError) as exc:
             raise ReproduceError(
-                f"Expected a result in line {number} of {path}, got: {exc!r}. Remove that line, or name another file."
+                f"Line {number} of {path} is not a result: {exc!r}. Remove that line, or name another file.",
+                "not_a_result",
+                path=path,
+                line=number,
             ) from exc
     return results
 
 
 def pending(jobs: Sequence[Job], done: Sequence[JobResult]) -> list[Job]:
-    """Return the jobs that have no result yet, in order."""
+    """Return the jobs without a result, in order."""
     known = {result.job for result in done}
     return [job for job in jobs if job not in known]
 
 
 def run_sweep(jobs: Sequence[Job], data: Path, results: Path, workers: int, run_job: RunJob) -> Iterator[JobResult]:
-    """Run the jobs that `results` lacks; append each result to it and yield it as soon as it is there.
+    """Run the jobs that `results` lacks; append each result to it and yield it as soon as it is complete.
 
     Args:
-        jobs: What to run.
-        data: Folder of the data sets' folders.
-        results: File of results, made where it is missing.
-        workers: Processes; each takes one core.
-        run_job: A function at the top of its module, so that a process can import it.
+        jobs: All jobs of the sweep.
+        data: Folder that holds the folders of the data sets.
+        results: Results file, created if it does not exist.
+        workers: Number of processes; each uses one core.
+        run_job: Function at the top level of its module, so that a process can import it.
 
     Raises:
         OutputError: If the results file cannot be written.
-        ReproduceError: If the results file is none, or a worker was killed.
+        ReproduceError: If the results file is damaged, or a worker was killed.
     """
     missing = pending(jobs, read_results(results))
     if not missing:
@@ -81,7 +84,7 @@ def run_sweep(jobs: Sequence[Job], data: Path, results: Path, workers: int, run_
     try:
         context = multiprocessing.get_context("spawn")
         n = min(workers, len(missing))
-        # Isolated from the pool on: its first queue starts a process that keeps track of semaphores.
+        # Isolation starts before the pool, whose first queue starts a process that tracks semaphores.
         with isolated_workers(), ProcessPoolExecutor(n, context, _end_with_parent) as pool:
             yield from _collect(pool, missing, data, results, run_job)
     finally:
@@ -90,7 +93,7 @@ def run_sweep(jobs: Sequence[Job], data: Path, results: Path, workers: int, run_
 
 
 def _end_with_parent() -> None:
-    """End this worker when the sweep is killed: it would go on with its job, and nobody would take the result."""
+    """End this worker when the sweep is killed; it would otherwise finish its job, and the result would be lost."""
     parent = multiprocessing.parent_process()
     if parent is not None:
 
@@ -122,8 +125,9 @@ def _result(future: Future[JobResult]) -> JobResult:
         return future.result()
     except BrokenProcessPool as exc:
         raise ReproduceError(
-            "Expected each job to end, but a process was killed; memory is the usual reason. The same command goes on, "
-            "with fewer --workers if need be."
+            "A worker process was killed, usually because memory ran out. Repeat the command to continue the sweep, "
+            "with fewer --workers if it happens again.",
+            "worker_killed",
         ) from exc
 
 
@@ -134,11 +138,16 @@ def _append(results: Path, values: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as exc:
-        raise OutputError(f"Could not write {results}: {exc.strerror}. What is in it is kept.") from exc
+        raise OutputError(
+            f"Could not write {results}: {exc.strerror}. Its earlier results are kept.",
+            "cannot_write",
+            path=results,
+            why=exc.strerror,
+        ) from exc
 
 
 def _drop_cut_line(results: Path) -> None:
-    """Take a last line without its end off the file, so that the next one begins on a line of its own."""
+    """Remove an incomplete last line from the file, so that the next result starts on a new line."""
     if not results.exists():
         return
     data = read_regular(results)

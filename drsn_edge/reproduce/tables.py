@@ -1,4 +1,4 @@
-"""From results to the tables of docs/ACCURACY.md: every figure in it is computed here, none is typed."""
+"""Write the tables of the document on accuracy from results: all its figures are computed here."""
 
 from __future__ import annotations
 
@@ -16,28 +16,32 @@ from drsn_edge.support.files import write_file
 
 
 def accuracy(score: Score) -> float:
-    """Return the share of windows called right."""
+    """Return the share of correctly classified windows, 0 to 1."""
     return score.accuracy
 
 
 def macro_f1(score: Score) -> float:
-    """Return the F1 averaged over classes."""
+    """Return the F1 score averaged over classes, 0 to 1."""
     return score.macro_f1
 
 
 def write_markdown(results: Sequence[JobResult], path: Path) -> None:
-    """Write the document, over an earlier one if there is one.
+    """Write the document, replacing an earlier version.
 
     Raises:
-        OutputError: If another file is there, or it cannot be written.
+        OutputError: If the file is something else, or cannot be written.
     """
     if path.exists() and not path.read_bytes().startswith(_TITLE.encode()):
-        raise OutputError(f"Expected no file, or an earlier document of ours, got {path}. Choose another --write.")
+        raise OutputError(
+            f"{path} is not a document of `drsn-edge reproduce`, and stays unchanged. Choose another --write.",
+            "holds_something_else",
+            path=path,
+        )
     write_file(path, as_markdown(results).encode())
 
 
 def as_markdown(results: Sequence[JobResult]) -> str:
-    """Return the whole document for the results there are; protocols without any are left out."""
+    """Return the whole document for these results; protocols without a result are left out."""
     parts = [_HEAD.format(versions=_versions(results))]
     for protocol in PROTOCOLS:
         found = [result for result in results if result.job.protocol == protocol.name]
@@ -50,9 +54,10 @@ def as_markdown(results: Sequence[JobResult]) -> str:
 _TITLE = "# Accuracy\n"
 
 _HEAD = f"""{_TITLE}
-Made by `drsn-edge reproduce` from its results file; change neither by hand. Figures are in percent, mean +- deviation
-over seeds (sample deviation) of the mean over folds. Held-out windows of one recording are not independent: the
-deviation says how much a training varies, not how well another machine would be judged. {{versions}}"""
+`drsn-edge reproduce` writes this page from its results file; edit neither by hand. Figures are in percent: the mean
+over seeds of the mean over folds, +- the sample deviation over seeds. Hold-out windows of one recording are not
+independent: the deviation shows how much trainings vary, not how accurate the model is on another machine.
+{{versions}}"""
 
 
 def _versions(results: Sequence[JobResult]) -> str:
@@ -83,7 +88,7 @@ def _split_table(protocol: Protocol, results: Sequence[JobResult]) -> str:
 
 
 def _paper_table(found: Sequence[JobResult]) -> str:
-    """Return the table of the noise settings and seeds that every model has: other means would not compare."""
+    """Return the table over noise settings and seeds with results of all models: other means cannot be compared."""
     models = list(dict.fromkeys(result.job.model for result in found))
     counts = Counter((result.job.settings, result.job.seed) for result in found)
     results = [result for result in found if counts[result.job.settings, result.job.seed] == len(models)]
@@ -97,7 +102,7 @@ def _paper_table(found: Sequence[JobResult]) -> str:
     rows.append(["all", "", *(_mean_of(results, model) for model in models), _points(_cw_over_resnet(results))])
     return (
         f"{_markdown_table(rows)}\n\nThe difference is DRSN-CW - ResNet in points, paired by noise, SNR and seed, with "
-        f"its {CONFIDENCE:.0%} interval (Student's t over the pairs)."
+        f"its {CONFIDENCE * 100:g} % interval (Student's t over the pairs)."
     )
 
 

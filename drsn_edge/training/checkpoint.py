@@ -1,9 +1,9 @@
-"""The work folder: what a training needs to go on after a kill, in one file that is replaced whole.
+"""The work folder: the state that a training needs to continue after a kill, in one file that is replaced whole.
 
-It lies beside the run folder that is to come: `run.training/` beside `run/`, with `checkpoint.npz` in it: weights and
-optimizer after the last whole epoch, the best weights so far where patience asks for them, the course so far, the
-settings, and a hash of each recording. What is drawn at random in an epoch follows from the seed and the epoch's
-number, so that no generator's state has to be kept.
+The folder `run.training/` lies beside the future run folder `run/`. Its file `checkpoint.npz` holds weights and
+optimizer after the last complete epoch, the best weights so far if patience needs them, the history so far, the
+settings, and a hash of each recording. The random numbers of an epoch follow from the seed and the number of the epoch,
+so that no state of a generator is saved.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ _STATE = ("weights", "optimizer", "best")
 FILE = "checkpoint.npz"
 
 MAY_CHANGE = ("learning_rate",)
-"""Settings that may be others when a training goes on: after a loss that is no number, nothing else helps."""
+"""Settings that may change when a training continues: after a divergence, only a lower learning rate helps."""
+
+_SAME = "Resume with the same settings and recordings, or start again with --force."
 
 Fingerprint = tuple[tuple[str, str], ...]
 """Name and hash of each recording, in order."""
@@ -44,9 +46,9 @@ class NetworkState:
     """A model and its optimizer as plain arrays.
 
     Attributes:
-        weights: In Keras's order.
-        optimizer: As the optimizer itself saves its variables.
-        best: Weights of the best epoch so far, if they are to be kept.
+        weights: Weights in Keras's order.
+        optimizer: Variables in the order in which the optimizer saves them.
+        best: Weights of the best epoch so far; None without patience.
     """
 
     weights: tuple[NDArray[Any], ...]
@@ -56,7 +58,7 @@ class NetworkState:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training after a whole epoch, the last of its history."""
+    """A training after a complete epoch, the last of `history`."""
 
     state: NetworkState
     history: tuple[EpochReport, ...]
@@ -73,10 +75,10 @@ class Keeper:
     data: Fingerprint
 
     def begin(self, *, resume: bool) -> Checkpoint | None:
-        """Return what to go on from; without `resume` remove what is left of an earlier training.
+        """Return the checkpoint to continue from; without `resume` remove the rest of an earlier training.
 
         Raises:
-            TrainingError: If the checkpoint cannot be used, or is of other settings or recordings.
+            TrainingError: If the checkpoint cannot be used, or has other settings or recordings.
         """
         if not resume:
             remove_work_folder(self.folder)
@@ -86,7 +88,7 @@ class Keeper:
         return checkpoint
 
     def keep(self, state: NetworkState, history: Sequence[EpochReport]) -> None:
-        """Replace the checkpoint by this state."""
+        """Replace the checkpoint with this state."""
         save_checkpoint(self.folder, Checkpoint(state, tuple(history), self.settings, self.data))
 
 
@@ -97,36 +99,44 @@ def work_folder(out: Path) -> Path:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Tell whether there is a training to resume in a work folder."""
+    """Return whether a work folder holds a training to resume."""
     return (folder / FILE).is_file()
 
 
 def check_work_folder(folder: Path, *, resume: bool, force: bool) -> None:
-    """Refuse a training that would lose another one, or that has nothing to go on from.
+    """Refuse a training that would overwrite another one, or that has nothing to resume.
 
     Raises:
-        TrainingError: Saying what to do instead.
-        OutputError: If there is something else where the work folder should be.
+        TrainingError: If there is nothing to resume, or another training would be lost.
+        OutputError: If something else is in the place of the work folder.
     """
     if resume and not has_checkpoint(folder):
-        raise TrainingError(f"Expected a training to resume in {folder}, found none. Leave --resume out to begin one.")
+        raise TrainingError(
+            f"There is no training to resume in {folder}. Start a new one without --resume.",
+            "nothing_to_resume",
+            path=folder,
+        )
     if folder.exists() and not _is_ours(folder):
-        raise OutputError(f"Expected {folder} to be free, got something else there. Move it, or choose another --out.")
+        raise OutputError(
+            f"{folder} holds something else. Move it, or choose another --out.", "holds_something_else", path=folder
+        )
     if has_checkpoint(folder) and not (resume or force):
         raise TrainingError(
-            f"A training was stopped before its end and can go on: {folder}. Go on with --resume, or begin anew "
-            "with --force."
+            f"{folder} holds a training that was stopped before its end. Continue it with --resume, or start again "
+            "with --force.",
+            "stopped_training",
+            path=folder,
         )
 
 
 def remove_work_folder(folder: Path) -> None:
-    """Remove a work folder and all that kills have left in it; nothing happens where there is none or another's."""
+    """Remove a work folder and everything that kills have left in it; other folders and files stay."""
     if folder.is_dir() and _is_ours(folder):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def fingerprint(recordings: Sequence[Recording]) -> Fingerprint:
-    """Return name and hash of each recording: of its samples and of all that is known about it."""
+    """Return the name of each recording with a hash of its samples and metadata."""
     return tuple((recording.name, _hash(recording)) for recording in recordings)
 
 
@@ -139,28 +149,35 @@ def take_state(model: Any) -> NetworkState:
 
 
 def restore(model: Any, state: NetworkState) -> None:
-    """Give such a model of the same network and its optimizer back what `take_state` took.
+    """Set the weights and optimizer variables of such a model to a state that `take_state` returned.
 
     Raises:
-        TrainingError: If the state is that of another network or optimizer.
+        TrainingError: If the state belongs to another network or optimizer.
     """
     expected = [[tuple(v.shape) for v in variables] for variables in (model.weights, model.optimizer.variables)]
     if expected != [[array.shape for array in arrays] for arrays in (state.weights, state.optimizer)]:
-        raise TrainingError("Expected the state of this network and optimizer, got another's. Begin anew with --force.")
+        raise TrainingError(
+            "The checkpoint belongs to another network or optimizer. Start again with --force.", "other_network"
+        )
     model.set_weights(list(state.weights))
     model.optimizer.load_own_variables({str(index): array for index, array in enumerate(state.optimizer)})
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Replace the checkpoint in a work folder, which is made if it is not there.
+    """Replace the checkpoint in a work folder, which is created if necessary.
 
     Raises:
-        OutputError: If it cannot be written; the one before is then still there.
+        OutputError: If it cannot be written; the previous checkpoint then stays.
     """
     try:
         folder.mkdir(exist_ok=True)
     except OSError as exc:
-        raise OutputError(f"Could not make the folder {folder}: {exc.strerror}. Choose another --out.") from exc
+        raise OutputError(
+            f"Could not create the folder {folder}: {exc.strerror}. Choose another --out.",
+            "cannot_write",
+            path=folder,
+            why=exc.strerror,
+        ) from exc
     about = {
         "schema": SCHEMA,
         "version": __version__,
@@ -181,14 +198,16 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         TrainingError: If it is missing, damaged, or from a newer version.
     """
-    begin_anew = "Begin anew with --force."
     try:
         with np.load(folder / FILE, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             if about["schema"] > SCHEMA:
                 raise TrainingError(
-                    f"{folder} was written by drsn-edge {about['version']}, this is {__version__}: update. "
-                    f"Or: {begin_anew}"
+                    f"{folder} was written by drsn-edge {about['version']}, this is {__version__}. Update drsn-edge, "
+                    "or start again with --force.",
+                    "newer_version",
+                    path=folder,
+                    version=about["version"],
                 )
             weights, optimizer, best = (_arrays(file, kind) for kind in _STATE)
         return Checkpoint(
@@ -199,42 +218,54 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         )
     except TrainingError:
         raise
-    except Exception as exc:  # zipfile, zlib, json and NumPy each have ways of their own to say damaged
-        raise TrainingError(f"Expected a whole checkpoint in {folder}, got a damaged one: {exc}. {begin_anew}") from exc
+    except Exception as exc:  # zipfile, zlib, json and NumPy raise different errors for damaged files
+        raise TrainingError(
+            f"The checkpoint in {folder} is damaged: {exc}. Start again with --force.", "damaged", path=folder
+        ) from exc
 
 
 def check_same(checkpoint: Checkpoint, settings: TrainSettings, data: Fingerprint) -> None:
-    """Refuse to go on from a checkpoint with other settings (but for `MAY_CHANGE`) or other recordings.
+    """Refuse to continue from a checkpoint with other settings (except `MAY_CHANGE`) or other recordings.
 
     Raises:
-        TrainingError: Naming the first difference.
+        TrainingError: If a setting or recording differs; the error names the first one.
     """
-    difference = _other_setting(checkpoint.settings, settings) or _other_recording(checkpoint.data, data)
-    if difference:
-        raise TrainingError(
-            f"Expected {difference}. Resume with the same settings and recordings, or begin anew with --force."
-        )
+    _check_settings(checkpoint.settings, settings)
+    _check_recordings(checkpoint.data, data)
 
 
-def _other_setting(before: TrainSettings, now: TrainSettings) -> str | None:
+def _check_settings(before: TrainSettings, now: TrainSettings) -> None:
     values = _by_name(now)
     for name, was in _by_name(before).items():
         if name not in MAY_CHANGE and was != values[name]:
-            return f"{name} to be {was} as in the training that was stopped, got {values[name]}"
-    return None
+            raise TrainingError(
+                f"The stopped training had {name} = {was}, got {values[name]}. {_SAME}",
+                "other_setting",
+                setting=name,
+                expected=was,
+                got=values[name],
+            )
 
 
 def _by_name(settings: TrainSettings) -> dict[str, Any]:
     return {**vars(settings), **vars(settings.research), "research": None}
 
 
-def _other_recording(before: Fingerprint, now: Fingerprint) -> str | None:
+def _check_recordings(before: Fingerprint, now: Fingerprint) -> None:
     for was, is_now in zip_longest(before, now, fillvalue=("none", "")):
         if was[0] != is_now[0]:
-            return f"the recording {was[0]} as in the training that was stopped, got {is_now[0]}"
+            raise TrainingError(
+                f"The stopped training had the recording {was[0]} where {is_now[0]} is now. {_SAME}",
+                "other_recording",
+                expected=was[0],
+                got=is_now[0],
+            )
         if was != is_now:
-            return f"the recording {was[0]} as it was in the training that was stopped, got other samples or metadata"
-    return None
+            raise TrainingError(
+                f"The samples or metadata of the recording {was[0]} have changed since the stopped training. {_SAME}",
+                "changed_recording",
+                recording=was[0],
+            )
 
 
 def _hash(recording: Recording) -> str:
@@ -250,6 +281,6 @@ def _arrays(file: Any, kind: str) -> tuple[NDArray[Any], ...]:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Tell whether a work folder holds a checkpoint and parts of some only."""
+    """Return whether a work folder holds only a checkpoint and partly written ones."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else [""]
     return all(name == FILE or name.startswith(f".{FILE}.") for name in names)

@@ -1,4 +1,4 @@
-"""The classes of a split, and how much there is of each."""
+"""The classes of a split, with their numbers of windows, recordings and groups."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _COLUMNS = ("train", "validation", "held out", "recordings", "groups")
 
 
 def count_classes(split: Split, settings: TrainSettings) -> tuple[ClassCount, ...]:
-    """Return how much there is of each class, in the order of the logits."""
+    """Return the counts of each class, in the order of the logits."""
     return tuple(_count(label, split, settings) for label in split.labels)
 
 
 def classes_text(counts: Sequence[ClassCount]) -> str:
-    """Return a table for people."""
+    """Return a table of the counts as text."""
     names = [_shown(each.label) for each in counts]
     width = max(len("windows of"), *map(len, names))
     rows = [f"{'windows of':{width}}" + "".join(f"{column:>12}" for column in _COLUMNS)]
@@ -29,7 +29,7 @@ def classes_text(counts: Sequence[ClassCount]) -> str:
 
 
 def _shown(label: str) -> str:
-    """Return a label as it stands, unless it would move the cursor; one with spaces at its ends is quoted."""
+    """Return a printable label unchanged; quote a label with control characters or with spaces at its ends."""
     return label if label.isprintable() and label == label.strip() else ascii(label)
 
 

@@ -1,7 +1,7 @@
 """The settings of a training as a TOML file: what `drsn-edge train --config` reads and a run folder records.
 
     hold_out = "load_hp=3"
-    network = "small"               # or a table of one's own sizes, below
+    network = "small"               # or a table [network] of custom sizes, as below
     window = 1024
     snr_range_db = [-6, 12]
 
@@ -16,13 +16,14 @@
     [research]
     style_mix = 0.5
 
-The keys are the attributes of `TrainSettings` and, in the table `[research]`, those of `ResearchSettings`. All but
-`hold_out` may be left out.
+The keys are the attributes of `TrainSettings` and, in the table `[research]`, those of `ResearchSettings`. Only
+`hold_out` is required.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -36,32 +37,32 @@ from drsn_edge.training.settings import RESEARCH, ResearchSettings, TrainSetting
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return what a configuration file sets, by the names and in the types of `TrainSettings`.
+    """Return the settings in a configuration file, with the names and types of `TrainSettings`.
 
     Raises:
-        TrainingError: If it is missing, unreadable, no TOML (with its line), or has a key or a value that it may not.
+        TrainingError: If the file is missing, unreadable or not TOML, or has an unknown key or an invalid value.
     """
     document = read_document(path, "settings of a training", TrainingError)
     return _settings(document.values, str(path))
 
 
 def settings_from_table(table: Mapping[str, Any], source: str) -> TrainSettings:
-    """Return the settings that `table_from_settings` gave; `source` names the table in errors.
+    """Return the settings of a table from `table_from_settings`; `source` names the table in errors.
 
     Raises:
-        TrainingError: If a key or a value is not as it may be.
+        TrainingError: If a key is unknown or a value is invalid.
     """
     return TrainSettings(**_settings(table, source))
 
 
 def table_from_settings(settings: TrainSettings) -> dict[str, Any]:
-    """Return every setting, defaults included, as values that TOML and JSON know; one that is None is left out."""
+    """Return all settings, including defaults, as values of TOML and JSON; settings that are None are left out."""
     return _plain(settings)
 
 
 def write_config(settings: TrainSettings, path: Path) -> None:
-    """Write every setting, defaults included, so that `--config` repeats the training on the same recordings."""
-    import tomli_w  # of the extra `train`; reading needs none of it
+    """Write all settings, including defaults, so that `--config` repeats the training on the same recordings."""
+    import tomli_w  # only in the extra `train`; reading does not need it
 
     header = f"# Settings of a training by drsn-edge {__version__}: drsn-edge train --config {path.name} ...\n"
     path.write_text(header + tomli_w.dumps(table_from_settings(settings)), encoding="utf-8")
@@ -79,13 +80,16 @@ def _settings(table: Mapping[str, Any], source: str) -> dict[str, Any]:
     misplaced = [key for key in table if key in RESEARCH]
     if misplaced:
         raise TrainingError(
-            f"{source}: Expected {misplaced[0]} in the table [research], got it outside. Move it there."
+            f"{source}: {misplaced[0]} belongs in the table [research]. Move it there.",
+            "misplaced_key",
+            place=source,
+            key=misplaced[0],
         )
     return _values(TrainSettings, table, source)
 
 
 def _values(kind: type, table: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Return the table's values in the types of the dataclass `kind`."""
+    """Return the values of the table in the types of the dataclass `kind`."""
     return typed_values(kind, table, lambda _: source, TrainingError, _OWN_READERS)
 
 
@@ -93,11 +97,14 @@ def _sizes(table: Mapping[str, Any], source: str) -> NetworkSizes:
     values = _values(NetworkSizes, table, source)
     for each in fields(NetworkSizes):
         if each.default is MISSING and each.name not in values:
-            raise TrainingError(f"{source}: Expected {each.name} there too, got {', '.join(values) or 'nothing'}.")
-    try:
+            raise TrainingError(
+                f"{source}: {each.name} is missing. Add it; the table has {', '.join(values) or 'nothing'}.",
+                "missing_key",
+                place=source,
+                key=each.name,
+            )
+    with _naming(source):
         return NetworkSizes(**values)
-    except TrainingError as exc:
-        raise TrainingError(f"{source}: {exc}") from exc
 
 
 def _research(value: object, where: str) -> ResearchSettings | None:
@@ -105,10 +112,17 @@ def _research(value: object, where: str) -> ResearchSettings | None:
         return None
     source = f"{where}, [research]"
     values = _values(ResearchSettings, value, source)
-    try:
+    with _naming(source):
         return ResearchSettings(**values)
+
+
+@contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """Put the place of a table in front of an error about its values."""
+    try:
+        yield
     except TrainingError as exc:
-        raise TrainingError(f"{source}: {exc}") from exc
+        raise TrainingError(f"{source}: {exc}", exc.problem, **{**exc.facts, "place": source}) from exc
 
 
 def _stage(value: object) -> Stage | None:

@@ -1,10 +1,10 @@
-"""Linear discriminants beside a network of log spectra, in closed form.
+"""Linear discriminants beside a network for log spectra, fitted in closed form.
 
 A linear discriminant whitens with the pooled covariance of everything that varies within a class: speed, load, place in
-the recording. Across speeds that training never saw it stands where a network has learnt what only held for those it
-saw; under noise the network is the better one. Their sum beats both: their errors are not the same.
+the recording. At speeds that are not in the training it is more accurate than a network, which learns properties of the
+training speeds; in noise the network is more accurate. Their errors differ, so that their sum is better than either.
 
-In the network it is a convolution over the whole input, which int8 kernels run like any other.
+In the network the discriminant is a convolution over the whole input, which int8 kernels run like any other.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from drsn_edge.training.feed import draw_windows
 from drsn_edge.training.settings import TrainSettings
 
 SHRINKAGE = 0.05
-"""Of the covariance towards a multiple of the identity: there are hundreds of lines, and neighbours are correlated."""
+"""Shrinkage of the covariance towards a multiple of the identity; hundreds of lines, and neighbours are correlated."""
 
 _DRAWS = 3
-"""Draws of the training windows that it is fitted to, each with places and noise of its own."""
+"""Number of draws of the training windows for the fit, each with its own places and noise."""
 
 _LEAST_DEVIATION = 0.1
 
@@ -35,14 +35,14 @@ _LEAST_DEVIATION = 0.1
 def fit_discriminants(
     model: Any, branches: Sequence[int], split: Split, settings: TrainSettings, contract: SignalContract
 ) -> None:
-    """Fit the discriminant of each branch to what the network is to be trained on, and set its weights in the model.
+    """Fit the discriminant of each branch to training windows of the network, and set its weights in the model.
 
     Args:
-        model: Of `build_model` with `discriminants`.
-        branches: Input channels of each branch in order.
-        split: Its training side.
-        settings: How training windows are drawn; `research.discriminants` is the weight.
-        contract: How the network sees a window.
+        model: Model of `build_model` with `discriminants`.
+        branches: Number of input channels of each branch, in order.
+        split: Only its training side is used.
+        settings: How training windows are drawn; `research.discriminants` is the weight of the discriminants.
+        contract: How windows become inputs of the network.
     """
     drawn = [draw_windows(split, settings, draw) for draw in range(1, _DRAWS + 1)]
     inputs = np.concatenate([network_input(each.windows, contract, each.speeds_hz) for each in drawn])
@@ -61,12 +61,12 @@ def fit_discriminants(
 def discriminant(inputs: FloatArray, labels: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
     """Return the kernel (1, lines, channels, classes) and the bias (classes,) of the linear discriminant.
 
-    Classes count alike, however many windows they have. What all logits of a window have in common is taken away: it
-    decides nothing, and would cost int8 its steps.
+    All classes have the same prior, whatever their number of windows. The part that all logits of a window share is
+    subtracted: it does not change the class, and would cost int8 steps.
 
     Args:
         inputs: Log spectra, shape (n, 1, lines, channels).
-        labels: Classes, shape (n,), each of them met.
+        labels: Classes, shape (n,); each class occurs.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
@@ -77,7 +77,7 @@ def discriminant(inputs: FloatArray, labels: NDArray[np.int64]) -> tuple[FloatAr
     fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=SHRINKAGE, priors=priors)
     fitted.fit((flat - mean) / deviation, labels)
     weights, bias = np.atleast_2d(fitted.coef_), np.atleast_1d(fitted.intercept_)
-    if classes == 2:  # scikit-learn gives the difference of the two
+    if classes == 2:  # scikit-learn returns the difference of the two
         weights, bias = np.concatenate([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
     weights = (weights - weights.mean(axis=0)) / deviation
     bias = bias - bias.mean() - weights @ mean

@@ -1,4 +1,4 @@
-"""The course of a training: a report for each epoch, and what follows from them."""
+"""The history of a training: a report for each epoch, the best epoch, and the end of the training."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ LOG_COLUMNS = (
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What is known after an epoch (`step` = `steps`) or in the middle of one.
+    """The state of a training after an epoch (`step` = `steps`) or within one.
 
-    Times differ from run to run and do not count when reports are compared. The first step of a process, which builds
-    the graph for seconds, is in none of them.
+    Times differ from run to run and are ignored when reports are compared. The first step of a process builds the graph
+    for seconds and is in none of the times.
 
     Attributes:
-        epoch: Counted from 1.
-        epochs: Of the whole training.
-        step: Steps done in this epoch.
-        steps: Of this epoch.
-        loss: Mean over the steps done.
-        accuracy: Share of the windows seen that were called right at their step.
-        validation_accuracy: After the epoch, of the validation windows as recorded, if there are any.
-        validation_loss: Their mean cross-entropy, without class weights.
-        learning_rate: At the last step done.
-        feed_s: Time spent waiting for the epoch's windows.
-        step_s: Time spent in the network's training steps.
-        epoch_s: From the end of the epoch before to the end of this one; validation and checkpoint included.
+        epoch: Number of the epoch, from 1.
+        epochs: Number of epochs of the training.
+        step: Number of steps done in this epoch.
+        steps: Number of steps of this epoch.
+        loss: Mean loss over the steps done.
+        accuracy: Share of the windows seen so far that were classified correctly at their step, 0 to 1.
+        validation_accuracy: Share of the validation windows, as recorded, that are classified correctly after the
+            epoch, 0 to 1; None without validation.
+        validation_loss: Mean cross-entropy of the validation windows, without class weights; None without validation.
+        learning_rate: Learning rate of the last step.
+        feed_s: Time spent waiting for the epoch's windows, in s.
+        step_s: Time spent in training steps, in s.
+        epoch_s: Time from the end of the previous epoch to the end of this one, in s, with validation and checkpoint.
     """
 
     epoch: int
@@ -59,30 +60,30 @@ class EpochReport:
 
     @property
     def step_share(self) -> float:
-        """Share of the epoch's time that was spent in the network's training steps."""
+        """Share of the epoch's time spent in training steps, 0 to 1."""
         return step_share([self])
 
 
 def step_share(history: Sequence[EpochReport]) -> float:
-    """Return the share of the time that was spent in the network's training steps, 0 to 1."""
+    """Return the share of the time spent in training steps, 0 to 1."""
     total_s = sum(report.epoch_s for report in history)
     return sum(report.step_s for report in history) / total_s if total_s > 0 else 0.0
 
 
 def best_epoch(history: Sequence[EpochReport]) -> int:
-    """Return the epoch of the highest validation accuracy, of equal ones that of the lowest validation loss."""
+    """Return the epoch with the highest validation accuracy; among equal ones that with the lowest validation loss."""
     return max(history, key=_goodness).epoch
 
 
 def is_over(history: Sequence[EpochReport], epochs: int, patience: int) -> bool:
-    """Tell whether all epochs are done, or the last `patience` of them brought no better validation (0: all count)."""
+    """Return whether all epochs are done, or validation has not improved for `patience` epochs (0: never)."""
     if len(history) == epochs:
         return True
     return bool(patience and history) and history[-1].epoch - best_epoch(history) >= patience
 
 
 def write_log(history: Sequence[EpochReport], path: Path) -> None:
-    """Write one row per epoch as CSV; what is not known is left empty."""
+    """Write one row per epoch as CSV; unknown values are empty."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(LOG_COLUMNS)

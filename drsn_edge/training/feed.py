@@ -1,4 +1,4 @@
-"""The windows of each epoch, made while the network trains on those of the epoch before."""
+"""The windows of each epoch, prepared while the network trains on the previous epoch."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from drsn_edge.training.spectral import mix_styles
 T = TypeVar("T")
 
 _DRAWS = 1
-"""Marks the random numbers of windows, so that they are others than those of the epoch with the same number."""
+"""Marks the random numbers of windows, so that they differ from those of the epoch with the same number."""
 
 
 @dataclass(frozen=True)
 class Batches:
-    """One epoch, in the order in which the network sees it.
+    """The batches of one epoch, in the order of training.
 
     Attributes:
-        inputs: Shape (steps, batch, 1, steps in time, channels), as the network takes them.
+        inputs: Inputs of the network, shape (steps, batch, 1, steps in time, channels).
         labels: Class index of each window, shape (steps, batch).
     """
 
@@ -42,9 +42,9 @@ class Batches:
 
 
 class Feed:
-    """Makes the batches of each epoch, which depend on the seed and the epoch's number only.
+    """Prepares the batches of each epoch, which depend on the seed and the number of the epoch only.
 
-    So an epoch is the same whether those before it were trained in this process, in another one, or not at all.
+    An epoch is therefore the same whether the previous epochs were trained in this process, in another one, or not.
     """
 
     def __init__(self, split: Split, settings: TrainSettings, contract: SignalContract) -> None:
@@ -62,7 +62,7 @@ class Feed:
         return Batches(shown[order], labels[order])
 
     def _inputs(self, draw: int) -> tuple[FloatArray, NDArray[np.int64]]:
-        """Return network inputs and labels of a draw, kept while it is the last one asked for."""
+        """Return network inputs and labels of a draw; the last draw is cached."""
         if self._drawn[0] != draw:
             windows = draw_windows(self._split, self._settings, draw)
             inputs = network_input(windows.windows, self._contract, windows.speeds_hz)
@@ -71,12 +71,12 @@ class Feed:
 
 
 def split_recordings(recordings: Sequence[Recording], settings: TrainSettings) -> Split:
-    """Return the split that the settings ask for, with the classes that they ask for.
+    """Return the split by the rule in the settings, with the classes in the settings.
 
     Raises:
-        RecordingError: If a recording lacks the field that is to be its class.
-        SplitError: If the recordings cannot be split so, two labels are one but for case and spaces, or one can be
-            no class.
+        RecordingError: If a recording lacks the field that holds its class.
+        SplitError: If the recordings cannot be split by the rule, two labels differ only by case or spaces, or a label
+            cannot be a class.
     """
     named = labelled_by(recordings, settings.label_field) if settings.label_field else recordings
     if not settings.keep_labels:
@@ -95,7 +95,7 @@ def split_recordings(recordings: Sequence[Recording], settings: TrainSettings) -
 
 
 def draw_windows(split: Split, settings: TrainSettings, draw: int) -> WindowSet:
-    """Return training windows with place, speed, augmentations and noise drawn anew for each number `draw`."""
+    """Return training windows with new random places, speeds, augmentations and noise for each number `draw`."""
     rng, research = np.random.default_rng((settings.seed, draw, _DRAWS)), settings.research
     drawn = draw_spans(split.train, split.labels, settings.window, settings.hop_samples, research.speed_range, rng)
     changed = augment(drawn.windows, settings, rng)
@@ -104,10 +104,10 @@ def draw_windows(split: Split, settings: TrainSettings, draw: int) -> WindowSet:
 
 
 def batched(order: NDArray[np.int64], batch_size: int) -> NDArray[np.int64]:
-    """Return indices as batches of one size, shape (steps, batch); the last is filled up with the first of them.
+    """Return indices in batches of equal size, shape (steps, batch); the first indices fill up the last batch.
 
-    One size means one graph to build, which takes seconds, and no last batch of a single window, which would have no
-    variance for the threshold subnet's batch normalisation.
+    With equal sizes only one graph is built, which takes seconds, and no batch has a single window, which would have no
+    variance for the batch normalization of the threshold subnet.
     """
     batch = min(batch_size, len(order))
     steps = -(-len(order) // batch)
@@ -115,10 +115,10 @@ def batched(order: NDArray[np.int64], batch_size: int) -> NDArray[np.int64]:
 
 
 def ahead(make: Callable[[int], T], numbers: Iterable[int]) -> Generator[T, None, None]:
-    """Yield make(number) for each number, the next being made in a thread while the caller works on this one.
+    """Yield make(number) for each number; a thread makes the next value while the caller works on the current one.
 
-    NumPy lets other threads run while it draws, filters and copies. Errors of `make` are raised here. Close the
-    iterator to end the thread.
+    NumPy lets other threads run while it draws, filters and copies. Errors in `make` are raised here. Closing the
+    iterator ends the thread.
     """
     with ThreadPoolExecutor(1, "windows") as pool:
         pending = None

@@ -1,7 +1,8 @@
-"""The training loop. Everything that it asks of Keras, each of Keras's backends can do.
+"""The training loop. It uses only what all backends of Keras support.
 
-The callbacks of Keras do not serve here: `EarlyStopping` compares one figure and holds the best weights in memory
-alone, and `BackupAndRestore` writes neither them nor the course, so that a killed training would go on otherwise.
+The callbacks of Keras do not suit: `EarlyStopping` compares one figure and keeps the best weights in memory alone.
+`BackupAndRestore` writes neither the best weights nor the history, so that a killed training would continue
+differently.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ _REPORT_EVERY = 10
 
 @dataclass(frozen=True)
 class Learner:
-    """A compiled network, as `compile_learner` makes it.
+    """A compiled network of `compile_learner`.
 
     Attributes:
-        trained: The Keras model whose outputs go into the loss.
-        model: The Keras model with weights of the same whose logits validation looks at.
-        schedule: The learning rate over all steps.
+        trained: Keras model whose outputs go into the loss.
+        model: Keras model with the same weights, whose logits are validated.
+        schedule: Learning rate over all steps.
     """
 
     trained: Any
@@ -54,7 +55,7 @@ class Learner:
 
 @dataclass(frozen=True)
 class _Loop:
-    """What stays the same from epoch to epoch."""
+    """Values that are the same in all epochs."""
 
     learner: Learner
     settings: TrainSettings
@@ -77,18 +78,18 @@ def fit(
     """Train a model in place and return the report of each epoch.
 
     Args:
-        model: Of `build_model`.
-        split: What to train and validate on.
+        model: Model of `build_model`.
+        split: Spans to train and validate on.
         settings: See `TrainSettings`.
-        contract: How the network sees a window.
+        contract: How windows become inputs of the network.
         progress: Called every few steps and at the end of each epoch.
-        start: Where to go on from.
-        keep: Called after each epoch with all that is needed to go on from there.
-        fusion: Share of each of the network's branches in its logits.
+        start: Checkpoint to continue from; None: start from the model's weights.
+        keep: Called after each epoch with everything that is needed to continue from there.
+        fusion: Share of each branch of the network in its logits.
 
     Raises:
-        DivergedError: If the loss or a weight stops being a number.
-        TrainingError: If there are no validation windows to have patience with.
+        DivergedError: If the loss or a weight is no longer finite.
+        TrainingError: If patience is set and there are no validation windows.
     """
     accuracy, schedule = partial(branch_accuracy, fusion=fusion), schedule_for(split, settings)
     learner = compile_learner(branch_logits(model), model, branch_loss, accuracy, schedule)
@@ -107,8 +108,8 @@ def fit_learner(
     """Train a compiled model in place; arguments, result and errors as for `fit`.
 
     Args:
-        learner: Of `compile_learner`.
-        split: As for `fit`, like all that follow.
+        learner: Learner of `compile_learner`.
+        split: As for `fit`.
         settings: As for `fit`.
         contract: As for `fit`.
         progress: As for `fit`.
@@ -121,7 +122,7 @@ def fit_learner(
     if state:
         restore(learner.trained, state)
     if loop.validation is not None:
-        predict_logits(learner.model, loop.validation, contract)  # builds its graph outside the measured time
+        predict_logits(learner.model, loop.validation, contract)  # builds the graph before the time is measured
     epochs = range(len(history) + 1, settings.epochs + 1)
     with closing(ahead(Feed(split, settings, contract).epoch, epochs)) as feed:
         clock = _Clock()
@@ -146,27 +147,27 @@ def schedule_for(split: Split, settings: TrainSettings) -> Any:
 
 
 def learning_rates(peak: float, total_steps: int) -> Any:
-    """Return the schedule: from 0 to the peak in a tenth of the steps, then down to 0 as a cosine."""
+    """Return the schedule: linear from 0 to the peak in a tenth of the steps, then down to 0 as a cosine."""
     rising = max(1, total_steps // 10)
     falling = max(1, total_steps - rising)  # Keras counts them from the end of the rise
     return keras.optimizers.schedules.CosineDecay(0.0, falling, warmup_target=peak, warmup_steps=rising)
 
 
 def compile_learner(trained: Any, model: Any, loss: Any, accuracy: Any, schedule: Any) -> Learner:
-    """Give a model optimizer, loss and metric.
+    """Compile a model with optimizer, loss and metric.
 
     Args:
-        trained: To be trained.
-        model: Has its weights, and gives logits.
-        loss: (labels, outputs) -> one number for each window.
-        accuracy: Of the same form; its mean is reported.
-        schedule: Of the learning rate.
+        trained: Model to train.
+        model: Model with the same weights that returns logits.
+        loss: Function (labels, outputs) -> one number for each window.
+        accuracy: Function (labels, outputs) -> one number for each window; the mean is reported.
+        schedule: Learning rate over all steps.
     """
     trained.compile(
         keras.optimizers.Adam(schedule),
         loss,
         metrics=[keras.metrics.MeanMetricWrapper(accuracy, name="accuracy")],
-        jit_compile=False,  # XLA compiles for ten seconds and then is no faster on these networks
+        jit_compile=False,  # XLA takes ten seconds to compile and is not faster on these networks
     )
     trained.optimizer.build(trained.trainable_variables)
     return Learner(trained, model, schedule)
@@ -177,27 +178,33 @@ def branch_loss(labels: Any, logits: Any) -> Any:
 
     Args:
         labels: Class of each window, shape (batch,) or (batch, 1).
-        logits: Of each branch, shape (batch, branches, classes).
+        logits: Logits of each branch, shape (batch, branches, classes).
     """
     of_branches = ops.repeat(ops.reshape(labels, (-1, 1)), logits.shape[1], axis=1)
     return ops.mean(keras.losses.sparse_categorical_crossentropy(of_branches, logits, from_logits=True), axis=-1)
 
 
 def branch_accuracy(labels: Any, logits: Any, fusion: tuple[float, ...]) -> Any:
-    """Return 1 for each window whose fused logits are largest at its class, else 0; arguments as for the loss."""
+    """Return 1 for each window whose fused logits are largest at its class, else 0.
+
+    Args:
+        labels: As for `branch_loss`.
+        logits: As for `branch_loss`.
+        fusion: Share of each branch in the fused logits.
+    """
     shares = ops.reshape(ops.convert_to_tensor(fusion, logits.dtype), (1, -1, 1))
     predicted = ops.argmax(ops.sum(logits * shares, axis=1), axis=-1)
     return ops.cast(ops.equal(ops.cast(predicted, "int32"), ops.cast(ops.reshape(labels, (-1,)), "int32")), "float32")
 
 
 def balanced_weights(labels: NDArray[np.int64], n_classes: int) -> FloatArray:
-    """Return a weight per class, inversely to how often it occurs; their mean over all windows is 1."""
+    """Return a weight per class, inversely proportional to its number of windows; the mean over all windows is 1."""
     counts = np.bincount(labels, minlength=n_classes)
     return (len(labels) / (n_classes * np.maximum(counts, 1))).astype(np.float32)
 
 
 def cross_entropy(logits: FloatArray, labels: NDArray[np.int64]) -> float:
-    """Return the mean cross-entropy of logits, shape (n, classes)."""
+    """Return the mean cross-entropy of logits, shape (n, classes), with labels, shape (n,)."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_sums = np.log(np.exp(shifted).sum(axis=1))
     return float(np.mean(log_sums - shifted[np.arange(len(labels)), labels]))
@@ -210,7 +217,7 @@ def predict_logits(model: Any, windows: WindowSet, contract: SignalContract) -> 
 
 
 class _Clock:
-    """Where the time of an epoch goes; see `EpochReport`."""
+    """Measures the times in an epoch's `EpochReport`."""
 
     def __init__(self) -> None:
         self._is_built = False
@@ -239,7 +246,7 @@ class _Clock:
         return done
 
     def times(self) -> dict[str, Any]:
-        """Return the times of this epoch and begin those of the next."""
+        """Return the times of this epoch and start those of the next."""
         epoch_s = time.perf_counter() - self._began_s - self._building_s
         times = {"feed_s": self._feed_s, "step_s": self._step_s, "epoch_s": epoch_s}
         self._restart()
@@ -250,7 +257,10 @@ def _loop(
     learner: Learner, split: Split, settings: TrainSettings, contract: SignalContract, progress: Progress | None
 ) -> _Loop:
     if settings.patience and not split.validation:
-        raise TrainingError("Expected recordings long enough to validate on, as patience asks for, got none.")
+        raise TrainingError(
+            "patience needs validation, but all recordings are too short for it. Record longer, or set patience to 0.",
+            "no_validation_windows",
+        )
     window = settings.window
     validation = cut_spans(split.validation, split.labels, window, window) if split.validation else None
     weights = None
@@ -260,20 +270,26 @@ def _loop(
 
 
 def _labels_of_an_epoch(split: Split, settings: TrainSettings) -> NDArray[np.int64]:
-    """Return the class of each training window, in the order in which the spans are cut."""
+    """Return the class of each training window, in the order of the spans."""
     counts = [len(window_starts(len(span), settings.window, settings.hop_samples)) for span in split.train]
     return np.repeat([split.labels.index(span.recording.label or "") for span in split.train], counts)
 
 
 def _epoch(loop: _Loop, batches: Batches, epoch: int, clock: _Clock) -> EpochReport:
-    """Train on the batches of one epoch and validate; the report is of the whole epoch."""
+    """Train on the batches of one epoch, validate, and return the report of the epoch."""
     steps = len(batches.labels)
     sums = np.zeros(2)
     report = EpochReport(epoch, loop.settings.epochs, 0, steps, 0.0, 0.0)
     for step, (inputs, labels) in enumerate(zip(batches.inputs, batches.labels, strict=True), start=1):
         sums += clock.step(partial(_step, loop, inputs, labels))
         if not math.isfinite(sums[0]):
-            raise DivergedError(f"The loss became {sums[0]} in epoch {epoch}, step {step}.")
+            raise DivergedError(
+                f"The loss became {sums[0]} in epoch {epoch}, step {step}.",
+                "loss",
+                got=float(sums[0]),
+                epoch=epoch,
+                step=step,
+            )
         loss, accuracy = (sums / step).tolist()
         report = replace(report, step=step, loss=loss, accuracy=accuracy)
         if step % _REPORT_EVERY == 0 and step < steps:
@@ -289,18 +305,20 @@ def _epoch(loop: _Loop, batches: Batches, epoch: int, clock: _Clock) -> EpochRep
 
 
 def _step(loop: _Loop, inputs: FloatArray, labels: NDArray[np.int64]) -> tuple[float, float]:
-    """Train on one batch; return its loss and its accuracy."""
+    """Train on one batch; return its loss and accuracy."""
     weights = None if loop.class_weights is None else loop.class_weights[labels]
     logs = loop.learner.trained.train_on_batch(inputs, labels, sample_weight=weights, return_dict=True)
     return float(logs["loss"]), float(logs["accuracy"])
 
 
 def _next_state(model: Any, before: NetworkState | None, is_best: bool) -> NetworkState:
-    """Return the state after an epoch, with the weights of the best epoch so far where they matter."""
+    """Return the state after an epoch, with the weights of the best epoch so far if patience needs them."""
     state = take_state(model)
     return replace(state, best=state.weights if is_best else before.best if before else None)
 
 
 def _refuse_bad_weights(state: NetworkState, epoch: int) -> None:
     if not all(np.isfinite(weights).all() for weights in state.weights):
-        raise DivergedError(f"A weight of the network stopped being a number in the last step of epoch {epoch}.")
+        raise DivergedError(
+            f"A weight of the network became infinite or NaN in the last step of epoch {epoch}.", "weight", epoch=epoch
+        )

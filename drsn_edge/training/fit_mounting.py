@@ -1,4 +1,4 @@
-"""Fits what tells how a sensor's axes lie: see `drsn_edge.signal.mounting`."""
+"""Fit the statistics that detect a turned sensor: see `drsn_edge.signal.mounting`."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from drsn_edge.signal.mounting import LIMIT, Mounting, can_tell, features
 from drsn_edge.signal.windows import FloatArray, centre
 
 MOST_PROTOTYPES = 128
-"""More recordings than that share them."""
+"""Highest number of prototypes; more recordings share them."""
 
 _FOLDS = 16
 _WINDOWS_EACH = 16
 _FALSE_SHARE = 0.001
 _MARGIN = 0.8
 _MOST_LIMIT = 0.9
-"""Where windows of recordings that were left out stay far from every other arrangement, the limit may be nearer to 1,
-with a margin: the next machine differs more. The limit never lets more than `_FALSE_SHARE` of them count as turned."""
+"""Highest limit. If windows of left-out recordings stay far from every other arrangement of the axes, the limit may be
+closer to 1, with a margin because the next machine differs more. At most `_FALSE_SHARE` of them count as turned."""
 
 _BATCH = 256
 
 
 def fit_mounting(recorded: WindowSet, groups: Mapping[str, str]) -> Mounting | None:
-    """Return how the axes of windows move together, as they were recorded; None where that cannot be told.
+    """Return how the axes of recorded windows move together; None if the windows cannot show it.
 
     Args:
-        recorded: Of the training side.
-        groups: Of each recording: those of one group are left out together to see how far others are like them.
+        recorded: Windows of the training side, as recorded.
+        groups: Group of each recording by its name. Recordings of one group are left out together, to measure how far
+            they differ from the others.
     """
     if not can_tell(*recorded.windows.shape[1:]):
         return None
@@ -48,7 +49,7 @@ def fit_mounting(recorded: WindowSet, groups: Mapping[str, str]) -> Mounting | N
 
 
 def with_mounting_limit(fitted: Mounting | None, held_out: FloatArray) -> Mounting | None:
-    """Return it with the limit to be used, from windows (n, window, axes) of recordings that are held out."""
+    """Return `fitted` with its final limit, set by hold-out windows of shape (n, window, axes)."""
     if fitted is None or not len(held_out):
         return fitted
     lowest = min(fitted.limit, float(np.quantile(_ratios(fitted, held_out), _FALSE_SHARE)))
@@ -56,7 +57,7 @@ def with_mounting_limit(fitted: Mounting | None, held_out: FloatArray) -> Mounti
 
 
 def _lowest(windows: FloatArray, recording: NDArray[np.intp], means: FloatArray, folds: NDArray[np.intp]) -> float:
-    """Return the ratio below which few windows lie whose own group's recordings are left out."""
+    """Return the ratio that `_FALSE_SHARE` of the windows stay below when their own group is left out."""
     found = []
     for fold in range(int(folds.max()) + 1):
         inside = folds == fold

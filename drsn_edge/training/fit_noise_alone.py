@@ -1,4 +1,4 @@
-"""Fits from which chance on a window holds noise alone: see `drsn_edge.signal.noise_alone`."""
+"""Fit the probability from which a window counts as noise alone: see `drsn_edge.signal.noise_alone`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from drsn_edge.signal.noise_alone import CHANCE, LEAST_SAMPLES, NEVER, chances
 from drsn_edge.signal.windows import FloatArray, centre
 
 SNR_DB = -4.0
-"""How noisy a window may be that must not be withheld."""
+"""Signal-to-noise ratio in dB at which windows must still be judged."""
 
 MOST_WITHHELD = 0.005
-"""Of the held-out windows, and of them at `SNR_DB`; one more is chance."""
+"""Highest share of hold-out windows that may be withheld, as recorded and at `SNR_DB`, plus one window."""
 
 LEAST_FOUND = 0.5
-"""A limit at which less of noise is found is not worth its cost: the check is switched off."""
+"""Lowest share of noise windows that the check must find; below it the check is switched off."""
 
 _PURE_KINDS = ("gaussian", "laplacian", "pink")
 _PURE_WINDOWS = 100
@@ -30,13 +30,14 @@ _MOST_WINDOWS = 1500
 
 @dataclass(frozen=True)
 class NoiseFit:
-    """What the check does to a bundle's own recordings.
+    """The effect of the check on a bundle's own recordings; shares are 0 to 1.
 
     Attributes:
-        limit: For `Manifest.noise_limit`.
-        withheld: Share of the held-out windows, as they were recorded, that are withheld as noise alone, or would be
-            if the check were not switched off.
-        withheld_noisy: Likewise, with noise at `SNR_DB`, of all `NOISE_KINDS`.
+        limit: Value for `Manifest.noise_limit`.
+        withheld: Share of the hold-out windows, as recorded, that are withheld as noise alone, or would be if the check
+            were on.
+        withheld_noisy: Share of the hold-out windows with added noise of all `NOISE_KINDS` at `SNR_DB` that are
+            withheld, or would be if the check were on.
         found: Share of windows of noise alone that are withheld.
     """
 
@@ -47,18 +48,18 @@ class NoiseFit:
 
     @property
     def is_off(self) -> bool:
-        """Whether the recordings cannot be told from noise."""
+        """Whether the check is switched off because the recordings cannot be distinguished from noise."""
         return self.limit >= NEVER
 
 
 def fit_noise_limit(held_out: WindowSet, seed: int = 0) -> NoiseFit | None:
-    """Return the lowest limit, from `CHANCE` on, at which at most `MOST_WITHHELD` are withheld.
+    """Return the lowest limit of at least `CHANCE` that withholds at most `MOST_WITHHELD` of the hold-out windows.
 
-    None is returned where no stretch of the held-out recordings is long enough to be judged.
+    None if no stretch of the hold-out recordings is long enough to be judged.
 
     Args:
-        held_out: As they were recorded.
-        seed: Of the noise.
+        held_out: Hold-out windows as recorded.
+        seed: Seed of the noise.
     """
     rng = np.random.default_rng(seed)
     recorded = stretches(held_out)
@@ -79,10 +80,10 @@ def _share(found: NDArray[np.float64], limit: float) -> float:
 
 
 def stretches(windows: WindowSet) -> FloatArray:
-    """Return the windows, or where they are too short to be judged, what adjoining ones make together.
+    """Return the windows; windows that are too short to be judged are joined with those that follow.
 
     Returns:
-        Shape (n, samples, axes), of at least `LEAST_SAMPLES` samples each.
+        Shape (n, samples, axes), at least `LEAST_SAMPLES` samples each.
     """
     window = windows.windows.shape[1]
     if window >= LEAST_SAMPLES:
@@ -92,7 +93,7 @@ def stretches(windows: WindowSet) -> FloatArray:
 
 
 def _runs(windows: WindowSet, window: int) -> Iterator[FloatArray]:
-    """Yield what windows make that follow on each other, as soon as it is long enough."""
+    """Yield joined consecutive windows as soon as they have `LEAST_SAMPLES` samples."""
     parts: list[FloatArray] = []
     previous: tuple[str, int] | None = None
     for each, name, first in zip(windows.windows, windows.recordings, windows.first_samples.tolist(), strict=True):
@@ -111,13 +112,13 @@ def _with_noise(recorded: FloatArray, rng: np.random.Generator) -> Iterator[Floa
 
 
 def _pure(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[FloatArray]:
-    """Yield noise alone: at so low an SNR nothing is left of what it is added to."""
+    """Yield noise alone: at a signal-to-noise ratio of -200 dB nothing is left of the signal."""
     whatever = rng.standard_normal((_PURE_WINDOWS, *shape), dtype=np.float32)
     for kind in _PURE_KINDS:
         yield add_noise(whatever, -200.0, rng, kind)
 
 
 def _limit_for(found: NDArray[np.float64]) -> float:
-    """Return the lowest limit at which at most `MOST_WITHHELD` of these chances are at or above it."""
+    """Return the lowest limit that at most `MOST_WITHHELD` of these probabilities reach."""
     allowed = 1 + int(MOST_WITHHELD * len(found))
     return 0.0 if allowed >= len(found) else float(np.nextafter(np.sort(found)[::-1][allowed], np.inf))

@@ -1,4 +1,4 @@
-"""Fits what tells the trained from the new: see `drsn_edge.signal.novelty`."""
+"""Fit the statistics that detect unknown windows: see `drsn_edge.signal.novelty`."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from drsn_edge.training.fit_mounting import fit_mounting, with_mounting_limit
 from drsn_edge.training.settings import TrainSettings
 
 MOST_PROTOTYPES = 128
-"""More recordings than that share them."""
+"""Highest number of prototypes; more recordings share them."""
 
 _OUTERMOST = 0.001
-"""Share of windows that may be quieter, and louder, than what counts as the lowest and the highest level."""
+"""Share of windows below the lowest level, and share above the highest level."""
 
 
 def fit_novelty(split: Split, settings: TrainSettings, recorded: WindowSet) -> Novelty:
-    """Return the statistics of the training side, with noise and all else that the network is trained on but speed.
+    """Return the statistics of the training windows, with noise and all augmentations except speed.
 
-    Stretching in time would hide what shows as a small shift of lines, and gained nothing at a load that was held out.
-    The limit is still to come, from `with_limit`.
+    Changes of speed would hide small shifts of spectral lines, and gained nothing for a load in the hold-out set. The
+    limit is set later, by `with_limit`.
 
     Args:
-        split: Its training side is drawn from.
+        split: Only its training side is used.
         settings: How training windows are drawn.
-        recorded: The windows of the training side as they were recorded: their levels, and how their axes lie.
+        recorded: Windows of the training side as recorded, for their levels and the arrangement of their axes.
     """
     lines = min(LINES, settings.window // 4)
     steady = replace(settings, research=replace(settings.research, speed_range=0.0))
@@ -54,20 +54,24 @@ def fit_novelty(split: Split, settings: TrainSettings, recorded: WindowSet) -> N
 
 
 def with_limit(novelty: Novelty, held_out: WindowSet, false_unknown_share: float) -> tuple[Novelty, float]:
-    """Return it with the limit beyond which so many of the held-out windows lie, and the share that is then unknown.
+    """Return `novelty` with a limit that makes a share of the hold-out windows unknown, and the share that is unknown.
 
-    That share is more than what was asked for where a window is unknown by its level alone.
+    The returned share exceeds `false_unknown_share` if windows are unknown because of their level alone.
 
     Args:
-        novelty: Of `fit_novelty`.
-        held_out: As they were recorded.
-        false_unknown_share: Of them, between 0 and 1.
+        novelty: Statistics of `fit_novelty`.
+        held_out: Hold-out windows as recorded.
+        false_unknown_share: Share of the hold-out windows beyond the limit, between 0 and 1.
 
     Raises:
         TrainingError: If the share is not between 0 and 1.
     """
     if not 0 < false_unknown_share < 1:
-        raise TrainingError(f"Expected a share of unknown windows between 0 and 1, got {false_unknown_share}.")
+        raise TrainingError(
+            f"The share of unknown windows must be between 0 and 1, got {false_unknown_share}.",
+            "unknown_share",
+            got=false_unknown_share,
+        )
     distances = novelty.distances(held_out.windows)
     limited = replace(
         novelty,

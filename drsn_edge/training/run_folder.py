@@ -1,15 +1,15 @@
-"""The run folder: what `train` leaves and `convert` takes, whole or not at all.
+"""The run folder: the result of `train` and the input of `convert`, written whole or not at all.
 
 config.json           settings, network, signal contract, labels, the recordings on each side
 config.toml           the settings alone, for `drsn-edge train --config`
-model.keras           the trained network, as Keras writes it
-metrics.json          held-out scores and the course of the training
-log.csv               one row per epoch, with the time that it took
-learning_curve.png    the same as a picture
-calibration.npz       windows that set the int8 ranges, from the training side
-golden.npz            a few held-out windows per class that go with the model
-held_out.npz          every held-out window, to judge the int8 file
-novelty.npz           what tells the trained from the new, see `drsn_edge.signal.novelty`
+model.keras           the trained network in the format of Keras
+metrics.json          scores on the hold-out set, and the history of the training
+log.csv               one row per epoch, with its time
+learning_curve.png    loss and accuracy over the epochs, and the accuracy on the hold-out set at the end
+calibration.npz       windows of the training side that set the int8 ranges
+golden.npz            a few hold-out windows per class, for the bundle
+held_out.npz          all hold-out windows, to evaluate the int8 file
+novelty.npz           statistics that detect unknown windows, see `drsn_edge.signal.novelty`
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ _WINDOW_FILES = ("calibration", "golden", "held_out")
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run folder says of its training: all that can be read without Keras.
+    """The part of a run folder that can be read without Keras.
 
     Attributes:
-        name: Of the folder.
-        contract: How the network sees a window.
+        name: Name of the folder.
+        contract: How windows become inputs of the network.
         labels: The classes in the order of the logits.
-        config: Its config.json.
-        metrics: Its metrics.json.
-        held_out: Every held-out window.
+        config: Contents of config.json.
+        metrics: Contents of metrics.json.
+        held_out: All hold-out windows.
     """
 
     name: str
@@ -66,13 +66,13 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Run(RunRecord):
-    """A run folder read back whole.
+    """A complete run folder.
 
     Attributes:
         model: The Keras model.
         calibration: Windows that set the int8 ranges.
-        golden: A few held-out windows of each class.
-        novelty: What tells the trained from the new, its limit still to come.
+        golden: A few hold-out windows of each class.
+        novelty: Statistics that detect unknown windows, before their limit is set.
     """
 
     model: Any
@@ -82,15 +82,20 @@ class Run(RunRecord):
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Tell whether `folder` looks like one that `save_run` wrote."""
+    """Return whether `folder` looks like one that `save_run` wrote."""
     return (folder / "config.json").is_file() and (folder / "model.keras").is_file()
 
 
 def save_run(training: Training, metrics: dict[str, Any], folder: Path) -> None:
-    """Write a training to `folder`, replacing what is there.
+    """Write a training to `folder`, replacing its contents.
+
+    Args:
+        training: The training.
+        metrics: Result of `drsn_edge.evaluation.after_training.evaluate`.
+        folder: The run folder.
 
     Raises:
-        OutputError: If it cannot be written; the folder is then as it was.
+        OutputError: If it cannot be written; the folder is then unchanged.
     """
     with folder_aside(folder) as new:
         _write_json(new / "config.json", _config(training))
@@ -98,25 +103,33 @@ def save_run(training: Training, metrics: dict[str, Any], folder: Path) -> None:
         training.model.save(new / "model.keras")
         write_config(training.settings, new / "config.toml")
         write_log(training.history, new / "log.csv")
-        save_learning_curve(training.history, new / "learning_curve.png")
+        held_out = metrics["held_out"]["clean"]["accuracy"]
+        save_learning_curve(training.history, held_out, metrics["kept_epoch"], new / "learning_curve.png")
         for name in _WINDOW_FILES:
             np.savez_compressed(new / f"{name}.npz", **vars(getattr(training, name)))
         (new / MEMBER).write_bytes(novelty_to_bytes(training.novelty))
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Read what a run folder says of its training, without its network.
+    """Read a run folder without its network.
 
     Raises:
         TrainingError: If the folder is missing, not a run folder, damaged, or from a newer version.
     """
     if not is_run_folder(folder):
-        raise TrainingError(f"Expected a run folder as `drsn-edge train --out` writes it, got {folder}.")
+        raise TrainingError(
+            f"{folder} is not a run folder. Name a folder that `drsn-edge train --out` wrote.",
+            "not_a_run_folder",
+            path=folder,
+        )
     with _refused_if_damaged(folder):
         config = json.loads(read_text_file(folder / "config.json"))
         if config["schema"] > SCHEMA:
             raise TrainingError(
-                f"{folder} was written by drsn-edge {config['version']}, this is {__version__}: update."
+                f"{folder} was written by drsn-edge {config['version']}, this is {__version__}. Update drsn-edge.",
+                "newer_version",
+                path=folder,
+                version=config["version"],
             )
         return RunRecord(
             name=folder.resolve().name,
@@ -129,11 +142,11 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def load_run(folder: Path) -> Run:
-    """Read a run folder back, its network with it; raises what `read_run` does."""
+    """Read a run folder with its network; raises the same errors as `read_run`."""
     record = read_run(folder)
-    import keras  # takes seconds, and what is no run folder was refused without it
+    import keras  # takes seconds: other folders are refused before
 
-    import drsn_edge.models.drsn  # noqa: F401  # tells Keras of the classes that a file may name
+    import drsn_edge.models.drsn  # noqa: F401  # registers the classes that a file may name
 
     with _refused_if_damaged(folder):
         return Run(
@@ -151,8 +164,8 @@ def _refused_if_damaged(folder: Path) -> Iterator[None]:
         yield
     except TrainingError:
         raise
-    except Exception as exc:  # json, zipfile, zlib, NumPy, h5py and Keras each have ways of their own to say damaged
-        raise TrainingError(f"Expected a whole run folder in {folder}, got a damaged one: {exc}. Train again.") from exc
+    except Exception as exc:  # json, zipfile, zlib, NumPy, h5py and Keras raise different errors for damaged files
+        raise TrainingError(f"The run folder {folder} is damaged: {exc}. Train again.", "damaged", path=folder) from exc
 
 
 def _config(training: Training) -> dict[str, Any]:
@@ -172,7 +185,7 @@ def _config(training: Training) -> dict[str, Any]:
 
 
 def spans_of(split: Split) -> dict[str, list[list[Any]]]:
-    """Return recording, first sample and end of each span of each side, as the run folder holds them."""
+    """Return the spans of each side in the form of config.json: [recording, first sample, end]."""
     return {side: [_span(span) for span in getattr(split, side)] for side in ("train", "validation", "held_out")}
 
 

@@ -1,4 +1,4 @@
-"""What decides a training besides the recordings: what a user sets, and beside it what only research changes."""
+"""The settings of a training: those for users, and those for research."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from drsn_edge.errors import TrainingError
-from drsn_edge.models.config import NetworkSizes
+from drsn_edge.models.config import NetworkSizes, check_choice
 from drsn_edge.signal.names import NOISE_KINDS, SCALINGS
 
 CLASS_WEIGHTS = ("none", "balanced")
@@ -18,7 +18,7 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "bands": ("bands",),
     "spectra": ("bands", "orders", "envelopes"),
 }
-"""What a network can be shown, and the views of `drsn_edge.signal.spectra` that it is made of."""
+"""Kinds of input of a network, each with its views of `drsn_edge.signal.spectra`; a waveform has no views."""
 
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -28,7 +28,7 @@ RANGES: Ranges = {
     "epochs": (1, math.inf),
     "learning_rate": (1e-9, math.inf),
     "patience": (0, math.inf),
-    "seed": (0, 2**32 - 1),  # what Keras takes
+    "seed": (0, 2**32 - 1),  # the range of Keras
 }
 
 RESEARCH_RANGES: Ranges = {
@@ -50,7 +50,7 @@ _OF_SEVERAL_VIEWS = ("highest_order", "view_weights")
 
 @dataclass(frozen=True)
 class ResearchSettings:
-    """What only research changes: the table `[research]` of a configuration file, and no option of the command line.
+    """Settings for research: the table `[research]` of a configuration file; the command line has no options for them.
 
     Attributes:
         block: Kind of block of the network: `rsbu-cw`, `rsbu-cs`, `se`, `residual` or `plain`.
@@ -94,17 +94,21 @@ class ResearchSettings:
         """Refuse impossible settings.
 
         Raises:
-            TrainingError: Naming the setting and what it may be.
+            TrainingError: If a setting is out of its range; the error names both.
         """
         _check_ranges(self, RESEARCH_RANGES)
-        _check_choice("scaling", self.scaling, SCALINGS)
+        check_choice("scaling", self.scaling, SCALINGS)
         if self.gain_range_db and self.scaling != "fixed":
             raise TrainingError(
-                "Expected gain_range_db with the scaling 'fixed' only, as 'rms' takes the level away. Set scaling too."
+                "gain_range_db has no effect with the scaling 'rms', which removes the level. Set scaling to 'fixed', "
+                "or remove gain_range_db.",
+                "setting_unused",
+                setting="gain_range_db",
+                needs="scaling fixed",
             )
 
     def changed(self, names: tuple[str, ...]) -> list[str]:
-        """Return those of the names whose value is not the default."""
+        """Return the names among `names` whose value is not the default."""
         return [each.name for each in fields(self) if each.name in names and getattr(self, each.name) != each.default]
 
 
@@ -114,10 +118,10 @@ RESEARCH = tuple(each.name for each in fields(ResearchSettings))
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Everything that decides a training besides the recordings.
+    """The settings of a training: together with the recordings they determine its result.
 
-    Each training window is cut anew every epoch, up to a hop later than in the epoch before, so that a shift in time
-    needs no setting. Then come, in this order: speed, gain, polarity, axis dropout, noise, scaling.
+    Each training window is cut again in every epoch, up to a hop later than in the previous epoch, so that a shift in
+    time needs no setting. The augmentations follow in this order: speed, gain, polarity, axis dropout, noise, scaling.
 
     Attributes:
         hold_out: The hold-out set: `FIELD=VALUE`, `FIELD=VALUE,time=SHARE`, `fold=K/N`, `time=SHARE` or
@@ -165,43 +169,71 @@ class TrainSettings:
         """Refuse impossible settings.
 
         Raises:
-            TrainingError: Naming the setting and what it may be.
+            TrainingError: If a setting is out of its range; the error names both.
         """
         _check_ranges(self, RANGES)
         lowest, highest = self.snr_range_db
         if not -math.inf < lowest <= highest < math.inf:
-            raise TrainingError(f"Expected a lowest SNR not above the highest, got {lowest} to {highest} dB.")
+            raise TrainingError(
+                f"The range of the signal-to-noise ratio must be two finite numbers in dB, the lower one first, got "
+                f"{lowest} to {highest}.",
+                "snr_range",
+                lowest=lowest,
+                highest=highest,
+            )
         if not self.noise or not set(self.noise) <= set(NOISE_KINDS):
-            raise TrainingError(f"Expected noise of kinds among {', '.join(NOISE_KINDS)}, got {', '.join(self.noise)}.")
-        _check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)
-        _check_choice("inputs", self.inputs, tuple(INPUTS))
+            raise TrainingError(
+                f"noise must be one or more of {', '.join(NOISE_KINDS)}, got {', '.join(self.noise) or 'nothing'}.",
+                "unknown_choice",
+                setting="noise",
+                got=self.noise,
+                choices=NOISE_KINDS,
+            )
+        check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)
+        check_choice("inputs", self.inputs, tuple(INPUTS))
         if self.patience and not self.research.validation:
-            raise TrainingError("Expected no patience without validation, which it waits for. Leave one of them out.")
+            raise TrainingError(
+                "patience needs validation, which is switched off. Set patience to 0, or validation to true.",
+                "patience_without_validation",
+            )
         self._check_research()
 
     def _check_research(self) -> None:
-        """Refuse what the inputs do not use, and windows too short for their spectra."""
-        unused = self.research.changed(_OF_SPECTRA) if self.inputs == "waveform" else []
-        if unused:
-            raise TrainingError(f"Expected {unused[0]} with log spectra only, got it with the inputs 'waveform'.")
-        unused = self.research.changed(_OF_SEVERAL_VIEWS) if self.inputs != "spectra" else []
-        if unused:
-            raise TrainingError(f"Expected {unused[0]} with the inputs 'spectra' only, got it with {self.inputs!r}.")
+        """Refuse settings that the inputs do not use, and windows that are too short for their spectra."""
+        if self.inputs == "waveform":
+            self._refuse_unused(_OF_SPECTRA, "log spectra", "the inputs 'bands' or 'spectra'")
+        if self.inputs != "spectra":
+            self._refuse_unused(_OF_SEVERAL_VIEWS, "spectra", "the inputs 'spectra'")
         lines = self.research.spectrum_lines
         if self.inputs != "waveform" and (self.window % 4 or self.window < 2 * lines):
             raise TrainingError(
-                f"Expected a window that is a multiple of 4, of at least {2 * lines} samples for {lines} lines, got "
-                f"{self.window}."
+                f"window must be a multiple of 4 and at least {2 * lines} samples for {lines} spectrum lines, got "
+                f"{self.window}.",
+                "window_for_spectra",
+                least=2 * lines,
+                lines=lines,
+                got=self.window,
+            )
+
+    def _refuse_unused(self, names: tuple[str, ...], needs: str, inputs: str) -> None:
+        unused = self.research.changed(names)
+        if unused:
+            raise TrainingError(
+                f"{unused[0]} has no effect with the inputs {self.inputs!r}. Remove it, or choose {inputs}.",
+                "setting_unused",
+                setting=unused[0],
+                needs=needs,
+                inputs=self.inputs,
             )
 
     @property
     def hop_samples(self) -> int:
-        """The hop with its default filled in."""
+        """The hop in samples, with its default of half a window filled in."""
         return self.hop or self.window // 2
 
 
 def settings_from(values: Mapping[str, Any]) -> TrainSettings:
-    """Return the settings of values by name in one flat table, those of research among the others."""
+    """Return the settings of a flat table that holds settings for users and for research together."""
     research = {name: value for name, value in values.items() if name in RESEARCH}
     others = {name: value for name, value in values.items() if name not in RESEARCH}
     return TrainSettings(**others, research=ResearchSettings(**research))
@@ -211,10 +243,12 @@ def _check_ranges(settings: object, ranges: Ranges) -> None:
     for name, (least, most) in ranges.items():
         value = getattr(settings, name)
         if not least <= value <= most:
-            wanted = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-            raise TrainingError(f"Expected {name} {wanted}, got {value}.")
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise TrainingError(f"Expected {name} among {', '.join(choices)}, got {value!r}.")
+            wanted = f"at least {least}" if most == math.inf else f"from {least} to {most}"
+            raise TrainingError(
+                f"{name} must be {wanted}, got {value}.",
+                "out_of_range",
+                setting=name,
+                got=value,
+                least=least,
+                most=most,
+            )

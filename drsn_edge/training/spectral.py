@@ -1,4 +1,4 @@
-"""What only training with log-spectral inputs needs: their standardisation, and augmentations of log spectra."""
+"""Standardization and augmentation of log spectra, for trainings with such inputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEAST_DEVIATION = 0.1
 
 
 def standardised(contract: SignalContract, windows: WindowSet) -> SignalContract:
-    """Return the contract with each channel's mean and deviation over the given training windows."""
+    """Return the contract with the mean and standard deviation of each channel over the training windows."""
     if contract.spectra is None:
         return contract
     inputs = network_input(windows.windows, contract, windows.speeds_hz)
@@ -27,17 +27,17 @@ def standardised(contract: SignalContract, windows: WindowSet) -> SignalContract
 
 
 def mix_styles(inputs: FloatArray, labels: NDArray[np.int64], strength: float, rng: np.random.Generator) -> FloatArray:
-    """Return log spectra plus a random multiple of the difference between two others of one class.
+    """Return log spectra plus a random multiple of the difference between two other spectra of one class.
 
-    Two windows of one class differ in what is not the class: speed, load, noise, place in the recording. In log spectra
-    such a difference is a transfer function, which another window may as well have met. Linear discriminants get their
-    strength from the same differences, by whitening with them.
+    Two windows of one class differ in speed, load, noise, or place in the recording, but not in the class. In log
+    spectra such a difference is a transfer function, which may apply to any other window. Linear discriminants whiten
+    with the same differences.
 
     Args:
         inputs: Log spectra, shape (n, 1, lines, channels).
         labels: Classes, shape (n,).
-        strength: Standard deviation of the multiple; 0 leaves all as it is.
-        rng: Where everything is drawn from.
+        strength: Standard deviation of the multiple; 0 returns the inputs unchanged.
+        rng: Source of all random numbers.
     """
     if not strength:
         return inputs

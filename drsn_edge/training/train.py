@@ -1,4 +1,4 @@
-"""Train one network on one split: readable from top to bottom."""
+"""Train one network on one split."""
 
 from __future__ import annotations
 
@@ -33,13 +33,14 @@ from drsn_edge.training.spectral import standardised
 
 CALIBRATION_PER_CLASS = 32
 CALIBRATION_NOISE = ("gaussian",)
-"""Impulses would stretch the input's range and take its resolution from everything else; they may saturate instead."""
+"""Noise of the calibration windows. Impulses are left out: they would widen the input's range at the cost of its
+resolution, and may saturate instead."""
 GOLDEN_PER_CLASS = 4
 
 
 @dataclass(frozen=True)
 class Training:
-    """A trained network with all that judging and converting it needs."""
+    """A trained network with everything that its evaluation and conversion need."""
 
     settings: TrainSettings
     network: DrsnConfig
@@ -66,22 +67,23 @@ def train(
     resume: bool = False,
     split: Split | None = None,
 ) -> Training:
-    """Split the recordings, train a network, and set aside the windows that conversion and judging need.
+    """Split the recordings, train a network, and select the windows for its conversion and evaluation.
 
     Args:
-        recordings: Labelled, or with the field that the settings name, of one rate, axes and unit.
+        recordings: Recordings with one sampling rate, axes and unit; each has a label, or the field in the settings.
         settings: See `TrainSettings`.
-        progress: Called now and then and at the end of each epoch.
-        checkpoints: Work folder (see `drsn_edge.training.checkpoint`) that holds the state after each epoch, for the
-            caller to remove when the result is safe. None: nothing is written.
-        resume: Go on from what the work folder holds, to the same result; otherwise what it holds is removed.
-        split: Of these recordings by these settings, where it was made already; None: it is made here.
+        progress: Called every few steps and at the end of each epoch.
+        checkpoints: Work folder (see `drsn_edge.training.checkpoint`) for the state after each epoch; the caller
+            removes it once the result is saved. None: no checkpoint is written.
+        resume: Continue from the work folder, with the same result as without the interruption; otherwise the contents
+            of the work folder are removed.
+        split: Split of these recordings by these settings; None: the split is made here.
 
     Raises:
-        RecordingError: If a recording lacks the field that is to be its class.
-        SplitError: If the recordings cannot be split as asked.
-        DivergedError: If the loss or a weight stops being a number; the last good checkpoint stays.
-        TrainingError: If settings and recordings do not go together, or differ from those to resume.
+        RecordingError: If a recording lacks the field that holds its class.
+        SplitError: If the recordings cannot be split by the rule.
+        DivergedError: If the loss or a weight is no longer finite; the last good checkpoint stays.
+        TrainingError: If the settings do not suit the recordings, or differ from those of the training to resume.
         OutputError: If a checkpoint cannot be written.
     """
     keras.utils.set_random_seed(settings.seed)
@@ -95,7 +97,7 @@ def train(
     if settings.research.discriminants:
         fit_discriminants(model, network.branches, split, settings, contract)
     keep = keeper.keep if keeper else None
-    with _divergence_says_the_way_on(checkpoints):
+    with _advising_after_divergence(checkpoints):
         history = fit(model, split, settings, contract, progress, start, keep, network.fusion)
     recorded = cut_spans(split.train, split.labels, settings.window, settings.window)
     held_out = cut_spans(split.held_out, split.labels, settings.window, settings.window)
@@ -106,7 +108,7 @@ def train(
 
 
 def _calibration(recorded: WindowSet, settings: TrainSettings, rng: np.random.Generator) -> WindowSet:
-    """Return windows of the training side that set the int8 ranges, as loud and as noisy as training knew them."""
+    """Return windows of the training side that set the int8 ranges, with the gain and noise of the training."""
     chosen = pick_per_class(recorded, CALIBRATION_PER_CLASS, rng)
     louder = with_random_gain(chosen.windows, settings.research.gain_range_db, rng)
     return replace(
@@ -136,8 +138,11 @@ def _contract(recordings: Sequence[Recording], split: Split, settings: TrainSett
     unknown = [recording.name for recording in recordings if not recording.speed_hz > 0]
     if contract.needs_speed and unknown:
         raise TrainingError(
-            f"Expected the shaft speed of each recording in a field rpm, as its inputs are shaft orders, got none in "
-            f"{unknown[0]}. Give it in the catalogue, or choose the inputs 'bands'."
+            f"{unknown[0]} has no shaft speed, which the inputs 'spectra' need for shaft orders. Add a field rpm to "
+            "the catalogue, or choose the inputs 'bands'.",
+            "no_speed",
+            recording=unknown[0],
+            count=len(unknown),
         )
     return standardised(contract, draw_windows(split, settings, 0)) if views else contract
 
@@ -145,7 +150,12 @@ def _contract(recordings: Sequence[Recording], split: Split, settings: TrainSett
 def _network(settings: TrainSettings, contract: SignalContract, n_classes: int) -> DrsnConfig:
     research = settings.research
     if research.axis_dropout and len(contract.axes) == 1:
-        raise TrainingError(f"Expected several axes for axis_dropout, got {contract.axes[0]} only. Leave it out.")
+        raise TrainingError(
+            f"axis_dropout needs several axes, but the recordings have the axis {contract.axes[0]} only. Set "
+            "axis_dropout to 0.",
+            "one_axis",
+            axis=contract.axes[0],
+        )
     steps, channels = contract.input_shape
     fits: dict[str, Any] = {"window": steps, "n_axes": channels, "n_classes": n_classes, "block": research.block}
     sizes = settings.network
@@ -157,20 +167,21 @@ def _network(settings: TrainSettings, contract: SignalContract, n_classes: int) 
 
 
 @contextmanager
-def _divergence_says_the_way_on(checkpoints: Path | None) -> Iterator[None]:
+def _advising_after_divergence(checkpoints: Path | None) -> Iterator[None]:
+    """Add to a DivergedError what is saved and what to do next."""
     try:
         yield
     except DivergedError as exc:
-        raise DivergedError(f"{exc} {_way_on(checkpoints)}") from exc
+        saved = checkpoints if checkpoints is not None and has_checkpoint(checkpoints) else None
+        raise DivergedError(f"{exc} {_advice(saved)}", exc.problem, **exc.facts, checkpoint=saved) from exc
 
 
-def _way_on(checkpoints: Path | None) -> str:
-    """Return what to do after a loss that is no number."""
-    if checkpoints is None or not has_checkpoint(checkpoints):
-        return "Nothing was written. Try a smaller --learning-rate, and check the recordings for outliers."
+def _advice(checkpoint: Path | None) -> str:
+    if checkpoint is None:
+        return "Nothing was written. Check the recordings for outliers, or choose a lower --learning-rate."
     return (
-        f"The epochs before it are in {checkpoints}: go on with --resume and a smaller --learning-rate, and check the "
-        "recordings for outliers."
+        f"The epochs before are saved in {checkpoint}. Check the recordings for outliers, or continue with --resume "
+        "and a lower --learning-rate."
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from drsn_edge.errors import ControlError
 from tests.cli.test_monitor import SETTINGS, Run, Start, finish, read_until, recording, start, wait_until
 
 __all__ = ["recording", "start"]
@@ -50,9 +51,9 @@ def test_an_alarm_is_acknowledged_by_name_and_a_mounting_accepted_and_a_replay_s
     lines = read_until(live, lambda line: line["type"] == "alarm")
     name = lines[-1]["name"]
     wrong = run("ack", "--name", "nothing")
-    assert wrong.code == 1 and re.search(rf"nothing.*fan.*{name}", wrong.err)
+    assert wrong.code == 1 and re.search(rf"nothing.*fan.*{name}", wrong.err) and type(wrong.why) is ControlError
     other = run("ack", "--machine", "pump")
-    assert other.code == 1 and re.search(r"No machine pump .*fan \(process \d+\)", other.err)
+    assert other.code == 1 and re.search(r"pump.*fan \(process \d+\)", other.err) and type(other.why) is ControlError
     done = run("ack", "--name", name, "--json")
     assert (done.code, done.err) == (0, "")
     assert json.loads(done.out) == {"schema": 1, "type": "ack", "machine": "fan", "alarms": [name], "taken": True}

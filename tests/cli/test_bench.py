@@ -13,6 +13,8 @@ import pytest
 from drsn_edge.bundle.bundle import Bundle, write_bundle
 from drsn_edge.bundle.manifest import Budget
 from drsn_edge.diagnostics import bench
+from drsn_edge.errors import BundleError
+from firmware_bridge.errors import NoBundleError
 
 
 @pytest.fixture
@@ -55,10 +57,10 @@ def test_a_bundle_that_cannot_be_measured_is_said(
     run: Callable[..., Any], tiny_bundle_path: Path, tmp_path: Path
 ) -> None:
     done = run("bench", tiny_bundle_path)
-    assert done.code == 1 and "Convert again" in done.err
+    assert done.code == 1 and type(done.why) is BundleError
     assert run("bench", tmp_path / "none.drsn").code == 1
     done = run("bench")
-    assert done.code == 1 and "none" in done.err
+    assert done.code == 1 and type(done.why) is NoBundleError
 
 
 def test_energy_is_that_of_the_processors_counter(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from refusals import expect
 
-from drsn_edge.errors import RecordingError
+from drsn_edge.errors import OutputError, RecordingError
 from drsn_edge.recordings.loading.load import load_recording
 from drsn_edge.simulation.virtual_sensor import Playback, virtual_sensor
 
@@ -50,7 +50,7 @@ def test_damage_has_its_reason_and_labels_stand_beside_verdicts(
     done = run("classify", folder, "--model", tiny_bundle_path, "--votes", "1/1")
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
-    assert lines[0].split() == ["recording", "is", "windows", "verdicts"]
+    assert lines[0].split() == ["recording", "label", "windows", "verdicts"]
     assert lines[1].split()[:3] == ["flat", "worn", "19"] and "NO_VERDICT 52.6%" in lines[1]
     assert lines[2].split() == ["9", "flat", "line"]
     assert lines[3].split() == ["1", "stuck"]  # half of it is flat
@@ -65,7 +65,7 @@ def test_the_picture(run: Run, save_recording: Any, tiny_bundle_path: Path, tmp_
     json_of(run("classify", tmp_path / "a.npz", "--model", tiny_bundle_path, "--json", "--picture", picture))
     assert picture.read_bytes().startswith(b"\x89PNG")
     refused = run("classify", tmp_path / "a.npz", "--model", tiny_bundle_path, "--picture", tmp_path / "no" / "v.png")
-    assert refused.code == 1 and "Could not write" in refused.err
+    assert refused.code == 1 and type(refused.why) is OutputError and "v.png" in refused.err
 
 
 def test_what_does_not_fit_names_the_recording(

@@ -68,5 +68,6 @@ def test_units_are_taken_and_other_texts_are_refused_with_examples(
 
 def test_a_duration_must_be_in_its_range() -> None:
     for kind, text in ((Duration(positive=True), "0"), (Duration(0.1), "50ms"), (Duration(), "99999999w")):
-        with pytest.raises(click.BadParameter, match="Expected a duration of"):
+        with pytest.raises(click.BadParameter) as refused:
             kind.convert(text, None, None)
+        assert repr(text) in refused.value.message and duration_s(text) is not None

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from drsn_edge.errors import ContractError
 from drsn_edge.evaluation.data import SHARED_SAMPLES, UNKNOWN_RUN, UNKNOWN_TRAINING
 from drsn_edge.simulation.simulator import simulate_dataset
 
@@ -123,12 +124,13 @@ def test_the_report_of_a_split_that_shares_samples_warns(run: Run, trained_run: 
 def test_a_bundle_of_another_kind_than_the_run_is_refused(run: Run, tiny_bundle_path: Path, trained_run: Path) -> None:
     done = run("evaluate", tiny_bundle_path, "--run", trained_run)
     assert done.code == 1 and done.err.count("\n") == 1
-    assert "tiny was not converted from the run" in done.err
+    assert type(done.why) is ContractError and str(trained_run) in done.err
 
 
 def test_recordings_that_do_not_fit_are_refused(run: Run, tiny_bundle_path: Path, machines: Path) -> None:
     done = run("evaluate", tiny_bundle_path, "--data", machines)
-    assert done.code == 1 and done.err.count("\n") == 1 and "(calm, worn, loud)" in done.err
+    assert done.code == 1 and done.err.count("\n") == 1
+    assert type(done.why) is ContractError and "calm, worn, loud" in done.err
 
 
 def test_a_bundle_is_judged_without_tensorflow(tiny_bundle_path: Path, tmp_path: Path, save_recording: Any) -> None:

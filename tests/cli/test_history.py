@@ -49,7 +49,7 @@ def test_it_shows_shares_and_decisions(run: Run, file: Path) -> None:
     done = run("history", file, "--since", "1d", "--every", "1h")
     assert done.code == 0, done.err
     text = done.out
-    assert text.startswith("pump 3\n") and "10801 windows, 5 samples lost in them" in text
+    assert text.startswith("pump 3\n") and "10801 windows, 5 samples lost" in text
     assert "calm" in text and "66.7%" in text and "33.3%" in text and "1 h each" in text
     assert text.count("calm (90%)") == text.count("worn (90%)") == 1
     calm, worn, none = text.splitlines()[1:4]
@@ -66,7 +66,7 @@ def test_a_machine_that_is_not_in_the_file_is_an_error_with_the_names(run: Run, 
         done = run("history", file, "--machine", "fan", *more)
         assert done.code == 1 and done.out == "" and "pump 3" in done.err and "'fan'" in done.err
     done = run("history", file, "--machine", "pump 3", "--since", "1s")
-    assert done.code == 0 and done.out.startswith("nothing in that time")
+    assert done.code == 0 and done.out.startswith("no result in that time")
 
 
 def test_gaps_jumps_and_when_it_was_last_measured_are_shown(run: Run, tmp_path: Path) -> None:
@@ -88,14 +88,14 @@ def test_gaps_jumps_and_when_it_was_last_measured_are_shown(run: Run, tmp_path: 
     text = run("history", path, "--since", "4d").out
     bars = next(line for line in text.splitlines() if line.startswith("  calm"))
     assert "████···█▄███ " in bars
-    assert "· nothing came" in text and text.count("set back by 5 h") == 1
+    assert "· no samples" in text and text.count("set back by 5 h") == 1
     assert time.strftime("%z") in text and re.search(r"last measured .* 3[45] h ago", text)
     (found,) = json.loads(run("history", path, "--since", "4d", "--json").out)["machines"]
     for each in (*found["decisions"], *found["jumps"], *found["spans"]):
         assert datetime.fromisoformat(each["time"]).timestamp() == each.get("time_s", each.get("start_s"))
     assert datetime.fromisoformat(found["measured"]).timestamp() == found["measured_s"]
     nothing = run("history", path, "--since", "1h")
-    assert nothing.code == 0 and nothing.out.startswith("nothing in that time\npump: last measured ")
+    assert nothing.code == 0 and nothing.out.startswith("no result in that time\npump: last measured ")
 
 
 def test_what_a_wrong_clock_filed_under_times_to_come_is_not_hidden(run: Run, file: Path) -> None:
@@ -103,7 +103,7 @@ def test_what_a_wrong_clock_filed_under_times_to_come_is_not_hidden(run: Run, fi
     sink.take(WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": 1.0}, None, 0))
     sink.close()
     shown = run("history", file).out
-    assert "1 window is filed under times to come" in shown and "to come by the clock of this machine" in shown
+    assert "1 window with times in the future" in shown and "in the future by the clock of this machine" in shown
 
 
 def test_the_picture(run: Run, file: Path, tmp_path: Path) -> None:
@@ -195,4 +195,4 @@ def test_a_monitor_whose_clock_leaps_says_so_and_keeps_its_history(
 def test_a_file_without_rows_says_that_nothing_was_written_yet(run: Run, tmp_path: Path) -> None:
     open_history(tmp_path / "pump.sqlite").close()
     done = run("history", tmp_path / "pump.sqlite")
-    assert done.code == 0 and "nothing was written yet" in done.out
+    assert done.code == 0 and "no result was written yet" in done.out

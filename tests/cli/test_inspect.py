@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusals import expect, failure_of
 
 from drsn_edge.bundle.bundle import REPORT, Bundle, read_bundle, with_extra, write_bundle
 from drsn_edge.cli.inspect import inspect
+from drsn_edge.errors import ContractError, OutputError
 from drsn_edge.inspection.names import WINDOWS
+from quantize.errors import TargetError
 from quantize.targets.names import TARGETS
 
 Run = Callable[..., Any]
@@ -87,7 +90,7 @@ def test_a_model_that_does_not_suit_its_target_fails_with_the_reasons(
     done = run("inspect", abs_model, "--target", target)
     assert done.code == 1 and done.out.startswith("abs.tflite (tflite file)\n")
     assert done.err.startswith("Error: ") and done.err.count("\n") == 1
-    assert f"does not suit {target}: ABS" in done.err and says in done.err
+    assert type(done.why) is TargetError and f"{target}: ABS" in done.err and says in done.err
     done = run("inspect", abs_model, "--target", target, "--json")
     assert done.code == 1 and "ABS" in json.loads(done.out)["target"]["findings"][0]
     assert run("inspect", abs_model).code == 0
@@ -110,7 +113,7 @@ def test_windows_of_the_run(run: Run, trained_bundle: Path, trained_run: Path, t
     assert ("numpy", "litert-reference") in pairs and values["backends"]["failures"] == {}
     assert "Threshold budget" in (out / "report.html").read_text()
     again = run("inspect", trained_bundle, "--out", out)
-    assert again.code == 1 and "--force" in again.err
+    assert again.code == 1 and type(again.why) is OutputError and "--force" in again.err
     done = run("inspect", trained_bundle, "--out", out, "--force")
     assert done.code == 0 and done.out.endswith(f"wrote {out}\n")
 
@@ -138,7 +141,7 @@ def test_a_bare_model_takes_the_windows_too(run: Run, trained_bundle: Path, trai
     (tmp_path / "m.tflite").write_bytes(read_bundle(trained_bundle).model)
     done = run("inspect", tmp_path / "m.tflite", "--run", trained_run, "--windows", 3)
     assert (done.code, done.err) == (0, "")
-    assert "accuracy on 3 of 42 held-out windows of pump" in done.out
+    assert "accuracy on 3 of 42 hold-out windows of pump" in done.out
 
 
 def test_a_bundle_shows_the_report_that_it_carries(run: Run, tiny_bundle: Bundle, tmp_path: Path) -> None:
@@ -149,7 +152,7 @@ def test_a_bundle_shows_the_report_that_it_carries(run: Run, tiny_bundle: Bundle
     values["measurement"] = {"windows": 7, "budgets": [budget], "layers": []}
     write_bundle(with_extra(tiny_bundle, REPORT, json.dumps(values).encode()), tmp_path / "m.drsn")
     done = run("inspect", tmp_path / "m.drsn")
-    assert done.code == 0 and "threshold budget over 7 windows" in done.out and "25.0%" in done.out
+    assert done.code == 0 and "thresholds over 7 windows" in done.out and "25.0%" in done.out
 
 
 def test_the_file_alone_is_inspected_on_a_gateway(tiny_bundle_path: Path) -> None:
@@ -162,7 +165,8 @@ def test_the_file_alone_is_inspected_on_a_gateway(tiny_bundle_path: Path) -> Non
 def test_another_run_is_refused(run: Run, tiny_bundle_path: Path, trained_run: Path) -> None:
     done = run("inspect", tiny_bundle_path, "--run", trained_run)
     assert done.code == 1 and done.out == "" and done.err.count("\n") == 1
-    assert "Expected the run that tiny.drsn was converted from" in done.err
+    found = failure_of("inspect", tiny_bundle_path, "--run", trained_run)
+    expect(found, ContractError, "other_run", model="tiny.drsn", path=trained_run)
 
 
 def test_a_compiler_that_disagrees_is_shown(

@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("scipy", reason="simulating a machine needs the extra `train`")
 
 from drsn_edge.bundle.bundle import read_bundle, write_bundle
+from drsn_edge.errors import LearningError
 from drsn_edge.monitor.stages.learned import path_of
 from drsn_edge.recordings.recorder import LogKeeper, record_source
 from drsn_edge.simulation.virtual_sensor import Playback, simulated_recording, virtual_sensor
@@ -70,7 +71,7 @@ def test_what_the_network_calls_a_fault_is_refused(run: Run, logged: Any, traine
     model = tmp_path / "pump.drsn"
     write_bundle(read_bundle(trained_bundle), model)
     refused = run("learn", "--replay", logged("imbalance", 1480.0), "--model", model)
-    assert refused.code == 1 and "Expected the network to call this machine healthy" in refused.err
+    assert refused.code == 1 and type(refused.why) is LearningError and "imbalance" in refused.err
     assert not path_of(model).exists()
 
 
@@ -80,7 +81,7 @@ def test_a_sensor_that_is_off_the_machine_teaches_nothing(
     model = tmp_path / "pump.drsn"
     write_bundle(read_bundle(trained_bundle), model)
     refused = run("learn", "--replay", logged("off", 1480.0), "--model", model)
-    assert refused.code == 1 and "noise alone in" in refused.err and "Fasten the sensor" in refused.err
+    assert refused.code == 1 and type(refused.why) is LearningError and "imbalance" not in refused.err
     assert not path_of(model).exists()
 
 
@@ -91,10 +92,10 @@ def test_what_was_learned_and_is_damaged_is_said_and_left_alone(
     write_bundle(read_bundle(trained_bundle), model)
     path_of(model).write_bytes(b"rubbish")
     done = run("monitor", "--replay", logged("healthy", 1480.0), "--model", model)
-    assert done.code == 0 and "Warning: Expected what was learned" in done.err
+    assert done.code == 0 and "Warning: " in done.err and path_of(model).name in done.err
 
 
 def test_bad_input(run: Run, tiny_bundle_path: Path, trained_bundle: Path) -> None:
     without = run("learn", "--port", "x", "--model", tiny_bundle_path)
-    assert without.code == 1 and "Convert again" in without.err
+    assert without.code == 1 and type(without.why) is LearningError
     assert run("learn", "--model", trained_bundle).code == 2

@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 import pytest
+from refusals import expect, failure_of
 
 from drsn_edge.cli.main import cli
 from drsn_edge.cli.modes import USES, flags_of, options_of
 from drsn_edge.cli.options import Duration, refuse_renamed
+from drsn_edge.errors import SettingsError, TrainingError
 from drsn_edge.support.uses import Uses, why_unused
 
 Run = Callable[..., Any]
@@ -66,25 +68,23 @@ def test_an_option_that_was_renamed_answers_with_its_new_name(run: Run) -> None:
     done = run("monitor", "--fleet", "plant.toml")
     assert done.code == 2 and "--fleet" in done.err and "--sensors plant.toml" in done.err
     timed = run("convert", "run", "--out", "a.drsn", "--budget-ms", "40")
-    assert timed.code == 2 and "Type --latency 40ms" in timed.err
+    assert timed.code == 2 and "--latency 40ms" in timed.err
     cut = run("tune-alarms", "recordings", "--model", "a.drsn", "--trial", "100")
-    assert cut.code == 2 and "--trial is called --cut now. Type --cut 100" in cut.err
+    assert cut.code == 2 and "--trial" in cut.err and "--cut 100" in cut.err
 
 
 def test_a_command_that_was_renamed_answers_with_its_new_name() -> None:
     context = click.Context(click.Group("tool"), info_name="tool")
     refuse_renamed(context, ["begin", "--old"], {"old": "new"})
-    with pytest.raises(
-        click.UsageError, match=r"`old` is called `new` now. Type tool new --port '/dev/my port'"
-    ) as told:
+    with pytest.raises(click.UsageError) as told:
         refuse_renamed(context, ["old", "--port", "/dev/my port"], {"old": "new"})
-    assert told.value.exit_code == 2
+    assert told.value.exit_code == 2 and "tool new --port '/dev/my port'" in told.value.message
 
 
 @pytest.mark.parametrize(("old", "new"), [("baseline", "learn"), ("calibrate", "tune-alarms")])
 def test_the_command_line_knows_what_was_renamed(run: Run, old: str, new: str) -> None:
     done = run(old, "--model", "pump.drsn", "--help")
-    assert done.code == 2 and f"`{old}` is called `{new}` now. Type drsn-edge {new} --model pump.drsn" in done.err
+    assert done.code == 2 and f"`{old}`" in done.err and f"drsn-edge {new} --model pump.drsn" in done.err
     assert old not in cli.commands and new in cli.commands
 
 
@@ -325,11 +325,11 @@ def test_a_sensors_own_value_goes_before_what_was_typed_and_that_before_the_file
 @pytest.mark.parametrize(
     ("text", "option", "words"),
     [
-        (FILE.replace("rpm = 1000.0\n", "").replace('"/dev/b"', '"/dev/b"\nrpm = 2.0'), ["--rpm", "3"], "its own"),
+        (FILE.replace("rpm = 1000.0\n", "").replace('"/dev/b"', '"/dev/b"\nrpm = 2.0'), ["--rpm", "3"], "--rpm"),
         (FILE, ["--fallback", "cpu"], "--runtime edgetpu"),
         (FILE, ["--keep-days", "3"], "--history"),
         (FILE, ["--mqtt-ca", "ca.pem"], "--mqtt"),
-        (FILE, ["--trial", "3"], "a model for every sensor"),
+        (FILE, ["--trial", "3"], "--trial"),
         (FILE, ["--machine", "pump"], "--sensors"),
         (FILE, ["--text-unit", "g", "--text-range", "2"], "--sensors"),
         (FILE, ["--port", "/dev/c"], "--sensors"),
@@ -348,29 +348,40 @@ def test_what_reaches_no_sensor_of_the_file_is_refused(
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("keep_days = 3.0", "line 10: keep_days changes nothing without history"),
-        ('mqtt_topics = "homeassistant"', "line 10: mqtt_topics changes nothing without mqtt"),
-        ('fallback = "cpu"', "line 10: fallback changes nothing without runtime edgetpu"),
+        ("keep_days = 3.0", r"line 10: keep_days .*\bhistory"),
+        ('mqtt_topics = "homeassistant"', r"line 10: mqtt_topics .*\bmqtt\b"),
+        ('fallback = "cpu"', r"line 10: fallback .*\bruntime edgetpu"),
     ],
 )
 def test_a_key_that_changes_nothing_is_refused_with_its_line(run: Run, tmp_path: Path, line: str, words: str) -> None:
     (tmp_path / "sensors.toml").write_text(FILE + line)
     done = run("monitor", "--sensors", tmp_path / "sensors.toml")
-    assert done.code == 1 and words in done.err, done
+    assert done.code == 1 and type(done.why) is SettingsError and re.search(words, done.err), done
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "problem", "facts"),
     [
-        ("spectrum_lines = 64", "spectrum_lines with log spectra only"),
-        ("highest_order = 8", "highest_order with the inputs 'spectra' only"),
-        ("gain_range_db = 3", "gain_range_db with the scaling 'fixed' only"),
-        ("validation = false", "no patience without validation"),
+        ("spectrum_lines = 64", "setting_unused", {"setting": "spectrum_lines", "needs": "log spectra"}),
+        ("highest_order = 8", "setting_unused", {"setting": "highest_order", "needs": "spectra"}),
+        ("gain_range_db = 3", "setting_unused", {"setting": "gain_range_db", "needs": "scaling fixed"}),
+        ("validation = false", "patience_without_validation", {}),
     ],
 )
-def test_training_refuses_what_its_inputs_do_not_use(run: Run, tmp_path: Path, line: str, words: str) -> None:
+def test_training_refuses_what_its_inputs_do_not_use(
+    run: Run, tmp_path: Path, line: str, problem: str, facts: dict[str, str]
+) -> None:
     (tmp_path / "c.toml").write_text(f'hold_out = "time=0.2"\n[research]\n{line}\n')
-    done = run(
-        "train", "--data", "absent", "--out", tmp_path / "run", "--config", tmp_path / "c.toml", "--patience", "3"
+    arguments = (
+        "train",
+        "--data",
+        "absent",
+        "--out",
+        tmp_path / "run",
+        "--config",
+        tmp_path / "c.toml",
+        "--patience",
+        "3",
     )
-    assert done.code == 1 and words in done.err, done
+    assert run(*arguments).code == 1
+    expect(failure_of(*arguments), TrainingError, problem, **facts)

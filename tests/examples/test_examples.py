@@ -78,7 +78,7 @@ def test_bad_input_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     path = os.pathsep.join([str(EXAMPLES.parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("Error: Expected the file ")
+    assert done.stderr.startswith(f"Error: {tmp_path / 'nowhere'}")
     assert len(done.stderr.splitlines()) == 1
 
 

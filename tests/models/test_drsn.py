@@ -58,7 +58,7 @@ def test_identity_kernel_puts_the_odd_channel_last() -> None:
 
 
 def test_identity_kernel_refuses_to_drop_channels() -> None:
-    with pytest.raises(ValueError, match="at least 4 channels"):
+    with pytest.raises(ValueError):
         identity_kernel(4, 3)
 
 

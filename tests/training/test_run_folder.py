@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from drsn_edge.errors import OutputError, TrainingError
 from drsn_edge.training import run_folder as run_folder_module
@@ -71,16 +72,17 @@ def test_the_config_says_what_was_on_each_side(training: Any, saved: Path) -> No
 
 
 def test_no_folder_is_no_run_folder(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="Expected a run folder"):
+    with refused(TrainingError, "not_a_run_folder", path=tmp_path / "nothing"):
         load_run(tmp_path / "nothing")
-    with pytest.raises(TrainingError, match="Expected a run folder"):
+    with refused(TrainingError, "not_a_run_folder", path=tmp_path):
         load_run(tmp_path)
 
 
 @pytest.mark.parametrize("name", NEEDED)
 def test_a_missing_file_is_reported(run: Path, name: str) -> None:
     (run / name).unlink()
-    with pytest.raises(TrainingError, match="run folder"):
+    problem = "not_a_run_folder" if name in ("config.json", "model.keras") else "damaged"
+    with refused(TrainingError, problem, path=run):
         load_run(run)
 
 
@@ -89,7 +91,7 @@ def test_a_missing_file_is_reported(run: Path, name: str) -> None:
 def test_a_truncated_file_is_reported(run: Path, name: str, keep: float) -> None:
     data = (run / name).read_bytes()
     (run / name).write_bytes(data[: int(len(data) * keep)])
-    with pytest.raises(TrainingError, match=r"whole run folder in .*Train again"):
+    with refused(TrainingError, "damaged", path=run):
         load_run(run)
 
 
@@ -122,7 +124,7 @@ def test_a_config_without_what_is_needed_is_reported(run: Path, change: Any) -> 
     config = json.loads((run / "config.json").read_text())
     change(config)
     (run / "config.json").write_text(json.dumps(config))
-    with pytest.raises(TrainingError, match="damaged"):
+    with refused(TrainingError, "damaged", path=run):
         load_run(run)
 
 
@@ -136,7 +138,7 @@ def test_a_config_of_another_kind_is_reported(run: Path, text: str) -> None:
 def test_a_run_of_a_newer_version_is_refused(run: Path) -> None:
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({**config, "schema": 2, "version": "9.9"}))
-    with pytest.raises(TrainingError, match=r"written by drsn-edge 9\.9, this is .*: update\."):
+    with refused(TrainingError, "newer_version", path=run, version="9.9"):
         load_run(run)
 
 
@@ -156,7 +158,7 @@ def test_an_interrupted_save_leaves_the_old_folder(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)
-    with pytest.raises(OutputError, match=r"run: No space left on device\. Nothing was changed"):
+    with refused(OutputError, "cannot_write", path=run, why="No space left on device"):
         save_run(training, metrics, run)
     assert contents(run.parent) == before
     assert [path.name for path in run.parent.iterdir()] == ["run"]
