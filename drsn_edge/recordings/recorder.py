@@ -111,9 +111,10 @@ class LogKeeper:
         except Exception as exc:
             if self._on_failure is None:
                 raise
-            known = isinstance(exc, RawLogError)
-            self.failing = str(exc) if known else f"Could not log the sensor's bytes: {exc}. Verdicts go on."
-            self._on_failure(RawLogError(self.failing))
+            words = f"Could not log the sensor's bytes: {exc}. Verdicts go on."
+            known = exc if isinstance(exc, RawLogError) else RawLogError(words, "logging_failed", why=str(exc))
+            self.failing = str(known)
+            self._on_failure(known)
 
 
 class _Heard:
