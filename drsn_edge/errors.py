@@ -1,42 +1,42 @@
 """Every error that drsn_edge raises on purpose.
 
 DrsnEdgeError
-├── RecordingError             a recording or catalogue that cannot be used as it is
+├── RecordingError             a recording or catalogue that cannot be used
 ├── SplitError                 a split that is empty, leaks, or misses a class
-├── TrainingError              a training that cannot start or went wrong; a run folder that is not one
-│   └── DivergedError          the loss or a weight stopped being a number
-├── ReproduceError             a sweep's results file that is none, or a sweep that cannot run
+├── TrainingError              a training that cannot start or failed; a folder that is not a run folder
+│   └── DivergedError          the loss or a weight became NaN or infinite
+├── ReproduceError             a damaged results file, or a sweep that cannot run
 ├── BundleError                a file that is not a bundle
-│   ├── BundleDamagedError     it was one, and bytes of it are missing or changed
-│   ├── BundleLayoutError      a zip, but not laid out as a bundle is
-│   ├── BundleLimitError       larger than a bundle may be
-│   ├── SignatureError         a signature that does not fit the manifest
-│   ├── UnsignedError          no signature where one is needed
-│   └── UntrustedKeyError      signed by a key that is not trusted here
+│   ├── BundleDamagedError     bytes of the bundle are missing or changed
+│   ├── BundleLayoutError      a zip without the layout of a bundle
+│   ├── BundleLimitError       a bundle that exceeds a limit
+│   ├── SignatureError         a signature that does not belong to the manifest
+│   ├── UnsignedError          no signature, but one is required
+│   └── UntrustedKeyError      a signature by a key that is not trusted here
 ├── KeyFileError               a key or a folder of trusted keys that cannot be used
-├── GateError                  a bundle that this machine cannot run as it should
-├── LearningError              a machine that cannot be learned, or what was learned with another bundle
-├── ContractError              the stream is not what the model was trained on
+├── GateError                  a bundle that fails the health gate of this machine
+├── LearningError              a machine that cannot be learned, or learned data that cannot be used
+├── ContractError              a stream that does not fit the model
 ├── RuntimeUnavailableError    no interpreter for the model on this machine
-├── SettingsError              a file of settings that cannot be used
-├── ControlError               a running monitor that cannot be reached, or refuses what is asked for
-├── OutputError                a result that could not be written
-└── DemoError                  the demo that did not recognise a simulated condition
+├── SettingsError              settings that cannot be used
+├── ControlError               a running monitor that cannot be reached, or refuses a request
+├── OutputError                an output that cannot be written
+├── MonitorError               a monitor that ended because of a bug, or without having received data
+└── DemoError                  a demo that did not recognise a simulated condition
 
-Each message says what was expected, what came, and what to do. The packages `quantize` and
-`firmware_bridge` have roots of their own; `drsn_edge.cli.main` turns all three into one line.
+Each message says what happened, why as far as known, and what to do. The packages `quantize` and `firmware_bridge` have
+roots of their own; `drsn_edge.cli.main` turns all three into one line.
 """
 
 
 class DrsnEdgeError(Exception):
     """Root of drsn_edge's own errors.
 
-    A sentence may be written anew at any time; a program that wants to know what went wrong looks at the class and at
-    these attributes.
+    The sentence may change at any time; a program should use the class and these attributes.
 
     Attributes:
         problem: Short name of what went wrong, such as "no_sample_rate"; empty where the class says it all.
-        facts: Values that the sentence tells, by name, such as `facts["path"]`.
+        facts: Values in the sentence by name, such as `facts["path"]`.
     """
 
     def __init__(self, message: str, problem: str = "", /, **facts: object) -> None:
@@ -55,11 +55,11 @@ class SplitError(DrsnEdgeError):
 
 
 class TrainingError(DrsnEdgeError):
-    """A training cannot start, went wrong, or its run folder cannot be used."""
+    """A training cannot start or failed, or its run folder cannot be used."""
 
 
 class DivergedError(TrainingError):
-    """The loss or a weight of a training stopped being a number."""
+    """The loss or a weight of a training became NaN or infinite."""
 
 
 class ReproduceError(DrsnEdgeError):
@@ -67,7 +67,7 @@ class ReproduceError(DrsnEdgeError):
 
 
 class BundleError(DrsnEdgeError):
-    """A file is not a bundle, or is a damaged one, or one from a newer version."""
+    """A file is not a bundle, is damaged, or comes from a newer version."""
 
 
 class BundleDamagedError(BundleError):
@@ -75,15 +75,15 @@ class BundleDamagedError(BundleError):
 
 
 class BundleLayoutError(BundleError):
-    """A zip is not laid out as a bundle is: names, order, compression, attributes, what lies between members."""
+    """A zip does not have the layout of a bundle: names, order, compression, attributes, bytes between members."""
 
 
 class BundleLimitError(BundleError):
-    """A bundle, a member or their number is larger than it may be."""
+    """A bundle, a member or the number of members exceeds its limit."""
 
 
 class SignatureError(BundleError):
-    """The signature is not one of this manifest."""
+    """The signature does not belong to this manifest, or is damaged."""
 
 
 class UnsignedError(BundleError):
@@ -99,15 +99,15 @@ class KeyFileError(DrsnEdgeError):
 
 
 class GateError(DrsnEdgeError):
-    """This machine does not run a bundle as its manifest says."""
+    """A bundle fails the health gate: this machine does not run it as the manifest says."""
 
 
 class LearningError(DrsnEdgeError):
-    """What a machine is like on site cannot be learned or used."""
+    """A machine cannot be learned on site, or the learned data cannot be used."""
 
 
 class ContractError(DrsnEdgeError):
-    """What the sensor sends is not what the model was trained on."""
+    """The stream of a sensor does not fit the signal that the model was trained on."""
 
 
 class RuntimeUnavailableError(DrsnEdgeError):
@@ -115,19 +115,19 @@ class RuntimeUnavailableError(DrsnEdgeError):
 
 
 class SettingsError(DrsnEdgeError):
-    """A file of settings cannot be read, or holds what cannot be."""
+    """Settings cannot be read, or are invalid."""
 
 
 class ControlError(DrsnEdgeError):
-    """A running monitor cannot be reached by its control socket, or refuses what is asked for."""
+    """A running monitor cannot be reached by its control socket, or refuses a request."""
 
 
 class OutputError(DrsnEdgeError):
-    """A result could not be written; nothing half-written was left behind."""
+    """An output cannot be written; no partial file is left behind."""
 
 
 class MonitorError(DrsnEdgeError):
-    """The monitor ended because of a mistake of its own, or without having heard of any sensor."""
+    """The monitor ended because of a bug, or without having received anything from a sensor."""
 
 
 class DemoError(DrsnEdgeError):

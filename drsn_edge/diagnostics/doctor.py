@@ -402,7 +402,7 @@ def check_bundle(machine: ExaminedMachine) -> Iterator[Finding]:
         active = store.active()
         measured = run_gate(active.path)
     except NoBundleError as exc:
-        level = Level.FAIL if "damaged" in str(exc) else Level.WARN
+        level = Level.FAIL if exc.problem == "damaged" else Level.WARN
         yield Finding("bundle", level, str(exc), "drsn-edge flash BUNDLE --to local")
         return
     except (DrsnEdgeError, FirmwareBridgeError) as exc:

@@ -1,4 +1,4 @@
-"""Puts a monitor together: from what sensors are watched with to a supervisor that runs their stations.
+"""Assembles a monitor: from the configurations of sensors to a supervisor that runs their stations.
 
 docs/development/monitor-library.md shows it in a dozen lines. `drsn-edge monitor` does nothing else.
 """
@@ -37,15 +37,15 @@ from drsn_edge.support.notice import Notice, about
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.threaded import Threaded
 
-if TYPE_CHECKING:  # rich, which it draws with, is not there everywhere
+if TYPE_CHECKING:  # it needs rich, which is not installed everywhere
     from drsn_edge.monitor.view import View
 
 GATHER_S = 0.010
-"""Fewer reads cost less: 26.7 kHz took 19 % of a core with 3 ms, 13 % with 8, 11 to 12 % with 12. Windows wait that
-long at most."""
+"""Time in seconds in which bytes are gathered before they are read; windows wait at most this long. Fewer reads cost
+less: 26.7 kHz took 19 % of a core with 3 ms, 13 % with 8 ms, 11 to 12 % with 12 ms."""
 
 _STORE_PATIENCE_S = 150.0
-"""Longer than any gate takes that runs meanwhile."""
+"""Time in seconds to wait for others who change the bundle store, longer than a health gate takes."""
 
 Tell = Callable[[str], None]
 Stop = Callable[[], bool]
@@ -53,15 +53,15 @@ Stop = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Plan:
-    """What to watch, and with what.
+    """What a monitor watches.
 
     Attributes:
-        sensors: At least one, of different machines.
+        sensors: At least one sensor, each of another machine.
         replay: Raw logs, or folders of them, that are judged instead of the port of the only sensor.
-        speed: Of a replay: times the pace of that day; 0: at once.
-        metrics: Host and port of /metrics for Prometheus; None: it is not served.
-        trial_s: How long a bundle that was flashed must work before it is confirmed, where a sensor has no model of its
-            own.
+        speed: Speed of a replay as a multiple of real time; 0: as fast as possible.
+        metrics: Host and port of /metrics for Prometheus; None: not served.
+        trial_s: Time in seconds that a flashed bundle must work before it is confirmed, for sensors without a model of
+            their own.
     """
 
     sensors: Sequence[SensorConfig]
@@ -72,12 +72,12 @@ class Plan:
 
     @property
     def several(self) -> bool:
-        """Whether what is said must name the machine."""
+        """Whether messages must name the machine."""
         return len(self.sensors) > 1
 
     @property
     def prints_only(self) -> bool:
-        """Whether nothing gets results but what is printed, and nothing is recorded."""
+        """Whether printing is the only output, and nothing is recorded."""
         fields = ("record", *SINKS)
         kept = any(getattr(each, field) is not None for each in self.sensors for field in fields)
         return self.metrics is None and not kept
@@ -93,19 +93,19 @@ def assembled(
     viewed: bool = False,
     open_source: Callable[[SensorConfig, Stop, LogKeeper | None], Source] | None = None,
 ) -> Iterator[Supervisor]:
-    """Yield what runs the stations of a plan; at the end, everything that they share is closed.
+    """Yield the supervisor of a plan's stations; at the end, everything that they share is closed.
 
     Args:
         plan: What to watch.
-        sinks: Further sinks of each sensor, by name; an opener is given an `Opening` and returns a sink.
-        stopped: Asked whether to stop.
-        tell: Given what a person should read; see `drsn_edge.support.notice`.
-        viewed: Whether a view is drawn on standard output, a terminal; it needs the extra `view`.
-        open_source: Opens what a sensor sends; None: its port, or the logs of the plan.
+        sinks: Openers of further sinks of each sensor, by name; an opener takes an `Opening` and returns a sink.
+        stopped: Returns whether to stop.
+        tell: Called with messages for people; see `drsn_edge.support.notice`.
+        viewed: Whether to draw a view on standard output, a terminal; this needs the extra `view`.
+        open_source: Opens the source of a sensor; None: its port, or the logs of the plan.
 
     Raises:
-        OutputError, SettingsError: If outputs cannot be used, or do not go together.
-        GatewayError: If a sensor has no model, and this gateway no bundle.
+        OutputError, SettingsError: If outputs cannot be used or contradict each other.
+        GatewayError: If a sensor has no model and this gateway has no bundle.
     """
     check_sinks(plan.sensors)
     over = threading.Event()
@@ -134,12 +134,12 @@ class Printing:
     """How results are printed.
 
     Attributes:
-        stream: Returns where to, asked when the outputs of a sensor are opened: a view, which is shown by then, has put
-            itself in the place of standard output.
-        as_json: Whether as JSON, a line for each result; otherwise what changes, in words.
-        passing: A terminal where the last window is shown as it passes by; None: nowhere.
+        stream: Returns the stream to print to, called when the outputs of a sensor are opened: by then a view may have
+            replaced standard output.
+        as_json: Whether to print one line of JSON per result; otherwise changes are printed in words.
+        passing: Terminal that shows the last window on a line that is overwritten; None: not shown.
         several: Whether lines name the machine.
-        alone: Whether nothing else gets results: a reader that has gone ends the run then.
+        alone: Whether printing is the only output, so that the run ends when nobody reads it any more.
     """
 
     stream: Callable[[], TextIO]
@@ -160,7 +160,7 @@ class Printing:
 
 
 def can_view() -> bool:
-    """Tell whether the library is here that a view is drawn with, the extra `view`."""
+    """Tell whether the library of the view is installed, by the extra `view`."""
     try:
         import rich  # noqa: F401
     except ImportError:
@@ -169,17 +169,17 @@ def can_view() -> bool:
 
 
 def active_bundle() -> Path:
-    """Return the bundle that is active on this gateway, which does not count as a start of it.
+    """Return the active bundle of this gateway, without counting a start of it.
 
     Raises:
-        GatewayError: If there is none.
+        GatewayError: If no bundle is active.
     """
     return open_store("the monitor").active().path
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """What the stations of one monitor have in common."""
+    """What the stations of one monitor share."""
 
     plan: Plan
     stopped: Stop
@@ -190,15 +190,16 @@ class _Shared:
     open_source: Callable[[SensorConfig, Stop, LogKeeper | None], Source] | None
 
     def __post_init__(self) -> None:
-        """Refuse further sinks that have the names of the monitor's own."""
+        """Refuse further sinks with names of the monitor's own sinks."""
         taken = sorted(self.first.keys() & {*SINKS, "metrics"})
         if taken:
-            raise OutputError(f"Sinks of the monitor itself are called {', '.join(taken)}. Give yours another name.")
+            words = f"The monitor has sinks of its own called {', '.join(taken)}. Give yours another name."
+            raise OutputError(words, "name_taken", names=taken)
 
 
 @dataclass(frozen=True)
 class _Connected:
-    """The connections of one sensor as its configuration names them."""
+    """The connections of one sensor, by its configuration."""
 
     config: SensorConfig
     shared: _Shared
@@ -245,7 +246,7 @@ def _tell_about(say: Tell, machine: str, text: str) -> None:
 
 
 def _metrics_sink(plan: Plan, stack: ExitStack) -> dict[str, Opener]:
-    """Serve /metrics until the stack ends, where that is asked for; return what opens its sinks."""
+    """Serve /metrics until the stack ends, if the plan asks for it; return the openers of its sinks."""
     if plan.metrics is None:
         return {}
     from drsn_edge.monitor.sinks.metrics import MetricsServer
@@ -257,13 +258,13 @@ def _metrics_sink(plan: Plan, stack: ExitStack) -> dict[str, Opener]:
 
 def _follower(trial_s: float, sensors: Sequence[SensorConfig], tell: Tell) -> Follower:
     store = open_store("the monitor", patience_s=_STORE_PATIENCE_S)
-    # An Edge TPU that a station holds cannot be opened by the gate's process: the processor shows the rest.
+    # The gate's process cannot open an Edge TPU that a station holds, so it falls back to the CPU.
     each_way = dict.fromkeys(replace(each.runtime_choice, fallback="cpu") for each in sensors)
     return Follower(store, lambda path: [run_gate(path, choice) for choice in each_way], tell, trial_s)
 
 
 def _listen(stations: Sequence[Station], stack: ExitStack, tell: Tell) -> None:
-    """Open the control socket until the stack ends; where there can be none, say so and go on."""
+    """Open the control socket until the stack ends; if it cannot be opened, report that and continue."""
     try:
         control = ControlSocket(state_folder(), handlers_of(stations))
     except ControlError as exc:

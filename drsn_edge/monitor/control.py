@@ -1,14 +1,14 @@
-"""The control socket of a running monitor: how commands on the same machine reach it.
+"""The control socket of a running monitor, by which commands on the same machine reach it.
 
-Each running monitor listens on a Unix stream socket `monitor-PID.sock` in its state folder, mode 0660: its user and its
-group may connect, nobody else. A request is one line of JSON, and so is the answer; then the connection ends.
+Each running monitor listens on a Unix stream socket `monitor-PID.sock` in its state folder, mode 0660: only its user
+and its group may connect. A request is one line of JSON, the answer is another, and then the connection is closed.
 
     {"do": "machines"}                                     -> {"ok": true, "machines": [{"machine": ..., "alarms": []}]}
     {"do": "ack", "machine": "pump 3", "alarm": "worn"}    -> {"ok": true, "alarms": ["worn"], "taken": true}
     {"do": "accept-mounting", "machine": "pump 3"}         -> {"ok": true, "taken": true}
     anything else                                          -> {"ok": false, "error": "..."}
 
-Bounds: 4 KiB and 5 s for a request, 64 KiB for an answer, 8 connections at a time (others wait), printable UTF-8.
+Limits: 4 KiB and 5 s for a request, 64 KiB for an answer, 8 connections at a time (others wait), printable UTF-8.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ MOST_CHARACTERS = 200
 MOST_ANSWER_BYTES = 65_536
 MOST_MONITORS = 64
 MOST_LISTING_SECONDS = 10.0
-"""For all monitors of some folders to say what they watch."""
+"""Time for all monitors of the given folders to list their machines."""
 
 _MOST_WAITING = 32
-"""Connections that the system keeps until it is their turn."""
+"""Number of connections that the system keeps waiting."""
 
 _NAME = re.compile(r"monitor-(\d{1,10})(-\d)?\.sock")
 _LONGEST_PATH = 100
@@ -50,7 +50,7 @@ _LONGEST_PATH = 100
 
 _TAKEN_WITHIN_S = 2.0
 _LEAST_S = 0.02
-"""For a monitor of another folder, behind one whose monitors hang: one that does not has answered by then."""
+"""Shortest time for a monitor to answer, even after monitors that hang; a working one answers within it."""
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -58,11 +58,11 @@ Handler = Callable[[Request], Answer]
 
 
 class Controlled(Protocol):
-    """What is controlled: a sensor that is watched."""
+    """A watched sensor that can be controlled."""
 
     @property
     def machine(self) -> str:
-        """What it watches."""
+        """Name of the machine that it watches."""
         ...
 
     @property
@@ -72,22 +72,22 @@ class Controlled(Protocol):
 
     @property
     def waiting(self) -> bool:
-        """Whether something that was asked for has not been done yet."""
+        """Whether a request has not been carried out yet."""
         ...
 
     def acknowledge(self, alarm: str | None = None) -> None:
-        """Somebody has seen the alarms, or that one."""
+        """Acknowledge all alarms, or one."""
 
     def accept_mounting(self) -> None:
-        """Somebody has moved the sensor on purpose."""
+        """Accept the present mounting after the sensor was moved on purpose."""
 
 
 class RefusedError(Exception):
-    """A request that cannot be met; its text is the answer."""
+    """A request that cannot be carried out; the message is the answer."""
 
 
 def handlers_of(stations: Sequence[Controlled]) -> dict[str, Handler]:
-    """Return what answers the requests about some sensors, by the request's name."""
+    """Return the handlers of requests about these sensors, by the name of the request."""
 
     def machines(request: Request) -> Answer:
         return {"machines": [{"machine": each.machine, "alarms": list(each.alarms)} for each in stations]}
@@ -96,8 +96,8 @@ def handlers_of(stations: Sequence[Controlled]) -> dict[str, Handler]:
         station, alarm = _chosen(stations, request), request.get("alarm")
         raised = station.alarms
         if alarm is not None and alarm not in raised:
-            listed = f"Raised: {', '.join(raised)}." if raised else "None is raised."
-            raise RefusedError(f"No alarm {alarm} is raised at {station.machine}. {listed}")
+            listed = f"Raised: {', '.join(raised)}." if raised else "No alarm is raised there."
+            raise RefusedError(f"{station.machine} has no raised alarm {alarm}. {listed}")
         station.acknowledge(alarm)
         return {"alarms": [alarm] if alarm is not None else list(raised), "taken": _taken(station)}
 
@@ -114,11 +114,11 @@ def _chosen(stations: Sequence[Controlled], request: Request) -> Controlled:
     if len(found) == 1:
         return found[0]
     names = ", ".join(each.machine for each in stations)
-    raise RefusedError(f"Expected the name of one machine of this monitor: {names}.")
+    raise RefusedError(f"The request must name one machine of this monitor: {names}.")
 
 
 def _taken(station: Controlled) -> bool:
-    """Wait until what was asked for is done; a station that is being opened does it later."""
+    """Wait until the request is carried out, and return whether it was; a station that is opening does it later."""
     until = time.monotonic() + _TAKEN_WITHIN_S
     while station.waiting and time.monotonic() < until:
         time.sleep(0.02)
@@ -129,17 +129,17 @@ def _taken(station: Controlled) -> bool:
 
 
 class ControlSocket:
-    """Listens until it is closed. Where it cannot, it says so once, and the monitor goes on without."""
+    """Listens for requests until it is closed."""
 
     def __init__(self, folder: Path, handlers: Mapping[str, Handler]) -> None:
         """Begin to listen.
 
         Args:
-            folder: The state folder, made if it is missing.
-            handlers: What answers a request, by its name.
+            folder: The state folder; it is made if it is missing.
+            handlers: Handlers of requests, by the name of the request.
 
         Raises:
-            ControlError: If there can be no socket.
+            ControlError: If the socket cannot be made.
         """
         self._handlers = handlers
         self._closed = False
@@ -151,18 +151,22 @@ class ControlSocket:
             self._listener = self._bound()
         except OSError as exc:
             raise ControlError(
-                f"This monitor cannot be reached by `drsn-edge ack` and `drsn-edge accept-mounting`: no control socket "
-                f"in {folder} ({exc.strerror or exc}). Everything else goes on; kill -USR1 {os.getpid()} acknowledges."
+                f"`drsn-edge ack` and `drsn-edge accept-mounting` cannot reach this monitor: it cannot make its "
+                f"control socket in {folder} ({exc.strerror or exc}). Monitoring continues. To acknowledge alarms, "
+                f"type: kill -USR1 {os.getpid()}",
+                "no_socket",
+                path=folder,
+                why=exc.strerror or str(exc),
             ) from exc
         threading.Thread(target=self._serve, name="control", daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more, and remove the socket; harmless when repeated."""
+        """Stop listening and remove the socket; further calls do nothing."""
         if self._closed:
             return
         self._closed = True
         with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes what waits for a connection
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for a connection
         self._listener.close()
         with suppress(OSError):
             if self.path.stat().st_ino == self._inode:
@@ -172,10 +176,12 @@ class ControlSocket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | getattr(socket, "SOCK_CLOEXEC", 0))
         try:
             with suppress(OSError):
-                os.fchmod(listener.fileno(), 0o660)  # Linux makes the file with this mode: never open to others
+                os.fchmod(
+                    listener.fileno(), 0o660
+                )  # Linux makes the file with this mode, so it is never open to others
             with _address(self.path) as address:
                 listener.bind(address)
-            self.path.chmod(0o660)  # whatever the umask
+            self.path.chmod(0o660)  # independent of the umask
             self._inode = self.path.stat().st_ino
             listener.listen(_MOST_WAITING)
         except OSError:
@@ -191,7 +197,7 @@ class ControlSocket:
             except OSError:
                 self._room.release()
                 if not self._closed:
-                    time.sleep(0.1)  # of file descriptors, for example, there may be none just now
+                    time.sleep(0.1)  # perhaps no file descriptor is free just now
                 continue
             try:
                 threading.Thread(target=self._talk, args=(link,), name="control request", daemon=True).start()
@@ -213,7 +219,7 @@ class ControlSocket:
             request = _request(line)
             handler = self._handlers.get(request["do"])
             if handler is None:
-                raise RefusedError(f"Expected one of {', '.join(self._handlers)}.")
+                raise RefusedError(f"Unknown request. The requests are {', '.join(self._handlers)}.")
             return {"ok": True, **handler(request)}
         except RefusedError as exc:
             return {"ok": False, "error": str(exc)}
@@ -221,15 +227,15 @@ class ControlSocket:
 
 def _request(line: bytes | None) -> Request:
     if line is None:
-        raise RefusedError(f"Expected one line of at most {MOST_BYTES} bytes within {MOST_SECONDS:g} s.")
+        raise RefusedError(f"A request must be one line of at most {MOST_BYTES} bytes, sent within {MOST_SECONDS:g} s.")
     try:
         request = json.loads(line)
     except (ValueError, RecursionError):
-        raise RefusedError("Expected one line of JSON in UTF-8.") from None
+        raise RefusedError("A request must be one line of JSON in UTF-8.") from None
     if not isinstance(request, dict) or "do" not in request or not set(request) <= {"do", "machine", "alarm"}:
-        raise RefusedError('Expected an object with "do", and "machine" or "alarm" where they matter.')
+        raise RefusedError('A request must be an object with "do", and if needed "machine" and "alarm".')
     if not all(value is None or _is_name(value) for value in request.values()) or request["do"] is None:
-        raise RefusedError(f"Expected texts of at most {MOST_CHARACTERS} printable characters.")
+        raise RefusedError(f"Values must be texts of at most {MOST_CHARACTERS} printable characters.")
     return request
 
 
@@ -238,7 +244,7 @@ def _is_name(value: object) -> bool:
 
 
 def _read_line(link: socket.socket, most: int, until: float) -> bytes | None:
-    """Return what comes before a line's end, None if there is no such within the bounds."""
+    """Return the first line without its line feed; None if it does not arrive within the limits."""
     data = b""
     while b"\n" not in data:
         left_s = until - time.monotonic()
@@ -257,7 +263,7 @@ def _read_line(link: socket.socket, most: int, until: float) -> bytes | None:
 
 @contextmanager
 def _address(path: Path) -> Iterator[str]:
-    """Yield what a socket is bound or connected to: the path, or a short one where it would be too long."""
+    """Yield an address for bind or connect: the path, or a short path to it if it is too long."""
     if len(os.fsencode(path)) <= _LONGEST_PATH:
         yield str(path)
         return
@@ -265,14 +271,14 @@ def _address(path: Path) -> Iterator[str]:
     try:
         short = Path(f"/proc/self/fd/{folder}")
         if not short.is_dir():
-            raise OSError(errno.ENAMETOOLONG, "its path is too long for a socket: set DRSN_EDGE_STATE to a shorter one")
+            raise OSError(errno.ENAMETOOLONG, "the path is too long for a socket: set DRSN_EDGE_STATE to a shorter one")
         yield str(short / path.name)
     finally:
         os.close(folder)
 
 
 def _sockets(folder: Path) -> list[tuple[Path, int]]:
-    """Return the sockets of monitors in a folder, each with its process; at most `MOST_MONITORS`."""
+    """Return the sockets of monitors in a folder, each with its process id; at most `MOST_MONITORS`."""
     found = []
     for entry in sorted(os.scandir(folder), key=lambda each: each.name):
         match = _NAME.fullmatch(entry.name)
@@ -282,7 +288,7 @@ def _sockets(folder: Path) -> list[tuple[Path, int]]:
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove the sockets of monitors that were killed: nobody listens there, and the process is gone."""
+    """Remove the sockets of monitors that were killed: nobody listens, and the process no longer exists."""
     for path, process in _sockets(folder):
         with suppress(OSError):
             if not _is_alive(process) and not _listens(path):
@@ -306,12 +312,12 @@ def _listens(path: Path) -> bool:
 
 
 def _free(folder: Path) -> Path:
-    """Return a path for this process; another one of the same number may share the folder from a container."""
+    """Return a free path for this process; a process in a container may have the same id and share the folder."""
     names = [f"monitor-{os.getpid()}.sock", *(f"monitor-{os.getpid()}-{number}.sock" for number in range(1, 10))]
     for name in names:
         if not os.path.lexists(folder / name):
             return folder / name
-    raise OSError(errno.EEXIST, f"{names[0]} and nine more are there already")
+    raise OSError(errno.EEXIST, f"{names[0]} and nine more already exist")
 
 
 # --- the commands' side ----------------------------------------------------------------------------------------------
@@ -322,10 +328,10 @@ class Watched:
     """A machine that a running monitor watches.
 
     Attributes:
-        socket: Of the monitor.
-        process: Of the monitor.
-        machine: Its name.
-        alarms: That are raised.
+        socket: Control socket of the monitor.
+        process: Process id of the monitor.
+        machine: Name of the machine.
+        alarms: Alarms that are raised.
     """
 
     socket: Path
@@ -335,12 +341,12 @@ class Watched:
 
 
 def watched(folders: Sequence[Path]) -> list[Watched]:
-    """Return every machine that is watched by monitors whose state folders these are.
+    """Return the machines of all monitors with these state folders.
 
-    Those that have not answered within `MOST_LISTING_SECONDS` are left out.
+    Monitors that do not answer within `MOST_LISTING_SECONDS` are left out.
 
     Raises:
-        ControlError: If there is none, or it may not be reached by this user.
+        ControlError: If there is none, or this user may not reach it.
     """
     found: list[Watched] = []
     troubles: list[ControlError] = []
@@ -352,56 +358,71 @@ def watched(folders: Sequence[Path]) -> list[Watched]:
             troubles.append(_denied(folder))
             continue
         except OSError:
-            continue  # there is none
+            continue  # the folder does not exist
         for number, (path, process) in enumerate(sockets):
-            share_s = max(until - time.monotonic(), 0) / (len(sockets) - number)  # some may hang: others have theirs
+            share_s = max(until - time.monotonic(), 0) / (
+                len(sockets) - number
+            )  # some may hang; the others keep their share
             found += _machines_of(path, process, troubles, min(MOST_SECONDS, max(share_s, _LEAST_S)))
     if not found and troubles:
         raise troubles[0]
     if not found:
         raise ControlError(
-            f"No running monitor was found in {' or '.join(map(str, folders))}. Start one (drsn-edge monitor), or say "
-            "where it keeps its state: DRSN_EDGE_STATE=FOLDER. A monitor that replays does not listen."
+            f"No running monitor was found in {' or '.join(map(str, folders))}. Start one with drsn-edge monitor, or "
+            "set DRSN_EDGE_STATE to its state folder. A monitor that replays a log does not listen.",
+            "no_monitor",
+            folders=tuple(folders),
         )
     return found
 
 
 def choose(found: Sequence[Watched], machine: str | None) -> Watched:
-    """Return the one that is meant.
+    """Return the machine with a name, or the only machine for None.
 
     Raises:
-        ControlError: If there is none of that name, or several could be meant.
+        ControlError: If no machine matches, or several do.
     """
     meant = [each for each in found if machine in (None, each.machine)]
     if len(meant) == 1:
         return meant[0]
     listed = ", ".join(f"{each.machine} (process {each.process})" for each in (meant or found))
     if not meant:
-        raise ControlError(f"No machine {machine} is watched here. Choose another --machine: {listed}.")
+        words = f"No machine {machine} is watched here. Choose another --machine: {listed}."
+        raise ControlError(words, "no_such_machine", machine=machine, watched=_names(found))
     if machine is None:
-        raise ControlError(f"Several machines are watched here. Choose one with --machine: {listed}.")
-    raise ControlError(f"Several monitors watch {machine}: {listed}. Stop one, or start it with another --machine.")
+        words = f"Several machines are watched here. Choose one with --machine: {listed}."
+        raise ControlError(words, "several_machines", watched=_names(found))
+    words = f"Several monitors watch {machine}: {listed}. Stop one, or start it with another --machine."
+    raise ControlError(words, "several_monitors", machine=machine, watched=_names(meant))
+
+
+def _names(watched: Sequence[Watched]) -> list[str]:
+    return [each.machine for each in watched]
 
 
 def ask(one: Watched, do: str, alarm: str | None = None) -> Answer:
-    """Ask a monitor for something about one of its machines, and return its answer.
+    """Send a monitor a request about one of its machines, and return the answer.
 
     Raises:
-        ControlError: If it does not answer, or refuses.
+        ControlError: If the monitor does not answer, or refuses.
     """
     try:
         answer = _ask(one.socket, {"do": do, "machine": one.machine, **({} if alarm is None else {"alarm": alarm})})
     except OSError as exc:
         raise ControlError(
-            f"The monitor of {one.machine} (process {one.process}) has gone: {exc.strerror or exc}. Try again."
+            f"The monitor of {one.machine} (process {one.process}) has ended: {exc.strerror or exc}. Try again.",
+            "ended",
+            machine=one.machine,
+            process=one.process,
         ) from exc
     if answer.get("ok") is not True:
-        raise ControlError(printable(answer.get("error") or "The monitor refused."))
+        words = printable(answer.get("error") or f"The monitor of {one.machine} refused.")
+        raise ControlError(words, "refused", machine=one.machine)
     return answer
 
 
 def _ask(path: Path, request: Request, most_s: float = MOST_SECONDS) -> Answer:
-    """Ask, and wait for the answer for at most so long."""
+    """Send a request, and wait for the answer for at most `most_s` seconds."""
     until = time.monotonic() + most_s
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         link.settimeout(most_s)
@@ -414,12 +435,13 @@ def _ask(path: Path, request: Request, most_s: float = MOST_SECONDS) -> Answer:
         except (TimeoutError, ValueError, RecursionError):
             answer = None
     if not isinstance(answer, dict):
-        raise ControlError(f"The monitor behind {path} does not answer. Does it hang? Restart it.")
+        words = f"The monitor behind {path} does not answer and may hang. Restart it."
+        raise ControlError(words, "no_answer", path=path)
     return answer
 
 
 def _connect(link: socket.socket, address: str, until: float) -> None:
-    """Connect; where too many others wait already, a socket with a time limit says so at once, and is tried again."""
+    """Connect; if too many others wait already, a socket with a timeout fails at once, and is tried again."""
     while True:
         try:
             link.connect(address)
@@ -431,7 +453,7 @@ def _connect(link: socket.socket, address: str, until: float) -> None:
 
 
 def _machines_of(path: Path, process: int, troubles: list[ControlError], most_s: float) -> list[Watched]:
-    """Return what a monitor watches; nothing where it has ended, or with a trouble that is added."""
+    """Return the machines of a monitor; none if it has ended or cannot be reached, which is added to `troubles`."""
     try:
         listed = _ask(path, {"do": "machines"}, most_s).get("machines")
     except PermissionError:
@@ -441,7 +463,7 @@ def _machines_of(path: Path, process: int, troubles: list[ControlError], most_s:
         troubles.append(exc)
         return []
     except OSError:
-        return []  # it was killed, or has just ended
+        return []  # the monitor was killed or has just ended
     found = []
     for each in listed if isinstance(listed, list) else []:
         if isinstance(each, dict) and isinstance(each.get("alarms"), list):
@@ -451,7 +473,7 @@ def _machines_of(path: Path, process: int, troubles: list[ControlError], most_s:
 
 
 def _denied(path: Path) -> ControlError:
-    return ControlError(f"Not permitted to talk to the monitor at {path}: {_open_to(path)}")
+    return ControlError(f"You may not talk to the monitor at {path}: {_open_to(path)}", "not_permitted", path=path)
 
 
 def _open_to(path: Path) -> str:
@@ -459,11 +481,11 @@ def _open_to(path: Path) -> str:
         status = path.stat()
         user, group = _user(status.st_uid), _group(status.st_gid)
     except OSError:
-        return "it is another user's. Use sudo, or join the group of its state folder."
+        return "it belongs to another user. Use sudo, or join the group of its state folder."
     owned = f"it belongs to the user {user} and the group {group}."
     if status.st_gid == 0:
         return f"{owned} Use sudo."
-    return f"{owned} Join the group (sudo usermod -aG {group} $USER) and log in anew, or use sudo."
+    return f"{owned} Join the group (sudo usermod -aG {group} $USER) and log in again, or use sudo."
 
 
 def _user(number: int) -> str:

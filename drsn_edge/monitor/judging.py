@@ -1,4 +1,4 @@
-"""From a sensor's configuration and a bundle to what judges its windows, at the start and at each reload."""
+"""Opening what judges a sensor's windows, from its configuration and a bundle, at the start and at each reload."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from firmware_bridge.errors import FirmwareBridgeError
 from quantize.errors import QuantizeError
 
 BUNDLE_FAULTS = (BundleError, ContractError, RuntimeUnavailableError, QuantizeError)
-"""What another bundle could mend; a sink or settings that cannot be used are nothing to roll a bundle back for."""
+"""Errors that another bundle could cure; an invalid sink or invalid settings are no reason to roll back a bundle."""
 
 
 @dataclass(frozen=True)
 class Judging:
-    """A bundle as one sensor's configuration has it judge.
+    """An opened bundle with the settings of one sensor.
 
     Attributes:
-        path: Of the bundle.
-        settings: Of decisions, alarms and captures.
-        judge: Of windows.
-        severity: What measures how much the machine vibrates; None: nothing does.
+        path: File of the bundle.
+        settings: Settings of decisions, alarms and captures.
+        judge: Judge of windows.
+        severity: Meter of the vibration severity; None: it is not measured.
     """
 
     path: Path
@@ -43,7 +43,7 @@ class Judging:
 
     @property
     def manifest(self) -> Manifest:
-        """What the bundle's model means."""
+        """The bundle's manifest."""
         return self.judge.manifest
 
     @property
@@ -61,14 +61,14 @@ def open_judging(
     """Open a bundle for a sensor.
 
     Args:
-        config: Of the sensor.
-        path: Of the bundle.
-        tell: Given what a person should read.
+        config: Configuration of the sensor.
+        path: File of the bundle.
+        tell: Called with messages for people.
         keep: See `Judge`.
 
     Raises:
-        DrsnEdgeError, QuantizeError: If bundle, settings or limits cannot be used, one of `BUNDLE_FAULTS` where another
-            bundle could mend that.
+        DrsnEdgeError, QuantizeError: If bundle, settings or limits cannot be used; one of `BUNDLE_FAULTS` if another
+            bundle could cure that.
     """
     with bundle_faults(path):
         bundle = read_bundle(path)
@@ -82,9 +82,9 @@ def open_judging(
 
 
 def is_fault_of_bundle(error: Exception, config: SensorConfig, before: Judging | None) -> bool:
-    """Tell whether another bundle could mend an error of a reload.
+    """Tell whether another bundle could cure an error of a reload.
 
-    Settings that do not suit the new bundle are its fault as well, as long as they suit the one `before`.
+    Settings that do not fit the new bundle count as its fault if they fit the bundle `before`.
     """
     if isinstance(error, BUNDLE_FAULTS) or not isinstance(error, SettingsError) or before is None:
         return isinstance(error, BUNDLE_FAULTS)
@@ -97,7 +97,7 @@ def is_fault_of_bundle(error: Exception, config: SensorConfig, before: Judging |
 
 @contextmanager
 def bundle_faults(path: Path) -> Iterator[None]:
-    """Make whatever a bundle brings about while it is opened, too little memory included, a fault of that bundle."""
+    """Turn any unexpected error while a bundle is opened, lack of memory included, into a fault of that bundle."""
     try:
         yield
     except (DrsnEdgeError, FirmwareBridgeError, QuantizeError, OSError):
@@ -113,6 +113,8 @@ def _limits_of(config: SensorConfig) -> SeverityConfig | None:
     if limits is not None and limits.bearing is not None and config.rpm is None:
         raise SettingsError(
             f"{config.limits}: [bearing] changes nothing without the speed of the shaft. Add --rpm RPM (rpm in the "
-            "file of --sensors), or leave [bearing] out."
+            "sensors file), or leave [bearing] out.",
+            "no_speed",
+            path=config.limits,
         )
     return limits

@@ -1,4 +1,4 @@
-"""Keys that are pressed while a view is shown, without waiting for Enter."""
+"""Keys pressed while a view is shown, read without waiting for Enter."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _MOST = 64
 
 
 class Keys:
-    """The keys of a terminal, which is as it was when this is left, or the process ends.
+    """The keys of a terminal, whose settings are restored at the end, also if the process ends early.
 
-    Where the input is no terminal, or belongs to another job than ours, there are none.
+    There are no keys if the input is not a terminal, or belongs to another job.
     """
 
     def __init__(self, descriptor: int | None = None) -> None:
-        """Prepare; None: standard input."""
+        """Prepare to read a file descriptor; None: standard input."""
         self._descriptor = _standard_input() if descriptor is None else descriptor
         self._before: Any = None
 
     def __enter__(self) -> Keys:
-        """Take keys as they are pressed; Ctrl-C and its like do what they did."""
+        """Begin to read keys as they are pressed; Ctrl-C and the like keep their effect."""
         if self.is_ours:
             try:
                 self._before = termios.tcgetattr(self._descriptor)
@@ -39,13 +39,13 @@ class Keys:
         return self
 
     def __exit__(self, *of: Any) -> None:
-        """Give the terminal back as it was."""
+        """Restore the terminal."""
         self._restore()
         atexit.unregister(self._restore)
 
     @property
     def is_ours(self) -> bool:
-        """Whether this process may read the terminal: one in the background would be stopped by it."""
+        """Whether this process may read the terminal; reading would stop a process in the background."""
         try:
             return os.isatty(self._descriptor) and os.tcgetpgrp(self._descriptor) == os.getpgrp()
         except OSError:
@@ -53,7 +53,7 @@ class Keys:
 
     @property
     def are_taken(self) -> bool:
-        """Whether keys are taken at all."""
+        """Whether keys are read."""
         return self._before is not None
 
     def pressed(self) -> str:

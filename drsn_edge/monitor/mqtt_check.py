@@ -1,4 +1,4 @@
-"""What the sensors of one monitor publish to brokers, checked before any of them starts."""
+"""The check of MQTT settings of one monitor's sensors, before any of them starts."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _MOST_NAME = 128
 
 
 def options_of(config: SensorConfig) -> MqttOptions:
-    """Return what a sensor's configuration says of MQTT."""
+    """Return the MQTT options of a sensor's configuration."""
     return MqttOptions(**{each.name: getattr(config, f"mqtt_{each.name}") for each in fields(MqttOptions)})
 
 
 def check_mqtt(configs: Sequence[SensorConfig], part: Callable[[str], str] = topic_part) -> None:
-    """Check what sensors of one monitor publish, before any of them starts.
+    """Check the MQTT settings of one monitor's sensors, before any of them starts.
 
     Args:
-        configs: The sensors.
-        part: From a name to its part of a topic.
+        configs: Configurations of the sensors.
+        part: Returns the topic level of a name.
 
     Raises:
-        OutputError: If a URL or a file of certificates cannot be used.
-        SettingsError: If options do not go together, or two sensors would share topics or a client id.
+        OutputError: If a URL or a certificate file cannot be used.
+        SettingsError: If options contradict each other, or two sensors would share topics or a client id.
     """
     for each in configs:
         _check_one(each)
@@ -42,15 +42,20 @@ def check_mqtt(configs: Sequence[SensorConfig], part: Callable[[str], str] = top
         other = seen.setdefault(topic, each)
         if other is not each:
             raise SettingsError(
-                f"The machines {other.machine!r} and {each.machine!r} would share the MQTT topics of "
-                f"{part(each.machine)}. Give one of them another name: machine in the file of sensors, or --machine."
+                f"The machines {other.machine!r} and {each.machine!r} would use the same MQTT topics, those of "
+                f"{part(each.machine)}. Give one another name: machine in the sensors file, or --machine.",
+                "shared_topics",
+                machines=(other.machine, each.machine),
             )
         other = seen.setdefault(client, each)
         if other is not each and each.mqtt_client_id is not None:
             raise SettingsError(
                 f"The machines {other.machine!r} and {each.machine!r} have the same MQTT client id "
-                f"{each.mqtt_client_id!r}: the broker would cut off one for the other. Leave --mqtt-client-id out with "
-                "several --port, or give each sensor its own mqtt_client_id in the file of --sensors."
+                f"{each.mqtt_client_id!r}, so the broker would disconnect one for the other. Leave --mqtt-client-id "
+                "out with several --port, or give each sensor its own mqtt_client_id in the sensors file.",
+                "shared_client_id",
+                machines=(other.machine, each.machine),
+                client_id=each.mqtt_client_id,
             )
 
 
@@ -60,12 +65,15 @@ def _check_one(config: SensorConfig) -> None:
         given = [name for name, value in vars(options).items() if value not in (None, "plain")]
         if given:
             option = given[0].replace("_", "-")
-            raise SettingsError(f"--mqtt-{option} is of no use without --mqtt. Add --mqtt {URL_FORM}, or leave it out.")
+            words = f"--mqtt-{option} changes nothing without --mqtt. Add --mqtt {URL_FORM}, or leave it out."
+            raise SettingsError(words, "without_mqtt", option=f"--mqtt-{option}")
         return
     broker = parse_url(config.mqtt)
     if options.topics not in TOPICS:
-        raise SettingsError(f"Expected mqtt_topics among {', '.join(TOPICS)}, got {options.topics!r}.")
+        words = f"mqtt_topics must be one of {', '.join(TOPICS)}, got {options.topics!r}."
+        raise SettingsError(words, "invalid_choice", key="mqtt_topics", got=options.topics)
     for name, value in {"gateway": options.gateway, "client-id": options.client_id}.items():
         if value is not None and not (value and value.isprintable() and len(value) <= _MOST_NAME):
-            raise SettingsError(f"Expected --mqtt-{name} of 1 to {_MOST_NAME} printable characters, got {value!r}.")
+            words = f"--mqtt-{name} must have 1 to {_MOST_NAME} printable characters, got {value!r}."
+            raise SettingsError(words, "invalid_name", option=f"--mqtt-{name}", got=value)
     tls_context(broker, options)

@@ -11,7 +11,7 @@ from drsn_edge.monitor.stages.results import Result
 
 
 class Output(Protocol):
-    """What is written beside the sinks."""
+    """An output beside the sinks."""
 
     @property
     def failing(self) -> str | None:
@@ -19,17 +19,17 @@ class Output(Protocol):
         ...
 
     def close(self) -> None:
-        """Write what waits, and let go."""
+        """Write what is still waiting, and close."""
 
 
 class Outputs:
-    """Passes results to sinks, which are opened once, and closes everything at the end."""
+    """Passes results to the sinks, which are opened once, and closes all outputs at the end."""
 
     def __init__(self, shown: Sink) -> None:
-        """Begin with `shown` alone, which takes each result after all others."""
+        """Begin with the sink `shown` alone, which gets each result after all other sinks."""
         self._shown = shown
         self.troubles: dict[str, Callable[[], str | None]] = {}
-        """Of outputs that tell of their troubles themselves: why one cannot be written now."""
+        """Functions, by output, that return why the output cannot be written now."""
         self._named: dict[str, Output] = {}
         self._sinks: list[Sink] | None = None
         self._closing = ExitStack()
@@ -41,25 +41,25 @@ class Outputs:
 
     @property
     def failing(self) -> Mapping[str, str | None]:
-        """Why each output that may fail cannot be written now, None where it can. It may be asked by any thread."""
+        """Why each output that may fail cannot be written now, None if it can. Any thread may read it."""
         troubles = {name: ask() for name, ask in list(self.troubles.items())}
         return {name: each.failing or troubles.get(name) for name, each in list(self._named.items())}
 
     def name(self, name: str, output: Output) -> None:
-        """Report of an output under this name; whoever opened it closes it."""
+        """Report an output under this name; whoever opened it closes it."""
         self._named[name] = output
 
     def keep(self, name: str, output: Output) -> None:
-        """Report of an output under this name, and close it with the others."""
+        """Report an output under this name, and close it with the others."""
         self._closing.callback(output.close)
         self.name(name, output)
 
     def open(self, sinks: Iterable[Sink]) -> None:
-        """Take each sink as it is opened, and close them all if one is refused."""
+        """Take each sink as it is opened, and close all of them if one cannot be opened."""
         opened: list[Sink] = []
         with ExitStack() as stack:
             for each in sinks:
-                stack.callback(each.close)  # of each as soon as it is there: the next may be refused
+                stack.callback(each.close)  # at once, since opening the next sink may fail
                 opened.append(each)
                 if isinstance(each, Guarded):
                     self.name(each.name, each)
@@ -73,6 +73,6 @@ class Outputs:
         self._shown.take(result)
 
     def close(self) -> None:
-        """Close everything, the last one first; harmless when repeated."""
+        """Close everything, the last one first; further calls do nothing."""
         self._sinks = None
         self._closing.close()

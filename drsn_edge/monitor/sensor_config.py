@@ -1,6 +1,6 @@
-"""What one sensor is watched with, and the TOML file that says so of several.
+"""The configuration of a sensor, and the TOML file that configures several.
 
-    model = "pump.drsn"            # here: of all sensors
+    model = "pump.drsn"            # at the top: for all sensors
     history = "plant.sqlite"
 
     [[sensor]]
@@ -11,11 +11,11 @@
     [[sensor]]
     machine = "fan"
     port = "socket://10.0.0.7:5555"
-    model = "fan.drsn"             # another one
+    model = "fan.drsn"             # this sensor has its own
     settings = "fan.toml"
 
-The keys are those of `SensorConfig`. Paths are relative to the file's folder. A value in a sensor's table goes before
-one that is typed beside `--sensors`, and that before one at the top of the file.
+The keys are those of `SensorConfig`. Paths are relative to the file's folder. A value in a sensor's table overrides an
+option given with `--sensors`, which overrides a value at the top of the file.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from drsn_edge.support.uses import SENSOR_USES, Uses, why_unused
 
 @dataclass(frozen=True)
 class SensorConfig:
-    """One sensor and what is done with it; each as the option of `drsn-edge monitor` of that name.
+    """Configuration of one sensor; each value is the option of `drsn-edge monitor` with that name.
 
     Attributes:
-        port: Of the sensor.
-        machine: What it watches.
-        model: The bundle to judge with; None: the one that is active on this gateway.
+        port: Port of the sensor.
+        machine: Name of the machine that it watches.
+        model: Bundle that judges the windows; None: the active bundle of this gateway.
     """
 
     port: str | None = None
@@ -77,7 +77,7 @@ class SensorConfig:
 
     @property
     def runtime_choice(self) -> RuntimeChoice:
-        """What shall run its model."""
+        """Choice of the runtime of its model."""
         return RuntimeChoice(self.runtime, self.threads, self.fallback, self.edgetpu_library, self.edgetpu_device)
 
 
@@ -89,20 +89,19 @@ _OWN_READERS = {
 
 
 def read_sensors(path: Path, given: Mapping[str, Any] | None = None) -> list[SensorConfig]:
-    """Read the file of several sensors.
+    """Read a sensors file.
 
     Args:
-        path: Of the file.
-        given: Values that were typed: they go before those at the file's top, and a sensor's own before them.
+        path: The file.
+        given: Values of options: they override values at the top of the file, and a sensor's own values override them.
 
     Raises:
-        SettingsError: If it cannot be read, or holds anything that it may not, or that changes nothing, with the line
-            where that stands.
+        SettingsError: If the file cannot be read, or holds an invalid value or one without effect, with its line.
     """
     document = read_document(path, "sensors", SettingsError)
     tables = document.values.get("sensor")
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables) or not tables:
-        raise SettingsError(f"{path}: Expected a table [[sensor]] for each sensor, got none. Add them.")
+        raise SettingsError(f"{path} has no table [[sensor]]. Add one for each sensor.", "no_sensors", path=path)
     above = {name: value for name, value in document.values.items() if name != "sensor"}
     common = _values(document, above, path.parent)
     own = [_values(document, table, path.parent, "sensor", number) for number, table in enumerate(tables)]
@@ -116,61 +115,68 @@ def read_sensors(path: Path, given: Mapping[str, Any] | None = None) -> list[Sen
 
 
 def why_no_name(text: str) -> str | None:
-    """Return why a machine or a port may not have that name, as a sentence; None if it may."""
+    """Return why a machine or a port may not have this name, as a sentence; None if it may."""
     if text and text.isprintable() and text == text.strip():
         return None
-    return f"Expected a name that can be printed, without spaces around it, got {text!a}. Choose another."
+    return f"{text!a} is not a printable name without outer spaces. Choose another name."
 
 
 def why_it_changes_nothing(config: SensorConfig, name: str) -> str | None:
-    """Return why a value of a sensor does not count beside its others, as words behind the name; None if it does."""
+    """Return why a value of a sensor has no effect beside its others, as the words after its name; None if it has."""
     uses = SENSOR_USES.get(f"--{name.replace('_', '-')}", Uses())
     return why_unused(uses, lambda option: getattr(config, option.removeprefix("--").replace("-", "_"), None))
 
 
 def _values(document: Document, table: dict[str, Any], folder: Path, *place: str | int) -> dict[str, Any]:
-    """Return what a table says, which stands at `place`; its paths are relative to `folder`."""
+    """Return the values of the table at `place`; paths are relative to `folder`."""
     values = document.typed(SensorConfig, table, *place, own=_OWN_READERS)
     for name in ("port", "machine"):
         why = why_no_name(values[name]) if name in values else None
         if why is not None:
-            raise SettingsError(f"{document.place(*place, name)}: {name}: {why}")
+            where = document.place(*place, name)
+            raise SettingsError(f"{where}: {name}: {why}", "invalid_name", place=where, key=name, got=values[name])
     return {name: folder / value if name in _PATHS else value for name, value in values.items()}
 
 
 _PATHS = frozenset(each.name for each in fields(SensorConfig) if each.type == "Path | None")
-"""Fields that are paths, which a file gives relative to its own folder."""
+"""Fields that are paths; in a sensors file they are relative to its folder."""
 
 
 def _expect_uses(
     values: Mapping[str, Any], sensors: Sequence[SensorConfig], document: Document, *place: str | int
 ) -> None:
-    """Refuse a value of the table at `place` that counts for none of the sensors that have it."""
+    """Refuse a value of the table at `place` that has an effect for none of its sensors."""
     for name in values:
         reasons = [why_it_changes_nothing(each, name) for each in sensors]
         if all(reasons):
-            raise SettingsError(f"{document.place(*place, name)}: {name} {str(reasons[0]).replace('--', '')}")
+            where = document.place(*place, name)
+            words = f"{where}: {name} {str(reasons[0]).replace('--', '')}"
+            raise SettingsError(words, "changes_nothing", place=where, key=name)
 
 
 def _checked(config: SensorConfig, path: Path) -> SensorConfig:
     if config.port is None:
-        raise SettingsError(f"{path}: Expected port of every sensor, got none of {config.machine or 'one'}.")
+        words = f'{path}: the sensor {config.machine or "without a name"} has no port. Add port = "..." to its table.'
+        raise SettingsError(words, "no_port", path=path, machine=config.machine)
     if (config.text_unit is None) != (config.text_range is None):
-        raise SettingsError(f"{path}: Expected text_unit and text_range together for {config.port}.")
+        words = f"{path}: the sensor at {config.port} needs text_unit and text_range together. Add the missing one."
+        raise SettingsError(words, "text_format", path=path, port=config.port)
     try:
         expect_known(config.text_unit or "g")
     except ContractError as exc:
-        raise SettingsError(f"{path}: text_unit of {config.port}: {exc}") from exc
+        words = f"{path}: text_unit of the sensor at {config.port}: {exc}"
+        raise SettingsError(words, "unknown_unit", path=path, port=config.port) from exc
     for name, known in {"runtime": RUNTIMES, "fallback": FALLBACKS}.items():
         if getattr(config, name) not in known:
-            raise SettingsError(
-                f"{path}: Expected {name} among {', '.join(known)} for {config.port}, got {getattr(config, name)!r}."
-            )
+            got = getattr(config, name)
+            words = f"{path}: {name} of the sensor at {config.port} must be one of {', '.join(known)}, got {got!r}."
+            raise SettingsError(words, "invalid_choice", path=path, key=name, got=got)
     return replace(config, machine=config.machine or Path(config.port).name)
 
 
 def _expect_different(values: list[str], what: str, path: Path) -> None:
-    same = [unicodedata.normalize("NFC", value) for value in values]  # nobody sees how an accent is written
+    same = [unicodedata.normalize("NFC", value) for value in values]  # two encodings of an accent look the same
     twice = next((value for value in same if same.count(value) > 1), None)
     if twice is not None:
-        raise SettingsError(f"{path}: Expected another {what} for each sensor, got {twice!r} twice.")
+        words = f"{path}: two sensors have the {what} {twice!r}. Give each sensor its own {what}."
+        raise SettingsError(words, "not_distinct", path=path, key=what, got=twice)

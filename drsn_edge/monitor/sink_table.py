@@ -26,11 +26,11 @@ class Opening:
     """What a sink may ask for when it is opened.
 
     Attributes:
-        station: Whose results it takes.
-        source: Of the samples.
-        tell: Given what a person should read; it names the machine where there are several.
-        say: Likewise, without the machine's name.
-        say_once: Likewise, of what all sensors of a monitor would say.
+        station: Station whose results it takes.
+        source: Source of the samples.
+        tell: Called with messages for people; it adds the machine's name if there are several machines.
+        say: Called with messages that name the machine or the file themselves.
+        say_once: Called with messages that all sensors of a monitor would repeat.
     """
 
     station: Station
@@ -41,27 +41,27 @@ class Opening:
 
     @property
     def config(self) -> SensorConfig:
-        """Of the sensor."""
+        """Configuration of the sensor."""
         return self.station.config
 
     @property
     def machine(self) -> str:
-        """What the sensor watches."""
+        """Name of the machine that the sensor watches."""
         return self.station.machine
 
     @property
     def now_s(self) -> Callable[[], float]:
-        """The clock, seconds since 1970: of the day that is replayed, or of now."""
+        """The clock in seconds since 1970, of the log that is replayed or of now."""
         return self.station.shown.now_s
 
     @property
     def counters(self) -> Callable[[], StreamCounters]:
-        """The link's account."""
+        """Counters of the link."""
         return lambda: self.source.counters
 
     @property
     def about(self) -> About:
-        """What may be asked of the station at any time."""
+        """Facts about the station that a sink may ask for at any time."""
         station = self.station
         return About(lambda: station.alarm_names, lambda: station.outputs.failing, lambda: station.bundle)
 
@@ -74,9 +74,9 @@ class SinkKind:
     """A kind of output.
 
     Attributes:
-        open: Returns the sink of a sensor that asks for it.
-        check: Given the sensors of a monitor, refuses what cannot be, before any port is opened. What `open` finds
-            wrong is taken for a fault that may pass, and tried again.
+        open: Returns the sink of a sensor whose configuration asks for it.
+        check: Refuses invalid configurations of the monitor's sensors before any port is opened. An error of `open`
+            counts as temporary, and opening is tried again.
     """
 
     open: Opener
@@ -84,11 +84,11 @@ class SinkKind:
 
 
 def check_sinks(sensors: Sequence[SensorConfig]) -> None:
-    """Check what the sensors of one monitor ask of outputs.
+    """Check the outputs in the configurations of one monitor's sensors.
 
     Raises:
         OutputError: If one cannot be written.
-        SettingsError: If values do not go together.
+        SettingsError: If values contradict each other.
     """
     for kind in SINKS.values():
         kind.check(sensors)
@@ -110,7 +110,7 @@ def _history(of: Opening) -> Sink:
     from drsn_edge.monitor.sinks.history import HistorySink
 
     assert of.config.history is not None
-    steady = None if of.config.port is None else steady_s  # a replayed day has the log's clock alone
+    steady = None if of.config.port is None else steady_s  # a replay has the log's clock alone
     return HistorySink(
         of.config.history, of.machine, keep_days=of.config.keep_days, now_s=of.now_s, steady_s=steady, tell=of.say_once
     )
@@ -134,13 +134,13 @@ SINKS: Mapping[str, SinkKind] = {
     "history": SinkKind(_history, partial(_expect_no_pipes, "history")),
     "mqtt": SinkKind(_mqtt, check_mqtt),
 }
-"""By the field of `SensorConfig` that asks for it."""
+"""Kinds of outputs, by the field of `SensorConfig` that asks for one."""
 
 
 def open_sinks(of: Opening, first: Mapping[str, Opener], last: Mapping[str, Opener]) -> Iterator[Sink]:
-    """Yield the sinks of a station, each as it is opened: `first`, what its configuration asks for, `last`.
+    """Yield the sinks of a station, each as it is opened: `first`, those of its configuration, `last`.
 
-    Each is guarded, unless its opener has done that: a failure is told and ends nothing.
+    Each sink is guarded unless its opener did that: a failure is reported and stops nothing.
     """
     asked = {name: kind.open for name, kind in SINKS.items() if getattr(of.config, name) is not None}
     for name, opener in {**first, **asked, **last}.items():

@@ -1,4 +1,4 @@
-"""What a view shows of a station; written by the station's thread, read by another one."""
+"""The state of a station for a view; written by the station's thread, read by another thread."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from firmware_bridge.wire.stream import StreamCounters
 
 @dataclass
 class Snapshot:
-    """What one station shows now.
+    """The state of one station now.
 
     Attributes:
-        machine: What it watches.
-        window: The last window that was judged.
-        decision: The last decision, None before there is one.
-        decided_s: When that was, seconds since 1970.
-        severity: The last one.
-        alarms: Those that are raised.
-        samples: Of the last window that was classified, shape (window, axes), in the contract's unit.
-        sample_rate_hz: Of those samples.
-        sensor_rate_hz: The rate by the sensor's clock.
-        counters: The link's account.
-        lag_s: How far behind the station is.
-        skipped: Windows that were not judged because the machine was too slow.
-        trouble: What keeps the station from running, None while it runs.
-        failing: Why outputs cannot be written now; verdicts go on.
-        measured_s: When a window last showed the machine (`WindowResult.is_measured`), seconds since 1970, None before
-            there is one. Decision and alarms are as fresh as that.
-        stale_after_s: How old that may be before decision and alarms count as old.
-        now_s: The clock of these times, which is that of the day that is replayed.
+        machine: Name of the machine that it watches.
+        window: The last judged window.
+        decision: The last decision; None before there is one.
+        decided_s: Time of the decision, in seconds since 1970.
+        severity: The last severity.
+        alarms: The alarms that are raised.
+        samples: Samples of the last classified window, shape (window, axes), in the contract's unit.
+        sample_rate_hz: Sampling rate of those samples.
+        sensor_rate_hz: Sampling rate by the sensor's clock.
+        counters: Counters of the link.
+        lag_s: How far the station is behind, in seconds.
+        skipped: Number of windows that were not judged because the machine was too slow.
+        trouble: What stops the station; None while it runs.
+        failing: Why outputs cannot be written now; monitoring continues.
+        measured_s: Time at which a window last showed the machine (`WindowResult.is_measured`), in seconds since 1970;
+            None before there is one. Decision and alarms are as fresh as this.
+        stale_after_s: Age of `measured_s` in seconds from which decision and alarms count as old.
+        now_s: Clock of these times; in a replay the clock of the log.
     """
 
     machine: str
@@ -58,7 +58,7 @@ class Snapshot:
     now_s: Callable[[], float] = time.time
 
     def take(self, result: Result) -> None:
-        """Show a result."""
+        """Take a result."""
         if isinstance(result, WindowResult):
             self.window = result
             if result.is_measured:
@@ -69,14 +69,14 @@ class Snapshot:
             self.severity = result
 
     def note(self, monitor: Monitor, counters: StreamCounters, lag_s: float, failing: Mapping[str, str | None]) -> None:
-        """Show what is true of the stream and the outputs now."""
+        """Take the present state of the stream and the outputs."""
         self.alarms, self.sensor_rate_hz = monitor.judge.conclusions.raised, monitor.stream.rate.sample_rate_hz
         self.counters, self.lag_s, self.skipped = counters, lag_s, monitor.stream.counts.skipped
         self.failing = tuple(why for why in failing.values() if why)
 
     def close(self) -> None:
-        """Go on showing what was shown last."""
+        """Do nothing: the last state stays."""
 
     def keep(self, samples: NDArray[np.float32]) -> None:
-        """Show the samples of a window that is classified, shape (1, window, axes)."""
+        """Take the samples of a classified window, shape (1, window, axes)."""
         self.samples = samples[0]

@@ -1,4 +1,4 @@
-"""One sensor, from its port to the sinks, with everything that a person may ask of it while it runs."""
+"""One sensor from its port to the sinks, and the requests of people while it runs."""
 
 from __future__ import annotations
 
@@ -34,75 +34,75 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Source(Protocol):
-    """What a sensor sends; it may be iterated over again after it ended or failed."""
+    """The events of a sensor; it may be iterated again after it ended or failed."""
 
     @property
     def counters(self) -> StreamCounters:
-        """The link's account."""
+        """Counters of the link."""
         ...
 
     def __iter__(self) -> Iterator[SourceEvent]:
-        """Return its events."""
+        """Return an iterator over the events."""
         ...
 
 
 class Connections(Protocol):
-    """Where one station's samples come from, and where its results go."""
+    """The source of a station's samples, and its outputs."""
 
     def open_log(self) -> LogKeeper | None:
-        """Return what keeps the bytes, None where nothing does."""
+        """Return the log that keeps the bytes; None: they are not kept."""
         ...
 
     def open_source(self, log: LogKeeper | None) -> Source:
-        """Return what is read, and have its bytes go to the log."""
+        """Return the source, whose bytes also go to the log."""
         ...
 
     def open_sinks(self, station: Station, source: Source) -> Iterator[Sink]:
-        """Yield sinks for what a station says of a source, each as it is opened."""
+        """Yield the sinks of a station's results, each as it is opened."""
         ...
 
 
 class Bundles(Protocol):
-    """Which bundle a station runs, at the start and at each reload."""
+    """The bundle that a station runs, at the start and at each reload."""
 
     @property
     def path(self) -> Path:
-        """The bundle that is active."""
+        """The active bundle."""
         ...
 
     def fail(self, path: Path, reason: str) -> None:
-        """A station cannot run this bundle."""
+        """Report that a station cannot run this bundle."""
 
 
 class OneBundle:
-    """The bundle that a sensor's configuration names: it stays the one to run, whatever it does."""
+    """The bundle that a sensor's configuration names; it stays the same whatever happens."""
 
     def __init__(self, config: SensorConfig) -> None:
-        """Take it; a monitor that follows the gateway's active bundle has other `Bundles`."""
+        """Use the bundle of the configuration; a monitor that follows the active bundle has other `Bundles`."""
         assert config.model is not None
         self.path = config.model
 
     def fail(self, path: Path, reason: str) -> None:
-        """There is no other one."""
+        """Do nothing, as there is no other bundle."""
 
 
 class Station:
     """Watches one sensor. `run` and `close` are called in one thread; `acknowledge` and `reload` from others.
 
-    `run` may be called again after it ended or failed: source, account and outputs are the same as before, so that a
-    sensor has one account and one decision at a time, however often it had to be taken up again.
+    `run` may be called again after it ended or failed: source, counters and outputs stay the same, so that a sensor has
+    one set of counters and one decision however often it is restarted.
 
     Attributes:
-        config: The sensor.
-        machine: What it watches.
-        shown: What a view shows of it.
-        outputs: Where its results go.
-        running: The bundle that it runs, None before it runs one.
+        config: Configuration of the sensor.
+        machine: Name of the machine that it watches.
+        shown: Snapshot for a view.
+        outputs: Outputs of the results.
+        running: The bundle that it runs; None before it runs one.
         bundle: Name and version of that bundle.
-        alarm_names: What can be an alarm by it.
-        beat_s: When it last went round.
-        sampled_s: When samples came last.
-        judged: Whether samples were judged: bundle, settings, outputs and sensor went together once.
+        alarm_names: Names of the alarms that the bundle can raise.
+        beat_s: Time of the last event or retry, in seconds of `time.monotonic`.
+        sampled_s: Time of the last samples, in seconds of `time.monotonic`.
+        judged: Whether samples were judged, so that bundle, settings, outputs and sensor have fitted once.
         heard: Whether the sensor has described itself or sent samples.
         begun: Set at the first event.
     """
@@ -118,11 +118,11 @@ class Station:
         """Prepare; nothing is opened yet.
 
         Args:
-            config: The sensor.
-            connections: Its source and its outputs.
-            bundles: Which bundle to run; None: the config's.
-            tell: Given what a person should read.
-            show: Whether the signal is kept for a view.
+            config: Configuration of the sensor.
+            connections: Source and outputs.
+            bundles: The bundle to run; None: the configuration's.
+            tell: Called with messages for people.
+            show: Whether to keep the signal for a view.
         """
         self.config, self.machine, self._connections = config, config.machine, connections
         self._bundles = bundles or OneBundle(config)
@@ -149,31 +149,31 @@ class Station:
 
     @property
     def waiting(self) -> bool:
-        """Whether something that was asked for has not been done yet: it is, at the next event."""
+        """Whether a request has not been carried out yet; it is at the next event."""
         return self._requests.waiting
 
     @property
     def skipped(self) -> int:
-        """Windows that it was too slow for, since it runs this bundle."""
+        """Number of windows skipped for slowness since it runs this bundle."""
         return self._counts.skipped - self._skipped_before
 
     def acknowledge(self, alarm: str | None = None) -> None:
-        """Somebody has seen the alarms, or that one."""
+        """Acknowledge all alarms, or one."""
         self._requests.ask(ACKNOWLEDGE if alarm is None else f"{ACKNOWLEDGE} {alarm}")
 
     def accept_mounting(self) -> None:
-        """Somebody has moved the sensor on purpose."""
+        """Accept the present mounting after the sensor was moved on purpose."""
         self._requests.ask(ACCEPT_MOUNTING)
 
     def reload(self) -> None:
-        """Read the bundle and the settings anew, between two events; what cannot be used is said and left alone."""
+        """Read the bundle and the settings again, between two events; invalid ones are reported and not used."""
         self._requests.ask_reload()
 
     def run(self) -> None:
-        """Watch until the source ends. What it showed stays shown; see `withdraw` and `close`.
+        """Watch until the source ends. The decision stays as it was; see `withdraw` and `close`.
 
         Raises:
-            DrsnEdgeError, FirmwareBridgeError: If it cannot begin, or the sensor does not fit.
+            DrsnEdgeError, FirmwareBridgeError: If it cannot begin, or the sensor does not fit the model.
         """
         path = self._bundles.path
         try:
@@ -183,18 +183,18 @@ class Station:
             raise
 
     def withdraw(self, trouble: str) -> None:
-        """Take back what is shown of a sensor that is not watched for now, because of `trouble`."""
+        """Withdraw the decision of a sensor that is not watched now because of `trouble`."""
         self.shown.trouble = trouble
         if self._monitor is None:
             return
         try:
             for result in self._monitor.withdraw():
                 self.outputs.take(result)
-        except Exception:  # what could not go on may not be able to do this, either
+        except Exception:  # whatever stopped the station may prevent this as well
             _LOGGER.info("%s: the decision could not be withdrawn.", self.machine, exc_info=True)
 
     def close(self, *, tell_account: bool = True) -> None:
-        """Tell the account of all samples, and close the outputs; harmless when repeated."""
+        """Output the summary and close the outputs; further calls do nothing."""
         try:
             self._heard.close()
             if tell_account and self._monitor is not None and self._source is not None:
@@ -213,7 +213,7 @@ class Station:
                 capture = Capture(judging.settings.capture, self.machine, now_s, self._tell)
                 stack.callback(capture.close)
                 self.outputs.name("capture", capture)
-            if self._monitor is not None:  # all outputs know what it said
+            if self._monitor is not None:  # the outputs know its decision and alarms
                 judging.judge.conclusions.take_over(self._monitor.judge.conclusions.standing)
             clock = HostClock(time.monotonic if isinstance(source, Threaded) else now_s, lambda: _lag_s(source))
             monitor = self._monitor = Monitor(judging.judge, clock, self._counts, judging.severity, capture)
@@ -231,7 +231,7 @@ class Station:
                     self.shown.note(monitor, source.counters, _lag_s(source), self.outputs.failing)
 
     def _opened_source(self) -> Source:
-        """Return the source, and open the log of what it reads, as far as they are not there yet."""
+        """Return the source and open its log, unless both are open already."""
         if self._source is None:
             self._log = self._connections.open_log()
             if self._log is not None:
@@ -245,14 +245,14 @@ class Station:
             judging = self._open_judging(path)
             with bundle_faults(path):
                 monitor.swap(judging.judge, judging.severity)
-        except Exception as exc:  # whatever it is that a new bundle or file brings: what works is kept
-            _LOGGER.info("%s: could not be read anew.", self.machine, exc_info=True)
-            self._tell(f"{in_words(exc)} What was there before goes on.")
+        except Exception as exc:  # whatever a new bundle or file causes, the working ones are kept
+            _LOGGER.info("%s: the reload failed.", self.machine, exc_info=True)
+            self._tell(f"{in_words(exc)} The previous bundle and settings stay in use.")
             if is_fault_of_bundle(exc, self.config, self._judging):
                 self._bundles.fail(path, str(exc))
             return
         self._runs(judging, monitor)
-        self._tell(Notice(f"{judging.manifest.name} {judging.manifest.version} was read anew."))
+        self._tell(Notice(f"{judging.manifest.name} {judging.manifest.version} was reloaded."))
 
     def _runs(self, judging: Judging, monitor: Monitor) -> None:
         self._judging, self._skipped_before = judging, self._counts.skipped
@@ -262,7 +262,7 @@ class Station:
         self.shown.stale_after_s = monitor.stream.patience_s
 
     def _events(self, source: Source) -> Generator[SourceEvent, None, None]:
-        """Pass events on, with what a person did between them, and tell the log of both."""
+        """Yield the source's events and people's requests between them, and pass both to the log."""
         for event in source:
             self.beat_s = time.monotonic()
             if isinstance(event, SampleBlock):
@@ -287,5 +287,5 @@ def _lag_s(source: Source) -> float:
 
 
 def _clock_of(source: Source) -> Callable[[], float]:
-    """Return the clock: of the day that is replayed, or of now."""
+    """Return the clock of the log that is replayed, or of now."""
     return (lambda: source.time_s) if isinstance(source, ReplaySource) else time.time

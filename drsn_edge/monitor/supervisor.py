@@ -1,7 +1,7 @@
-"""Runs stations side by side: whatever ends one of them, it is taken up again, and costs no other anything.
+"""Runs stations side by side: a station that fails is restarted, and the others are not affected.
 
-`Crew` is what each station's thread does. `Supervisor` has the threads, and sees meanwhile to a view, the service
-manager and the bundles that the gateway is given.
+`Crew` is the work of each station's thread. `Supervisor` owns the threads, and meanwhile serves the view, the service
+manager and the gateway's active bundle.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ FIRST_PAUSE_S, LAST_PAUSE_S = 2.0, 60.0
 _LOOK_EVERY_S = 0.1
 _HOUR_S = 3600.0
 
-ENDED = "The sensor says that it has ended."
+ENDED = "The sensor reports that it has ended."
 
 _ROUND_S = 0.25
 _HANGS_AFTER_S = 30.0
 
 _LOGGER = logging.getLogger(__name__)
 
-if TYPE_CHECKING:  # rich, which it draws with, is not there everywhere
+if TYPE_CHECKING:  # it needs rich, which is not installed everywhere
     from drsn_edge.monitor.view import View
 
 
 class Crew:
-    """Keeps stations at work until they are asked to stop, or every sensor says that it has ended.
+    """Keeps stations running until they are asked to stop, or every sensor reports that it has ended.
 
-    A station that fails is taken up again with growing pauses; what it showed is withdrawn meanwhile. A lone one must
-    have judged samples before: until then its failure is a mistake of whoever starts it, and ends the run, as does a
-    lone one's Edge TPU that is gone. A replay cannot be taken up again.
+    A station that fails is restarted after growing pauses, and its decision is withdrawn meanwhile. If it is the only
+    station, its failure before the first judged samples ends the run, since it is a mistake in the command; so does the
+    loss of its Edge TPU. A replay is never restarted.
     """
 
     def __init__(
@@ -55,36 +55,36 @@ class Crew:
         """Prepare.
 
         Args:
-            stations: At least one.
-            stopped: Asked whether to stop, by sources as well; True once `over` is set.
-            over: Set when there is nothing left to do.
-            tell: Given what a person should read.
-            once: Whether no station is taken up again, as in a replay.
+            stations: At least one station.
+            stopped: Returns whether to stop, also for sources; True once `over` is set.
+            over: Set when nothing is left to do.
+            tell: Called with messages for people.
+            once: Whether stations are never restarted, as in a replay.
         """
         self._stations, self.stopped, self._over, self._once = stations, stopped, over, once
         self._tell = tell
         self._say = {station: Sparing(tell, period_s=_HOUR_S) for station in stations}
         self._ended_s: dict[Station, float] = {}
         self.failure: BaseException | None = None
-        """What ended the run, None where it ended well."""
+        """The error that ended the run; None if it ended well."""
 
     def run(self, station: Station) -> None:
-        """Keep a station at work; the body of its thread."""
+        """Keep a station running; the body of its thread."""
         try:
             ended_well = self._keep(station)
             several = len(self._stations) > 1
             station.close(tell_account=ended_well or station.judged or several)
             if several and station.sampled_s == -math.inf:
-                trouble = station.shown.trouble or "It was not heard of."
-                self._tell(f"{station.config.machine}: not a single sample came. {trouble}")
-        except Exception as exc:  # the reader of the results has gone, or the account cannot be told
+                trouble = station.shown.trouble or "The sensor never answered."
+                self._tell(f"{station.config.machine}: no samples were received. {trouble}")
+        except Exception as exc:  # the reader of the results has gone, or the summary cannot be written
             self.end(exc)
         except BaseException as exc:
             self.end(exc)
             raise
 
     def _keep(self, station: Station) -> bool:
-        """Have a station watch until there is nothing more to watch; return whether its last attempt went well."""
+        """Run a station until nothing is left to watch; return whether the last attempt ended well."""
         pause_s = FIRST_PAUSE_S
         while True:
             began_s = time.monotonic()
@@ -107,18 +107,18 @@ class Crew:
             pause_s = min(2 * pause_s, LAST_PAUSE_S)
 
     def _attempt(self, station: Station) -> Exception | None:
-        """Run a station once; return what ended it, None if its sensor or the user did."""
+        """Run a station once; return the error that ended it, None if the sensor or the user did."""
         try:
             station.run()
         except Exception as exc:
-            _LOGGER.info("%s: failed.", station.config.machine, exc_info=not is_expected(exc))
+            _LOGGER.info("%s: the station failed.", station.config.machine, exc_info=not is_expected(exc))
             return exc
         return None
 
     def _must_end(self, station: Station, failure: Exception) -> bool:
         if isinstance(failure, BrokenPipeError | ModuleNotFoundError) or self._once:
             return True
-        is_spent = isinstance(failure, RuntimeUnavailableError)  # only another process gets an Edge TPU back
+        is_spent = isinstance(failure, RuntimeUnavailableError)  # only a new process can use the Edge TPU again
         return len(self._stations) == 1 and (is_spent or not station.judged)
 
     def stop(self) -> None:
@@ -126,19 +126,19 @@ class Crew:
         self._over.set()
 
     def end(self, failure: BaseException) -> None:
-        """End all stations, because of this."""
+        """End all stations because of an error."""
         passes = is_expected(failure) or isinstance(failure, BrokenPipeError | ModuleNotFoundError)
         if self.failure is None:
             self.failure = failure if passes else MonitorError(in_words(failure))
         self._over.set()
 
     def _all_ended(self, station: Station) -> bool:
-        """Tell whether every sensor says that it has ended, this one just now, and none was heard of since."""
+        """Tell whether every sensor has ended, this one just now, and none has sent samples since."""
         self._ended_s[station] = time.monotonic()
         return all(each.sampled_s <= self._ended_s.get(each, -1.0) for each in self._stations)
 
     def _waited(self, station: Station, pause_s: float) -> bool:
-        """Wait before the next attempt; False if it is time to stop."""
+        """Wait before the next attempt; return False if it is time to stop."""
         until = time.monotonic() + pause_s
         while time.monotonic() < until and not self.stopped():
             station.beat_s = time.monotonic()
@@ -148,10 +148,10 @@ class Crew:
 
 
 class Supervisor:
-    """Has a thread for each station, and sees to everything else meanwhile.
+    """Owns a thread for each station, and does everything else meanwhile.
 
     Attributes:
-        stations: Which it runs.
+        stations: The stations that it runs.
     """
 
     def __init__(
@@ -166,21 +166,21 @@ class Supervisor:
         """Prepare.
 
         Args:
-            stations: At least one.
-            crew: Of these stations.
-            tell: Given what a person should read.
-            notifier: Told that the stations work, and what their trouble is.
-            view: Drawn some times a second.
-            follower: Looks after the gateway's active bundle.
+            stations: At least one station.
+            crew: The crew of these stations.
+            tell: Called with messages for people.
+            notifier: Reports the state of the stations to systemd.
+            view: View that is drawn four times a second.
+            follower: Follows the gateway's active bundle.
         """
         self.stations, self._crew, self._tell = stations, crew, tell
         self._notifier, self._view, self._follower = notifier or Notifier(None), view, follower
 
     def work(self) -> None:
-        """Run the stations until they are asked to stop, or every sensor says that it has ended.
+        """Run the stations until they are asked to stop, or every sensor reports that it has ended.
 
         Raises:
-            DrsnEdgeError, FirmwareBridgeError, OSError: What ended the run.
+            DrsnEdgeError, FirmwareBridgeError, OSError: The error that ended the run.
         """
         threads = {
             each: threading.Thread(target=self._crew.run, args=(each,), name=each.machine, daemon=True)
@@ -189,7 +189,7 @@ class Supervisor:
         if self._follower is not None:
             looks = threading.Thread(target=self._follower.run, args=(self._crew.stopped,), name="bundles", daemon=True)
             looks.start()
-        with self._view or nullcontext():  # before the stations: what they print appears above it
+        with self._view or nullcontext():  # before the stations, so that what they print appears above it
             for thread in threads.values():
                 thread.start()
             self._look_after(threads)
@@ -199,21 +199,21 @@ class Supervisor:
             raise self._crew.failure
 
     def acknowledge(self) -> None:
-        """Somebody has seen the alarms of all stations."""
+        """Acknowledge the alarms of all stations."""
         for station in self.stations:
             station.acknowledge()
 
     def reload(self) -> None:
-        """Have every station read its bundle and its settings anew."""
+        """Ask every station to read its bundle and its settings again."""
         for station in self.stations:
             station.reload()
 
     def stop(self) -> None:
-        """End soon, from any thread; `work` returns then."""
+        """Ask all stations to end, after which `work` returns; any thread may call it."""
         self._crew.stop()
 
     def _look_after(self, threads: Mapping[Station, threading.Thread]) -> None:
-        """Tell the service manager how the stations are, and draw the view, as long as any of them works."""
+        """Report the state of the stations to the service manager and draw the view, until all threads have ended."""
         ready = False
         while any(thread.is_alive() for thread in threads.values()):
             first = threads[self.stations[0]]
@@ -228,7 +228,7 @@ class Supervisor:
             self._show()
 
     def _show(self) -> None:
-        """Draw the view. A terminal that has gone ends the run; a view that cannot be drawn ends nothing but itself."""
+        """Draw the view. A closed terminal ends the run; a view that cannot be drawn is switched off."""
         try:
             if self._view is not None:
                 self._view.show()
@@ -236,15 +236,15 @@ class Supervisor:
             self._crew.end(exc)
         except Exception as exc:
             self._view = None
-            self._tell(f"The view cannot be drawn: {exc}. Changes of decisions are printed instead.")
+            self._tell(f"The view cannot be drawn: {exc}. Changes of the decision are printed instead.")
 
 
 def status_of(stations: Sequence[Station]) -> str:
-    """Return what a service says of itself: what keeps it from its work, or from writing of it."""
+    """Return the status line of a service: what stops a station or an output, or what is watched."""
     problems = [
         f"{each.machine}: {why}"
         for each in stations
         for why in (each.shown.trouble, *each.outputs.failing.values())
         if why is not None
     ]
-    return " ".join(problems) or f"Watches {', '.join(each.machine for each in stations)}."
+    return " ".join(problems) or f"Watching {', '.join(each.machine for each in stations)}."

@@ -1,4 +1,4 @@
-"""The view of a terminal: a panel for each sensor, drawn anew some times a second."""
+"""The terminal view: a panel for each sensor, redrawn several times a second."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _WIDTH = 46
 _RANGE_DB = 60.0
 _MOST_CLASSES = 6
-_CHOICE = "up/down  choose   Enter  one sensor or all"
+_CHOICE = "up/down  select   Enter  one sensor or all"
 _ARROWS = {"\x1b[A": "up", "\x1b[B": "down", "\x1bOA": "up", "\x1bOB": "down"}
 
 
 class View:
-    """Shows stations until it is left; what is printed meanwhile appears above it.
+    """Shows stations until it is closed; text that is printed meanwhile appears above it.
 
-    Where the panels of all stations fit the terminal, they stand side by side. Otherwise each station has a row, those
-    with alarms first, and one of them a panel below; keys choose which (see `key`).
+    If the panels of all stations fit the terminal, they stand side by side. Otherwise each station has a row, those
+    with alarms first, and the selected station has a panel below; keys select it (see `key`).
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class View:
         """Prepare.
 
         Args:
-            stations: What is shown of each; others write them meanwhile.
-            console: Where; None: standard output.
-            acknowledge: Called when a person presses `a`: all alarms have been seen.
-            keys: What is pressed; None: keys of standard input.
+            stations: Snapshot of each station, which other threads update.
+            console: Console to draw on; None: standard output.
+            acknowledge: Called when a person presses `a` to acknowledge all alarms.
+            keys: Source of pressed keys; None: standard input.
         """
         self._stations, self._acknowledge, self._keys = stations, acknowledge, keys or Keys()
         self._console = console or Console()
@@ -61,33 +61,34 @@ class View:
         self._is_open = False
 
     def __enter__(self) -> View:
-        """Begin to show."""
+        """Begin to draw."""
         self._live.__enter__()
         self._keys.__enter__()
         return self
 
     def __exit__(self, *of: Any) -> None:
-        """Leave the last picture and give the terminal back."""
+        """Leave the last picture on the terminal, and restore the terminal."""
         self._keys.__exit__(*of)
-        with suppress(Exception):  # what cannot be drawn was said when it could not
+        with suppress(Exception):  # an error of drawing was reported when it first happened
             self.show()
         self._live.__exit__(*of)
 
     def show(self) -> None:
-        """Draw what there is now, and do what keys that were pressed ask for."""
+        """Draw the present state, and carry out the pressed keys."""
         for name in names_of(self._keys.pressed()):
             self.key(name)
         self._live.update(self._drawn(), refresh=True)
 
     @property
     def chosen(self) -> Snapshot:
-        """The station whose panel stands below the rows: the one that was chosen, else the first of `in_order`."""
+        """The station whose panel stands below the rows: the selected one, else the first of `in_order`."""
         ordered = in_order(self._stations)
         return next((each for each in ordered if each.machine == self._chosen), ordered[0])
 
     def key(self, name: str) -> None:
-        """Take in a key: `up` or `k` and `down` or `j` choose a station, `enter` gives it the whole screen and back.
+        """Carry out a key.
 
+        `up` or `k` and `down` or `j` select a station, `enter` switches between its panel alone and all stations, and
         `a` acknowledges the alarms of all stations.
         """
         if name == "a":
@@ -121,7 +122,7 @@ class View:
         return Group(*parts)
 
     def _help(self, choice: str) -> Text:
-        """Return which keys there are, as far as they are taken and do something now."""
+        """Return the help for the keys that have an effect now; empty if keys are not read."""
         if not self._keys.are_taken:
             return Text("")
         raised = any(each.alarms for each in self._stations)
@@ -137,12 +138,12 @@ class View:
 
 
 def names_of(pressed: str) -> list[str]:
-    """Return the keys that a terminal sent: arrows by name, others as their character."""
+    """Return the keys that a terminal sent: arrows by name, other keys as their character."""
     return [_ARROWS.get(each, each) for each in re.findall(r"\x1b[\[O][A-Z]|[^\x1b]", pressed)]
 
 
 def in_order(stations: Sequence[Snapshot]) -> list[Snapshot]:
-    """Return stations with alarms first, then those that cannot work or say nothing, then the others."""
+    """Return stations with alarms first, then those in trouble or without a class, then the others."""
     return sorted(stations, key=_urgency)
 
 
@@ -155,10 +156,10 @@ def _urgency(shown: Snapshot) -> int:
 
 
 def _around(rows: Sequence[Snapshot], at: int, room: int) -> list[Snapshot]:
-    """Return as many rows as there is room for, the one at an index among them."""
+    """Return as many rows as there is room for, including the row at index `at`."""
     if len(rows) <= room:
         return list(rows)
-    room = max(1, room - 1)  # a line says how many are left out
+    room = max(1, room - 1)  # one line tells how many rows are missing
     first = min(max(0, at - room // 2), len(rows) - room)
     return list(rows[first : first + room])
 
@@ -167,20 +168,20 @@ def table(rows: Sequence[Snapshot], chosen: str, width: int, left_out: int) -> T
     """Return a row for each station, as wide as the terminal.
 
     Args:
-        rows: What is shown of each.
-        chosen: The machine whose row is marked.
-        width: Characters.
-        left_out: How many more stations there are; said in the last line.
+        rows: Snapshots of the stations.
+        chosen: Machine whose row is marked.
+        width: Width in characters.
+        left_out: Number of further stations, which the last line tells.
     """
     drawn = Table(box=None, padding=(0, 1, 0, 0), width=width, caption=f"{left_out} more" if left_out else None)
-    for title in ("", "machine", "says", "for", "alarms", "vibration", "link"):
-        drawn.add_column(title, no_wrap=True, overflow="ellipsis", ratio=3 if title in ("says", "machine") else None)
+    for title in ("", "machine", "verdict", "for", "alarms", "vibration", "link"):
+        drawn.add_column(title, no_wrap=True, overflow="ellipsis", ratio=3 if title in ("verdict", "machine") else None)
     for shown in rows:
         mark = ">" if shown.machine == chosen else " "
         now_s = shown.now_s()
         age = "" if shown.decision is None else _duration(now_s - shown.decided_s)
         if _is_stale(shown, now_s):
-            age = f"seen {_duration(now_s - (shown.measured_s or now_s))} ago"
+            age = f"measured {_duration(now_s - (shown.measured_s or now_s))} ago"
         cells = (mark, shown.machine, _words(shown), age, ", ".join(shown.alarms), _vibration(shown), _losses(shown))
         drawn.add_row(*(Text(cell) for cell in cells), style=_colour(shown))
     return drawn
@@ -211,7 +212,7 @@ def _losses(shown: Snapshot) -> str:
 
 
 def panel(shown: Snapshot, now_s: Callable[[], float] = time.time) -> Panel:
-    """Return what a person sees of one sensor."""
+    """Return the panel of one sensor."""
     parts: list[RenderableType] = [_verdict(shown, now_s()), *_alarms(shown), *_age(shown, now_s())]
     if shown.window is not None and shown.window.scores:
         parts.append(_classes(shown.window))
@@ -256,7 +257,7 @@ def _alarms(shown: Snapshot) -> list[RenderableType]:
 
 
 def _age(shown: Snapshot, now_s: float) -> list[RenderableType]:
-    """Return how old decision and alarms are, where no window has borne them out for too long."""
+    """Return the age of decision and alarms if no window has confirmed them for too long."""
     if shown.measured_s is None or not _is_stale(shown, now_s):
         return []
     return [Text(f"{LAST_MEASURED} {_duration(now_s - shown.measured_s)} ago", style="yellow")]
@@ -275,7 +276,7 @@ def _classes(window: WindowResult) -> Table:
 
 
 def bar(share: float, width: int) -> str:
-    """Return a bar of so many characters for a share of 0 to 1."""
+    """Return a bar of `width` characters for a share of 0 to 1."""
     eighths = round(8 * width * min(max(share, 0.0), 1.0))
     full, rest = divmod(eighths, 8)
     return ("█" * full + ("▏▎▍▌▋▊▉"[rest - 1] if rest else "")).ljust(width)
@@ -296,7 +297,7 @@ def _signal(samples: FloatArray, sample_rate_hz: float) -> list[RenderableType]:
 
 
 def sparkline(values: Any, width: int, most: float | None = None) -> str:
-    """Return a line of bars, each for the largest of its part of the values, from 0 to the largest of all or `most`."""
+    """Return a line of bars, each as high as the largest of its part of the values; `most` is the full height."""
     highest = most or float(np.max(values))
     parts = np.array_split(np.asarray(values), min(width, len(values)))
     heights = [float(part.max()) / highest if highest > 0 else 0.0 for part in parts]
@@ -306,7 +307,7 @@ def sparkline(values: Any, width: int, most: float | None = None) -> str:
 def _link(shown: Snapshot) -> Text:
     counters = shown.counters
     if counters is None:
-        return Text("link      nothing yet", style="dim")
+        return Text("link      no data yet", style="dim")
     known = shown.sensor_rate_hz
     rate = "not known yet" if known is None else f"{known:.1f} Hz by the sensor's clock"
     lost = f"{counters.samples_lost} lost" if counters.losses_counted else "losses cannot be counted"

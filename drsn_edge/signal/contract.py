@@ -12,6 +12,7 @@ from drsn_edge.signal.spectra import VIEWS, Spectra
 from drsn_edge.signal.units import conversion_factor
 from drsn_edge.signal.windows import Scaling
 from drsn_edge.support.fields import items, number, text, texts, whole
+from drsn_edge.support.invalid import InvalidValueError
 
 LONGEST_WINDOW, MOST_AXES = 1 << 20, 16
 RATE_TOLERANCE = 0.02
@@ -90,9 +91,14 @@ def contract_from_json(values: Mapping[str, Any]) -> SignalContract:
             scaling=scaling,
             spectra=_spectra(values["spectra"]) if "spectra" in values else None,
         )
-    except (KeyError, TypeError, ValueError) as exc:
-        why = f"it has no {exc.args[0]}" if isinstance(exc, KeyError) else str(exc)
-        raise ContractError(f"The signal contract is damaged: {why}.", "damaged", why=why) from exc
+    except InvalidValueError as exc:
+        raise ContractError(f"The signal contract is damaged: {exc}.", exc.problem, **exc.facts) from exc
+    except KeyError as exc:
+        field = exc.args[0]
+        words = f"The signal contract is damaged: it has no {field}."
+        raise ContractError(words, "missing_field", field=field) from exc
+    except (TypeError, ValueError) as exc:
+        raise ContractError(f"The signal contract is damaged: {exc}.", "damaged", why=str(exc)) from exc
     _check_spectra(contract)
     positive = min(contract.sample_rate_hz, contract.window, contract.hop, scaling.divisor) > 0
     positive = positive and max(contract.window, contract.hop) <= LONGEST_WINDOW

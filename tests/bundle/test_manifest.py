@@ -143,8 +143,6 @@ def test_missing_fields_are_refused(bundle: Bundle, path: tuple[Any, ...]) -> No
         manifest_from_bytes(written(values))
     if isinstance(path[-1], int):  # a list with one item less
         assert raised.value.problem == "invalid_field"
-    elif path[0] == "contract" and len(path) > 1:
-        assert path[-1] in str(raised.value)  # as the contract's own error says it
     else:
         expect(raised.value, BundleError, "missing_field", field=path[-1])
 
@@ -187,20 +185,21 @@ def test_impossible_values_are_named(
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "words"),
+    ("path", "value", "problem", "field"),
     [
-        (("axes",), "xy", "axes is not a list"),
-        (("axes",), ["x", "x"], "different axes"),
-        (("window",), 64.0, "window is not a whole number"),
-        (("hop",), True, "hop is not a whole number"),
-        (("hop",), 0, "positive sizes"),
-        (("scaling", "kind"), "peak", "rms, fixed"),
+        (("axes",), "xy", "not_a_list", "axes"),
+        (("axes",), ["x", "x"], "contract_out_of_range", None),
+        (("window",), 64.0, "not_whole", "window"),
+        (("hop",), True, "not_whole", "hop"),
+        (("hop",), 0, "contract_out_of_range", None),
+        (("scaling", "kind"), "peak", "contract_out_of_range", None),
     ],
 )
 def test_impossible_values_of_the_contract_are_named(
-    bundle: Bundle, path: tuple[Any, ...], value: Any, words: str
+    bundle: Bundle, path: tuple[Any, ...], value: Any, problem: str, field: str | None
 ) -> None:
-    with pytest.raises(BundleError, match=words):
+    facts = {} if field is None else {"field": field}
+    with refused(BundleError, problem, **facts):
         manifest_from_bytes(written(changed(values_of(bundle), ("contract", *path), value)))
 
 

@@ -376,9 +376,9 @@ def test_a_monitor_follows_flash_rollback_and_confirm_without_losing_a_sample(
         monitor = watching(port, "--trial", "1")
         monitor.heard("pump 1.0.0 has worked for 1 s and is confirmed")
         run("flash", make("1.1.0"), "--to", "local")
-        monitor.heard("pump 1.1.0 was read anew")
+        monitor.heard("pump 1.1.0 was reloaded")
         assert run("gateway", "rollback").code == 0
-        monitor.heard("pump 1.0.0 was read anew")
+        monitor.heard("pump 1.0.0 was reloaded")
         run("flash", make("1.1.0"), "--to", "local")
         monitor.heard("pump 1.1.0 has worked for 1 s and is confirmed")
         assert status(run)["state"]["trial"] is None
@@ -400,7 +400,7 @@ def test_a_bundle_that_does_not_fit_the_sensor_is_rolled_back_while_the_old_one_
         monitor = watching(port)
         wait_until(lambda: monitor.lines)
         assert run("flash", other, "--to", "local", "--new-contract").code == 0
-        monitor.heard("What was there before goes on")
+        monitor.heard("The previous bundle and settings stay in use")
         monitor.heard("pump 1.0.0 is active")
         summary = monitor.end()
     state = status(run)

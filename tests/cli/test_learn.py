@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refusals import expect, failure_of
+
+from drsn_edge.errors import LearningError
 
 pytest.importorskip("scipy", reason="simulating a machine needs the extra `train`")
 
 from drsn_edge.bundle.bundle import read_bundle, write_bundle
-from drsn_edge.errors import LearningError
 from drsn_edge.monitor.stages.learned import path_of
 from drsn_edge.recordings.recorder import LogKeeper, record_source
 from drsn_edge.simulation.virtual_sensor import Playback, simulated_recording, virtual_sensor
@@ -70,8 +72,8 @@ def test_a_machine_becomes_known_on_its_site_and_that_can_be_taken_back(
 def test_what_the_network_calls_a_fault_is_refused(run: Run, logged: Any, trained_bundle: Path, tmp_path: Path) -> None:
     model = tmp_path / "pump.drsn"
     write_bundle(read_bundle(trained_bundle), model)
-    refused = run("learn", "--replay", logged("imbalance", 1480.0), "--model", model)
-    assert refused.code == 1 and type(refused.why) is LearningError and "imbalance" in refused.err
+    failure = failure_of("learn", "--replay", logged("imbalance", 1480.0), "--model", model)
+    expect(failure, LearningError, "not_recognised", label="healthy")
     assert not path_of(model).exists()
 
 
@@ -80,8 +82,8 @@ def test_a_sensor_that_is_off_the_machine_teaches_nothing(
 ) -> None:
     model = tmp_path / "pump.drsn"
     write_bundle(read_bundle(trained_bundle), model)
-    refused = run("learn", "--replay", logged("off", 1480.0), "--model", model)
-    assert refused.code == 1 and type(refused.why) is LearningError and "imbalance" not in refused.err
+    failure = failure_of("learn", "--replay", logged("off", 1480.0), "--model", model)
+    expect(failure, LearningError, "noise_alone")
     assert not path_of(model).exists()
 
 
@@ -96,6 +98,6 @@ def test_what_was_learned_and_is_damaged_is_said_and_left_alone(
 
 
 def test_bad_input(run: Run, tiny_bundle_path: Path, trained_bundle: Path) -> None:
-    without = run("learn", "--port", "x", "--model", tiny_bundle_path)
-    assert without.code == 1 and type(without.why) is LearningError
+    without = failure_of("learn", "--port", "x", "--model", tiny_bundle_path)
+    expect(without, LearningError, "no_novelty", path=tiny_bundle_path)
     assert run("learn", "--model", trained_bundle).code == 2

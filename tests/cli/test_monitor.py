@@ -21,9 +21,11 @@ from urllib.request import urlopen
 import click
 import pytest
 from fake_broker import FakeBroker
+from refusals import expect, failure_of
 
 from drsn_edge.errors import OutputError, SettingsError
 from drsn_edge.monitor.sinks.topics import topic_part
+from firmware_bridge.errors import NoBundleError
 
 COMMAND = [sys.executable, "-m", "drsn_edge.cli.main"]
 WINDOW, HOP = 64, 32
@@ -453,8 +455,9 @@ def test_settings_that_are_wrong_end_it_before_the_port_is_opened(
     run: Run, tiny_bundle_path: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "monitor.toml").write_text("[alarms]\nnormal = ['healthy']\n")
-    done = run("monitor", "--port", "/dev/absent", "--model", tiny_bundle_path, "--settings", tmp_path / "monitor.toml")
-    assert done.code == 1 and type(done.why) is SettingsError and "monitor.toml, line 2: " in done.err
+    settings = tmp_path / "monitor.toml"
+    failure = failure_of("monitor", "--port", "/dev/absent", "--model", tiny_bundle_path, "--settings", settings)
+    expect(failure, SettingsError, "unknown_class", place=f"{settings}, line 2", got="healthy")
 
 
 def test_what_is_replayed_must_be_said_clearly(run: Run, tiny_bundle_path: Path, tmp_path: Path, monkeypatch) -> None:
@@ -512,7 +515,7 @@ def test_outputs_fail_one_by_one_verdicts_go_on_and_the_state_says_so(
     code, rest, said = finish(live)
     summary = json.loads(rest[-1])
     assert code == 0 and summary["samples_lost"] == 0
-    said_at_the_end = [line for line in said.splitlines() if "Lost at the end: " in line]
+    said_at_the_end = [line for line in said.splitlines() if " lost" in line and "at the end" in line]
     assert sorted("windows" in line for line in said_at_the_end) == [False, True]  # of the lines, of the history
     warnings = [line for line in said.splitlines() if line.startswith("Warning: ") and line not in said_at_the_end]
     assert [sum(each in line for line in warnings) for each in ("lines.jsonl", "the history", ".drsnlog")] == [1, 1, 1]
@@ -562,7 +565,7 @@ def test_two_ports_are_watched_at_once_and_one_that_fails_costs_the_other_nothin
     summaries = {line["machine"]: line for line in map(json.loads, rest) if line["type"] == "summary"}
     assert code == 0 and set(summaries) == {"a", "b", "absent"}
     assert summaries["absent"]["samples_received"] == 0
-    assert re.search("absent: not a single sample came. There is no device at", told)
+    assert re.search("absent: no samples were received. There is no device at", told)
     assert all(line["samples_lost"] == 0 for line in summaries.values())
     assert "absent: There is no device at" in said and "Trying again" in said
     for sensor in sensors:
@@ -582,44 +585,57 @@ def test_a_file_of_sensors_says_what_is_watched(run: Run, playing: Any, tiny_bun
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "line", "problem", "facts"),
     [
-        ("", r"Expected a table \[\[sensor\]\] for each sensor"),
-        ("[[sensor]]\nport = 3", "line 2: port must be text"),
-        ("[[sensor]]\nport = 'a'", "No bundle is active on this gateway"),
-        ("model = 'm'\n[[sensor]]\nmachine = 'a'", "Expected port of every sensor, got none of a"),
-        ("model = 'm'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'a'", "another port for each sensor"),
-        ("model = 'm'\n[[sensor]]\nport = 'a'\nprot = 1", "line 4: unknown key"),
-        ("model = 'm'\n[[sensor]]\nport = 'a'\ntext_unit = 'g'", "text_unit and text_range together"),
+        ("", None, "no_sensors", {}),
+        ("[[sensor]]\nport = 3", 2, "wrong_type", {"key": "port", "expected": "text", "got": "3"}),
+        ("model = 'm'\n[[sensor]]\nmachine = 'a'", None, "no_port", {"machine": "a"}),
+        ("model = 'm'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'a'", None, "not_distinct", {"key": "port"}),
+        ("model = 'm'\n[[sensor]]\nport = 'a'\nprot = 1", 4, "unknown_key", {"key": "prot"}),
+        ("model = 'm'\n[[sensor]]\nport = 'a'\ntext_unit = 'g'", None, "text_format", {"port": "a"}),
         (
             "model = 'm'\n[[sensor]]\nport = 'a'\ntext_unit = 'furlong'\ntext_range = 2",
-            "text_unit of a: .*g, mg, m/s2.*'furlong'",
+            None, "unknown_unit", {"port": "a"},
         ),
-        ("model = 'm'\nruntime = 'tpu'\n[[sensor]]\nport = 'a'", "Expected runtime among auto, edgetpu, .* got 'tpu'"),
-        ("model = 'm'\n[[sensor]]\nport = 'a'\nfallback = 'gpu'", "Expected fallback among none, cpu"),
-        ("model = 'm'\nmqtt_cert = 'c'\n[[sensor]]\nport = 'a'", "mqtt_cert changes nothing without mqtt"),
-        (
-            "model = 'm'\nmqtt = 'mqtt://b'\nmqtt_client_id = 'i'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'b'",
-            "'a' and 'b' have the same MQTT client id",
-        ),
-        ("[[sensor", r"sensors\.toml is not valid TOML: .*line 1|end of document"),
+        ("model = 'm'\nruntime = 'tpu'\n[[sensor]]\nport = 'a'", None, "invalid_choice", {"got": "tpu"}),
+        ("model = 'm'\n[[sensor]]\nport = 'a'\nfallback = 'gpu'", None, "invalid_choice", {"key": "fallback"}),
+        ("model = 'm'\nmqtt_cert = 'c'\n[[sensor]]\nport = 'a'", 2, "changes_nothing", {"key": "mqtt_cert"}),
+        ("[[sensor", None, "not_toml", {}),
         (
             "model = 'm'\n[[sensor]]\nport = 'a'\nmachine = \"l\\u001b]0;own\\u0007\"",
-            r"line 4: machine: .*can be printed",
+            4, "invalid_name", {"key": "machine"},
         ),
-        ("model = 'm'\n[[sensor]]\nport = \"/dev/\\u001b[31m\"", r"line 3: port: .*can be printed"),
-        ("model = 'm'\n[[sensor]]\nport = 'a'\nmachine = 'fan '", "without spaces around it"),
-        ("model = 'm'\n[[sensor]]\nport = 'a'\nmachine = ''", "got ''"),
+        ("model = 'm'\n[[sensor]]\nport = \"/dev/\\u001b[31m\"", 3, "invalid_name", {"key": "port"}),
+        ("model = 'm'\n[[sensor]]\nport = 'a'\nmachine = 'fan '", 4, "invalid_name", {"got": "fan "}),
+        ("model = 'm'\n[[sensor]]\nport = 'a'\nmachine = ''", 4, "invalid_name", {"got": ""}),
         (
             "model = 'm'\n[[sensor]]\nport = 'a'\nmachine = '\u00e9'\n[[sensor]]\nport = 'b'\nmachine = 'e\u0301'",
-            "another machine for each sensor",
+            None, "not_distinct", {"key": "machine"},
         ),
     ],
-)
-def test_a_file_of_sensors_that_is_wrong_is_refused(run: Run, tmp_path: Path, text: str, words: str) -> None:
-    (tmp_path / "sensors.toml").write_text(text)
-    done = run("monitor", "--sensors", tmp_path / "sensors.toml")
-    assert done.code == 1 and re.search(words, done.err), done.err
+)  # fmt: skip
+def test_a_file_of_sensors_that_is_wrong_is_refused(
+    tmp_path: Path, text: str, line: int | None, problem: str, facts: dict[str, Any]
+) -> None:
+    path = tmp_path / "sensors.toml"
+    path.write_text(text)
+    where = {} if line is None else {"place": f"{path}, line {line}"}
+    expect(failure_of("monitor", "--sensors", path), SettingsError, problem, **where, **facts)
+
+
+def test_sensors_that_would_share_a_client_id_are_refused_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "sensors.toml"
+    path.write_text(
+        "model = 'm'\nmqtt = 'mqtt://b'\nmqtt_client_id = 'i'\n[[sensor]]\nport = 'a'\n[[sensor]]\nport = 'b'"
+    )
+    failure = failure_of("monitor", "--sensors", path)
+    assert type(failure) is SettingsError and str(path) in str(failure) and failure.__cause__ is not None
+    expect(failure.__cause__, SettingsError, "shared_client_id", machines=("a", "b"), client_id="i")
+
+
+def test_a_sensor_without_a_model_needs_an_active_bundle(tmp_path: Path) -> None:
+    (tmp_path / "sensors.toml").write_text("[[sensor]]\nport = 'a'")
+    expect(failure_of("monitor", "--sensors", tmp_path / "sensors.toml"), NoBundleError, "none_active")
 
 
 @pytest.mark.parametrize("name", ["", " ", "fan ", "fan\x1b[31m", "a\u202eb", "s\udcff"])
@@ -658,10 +674,10 @@ def test_a_bundle_is_read_anew_and_a_broken_one_is_left_alone(
     lines = read_until(live, is_window)
     assert live.stderr is not None
     live.send_signal(signal.SIGHUP)
-    assert "tiny 1.0.0 was read anew" in live.stderr.readline()
+    assert "tiny 1.0.0 was reloaded" in live.stderr.readline()
     model.write_bytes(b"broken")
     live.send_signal(signal.SIGHUP)
-    assert "What was there before goes on" in live.stderr.readline()
+    assert "The previous bundle and settings stay in use" in live.stderr.readline()
     for _ in range(20):
         lines += read_until(live, is_window)
     live.send_signal(signal.SIGTERM)

@@ -128,7 +128,7 @@ def test_a_monitor_under_systemd_says_that_it_is_ready(
         with playing() as (port, _):
             assert run("monitor", "--port", port, "--model", tiny_bundle_path).code == 0
         heard = [systemd.recv(200) for _ in range(4)]
-    status = f"STATUS=Watches {Path(port).name}.".encode()
+    status = f"STATUS=Watching {Path(port).name}.".encode()
     assert sorted(heard) == sorted([status, b"READY=1", b"WATCHDOG=1", b"STOPPING=1"])
     assert heard[-1] == b"STOPPING=1"
 

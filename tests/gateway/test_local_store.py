@@ -174,16 +174,23 @@ def test_no_truncated_bundle_is_taken(tiny_bundle: Bundle, store: SlotStore, sig
             store.check(data[:length])
 
 
-@pytest.mark.parametrize("changes", [{"sample_rate_hz": 5000.0}, {"axes": ("y", "x")}])
+@pytest.mark.parametrize(
+    ("changes", "problem"), [({"sample_rate_hz": 5000.0}, "other_rate"), ({"axes": ("y", "x")}, "other_axes")]
+)
 def test_a_bundle_for_another_sensor_must_be_asked_for(
-    golden_bundle: Bundle, tmp_path: Path, store: SlotStore, signed: Callable[[Bundle], bytes], changes: dict[str, Any]
+    golden_bundle: Bundle,
+    tmp_path: Path,
+    store: SlotStore,
+    signed: Callable[[Bundle], bytes],
+    changes: dict[str, Any],
+    problem: str,
 ) -> None:
     store.install(signed(golden_bundle))
     store.confirm()
     other = versioned(golden_bundle, "2.0.0", contract=replace(golden_bundle.manifest.contract, **changes))
-    with pytest.raises(ContractError) as raised:
+    with refused(ContractError, problem, source="bundle that runs here") as caught:
         store.install(signed(other))
-    assert "--new-contract" in str(raised.value)
+    assert "--new-contract" in str(caught.value)
     open_store("a test", tmp_path / "state", tmp_path / "trusted", new_contract=True).install(signed(other))
 
 

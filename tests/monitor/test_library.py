@@ -123,7 +123,9 @@ def test_a_sink_that_raises_is_told_of_once_and_the_others_go_on(pump: SensorCon
     with assembled(Plan([pump]), sinks, tell=told.append, open_source=lambda *_: Samples(sensor)) as supervisor:
         supervisor.work()
     assert len(kept.of(WindowResult)) == 3
-    assert [text for text in told if "of a user" in text] == ["Could not write the broken: of a user. Verdicts go on."]
+    assert [text for text in told if "of a user" in text] == [
+        "Could not write the broken: of a user. Monitoring continues."
+    ]
 
 
 def test_what_its_configuration_asks_for_is_there_beside_them(pump: SensorConfig, sensor: Any, tmp_path: Path) -> None:
@@ -135,7 +137,7 @@ def test_what_its_configuration_asks_for_is_there_beside_them(pump: SensorConfig
 
 @pytest.mark.parametrize("name", [*SINKS, "metrics"])
 def test_a_sink_has_no_name_of_the_monitors_own(pump: SensorConfig, name: str) -> None:
-    with pytest.raises(OutputError, match=f"called {name}"), assembled(Plan([pump]), {name: lambda _: Kept()}):
+    with refused(OutputError, "name_taken", names=[name]), assembled(Plan([pump]), {name: lambda _: Kept()}):
         pass
 
 
@@ -196,14 +198,14 @@ def test_a_reload_in_the_middle_leaves_out_no_sample(pump: SensorConfig, sensor:
     ) as supervisor:
         supervisor.work()
     assert [each.first_sample for each in kept.of(WindowResult)] == [0, 32, 64]
-    assert kept.of(Summary)[0].windows == 3 and any("was read anew" in text for text in told)
+    assert kept.of(Summary)[0].windows == 3 and any("was reloaded" in text for text in told)
 
 
 def test_what_cannot_begin_is_raised_and_everything_is_closed(pump: SensorConfig, sensor: Any, tmp_path: Path) -> None:
     absent = SensorConfig(**{**vars(pump), "model": tmp_path / "absent.drsn"})
     kept = Kept()
     with (
-        pytest.raises(BundleError, match=r"absent\.drsn"),
+        refused(BundleError, "unreadable", path=tmp_path / "absent.drsn"),
         assembled(Plan([absent]), {"kept": lambda _: kept}, open_source=lambda *_: Samples(sensor)) as supervisor,
     ):
         supervisor.work()
@@ -212,5 +214,5 @@ def test_what_cannot_begin_is_raised_and_everything_is_closed(pump: SensorConfig
 
 def test_outputs_that_do_not_go_together_are_refused(pump: SensorConfig) -> None:
     one, other = (SensorConfig(**{**vars(pump), "port": port, "mqtt": "mqtt://broker"}) for port in "ab")
-    with pytest.raises(SettingsError, match="share the MQTT topics"), assembled(Plan([one, other])):
+    with refused(SettingsError, "shared_topics"), assembled(Plan([one, other])):
         raise AssertionError("It was assembled.")

@@ -64,7 +64,7 @@ def test_a_spectrum_has_its_line_where_the_tone_is() -> None:
 
 
 def test_what_is_not_there_is_said() -> None:
-    assert "no decision yet" in drawn(Snapshot("fan")) and "nothing yet" in drawn(Snapshot("fan"))
+    assert "no decision yet" in drawn(Snapshot("fan")) and "no data yet" in drawn(Snapshot("fan"))
     assert "unplugged" in drawn(replace(SHOWN, trouble="unplugged"))
     lost = WindowResult(0, 1.0, Verdict.NO_VERDICT, None, None, "LINK LOST", 0)
     assert "NO_VERDICT: LINK LOST" in drawn(replace(SHOWN, window=lost, decision=Decision(lost, 1.0)))
@@ -183,4 +183,4 @@ def test_arrows_and_letters_are_told_apart() -> None:
 def test_a_row_says_how_old_its_state_is() -> None:
     console = rich_console.Console(file=io.StringIO(), width=80, height=24, color_system=None)
     rows = [replace(each, measured_s=1500.0, now_s=lambda: 1520.0) for each in many(6)]
-    assert any("seen 20 s ago" in line for line in screen(View(rows, console), console))
+    assert any("measured 20 s ago" in line for line in screen(View(rows, console), console))

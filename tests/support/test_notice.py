@@ -50,8 +50,8 @@ class _Failing:
 
 
 def test_no_good_news_is_told_as_a_warning() -> None:
-    """Whoever tells that something is well again, active, confirmed or read anew says so as a note."""
-    good = (" is confirmed.", " was read anew.", "is there again", "can be written again", "the sensor says", "active{")
+    """Whoever tells that something is well again, active, confirmed or reloaded says so as a note."""
+    good = (" is confirmed.", " was reloaded.", "reachable again", "can be written again", "the sensor says", "active{")
     for file in Path(__file__).parents[2].joinpath("drsn_edge").rglob("*.py"):
         for line in file.read_text().splitlines():
             if any(word in line for word in good) and ("_tell(" in line or "_announce(" in line):

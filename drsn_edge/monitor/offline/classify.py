@@ -1,4 +1,4 @@
-"""Recordings through the monitor's own windows, quality, classifier and decision: `classify` without a command line."""
+"""Recordings through the monitor's windows, quality checks, classifier and decision: the library of `classify`."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _BLOCK_SAMPLES = 4096
 
 @dataclass(frozen=True)
 class Classified:
-    """What the monitor says of a recording.
+    """The results of the monitor for a recording.
 
     Attributes:
-        recording: Its name.
-        label: What it is said to be by its file or catalogue, None where that is not known.
-        duration_s: Its length.
-        windows: In order.
-        decisions: Each change, in order.
-        alarms: Likewise.
+        recording: Name of the recording.
+        label: Label by its file or catalogue; None if unknown.
+        duration_s: Length in seconds.
+        windows: Results of the windows, in order.
+        decisions: Changes of the decision, in order.
+        alarms: Changes of alarms, in order.
     """
 
     recording: str
@@ -49,32 +49,32 @@ class Classified:
 
     @property
     def counts(self) -> Counter[str]:
-        """Windows by what they said: labels, UNKNOWN, NO_VERDICT."""
+        """Number of windows by label, UNKNOWN or NO_VERDICT."""
         return Counter(said_by(window).state for window in self.windows)
 
     @property
     def reasons(self) -> Counter[str]:
-        """Windows without a verdict by their reason."""
+        """Number of windows without a verdict by reason."""
         return Counter(window.reason for window in self.windows if window.reason)
 
 
 def classify(recording: Recording, model: Model, settings: MonitorSettings, rpm: float | None = None) -> Classified:
-    """Say of one recording what the monitor would have said of the sensor.
+    """Return the results that the monitor would give for a sensor with these samples.
 
     Args:
-        recording: Of the rate, axes and unit of the contract, or one that converts.
-        model: That judges.
-        settings: What it takes to change the decision, and what is an alarm.
-        rpm: Speed of the shaft; None: that of the recording's field `rpm`, if it has one.
+        recording: Recording with the rate and axes of the contract, in a unit that converts to the contract's.
+        model: The opened bundle.
+        settings: Settings of decision and alarms.
+        rpm: Speed of the shaft in rpm; None: the recording's field `rpm`, if it has one.
 
     Raises:
         ContractError: If the recording does not fit the model, or is shorter than a window.
     """
     window = model.manifest.contract.window
     if len(recording.samples) < window:
-        raise ContractError(
-            f"{recording.name}: Expected at least a window of {window} samples, got {len(recording.samples)}."
-        )
+        got = len(recording.samples)
+        words = f"{recording.name} is too short: it has {got} samples, and one window of the model needs {window}."
+        raise ContractError(words, "too_short", name=recording.name, expected=window, got=got)
     speed_hz = recording.speed_hz if rpm is None else rpm / 60
     known_hz = None if math.isnan(speed_hz) else speed_hz
     monitor = Monitor(Judge(model, settings, known_hz), HostClock(now=lambda: 0.0))
@@ -82,7 +82,7 @@ def classify(recording: Recording, model: Model, settings: MonitorSettings, rpm:
     try:
         results = list(monitor.run(_events(recording), lambda: counters))
     except ContractError as exc:
-        raise ContractError(f"{recording.name}: {exc}") from exc
+        raise ContractError(f"{recording.name}: {exc}", exc.problem, **{**exc.facts, "name": recording.name}) from exc
     return Classified(
         recording.name,
         recording.label,
@@ -94,7 +94,7 @@ def classify(recording: Recording, model: Model, settings: MonitorSettings, rpm:
 
 
 def _events(recording: Recording) -> Iterator[SourceEvent]:
-    """Yield a recording as a sensor of 23 bits would send it."""
+    """Yield the events of a 23-bit sensor that sends the recording."""
     full_scale = full_scale_for(recording.samples)
     scale = full_scale / (1 << _COUNT_BITS)
     name = printable(recording.name).encode("ascii", "replace").decode()

@@ -1,4 +1,4 @@
-"""What the monitor says of recordings over time, as a picture."""
+"""Picture of the verdicts on recordings over time."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _LONGEST_NAME = 80
 
 
 def save_timelines(found: Sequence[Classified], labels: Sequence[str], window_s: float, path: Path) -> None:
-    """Save a picture with a row for each recording, its windows coloured by what they say.
+    """Save a picture with a row for each recording, its windows coloured by their verdicts.
 
     Args:
-        found: The recordings.
-        labels: Of the bundle.
-        window_s: Length of a window, seconds.
-        path: Of a PNG.
+        found: Results of the recordings.
+        labels: Labels of the bundle.
+        window_s: Length of a window in seconds.
+        path: File of the PNG.
 
     Raises:
         OutputError: If it cannot be written.

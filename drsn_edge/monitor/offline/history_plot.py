@@ -1,4 +1,4 @@
-"""What the monitor said over time, as a picture."""
+"""Picture of a history: verdicts, velocity and alarms over time."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from drsn_edge.support.time_axis import DAY_S, day_of, draw_time_axis
 from drsn_edge.verdicts import Verdict
 
 _LANE = (1.03, 0.12)
-"""Where alarms are drawn, above the shares: bottom and height on the axis of shares."""
+"""Bottom and height of the alarms on the axis of shares, above the shares."""
 _HALO = withStroke(linewidth=3, foreground="white")
 _VELOCITY, _GAP = "#0077bb", "#f4f4f4"
 
 
 def save_history(found: Sequence[History], path: Path, until_s: float) -> None:
-    """Save a picture with a panel for each machine: shares of what its windows said, velocity, alarms, and gaps.
+    """Save a picture with a panel for each machine: shares of verdicts, velocity, alarms and gaps.
 
     Args:
-        found: Machines, at least one.
-        path: Of a PNG.
-        until_s: Where the axis of time ends, seconds since 1970.
+        found: Data of the machines, at least one.
+        path: File of the PNG.
+        until_s: End of the time axis, in seconds since 1970.
 
     Raises:
         OutputError: If it cannot be written.
@@ -59,9 +59,9 @@ class AlarmSpan:
     """An alarm from its beginning to its end.
 
     Attributes:
-        name: Class, or UNKNOWN.
-        begin_s: When it was raised, seconds since 1970; the first time known of, where that was earlier.
-        end_s: When it cleared; None where it holds.
+        name: The class, or UNKNOWN.
+        begin_s: Time when it was raised, in seconds since 1970; the begin of the picture if it was raised before.
+        end_s: Time when it was cleared; None if it is still raised.
     """
 
     name: str
@@ -70,11 +70,11 @@ class AlarmSpan:
 
 
 def alarm_spans(alarms: Sequence[AlarmRow], begins_s: float) -> list[AlarmSpan]:
-    """Return alarms from beginning to end, in the order of their ends and then of those that hold.
+    """Return alarms from beginning to end, first the cleared ones in order of their ends, then the raised ones.
 
     Args:
-        alarms: In the order of time.
-        begins_s: Where the picture begins: an alarm that cleared without having been raised since was raised before.
+        alarms: Changes of alarms in order of time.
+        begins_s: Begin of the picture, also of an alarm that was cleared in it and raised before.
     """
     raised: dict[str, float] = {}
     spans = []
@@ -87,7 +87,7 @@ def alarm_spans(alarms: Sequence[AlarmRow], begins_s: float) -> list[AlarmSpan]:
 
 
 def stretches(spans: Sequence[TimeSpan], span_s: float) -> Iterator[list[TimeSpan]]:
-    """Yield the runs of spans that follow each other without a gap."""
+    """Yield runs of spans that follow each other without a gap."""
     run: list[TimeSpan] = []
     for span in spans:
         if run and span.start_s > run[-1].start_s + 1.5 * span_s:
@@ -99,11 +99,11 @@ def stretches(spans: Sequence[TimeSpan], span_s: float) -> Iterator[list[TimeSpa
 
 
 def measured_times(history: History, until_s: float) -> list[tuple[float, float]]:
-    """Return from when to when each span was measured, seconds since 1970: the part in which a monitor ran.
+    """Return begin and end of the part of each span in which a monitor ran, in seconds since 1970.
 
     Args:
-        history: Its runs are taken where they are known.
-        until_s: The present.
+        history: Data of a machine; a span without a known run counts as a whole.
+        until_s: The present, in seconds since 1970.
     """
     found = []
     for span in history.spans:
@@ -121,7 +121,7 @@ def _judged(span: TimeSpan) -> int:
 
 
 def _draw_gaps(axes: Axes, history: History, measured: Sequence[tuple[float, float]], until_s: float) -> float:
-    """Hatch the time in which nothing was measured, and return where the picture begins."""
+    """Hatch the time in which nothing was measured, and return the begin of the picture."""
     times = [begin_s for begin_s, _ in measured]
     times += [each.time_s for each in history.decisions] + [each.time_s for each in history.alarms]
     begins_s = min(times, default=until_s - history.span_s)
@@ -159,7 +159,7 @@ def _draw_shares(
 
 
 def _draw_velocity(axes: Axes, history: History, times: Sequence[tuple[float, float]]) -> None:
-    """Draw the velocity; the line breaks where nothing was measured and where the machine stood still."""
+    """Draw the velocity; the line is interrupted where nothing was measured or the machine stood still."""
     middles = {span.start_s: sum(own) / 2 for span, own in zip(history.spans, times, strict=True)}
     measured = [(span, span.velocity_mm_s) for span in history.spans if span.velocity_mm_s is not None]
     if not measured:
@@ -182,7 +182,7 @@ def _draw_alarms(axes: Axes, history: History, begins_s: float, until_s: float) 
         for time_s in (alarm.begin_s, alarm.end_s):
             if time_s is not None:
                 axes.axvline(day_of(time_s), color=MARKED, linewidth=1.2)
-        words = f"{alarm.name}, holds" if alarm.end_s is None else alarm.name
+        words = f"{alarm.name}, active" if alarm.end_s is None else alarm.name
         axes.text(
             begin, _LANE[0] + _LANE[1] / 2, f" {words}", va="center", fontsize=SMALL, clip_on=True, parse_math=False
         )

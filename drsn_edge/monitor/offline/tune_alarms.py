@@ -1,7 +1,7 @@
-"""Which settings of alarms: false alarms per day against the time until a fault is announced, from recordings.
+"""Tuning of alarm settings by recordings: false alarms per day against the time until a fault raises an alarm.
 
-Every window is judged once, by the monitor itself; then its alarm stages run over what was said, for each setting of a
-grid. Nothing here decides in another way than the monitor does.
+The monitor judges every window once; then its own alarm stages run over the results for each setting of a grid, so that
+the outcome is that of the monitor.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _NOT_RUNNING_STATE = len(Verdict)
 
 @dataclass(frozen=True)
 class Goal:
-    """What settings of alarms have to keep.
+    """The goal that the alarm settings must meet.
 
     Attributes:
-        most_per_day: False alarms.
-        announced: Of the faults that any setting announces, the share that must be: a fault that is barely there costs
-            false alarms of many others.
-        cut_s: Length of a trial, into which each recording of a fault is cut; None: a recording is one trial.
+        most_per_day: Limit of false alarms per day.
+        announced: Share of the detectable faults (those that any setting detects) that must raise an alarm; a barely
+            visible fault would cost many false alarms.
+        cut_s: Length in seconds of the trials into which each recording of a fault is cut; None: one trial each.
     """
 
     most_per_day: float
@@ -52,16 +52,16 @@ class Goal:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the monitor said of a stretch of signal, small enough for weeks of it.
+    """The monitor's results for a recording, in a form that is small enough for weeks of signal.
 
     Attributes:
-        name: Of the recording.
-        is_normal: Whether its class is no alarm.
-        labels: Of the model.
-        hop_s: Seconds from one window to the next.
-        states: int8, shape (n,): class, unknown, no verdict, not running.
-        scores: float16, shape (n, labels).
-        levels: float32, shape (n,), NaN without a verdict.
+        name: Name of the recording.
+        is_normal: Whether its class is normal and raises no alarm.
+        labels: Labels of the model.
+        hop_s: Time from one window to the next, in seconds.
+        states: State of each window, int8, shape (n,): class, unknown, no verdict, not running.
+        scores: Probabilities, float16, shape (n, labels).
+        levels: RMS levels, float32, shape (n,); NaN without a verdict.
     """
 
     name: str
@@ -74,11 +74,11 @@ class Judged:
 
     @property
     def duration_s(self) -> float:
-        """Time that the windows stand for."""
+        """Duration that the windows cover, in seconds."""
         return len(self.states) * self.hop_s
 
     def result(self, number: int) -> WindowResult:
-        """Return a window again, as far as alarms look at it."""
+        """Return the result of a window, as far as alarms need it."""
         at_s, state = number * self.hop_s, self.states[number]
         if state >= _STATES[Verdict.NO_VERDICT]:
             reason = NOT_RUNNING if state == _NOT_RUNNING_STATE else _OTHER_REASON
@@ -95,14 +95,14 @@ class Judged:
 def judged(
     recording: Recording, model: Model, settings: MonitorSettings, normal: Sequence[str], rpm: float | None = None
 ) -> Judged:
-    """Return what the monitor says of a recording, in little room.
+    """Return the monitor's results for a recording in compact form.
 
     Args:
-        recording: With its label.
-        model: That judges.
-        settings: As of `drsn_edge.monitor.offline.classify.classify`.
-        normal: Classes that are no alarm.
-        rpm: As of `classify`.
+        recording: Recording with a label.
+        model: The opened bundle.
+        settings: As in `drsn_edge.monitor.offline.classify.classify`.
+        normal: Classes that raise no alarm.
+        rpm: As in `classify`.
 
     Raises:
         ContractError: If the recording does not fit the model, or is shorter than a window.
@@ -115,7 +115,7 @@ def judged(
 def condensed(
     name: str, is_normal: bool, labels: Sequence[str], hop_s: float, results: Iterable[WindowResult]
 ) -> Judged:
-    """Return what windows said in little room; arguments as of `Judged`."""
+    """Return the results of windows in compact form; arguments as in `Judged`."""
     states, scores, levels = [], [], []
     for each in results:
         states.append(_NOT_RUNNING_STATE if each.reason == NOT_RUNNING else _STATES[each.verdict])
@@ -130,11 +130,11 @@ def condensed(
 
 @dataclass(frozen=True)
 class FalseAlarms:
-    """False alarms, and what they say of how often they come.
+    """False alarms and their rate.
 
     Attributes:
-        alarms: How many there were.
-        days: In which time.
+        alarms: Number of false alarms.
+        days: Duration in days.
     """
 
     alarms: int
@@ -142,7 +142,7 @@ class FalseAlarms:
 
     @property
     def per_day(self) -> float:
-        """The estimate."""
+        """Estimated false alarms per day."""
         return self.alarms / self.days
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
@@ -153,13 +153,13 @@ class FalseAlarms:
 
 @dataclass(frozen=True)
 class Point:
-    """What one setting does.
+    """The outcome of one setting.
 
     Attributes:
         settings: The setting.
-        false_alarms: In the recordings of normal classes.
-        delays_s: Of each trial with a fault: from its beginning, with nothing known before it, to the end of the window
-            that raised any alarm. Infinite where none was raised.
+        false_alarms: False alarms in the recordings of normal classes.
+        delays_s: Delay in seconds of each trial with a fault, from its begin without earlier windows to the end of the
+            window that raised any alarm; infinite if none was raised.
     """
 
     settings: AlarmSettings
@@ -168,28 +168,28 @@ class Point:
 
     @property
     def missed(self) -> int:
-        """Trials without an alarm."""
+        """Number of trials without an alarm."""
         return sum(math.isinf(delay) for delay in self.delays_s)
 
     @property
     def median_delay_s(self) -> float:
-        """Half of the trials took less; infinite where half were missed."""
+        """Median delay in seconds; infinite if half of the trials were missed."""
         return float(np.median(self.delays_s))
 
     @property
     def worst_delay_s(self) -> float:
-        """The longest of those that were not missed."""
+        """Longest delay in seconds of the trials with an alarm."""
         return max((delay for delay in self.delays_s if math.isfinite(delay)), default=math.inf)
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What was tried and chosen.
+    """The outcomes of all settings and the chosen one.
 
     Attributes:
-        points: Of all settings that were tried.
-        chosen: One of them.
-        goal: What was asked for.
+        points: Outcomes of all settings.
+        chosen: The chosen one.
+        goal: The goal.
     """
 
     points: tuple[Point, ...]
@@ -198,7 +198,7 @@ class Tuning:
 
 
 class _Series:
-    """The evidence of a stretch, worked out once for all limits."""
+    """The evidence of a recording, computed once for all limits."""
 
     def __init__(self, each: Judged, settings: AlarmSettings, span: range | None = None) -> None:
         evidence = Evidence(settings, each.labels, each.hop_s)
@@ -216,7 +216,7 @@ class _Series:
     def raised(self, limits: AlarmLimits) -> list[int]:
         """Return the windows that raised an alarm.
 
-        What is below every limit changes nothing while nothing is pending, so that it may be skipped.
+        Windows below every limit are skipped while no alarm is raised or pending, since they change nothing.
         """
         settings = replace(self._settings, limits=limits)
         states = AlarmStates(settings, self.each.labels, self.each.hop_s)
@@ -243,26 +243,26 @@ def tune(
     goal: Goal,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tuning:
-    """Try the settings of `grid` and choose one that keeps the goal.
+    """Try the settings of `grid` and choose one that meets the goal.
 
     Args:
-        recordings: Both of normal classes and of faults.
-        base: What is not swept.
-        window_s: Length of a window.
-        goal: To keep.
-        progress: Called with the number of settings done and of all.
+        recordings: Results of recordings of normal classes and of faults.
+        base: Values that are not swept.
+        window_s: Length of a window in seconds.
+        goal: The goal.
+        progress: Called with the number of finished settings and of all settings.
 
     Raises:
-        SettingsError: If a kind of recordings is missing, or no setting keeps the goal.
+        SettingsError: If recordings of normal classes or of faults are missing, or no setting meets the goal.
     """
     points = sweep(recordings, list(grid(base)), window_s, goal.cut_s, progress)
     return Tuning(tuple(points), choose(points, goal.most_per_day, goal.announced), goal)
 
 
 def grid(base: AlarmSettings) -> Iterator[AlarmSettings]:
-    """Yield the settings that are tried: number of windows, limit and delay of the beginning.
+    """Yield the settings to try: number of windows, limit `on` and its delay.
 
-    What is not swept is as in `base`. `off` follows `on`; limits of single classes are left out.
+    Other values are those of `base`. `off` follows `on`; limits of single classes are removed.
     """
     for windows in WINDOWS:
         for on in ON:
@@ -280,14 +280,14 @@ def sweep(
     cut_s: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Point]:
-    """Return what each setting does to what the monitor said of recordings.
+    """Return the outcome of each setting on the results of recordings.
 
     Args:
-        recordings: Both of normal classes and of faults.
-        settings: What is tried; those that differ in their limits alone share their work.
-        window_s: Length of a window.
-        cut_s: Length of a trial, into which each recording of a fault is cut; None: a recording is one trial.
-        progress: Called with the number of settings done and of all.
+        recordings: Results of recordings of normal classes and of faults.
+        settings: Settings to try; settings that differ only in their limits share work.
+        window_s: Length of a window in seconds.
+        cut_s: Length in seconds of the trials into which each recording of a fault is cut; None: one trial each.
+        progress: Called with the number of finished settings and of all settings.
 
     Raises:
         SettingsError: If there is no recording of a normal class, or none of a fault.
@@ -296,8 +296,11 @@ def sweep(
     faulty = [each for each in recordings if not each.is_normal and len(each.states)]
     if not normal or not faulty:
         raise SettingsError(
-            f"Expected recordings both of normal classes and of faults, got {len(normal)} and {len(faulty)}. "
-            "Record what is missing."
+            f"Tuning needs recordings of normal classes and of faults, but there are {len(normal)} and {len(faulty)}. "
+            "Record the missing ones.",
+            "recordings_missing",
+            normal=len(normal),
+            faulty=len(faulty),
         )
     points: dict[int, Point] = {}
     shared: dict[str, list[int]] = {}
@@ -329,19 +332,18 @@ def _delay_s(series: _Series, limits: AlarmLimits, window_s: float) -> float:
 
 
 def choose(points: Sequence[Point], most_per_day: float, announced: float = 1.0) -> Point:
-    """Return the point that announces faults soonest among those that keep false alarms rare.
+    """Return the outcome with the fastest alarms among those with few enough false alarms.
 
-    Those count whose false alarms per day are at most `most_per_day`, at the setting itself and at the next lower
-    limit, so that the choice does not stand at an edge. The shortest worst delay wins, then the shortest median.
+    A setting has few enough if its false alarms per day, and those at the next lower limit `on`, are at most
+    `most_per_day`, so that the choice does not lie at an edge. The shortest worst delay wins, then the shortest median.
 
     Args:
-        points: Of a sweep.
-        most_per_day: False alarms.
-        announced: Of the faults that any setting announces, the share that must be: a fault that is barely there costs
-            false alarms of many others.
+        points: Outcomes of a sweep.
+        most_per_day: Limit of false alarms per day.
+        announced: See `Goal`.
 
     Raises:
-        SettingsError: If no point does; the text says what is possible.
+        SettingsError: If no setting meets the goal; the message tells what is possible.
     """
     trials = len(points[0].delays_s)
     most_missed = trials - announced * (trials - min(point.missed for point in points))
@@ -355,8 +357,11 @@ def choose(points: Sequence[Point], most_per_day: float, announced: float = 1.0)
     if not rare:
         best = min(complete, key=lambda point: (point.false_alarms.per_day, point.worst_delay_s))
         raise SettingsError(
-            f"Expected a setting with at most {most_per_day:g} false alarms per day, got "
-            f"{best.false_alarms.per_day:.3g} at best. Allow more, or train on recordings like those."
+            f"No setting has at most {most_per_day:g} false alarms per day; the best has "
+            f"{best.false_alarms.per_day:.3g}. Allow more, or train on recordings like those.",
+            "goal_not_met",
+            limit=most_per_day,
+            best=best.false_alarms.per_day,
         )
     return min(rare, key=lambda point: (point.worst_delay_s, point.median_delay_s, point.false_alarms.per_day))
 
@@ -371,9 +376,9 @@ def _more_sensitive(settings: AlarmSettings) -> AlarmSettings:
 
 
 def frontier(points: Sequence[Point]) -> list[Point]:
-    """Return the points that no other one beats, the quickest first.
+    """Return the outcomes that no other beats, the fastest first.
 
-    Each is slower than the one before it, and has fewer false alarms or misses.
+    Each is slower than the one before, and has fewer false alarms or misses.
     """
     best: list[Point] = []
     for point in sorted(points, key=lambda each: (each.worst_delay_s, each.missed, each.false_alarms.alarms)):

@@ -1,4 +1,4 @@
-"""False alarms per day against detection delay, as a picture."""
+"""Picture of false alarms per day against detection delay."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from drsn_edge.support.wording import plain
 
 
 def save_tradeoff(tuning: Tuning, path: Path) -> None:
-    """Save a picture of all points, those that no other beats with their intervals, and the chosen one.
+    """Save a picture of all outcomes, the intervals of those that no other beats, and the chosen one.
 
     Args:
-        tuning: What was tried and chosen.
-        path: Of a PNG.
+        tuning: Outcomes and the chosen one.
+        path: File of the PNG.
 
     Raises:
         OutputError: If it cannot be written.
@@ -33,8 +33,8 @@ def save_tradeoff(tuning: Tuning, path: Path) -> None:
     _draw_chosen(axes, chosen)
     axes.axhline(most_per_day, linestyle=":", color="black", label=f"allowed: {most_per_day:g} per day")
     highest = max(point.false_alarms.interval()[1] for point in complete or [chosen])
-    # Even steps up to the least rate that these recordings can show, one alarm in all of them, or the allowed one where
-    # it is less, and a logarithm above: none at all is drawn where it is, at 0.
+    # The axis is linear up to the lowest rate that these recordings can show (one alarm in all of them, or the limit if
+    # that is lower) and logarithmic above, so that no false alarm at all is drawn at 0.
     _scale_rates(axes, min(1 / chosen.false_alarms.days, most_per_day or np.inf), 1.5 * highest)
     _scale_delays(axes, complete)
     legend_beside(axes)
@@ -84,7 +84,7 @@ def _scale_delays(axes: Any, points: Sequence[Point]) -> None:
 
 
 def _ticks(least: float, highest: float) -> list[float]:
-    """Return 0 and powers of ten from about `least` to `highest`, with 2 and 5 of each where these are few."""
+    """Return 0 and powers of ten from about `least` to `highest`, with multiples by 2 and 5 if these are few."""
     exponents = range(math.floor(math.log10(least)), math.ceil(math.log10(highest)) + 1)
     steps = (1, 2, 5) if len(exponents) <= 4 else (1,)
     found = (step * 10.0**exponent for exponent in exponents for step in steps)

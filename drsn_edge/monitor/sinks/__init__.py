@@ -15,26 +15,26 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
-    """Takes results in the order in which they come, each in the thread of its sensor.
+    """Takes results in order, each in the thread of its sensor.
 
-    `take` must not wait: what may, such as a network or a name server, belongs in a thread of the sink's own.
+    `take` must not block: work that may block, such as a network access, belongs in a thread of the sink's own.
     """
 
     def take(self, result: Result) -> None:
-        """Take in one result; OutputError as long as that is not possible: `Guarded` says it once, and when it ends."""
+        """Take one result; raise OutputError while that is not possible: `Guarded` reports its begin and its end."""
         ...
 
     def close(self) -> None:
-        """Write what waits, and let go; harmless when repeated."""
+        """Write what is still waiting, and close; further calls do nothing."""
         ...
 
 
 WELL_AFTER_S = 60.0
-"""An output that failed works again when nothing went wrong for so long: a full disk takes a little now and then."""
+"""Time in seconds without an error after which a failed output works again: a full disk may still accept a little."""
 
 
 class Guarded:
-    """A sink whose failure, whatever it is, is said once, until it has worked again for a minute, and stops nothing."""
+    """A sink whose failure is reported once until it has worked again for a minute, and stops nothing else."""
 
     def __init__(
         self,
@@ -47,28 +47,28 @@ class Guarded:
         """Guard `sink`.
 
         Args:
-            name: What the output is called.
+            name: Name of the output.
             sink: The output.
-            tell: Given a sentence at each change.
-            passes: Errors that are raised: after them there is nothing left to guard.
-            now_s: A steady clock, seconds.
+            tell: Called with a message at each change.
+            passes: Errors that are raised, since the output cannot continue after them.
+            now_s: Monotonic clock in seconds.
         """
         self.name, self._sink, self._tell, self._passes, self._now_s = name, sink, tell, passes, now_s
         self._well_since_s: float | None = None
         self.failing: str | None = None
-        """Why it cannot be written now; None while it can, and again after it could for a minute."""
+        """Why it cannot be written now; None while it can, and after it has worked again for a minute."""
 
     def take(self, result: Result) -> None:
-        """Take in one result."""
+        """Take one result."""
         self._try(lambda: self._sink.take(result))
 
     def close(self) -> None:
-        """Close the sink; what it says to have lost until then is told, too, unless that was told before."""
+        """Close the sink, and report the loss that it reports at the end, unless it was reported before."""
         before, self.failing = self.failing, None
         self._try(self._sink.close, before)
         if before is not None and self.failing is None:
             self._tell(
-                Notice(f"The {self.name} closed without a further failure; what it refused before may be missing.")
+                Notice(f"The {self.name} was closed without a further error; results from before may be missing in it.")
             )
 
     def _try(self, act: Callable[[], None], told: str | None = None) -> None:
@@ -76,7 +76,7 @@ class Guarded:
             act()
         except self._passes:
             raise
-        except Exception as exc:  # of libraries and files nobody knows what else they raise
+        except Exception as exc:  # libraries and files may raise anything
             why = str(exc) if isinstance(exc, OutputError) else self._unexpected(exc)
             if self.failing is None and why != told:
                 self._tell(why)
@@ -91,5 +91,5 @@ class Guarded:
             self.failing = None
 
     def _unexpected(self, exc: Exception) -> str:
-        _LOGGER.info("The %s failed.", self.name, exc_info=True)
-        return f"Could not write the {self.name}: {exc or type(exc).__name__}. Verdicts go on."
+        _LOGGER.info("The output %s failed.", self.name, exc_info=True)
+        return f"Could not write the {self.name}: {exc or type(exc).__name__}. Monitoring continues."

@@ -1,8 +1,8 @@
-"""paho's MQTT client, which reads no more from a broker than a monitor has use for, and whose thread nothing ends.
+"""paho's MQTT client with limits on what it reads from a broker, and with a thread that no error ends.
 
-paho gathers a packet of up to 256 MB in memory before it looks at it, answers as many as come, and has no setting for
-either (the maximum packet size of MQTT 5 is a request to the broker). So each byte is looked at as paho takes it from
-its socket: a packet that is too long is refused when its length is known, before any of its content is read.
+paho gathers a packet of up to 256 MB in memory before it processes it, answers any number of packets, and has no
+setting for either (the maximum packet size of MQTT 5 is a request to the broker). So each byte is checked when paho
+takes it from the socket: a packet that is too long is refused as soon as its length is known.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP = 2, 3, 4, 9, 11, 13
 _ANSWERS = frozenset((CONNACK, PUBACK, SUBACK, UNSUBACK, PINGRESP))
 _MOST_ANSWER_BYTES = 8
 _MOST_MESSAGES = 100
-"""That a broker may send in a second."""
+"""Limit of the messages that a broker may send per second."""
 _SPARE_ANSWERS = 20
-"""Beyond one for each thing sent: what is sent again after a lost connection, and pings."""
+"""Answers allowed beyond one for each packet sent, for repetitions after a lost connection and for pings."""
 _MOST_READ = 4096
 
 
 class TooMuchError(OSError):
-    """A broker sent what no monitor asked for; paho takes it for a connection that broke, which it then is.
+    """A broker sent more than a monitor expects; for paho the connection is broken, and it is closed.
 
     Attributes:
-        is_message: Whether it was a message to a topic, which somebody else may have sent.
+        is_message: Whether it was a message to a topic, which another client may have sent.
     """
 
     def __init__(self, words: str, *, is_message: bool = False) -> None:
-        """Say what was sent, as the end of a sentence that begins with the broker."""
+        """Keep the end of a sentence that begins with the broker, such as "sent a message of ..."."""
         super().__init__(words)
         self.is_message = is_message
 
 
 class Incoming:
-    """Watches the bytes of one connection."""
+    """Checks the received bytes of one connection."""
 
     def __init__(self, most_bytes: int, now_s: Callable[[], float] = time.monotonic) -> None:
         """Begin; messages of more than `most_bytes`, topic included, are refused."""
@@ -49,15 +49,15 @@ class Incoming:
         self._refilled_s = self._began_s
         self._connected = False
         self.answers = _SPARE_ANSWERS
-        """That may still come."""
+        """Number of answers that may still arrive."""
         self.bytes = 0
-        """That came."""
+        """Number of received bytes."""
 
     def take(self, data: bytes) -> None:
-        """Look at bytes as they come.
+        """Check received bytes.
 
         Raises:
-            TooMuchError: If a packet begins that nobody asked for.
+            TooMuchError: If an unexpected packet begins.
         """
         self.bytes += len(data)
         at = 0
@@ -83,14 +83,14 @@ class Incoming:
 
     def _check_kind(self, kind: int, qos: int) -> None:
         if not self._connected and kind != CONNACK:
-            raise TooMuchError("answers, but not as an MQTT broker does: type mqtts:// if that is its port for TLS")
+            raise TooMuchError("does not answer like an MQTT broker; if that port is for TLS, use mqtts://")
         self._connected = True
         if kind == PUBLISH and qos < 2:
             self._count_message()
         elif kind in _ANSWERS:
             self._count_answer()
         else:
-            raise TooMuchError(f"sent a packet of kind {kind}, which no client that only subscribes is sent")
+            raise TooMuchError(f"sent a packet of kind {kind}, which a client that only subscribes never gets")
 
     def _count_message(self) -> None:
         now_s = self._now_s()
@@ -106,7 +106,7 @@ class Incoming:
             self._refilled_s, self.answers = now_s, max(self.answers, _SPARE_ANSWERS)
         self.answers -= 1
         if self.answers < 0:
-            raise TooMuchError("answers what nobody asked")
+            raise TooMuchError("sent answers without a request")
 
     def _check_length(self, kind: int) -> None:
         if kind == PUBLISH and self._length > self._most_bytes:
@@ -116,10 +116,10 @@ class Incoming:
 
 
 class BoundedClient(paho.Client):
-    """paho's client with bounds on what comes in.
+    """paho's client with limits on received data.
 
     Attributes:
-        trouble: What ended the last connection, or kept it from being made; None where the broker just closed it.
+        trouble: Error that ended the last connection or prevented it; None if the broker closed it.
     """
 
     def __init__(
@@ -128,13 +128,13 @@ class BoundedClient(paho.Client):
         """Prepare.
 
         Args:
-            client_id: What the broker knows this client by.
+            client_id: Client id at the broker.
             most_bytes: See `Incoming`.
-            context: What TLS is made with, see `drsn_edge.monitor.sinks.broker.tls_context`; None: no TLS.
-            tick: Called about once a second by the client's thread, while there is a connection.
+            context: TLS context, see `drsn_edge.monitor.sinks.broker.tls_context`; None: no TLS.
+            tick: Called about once a second in the client's thread while it is connected.
         """
         super().__init__(CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv311, reconnect_on_failure=True)
-        self.suppress_exceptions = True  # a mistake in a callback must not end the thread
+        self.suppress_exceptions = True  # an error in a callback must not end the thread
         self._most_bytes, self._context, self.tick = most_bytes, context, tick
         self._incoming = Incoming(most_bytes)
         self.trouble: Exception | None = None
@@ -144,11 +144,11 @@ class BoundedClient(paho.Client):
 
     @property
     def is_bounded(self) -> bool:
-        """Whether the bytes of this connection are looked at: another paho might take them elsewhere."""
+        """Whether the bytes of this connection are checked; another version of paho might read them elsewhere."""
         return self._incoming.bytes > 0
 
     def reconnect(self) -> MQTTErrorCode:
-        """Connect anew, and keep what went wrong."""
+        """Connect again, and keep the error if that fails."""
         self._incoming, self.trouble, self.began_tls = Incoming(self._most_bytes), None, False
         before = getattr(self._context, "handshakes", 0)
         try:
@@ -157,10 +157,10 @@ class BoundedClient(paho.Client):
             self.trouble, self.began_tls = exc, getattr(self._context, "handshakes", 0) > before
             if isinstance(exc, OSError):
                 raise
-            raise OSError(str(exc)) from exc  # the only kind after which paho tries again
+            raise OSError(str(exc)) from exc  # the only kind of error after which paho retries
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
-        """Read what came; what cannot be read ends the connection and not the thread."""
+        """Read received data; an error ends the connection, not the thread."""
         try:
             return super().loop_read(max_packets)
         except Exception as exc:
@@ -178,7 +178,7 @@ class BoundedClient(paho.Client):
         return super().subscribe(*args, **more)
 
     def loop_misc(self) -> MQTTErrorCode:
-        """Do what is due, about once a second and after each packet."""
+        """Do periodic work, about once a second and after each packet."""
         self.tick()
         return super().loop_misc()
 

@@ -1,4 +1,4 @@
-"""Where MQTT goes and as whom: what is wrong with that is said before a monitor starts, and without a broker."""
+"""Address, identity and TLS of an MQTT connection, checked before a monitor starts and without a broker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drsn_edge.gateway.name import gateway_name
 from drsn_edge.monitor.sinks.topics import topic_part
 
 PASSPHRASE = "DRSN_EDGE_MQTT_KEY_PASSPHRASE"  # the name of a variable, not a passphrase
-PASSWORD = "DRSN_EDGE_MQTT_PASSWORD"  # likewise
+PASSWORD = "DRSN_EDGE_MQTT_PASSWORD"  # the name of a variable, not a password
 URL_FORM = "mqtt://[USER@]HOST[:PORT][/PREFIX]"
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _MOST_PREFIX_BYTES = 200
@@ -24,14 +24,14 @@ _MOST_FILE_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Broker:
-    """Where to publish.
+    """An MQTT broker.
 
     Attributes:
-        host: Name or address.
+        host: Host name or address.
         port: TCP port.
-        tls: Whether the line is encrypted; the broker's certificate is then checked.
-        user: None: anonymous.
-        prefix: Of every topic, without a slash at its ends.
+        tls: Whether the connection uses TLS; the broker's certificate is then verified.
+        user: User name; None: anonymous.
+        prefix: Prefix of every topic, without outer slashes.
     """
 
     host: str
@@ -43,15 +43,15 @@ class Broker:
 
 @dataclass(frozen=True)
 class MqttOptions:
-    """How to publish there.
+    """Options of an MQTT connection.
 
     Attributes:
-        gateway: Of the topics: PREFIX/GATEWAY/MACHINE; None: `gateway_name`.
-        client_id: None: made of gateway, machine and prefix, the same at each start.
+        gateway: GATEWAY in the topics PREFIX/GATEWAY/MACHINE; None: `gateway_name`.
+        client_id: Client id; None: made from gateway, machine and prefix, the same at each start.
         topics: One of `drsn_edge.monitor.sinks.names.TOPICS`.
-        ca: File of certificates to check the broker by; None: those of the system.
-        cert: File of the client's certificate (PEM); None: no client certificate.
-        key: File of its private key (PEM); None: it is in the certificate's file.
+        ca: File of certificates that verify the broker; None: those of the system.
+        cert: File of the client certificate (PEM); None: no client certificate.
+        key: File of its private key (PEM); None: the key is in the certificate file.
     """
 
     gateway: str | None = None
@@ -63,31 +63,36 @@ class MqttOptions:
 
 
 PLAIN = MqttOptions()
-"""Nothing but what is the default."""
+"""The defaults."""
 
 
 def parse_url(url: str) -> Broker:
-    """Read `mqtt://[USER@]HOST[:PORT][/PREFIX]`, or mqtts:// for TLS.
+    """Parse `mqtt://[USER@]HOST[:PORT][/PREFIX]`, or mqtts:// for TLS.
 
     Raises:
-        OutputError: If it is none, or holds a password, which other users of the machine could see.
+        OutputError: If the URL is invalid, or holds a password, which other users of the machine could see.
     """
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme, 0)
         (parts.hostname or "").encode("idna")
     except ValueError as exc:
-        raise OutputError(f"Expected {URL_FORM}, got {url!r}: {exc}.") from exc
+        words = f"{url!r} is not a valid MQTT URL: {exc}. Write {URL_FORM}."
+        raise OutputError(words, "invalid_url", got=url) from exc
     if parts.password is not None:
-        raise OutputError(f"Expected no password in the URL, where others can see it: put it into {PASSWORD}.")
+        words = f"The MQTT URL has a password, which others can see. Put the password into the variable {PASSWORD}."
+        raise OutputError(words, "password_in_url")
     prefix = unquote(parts.path).strip("/") or "drsn-edge"
     if not (parts.hostname and parts.scheme in _PORTS and not {"?", "#"} & set(url) and _is_prefix(prefix)):
-        raise OutputError(f"Expected {URL_FORM} or mqtts://..., got {url!r}.")
+        words = f"{url!r} is not a valid MQTT URL. Write {URL_FORM}, or mqtts://... for TLS."
+        raise OutputError(words, "invalid_url", got=url)
     return Broker(parts.hostname, port, parts.scheme == "mqtts", parts.username and unquote(parts.username), prefix)
 
 
 def _is_prefix(prefix: str) -> bool:
-    printable = all(each.isprintable() and each not in "+#\ufffd" for each in prefix)  # no lone surrogate is printable
+    printable = all(
+        each.isprintable() and each not in "+#\ufffd" for each in prefix
+    )  # lone surrogates are not printable
     return printable and not prefix.startswith("$") and len(prefix.encode()) <= _MOST_PREFIX_BYTES
 
 
@@ -97,35 +102,37 @@ def base_topic(broker: Broker, machine: str, gateway: str) -> str:
 
 
 def gateway_of(options: MqttOptions, tell: Callable[[str], None] = lambda _: None) -> str:
-    """Return what the gateway is called in topics."""
+    """Return the name of the gateway in topics."""
     return options.gateway or gateway_name(tell=tell)
 
 
 class _NotedContext(ssl.SSLContext):
-    """A context that knows whether it came to TLS: until then the broker was not reached at all."""
+    """A context that counts TLS handshakes: without one, the broker was not reached."""
 
     handshakes = 0
 
     def wrap_socket(self, *args: object, **more: object) -> ssl.SSLSocket:
-        """Begin TLS on a socket that is connected."""
+        """Begin TLS on a connected socket."""
         self.handshakes += 1
         return super().wrap_socket(*args, **more)  # type: ignore[arg-type]
 
 
 def tls_context(broker: Broker, options: MqttOptions) -> _NotedContext | None:
-    """Return what TLS is made with, None without TLS.
+    """Return the TLS context; None without TLS.
 
     Raises:
-        SettingsError: If options do not go together.
+        SettingsError: If options contradict each other.
         OutputError: If a file cannot be used.
     """
     if not broker.tls:
         given = next((name for name in ("ca", "cert", "key") if getattr(options, name) is not None), None)
         if given is not None:
-            raise SettingsError(f"--mqtt-{given} is of no use with mqtt://, which has no TLS. Type mqtts://.")
+            words = f"--mqtt-{given} changes nothing with mqtt://, which has no TLS. Use mqtts://, or leave it out."
+            raise SettingsError(words, "without_tls", option=f"--mqtt-{given}")
         return None
     if options.key is not None and options.cert is None:
-        raise SettingsError("Expected --mqtt-cert with --mqtt-key: a key is of no use without its certificate.")
+        words = "--mqtt-key needs its certificate. Add --mqtt-cert FILE, or leave --mqtt-key out."
+        raise SettingsError(words, "no_certificate", option="--mqtt-key")
     context = _NotedContext(ssl.PROTOCOL_TLS_CLIENT)
     if options.ca is None:
         context.load_default_certs()
@@ -141,7 +148,8 @@ def _load_ca(context: ssl.SSLContext, path: Path) -> None:
     try:
         context.load_verify_locations(path)
     except (OSError, ValueError) as exc:
-        raise OutputError(f"Expected a file of certificates (PEM) with --mqtt-ca, got {path}: {exc}.") from exc
+        words = f"{path} is not a file of certificates (PEM): {exc}. Correct --mqtt-ca."
+        raise OutputError(words, "invalid_certificates", path=path, option="--mqtt-ca") from exc
 
 
 def _load_client(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
@@ -151,34 +159,39 @@ def _load_client(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
     asked: list[str] = []
 
     def passphrase() -> str:
-        asked.append(PASSPHRASE)  # and not at a terminal, which a service has not
+        asked.append(PASSPHRASE)  # never at a terminal, which a service lacks
         return os.environ.get(PASSPHRASE, "")
 
     try:
         context.load_cert_chain(cert, key, passphrase)
     except (OSError, ValueError) as exc:
-        raise OutputError(_words_of_pair(cert, key, exc, bool(asked))) from exc
+        raise _pair_error(cert, key, exc, bool(asked)) from exc
 
 
-def _words_of_pair(cert: Path, key: Path | None, exc: Exception, encrypted: bool) -> str:
+def _pair_error(cert: Path, key: Path | None, exc: Exception, encrypted: bool) -> OutputError:
     if encrypted:
-        return f"The private key in {key or cert} is encrypted: put its passphrase into {PASSPHRASE}."
+        words = f"The private key in {key or cert} is encrypted. Put its passphrase into the variable {PASSPHRASE}."
+        return OutputError(words, "encrypted_key", path=key or cert)
     if getattr(exc, "reason", None) == "KEY_VALUES_MISMATCH":
-        return (
+        words = (
             f"The certificate {cert} and the private key {key or cert} do not belong together. "
-            "Give the pair that was made together with --mqtt-cert and --mqtt-key."
+            "Give --mqtt-cert and --mqtt-key from the same pair."
         )
-    where = f"{cert} and {key}" if key else f"{cert}, which must hold the private key as well without --mqtt-key"
-    return f"Expected a client certificate and its private key (PEM) in {where}: {exc}."
+        return OutputError(words, "key_mismatch", cert=cert, key=key or cert)
+    where = f"{cert} and {key}" if key else f"{cert}, which must also hold the private key without --mqtt-key"
+    words = f"Could not load the client certificate and its private key (PEM) from {where}: {exc}."
+    return OutputError(words, "invalid_pair", cert=cert, key=key)
 
 
 def _expect_file(path: Path, what: str, option: str) -> None:
-    """Refuse what cannot be read, and what is no file: a pipe or a serial port would be waited for."""
+    """Refuse a path that cannot be read or is not a regular file: reading a pipe or a serial port would block."""
     try:
         status = path.stat()
         if stat.S_ISREG(status.st_mode) and status.st_size <= _MOST_FILE_BYTES:
             with path.open("rb"):
                 return
     except OSError as exc:
-        raise OutputError(f"Could not read {what} at {path}: {exc.strerror}. Correct {option}.") from exc
-    raise OutputError(f"Expected {what} at {path}, got no regular file of at most 1 MB. Correct {option}.")
+        words = f"Could not read {what} at {path}: {exc.strerror}. Correct {option}."
+        raise OutputError(words, "cannot_read", path=path, option=option, why=exc.strerror) from exc
+    words = f"Could not read {what} at {path}: it is not a regular file of at most 1 MB. Correct {option}."
+    raise OutputError(words, "not_a_file", path=path, option=option)

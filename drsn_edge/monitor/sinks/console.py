@@ -1,4 +1,4 @@
-"""Plain lines for people: each change of the decision, and the summary."""
+"""Plain lines for people: changes of the decision, alarms, and the summary."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from drsn_edge.monitor.stages.words import alarm_line, decision_line, said_by, s
 
 
 class ConsoleSink:
-    """Writes a line per decision; `status`, where given, gets the latest window on a line that is written over."""
+    """Writes a line per change; the terminal `status`, if given, shows the last window on an overwritten line."""
 
     def __init__(self, stream: TextIO, status: TextIO | None = None, machine: str | None = None) -> None:
-        """Write results to `stream` and the passing state to `status` (a terminal, or None).
+        """Write changes to `stream` and the last window to `status`, a terminal or None.
 
-        With a machine, each line names it.
+        If `machine` is given, each line begins with it.
         """
         self._stream = stream
         self._name = "" if machine is None else f"{machine}: "
@@ -47,7 +47,7 @@ class ConsoleSink:
             self._write(f"{severity.device_time_s:9.2f} s  {severity_words(severity)}")
 
     def close(self) -> None:
-        """Nothing waits."""
+        """Do nothing: nothing waits."""
 
     def _write(self, text: str) -> None:
         self._stream.write("".join(f"{self._name}{line}\n" for line in text.splitlines()))

@@ -1,4 +1,4 @@
-"""One message to a broker after the other: what waits is sent when the one before was confirmed."""
+"""Delivery to a broker, one message at a time: the next is sent when the broker has confirmed the last."""
 
 from __future__ import annotations
 
@@ -10,75 +10,75 @@ from drsn_edge.monitor.sinks.outbox import Outbox
 MOST_EVENTS, MOST_BYTES = 20_000, 16_000_000
 
 Publish = Callable[[str, str], int]
-"""Sends a payload to a topic, and returns the number by which it will be confirmed."""
+"""Sends a payload to a topic, and returns the number by which the broker will confirm it."""
 
 
 class Delivery:
-    """Has one message on its way at a time, so that none overtakes another when the line is cut; for several threads.
+    """Sends one message at a time, so that a lost connection does not change their order; safe for threads.
 
-    A message counts as delivered when the broker has confirmed it; one may come twice.
+    A message counts as delivered when the broker has confirmed it; a message may arrive twice.
     """
 
     def __init__(self) -> None:
-        """Begin without a line; see `resume`."""
+        """Begin without a connection; see `resume`."""
         self._outbox = Outbox(MOST_EVENTS, MOST_BYTES)
         self._lock = threading.Lock()
         self._publish: Publish | None = None
         self._on_its_way: int | None = None
         self.is_done = threading.Event()
-        """Set while nothing waits."""
+        """Set while no message waits."""
 
     @property
     def dropped(self) -> int:
-        """Events that were thrown away, the oldest first, because too many waited."""
+        """Number of events that were dropped, the oldest first, because too many waited."""
         return self._outbox.dropped
 
     def add(self, topic: str, payload: str) -> None:
-        """Have an event go out, after all that waits."""
+        """Send an event after all waiting messages."""
         with self._lock:
             self._outbox.add(topic, payload)
             self._send_next()
 
     def put(self, payloads: Mapping[str, str]) -> None:
-        """Have what holds now go out, by topic."""
+        """Send the present values, by topic."""
         with self._lock:
             for topic, payload in payloads.items():
                 self._outbox.put(topic, payload)
             self._send_next()
 
     def put_once(self, payloads: Mapping[str, str]) -> None:
-        """Have what holds for good go out, unless it did before."""
+        """Send constant values, unless they were sent before."""
         if not self._outbox.has(*payloads):
             self.put(payloads)
 
     def forget(self, *topics: str) -> None:
-        """Have the broker keep nothing at these topics any more."""
+        """Delete the retained messages of these topics."""
         with self._lock:
             for topic in topics:
                 self._outbox.forget(topic)
             self._send_next()
 
     def renew(self) -> None:
-        """Have everything that holds go out once more: whoever kept it has lost its memory."""
+        """Send all present values again, to a receiver that has lost them."""
         with self._lock:
             self._outbox.renew()
             self._send_next()
 
     def resume(self, publish: Publish) -> None:
-        """There is a line, to a broker that may remember nothing."""
+        """Continue over a new connection, to a broker that may have lost everything."""
         with self._lock:
             self._publish = publish
             self._outbox.renew()
-            self._send_next()  # unless one is on its way: paho repeats by itself what was when the line was cut
+            self._send_next()  # unless one is in flight: paho repeats that one by itself
 
     def pause(self) -> bool:
-        """The line is cut; return whether there was one."""
+        """Pause after the connection is lost; return whether there was one."""
         with self._lock:
             was, self._publish = self._publish is not None, None
         return was
 
     def confirmed(self, number: int) -> None:
-        """The broker has a message."""
+        """Take the confirmation of a message, and send the next."""
         with self._lock:
             if number == self._on_its_way:
                 self._on_its_way = None
@@ -86,7 +86,7 @@ class Delivery:
                 self._send_next()
 
     def end(self) -> int:
-        """Send no more; return how many events were not delivered."""
+        """Stop sending; return how many events were not delivered."""
         with self._lock:
             self._publish = None
             return self._outbox.events

@@ -1,4 +1,4 @@
-"""What Home Assistant is told, so that a machine appears there by itself: topics and their JSON."""
+"""Home Assistant discovery: the messages by which a machine appears there by itself."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from drsn_edge.monitor.sinks.topics import topic_part
 from drsn_edge.verdicts import LAST_MEASURED
 
 BIRTH = "homeassistant/status"
-"""Where Home Assistant says `online` when it has begun."""
+"""Topic to which Home Assistant publishes `online` after its start."""
 
 
 class Discovery:
-    """The discovery messages of one machine. Its id is of the whole base topic: no other machine has it."""
+    """The discovery messages of one machine; its id comes from the whole base topic and is unique."""
 
     def __init__(self, base: str, machine: str) -> None:
         """Prepare.
 
         Args:
             base: PREFIX/GATEWAY/MACHINE.
-            machine: What people call it.
+            machine: Name of the machine.
         """
         self._base, self._id = base, topic_part(base)
         self._device = {"identifiers": [self._id], "name": machine, "manufacturer": "drsn-edge"}
 
     def fixed(self) -> dict[str, str]:
-        """Return what there is of every machine: topic to payload."""
+        """Return the messages of every machine: topic to payload."""
         decision, state = f"{self._base}/decision", f"{self._base}/state"
         measured = {"value_template": "{{ value_json.measured }}", "device_class": "timestamp"}
         return dict(
@@ -44,13 +44,13 @@ class Discovery:
         )
 
     def severity(self) -> dict[str, str]:
-        """Return what there is of a machine whose severity is measured."""
+        """Return the messages of a machine whose severity is measured: topic to payload."""
         more = {"unit_of_measurement": "mm/s", "state_class": "measurement"}
         value = "{{ value_json.velocity_rms_mm_s }}"
         return dict([self._entity("sensor", "velocity", f"{self._base}/severity", value_template=value, **more)])
 
     def alarm(self, name: str) -> tuple[str, str]:
-        """Return topic and payload of an alarm."""
+        """Return topic and payload of an alarm's discovery message."""
         value = "{{ 'OFF' if value_json.state == 'CLEARED' else 'ON' }}"
         at = f"{self._base}/alarm/{topic_part(name)}"
         more = {"value_template": value, "device_class": "problem", "json_attributes_topic": at}

@@ -1,11 +1,11 @@
-"""History in SQLite: each decision when it was made, and what the windows of each minute said.
+"""History in SQLite: each decision with its time, and the verdicts of the windows of each minute.
 
-One file serves years: a minute is one row for each verdict that it saw. It is written once a second, and a decision at
-once and through to the disk. The write-ahead log keeps it whole when the process is killed: at most the last second is
-missing. While the disk is full, decisions wait and minutes are summed up in memory.
+One file serves years: a minute takes one row per verdict. The file is written once a second; a decision is written at
+once and flushed to the disk. The write-ahead log keeps the file intact if the process is killed: at most the last
+second is missing. While the disk is full, decisions wait and minutes are summed up in memory.
 
-The system's clock may be set while a monitor runs: rows go on by a clock that nobody sets, the jump is noted in the
-file, and the reader puts right what can be (`history_times`).
+The system clock may be set while a monitor runs: rows continue by a monotonic clock, the file records the jump, and the
+reader corrects the times as far as possible (`history_times`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RETRY_AFTER_S = 5.0
 
 
 class HistorySink:
-    """Writes results to a file that others may read meanwhile."""
+    """Writes results to a file that others may read at the same time."""
 
     def __init__(
         self,
@@ -43,24 +43,26 @@ class HistorySink:
         boot: str | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Open the file; one that is not there is made with its first row.
+        """Open the file; a missing file is made with the first row.
 
         Args:
-            path: Of the file.
-            machine: What the sensor watches; several may share a file, each with one writer.
-            keep_days: Rows are removed when the file has seen monitors run for so many days since.
-            now_s: Seconds since 1970.
-            steady_s: A clock in seconds that nobody sets; see `ClockWatch`.
-            boot: What names the start of the machine within which that goes on; None: the system's own.
-            tell: Given a sentence when the clock jumps, or a row cannot be stored.
+            path: The file.
+            machine: Name of the machine; several may share a file, each with one writer.
+            keep_days: Retention: rows are removed after monitors have run for this many days since.
+            now_s: Clock in seconds since 1970.
+            steady_s: Monotonic clock in seconds; see `ClockWatch`.
+            boot: Id of the boot within which that clock continues; None: the system's own.
+            tell: Called with a message when the system clock jumps, or a row cannot be stored.
 
         Raises:
-            OutputError: If it cannot be opened or made, is something else, or another process writes it for this one.
-                Not if the disk is full or read-only, which may be mended meanwhile.
+            OutputError: If the file cannot be opened or made, is not a history, or another process writes it for this
+                machine; not if the disk is full or read-only, which may change.
         """
         if not machine.isprintable():
             raise OutputError(
-                f"Expected a machine's name that can be printed, got {machine!r}. Choose another --machine."
+                f"The machine's name {machine!r} has characters that cannot be printed. Choose another --machine.",
+                "not_printable",
+                machine=machine,
             )
         self._path, self._machine, self._tell = path, machine, tell
         self._watch = ClockWatch(now_s, steady_s)
@@ -68,19 +70,19 @@ class HistorySink:
         self._run = HistoryRun(machine, self._watch, boot, keep_days * DAY_S, tell)
         self._file = HistoryFile(path, machine, tell)
         self._tried_s, self._pause_s = -math.inf, 0.0
-        self._failure: str | None = None
+        self._failure: OutputError | None = None
         self._is_closed = self._told_dropped = False
 
     @property
     def dropped(self) -> int:
-        """Windows, decisions and others that could not be stored, or did not fit into memory on a full disk."""
+        """Number of windows, decisions and others that could not be stored, or did not fit into memory."""
         return self._waiting.dropped
 
     def take(self, result: Result) -> None:
-        """Take in one result.
+        """Take one result.
 
         Raises:
-            OutputError: If it cannot be written now. It is kept, and tried again after some seconds.
+            OutputError: If it cannot be written now; it is kept, and tried again after some seconds.
         """
         jump = self._watch.look()
         if jump is not None:
@@ -90,15 +92,15 @@ class HistorySink:
         at_once = isinstance(result, Decision | Alarm | Summary) and self._failure is None
         if not at_once and 0 <= steady - self._tried_s < self._pause_s:
             if self._failure is not None:
-                raise OutputError(self._failure)
+                raise OutputError(str(self._failure), self._failure.problem, **self._failure.facts)
             return
         self._write(durable=isinstance(result, Decision | Alarm))
 
     def close(self) -> None:
-        """Write what waits and close; harmless when repeated.
+        """Write the waiting results and close; further calls do nothing.
 
         Raises:
-            OutputError: If it cannot be written; the message says what is lost.
+            OutputError: If they cannot be written; the message tells what is lost.
         """
         if self._is_closed:
             return
@@ -107,9 +109,14 @@ class HistorySink:
             self._write(durable=True)
         except OutputError as exc:
             raise OutputError(
-                f"Lost at the end: {counted(len(waiting.decisions), 'decision')}, "
-                f"{counted(len(waiting.alarms), 'alarm change')} and {counted(waiting.windows, 'window')} of "
-                f"{self._machine} that could not be written to {self._path}."
+                f"{self._machine}: {counted(len(waiting.decisions), 'decision')}, "
+                f"{counted(len(waiting.alarms), 'alarm change')} and {counted(waiting.windows, 'window')} are lost: "
+                f"they could not be written to the history {self._path} at the end.",
+                "lost",
+                path=self._path,
+                decisions=len(waiting.decisions),
+                alarms=len(waiting.alarms),
+                windows=waiting.windows,
             ) from exc
         finally:
             self._file.close()
@@ -119,8 +126,8 @@ class HistorySink:
     def _note(self, jump: Jump) -> None:
         self._waiting.jumps.append(jump)
         self._tell(
-            f"The system's clock was {jump.words}. The history goes on by a clock that nobody sets, notes the jump, "
-            "and removes nothing for a day."
+            f"The system clock was {jump.words}. The history {self._path} continues by a monotonic clock, records the "
+            "jump, and removes nothing for a day."
         )
 
     def _write(self, durable: bool) -> None:
@@ -134,10 +141,14 @@ class HistorySink:
         except (sqlite3.Error, OutputError) as exc:
             self._pause_s = _RETRY_AFTER_S
             why = exc if isinstance(exc, OutputError) else f"Could not write the history {self._path}: {exc}."
-            self._failure = f"{why} What is new waits in memory."
-            raise OutputError(self._failure) from exc
+            problem = exc.problem if isinstance(exc, OutputError) else "cannot_write"
+            words = f"{why} New results wait in memory."
+            self._failure = OutputError(words, problem, path=self._path, why=str(exc))
+            raise self._failure from exc
         self._failure = None
         self._waiting.clear()
         if self.dropped and not self._told_dropped:
             self._told_dropped = True
-            self._tell(f"{self._machine}: some results could not be kept in the history {self._path}; it counts them.")
+            self._tell(
+                f"{self._machine}: some results could not be stored in the history {self._path}, which counts them."
+            )

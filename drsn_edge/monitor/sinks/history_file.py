@@ -1,4 +1,4 @@
-"""The file behind the history: its tables, and how its writer opens it, finds it gone and begins another."""
+"""The file of the history: its tables, and how its writer opens it and replaces a file that was removed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from drsn_edge.monitor.sinks.one_writer import OneWriter
 
 SCHEMA_VERSION = 2
 _PATIENCE_S = 1.0
-"""Longer than another sensor takes that makes a new file; who waits for more judges nothing meanwhile."""
+"""Time in seconds to wait for another sensor that makes the file; nothing is judged meanwhile."""
 
 _PAUSE_S = 0.05
 
 _ROOM_BYTES = 200_000
-"""SQLite's two files beside a history take some ten kB when it is opened."""
+"""Free bytes that opening a history needs: the two files of SQLite beside it take tens of kB."""
 
 TABLES = (
     """CREATE TABLE runs (            -- One row for each run of a monitor on one machine.
@@ -88,32 +88,34 @@ TABLES = (
 
 
 class LockedError(OutputError):
-    """Another process has the file to itself: a backup, or a sensor that makes its tables."""
+    """Another process has locked the file: a backup, or a sensor that makes the tables."""
 
 
 def open_history(path: Path) -> sqlite3.Connection:
-    """Open a history to write to it; a new one is made.
+    """Open a history for writing; a missing file is made.
 
     Raises:
-        LockedError: If another process holds it locked, which ends.
-        OutputError: If it cannot be opened, is of another version, or holds something else.
+        LockedError: If another process has locked it for the moment.
+        OutputError: If it cannot be opened, has another version, or is another kind of file.
     """
     if os.access(path, os.F_OK) and not os.access(path, os.W_OK):
-        raise OutputError(
-            f"Not allowed to write the history {path}. Call it as the user whose it is, or choose another."
-        )
+        words = f"You may not write the history {path}. Run the command as its owner, or choose another file."
+        raise OutputError(words, "not_permitted", path=path)
     until_s = time.monotonic() + _PATIENCE_S
     while True:
         try:
             return _opened(path)
         except sqlite3.Error as exc:
-            # Another sensor makes the file at this moment, for which SQLite does not wait of itself.
+            # Another sensor may be making the file, for which SQLite does not wait by itself.
             is_locked = "locked" in str(exc)
             if is_locked and time.monotonic() > until_s:
-                raise LockedError(f"Another process holds the history {path} locked") from exc
+                words = f"Another process has locked the history {path}."
+                raise LockedError(words, "locked", path=path) from exc
             if not is_locked:
                 why = "it is a folder" if path.is_dir() else exc
-                raise OutputError(f"Could not open the history {path}: {why}. Choose another file.") from exc
+                problem = "is_folder" if path.is_dir() else "cannot_open"
+                words = f"Could not open the history {path}: {why}. Choose another file."
+                raise OutputError(words, problem, path=path) from exc
         time.sleep(_PAUSE_S)
 
 
@@ -133,41 +135,39 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def cannot_be_made(path: Path, why: str) -> OutputError:
-    """Return what to raise where there is no history and none can be made; `why` is what the system says."""
+    """Return the error for a history that cannot be made; `why` is the system's reason."""
     folder = path.absolute().parent
     if not os.path.lexists(folder):
-        return OutputError(
-            f"Could not make the history {path}: there is no folder {folder}. Make it, or choose another."
-        )
-    return OutputError(
-        f"Could not make the history {path}: {why}. Choose a folder where this user may make files, or a shorter name."
-    )
+        words = f"Could not make the history {path}: the folder {folder} does not exist. Make it, or choose another."
+        return OutputError(words, "folder_missing", path=path, folder=folder)
+    words = f"Could not make the history {path}: {why}. Choose a folder where you may write, or a shorter name."
+    return OutputError(words, "cannot_make", path=path, why=why)
 
 
 def is_full_or_read_only(path: Path) -> bool:
-    """Tell whether the file system of a history takes nothing now, which somebody may mend."""
+    """Tell whether the file system of a history is full or read-only, which may change."""
     try:
         found = os.statvfs(path.parent)
     except OSError:
         return False
     if not found.f_blocks:
-        return False  # no disk at all, such as /proc
+        return False  # not a disk, such as /proc
     return bool(found.f_flag & os.ST_RDONLY) or found.f_bavail * found.f_frsize < _ROOM_BYTES
 
 
 def expect_version(connection: sqlite3.Connection, path: Path) -> int:
-    """Return the version of a history, 0 for a database that is none yet.
+    """Return the version of a history; 0 for a database without tables.
 
     Raises:
-        OutputError: If it is of another version than this program writes.
+        OutputError: If it is another version than this program writes.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
-        raise OutputError(f"Expected a history of version {SCHEMA_VERSION} in {path}, got {version}. Update.")
+        words = f"{path} is a history of version {version}, but this drsn-edge uses {SCHEMA_VERSION}. Update drsn-edge."
+        raise OutputError(words, "other_version", path=path, expected=SCHEMA_VERSION, got=version)
     if version not in (0, SCHEMA_VERSION):
-        raise OutputError(
-            f"Expected a history of version {SCHEMA_VERSION} in {path}, got {version}. Choose another file."
-        )
+        words = f"{path} is a history of version {version}, not {SCHEMA_VERSION} as written here. Choose another file."
+        raise OutputError(words, "other_version", path=path, expected=SCHEMA_VERSION, got=version)
     return int(version)
 
 
@@ -175,21 +175,22 @@ def _make(connection: sqlite3.Connection, path: Path) -> None:
     if expect_version(connection, path) == SCHEMA_VERSION:
         return
     if connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone() != (0,):
-        raise OutputError(f"Expected a history in {path}, got another database. Choose another file for --history.")
+        words = f"{path} is another kind of database, not a history. Choose another file for --history."
+        raise OutputError(words, "not_a_history", path=path)
     for statement in TABLES:
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 class HistoryFile:
-    """The file as its one writer has it: opened as soon as it is there, and let go when it was taken away."""
+    """The file of its only writer: opened as soon as possible, and closed after it was removed."""
 
     def __init__(self, path: Path, machine: str, tell: Callable[[str], None]) -> None:
-        """Take the right to write what a machine has there; a file that is not there is made by `opened`.
+        """Take the lock of a machine's rows; `opened` makes a missing file.
 
         Raises:
-            OutputError: As `open_history` does, or if another process writes it for this machine. Not if the disk is
-                full or read-only, or the file is locked, which may be mended while the monitor runs.
+            OutputError: As `open_history` does, or if another process writes it for this machine; not if the disk is
+                full or read-only, or the file is locked, which may change while the monitor runs.
         """
         self._path, self._tell = path, tell
         self._looked_minute = -1
@@ -203,10 +204,13 @@ class HistoryFile:
                 self._lock.close()
                 raise
         if self._lock.trouble is not None:
-            tell(f"No lock for the history {path}: {self._lock.trouble}. See to it that one monitor writes {machine}.")
+            tell(
+                f"The history {path} cannot be locked: {self._lock.trouble}. Make sure that only one monitor writes "
+                f"{machine} to it."
+            )
 
     def opened(self) -> sqlite3.Connection:
-        """Return the connection, made now where there is none.
+        """Return the connection, opened now if there is none.
 
         Raises:
             OutputError: As `open_history` does.
@@ -217,25 +221,25 @@ class HistoryFile:
         return self._connection
 
     def is_gone(self, minute: int) -> bool:
-        """Tell, once a minute, whether the file was removed or moved away; then it is let go, and said.
+        """Tell, at most once a minute, whether the file was removed or moved; report and close it then.
 
         Args:
-            minute: Of a steady clock.
+            minute: Minute of a monotonic clock.
         """
         if self._connection is None or minute == self._looked_minute:
             return False
         self._looked_minute = minute
         if self._is_there():
             return False
-        self._tell(f"The history {self._path} was removed or moved away. A new one is begun.")
-        with suppress(sqlite3.Error):  # what lies beside the old name goes where it belongs
+        self._tell(f"The history {self._path} was removed or moved away. A new file is started.")
+        with suppress(sqlite3.Error):  # the write-ahead log goes into the moved file
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
         self._connection = None
         return True
 
     def close(self) -> None:
-        """Close it and give up the right to write it; harmless when repeated."""
+        """Close the file and release the lock; further calls do nothing."""
         if self._connection is not None:
             self._connection.close()
         self._lock.close()

@@ -1,4 +1,4 @@
-"""Reading a history: what it says of each machine between two times, whoever writes it meanwhile."""
+"""Reading a history: the data of each machine between two times, also while a monitor writes it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from drsn_edge.verdicts import Verdict
 
 @dataclass(frozen=True)
 class DecisionRow:
-    """A decision as it was written; see `Decision`. `time_s` is in seconds since 1970, `run` the monitor's run."""
+    """A decision as it was written; see `Decision`. `time_s` is in seconds since 1970, `run` the run of the monitor."""
 
     time_s: float
     verdict: str
@@ -33,13 +33,13 @@ class DecisionRow:
 
     @property
     def said(self) -> Said:
-        """What was decided."""
+        """The verdict of the decision."""
         return Said(self.verdict, self.label, self.reason, self.score, self.novelty)
 
 
 @dataclass(frozen=True)
 class AlarmRow:
-    """What became of an alarm, as it was written; see `Alarm`. `time_s` is in seconds since 1970."""
+    """A change of an alarm as it was written; see `Alarm`. `time_s` is in seconds since 1970."""
 
     time_s: float
     name: str
@@ -50,14 +50,14 @@ class AlarmRow:
 
 @dataclass(frozen=True)
 class ClockJump:
-    """The system's clock was set, while a monitor ran or since the run before.
+    """A jump of the system clock, during a run of a monitor or since the run before.
 
     Attributes:
-        time_s: When, as far as it is known; seconds since 1970.
-        from_s: What the clock should have said.
-        to_s: What it said.
-        run: In which run, or before which.
-        shifted_s: By how much the times of that run are put right, 0 where the clock was right when it began.
+        time_s: Time of the jump as far as known, in seconds since 1970.
+        from_s: Expected reading of the clock, in seconds since 1970.
+        to_s: Actual reading of the clock, in seconds since 1970.
+        run: Run in which, or before which, the clock jumped.
+        shifted_s: Correction of the times of that run in seconds; 0 if the clock was right at its start.
     """
 
     time_s: float
@@ -68,21 +68,21 @@ class ClockJump:
 
     @property
     def words(self) -> str:
-        """What happened, for people."""
+        """The jump in words, such as "set back by 45 s"."""
         return Jump(self.time_s, self.from_s, self.to_s).words
 
 
 @dataclass(frozen=True)
 class TimeSpan:
-    """What the windows of some time said.
+    """The windows of one span of time.
 
     Attributes:
-        start_s: Seconds since 1970.
-        windows: All of them.
-        lost_samples: In them.
-        states: Windows by what they said: labels, UNKNOWN, NO_VERDICT.
-        novelty: Mean over those that have one, None without.
-        velocity_mm_s: The largest velocity RMS, None where it was not measured.
+        start_s: Start in seconds since 1970.
+        windows: Number of windows.
+        lost_samples: Number of lost samples in them.
+        states: Number of windows by label, UNKNOWN or NO_VERDICT.
+        novelty: Mean novelty of the windows with one; None without.
+        velocity_mm_s: Largest velocity RMS in mm/s; None if it was not measured.
     """
 
     start_s: float
@@ -95,13 +95,13 @@ class TimeSpan:
 
 @dataclass(frozen=True)
 class History:
-    """What a file says of one machine; decisions, alarms and jumps in the order in which they were written.
+    """The data of one machine in a file; decisions, alarms and jumps are in the order of writing.
 
     Attributes:
-        measured_s: When a window last showed the machine, to the minute, whatever the times that were asked for;
-            seconds since 1970, None where none ever did.
-        runs: When each of the monitor's runs began and ended, seconds since 1970; infinity for one that did not say
-            that it ended.
+        measured_s: Time of the last window that showed the machine, to the minute, also outside the requested times;
+            in seconds since 1970, None if there is none.
+        runs: Start and end of each run of the monitor, in seconds since 1970; the end is infinity for a run without a
+            summary.
     """
 
     machine: str
@@ -115,16 +115,16 @@ class History:
 
 
 def read_history(path: Path, since_s: float, until_s: float, span_s: float | None = None) -> list[History]:
-    """Return what a history says of each machine between two times.
+    """Return the data of each machine between two times.
 
     Args:
-        path: Of the file; a monitor may be writing it.
-        since_s: Seconds since 1970.
-        until_s: Likewise.
-        span_s: Length of a span, a multiple of a minute; None: a minute, an hour or a day, by how much there is.
+        path: The file; a monitor may be writing it.
+        since_s: Start in seconds since 1970.
+        until_s: End in seconds since 1970.
+        span_s: Length of a span in seconds, a multiple of 60; None: a minute, an hour or a day, depending on the data.
 
     Raises:
-        OutputError: If it is no history, or this user may not read it.
+        OutputError: If the file is not a history, or this user may not read it.
     """
     _expect(path)
 
@@ -136,7 +136,7 @@ def read_history(path: Path, since_s: float, until_s: float, span_s: float | Non
 
 
 def last_measured(path: Path) -> dict[str, float | None]:
-    """Return when a window last showed each machine of a history, to the minute, in seconds since 1970; None: never.
+    """Return when a window last showed each machine, to the minute, in seconds since 1970; None: never.
 
     Raises:
         OutputError: As `read_history` does.
@@ -153,21 +153,23 @@ def _expect(path: Path) -> None:
     try:
         found = path.is_file()
     except OSError:
-        return  # not allowed to look: `read_through` says what is missing
+        return  # not permitted: `read_through` reports what is missing
     if not found:
-        raise OutputError(f"Expected a history at {path}, found none. `drsn-edge monitor --history` writes one.")
+        words = f"There is no history at {path}. `drsn-edge monitor --history FILE` writes one."
+        raise OutputError(words, "missing", path=path)
 
 
 def _rows(connection: sqlite3.Connection, path: Path, since_s: float, until_s: float) -> list[MachineRows]:
     if expect_version(connection, path) != SCHEMA_VERSION:
-        raise OutputError(f"Expected a history in {path}, got another database.")
+        words = f"{path} is another kind of database, not a history. Choose a file that drsn-edge monitor wrote."
+        raise OutputError(words, "not_a_history", path=path)
     connection.execute("PRAGMA query_only = ON")
     shifted = shifts(connection)
     return [MachineRows(connection, name, since_s, until_s, shifted) for name in machines(connection)]
 
 
 def _history(rows: MachineRows, span_s: float | None) -> History:
-    """Return what a file says of one machine."""
+    """Return the data of one machine."""
     minutes = [row for row in rows.minutes() if row[3]]
     times = [row[0] for row in minutes]
     length_s = span_s or _fitting_span_s(max(times) - min(times) if times else 0.0)
@@ -184,7 +186,7 @@ def _history(rows: MachineRows, span_s: float | None) -> History:
 
 
 def _highest(velocities: Iterable[tuple[float, float | None]]) -> dict[float, float]:
-    """Return the highest velocity of each minute by its start, of those that have one."""
+    """Return the highest velocity of each minute that has one, by the start of the minute."""
     found: dict[float, float] = {}
     for time_s, velocity in velocities:
         if velocity is not None:

@@ -1,6 +1,6 @@
-"""The rows of a history: what a file has of one machine between two times, each time put right.
+"""The rows of a history: the data of one machine between two times, with corrected times.
 
-A file may come from elsewhere: what is no number there is 0, and what is no text is one.
+A file may come from elsewhere: a value that should be a number becomes one or 0, and any other value becomes text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Row = tuple[Any, ...]
 
 
 def machines(connection: sqlite3.Connection) -> list[str]:
-    """Return the machines of a file by name; each is found by one step in an index, however many rows it has."""
+    """Return the machines of a file by name; each takes one step in an index, however many rows it has."""
     names: set[str] = set()
     for table in ("minutes", "decisions"):
         name = ""
@@ -37,21 +37,21 @@ def machines(connection: sqlite3.Connection) -> list[str]:
                 break
             name = found[0]
             if not isinstance(name, str):
-                raise ValueError("a machine without a name")
+                raise ValueError("a machine has no name")
             names.add(name)
     return sorted(names)
 
 
 @dataclass(frozen=True)
 class MachineRows:
-    """What a file has of one machine between two times.
+    """The data of one machine between two times.
 
     Attributes:
-        connection: To the file.
-        machine: Its name.
-        since_s: Seconds since 1970.
-        until_s: Likewise.
-        shifted: By how much the times of runs are put right, see `shifts`.
+        connection: Connection to the file.
+        machine: Name of the machine.
+        since_s: Start in seconds since 1970.
+        until_s: End in seconds since 1970.
+        shifted: Corrections of the times of runs; see `shifts`.
     """
 
     connection: sqlite3.Connection
@@ -61,23 +61,23 @@ class MachineRows:
     shifted: Mapping[int, float]
 
     def decisions(self) -> list[Row]:
-        """Return decisions in their order as written: time, verdict, label, reason, score, novelty, run."""
+        """Return decisions in the order of writing: time, verdict, label, reason, score, novelty, run."""
         return self._timed("decisions", _DECISION)
 
     def alarms(self) -> list[Row]:
-        """Return changes of alarms in their order as written: time, name, state, capture, run."""
+        """Return changes of alarms in the order of writing: time, name, state, capture, run."""
         return self._timed("alarms", _ALARM)
 
     def minutes(self) -> list[Row]:
-        """Return minutes: their start, verdict, class or reason, windows, samples lost, sum of the novelty."""
+        """Return minutes: start, verdict, class or reason, windows, lost samples, sum of the novelty."""
         return self._minutes("minutes", _MINUTE)
 
     def velocities(self) -> list[tuple[float, float | None]]:
-        """Return the start and the largest velocity of minutes, mm/s."""
+        """Return the start and the largest velocity of minutes, in mm/s."""
         return [(row[0], row[1]) for row in self._minutes("severities", "CAST(velocity_mm_s AS REAL)")]
 
     def jumps(self) -> Iterator[Row]:
-        """Yield jumps of the system's clock: when, from and to which time, in which run, and how that is put right."""
+        """Yield jumps of the system clock: time, reading before, reading after, run, and correction of the run."""
         rows = self.connection.execute(
             "SELECT CAST(at_s AS REAL), CAST(from_s AS REAL), CAST(to_s AS REAL), run FROM clock_jumps "
             "WHERE run IN (SELECT run FROM runs WHERE machine = ?) "
@@ -90,7 +90,7 @@ class MachineRows:
                 yield at_s + shift_s, from_s, to_s, run, shift_s
 
     def runs(self) -> Iterator[tuple[float, float]]:
-        """Yield when runs began and ended, infinity for one that did not say that it ended."""
+        """Yield start and end of runs; the end is infinity for a run without a summary."""
         rows = self.connection.execute(
             "SELECT run, CAST(began_s AS REAL), CAST(ended_s AS REAL), summary IS NOT NULL FROM runs WHERE machine = ? "
             "ORDER BY run",
@@ -103,7 +103,7 @@ class MachineRows:
                 yield began_s, ended_s
 
     def measured_s(self) -> float | None:
-        """Return when a window last showed the machine, at any time; that it stands still shows it, too."""
+        """Return when a window last showed the machine, at any time; a window of a standstill counts as well."""
         latest, shows_it = -math.inf, ", ".join("?" for _ in OF_MACHINE)
         for where, shift_s in self._wheres():
             found = self.connection.execute(
@@ -116,7 +116,7 @@ class MachineRows:
         return latest if math.isfinite(latest) else None
 
     def _timed(self, table: str, columns: str) -> list[Row]:
-        """Return rows with a time in the order in which they were written: it, the columns, and the run."""
+        """Return rows with a time in the order of writing: the time, the columns, and the run."""
         found: list[Row] = []
         for where, shift_s in self._wheres():
             rows = self.connection.execute(
@@ -128,7 +128,7 @@ class MachineRows:
         return [row[1:] for row in sorted(found, key=lambda row: row[0])]
 
     def _minutes(self, table: str, columns: str) -> list[Row]:
-        """Return rows of minutes: their start in seconds since 1970, and the columns."""
+        """Return rows of minutes: the start in seconds since 1970, and the columns."""
         found: list[Row] = []
         for where, shift_s in self._wheres():
             rows = self.connection.execute(
@@ -140,7 +140,7 @@ class MachineRows:
         return found
 
     def _wheres(self) -> Iterator[tuple[str, float]]:
-        """Yield which rows to shift by how much: all but a few runs not at all."""
+        """Yield conditions on rows and their corrections: most runs need none."""
         yield f"run NOT IN ({', '.join(map(str, self.shifted))})", 0.0
         alike: dict[float, list[str]] = {}
         for run, shift_s in self.shifted.items():

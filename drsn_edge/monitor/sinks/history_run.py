@@ -1,4 +1,4 @@
-"""One run of a monitor in a history: it begins with its first row, and says from then on how long it has lasted."""
+"""One run of a monitor in a history: it begins with its first row, and its duration is updated from then on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BAD_ROW = (
     sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError,
     OverflowError, ValueError, TypeError,
 )  # fmt: skip
-"""What SQLite says of a row that it will never take, whatever becomes of the disk."""
+"""Errors of a row that can never be stored, whatever the state of the disk."""
 
 _ADD_MINUTE = (
     "minutes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
@@ -38,7 +38,7 @@ _RAISE_SEVERITY = (
 
 
 class HistoryRun:
-    """Writes what waits in one transaction after the other, all of them as one run of one machine."""
+    """Writes waiting results in transactions, all as one run of one machine."""
 
     def __init__(
         self, machine: str, watch: ClockWatch, boot: str | None, keep_s: float, tell: Callable[[str], None]
@@ -46,11 +46,11 @@ class HistoryRun:
         """Prepare; the run begins in the file with its first transaction.
 
         Args:
-            machine: What the sensor watches.
-            watch: The clock of its times.
-            boot: What names the start of the machine within which the steady clock goes on; None: the system's own.
-            keep_s: Rows are removed when the file has seen monitors run for so long since, seconds.
-            tell: Given a sentence when the clock was set since the run before.
+            machine: Name of the machine.
+            watch: Clock of the times.
+            boot: Id of the boot within which the monotonic clock continues; None: the system's own.
+            keep_s: Retention: rows are removed after monitors have run for this many seconds since.
+            tell: Called with a message if the clock was set since the last run.
         """
         self._machine, self._watch, self._keep_s, self._tell = machine, watch, keep_s, tell
         self._boot = boot or (boot_id() if watch.is_system else None)
@@ -59,23 +59,23 @@ class HistoryRun:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is something of it in the file."""
+        """Whether the file has rows of the run."""
         return self._number is not None
 
     def begin_anew(self) -> None:
-        """Another file has taken the place of the one before: there is nothing of this run in it."""
+        """Start the run again in a new file."""
         self._number = None
 
     def write(self, connection: sqlite3.Connection, waiting: Waiting, durable: bool) -> None:
-        """Write all that waits, or nothing of it; rows that can never be stored are left out and counted.
+        """Write all waiting results or none; rows that can never be stored are left out and counted.
 
         Args:
-            connection: To the file.
-            waiting: What is written; it is left as it is, but for the count of what is dropped.
-            durable: Whether it must have reached the disk afterwards.
+            connection: Connection to the file.
+            waiting: Waiting results; only their count of dropped rows changes.
+            durable: Whether to flush them to the disk.
 
         Raises:
-            sqlite3.Error: If it cannot be written now.
+            sqlite3.Error: If they cannot be written now.
         """
         number, dropped = self._number, waiting.dropped
         try:
@@ -91,7 +91,7 @@ class HistoryRun:
             raise
 
     def _rows(self, run: int, waiting: Waiting) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
-        """Yield where rows go, and the rows."""
+        """Yield pairs of a table with its values clause, and rows."""
         machine = self._machine
         yield "decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", ((*row, run) for row in waiting.decisions)
         yield "alarms VALUES (?, ?, ?, ?, ?, ?)", ((*row, run) for row in waiting.alarms)
@@ -106,7 +106,7 @@ class HistoryRun:
         yield "clock_jumps VALUES (?, ?, ?, ?)", ((run, *vars(jump).values()) for jump in waiting.jumps)
 
     def _go_on(self, connection: sqlite3.Connection, at_once: bool, summary: Summary | None, dropped: int) -> None:
-        """Note how long the run has lasted, once a minute, and remove what is old, once an hour."""
+        """Update the duration of the run once a minute, and remove old rows once an hour."""
         watch = self._watch
         steady = watch.steady_now_s()
         minute = int(steady // 60)
@@ -138,13 +138,15 @@ class HistoryRun:
         assert run is not None
         if jump is not None:
             connection.execute("INSERT INTO clock_jumps VALUES (?, ?, ?, ?)", (run, *vars(jump).values()))
-            self._tell(f"The system's clock was {jump.words} between two runs. The history notes it.")
+            self._tell(
+                f"The system clock was {jump.words} between two runs of {self._machine}. The history records the jump."
+            )
         excess = "SELECT max(rowid) - ? FROM clock_jumps"
         connection.execute(f"DELETE FROM clock_jumps WHERE rowid <= ({excess})", (MOST_JUMPS,))
         return run
 
     def _jump_before(self, connection: sqlite3.Connection) -> Jump | None:
-        """Return how the system's clock was set between the last run of the file and this one, as far as it shows."""
+        """Return the jump of the system clock between the last run of the file and this one, if one is visible."""
         if self._boot is None:
             return None
         last = connection.execute("SELECT run, boot, ended_s FROM runs ORDER BY run DESC LIMIT 1").fetchone()
@@ -157,12 +159,14 @@ class HistoryRun:
             is_off = abs(began_s - expected_s) > JUMP_S
         else:
             expected_s = ended_s + shifts(connection).get(run, 0.0)
-            is_off = began_s < expected_s - JUMP_S  # it may have been off for any time, but not for less than none
+            is_off = (
+                began_s < expected_s - JUMP_S
+            )  # the machine may have been off for any time, but not for a negative one
         return Jump(began_s, expected_s, began_s) if is_off else None
 
 
 def _insert(connection: sqlite3.Connection, into: str, rows: Iterable[tuple[Any, ...]]) -> int:
-    """Insert rows, and return how many can never be stored; the others are."""
+    """Insert rows, and return how many can never be stored."""
     bad = 0
     for row in rows:
         try:

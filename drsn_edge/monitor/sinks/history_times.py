@@ -1,10 +1,10 @@
-"""Which times of a history to believe, and how old its rows are.
+"""Which times of a history to trust, and how old its rows are.
 
-Times in a history are those of a run's own clock: the system's time when the run began, carried on by a clock that
-nobody can set. The system's clock may jump meanwhile; `clock_jumps` has what it said, and whoever reads the file
-decides which of its readings to believe (`shifts`). Nothing that was written is changed for that.
+Times in a history come from a run's own clock: the system time at the start of the run, continued by a monotonic clock.
+The system clock may jump meanwhile; `clock_jumps` has its readings, and the reader of the file decides which of them to
+trust (`shifts`). Rows that were written are never changed for that.
 
-What is old is decided by how long the file has seen monitors run (`runs.seen_s`), which no clock that is set hastens.
+The age of a row is the time for which monitors have run since (`runs.seen_s`), which setting a clock cannot change.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _NEVER_S = 1e15
 
 
 def seen_s(connection: sqlite3.Connection) -> float:
-    """Return for how long the file has seen monitors run, in seconds; those that ran at once count once."""
+    """Return for how long monitors have written to the file, in seconds; monitors at the same time count once."""
     (found,) = connection.execute("SELECT ifnull(max(seen_s + lasted_s), 0.0) FROM runs").fetchone()
     return float(found)
 
 
 def remove_older(connection: sqlite3.Connection, keep_s: float) -> None:
-    """Remove what was written before the file had seen its last `keep_s` seconds; nothing within a day of a jump."""
+    """Remove rows older than `keep_s` seconds of monitoring; nothing within a day of a jump of the clock."""
     now_s = seen_s(connection)
     (jumped,) = connection.execute(
         "SELECT count(*) FROM clock_jumps JOIN runs USING (run) WHERE seen_s + at_s - began_s > ?", (now_s - DAY_S,)
@@ -37,7 +37,7 @@ def remove_older(connection: sqlite3.Connection, keep_s: float) -> None:
         (oldest_s, oldest_s, oldest_s),
     ).fetchall()
     for run, machine, until_s, is_over in old:
-        before_s = _NEVER_S if is_over else until_s  # what a run wrote behind its last word, too
+        before_s = _NEVER_S if is_over else until_s  # also rows that a run wrote after its last update
         where = "WHERE machine = ? AND run = ?"
         for table in ("decisions", "alarms"):
             connection.execute(f"DELETE FROM {table} {where} AND time_s < ?", (machine, run, before_s))
@@ -49,10 +49,10 @@ def remove_older(connection: sqlite3.Connection, keep_s: float) -> None:
 
 
 def shifts(connection: sqlite3.Connection) -> dict[int, float]:
-    """Return by how much the times of runs must be corrected, in seconds, of those that must be.
+    """Return the corrections of the times of runs in seconds, by run, for runs that need one.
 
-    Within one start of the machine a steady clock goes on, so that one right reading of the system's clock puts all
-    runs of that start right, those before it included.
+    A monotonic clock continues within one boot of the machine, so one right reading of the system clock corrects all
+    runs of that boot, earlier ones included.
     """
     boots: dict[str, list[tuple[int, float, float, float]]] = {}
     rows = connection.execute(
@@ -72,7 +72,7 @@ def shifts(connection: sqlite3.Connection) -> dict[int, float]:
 def _held(
     connection: sqlite3.Connection, run: int, began_s: float, own_s: float, ended_s: float
 ) -> list[tuple[float, float, float]]:
-    """Return until when (by the steady clock) each offset of the system's clock held in a run, it, and how long."""
+    """Return each offset of the system clock in a run: its end by the monotonic clock, the offset, its duration."""
     jumps = connection.execute("SELECT at_s, to_s FROM clock_jumps WHERE run = ? ORDER BY rowid", (run,)).fetchall()
     starts = [(began_s, own_s), *((at_s, own_s + to_s - at_s) for at_s, to_s in jumps)]
     ends = [*(at_s for at_s, _ in jumps), max(ended_s, starts[-1][0])]
@@ -80,7 +80,7 @@ def _held(
 
 
 def last_offset_s(connection: sqlite3.Connection, run: int) -> float | None:
-    """Return by how much the system's clock was ahead of the steady one when a run was last heard of."""
+    """Return the offset of the system clock from the monotonic clock at the last update of a run."""
     found = connection.execute("SELECT began_s - steady_s FROM runs WHERE run = ?", (run,)).fetchone()
     if found is None or found[0] is None:
         return None

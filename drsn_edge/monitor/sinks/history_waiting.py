@@ -1,4 +1,4 @@
-"""What waits to be written to a history: each decision and alarm, and what the windows of each minute said."""
+"""Results that wait to be written to a history: decisions, alarms, and the verdicts of each minute."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LARGEST = 2**63 - 1
 
 @dataclass
 class MinuteOfWindows:
-    """The windows of one minute and one verdict that are not written yet: their columns in the file, in order."""
+    """The unwritten windows of one minute and one verdict, as the columns of the file in order."""
 
     windows: int = 0
     lost_samples: int = 0
@@ -34,25 +34,25 @@ class MinuteOfWindows:
 
 
 Peaks = tuple[float | None, float | None, float | None, float | None]
-"""The largest velocity, acceleration RMS and peak, and kurtosis of a minute, which is what a trend should show."""
+"""The largest velocity, acceleration RMS, acceleration peak and kurtosis of a minute, for trends."""
 
 
 class Waiting:
-    """Results of one machine in as much memory as they may have; beyond it the oldest are thrown away and counted."""
+    """Waiting results of one machine in bounded memory; beyond the limit the oldest are dropped and counted."""
 
     def __init__(self, machine: str) -> None:
         """Begin empty."""
         self._machine = machine
         self.decisions: deque[tuple[Any, ...]] = deque()
-        """Rows of that table, without the run; likewise alarms."""
+        """Rows of the table `decisions` without the run; `alarms` holds those of the table `alarms`."""
         self.alarms: deque[tuple[Any, ...]] = deque()
         self.minutes: dict[tuple[int, str, str], MinuteOfWindows] = {}
-        """By minute, verdict, and class or reason."""
+        """Counts by minute, verdict, and class or reason."""
         self.severities: dict[int, Peaks] = {}
         self.jumps: deque[Jump] = deque(maxlen=MOST_JUMPS)
         self.summary: Summary | None = None
         self.dropped = 0
-        """Windows, decisions and others that did not fit into memory, or can never be stored."""
+        """Number of windows, decisions and others that did not fit into memory, or can never be stored."""
 
     @property
     def is_empty(self) -> bool:
@@ -62,11 +62,11 @@ class Waiting:
 
     @property
     def windows(self) -> int:
-        """Windows that wait."""
+        """Number of waiting windows."""
         return sum(minute.windows for minute in self.minutes.values())
 
     def take(self, result: Result, now_s: float) -> None:
-        """Keep one result of `now_s`, seconds since 1970."""
+        """Keep one result of the time `now_s`, in seconds since 1970."""
         if isinstance(result, WindowResult):
             self._count(said_by(result), result.lost_samples, int(now_s // 60))
         elif isinstance(result, Severity):
@@ -81,7 +81,7 @@ class Waiting:
             self.summary = result
 
     def clear(self) -> None:
-        """All of it is written."""
+        """Empty everything, after it was written."""
         for waiting in (self.decisions, self.alarms, self.minutes, self.severities, self.jumps):
             waiting.clear()
         self.summary = None
@@ -111,7 +111,7 @@ class Waiting:
 
 
 def _number(value: float | None) -> float | None:
-    """Return a value as the file takes it: None for what is no finite number."""
+    """Return a value for the file; None for a value that is not a finite number."""
     try:
         return None if value is None or not math.isfinite(value) else float(value)
     except OverflowError:

@@ -1,10 +1,11 @@
-"""A small HTTP server for pages that are made when they are asked for: one thread, and a bound for everything.
+"""A small HTTP server for pages that are made on request: one thread, and a limit for everything.
 
-It answers one GET for each connection and closes it. Who sends more than a request may have, or slower, is cut off;
-when all connections are taken, the oldest gives way to the next, so that idle ones keep nobody out.
+It answers one GET per connection and closes it. A client that sends too much or too slowly is disconnected. When all
+connections are in use, the oldest is closed for the next, so that idle clients keep nobody out.
 
-Not http.server of the standard library, nor prometheus_client's on top of it: their time limit is one for each read, so
-that a request of a byte now and then holds a thread for ever, and they have no bound for connections.
+http.server of the standard library, and prometheus_client's server on top of it, are not used: they limit the time of
+each read only, so that a client that sends a byte now and then blocks a thread for ever, and they do not limit the
+number of connections.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ from drsn_edge.errors import OutputError
 MOST_CONNECTIONS = 32
 MOST_REQUEST_BYTES = 8192
 REQUEST_S = 5.0
-"""Within which a request must be there, whole."""
+"""Time in seconds in which a complete request must arrive."""
 RESPONSE_S = 20.0
-"""Within which its response must be taken, whole."""
+"""Time in seconds in which the client must take the complete response."""
 _ROUND_S = 0.5
 _READ_BYTES = 4096
 
 
 @dataclass(frozen=True)
 class Response:
-    """What a page answers with.
+    """The response of a page.
 
     Attributes:
-        body: Its content.
-        kind: Its content type.
+        body: Content.
+        kind: Content type.
     """
 
     body: bytes
@@ -45,12 +46,12 @@ class Response:
 
 @dataclass(eq=False)
 class _Connection:
-    """One client: it sends, then it takes.
+    """One client, which sends a request and then takes the response.
 
     Attributes:
-        until_s: When it is cut off, by the monotonic clock.
-        received: Of its request, so far.
-        response: What it has not taken yet; None while it sends.
+        until_s: Time at which it is disconnected, by the monotonic clock.
+        received: Received part of the request.
+        response: Part of the response that is still to be sent; None while the request arrives.
     """
 
     socket: socket.socket
@@ -67,32 +68,33 @@ class HttpServer:
 
         Args:
             host: Address to listen on.
-            port: 0 takes a free one, see `port`.
-            pages: From a path to what makes its page, quickly; called by the server's thread.
+            port: TCP port; 0 takes a free one, see `port`.
+            pages: Functions by path that make a page quickly; the server's thread calls them.
 
         Raises:
-            OutputError: If the port is taken, or not this user's to take.
+            OutputError: If the port is in use, or this user may not use it.
         """
         try:
             family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
             self._listener = socket.create_server(address[:2], family=family)
         except (OSError, UnicodeError) as exc:
-            raise OutputError(f"Could not serve HTTP at {host}:{port}: {exc}. Choose another port.") from exc
+            words = f"Could not serve HTTP at {host}:{port}: {exc}. Choose another port."
+            raise OutputError(words, "cannot_listen", host=host, port=port) from exc
         self._pages = dict(pages)
         self._listener.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._waker, self._woken = socket.socketpair()
         self._selector.register(self._woken, selectors.EVENT_READ, self._woken)
-        self._connections: dict[_Connection, None] = {}  # in the order in which they came
+        self._connections: dict[_Connection, None] = {}  # in order of arrival
         self._stopping = threading.Event()
         self.port: int = self._listener.getsockname()[1]
-        """Where it listens."""
+        """The port on which it listens."""
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Listen no more; harmless when repeated."""
+        """Stop listening; further calls do nothing."""
         self._stopping.set()
         self._waker.close()
         self._thread.join()
@@ -118,7 +120,7 @@ class HttpServer:
             accepted, _ = self._listener.accept()
         except BlockingIOError:
             return
-        except OSError:  # no file descriptor left, or the client is gone already
+        except OSError:  # no file descriptor is left, or the client has gone
             time.sleep(0.05)
             return
         accepted.setblocking(False)
@@ -139,7 +141,7 @@ class HttpServer:
             self._end(connection)
 
     def _receive(self, connection: _Connection) -> bool:
-        """Take what came of a request, and begin to answer it once it is whole; return whether nothing is to come."""
+        """Receive a part of a request, and answer it once it is complete; return whether the connection is done."""
         data = connection.socket.recv(_READ_BYTES)
         connection.received += data
         if b"\r\n\r\n" in connection.received or b"\n\n" in connection.received:
@@ -169,7 +171,7 @@ class HttpServer:
             return _written(HTTPStatus.NOT_FOUND)
         try:
             response = page()
-        except Exception:  # a page that cannot be made ends no other, and not the server
+        except Exception:  # a page that fails stops neither other pages nor the server
             return _written(HTTPStatus.INTERNAL_SERVER_ERROR)
         return _written(HTTPStatus.OK, response, with_body=method == b"GET")
 

@@ -1,6 +1,6 @@
-"""One JSON object per line, for machines: to a pipe, or to files that take turns.
+"""One JSON object per line, for programs: to a pipe, or to files that are rotated.
 
-Not the RotatingFileHandler of logging: a line that it cannot write is lost with a traceback on stderr, and two sensors
+RotatingFileHandler of logging is not used: it loses a line that it cannot write and prints a traceback, and two sensors
 that write one file would each rotate it.
 """
 
@@ -25,14 +25,14 @@ from drsn_edge.support.wording import counted
 ROTATE_BYTES = 10_000_000
 KEPT_FILES = 5
 MOST_WAITING = 10_000
-"""Lines that wait in memory while they cannot be written, some megabytes; beyond them the oldest are lost."""
+"""Limit of lines that wait in memory while they cannot be written, some MB; beyond it the oldest are lost."""
 
 
 class JsonLinesSink:
-    """Writes every result as one line and flushes, so that a pipe sees it at once."""
+    """Writes every result as one line and flushes, so that the reader of a pipe gets it at once."""
 
     def __init__(self, stream: TextIO, machine: str | None = None, now_s: Callable[[], float] | None = None) -> None:
-        """Write to `stream`; each line names the machine and the time of `now_s` (seconds since 1970), if given."""
+        """Write to `stream`; each line has the machine and the time of `now_s` (seconds since 1970), if given."""
         self._stream, self._machine, self._now_s = stream, machine, now_s
 
     def take(self, result: Result) -> None:
@@ -42,11 +42,11 @@ class JsonLinesSink:
         self._stream.flush()
 
     def close(self) -> None:
-        """Nothing waits."""
+        """Do nothing: nothing waits."""
 
 
 class JsonFilesSink:
-    """Appends every result to a file, with the time and the machine; a full one becomes FILE.1, that one FILE.2, ..."""
+    """Appends every result with time and machine to a file; a full file becomes FILE.1, FILE.1 becomes FILE.2, ..."""
 
     def __init__(
         self,
@@ -59,21 +59,21 @@ class JsonFilesSink:
         """Open the file.
 
         Args:
-            path: Of the newest file.
-            machine: What the sensor watches.
-            now_s: Seconds since 1970.
-            rotate_bytes: Begin another file when one has so many bytes.
-            kept_files: Beside the newest.
+            path: The newest file.
+            machine: Name of the machine.
+            now_s: Clock in seconds since 1970.
+            rotate_bytes: Size in bytes at which a file is rotated.
+            kept_files: Number of old files to keep beside the newest.
 
         Raises:
-            OutputError: If it cannot be opened, or is a pipe.
+            OutputError: If the file cannot be opened, or is a pipe.
         """
         self._path, self._machine, self._now_s = path, machine, now_s
         self._rotate_bytes, self._kept_files = rotate_bytes, kept_files
         self._file: FileIO | None = None
         self._waiting: deque[bytes] = deque()
         self.lost = 0
-        """Lines that did not fit into memory while they could not be written."""
+        """Number of lines that did not fit into memory while they could not be written."""
         expect_no_pipe(path)
         self._open()
 
@@ -81,7 +81,7 @@ class JsonFilesSink:
         """Write one result.
 
         Raises:
-            OutputError: If it cannot be written now. It waits, and is tried again with the next.
+            OutputError: If it cannot be written now; it waits, and is tried again with the next result.
         """
         now_s = self._now_s()
         line = line_of(result, machine=self._machine, time_s=round(now_s, 3), time=iso_time(now_s))
@@ -92,10 +92,10 @@ class JsonFilesSink:
         self._write()
 
     def close(self) -> None:
-        """Write what waits and close the file; harmless when repeated.
+        """Write the waiting lines and close the file; further calls do nothing.
 
         Raises:
-            OutputError: If it cannot be written; the message says how much is lost.
+            OutputError: If they cannot be written; the message tells how many are lost.
         """
         try:
             if self._waiting:
@@ -104,7 +104,11 @@ class JsonFilesSink:
             lost, self.lost = self.lost + len(self._waiting), 0
             self._waiting.clear()
             raise OutputError(
-                f"Lost at the end: {counted(lost, 'line')} that could not be written to {self._path}."
+                f"{counted(lost, 'line')} could not be written to {self._path} at the end, and "
+                f"{'is' if lost == 1 else 'are'} lost.",
+                "lost",
+                path=self._path,
+                lines=lost,
             ) from exc
         finally:
             self._drop()
@@ -125,11 +129,14 @@ class JsonFilesSink:
         except OSError as exc:
             self._drop()
             raise OutputError(
-                f"Could not write {self._path}: {exc.strerror}. {MOST_WAITING} lines wait in memory at most."
+                f"Could not write {self._path}: {exc.strerror}. Up to {MOST_WAITING} lines wait in memory.",
+                "cannot_write",
+                path=self._path,
+                why=exc.strerror,
             ) from exc
 
     def _has_moved(self, file: FileIO) -> bool:
-        """Tell whether somebody else has begun another file: a sensor that writes the same one, or logrotate."""
+        """Tell whether the file was replaced, by another sensor that writes it or by logrotate."""
         try:
             return not os.path.samestat(os.fstat(file.fileno()), os.stat(self._path))
         except FileNotFoundError:
@@ -137,17 +144,18 @@ class JsonFilesSink:
 
     def _open(self) -> None:
         try:
-            if self._path.is_fifo():  # to open it would be to wait for its reader, and so would be to write
-                raise OSError(errno.ENXIO, "It is a pipe")
+            if self._path.is_fifo():  # opening or writing it would wait for a reader
+                raise OSError(errno.ENXIO, "it is a pipe")
             self._file = FileIO(self._path, "a")
             if self._file.tell():
                 self._end_broken_line()
         except OSError as exc:
             self._drop()
-            raise OutputError(f"Could not open {self._path}: {exc.strerror}. Choose another file.") from exc
+            words = f"Could not open {self._path}: {exc.strerror}. Choose another file."
+            raise OutputError(words, "cannot_open", path=self._path, why=exc.strerror) from exc
 
     def _end_broken_line(self) -> None:
-        """A kill, or a full disk, may have left half a line: the next one begins on its own."""
+        """End a line that a kill or a full disk has left incomplete, so that the next line is valid."""
         with self._path.open("rb") as file:
             file.seek(-1, 2)
             if file.read(1) != b"\n" and self._file is not None:
@@ -170,20 +178,20 @@ class JsonFilesSink:
 
 
 def line_of(result: Result, *, machine: str | None = None, time_s: float | None = None, time: str | None = None) -> str:
-    """Return a result as one line of JSON, with the machine and the time (a number, a text) where they are given."""
+    """Return a result as one line of JSON, with the machine and the time (as number and as text) if given."""
     more = {"machine": machine, "time_s": time_s, "time": time}
     extra = "".join(f", {json.dumps(name)}: {json.dumps(value)}" for name, value in more.items() if value is not None)
     return f"{_LINES.of(result)[:-1]}{extra}}}\n"
 
 
 class _Lines:
-    """The last result as JSON: several sinks write the same one behind each other."""
+    """The last result as JSON, kept since several sinks write the same result one after the other."""
 
     def __init__(self) -> None:
         self._last: tuple[Result | None, str] = (None, "")
 
     def of(self, result: Result) -> str:
-        known, text = self._last  # at once, as other sensors' threads write it, too
+        known, text = self._last  # one read, since threads of other sensors write it as well
         if known is not result:
             text = json.dumps(to_json(result), allow_nan=False)
             self._last = result, text

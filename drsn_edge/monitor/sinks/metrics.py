@@ -1,7 +1,7 @@
-"""`/metrics` for Prometheus: counters of windows and of the link, and what holds now.
+"""`/metrics` for Prometheus: counters of windows and of the link, and the present state.
 
-Names follow Prometheus' rules: one quantity in one base unit for each metric (metres per second, seconds), counters end
-in `_total`, and what can be known at the start is there from the start.
+Names follow the rules of Prometheus: each metric has one quantity in one base unit (metres per second, seconds),
+counters end in `_total`, and series that are known at the start exist from the start.
 """
 
 from __future__ import annotations
@@ -30,35 +30,35 @@ _ZONES = ("A", "B", "C", "D")
 _LINK = {
     "bytes_received": "Bytes received from the sensor.",
     "frames_ok": "Frames received whose checksum is right.",
-    "crc_errors": "Pieces between delimiters that are no frame, damaged or foreign.",
+    "crc_errors": "Pieces between delimiters that are not a frame, damaged or foreign.",
     "garbage_bytes": "Bytes that belong to no frame whose checksum is right.",
     "resyncs": "Good frames that followed something damaged.",
-    "malformed": "Frames whose checksum is right and whose content cannot be: the firmware is wrong.",
-    "unknown_type": "Frames of a type that this version does not know, skipped.",
-    "frames_lost": "Frames that are missing by their numbers.",
+    "malformed": "Frames with a right checksum and invalid content, caused by a fault of the firmware.",
+    "unknown_type": "Frames of an unknown type, which were skipped.",
+    "frames_lost": "Frames that are missing by their sequence numbers.",
     "samples_received": "Samples received from the sensor.",
     "samples_lost": "Samples that the sensor produced and that were never received.",
-    "overruns": "Times that the sensor threw samples away because it could not send them.",
-    "duplicates": "Blocks of samples dropped because they had come before.",
-    "samples_duplicate": "Samples in the blocks that were dropped because they had come before.",
+    "overruns": "How often the sensor dropped samples because it could not send them.",
+    "duplicates": "Blocks of samples dropped because they had been received before.",
+    "samples_duplicate": "Samples in blocks that were dropped because they had been received before.",
     "samples_before_hello": "Samples dropped because the sensor had not described itself yet.",
-    "restarts": "Times that the sensor began anew.",
+    "restarts": "How often the sensor restarted.",
 }
 
 
 class MetricsServer:
-    """Serves what a scraper asks for, in a thread of its own; several sensors share it."""
+    """Serves /metrics in a thread of its own; several sensors share it."""
 
     def __init__(self, host: str, port: int, now_s: Callable[[], float] = time.time) -> None:
         """Listen.
 
         Args:
             host: Address to listen on.
-            port: 0 takes a free one, see `port`.
-            now_s: Seconds since 1970.
+            port: TCP port; 0 takes a free one, see `port`.
+            now_s: Clock in seconds since 1970.
 
         Raises:
-            OutputError: If the port is taken, or not this user's to take.
+            OutputError: If the port is in use, or this user may not use it.
         """
         self._now_s = now_s
         self._machines: dict[str, MetricsSink] = {}
@@ -68,46 +68,46 @@ class MetricsServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which it listens."""
         return self._server.port
 
     def sink(self, machine: str, counters: Callable[[], StreamCounters], about: About = NOTHING_KNOWN) -> MetricsSink:
-        """Return the sink of one sensor, which takes the place of an earlier one of that machine.
+        """Return the sink of one sensor, which replaces an earlier sink of that machine.
 
         Args:
-            machine: What it watches: the label of every metric.
-            counters: The link's account, asked at each scrape.
-            about: What the station knows of itself, asked likewise.
+            machine: Name of the machine, a label of every metric.
+            counters: Returns the counters of the link, called at each scrape.
+            about: Facts about the station, read at each scrape.
         """
         self._machines[machine] = sink = MetricsSink(counters, about, self._now_s)
         return sink
 
     def close(self) -> None:
-        """Listen no more; harmless when repeated."""
+        """Stop listening; further calls do nothing."""
         self._server.close()
 
 
 class MetricsSink:
-    """Keeps the metrics of one sensor: written by its thread, read by the server's."""
+    """Keeps the metrics of one sensor, written by its thread and read by the server's."""
 
     def __init__(self, counters: Callable[[], StreamCounters], about: About, now_s: Callable[[], float]) -> None:
-        """Made by `MetricsServer.sink`."""
+        """Prepare; `MetricsServer.sink` makes these."""
         self._counters, self._about, self._now_s = counters, about, now_s
         self._present, self._lock = Present(), Lock()
         self._windows: Counter[tuple[str, str]] = Counter()
 
     def take(self, result: Result) -> None:
-        """Take in one result."""
+        """Take one result."""
         with self._lock:
             self._present.take(result, self._now_s())
             if isinstance(result, WindowResult):
                 self._windows[_state(result)] += 1
 
     def close(self) -> None:
-        """The server is closed by whoever made it."""
+        """Do nothing: the owner of the server closes it."""
 
     def values(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
-        """Yield metric, labels beside the machine, and value; see `_FAMILIES` and `_LINK`."""
+        """Yield metric, labels beside the machine, and value; see `_COUNTERS`, `_GAUGES` and `_LINK`."""
         with self._lock:
             self._present.know(self._about.alarms())
             found = [*self._of_windows(), *self._of_severity(), *self._of_alarms()]
@@ -159,24 +159,24 @@ _COUNTERS = {
 }
 _GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "drsn_edge_decision": (
-        "1 for the decision that holds, by verdict and its class or reason; one for each machine.",
+        "1 for the present decision, by verdict and its class or reason; one for each machine.",
         ("verdict", "detail"),
     ),
     "drsn_edge_last_window_timestamp_seconds": (
-        "When the last window was judged, in seconds since 1970; 0 before the first.",
+        "Time of the last judged window, in seconds since 1970; 0 before the first.",
         (),
     ),
     "drsn_edge_last_measured_timestamp_seconds": (
-        "When a window last showed the machine (a verdict, or standstill), in seconds since 1970; 0 before the "
-        "first. Decision and alarms are as old as that.",
+        "Time of the last window that showed the machine (a verdict, or standstill), in seconds since 1970; 0 before "
+        "the first. Decision and alarms are as old as this.",
         (),
     ),
     "drsn_edge_novelty_ratio": (
-        "Distance of the last window from what was trained, as a multiple of the limit; above 1 is UNKNOWN.",
+        "Distance of the last window from the training data, as a multiple of the limit; above 1 is UNKNOWN.",
         (),
     ),
     "drsn_edge_velocity_rms_meters_per_second": (
-        "RMS of the vibration's velocity, in metres per second (0.001 is 1 mm/s), of the last undamaged 2 s.",
+        "RMS of the vibration velocity, in metres per second (0.001 is 1 mm/s), of the last undamaged 2 s.",
         (),
     ),
     "drsn_edge_acceleration_rms_meters_per_second_squared": (
@@ -190,10 +190,13 @@ _GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "drsn_edge_crest_factor_ratio": ("Peak of the acceleration divided by its RMS.", ()),
     "drsn_edge_kurtosis_ratio": ("Kurtosis of the acceleration; about 3 without impacts.", ()),
     "drsn_edge_severity_zone": ("1 for the zone of the velocity RMS by --limits, 0 for the others.", ("zone",)),
-    "drsn_edge_alarm": ("1 for an alarm that is raised, acknowledged or latched, 0 for one that is not.", ("alarm",)),
+    "drsn_edge_alarm": ("1 for an alarm that is raised, acknowledged or latched, 0 otherwise.", ("alarm",)),
     "drsn_edge_alarm_acknowledged": ("1 for an alarm that is raised and was acknowledged, 0 otherwise.", ("alarm",)),
-    "drsn_edge_output_failing": ("1 for an output that cannot be written now; verdicts go on.", ("output",)),
-    "drsn_edge_bundle_info": ("1 for the bundle that judges, by name and version.", ("name", "version")),
+    "drsn_edge_output_failing": (
+        "1 for an output that cannot be written now, 0 otherwise; monitoring continues.",
+        ("output",),
+    ),
+    "drsn_edge_bundle_info": ("1 for the bundle in use, by name and version.", ("name", "version")),
 }
 
 
@@ -222,7 +225,7 @@ METRICS = tuple(
 
 
 class _Machines(Collector):
-    """What all machines show, asked at each scrape."""
+    """The metrics of all machines, collected at each scrape."""
 
     def __init__(self, machines: Mapping[str, MetricsSink]) -> None:
         self._machines = machines
@@ -236,7 +239,7 @@ class _Machines(Collector):
 
 
 def _printable(text: str) -> str:
-    """Return what UTF-8 can say: a lone surrogate in one name would take the whole page away."""
+    """Return the text without lone surrogates, one of which would break the whole page."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,17 +1,17 @@
-"""What a machine shows to an MQTT broker, which may be away for a while or lose its memory.
+"""The MQTT output of one machine, for a broker that may be unreachable for a while or lose its memory.
 
 Topics, under PREFIX/GATEWAY/MACHINE (`drsn_edge.monitor.sinks.topics` has the names, docs/reference/mqtt.md contents);
 all are retained and sent with QoS 1:
 
-    status         online or offline; the broker says offline by itself when the line is cut (last will)
-    state          what holds: decision, when it was measured, alarms, severity, outputs that fail
+    status         online or offline; the broker publishes offline when the connection is lost (last will)
+    state          present state: decision, time of the last measurement, alarms, severity, failing outputs
     decision       the JSON of `monitor --json`, with `sequence` and `time_s`: each change, in order
     alarm/NAME     one for each alarm: each change, in order; CLEARED from the start and afterwards
-    severity       how much it vibrates, with --severity; at most every 10 s, and when its zone changes
+    severity       vibration severity, with --severity; at most every 10 s, and when its zone changes
     summary        at the end
-    acknowledge    listened to: an empty message acknowledges all alarms, the name of one that one
+    acknowledge    subscribed: an empty message acknowledges all alarms, the name of an alarm only that one
 
-On every connection all of them are published anew. With topics of Home Assistant, discovery messages are as well.
+On every connection all of them are published again, with Home Assistant topics also the discovery messages.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LAST_WORDS_S = 5.0
 
 
 class MqttSink:
-    """Publishes what holds, and each decision and alarm in order."""
+    """Publishes the present state, and each decision and alarm in order."""
 
     def __init__(
         self,
@@ -51,20 +51,20 @@ class MqttSink:
         tell: Callable[[str], None] = lambda _: None,
         acknowledge: Callable[..., object] = lambda *_: None,
     ) -> None:
-        """Begin to connect, and go on trying; nothing waits for it.
+        """Begin to connect, and retry in the background.
 
         Args:
             broker: See `parse_url`.
-            machine: What the sensor watches.
-            options: See there.
-            about: What the station knows of itself.
-            now_s: Seconds since 1970.
-            tell: Given a sentence when the broker refuses, goes away, or is there again.
-            acknowledge: Called, by another thread, when somebody has seen the alarms: with the name of one, or without
-                one for all.
+            machine: Name of the machine.
+            options: Options of the connection.
+            about: Facts about the station.
+            now_s: Clock in seconds since 1970.
+            tell: Called with a message when the broker refuses, is lost, or is reachable again.
+            acknowledge: Called in another thread to acknowledge alarms: with the name of one, or without arguments for
+                all.
 
         Raises:
-            OutputError, SettingsError: If a file of certificates cannot be used.
+            OutputError, SettingsError: If a certificate file cannot be used.
         """
         self._now_s, self._about, self._acknowledge = now_s, about, acknowledge
         self._state_due_s, self._severity_due_s, self._is_closed = -math.inf, -math.inf, False
@@ -84,19 +84,19 @@ class MqttSink:
 
     @property
     def trouble(self) -> str | None:
-        """Why messages wait, None while they are delivered."""
+        """Why messages wait; None while they are delivered."""
         return self._connection.trouble.words
 
     @property
     def dropped(self) -> int:
-        """Decisions and alarms that were thrown away, the oldest first, because too many waited."""
+        """Number of decisions and alarms that were dropped, the oldest first, because too many waited."""
         return self._delivery.dropped
 
     def take(self, result: Result) -> None:
-        """Take in one result; windows are published only as the time of the last measurement."""
+        """Take one result; of a window, only the time of the last measurement is published."""
         now_s = self._now_s()
         if isinstance(result, Alarm):
-            self._learn_alarms(now_s)  # it may be one of a bundle that was read a moment ago
+            self._learn_alarms(now_s)  # it may belong to a bundle that was just loaded
         self._report.take(result, now_s)
         event = self._report.event(result, now_s)
         if event is not None:
@@ -106,10 +106,10 @@ class MqttSink:
         self._refresh(now_s, at_once=not isinstance(result, WindowResult | Severity))
 
     def close(self) -> None:
-        """Wait a little for what is not delivered yet, say goodbye and disconnect; harmless when repeated.
+        """Wait some seconds for undelivered messages, then disconnect; further calls do nothing.
 
         Raises:
-            OutputError: If decisions or alarms were left that the broker has not confirmed.
+            OutputError: If decisions or alarms are left that the broker has not confirmed.
         """
         if self._is_closed:
             return
@@ -119,8 +119,9 @@ class MqttSink:
         left = self._delivery.end()
         self._connection.close()
         if left:
-            what = "message was" if left == 1 else "messages were"
-            raise OutputError(f"{left} {what} not delivered to {self._connection.where}, which was away at the end.")
+            where, what = self._connection.where, "message was" if left == 1 else "messages were"
+            words = f"{left} {what} not delivered to the MQTT broker {where}, which was not reachable at the end."
+            raise OutputError(words, "not_delivered", broker=where, got=left)
 
     def _take_severity(self, severity: Severity, now_s: float) -> None:
         self._delivery.put_once(self._report.severity_discovered(severity))
@@ -129,7 +130,7 @@ class MqttSink:
             self._delivery.put(self._report.severity(severity, now_s))
 
     def _refresh(self, now_s: float, *, at_once: bool) -> None:
-        """Publish the whole state, and what the alarms are that came or went with another bundle."""
+        """Publish the whole state, and alarms that a new bundle added or removed."""
         if not at_once and time.monotonic() < self._state_due_s:
             return
         self._state_due_s = time.monotonic() + _STATE_EVERY_S
@@ -141,7 +142,7 @@ class MqttSink:
         self._delivery.forget(*topics_that_go)
         self._delivery.put(new)
 
-    # --- what comes: by paho's thread, which takes one message at a time -------------------------------------------
+    # --- received messages, one at a time in paho's thread ---------------------------------------------------------
 
     def _take_birth(self, payload: bytes) -> None:
         if payload == b"online":
@@ -159,13 +160,15 @@ class MqttSink:
                 self._acknowledge(name)
                 return
         shown = repr(payload[:40].decode("utf-8", "backslashreplace"))
-        what = f"the name of one: {', '.join(names)}" if names else "there are none: see [alarms] in --settings"
+        what = (
+            f", or the name of one: {', '.join(names)}" if names else "; there are none without [alarms] in --settings"
+        )
         self._connection.trouble.aside(
-            f"{self._report.machine}: {shown} at {self._report.topic('acknowledge')} is no alarm. Publish an empty "
-            f"message to acknowledge all alarms, or {what}."
+            f"{self._report.machine}: the message {shown} at {self._report.topic('acknowledge')} is not the name of an "
+            f"alarm. Publish an empty message to acknowledge all alarms{what}."
         )
 
 
 def _client_id(base: str) -> str:
-    """Return an id of at most 23 letters and digits, which every broker takes, the same for a machine at each start."""
+    """Return a client id of at most 23 letters and digits, which every broker accepts; it is the same at each start."""
     return f"drsnedge{hashlib.sha256(base.encode()).hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""The connection to an MQTT broker: made again and again, and what goes wrong with it said in words."""
+"""The connection to an MQTT broker: it reconnects by itself, and reports problems in words."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from drsn_edge.monitor.sinks.delivery import MOST_BYTES, MOST_EVENTS, Delivery
 from drsn_edge.monitor.sinks.mqtt_trouble import Trouble, why_not_reached
 
 MOST_MESSAGE_BYTES = 256
-"""Of what is listened to, beside the topic."""
+"""Limit of a received message in bytes, without the topic."""
 _RETRY_S = (1, 30)
 _DEAF_S = 60.0
-"""How long a topic is not listened to after too much came from it."""
+"""Time in seconds without subscriptions after too many messages arrived."""
 _SHORT_S, _TAKEN_OVER_AFTER = 5.0, 3
-"""So many connections of so few seconds, one after the other, are those of two clients with one id."""
+"""This many consecutive connections, each shorter than this many seconds, mean two clients with the same id."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who connects.
+    """Identity of the client.
 
     Attributes:
-        machine: What people call it.
-        client_id: What the broker knows it by.
-        status: Topic at which the broker says `offline` by itself when the line is cut.
+        machine: Name of the machine.
+        client_id: Client id at the broker.
+        status: Topic to which the broker publishes `offline` when the connection is lost (last will).
     """
 
     machine: str
@@ -42,9 +42,9 @@ class Identity:
 
 
 class Connection:
-    """Keeps a broker connected, has a delivery go on while it is, and passes on what comes.
+    """Keeps a connection to a broker, runs the delivery while it is connected, and passes on received messages.
 
-    paho calls what begins with `_on`, one after the other, in a thread of its own.
+    paho calls the methods named `_on...`, one after the other, in a thread of its own.
     """
 
     def __init__(
@@ -60,15 +60,15 @@ class Connection:
 
         Args:
             broker: See `parse_url`.
-            options: See there.
-            who: Who connects.
-            delivery: What is sent.
-            listens_to: Called by paho's thread with a message to each topic, unless it is a retained one. A broker that
-                refuses is told of with the first.
-            tell: Given a sentence when the broker refuses, goes away, or is there again.
+            options: Options of the connection.
+            who: Identity of the client.
+            delivery: Messages to send.
+            listens_to: Handlers of messages by topic, called in paho's thread, except for retained messages. The
+                first topic is named if the broker refuses a subscription.
+            tell: Called with a message when the broker refuses, is lost, or is reachable again.
 
         Raises:
-            OutputError, SettingsError: If a file of certificates cannot be used.
+            OutputError, SettingsError: If a certificate file cannot be used.
         """
         self._broker, self._who, self._delivery, self._listens_to = broker, who, delivery, listens_to
         self.where = f"{broker.host}:{broker.port}"
@@ -79,12 +79,12 @@ class Connection:
         self._client = self._made(options)
 
     def begin(self) -> None:
-        """Begin to connect, and go on trying; nothing waits for it."""
+        """Begin to connect, and retry in the background."""
         self._client.connect_async(self._broker.host, self._broker.port, keepalive=30)
         self._client.loop_start()
 
     def close(self) -> None:
-        """Say goodbye, and end the thread."""
+        """Disconnect, and end the thread."""
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -109,13 +109,18 @@ class Connection:
     def _on_connect(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             self._is_refused = True
-            self.trouble.begin(f"The MQTT broker {self.where} refuses: {reason}. Check user, password and topic.")
+            self.trouble.begin(
+                f"The MQTT broker {self.where} refuses the connection: {reason}. Check user and password."
+            )
             return
         if not client.is_bounded:
-            self.trouble.begin("This version of paho-mqtt cannot be kept from reading too much. Install 2.1 or 2.2.")
+            self.trouble.begin(
+                f"Not connected to the MQTT broker {self.where}: this version of paho-mqtt cannot limit what it reads. "
+                "Install paho-mqtt 2.1 or 2.2."
+            )
             client.disconnect()
             return
-        self.trouble.end(f"The MQTT broker {self.where} is there again.")
+        self.trouble.end(f"The MQTT broker {self.where} is reachable again.")
         self._tell_lost()
         self.listens, self._is_connected, self._connected_s = False, True, time.monotonic()
         self._delivery.resume(self._publish)
@@ -126,12 +131,12 @@ class Connection:
         lost, self._lost_told = dropped - self._lost_told, dropped
         if lost:
             self._tell(
-                f"{lost} decisions and alarms of {self._who.machine} never reached the MQTT broker {self.where}: "
-                f"more waited than the {MOST_EVENTS} or {MOST_BYTES / 1e6:g} MB that memory has room for."
+                f"{lost} decisions and alarms of {self._who.machine} were lost before they reached the MQTT broker "
+                f"{self.where}: memory keeps at most {MOST_EVENTS} of them, or {MOST_BYTES / 1e6:g} MB."
             )
 
     def _tick(self) -> None:
-        """Listen, unless too much came from there a while ago."""
+        """Subscribe, unless too many messages arrived a short while ago."""
         if not self._is_connected or self.listens or time.monotonic() < self._deaf_until_s:
             return
         self.listens = True
@@ -142,12 +147,12 @@ class Connection:
         if any(reason.is_failure for reason in reasons):
             topic = next(iter(self._listens_to))
             self.trouble.aside(
-                f"The MQTT broker {self.where} does not let {self._who.machine} listen to {topic}: alarms cannot be "
-                "acknowledged there. Allow its user to subscribe to it."
+                f"The MQTT broker {self.where} refuses the subscription of {self._who.machine} to {topic}, so alarms "
+                "cannot be acknowledged by MQTT. Allow its user to subscribe to that topic."
             )
 
     def _on_message(self, client: Any, data: Any, message: paho.MQTTMessage) -> None:
-        if message.retain:  # what the broker kept was meant for alarms of another day
+        if message.retain:  # a retained message was meant for earlier alarms
             return
         take = None
         with suppress(UnicodeDecodeError):
@@ -171,21 +176,21 @@ class Connection:
 
     def _why_it_ended(self, trouble: Exception | None, answered: bool, reason: Any) -> str:
         if isinstance(trouble, TooMuchError):
-            words = f"The MQTT broker {self.where} {trouble}: the connection was ended."
+            words = f"The MQTT broker {self.where} {trouble}. The connection was closed."
             if trouble.is_message:
-                words += f" Acknowledgements are not listened to for {_DEAF_S:g} s."
+                words += f" Acknowledgements are ignored for {_DEAF_S:g} s."
             return words
         if self._broker.tls and not answered and trouble is not None:
             return why_not_reached(self.where, trouble, True)
-        if "alive" in str(reason).lower():  # the keep-alive's time is over
+        if "alive" in str(reason).lower():  # the keep-alive time is over
             how = "it does not answer"
         elif not answered:
-            how = "it closed the connection before it answered; type mqtts:// if that is its port for TLS"
+            how = "it closed the connection before it answered; if that port is for TLS, use mqtts://"
         elif self._short >= _TAKEN_OVER_AFTER:
             how = (
-                f"it closes every connection soon; another client may have the client id {self._who.client_id}, so "
-                "give this one another with --mqtt-client-id"
+                f"it closes every connection after a short time; another client may use the client id "
+                f"{self._who.client_id}, so choose another with --mqtt-client-id"
             )
         else:
             how = "it closed the connection"
-        return f"The MQTT broker {self.where} is away: {how}. Decisions wait for it."
+        return f"The MQTT broker {self.where} is lost: {how}. Decisions wait in memory."

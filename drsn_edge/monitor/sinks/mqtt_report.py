@@ -1,4 +1,4 @@
-"""What a broker is told of one machine: topics, and the JSON of what holds now."""
+"""The MQTT messages of one machine: topics, and the JSON of its present state."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from drsn_edge.support.json_text import json_text
 from drsn_edge.support.wall_time import iso_time
 
 Payloads = dict[str, str]
-"""What to publish, by topic."""
+"""Payloads to publish, by topic."""
 
 
 class Report:
-    """Gathers results of one machine, and returns what to publish of them."""
+    """Gathers the results of one machine, and returns the messages to publish."""
 
     def __init__(self, base: str, gateway: str, machine: str, about: About, *, discovered: bool) -> None:
         """Begin before there is a decision.
 
         Args:
             base: PREFIX/GATEWAY/MACHINE.
-            gateway: What people call it.
-            machine: Likewise.
-            about: What the station knows of itself.
-            discovered: Whether Home Assistant is told what there is.
+            gateway: Name of the gateway.
+            machine: Name of the machine.
+            about: Facts about the station.
+            discovered: Whether to publish Home Assistant discovery messages.
         """
         self._base, self._gateway, self.machine, self._about = base, gateway, machine, about
         self._present, self._sequence = Present(), 0
@@ -42,17 +42,17 @@ class Report:
         return self.topic("alarm", topic_part(name))
 
     def at_start(self, now_s: float) -> Payloads:
-        """Return what holds before there is a result: what a broker keeps of an earlier run is of another day."""
+        """Return the state before the first result, which replaces the retained messages of an earlier run."""
         fixed = {} if self._discovery is None else self._discovery.fixed()
         decision = self._json(self._decision(), now_s)
         return {self.topic("status"): "online", **fixed, self.topic("decision"): decision}
 
     def take(self, result: Result, now_s: float) -> None:
-        """Take in one result of `now_s`, seconds since 1970."""
+        """Take one result of the time `now_s`, in seconds since 1970."""
         self._present.take(result, now_s)
 
     def event(self, result: Result, now_s: float) -> tuple[str, str] | None:
-        """Return topic and payload of a result that must arrive, in order; None for another one."""
+        """Return topic and payload of a result that must arrive in order; None for any other result."""
         if isinstance(result, Decision):
             topic, values = self.topic("decision"), self._decision()
         elif isinstance(result, Alarm):
@@ -66,17 +66,17 @@ class Report:
         return topic, self._json(values, now_s)
 
     def severity(self, severity: Severity, now_s: float) -> Payloads:
-        """Return how much the machine vibrates."""
+        """Return the message of a severity."""
         return {self.topic("severity"): self._json(to_json(severity), now_s)}
 
     def severity_discovered(self, severity: Severity) -> Payloads:
-        """Return what is to be discovered of a machine of which this is measured."""
+        """Return the discovery messages of a machine whose severity is measured."""
         if self._discovery is None or severity.velocity_rms_mm_s is None:
             return {}
         return self._discovery.severity()
 
     def alarms_changed(self, now_s: float) -> tuple[Payloads, list[str]]:
-        """Learn which alarms can be, after the start or another bundle; return the new ones, and topics that go."""
+        """Update the possible alarms, after the start or a new bundle; return new messages, and topics to delete."""
         new, gone = self._present.know(self._about.alarms())
         found: Payloads = {}
         for name in new:
@@ -91,7 +91,7 @@ class Report:
         return found, topics
 
     def state(self, dropped: int, now_s: float) -> Payloads:
-        """Return everything that holds in one; `dropped` is how many events were thrown away."""
+        """Return the whole state in one message; `dropped` is the number of lost events."""
         present, bundle = self._present, self._about.bundle()
         values = {
             "schema": SCHEMA,

@@ -1,5 +1,5 @@
-"""What can be chosen about sinks, for help that must not wait for them."""
+"""Choices of sinks; help texts use them without loading the sinks."""
 
 HOME_ASSISTANT = "homeassistant"
 TOPICS = ("plain", HOME_ASSISTANT)
-"""What MQTT carries: the project's own topics, or those by which Home Assistant finds a machine as well."""
+"""MQTT topics: the project's own, or in addition those for Home Assistant discovery."""

@@ -1,8 +1,8 @@
-"""What waits for a broker: events in their order, the present state once, and no more than memory has room for.
+"""Messages that wait for a broker: events in order, and the present state once, in bounded memory.
 
-Not the queue of paho-mqtt, which never holds more than one message here: beyond `max_queued_messages_set` it refuses
-the newest event and not the oldest, sends a state as often as it was said while the broker was away, and after a
-reconnection sends all at once whatever `max_inflight_messages_set` says (2.2.0).
+The queue of paho-mqtt is not used, and never holds more than one message here: beyond `max_queued_messages_set` it
+refuses the newest event instead of the oldest, it sends every state that was set while the broker was away, and after a
+reconnection it sends all messages at once despite `max_inflight_messages_set` (2.2.0).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 _OVERHEAD_BYTES = 300
-"""Of a message in memory, beside its payload."""
+"""Memory of a message in bytes, beside its payload."""
 
 
 @dataclass(eq=False)
@@ -19,9 +19,9 @@ class Message:
     """One message.
 
     Attributes:
-        topic: Where it goes.
-        payload: Its content.
-        is_event: Whether it goes out even if a newer one of its topic waits behind it.
+        topic: Topic.
+        payload: Content.
+        is_event: Whether it is sent even if a newer message of its topic waits.
     """
 
     topic: str
@@ -30,35 +30,35 @@ class Message:
 
     @property
     def size(self) -> int:
-        """Bytes of memory, about."""
+        """Approximate memory in bytes."""
         return len(self.payload) + _OVERHEAD_BYTES
 
 
 class Outbox:
-    """A queue whose head may be on its way, and the present value of each topic. Not for several threads at once."""
+    """A queue whose head may be in flight, and the present value of each topic; not safe for threads."""
 
     def __init__(self, most_events: int, most_bytes: int) -> None:
-        """Begin empty; beyond `most_events` or `most_bytes` the oldest events are thrown away and counted."""
+        """Begin empty; beyond `most_events` or `most_bytes` the oldest events are dropped and counted."""
         self._most_events, self._most_bytes = most_events, most_bytes
         self._waiting: deque[Message] = deque()
         self._latest: dict[str, Message] = {}
-        """Of each topic the one that waits and is no event."""
+        """The waiting message of each topic that is not an event."""
         self._pending: Counter[str] = Counter()
         self._bytes = 0
         self._present: dict[str, str] = {}
         self.sending = False
-        """Whether the head is on its way: then it stays where it is."""
+        """Whether the head is in flight, so that it must stay."""
         self.events = 0
-        """Events that wait."""
+        """Number of waiting events."""
         self.dropped = 0
-        """Events that were thrown away."""
+        """Number of dropped events."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     @property
     def head(self) -> Message | None:
-        """The message that goes out next, or is on its way."""
+        """The message that is sent next, or is in flight."""
         return self._waiting[0] if self._waiting else None
 
     def has(self, *topics: str) -> bool:
@@ -66,7 +66,7 @@ class Outbox:
         return all(topic in self._present for topic in topics)
 
     def add(self, topic: str, payload: str) -> None:
-        """Append an event, which goes out after all that waits; what it replaces and is no event need not go."""
+        """Append an event after all waiting messages; it replaces a waiting value of its topic."""
         older = self._latest.pop(topic, None)
         if older is not None and not self._is_on_its_way(older):
             self._waiting.remove(older)
@@ -77,7 +77,7 @@ class Outbox:
                 return
 
     def put(self, topic: str, payload: str) -> None:
-        """Have a value go out; one of the same topic that waits for it to go out as well is replaced by it."""
+        """Append a value, or replace the waiting value of the same topic."""
         older = self._latest.get(topic)
         if older is not None and not self._is_on_its_way(older):
             self._bytes += len(payload) - len(older.payload)
@@ -87,12 +87,12 @@ class Outbox:
             self._append(Message(topic, payload, False))
 
     def forget(self, topic: str) -> None:
-        """Have the broker keep nothing at a topic any more."""
+        """Delete the retained message of a topic."""
         self.put(topic, "")
         self._present.pop(topic, None)
 
     def renew(self) -> None:
-        """Have the present value of every topic go out once more, before what waits, unless one of its topic does."""
+        """Send the present value of every topic again before all waiting messages, unless one of its topic waits."""
         again = [Message(topic, text, False) for topic, text in self._present.items() if not self._pending[topic]]
         first = [self._waiting.popleft()] if self.sending else []
         for message in reversed(again):
@@ -101,7 +101,7 @@ class Outbox:
         self._waiting.extendleft(first)
 
     def sent(self) -> None:
-        """The head has arrived."""
+        """Remove the head, which has arrived."""
         self.sending = False
         self._gone(self._waiting.popleft())
 

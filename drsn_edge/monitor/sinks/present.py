@@ -1,4 +1,4 @@
-"""What holds now of one machine, gathered from results: what brokers and Prometheus are told of it."""
+"""The present state of one machine, gathered from results for brokers and Prometheus."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ UNDECIDED = Decision(WindowResult.without_verdict(0, 0.0, NOT_YET), 0.0)
 
 @dataclass(frozen=True)
 class About:
-    """What a sink may ask of a station, at any time and by any thread.
+    """Facts about a station that a sink may read at any time, in any thread.
 
     Attributes:
-        alarms: Names of all alarms that can be.
-        failing: Why each output cannot be written, None where it can.
-        bundle: Name and version of what runs.
+        alarms: Returns the names of all possible alarms.
+        failing: Returns why each output cannot be written, None if it can.
+        bundle: Returns name and version of the bundle in use.
     """
 
     alarms: Callable[[], tuple[str, ...]] = tuple
@@ -27,16 +27,16 @@ class About:
 
 
 NOTHING_KNOWN = About()
-"""Of a station that says nothing of itself."""
+"""For a station about which nothing is known."""
 
 
 @dataclass(frozen=True)
 class AlarmRecord:
-    """An alarm and its times, seconds since 1970; those of an earlier time that it was raised go when it is raised.
+    """An alarm and its times in seconds since 1970; raising it again clears the earlier times.
 
     Attributes:
-        state: CLEARED of one that never was raised.
-        last: Its last change, None before there is one.
+        state: Present state; CLEARED before it was ever raised.
+        last: Last change; None before the first.
     """
 
     state: AlarmState = AlarmState.CLEARED
@@ -46,7 +46,7 @@ class AlarmRecord:
     last: Alarm | None = None
 
     def after(self, change: Alarm, now_s: float) -> AlarmRecord:
-        """Return what it is after a change."""
+        """Return the record after a change."""
         if change.state is AlarmState.RAISED:
             return AlarmRecord(change.state, raised_s=now_s, last=change)
         if change.state is AlarmState.ACKNOWLEDGED:
@@ -56,16 +56,17 @@ class AlarmRecord:
 
 @dataclass
 class Present:
-    """What holds now.
+    """The present state of a machine; times are in seconds since 1970, and None before the first event.
 
     Attributes:
-        decision: The last one.
-        decided_s: When it was made, seconds since 1970; None before there is one.
-        judged_s: When the last window was judged, likewise.
-        measured_s: When a window last showed the machine (`WindowResult.is_measured`): how fresh the decision is.
-        novelty: Of that window.
-        severity: The last one.
-        alarms: Every alarm that can be.
+        decision: The last decision.
+        decided_s: Time of the decision.
+        judged_s: Time of the last judged window.
+        measured_s: Time of the last window that showed the machine (`WindowResult.is_measured`); the decision is as
+            fresh as this.
+        novelty: Novelty of that window.
+        severity: The last severity.
+        alarms: Records of all possible alarms, by name.
     """
 
     decision: Decision = UNDECIDED
@@ -77,7 +78,7 @@ class Present:
     alarms: dict[str, AlarmRecord] = field(default_factory=dict)
 
     def take(self, result: Result, now_s: float) -> None:
-        """Take in one result."""
+        """Take one result."""
         if isinstance(result, WindowResult):
             self.judged_s = now_s
             if result.is_measured:
@@ -90,7 +91,7 @@ class Present:
             self.alarms[result.name] = self.alarms.get(result.name, AlarmRecord()).after(result, now_s)
 
     def know(self, names: Iterable[str]) -> tuple[list[str], list[str]]:
-        """Learn which alarms can be, after the start or another bundle; return those that are new and those that go."""
+        """Update the possible alarms after the start or a new bundle; return the new ones and the removed ones."""
         known = dict.fromkeys(names)
         new, gone = (
             [each for each in known if each not in self.alarms],

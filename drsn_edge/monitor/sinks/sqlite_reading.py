@@ -1,9 +1,9 @@
-"""Reading an SQLite file in write-ahead mode, whoever writes it, and where this user may write nothing.
+"""Reading an SQLite file in write-ahead mode while others write it, even if this user may not write to the folder.
 
-SQLite wants two files beside such a database, which its last user removes: `-wal`, with what is not in the database
-yet, and `-shm`, an index of it. Where both are there, a writer is at work or was killed, and SQLite reads them. Where
-they are missing SQLite would make them, which is not possible in a folder that is somebody else's: then the database is
-complete in itself and is read as a file that nobody changes (`immutable`), which is checked afterwards.
+SQLite keeps two files beside such a database, which its last user removes: `-wal`, with changes that are not in the
+database yet, and `-shm`, an index of it. If both exist, a writer is running or was killed, and SQLite reads them. If
+they are missing, SQLite would make them, which fails in a folder that this user may not write. Then the database is
+complete in itself and is read as a file that does not change (`immutable`), which is checked afterwards.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _CANNOT = ("unable to open database file", "attempt to write a readonly database
 
 
 def read_through(path: Path, read: Callable[[sqlite3.Connection], Value]) -> Value:
-    """Return what `read` finds in a database.
+    """Return the result of `read` for a database.
 
     Args:
-        path: Of the file.
-        read: Given a connection; reads all that it wants at once, and may be called again from the beginning.
+        path: File of the database.
+        read: Takes a connection and reads everything at once; it may be called again.
 
     Raises:
-        OutputError: If it is no database, or may not be read.
+        OutputError: If it is not a database, or this user may not read it.
     """
     _open_once(path)
     try:
@@ -49,13 +49,15 @@ def read_through(path: Path, read: Callable[[sqlite3.Connection], Value]) -> Val
                 raise
             return _aside(path, read, exc)
     except sqlite3.OperationalError as exc:
-        raise OutputError(f"Could not read the history {path}: {exc}. Try again, or call it with sudo.") from exc
-    except (sqlite3.Error, TypeError, ValueError, OverflowError) as exc:  # values of other kinds than we write, too
-        raise OutputError(f"Expected a history in {path}, got another file: {exc}.") from exc
+        words = f"Could not read the history {path}: {exc}. Try again, or run the command with sudo."
+        raise OutputError(words, "cannot_read", path=path, why=str(exc)) from exc
+    except (sqlite3.Error, TypeError, ValueError, OverflowError) as exc:  # also values of types that we never write
+        words = f"{path} is not a history: {exc}. Choose a file that drsn-edge monitor --history wrote."
+        raise OutputError(words, "not_a_history", path=path) from exc
 
 
 def _open_once(path: Path) -> None:
-    """Have the system say why a file cannot be read: SQLite does not."""
+    """Open the files once, to get the system's reason if that fails; SQLite does not report it."""
     for each in (path, _wal(path)):
         try:
             with each.open("rb"):
@@ -65,11 +67,12 @@ def _open_once(path: Path) -> None:
         except PermissionError as exc:
             raise not_readable(each) from exc
         except OSError as exc:
-            raise OutputError(f"Could not read {each}: {exc.strerror}.") from exc
+            words = f"Could not read {each}: {exc.strerror}. Check the path."
+            raise OutputError(words, "cannot_read", path=each, why=exc.strerror) from exc
 
 
 def _aside(path: Path, read: Callable[[sqlite3.Connection], Value], exc: sqlite3.Error) -> Value:
-    """Read a database in a folder that cannot be written, until it was the same before and after."""
+    """Read a database in a folder that cannot be written, again until it did not change meanwhile."""
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_PAUSE_S)
@@ -85,20 +88,20 @@ def _aside(path: Path, read: Callable[[sqlite3.Connection], Value], exc: sqlite3
         if _signature(path) == before:
             return found
         try:
-            return _with(path, "mode=rw", read)  # a writer came: with its files there SQLite can read beside it
+            return _with(path, "mode=rw", read)  # a writer has started, and with its files SQLite can read
         except sqlite3.OperationalError:
             continue
     raise exc
 
 
 def _copied(path: Path, before: _Signature, read: Callable[[sqlite3.Connection], Value]) -> Value:
-    """Read copies: a writer was killed and left what belongs into the database beside it."""
+    """Read copies: a writer was killed and left changes beside the database."""
     with tempfile.TemporaryDirectory(prefix="drsn-edge-") as folder:
         copy = Path(folder, "history")
         shutil.copyfile(path, copy)
         shutil.copyfile(_wal(path), _wal(copy))
         if _signature(path) != before:
-            raise OSError("it was written meanwhile")
+            raise OSError("the file was written meanwhile")
         return _with(copy, "mode=rw", read)
 
 
@@ -113,7 +116,7 @@ def _wal(path: Path) -> Path:
 
 
 def _signature(path: Path) -> _Signature:
-    """Return what changes when a database or its log is written; None for a log that is missing or empty."""
+    """Return values that change when a database or its log is written; None for a missing or empty log."""
     found: list[tuple[int, int, int, int] | None] = []
     for each in (path, _wal(path)):
         try:

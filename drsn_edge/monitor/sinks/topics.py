@@ -1,8 +1,8 @@
-"""Names as parts of MQTT topics and as ids of Home Assistant: unique and stable for any name in any alphabet.
+"""Names as levels of MQTT topics and as Home Assistant ids: unique and stable for any name in any alphabet.
 
 topic_part("pump3")   pump3                  letters, digits, "_" and "-" stay as they are
-topic_part("hall/1")  hall_1-x5f0c8d1e       anything else is replaced, and a hash of the whole name says which it was
-topic_part("насос")   x0b1c2d3e              no letter of it can stay
+topic_part("hall/1")  hall_1-x5f0c8d1e       other characters are replaced, and a hash of the whole name is added
+topic_part("насос")   x0b1c2d3e              no character can stay
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ _MOST_READABLE = 40
 def topic_part(name: str) -> str:
     """Return a name as one level of a topic: 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-".
 
-    A name that is one already stays as it is; of any other the readable part stays, without accents, and the first 32
-    bits of its SHA-256 follow. A name that looks like such a result gets a hash as well, so that it is nobody else's.
+    A name that is already valid stays as it is. Of any other name the readable part stays, without accents, followed by
+    the first 32 bits of its SHA-256. A name that looks like such a result also gets a hash, so that it stays unique.
 
     Args:
-        name: Any text, lone surrogates included.
+        name: Any text, also with lone surrogates.
     """
     if _PLAIN.fullmatch(name) and not _HASHED.fullmatch(name):
         return name

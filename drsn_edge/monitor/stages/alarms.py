@@ -1,11 +1,11 @@
-"""From verdicts to alarms: evidence over some windows, limits and delays for on and off, latch, acknowledge, inhibit.
+"""Alarms from verdicts: evidence over several windows, limits and delays for on and off, latch, acknowledge, inhibit.
 
-A decision says what the windows of now show. An alarm says that a person should come. It is made of two pure stages:
+A decision tells what the present windows show. An alarm tells that a person should come. Two pure stages make it:
 
     windows -> Evidence (one value per alarm, 0 to 1) -> AlarmStates (raised, acknowledged, cleared)
 
-Time is judged time: each window that got a verdict counts as one hop. A damaged signal neither raises an alarm nor
-clears one, and a machine that stands still keeps its alarms.
+Time is judged time: each window with a verdict counts as one hop. A damaged signal neither raises nor clears an alarm,
+and a machine that stands still keeps its alarms.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from drsn_edge.verdicts import NOT_RUNNING, Verdict
 UNKNOWN = Verdict.UNKNOWN.value
 EVIDENCE = ("mean", "votes")
 _STEADY_WINDOWS = 8
-_FULL = 1 - 1e-9  # an evidence of 1 is reached by sums of rounded probabilities, too
+_FULL = 1 - 1e-9  # sums of rounded probabilities must also reach an evidence of 1
 
 
 @dataclass(frozen=True)
 class AlarmLimits:
-    """When an alarm begins and ends.
+    """Conditions under which an alarm begins and ends.
 
     Attributes:
         on: Evidence from which on an alarm is pending, 0 to 1.
@@ -50,7 +50,7 @@ class AlarmLimits:
 
 @dataclass(frozen=True)
 class AlarmSettings:
-    """What is an alarm, and when.
+    """Settings of alarms.
 
     Attributes:
         normal: Classes that are no alarm; every other class, and UNKNOWN, is one.
@@ -80,20 +80,20 @@ class AlarmSettings:
 
 
 def alarm_names(settings: AlarmSettings, labels: Sequence[str]) -> tuple[str, ...]:
-    """Return what can be an alarm, of a model with these labels."""
+    """Return the names of the possible alarms of a model with these labels."""
     return tuple(name for name in (*labels, UNKNOWN) if name not in settings.normal)
 
 
 class Evidence:
-    """Gathers what the last windows say: 0 to 1 for each alarm."""
+    """Gathers the evidence of the last windows: 0 to 1 for each alarm."""
 
     def __init__(self, settings: AlarmSettings, labels: Sequence[str], hop_s: float) -> None:
         """Begin without windows.
 
         Args:
-            settings: See there.
-            labels: Of the model.
-            hop_s: Time from one window to the next.
+            settings: Settings of alarms.
+            labels: Labels of the model.
+            hop_s: Time from one window to the next, in seconds.
         """
         self._settings, self._hop_s = settings, hop_s
         self._names = alarm_names(settings, labels)
@@ -104,9 +104,9 @@ class Evidence:
         self._silent = 0
 
     def add(self, result: WindowResult) -> NDArray[np.float64] | None:
-        """Take in a window; return the evidence, shape (alarms,), or None where there is none.
+        """Take a window; return the evidence, shape (alarms,), or None.
 
-        That is where the window does not count, and until there are as many as the evidence is of.
+        It is None if the window does not count, and until there are enough windows.
         """
         if result.verdict is Verdict.NO_VERDICT:
             self._skip(result)
@@ -124,7 +124,7 @@ class Evidence:
         return np.clip(self._sum / self._settings.windows, 0.0, 1.0)
 
     def forget(self) -> None:
-        """Let no window so far count: the link was lost or the sensor began anew."""
+        """Forget all windows, after a lost link or a restart of the sensor."""
         self._forget()
         self._levels.clear()
 
@@ -133,11 +133,11 @@ class Evidence:
         if result.reason == NOT_RUNNING:
             self._inhibited_s = self._settings.inhibit_after_start_s
             self.forget()
-        elif self._silent > self._settings.windows:  # what was said before it is too old
+        elif self._silent > self._settings.windows:  # the windows before are too old
             self.forget()
 
     def _changes(self, level: float) -> bool:
-        """Tell whether the machine changes its speed or load, as its level of vibration shows."""
+        """Tell whether the speed or the load of the machine changes, by its vibration level."""
         share = self._settings.inhibit_level_change
         if share is None:
             return False
@@ -168,11 +168,11 @@ class Evidence:
 
 @dataclass
 class AlarmStanding:
-    """How one alarm stands. Windows are counted of a run without a break."""
+    """State of one alarm. Windows are counted without a break."""
 
     raised: bool = False
     acknowledged: bool = False
-    gone: bool = False  # its cause, while it is latched
+    gone: bool = False  # whether the cause is gone while the alarm is latched
     since: float = 0.0
     windows_on: int = 0
     windows_off: int = 0
@@ -180,11 +180,11 @@ class AlarmStanding:
 
 @dataclass(frozen=True)
 class RaisedAlarms:
-    """The alarms that are raised, for another judge to go on with.
+    """The raised alarms, for another judge to continue with.
 
     Attributes:
-        standing: Of each, by name.
-        last: The window that counted last; None: none did.
+        standing: State of each, by name.
+        last: The last window that counted; None: none did.
     """
 
     standing: Mapping[str, AlarmStanding]
@@ -192,10 +192,10 @@ class RaisedAlarms:
 
 
 class AlarmStates:
-    """Turns evidence into alarms that begin and end. A pure state machine."""
+    """Turns evidence into alarms that begin and end; a pure state machine."""
 
     def __init__(self, settings: AlarmSettings, labels: Sequence[str], hop_s: float) -> None:
-        """Begin without alarms; arguments as of `Evidence`."""
+        """Begin without alarms; arguments as in `Evidence`."""
         self._hop_s = hop_s
         names = alarm_names(settings, labels)
         self._limits = [settings.limits_of(name) for name in names]
@@ -205,7 +205,7 @@ class AlarmStates:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is raised or pending: evidence below every `on` would change nothing."""
+        """Whether no alarm is raised or pending, so that evidence below every `on` changes nothing."""
         return not any(state.raised or state.windows_on for state in self._states.values())
 
     @property
@@ -214,7 +214,7 @@ class AlarmStates:
         return tuple(name for name, state in self._states.items() if state.raised)
 
     def add(self, result: WindowResult, evidence: NDArray[np.float64]) -> list[Alarm]:
-        """Take in a window that counts, with the evidence there is then; return the alarms that change."""
+        """Take a window that counts and the evidence after it; return the alarms that change."""
         self._evidence, self._last = evidence, result
         changed = []
         for (name, state), limits, value in zip(self._states.items(), self._limits, evidence.tolist(), strict=True):
@@ -225,25 +225,25 @@ class AlarmStates:
 
     @property
     def standing(self) -> RaisedAlarms:
-        """The alarms that are raised, as they stand."""
+        """The raised alarms with their states."""
         return RaisedAlarms({name: replace(self._states[name]) for name in self.raised}, self._last)
 
     def take_over(self, raised: RaisedAlarms) -> None:
-        """Go on with what another judge has raised, as far as it can be raised here."""
+        """Continue with the alarms that another judge has raised, as far as they are possible here."""
         for name, state in raised.standing.items():
             if name in self._states:
                 self._states[name] = replace(state, windows_off=0)
         self._last = raised.last
 
     def interrupt(self) -> None:
-        """Begin every delay anew: what comes next does not follow on what was."""
+        """Start every delay again, since the next window does not follow the last one."""
         for state in self._states.values():
             state.windows_on = state.windows_off = 0
 
     def acknowledge(self, only: str | None = None) -> list[Alarm]:
-        """A person has seen all that is raised, or only that one; return what changes.
+        """Acknowledge all raised alarms, or one; return the changes.
 
-        What is latched and gone is cleared.
+        A latched alarm whose cause is gone is cleared.
         """
         changed = []
         for name, state in self._states.items():
@@ -291,10 +291,10 @@ class AlarmStates:
 
 
 class Alarms:
-    """The two stages in a row."""
+    """Both stages: evidence, then states."""
 
     def __init__(self, settings: AlarmSettings, labels: Sequence[str], hop_s: float) -> None:
-        """Begin without alarms; arguments as of `Evidence`."""
+        """Begin without alarms; arguments as in `Evidence`."""
         self._evidence = Evidence(settings, labels, hop_s)
         self._states = AlarmStates(settings, labels, hop_s)
 
@@ -304,24 +304,24 @@ class Alarms:
         return self._states.raised
 
     def take(self, result: WindowResult) -> list[Alarm]:
-        """Take in one window; return the alarms that change."""
+        """Take one window; return the alarms that change."""
         evidence = self._evidence.add(result)
         return [] if evidence is None else self._states.add(result, evidence)
 
     def interrupt(self) -> None:
-        """The link was lost or the sensor began anew: alarms stay, and nothing else."""
+        """Forget everything except alarms, after a lost link or a restart of the sensor."""
         self._evidence.forget()
         self._states.interrupt()
 
     @property
     def standing(self) -> RaisedAlarms:
-        """The alarms that are raised, as they stand."""
+        """The raised alarms with their states."""
         return self._states.standing
 
     def take_over(self, raised: RaisedAlarms) -> None:
-        """Go on with what another judge has raised."""
+        """Continue with the alarms that another judge has raised."""
         self._states.take_over(raised)
 
     def acknowledge(self, only: str | None = None) -> list[Alarm]:
-        """A person has seen all that is raised, or only that one; return what changes."""
+        """Acknowledge all raised alarms, or one; return the changes."""
         return self._states.acknowledge(only)

@@ -1,4 +1,4 @@
-"""The signal around each alarm, as a raw log: what was there before it, too, for `monitor --replay` and `classify`."""
+"""Captures: the signal before and after each alarm as a raw log, for `monitor --replay` and `classify`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from firmware_bridge.wire.raw_log import SUFFIX, RawLogWriter
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _PREFIX = "alarm-"
 _MOST_BEFORE = 1.25
-"""Times the samples of a sensor at its nominal rate that are kept in memory at most."""
+"""Limit of the samples kept in memory, as a multiple of `before_s` at the sensor's nominal rate."""
 _OF_ANOTHER = re.compile(r"(?!\d{8}T\d{6}Z-).+-\d{8}T\d{6}Z-", re.ASCII)
 
 
 class Capture:
-    """Keeps the last seconds in memory, and writes them, with those that follow, when an alarm is raised."""
+    """Keeps the last seconds in memory, and writes them with the following seconds when an alarm is raised."""
 
     def __init__(
         self,
@@ -39,10 +39,10 @@ class Capture:
         """Prepare.
 
         Args:
-            settings: See there.
-            machine: What the sensor watches, for the files' names.
-            now_s: Seconds since 1970.
-            tell: Given a sentence when a file cannot be written; the monitor goes on.
+            settings: Settings of captures.
+            machine: Name of the machine, for the file names.
+            now_s: Clock in seconds since 1970.
+            tell: Called with a message if a file cannot be written; the monitor continues.
 
         Raises:
             OutputError: If the folder cannot be made.
@@ -53,7 +53,8 @@ class Capture:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
-            raise OutputError(f"Could not make the folder {self._folder}: {exc.strerror}. Choose another.") from exc
+            words = f"Could not make the folder {self._folder} for captures: {exc.strerror}. Choose another folder."
+            raise OutputError(words, "cannot_make_folder", path=self._folder, why=exc.strerror) from exc
         self._hello: Hello | None = None
         self._recent: deque[tuple[int, SampleBlock]] = deque()
         self._log: RawLogWriter | None = None
@@ -61,10 +62,10 @@ class Capture:
         self._frames = FrameWriter()
         self._left_s = 0.0
         self.failing: str | None = None
-        """Why the last file could not be written; None while that works."""
+        """Why the last file could not be written; None if it could."""
 
     def take(self, event: SourceEvent) -> None:
-        """Take in one event, before it is judged."""
+        """Take one event, before it is judged."""
         self._try(lambda: self._take(event))
 
     def _take(self, event: SourceEvent) -> None:
@@ -79,9 +80,9 @@ class Capture:
             self._log.note_link(event.reason if isinstance(event, LinkLost) else None)
 
     def trigger(self, alarm: str) -> str | None:
-        """An alarm was raised: return the name of the file that gets the signal, None if there can be none.
+        """Capture the signal of an alarm that was raised; return the file name, None if no file can be written.
 
-        One that is raised while a file is being written goes on with that.
+        An alarm that is raised while a file is being written uses that file.
         """
         self._left_s = self._settings.after_s
         if self._log is None and self._hello is not None and self._recent:
@@ -90,7 +91,7 @@ class Capture:
         return self._name if self._log is not None else None
 
     def close(self) -> None:
-        """Write what there is of a file; harmless when repeated."""
+        """Finish the present file; further calls do nothing."""
         if self._log is not None:
             self._try(self._log.close)
             self._log = None
@@ -104,7 +105,7 @@ class Capture:
         now_ns = self._now_ns()
         self._recent.append((now_ns, block))
         oldest_s = block.device_time_s - self._settings.before_s
-        # The second bound holds where the device's clock stands still or is set back.
+        # The second limit holds if the device's clock stops or is set back.
         oldest = block.first_sample - round(_MOST_BEFORE * self._settings.before_s * self._hello.sample_rate_hz)
         while self._recent[0][1].device_time_s < oldest_s or self._recent[0][1].first_sample < oldest:
             self._recent.popleft()
@@ -118,7 +119,7 @@ class Capture:
         assert self._hello is not None
         at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now_s()))
         stem = f"{_PREFIX}{self._machine}-{at}-{_NOT_IN_NAMES.sub('_', alarm)}"
-        number = max(map(_number, self._own()), default=-1) + 1  # counted, as a clock that is set keeps no order
+        number = max(map(_number, self._own()), default=-1) + 1  # counted, since a clock that is set breaks the order
         path = self._folder / f"{stem}-{number}{SUFFIX}"
         self._make_room()
         self._name, self._log = path.name, RawLogWriter(lambda _: path, now_ns=self._now_ns)
@@ -129,7 +130,7 @@ class Capture:
             self._write_block(block, now_ns)
 
     def _own(self) -> list[Path]:
-        """Return this machine's files, and not those of another one whose name begins with this one's."""
+        """Return this machine's files, without those of a machine whose name begins with this one's."""
         begins = f"{_PREFIX}{self._machine}-"
         files = self._folder.glob(f"{glob.escape(begins)}*{SUFFIX}")
         return [path for path in files if not _OF_ANOTHER.match(path.name.removeprefix(begins))]
@@ -141,7 +142,11 @@ class Capture:
                 path.unlink(missing_ok=True)
             except OSError as exc:
                 raise OutputError(
-                    f"Could not remove {path} to make room for a capture: {exc.strerror}. Allow it, or raise keep."
+                    f"Could not remove {path} to make room for a capture: {exc.strerror}. Check the permissions of the "
+                    "folder, or increase keep in [capture].",
+                    "cannot_remove",
+                    path=path,
+                    why=exc.strerror,
                 ) from exc
 
     def _write_block(self, block: SampleBlock, now_ns: int) -> None:
@@ -156,21 +161,25 @@ class Capture:
     def _try(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except Exception as exc:  # whatever it is, the signal is judged
+        except Exception as exc:  # whatever it is, monitoring continues
             self._log = None
             known = isinstance(exc, RawLogError | OutputError)
-            self.failing = str(exc) if known else f"Could not keep the signal of an alarm: {exc}. Verdicts go on."
+            self.failing = (
+                str(exc)
+                if known
+                else f"Could not capture the signal of an alarm in {self._folder}: {exc}. Monitoring continues."
+            )
             self._tell(self.failing)
 
 
 def _number(path: Path) -> int:
-    """Return the number at the end of a capture's name: later ones have larger ones."""
+    """Return the number at the end of a capture's name, which increases."""
     found = re.search(r"-(\d{1,15})$", path.stem, re.ASCII)
     return int(found[1]) if found else -1
 
 
 def _changed_s(path: Path) -> float:
-    """Return when a file was written last, 0 for one that somebody has just removed."""
+    """Return when a file was last written, 0 for a file that was just removed."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What follows from the windows of one judge: the decision and the alarms."""
+"""The decision and the alarms that follow from the windows of one judge."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from drsn_edge.verdicts import Verdict
 
 @dataclass(frozen=True)
 class Standing:
-    """What outputs were told and still know, for another judge to go on with.
+    """The decision and the alarms that outputs know, for another judge to continue with.
 
     Attributes:
-        decision: The decision that stands (`WindowResult.state`), None without one.
-        alarms: Those that are raised, None where there are no alarms.
+        decision: The present decision (`WindowResult.state`); None without one.
+        alarms: The raised alarms; None without alarms in the settings.
     """
 
     decision: tuple[Verdict, str | None] | None = None
@@ -35,7 +35,7 @@ class Conclusions:
         alarms, labels = settings.alarms, manifest.labels
         self._alarms = None if alarms is None else Alarms(alarms, labels, manifest.contract.hop_s)
         self.alarm_names = () if alarms is None else alarm_names(alarms, labels)
-        """What can be an alarm."""
+        """Names of the possible alarms."""
 
     @property
     def raised(self) -> tuple[str, ...]:
@@ -44,7 +44,7 @@ class Conclusions:
 
     @property
     def label(self) -> str | None:
-        """The class that the decision names, None where it names none."""
+        """The class that the decision names; None if it names none."""
         return self._decider.label
 
     def has_verdict(self) -> bool:
@@ -53,35 +53,35 @@ class Conclusions:
 
     @property
     def standing(self) -> Standing:
-        """What was said and still stands."""
+        """The present decision and alarms."""
         return Standing(self._decider.current, None if self._alarms is None else self._alarms.standing)
 
     def take_over(self, standing: Standing) -> None:
-        """Go on with what another judge has said; votes and evidence begin anew."""
+        """Continue with the decision and alarms of another judge; votes and evidence start again."""
         self._decider.current = standing.decision
         if self._alarms is not None and standing.alarms is not None:
             self._alarms.take_over(standing.alarms)
 
     def take(self, result: WindowResult) -> list[Decision | Alarm]:
-        """Take in one window; return what changes."""
+        """Take one window; return the changes."""
         decision = self._decider.add(result)
         alarms = [] if self._alarms is None else self._alarms.take(result)
         return [*alarms] if decision is None else [decision, *alarms]
 
     def withdraw(self, why: Withdrawal) -> list[Decision]:
-        """Give up the decision at once, without a window and without votes; return what changes."""
+        """Withdraw the decision at once, without a window and without votes; return the changes."""
         self._interrupt_alarms()
         result = WindowResult.without_verdict(why.first_sample, why.device_time_s, why.reason)
         decision = self._decider.force(result)
         return [decision] if decision else []
 
     def restart(self) -> None:
-        """The sensor began anew: no window so far counts any more, decision and alarms stand."""
+        """Forget all windows after a restart of the sensor; decision and alarms stay."""
         self._decider.forget_votes()
         self._interrupt_alarms()
 
     def acknowledge(self, only: str | None) -> list[Alarm]:
-        """A person has seen all alarms that are raised, or only that one; return what changes."""
+        """Acknowledge all raised alarms, or one; return the changes."""
         return [] if self._alarms is None else self._alarms.acknowledge(only)
 
     def _interrupt_alarms(self) -> None:

@@ -1,4 +1,4 @@
-"""The debounced verdict: k of the last n windows must agree. A pure state machine."""
+"""The debounced verdict: K of the last N windows must agree. A pure state machine."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from drsn_edge.verdicts import Verdict
 
 
 class Decider:
-    """Turns window results into decisions, one at each change."""
+    """Turns window results into decisions, one per change."""
 
     def __init__(self, votes: Votes) -> None:
         """Begin without a decision."""
         self._votes = votes
         self._recent: deque[WindowResult] = deque(maxlen=votes.window_count)
         self.current: tuple[Verdict, str | None] | None = None
-        """The state that stands (`WindowResult.state`), None before there is one; set it to go on from another."""
+        """The present state (`WindowResult.state`), None before the first; set it to continue from another."""
 
     def add(self, result: WindowResult) -> Decision | None:
-        """Take in one window; return the new decision if it changed.
+        """Take one window; return the new decision if it changed.
 
         Windows without a verdict agree whatever their reasons, so that a class cannot outlast a signal that is damaged
-        in several ways; only where one reason has the votes of its own does it take the place of another one.
+        in several ways. One reason replaces another only if it has enough votes of its own.
         """
         self._recent.append(result)
         agreeing = [recent for recent in self._recent if recent.state == result.state]
@@ -34,7 +34,7 @@ class Decider:
         return self._change_to(result, agreeing[0].device_time_s)
 
     def forget_votes(self) -> None:
-        """Let no window so far count any more, because the sensor began anew; the decision stands."""
+        """Forget all windows after a restart of the sensor; the decision stays."""
         self._recent.clear()
 
     @property
@@ -44,14 +44,14 @@ class Decider:
 
     @property
     def label(self) -> str | None:
-        """The class that the decision names, None where it names none."""
+        """The class that the decision names; None if it names none."""
         return self.current[1] if self.current is not None and self.current[0] is Verdict.CLASS else None
 
     def _is_without_verdict(self) -> bool:
         return self.current is not None and self.current[0] is Verdict.NO_VERDICT
 
     def force(self, result: WindowResult) -> Decision | None:
-        """Take in what needs no vote, such as a lost link: earlier windows do not count any more."""
+        """Take a result that needs no votes, such as a lost link; earlier windows no longer count."""
         self.forget_votes()
         return self._change_to(result, result.device_time_s)
 

@@ -1,4 +1,4 @@
-"""What one model says of windows: the part of a monitor that a reload swaps."""
+"""The judge of windows by one model: the part of a monitor that a reload exchanges."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from drsn_edge.verdicts import AXES_TURNED, NOISE_ALONE, NOT_RUNNING, OFFSET_JUM
 
 @dataclass(frozen=True)
 class Model:
-    """A bundle that is open: what its windows mean, what runs it, and what it knows.
+    """An opened bundle: its manifest, its classifier and its novelty detection.
 
     Attributes:
-        manifest: What the model means.
-        classifier: The model.
-        novelty: What tells the trained from the new; None: nothing is UNKNOWN.
+        manifest: Manifest of the bundle.
+        classifier: The classifier.
+        novelty: Novelty detection; None: nothing is UNKNOWN.
 
     Raises:
-        BundleError: If the model is not the one that the manifest describes.
+        BundleError: If the model does not fit the manifest.
     """
 
     manifest: Manifest
@@ -47,7 +47,7 @@ class Model:
     novelty: Novelty | None = None
 
     def __post_init__(self) -> None:
-        """Check them."""
+        """Check the model against the manifest."""
         check_model(self.manifest, self.classifier)
 
 
@@ -58,18 +58,18 @@ def model_of(
     tell: Callable[[str], None] = lambda words: None,
     unknown: bool = True,
 ) -> Model:
-    """Open a bundle: its model on an interpreter, and what it knows, with what was learned on site.
+    """Open a bundle: its model on an interpreter, and its novelty detection with the data learned on site.
 
     Args:
-        bundle: As it was read.
-        path: Where it lies, with what was learned on site beside it; None: nothing was.
-        choice: What shall run it.
-        tell: Given what a person should read.
-        unknown: Whether something may be UNKNOWN.
+        bundle: The bundle.
+        path: File of the bundle, beside which the data learned on site lies; None: nothing was learned.
+        choice: Choice of the runtime.
+        tell: Called with messages for people.
+        unknown: Whether windows may be UNKNOWN.
 
     Raises:
-        BundleError: If a member of it is damaged or does not fit the manifest.
-        RuntimeUnavailableError: If nothing here runs it.
+        BundleError: If a member is damaged or does not fit the manifest.
+        RuntimeUnavailableError: If no runtime here can run it.
     """
     classifier = open_classifier(bundle, choice, tell)
     novelty = None
@@ -79,7 +79,7 @@ def model_of(
 
 
 class Judge:
-    """Says what windows show, by one model, and what follows from it."""
+    """Judges windows by one model, and draws conclusions from them."""
 
     def __init__(
         self,
@@ -91,13 +91,13 @@ class Judge:
         """Prepare for windows of any stream.
 
         Args:
-            model: That judges.
-            settings: What it takes to change the decision, and what is an alarm; None: the usual votes, no alarms.
-            speed_hz: Turns of the shaft per second, for a model that sees shaft orders.
-            keep: Given each window that is classified, shape (1, window, axes), in the contract's unit.
+            model: The opened bundle.
+            settings: Settings of decision and alarms; None: default votes, no alarms.
+            speed_hz: Speed of the shaft in Hz, for a model of shaft orders.
+            keep: Called with each classified window, shape (1, window, axes), in the contract's unit.
 
         Raises:
-            ContractError: If the model needs the shaft's speed and it is not given.
+            ContractError: If the model needs the speed of the shaft and it is not given.
         """
         check_speed(model.manifest.contract, speed_hz)
         self._model, self._speed_hz, self._keep = model, speed_hz, keep
@@ -107,30 +107,30 @@ class Judge:
 
     @property
     def manifest(self) -> Manifest:
-        """What the model means."""
+        """Manifest of the bundle."""
         return self._model.manifest
 
     @property
     def contract(self) -> SignalContract:
-        """What windows must be."""
+        """Signal contract of the model."""
         return self._model.manifest.contract
 
     @property
     def taught_offset(self) -> NDArray[np.float64] | None:
-        """Mean of each axis that was taught on site, shape (axes,), in the contract's unit; None: none was."""
+        """Mean of each axis that was learned on site, shape (axes,), in the contract's unit; None: not learned."""
         site = None if self._novelty is None else self._novelty.site
         return None if site is None else site.mean
 
     def forget_noise(self) -> None:
-        """The sensor began anew: what looked like noise before says nothing of it."""
+        """Forget earlier signs of noise after a restart of the sensor."""
         self._noise.reset()
 
     def judge(self, window: CutWindow, offsets: OffsetWatch) -> WindowResult:
-        """Say what a window shows.
+        """Return the verdict of a window.
 
         Args:
-            window: As it was cut; the result is of the window without its margins.
-            offsets: Of the stream; it takes in the window's mean where the machine runs.
+            window: The window as it was cut; the result is about the window without its margins.
+            offsets: Offset watch of the stream; it takes the window's mean if the machine runs.
         """
         if window.defect is not None:
             return _without_verdict(window, window.defect)
@@ -145,7 +145,7 @@ class Judge:
         return self._classified(window, centred)
 
     def _why_not(self, window: CutWindow, centred: Centred, offsets: OffsetWatch) -> str | None:
-        """Return why a window without damage does not show a running machine as the model knows it; None if it does."""
+        """Return why an undamaged window does not show a running machine that the model knows; None if it does."""
         if self._novelty is not None and not self._novelty.is_running(float(centred.rms[0])):
             return NOT_RUNNING
         if offsets.jumped(_means_of(window, centred), window.scale.full_scale):
@@ -160,7 +160,7 @@ class Judge:
         if self._novelty is None:
             return WindowResult.of_class(*at, max(scores, key=scores.__getitem__), scores, level_rms=level)
         novelty = float(self._novelty.of_centred(centred)[0])
-        if not novelty <= 1:  # no number is unlike all that was trained, too
+        if not novelty <= 1:  # NaN is also unlike all training data
             return WindowResult.unknown(*at, scores, novelty, level)
         if self._novelty.is_turned(centred):
             return _without_verdict(window, AXES_TURNED)
@@ -168,7 +168,7 @@ class Judge:
 
 
 def _means_of(window: CutWindow, centred: Centred) -> NDArray[np.float64]:
-    """Return the mean of each axis of the sensor's own samples, which resampling changes a little."""
+    """Return the mean of each axis of the sensor's samples before resampling, which would change it a little."""
     if window.cut.ratio == 1.0:
         return centred.means[0]
     return np.asarray(axis_means(window.counts[None])[0] * window.scale.factors)

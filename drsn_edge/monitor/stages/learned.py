@@ -1,8 +1,8 @@
-"""What this machine is like where it stands: learned on site, kept beside the bundle, which stays as it is.
+"""The healthy machine on site: learned there and kept in a file beside the bundle, which does not change.
 
-A model was trained on other machines or other mountings, so that a healthy machine on site may be unlike anything it
-knows. What a site taught is added to what `drsn_edge.signal.novelty` keeps of the recordings: what is like either is
-known. The weights are not touched, and removing the file takes all of it back.
+A model was trained on other machines or other mountings, so a healthy machine on site may be unlike everything in the
+training data. The data learned on site is added to the training data of `drsn_edge.signal.novelty`: a window that is
+similar to either is known. The weights do not change, and removing the file undoes everything.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from firmware_bridge.support.regular_file import read_regular
 SUFFIX = ".learned"
 LEAST_WINDOWS = 50
 LEAST_AGREEMENT = 0.9
-"""Share of windows that the network must call what the machine is: what it takes for a fault is not learned."""
+"""Share of windows that the network must assign to the machine's label; a suspected fault is not learned."""
 
 _MAX_BYTES = 8 << 20
-"""Of the file beside a bundle; one takes some kilobytes."""
+"""Limit of the file beside a bundle, which takes some kB."""
 
 _STRETCHES = 8
 _QUANTILE = 0.99
@@ -59,13 +59,13 @@ _OF_SEVERAL_AXES = {"mounting": Form(np.float32, 3)}
 
 @dataclass(frozen=True)
 class Learned:
-    """What a site taught about its machine.
+    """Data learned about a machine on site.
 
     Attributes:
         bundle: SHA-256 of the manifest of the bundle that it belongs to.
-        made_s: When, seconds since 1970.
-        windows: How many it was learned from.
-        site: What `Novelty` takes.
+        made_s: Time of learning, in seconds since 1970.
+        windows: Number of windows that it was learned from.
+        site: The data for `Novelty`.
     """
 
     bundle: str
@@ -75,20 +75,20 @@ class Learned:
 
 
 def path_of(model: Path) -> Path:
-    """Return where what was learned with a bundle lies, given the bundle's file."""
+    """Return the file of the data learned with a bundle, given the bundle's file."""
     return model.with_name(model.name + SUFFIX)
 
 
 def identity(bundle: Bundle) -> str:
-    """Return what tells a bundle from every other."""
+    """Return the identity of a bundle: the SHA-256 of its manifest."""
     return hashlib.sha256(manifest_to_bytes(bundle.manifest)).hexdigest()
 
 
 class Learner:
-    """Keeps of each window what is learned from it, some hundred bytes."""
+    """Keeps the features of each window that are learned, some hundred bytes."""
 
     def __init__(self, novelty: Novelty) -> None:
-        """Begin; `novelty` is the bundle's."""
+        """Begin with the novelty detection of the bundle."""
         self._novelty = novelty
         self._whitened: list[NDArray[np.float32]] = []
         self._levels: list[float] = []
@@ -97,7 +97,7 @@ class Learner:
         self._turned = 0
 
     def take(self, window: NDArray[np.float32]) -> None:
-        """Take in a window of a healthy machine, shape (1, window, axes), in the contract's unit."""
+        """Take a window of a healthy machine, shape (1, window, axes), in the contract's unit."""
         centred = centre(window)
         self._whitened.append(self._novelty.whitened_of(centred)[0])
         self._levels.append(float(centred.rms[0]))
@@ -107,23 +107,28 @@ class Learner:
             self._turned += self._novelty.is_turned(centred)
 
     def learned(self, bundle: Bundle, now_s: float | None = None) -> Learned:
-        """Return what all windows together taught.
+        """Return what was learned from all windows.
 
         Args:
-            bundle: That watches.
-            now_s: Seconds since 1970.
+            bundle: Bundle that judges the windows.
+            now_s: Time in seconds since 1970; None: now.
 
         Raises:
-            LearningError: If there are too few, or the sensor's axes are not those of training.
+            LearningError: If there are too few windows, or the sensor's axes differ from those in training.
         """
         n = len(self._levels)
         if n < LEAST_WINDOWS:
-            raise LearningError(f"Expected at least {LEAST_WINDOWS} good windows, got {n}. Listen for longer.")
+            words = f"Only {n} good windows were received; learning needs at least {LEAST_WINDOWS}. Listen for longer."
+            raise LearningError(words, "too_few_windows", got=n, limit=LEAST_WINDOWS)
         if self._turned > (1 - LEAST_AGREEMENT) * n:
+            axes = bundle.manifest.contract.axes
             raise LearningError(
-                f"Expected the axes {', '.join(bundle.manifest.contract.axes)} as they lay in training, but in "
-                f"{self._turned} of {n} windows they move as if one was inverted or two had changed places. Mount the "
-                "sensor as it was."
+                f"The axes {', '.join(axes)} are not mounted as in training: in {self._turned} of {n} windows they "
+                "move as if one were inverted or two were swapped. Mount the sensor as in training.",
+                "axes_turned",
+                axes=axes,
+                got=self._turned,
+                windows=n,
             )
         whitened = np.stack(self._whitened)
         prototypes = np.stack([part.mean(axis=0) for part in np.array_split(whitened, _STRETCHES)])
@@ -138,7 +143,7 @@ class Learner:
 
 
 def save(learned: Learned, model: Path) -> None:
-    """Write what was learned beside its bundle, whole or not at all.
+    """Write the learned data beside its bundle, completely or not at all.
 
     Raises:
         OutputError: If it cannot be written.
@@ -149,7 +154,7 @@ def save(learned: Learned, model: Path) -> None:
 
 
 def load(model: Path, bundle: Bundle, n_features: int) -> Learned | None:
-    """Return what was learned and lies beside a bundle, None if nothing was.
+    """Return the learned data beside a bundle; None if there is none.
 
     Raises:
         LearningError: If it is damaged, or belongs to another bundle.
@@ -161,69 +166,73 @@ def load(model: Path, bundle: Bundle, n_features: int) -> Learned | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as exc:
-        raise LearningError(f"Expected what was learned in {path}, could not read it: {exc}. {remove}") from exc
+        words = f"Could not read the learned data in {path}: {exc}. {remove}"
+        raise LearningError(words, "unreadable", path=path) from exc
     levels_of = (float(file["quietest_rms"]), float(file["loudest_rms"]))
     site = Site(file["prototypes"], float(file["limit"]), *levels_of, file["mean"], file.get("mounting"))
     found = Learned(str(file["bundle"]), float(file["made_s"]), int(file["windows"]), site)
     if found.bundle != identity(bundle):
-        raise LearningError(f"{path} was learned with another bundle than {model.name}. {remove}")
+        words = f"{path} was learned with another bundle than {model.name}. {remove}"
+        raise LearningError(words, "other_bundle", path=path, model=model.name)
     finite = np.isfinite(site.prototypes).all() and site.limit > 0 and min(site.quietest_rms, site.loudest_rms) >= 0
     finite = finite and _is_of(site, len(bundle.manifest.contract.axes))
     if site.prototypes.shape[1:] != (n_features,) or not len(site.prototypes) or not finite:
-        raise LearningError(f"Expected what was learned in {path}, got impossible values. {remove}")
+        raise LearningError(f"The learned data in {path} has invalid values. {remove}", "invalid_values", path=path)
     return found
 
 
 def _is_of(site: Site, n_axes: int) -> bool:
-    """Tell whether what a site says of the mounting can be of so many axes."""
+    """Tell whether the mounting of a site fits this number of axes."""
     mean_is = site.mean is None or (site.mean.shape == (n_axes,) and bool(np.isfinite(site.mean).all()))
     return mean_is and (site.mounting is None or is_mounting(site.mounting, n_axes))
 
 
 def healthy_label(labels: Sequence[str], wanted: str | None) -> str:
-    """Return the label of a healthy machine: the wanted one, or the one that is named so.
+    """Return the label of a healthy machine: the wanted one, or the only one that means healthy.
 
     Raises:
-        LearningError: If there is no such label, or several.
+        LearningError: If no label matches, or several do.
     """
     found = [label for label in labels if label == wanted or (wanted is None and is_healthy(label))]
     if len(found) != 1:
-        raise LearningError(
-            f"Expected one label of a healthy machine, found {', '.join(found) or 'none'} among {', '.join(labels)}. "
-            "Name it with --label."
+        what = (
+            f"Several labels mean a healthy machine: {', '.join(found)}"
+            if found
+            else "No label means a healthy machine"
         )
+        words = f"{what}. Choose one of {', '.join(labels)} with --label."
+        raise LearningError(words, "no_healthy_label", found=found, labels=tuple(labels), got=wanted)
     return found[0]
 
 
 def novelty_to_extend(bundle: Bundle, model: Path) -> Novelty:
-    """Return what a bundle knows, which a site can add to.
+    """Return the novelty detection of a bundle, to which a site can add data.
 
     Raises:
-        LearningError: If it does not know what is UNKNOWN; the text names the file `model`.
+        LearningError: If the bundle has none; the message names the file `model`.
     """
     novelty = novelty_of(bundle)
     if novelty is None:
-        raise LearningError(
-            f"Expected a bundle that knows what is UNKNOWN, got {model}, which does not. Convert again."
-        )
+        words = f"{model} cannot detect UNKNOWN windows, so nothing can be learned with it. Convert it again."
+        raise LearningError(words, "no_novelty", path=model)
     return novelty
 
 
 def learn_from(
     results: Iterable[Result], learner: Learner, bundle: Bundle, label: str, heard: Callable[[int], None]
 ) -> Learned:
-    """Return what a healthy machine taught.
+    """Return what was learned from a healthy machine.
 
     Args:
-        results: Of a monitor that gives its good windows to the learner.
-        learner: That takes them.
-        bundle: That watches.
-        label: What the machine is.
-        heard: Called with the number of windows that were judged.
+        results: Results of a monitor that passes its good windows to the learner.
+        learner: The learner.
+        bundle: Bundle that judges the windows.
+        label: Label of the machine.
+        heard: Called with the number of judged windows.
 
     Raises:
-        LearningError: If the sensor measures noise, too little came, or the network does not take the machine for what
-            it is.
+        LearningError: If the sensor measures only noise, there are too few windows, or the network assigns another
+            label to the machine.
     """
     said: Counter[str] = Counter()
     noise = 0
@@ -239,21 +248,25 @@ def learn_from(
 
 
 def check_agreement(said: Mapping[str, int], label: str) -> None:
-    """Refuse a machine that the network does not take for what it is.
+    """Refuse a machine to which the network assigns another label.
 
     Args:
-        said: Windows by what the network calls them.
-        label: What the machine is.
+        said: Number of windows by label of the network.
+        label: Label of the machine.
 
     Raises:
-        LearningError: If fewer than `LEAST_AGREEMENT` are called so.
+        LearningError: If the share of windows with this label is below `LEAST_AGREEMENT`.
     """
     total = sum(said.values())
     if total and said.get(label, 0) < LEAST_AGREEMENT * total:
         seen = ", ".join(f"{each} {count / total:.0%}" for each, count in sorted(said.items(), key=lambda i: -i[1]))
         raise LearningError(
-            f"Expected the network to call this machine {label}, it says {seen}. It is not healthy, or the network "
-            "does not know such a machine: train with recordings of it (`drsn-edge record`). Nothing was changed."
+            f"The network does not recognise this machine as {label}, but as {seen}. The machine is not healthy, or "
+            "the network does not know such a machine: train with recordings of it (`drsn-edge record`). Nothing was "
+            "changed.",
+            "not_recognised",
+            label=label,
+            shares={each: count / total for each, count in said.items()},
         )
 
 
@@ -261,23 +274,26 @@ def check_signal(noise: int, good: int) -> None:
     """Refuse a sensor that mostly measures its own noise.
 
     Args:
-        noise: Windows that hold noise alone.
-        good: Windows that were judged.
+        noise: Number of windows that hold noise alone.
+        good: Number of windows that were judged.
 
     Raises:
-        LearningError: If most of them are noise.
+        LearningError: If more windows hold noise alone than were judged.
     """
     if noise > good:
         raise LearningError(
-            f"Expected a running machine, got noise alone in {noise} of {noise + good} windows: the sensor is off the "
-            "machine, or the machine stands still. Fasten the sensor or start the machine, and learn again."
+            f"{noise} of {noise + good} windows hold only noise: the sensor is off the machine, or the machine stands "
+            "still. Fasten the sensor or start the machine, and learn again.",
+            "noise_alone",
+            got=noise,
+            windows=noise + good,
         )
 
 
 def known_by(model: Path, bundle: Bundle, tell: Callable[[str], None]) -> Novelty | None:
-    """Return what a bundle knows, with what was learned on site; None if it does not know what is UNKNOWN.
+    """Return the novelty detection of a bundle with the data learned on site; None if the bundle has none.
 
-    What was learned and cannot be used is said and left alone.
+    Learned data that cannot be used is reported and ignored.
     """
     novelty = novelty_of(bundle)
     if novelty is None:

@@ -1,4 +1,4 @@
-"""Connects the stages: events of a source in, results out."""
+"""The stages in a row: events of a source in, results out."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from firmware_bridge.wire.messages import Hello
 from firmware_bridge.wire.stream import StreamCounters
 
 ACKNOWLEDGE = "acknowledge"
-"""The note that says that a person has seen the alarms; with a space and a name behind it, that one only."""
+"""Note that acknowledges all alarms, or one alarm if a space and its name follow."""
 
 ACCEPT_MOUNTING = "accept mounting"
-"""The note that says that a person has moved the sensor on purpose."""
+"""Note that accepts the present mounting after the sensor was moved on purpose."""
 
 
 class Monitor:
-    """Has one judge at a time judge one stream.
+    """Judges one stream with one judge at a time.
 
     Attributes:
-        judge: What says what windows show; see `swap`.
-        stream: What is true of the stream.
+        judge: The present judge; see `swap`.
+        stream: State of the stream.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Monitor:
         severity: SeverityMeter | None = None,
         capture: Capture | None = None,
     ) -> None:
-        """Prepare for a stream whose Hello is still to come.
+        """Prepare for a stream before its Hello.
 
         Args:
-            judge: Of the windows.
-            clock: Of this machine; None: its steady clock, and nothing waits to be taken in.
-            counts: Which go on; None: they begin at 0.
-            severity: What measures how much the machine vibrates; None: nothing does.
-            capture: What keeps the signal around alarms; None: nothing does.
+            judge: Judge of the windows.
+            clock: Clock of this machine; None: its monotonic clock, without a lag.
+            counts: Counters to continue; None: they begin at 0.
+            severity: Meter of the vibration severity; None: it is not measured.
+            capture: Captures the signal around alarms; None: it is not captured.
         """
         counts = counts or WindowCounts()
         counts.expect(judge.manifest.labels)
@@ -64,8 +64,8 @@ class Monitor:
         """Yield window results and decisions as they come, and the summary when the source ends.
 
         Args:
-            source: What a sensor sends; see `firmware_bridge.wire.events`.
-            counters: The link's account, asked at the end.
+            source: Events of a sensor; see `firmware_bridge.wire.events`.
+            counters: Returns the counters of the link at the end.
 
         Raises:
             ContractError: If the sensor's description does not fit the model.
@@ -75,17 +75,17 @@ class Monitor:
         yield self.summary(counters())
 
     def take(self, event: SourceEvent) -> list[Result]:
-        """Take in one event and return what follows from it."""
+        """Take one event and return the results that follow."""
         if self._capture is not None:
             self._capture.take(event)
         severities = [] if self._severity is None else self._severity.take(event, self.judge.conclusions.label)
         results = self._take(event)
-        if severities:  # at an unknown rate, lines and velocities are those of other frequencies
+        if severities:  # at an unknown rate, lines and velocities would be at wrong frequencies
             severities = [each for each in severities if self.stream.rate.why_not(each.first_sample) is None]
         return [*results, *severities, *self._expire()]
 
     def summary(self, counters: StreamCounters) -> Summary:
-        """Return what the run saw so far."""
+        """Return the counters of the run so far."""
         link, counts = asdict(counters), self.stream.counts
         return Summary(
             samples_received=link.pop("samples_received"),
@@ -100,16 +100,16 @@ class Monitor:
         )
 
     def swap(self, judge: Judge, severity: SeverityMeter | None = None) -> None:
-        """Have another judge go on with the stream, between two events: no sample is left out.
+        """Continue the stream with another judge, between two events; no sample is lost.
 
-        Votes and evidence begin anew, as they are another model's; alarms that are raised stay.
+        Votes and evidence start again, since the model is another one; raised alarms stay.
 
         Args:
-            judge: From now on.
-            severity: From now on, likewise.
+            judge: The new judge.
+            severity: The new severity meter.
 
         Raises:
-            ContractError: If the sensor does not fit its model. Then nothing has changed.
+            ContractError: If the sensor does not fit the new model; then nothing has changed.
         """
         self.stream.serve(judge.contract, judge.taught_offset)
         self.stream.counts.expect(judge.manifest.labels)
@@ -119,7 +119,7 @@ class Monitor:
             severity.take(self.stream.hello)
 
     def withdraw(self) -> list[Result]:
-        """Give up the decision, since nothing that is known of the sensor can be trusted; return what follows."""
+        """Withdraw the decision, since nothing known about the sensor can be trusted; return the results."""
         self.stream.rate.link_lost()
         return [*self.judge.conclusions.withdraw(self.stream.freshness.link_lost())]
 
@@ -166,7 +166,7 @@ class Monitor:
         return [*self.judge.conclusions.acknowledge(name or None)] if done == ACKNOWLEDGE else []
 
     def _expire(self) -> list[Result]:
-        """Give up what no window has borne out for too long."""
+        """Withdraw a decision that no window has confirmed for too long."""
         stream, conclusions = self.stream, self.judge.conclusions
         why = stream.freshness.expired(stream.arrived_s(), stream.patience_s, conclusions.has_verdict)
         return [] if why is None else [*conclusions.withdraw(why)]

@@ -1,4 +1,4 @@
-"""The sample rate of late, and whether the device's clock is fit to tell it."""
+"""The recent sampling rate, and whether the device's clock can be trusted to measure it."""
 
 from __future__ import annotations
 
@@ -15,52 +15,52 @@ MIN_SPAN_S = 1.0
 MIN_BLOCKS = 8
 
 _APART_S = 0.001
-"""Stamps that are closer are not kept, so that no clock can make them many."""
+"""Timestamps closer than this, in seconds, are not kept, so that no clock can use up the memory."""
 
 _EVERY_S = 0.1
-"""How often the rate is found anew."""
+"""Period in seconds in which the rate is measured again."""
 
 _OVERDUE_STEPS = 1.5
-"""A clock that shows a new time later than after so many of its longest steps may have stopped."""
+"""Multiple of a clock's longest step after which a clock without a new time may have stopped."""
 
 
 _STOPPED_S, _STOPPED_SHARE, _STOPPED_BLOCKS = 0.5, 0.1, 3
-"""A clock stands still that passes less than a tenth of the time in which so many seconds of samples were taken."""
+"""A clock counts as stopped if it passes less than this share of the time in which these samples were taken."""
 
 _BACK_S, _LEAP_S, _LEAP_FACTOR = 0.05, 0.5, 2.0
-"""A clock is set back or forth that is so far from where the samples say that it should be."""
+"""A clock counts as set if it is this far from the time that follows from the samples."""
 
 _GRACE_S, _GRACE_BLOCKS = 1.5 * MIN_SPAN_S, 2 * MIN_BLOCKS
-"""By then a clock that runs has shown the rate; until then windows are judged without it."""
+"""After this time a running clock has shown the rate; until then windows are judged without it."""
 
 
 class RecentRate:
     """Samples per second of device time over the last `HORIZON_S`, in bounded memory whatever the clock does.
 
-    It asks whether the windows of now may be judged. The fit over a whole session
-    (`firmware_bridge.wire.clock.ClockFit`) is more exact, and would need minutes to show that a sensor has silently
+    It decides whether the present windows may be judged. The fit over a whole session
+    (`firmware_bridge.wire.clock.ClockFit`) is more exact, but would need minutes to show that a sensor has silently
     changed its rate after hours.
 
-    Some clocks tick but every 100 ms, some stamps are late by 20 ms. A line through all stamps tells such a sensor's
-    rate where two of them would not; two of them show sooner that it changes. Of a clock that ticks, only the first
-    block of each tick counts, unless the next tick is overdue.
+    Some clocks tick only every 100 ms, and some timestamps are late by 20 ms. A line through all timestamps gives the
+    rate of such a sensor, which two timestamps would not; two timestamps show a change sooner. For a clock that ticks,
+    only the first block of each tick counts, unless the next tick is overdue.
     """
 
     def __init__(self) -> None:
         """Begin without a rate."""
-        self._stamps: deque[tuple[int, float]] = deque()  # times grow by at least _APART_S
+        self._stamps: deque[tuple[int, float]] = deque()  # times increase by at least _APART_S
         self._newest = (0, 0.0)
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: index and time begin again."""
+        """Forget everything, since index and time start again."""
         self._stamps.clear()
         self._line: Rate | None = None
         self._due_s = -math.inf
-        self._longest = 0  # samples between two stamps
+        self._longest = 0  # samples between two timestamps
 
     def add(self, first_sample: int, device_time_s: float) -> None:
-        """Take in the first sample of a block and its time."""
+        """Take the index and the time of a block's first sample."""
         self._newest = (first_sample, device_time_s)
         if self._stamps and device_time_s - self._stamps[-1][1] < _APART_S:
             return
@@ -77,7 +77,7 @@ class RecentRate:
 
     @property
     def sample_rate_hz(self) -> float | None:
-        """The rate by the first and the last stamp, None before there are `MIN_BLOCKS` over `MIN_SPAN_S`."""
+        """The rate by the first and the last timestamp; None before there are `MIN_BLOCKS` over `MIN_SPAN_S`."""
         if self._line is None:
             return None
         (first_sample, first_s), (last_sample, last_s) = self._stamps[0], self._stamps[-1]
@@ -85,7 +85,7 @@ class RecentRate:
 
     @property
     def rate(self) -> Rate | None:
-        """The rate by all stamps, None likewise, and while the next one is overdue: the clock may have stopped."""
+        """The rate by all timestamps; None without one, and while the next is overdue: the clock may have stopped."""
         return None if self._is_overdue() else self._line
 
     def _is_overdue(self) -> bool:
@@ -93,21 +93,21 @@ class RecentRate:
 
 
 class RateWatch:
-    """Tells the rate of late, and why windows must wait while the device's clock cannot show it.
+    """Measures the recent rate, and tells why windows must wait while the device's clock cannot show it.
 
-    The first second of a stream is judged without a known rate. After that a clock that stands still, was set, or shows
-    another rate withholds windows until the rate is known again.
+    The first second of a stream is judged without a known rate. Later, a clock that stops, is set, or shows another
+    rate withholds windows until the rate is known again.
     """
 
     def __init__(self, limit: float) -> None:
-        """Begin without a rate; a step of it by more than the share `limit` makes windows wait."""
+        """Begin without a rate; a relative step of the rate by more than `limit` withholds windows."""
         self._recent, self._alarm = RecentRate(), RateAlarm(limit)
         self.nominal_hz = 1.0
-        """What the sensor says."""
+        """Sampling rate that the sensor reports, in Hz."""
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: index and time begin again."""
+        """Forget everything, since index and time start again."""
         self._recent.reset()
         self._alarm.reset()
         self._doubt: str | None = None
@@ -119,26 +119,26 @@ class RateWatch:
 
     @property
     def sample_rate_hz(self) -> float | None:
-        """The rate of late, None while it is not known."""
+        """The recent rate in Hz; None while it is unknown."""
         return self._recent.sample_rate_hz
 
     @property
     def rate(self) -> Rate | None:
-        """The same by more stamps, with its uncertainty; None as well where the clock may have stopped."""
+        """The recent rate by all timestamps, with its uncertainty; None if unknown or the clock may have stopped."""
         return self._recent.rate
 
     def link_lost(self) -> None:
-        """What comes next may follow after a pause of the device, which is no fault of its clock."""
+        """Expect a pause of the device, which is no fault of its clock."""
         self._begun_at, self._blocks = None, 0
 
     def why_not(self, first_sample: int) -> str | None:
-        """Return why a window that begins there, and has just ended, must not be judged; None if it may be."""
+        """Return why a window from `first_sample` to now must not be judged; None if it may be."""
         if self._doubt is None and first_sample < self._broken_at:
             return RATE_OFF
         return self._doubt
 
     def add(self, first_sample: int, device_time_s: float) -> bool:
-        """Take in the first sample of a block and its time; return whether the clock was set or has stopped."""
+        """Take the index and the time of a block's first sample; return whether the clock was set or has stopped."""
         now = (first_sample, device_time_s)
         if self._begun_at is None:
             self._begun_at, self._last, self._moved, self._blocks_since = first_sample, now, now, 0
@@ -174,7 +174,7 @@ class RateWatch:
         return CLOCK_STOPPED if passed_s < _STOPPED_SHARE * sampled_s else None
 
     def _between(self, before: tuple[int, float], after: tuple[int, float]) -> tuple[float, float]:
-        """Return the time that the samples took by the nominal rate, and by the device's clock, in seconds."""
+        """Return the duration of the samples by the nominal rate, and by the device's clock, in seconds."""
         return (after[0] - before[0]) / self.nominal_hz, after[1] - before[1]
 
     def _is_overdue(self, first_sample: int) -> bool:

@@ -1,4 +1,4 @@
-"""What the monitor says: the values that its sinks receive, and their JSON."""
+"""Results of the monitor: the values that sinks receive, and their JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from drsn_edge.verdicts import OF_MACHINE, Verdict
 
 SCHEMA = 1
-"""Of the JSON lines: fields are only ever added."""
+"""Version of the JSON lines, to which fields are only ever added."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class WindowResult:
 
     Attributes:
         first_sample: Index of the window's first sample in the sensor's session.
-        device_time_s: Sensor's time of that sample.
-        verdict: CLASS only for a window without any damage.
-        label: The class, None unless CLASS; the scores of UNKNOWN say which one is nearest.
-        scores: Probability of each class, None for NO_VERDICT.
+        device_time_s: Device time of that sample, in seconds.
+        verdict: The verdict; CLASS only for an undamaged window.
+        label: The class; None unless CLASS. The scores of UNKNOWN show the nearest class.
+        scores: Probability of each class; None for NO_VERDICT.
         reason: Why there is no verdict; None for CLASS and UNKNOWN.
-        lost_samples: Samples missing in this window.
-        novelty: Distance from what was trained, as a multiple of the limit: above 1 is UNKNOWN. None where the bundle
-            does not know, or there is no verdict.
+        lost_samples: Number of samples missing in this window.
+        novelty: Distance from the training data as a multiple of the limit; above 1 is UNKNOWN. None if the bundle has
+            no novelty detection, or without a verdict.
         level_rms: RMS over the axes without their means, in the contract's unit; None without a verdict.
     """
 
@@ -45,7 +45,7 @@ class WindowResult:
     def without_verdict(
         cls, first_sample: int, device_time_s: float, reason: str, lost_samples: int = 0
     ) -> WindowResult:
-        """Return NO_VERDICT, and why."""
+        """Return NO_VERDICT with a reason."""
         return cls(first_sample, device_time_s, Verdict.NO_VERDICT, None, None, reason, lost_samples)
 
     @classmethod
@@ -58,7 +58,7 @@ class WindowResult:
         novelty: float | None = None,
         level_rms: float | None = None,
     ) -> WindowResult:
-        """Return CLASS, with its label."""
+        """Return CLASS with its label."""
         return cls(first_sample, device_time_s, Verdict.CLASS, label, scores, None, 0, novelty, level_rms)
 
     @classmethod
@@ -70,27 +70,27 @@ class WindowResult:
         novelty: float | None = None,
         level_rms: float | None = None,
     ) -> WindowResult:
-        """Return UNKNOWN, with the scores that say which class is nearest."""
+        """Return UNKNOWN with the scores, which show the nearest class."""
         return cls(first_sample, device_time_s, Verdict.UNKNOWN, None, scores, None, 0, novelty, level_rms)
 
     @property
     def state(self) -> tuple[Verdict, str | None]:
-        """What a decision is about: the verdict with its label or its reason."""
+        """The verdict with its label or its reason; a decision is about this."""
         return self.verdict, self.label if self.verdict is Verdict.CLASS else self.reason
 
     @property
     def is_measured(self) -> bool:
-        """Whether the window shows the machine: it has a verdict, or a reason that says something of the machine."""
+        """Whether the window shows the machine: it has a verdict, or a reason that concerns the machine."""
         return self.verdict is not Verdict.NO_VERDICT or self.reason in OF_MACHINE
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The debounced verdict changed.
+    """A change of the debounced verdict.
 
     Attributes:
-        window: The result that made it change.
-        since: Device time in seconds at the start of the first window of the votes that made it change.
+        window: The result that changed it.
+        since: Device time in seconds at the start of the first window of the votes that changed it.
     """
 
     window: WindowResult
@@ -98,7 +98,7 @@ class Decision:
 
 
 class AlarmState(str, Enum):
-    """What became of an alarm."""
+    """State of an alarm."""
 
     RAISED = "RAISED"
     ACKNOWLEDGED = "ACKNOWLEDGED"
@@ -107,16 +107,16 @@ class AlarmState(str, Enum):
 
 @dataclass(frozen=True)
 class Alarm:
-    """An alarm changed; see `drsn_edge.monitor.stages.alarms`.
+    """A change of an alarm; see `drsn_edge.monitor.stages.alarms`.
 
     Attributes:
         name: The class, or UNKNOWN.
-        state: What it is from now on.
-        first_sample: Of the window that changed it.
-        device_time_s: Likewise.
-        since: Device time in seconds at the start of the window from which on it was pending.
-        evidence: Of that moment, 0 to 1.
-        capture: File that gets the signal around it, None where none is kept.
+        state: The new state.
+        first_sample: Index of the first sample of the window that changed it.
+        device_time_s: Device time of that sample, in seconds.
+        since: Device time in seconds at the start of the window from which the alarm was pending.
+        evidence: Evidence at the change, 0 to 1.
+        capture: File that gets the signal around the alarm; None: not captured.
     """
 
     name: str
@@ -130,15 +130,15 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Severity:
-    """How much the machine vibrates; see `drsn_edge.signal.vibration.Measures`.
+    """The vibration severity; see `drsn_edge.signal.vibration.Measures`.
 
     Attributes:
         first_sample: Index of the stretch's first sample in the sensor's session.
-        device_time_s: Sensor's time of that sample.
-        zone: A to D by the user's limits, None without limits or velocity.
-        unit: Of the accelerations.
-        bearing_db: How far the bearing's lines stand out, by name; None where geometry or speed is not known.
-        agrees: Whether they say what the class says, None where that cannot be told; see
+        device_time_s: Device time of that sample, in seconds.
+        zone: Zone A to D by the user's limits; None without limits or velocity.
+        unit: Unit of the accelerations.
+        bearing_db: Levels of the bearing lines above their surroundings in dB, by name; None without geometry or speed.
+        agrees: Whether the lines agree with the class; None if that is unknown; see
             `drsn_edge.signal.bearing_lines`.
     """
 
@@ -157,18 +157,18 @@ class Severity:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a whole run saw.
+    """Counters of a whole run.
 
     Attributes:
-        samples_received: Samples delivered by the link.
+        samples_received: Samples that the link delivered.
         samples_lost: Samples that the sensor produced and the link did not deliver.
         windows: Windows judged.
         verdicts: Windows per verdict.
         labels: Windows per class.
-        sample_rate_hz: Rate by the sensor's clock, None until it could be measured.
+        sample_rate_hz: Sampling rate by the sensor's clock; None if it could not be measured.
         link: Counters of the link (frames, CRC errors, ...).
-        link_losses: Times that the port was lost.
-        windows_skipped: Windows that were not judged because the machine was too slow; they are among those without a
+        link_losses: How often the port was lost.
+        windows_skipped: Windows that were not judged because the machine was too slow; they also count as without a
             verdict.
     """
 
@@ -199,7 +199,7 @@ def to_json(result: Result) -> dict[str, Any]:
 
 
 def _finite(value: float | None) -> float | None:
-    """Return a number that JSON has, None for NaN and infinity."""
+    """Return a number that JSON can hold; None for NaN and infinity."""
     return value if value is not None and math.isfinite(value) else None
 
 

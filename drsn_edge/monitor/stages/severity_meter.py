@@ -1,4 +1,4 @@
-"""Severity beside the class: every second, of the last two seconds without damage."""
+"""Vibration severity beside the class: once a second, from the last two seconds of undamaged samples."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from firmware_bridge.wire.events import DeviceRestarted, SampleBlock, SourceEven
 from firmware_bridge.wire.messages import Counts, Hello
 
 STRETCH_S = 2.0
-"""Lines half a hertz apart, so that the band from 10 Hz has its edge where it should."""
+"""Length of a stretch in seconds: lines 0.5 Hz apart, so that the band from 10 Hz begins at the right line."""
 
 EVERY_S = 1.0
 
 BUFFER = 2048
-"""A sensor's buffer that is sent again and again has at most so many samples; what has more may be a recording."""
+"""Largest buffer of a sensor in samples that it may send repeatedly; a longer repetition may be a recording."""
 
 
 class SeverityMeter:
-    """Turns what a sensor sends into severities; a stretch with a gap, clipping or a flat axis gives none."""
+    """Measures severities from a sensor's events; a stretch with a gap, clipping or a flat axis gives none."""
 
     def __init__(self, config: SeverityConfig | None = None, shaft_hz: float | None = None) -> None:
         """Prepare.
 
         Args:
             config: Limits and bearing; without limits there are no zones.
-            shaft_hz: Turns of the shaft per second; without it, or without a bearing, no lines are looked for.
+            shaft_hz: Speed of the shaft in Hz; without it, or without a bearing, bearing lines are not measured.
         """
         self._config, self._shaft_hz = config or SeverityConfig(), shaft_hz
         self._hello: Hello | None = None
@@ -45,7 +45,7 @@ class SeverityMeter:
         self._repeats = RepeatWatch(BUFFER)
 
     def take(self, event: SourceEvent, label: str | None = None) -> list[Severity]:
-        """Take in one event, and the class that holds now; return what follows from it."""
+        """Take one event and the present class; return the severities that follow."""
         if isinstance(event, Hello):
             self._begin(event)
         elif isinstance(event, DeviceRestarted):
@@ -71,7 +71,7 @@ class SeverityMeter:
             self._g_per_unit = None
 
     def _measure(self, first_sample: int, device_time_s: float, counts: Counts, label: str | None) -> Severity | None:
-        """Return the severity of a stretch, None where a measure of it is no number: no output could hold that."""
+        """Return the severity of a stretch; None if a measure is not finite, since outputs cannot hold that."""
         assert self._hello is not None
         samples = (counts * self._hello.scales).astype(np.float32)
         found = measure(samples, self._hello.sample_rate_hz, self._g_per_unit)
@@ -94,7 +94,7 @@ class SeverityMeter:
 
 
 def fast_length(n: int) -> int:
-    """Return the largest length up to n without prime factors beyond 5, which a Fourier transform takes quickly."""
+    """Return the largest length up to n without prime factors above 5, for which a Fourier transform is fast."""
     best, twos = 1, 1
     while twos <= n:
         threes = twos

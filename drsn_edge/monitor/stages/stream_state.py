@@ -1,6 +1,6 @@
-"""What is true of one stream, whoever judges it: the sensor, its clock and rate, the grid, offsets, counts, times.
+"""The state of one stream, independent of the judge: the sensor, its clock and rate, the grid, offsets, counts, times.
 
-A reload swaps the judge and leaves all of this as it is, so that no sample is left out and no count begins again.
+A reload exchanges the judge and keeps this state, so that no sample is lost and no count starts again.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ class HostClock:
     """The time on this machine.
 
     Attributes:
-        now: Seconds, to notice a device that is silent.
-        lag_s: How long ago the event that is taken in now had come; more than `BEHIND_S`, and windows are skipped until
-            it is `CAUGHT_UP_S`.
+        now: Monotonic clock in seconds, to notice a silent device.
+        lag_s: Returns how long ago the present event arrived, in seconds; above `BEHIND_S`, windows are skipped
+            until it is `CAUGHT_UP_S`.
     """
 
     now: Callable[[], float] = time.monotonic
     lag_s: Callable[[], float] = lambda: 0.0
 
     def arrived_s(self) -> float:
-        """Return when what is taken in now had come: a machine that is behind takes nothing for late."""
+        """Return when the present event arrived, so that a machine that is behind takes no event for late."""
         return self.now() - self.lag_s()
 
 
 class WindowCounts:
-    """How many windows said what, over reloads and errors: the account of one sensor."""
+    """Counters of the windows of one sensor, over reloads and errors."""
 
     def __init__(self) -> None:
         """Begin at 0."""
@@ -60,7 +60,7 @@ class WindowCounts:
         self.skipped = 0
 
     def expect(self, labels: Sequence[str]) -> None:
-        """Count these labels, too, those of the model that judges from now on first."""
+        """Also count these labels, those of the present model, and list them first."""
         before, self.labels = self.labels, Counter(dict.fromkeys(labels, 0))
         self.labels.update(before)
 
@@ -74,11 +74,11 @@ class WindowCounts:
 
 @dataclass(frozen=True)
 class Scale:
-    """What the sensor's counts mean.
+    """Scale of the sensor's counts.
 
     Attributes:
-        factors: Of each axis, the contract's unit per count, shape (axes,).
-        full_scale_counts: Where the sensor clips.
+        factors: Contract's unit per count of each axis, shape (axes,).
+        full_scale_counts: Count at which the sensor clips.
     """
 
     factors: NDArray[np.float32]
@@ -86,22 +86,22 @@ class Scale:
 
     @cached_property
     def full_scale(self) -> NDArray[np.float64]:
-        """Where each axis clips, in the contract's unit."""
+        """Value at which each axis clips, in the contract's unit, shape (axes,)."""
         return np.asarray(self.full_scale_counts * np.abs(self.factors), np.float64)
 
 
 @dataclass(frozen=True)
 class CutWindow:
-    """One window of the stream, with what is known of it before a model sees it.
+    """One window of the stream before a model judges it.
 
     Attributes:
-        first_sample: Index of its first sample in the sensor's session, without the margin.
-        device_time_s: Sensor's time of that sample.
-        counts: As they were cut, margins included, shape (cut.window, axes).
-        lost_samples: How many are missing.
+        first_sample: Index of the first sample in the sensor's session, without the margin.
+        device_time_s: Device time of that sample, in seconds.
+        counts: Counts with margins, shape (cut.window, axes).
+        lost_samples: Number of missing samples.
         defect: Why it must not be judged; None: it may be.
         cut: How it was cut.
-        scale: What the counts mean.
+        scale: Scale of the counts.
     """
 
     first_sample: int
@@ -114,68 +114,68 @@ class CutWindow:
 
 
 class StreamState:
-    """Takes in what a sensor sends and cuts windows of it, each with the reason why it must not be judged."""
+    """Takes the events of a sensor and cuts windows, each with a reason if it must not be judged."""
 
     def __init__(
         self, contract: SignalContract, taught: NDArray[np.float64] | None, clock: HostClock, counts: WindowCounts
     ) -> None:
-        """Begin with a stream whose Hello is still to come.
+        """Begin before the Hello of the stream.
 
         Args:
-            contract: Of the model that judges.
-            taught: Mean of each axis that was taught on site; see `OffsetWatch`.
-            clock: Of this machine.
-            counts: Which go on.
+            contract: Signal contract of the present model.
+            taught: Mean of each axis learned on site; see `OffsetWatch`.
+            clock: Clock of this machine.
+            counts: Counters to continue.
         """
         self._contract, self._taught, self.counts = contract, taught, counts
         self._lag_s, self.arrived_s = clock.lag_s, clock.arrived_s
         self._hello: Hello | None = None
-        self._scale = Scale(np.ones(0, np.float32), clipping_level(1.0, 2**-15))  # of a device that said nothing yet
+        self._scale = Scale(np.ones(0, np.float32), clipping_level(1.0, 2**-15))  # before the Hello of the device
         self._grid = Grid(contract)
         self._device_clock = ClockFit()
         self._repeats = RepeatWatch(memory_for(contract.window))
         self._is_behind = False
         self.rate = RateWatch(RATE_TOLERANCE / 2)
-        """The sample rate of late, by the sensor's clock."""
+        """The recent sampling rate, by the sensor's clock."""
         self.offsets = OffsetWatch(taught)
-        """Where the sensor's axes usually are."""
+        """The usual offsets of the sensor's axes."""
         self.freshness = Freshness()
-        """When something came last."""
+        """Times of the last events."""
 
     @property
     def sample_rate_hz(self) -> float | None:
-        """Samples per second over the whole session by the sensor's clock, None until it is known."""
+        """Sampling rate over the whole session by the sensor's clock, in Hz; None until it is known."""
         return self._device_clock.sample_rate_hz
 
     @property
     def hello(self) -> Hello | None:
-        """What the sensor says of itself, None before it did."""
+        """The last Hello of the sensor; None before the first."""
         return self._hello
 
     @property
     def patience_s(self) -> float:
-        """How long a decision stands that no window bears out, in seconds."""
+        """Time that a decision stays without confirmation by a window, in seconds."""
         return STALLED_S + self._grid.longest_s
 
     def serve(self, contract: SignalContract, taught: NDArray[np.float64] | None) -> None:
-        """Cut windows for another model from now on, without leaving out a sample.
+        """Cut windows for another model from now on, without losing a sample.
 
         Raises:
-            ContractError: If the sensor does not fit it; then everything is as before.
+            ContractError: If the sensor does not fit the model; then nothing has changed.
         """
         if self._hello is not None:
             self._scale, self._grid = _scale_for(contract, self._hello), self._grid.for_contract(contract)
         else:
             self._grid = Grid(contract)
         self._contract, self._taught = contract, taught
-        self._is_behind = False  # the new model may be quicker, and is not to blame for what waits
+        self._is_behind = False  # the new model may be faster, and is not to blame for the lag
         self.freshness.judged_anew()
 
     def take_hello(self, hello: Hello) -> None:
-        """Take in how the sensor describes itself.
+        """Take the Hello of the sensor.
 
         Raises:
-            ContractError: If it does not fit the model.
+            ContractError: If the sensor does not fit the model.
         """
         self._scale = _scale_for(self._contract, hello)
         if self._hello is not None and hello.device_id != self._hello.device_id:
@@ -186,7 +186,7 @@ class StreamState:
         self.freshness.hello(self.arrived_s())
 
     def restart(self) -> None:
-        """The device began anew: its index and its clock do, too."""
+        """Reset indices and clocks after a restart of the device."""
         self._grid.reset()
         self._device_clock.reset()
         self.rate.reset()
@@ -194,7 +194,7 @@ class StreamState:
         self.freshness.restart()
 
     def take(self, block: SampleBlock) -> Iterator[CutWindow]:
-        """Take in samples; return the windows that they complete, each to be judged before the next is asked for."""
+        """Take samples; return the windows that they complete, each to be judged before the next is requested."""
         self.freshness.block(self.arrived_s(), block.first_sample, block.device_time_s)
         if self.rate.add(block.first_sample, block.device_time_s):
             self._device_clock.reset()
@@ -203,7 +203,7 @@ class StreamState:
         return map(self._described, self._grid.take(block))
 
     def judged(self, result: WindowResult) -> None:
-        """Note what was said of a window."""
+        """Record the result of a window."""
         self.counts.add(result)
         self.freshness.window(result)
 
@@ -227,16 +227,16 @@ class StreamState:
         return SKIPPED if defect is None and self._must_skip() else defect
 
     def _must_skip(self) -> bool:
-        """Tell whether to catch up: cutting a window costs little beside judging it."""
+        """Tell whether to skip windows to catch up: cutting a window is far cheaper than judging it."""
         self._is_behind = self._lag_s() > (CAUGHT_UP_S if self._is_behind else BEHIND_S)
         return self._is_behind
 
 
 def _scale_for(contract: SignalContract, hello: Hello) -> Scale:
-    """Return what counts of that sensor mean to a model.
+    """Return the scale of a sensor's counts for a model.
 
     Raises:
-        ContractError: If the sensor does not fit it.
+        ContractError: If the sensor does not fit the model.
     """
     to_unit = stream_factor(contract, hello.sample_rate_hz, hello.axes, hello.unit, rate_tolerance=LIMIT)
     return Scale(np.asarray(hello.scales * to_unit, np.float32), clipping_level(hello.full_scale, hello.scale))

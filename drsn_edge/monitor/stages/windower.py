@@ -1,4 +1,4 @@
-"""Blocks in, windows out: on a fixed grid of sample indices, every missing sample marked."""
+"""Blocks in, windows out, on a fixed grid of sample indices; every missing sample is marked."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from firmware_bridge.wire.messages import Counts
 
 
 class Windower:
-    """Cuts windows of `window` samples every `hop` samples out of blocks as they come.
+    """Cuts windows of `window` samples every `hop` samples from blocks as they arrive.
 
-    A gap of up to one window is kept as missing samples, so that each window that it touches says so. A longer one is
-    not stored: the grid begins again behind it, after one window that stands for what was lost. Where a sensor threw
-    samples away and cannot say how many, the grid goes on, and the windows that reach across the seam say so.
+    A gap of up to one window is stored as missing samples, which each window that it touches reports. A longer gap is
+    not stored: one window stands for the lost samples, and the grid starts again after the gap. If a sensor dropped an
+    unknown number of samples, the grid continues, and the windows across that seam report it.
     """
 
     def __init__(self, window: int, hop: int, sample_rate_hz: float) -> None:
-        """Begin with an empty buffer; sample_rate_hz places windows in time between the stamps of blocks."""
+        """Begin with an empty buffer; `sample_rate_hz` gives windows their times between the timestamps of blocks."""
         self._window = window
         self._hop = hop
         self._sample_rate_hz = sample_rate_hz
         self.reset()
 
     def reset(self) -> None:
-        """Forget what is buffered: the next block begins a new grid."""
-        self._parts: list[Counts] = []  # joined when a window is complete, and not at each block
-        self._missing: list[tuple[int, int]] = []  # first and behind the last, counted from the first part
-        self._seams: list[int] = []  # the first behind each, counted likewise
+        """Empty the buffer; the next block starts a new grid."""
+        self._parts: list[Counts] = []  # joined when a window is complete, not at each block
+        self._missing: list[tuple[int, int]] = []  # first and one past the last, relative to the first part
+        self._seams: list[int] = []  # first sample after each seam, relative to the first part
         self._length = 0
         self._first_sample = 0
         self._skip = 0
 
     def take(self, block: SampleBlock) -> list[Window]:
-        """Take in what a sensor sent and return the windows that it completes."""
+        """Take a block of a sensor and return the windows that it completes."""
         return self.add(block.first_sample, block.device_time_s, block.samples, block.lost_before, block.overrun)
 
     def add(
         self, first_sample: int, device_time_s: float, counts: Counts, lost_before: int, overrun: bool = False
     ) -> list[Window]:
-        """Take in one block and return the windows that it completes.
+        """Take one block and return the windows that it completes.
 
         Args:
             first_sample: Index of the block's first sample.
-            device_time_s: Its time.
-            counts: Shape (n, axes).
-            lost_before: Samples missing since the last block.
+            device_time_s: Device time of that sample, in seconds.
+            counts: Samples, shape (n, axes).
+            lost_before: Number of samples missing since the last block.
             overrun: Whether that number is an estimate.
         """
         done: list[Window] = []
@@ -70,11 +70,11 @@ class Windower:
             self._missing.append((self._length, self._length + lost_before))
         self._parts.append(counts)
         self._length += lost_before + len(counts)
-        if self._skip >= self._length:  # all of it lies between two windows
+        if self._skip >= self._length:  # the whole buffer lies between two windows
             self._drop(counts, self._length)
 
     def _drop(self, counts: Counts, used: int) -> None:
-        """Go on behind `used` samples, of which the last array may keep some."""
+        """Drop `used` samples; `counts`, the last array, keeps the rest."""
         kept = self._length - used
         self._parts = [counts[len(counts) - kept :]]
         self._missing = [(max(first - used, 0), end - used) for first, end in self._missing if end > used]

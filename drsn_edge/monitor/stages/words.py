@@ -1,4 +1,4 @@
-"""Results in words for people, and what a window said as plain values: every output takes both from here.
+"""Results in words for people, and the verdict of a window as plain values: every output uses these.
 
 JSON of results is `drsn_edge.monitor.stages.results.to_json`.
 """
@@ -13,15 +13,15 @@ from drsn_edge.verdicts import NO_CLASS, VERDICTS, Verdict
 
 @dataclass(frozen=True)
 class Said:
-    """What a window said, as plain values: of a result, or of a row of a history.
+    """The verdict of a window as plain values, from a result or a row of a history.
 
     Attributes:
         verdict: Name of the verdict.
-        label: The class, None unless the verdict is CLASS.
-        reason: Why there is no verdict, None where there is one.
-        score: Probability of the class, of the nearest one for UNKNOWN; None without scores.
+        label: The class; None unless the verdict is CLASS.
+        reason: Why there is no verdict; None with a verdict.
+        score: Probability of the class, or of the nearest class for UNKNOWN; None without scores.
         novelty: See `WindowResult`.
-        nearest: The class of that score, None where it is not known.
+        nearest: Class of that score; None if unknown.
     """
 
     verdict: str
@@ -33,32 +33,32 @@ class Said:
 
     @property
     def state(self) -> str:
-        """The class, or the verdict where there is none: what windows are counted and coloured by."""
+        """The class, or the verdict without a class; windows are counted and coloured by this."""
         return self.detail if self.verdict == Verdict.CLASS.value and self.detail else self.verdict
 
     @property
     def detail(self) -> str:
-        """The class or the reason, empty where there is neither."""
+        """The class or the reason; empty without either."""
         return (self.label if self.verdict == Verdict.CLASS.value else self.reason) or ""
 
     @property
     def percent(self) -> str:
-        """How sure the class is, empty without one."""
+        """The probability of the class in percent; empty without a class."""
         return f"{self.score:.0%}" if self.label and self.score is not None else ""
 
     @property
     def words(self) -> str:
-        """The whole of it in words."""
+        """The whole verdict in words."""
         if self.reason:
             return f"{self.verdict} ({self.reason})"
         if self.verdict == Verdict.UNKNOWN.value and self.novelty:
             nearest = f"; nearest {self.nearest}" if self.nearest else ""
-            return f"{self.verdict} ({self.novelty:.1f} times as far off as trained windows go{nearest})"
+            return f"{self.verdict} ({self.novelty:.1f} times the novelty limit{nearest})"
         return f"{self.state} ({self.percent})" if self.percent else self.state
 
 
 def said_by(result: WindowResult) -> Said:
-    """Return what a window said."""
+    """Return the verdict of a window as plain values."""
     scores = result.scores
     nearest = result.label if scores and result.label in scores else None
     if scores and nearest is None:
@@ -68,38 +68,38 @@ def said_by(result: WindowResult) -> Said:
 
 
 def decision_line(decision: Decision) -> str:
-    """Return one line that says what holds from when on."""
+    """Return a decision as one line: time, verdict, and since when."""
     window = decision.window
     return f"{window.device_time_s:9.2f} s  {said_by(window).words}, since {decision.since:.2f} s"
 
 
 def alarm_line(alarm: Alarm) -> str:
-    """Return one line that says what became of an alarm."""
+    """Return a change of an alarm as one line."""
     begins = f"{alarm.device_time_s:9.2f} s  {alarm_words(alarm.name, alarm.state.value)}"
     kept = f", signal in {alarm.capture}" if alarm.capture else ""
     return f"{begins}, since {alarm.since:.2f} s{kept}"
 
 
 def alarm_words(name: str, state: str) -> str:
-    """Return what became of an alarm in words."""
+    """Return the change of an alarm in words."""
     return f"ALARM {name} {state.lower()}"
 
 
 def severity_words(severity: Severity) -> str:
-    """Return how much a machine vibrates in words."""
+    """Return the severity in words."""
     velocity = severity.velocity_rms_mm_s
     zone = "" if severity.zone is None else f"zone {severity.zone}, "
     lines = ""
     if severity.bearing_db:
         strongest = max(severity.bearing_db, key=severity.bearing_db.__getitem__)
-        word = {True: ", as the class says", False: ", NOT what the class says", None: ""}[severity.agrees]
+        word = {True: ", agrees with the class", False: ", DISAGREES with the class", None: ""}[severity.agrees]
         lines = f", {strongest} {severity.bearing_db[strongest]:.0f} dB{word}"
     speed = "" if velocity is None else f"{velocity:.2f} mm/s, "
     return f"{zone}{speed}{severity.acceleration_rms:.3g} {severity.unit} RMS, kurtosis {severity.kurtosis:.1f}{lines}"
 
 
 def summary_words(summary: Summary) -> str:
-    """Return the summary as a few lines."""
+    """Return the summary as three or four lines."""
     rate = f"{summary.sample_rate_hz:.2f} Hz" if summary.sample_rate_hz else "not measured"
     seen = ", ".join(f"{label} {count}" for label, count in summary.labels.items() if count) or "none"
     lost = f"{summary.samples_lost} lost" if summary.link.get("losses_counted", True) else "losses cannot be counted"

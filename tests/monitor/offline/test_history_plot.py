@@ -77,7 +77,7 @@ def test_stretches_end_at_gaps() -> None:
 
 def test_the_picture_names_what_it_shows(drawn: Figure) -> None:
     shares = drawn.axes[0]
-    assert {text.get_text().strip() for text in shares.texts} == {"imbalance", "outer_race", "inner_race, holds"}
+    assert {text.get_text().strip() for text in shares.texts} == {"imbalance", "outer_race", "inner_race, active"}
     assert (
         shares.get_ylabel() == "share of windows"
         and shares.get_xlabel() == "time, 2027-01-14 to 2027-01-15, CET (UTC+01:00)"

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusals import refused
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import Guarded, history_file, history_waiting
 from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.history_reader import read_history
+from drsn_edge.monitor.sinks.one_writer import InUseError
 from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Summary, WindowResult
 from drsn_edge.verdicts import Verdict
 
@@ -64,7 +66,7 @@ def test_a_second_writer_of_a_machine_is_refused_with_the_firsts_process(
     link = tmp_path / "link"
     link.symlink_to("history")
     for path in (tmp_path / "history", link):
-        with pytest.raises(OutputError, match=rf"process {holder.pid}\b.*--machine"):
+        with refused(InUseError, "in_use", machine="pump", holder=f"process {holder.pid}"):
             HistorySink(path, "pump")
     other = HistorySink(tmp_path / "history", "fan")  # another machine in the same file is welcome
     for _ in range(59):
@@ -78,7 +80,7 @@ def test_a_second_writer_of_a_machine_is_refused_with_the_firsts_process(
 
 def test_two_sensors_of_one_process_are_kept_apart_as_well(tmp_path: Path) -> None:
     first = HistorySink(tmp_path / "history", "pump")
-    with pytest.raises(OutputError, match=f"another sensor of this process .{os.getpid()}"):
+    with refused(InUseError, "in_use", holder=f"another sensor of this process ({os.getpid()})"):
         HistorySink(tmp_path / "history", "pump")
     first.close()
     HistorySink(tmp_path / "history", "pump").close()
@@ -135,7 +137,7 @@ def test_a_row_that_cannot_be_stored_is_left_out_alone_and_counted(tmp_path: Pat
 
 def test_a_machine_whose_name_cannot_be_stored_is_refused(tmp_path: Path) -> None:
     for name in ("pump \ud800", "pump\n3"):
-        with pytest.raises(OutputError, match="--machine"):
+        with refused(OutputError, "not_printable", machine=name):
             HistorySink(tmp_path / "history", name)
 
 
@@ -232,12 +234,13 @@ def test_a_monitor_that_starts_on_a_full_disk_waits_for_room(tmp_path: Path, mon
     plain = sqlite3.connect
     (tmp_path / "history").touch()  # as it is left where the disk became full at that moment
     monkeypatch.setattr(sqlite3, "connect", connect)
-    with pytest.raises(OutputError, match="full"):
+    with refused(OutputError, "cannot_open", path=tmp_path / "history") as caught:
         HistorySink(tmp_path / "history", "pump")
+    assert "disk is full" in str(caught.value)  # as SQLite says it
     monkeypatch.setattr(history_file, "is_full_or_read_only", lambda path: full[0])
     now_s = [NOON]
     sink = HistorySink(tmp_path / "history", "pump", now_s=lambda: now_s[0])
-    with pytest.raises(OutputError, match="memory"):
+    with refused(OutputError, "cannot_open", path=tmp_path / "history"):
         sink.take(Decision(window(), 0.0))
     full[0] = False
     now_s[0] += 6
@@ -247,11 +250,13 @@ def test_a_monitor_that_starts_on_a_full_disk_waits_for_room(tmp_path: Path, mon
     assert len(found.decisions) == 1 and found.spans[0].windows == 1
 
 
-@pytest.mark.parametrize("place", ["/proc/history", "missing/history"])
-def test_where_no_file_can_ever_be_made_a_monitor_does_not_start(tmp_path: Path, place: str) -> None:
-    with pytest.raises(OutputError, match="Could not make the history") as refused:
+@pytest.mark.parametrize(
+    ("place", "problem"), [("/proc/history", "cannot_make"), ("missing/history", "folder_missing")]
+)
+def test_where_no_file_can_ever_be_made_a_monitor_does_not_start(tmp_path: Path, place: str, problem: str) -> None:
+    with refused(OutputError, problem, path=tmp_path / place) as caught:
         HistorySink(tmp_path / place, "pump")
-    assert ".." not in str(refused.value) and "choose" in str(refused.value).lower()
+    assert ".." not in str(caught.value) and "choose" in str(caught.value).lower()
 
 
 def test_a_disk_without_blocks_is_no_full_one() -> None:
@@ -261,10 +266,10 @@ def test_a_disk_without_blocks_is_no_full_one() -> None:
 def test_a_history_that_cannot_be_opened_says_so_in_one_sentence(tmp_path: Path) -> None:
     sink = HistorySink(tmp_path / "history", "pump")
     (tmp_path / "history").mkdir()  # meanwhile
-    with pytest.raises(OutputError) as failed:
+    with refused(OutputError, "is_folder", path=tmp_path / "history") as failed:
         sink.take(Decision(window(), 0.0))
     assert str(failed.value).count("the history") == 1 and ".." not in str(failed.value)
-    assert "folder" in str(failed.value) and "waits in memory" in str(failed.value)
+    assert "wait in memory" in str(failed.value)
 
 
 def test_a_monitor_that_ends_before_its_first_row_leaves_no_file(tmp_path: Path) -> None:
@@ -300,7 +305,7 @@ def test_a_new_file_that_cannot_be_opened_at_once_begins_with_a_run_of_its_own(t
     path.rename(tmp_path / "old")
     path.mkdir()
     now_s[0] += 60
-    with pytest.raises(OutputError, match="folder"):
+    with refused(OutputError, "is_folder", path=path):
         sink.take(Decision(window(), 0.0))
     path.rmdir()
     now_s[0] += 60
@@ -322,7 +327,7 @@ def test_a_file_of_another_version_is_left_alone(tmp_path: Path, version: int) -
     connection.close()
     before = path.read_bytes()
     for use in (lambda: HistorySink(path, "pump"), lambda: read_history(path, *FOREVER)):
-        with pytest.raises(OutputError, match=f"Expected a history of version 2 in .*, got {version}"):
+        with refused(OutputError, "other_version", path=path, expected=2, got=version):
             use()
     assert path.read_bytes() == before and [each.name for each in tmp_path.iterdir()] == ["history"]
 
@@ -333,9 +338,9 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     connection.execute("CREATE TABLE photos (name TEXT)")
     connection.commit()
     before = path.read_bytes()
-    with pytest.raises(OutputError, match="another database"):
+    with refused(OutputError, "not_a_history", path=path):
         HistorySink(path, "pump")
-    with pytest.raises(OutputError, match="Expected a history"):
+    with refused(OutputError, "not_a_history", path=path):
         read_history(path, *FOREVER)
     assert [name for (name,) in connection.execute("SELECT name FROM sqlite_master")] == ["photos"]
     assert path.read_bytes()[100:] == before[100:]
@@ -376,7 +381,7 @@ def test_a_monitor_that_starts_beside_a_lock_waits_for_its_end(tmp_path: Path) -
     began_s = time.monotonic()
 
     sink = HistorySink(path, "pump", now_s=lambda: clock[0], steady_s=lambda: clock[0])
-    with pytest.raises(OutputError, match=r"locked.*memory"):
+    with refused(OutputError, "locked", path=path):
         sink.take(window())
     assert time.monotonic() - began_s < 8
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from refusals import refused
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import http
@@ -116,5 +117,7 @@ def test_who_does_not_take_the_answer_is_cut_off(server: HttpServer, monkeypatch
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "256.0.0.1", "a" * 64])
 def test_where_it_cannot_listen(host: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OutputError, match="Choose another"):
-        HttpServer(host, taken.getsockname()[1], {})
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with refused(OutputError, "cannot_listen", host=host, port=port):
+            HttpServer(host, port, {})

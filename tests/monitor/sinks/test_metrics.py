@@ -8,6 +8,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from refusals import refused
 
 pytest.importorskip("prometheus_client", reason="needs the extra `metrics`")
 
@@ -141,5 +142,5 @@ def test_a_name_that_is_no_text_takes_no_page_away() -> None:
 
 
 def test_a_port_that_is_taken() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OutputError, match="Choose another port"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, refused(OutputError, "cannot_listen"):
         MetricsServer("127.0.0.1", taken.getsockname()[1])

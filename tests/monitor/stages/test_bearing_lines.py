@@ -60,7 +60,7 @@ def test_the_monitor_says_whether_physics_agrees(tmp_path: Path, new_sensor: Any
     assert config == SeverityConfig(None, Bearing(SKF_6205, {"outer": "BPFO"}))
     sensor = new_sensor(sample_rate_hz=RATE_HZ, axes=("x",))
     counts = np.rint(struck(BEARING.lines_hz(SHAFT_HZ)["BPFO"]) * 2000).astype(np.int16)
-    for label, words in (("outer", "as the class says"), ("healthy", "")):
+    for label, words in (("outer", "agrees with the class"), ("healthy", "")):
         meter = SeverityMeter(config, SHAFT_HZ)
         meter.take(sensor.hello())
         (found,) = meter.take(sensor.counts(counts), label)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refusals import refused
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings
@@ -186,7 +187,7 @@ def test_a_full_disk_is_said_and_nothing_else_ends(
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="Could not make the folder"):
+    with refused(OutputError, "cannot_make_folder", path=tmp_path / "file" / "captures"):
         capture_in(tmp_path / "file" / "captures")
 
 

@@ -108,5 +108,5 @@ def test_forgotten_votes_do_not_count_and_the_decision_stands(window_result: Mak
 
 @pytest.mark.parametrize(("needed", "of"), [(0, 0), (0, 1), (2, 4), (2, 1), (6, 5), (-1, -1), (-3, 1)])
 def test_votes_that_could_contradict_each_other_are_refused(needed: int, of: int) -> None:
-    with pytest.raises(ValueError, match="more than half"):
+    with pytest.raises(ValueError, match=str(needed)):
         Votes(needed, of)

@@ -24,14 +24,14 @@ def window(verdict: Verdict, label: str | None = None, reason: str | None = None
         (window(Verdict.NO_VERDICT, reason=LOST_SAMPLES), "NO_VERDICT", LOST_SAMPLES, "NO_VERDICT (lost samples)"),
         (
             window(Verdict.UNKNOWN, novelty=2.04), "UNKNOWN", "",
-            "UNKNOWN (2.0 times as far off as trained windows go; nearest worn)",
+            "UNKNOWN (2.0 times the novelty limit; nearest worn)",
         ),
         (window(Verdict.UNKNOWN), "UNKNOWN", "", "UNKNOWN"),
         (Said("CLASS", "worn", None), "worn", "worn", "worn"),
         (DecisionRow(0.0, "CLASS", "worn", None, 0.75, 0.5).said, "worn", "worn", "worn (75%)"),
         (
             DecisionRow(0.0, "UNKNOWN", None, None, 0.75, 2.0).said, "UNKNOWN", "",
-            "UNKNOWN (2.0 times as far off as trained windows go)",
+            "UNKNOWN (2.0 times the novelty limit)",
         ),
     ],
 )  # fmt: skip
