@@ -123,7 +123,7 @@ class EmulatedPi:
     """A userland in the cache folder, created on first use."""
 
     def __init__(self, kind: str = "litert") -> None:
-        """Fetch what is missing.
+        """Download the missing parts.
 
         Raises:
             SystemExit: If a tool is missing or fails.
@@ -146,7 +146,7 @@ class EmulatedPi:
         """Write a program that is the emulated Pi's Python, and return its path.
 
         Args:
-            path: Of the program.
+            path: Path of the program.
             cpu: What QEMU emulates; None: what the kind has.
             extra: Folders that it finds modules in, beside its packages.
         """
@@ -248,7 +248,7 @@ class EmulatedPi:
         run([*pip, *platforms, *abis, *python, *what])
 
     def _describe_cpu(self, cpu: str) -> None:
-        """Put a Pi's /proc/cpuinfo into the userland: LiteRT's own look at the host's would crash it."""
+        """Put a Pi's /proc/cpuinfo into the userland: LiteRT would crash on that of the host."""
         if self.kind.machine == "armv7l":
             core = (
                 "model name\t: ARMv7 Processor rev 4 (v7l)\nBogoMIPS\t: 38.40\n"
@@ -277,7 +277,7 @@ def pinned(name: str, lock: str = "dev.txt") -> str:
 
 
 def fresh(folder: Path, wanted: str) -> bool:
-    """Tell whether a folder must be made; one of something else is removed."""
+    """Return whether a folder must be created; a folder with other contents is removed."""
     note = folder.with_name(f"{folder.name}.done")
     if note.exists() and note.read_text() == wanted:
         return False

@@ -55,11 +55,11 @@ class Latency:
     """One file's figures.
 
     Attributes:
-        name: Of the variant.
-        median_us: Processor time of one inference, microseconds.
-        p10_us: The same, 10th percentile of the rounds.
-        operators: In the file.
-        partitions: Parts of the graph that XNNPACK took.
+        name: Name of the variant.
+        median_us: Processor time of one inference in microseconds, median of the rounds.
+        p10_us: Processor time of one inference in microseconds, 10th percentile of the rounds.
+        operators: Number of operators in the file.
+        partitions: Parts of the graph that XNNPACK runs.
         bytes: Length of the file.
     """
 

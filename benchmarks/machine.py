@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 _FEATURES = ("avx512_vnni", "avx_vnni", "avx2", "asimddp", "asimd")
-"""Of a processor, as int8 kernels are chosen by them: the first that it has is named."""
+"""Features of a processor by which int8 kernels are chosen; the first one that it has is named."""
 
 
 def machine() -> dict[str, str]:

@@ -82,7 +82,7 @@ def windows_of(recording: Recording, bundle: Bundle) -> FloatArray:
 
 
 def known(bundle: Bundle, chosen: Sequence[Recording], healthy: str | None, field: str) -> dict[object, Novelty]:
-    """Return what is known, by the site: with what its healthy recordings teach where they are named."""
+    """Return the statistics of each site; with --healthy they include what its healthy recordings teach."""
     novelty = novelty_of(bundle)
     assert novelty is not None and novelty.mounting is not None, "convert the run again: this bundle knows no mounting"
     found: dict[object, Novelty] = {each.fields.get(field): novelty for each in chosen}
@@ -106,7 +106,7 @@ def known(bundle: Bundle, chosen: Sequence[Recording], healthy: str | None, fiel
 def judged(
     bundle: Bundle, recording: Recording, windows: FloatArray, novelty: Novelty, classifier: Classifier
 ) -> Iterator[tuple[str, bool]]:
-    """Yield what each window is called, and whether its axes keep it from being called so."""
+    """Yield the verdict on each window, and whether it is withheld because of its axes."""
     contract, rpm = bundle.manifest.contract, recording.fields.get("rpm")
     speed_hz = float(str(rpm)) / 60 if contract.spectra is not None and rpm is not None else None
     for window in windows.astype(np.float32):

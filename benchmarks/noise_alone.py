@@ -71,7 +71,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Told:
-    """What the monitor said of one stream: of each window, and the label of each decision."""
+    """The monitor's results for one stream: the verdict on each window, and the label of each decision."""
 
     windows: list[str]
     decisions: list[str]
@@ -95,7 +95,7 @@ def _late(recording: Recording) -> Samples:
 
 
 def told(bundle: Bundle, samples: Samples, limit: float | None, overlap: bool = False) -> Told:
-    """Return what the monitor says of a stream, shape (n, axes), in g."""
+    """Return the monitor's results for a stream, shape (n, axes), in g."""
     contract = bundle.manifest.contract
     hop = contract.hop if overlap else contract.window
     manifest = replace(bundle.manifest, noise_limit=limit, contract=replace(contract, hop=hop))
@@ -110,7 +110,7 @@ def told(bundle: Bundle, samples: Samples, limit: float | None, overlap: bool = 
 
 
 def told_both(bundle: Bundle, samples: Samples, overlap: bool = False) -> dict[str, Told]:
-    """Return what `told` does before and after; without a window of noise alone that is the same."""
+    """Return the results of `told` before and after; they are equal without a window of noise alone."""
     after = told(bundle, samples, ON, overlap)
     return {"before": told(bundle, samples, OFF, overlap) if NOISE_ALONE in after.windows else after, "after": after}
 
@@ -152,7 +152,7 @@ def true_windows(case: Case) -> list[dict[str, Any]]:
 
 
 class Tally:
-    """Counts what is said of recordings, before and after."""
+    """Counts the verdicts on recordings, before and after."""
 
     def __init__(self, case: Case) -> None:
         self._labels = case.bundle.manifest.labels
@@ -187,7 +187,7 @@ def added_noise(case: Case) -> list[dict[str, Any]]:
 
 
 def one_axis(case: Case) -> dict[str, Any] | None:
-    """Return what is said where one axis in turn is noise of its own level and the others are as recorded."""
+    """Return the verdicts when one axis after the other holds noise of its level and the others are as recorded."""
     axes = len(case.bundle.manifest.contract.axes)
     if axes == 1:
         return None

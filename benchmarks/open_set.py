@@ -4,7 +4,7 @@
 
 Trained on the first 60 % of each recording of the other classes, with the default noise; the limit of `novelty` is set
 on the next 20 %, for 1 % of false unknowns, and everything is judged on the last 20 % and on the withheld class. A line
-for each training, with the energy of the network's logits beside `drsn_edge.signal.novelty`; the same command goes on
+for each training, with the energy of the network's logits beside `drsn_edge.signal.novelty`. The same command continues
 after a stop and prints the table.
 """
 

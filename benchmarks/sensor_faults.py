@@ -108,7 +108,7 @@ class Fault:
 
 
 def plays_of(name: str, data: Path, whole: bool) -> Iterator[Play]:
-    """Yield what is played of a data set; a half of it, unless it is to be whole."""
+    """Yield the recordings of a data set to play, one half of each unless `whole` is set."""
     if name == "demo":
         yield from _demo(4 if whole else 2)
     elif name == "cwru":
@@ -579,7 +579,7 @@ def _said(result: WindowResult, right: str) -> str:
 
 
 def measure(arguments: argparse.Namespace, done: dict[str, Any]) -> None:
-    """Fill in what is not done yet, and write it after each fault."""
+    """Measure the missing faults, and write the results after each."""
     bundles = {name: read_bundle(getattr(arguments, name)) for name in SETS}
     plays = {name: list(plays_of(name, arguments.data, arguments.whole)) for name in SETS}
     for fault in FAULTS:
@@ -636,13 +636,13 @@ def _row(fault: str, strength: str, name: str, row: dict[str, Any], before: dict
 
 
 def above(done: dict[str, Any]) -> list[str]:
-    """Return the faults of which a row is above what is allowed."""
+    """Return the faults with a row above the limit."""
     found = {key.split(" | ")[0] for key, row in done.items() if is_above(row, done, key.split(" | ")[2])}
     return [fault.name for fault in FAULTS if fault.name in found and not fault.name.startswith("no fault")]
 
 
 def is_above(row: dict[str, Any], done: dict[str, Any], machines: str) -> bool:
-    """Tell whether a fault makes more windows wrong than is allowed; some are wrong without any fault."""
+    """Return whether a fault adds more wrong windows than allowed to those that are wrong without a fault."""
     return share(row, "wrong") - share(done[f"no fault |  | {machines}"], "wrong") > AT_MOST_WRONG
 
 

@@ -1,20 +1,19 @@
 """Every error that quantize raises on purpose.
 
 QuantizeError
-├── ModelFileError               bytes that are not a .tflite file, or a damaged one
-├── UnsupportedOperatorError     a whole .tflite file with an operator that the engine does not know
-├── TargetError                  a target that the lint does not know, or a compiler for it that went wrong
+├── ModelFileError               bytes that are not a .tflite file, or are a damaged one
+├── UnsupportedOperatorError     a valid .tflite file with an operator that the engine does not run
+├── TargetError                  an unknown target, or a failure of its compiler
 ├── CalibrationError             calibration windows of a wrong shape, constant, or not finite
 ├── ConversionError              the converter failed, or its file is not wholly int8
-└── MismatchError                the int8 file does not say what the Keras model says
+└── MismatchError                the int8 file and the Keras model disagree
 """
 
 
 class QuantizeError(Exception):
     """Root of quantize's own errors.
 
-    A sentence may be written anew at any time; a program that wants to know what went wrong looks at the class and at
-    these attributes.
+    A sentence may change at any time; a program that needs to know what went wrong uses the class and these attributes.
 
     Attributes:
         problem: Short name of what went wrong, such as "no_sample_rate"; empty where the class says it all.
@@ -33,11 +32,11 @@ class ModelFileError(QuantizeError):
 
 
 class UnsupportedOperatorError(QuantizeError):
-    """The engine has no such operator, or not in this form."""
+    """The engine does not run an operator, or not in this form."""
 
 
 class TargetError(QuantizeError):
-    """There is no such target, or its compiler cannot be asked."""
+    """The target is unknown, or its compiler failed."""
 
 
 class CalibrationError(QuantizeError):
@@ -45,7 +44,7 @@ class CalibrationError(QuantizeError):
 
 
 class ConversionError(QuantizeError):
-    """The model could not become a file that holds int8 operators only."""
+    """The model cannot be converted to a file that holds int8 operators only."""
 
 
 class MismatchError(QuantizeError):
