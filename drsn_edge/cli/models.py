@@ -24,6 +24,8 @@ def models(block: str, as_json: bool) -> None:
     """List the networks for `train` and their cost.
 
     Sizes are those of the int8 file of an untrained network with one axis.
+    Network MACs are the multiply-accumulates of one window without fixed
+    shortcuts; `drsn-edge inspect` prints those of the int8 file, which are more.
 
     \b
     Example:
