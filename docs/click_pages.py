@@ -16,6 +16,7 @@ from sphinx.application import Sphinx
 from sphinx_click.ext import ClickDirective
 
 from drsn_edge.cli.main import cli
+from drsn_edge.cli.sections import section_of
 
 _EXAMPLE = ("Example:", "Examples:")
 
@@ -30,6 +31,7 @@ class CommandPart(ClickDirective):  # type: ignore[misc]  # sphinx-click has no 
     def run(self) -> list[nodes.Node]:
         """Return the nodes."""
         self.env = self.state.document.settings.env
+        self.env.note_reread()  # the commands may have changed, though the page has not
         command: click.Command = cli
         for name in self.arguments[0].split():
             if not isinstance(command, click.Group) or name not in command.commands:
@@ -61,7 +63,7 @@ def _example_as_block(app: Sphinx, context: click.Context, lines: list[str]) -> 
 def _under_titles(app: Sphinx, context: click.Context, lines: list[str]) -> None:
     """Put the options of one section of `--help` behind each other, under its title."""
     shown = [each for each in context.command.params if isinstance(each, click.Option) and not each.hidden]
-    titles = [getattr(option, "section", None) for option in shown]
+    titles = [section_of(option) for option in shown]
     starts = [number for number, line in enumerate(lines) if line.startswith(".. option::")]
     if not any(titles) or len(starts) != len(shown):
         return
