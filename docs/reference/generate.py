@@ -195,7 +195,7 @@ def _sensors() -> str:
         told = re.search(r"\[default: ([^]]*)\]", option.help or "")
         text = re.sub(r"  \[(default|env)[^]]*\]", "", option.help or "") + choices
         said[each.name] = text + (f" Default: {told[1]}." if told and each.default is None else "")
-    said["port"] = said["port"].replace("; repeatable", "")
+    said["port"] = said["port"].replace(" Repeatable.", "")
     said["unknown"] = f"`false`: {said['unknown'][0].lower()}{said['unknown'][1:]}"
     return keys(SensorConfig, said=said, required=("port",))
 
