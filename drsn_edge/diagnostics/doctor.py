@@ -237,11 +237,11 @@ def check_coral(machine: ExaminedMachine) -> Iterator[Finding]:
     elif not found.allowed:
         yield Finding(
             "coral", Level.WARN, f"{found.words} is not used: this user may not open it",
-            "sudo usermod -aG plugdev $USER, then log in again; udev rules: docs/how-to/install-pi.md",
+            "sudo usermod -aG plugdev $USER, then log in again; udev rules: docs/how-to/coral.md",
         )  # fmt: skip
     elif fault := machine.library_fault(str(library[0])):
         yield Finding(
-            "coral", Level.WARN, f"{found.words}: {fault.partition('. ')[0]}", "see docs/how-to/install-pi.md, Coral"
+            "coral", Level.WARN, f"{found.words}: {fault.partition('. ')[0]}", "see docs/how-to/coral.md"
         )
     else:
         yield Finding("coral", Level.OK, f"{found.words}, {library[0].name}")

@@ -148,7 +148,7 @@ def fault_of(said: str, library: str, root: Path = Path("/")) -> RuntimeUnavaila
     if not any(each.allowed for each in here):
         words = (
             f"this user may not open {here[0].node} ({here[0].words}). Type: sudo usermod -aG plugdev $USER, then log "
-            "in again; without libedgetpu's package also add its udev rule, see docs/how-to/install-pi.md"
+            "in again; without libedgetpu's package also add its udev rule, see docs/how-to/coral.md"
         )
         return _unusable(words, "not_permitted", node=here[0].node)
     for node, holders in holders_of(str(each.node) for each in here).items():
