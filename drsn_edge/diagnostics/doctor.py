@@ -240,9 +240,7 @@ def check_coral(machine: ExaminedMachine) -> Iterator[Finding]:
             "sudo usermod -aG plugdev $USER, then log in again; udev rules: docs/how-to/coral.md",
         )  # fmt: skip
     elif fault := machine.library_fault(str(library[0])):
-        yield Finding(
-            "coral", Level.WARN, f"{found.words}: {fault.partition('. ')[0]}", "see docs/how-to/coral.md"
-        )
+        yield Finding("coral", Level.WARN, f"{found.words}: {fault.partition('. ')[0]}", "see docs/how-to/coral.md")
     else:
         yield Finding("coral", Level.OK, f"{found.words}, {library[0].name}")
 
