@@ -15,6 +15,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
+from refusals import OwnError, expect
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, read_bundle, sha256, write_bundle
 from drsn_edge.errors import (
@@ -100,109 +101,143 @@ RESEARCH = {
 
 TRAIN = ["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/new"]
 
+HELD_OUT = ["train", "--data", "{}/data", "--hold-out"]
+UNKNOWN = {"scaling": "unknown_choice"}
+
 FAILURES = [
-    (["monitor", "--port", "p", "--model", "{}/missing.drsn"], BundleError, "missing.drsn.*drsn-edge convert"),
-    (["monitor", "--port", "p", "--model", "{}/garbage"], BundleDamagedError, "garbage"),
-    (["monitor", "--port", "p", "--model", "{}/cut.drsn"], BundleDamagedError, "cut.drsn"),
-    (["monitor", "--port", "p", "--model", "{}/empty"], BundleError, "empty"),
-    (["monitor", "--port", "p", "--model", ""], BundleError, "drsn-edge convert"),
-    (MONITOR, PortAbsentError, "/port"),
-    (["monitor", "--port", "{}/garbage", "--model", "{}/good.drsn"], PortError, "garbage"),
-    (["monitor", "--port", "{}/empty", "--model", "{}/good.drsn"], PortError, "empty"),
-    (["monitor", "--port", "nonsense://here", "--model", "{}/good.drsn"], PortError, "nonsense"),
-    (["monitor", "--port", "socket://127.0.0.1:1", "--model", "{}/good.drsn"], PortError, "127.0.0.1"),
-    ([*SIMULATE, "{}/missing.npz"], RecordingError, "missing.npz"),
-    ([*SIMULATE, "{}/garbage"], RecordingError, "garbage"),
-    ([*SIMULATE, "{}/cut.npz"], RecordingError, "cut.npz"),
-    ([*SIMULATE, "{}/no_rate.npz"], RecordingError, "no_rate.npz"),
-    ([*SIMULATE, "{}/good.npz#3"], RecordingError, "good.npz"),
-    ([*SIMULATE, "{}/good.npz", "--speed", "-1"], VirtualDeviceError, "speed"),
-    ([*SIMULATE, "{}/good.npz", "--speed", "nan"], VirtualDeviceError, "speed"),
+    (
+        ["monitor", "--port", "p", "--model", "{}/missing.drsn"],
+        BundleError,
+        "unreadable",
+        "missing.drsn.*drsn-edge convert",
+    ),
+    (["monitor", "--port", "p", "--model", "{}/garbage"], BundleDamagedError, "not_a_zip", "garbage"),
+    (["monitor", "--port", "p", "--model", "{}/cut.drsn"], BundleDamagedError, "not_a_zip", "cut.drsn"),
+    (["monitor", "--port", "p", "--model", "{}/empty"], BundleError, "unreadable", "empty"),
+    (["monitor", "--port", "p", "--model", ""], BundleError, "unreadable", "drsn-edge convert"),
+    (MONITOR, PortAbsentError, "", "/port"),
+    (["monitor", "--port", "{}/garbage", "--model", "{}/good.drsn"], PortError, "cannot_open", "garbage"),
+    (["monitor", "--port", "{}/empty", "--model", "{}/good.drsn"], PortError, "cannot_open", "empty"),
+    (["monitor", "--port", "nonsense://here", "--model", "{}/good.drsn"], PortError, "cannot_open", "nonsense"),
+    (["monitor", "--port", "socket://127.0.0.1:1", "--model", "{}/good.drsn"], PortError, "cannot_open", "127.0.0.1"),
+    ([*SIMULATE, "{}/missing.npz"], RecordingError, "missing", "missing.npz"),
+    ([*SIMULATE, "{}/garbage"], RecordingError, "unknown_format", "garbage"),
+    ([*SIMULATE, "{}/cut.npz"], RecordingError, "damaged", "cut.npz"),
+    ([*SIMULATE, "{}/no_rate.npz"], RecordingError, "wrong_value", "no_rate.npz"),
+    ([*SIMULATE, "{}/good.npz#3"], RecordingError, "no_such_capture", "good.npz"),
+    ([*SIMULATE, "{}/good.npz", "--speed", "-1"], VirtualDeviceError, "speed", "speed"),
+    ([*SIMULATE, "{}/good.npz", "--speed", "nan"], VirtualDeviceError, "speed", "speed"),
     *[
-        ([*SIMULATE, "{}/good.npz", "--snr-db", snr_db], RecordingError, snr_db)
+        ([*SIMULATE, "{}/good.npz", "--snr-db", snr_db], RecordingError, "snr_out_of_range", snr_db)
         for snr_db in ("nan", "inf", "-inf", "300")
     ],
-    ([*SIMULATE, "{}/good.npz", "--link", "{}/missing/sensor"], VirtualDeviceError, "missing/sensor"),
-    ([*SIMULATE, "{}/good.npz", "--link", "{}/garbage"], VirtualDeviceError, "garbage"),
-    ([*SIMULATE, "{}/good.npz", "--link", "{}/empty"], VirtualDeviceError, "empty"),
-    ([*SIMULATE, "{}/good.npz", "--catalogue", "{}/garbage"], RecordingError, "garbage"),
-    (["train", "--data", "{}/missing", "--hold-out", "time=0.3", "--out", "{}/new"], RecordingError, "missing"),
-    (["train", "--data", "{}/empty", "--hold-out", "time=0.3", "--out", "{}/new"], RecordingError, "empty"),
-    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/missing/new"], OutputError, "missing"),
-    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/empty/.."], OutputError, "--out"),
-    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/garbage"], OutputError, "garbage.*--out"),
-    (["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/run"], OutputError, "run.*--out.*--force"),
-    (["train", "--data", "{}/data", "--hold-out", "nonsense", "--out", "{}/new"], SplitError, "nonsense"),
-    (["train", "--data", "{}/data", "--hold-out", "time=2", "--out", "{}/new"], SplitError, "2"),
-    (["train", "--data", "{}/data", "--hold-out", "load=7", "--out", "{}/new"], SplitError, "load"),
-    (["train", "--data", "{}/data", "--hold-out", "load=1", "--out", "{}/new"], SplitError, "worn"),
-    ([*TRAIN, "--label-field", "fault"], RecordingError, "fault.*--label-field"),
-    (["train", "--data", "{}/data", "--hold-out", "fold=1/9", "--out", "{}/new"], SplitError, "9.*2"),
-    (["train", "--data", "{}/data", "--hold-out", "fold=1", "--out", "{}/new"], SplitError, "fold=K/N"),
-    ([*TRAIN, "--network", "huge"], TrainingError, "nano, small, paper, spectral, spectral-dense, base"),
-    ([*TRAIN, "--config", "{}/block.toml"], TrainingError, "rsbu-cw, .*planar"),
-    ([*TRAIN, "--noise", "brown"], TrainingError, "gaussian, laplacian, pink, impulsive"),
-    ([*TRAIN, "--window", "0"], TrainingError, "window"),
-    ([*TRAIN, "--window", "100000"], SplitError, "100000"),
-    ([*TRAIN, "--hop", "-1"], TrainingError, "hop"),
-    ([*TRAIN, "--epochs", "0"], TrainingError, "epochs"),
-    ([*TRAIN, "--learning-rate", "nan"], TrainingError, "learning"),
-    ([*TRAIN, "--patience", "-1"], TrainingError, "patience"),
+    ([*SIMULATE, "{}/good.npz", "--link", "{}/missing/sensor"], VirtualDeviceError, "no_link", "missing/sensor"),
+    ([*SIMULATE, "{}/good.npz", "--link", "{}/garbage"], VirtualDeviceError, "link_in_use", "garbage"),
+    ([*SIMULATE, "{}/good.npz", "--link", "{}/empty"], VirtualDeviceError, "link_in_use", "empty"),
+    ([*SIMULATE, "{}/good.npz", "--catalogue", "{}/garbage"], RecordingError, "not_toml", "garbage"),
+    (
+        ["train", "--data", "{}/missing", "--hold-out", "time=0.3", "--out", "{}/new"],
+        RecordingError,
+        "unreadable",
+        "missing",
+    ),
+    (
+        ["train", "--data", "{}/empty", "--hold-out", "time=0.3", "--out", "{}/new"],
+        RecordingError,
+        "no_recordings",
+        "empty",
+    ),
+    ([*HELD_OUT, "time=0.3", "--out", "{}/missing/new"], OutputError, "parent_missing", "missing"),
+    ([*HELD_OUT, "time=0.3", "--out", "{}/empty/.."], OutputError, "holds_something_else", "--out"),
+    ([*HELD_OUT, "time=0.3", "--out", "{}/garbage"], OutputError, "holds_something_else", "garbage.*--out"),
+    ([*HELD_OUT, "time=0.3", "--out", "{}/run"], OutputError, "exists", "run.*--out.*--force"),
+    ([*HELD_OUT, "nonsense", "--out", "{}/new"], SplitError, "bad_hold_out", "nonsense"),
+    ([*HELD_OUT, "time=2", "--out", "{}/new"], SplitError, "bad_share", "2"),
+    ([*HELD_OUT, "load=7", "--out", "{}/new"], SplitError, "no_match", "load"),
+    ([*HELD_OUT, "load=1", "--out", "{}/new"], SplitError, "unseen_class", "worn"),
+    ([*TRAIN, "--label-field", "fault"], RecordingError, "no_field", "fault.*--label-field"),
+    ([*HELD_OUT, "fold=1/9", "--out", "{}/new"], SplitError, "wrong_folds", "9.*2"),
+    ([*HELD_OUT, "fold=1", "--out", "{}/new"], SplitError, "bad_fold", "fold=K/N"),
+    (
+        [*TRAIN, "--network", "huge"],
+        TrainingError,
+        "unknown_choice",
+        "nano, small, paper, spectral, spectral-dense, base",
+    ),
+    ([*TRAIN, "--config", "{}/block.toml"], TrainingError, "unknown_choice", "rsbu-cw, .*planar"),
+    ([*TRAIN, "--noise", "brown"], TrainingError, "unknown_choice", "gaussian, laplacian, pink, impulsive"),
+    ([*TRAIN, "--window", "0"], TrainingError, "out_of_range", "window"),
+    ([*TRAIN, "--window", "100000"], SplitError, "too_short", "100000"),
+    ([*TRAIN, "--hop", "-1"], TrainingError, "out_of_range", "hop"),
+    ([*TRAIN, "--epochs", "0"], TrainingError, "out_of_range", "epochs"),
+    ([*TRAIN, "--learning-rate", "nan"], TrainingError, "out_of_range", "learning"),
+    ([*TRAIN, "--patience", "-1"], TrainingError, "out_of_range", "patience"),
     *(
-        ([*TRAIN, "--config", f"{{}}/{name}.toml"], TrainingError, rf"{name}.toml, \[research\].*{name}")
+        (
+            [*TRAIN, "--config", f"{{}}/{name}.toml"],
+            TrainingError,
+            UNKNOWN.get(name, "out_of_range"),
+            rf"{name}.toml, \[research\].*{name}",
+        )
         for name in RESEARCH
         if name != "block"
     ),
-    ([*TRAIN, "--resume"], TrainingError, "new.training.*--resume"),
-    ([*TRAIN, "--config", "{}/garbage"], TrainingError, "garbage"),
-    ([*TRAIN, "--config", "{}/missing.toml"], TrainingError, "missing.toml"),
-    ([*TRAIN, "--snr-db", "nan", "0"], TrainingError, "nan"),
-    ([*TRAIN, "--snr-db", "9", "-9"], TrainingError, "9.*-9"),
-    (["convert", "{}/missing", "--out", "{}/m.drsn"], TrainingError, "drsn-edge train.*missing"),
-    (["convert", "{}/garbage", "--out", "{}/m.drsn"], TrainingError, "drsn-edge train.*garbage"),
-    (["convert", "{}/run", "--out", "{}/m.drsn"], TrainingError, "/run"),
-    (["evaluate", "{}/missing"], BundleError, "missing.*drsn-edge train"),
-    (["evaluate", "{}/empty"], TrainingError, "drsn-edge train.*empty"),
-    (["evaluate", "{}/run"], TrainingError, "/run"),
-    (["evaluate", "{}/garbage", "--data", "{}/data"], BundleDamagedError, "garbage"),
-    (["evaluate", "{}/good.drsn", "--run", "{}/missing"], TrainingError, "missing"),
-    (["evaluate", "{}/good.drsn", "--run", "{}/run"], TrainingError, "/run"),
-    (["evaluate", "{}/good.drsn", "--data", "{}/missing"], RecordingError, "missing"),
-    (["evaluate", "{}/good.drsn", "--data", "{}/empty"], RecordingError, "empty"),
-    ([*EVALUATE, "--only", "load=7"], RecordingError, "load=7.*0, 1"),
-    ([*EVALUATE, "--only", "nonsense"], RecordingError, "--only.*nonsense"),
-    ([*EVALUATE, "--only", "rpm=7"], SplitError, "rpm"),
-    ([*EVALUATE, "--catalogue", "{}/garbage"], RecordingError, "garbage"),
-    ([*EVALUATE, "--out", "{}/data"], OutputError, "/data.*--out"),
-    ([*EVALUATE, "--out", "{}/run", "--force"], OutputError, "/run.*--out"),
-    ([*EVALUATE, "--out", "{}/missing/report"], OutputError, "missing"),
-    *[([*EVALUATE, "--snr-db", snr_db], DrsnEdgeError, snr_db) for snr_db in ("nan", "inf", "-inf", "300")],
-    (["inspect", "{}/missing.tflite"], BundleError, "missing.tflite"),
-    (["inspect", "{}/garbage"], BundleError, "garbage"),
-    (["inspect", "{}/empty"], BundleError, "empty"),
-    (["inspect", "{}/cut.drsn"], BundleDamagedError, "cut.drsn"),
-    (["inspect", "{}/cut.tflite", "--target", "cpu"], ModelFileError, ""),
-    (["inspect", "{}/good.drsn", "--run", "{}/missing"], TrainingError, "missing"),
-    (["inspect", "{}/good.drsn", "--run", "{}/run"], TrainingError, "/run"),
-    (["inspect", "{}/good.drsn", "--out", "{}/data"], OutputError, "/data.*--out"),
-    (["inspect", "{}/good.drsn", "--out", "{}/missing/report"], OutputError, "missing"),
-    (["demo", "--out", "{}/garbage"], OutputError, "garbage"),
-    (["demo", "--out", "{}/garbage/below"], OutputError, "garbage"),
+    ([*TRAIN, "--resume"], TrainingError, "nothing_to_resume", "new.training.*--resume"),
+    ([*TRAIN, "--config", "{}/garbage"], TrainingError, "not_toml", "garbage"),
+    ([*TRAIN, "--config", "{}/missing.toml"], TrainingError, "missing", "missing.toml"),
+    ([*TRAIN, "--snr-db", "nan", "0"], TrainingError, "snr_range", "nan"),
+    ([*TRAIN, "--snr-db", "9", "-9"], TrainingError, "snr_range", "9.*-9"),
+    (["convert", "{}/missing", "--out", "{}/m.drsn"], TrainingError, "not_a_run_folder", "missing.*drsn-edge train"),
+    (["convert", "{}/garbage", "--out", "{}/m.drsn"], TrainingError, "not_a_run_folder", "garbage.*drsn-edge train"),
+    (["convert", "{}/run", "--out", "{}/m.drsn"], TrainingError, "damaged", "/run"),
+    (["evaluate", "{}/missing"], BundleError, "missing", "missing.*drsn-edge train"),
+    (["evaluate", "{}/empty"], TrainingError, "not_a_run_folder", "empty.*drsn-edge train"),
+    (["evaluate", "{}/run"], TrainingError, "damaged", "/run"),
+    (["evaluate", "{}/garbage", "--data", "{}/data"], BundleDamagedError, "not_a_zip", "garbage"),
+    (["evaluate", "{}/good.drsn", "--run", "{}/missing"], TrainingError, "not_a_run_folder", "missing"),
+    (["evaluate", "{}/good.drsn", "--run", "{}/run"], TrainingError, "damaged", "/run"),
+    (["evaluate", "{}/good.drsn", "--data", "{}/missing"], RecordingError, "unreadable", "missing"),
+    (["evaluate", "{}/good.drsn", "--data", "{}/empty"], RecordingError, "no_recordings", "empty"),
+    ([*EVALUATE, "--only", "load=7"], RecordingError, "no_match", "load=7.*0, 1"),
+    ([*EVALUATE, "--only", "nonsense"], RecordingError, "bad_only", "--only.*nonsense"),
+    ([*EVALUATE, "--only", "rpm=7"], SplitError, "no_field", "rpm"),
+    ([*EVALUATE, "--catalogue", "{}/garbage"], RecordingError, "not_toml", "garbage"),
+    ([*EVALUATE, "--out", "{}/data"], OutputError, "holds_something_else", "/data.*--out"),
+    ([*EVALUATE, "--out", "{}/run", "--force"], OutputError, "holds_something_else", "/run.*--out"),
+    ([*EVALUATE, "--out", "{}/missing/report"], OutputError, "parent_missing", "missing"),
+    *[
+        ([*EVALUATE, "--snr-db", snr_db], DrsnEdgeError, "snr_out_of_range", snr_db)
+        for snr_db in ("nan", "inf", "-inf", "300")
+    ],
+    (["inspect", "{}/missing.tflite"], BundleError, "missing", "missing.tflite"),
+    (["inspect", "{}/garbage"], BundleError, "not_a_model", "garbage"),
+    (["inspect", "{}/empty"], BundleError, "unreadable", "empty"),
+    (["inspect", "{}/cut.drsn"], BundleDamagedError, "not_a_zip", "cut.drsn"),
+    (["inspect", "{}/cut.tflite", "--target", "cpu"], ModelFileError, "damaged", ""),
+    (["inspect", "{}/good.drsn", "--run", "{}/missing"], TrainingError, "not_a_run_folder", "missing"),
+    (["inspect", "{}/good.drsn", "--run", "{}/run"], TrainingError, "damaged", "/run"),
+    (["inspect", "{}/good.drsn", "--out", "{}/data"], OutputError, "holds_something_else", "/data.*--out"),
+    (["inspect", "{}/good.drsn", "--out", "{}/missing/report"], OutputError, "parent_missing", "missing"),
+    (["demo", "--out", "{}/garbage"], OutputError, "no_folder", "garbage"),
+    (["demo", "--out", "{}/garbage/below"], OutputError, "no_folder", "garbage"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "shown"), FAILURES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+    ("arguments", "error", "problem", "shown"),
+    FAILURES,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
-    arguments: list[str], error: type[Exception], shown: str, run: Run, place: Path
+    arguments: list[str], error: type[OwnError], problem: str, shown: str, run: Run, place: Path
 ) -> None:
     if arguments[0] in ("train", "convert", "evaluate"):
         pytest.importorskip("tensorflow")
     before = tree(place)
     done = run(*[argument.replace("{}", str(place)) for argument in arguments])
     said = failed(done)
-    assert type(done.why) is error and re.search(shown, said), said
+    expect(done.why, error, problem)
+    assert re.search(shown, said), said
     assert tree(place) == before
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from refusals import refused
+from refusals import expect, refused
 
 from drsn_edge.errors import OutputError
 from drsn_edge.gateway import systemd_host as service_host
@@ -84,8 +84,9 @@ def test_it_is_written_whole_where_that_is_allowed(tmp_path: Path) -> None:
 
 def test_what_may_not_be_written_names_sudo(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(OutputError):
+    with refused(OutputError, "not_permitted") as caught:
         install("pump3", "text", tmp_path)
+    assert "sudo" in str(caught.value)
 
 
 def test_the_command_checks_what_the_monitor_will_be_told(run: Callable[..., Any]) -> None:
@@ -196,8 +197,9 @@ def test_a_system_without_sysusers_gets_the_user_by_useradd_and_one_that_refuses
     assert not system.host.make_user()
     system.users.clear()
     system.refuses.add("useradd")
-    with pytest.raises(OutputError):
+    with refused(OutputError, "no_user") as caught:
         system.host.make_user()
+    assert "sudo useradd" in str(caught.value)
 
 
 def test_services_are_listed_with_their_state_and_command(run: Callable[..., Any], system: FakeSystem) -> None:
@@ -250,15 +252,18 @@ def test_what_is_not_ours_or_does_not_stop_is_left_alone(run: Callable[..., Any]
     masked.symlink_to("/dev/null")
     ours = install("fan", unit_text("fan", ("--port", "a"), "1.0"), units)
     for name in ("other", "masked"):
-        refused = run("service", "remove", name)
-        assert refused.code == 1 and type(refused.why) is OutputError and name in refused.err
+        kept = run("service", "remove", name)
+        assert kept.code == 1 and name in kept.err
+        expect(kept.why, OutputError, "not_ours")
     absent = run("service", "remove", "pump3")
-    assert absent.code == 1 and "pump3" in absent.err and "fan" in absent.err
+    assert absent.code == 1 and "fan" in absent.err
+    expect(absent.why, OutputError, "no_such_service", name="pump3")
     assert run("service", "remove", "../../passwd").code == 1
     assert not [call for call in system.calls if "disable" in call]
     system.refuses = {"disable"}
     stays = run("service", "remove", "fan")
-    assert stays.code == 1 and type(stays.why) is OutputError
+    assert stays.code == 1
+    expect(stays.why, OutputError, "cannot_stop", unit="drsn-edge-fan.service")
     assert ours.exists() and other.exists() and masked.is_symlink()
 
 
