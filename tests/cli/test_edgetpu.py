@@ -69,6 +69,6 @@ def test_without_a_compiler_conversion_says_what_to_do(
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     path = tmp_path / "pump.drsn"
     done = run("convert", trained_run, "--out", path, "--target", "edgetpu", "--max-drop", "5")
-    assert done.code == 0 and "not compiled: no edgetpu_compiler here" in done.out
+    assert done.code == 0 and "not compiled: edgetpu_compiler is missing" in done.out
     done = run("bundle", "edgetpu", path)
     assert done.code == 2 and "--compiled FILE" in done.err
