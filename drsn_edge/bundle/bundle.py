@@ -200,7 +200,7 @@ def read_bundle(path: Path) -> Bundle:
     except OSError as exc:
         why = exc.strerror or str(exc)
         words = f"Could not read the bundle {path}: {why}. Check the path, or make a bundle with `drsn-edge convert`."
-        raise BundleError(words, "unreadable", path=path, why=why) from exc
+        raise BundleError(words, "unreadable", path=path, reason=why) from exc
     try:
         return bundle_from_bytes(data)
     except BundleError as exc:

@@ -122,7 +122,7 @@ def new_private(path: Path, name: str, passphrase: bytes | None = None) -> Publi
             "--key.",
             "exists" if isinstance(exc, FileExistsError) else "cannot_write",
             path=path,
-            why=exc.strerror,
+            reason=exc.strerror,
         ) from exc
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
@@ -149,7 +149,7 @@ def read_private(path: Path, passphrase: bytes | None = None) -> Ed25519PrivateK
             f"Could not read the private key {path}: {exc.strerror}. Make one with `drsn-edge keys new`.",
             "missing" if isinstance(exc, FileNotFoundError) else "unreadable",
             path=path,
-            why=exc.strerror,
+            reason=exc.strerror,
         ) from exc
     if mode & 0o077:
         words = f"Others may read or write the private key {path}. Type: chmod 600 {path}"
@@ -318,7 +318,7 @@ def _trusted_files(folder: Path) -> dict[Path, PublicKey]:
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".pub")
     except OSError as exc:
         words = f"Could not read the trusted keys in {folder}: {exc.strerror}. Run the command with sudo."
-        raise KeyFileError(words, "unreadable", path=folder, why=exc.strerror) from exc
+        raise KeyFileError(words, "unreadable", path=folder, reason=exc.strerror) from exc
     if len(paths) > MOST_TRUSTED:
         words = f"{folder} holds {len(paths)} trusted keys; the limit is {MOST_TRUSTED}. Remove some."
         raise KeyFileError(words, "too_many_keys", path=folder, got=len(paths), limit=MOST_TRUSTED)
@@ -338,7 +338,7 @@ def trust(key: PublicKey, folder: Path) -> Path:
         make_folder(folder)
     except OSError as exc:
         words = f"Could not make the folder {folder} for trusted keys: {exc.strerror}. Run the command with sudo."
-        raise KeyFileError(words, "cannot_make_folder", path=folder, why=exc.strerror) from exc
+        raise KeyFileError(words, "cannot_make_folder", path=folder, reason=exc.strerror) from exc
     trusted_keys(folder)  # the keys that are already there must be valid as well
     path = folder / f"{key.id}.pub"
     write_file(path, f"{key.line}\n".encode())
@@ -378,7 +378,7 @@ def untrust(wanted: str, folder: Path) -> PublicKey:
                 path.unlink()
     except OSError as exc:
         words = f"Could not remove {key.id} ({key.name}) from {folder}: {exc.strerror}. Run the command with sudo."
-        raise KeyFileError(words, "cannot_remove", path=folder, key=key.id, why=exc.strerror) from exc
+        raise KeyFileError(words, "cannot_remove", path=folder, key=key.id, reason=exc.strerror) from exc
     return key
 
 

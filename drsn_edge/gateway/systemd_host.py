@@ -139,7 +139,7 @@ class Host:
                 f"Type this, then install the service again: sudo {shlex.join(command)}",
                 "no_user",
                 user=USER,
-                why=answer.text,
+                reason=answer.text,
             )
         return True
 
@@ -153,7 +153,7 @@ class Host:
             paths = sorted(self.units.glob("drsn-edge-*.service"))
         except OSError as exc:
             words = f"Could not read {self.units}: {exc.strerror}. Run the command with sudo."
-            raise OutputError(words, "cannot_read", path=self.units, why=exc.strerror) from exc
+            raise OutputError(words, "cannot_read", path=self.units, reason=exc.strerror) from exc
         found = [(path, text) for path in paths if (text := _ours(path)) is not None]
         states = self._states([path.name for path, _ in found])
         return [
@@ -176,12 +176,12 @@ class Host:
         answer = self.call(["systemctl", "disable", *(["--now"] if runs else []), path.name])
         if runs and answer.code:
             words = f"Could not stop {path.name}: {answer.text}. Nothing was removed."
-            raise OutputError(words, "cannot_stop", unit=path.name, why=answer.text)
+            raise OutputError(words, "cannot_stop", unit=path.name, reason=answer.text)
         try:
             path.unlink()
         except OSError as exc:
             words = f"Could not remove {path}: {exc.strerror}. Run the command with sudo."
-            raise OutputError(words, "cannot_remove", path=path, why=exc.strerror) from exc
+            raise OutputError(words, "cannot_remove", path=path, reason=exc.strerror) from exc
         warning = None
         if runs:
             answer = self.call(["systemctl", "daemon-reload"])

@@ -56,7 +56,7 @@ def load_inspected(path: Path) -> Inspected:
         problem = "missing" if isinstance(exc, FileNotFoundError) else "unreadable"
         why = exc.strerror or str(exc)
         words = f"Could not read {path}: {why}. Name a .drsn bundle or a .tflite file."
-        raise BundleError(words, problem, path=path, why=why) from exc
+        raise BundleError(words, problem, path=path, reason=why) from exc
     if data.startswith(_ZIP):
         bundle = read_bundle(path)
         read_model(bundle.model)

@@ -156,7 +156,7 @@ class ControlSocket:
                 f"type: kill -USR1 {os.getpid()}",
                 "no_socket",
                 path=folder,
-                why=exc.strerror or str(exc),
+                reason=exc.strerror or str(exc),
             ) from exc
         threading.Thread(target=self._serve, name="control", daemon=True).start()
 

@@ -57,7 +57,7 @@ def reading(path: Path, expected: str) -> Iterator[None]:
         kind = exc.problem if isinstance(exc, InvalidValueError) else type(exc).__name__
         why = str(exc).rstrip(": .") if isinstance(exc, InvalidValueError) else f"{kind}: {exc}".rstrip(": .")
         words = f"{path} is damaged, or is not {expected} ({why}). Copy or export it again."
-        raise RecordingError(words, "damaged", path=path, expected=expected, kind=kind, why=why) from exc
+        raise RecordingError(words, "damaged", path=path, expected=expected, kind=kind, reason=why) from exc
 
 
 def real_numbers(values: NDArray[Any], path: Path, what: str) -> NDArray[Any]:

@@ -112,7 +112,7 @@ class LogKeeper:
             if self._on_failure is None:
                 raise
             words = f"Could not log the sensor's bytes: {exc}. Verdicts go on."
-            known = exc if isinstance(exc, RawLogError) else RawLogError(words, "logging_failed", why=str(exc))
+            known = exc if isinstance(exc, RawLogError) else RawLogError(words, "logging_failed", reason=str(exc))
             self.failing = str(known)
             self._on_failure(known)
 
@@ -228,7 +228,7 @@ def _paths(folder: Path, name: str, option: str) -> Callable[[int], Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         words = f"Could not create the folder {folder}: {exc.strerror}. Choose another {option}."
-        raise OutputError(words, "cannot_write", path=folder, why=exc.strerror) from exc
+        raise OutputError(words, "cannot_write", path=folder, reason=exc.strerror) from exc
     if taken := sorted(folder.glob(f"{name}-[0-9]*{SUFFIX}")):
         words = f"{folder} already holds a recording with the name {name}: {taken[0].name}. Choose another --name."
         raise OutputError(words, "name_taken", path=taken[0], name=name)

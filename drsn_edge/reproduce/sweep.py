@@ -142,7 +142,7 @@ def _append(results: Path, values: dict[str, Any]) -> None:
             f"Could not write {results}: {exc.strerror}. Its earlier results are kept.",
             "cannot_write",
             path=results,
-            why=exc.strerror,
+            reason=exc.strerror,
         ) from exc
 
 

@@ -36,7 +36,7 @@ def open_interpreter(
             interpreter.allocate_tensors()
     except Exception as exc:  # ValueError, RuntimeError, and under a wrong NumPy AttributeError or ImportError
         words = f"{name} could not load the model: {exc}"
-        raise RuntimeUnavailableError(words, "cannot_load", runtime=name, why=str(exc)) from exc
+        raise RuntimeUnavailableError(words, "cannot_load", runtime=name, reason=str(exc)) from exc
     return name, interpreter
 
 

@@ -98,7 +98,7 @@ def contract_from_json(values: Mapping[str, Any]) -> SignalContract:
         words = f"The signal contract is damaged: it has no {field}."
         raise ContractError(words, "missing_field", field=field) from exc
     except (TypeError, ValueError) as exc:
-        raise ContractError(f"The signal contract is damaged: {exc}.", "damaged", why=str(exc)) from exc
+        raise ContractError(f"The signal contract is damaged: {exc}.", "damaged", reason=str(exc)) from exc
     _check_spectra(contract)
     positive = min(contract.sample_rate_hz, contract.window, contract.hop, scaling.divisor) > 0
     positive = positive and max(contract.window, contract.hop) <= LONGEST_WINDOW

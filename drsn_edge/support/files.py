@@ -122,7 +122,7 @@ def folder_aside(folder: Path) -> Iterator[Path]:
 
 def _not_written(path: Path, exc: OSError) -> OutputError:
     why = exc.strerror or str(exc)
-    return OutputError(f"Could not write {path}: {why}. Nothing was changed.", "cannot_write", path=path, why=why)
+    return OutputError(f"Could not write {path}: {why}. Nothing was changed.", "cannot_write", path=path, reason=why)
 
 
 def _replace_folder(new: Path, folder: Path) -> None:

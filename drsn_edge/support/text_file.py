@@ -27,4 +27,4 @@ def read_text(path: Path, what: str, error: type[DrsnEdgeError]) -> str:
     except OSError as exc:
         problem = "missing" if isinstance(exc, FileNotFoundError) else "unreadable"
         words = f"Could not read {what} from {path}: {why_unreadable(exc)}"
-        raise error(words, problem, path=path, what=what, why=exc.strerror or str(exc)) from exc
+        raise error(words, problem, path=path, what=what, reason=exc.strerror or str(exc)) from exc

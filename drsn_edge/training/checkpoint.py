@@ -176,7 +176,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             f"Could not create the folder {folder}: {exc.strerror}. Choose another --out.",
             "cannot_write",
             path=folder,
-            why=exc.strerror,
+            reason=exc.strerror,
         ) from exc
     about = {
         "schema": SCHEMA,

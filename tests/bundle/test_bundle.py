@@ -305,10 +305,10 @@ def test_a_bad_bundle_does_not_replace_a_good_one(bundle: Bundle, tmp_path: Path
 
 def test_reading_names_the_file_and_what_to_do(tmp_path: Path) -> None:
     missing, garbage = tmp_path / "missing.drsn", tmp_path / "garbage.drsn"
-    with refused(BundleError, "unreadable", path=missing, why="No such file or directory") as caught:
+    with refused(BundleError, "unreadable", path=missing, reason="No such file or directory") as caught:
         read_bundle(missing)
     assert str(missing) in str(caught.value) and "drsn-edge convert" in str(caught.value)
-    with refused(BundleError, "unreadable", path=tmp_path, why="Is a directory"):
+    with refused(BundleError, "unreadable", path=tmp_path, reason="Is a directory"):
         read_bundle(tmp_path)
     garbage.write_bytes(b"garbage")
     with refused(BundleDamagedError, "not_a_zip", path=garbage) as damaged:

@@ -73,7 +73,7 @@ def test_a_truncated_model_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> No
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with refused(BundleError, "missing", path=tmp_path / "missing.tflite", why="No such file or directory"):
+    with refused(BundleError, "missing", path=tmp_path / "missing.tflite", reason="No such file or directory"):
         load_inspected(tmp_path / "missing.tflite")
 
 

@@ -165,7 +165,7 @@ def test_refuses_a_value_of_the_name_that_the_key_does_not_take() -> None:
 def test_refuses_a_missing_or_unreadable_file(tmp_path: Path) -> None:
     with refused(RecordingError, "missing", path=tmp_path / "none.toml", what="a catalogue"):
         read_catalogue(tmp_path / "none.toml")
-    with refused(RecordingError, "unreadable", path=tmp_path, what="a catalogue", why="Is a directory"):
+    with refused(RecordingError, "unreadable", path=tmp_path, what="a catalogue", reason="Is a directory"):
         read_catalogue(tmp_path)
     (tmp_path / "latin.toml").write_bytes("[defaults]\nlabel = 'schräg'\n".encode("latin-1"))
     with refused(RecordingError, "not_utf8", path=tmp_path / "latin.toml", what="a catalogue"):

@@ -131,10 +131,10 @@ def test_folders_without_recordings(tmp_path: Path) -> None:
     with refused(RecordingError, "no_recordings", path=tmp_path) as caught:
         load_recordings(tmp_path)
     assert SUFFIXES in str(caught.value)
-    with refused(RecordingError, "unreadable", path=tmp_path / "none", why="No such file or directory"):
+    with refused(RecordingError, "unreadable", path=tmp_path / "none", reason="No such file or directory"):
         load_recordings(tmp_path / "none")
     (tmp_path / "file").write_text("")
-    with refused(RecordingError, "unreadable", path=tmp_path / "file", why="Not a directory"):
+    with refused(RecordingError, "unreadable", path=tmp_path / "file", reason="Not a directory"):
         load_recordings(tmp_path / "file")
 
 
@@ -176,10 +176,10 @@ def test_no_right_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     (tmp_path / "a.csv").write_text(CSV)
     monkeypatch.setattr("drsn_edge.recordings.loading.load.read_regular", refuse)
-    with refused(RecordingError, "unreadable", path=tmp_path / "a.csv", why="Permission denied"):
+    with refused(RecordingError, "unreadable", path=tmp_path / "a.csv", reason="Permission denied"):
         load_recordings(tmp_path)
     monkeypatch.setattr(Path, "iterdir", refuse)
-    with refused(RecordingError, "unreadable", path=tmp_path, why="Permission denied"):
+    with refused(RecordingError, "unreadable", path=tmp_path, reason="Permission denied"):
         load_recordings(tmp_path)
 
 

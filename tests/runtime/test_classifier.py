@@ -131,7 +131,7 @@ def test_an_interpreter_that_breaks_does_not_fall_back_to_numpy(
         raise RuntimeError("refused")
 
     monkeypatch.setitem(interpreters._LOADERS, "litert", lambda: broken)
-    with refused(RuntimeUnavailableError, "cannot_load", runtime="litert", why="refused"):
+    with refused(RuntimeUnavailableError, "cannot_load", runtime="litert", reason="refused"):
         Classifier(tiny_model)
 
 
@@ -165,7 +165,7 @@ def test_an_interpreter_that_breaks_on_loading_says_which(monkeypatch: pytest.Mo
         raise AttributeError("_ARRAY_API not found")
 
     monkeypatch.setattr(interpreters, "_LOADERS", {"litert": lambda: broken})
-    with refused(RuntimeUnavailableError, "cannot_load", runtime="litert", why="_ARRAY_API not found"):
+    with refused(RuntimeUnavailableError, "cannot_load", runtime="litert", reason="_ARRAY_API not found"):
         open_interpreter(tiny_model, "litert")
 
 

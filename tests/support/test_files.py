@@ -70,7 +70,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
     monkeypatch.setattr(Path, step, fail)
-    with refused(OutputError, "cannot_write", path=path, why="No space left on device"):
+    with refused(OutputError, "cannot_write", path=path, reason="No space left on device"):
         write_file(path, b"new")
     monkeypatch.undo()
     assert path.read_bytes() == b"old"

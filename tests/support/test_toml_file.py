@@ -53,7 +53,7 @@ def test_a_value_of_the_wrong_type_is_named_with_its_line() -> None:
 @pytest.mark.parametrize(
     ("data", "problem", "facts"),
     [
-        (None, "missing", {"what": "pumps", "why": "No such file or directory"}),
+        (None, "missing", {"what": "pumps", "reason": "No such file or directory"}),
         (b"name = '\xff'", "not_utf8", {"what": "pumps"}),
         (b"a = 1\nb = \n", "not_toml", {"line": 2}),
         (b"a = " + b"[" * 5000, "not_toml", {"line": None}),

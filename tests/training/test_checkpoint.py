@@ -225,7 +225,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    with refused(OutputError, "cannot_write", path=tmp_path / FILE, why="No space left on device"):
+    with refused(OutputError, "cannot_write", path=tmp_path / FILE, reason="No space left on device"):
         save_checkpoint(tmp_path, replace(SAVED, history=HISTORY * 2))
     assert load_checkpoint(tmp_path).history == HISTORY
     assert [path.name for path in tmp_path.iterdir()] == [FILE]

@@ -158,7 +158,7 @@ def test_an_interrupted_save_leaves_the_old_folder(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)
-    with refused(OutputError, "cannot_write", path=run, why="No space left on device"):
+    with refused(OutputError, "cannot_write", path=run, reason="No space left on device"):
         save_run(training, metrics, run)
     assert contents(run.parent) == before
     assert [path.name for path in run.parent.iterdir()] == ["run"]

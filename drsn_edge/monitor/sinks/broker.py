@@ -192,6 +192,6 @@ def _expect_file(path: Path, what: str, option: str) -> None:
                 return
     except OSError as exc:
         words = f"Could not read {what} at {path}: {exc.strerror}. Correct {option}."
-        raise OutputError(words, "cannot_read", path=path, option=option, why=exc.strerror) from exc
+        raise OutputError(words, "cannot_read", path=path, option=option, reason=exc.strerror) from exc
     words = f"Could not read {what} at {path}: it is not a regular file of at most 1 MB. Correct {option}."
     raise OutputError(words, "not_a_file", path=path, option=option)

@@ -143,7 +143,7 @@ class HistorySink:
             why = exc if isinstance(exc, OutputError) else f"Could not write the history {self._path}: {exc}."
             problem = exc.problem if isinstance(exc, OutputError) else "cannot_write"
             words = f"{why} New results wait in memory."
-            self._failure = OutputError(words, problem, path=self._path, why=str(exc))
+            self._failure = OutputError(words, problem, path=self._path, reason=str(exc))
             raise self._failure from exc
         self._failure = None
         self._waiting.clear()

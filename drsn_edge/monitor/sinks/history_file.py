@@ -141,7 +141,7 @@ def cannot_be_made(path: Path, why: str) -> OutputError:
         words = f"Could not make the history {path}: the folder {folder} does not exist. Make it, or choose another."
         return OutputError(words, "folder_missing", path=path, folder=folder)
     words = f"Could not make the history {path}: {why}. Choose a folder where you may write, or a shorter name."
-    return OutputError(words, "cannot_make", path=path, why=why)
+    return OutputError(words, "cannot_make", path=path, reason=why)
 
 
 def is_full_or_read_only(path: Path) -> bool:

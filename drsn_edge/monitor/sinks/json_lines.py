@@ -132,7 +132,7 @@ class JsonFilesSink:
                 f"Could not write {self._path}: {exc.strerror}. Up to {MOST_WAITING} lines wait in memory.",
                 "cannot_write",
                 path=self._path,
-                why=exc.strerror,
+                reason=exc.strerror,
             ) from exc
 
     def _has_moved(self, file: FileIO) -> bool:
@@ -152,7 +152,7 @@ class JsonFilesSink:
         except OSError as exc:
             self._drop()
             words = f"Could not open {self._path}: {exc.strerror}. Choose another file."
-            raise OutputError(words, "cannot_open", path=self._path, why=exc.strerror) from exc
+            raise OutputError(words, "cannot_open", path=self._path, reason=exc.strerror) from exc
 
     def _end_broken_line(self) -> None:
         """End a line that a kill or a full disk has left incomplete, so that the next line is valid."""

@@ -37,7 +37,7 @@ class PrintedSink:
         except OSError as exc:
             if not self._means_gone(exc):
                 words = f"Could not print results: {exc.strerror}. They are lost until printing works again."
-                raise OutputError(words, "cannot_print", why=exc.strerror) from exc
+                raise OutputError(words, "cannot_print", reason=exc.strerror) from exc
             if self._alone:
                 raise BrokenPipeError(errno.EPIPE, "nobody reads standard output any more") from exc
             self._is_gone = True

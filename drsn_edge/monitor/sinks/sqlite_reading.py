@@ -50,7 +50,7 @@ def read_through(path: Path, read: Callable[[sqlite3.Connection], Value]) -> Val
             return _aside(path, read, exc)
     except sqlite3.OperationalError as exc:
         words = f"Could not read the history {path}: {exc}. Try again, or run the command with sudo."
-        raise OutputError(words, "cannot_read", path=path, why=str(exc)) from exc
+        raise OutputError(words, "cannot_read", path=path, reason=str(exc)) from exc
     except (sqlite3.Error, TypeError, ValueError, OverflowError) as exc:  # also values of types that we never write
         words = f"{path} is not a history: {exc}. Choose a file that drsn-edge monitor --history wrote."
         raise OutputError(words, "not_a_history", path=path) from exc
@@ -68,7 +68,7 @@ def _open_once(path: Path) -> None:
             raise not_readable(each) from exc
         except OSError as exc:
             words = f"Could not read {each}: {exc.strerror}. Check the path."
-            raise OutputError(words, "cannot_read", path=each, why=exc.strerror) from exc
+            raise OutputError(words, "cannot_read", path=each, reason=exc.strerror) from exc
 
 
 def _aside(path: Path, read: Callable[[sqlite3.Connection], Value], exc: sqlite3.Error) -> Value:

@@ -54,7 +54,7 @@ class Capture:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             words = f"Could not make the folder {self._folder} for captures: {exc.strerror}. Choose another folder."
-            raise OutputError(words, "cannot_make_folder", path=self._folder, why=exc.strerror) from exc
+            raise OutputError(words, "cannot_make_folder", path=self._folder, reason=exc.strerror) from exc
         self._hello: Hello | None = None
         self._recent: deque[tuple[int, SampleBlock]] = deque()
         self._log: RawLogWriter | None = None
@@ -146,7 +146,7 @@ class Capture:
                     "folder, or increase keep in [capture].",
                     "cannot_remove",
                     path=path,
-                    why=exc.strerror,
+                    reason=exc.strerror,
                 ) from exc
 
     def _write_block(self, block: SampleBlock, now_ns: int) -> None:

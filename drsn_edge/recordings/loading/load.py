@@ -151,7 +151,7 @@ def _read(path: Path) -> list[RawRecording]:
 
 def _unreadable(path: Path, exc: OSError | ValueError) -> RecordingError:
     why = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
-    return RecordingError(f"{path} cannot be read: {why_unreadable(exc)}", "unreadable", path=path, why=why)
+    return RecordingError(f"{path} cannot be read: {why_unreadable(exc)}", "unreadable", path=path, reason=why)
 
 
 def _choose(raws: list[RawRecording], capture: int | None, path: Path) -> RawRecording:

@@ -78,7 +78,7 @@ class NamePattern:
                 compiled = re.compile(text)
         except (re.error, OverflowError, RecursionError, MemoryError) as exc:
             why = str(exc) or type(exc).__name__
-            raise PatternError(why, "not_a_pattern", why=why) from exc
+            raise PatternError(why, "not_a_pattern", reason=why) from exc
         self.text = text
         self.groups = frozenset(compiled.groupindex)
         self._compiled = compiled

@@ -49,7 +49,7 @@ def read_raw_log(data: bytes, path: Path) -> list[RawRecording]:
     try:
         stretches, rates = _stretches(data, path)
     except FirmwareBridgeError as exc:
-        raise RecordingError(f"{path}: {exc}", "damaged", path=path, why=str(exc)) from exc
+        raise RecordingError(f"{path}: {exc}", "damaged", path=path, reason=str(exc)) from exc
     if not stretches:
         words = f"{path} holds no samples, because the sensor sent none while it was recorded. Delete the file."
         raise RecordingError(words, "no_samples", path=path)

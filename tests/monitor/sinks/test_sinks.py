@@ -189,7 +189,7 @@ def test_on_a_disk_that_is_full_lines_wait_and_are_written_once(tmp_path: Path) 
     path.symlink_to("/dev/full")
     sink = JsonFilesSink(path, "fan", lambda: 1.0)
     for number in range(3):
-        with refused(OutputError, "cannot_write", path=path, why="No space left on device"):
+        with refused(OutputError, "cannot_write", path=path, reason="No space left on device"):
             sink.take(replace(WINDOW, first_sample=number))
     path.unlink()
     sink.take(replace(WINDOW, first_sample=3))  # it works again
@@ -266,7 +266,7 @@ def test_a_pipe_that_takes_the_place_of_the_file_is_not_waited_for(tmp_path: Pat
     sink = JsonFilesSink(path, "fan", lambda: 1.0)
     path.unlink()
     os.mkfifo(path)
-    with refused(OutputError, "cannot_open", path=path, why="it is a pipe"):
+    with refused(OutputError, "cannot_open", path=path, reason="it is a pipe"):
         sink.take(WINDOW)
     path.unlink()
     sink.take(WINDOW)
