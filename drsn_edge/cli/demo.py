@@ -55,9 +55,8 @@ def demo(out: Path, speed: float, seed: int, as_json: bool) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise OutputError(
-            f"The folder {out} could not be made: {exc.strerror}. Choose another --out.", "no_folder", path=out
-        ) from exc
+        words = f"Could not make the folder {out}: {exc.strerror}. Choose another --out."
+        raise OutputError(words, "cannot_make_folder", path=out, reason=exc.strerror) from exc
     bundle = _train_and_convert(out, seed)
     note("[3/3] monitoring the machine through a virtual accelerometer")
     result = watch(bundle, seed, out / "sensor", lambda item: _say(item, as_json), speed or None)

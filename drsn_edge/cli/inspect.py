@@ -89,8 +89,9 @@ def inspect(
     else:
         print_text(shown)
     if report["target"] and report["target"]["findings"]:
-        findings = "; ".join(report["target"]["findings"])
-        raise TargetError(f"{file} does not suit {target}: {findings}. Convert with `--target {target}`.")
+        findings = report["target"]["findings"]
+        words = f"{file} does not suit {target}: {'; '.join(findings)}. Convert with `--target {target}`."
+        raise TargetError(words, "unsuitable", path=file, target=target, findings=findings)
 
 
 def _with_own(report: dict[str, Any], own: dict[str, Any] | None) -> dict[str, Any]:

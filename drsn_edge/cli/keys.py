@@ -89,7 +89,7 @@ def show(key: Path | None, trusted: bool, as_json: bool) -> None:
     if not (trusted or public_path(own).exists() or own.exists()):
         raise KeyFileError(
             f"There is no key at {own} yet. Make one: drsn-edge keys new{f' --key {own}' if key else ''}",
-            "no_key",
+            "missing",
             path=own,
         )
     found = trusted_keys(trust_folder()) if trusted else [read_public(public_path(own))]

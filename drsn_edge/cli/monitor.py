@@ -351,7 +351,7 @@ def _check_outputs(configs: Sequence[SensorConfig], sensors: Path | None) -> Non
     except SettingsError as exc:
         if sensors is None:
             raise click.UsageError(str(exc)) from exc
-        raise SettingsError(f"{sensors}: {exc}") from exc
+        raise SettingsError(f"{sensors}: {exc}", exc.problem, **exc.facts) from exc
 
 
 def _of_file(file: Path, given: dict[str, Any]) -> list[SensorConfig]:

@@ -129,7 +129,8 @@ class Crew:
         """End all stations because of an error."""
         passes = is_expected(failure) or isinstance(failure, BrokenPipeError | ModuleNotFoundError)
         if self.failure is None:
-            self.failure = failure if passes else MonitorError(in_words(failure))
+            kind = type(failure).__name__
+            self.failure = failure if passes else MonitorError(in_words(failure), "unexpected_error", kind=kind)
         self._over.set()
 
     def _all_ended(self, station: Station) -> bool:

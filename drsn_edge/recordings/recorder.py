@@ -223,12 +223,12 @@ def log_files(paths: Iterable[Path]) -> list[Path]:
 def _paths(folder: Path, name: str, option: str) -> Callable[[int], Path]:
     if not name or Path(name).name != name or name.startswith("."):
         words = f"--name must be a file name without a folder and without a leading dot, got {name!r}. Choose another."
-        raise OutputError(words, "bad_name", got=name)
+        raise OutputError(words, "invalid_name", got=name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        words = f"Could not create the folder {folder}: {exc.strerror}. Choose another {option}."
-        raise OutputError(words, "cannot_write", path=folder, reason=exc.strerror) from exc
+        words = f"Could not make the folder {folder}: {exc.strerror}. Choose another {option}."
+        raise OutputError(words, "cannot_make_folder", path=folder, reason=exc.strerror) from exc
     if taken := sorted(folder.glob(f"{name}-[0-9]*{SUFFIX}")):
         words = f"{folder} already holds a recording with the name {name}: {taken[0].name}. Choose another --name."
         raise OutputError(words, "name_taken", path=taken[0], name=name)

@@ -173,8 +173,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as exc:
         raise OutputError(
-            f"Could not create the folder {folder}: {exc.strerror}. Choose another --out.",
-            "cannot_write",
+            f"Could not make the folder {folder}: {exc.strerror}. Choose another --out.",
+            "cannot_make_folder",
             path=folder,
             reason=exc.strerror,
         ) from exc

@@ -69,7 +69,8 @@ def with_limit(novelty: Novelty, held_out: WindowSet, false_unknown_share: float
     if not 0 < false_unknown_share < 1:
         raise TrainingError(
             f"The share of unknown windows must be between 0 and 1, got {false_unknown_share}.",
-            "unknown_share",
+            "out_of_range",
+            setting="false_unknown_share",
             got=false_unknown_share,
         )
     distances = novelty.distances(held_out.windows)

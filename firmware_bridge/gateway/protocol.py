@@ -87,7 +87,11 @@ def decode_data(payload: bytes) -> tuple[int, bytes]:
     """
     if len(payload) < _OFFSET.size:
         raise ProtocolError(
-            f"DATA begins with an offset of {_OFFSET.size} bytes, got {len(payload)}.", "short_data", got=len(payload)
+            f"DATA begins with an offset of {_OFFSET.size} bytes, got {len(payload)}.",
+            "cut_short",
+            message="DATA",
+            limit=_OFFSET.size,
+            got=len(payload),
         )
     return _OFFSET.unpack_from(payload)[0], payload[_OFFSET.size :]
 
@@ -112,9 +116,9 @@ def encode_answer(writer: FrameWriter, values: Mapping[str, Any]) -> bytes:
 
 def refusal(answer: Mapping[str, Any]) -> RefusedError:
     """Return the error that an answer with "ok": false tells; a problem that is not a plain name is left out."""
-    problem = answer.get("problem")
-    named = problem if isinstance(problem, str) and _PROBLEM.fullmatch(problem) else ""
-    return RefusedError(str(answer.get("message")), named, kind=str(answer.get("error")))
+    told = answer.get("problem")
+    problem = told if isinstance(told, str) and _PROBLEM.fullmatch(told) else ""
+    return RefusedError(str(answer.get("message")), problem, kind=str(answer.get("error")))
 
 
 def check_answer(op: str, answer: Mapping[str, Any]) -> None:
@@ -212,7 +216,9 @@ class AnswerReader:
         if len(payload) < _PART.size:
             raise ProtocolError(
                 f"ANSWER begins with {_PART.size} bytes of part numbers, got {len(payload)}.",
-                "short_answer",
+                "cut_short",
+                message="ANSWER",
+                limit=_PART.size,
                 got=len(payload),
             )
         number, count = _PART.unpack_from(payload)

@@ -186,7 +186,7 @@ class Link:
         self.close()
         self._reason = f"{self.port}: {exc}"
         self._due_s = time.monotonic() + self._first_pause_s
-        return PortLostError(self._reason, port=self.port, reason=str(exc))
+        return PortLostError(self._reason, "link_lost", port=self.port, reason=str(exc))
 
 
 class OnLink:
@@ -279,7 +279,8 @@ def _port_error(port: str, exc: Exception) -> PortError:
     if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         found = list_ports()
         paths = [each.path for each in found]
-        return PortAbsentError(f"There is no device at {port}. {ports_in_words(found)}", port=port, ports=paths)
+        words = f"There is no device at {port}. {ports_in_words(found)}"
+        return PortAbsentError(words, "no_device", port=port, ports=paths)
     if code in (errno.EACCES, errno.EPERM):
         return PortPermissionError(
             f"This user may not open {port}. Serial ports usually belong to the group dialout. Type: "

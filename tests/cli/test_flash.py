@@ -101,7 +101,7 @@ def test_a_key_that_is_not_there_yet_is_made_by_a_command(tmp_path: Path, run: R
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     done = run("keys", "show")
     assert done.code == 1 and "drsn-edge keys new" in done.err and "Errno" not in done.err
-    expect(done.why, KeyFileError, "no_key", path=tmp_path / "config" / "drsn-edge" / "signing.key")
+    expect(done.why, KeyFileError, "missing", path=tmp_path / "config" / "drsn-edge" / "signing.key")
     done = run("keys", "show", "--key", tmp_path / "other.key")
     assert done.code == 1 and f"drsn-edge keys new --key {tmp_path}/other.key" in done.err
 

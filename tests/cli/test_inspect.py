@@ -90,7 +90,8 @@ def test_a_model_that_does_not_suit_its_target_fails_with_the_reasons(
     done = run("inspect", abs_model, "--target", target)
     assert done.code == 1 and done.out.startswith("abs.tflite (tflite file)\n")
     assert done.err.startswith("Error: ") and done.err.count("\n") == 1
-    assert type(done.why) is TargetError and f"{target}: ABS" in done.err and says in done.err
+    expect(done.why, TargetError, "unsuitable", target=target, path=abs_model)
+    assert f"{target}: ABS" in done.err and says in done.err
     done = run("inspect", abs_model, "--target", target, "--json")
     assert done.code == 1 and "ABS" in json.loads(done.out)["target"]["findings"][0]
     assert run("inspect", abs_model).code == 0

@@ -351,11 +351,11 @@ def test_an_absent_port_lists_those_that_exist(monkeypatch) -> None:
         device, description, vid, pid, serial_number = "/dev/ttyACM7", "a board", None, None, None
 
     monkeypatch.setattr(ports, "comports", lambda: [Info])
-    with refused(PortAbsentError, port="/dev/absent", ports=["/dev/ttyACM7"]) as caught:
+    with refused(PortAbsentError, "no_device", port="/dev/absent", ports=["/dev/ttyACM7"]) as caught:
         list(SerialSource("/dev/absent"))
     assert "/dev/ttyACM7 (a board)" in str(caught.value)
     monkeypatch.setattr(ports, "comports", list)
-    with refused(PortAbsentError, port="/dev/absent", ports=[]):
+    with refused(PortAbsentError, "no_device", port="/dev/absent", ports=[]):
         list(SerialSource("/dev/absent"))
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from refusals import expect
 
 from drsn_edge.errors import ContractError, MonitorError
 from drsn_edge.monitor import supervisor as supervisor_module
@@ -84,7 +85,8 @@ def test_a_lone_station_that_cannot_begin_ends_the_run_without_an_account(work: 
 
 def test_a_mistake_of_ours_at_the_beginning_is_one_sentence(work: Any) -> None:
     crew, _ = work(Fake("a", ZeroDivisionError("division by zero")))
-    assert isinstance(crew.failure, MonitorError) and "division by zero" in str(crew.failure)
+    expect(crew.failure, MonitorError, "unexpected_error", kind="ZeroDivisionError")
+    assert "division by zero" in str(crew.failure)
 
 
 @pytest.mark.parametrize("error", [ABSENT, OTHER, ZeroDivisionError("x"), MemoryError()])

@@ -75,7 +75,7 @@ def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:
     with refused(OutputError, "name_taken", path=tmp_path / "run-007.drsnlog", name="run"):
         LogKeeper(tmp_path, "run")
     for name in ("", "a/b", ".hidden"):
-        with refused(OutputError, "bad_name", got=name):
+        with refused(OutputError, "invalid_name", got=name):
             LogKeeper(tmp_path, name)
 
 

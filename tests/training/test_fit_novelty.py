@@ -38,7 +38,7 @@ def test_so_many_of_the_held_out_windows_are_unknown_as_asked(split) -> None:
     for share in (0.01, 0.2):
         novelty, unknown = with_limit(fitted(split), held_out, share)
         assert np.mean(novelty.novelty(held_out.windows) > 1) == unknown == pytest.approx(share, abs=0.01)
-    with refused(TrainingError, "unknown_share", got=1.0):
+    with refused(TrainingError, "out_of_range", setting="false_unknown_share", got=1.0):
         with_limit(novelty, held_out, 1.0)
 
 

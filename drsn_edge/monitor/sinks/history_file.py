@@ -139,7 +139,7 @@ def cannot_be_made(path: Path, why: str) -> OutputError:
     folder = path.absolute().parent
     if not os.path.lexists(folder):
         words = f"Could not make the history {path}: the folder {folder} does not exist. Make it, or choose another."
-        return OutputError(words, "folder_missing", path=path, folder=folder)
+        return OutputError(words, "parent_missing", path=path, parent=folder)
     words = f"Could not make the history {path}: {why}. Choose a folder where you may write, or a shorter name."
     return OutputError(words, "cannot_make", path=path, reason=why)
 

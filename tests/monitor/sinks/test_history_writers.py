@@ -251,7 +251,7 @@ def test_a_monitor_that_starts_on_a_full_disk_waits_for_room(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize(
-    ("place", "problem"), [("/proc/history", "cannot_make"), ("missing/history", "folder_missing")]
+    ("place", "problem"), [("/proc/history", "cannot_make"), ("missing/history", "parent_missing")]
 )
 def test_where_no_file_can_ever_be_made_a_monitor_does_not_start(tmp_path: Path, place: str, problem: str) -> None:
     with refused(OutputError, problem, path=tmp_path / place) as caught:
