@@ -115,7 +115,7 @@ FAILURES = [
     (["monitor", "--port", "p", "--model", "{}/cut.drsn"], BundleDamagedError, "not_a_zip", "cut.drsn"),
     (["monitor", "--port", "p", "--model", "{}/empty"], BundleError, "unreadable", "empty"),
     (["monitor", "--port", "p", "--model", ""], BundleError, "unreadable", "drsn-edge convert"),
-    (MONITOR, PortAbsentError, "", "/port"),
+    (MONITOR, PortAbsentError, "no_device", "/port"),
     (["monitor", "--port", "{}/garbage", "--model", "{}/good.drsn"], PortError, "cannot_open", "garbage"),
     (["monitor", "--port", "{}/empty", "--model", "{}/good.drsn"], PortError, "cannot_open", "empty"),
     (["monitor", "--port", "nonsense://here", "--model", "{}/good.drsn"], PortError, "cannot_open", "nonsense"),
@@ -218,8 +218,8 @@ FAILURES = [
     (["inspect", "{}/good.drsn", "--run", "{}/run"], TrainingError, "damaged", "/run"),
     (["inspect", "{}/good.drsn", "--out", "{}/data"], OutputError, "holds_something_else", "/data.*--out"),
     (["inspect", "{}/good.drsn", "--out", "{}/missing/report"], OutputError, "parent_missing", "missing"),
-    (["demo", "--out", "{}/garbage"], OutputError, "no_folder", "garbage"),
-    (["demo", "--out", "{}/garbage/below"], OutputError, "no_folder", "garbage"),
+    (["demo", "--out", "{}/garbage"], OutputError, "cannot_make_folder", "garbage"),
+    (["demo", "--out", "{}/garbage/below"], OutputError, "cannot_make_folder", "garbage"),
 ]
 
 
