@@ -106,7 +106,7 @@ _TRAINING = section(
         type=click.Choice(CLASS_WEIGHTS),
         default="none",
         show_default=True,
-        help="balanced: each class counts equally.",
+        help="Class weights: none, or balanced.",
     ),
     click.option(
         "--noise",
