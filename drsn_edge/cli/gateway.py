@@ -92,7 +92,7 @@ def confirm(at: str, as_json: bool) -> None:
 
 @gateway.command()
 @at_option
-@click.option("--why", default="asked to", show_default=True, metavar="TEXT", help="Reason to write into the log.")
+@click.option("--why", default="requested", show_default=True, metavar="TEXT", help="Reason to write into the log.")
 @json_option
 def rollback(at: str, why: str, as_json: bool) -> None:
     """End a trial, or return to the bundle before.
