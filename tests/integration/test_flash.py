@@ -219,7 +219,7 @@ def test_a_megabyte_over_a_bad_serial_line_that_is_unplugged_ten_times(
         )
         try:
             assert agent.stderr is not None
-            assert "answering" in agent.stderr.readline()
+            assert "serving on" in agent.stderr.readline()
             done = subprocess.run(
                 [*COMMAND, "flash", str(path), "--to", f"serial:{line.ends[0].address}", "--json"],
                 capture_output=True,
