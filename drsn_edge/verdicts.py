@@ -116,7 +116,7 @@ def _by_text(*found: _Named) -> dict[str, _Named]:
 _SIGNAL, _MACHINE, _GATEWAY = Subject.SIGNAL, Subject.MACHINE, Subject.GATEWAY
 
 REASONS: Mapping[str, Reason] = _by_text(
-    Reason(LOST_SAMPLES, _SIGNAL, "Samples are missing by the sensor's sequence numbers."),
+    Reason(LOST_SAMPLES, _SIGNAL, "The sensor's sequence numbers show that samples are missing."),
     Reason(OVERRUN, _SIGNAL, "The sensor dropped an unknown number of samples because it could not send them."),
     Reason(FLAT_LINE, _SIGNAL, "An axis has the same value in the whole window."),
     Reason(STUCK, _SIGNAL, "An axis has the same value in a part of the window."),
@@ -136,7 +136,8 @@ REASONS: Mapping[str, Reason] = _by_text(
     Reason(
         AXES_TURNED,
         _SIGNAL,
-        "The axes fit the training data only after one is inverted or two are swapped. Mount it as in training.",
+        "The axes fit the training data only after one is inverted or two are swapped. Mount the sensor as in "
+        "training.",
     ),
     Reason(NOISE_ALONE, _SIGNAL, "The sensor measures only its own noise. Check its mounting and its cable."),
     Reason(
@@ -166,7 +167,7 @@ STATES: Mapping[str, State] = _by_text(
     State(LINK_LOST, "The port is lost. The decision is withdrawn until windows are judged again."),
     State(NO_SAMPLES, "No samples arrive. The decision is withdrawn until windows are judged again."),
     State(TOO_FEW_SAMPLES, "Too few samples arrive. The decision is withdrawn until windows are judged again."),
-    State(LAST_MEASURED, "Decision and alarms are as old as this time: no window has shown the machine since."),
+    State(LAST_MEASURED, "Decision and alarms date from this time: no window has shown the machine since."),
     State(OUTPUT_FAILING, "A file, a broker or another output cannot be written now; monitoring continues."),
 )
 """States by text; a state of the link is also the reason of the decision."""

@@ -298,7 +298,7 @@ def _reasons() -> str:
     from drsn_edge.verdicts import REASONS
 
     rows = ((f"`{each.text}`", each.subject.value, each.sentence) for each in REASONS.values())
-    return table(("reason", "of the", "what it says"), rows)
+    return table(("reason", "cause", "what it says"), rows)
 
 
 def _states() -> str:

@@ -25,8 +25,9 @@ _machine = click.option(
 def ack(machine: str | None, name: str | None, as_json: bool) -> None:
     """Acknowledge the alarms of a running monitor.
 
-    A latched alarm whose cause is gone ends. Any other alarm stays raised and is marked as acknowledged. Monitors are
-    found by their control sockets in the state folder: DRSN_EDGE_STATE, or the folders of the user and the system.
+    Acknowledging ends a latched alarm whose cause has gone. Any other alarm stays raised and is marked as acknowledged.
+    The command finds running monitors by their control sockets in the folder DRSN_EDGE_STATE, or in the state folders
+    of the user and the system.
 
     \b
     Example:
@@ -47,8 +48,8 @@ def accept_mounting(machine: str | None, as_json: bool) -> None:
     """Accept that a sensor was moved on purpose.
 
     The running monitor learns the new orientation from the next undamaged windows and judges windows again. Alarms are
-    not acknowledged. First check that the axes point as they did in training, because windows with swapped axes are
-    then judged as well.
+    not acknowledged. First make sure that the axes point as they did in training: afterwards, the monitor also judges
+    windows with swapped axes.
 
     \b
     Example:

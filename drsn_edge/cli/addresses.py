@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from firmware_bridge.gateway.client import Gateway
 
 ADDRESS_HELP = (
-    "Address of the gateway: ssh://[USER@]HOST[:PORT][/PATH/TO/drsn-edge][?sudo], serial:PORT[?baud=N], socket:PATH of "
-    "an agent, local for this machine, or file:FOLDER for the state folder on an image or a stick."
+    "Address of the gateway: ssh://[USER@]HOST[:PORT][/PATH/TO/drsn-edge][?sudo], serial:PORT[?baud=N], socket:PATH "
+    "of an agent, local for this machine, or file:FOLDER for a state folder on a disk image or a USB stick."
 )
 
 

@@ -47,7 +47,8 @@ _MOST_WAITING = 4
 def agent(port: str | None, baud: int, path: Path | None) -> None:
     """Receive bundles on a gateway for `drsn-edge flash`.
 
-    Without an option, the agent serves one connection on standard input and output. ssh starts it in this way.
+    Without an option, the agent serves one connection on standard input and output. `drsn-edge flash --to ssh://...`
+    starts it in this way.
 
     \b
     Example:

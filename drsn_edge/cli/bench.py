@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def bench(bundle: Path | None, choice: RuntimeChoice, picture: Path | None, as_json: bool) -> None:
     """Measure the cost of a bundle on this machine.
 
-    BUNDLE is a file; without it, the active bundle of this gateway is measured. The report ends with the number of
-    sensors that this machine can serve. Measure on an idle machine.
+    BUNDLE is a file. Without it, the command measures the active bundle of this gateway. The report ends with the
+    number of sensors that this machine can serve. Measure on an idle machine.
 
     \b
     Example:

@@ -34,7 +34,7 @@ def bundle() -> None:
 @click.argument("file", type=PathType)
 @json_option
 def show(file: Path, as_json: bool) -> None:
-    """Show what a bundle was trained for, costs, and who signed it.
+    """Show the training, the cost and the signer of a bundle.
 
     \b
     Example:
@@ -91,8 +91,8 @@ def edgetpu(file: Path, compiled: Path | None, out: Path | None, as_json: bool) 
     """Add the Edge TPU variant to a bundle.
 
     FILE must have been converted with --target edgetpu. The command needs edgetpu_compiler, which exists for x86-64
-    Linux only. Elsewhere, take the model out of the bundle, which is a zip file (unzip machine.drsn model.tflite),
-    compile it on such a machine, and add the result with --compiled. Afterwards, the bundle must be signed again.
+    Linux only. On any other machine, extract the model (unzip machine.drsn model.tflite), compile it on an x86-64 Linux
+    machine, and add the result with --compiled. Sign the bundle again afterwards.
 
     \b
     Example:
@@ -134,14 +134,15 @@ def edgetpu(file: Path, compiled: Path | None, out: Path | None, as_json: bool) 
     type=PathType,
     multiple=True,
     metavar="KEY.pub",
-    help="Public key that may have signed the bundle. Repeatable.  [default: the keys that are trusted here]",
+    help="Public key that may have signed the bundle. Repeatable.  [default: the keys that this gateway trusts]",
 )
 @click.option("--gate", is_flag=True, help="Run the golden vectors of the bundle on this machine, as a gateway does.")
 @json_option
 def verify(file: Path, key_files: tuple[Path, ...], gate: bool, as_json: bool) -> None:
     """Verify the bytes and the signature of a bundle.
 
-    With --gate, the command also verifies that this machine computes the logits of the golden vectors.
+    With --gate, the command also runs the golden vectors, which are windows with their expected logits, and verifies
+    that this machine computes the same logits.
 
     \b
     Example:
@@ -238,8 +239,8 @@ def sign(file: Path, key: Path | None, out: Path | None, as_json: bool) -> None:
 def reissue(file: Path, version: str, key: Path | None, out: Path | None, as_json: bool) -> None:
     """Sign an older bundle again under a newer version.
 
-    Use this command to return from a bad bundle. A gateway refuses versions below its floor, which rises with each
-    confirmation and never falls; the older model under a newer version is above the floor.
+    Use this command to go back to an older model after a bad bundle was confirmed. A gateway refuses versions below its
+    floor, and the floor never falls. The new version puts the older model above the floor.
 
     \b
     Example:

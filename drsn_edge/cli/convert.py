@@ -49,8 +49,8 @@ _BUNDLE = section(
         "--votes",
         metavar="K/N",
         callback=votes_of,
-        help="Windows that must agree for a decision: K of the last N. Applies where the monitor has no settings.  "
-        "[default: 4/5]",
+        help="Windows that must agree for a decision: K of the last N. Used by a monitor without --votes or "
+        "--settings.  [default: 4/5]",
     ),
 )
 
@@ -78,7 +78,7 @@ _LIMITS = section(
         default=100.0,
         show_default=True,
         metavar="MB",
-        help="Most memory that interpreter and model may need on a gateway, in megabytes.",
+        help="Largest memory that interpreter and model may need on a gateway, in megabytes.",
     ),
     click.option(
         "--max-drop",

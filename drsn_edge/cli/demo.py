@@ -41,8 +41,8 @@ def demo(out: Path, speed: float, seed: int, as_json: bool) -> None:
     """Run the whole chain without hardware.
 
     The demo simulates machines, trains a network, converts it to int8, and monitors a virtual sensor. The monitored
-    machine goes from healthy to an outer-race fault to imbalance. The exit code is 0 only if the monitor recognised
-    each condition.
+    machine is first healthy, then has an outer-race fault, then an imbalance. The exit code is 0 only if the monitor
+    recognised each condition.
 
     \b
     Example:

@@ -18,7 +18,7 @@ _LONGEST_LINE = 4000
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Check this gateway and list what to repair.
 
-    Each finding has a cause and a command to type. Nothing is changed. The exit code is 1 if a check fails.
+    Each finding states its cause and a command to type. Nothing is changed. The exit code is 1 if a check fails.
 
     \b
     Example:

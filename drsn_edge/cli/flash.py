@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--new-contract",
     is_flag=True,
-    help="Accept a bundle for another sensor than that of the bundle before: other axes, unit or sampling rate.",
+    help="Accept a bundle whose sensor differs from that of the running bundle in axes, unit or sampling rate.",
 )
 @click.option(
     "--canary",
@@ -56,15 +56,15 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     metavar="N",
-    help="Number of failed gateways of --fleet that is tolerated. After one more, the rest is not flashed.",
+    help="Number of gateways of --fleet that may fail. After one more failure, the remaining gateways are not flashed.",
 )
 @click.option(
     "--confirmed-within",
     type=Duration(),
     default="0",
     show_default=True,
-    help="Time in which the monitors of the first gateways of --fleet must confirm the bundle, in seconds or with a "
-    "unit; 0 does not wait for a confirmation.",
+    help="Time within which the monitors of the canary gateways must confirm the bundle, in seconds or with a unit; "
+    "0 does not wait for a confirmation.",
 )
 @json_option
 @click.pass_context
@@ -81,9 +81,9 @@ def flash(
 ) -> None:
     """Put a bundle on a gateway, on trial.
 
-    BUNDLE runs on trial until the monitor of the gateway confirms it. Before that, the gateway checks signature,
-    version and sensor, reads back the written bytes, and runs the golden vectors on its own interpreter. If anything
-    fails or is interrupted, the bundle before keeps running.
+    The gateway checks signature, version and sensor, reads back the written bytes, and runs the golden vectors (windows
+    with their expected logits) on its own interpreter. BUNDLE then runs on trial until the gateway's monitor confirms
+    it. If anything fails or is interrupted, the previous bundle keeps running.
 
     \b
     Example:

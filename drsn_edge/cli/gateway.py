@@ -57,7 +57,7 @@ def status(at: str, as_json: bool) -> None:
 @at_option
 @json_option
 def slots(at: str, as_json: bool) -> None:
-    """List the two slots and the lowest versions that are accepted.
+    """List the two slots and the lowest accepted versions.
 
     \b
     Example:
@@ -92,12 +92,14 @@ def confirm(at: str, as_json: bool) -> None:
 
 @gateway.command()
 @at_option
-@click.option("--why", default="requested", show_default=True, metavar="TEXT", help="Reason to write into the log.")
+@click.option(
+    "--why", default="requested", show_default=True, metavar="TEXT", help="Reason to write into the gateway's log."
+)
 @json_option
 def rollback(at: str, why: str, as_json: bool) -> None:
-    """End a trial, or return to the bundle before.
+    """End a trial, or return to the previous bundle.
 
-    The bundle before must not be below the floor of the confirmed one.
+    A previous bundle with a version below the floor of the confirmed bundle is refused.
 
     \b
     Example:
@@ -128,7 +130,7 @@ def _status_lines(found: dict[str, Any]) -> list[str]:
         before = state["slots"].get(state["confirmed"])
         lines += [
             f"on trial   started {state['trial_starts']} times, not confirmed yet",
-            f"before     {'nothing' if before is None else _slot_words(before)}",
+            f"previous   {'nothing' if before is None else _slot_words(before)}",
         ]
     return lines + [f"{_when(entry.get('time_s'))}  {_entry_words(entry)}" for entry in found["log"][-8:]]
 

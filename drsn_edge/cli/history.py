@@ -39,7 +39,7 @@ _MOST_NAMES = 50
     "--every",
     type=Duration(positive=True),
     help="Length of one step, in seconds or with a unit, rounded to minutes.  [default: a minute, an hour or a day, "
-    "whichever fits the line]",
+    "so that all steps fit one line]",
 )
 @click.option("--machine", metavar="NAME", help="Machine to show.  [default: all machines]")
 @click.option(

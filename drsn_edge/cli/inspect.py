@@ -41,7 +41,7 @@ _LONGEST_LINE = 4000
     default=WINDOWS,
     show_default=True,
     metavar="N",
-    help="Most windows of --run to measure.",
+    help="Largest number of windows of --run to measure.",
 )
 @click.option(
     "--out",
@@ -54,7 +54,7 @@ _LONGEST_LINE = 4000
 def inspect(
     file: Path, target: str | None, run: Path | None, windows: int, out: Path | None, force: bool, as_json: bool
 ) -> None:
-    """Report what an int8 model contains and suits.
+    """Report the contents of an int8 model and its targets.
 
     FILE is a .tflite file or a bundle. The report lists operators, sizes, and the operators that XNNPACK and the Edge
     TPU run. With --run, the report adds the accuracy beside that of the trained network, the int8 noise after each

@@ -70,12 +70,12 @@ def new(key: Path | None, name: str | None, as_json: bool) -> None:
 
 @keys.command()
 @key_option
-@click.option("--trusted", is_flag=True, help="Show the keys that this gateway trusts instead.")
+@click.option("--trusted", is_flag=True, help="Print the keys that this gateway trusts instead of the public key.")
 @json_option
 def show(key: Path | None, trusted: bool, as_json: bool) -> None:
-    """Print the public key, or with --trusted the trusted keys.
+    """Print the public key, or the trusted keys with --trusted.
 
-    The public key is printed as `drsn-edge keys trust -` reads it.
+    The public key is printed in the form that `drsn-edge keys trust -` reads.
 
     \b
     Example:
@@ -107,11 +107,11 @@ def show(key: Path | None, trusted: bool, as_json: bool) -> None:
     "--state",
     type=PathType,
     metavar="FOLDER",
-    help="State folder, such as that of an image.  [default: this machine's]",
+    help="State folder to change, such as that on a disk image.  [default: this machine's]",
 )
 @json_option
 def trust(key: str, state: Path | None, as_json: bool) -> None:
-    """Trust a public key: accept the bundles that it signed.
+    """Trust a public key: accept bundles that its owner signed.
 
     KEY.pub is a file; - reads the key from standard input.
 
@@ -137,13 +137,13 @@ def trust(key: str, state: Path | None, as_json: bool) -> None:
     "--state",
     type=PathType,
     metavar="FOLDER",
-    help="State folder, such as that of an image.  [default: this machine's]",
+    help="State folder to change, such as that on a disk image.  [default: this machine's]",
 )
 @json_option
 def untrust(key: str, state: Path | None, as_json: bool) -> None:
-    """Stop trusting a key: refuse the bundles that it signed.
+    """Stop trusting a key: refuse bundles that its owner signed.
 
-    The key is named by its id, its name or its file. A bundle that runs keeps running.
+    Name the key by its id, its owner's name or its file. A running bundle keeps running.
 
     \b
     Example:

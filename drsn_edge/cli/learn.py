@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         type=click.FloatRange(min=0, min_open=True),
         callback=finite,
         metavar="RPM",
-        help="Speed of the shaft, in revolutions per minute. Required by a model that sees shaft orders.",
+        help="Speed of the shaft, in revolutions per minute. Required by a model whose input is shaft orders.",
     ),
     click.option(
         "--label",
@@ -78,9 +78,9 @@ def learn(
 ) -> None:
     """Learn what a healthy machine is like on site.
 
-    A machine that is healthy but unlike the training data is UNKNOWN to the monitor until it is learned. Run it at all
-    its speeds and loads meanwhile. The result is written beside the bundle, whose weights do not change, and the
-    monitor uses it from its next start. A machine that the network calls faulty is refused.
+    A healthy machine that is unlike the training data is UNKNOWN until it is learned. Run the machine at all its speeds
+    and loads while the command listens. The result is written beside the bundle, and the monitor uses it from the next
+    start. The weights of the bundle do not change. A machine that the network calls faulty is refused.
 
     \b
     Example:

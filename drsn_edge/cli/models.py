@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def models(block: str, as_json: bool) -> None:
     """List the networks for `train` and their cost.
 
-    Sizes are those of the int8 file of an untrained network with one axis.
-    Network MACs are the multiply-accumulates of one window without fixed
-    shortcuts; `drsn-edge inspect` prints those of the int8 file, which are more.
+    Sizes are those of the int8 file of an untrained network with one axis. The column network MACs counts the
+    multiply-accumulates for one window, without the fixed shortcuts. The int8 file needs more multiply-accumulates;
+    `drsn-edge inspect` prints their number.
 
     \b
     Example:

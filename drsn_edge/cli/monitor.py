@@ -48,8 +48,8 @@ _SOURCE = section(
         "--sensors",
         type=PathType,
         metavar="FILE",
-        help="TOML file of several sensors, each with options of its own. A sensor's own table goes before options "
-        "typed here, and those go before the top of the file.",
+        help="TOML file of several sensors, each with options of its own. A sensor's own table takes precedence "
+        "over typed options, which take precedence over the top of the file.",
     ),
     renamed("--fleet", "--sensors"),
     click.option(
@@ -108,7 +108,7 @@ _MODEL = section(
         type=click.FloatRange(min=0, min_open=True),
         callback=finite,
         metavar="RPM",
-        help="Speed of the shaft, in revolutions per minute. Required by a model that sees shaft orders.",
+        help="Speed of the shaft, in revolutions per minute. Required by a model whose input is shaft orders.",
     ),
 )
 
@@ -118,7 +118,7 @@ _DECISION = section(
         "--settings",
         type=PathType,
         metavar="FILE",
-        help="TOML file of settings for decisions, alarms and captures of alarms.  [default: no alarms]",
+        help="TOML file of settings for decisions, alarms and the signal kept with each alarm.  [default: no alarms]",
     ),
     click.option(
         "--votes",
@@ -180,8 +180,8 @@ _MQTT = section(
         "--mqtt",
         metavar="URL",
         callback=_broker_url,
-        help="Publish to the broker mqtt://[USER@]HOST[:PORT][/PREFIX], or mqtts:// for TLS. The password is read from "
-        "DRSN_EDGE_MQTT_PASSWORD. Messages wait while the broker is away.",
+        help="Publish to the broker mqtt://[USER@]HOST[:PORT][/PREFIX], or mqtts:// for TLS. The password is read "
+        "from DRSN_EDGE_MQTT_PASSWORD. Messages wait in memory while the broker is unreachable.",
     ),
     click.option(
         "--mqtt-ca",
@@ -191,7 +191,7 @@ _MQTT = section(
     ),
     click.option("--mqtt-cert", type=PathType, metavar="FILE", help="Client certificate (PEM) shown to the broker."),
     click.option("--mqtt-key", type=PathType, metavar="FILE", help="Private key (PEM) of --mqtt-cert."),
-    click.option("--mqtt-client-id", metavar="ID", help="MQTT client id.  [default: made of gateway and machine]"),
+    click.option("--mqtt-client-id", metavar="ID", help="MQTT client id.  [default: made from gateway and machine]"),
     click.option(
         "--mqtt-gateway",
         metavar="NAME",
@@ -235,7 +235,8 @@ def monitor(
     """Monitor machines from live sensors or raw logs.
 
     The monitor runs until Ctrl-C or the end of the stream. It prints each change of the decision and a summary at the
-    end, and shows a view on a terminal. A lost port is opened again as soon as it returns.
+    end. On a terminal, with the extra `view`, it shows a live view instead. A lost port is opened again as soon as it
+    returns.
 
     Without --model, the monitor uses the active bundle of this gateway, changes to a bundle that `drsn-edge flash`
     brings, and confirms it after --trial. `drsn-edge ack`, the view's key `a` and SIGUSR1 acknowledge alarms. SIGHUP

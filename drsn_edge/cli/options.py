@@ -243,15 +243,15 @@ _RUNTIME_OPTIONS = (
         type=click.Choice(RUNTIMES),
         default="auto",
         show_default=True,
-        help="Interpreter that runs the model. auto takes the first that works here, a Coral accelerator before "
-        "the processor. An interpreter that is named is never replaced by another.",
+        help="Interpreter that runs the model. auto takes the first that works on this machine, a Coral accelerator "
+        "before the processor. A named interpreter is never replaced by another.",
     ),
     click.option(
         "--fallback",
         type=click.Choice(FALLBACKS),
         default="none",
         show_default=True,
-        help="What --runtime edgetpu does where no Edge TPU starts: none ends with an error, cpu uses the processor.",
+        help="Action of --runtime edgetpu if no Edge TPU starts: none ends with an error, cpu uses the processor.",
     ),
     click.option(
         "--edgetpu-library",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="PORT",
     shell_complete=serial_ports,
-    help="List this port also, such as a link to a virtual sensor. Repeatable.",
+    help="Additional port to list, such as a link to a virtual sensor. Repeatable.",
 )
 @click.option(
     "--baud",
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 def ports(hello: bool, also: tuple[str, ...], baud: int | None, timeout: float, as_json: bool) -> None:
     """List serial ports and the sensors on them.
 
-    The list shows the programs that hold a port. With --hello, it shows the sensor on each free port.
+    The list names the programs that use each port. With --hello, it also describes the sensor on each free port.
 
     \b
     Example:

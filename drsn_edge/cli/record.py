@@ -37,9 +37,13 @@ def _name(ctx: click.Context, param: click.Parameter, value: str | None) -> str 
 @section(
     "Recording",
     click.option(
-        "--out", type=PathType, required=True, metavar="FOLDER", help="Folder for the raw logs, made if it is missing."
+        "--out",
+        type=PathType,
+        required=True,
+        metavar="FOLDER",
+        help="Folder for the raw logs, created if it is missing.",
     ),
-    click.option("--name", metavar="NAME", help="Beginning of the file names.  [default: the time in UTC]"),
+    click.option("--name", metavar="NAME", help="Prefix of the file names.  [default: the time in UTC]"),
     click.option(
         "--label", callback=_name, metavar="LABEL", help="Class of the machine, stored in the logs for `train`."
     ),
@@ -76,7 +80,7 @@ def record(
     rotate_mb: float,
     as_json: bool,
 ) -> None:
-    """Record every byte of a sensor into raw logs.
+    """Record every byte from a sensor into raw logs.
 
     Recording runs until Ctrl-C or the end of the stream. A raw log (.drsnlog) holds each byte with its time. `train`
     and `evaluate` read raw logs as recordings, split at gaps; with --label they need no catalogue. An existing file is

@@ -62,9 +62,9 @@ def reproduce(
 ) -> None:
     """Repeat the trainings behind the accuracy tables.
 
-    The suite paper compares networks with and without shrinkage under noise. The suite splits holds out whole speeds,
-    loads and bearings. Each result is written at once, and the same command continues after a stop. The printed tables
-    cover all results in the file.
+    `paper` compares networks with and without shrinkage under noise. `splits` holds out whole speeds, loads and
+    bearings. Each result is written as soon as its training ends, and the same command continues after a stop. The
+    printed tables cover all results in the file.
 
     \b
     Example:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     help="Set the measuring range to ±VALUE, in the unit of the sensor.  [default: unchanged]",
 )
 @click.option("--self-test", is_flag=True, help="Run the sensor's built-in self-test.")
-@click.option("--reset", is_flag=True, help="Restart the device, which returns it to its settings after power-up.")
+@click.option("--reset", is_flag=True, help="Restart the device, which returns it to its power-up settings.")
 @json_option
 @click.pass_context
 def sensor(

@@ -33,7 +33,11 @@ def service() -> None:
 @service.command("install", context_settings={"ignore_unknown_options": True})
 @click.argument("monitor_options", nargs=-1, type=click.UNPROCESSED, required=True)
 @click.option(
-    "--name", default="monitor", show_default=True, metavar="NAME", help="Name of the service, another for each sensor."
+    "--name",
+    default="monitor",
+    show_default=True,
+    metavar="NAME",
+    help="Name of the service, different for each service on this machine.",
 )
 @click.option(
     "--environment-file",
@@ -55,10 +59,10 @@ def install_service(
 ) -> None:
     """Install a systemd service that runs the monitor.
 
-    The service runs `drsn-edge monitor MONITOR_OPTIONS` at every start of the machine, as the user drsn-edge, which is
-    made if it is missing. Members of the group drsn-edge may read its files. The service may open serial ports, an Edge
-    TPU if one is asked for, and write to /var/lib/drsn-edge only. Paths of --sensors, --history and --record are
-    relative to that folder.
+    The service runs `drsn-edge monitor MONITOR_OPTIONS` at every boot, as the user drsn-edge, which is created if it is
+    missing. The service may open serial ports and, if the options ask for one, an Edge TPU. It may write to
+    /var/lib/drsn-edge only, and members of the group drsn-edge may read its files. Paths of --sensors, --history and
+    --record are relative to that folder.
 
     \b
     Example:

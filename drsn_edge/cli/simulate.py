@@ -45,7 +45,9 @@ _SIGNAL = section(
     ),
     catalogue_option,
     click.option(
-        "--condition", type=click.Choice(CONDITIONS), help="Condition of a simulated machine to play instead."
+        "--condition",
+        type=click.Choice(CONDITIONS),
+        help="Condition of a simulated machine to play instead of --recording.",
     ),
     click.option(
         "--rpm",
@@ -90,7 +92,7 @@ _SIGNAL = section(
 
 _PORT = section(
     "Port",
-    click.option("--link", type=PathType, metavar="PATH", help="Symbolic link to make to the virtual serial port."),
+    click.option("--link", type=PathType, metavar="PATH", help="Symbolic link to create to the virtual serial port."),
     click.option(
         "--listen",
         metavar="HOST:PORT",
@@ -115,7 +117,7 @@ _FAULTS_AND_RESULT = section(
         "--truth",
         type=PathType,
         metavar="FILE",
-        help="File for the faults that were applied, as JSON lines with the totals last.",
+        help="File to write the applied faults to, as JSON lines with the totals last.",
     ),
     seed_option,
     json_option,
@@ -143,8 +145,8 @@ def simulate(
     """Stream a recording from a virtual accelerometer.
 
     The virtual sensor plays a recording or a simulated machine. It speaks the protocol of drsn-edge's sensors, waits
-    for a reader, and ends when the recording is over and the reader has gone. --fault damages samples or the link as in
-    the field, and repeats the damage for the same --seed.
+    for a reader, and ends when the recording is over and the reader has closed the port. --fault damages samples or the
+    link as happens in the field. The same --seed repeats the same damage.
 
     \b
     Example:

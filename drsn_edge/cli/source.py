@@ -106,7 +106,8 @@ _OPTIONS = (
         type=click.FloatRange(min=0, min_open=True),
         callback=finite,
         metavar="VALUE",
-        help="Largest value that the sensor behind --text-unit measures, in that unit. Required with --text-unit.",
+        help="Measuring range of the sensor: the largest value it can send, in the unit of --text-unit. Required "
+        "with --text-unit.",
     ),
     click.option(
         "--text-scale",

@@ -62,7 +62,7 @@ _DATA = section(
         "--label-field", default="", metavar="FIELD", help="Field that holds the class.  [default: the label]"
     ),
     click.option("--keep-labels", is_flag=True, help="Accept classes that differ by case or spaces only."),
-    click.option("--allow-leaks", is_flag=True, help="Train even if both sides share samples."),
+    click.option("--allow-leaks", is_flag=True, help="Train even if hold-out and training share samples."),
     click.option("--window", metavar="N", type=int, default=1024, show_default=True, help="Samples per window."),
     click.option(
         "--hop", metavar="N", type=int, default=0, help="Samples between window starts.  [default: window / 2]"
@@ -125,7 +125,7 @@ _TRAINING = section(
         show_default=True,
         help="Range of the signal-to-noise ratio drawn for noisy training windows, in dB.",
     ),
-    click.option("--polarity", is_flag=True, help="Train for a sensor that may be mounted reversed."),
+    click.option("--polarity", is_flag=True, help="Train for a sensor whose axes may all be inverted."),
     click.option(
         "--seed", metavar="N", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed."
     ),

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         default=0.1,
         show_default=True,
         metavar="N",
-        help="Most false alarms per day of the chosen settings.",
+        help="Largest number of false alarms per day that the chosen settings may cause.",
     ),
     click.option(
         "--announced",
@@ -55,7 +55,8 @@ if TYPE_CHECKING:
         default="100%",
         show_default=True,
         metavar="PERCENT",
-        help="Faults that the chosen settings must announce, in percent of those that any settings announce.",
+        help="Share of faults that the chosen settings must announce, in percent of the faults that at least one "
+        "setting announces.",
     ),
     click.option(
         "--cut",
@@ -97,8 +98,8 @@ def tune_alarms(
     """Choose alarm settings from recordings.
 
     The command weighs false alarms per day against the delay until a fault is announced. RECORDINGS are files or
-    folders with labels, as for `train`: hours of normal operation, and any length of each fault. All windows are judged
-    as by `monitor`; then the settings are swept.
+    folders with labels, as for `train`: hours of normal operation, and any length of each fault. The command judges all
+    windows as `monitor` does, then tries all combinations of alarm settings.
 
     \b
     Example:

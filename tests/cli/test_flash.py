@@ -198,7 +198,7 @@ def test_a_bundle_goes_on_trial_and_stays_or_goes(make: Callable[..., Path], run
     flashed = json.loads(run("flash", two, "--to", "local", "--json").out)
     assert flashed["changed"] and flashed["trial"] and flashed["slot"]["version"] == "1.1.0"
     shown = run("gateway", "status").out
-    assert "runs       pump 1.1.0" in shown and "before     pump 1.0.0" in shown
+    assert "runs       pump 1.1.0" in shown and "previous   pump 1.0.0" in shown
     assert run("gateway", "slots").out.splitlines()[1].endswith("on trial")
     assert run("gateway", "rollback", "--why", "calls all worn").out.startswith("runs now   pump 1.0.0")
     assert "calls all worn" in run("gateway", "status").out

@@ -168,7 +168,7 @@ _GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "drsn_edge_last_measured_timestamp_seconds": (
         "Time of the last window that showed the machine (a verdict, or standstill), in seconds since 1970; 0 before "
-        "the first. Decision and alarms are as old as this.",
+        "the first. Decision and alarms date from this time.",
         (),
     ),
     "drsn_edge_novelty_ratio": (

@@ -32,13 +32,13 @@ class AlarmLimits:
     """Conditions under which an alarm begins and ends.
 
     Attributes:
-        on: Evidence from which on an alarm is pending, 0 to 1.
+        on: Evidence at or above which an alarm is pending, 0 to 1.
         off: Evidence below which a raised alarm is ending, above 0 and at most `on`.
         on_delay_s: Seconds for which the evidence must stay at `on` or above before the alarm is raised. Only judged
             windows count.
         off_delay_s: Seconds for which the evidence must stay below `off` before the alarm is cleared. Only judged
             windows count.
-        latch: Whether the alarm stays after its cause is gone, until it is acknowledged.
+        latch: Whether the alarm stays raised after its cause has gone, until it is acknowledged.
     """
 
     on: float = 0.7
@@ -53,14 +53,14 @@ class AlarmSettings:
     """Settings of alarms.
 
     Attributes:
-        normal: Classes that are no alarm; every other class, and UNKNOWN, is one.
+        normal: Classes that raise no alarm. Every other class raises one, and so does UNKNOWN.
         evidence: `mean`: mean probability of the class over the last windows; `votes`: share of these windows that
             name the class. A window that is UNKNOWN counts for UNKNOWN alone.
         windows: Number of windows that the evidence is taken from, at least 1.
         inhibit_after_start_s: Seconds in which windows do not count, at the beginning and after a standstill.
-        inhibit_level_change: Relative change of the level of vibration from which on windows do not count, such as 0.3
-            for 30 %: the speed or the load changes. Left out: windows count whatever the level does.
-        inhibit_s: Seconds after such a change in which windows do not count.
+        inhibit_level_change: Relative change of the vibration level, at or above which windows do not count because
+            the speed or the load is changing, such as 0.3 for 30 %. Left out: windows count whatever the level does.
+        inhibit_s: Seconds after a change of `inhibit_level_change` in which windows do not count.
         limits: Limits of the alarms that have none of their own.
         classes: Limits of single classes, or of UNKNOWN.
     """
