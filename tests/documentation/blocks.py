@@ -40,7 +40,7 @@ from typing import IO
 
 ROOT = Path(__file__).parents[2]
 NEEDS = {"data", "root", "hardware"}
-COMMAND_TIMEOUT_S = 180.0
+COMMAND_TIMEOUT_S = 400.0
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,}|:{3,})(?P<info>[^\n`]*)$")
 _COMMENT = re.compile(r"^ *<!-- *(?P<key>needs|file|exit|output|given): *(?P<value>.*?) *-->$")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from blocks import ROOT, demo_folder, parsed, run_page
+from blocks import ROOT, parsed, run_page
 
 pytestmark = pytest.mark.integration
 
@@ -35,9 +35,18 @@ CHROMIUM = (
 )
 
 
+def check(name: str, work: Path, demo: Path | None = None) -> None:
+    """Fail unless each command of a page does what the page shows."""
+    for ran in run_page(ROOT / name, work, demo):
+        assert ran.wrong is None, f"line {ran.command.line}: {ran.command.text}\n{ran.wrong}\nprinted:\n{ran.printed}"
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return demo_folder(tmp_path_factory.mktemp("demo"))
+    """Return the folder that the demo leaves: README runs it, and pages that are given it take a copy."""
+    work = tmp_path_factory.mktemp("readme")
+    check("README.md", work)
+    return work / "page" / "drsn-edge-demo"
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +58,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "html"
 
 
-@pytest.mark.parametrize("name", [name for name, page in PAGES.items() if page.steps])
+def test_the_commands_of_the_readme_do_what_it_shows(demo: Path):
+    assert (demo / "demo.drsn").is_file()
+
+
+@pytest.mark.parametrize("name", [name for name, page in PAGES.items() if page.steps and name != "README.md"])
 def test_the_commands_of_a_page_do_what_it_shows(name: str, tmp_path: Path, request: pytest.FixtureRequest):
-    demo = request.getfixturevalue("demo") if "demo" in PAGES[name].given else None
-    for ran in run_page(ROOT / name, tmp_path / "work", demo):
-        assert ran.wrong is None, f"line {ran.command.line}: {ran.command.text}\n{ran.wrong}\nprinted:\n{ran.printed}"
+    check(name, tmp_path / "work", request.getfixturevalue("demo") if "demo" in PAGES[name].given else None)
 
 
 def test_every_mark_of_a_page_means_something():

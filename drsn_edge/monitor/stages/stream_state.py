@@ -211,7 +211,7 @@ class StreamState:
         cut, rate_hz = self._grid.cut, self._grid.sample_rate_hz
         return CutWindow(
             first_sample=window.first_sample + cut.margin,
-            device_time_s=window.device_time_s + cut.margin / rate_hz,
+            device_time_s=max(0.0, window.device_time_s + cut.margin / rate_hz),
             counts=window.counts,
             lost_samples=window.lost_samples,
             defect=self._defect_of(window, SensorLimits(self._scale.full_scale_counts, rate_hz)),

@@ -77,3 +77,10 @@ def test_the_whole_band_is_kept() -> None:
     tone = np.cos(np.pi * 0.96 * np.arange(cut.window)).astype(np.float32)
     found = resampled(tone[None, :, None], cut, 1024)
     assert np.sqrt(2 * np.mean(np.square(found))) == pytest.approx(1.0, abs=0.01)
+
+
+def test_no_window_begins_before_the_clock_of_the_sensor(new_sensor: Any, new_bench: Any, windows_of: Any) -> None:
+    """A sensor that is slightly fast extrapolates to some microseconds before 0, which would print as -0.00 s."""
+    bench, sensor = new_bench(), new_sensor(true_sample_rate_hz=4010.0)
+    first = windows_of(bench.take(sensor.hello(), sensor.blocks("calm", 10)))[0]
+    assert first.device_time_s == 0.0 and not np.signbit(first.device_time_s)
