@@ -111,7 +111,7 @@ class LogKeeper:
         except Exception as exc:
             if self._on_failure is None:
                 raise
-            words = f"Could not log the sensor's bytes: {exc}. Verdicts go on."
+            words = f"Could not log the sensor's bytes: {exc}. Monitoring continues."
             known = exc if isinstance(exc, RawLogError) else RawLogError(words, "logging_failed", reason=str(exc))
             self.failing = str(known)
             self._on_failure(known)
