@@ -92,7 +92,7 @@ def learn(
     path = model or _active_bundle()
     if remove:
         path_of(path).unlink(missing_ok=True)
-        _print({"removed": True}, "removed", as_json)
+        _print({**_values(None), "removed": True}, "removed", as_json)
         return
     bundle = read_bundle(path)
     novelty = novelty_to_extend(bundle, path)

@@ -13,6 +13,7 @@ from firmware_bridge.errors import ProtocolError, StoreError, TransferError
 from firmware_bridge.gateway.bundle_files import MAX_BUNDLE_BYTES
 from firmware_bridge.gateway.disk import Disk
 from firmware_bridge.gateway.protocol import AGENT_VERSION
+from firmware_bridge.gateway.state import Slot
 from firmware_bridge.gateway.store import SlotStore
 from firmware_bridge.support.shown import printable
 
@@ -184,7 +185,8 @@ class Operations:
         try:
             if request.get("dry_run") is True:
                 described = store.rehearse(data, self._disk.path(upload.path_name))
-                return {"slot": asdict(described), "trial": True, "changed": False}
+                slot = Slot(upload.sha256, upload.size, described.name, described.version, described.floor)
+                return {"slot": asdict(slot), "trial": True, "changed": False}
             return {"slot": asdict(store.install(data)), "trial": True, "changed": True}
         finally:
             with suppress(OSError):

@@ -60,6 +60,9 @@ def of_the_recordings(folder: Path, bundle: Path, lines: Lines) -> None:
     printed("record", "--port", folder / "site", "--out", folder / "site-logs", "--json")
     played.wait(60)
     put(lines, printed("learn", "--replay", folder / "site-logs", "--model", model, "--json"))
+    put(lines, printed("learn", "--show", "--model", model, "--json"))
+    put(lines, printed("learn", "--remove", "--model", model, "--json"))
+    put(lines, printed("learn", "--show", "--model", model, "--json"))
 
 
 def of_the_gateway(folder: Path, golden: Bundle, lines: Lines) -> None:
@@ -78,6 +81,7 @@ def of_the_gateway(folder: Path, golden: Bundle, lines: Lines) -> None:
     put(lines, printed("bundle", "verify", two, "--gate", "--json"))
     put(lines, printed("bundle", "diff", one, two, "--json", status=1))
     put(lines, printed("bundle", "reissue", one, "--as", "1.2.0", "--key", key, "--out", folder / "new.drsn", "--json"))
+    put(lines, printed("flash", one, "--to", "local", "--dry-run", "--json"))
     put(lines, printed("flash", one, "--to", "local", "--json"))
     put(lines, printed("gateway", "confirm", "--json"))
     put(lines, printed("flash", two, "--to", "local", "--json"))
