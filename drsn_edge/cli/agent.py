@@ -98,6 +98,7 @@ def _on_serial(port: str, baud: int, stopped: Callable[[], bool]) -> None:
 
 
 def _on_socket(path: Path, stopped: Callable[[], bool]) -> None:
+    from drsn_edge.errors import OutputError
     from drsn_edge.gateway.addresses import local_agent
     from firmware_bridge.gateway.agent import serve
     from firmware_bridge.gateway.transports import DescriptorLink
@@ -108,6 +109,9 @@ def _on_socket(path: Path, stopped: Callable[[], bool]) -> None:
         before = os.umask(0o177)
         try:
             listening.bind(str(path))
+        except OSError as exc:
+            words = f"Could not serve on {path}: {exc.strerror or exc}. Choose another --socket."
+            raise OutputError(words, "cannot_listen", path=path, reason=exc.strerror or str(exc)) from exc
         finally:
             os.umask(before)
         listening.listen(_MOST_WAITING)

@@ -206,15 +206,24 @@ def _print(summary: VirtualSummary, faults: Totals | None, *, as_json: bool) -> 
 @contextmanager
 def _injector(lines: tuple[str, ...], script: Path | None, truth: Path | None, seed: int) -> Iterator[FaultInjector]:
     """Yield the injector of the faults. Applied faults are written line by line to `truth`, with the totals last."""
-    from firmware_bridge.support.regular_file import read_text_file
+    from drsn_edge.errors import OutputError, SettingsError
+    from drsn_edge.support.text_file import read_text
     from firmware_bridge.virtual.fault_script import parse_fault, parse_script
     from firmware_bridge.virtual.faults import FaultInjector
 
-    faults = (*(parse_script(read_text_file(script).splitlines()) if script else ()), *map(parse_fault, lines))
+    faults = (
+        *(parse_script(read_text(script, "faults", SettingsError).splitlines()) if script else ()),
+        *map(parse_fault, lines),
+    )
     if truth is None:
         yield FaultInjector(faults, seed)
         return
-    with truth.open("x") as file:
+    try:
+        file = truth.open("x")
+    except OSError as exc:
+        words = f"Could not write {truth}: {exc.strerror}. Choose another file with --truth."
+        raise OutputError(words, "cannot_open", path=truth, reason=exc.strerror) from exc
+    with file:
 
         def write(values: dict[str, Any]) -> None:
             file.write(f"{json_text(values)}\n")

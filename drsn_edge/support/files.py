@@ -75,6 +75,9 @@ def check_new_folder(folder: Path, *, force: bool, ours: Callable[[Path], bool])
     """
     target = folder.resolve()
     parent = target.parent
+    if parent.exists() and not parent.is_dir():
+        words = f"Could not write {folder}: {parent} is not a folder. Choose another one."
+        raise OutputError(words, "parent_not_a_folder", path=folder, parent=parent)
     if not parent.is_dir():
         words = (
             f"Could not write {folder}: the folder {parent} does not exist. Type: mkdir -p {shlex.quote(str(parent))}"

@@ -268,6 +268,14 @@ def open_port(port: str, baud_rate: int) -> serial.SerialBase:
     return link
 
 
+def _reason(words: str) -> str:
+    """Return the system's reason in a message of pyserial: "Could not open port P: [Errno 111] Connection refused"."""
+    bare = re.sub(r"^Could not (open|configure) port[^:]*(:[^ ]+)*: ", "", words, flags=re.IGNORECASE)
+    if os.strerror(errno.ENOTTY) in bare:
+        return "it is not a serial port"
+    return re.sub(r"^\[Errno -?\d+\] ", "", bare)
+
+
 def _port_error(port: str, exc: Exception) -> PortError:
     if port.startswith("socket://") and re.fullmatch(r"socket://(\[[^]]+\]|[^:/]+):\d{1,5}(/.*)?", port) is None:
         return PortError(
@@ -293,9 +301,6 @@ def _port_error(port: str, exc: Exception) -> PortError:
         return PortBusyError(
             f"{port} is in use by {who}. Close that program and try again.", port=port, holders=holders
         )
-    return PortError(
-        f"Could not open {port} as a serial port: {exc}. Check that it is the sensor's port.",
-        "cannot_open",
-        port=port,
-        reason=str(exc),
-    )
+    reason = os.strerror(code) if code else _reason(str(exc))
+    words = f"Could not open {port}: {reason}. Check that it is the sensor's port."
+    return PortError(words, "cannot_open", port=port, reason=reason)

@@ -180,11 +180,12 @@ class TcpEndpoint(_Descriptor):
             self._listener = socket.create_server(self._where, backlog=1)
         except OSError as exc:
             host, port = self._where
+            reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror or str(exc)
             raise VirtualDeviceError(
-                f"Could not listen on {host}:{port}: {exc}. Choose another port.",
+                f"Could not listen on {host}:{port}: {reason}. Choose another address or port.",
                 "cannot_listen",
                 address=f"{host}:{port}",
-                reason=exc.strerror or str(exc),
+                reason=reason,
             ) from exc
         self._where = self._listener.getsockname()[:2]
         self._listener.setblocking(False)

@@ -84,6 +84,9 @@ def test_a_simulated_machine_is_played(tmp_path: Path) -> None:
         (["--recording", "a.npz", "--listen", "nowhere"], 2, "HOST:PORT"),
         (["--recording", "a.npz", "--link", "x", "--faults", "script"], 1, "1"),
         (["--recording", "a.npz", "--link", "x", "--faults", "absent"], 1, "absent"),
+        (["--recording", "a.npz", "--link", "x", "--faults", "a.npz"], 1, "UTF-8"),
+        (["--recording", "a.npz", "--link", "x", "--faults", "."], 1, "Could not read faults from ."),
+        (["--recording", "a.npz", "--link", "x", "--truth", "no/t"], 1, "Could not write no/t"),
         (["--recording", "a.npz", "--link", "x", "--truth", "script"], 1, "script"),
     ],
 )

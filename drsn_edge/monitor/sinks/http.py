@@ -10,6 +10,7 @@ number of connections.
 
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 import threading
@@ -78,7 +79,8 @@ class HttpServer:
             family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
             self._listener = socket.create_server(address[:2], family=family)
         except (OSError, UnicodeError) as exc:
-            words = f"Could not serve HTTP at {host}:{port}: {exc}. Choose another port."
+            why = os.strerror(exc.errno) if isinstance(exc, OSError) and exc.errno and exc.errno > 0 else str(exc)
+            words = f"Could not serve HTTP at {host}:{port}: {why}. Choose another address or port."
             raise OutputError(words, "cannot_listen", host=host, port=port) from exc
         self._pages = dict(pages)
         self._listener.setblocking(False)
