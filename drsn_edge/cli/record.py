@@ -88,7 +88,7 @@ def record(
 
     \b
     Example:
-      drsn-edge record --port /dev/ttyUSB0 --out recordings/ --label healthy --group pump3 --duration 60s
+      drsn-edge record --port /dev/ttyUSB0 --out recordings/ --label healthy
     """
     from drsn_edge.recordings.log_note import note_of
     from drsn_edge.recordings.recorder import LogKeeper, log_name

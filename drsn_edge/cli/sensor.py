@@ -69,7 +69,7 @@ def sensor(
 
     \b
     Example:
-      drsn-edge sensor --port /dev/ttyACM0 --set-rate 3200 --set-range 16 --self-test
+      drsn-edge sensor --port /dev/ttyACM0 --set-rate 3200 --self-test
     """
     from drsn_edge.recordings.sensor_port import baud_rate_found
     from firmware_bridge.sources.asking import ask

@@ -26,7 +26,7 @@ def service() -> None:
 
     \b
     Example:
-      drsn-edge service install --name pump3 -- --port /dev/ttyUSB0 --model /etc/drsn-edge/pump.drsn
+      drsn-edge service install --name pump3 -- --port /dev/ttyUSB0
     """
 
 
@@ -66,7 +66,7 @@ def install_service(
 
     \b
     Example:
-      drsn-edge service install --name pump3 -- --port /dev/ttyUSB0 --model /etc/drsn-edge/pump.drsn --history p3.sqlite
+      drsn-edge service install --name p3 -- --port /dev/ttyUSB0 --history p3.db
     """
     from drsn_edge.cli.modes import check
     from drsn_edge.gateway.systemd_unit import USER, install, place_of, unit_name, unit_text

@@ -26,15 +26,19 @@ if TYPE_CHECKING:
 
 _FAULTS = """\b
 Faults, with times in seconds:
-  flip 1e-5, drop-byte 1e-5, repeat-byte 1e-5    probability per byte
-  drop-frame 0.01, repeat-frame 0.01             probability per frame
-  garbage at 10 for 2, stall at 10 for 2, unplug at 10 for 2
-  overrun 80 at 10                               the sensor drops 80 samples
-  clip 0.5, stuck 0, swap 0                      share of the range; number of the axis
-  bit 5, wrap 12                                 bit 5 stuck at 0; wrap-around of 12 bits
-  freeze 1024 at 10                              the last 1024 samples repeat
-  rate 0.01 at 10                                sampling rate +1 % without notice
-  clock-drift 1e-4, clock-step 0.5 at 10         drift and step of the device's clock
+  flip 1e-5, drop-byte 1e-5               probability per byte
+  repeat-byte 1e-5                        probability per byte
+  drop-frame 0.01, repeat-frame 0.01      probability per frame
+  garbage at 10 for 2                     only noise for 2 s
+  stall at 10 for 2                       nothing for 2 s, then all at once
+  unplug at 10 for 2                      the port is gone for 2 s
+  overrun 80 at 10                        the sensor drops 80 samples
+  clip 0.5                                share of the range
+  stuck 0, swap 0                         number of the axis
+  bit 5, wrap 12                          bit 5 stuck at 0; wrap at 12 bits
+  freeze 1024 at 10                       the last 1024 samples repeat
+  rate 0.01 at 10                         sampling rate +1 % without notice
+  clock-drift 1e-4, clock-step 0.5 at 10  drift and step of the device's clock
 """
 
 
@@ -150,7 +154,7 @@ def simulate(
 
     \b
     Example:
-      drsn-edge simulate --recording outer_race.npz --link /tmp/sensor --speed 4 --fault "flip 1e-5"
+      drsn-edge simulate --recording ball.npz --link sensor --fault "flip 1e-5"
     """
     if (source["recording"] is None) == (source["condition"] is None):
         raise click.UsageError("The virtual sensor plays one signal. Type either --recording or --condition.")

@@ -103,7 +103,7 @@ def tune_alarms(
 
     \b
     Example:
-      drsn-edge tune-alarms recordings/ --model machine.drsn --out monitor.toml --picture tradeoff.png
+      drsn-edge tune-alarms recordings/ --model pump.drsn --out monitor.toml
     """
     if picture is not None:
         from drsn_edge.monitor.offline.tune_alarms_plot import save_tradeoff  # before the work: it may be missing

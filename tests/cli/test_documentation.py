@@ -52,6 +52,14 @@ def test_every_option_has_help(name: str) -> None:
     assert [option.name for option in options if not (option.help or "").strip()] == []
 
 
+@pytest.mark.parametrize("name", [*COMMANDS, *GROUPS])
+def test_help_fits_a_terminal_of_80_columns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    command = GROUPS[name] if name in GROUPS else command_of(name)
+    context = click.Context(command, info_name=f"drsn-edge {name}", max_content_width=110)
+    assert [line for line in command.get_help(context).splitlines() if len(line) > 80] == []
+
+
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "agent"])  # it speaks frames
 def test_every_command_can_print_json(name: str) -> None:
     assert "--json" in help_of(name)
