@@ -8,6 +8,7 @@ under the titles that `--help` has, and examples are blocks that can be copied.
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 import click
@@ -45,6 +46,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive, and connect to what sphinx-click reads."""
     app.add_directive("command", CommandPart)
     app.connect("sphinx-click-process-description", _example_as_block)
+    app.connect("sphinx-click-process-options", _forms_of_addresses)
     app.connect("sphinx-click-process-options", _under_titles)
     return {"parallel_read_safe": True}
 
@@ -58,6 +60,11 @@ def _example_as_block(app: Sphinx, context: click.Context, lines: list[str]) -> 
     end = next((number for number in range(start + 1, len(plain)) if not plain[number]), len(plain))
     block = [".. code-block:: sh", "", *(f"    {line}" for line in plain[start + 1 : end])]
     lines[start:end] = ["", *block, ""]
+
+
+def _forms_of_addresses(app: Sphinx, context: click.Context, lines: list[str]) -> None:
+    """Keep docutils from making links of forms such as ssh://[USER@]HOST and USER@HOST, which lead nowhere."""
+    lines[:] = [re.sub(r"(?<=http|.ssh)(?=://[\[A-Z])|(?<=[A-Z])(?=@[A-Z])", r"\\", line) for line in lines]
 
 
 def _under_titles(app: Sphinx, context: click.Context, lines: list[str]) -> None:

@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from blocks import ROOT, parsed, run_page
@@ -86,6 +88,19 @@ def test_the_site_asks_no_other_host(site: Path):
     }
     assert found == set()
     assert len(list(site.rglob("*.html"))) > 30
+
+
+def test_no_link_of_the_site_leads_nowhere(site: Path):
+    broken = set()
+    for page in site.rglob("*.html"):
+        for link in re.findall(r"<a [^>]*?href=\"([^\"]*)", page.read_text(encoding="utf-8")):
+            where, _, anchor = unescape(link).partition("#")
+            target = page.parent / unquote(where).partition("?")[0] if where else page
+            if re.match(r"https?://[a-z]", where):
+                continue
+            if not target.exists() or (anchor and f'id="{unquote(anchor)}"' not in target.read_text(encoding="utf-8")):
+                broken.add(f"{page.relative_to(site)}: {link}")
+    assert broken == set()
 
 
 def test_the_search_works_from_disk(site: Path, tmp_path: Path, need: Callable[..., None]):
