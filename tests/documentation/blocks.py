@@ -17,7 +17,7 @@ and at the top of a page what its folder holds at first:
     <!-- given: checkout -->    the project itself, installed in its `.venv`
 
 Each shown line has to be among the lines that the command printed, in the order shown. Numbers, hexadecimal names and
-bars may differ; `...` stands for anything.
+bars may differ, but what is shown as 0 lost, damaged or restarted has to be 0; `...` stands for anything.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ COMMAND_TIMEOUT_S = 400.0
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,}|:{3,})(?P<info>[^\n`]*)$")
 _COMMENT = re.compile(r"^ *<!-- *(?P<key>needs|file|exit|output|given): *(?P<value>.*?) *-->$")
-_VARIES = re.compile(r"\b(?=\w*\d)[0-9a-f]{8,}\b|\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|[▁-▏█]+")
+_NOTHING = r"(?:lost|times lost|damaged|overruns|restarts)\b"
+_VARIES = re.compile(r"\b(?=\w*\d)[0-9a-f]{8,}\b|(?!0 " + _NOTHING + r")\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|[▁-▏█]+")
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ def test_a_mark_that_means_nothing_is_a_mistake(text: str):
     [
         (("samples 57600 received",), "samples   57601 received\n"),
         (("a", "...", "c"), "a\nb\nc\n"),
+        (("40 received, 10 lost",), "44 received, 20 lost\n"),
         (("wrote run (... kB)",), "first\nwrote run (166.8 kB)\n"),
         (("runs pump 59b9517e4e08",), "runs pump a668e8bc6e23\n"),
         (("healthy ███▇ 65.5%",), "healthy ▁▇█ 3%\n"),
@@ -80,6 +81,8 @@ def test_numbers_and_what_is_left_out_may_differ(shown: tuple[str, ...], printed
     ("shown", "printed"),
     [
         (("samples 5 lost",), "samples 5 received\n"),
+        (("57600 received, 0 lost",), "57600 received, 5 lost\n"),
+        (("57600 received, 5 lost",), "57600 received, 0 lost\n"),
         (("b", "a"), "a\nb\n"),
         (("a", "a"), "a\n"),
         (("words",), ""),
