@@ -45,8 +45,11 @@ coverage: $(VENV)/dev.stamp
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
+# Pages of the docs run side by side; the other tests watch clocks and have the machine to themselves.
+DOCS_TESTS := tests/integration/test_documentation.py
 integration: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -m integration
+	$(BIN)/python -m pytest -m integration $(ON_ALL_CORES) $(DOCS_TESTS)
+	$(BIN)/python -m pytest -m integration --ignore=$(DOCS_TESTS)
 
 check: lint types firmware test
 
