@@ -29,7 +29,7 @@ def choose_port(board: Board, ports: Sequence[Port]) -> str:
         return found[0].path
     if not found:
         raise PortAbsentError(
-            f"No USB port looks like the board {board.name}. {ports_in_words(ports)} Name the port with --port.",
+            f"No USB port looks like the board {board.name}. {ports_in_words(ports)}",
             "no_board",
             board=board.name,
             ports=[port.path for port in ports],

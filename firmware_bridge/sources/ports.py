@@ -89,11 +89,11 @@ def find_port(wanted: str, ports: Sequence[Port]) -> str:
 
 
 def ports_in_words(ports: Iterable[Port]) -> str:
-    """Return a sentence that lists ports, or says that there are none."""
+    """Return sentences that list ports, or say that there are none, and what to do."""
     words = [f"{port.path} ({port.description})" for port in ports]
     if not words:
         return "This machine has no serial port. Check that the device is plugged in."
-    return f"Ports of this machine: {', '.join(words)}."
+    return f"Ports of this machine: {', '.join(words)}. Name one of them with --port."
 
 
 def holders_of(paths: Iterable[str], proc: Path = Path("/proc")) -> dict[str, tuple[tuple[int, str], ...]]:
