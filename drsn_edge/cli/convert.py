@@ -156,7 +156,9 @@ def convert(run: Path, out: Path, max_drop: float, qat: bool, as_json: bool, **o
         raise click.UsageError(f"{needs} needs {missing}. Fine-tuning takes the recordings that RUN was trained on.")
     from drsn_edge.bundle.bundle import write_bundle
     from drsn_edge.cli.progress import counting_bar, load_tensorflow, spinner
+    from drsn_edge.support.files import check_new_file
 
+    check_new_file(out)
     load_tensorflow()
     from drsn_edge.conversion.convert import convert_run, report_on
     from drsn_edge.training.checkpoint import remove_work_folder, work_folder

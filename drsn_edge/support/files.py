@@ -73,20 +73,8 @@ def check_new_folder(folder: Path, *, force: bool, ours: Callable[[Path], bool])
 
     It is called before the hours of work whose result goes there.
     """
-    target = folder.resolve()
-    parent = target.parent
-    if parent.exists() and not parent.is_dir():
-        words = f"Could not write {folder}: {parent} is not a folder. Choose another one."
-        raise OutputError(words, "parent_not_a_folder", path=folder, parent=parent)
-    if not parent.is_dir():
-        words = (
-            f"Could not write {folder}: the folder {parent} does not exist. Type: mkdir -p {shlex.quote(str(parent))}"
-        )
-        raise OutputError(words, "parent_missing", path=folder, parent=parent)
-    if not os.access(parent, os.W_OK):
-        words = f"Could not write {folder}: you may not write to {parent}. Check its owner and mode."
-        raise OutputError(words, "parent_not_writable", path=folder, parent=parent)
-    if os.path.ismount(target):
+    _check_parent(folder)
+    if os.path.ismount(folder.resolve()):
         words = f"Could not write {folder}: it is a mount point, which cannot be replaced. Use a folder inside it."
         raise OutputError(words, "mount_point", path=folder)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
@@ -97,6 +85,25 @@ def check_new_folder(folder: Path, *, force: bool, ours: Callable[[Path], bool])
     if not force:
         words = f"{folder} already exists. Choose another --out, or replace it with --force."
         raise OutputError(words, "exists", path=folder)
+
+
+def check_new_file(path: Path) -> None:
+    """Raise OutputError unless a file can be written to `path`: called before the work whose result goes there."""
+    _check_parent(path)
+    expect_regular_or_new(path)
+
+
+def _check_parent(path: Path) -> None:
+    parent = path.resolve().parent
+    if parent.exists() and not parent.is_dir():
+        words = f"Could not write {path}: {parent} is not a folder. Choose another one."
+        raise OutputError(words, "parent_not_a_folder", path=path, parent=parent)
+    if not parent.is_dir():
+        words = f"Could not write {path}: the folder {parent} does not exist. Type: mkdir -p {shlex.quote(str(parent))}"
+        raise OutputError(words, "parent_missing", path=path, parent=parent)
+    if not os.access(parent, os.W_OK):
+        words = f"Could not write {path}: you may not write to {parent}. Check its owner and mode."
+        raise OutputError(words, "parent_not_writable", path=path, parent=parent)
 
 
 @contextmanager

@@ -193,6 +193,9 @@ FAILURES = [
     (["convert", "{}/missing", "--out", "{}/m.drsn"], TrainingError, "not_a_run_folder", "missing.*drsn-edge train"),
     (["convert", "{}/garbage", "--out", "{}/m.drsn"], TrainingError, "not_a_run_folder", "garbage.*drsn-edge train"),
     (["convert", "{}/run", "--out", "{}/m.drsn"], TrainingError, "damaged", "/run"),
+    # Before the run is read: a conversion takes a minute.
+    (["convert", "{}/missing", "--out", "{}/data"], OutputError, "not_a_regular_file", "data"),
+    (["convert", "{}/missing", "--out", "{}/missing/m.drsn"], OutputError, "parent_missing", "missing"),
     (["evaluate", "{}/missing"], BundleError, "missing", "missing.*drsn-edge train"),
     (["evaluate", "{}/empty"], TrainingError, "not_a_run_folder", "empty.*drsn-edge train"),
     (["evaluate", "{}/run"], TrainingError, "damaged", "/run"),
