@@ -92,7 +92,7 @@ def ports_in_words(ports: Iterable[Port]) -> str:
     """Return sentences that list ports, or say that there are none, and what to do."""
     words = [f"{port.path} ({port.description})" for port in ports]
     if not words:
-        return "This machine has no serial port. Check that the device is plugged in."
+        return "This machine has no serial port. Plug the device in, or name its port with --port."
     return f"Ports of this machine: {', '.join(words)}. Name one of them with --port."
 
 
