@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import Duration, PathType, finite, json_option
+from drsn_edge.cli.options import Duration, PathType, json_option, rpm_option
 from drsn_edge.cli.output import note, print_json, print_text
 from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.cli.source import SourceOptions, source_options
@@ -49,13 +49,7 @@ if TYPE_CHECKING:
         metavar="FILE",
         help="Bundle that monitors the machine.  [default: the active bundle of this gateway]",
     ),
-    click.option(
-        "--rpm",
-        type=click.FloatRange(min=0, min_open=True),
-        callback=finite,
-        metavar="RPM",
-        help="Speed of the shaft, in revolutions per minute. Required by a model whose input is shaft orders.",
-    ),
+    rpm_option,
     click.option(
         "--label",
         metavar="LABEL",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from drsn_edge.cli.options import Duration, HostPort, PathType, finite, renamed, runtime_options
+from drsn_edge.cli.options import Duration, HostPort, PathType, finite, renamed, rpm_option, runtime_options
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.output import say
 from drsn_edge.cli.sections import SectionedCommand, section
@@ -103,13 +103,7 @@ _MODEL = section(
         metavar="N",
         help="Threads of the interpreter.",
     ),
-    click.option(
-        "--rpm",
-        type=click.FloatRange(min=0, min_open=True),
-        callback=finite,
-        metavar="RPM",
-        help="Speed of the shaft, in revolutions per minute. Required by a model whose input is shaft orders.",
-    ),
+    rpm_option,
 )
 
 _DECISION = section(

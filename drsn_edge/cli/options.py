@@ -197,6 +197,15 @@ def finite(ctx: click.Context, param: click.Parameter, value: float | None) -> f
     return value
 
 
+rpm_option = click.option(
+    "--rpm",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
+    metavar="RPM",
+    help="Speed of the shaft, in revolutions per minute. Required by a model whose input is shaft orders.",
+)
+
+
 def votes(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """Refuse text that is not K/N. A callback of options."""
     if value is None:

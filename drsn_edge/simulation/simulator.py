@@ -263,7 +263,7 @@ class VibrationSimulator:
         return _digitise(seen + noise, self.machine.sensor)
 
     def _take(self, n: int) -> tuple[FloatArray, FloatArray]:
-        """Return the shaft angle at the next n + 1 samples in revolutions, shape (n + 1,), and noise, shape (n, 3)."""
+        """Return the next shaft angles, in revolutions, shape (n + 1,), and the next noise, shape (n, 3)."""
         while len(self._noise) < n:
             self._turns = np.concatenate([self._turns, next(self._turns_blocks)])
             self._noise = np.concatenate([self._noise, next(self._noise_blocks)])

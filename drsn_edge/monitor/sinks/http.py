@@ -3,9 +3,9 @@
 It answers one GET per connection and closes it. A client that sends too much or too slowly is disconnected. When all
 connections are in use, the oldest is closed for the next, so that idle clients keep nobody out.
 
-http.server of the standard library, and prometheus_client's server on top of it, are not used: they limit the time of
-each read only, so that a client that sends a byte now and then blocks a thread for ever, and they do not limit the
-number of connections.
+http.server of the standard library, and prometheus_client's server on top of it, are not used: they limit
+the time of each read, but not of a whole request. A client that sends one byte now and then keeps a thread busy for
+ever. The number of connections has no limit either.
 """
 
 from __future__ import annotations
