@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 
 from drsn_edge.models.config import DrsnConfig, count_macs
@@ -40,7 +41,11 @@ class ModelSize:
 
 
 def measure_model(name: str, config: DrsnConfig) -> ModelSize:
-    """Build and convert an untrained network; the cost does not depend on its weights."""
+    """Build and convert an untrained network, whose weights are always the same.
+
+    Weights of equal bits are stored once, so that the length of the file varies by some bytes with the weights.
+    """
+    keras.utils.set_random_seed(0)
     model = build_model(config)
     shape = (_CALIBRATION_WINDOWS, config.height, config.window, config.n_axes)
     int8 = to_int8(model, np.random.default_rng(0).standard_normal(shape).astype(np.float32))
