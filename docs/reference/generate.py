@@ -201,13 +201,14 @@ def _sensors() -> str:
 
 
 def _formats() -> str:
-    from drsn_edge.recordings.readers.registry import READERS
+    from drsn_edge.recordings.readers.registry import FORMATS
 
     rows = []
-    for suffix, reader in sorted(READERS.items()):
-        said = inspect.getdoc(sys.modules[reader.__module__]) or ""
-        rows.append((f"`{suffix}`", said.partition("\n")[0]))
-    return table(("suffix", "file"), rows)
+    for name, form in sorted(FORMATS.items()):
+        said = inspect.getdoc(sys.modules[form.read.__module__]) or ""
+        suffixes = ", ".join(f"`{suffix}`" for suffix in form.suffixes)
+        rows.append((f"`{name}`", suffixes, said.partition("\n")[0]))
+    return table(("format", "suffixes", "file"), rows)
 
 
 def _catalogue() -> str:

@@ -15,6 +15,13 @@ Metadata = Mapping[str, MetadataValue]
 """Values by key. Any key outside `RESERVED_KEYS` is a free field of the recording."""
 
 
+LEFT_OUT = "-"
+"""Stands in `axes` for a channel that is not read."""
+
+TIME_UNITS = ("s", "ms", "us", "ns")
+"""What a column of time stamps may count."""
+
+
 def _positive(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
@@ -24,12 +31,13 @@ def _positive(value: object) -> float | None:
 def _names(value: object) -> tuple[str, ...] | None:
     if not isinstance(value, (list, tuple)) or not value or not all(_is_axis(name) for name in value):
         return None
-    return tuple(value) if len(set(value)) == len(value) else None
+    named = [name for name in value if name != LEFT_OUT]
+    return tuple(value) if named and len(set(named)) == len(named) else None
 
 
 def _is_axis(name: object) -> bool:
     """Tell whether a sensor could send the name: on the wire a comma separates axes, and a leading - inverts one."""
-    return (
+    return name == LEFT_OUT or (
         _text(name) is not None and str(name).isprintable() and "," not in str(name) and not str(name).startswith("-")
     )
 
@@ -52,13 +60,38 @@ def _scalar(value: object) -> FieldValue | None:
     return value if isinstance(value, (str, int, float, bool)) else None
 
 
+def _one_or_more(value: object) -> MetadataValue | None:
+    if isinstance(value, (list, tuple)):
+        return tuple(value) if value and all(_text(name) is not None for name in value) else None
+    return _text(value)
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40 else None
+
+
+def _time_unit(value: object) -> str | None:
+    return value if isinstance(value, str) and value in TIME_UNITS else None
+
+
 _RULES: Mapping[str, tuple[Callable[[object], MetadataValue | None], str]] = {
     "sample_rate_hz": (_positive, "a number > 0"),
     "full_scale": (_positive, "a number > 0"),
-    "axes": (_names, 'a list of different names such as ["X", "Y", "Z"], without a comma and without a leading -'),
+    "axes": (
+        _names,
+        'a list of different names such as ["X", "Y", "Z"], without a comma and without a leading - ("-" leaves a '
+        "channel out)",
+    ),
     "unit": (_unit, 'a name such as "g"'),
     "label": (_text_or_number, "a name"),
     "group": (_text_or_number, "a name"),
+    "format": (_text, 'the name of a format such as "table"'),
+    "variable": (_one_or_more, 'a name such as "bearing.gs", or a list of names'),
+    "dtype": (_text, 'the type of a number such as "int16"'),
+    "skip_bytes": (_count, "a whole number, 0 or above"),
+    "scale": (_positive, "a number > 0"),
+    "time_column": (_text_or_number, "a name"),
+    "time_unit": (_time_unit, f"one of {', '.join(TIME_UNITS)}"),
 }
 _FREE_FIELD_RULE = (_scalar, "text, a number, true or false")
 
@@ -66,11 +99,19 @@ RESERVED_KEYS = frozenset(_RULES)
 
 MEANINGS: Mapping[str, str] = {
     "sample_rate_hz": "Sampling rate, a number above 0, in Hz.",
-    "axes": 'Names of the axes, such as `["x", "y", "z"]`: different, without commas, none beginning with `-`.',
+    "axes": 'Names of the axes, such as `["x", "y", "z"]`: different, without commas, none beginning with `-`. Names '
+    "of the file choose its channels; otherwise they name the channels in their order, and `-` leaves one out.",
     "unit": "Unit of the samples: `g`, `mg` or `m/s2`. Another name, such as `counts`, is never converted.",
     "full_scale": "Value of full scale in `unit`, a number above 0, for files that hold shares of it (`.wav`).",
     "label": "Condition of the machine: the class.",
     "group": "Recordings that belong together, such as those of one machine or session; folds keep them on one side.",
+    "format": "Format of a file whose name does not tell it, such as `table`.",
+    "variable": "Variable or variables that hold the samples, in a file with several: `bearing.gs`, `group/channel`.",
+    "dtype": "Type of the numbers of a file without a header, such as `int16` or `>f4`.",
+    "skip_bytes": "Bytes before the first number of a file without a header; 0 if not given.",
+    "scale": "Factor from stored values to `unit`, a number above 0, for files that hold counts; 1 if not given.",
+    "time_column": "Column of a table that holds time stamps, by its name or its number from 1.",
+    "time_unit": "Unit of the time stamps: `s`, `ms`, `us` or `ns`.",
 }
 """What each reserved key means, for the reference."""
 

@@ -16,7 +16,8 @@ import pytest
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.catalogue import parse_catalogue
 from drsn_edge.recordings.loading.complete import complete
-from drsn_edge.recordings.readers.registry import READERS
+from drsn_edge.recordings.raw import Request
+from drsn_edge.recordings.readers.registry import FORMATS, SUFFIXES
 
 CATALOGUE = parse_catalogue(
     """
@@ -90,11 +91,12 @@ ELSEWHERE = {".drsnlog"}
 intact_files = pytest.mark.parametrize("intact", INTACT.values(), ids=INTACT)
 
 
-def is_accepted(data: bytes, suffix: str) -> bool:
+def is_accepted(data: bytes, suffix: str, folder: Path) -> bool:
     """Read and complete a file; any error but RecordingError fails the test."""
-    path = Path(f"105{suffix}")
+    path = folder / f"105{suffix}"
+    path.write_bytes(data)
     try:
-        for raw in READERS[suffix](data, path):
+        for raw in FORMATS[SUFFIXES[suffix]].read(path, Request()):
             complete(raw, path, [CATALOGUE], Path("catalogue.toml"))
     except RecordingError as error:
         assert str(path) in str(error)
@@ -120,35 +122,35 @@ def mutant(data: bytes, rng: random.Random) -> bytes:
 
 
 def test_every_format_is_here() -> None:
-    assert {each.suffix for each in INTACT.values()} | ELSEWHERE == READERS.keys()
+    assert {each.suffix for each in INTACT.values()} | ELSEWHERE == SUFFIXES.keys()
 
 
 @intact_files
-def test_truncated(intact: Intact) -> None:
+def test_truncated(intact: Intact, tmp_path: Path) -> None:
     data = intact.make()
-    assert is_accepted(data, intact.suffix)
-    accepted = [length for length in range(len(data)) if is_accepted(data[:length], intact.suffix)]
+    assert is_accepted(data, intact.suffix, tmp_path)
+    accepted = [length for length in range(len(data)) if is_accepted(data[:length], intact.suffix, tmp_path)]
     assert len(accepted) <= intact.unnoticed_cuts
 
 
 @intact_files
 @pytest.mark.filterwarnings("ignore")
-def test_mutated(intact: Intact) -> None:
+def test_mutated(intact: Intact, tmp_path: Path) -> None:
     data = intact.make()
     for seed in range(N_MUTANTS):
-        is_accepted(mutant(data, random.Random(seed)), intact.suffix)
+        is_accepted(mutant(data, random.Random(seed)), intact.suffix, tmp_path)
 
 
 @intact_files
-def test_noise(intact: Intact) -> None:
+def test_noise(intact: Intact, tmp_path: Path) -> None:
     rng = random.Random(7)
     for length in (1, 4, 128, 4096):
-        assert not is_accepted(rng.randbytes(length), intact.suffix)
+        assert not is_accepted(rng.randbytes(length), intact.suffix, tmp_path)
         damaged = intact.make()[:4] + rng.randbytes(length)
-        assert not is_accepted(damaged, intact.suffix) or intact.suffix == ".csv"
+        assert not is_accepted(damaged, intact.suffix, tmp_path) or intact.suffix == ".csv"
 
 
-def test_a_flipped_bit_of_an_archive_never_passes_for_data() -> None:
+def test_a_flipped_bit_of_an_archive_never_passes_for_data(tmp_path: Path) -> None:
     data = npz_bytes(np.savez)
     start = data.index(b"\x93NUMPY")
     for offset in range(start, start + 128 + 40 * 8):
@@ -156,4 +158,4 @@ def test_a_flipped_bit_of_an_archive_never_passes_for_data() -> None:
         flipped[offset] ^= 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            assert not is_accepted(bytes(flipped), ".npz")
+            assert not is_accepted(bytes(flipped), ".npz", tmp_path)

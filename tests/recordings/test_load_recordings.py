@@ -14,9 +14,9 @@ from refusals import refused
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.load import load_recording, load_recordings
-from drsn_edge.recordings.readers.registry import READERS
+from drsn_edge.recordings.readers.registry import SUFFIXES as READ
 
-SUFFIXES = ", ".join(READERS)
+SUFFIXES = ", ".join(READ)
 CSV = "time_s,x_g\n0,1\n0.1,2\n"
 
 
@@ -175,7 +175,7 @@ def test_no_right_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         raise PermissionError(13, "Permission denied", str(path))
 
     (tmp_path / "a.csv").write_text(CSV)
-    monkeypatch.setattr("drsn_edge.recordings.loading.load.read_regular", refuse)
+    monkeypatch.setattr("drsn_edge.recordings.raw.read_regular", refuse)
     with refused(RecordingError, "unreadable", path=tmp_path / "a.csv", reason="Permission denied"):
         load_recordings(tmp_path)
     monkeypatch.setattr(Path, "iterdir", refuse)

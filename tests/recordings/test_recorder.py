@@ -15,6 +15,7 @@ pytest.importorskip("serial")
 
 from drsn_edge.errors import OutputError, RecordingError
 from drsn_edge.recordings.loading.load import load_recordings
+from drsn_edge.recordings.raw import Request
 from drsn_edge.recordings.readers.raw_log_file import read_raw_log
 from drsn_edge.recordings.recorder import LogKeeper, RecordSummary, record_source
 from firmware_bridge.sources.serial_port import SerialSource
@@ -65,8 +66,8 @@ def catalogue(folder: Path) -> Path:
 def test_rotated_files_are_recordings_of_their_own(tmp_path: Path) -> None:
     summary = record(tmp_path, noise(8000), speed=2.0, rotate_bytes=12_000)
     assert len(summary.files) > 1
-    recordings = [load for path in summary.files for load in read_raw_log(path.read_bytes(), path)]
-    received = sum(len(recording.samples) for recording in recordings)
+    recordings = [load for path in summary.files for load in read_raw_log(path, Request())]
+    received = sum(recording.samples.n_samples or 0 for recording in recordings)
     assert 8000 - 60 * len(summary.files) <= received <= 8000  # a block may lie across each border
 
 
@@ -96,37 +97,47 @@ def log_of(*spans: tuple[int, int], rate_hz: float = 1000.0, session: int = 1, o
     return b"".join(encode_segment(DATA, 5, number, [chunk]) for number, chunk in enumerate(chunks))
 
 
-def test_a_gap_divides_a_recording() -> None:
+def saved(folder: Path, data: bytes) -> Path:
+    """Write a log and return its path."""
+    path = folder / "a.drsnlog"
+    path.write_bytes(data)
+    return path
+
+
+def test_a_gap_divides_a_recording(tmp_path: Path) -> None:
     data = log_of((0, 3000), (3050, 6000), (6500, 6900))
-    first, second = read_raw_log(data, Path("gap.drsnlog"))
-    assert (len(first.samples), len(second.samples)) == (3000, 2950)  # the last stretch is shorter than a second
+    first, second = read_raw_log(saved(tmp_path, data), Request())
+    assert (first.samples.n_samples, second.samples.n_samples) == (
+        3000,
+        2950,
+    )  # the last one has no second
     assert (first.capture, second.capture) == (0, 1)
 
 
-def test_an_overrun_of_estimated_size_0_divides_a_recording() -> None:
-    first, second = read_raw_log(log_of((0, 6000), overrun_at=2500), Path("seam.drsnlog"))
-    assert (len(first.samples), len(second.samples)) == (2500, 3500)
+def test_an_overrun_of_estimated_size_0_divides_a_recording(tmp_path: Path) -> None:
+    first, second = read_raw_log(saved(tmp_path, log_of((0, 6000), overrun_at=2500)), Request())
+    assert (first.samples.n_samples, second.samples.n_samples) == (2500, 3500)
 
 
-def test_a_damaged_segment_divides_a_recording() -> None:
+def test_a_damaged_segment_divides_a_recording(tmp_path: Path) -> None:
     data = bytearray(log_of((0, 6000)))
     data[len(data) // 2] ^= 1
-    pieces = read_raw_log(bytes(data), Path("x"))
-    assert len(pieces) == 2 and sum(len(piece.samples) for piece in pieces) == 6000 - 50
+    pieces = read_raw_log(saved(tmp_path, bytes(data)), Request())
+    assert len(pieces) == 2 and sum(piece.samples.n_samples or 0 for piece in pieces) == 6000 - 50
 
 
-def test_the_rate_is_measured_where_the_log_is_long_enough() -> None:
-    (short,) = read_raw_log(log_of((0, 1500), rate_hz=1030.0), Path("x"))
-    (long,) = read_raw_log(log_of((0, 60_000), rate_hz=1030.0), Path("x"))
+def test_the_rate_is_measured_where_the_log_is_long_enough(tmp_path: Path) -> None:
+    (short,) = read_raw_log(saved(tmp_path, log_of((0, 1500), rate_hz=1030.0)), Request())
+    (long,) = read_raw_log(saved(tmp_path, log_of((0, 60_000), rate_hz=1030.0)), Request())
     assert short.stated["sample_rate_hz"] == pytest.approx(1000.0, rel=1e-9)  # by the device's own clock
     assert long.stated["sample_rate_hz"] == pytest.approx(1030.0, rel=5e-5)
 
 
-def test_a_log_that_holds_nothing_is_refused() -> None:
-    with refused(RecordingError, "stretches_too_short", path="x", shortest_s=1.0, stretches=1):
-        read_raw_log(log_of((0, 500)), Path("x"))
-    with refused(RecordingError, "damaged", path="x"):
-        read_raw_log(b"nonsense", Path("x"))
+def test_a_log_that_holds_nothing_is_refused(tmp_path: Path) -> None:
+    with refused(RecordingError, "stretches_too_short", path=tmp_path / "a.drsnlog", shortest_s=1.0, stretches=1):
+        read_raw_log(saved(tmp_path, log_of((0, 500))), Request())
+    with refused(RecordingError, "damaged", path=tmp_path / "a.drsnlog"):
+        read_raw_log(saved(tmp_path, b"nonsense"), Request())
 
 
 @pytest.mark.parametrize("data", [encode_segment(DATA, 5, 0, [(10**18, b"0.01,-0.02,9.81\r\n" * 20)]), log_of()])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.catalogue import Catalogue, values_for
 from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue
-from drsn_edge.recordings.raw import RawRecording
+from drsn_edge.recordings.raw import RawRecording, whole
 from drsn_edge.recordings.recording import FieldValue, Recording
 from drsn_edge.support.toml_file import quoted
 from drsn_edge.support.wording import counted
@@ -103,7 +103,7 @@ def _check_nothing_missing(raw: RawRecording, known: Metadata, path: Path, advis
     if advised.suffix.lower() == ".csv":
         advice = f"Fill in the columns {', '.join(missing)} for this file in {advised}."
     else:
-        lines = [_axes_line(raw.samples.shape) if key == "axes" else _LINES[key] for key in missing]
+        lines = [_axes_line(whole(raw.samples).shape) if key == "axes" else _LINES[key] for key in missing]
         advice = f"Write into {advised}:\n\n" + "\n".join(["[[recordings]]", _file_line(path), *lines])
     raise RecordingError(f"{problem} {advice}", "incomplete", path=path, missing=missing, advised=advised)
 
@@ -126,8 +126,9 @@ def _chosen_axes(raw: RawRecording, catalogued: Metadata, path: Path) -> tuple[N
     of_catalogue = cast("tuple[str, ...] | None", catalogued.get("axes"))
     names = of_file or of_catalogue or ()
     chosen = of_catalogue or names
-    if len(names) != raw.samples.shape[1]:
-        samples, channels = raw.samples.shape
+    values = whole(raw.samples)
+    if len(names) != values.shape[1]:
+        samples, channels = values.shape
         raise RecordingError(
             f"{path}: axes has {len(names)} names ({', '.join(names)}), but the file has {channels} channels of "
             f"{samples} samples. Correct axes, or transpose the array.",
@@ -146,7 +147,7 @@ def _chosen_axes(raw: RawRecording, catalogued: Metadata, path: Path) -> tuple[N
             file=names,
             catalogue=chosen,
         )
-    return raw.samples[:, [names.index(axis) for axis in chosen]], chosen
+    return values[:, [names.index(axis) for axis in chosen]], chosen
 
 
 def _scaled(samples: NDArray[Any], raw: RawRecording, known: Metadata) -> NDArray[Any]:

@@ -13,11 +13,10 @@ from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.catalogue import CATALOGUE_NAME, Catalogue, built_in_catalogues, read_catalogue
 from drsn_edge.recordings.loading.catalogue_csv import CSV_CATALOGUE_NAME, read_csv_catalogue
 from drsn_edge.recordings.loading.complete import complete
-from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording
+from drsn_edge.recordings.raw import RawRecording, Request, unreadable
 from drsn_edge.recordings.readers.csv_file import is_index
-from drsn_edge.recordings.readers.registry import READERS
+from drsn_edge.recordings.readers.registry import FORMATS, SUFFIXES
 from drsn_edge.recordings.recording import Recording
-from firmware_bridge.support.regular_file import read_regular, why_unreadable
 
 PathLike = str | os.PathLike[str]
 
@@ -50,7 +49,7 @@ def load_recordings(
 ) -> list[Recording]:
     """Load every recording of a folder, sorted by name; captures keep their order in the file.
 
-    Files with a suffix of `READERS` are read. Subfolders, hidden files, the catalogue, and CSV files with a column
+    Files with a suffix of `SUFFIXES` are read. Subfolders, hidden files, the catalogue, and CSV files with a column
     `file`, which are an index of other files, are skipped.
 
     Args:
@@ -127,31 +126,15 @@ def _read_all(
 
 
 def _read(path: Path) -> list[RawRecording]:
-    reader = READERS.get(path.suffix.lower())
-    if reader is None and not os.path.lexists(path):
+    form = SUFFIXES.get(path.suffix.lower())
+    if form is None and not os.path.lexists(path):
         words = f"There is no recording and no folder at {path}. Check the path."
         raise RecordingError(words, "missing", path=path)
-    if reader is None:
+    if form is None:
         ends = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
         words = f"{path} is not a recording: its name {ends}. Convert it to one of the formats {_suffixes()}."
         raise RecordingError(words, "unknown_format", path=path, suffix=path.suffix)
-    try:
-        data = read_regular(path, MAX_RECORDING_BYTES)
-    except FileNotFoundError as exc:
-        raise RecordingError(f"There is no recording at {path}. Check the path.", "missing", path=path) from exc
-    except IsADirectoryError as exc:
-        words = f"{path} is a folder, not a recording. Name one of its files, or load all with load_recordings."
-        raise RecordingError(words, "folder", path=path) from exc
-    except (OSError, ValueError) as exc:
-        raise _unreadable(path, exc) from exc
-    if not data:
-        raise RecordingError(f"{path} is empty. Copy or record it again.", "empty_file", path=path)
-    return reader(data, path)
-
-
-def _unreadable(path: Path, exc: OSError | ValueError) -> RecordingError:
-    why = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
-    return RecordingError(f"{path} cannot be read: {why_unreadable(exc)}", "unreadable", path=path, reason=why)
+    return FORMATS[form].read(path, Request())
 
 
 def _choose(raws: list[RawRecording], capture: int | None, path: Path) -> RawRecording:
@@ -180,11 +163,11 @@ def _choose(raws: list[RawRecording], capture: int | None, path: Path) -> RawRec
 
 def _recording_files(folder: Path, catalogue: Path | None) -> list[Path]:
     try:
-        known = [path for path in folder.iterdir() if path.suffix.lower() in READERS and path.name[0] != "."]
+        known = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
         known = [path for path in known if path.name != CSV_CATALOGUE_NAME and not _is_same(path, catalogue)]
         paths = sorted((path for path in known if path.is_file() and not _is_index(path)), key=lambda path: path.stem)
     except (OSError, ValueError) as exc:
-        raise _unreadable(folder, exc) from exc
+        raise unreadable(folder, exc) from exc
     if not paths:
         words = f"There are no recordings ({_suffixes()}) in {folder}. Subfolders are not searched."
         raise RecordingError(f"{words} Name the folder that holds the files.", "no_recordings", path=folder)
@@ -217,4 +200,4 @@ def _check_names_differ(paths: list[Path]) -> None:
 
 
 def _suffixes() -> str:
-    return ", ".join(READERS)
+    return ", ".join(SUFFIXES)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import Metadata, MetadataValue, checked
-from drsn_edge.recordings.raw import RawRecording, reading
+from drsn_edge.recordings.raw import RawRecording, Request, Whole, file_bytes, reading
 from drsn_edge.signal.units import canonical
 from drsn_edge.support.wording import counted
 
@@ -27,14 +27,14 @@ SPACING_TOLERANCE = 0.1
 microseconds pass up to 100 kHz; a lost sample (1.0) and a jittering timer do not."""
 
 
-def read_csv(data: bytes, path: Path) -> list[RawRecording]:
+def read_csv(path: Path, request: Request) -> list[RawRecording]:
     """Read the one recording of a .csv file.
 
     Raises:
         RecordingError: If header, numbers, units or time stamps are not as the module's docstring describes.
     """
     with reading(path, "comma-separated UTF-8 text with a header"):
-        lines = data.decode("utf-8-sig").splitlines()
+        lines = file_bytes(path).decode("utf-8-sig").splitlines()
         header = _cells(lines[0]) if lines else []
         _check_header(header, path)
         table = _table(lines, header, path)
@@ -43,7 +43,7 @@ def read_csv(data: bytes, path: Path) -> list[RawRecording]:
     if TIME_COLUMN in header:
         rate = _sample_rate_hz(table[:, header.index(TIME_COLUMN)], path)
         stated["sample_rate_hz"] = checked("sample_rate_hz", rate, f"{path}, column {TIME_COLUMN}")
-    return [RawRecording(table[:, channels], stated)]
+    return [RawRecording(Whole(table[:, channels]), stated)]
 
 
 def is_index(first_line: bytes) -> bool:

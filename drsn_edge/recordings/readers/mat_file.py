@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import MetadataValue
-from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording, reading
+from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording, Request, Whole, file_bytes, reading
 from drsn_edge.recordings.readers.matlab5 import Variables, read_matlab5
 
 CHANNELS = ("DE", "FE", "BA")
@@ -27,12 +27,13 @@ _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _HDF5_OFFSETS = (0, 512)  # MATLAB writes a header of 512 bytes before the signature
 
 
-def read_mat(data: bytes, path: Path) -> list[RawRecording]:
+def read_mat(path: Path, request: Request) -> list[RawRecording]:
     """Read the one recording of a CWRU .mat file.
 
     Raises:
         RecordingError: If the file is damaged, is a MATLAB 7.3 file, or its variables have other names than CWRU's.
     """
+    data = file_bytes(path)
     if any(data.startswith(_HDF5_MAGIC, offset) for offset in _HDF5_OFFSETS):
         words = f"{path} is a MATLAB 7.3 file (HDF5), which cannot be read. Save it in MATLAB with save(..., '-v7')."
         raise RecordingError(words, "matlab_7_3", path=path)
@@ -50,7 +51,7 @@ def read_mat(data: bytes, path: Path) -> list[RawRecording]:
     number = _choose_number(sorted(channels), path)
     stated: dict[str, MetadataValue] = {"cwru_file": number, "axes": tuple(channels[number])}
     stated.update(_speed(variables, number))
-    return [RawRecording(_side_by_side(channels[number], path), stated, frozenset(stated))]
+    return [RawRecording(Whole(_side_by_side(channels[number], path)), stated, frozenset(stated))]
 
 
 def _channels_by_number(variables: Variables) -> dict[int, dict[str, NDArray[Any]]]:

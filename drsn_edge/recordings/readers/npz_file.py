@@ -23,7 +23,15 @@ from numpy.typing import NDArray
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue, checked
-from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording, reading, real_numbers
+from drsn_edge.recordings.raw import (
+    MAX_RECORDING_BYTES,
+    RawRecording,
+    Request,
+    Whole,
+    file_bytes,
+    reading,
+    real_numbers,
+)
 from drsn_edge.support.arrays import read_arrays
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -31,18 +39,18 @@ Arrays = Mapping[str, NDArray[Any]]
 _MEANING = {"fs": "sample_rate_hz"}
 
 
-def read_npz(data: bytes, path: Path) -> list[RawRecording]:
+def read_npz(path: Path, request: Request) -> list[RawRecording]:
     """Read the recordings of one .npz file: one, or one for each capture.
 
     Raises:
         RecordingError: If the archive is damaged, or `x` or a stated value is unusable.
     """
-    arrays = _arrays(data, path)
+    arrays = _arrays(file_bytes(path), path)
     x = _samples(arrays, path)
     if x.ndim < 3:
-        return [RawRecording(np.atleast_2d(x).T, _stated(arrays, path), frozenset(arrays))]
+        return [RawRecording(Whole(np.atleast_2d(x).T), _stated(arrays, path), frozenset(arrays))]
     return [
-        RawRecording(x[k].T, _stated(_of_capture(arrays, k, len(x)), path), frozenset(arrays), capture=k)
+        RawRecording(Whole(x[k].T), _stated(_of_capture(arrays, k, len(x)), path), frozenset(arrays), capture=k)
         for k in range(len(x))
     ]
 

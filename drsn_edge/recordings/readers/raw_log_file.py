@@ -16,7 +16,7 @@ import numpy as np
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.log_note import values_of
 from drsn_edge.recordings.metadata import MetadataValue
-from drsn_edge.recordings.raw import RawRecording
+from drsn_edge.recordings.raw import RawRecording, Request, Whole, file_bytes
 from drsn_edge.signal.units import canonical
 from drsn_edge.support.wording import counted
 from firmware_bridge.errors import FirmwareBridgeError
@@ -40,12 +40,13 @@ class _Stretch:
         return sum(map(len, self.blocks)) / self.hello.sample_rate_hz
 
 
-def read_raw_log(data: bytes, path: Path) -> list[RawRecording]:
+def read_raw_log(path: Path, request: Request) -> list[RawRecording]:
     """Read the stretches of a raw log; several stretches become captures of the file, in their order.
 
     Raises:
         RecordingError: If the file is not a raw log, holds no samples, or no stretch of at least `SHORTEST_S`.
     """
+    data = file_bytes(path)
     try:
         stretches, rates = _stretches(data, path)
     except FirmwareBridgeError as exc:
@@ -107,4 +108,4 @@ def _recording(stretch: _Stretch, rates: dict[int, float], capture: int | None) 
         **stretch.about,
     }
     counts = np.concatenate(stretch.blocks).astype(np.float64)
-    return RawRecording((counts * hello.scales).astype(np.float32), stated, capture=capture)
+    return RawRecording(Whole((counts * hello.scales).astype(np.float32)), stated, capture=capture)

@@ -1,24 +1,45 @@
-"""The reader of each file suffix."""
+"""The formats of recordings: the reader of each, and the suffixes by which a file is known to be one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from drsn_edge.recordings.raw import RawRecording
+from drsn_edge.recordings.raw import RawRecording, Request
 from drsn_edge.recordings.readers.csv_file import read_csv
 from drsn_edge.recordings.readers.mat_file import read_mat
 from drsn_edge.recordings.readers.npz_file import read_npz
 from drsn_edge.recordings.readers.raw_log_file import read_raw_log
 from drsn_edge.recordings.readers.wav_file import read_wav
 
-Reader = Callable[[bytes, Path], list[RawRecording]]
-"""Takes the bytes of a file, and its path, which is used in messages only."""
+Reader = Callable[[Path, Request], list[RawRecording]]
+"""Takes a file and how to read it, and returns its recordings; raises RecordingError."""
 
-READERS: Mapping[str, Reader] = {
-    ".csv": read_csv,
-    ".drsnlog": read_raw_log,
-    ".mat": read_mat,
-    ".npz": read_npz,
-    ".wav": read_wav,
+
+@dataclass(frozen=True)
+class Format:
+    """A format of recordings.
+
+    Attributes:
+        read: Its reader.
+        suffixes: Suffixes in lower case; files with one are read without being asked for.
+        on_request: Suffixes that other files have as well: read if the user or a catalogue names the file.
+    """
+
+    read: Reader
+    suffixes: tuple[str, ...]
+    on_request: tuple[str, ...] = ()
+
+
+FORMATS: Mapping[str, Format] = {
+    "table": Format(read_csv, (".csv",)),
+    "drsnlog": Format(read_raw_log, (".drsnlog",)),
+    "mat": Format(read_mat, (".mat",)),
+    "npz": Format(read_npz, (".npz",)),
+    "wav": Format(read_wav, (".wav",)),
 }
+"""By the name that the key `format` of a catalogue takes."""
+
+SUFFIXES: Mapping[str, str] = {suffix: name for name, each in FORMATS.items() for suffix in each.suffixes}
+"""The name of the format of each suffix."""

@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import checked
-from drsn_edge.recordings.raw import RawRecording, reading, real_numbers
+from drsn_edge.recordings.raw import RawRecording, Request, Whole, file_bytes, reading, real_numbers
 from drsn_edge.support.extras import pip_line
 
 
-def read_wav(data: bytes, path: Path) -> list[RawRecording]:
+def read_wav(path: Path, request: Request) -> list[RawRecording]:
     """Read the one recording of a .wav file, as fractions of full scale.
 
     Raises:
         RecordingError: If SciPy is not installed, or the sound file is incomplete or damaged.
     """
+    data = file_bytes(path)
     wavfile = _import_wavfile(path)
     with reading(path, "a complete WAV file (PCM or floating point)"), warnings.catch_warnings():
         # SciPy only warns about a truncated file. Its warning about remarks of other software is harmless.
@@ -35,7 +36,9 @@ def read_wav(data: bytes, path: Path) -> list[RawRecording]:
         rate, samples = wavfile.read(io.BytesIO(data))
     channels = real_numbers(samples if samples.ndim == 2 else samples[:, None], path, "the sound")
     sample_rate_hz = checked("sample_rate_hz", int(rate), str(path))
-    return [RawRecording(_fraction_of_full_scale(channels), {"sample_rate_hz": sample_rate_hz}, is_relative=True)]
+    return [
+        RawRecording(Whole(_fraction_of_full_scale(channels)), {"sample_rate_hz": sample_rate_hz}, is_relative=True)
+    ]
 
 
 def _import_wavfile(path: Path) -> Any:
