@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import Metadata
 from drsn_edge.support.invalid import InvalidValueError
-from firmware_bridge.support.regular_file import read_regular, why_unreadable
+from firmware_bridge.support.regular_file import open_regular, why_unreadable
 
 MAX_RECORDING_BYTES = 4 << 30
 """Largest file, and largest content of a compressed file. 12 hours of three axes at 26.7 kHz in 16 bits take 6.9 GB and
@@ -124,24 +124,58 @@ class RawRecording:
     rate_spread: float | None = None
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a recording's file for reading.
+
+    Raises:
+        RecordingError: If the file is missing, no regular file, unreadable or empty.
+    """
+    try:
+        with open_regular(path) as file:
+            if not file_size(file):
+                raise RecordingError(f"{path} is empty. Copy or record it again.", "empty_file", path=path)
+            yield file
+    except FileNotFoundError as exc:
+        raise RecordingError(f"There is no recording at {path}. Check the path.", "missing", path=path) from exc
+    except IsADirectoryError as exc:
+        words = f"{path} is a folder, not a recording. Name one of its files, or load all with load_recordings."
+        raise RecordingError(words, "folder", path=path) from exc
+    except (OSError, ValueError) as exc:  # ValueError: the path holds a NUL
+        raise unreadable(path, exc) from exc
+
+
+def file_size(file: BinaryIO) -> int:
+    """Return the size of an open file in bytes."""
+    return os.fstat(file.fileno()).st_size
+
+
 def file_bytes(path: Path, most_bytes: int = MAX_RECORDING_BYTES) -> bytes:
     """Return the content of a recording's file.
 
     Raises:
         RecordingError: If the file is missing, no regular file, unreadable, empty or larger than `most_bytes`.
     """
-    try:
-        data = read_regular(path, most_bytes)
-    except FileNotFoundError as exc:
-        raise RecordingError(f"There is no recording at {path}. Check the path.", "missing", path=path) from exc
-    except IsADirectoryError as exc:
-        words = f"{path} is a folder, not a recording. Name one of its files, or load all with load_recordings."
-        raise RecordingError(words, "folder", path=path) from exc
-    except (OSError, ValueError) as exc:
-        raise unreadable(path, exc) from exc
-    if not data:
-        raise RecordingError(f"{path} is empty. Copy or record it again.", "empty_file", path=path)
-    return data
+    with opened(path) as file:
+        size = file_size(file)
+        check_memory(path, size, most_bytes)
+        return file.read(size)
+
+
+def check_memory(path: Path, needed_bytes: int, limit_bytes: int) -> None:
+    """Refuse a file that takes more memory than it may.
+
+    Raises:
+        RecordingError: If `needed_bytes` is more than `limit_bytes`.
+    """
+    if needed_bytes > limit_bytes:
+        words = (
+            f"{path} has to be in memory as a whole, which takes {needed_bytes / 1e9:.3g} GB; at most "
+            f"{limit_bytes / 1e9:.3g} GB may be taken. Split it, or convert it to WAV, .npy or HDF5, which are read in "
+            "pieces."
+        )
+        facts = {"path": path, "needed_bytes": needed_bytes, "limit_bytes": limit_bytes}
+        raise RecordingError(words, "needs_memory", **facts)
 
 
 def unreadable(path: Path | os.PathLike[str], exc: OSError | ValueError) -> RecordingError:

@@ -1,4 +1,4 @@
-"""Reading of whole files: only regular ones, whose size is known before the first byte is read.
+"""Reading of files: only regular ones, whose size is known before the first byte is read.
 
 A serial port, a pipe, a socket or /dev/zero never ends, and opening one may hang or restart the board behind it.
 Therefore a path is checked before it is opened. A file in /proc has size 0 and counts as empty. The functions raise
@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 MAX_TEXT_BYTES = 16 << 20
 """Limit for settings, catalogues and the like: a table of about 100,000 recordings."""
@@ -66,6 +67,28 @@ def check_regular(path: Path) -> None:
     _check(path, os.stat(path))
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Return a regular file, open for reading; the caller closes it.
+
+    Args:
+        path: Path of the file; links are followed.
+
+    Raises:
+        NotAFileError: If the path leads to a device, a pipe, a socket or a disk.
+        OSError: If the file is missing, is a folder, or cannot be opened.
+    """
+    check_regular(path)
+    # The path may lead elsewhere by now. These flags keep a pipe from blocking, and a terminal from becoming ours.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    file = os.fdopen(descriptor, "rb")
+    try:
+        _check(path, os.fstat(descriptor))
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
 def read_regular(path: Path, most_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Return the bytes of a regular file, as many as it had when it was opened.
 
@@ -78,16 +101,12 @@ def read_regular(path: Path, most_bytes: int = MAX_FILE_BYTES) -> bytes:
         FileTooLargeError: If the file is larger than `most_bytes`.
         OSError: If the file is missing, is a folder, or cannot be read.
     """
-    check_regular(path)
-    # The path may lead elsewhere by now. These flags keep a pipe from blocking, and a terminal from becoming ours.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        _check(path, status)
-        if status.st_size > most_bytes:
-            words = f"it holds {status.st_size} bytes, at most {most_bytes} are read"
-            raise FileTooLargeError(errno.EFBIG, words, status.st_size, most_bytes)
-        return file.read(status.st_size)
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most_bytes:
+            words = f"it holds {size} bytes, at most {most_bytes} are read"
+            raise FileTooLargeError(errno.EFBIG, words, size, most_bytes)
+        return file.read(size)
 
 
 def read_text_file(path: Path, most_bytes: int = MAX_TEXT_BYTES) -> str:

@@ -175,7 +175,7 @@ def test_no_right_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         raise PermissionError(13, "Permission denied", str(path))
 
     (tmp_path / "a.csv").write_text(CSV)
-    monkeypatch.setattr("drsn_edge.recordings.raw.read_regular", refuse)
+    monkeypatch.setattr("drsn_edge.recordings.raw.open_regular", refuse)
     with refused(RecordingError, "unreadable", path=tmp_path / "a.csv", reason="Permission denied"):
         load_recordings(tmp_path)
     monkeypatch.setattr(Path, "iterdir", refuse)

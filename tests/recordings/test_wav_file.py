@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import sys
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from recording_files import rf64_bytes, w64_bytes, wav_bytes
 from refusals import refused
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.load import load_recording
+from drsn_edge.recordings.raw import RawRecording, Request, whole
+from drsn_edge.recordings.readers.wav_file import read_wav
 from drsn_edge.recordings.recording import Recording
 
 CATALOGUE = '[defaults]\nunit = "g"\naxes = ["X", "Y"]\nfull_scale = 16.0\n'
@@ -97,16 +100,170 @@ def test_refuses_no_samples_and_no_rate(tmp_path: Path) -> None:
         load(path)
 
 
-def test_refuses_a_truncated_file(tmp_path: Path) -> None:
-    path = write_pcm(tmp_path / "a.wav", np.zeros((100, 2)), 2)
+def riff(layout: bytes, samples: bytes, size: int | None = None, behind: bytes = b"", order: str = "<") -> bytes:
+    """Return a file with this chunk `fmt`, and a chunk `data` that states a size of its own if one is given."""
+    stated = len(samples) if size is None else size
+    body = b"WAVEfmt " + struct.pack(order + "I", len(layout)) + layout + b"data" + struct.pack(order + "I", stated)
+    body += samples + behind
+    return (b"RIFF" if order == "<" else b"RIFX") + struct.pack(order + "I", len(body) % (1 << 32)) + body
+
+
+def layout(kind: int, width: int, bits: int | None = None, more: bytes = b"", order: str = "<") -> bytes:
+    """Return what `fmt` states for two channels at 8000 Hz."""
+    return struct.pack(order + "HHIIHH", kind, 2, 8000, 16000 * width, 2 * width, bits or 8 * width) + more
+
+
+PCM_16 = layout(1, 2)
+SAMPLES = (QUARTERS * 2**15).astype("<i2").tobytes()
+
+
+def read(path: Path, data: bytes) -> RawRecording:
+    """Write a file and read it alone."""
+    path.write_bytes(data)
+    (raw,) = read_wav(path, Request())
+    return raw
+
+
+@pytest.mark.parametrize("size", [0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFF4, 0])
+def test_reads_to_the_end_where_the_header_states_no_length(tmp_path: Path, size: int) -> None:
+    raw = read(tmp_path / "a.wav", riff(PCM_16, SAMPLES, size))
+    np.testing.assert_array_equal(whole(raw.samples), QUARTERS)
+    assert raw.samples.n_samples == 3
+    assert len(raw.remarks) == 1 and "the 3 samples up to the end" in raw.remarks[0]
+
+
+def test_reads_what_is_left_of_a_file_that_was_cut_off_and_says_so(tmp_path: Path) -> None:
+    raw = read(tmp_path / "a.wav", riff(PCM_16, SAMPLES)[:-5])
+    np.testing.assert_array_equal(whole(raw.samples), QUARTERS[:1])
+    assert "12 bytes" in raw.remarks[0] and "the 1 sample up to the end" in raw.remarks[0]
+
+
+def test_a_length_of_0_is_believed_where_other_chunks_follow(tmp_path: Path) -> None:
+    note = b"LIST" + struct.pack("<I", 4) + b"INFO"
+    assert read(tmp_path / "a.wav", riff(PCM_16, b"", 0, note)).samples.n_samples == 0
+    with refused(RecordingError, "no_samples", path=tmp_path / "b.wav"):
+        (tmp_path / "b.wav").write_bytes(riff(PCM_16, b""))
+        load(tmp_path / "b.wav")
+
+
+@pytest.mark.parametrize("pad", [b"", b"\0", b"x"])
+def test_chunks_of_odd_size_in_front_with_and_without_padding(tmp_path: Path, pad: bytes) -> None:
+    data = riff(PCM_16, SAMPLES)
+    note = b"LIST" + struct.pack("<I", 5) + b"INFO!" + pad
+    raw = read(tmp_path / "a.wav", data[:12] + note + data[12:])
+    np.testing.assert_array_equal(whole(raw.samples), QUARTERS)
+    assert raw.remarks == ()
+
+
+def test_chunks_behind_the_samples_are_not_samples(tmp_path: Path) -> None:
+    for name in (b"LIST", b"bext", b"cue ", b"JUNK", b"id3 "):
+        raw = read(tmp_path / "a.wav", riff(PCM_16, SAMPLES, behind=name + struct.pack("<I", 8) + bytes(8)))
+        assert (raw.samples.n_samples, raw.remarks) == (3, ())
+
+
+def test_half_a_sample_at_the_end_is_left_out_and_said(tmp_path: Path) -> None:
+    raw = read(tmp_path / "a.wav", riff(PCM_16, SAMPLES + b"\1"))
+    np.testing.assert_array_equal(whole(raw.samples), QUARTERS)
+    assert "1 byte " in raw.remarks[0]
+
+
+@pytest.mark.parametrize("make", [rf64_bytes, w64_bytes])
+def test_the_forms_for_large_files_hold_the_same_samples(tmp_path: Path, make: Callable[[], bytes]) -> None:
+    expected = whole(read(tmp_path / "a.wav", wav_bytes()).samples)
+    raw = read(tmp_path / "b.wav", make())
+    np.testing.assert_array_equal(whole(raw.samples), expected)
+    assert raw.remarks == () and raw.stated["sample_rate_hz"] == 8000
+
+
+def test_big_endian(tmp_path: Path) -> None:
+    samples = (QUARTERS * 2**15).astype(">i2").tobytes()
+    raw = read(tmp_path / "a.wav", riff(layout(1, 2, order=">"), samples, order=">"))
+    np.testing.assert_array_equal(whole(raw.samples), QUARTERS)
+    three = b"".join(struct.pack(">i", int(each * 2**31))[:3] for each in QUARTERS.ravel())
+    raw = read(tmp_path / "c.wav", riff(layout(1, 3, order=">"), three, order=">"))
+    np.testing.assert_array_equal(whole(raw.samples), QUARTERS)
+
+
+@pytest.mark.parametrize(("kind", "width", "valid"), [(1, 3, 24), (1, 3, 20), (1, 4, 24), (1, 2, 12), (3, 4, 32)])
+def test_extensible_with_fewer_valid_bits_than_stored_ones(tmp_path: Path, kind: int, width: int, valid: int) -> None:
+    guid = struct.pack("<H", kind) + bytes.fromhex("000000001000800000aa00389b71")
+    more = struct.pack("<HHI", 22, valid, 3) + guid
+    path = (
+        write_float(tmp_path / "f.wav", QUARTERS, "<f4")
+        if kind == 3
+        else write_pcm(tmp_path / "f.wav", QUARTERS, width)
+    )
+    data = riff(layout(0xFFFE, width, 8 * width, more), path.read_bytes()[44:])
+    np.testing.assert_array_equal(whole(read(tmp_path / "a.wav", data).samples), QUARTERS)
+
+
+@pytest.mark.parametrize("number", [2, 6, 7, 0x11, 0x55, 0x1234])
+def test_compressed_sound_is_refused_by_name_with_what_to_type(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "a b.wav"
+    path.write_bytes(riff(layout(number, 1), SAMPLES))
+    with refused(RecordingError, "compressed_sound", path=path, number=number) as caught:
+        load(path)
+    assert f"ffmpeg -i '{path}' -c:a pcm_s16le '{tmp_path}/a b_pcm.wav'" in str(caught.value)
+    assert str(caught.value).count("\n") < 3
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"RIFF\0\0\0\0AVI LIST",
+        riff(PCM_16[:14], SAMPLES),
+        riff(layout(1, 5), SAMPLES),
+        riff(layout(3, 2), SAMPLES),
+        riff(layout(0xFFFE, 2), SAMPLES),
+        riff(struct.pack("<HHIIHH", 1, 0, 8000, 0, 0, 16), SAMPLES),
+        riff(struct.pack("<HHIIHH", 1, 2, 8000, 0, 7, 16), SAMPLES),
+        riff(PCM_16, SAMPLES)[:36],
+        b"RIFF\0\0\0\0WAVE" + b"junk\0\0\0\0" * 11000 + riff(PCM_16, SAMPLES)[12:],
+    ],
+    ids=[
+        "other",
+        "short",
+        "40 bits",
+        "half float",
+        "short extensible",
+        "no channel",
+        "block",
+        "no data",
+        "many chunks",
+    ],
+)
+def test_refuses_what_is_no_plain_sound(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(data)
+    with refused(RecordingError, "damaged", path=path):
+        read_wav(path, Request())
+
+
+def test_reads_in_pieces_and_from_the_start_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    raw = read(path, wav_bytes(100))
+    pieces = list(raw.samples.pieces(30))
+    assert [len(piece) for piece in pieces] == [30, 30, 30, 10]
+    np.testing.assert_array_equal(np.concatenate(pieces), whole(raw.samples))
     path.write_bytes(path.read_bytes()[:-8])
-    with refused(RecordingError, "damaged", path=path, expected="a complete WAV file (PCM or floating point)"):
-        load(path)
+    with refused(RecordingError, "became_shorter", path=path):
+        list(raw.samples.pieces(30))
 
 
-def test_says_how_to_get_scipy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "int64", "float32", "float64"])
+def test_equals_scipy_in_every_sample(tmp_path: Path, dtype: str) -> None:
+    wavfile = pytest.importorskip("scipy.io.wavfile")
+    rng = np.random.default_rng(3)
+    values = rng.integers(-100, 100, (500, 2)) if dtype != "uint8" else rng.integers(0, 256, (500, 2))
+    wavfile.write(tmp_path / "a.wav", 12800, values.astype(dtype))
+    rate, expected = wavfile.read(tmp_path / "a.wav")
+    raw = read(tmp_path / "a.wav", (tmp_path / "a.wav").read_bytes())
+    half_range = {"u": 128, "i": 2.0 ** (8 * expected.dtype.itemsize - 1), "f": 1}[expected.dtype.kind]
+    np.testing.assert_array_equal(whole(raw.samples), expected / half_range - (expected.dtype.kind == "u"))
+    assert raw.stated["sample_rate_hz"] == rate
+
+
+def test_needs_numpy_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
     monkeypatch.setitem(sys.modules, "scipy.io.wavfile", None)
-    path = write_pcm(tmp_path / "a.wav", QUARTERS, 2)
-    with refused(RecordingError, "package_missing", path=path, package="scipy", extra="train") as caught:
-        load(path)
-    assert re.search(r"pip install .*\[train\]'", str(caught.value))
+    assert load(write_pcm(tmp_path / "a.wav", QUARTERS, 3)).samples.shape == (3, 2)

@@ -37,7 +37,7 @@ FORMATS: Mapping[str, Format] = {
     "drsnlog": Format(read_raw_log, (".drsnlog",)),
     "mat": Format(read_mat, (".mat",)),
     "npz": Format(read_npz, (".npz",)),
-    "wav": Format(read_wav, (".wav",)),
+    "wav": Format(read_wav, (".wav", ".w64", ".rf64")),
 }
 """By the name that the key `format` of a catalogue takes."""
 
