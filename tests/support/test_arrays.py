@@ -16,9 +16,9 @@ from refusals import refused
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.load import load_recording
+from drsn_edge.recordings.raw import file_bytes
 from drsn_edge.support.arrays import Form, archive_of, read_arrays, typed_arrays
 from drsn_edge.support.invalid import InvalidValueError
-from firmware_bridge.support.regular_file import FileTooLargeError
 
 MOST = 1 << 20
 
@@ -141,10 +141,9 @@ def test_a_recording_that_unpacks_to_more_than_it_may_is_refused(
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(100_000), fs=100, axes=["x"], unit="g")
     with refused(RecordingError, "damaged", path=tmp_path / "a.npz", kind="arrays_too_large"):
         load_recording(tmp_path / "a.npz")
-    monkeypatch.setattr("drsn_edge.recordings.loading.load.MAX_RECORDING_BYTES", 100)
-    with refused(RecordingError, "unreadable", path=tmp_path / "a.npz") as caught:
-        load_recording(tmp_path / "a.npz")
-    assert isinstance(caught.value.__cause__, FileTooLargeError)
+    size = (tmp_path / "a.npz").stat().st_size
+    with refused(RecordingError, "needs_memory", path=tmp_path / "a.npz", needed_bytes=size, limit_bytes=100):
+        file_bytes(tmp_path / "a.npz", 100)
 
 
 FORMS = {"level": Form(np.float64, 0), "codes": Form(np.int8, 2), "name": Form(np.str_, 0)}
