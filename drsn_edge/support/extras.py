@@ -18,10 +18,12 @@ NAME = "drsn-edge"
 
 _TRAIN_MODULES = ("tensorflow", "keras", "rich", "scipy", "sklearn", "tomli_w")
 _PLOTS_MODULES = ("matplotlib", "jinja2")
+_FORMATS_MODULES = ("cbor2", "h5py", "nptdms", "pyarrow", "pyuff")
 _TRAIN_COMMANDS = ("train", "convert", "evaluate", "demo", "reproduce")
 EXTRA_OF = {
     **dict.fromkeys(_TRAIN_MODULES, "train"),
     **dict.fromkeys(_PLOTS_MODULES, "plots"),
+    **dict.fromkeys(_FORMATS_MODULES, "formats"),
     "paho": "mqtt",
     "prometheus_client": "metrics",
     "cryptography": "signing",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings.raw import opened
+from drsn_edge.recordings.raw import Samples, opened
 
 Decoder = Callable[[NDArray[np.uint8]], NDArray[Any]]
 """Takes the bytes of some numbers, and returns the numbers in one dimension."""
@@ -53,3 +53,31 @@ class Interleaved:
                     words = f"{self.path} became shorter while it was read. Read it again when nothing writes to it."
                     raise RecordingError(words, "became_shorter", path=self.path)
                 yield self.decoded(np.frombuffer(data, np.uint8)).reshape(-1, self.n_channels)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Some channels of samples.
+
+    Attributes:
+        samples: The samples of all channels.
+        numbers: Which channels, in the order wanted.
+    """
+
+    samples: Samples
+    numbers: tuple[int, ...]
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return len(self.numbers)
+
+    @property
+    def n_samples(self) -> int | None:
+        """Samples of each channel, as the samples of all channels know it."""
+        return self.samples.n_samples
+
+    def pieces(self, most_samples: int) -> Iterator[NDArray[Any]]:
+        """Yield the samples, see `Samples.pieces`."""
+        for piece in self.samples.pieces(most_samples):
+            yield piece[:, list(self.numbers)]

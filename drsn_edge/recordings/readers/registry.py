@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drsn_edge.recordings.raw import RawRecording, Request
+from drsn_edge.recordings.readers.binary_file import read_binary
 from drsn_edge.recordings.readers.csv_file import read_csv
+from drsn_edge.recordings.readers.edge_impulse_file import read_edge_impulse
 from drsn_edge.recordings.readers.mat_file import read_mat
 from drsn_edge.recordings.readers.npz_file import read_npz
+from drsn_edge.recordings.readers.parquet_file import read_parquet
 from drsn_edge.recordings.readers.raw_log_file import read_raw_log
+from drsn_edge.recordings.readers.tdms_file import read_tdms
+from drsn_edge.recordings.readers.uff_file import read_uff
 from drsn_edge.recordings.readers.wav_file import read_wav
 
 Reader = Callable[[Path, Request], list[RawRecording]]
@@ -38,6 +43,11 @@ FORMATS: Mapping[str, Format] = {
     "mat": Format(read_mat, (".mat",)),
     "npz": Format(read_npz, (".npz",)),
     "wav": Format(read_wav, (".wav", ".w64", ".rf64")),
+    "tdms": Format(read_tdms, (".tdms",)),
+    "uff": Format(read_uff, (".uff", ".unv"), on_request=(".uff58", ".58b")),
+    "parquet": Format(read_parquet, (".parquet", ".pq")),
+    "binary": Format(read_binary, (".sigmf-data",), on_request=(".bin", ".raw", ".dat")),
+    "edge-impulse": Format(read_edge_impulse, (".cbor",), on_request=(".json",)),
 }
 """By the name that the key `format` of a catalogue takes."""
 
