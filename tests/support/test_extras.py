@@ -112,14 +112,14 @@ def test_each_extra_is_in_pyproject_and_training_brings_the_pictures() -> None:
 
     extra = parse_toml((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set(EXTRA_OF.values()) <= set(extra)
-    assert "drsn-edge[plots]" in extra["train"]
+    assert "drsn-edge[plots,formats]" in extra["train"]
     assert {line.partition(">")[0] for line in extra["plots"]} == {"matplotlib", "jinja2"}
 
 
 WITHOUT = """
 import sys
 
-for name in ("tensorflow", "keras", "scipy", "sklearn", "rich", "tomli_w", "pandas"):
+for name in ("tensorflow", "keras", "scipy", "sklearn", "rich", "tomli_w", "pandas", "h5py", "nptdms", "pyarrow"):
     sys.modules[name] = None
 from drsn_edge.diagnostics import bench
 from drsn_edge.cli.main import cli
