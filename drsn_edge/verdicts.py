@@ -127,7 +127,12 @@ REASONS: Mapping[str, Reason] = _by_text(
     Reason(WRAPPED, _SIGNAL, "Samples leave the range at one end and return at the other."),
     Reason(SPIKE, _SIGNAL, "Single samples are far above all others."),
     Reason(DROPOUTS, _SIGNAL, "One value, such as 0, appears among other values again and again."),
-    Reason(REPEATED, _SIGNAL, "Earlier samples were received again, bit for bit."),
+    Reason(
+        REPEATED,
+        _SIGNAL,
+        "Earlier samples were received again, bit for bit, or each value comes several times in a row: the sensor is "
+        "read faster than it measures.",
+    ),
     Reason(
         OFFSET_JUMPED,
         _SIGNAL,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.completion import any_of
-from drsn_edge.cli.options import PathType, catalogue_option, json_option, moved
+from drsn_edge.cli.options import PathType, Percent, catalogue_option, json_option, moved
 from drsn_edge.cli.output import note, print_text, print_values
 from drsn_edge.cli.progress import counting_bar, load_keras, training_bar
 from drsn_edge.cli.resuming import says_how_to_resume
@@ -63,14 +63,21 @@ _DATA = section(
     ),
     click.option("--keep-labels", is_flag=True, help="Accept classes that differ by case or spaces only."),
     click.option("--allow-leaks", is_flag=True, help="Train even if hold-out and training share samples."),
+    click.option(
+        "--most-damaged",
+        metavar="N",
+        type=Percent(),
+        default=0.05,
+        help="Damaged windows accepted per class.  [default: 5%]",
+    ),
     click.option("--window", metavar="N", type=int, default=1024, show_default=True, help="Samples per window."),
     click.option(
         "--hop", metavar="N", type=int, default=0, help="Samples between window starts.  [default: window / 2]"
     ),
 )
 
-_NETWORK = section(
-    "Network",
+_TRAINING = section(
+    "Network and training",
     click.option(
         "--network",
         metavar="NAME",
@@ -87,10 +94,6 @@ _NETWORK = section(
         show_default=True,
         help="Form in which the network sees a window: waveform, bands, or spectra (needs rpm).",
     ),
-)
-
-_TRAINING = section(
-    "Training",
     click.option(
         "--epochs", metavar="N", type=int, default=24, show_default=True, help="Passes over the training windows."
     ),
@@ -143,7 +146,6 @@ _RUN = section(
 
 @click.command(cls=SectionedCommand)
 @_DATA
-@_NETWORK
 @_TRAINING
 @_RUN
 @_answers_moved
@@ -212,14 +214,17 @@ def _train(
 
 def _split(recordings: Sequence[Recording], settings: TrainSettings) -> Split:
     """Split the recordings before any slow step, and print the classes with likely typing errors among them."""
+    from drsn_edge.datasets.damage import damage_lines
     from drsn_edge.datasets.labels import likely_slips
     from drsn_edge.training.classes import classes_text, count_classes
     from drsn_edge.training.feed import split_recordings
 
-    split = split_recordings(recordings, settings)
+    with counting_bar("checking recordings for damage") as bar:
+        split = split_recordings(recordings, settings, bar)
     _check_network(settings, len(split.labels))
     counts = count_classes(split, settings)
-    note("\n".join([classes_text(counts), *map(as_line, likely_slips(counts))]))
+    warnings = [*likely_slips(counts), *(doubt.sentence for doubt in split.doubts)]
+    note("\n".join([classes_text(counts), *damage_lines(split.damage), *map(as_line, warnings)]))
     return split
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from drsn_edge.datasets.damage import Damage, Stretch
+from drsn_edge.datasets.doubts import Doubt
 from drsn_edge.recordings.recording import Recording
 
 _SAME_RECORDINGS = (
@@ -20,7 +23,12 @@ class Span:
     stop: int
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return max(0, self.stop - self.start)
+
+    def within(self, stretches: Iterable[Stretch], window: int) -> list[Span]:
+        """Return the parts of the span within stretches of its recording that hold a window or more."""
+        parts = [Span(self.recording, max(self.start, start), min(self.stop, stop)) for start, stop in stretches]
+        return [part for part in parts if len(part) >= window]
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,8 @@ class Split:
         rule: Rule as typed.
         labels: Names of the classes, sorted.
         leak: Sentence about the samples that sides share; empty if they share none.
+        damage: Damage of each recording, whose damaged windows are on no side.
+        doubts: Doubts about the recordings and about what the hold-out set leaves out.
     """
 
     train: tuple[Span, ...]
@@ -66,6 +76,8 @@ class Split:
     rule: str
     labels: tuple[str, ...] = field(default=())
     leak: str = ""
+    damage: tuple[Damage, ...] = field(default=())
+    doubts: tuple[Doubt, ...] = field(default=())
 
     @property
     def remark(self) -> str:

@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from drsn_edge.datasets.damage import Damage
 from drsn_edge.datasets.labels import check_labelled
 from drsn_edge.datasets.leaks import leak_in_words, refuse_leaks
 from drsn_edge.datasets.span import HoldOut, Span, Split
@@ -89,6 +90,7 @@ def make_split(
     *,
     allow_leaks: bool = False,
     validation: bool = True,
+    damage: Sequence[Damage] = (),
 ) -> Split:
     """Split recordings by a rule, keep a share of the training spans for validation, and check the result.
 
@@ -100,22 +102,35 @@ def make_split(
         rng: Draws the windows of `windows=SHARE`.
         allow_leaks: Accept shared samples and describe them in `Split.leak`, as protocols of papers need it.
         validation: Whether to keep spans for validation; if not, all of them are trained on.
+        damage: Damage of each recording, whose damaged windows are left out of all sides; empty: nothing is left out.
 
     Raises:
         SplitError: If a side is empty, a class is in the hold-out set only, or the sides share samples.
     """
     check_uniform(recordings, window)
-    kept, held_out = _SPLITTERS[hold_out.kind](recordings, hold_out, window, hop, rng)
+    kept, held_out = (
+        _sound(side, damage, window) for side in _SPLITTERS[hold_out.kind](recordings, hold_out, window, hop, rng)
+    )
     if not kept or not held_out:
         raise _empty_side(hold_out, len(kept), len(held_out))
     train, kept_back = _keep_validation(kept, window) if validation else (kept, [])
     labels = tuple(sorted({span.recording.label or "" for span in train}))
-    split = Split(tuple(train), tuple(kept_back), tuple(held_out), str(hold_out), labels)
+    split = Split(tuple(train), tuple(kept_back), tuple(held_out), str(hold_out), labels, damage=tuple(damage))
     _check_classes(split)
     if allow_leaks:
         return replace(split, leak=leak_in_words(split))
     refuse_leaks(split)
     return split
+
+
+def _sound(spans: list[Span], damage: Sequence[Damage], window: int) -> list[Span]:
+    """Return the parts of spans without damaged windows."""
+    sound = {each.recording: each.sound for each in damage if each.damaged}
+    return [
+        part
+        for span in spans
+        for part in (span.within(sound[span.recording.name], window) if span.recording.name in sound else [span])
+    ]
 
 
 def _empty_side(hold_out: HoldOut, train: int, held_out: int) -> SplitError:

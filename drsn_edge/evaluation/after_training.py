@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any
 
+from drsn_edge.datasets.damage import damage_to_json
 from drsn_edge.datasets.labels import likely_slips
 from drsn_edge.evaluation.conditions import CLEAN, noise_conditions, with_noise
 from drsn_edge.evaluation.generalisation import from_metrics
@@ -36,6 +37,8 @@ def evaluate(training: Training) -> dict[str, Any]:
         "remark": training.split.remark,
         "labels": list(training.labels),
         "classes": [asdict(count) for count in counts],
+        "damage": [damage_to_json(each) for each in training.split.damage if each.damaged],
+        "doubts": [doubt.sentence for doubt in training.split.doubts],
         "held_out_windows": len(held_out),
         "held_out": results,
         "epochs": [_without_times(report) for report in training.history],

@@ -83,7 +83,7 @@ def held_out_data(run: RunRecord, folder: Path) -> EvaluationData:
         source=str(folder),
         rule=rule,
         rule_in_words=rule_in_words(rule, shares_samples=shares_samples),
-        warnings=(SHARED_SAMPLES,) if shares_samples else (),
+        warnings=(*((SHARED_SAMPLES,) if shares_samples else ()), *run.metrics.get("doubts", ())),
     )
 
 

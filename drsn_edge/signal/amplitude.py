@@ -58,6 +58,10 @@ _STEP_PARTS = 8
 """The offset steps if the variance of the window falls to an eighth when each side has its own mean. Half a turn of a
 slow shaft reduces it to a fifth."""
 
+_LEAST_HELD, _LEAST_GAPS, _REGULAR = 0.45, 12, 0.9
+"""Smallest share of samples equal to the one before, number of intervals, and share of regular intervals in a window
+whose values are held."""
+
 _PILE_CHANCE = 1e-9
 _NEAR = 4
 _FAR = 8
@@ -341,6 +345,32 @@ def repeats_readings(window: Ordered, axis: int) -> bool:
     step = step_of(window.ordered[axis])
     alone = np.minimum(changes[:-2], changes[2:]) >= _FAR * step
     return _stands_out(changes[1:-1][alone], 0, step)
+
+
+def held_for(window: Ordered) -> float | None:
+    """Return how many samples each value is held on average, from 2 upwards; None if values are not held.
+
+    Such a sensor is read faster than it measures. All axes change at the same instants, in regular intervals, and
+    mostly by more than one step. Values of a coarse sensor are equal in a row by chance, in intervals of any length.
+    """
+    if min(window.repeats) < _LEAST_HELD * window.n:
+        return None
+    moved = window.differences.any(axis=0)
+    changes = np.flatnonzero(moved)
+    gaps = np.diff(changes)
+    if len(gaps) < _LEAST_GAPS:
+        return None
+    single = gaps[gaps < 1.5 * np.median(gaps)]  # a value that did not change makes a gap of twice the length
+    held = float(single.mean())
+    low, high = math.floor(held + 0.05), math.ceil(held - 0.05)
+    regular = int(np.count_nonzero((gaps >= low) & (gaps <= high)))
+    stay = 1 - len(changes) / (window.n - 1)
+    by_chance = stay ** (low - 1) * (1 - stay ** (high - low + 1))
+    if low < 2 or regular < _REGULAR * len(gaps) or regular * math.log(max(by_chance, 1e-9)) > math.log(_PILE_CHANCE):
+        return None
+    steps = np.array([[step_of(axis)] for axis in window.ordered])
+    far = (np.abs(window.differences[:, changes]) >= 2 * steps).any(axis=0)
+    return held if far.mean() >= _REGULAR / 2 else None
 
 
 def _stands_out(values: Ints, value: int, step: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from drsn_edge.signal.amplitude import (
     drops_out,
     has_spikes,
     has_stuck_bit,
+    held_for,
     offset_steps,
     repeats_readings,
     wrapped_axes,
@@ -33,6 +35,7 @@ from drsn_edge.verdicts import (
     STUCK_BIT,
     WRAPPED,
 )
+from firmware_bridge.wire.messages import Counts
 
 MAX_CLIPPED_SHARE = 0.001
 """Largest share of samples at full scale in a window that is not clipped: a single peak may reach full scale.
@@ -98,10 +101,7 @@ def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: f
         return LOST_SAMPLES
     if window.has_seam:
         return OVERRUN
-    counts = np.ascontiguousarray(window.counts.T, np.int32)  # contiguous arrays need a third of the time
-    defect = _of_amplitude(
-        Ordered(counts, np.sort(counts, axis=1)), min(limits.full_scale_counts, np.iinfo(window.counts.dtype).max)
-    )
+    defect = defect_of_readings(window.counts, limits.full_scale_counts)
     if defect is not None:
         return defect
     if measured_sample_rate_hz and abs(measured_sample_rate_hz / limits.expected_sample_rate_hz - 1) > RATE_TOLERANCE:
@@ -109,8 +109,18 @@ def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: f
     return None
 
 
+def defect_of_readings(counts: Counts, full_scale_counts: float = math.inf) -> str | None:
+    """Return the reason that the readings of a window alone give; None for sound readings.
+
+    Args:
+        counts: Readings, shape (window, axes).
+        full_scale_counts: Smallest magnitude that is taken as clipped; infinite if the sensor's range is not known.
+    """
+    by_axis = np.ascontiguousarray(counts.T, np.int32)  # contiguous arrays need a third of the time
+    return _of_amplitude(Ordered(by_axis, np.sort(by_axis, axis=1)), min(full_scale_counts, np.iinfo(counts.dtype).max))
+
+
 def _of_amplitude(window: Ordered, full_scale_counts: float) -> str | None:
-    """Return the reason that the amplitudes of a window alone give; None for sound amplitudes."""
     shapes = window.shapes
     if any(shape.lowest == shape.highest for shape in shapes):
         return FLAT_LINE
@@ -149,6 +159,7 @@ def _is_repeated(window: Ordered) -> bool:
 
 
 _QUESTIONS = (
+    (REPEATED, lambda window: held_for(window) is not None),
     (WRAPPED, wrapped_axes),
     (STUCK_BIT, has_stuck_bit),
     (CLIPPED, _is_piled),
@@ -158,7 +169,8 @@ _QUESTIONS = (
     (DROPOUTS, drops_out),
     (OFFSET_JUMPED, offset_steps),
 )
-"""Checks in the order in which they are made: a wrapped signal also piles up at its ends."""
+"""Checks in the order in which they are made: a wrapped signal also piles up at its ends, and so does one whose values
+are each read several times."""
 
 
 def _piles_up(axis: NDArray[np.int32], end: int, there: int) -> bool:

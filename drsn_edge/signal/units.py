@@ -40,6 +40,11 @@ def expect_known(unit: str) -> str:
     return unit
 
 
+def gravity_in(unit: str) -> float:
+    """Return the acceleration of free fall in one of `KNOWN_UNITS`."""
+    return 1.0 / _UNIT_IN_G[unit]
+
+
 def conversion_factor(from_unit: str, to_unit: str) -> float:
     """Return the factor that turns values in `from_unit` into values in `to_unit`.
 

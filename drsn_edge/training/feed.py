@@ -10,9 +10,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from drsn_edge.datasets.coverage import coverage_doubts
+from drsn_edge.datasets.damage import check_damage
+from drsn_edge.datasets.doubts import doubts_about, profile_of
 from drsn_edge.datasets.labels import check_labels_differ, check_labels_usable, labelled_by
 from drsn_edge.datasets.span import Split
-from drsn_edge.datasets.split import make_split, parse_hold_out
+from drsn_edge.datasets.split import check_uniform, make_split, parse_hold_out
 from drsn_edge.datasets.windows import WindowSet, draw_spans, with_random_noise
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.contract import SignalContract
@@ -70,20 +73,29 @@ class Feed:
         return self._drawn[1:]
 
 
-def split_recordings(recordings: Sequence[Recording], settings: TrainSettings) -> Split:
-    """Return the split by the rule in the settings, with the classes in the settings.
+def split_recordings(
+    recordings: Sequence[Recording], settings: TrainSettings, progress: Callable[[int, int], None] | None = None
+) -> Split:
+    """Return the split by the rule in the settings, with the classes in the settings and without damaged windows.
+
+    Args:
+        recordings: The recordings.
+        settings: See `TrainSettings`.
+        progress: Called with the number of recordings checked for damage so far and the number of all recordings.
 
     Raises:
         RecordingError: If a recording lacks the field that holds its class.
-        SplitError: If the recordings cannot be split by the rule, two labels differ only by case or spaces, or a label
-            cannot be a class.
+        SplitError: If the recordings cannot be split by the rule, too many windows of a class are damaged, two labels
+            differ only by case or spaces, or a label cannot be a class.
     """
     named = labelled_by(recordings, settings.label_field) if settings.label_field else recordings
     if not settings.keep_labels:
         check_labels_differ(named)
     check_labels_usable(named)
     hold_out, rng = parse_hold_out(settings.hold_out), np.random.default_rng(settings.seed)
-    return make_split(
+    check_uniform(named, settings.window)
+    damage = check_damage(named, settings.window, settings.hop_samples, settings.most_damaged, progress)
+    split = make_split(
         named,
         hold_out,
         settings.window,
@@ -91,7 +103,10 @@ def split_recordings(recordings: Sequence[Recording], settings: TrainSettings) -
         rng,
         allow_leaks=settings.allow_leaks,
         validation=settings.research.validation,
+        damage=damage,
     )
+    doubts = (*doubts_about([profile_of(each) for each in named]), *coverage_doubts(named, hold_out, split))
+    return replace(split, doubts=doubts)
 
 
 def draw_windows(split: Split, settings: TrainSettings, draw: int) -> WindowSet:

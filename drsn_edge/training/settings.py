@@ -29,6 +29,7 @@ RANGES: Ranges = {
     "learning_rate": (1e-9, math.inf),
     "patience": (0, math.inf),
     "seed": (0, 2**32 - 1),  # the range of Keras
+    "most_damaged": (0, 1),
 }
 
 RESEARCH_RANGES: Ranges = {
@@ -143,6 +144,8 @@ class TrainSettings:
         seed: Seed of everything that is drawn at random.
         label_field: Field of the recordings that is their class; empty: their label.
         allow_leaks: Whether to train on a split whose two sides share samples, and report it, instead of refusing it.
+        most_damaged: Highest share of a class's windows that may be damaged, 0 to 1. Damaged windows are left out, and
+            beyond this share the training is refused.
         keep_labels: Whether labels that differ only by case or spaces are different classes; if not, they are refused.
         research: The table `[research]`.
     """
@@ -163,6 +166,7 @@ class TrainSettings:
     label_field: str = ""
     allow_leaks: bool = False
     keep_labels: bool = False
+    most_damaged: float = 0.05
     research: ResearchSettings = field(default_factory=ResearchSettings)
 
     def __post_init__(self) -> None:

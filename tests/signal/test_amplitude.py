@@ -213,3 +213,26 @@ def test_short_windows_of_a_sound_machine_are_not_clipped(n: int) -> None:
     windows = counts[: len(counts) // n * n].reshape(-1, 1, n)
     found = sum(clipped_axes(Ordered(each, np.sort(each, axis=1))) for each in windows)
     assert found <= 0.002 * len(windows)
+
+
+@pytest.mark.parametrize("kind", SIGNALS)
+@pytest.mark.parametrize("times", [2, 3, 4, 8])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_values_that_are_read_several_times_are_repeated(kind: str, times: int, seed: int) -> None:
+    held = np.repeat(SIGNALS[kind](seed), times)[:N]
+    assert defect(300 * held, 200 * np.roll(held, times)) == REPEATED
+
+
+@pytest.mark.parametrize("ratio", [2.3, 3.7, 5.5])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_values_that_are_read_at_a_broken_multiple_are_repeated(ratio: float, seed: int) -> None:
+    held = resonances(seed)[(np.arange(N) / ratio).astype(int)]
+    assert defect(300 * held) == REPEATED
+
+
+@pytest.mark.parametrize("spread", [0.3, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_coarse_or_slow_sensor_does_not_repeat(spread: float, seed: int) -> None:
+    noise, slow = np.random.default_rng(seed).normal(size=N), np.sin(0.01 * np.arange(N))
+    assert defect(spread * noise) is None
+    assert defect(20 * slow + spread * noise) is None

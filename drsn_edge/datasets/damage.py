@@ -1,0 +1,187 @@
+"""Damage of recordings: windows that the monitor would not judge must not be trained on either.
+
+Every window gets the monitor's own checks of its readings. A recording is judged as a whole where a window is too
+short for a check. Sound windows in a row form a stretch, and spans are cut to these stretches, so that no training,
+calibration or hold-out window reaches into damage.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.errors import SplitError
+from drsn_edge.recordings.recording import Recording
+from drsn_edge.signal.quality import defect_of_readings
+from drsn_edge.signal.readings import counts_of, steps_of
+from drsn_edge.support.notice import as_line
+from drsn_edge.support.wording import counted
+
+Stretch = tuple[int, int]
+
+_MOST_ROWS = 12
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What the windows of one recording suffer from.
+
+    Attributes:
+        recording: Name of the recording.
+        label: Its class.
+        windows: Number of windows that were checked.
+        reasons: Number of damaged windows for each reason of `drsn_edge.verdicts`.
+        sound: Stretches of sound windows, first sample and end of each, in order.
+    """
+
+    recording: str
+    label: str
+    windows: int
+    reasons: Mapping[str, int]
+    sound: tuple[Stretch, ...]
+
+    @property
+    def damaged(self) -> int:
+        """Number of damaged windows."""
+        return sum(self.reasons.values())
+
+
+def damage_of(recording: Recording, window: int, hop: int) -> Damage:
+    """Check every window of a recording.
+
+    Args:
+        recording: The recording.
+        window: Samples per window.
+        hop: Samples between window starts; windows are checked at half a window or more, and at most a window.
+    """
+    samples = recording.samples
+    starts = _starts(len(samples), window, min(max(hop, window // 2), window))
+    found = reasons_of(samples, starts, window)
+    reasons = Counter(reason for reason in found if reason is not None)
+    sound = _stretches(starts, [reason is None for reason in found], window)
+    return Damage(recording.name, recording.label or "", len(starts), dict(reasons), sound)
+
+
+def reasons_of(samples: NDArray[np.float32], starts: Iterable[int], window: int) -> list[str | None]:
+    """Return why each window is damaged; None for a sound window.
+
+    Args:
+        samples: Samples of one recording, or a piece of them, shape (n, axes).
+        starts: First sample of each window.
+        window: Samples per window.
+    """
+    counts = counts_of(samples, steps_of(samples))
+    return [defect_of_readings(counts[start : start + window]) for start in starts]
+
+
+def _starts(n_samples: int, window: int, hop: int) -> list[int]:
+    """Return the starts of windows that cover all samples: the last one ends with the samples."""
+    if n_samples < window:
+        return []
+    last = n_samples - window
+    return [*range(0, last, hop), last]
+
+
+def _stretches(starts: Sequence[int], sound: Sequence[bool], window: int) -> tuple[Stretch, ...]:
+    stretches: list[Stretch] = []
+    previous = False
+    for start, is_sound in zip(starts, sound, strict=True):
+        if is_sound and previous:
+            stretches[-1] = (stretches[-1][0], start + window)
+        elif is_sound:
+            stretches.append((start, start + window))
+        previous = is_sound
+    return tuple(stretches)
+
+
+def check_damage(
+    recordings: Sequence[Recording],
+    window: int,
+    hop: int,
+    most_share: float,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Damage, ...]:
+    """Return the damage of each recording.
+
+    Raises:
+        SplitError: If more than `most_share` (0 to 1) of the windows of a class are damaged, or all of them.
+    """
+    found = []
+    for number, recording in enumerate(recordings, start=1):
+        found.append(damage_of(recording, window, hop))
+        if progress is not None:
+            progress(number, len(recordings))
+    _refuse(found, most_share)
+    return tuple(found)
+
+
+def _refuse(found: Sequence[Damage], most_share: float) -> None:
+    windows, damaged = Counter[str](), Counter[str]()
+    for each in found:
+        windows[each.label] += each.windows
+        damaged[each.label] += each.damaged
+    shares = {label: damaged[label] / count for label, count in windows.items() if count}
+    over = {label: share for label, share in shares.items() if share > most_share or share == 1}
+    if not over:
+        return
+    worst = max(over, key=lambda label: over[label])
+    raise SplitError(
+        f"{_percent(over[worst])} of the windows of class {worst} are damaged, and at most {100 * most_share:g} % of a "
+        "class may be. Record these files again, remove them, or accept more with --most-damaged PERCENT.\n\n"
+        + damage_text([each for each in found if each.label in over]),
+        "damaged",
+        label=worst,
+        share=over[worst],
+        most_share=most_share,
+        labels=tuple(sorted(over)),
+        damage=tuple(each for each in found if each.damaged),
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1g} %"
+
+
+def damage_text(found: Iterable[Damage]) -> str:
+    """Return a table of damaged recordings, the worst first: class, recording, windows, damaged windows, reasons."""
+    rows = sorted((each for each in found if each.damaged), key=lambda each: (-each.damaged / each.windows, each.label))
+    shown = [
+        (each.label, each.recording, str(each.windows), str(each.damaged), _reasons(each.reasons))
+        for each in rows[:_MOST_ROWS]
+    ]
+    table = [("class", "recording", "windows", "damaged", "reasons"), *shown]
+    widths = [max(len(row[column]) for row in table) for column in range(4)]
+    lines = [
+        f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}  {e}".rstrip() for a, b, c, d, e in table
+    ]
+    more = len(rows) - len(shown)
+    return "\n".join([*lines, f"and {counted(more, 'more recording')}"] if more else lines)
+
+
+def damage_lines(found: Sequence[Damage]) -> list[str]:
+    """Return a warning about the damaged windows that were left out, and the table of them; empty without damage."""
+    damaged, windows = sum(each.damaged for each in found), sum(each.windows for each in found)
+    if not damaged:
+        return []
+    words = f"{counted(damaged, 'damaged window')} of {windows} {'is' if damaged == 1 else 'are'} left out."
+    return [as_line(f"{words} docs/explanation/window-quality.md explains the reasons."), damage_text(found)]
+
+
+def _reasons(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items(), key=lambda each: -each[1]))
+
+
+def damage_to_json(damage: Damage) -> dict[str, Any]:
+    """Return the damage of a recording as plain JSON values, without its sound stretches."""
+    return {
+        "recording": damage.recording,
+        "label": damage.label,
+        "windows": damage.windows,
+        "damaged": damage.damaged,
+        "reasons": dict(damage.reasons),
+    }
