@@ -25,7 +25,7 @@ CATALOGUE = parse_catalogue(
     full_scale = 2
     axes = ["X", "Y"]
     [[recordings]]
-    file = "*.mat"
+    file = ["*.mat", "*.npy"]
     sample_rate_hz = 12000
     [[recordings]]
     file = "*.bin"
@@ -34,6 +34,9 @@ CATALOGUE = parse_catalogue(
     [[recordings]]
     file = ["*.parquet", "*.pq"]
     sample_rate_hz = 100
+    [[recordings]]
+    file = "*.npy"
+    axes = ["X", "Y"]
     """,
     "test.toml",
 )

@@ -142,8 +142,8 @@ def test_refuses_values_that_a_key_does_not_take(tmp_path: Path, name: str, valu
         load_recording(save(tmp_path, **{name: value}))
 
 
-def test_refuses_an_archive_without_x(tmp_path: Path) -> None:
-    with refused(RecordingError, "no_x", keys=("axes", "fs", "unit")):
+def test_refuses_an_archive_without_samples(tmp_path: Path) -> None:
+    with refused(RecordingError, "no_samples_found"):
         load_recording(save(tmp_path, without="x"))
 
 

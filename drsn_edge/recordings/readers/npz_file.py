@@ -8,6 +8,9 @@
 | `unit`, `label`, `group` | text |
 | any other scalar | a field of the recording (`rpm`, `load_hp`, ...) |
 
+Keys of other people, without `x`, are read as the variables of a MATLAB file are, see
+`drsn_edge.recordings.readers.choice`.
+
 In a file of captures, an array with one entry per capture gives each capture its own value. Other arrays are not read
 as fields, but a built-in catalogue may recognise the data set by their keys.
 """
@@ -15,8 +18,9 @@ as fields, but a built-in catalogue may recognise the data set by their keys.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +28,23 @@ from numpy.typing import NDArray
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue, checked
 from drsn_edge.recordings.raw import (
-    MAX_RECORDING_BYTES,
     RawRecording,
     Request,
     Whole,
+    check_memory,
     file_bytes,
     reading,
     real_numbers,
 )
+from drsn_edge.recordings.readers.choice import File, recordings_in
+from drsn_edge.recordings.readers.variables import Closed, Group, Node, Texts, leaf_of
 from drsn_edge.support.arrays import read_arrays
+from drsn_edge.support.invalid import InvalidValueError
 
 Arrays = Mapping[str, NDArray[Any]]
 
+_EXPECTED = "an .npz archive of plain arrays"
+_MOST_TEXTS = 256
 _MEANING = {"fs": "sample_rate_hz"}
 
 
@@ -43,9 +52,15 @@ def read_npz(path: Path, request: Request) -> list[RawRecording]:
     """Read the recordings of one .npz file: one, or one for each capture.
 
     Raises:
-        RecordingError: If the archive is damaged, or `x` or a stated value is unusable.
+        RecordingError: If the archive is damaged, needs more memory than allowed, or does not say which arrays are the
+            samples.
     """
-    arrays = _arrays(file_bytes(path), path)
+    arrays = _arrays(path, request)
+    if "x" not in arrays or "variable" in request.values:
+        tree = Group({name: _node(values) for name, values in arrays.items()})
+        with reading(path, _EXPECTED):
+            found = recordings_in(File(tree, path, request, _EXPECTED))
+        return [replace(each, keys=frozenset(arrays)) for each in found]
     x = _samples(arrays, path)
     if x.ndim < 3:
         return [RawRecording(Whole(np.atleast_2d(x).T), _stated(arrays, path), frozenset(arrays))]
@@ -55,20 +70,30 @@ def read_npz(path: Path, request: Request) -> list[RawRecording]:
     ]
 
 
-def _arrays(data: bytes, path: Path) -> Arrays:
-    with reading(path, "an .npz archive of plain arrays"):
-        return read_arrays(data, MAX_RECORDING_BYTES, deflated=True)
+def _arrays(path: Path, request: Request) -> Arrays:
+    data = file_bytes(path, request.memory_bytes)
+    with reading(path, _EXPECTED):
+        try:
+            return read_arrays(data, request.memory_bytes - len(data), deflated=True)
+        except InvalidValueError as exc:
+            if exc.problem != "arrays_too_large":
+                raise
+            check_memory(path, len(data) + cast(int, exc.facts["got"]), request.memory_bytes)
+            raise
+
+
+def _node(values: NDArray[Any]) -> Node:
+    """Return an array as a node of a tree; the fields of a structured array are arrays of their own."""
+    if values.dtype.names:
+        return Group({name: _node(values[name]) for name in values.dtype.names})
+    if values.dtype.kind in "US" and values.size <= _MOST_TEXTS:
+        return Texts(tuple(str(_plain(each, "")) for each in values.reshape(-1)))
+    if values.dtype.kind in "biufc":
+        return leaf_of(values)
+    return Closed("text" if values.dtype.kind in "US" else f"values of the type {values.dtype}")
 
 
 def _samples(arrays: Arrays, path: Path) -> NDArray[Any]:
-    if "x" not in arrays:
-        raise RecordingError(
-            f"{path} has no key x for the samples; its keys are {', '.join(sorted(arrays)) or '(none)'}. Save the "
-            "samples as x, with time as the last dimension.",
-            "no_x",
-            path=path,
-            keys=tuple(sorted(arrays)),
-        )
     x = real_numbers(arrays["x"], path, "x")
     if x.ndim not in (1, 2, 3) or x.size == 0:
         raise RecordingError(

@@ -10,7 +10,9 @@ from drsn_edge.recordings.raw import RawRecording, Request
 from drsn_edge.recordings.readers.binary_file import read_binary
 from drsn_edge.recordings.readers.csv_file import read_csv
 from drsn_edge.recordings.readers.edge_impulse_file import read_edge_impulse
+from drsn_edge.recordings.readers.hdf5_file import read_hdf5
 from drsn_edge.recordings.readers.mat_file import read_mat
+from drsn_edge.recordings.readers.npy_file import read_npy
 from drsn_edge.recordings.readers.npz_file import read_npz
 from drsn_edge.recordings.readers.parquet_file import read_parquet
 from drsn_edge.recordings.readers.raw_log_file import read_raw_log
@@ -41,7 +43,9 @@ FORMATS: Mapping[str, Format] = {
     "table": Format(read_csv, (".csv",)),
     "drsnlog": Format(read_raw_log, (".drsnlog",)),
     "mat": Format(read_mat, (".mat",)),
+    "npy": Format(read_npy, (".npy",)),
     "npz": Format(read_npz, (".npz",)),
+    "hdf5": Format(read_hdf5, (".h5", ".hdf5", ".hdf")),
     "wav": Format(read_wav, (".wav", ".w64", ".rf64")),
     "tdms": Format(read_tdms, (".tdms",)),
     "uff": Format(read_uff, (".uff", ".unv"), on_request=(".uff58", ".58b")),
