@@ -12,6 +12,7 @@ FirmwareBridgeError
 │   └── PortLostError          an open port disappeared; sources turn this into a LinkLost event
 ├── FaultScriptError           a fault script that cannot be read
 ├── RawLogError                a raw log that cannot be read or written
+├── TableError                 a text that is no table of numbers, or a line of one that does not fit
 ├── VirtualDeviceError         a virtual accelerometer that cannot be set up or fed
 ├── FirmwareError              a sensor board that cannot be flashed
 └── GatewayError               a problem with the bundles of a gateway
@@ -86,6 +87,10 @@ class FaultScriptError(FirmwareBridgeError):
 
 class RawLogError(FirmwareBridgeError):
     """A raw log cannot be written or read, or the file is not a raw log."""
+
+
+class TableError(FirmwareBridgeError):
+    """A text is no table of numbers, or one of its lines does not fit. The sentence does not name the file."""
 
 
 class VirtualDeviceError(FirmwareBridgeError):

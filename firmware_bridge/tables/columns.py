@@ -1,0 +1,233 @@
+"""What each column of a table is, by its name and its first values: numbers, a clock, a counter, text or nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from firmware_bridge.errors import TableError
+from firmware_bridge.tables.cells import is_number
+from firmware_bridge.tables.grid import Grid
+from firmware_bridge.tables.names import CLOCKS, COUNTERS, PERHAPS, Name, is_acceleration, name_of
+from firmware_bridge.tables.numbers import Numbers
+from firmware_bridge.tables.stamps import is_date, is_time
+
+MOST_COLUMNS = 4096
+_LOOKED_AT = 64
+_EVEN_ROWS = 16
+"""Fewest rows by which a column without a telling name is a clock: it rises by equal steps."""
+_RISING_ROWS = 1000
+"""Fewest rows by which a column without a telling name is a clock if it rises by unequal steps."""
+_MODULI = (2.0**8, 2.0**16, 2.0**32, 60.0, 1e3, 1e6, 1e9)
+"""Numbers after which counters begin again; without a telling name only such a column is one."""
+_NEVER_CONSTANT_CLOCKS = frozenset(["x", "m", "h", "k", "i", "n", "t"])
+
+
+class Kind(Enum):
+    """What a column holds."""
+
+    NUMBERS = "numbers"
+    CLOCK = "a clock"
+    COUNTER = "a counter"
+    DATE = "a date"
+    TEXT = "text"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        index: Its position, from 0.
+        name: Its name and unit; the text is empty if the file has no names.
+        kind: What it holds.
+        is_text: Whether its cells are no plain numbers, such as the times of a clock.
+        constant: The value that all rows looked at have; None if they differ.
+        values: Numbers of the rows looked at, shape (n,); None if they are no numbers.
+    """
+
+    index: int
+    name: Name
+    kind: Kind
+    is_text: bool = False
+    constant: str | None = None
+    values: Numbers | None = None
+
+    @property
+    def label(self) -> str:
+        """What messages call it: its name, or `number 3`."""
+        return self.name.text or f"number {self.index + 1}"
+
+
+def columns_of(grid: Grid, n_columns: int) -> list[Column]:
+    """Return what each column is.
+
+    Args:
+        grid: The first rows.
+        n_columns: Number of columns.
+
+    Raises:
+        TableError: If there are more columns than `MOST_COLUMNS`.
+    """
+    if n_columns > MOST_COLUMNS:
+        raise TableError(
+            f"It has {n_columns} columns, at most {MOST_COLUMNS} are read. If each line is one channel, transpose the "
+            "table: write one sample on each line.",
+            "too_many_columns",
+            columns=n_columns,
+            limit=MOST_COLUMNS,
+        )
+    header = grid.dialect.header
+    names = [
+        name_of(written, unit)
+        for written, unit in zip(header.names or [""] * n_columns, header.units or [""] * n_columns, strict=True)
+    ]
+    return _with_time_parts([_column(grid, index, name) for index, name in enumerate(names)])
+
+
+def _column(grid: Grid, index: int, name: Name) -> Column:
+    cells = [cell.decode("utf-8", "replace") for cell in grid.texts(index)]
+    some = cells[: _LOOKED_AT // 2] + cells[_LOOKED_AT // 2 :][-_LOOKED_AT // 2 :]
+    constant = cells[0] if len(cells) > 1 and len(set(cells)) == 1 else None
+    if not any(some):
+        return Column(index, name, Kind.EMPTY)
+    kinds = Counter(_kind_of(cell, grid.dialect.decimal) for cell in some)
+    kind = kinds.most_common(1)[0][0]
+    if kind is Kind.TEXT and not (kinds[Kind.NUMBERS] and is_acceleration(name.unit)):
+        return Column(index, name, kind, True, constant)
+    if kind in (Kind.CLOCK, Kind.DATE):
+        return Column(index, name, kind, True, constant)
+    try:
+        values = grid.numbers([index])[:, 0]
+    except TableError:
+        return Column(index, name, Kind.NUMBERS)
+    if constant is None and len(values) > 1 and (values == values[0]).all():
+        constant = cells[0]
+    role = _role(name, values, _quantum(some, grid.dialect.decimal), constant is not None)
+    return Column(index, name, role, False, constant, values)
+
+
+def _kind_of(cell: str, decimal: str) -> Kind:
+    if is_number(cell, decimal):
+        return Kind.NUMBERS
+    if is_time(cell):
+        return Kind.CLOCK
+    return Kind.DATE if is_date(cell) else Kind.TEXT
+
+
+def _quantum(cells: Sequence[str], decimal: str) -> float:
+    """Return the value of the last digit, at most; 0 for numbers with exponents."""
+    if any("e" in cell.lower() for cell in cells):
+        return 0.0
+    return 10.0 ** -max((len(cell.partition(decimal)[2]) for cell in cells), default=0)
+
+
+def _role(name: Name, values: Numbers, quantum: float, is_constant: bool) -> Kind:
+    if is_acceleration(name.unit):
+        return Kind.NUMBERS
+    if name.text and name.is_only(CLOCKS):
+        return Kind.CLOCK
+    if name.text and name.is_only(COUNTERS):
+        return Kind.COUNTER
+    is_perhaps = bool(name.text) and name.is_only(PERHAPS)
+    if is_perhaps and (rises(values) or (is_constant and not name.is_only(_NEVER_CONSTANT_CLOCKS) and len(values) > 1)):
+        return Kind.CLOCK if name.time_unit or name.is_only(frozenset(("t", "ts"))) else Kind.COUNTER
+    if len(values) >= _EVEN_ROWS and is_even(values, quantum):
+        is_count = bool((np.diff(values) == 1).mean() > 0.5 and quantum == 1)
+        return Kind.COUNTER if is_count else Kind.CLOCK
+    is_rising = len(values) >= _RISING_ROWS and not is_constant and bool((np.diff(values) >= 0).all())
+    return Kind.CLOCK if is_rising and rises(values) else Kind.NUMBERS
+
+
+def rises(values: Numbers) -> bool:
+    """Tell whether values never fall, except to begin again at the same low value, and take at least two values."""
+    steps = np.diff(values)
+    falls = steps < 0
+    if not len(steps) or not (steps > 0).any() or not np.isfinite(values).all():
+        return False
+    return bool(not falls.any() or modulus_of(values) is not None)
+
+
+def is_even(values: Numbers, quantum: float) -> bool:
+    """Tell whether values rise by equal steps to their last digit, except where they begin again."""
+    steps = np.diff(values)
+    usual = float(np.median(steps))
+    if not usual > 0:
+        return False
+    odd = np.abs(steps - usual) > 2.01 * quantum + 1e-6 * np.abs(values[1:]) * (quantum == 0) + 1e-9 * usual
+    if 2.01 * quantum >= usual:  # the steps are too short for the digits
+        odd |= steps < 0
+        return bool(not odd.any() and len(np.unique(values)) >= _EVEN_ROWS)
+    return not odd.any() or (modulus_of(values) in _MODULI and bool((steps[odd] < 0).all()))
+
+
+def modulus_of(values: Numbers) -> float | None:
+    """Return the number after which a counter begins again; None if it does not, or falls by different amounts."""
+    steps = np.diff(values)
+    falls = steps[steps < 0]
+    usual = float(np.median(steps)) if len(falls) else 0.0
+    if not len(falls) or usual < 0 or len(falls) > len(steps) / 4:
+        return None
+    moduli = usual - falls
+    if np.ptp(moduli) > max(2 * usual, 0.01 * moduli.max()) or moduli.min() < 4 * max(usual, 0.0):
+        return None
+    for known in _MODULI:
+        if abs(moduli.mean() - known) <= max(2 * usual, 0.01 * known):
+            return known
+    return float(np.median(moduli))
+
+
+# --- the time of day in several columns --------------------------------------------------------------------------
+
+
+def _with_time_parts(columns: list[Column]) -> list[Column]:
+    """Mark the hour, minute and second that stand before a clock below the second, in a table without names."""
+    for at in range(3, len(columns)):
+        clock = columns[at]
+        if clock.name.text or clock.kind is not Kind.CLOCK or clock.values is None or clock.values.max() >= 1e6:
+            continue
+        before = columns[at - 3 : at]
+        if all(_is_part(column, below) for column, below in zip(before, (24, 60, 60), strict=True)):
+            named = [
+                Column(column.index, Name(text), Kind.CLOCK, False, column.constant, column.values)
+                for column, text in zip(columns[at - 3 : at + 1], ("hour", "minute", "second", "us"), strict=True)
+            ]
+            return [*columns[: at - 3], *named, *columns[at + 1 :]]
+    return columns
+
+
+def _is_part(column: Column, below: int) -> bool:
+    values = column.values
+    if column.name.text or values is None or not np.isfinite(values).all():
+        return False
+    is_whole = bool((values == np.rint(values)).all() and values.min() >= 0 and values.max() < below)
+    return is_whole and len(np.unique(values)) <= 1 + len(values) / 8
+
+
+def time_parts(columns: Sequence[Column]) -> dict[int, float]:
+    """Return the columns of hour, minute, second and less that together are a clock, with their seconds per unit.
+
+    Nothing is returned unless minutes or hours are a column of their own, and so are seconds or less.
+    """
+    words = {
+        "hour": 3600.0, "hours": 3600.0, "h": 3600.0, "hr": 3600.0, "stunde": 3600.0,
+        "minute": 60.0, "minutes": 60.0, "min": 60.0, "m": 60.0,
+        "second": 1.0, "seconds": 1.0, "sec": 1.0, "s": 1.0,
+        "millisecond": 1e-3, "milliseconds": 1e-3, "ms": 1e-3, "msec": 1e-3,
+        "us": 1e-6, "usec": 1e-6, "microsecond": 1e-6, "microseconds": 1e-6, "micros": 1e-6,
+    }  # fmt: skip
+    parts: dict[int, float] = {}
+    for column in columns:
+        own = column.name.words
+        if len(own) == 1 and own[0] in words and column.kind in (Kind.CLOCK, Kind.COUNTER) and not column.is_text:
+            weight = words[own[0]]
+            if weight in parts.values():
+                return {}
+            parts[column.index] = weight
+    has_coarse = any(weight >= 60 for weight in parts.values())
+    return parts if has_coarse and any(weight <= 1 for weight in parts.values()) else {}
