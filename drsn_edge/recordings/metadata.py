@@ -101,7 +101,7 @@ MEANINGS: Mapping[str, str] = {
     "sample_rate_hz": "Sampling rate, a number above 0, in Hz.",
     "axes": 'Names of the axes, such as `["x", "y", "z"]`: different, without commas, none beginning with `-`. Names '
     "of the file choose its channels; otherwise they name the channels in their order, and `-` leaves one out.",
-    "unit": "Unit of the samples: `g`, `mg` or `m/s2`. Another name, such as `counts`, is never converted.",
+    "unit": "Unit of the samples: `g`, `mg`, `m/s2` or `mm/s2`. Another name, such as `counts`, is never converted.",
     "full_scale": "Value of full scale in `unit`, a number above 0, for files that hold shares of it (`.wav`).",
     "label": "Condition of the machine: the class.",
     "group": "Recordings that belong together, such as those of one machine or session; folds keep them on one side.",

@@ -9,11 +9,12 @@ from drsn_edge.errors import ContractError
 STANDARD_GRAVITY_MPS2 = 9.80665
 """Standard acceleration of free fall, m/s² (CODATA; exact by definition)."""
 
-_UNIT_IN_G = {"g": 1.0, "mg": 1e-3, "m/s2": 1.0 / STANDARD_GRAVITY_MPS2}
+_UNIT_IN_G = {"g": 1.0, "mg": 1e-3, "m/s2": 1.0 / STANDARD_GRAVITY_MPS2, "mm/s2": 1e-3 / STANDARD_GRAVITY_MPS2}
 
 _SPELLINGS = {
     **{unit: unit for unit in _UNIT_IN_G},
     **dict.fromkeys(("mps2", "m/s^2", "m/s**2", "m/s/s", "ms-2", "ms^-2", "m*s-2", "m*s^-2", "mpss"), "m/s2"),
+    **dict.fromkeys(("mmps2", "mm/s^2", "mm/s**2", "mm/s/s"), "mm/s2"),
     **dict.fromkeys(("g0", "gn", "g_n"), "g"),
     **dict.fromkeys(("milli-g", "millig", "mgn"), "mg"),
 }

@@ -22,7 +22,7 @@ from pathlib import Path
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.catalogue import Catalogue, Entry, number_or_text
 from drsn_edge.recordings.metadata import RESERVED_KEYS, checked
-from drsn_edge.recordings.readers.csv_file import INDEX_COLUMN
+from drsn_edge.recordings.readers.table_file import INDEX_COLUMN
 from drsn_edge.support.text_file import read_text
 
 CSV_CATALOGUE_NAME = "catalogue.csv"

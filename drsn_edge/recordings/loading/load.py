@@ -14,8 +14,8 @@ from drsn_edge.recordings.loading.catalogue import CATALOGUE_NAME, Catalogue, bu
 from drsn_edge.recordings.loading.catalogue_csv import CSV_CATALOGUE_NAME, read_csv_catalogue
 from drsn_edge.recordings.loading.complete import complete
 from drsn_edge.recordings.raw import RawRecording, Request, unreadable
-from drsn_edge.recordings.readers.csv_file import is_index
 from drsn_edge.recordings.readers.registry import FORMATS, SUFFIXES
+from drsn_edge.recordings.readers.table_file import is_index
 from drsn_edge.recordings.recording import Recording
 
 PathLike = str | os.PathLike[str]

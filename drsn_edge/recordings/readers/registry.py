@@ -8,7 +8,6 @@ from pathlib import Path
 
 from drsn_edge.recordings.raw import RawRecording, Request
 from drsn_edge.recordings.readers.binary_file import read_binary
-from drsn_edge.recordings.readers.csv_file import read_csv
 from drsn_edge.recordings.readers.edge_impulse_file import read_edge_impulse
 from drsn_edge.recordings.readers.hdf5_file import read_hdf5
 from drsn_edge.recordings.readers.mat_file import read_mat
@@ -16,6 +15,7 @@ from drsn_edge.recordings.readers.npy_file import read_npy
 from drsn_edge.recordings.readers.npz_file import read_npz
 from drsn_edge.recordings.readers.parquet_file import read_parquet
 from drsn_edge.recordings.readers.raw_log_file import read_raw_log
+from drsn_edge.recordings.readers.table_file import read_table
 from drsn_edge.recordings.readers.tdms_file import read_tdms
 from drsn_edge.recordings.readers.uff_file import read_uff
 from drsn_edge.recordings.readers.wav_file import read_wav
@@ -40,7 +40,7 @@ class Format:
 
 
 FORMATS: Mapping[str, Format] = {
-    "table": Format(read_csv, (".csv",)),
+    "table": Format(read_table, (".csv",), (".txt", ".dat", ".asc", ".tsv", ".lvm", ".log", "")),
     "drsnlog": Format(read_raw_log, (".drsnlog",)),
     "mat": Format(read_mat, (".mat",)),
     "npy": Format(read_npy, (".npy",)),
