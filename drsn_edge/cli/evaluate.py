@@ -163,6 +163,7 @@ def _as_text(evaluation: Evaluation, out: Path | None) -> str:
     parts = [
         f"{name} ({model.kind}), {counted(len(model.labels), 'class', 'classes')}",
         f"{counted(len(data.windows), 'window')} from {data.source}{f', {data.rule}' if data.rule else ''}",
+        *data.rates,
         *(f"Warning: {warning}" for warning in data.warnings),
         _figures_text(evaluation),
         _noise_text(evaluation),

@@ -70,6 +70,13 @@ _DATA = section(
         default=0.05,
         help="Damaged windows accepted per class.  [default: 5%]",
     ),
+    click.option(
+        "--rate",
+        "sample_rate_hz",
+        metavar="HZ",
+        type=float,
+        help="Decimate to this rate in Hz.  [default: the lowest]",
+    ),
     click.option("--window", metavar="N", type=int, default=1024, show_default=True, help="Samples per window."),
     click.option(
         "--hop", metavar="N", type=int, default=0, help="Samples between window starts.  [default: window / 2]"
@@ -92,7 +99,7 @@ _TRAINING = section(
         type=click.Choice(tuple(INPUTS)),
         default="waveform",
         show_default=True,
-        help="Form in which the network sees a window: waveform, bands, or spectra (needs rpm).",
+        help="Input: waveform, bands, spectra.",
     ),
     click.option(
         "--epochs", metavar="N", type=int, default=24, show_default=True, help="Passes over the training windows."
@@ -224,7 +231,8 @@ def _split(recordings: Sequence[Recording], settings: TrainSettings) -> Split:
     _check_network(settings, len(split.labels))
     counts = count_classes(split, settings)
     warnings = [*likely_slips(counts), *(doubt.sentence for doubt in split.doubts)]
-    note("\n".join([classes_text(counts), *damage_lines(split.damage), *map(as_line, warnings)]))
+    done = [*map(str, split.rates), classes_text(counts), *damage_lines(split.damage)]
+    note("\n".join([*done, *map(as_line, warnings)]))
     return split
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drsn_edge.datasets.rates import stretches_at_rate
 from drsn_edge.errors import SplitError
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.quality import defect_of_readings
 from drsn_edge.signal.readings import counts_of, steps_of
+from drsn_edge.signal.resampling import cut_for
 from drsn_edge.support.notice import as_line
 from drsn_edge.support.wording import counted
 
@@ -67,6 +69,13 @@ def damage_of(recording: Recording, window: int, hop: int) -> Damage:
     return Damage(recording.name, recording.label or "", len(starts), dict(reasons), sound)
 
 
+def _damage_at_rate(recording: Recording, window: int, hop: int, rate_hz: float) -> Damage:
+    """Check windows of the same duration as those at the rate; sound stretches are in samples at that rate."""
+    ratio = cut_for(recording.sample_rate_hz / rate_hz, 1, 1).ratio
+    found = damage_of(recording, round(window * ratio), round(hop * ratio))
+    return replace(found, sound=stretches_at_rate(recording, rate_hz, found.sound))
+
+
 def reasons_of(samples: NDArray[np.float32], starts: Iterable[int], window: int) -> list[str | None]:
     """Return why each window is damaged; None for a sound window.
 
@@ -105,15 +114,24 @@ def check_damage(
     hop: int,
     most_share: float,
     progress: Callable[[int, int], None] | None = None,
+    rate_hz: float | None = None,
 ) -> tuple[Damage, ...]:
     """Return the damage of each recording.
+
+    Args:
+        recordings: The recordings, before their rates are changed: a filter would hide damage.
+        window: Samples per window at the common rate.
+        hop: Samples between window starts at the common rate.
+        most_share: Highest share of the windows of a class that may be damaged, 0 to 1.
+        progress: Called with the number of recordings so far and the number of all recordings.
+        rate_hz: Rate to which the recordings are taken, in Hz, at which sound stretches count; None: they have one.
 
     Raises:
         SplitError: If more than `most_share` (0 to 1) of the windows of a class are damaged, or all of them.
     """
     found = []
     for number, recording in enumerate(recordings, start=1):
-        found.append(damage_of(recording, window, hop))
+        found.append(_damage_at_rate(recording, window, hop, rate_hz or recording.sample_rate_hz))
         if progress is not None:
             progress(number, len(recordings))
     _refuse(found, most_share)

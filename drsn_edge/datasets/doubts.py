@@ -30,7 +30,7 @@ class Doubt:
     """One doubt about recordings.
 
     Attributes:
-        kind: "unit", "level", "hum", "recording" or "coverage".
+        kind: "unit", "level", "hum", "recording", "rate" or "coverage".
         sentence: What looks wrong, and what to do.
         facts: The values behind the sentence.
     """

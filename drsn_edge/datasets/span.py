@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from drsn_edge.datasets.damage import Damage, Stretch
 from drsn_edge.datasets.doubts import Doubt
+from drsn_edge.datasets.rates import RateChange
 from drsn_edge.recordings.recording import Recording
 
 _SAME_RECORDINGS = (
@@ -68,6 +69,7 @@ class Split:
         leak: Sentence about the samples that sides share; empty if they share none.
         damage: Damage of each recording, whose damaged windows are on no side.
         doubts: Doubts about the recordings and about what the hold-out set leaves out.
+        rates: What was done to the sampling rates of recordings; empty if nothing was.
     """
 
     train: tuple[Span, ...]
@@ -78,6 +80,7 @@ class Split:
     leak: str = ""
     damage: tuple[Damage, ...] = field(default=())
     doubts: tuple[Doubt, ...] = field(default=())
+    rates: tuple[RateChange, ...] = field(default=())
 
     @property
     def remark(self) -> str:

@@ -149,10 +149,8 @@ def _empty_side(hold_out: HoldOut, train: int, held_out: int) -> SplitError:
 
 def check_uniform(recordings: Sequence[Recording], window: int) -> None:
     """Raise SplitError unless all recordings have a label, a window's length, and the same rate, axes and unit."""
-    if not recordings:
-        raise SplitError("There are no recordings to split. Name a folder with recordings.", "no_recordings")
-    check_labelled(recordings)
-    first = recordings[0]
+    check_alike(recordings)
+    _check_same(recordings, "sample_rate_hz")
     for recording in recordings:
         if len(recording.samples) < window:
             raise SplitError(
@@ -163,17 +161,30 @@ def check_uniform(recordings: Sequence[Recording], window: int) -> None:
                 got=len(recording.samples),
                 window=window,
             )
-        for what in ("sample_rate_hz", "axes", "unit"):
-            ours, theirs = getattr(first, what), getattr(recording, what)
-            if ours != theirs and not (what == "sample_rate_hz" and abs(theirs / ours - 1) <= RATE_TOLERANCE):
-                raise SplitError(
-                    f"The recordings differ in {what}: {first.name} has {ours}, {recording.name} has {theirs}. Train "
-                    "on recordings with the same sampling rate, axes and unit.",
-                    "mixed_recordings",
-                    what=what,
-                    recordings=(first.name, recording.name),
-                    values=(ours, theirs),
-                )
+
+
+def check_alike(recordings: Sequence[Recording]) -> None:
+    """Raise SplitError unless there are recordings, all with a label, the same axes and the same unit."""
+    if not recordings:
+        raise SplitError("There are no recordings to split. Name a folder with recordings.", "no_recordings")
+    check_labelled(recordings)
+    for what in ("axes", "unit"):
+        _check_same(recordings, what)
+
+
+def _check_same(recordings: Sequence[Recording], what: str) -> None:
+    first = recordings[0]
+    for recording in recordings:
+        ours, theirs = getattr(first, what), getattr(recording, what)
+        if ours != theirs and not (what == "sample_rate_hz" and abs(theirs / ours - 1) <= RATE_TOLERANCE):
+            raise SplitError(
+                f"The recordings differ in {what}: {first.name} has {ours}, {recording.name} has {theirs}. Train "
+                "on recordings with the same sampling rate, axes and unit.",
+                "mixed_recordings",
+                what=what,
+                recordings=(first.name, recording.name),
+                values=(ours, theirs),
+            )
 
 
 def _check_classes(split: Split) -> None:

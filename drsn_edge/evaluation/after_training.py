@@ -46,7 +46,10 @@ def evaluate(training: Training) -> dict[str, Any]:
         "step_share": step_share(training.history),
     }
     found = from_metrics(metrics)
-    warnings = [*likely_slips(counts), *([found.warning] if found is not None and found.warning else [])]
+    warnings = [
+        *likely_slips(counts),
+        *([found.warning] if found is not None and found.warning else []),
+    ]
     return {**metrics, "warnings": warnings}
 
 

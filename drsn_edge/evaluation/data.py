@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from drsn_edge.datasets.labels import check_labelled
+from drsn_edge.datasets.rates import at_rate, rate_changes
 from drsn_edge.datasets.span import Span
 from drsn_edge.datasets.split import field_of, matches, no_match
 from drsn_edge.datasets.windows import WindowSet, cut_spans
@@ -43,6 +44,7 @@ class EvaluationData:
         rule: Split rule or choice of recordings, as typed; empty for all recordings of a folder.
         rule_in_words: The rule as a sentence, for the report.
         warnings: Sentences about limits to the meaning of the figures.
+        rates: Sentences about recordings that were resampled or decimated.
     """
 
     windows: WindowSet
@@ -50,6 +52,7 @@ class EvaluationData:
     rule: str
     rule_in_words: str
     warnings: tuple[str, ...]
+    rates: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """Return origin, numbers and warnings as plain JSON values."""
@@ -60,6 +63,7 @@ class EvaluationData:
             "windows": len(self.windows),
             "recordings": len(np.unique(self.windows.recordings)),
             "warnings": list(self.warnings),
+            "rates": list(self.rates),
         }
 
 
@@ -84,6 +88,7 @@ def held_out_data(run: RunRecord, folder: Path) -> EvaluationData:
         rule=rule,
         rule_in_words=rule_in_words(rule, shares_samples=shares_samples),
         warnings=(*((SHARED_SAMPLES,) if shares_samples else ()), *run.metrics.get("doubts", ())),
+        rates=tuple(change["in_words"] for change in run.config.get("rates", [])),
     )
 
 
@@ -106,7 +111,7 @@ def rule_in_words(rule: str, *, shares_samples: bool) -> str:
 def recordings_data(
     recordings: Sequence[Recording], folder: Path, only: str | None, contract: SignalContract, labels: Sequence[str]
 ) -> EvaluationData:
-    """Cut recordings into windows without overlap, and check that the recordings fit the model.
+    """Cut recordings into windows without overlap at the model's rate, and check that the recordings fit the model.
 
     Args:
         recordings: Recordings of one folder.
@@ -121,9 +126,10 @@ def recordings_data(
     """
     chosen = choose(recordings, only) if only else list(recordings)
     check_labelled(chosen, RecordingError)
-    for recording in chosen:
+    taken = [at_rate(recording, contract.sample_rate_hz, contract.decimation) for recording in chosen]
+    for recording in taken:
         _check_recording(recording, contract, labels)
-    spans = [Span(_in_unit_of(contract, recording), 0, len(recording.samples)) for recording in chosen]
+    spans = [Span(_in_unit_of(contract, recording), 0, len(recording.samples)) for recording in taken]
     words = f"The evaluation uses every window of {counted(len(chosen), 'recording')}"
     return EvaluationData(
         windows=cut_spans(spans, labels, contract.window, contract.window),
@@ -131,6 +137,7 @@ def recordings_data(
         rule=only or "",
         rule_in_words=f"{words} with {only}." if only else f"{words}.",
         warnings=(UNKNOWN_TRAINING,),
+        rates=tuple(map(str, rate_changes(chosen, taken, contract.sample_rate_hz))),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any
@@ -124,7 +124,7 @@ def evaluation_to_json(evaluation: Evaluation, provenance: Provenance) -> dict[s
     return {
         "schema": SCHEMA,
         "type": "evaluation",
-        "model": {**model.facts(), "contract": contract_to_json(model.contract)},
+        "model": {**model.facts(), "contract": contract_to_json(replace(model.contract, decimation=None))},
         "data": evaluation.data.facts(),
         "judgement": evaluation.in_words,
         "clean": all_figures(evaluation.clean),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from drsn_edge.errors import ContractError
+from drsn_edge.signal.decimation import Decimation, decimation_from_json, decimation_to_json
 from drsn_edge.signal.names import SCALINGS
+from drsn_edge.signal.resampling import factor_of, is_followed
 from drsn_edge.signal.spectra import VIEWS, Spectra
 from drsn_edge.signal.units import conversion_factor
 from drsn_edge.signal.windows import Scaling
@@ -31,6 +33,7 @@ class SignalContract:
         hop: Samples between the starts of two windows when streaming.
         scaling: Scaling of a window before the network: `kind` and `divisor`.
         spectra: Views that are the network's input instead of the scaled samples. Left out: the input is the samples.
+        decimation: Anti-alias filter for sensors whose rate is a multiple of this one. Left out: they are refused.
     """
 
     sample_rate_hz: float
@@ -40,6 +43,7 @@ class SignalContract:
     hop: int
     scaling: Scaling
     spectra: Spectra | None = None
+    decimation: Decimation | None = None
 
     @property
     def needs_speed(self) -> bool:
@@ -65,8 +69,11 @@ class SignalContract:
 
 
 def contract_to_json(contract: SignalContract) -> dict[str, Any]:
-    """Return the contract as plain JSON values; the key `spectra` is absent if the network's input is the samples."""
-    values = asdict(contract)
+    """Return the contract as plain JSON values; the keys `spectra` and `decimation` are absent without a value."""
+    values = asdict(replace(contract, decimation=None))
+    del values["decimation"]
+    if contract.decimation is not None:
+        values["decimation"] = decimation_to_json(contract.decimation)
     if contract.spectra is None:
         del values["spectra"]
     else:
@@ -90,6 +97,7 @@ def contract_from_json(values: Mapping[str, Any]) -> SignalContract:
             hop=whole(values, "hop"),
             scaling=scaling,
             spectra=_spectra(values["spectra"]) if "spectra" in values else None,
+            decimation=decimation_from_json(values["decimation"]) if "decimation" in values else None,
         )
     except InvalidValueError as exc:
         raise ContractError(f"The signal contract is damaged: {exc}.", exc.problem, **exc.facts) from exc
@@ -142,7 +150,8 @@ def stream_factor(
     axes: tuple[str, ...],
     unit: str,
     source: str = "sensor",
-    rate_tolerance: float = RATE_TOLERANCE,
+    *,
+    resamples: bool = False,
 ) -> float:
     """Check a sensor's or a recording's description against the contract; return the factor to the contract's unit.
 
@@ -152,22 +161,13 @@ def stream_factor(
         axes: Names of the axes in their order.
         unit: Unit of the samples.
         source: "sensor", "recording" or another source of samples, for the error.
-        rate_tolerance: Largest relative difference of the sampling rate.
+        resamples: Whether the caller resamples a rate that is a little off, and decimates multiples of the model's.
 
     Raises:
         ContractError: If rate, axes or unit do not fit.
     """
-    deviation = sample_rate_hz / contract.sample_rate_hz - 1
-    if not abs(deviation) <= rate_tolerance:
-        raise ContractError(
-            f"The model was trained at {contract.sample_rate_hz:g} Hz, but the {source} has {sample_rate_hz:g} Hz "
-            f"({deviation:+.1%}). Use a sensor or a recording with {contract.sample_rate_hz:g} Hz, or train a model at "
-            f"{sample_rate_hz:g} Hz.",
-            "other_rate",
-            expected=contract.sample_rate_hz,
-            got=sample_rate_hz,
-            source=source,
-        )
+    if not _rate_fits(contract, sample_rate_hz, resamples=resamples):
+        raise _other_rate(contract, sample_rate_hz, source, resamples=resamples)
     if axes != contract.axes:
         raise ContractError(
             f"The model was trained with the axes {','.join(contract.axes)}, but the {source} has {','.join(axes)}. "
@@ -178,3 +178,24 @@ def stream_factor(
             source=source,
         )
     return conversion_factor(unit, contract.unit)
+
+
+def _rate_fits(contract: SignalContract, sample_rate_hz: float, *, resamples: bool) -> bool:
+    ratio = sample_rate_hz / contract.sample_rate_hz
+    if not resamples:
+        return abs(ratio - 1) <= RATE_TOLERANCE
+    factor = 1 if contract.decimation is None else factor_of(ratio)
+    return is_followed(ratio, factor)
+
+
+def _other_rate(contract: SignalContract, sample_rate_hz: float, source: str, *, resamples: bool) -> ContractError:
+    ours, ratio = f"{contract.sample_rate_hz:g} Hz", sample_rate_hz / contract.sample_rate_hz
+    or_multiple = " or a whole multiple of it" if resamples and contract.decimation is not None else ""
+    return ContractError(
+        f"The model was trained at {ours}, but the {source} has {sample_rate_hz:g} Hz ({ratio - 1:+.1%}). Use a sensor "
+        f"or a recording with {ours}{or_multiple}, or train a model at {sample_rate_hz:g} Hz.",
+        "other_rate",
+        expected=contract.sample_rate_hz,
+        got=sample_rate_hz,
+        source=source,
+    )

@@ -145,8 +145,8 @@ def chance(spectrum: NDArray[np.complexfloating]) -> float:
 class NoiseWatch:
     """Distinguishes noise alone from a machine, window by window, and with more certainty after several windows.
 
-    A window with fewer than `LEAST_SAMPLES` samples is judged together with the samples before it. Instead of a
-    resampled window, whose end of the band is empty or folded, the sensor's own samples are judged.
+    A window with fewer than `LEAST_SAMPLES` samples is judged together with the samples before it. Instead of a window
+    that was resampled by a few percent, whose end of the band is empty or folded, the sensor's own samples are judged.
     """
 
     def __init__(self, limit: float | None = None) -> None:
@@ -157,15 +157,15 @@ class NoiseWatch:
     def reset(self) -> None:
         """Forget all windows, after a restart of the sensor."""
         self._in_a_row = 0
-        self._latest: Counts | None = None
+        self._latest: Counts | FloatArray | None = None
         self._end = 0
 
-    def is_noise(self, first_sample: int, counts: Counts, window: Centred) -> bool:
+    def is_noise(self, first_sample: int, counts: Counts | FloatArray, window: Centred) -> bool:
         """Take a window and tell whether it holds noise alone.
 
         Args:
             first_sample: Index of its first sample in the session of the sensor.
-            counts: The window as the sensor sent it, without missing samples, shape (n, axes).
+            counts: The window as the sensor sent it, or decimated, without missing samples, shape (n, axes).
             window: The same window at the model's rate, the only one in `window`.
         """
         if self._limit >= NEVER:
@@ -183,7 +183,7 @@ class NoiseWatch:
         self._in_a_row = self._in_a_row + 1 if found else 0
         return found
 
-    def _with_those_before(self, first_sample: int, counts: Counts, wanted: int) -> Counts:
+    def _with_those_before(self, first_sample: int, counts: Counts | FloatArray, wanted: int) -> Counts | FloatArray:
         """Return the latest samples up to the end of this window, `wanted` samples or fewer if there are fewer."""
         known, self._end = self._end - first_sample, first_sample + len(counts)
         if self._latest is not None and 0 <= known < len(counts):

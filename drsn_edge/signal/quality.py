@@ -68,11 +68,14 @@ class SensorLimits:
 
     Attributes:
         full_scale_counts: Smallest magnitude in counts that is taken as clipped.
-        expected_sample_rate_hz: Sampling rate of the contract in Hz.
+        expected_sample_rate_hz: Sampling rate that windows are cut for, in Hz.
+        factor: Number by which the sensor is decimated. A window may hold as many samples at full scale as without
+            decimation.
     """
 
     full_scale_counts: float
     expected_sample_rate_hz: float
+    factor: int = 1
 
 
 def clipping_level(full_scale: float, scale: float) -> float:
@@ -101,7 +104,7 @@ def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: f
         return LOST_SAMPLES
     if window.has_seam:
         return OVERRUN
-    defect = defect_of_readings(window.counts, limits.full_scale_counts)
+    defect = defect_of_readings(window.counts, limits.full_scale_counts, MAX_CLIPPED_SHARE / limits.factor)
     if defect is not None:
         return defect
     if measured_sample_rate_hz and abs(measured_sample_rate_hz / limits.expected_sample_rate_hz - 1) > RATE_TOLERANCE:
@@ -109,24 +112,28 @@ def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: f
     return None
 
 
-def defect_of_readings(counts: Counts, full_scale_counts: float = math.inf) -> str | None:
+def defect_of_readings(
+    counts: Counts, full_scale_counts: float = math.inf, most_clipped: float = MAX_CLIPPED_SHARE
+) -> str | None:
     """Return the reason that the readings of a window alone give; None for sound readings.
 
     Args:
         counts: Readings, shape (window, axes).
         full_scale_counts: Smallest magnitude that is taken as clipped; infinite if the sensor's range is not known.
+        most_clipped: Largest share of samples at full scale in a window that is not clipped.
     """
     by_axis = np.ascontiguousarray(counts.T, np.int32)  # contiguous arrays need a third of the time
-    return _of_amplitude(Ordered(by_axis, np.sort(by_axis, axis=1)), min(full_scale_counts, np.iinfo(counts.dtype).max))
+    full_scale_counts = min(full_scale_counts, np.iinfo(counts.dtype).max)
+    return _of_amplitude(Ordered(by_axis, np.sort(by_axis, axis=1)), full_scale_counts, most_clipped)
 
 
-def _of_amplitude(window: Ordered, full_scale_counts: float) -> str | None:
+def _of_amplitude(window: Ordered, full_scale_counts: float, most_clipped: float) -> str | None:
     shapes = window.shapes
     if any(shape.lowest == shape.highest for shape in shapes):
         return FLAT_LINE
     if any(max(shape.highest, -shape.lowest) >= full_scale_counts for shape in shapes):
         at_limit = (window.counts >= full_scale_counts) | (window.counts <= -full_scale_counts)
-        if at_limit.any(axis=0).mean() > MAX_CLIPPED_SHARE:
+        if at_limit.any(axis=0).mean() > most_clipped:
             return CLIPPED
     if has_spikes(window, full_scale_counts):
         return SPIKE

@@ -54,6 +54,10 @@ class RepeatWatch:
         self._memory = memory
         self.reset()
 
+    def remember(self, memory: int) -> None:
+        """Find repetitions within `memory` samples from now on."""
+        self._memory = memory
+
     def reset(self) -> None:
         """Forget all samples, after a restart of the device."""
         self._end: int | None = None  # index after the last sample taken

@@ -1,4 +1,4 @@
-"""Resampling: windows at the model's sampling rate from a sensor with a slightly different rate.
+"""Resampling: windows and recordings at the model's sampling rate from a sensor with another rate.
 
 A MEMS sensor samples up to a few percent faster or slower than its nominal rate, which shifts every spectral line.
 When the true rate has been measured, windows are cut longer or shorter accordingly, with a margin on both sides, and
@@ -9,15 +9,22 @@ aliases (soxr from 93 % of the band upwards), which a model mistakes for a chang
 close that only the ends of the bands differ. Accuracy on CWRU at load 3 with a sensor that is 3 % slow: 98 %; with soxr
 85 %; without resampling 87 %. With a sensor that is 1 % slow: 98, 96 and 99 % (benchmarks/resampling.py,
 docs/results/resampling.jsonl).
+
+A sensor whose rate is a multiple of the model's is decimated by the filter in the model's signal contract
+(`drsn_edge.signal.decimation`), window by window in the same way. Each window is checked for damage before that, with
+its margins and at the sensor's rate, since a filter would hide damage.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from drsn_edge.signal.decimation import MOST_RATIO, Decimation
 
 LIMIT = 0.04
 """Largest relative difference between the sensor's rate and the model's; data sheets allow 3 %."""
@@ -40,41 +47,74 @@ class Cut:
         ratio: Ratio of the sensor's rate to the model's; 1 for windows that are not resampled.
         window: Length of a window in samples of the sensor, margins included.
         hop: Distance of window starts in samples of the sensor.
+        margin: Samples of the sensor on each side of the window itself.
     """
 
     ratio: float
     window: int
     hop: int
+    margin: int = 0
 
     @property
-    def margin(self) -> int:
-        """Samples of the sensor before the window itself."""
-        return 0 if self.ratio == 1.0 else MARGIN
+    def factor(self) -> int:
+        """Whole number by which the sensor is decimated; 1: it is not."""
+        return factor_of(self.ratio)
 
 
-def cut_for(ratio: float, window: int, hop: int) -> Cut:
+def factor_of(ratio: float) -> int:
+    """Return the whole number nearest to a ratio of rates, at least 1."""
+    return max(1, round(ratio)) if math.isfinite(ratio) else 1
+
+
+def is_followed(ratio: float, factor: int) -> bool:
+    """Tell whether a ratio of rates is within the limit of a whole number, and that number is not too large."""
+    return factor <= MOST_RATIO and abs(ratio / factor - 1) <= LIMIT
+
+
+def cut_for(ratio: float, window: int, hop: int, decimation: Decimation | None = None) -> Cut:
     """Return how to cut windows for a ratio of rates.
 
     Args:
         ratio: Ratio of the sensor's rate to the model's.
         window: Samples per window at the model's rate.
         hop: Samples between window starts at the model's rate.
+        decimation: Anti-alias filter of the model, which ratios above 1 + `LIMIT` need.
     """
     if abs(ratio - 1) <= FOLLOW:
         return Cut(1.0, window, hop)
-    return Cut(ratio, round(window * ratio) + 2 * MARGIN + 1, max(1, round(hop * ratio)))
+    if decimation is None or not is_decimated(ratio):
+        return Cut(ratio, round(window * ratio) + 2 * MARGIN + 1, max(1, round(hop * ratio)), MARGIN)
+    ratio = nearly_whole(ratio)
+    margin = decimation.margin(ratio)
+    return Cut(ratio, math.floor((window - 1) * ratio) + 2 * margin + 1, round(hop * ratio), margin)
 
 
-def resampled(samples: NDArray[np.float32], cut: Cut, window: int) -> NDArray[np.float32]:
+def is_decimated(ratio: float) -> bool:
+    """Tell whether samples with this ratio of rates need an anti-alias filter."""
+    return ratio > 1 + LIMIT
+
+
+def nearly_whole(ratio: float) -> float:
+    """Return the whole number instead of a ratio that is too near to it to matter."""
+    factor = factor_of(ratio)
+    return float(factor) if abs(ratio / factor - 1) <= FOLLOW else ratio
+
+
+def resampled(
+    samples: NDArray[np.float32], cut: Cut, window: int, decimation: Decimation | None = None
+) -> NDArray[np.float32]:
     """Return one window at the model's rate, shape (1, window, axes).
 
     Args:
         samples: Samples of the sensor, shape (1, cut.window, axes).
         cut: How they were cut.
         window: Samples per window at the model's rate.
+        decimation: Anti-alias filter with which they were cut.
     """
     if cut.ratio == 1.0:
         return samples
+    if decimation is not None and is_decimated(cut.ratio):
+        return _filtered(samples[0], _bank(cut.ratio, cut.margin, decimation), window)[None]
     first, weights = _kernel(cut.ratio, window)
     near = np.lib.stride_tricks.sliding_window_view(samples[0], 2 * MARGIN, axis=0)[first]  # (window, axes, taps)
     return np.matmul(near, weights[:, :, None])[None, :, :, 0]
@@ -86,5 +126,77 @@ def _kernel(ratio: float, window: int) -> tuple[NDArray[np.int64], NDArray[np.fl
     positions = MARGIN + ratio * np.arange(window)
     first = np.floor(positions).astype(np.int64) - MARGIN + 1
     distance = positions[:, None] - (first[:, None] + np.arange(2 * MARGIN))
+    return first, _kaiser_sinc(distance)
+
+
+def at_rate_of_model(samples: NDArray[np.float32], ratio: float, decimation: Decimation | None) -> NDArray[np.float32]:
+    """Return a whole recording at the model's rate, shape (n, axes), without the ends, where a filter would reach out.
+
+    Args:
+        samples: Samples of the recording, shape (n_samples, axes).
+        ratio: Ratio of the recording's rate to the model's, from 1 - `LIMIT` to `MOST_RATIO`.
+        decimation: Anti-alias filter, for ratios above 1 + `LIMIT`.
+    """
+    cut = cut_for(ratio, 1, 1, decimation)
+    if cut.ratio == 1.0:
+        return samples
+    n = max(0, math.floor((len(samples) - 1 - 2 * cut.margin) / cut.ratio) + 1)
+    return _filtered(samples, _bank(cut.ratio, cut.margin, decimation), n)
+
+
+_PHASES, _MOST_WEIGHTS = 512, 1 << 19
+"""Fractions of a sample for which weights are tabulated, between which they are linear (-110 dB); and the most weights
+that are computed at a time."""
+
+
+class _Bank:
+    """The weights of a filter for any fraction of a sample: weights for each sample would take too long and too much.
+
+    A whole ratio needs those of one fraction only.
+    """
+
+    def __init__(self, ratio: float, margin: int, decimation: Decimation | None) -> None:
+        self._ratio, self._margin = ratio, margin
+        self._is_whole = ratio % 1 == 0
+        fractions = np.zeros(1) if self._is_whole else np.linspace(0, 1, _PHASES + 1)
+        if decimation is not None and is_decimated(ratio):
+            self._rows, self._before = decimation.weights(ratio, fractions), margin
+        else:
+            self._rows = _kaiser_sinc(fractions[:, None] - np.arange(1 - MARGIN, 1 + MARGIN))
+            self._before = MARGIN - 1
+        self.n_taps = self._rows.shape[1]
+
+    def filtered(self, samples: NDArray[np.float32], numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return samples of the model by their numbers, shape (len(numbers), axes)."""
+        places = self._margin + self._ratio * numbers
+        middle = np.floor(places).astype(np.int64)
+        first = middle - self._before
+        begin, end = first[0], first[-1] + self.n_taps
+        near = np.lib.stride_tricks.sliding_window_view(samples[begin:end], self.n_taps, axis=0)[first - begin]
+        return np.asarray(np.matmul(near, self._weights(places - middle)[:, :, None])[:, :, 0])
+
+    def _weights(self, fractions: NDArray[np.float64]) -> NDArray[np.float32]:
+        if self._is_whole:
+            return self._rows
+        places = fractions * _PHASES
+        row = np.minimum(places.astype(np.int64), _PHASES - 1)
+        share = (places - row)[:, None].astype(np.float32)
+        return np.asarray(self._rows[row] * (1 - share) + self._rows[row + 1] * share)
+
+
+_bank = lru_cache(maxsize=4)(_Bank)
+
+
+def _filtered(samples: NDArray[np.float32], bank: _Bank, n: int) -> NDArray[np.float32]:
+    """Return n samples at the model's rate from samples (n_samples, axes) with their margins, piece by piece."""
+    found = np.empty((n, samples.shape[1]), np.float32)
+    piece = max(1, _MOST_WEIGHTS // bank.n_taps)
+    for begin in range(0, n, piece):
+        numbers = np.arange(begin, min(begin + piece, n))
+        found[numbers] = bank.filtered(samples, numbers)
+    return found
+
+
+def _kaiser_sinc(distance: NDArray[np.float64]) -> NDArray[np.float32]:
     shape = np.i0(_KAISER * np.sqrt(np.clip(1 - np.square(distance / MARGIN), 0, None))) / np.i0(_KAISER)
-    return first, (np.sinc(distance) * shape).astype(np.float32)
+    return (np.sinc(distance) * shape).astype(np.float32)

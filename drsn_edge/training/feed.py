@@ -14,8 +14,9 @@ from drsn_edge.datasets.coverage import coverage_doubts
 from drsn_edge.datasets.damage import check_damage
 from drsn_edge.datasets.doubts import doubts_about, profile_of
 from drsn_edge.datasets.labels import check_labels_differ, check_labels_usable, labelled_by
+from drsn_edge.datasets.rates import at_one_rate
 from drsn_edge.datasets.span import Split
-from drsn_edge.datasets.split import check_uniform, make_split, parse_hold_out
+from drsn_edge.datasets.split import check_alike, check_uniform, make_split, parse_hold_out
 from drsn_edge.datasets.windows import WindowSet, draw_spans, with_random_noise
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.contract import SignalContract
@@ -76,7 +77,7 @@ class Feed:
 def split_recordings(
     recordings: Sequence[Recording], settings: TrainSettings, progress: Callable[[int, int], None] | None = None
 ) -> Split:
-    """Return the split by the rule in the settings, with the classes in the settings and without damaged windows.
+    """Return the split by the rule in the settings, with one sampling rate and no damaged windows.
 
     Args:
         recordings: The recordings.
@@ -86,27 +87,33 @@ def split_recordings(
     Raises:
         RecordingError: If a recording lacks the field that holds its class.
         SplitError: If the recordings cannot be split by the rule, too many windows of a class are damaged, two labels
-            differ only by case or spaces, or a label cannot be a class.
+            differ only by case or spaces, a label cannot be a class, or the sampling rates cannot become one.
     """
     named = labelled_by(recordings, settings.label_field) if settings.label_field else recordings
     if not settings.keep_labels:
         check_labels_differ(named)
     check_labels_usable(named)
     hold_out, rng = parse_hold_out(settings.hold_out), np.random.default_rng(settings.seed)
-    check_uniform(named, settings.window)
-    damage = check_damage(named, settings.window, settings.hop_samples, settings.most_damaged, progress)
+    check_alike(named)
+    uniform = at_one_rate(named, settings.sample_rate_hz or None)
+    check_uniform(uniform.recordings, settings.window)
+    sizes = (settings.window, settings.hop_samples)
+    damage = check_damage(named, *sizes, settings.most_damaged, progress, uniform.sample_rate_hz)
     split = make_split(
-        named,
+        uniform.recordings,
         hold_out,
-        settings.window,
-        settings.hop_samples,
+        *sizes,
         rng,
         allow_leaks=settings.allow_leaks,
         validation=settings.research.validation,
         damage=damage,
     )
-    doubts = (*doubts_about([profile_of(each) for each in named]), *coverage_doubts(named, hold_out, split))
-    return replace(split, doubts=doubts)
+    doubts = (
+        *doubts_about([profile_of(each) for each in uniform.recordings]),
+        *uniform.doubts,
+        *coverage_doubts(named, hold_out, split),
+    )
+    return replace(split, doubts=doubts, rates=uniform.changes)
 
 
 def draw_windows(split: Split, settings: TrainSettings, draw: int) -> WindowSet:

@@ -181,6 +181,7 @@ def _config(training: Training) -> dict[str, Any]:
         "labels": list(training.labels),
         "leak": split.leak,
         "split": spans_of(split),
+        "rates": [change.to_json() for change in split.rates],
     }
 
 

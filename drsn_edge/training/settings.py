@@ -30,6 +30,7 @@ RANGES: Ranges = {
     "patience": (0, math.inf),
     "seed": (0, 2**32 - 1),  # the range of Keras
     "most_damaged": (0, 1),
+    "sample_rate_hz": (0, math.inf),
 }
 
 RESEARCH_RANGES: Ranges = {
@@ -147,6 +148,8 @@ class TrainSettings:
         most_damaged: Highest share of a class's windows that may be damaged, 0 to 1. Damaged windows are left out, and
             beyond this share the training is refused.
         keep_labels: Whether labels that differ only by case or spaces are different classes; if not, they are refused.
+        sample_rate_hz: Sampling rate in Hz to which recordings with a higher rate are decimated, at most the lowest of
+            them; 0: the lowest.
         research: The table `[research]`.
     """
 
@@ -167,6 +170,7 @@ class TrainSettings:
     allow_leaks: bool = False
     keep_labels: bool = False
     most_damaged: float = 0.05
+    sample_rate_hz: float = 0.0
     research: ResearchSettings = field(default_factory=ResearchSettings)
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from drsn_edge.datasets.anti_alias import design_decimation
 from drsn_edge.datasets.span import Split
 from drsn_edge.datasets.windows import WindowSet, cut_spans, pick_per_class, with_random_noise
 from drsn_edge.errors import DivergedError, TrainingError
@@ -70,7 +71,7 @@ def train(
     """Split the recordings, train a network, and select the windows for its conversion and evaluation.
 
     Args:
-        recordings: Recordings with one sampling rate, axes and unit; each has a label, or the field in the settings.
+        recordings: Recordings with the same axes and unit; each has a label, or the field in the settings.
         settings: See `TrainSettings`.
         progress: Called every few steps and at the end of each epoch.
         checkpoints: Work folder (see `drsn_edge.training.checkpoint`) for the state after each epoch; the caller
@@ -127,13 +128,14 @@ def _scaling(split: Split, kind: str) -> Scaling:
 def _contract(recordings: Sequence[Recording], split: Split, settings: TrainSettings) -> SignalContract:
     views, research = INPUTS[settings.inputs], settings.research
     contract = SignalContract(
-        sample_rate_hz=float(np.median([recording.sample_rate_hz for recording in recordings])),
+        sample_rate_hz=_sample_rate_hz(split),
         axes=recordings[0].axes,
         unit=recordings[0].unit,
         window=settings.window,
         hop=settings.hop_samples,
         scaling=_scaling(split, research.scaling),
         spectra=Spectra(views, research.spectrum_lines, research.highest_order) if views else None,
+        decimation=design_decimation(),
     )
     unknown = [recording.name for recording in recordings if not recording.speed_hz > 0]
     if contract.needs_speed and unknown:
@@ -145,6 +147,12 @@ def _contract(recordings: Sequence[Recording], split: Split, settings: TrainSett
             count=len(unknown),
         )
     return standardised(contract, draw_windows(split, settings, 0)) if views else contract
+
+
+def _sample_rate_hz(split: Split) -> float:
+    spans = (*split.train, *split.validation, *split.held_out)
+    rates = {span.recording.name: span.recording.sample_rate_hz for span in spans}
+    return float(np.median(list(rates.values())))
 
 
 def _network(settings: TrainSettings, contract: SignalContract, n_classes: int) -> DrsnConfig:

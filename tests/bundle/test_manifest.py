@@ -22,6 +22,7 @@ from drsn_edge.signal.contract import (
     contract_to_json,
     stream_factor,
 )
+from drsn_edge.signal.decimation import Decimation
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from([10**400, -(2**63), "x"]),
@@ -215,6 +216,43 @@ def test_numbers_that_no_contract_has(tiny_contract: SignalContract, key: tuple[
 def test_sizes_that_no_contract_has(tiny_contract: SignalContract, key: str, number: Any) -> None:
     with pytest.raises(ContractError):
         contract_from_json({**contract_to_json(tiny_contract), key: number})
+
+
+def with_filter(bundle: Bundle) -> dict[str, Any]:
+    """Return the manifest's values with the plainest anti-alias filter: the mean of a few samples."""
+    contract = replace(bundle.manifest.contract, decimation=Decimation(4, (1.0,) * 2 + (0.5,) + (0.0,) * 2))
+    return json.loads(manifest_to_bytes(replace(bundle.manifest, contract=contract)))
+
+
+def test_the_filter_travels_and_a_manifest_without_one_stays_valid(bundle: Bundle) -> None:
+    assert "decimation" not in values_of(bundle)["contract"]
+    assert manifest_from_bytes(manifest_to_bytes(bundle.manifest)).contract.decimation is None
+    read = manifest_from_bytes(written(with_filter(bundle)))
+    assert read.contract.decimation == Decimation(4, (1.0, 1.0, 0.5, 0.0, 0.0))
+    assert json.loads(manifest_to_bytes(read)) == with_filter(bundle)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("per_sample", 3, "filter_out_of_range"),
+        ("per_sample", "4", "not_whole"),
+        ("taps", "AACAfw==", "filter_out_of_range"),
+        ("taps", "AAAA", "filter_out_of_range"),
+        ("taps", "AA\n", "not_base64"),
+        ("taps", None, "filter_out_of_range"),
+        ("taps", "A" * 100_000, "filter_out_of_range"),
+    ],
+)
+def test_a_bad_filter_is_named(bundle: Bundle, key: str, value: Any, problem: str) -> None:
+    with refused(BundleError, problem, field=key):
+        manifest_from_bytes(written(changed(with_filter(bundle), ("contract", "decimation", key), value)))
+
+
+@pytest.mark.parametrize("value", [None, 1, "taps", [], {}, {"taps": ""}, True])
+def test_what_is_no_filter_is_refused(bundle: Bundle, value: Any) -> None:
+    with pytest.raises(BundleError):
+        manifest_from_bytes(written(changed(with_filter(bundle), ("contract", "decimation"), value)))
 
 
 def test_a_long_value_does_not_fill_the_screen(bundle: Bundle) -> None:

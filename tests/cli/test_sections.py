@@ -24,7 +24,7 @@ def lines_of(name: str) -> list[str]:
 
 def test_monitor_is_grouped_by_what_an_option_is_about() -> None:
     assert titles("monitor") == ["Source", "Model", "Decision", "Outputs", "Output over MQTT", "Display"]
-    assert titles("train") == ["Data", "Network", "Training", "Run"]
+    assert titles("train") == ["Data", "Network and training", "Run"]
 
 
 @pytest.mark.parametrize("name", SECTIONED)

@@ -320,11 +320,11 @@ def test_every_setting_can_be_typed() -> None:
         *("--hold-out", "rpm=3", "--network", "base", "--window", "2048", "--hop", "9", "--inputs", "spectra"),
         *("--epochs", "5", "--learning-rate", "0.5", "--patience", "4", "--class-weights", "balanced"),
         *("--noise", "pink", "--snr-db", "-1", "1", "--polarity", "--seed", "8"),
-        *("--label-field", "fault", "--allow-leaks", "--keep-labels", "--most-damaged", "2.5%"),
+        *("--label-field", "fault", "--allow-leaks", "--keep-labels", "--most-damaged", "2.5%", "--rate", "12000"),
     )
     expected: Any = (
         *("rpm=3", "base", 2048, 9, "spectra", 5, 0.5, 4, "balanced", ("pink",), (-1.0, 1.0), True, 8),
-        *("fault", True, True, 0.025),
+        *("fault", True, True, 0.025, 12000.0),
     )
     assert settings == TrainSettings(*expected)
     assert len(expected) == len(fields(TrainSettings)) - 1, "all but the table [research]"

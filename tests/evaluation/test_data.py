@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
+from drsn_edge.datasets.anti_alias import design_decimation
 from drsn_edge.errors import ContractError, DrsnEdgeError, RecordingError, SplitError, TrainingError
 from drsn_edge.evaluation.data import (
     SHARED_SAMPLES,
@@ -52,6 +53,22 @@ def test_only_chooses_recordings(make_recording: Make, tiny_contract: SignalCont
     data = cut(tiny_contract, *recordings, only="load=3")
     assert set(data.windows.recordings) == {"b", "c"}
     assert data.rule == "load=3" and "2 recordings with load=3" in data.rule_in_words
+
+
+def test_a_recording_with_a_multiple_of_the_rate_is_decimated(
+    make_recording: Make, tiny_contract: SignalContract
+) -> None:
+    pytest.importorskip("scipy.signal")
+    contract = replace(tiny_contract, decimation=design_decimation())
+    fast = make_recording("a", 16_000, sample_rate_hz=16_000.0)
+    slow = make_recording("b", 4_000, sample_rate_hz=3_900.0)
+    data = cut(contract, fast, slow, make_recording("c", 1000, sample_rate_hz=4000.0))
+    assert np.unique(data.windows.recordings, return_counts=True)[1].tolist() == [59, 59, 15]
+    assert data.rates == (
+        "1 recording at 3900 Hz was resampled to 4000 Hz.",
+        "1 recording at 16000 Hz was decimated to 4000 Hz.",
+    )
+    assert data.facts()["rates"] == list(data.rates)
 
 
 @pytest.mark.parametrize("only", ["load", "=3", "load=", ""])

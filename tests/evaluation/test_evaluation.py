@@ -123,7 +123,7 @@ def test_json_has_these_keys_and_no_other(make_evaluation: Callable[..., Evaluat
     assert set(values["model"]) == {
         "name", "kind", "version", "network", "block", "generator", "labels", "contract",
     }  # fmt: skip
-    assert set(values["data"]) == {"source", "rule", "rule_in_words", "windows", "recordings", "warnings"}
+    assert set(values["data"]) == {"source", "rule", "rule_in_words", "windows", "recordings", "warnings", "rates"}
     single = {
         "accuracy", "accuracy_interval_95", "balanced_accuracy", "macro_f1", "auroc", "expected_calibration_error",
     }  # fmt: skip

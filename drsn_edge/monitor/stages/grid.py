@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from drsn_edge.monitor.stages.windower import Windower
 from drsn_edge.signal.contract import SignalContract
-from drsn_edge.signal.resampling import FOLLOW, LIMIT, Cut, cut_for
+from drsn_edge.signal.resampling import FOLLOW, Cut, cut_for, is_followed
 from drsn_edge.signal.windows import Window
 from firmware_bridge.wire.clock import Rate
 from firmware_bridge.wire.events import SampleBlock
@@ -14,7 +14,10 @@ _SIGMAS = 4.0
 
 
 class Grid:
-    """Cuts windows for a contract, and changes the grid when the sensor's measured rate differs."""
+    """Cuts windows for a contract, and changes the grid when the sensor's measured rate differs.
+
+    For a sensor with a multiple of the contract's rate, windows are longer by that factor: they are decimated later.
+    """
 
     def __init__(self, contract: SignalContract) -> None:
         """Begin for a sensor with the contract's sampling rate."""
@@ -52,7 +55,7 @@ class Grid:
             return
         ratio = measured.hz / self._contract.sample_rate_hz
         least = FOLLOW + _SIGMAS * measured.uncertainty_hz / measured.hz
-        if abs(ratio / self._cut.ratio - 1) > least and abs(ratio - 1) <= LIMIT:
+        if abs(ratio / self._cut.ratio - 1) > least and is_followed(ratio, self._cut.factor):
             self._cut_at(ratio)
             self._waits_for_window = True  # a grid that changes all the time never completes a window
 
@@ -66,7 +69,7 @@ class Grid:
 
     def _cut_at(self, ratio: float) -> None:
         """Cut windows from now on for a sensor whose rate is `ratio` times the model's."""
-        self._cut = cut_for(ratio, self._contract.window, self._contract.hop)
+        self._cut = cut_for(ratio, self._contract.window, self._contract.hop, self._contract.decimation)
         self.longest_s = max(self._cut.window, self._cut.hop) / self.sample_rate_hz
         """Longest time in seconds until the next window of a sensor without losses."""
         self._windower = Windower(self._cut.window, self._cut.hop, self.sample_rate_hz)

@@ -135,7 +135,8 @@ class Judge:
         if window.defect is not None:
             return _without_verdict(window, window.defect)
         counts = window.counts[None].astype(np.float32)
-        samples = resampled(counts * window.scale.factors, window.cut, self.contract.window)
+        contract = self.contract
+        samples = resampled(counts * window.scale.factors, window.cut, contract.window, contract.decimation)
         centred = centre(samples)
         reason = self._why_not(window, centred, offsets)
         if reason is not None:
@@ -150,7 +151,13 @@ class Judge:
             return NOT_RUNNING
         if offsets.jumped(_means_of(window, centred), window.scale.full_scale):
             return OFFSET_JUMPED
-        return NOISE_ALONE if self._noise.is_noise(window.first_sample, window.counts, centred) else None
+        return NOISE_ALONE if self._is_noise(window, centred) else None
+
+    def _is_noise(self, window: CutWindow, centred: Centred) -> bool:
+        """Tell whether a window holds noise alone, at the model's rate where the sensor is decimated."""
+        if window.cut.factor == 1:
+            return self._noise.is_noise(window.first_sample, window.counts, centred)
+        return self._noise.is_noise(int(window.first_sample / window.cut.ratio), centred.samples[0], centred)
 
     def _classified(self, window: CutWindow, centred: Centred) -> WindowResult:
         inputs = input_of(centred, self.contract, self._speed_hz)

@@ -21,7 +21,7 @@ from drsn_edge.monitor.stages.results import WindowResult
 from drsn_edge.signal.contract import RATE_TOLERANCE, SignalContract, stream_factor
 from drsn_edge.signal.quality import OffsetWatch, SensorLimits, clipping_level, find_defect
 from drsn_edge.signal.repeats import RepeatWatch, memory_for
-from drsn_edge.signal.resampling import LIMIT, Cut
+from drsn_edge.signal.resampling import Cut
 from drsn_edge.signal.windows import Window
 from drsn_edge.verdicts import REPEATED, SKIPPED, Verdict
 from firmware_bridge.wire.clock import ClockFit
@@ -182,6 +182,7 @@ class StreamState:
             self.offsets = OffsetWatch(self._taught)  # another sensor has another offset
         self._hello = hello
         self._grid.begin(hello.sample_rate_hz)
+        self._repeats.remember(memory_for(self._contract.window * self._grid.cut.factor))
         self.rate.nominal_hz = hello.sample_rate_hz
         self.freshness.hello(self.arrived_s())
 
@@ -214,7 +215,7 @@ class StreamState:
             device_time_s=max(0.0, window.device_time_s + cut.margin / rate_hz),
             counts=window.counts,
             lost_samples=window.lost_samples,
-            defect=self._defect_of(window, SensorLimits(self._scale.full_scale_counts, rate_hz)),
+            defect=self._defect_of(window, SensorLimits(self._scale.full_scale_counts, rate_hz, cut.factor)),
             cut=cut,
             scale=self._scale,
         )
@@ -238,5 +239,5 @@ def _scale_for(contract: SignalContract, hello: Hello) -> Scale:
     Raises:
         ContractError: If the sensor does not fit the model.
     """
-    to_unit = stream_factor(contract, hello.sample_rate_hz, hello.axes, hello.unit, rate_tolerance=LIMIT)
+    to_unit = stream_factor(contract, hello.sample_rate_hz, hello.axes, hello.unit, resamples=True)
     return Scale(np.asarray(hello.scales * to_unit, np.float32), clipping_level(hello.full_scale, hello.scale))
