@@ -108,7 +108,7 @@ def _column(grid: Grid, index: int, name: Name) -> Column:
         return Column(index, name, Kind.NUMBERS)
     if constant is None and len(values) > 1 and (values == values[0]).all():
         constant = cells[0]
-    role = _role(name, values, _quantum(some, grid.dialect.decimal), constant is not None)
+    role = role_of(name, values, _quantum(some, grid.dialect.decimal), constant is not None)
     return Column(index, name, role, False, constant, values)
 
 
@@ -127,7 +127,15 @@ def _quantum(cells: Sequence[str], decimal: str) -> float:
     return 10.0 ** -max((len(cell.partition(decimal)[2]) for cell in cells), default=0)
 
 
-def _role(name: Name, values: Numbers, quantum: float, is_constant: bool) -> Kind:
+def role_of(name: Name, values: Numbers, quantum: float, is_constant: bool) -> Kind:
+    """Return what numbers are, by the name of their column and by its first values.
+
+    Args:
+        name: The name.
+        values: The first values, shape (n,).
+        quantum: Value of the last digit; 0 if unknown.
+        is_constant: Whether all of these values are the same.
+    """
     if is_acceleration(name.unit):
         return Kind.NUMBERS
     if name.text and name.is_only(CLOCKS):

@@ -21,7 +21,8 @@ from drsn_edge.recordings.metadata import LEFT_OUT, Metadata, MetadataValue, che
 from drsn_edge.recordings.raw import RawRecording, Request
 from drsn_edge.recordings.readers.columns import MOST_CHANNELS, Columns, Part, dimensions, length_of, part_of
 from drsn_edge.recordings.readers.surroundings import fields_in, labels_in, rate_in, unit_in
-from drsn_edge.recordings.readers.time_vector import Steps, rate_of, steps_of
+from drsn_edge.recordings.readers.table_clock import NO_CLOCK, RATE_TOLERANCE, Reading
+from drsn_edge.recordings.readers.time_vector import kind_of, reading_of
 from drsn_edge.recordings.readers.variables import (
     Group,
     Items,
@@ -37,12 +38,19 @@ from drsn_edge.recordings.readers.variables import (
 )
 from drsn_edge.support.toml_file import quoted
 from firmware_bridge.support.shown import printable
+from firmware_bridge.tables.columns import Kind
+from firmware_bridge.tables.names import Name, is_acceleration, name_of
 
 _SHORT = 64
 """Arrays with fewer values are no samples where a longer array is: dates, limits, numbers of channels."""
 _MOST_CAPTURES = 10_000
 _VIBRATION = re.compile(r"vib|acc(?!ount)|schwing|beschl|(?:^|[^a-z])gs?$", re.IGNORECASE)
 _AXIS = re.compile(r"[xyz]|(?:ch|chan|channel|axis|sensor)[ _-]?[0-9xyz]{1,3}", re.IGNORECASE)
+_BESIDE = re.compile(
+    r"x|x_?(?:values|data|axis)|time|abscissa|info|meta(?:_?data)?|param(?:eter)?s?|settings|config|header|attributes|"
+    r"properties|acquisition",
+    re.IGNORECASE,
+)
 _LONGEST_SHOWN = 60
 
 
@@ -78,6 +86,11 @@ class _Found:
     scopes: tuple[Group, ...]
 
     @property
+    def spoken(self) -> Name:
+        """Name and unit, as far as the name or a note states them."""
+        return name_of(self.name, unit_in([self.leaf.notes]) or "")
+
+    @property
     def length(self) -> int:
         """Length of the longest dimension, or of the longer one of a capture."""
         return length_of(self.leaf.shape)
@@ -94,10 +107,10 @@ def recordings_in(file: File) -> list[RawRecording]:
     asked = file.request.values.get("variable")
     if isinstance(asked, tuple):
         remarks: list[str] = []
-        sets, times = [_listed(asked, arrays, file)], _times(arrays)
+        sets, times = [_listed(asked, arrays, file)], _times(arrays, file)
     else:
         inside = arrays if asked is None else _inside(str(asked), arrays, file)
-        times = _times(arrays) if len(inside) > 1 or asked is not None else {}
+        times = _times(arrays, file)
         times = {path: steps for path, steps in times.items() if [each.path for each in inside] != [path]}
         chosen, remarks = _chosen([each for each in inside if each.path not in times], file)
         sets = _sets(chosen, file)
@@ -164,11 +177,21 @@ def _inside(name: str, arrays: Sequence[_Found], file: File) -> list[_Found]:
     return inside
 
 
-def _times(arrays: Sequence[_Found]) -> dict[str, Steps]:
-    """Return the steps of the arrays that hold stamps; of none if nothing else would remain."""
+def _times(arrays: Sequence[_Found], file: File) -> dict[str, Kind]:
+    """Return the arrays that are a clock or a counter, by their paths; none if nothing else would remain."""
+    asked = file.request.values.get("time_column")
     long = _long_enough(arrays)
-    flat = [each for each in long if _is_flat(each.leaf)]
-    found = {each.path: steps for each in flat if (steps := steps_of(each.leaf, each.name)) is not None}
+    found: dict[str, Kind] = {}
+    for each in long if len(long) > 1 or asked is not None else []:
+        is_asked = asked is not None and str(asked) in (each.name, each.path)
+        kind = kind_of(each.leaf, each.spoken, is_asked) if _is_flat(each.leaf) else Kind.NUMBERS
+        if kind is not Kind.NUMBERS:
+            found[each.path] = kind
+    is_there = any(str(asked) in (each.name, each.path) for each in long)
+    if asked is not None and asked != LEFT_OUT and not is_there:
+        here = sizes([(each.path, each.leaf) for each in arrays])
+        words = f"{file.path} has no array of times {printable(str(asked), _LONGEST_SHOWN)}; it holds {here}. Correct"
+        raise RecordingError(f"{words} time_column.", "time_column", path=file.path, wanted=asked)
     return found if len(found) < len(long) else {}
 
 
@@ -190,15 +213,17 @@ def _chosen(arrays: Sequence[_Found], file: File) -> tuple[list[_Found], list[st
         words = f"{file.path} holds no array of real numbers that could be samples; it holds {here}. Check the file."
         raise RecordingError(words, "no_samples_found", path=file.path)
     axes = [name for name in cast("tuple[str, ...]", file.request.values.get("axes", ())) if name != LEFT_OUT]
-    by_axes = [each for each in arrays if each.name in axes]
-    if axes and {each.name for each in by_axes} == set(axes):
+    by_axes = [each for each in arrays if _axis_name(each) in axes]
+    if axes and {_axis_name(each) for each in by_axes} == set(axes):
         return by_axes, []
-    vibration = [each for each in arrays if _VIBRATION.search(each.name)]
-    if not vibration or len(vibration) == len(arrays):
-        return list(arrays), []
-    others = sizes([(each.path, each.leaf) for each in arrays if each not in vibration])
-    taken = sizes([(each.path, each.leaf) for each in vibration])
-    return vibration, [f"Of its variables, {taken} are taken by name, not {others}."]
+    measured = [each for each in arrays if is_acceleration(each.spoken.unit)]
+    named = [each for each in arrays if _VIBRATION.search(each.name)]
+    for some, why in ((measured, "their unit is one of acceleration"), (named, "their names speak of vibration")):
+        if some and len(some) < len(arrays):
+            others = sizes([(each.path, each.leaf) for each in arrays if each not in some])
+            taken = sizes([(each.path, each.leaf) for each in some])
+            return some, [f"Taken: {taken}, because {why}; not taken: {others}."]
+    return list(arrays), []
 
 
 def _sets(arrays: Sequence[_Found], file: File) -> list[list[_Found]]:
@@ -231,24 +256,9 @@ def _paths(arrays: Sequence[_Found]) -> tuple[str, ...]:
     return tuple(printable(each.path, _LONGEST_SHOWN) for each in arrays[:MOST_CHANNELS])
 
 
-@dataclass(frozen=True)
-class _Stamps:
-    """The time that belongs to some samples.
-
-    Attributes:
-        rate_hz: The sampling rate that it gives; None if it counts samples or its unit makes no sense.
-        spread: Spread of its steps as a share of their mean.
-        remark: Sentence about it.
-    """
-
-    rate_hz: float | None
-    spread: float
-    remark: str
-
-
 def _recordings(
     found: Sequence[_Found],
-    times: Sequence[tuple[_Found, Steps]],
+    times: Sequence[tuple[_Found, Kind]],
     remarks: Sequence[str],
     is_capture: bool,
     file: File,
@@ -256,18 +266,14 @@ def _recordings(
     """Return the recording of these arrays, or one for each capture of an array of three dimensions."""
     scopes = _scopes(found)
     parts = tuple(_part(each, found, times, scopes, file) for each in found)
-    stamps = _stamps(found, parts[0].n_samples, times, file)
-    rate = rate_in(scopes, file.path)
-    stated: dict[str, MetadataValue] = {**fields_in(scopes)}
-    stated.update(_axes(found, parts, scopes, file))
-    unit = unit_in(scopes)
-    rates = [value for value in (rate, None if stamps is None else stamps.rate_hz) if value is not None]
-    if rates:
-        stated["sample_rate_hz"] = rates[0]
-    if unit is not None:
-        stated.update(_accepted("unit", unit))
-    remarks = [*remarks, *([] if stamps is None else [stamps.remark])]
-    spread = None if stamps is None or stamps.rate_hz is None else stamps.spread
+    stated: dict[str, MetadataValue] = {**fields_in(scopes), **_axes(found, parts, scopes, file)}
+    stated.update(_accepted("unit", _unit(found, scopes)))
+    rate = rate_in([*scopes, _beside(found[0])], file.path)
+    clock = _clock(found, parts[0].n_samples, times, rate, file)
+    if rate is not None or clock.rate_hz is not None:
+        stated["sample_rate_hz"] = checked("sample_rate_hz", rate or clock.rate_hz, str(file.path))
+    remarks = [*remarks, *clock.remarks, *_disagreement(rate, clock.rate_hz)]
+    spread = clock.spread
     raws = [
         RawRecording(Columns(each, file.path, file.expected), stated, remarks=tuple(remarks), rate_spread=spread)
         for each in _captures(parts, file)
@@ -295,8 +301,18 @@ def _scopes(found: Sequence[_Found]) -> list[Notes]:
     return [common, *(stated_in(group) for group in found[0].scopes)]
 
 
+def _beside(each: _Found) -> Notes:
+    """Return what is stated in groups beside the array that are named for it, such as `x_values` and `parameters`."""
+    beside: dict[str, MetadataValue] = {}
+    for scope in each.scopes[:3]:
+        for name, child in scope.children.items():
+            if isinstance(child, Group) and _BESIDE.fullmatch(name):
+                beside.update(stated_in(child))
+    return beside
+
+
 def _part(
-    each: _Found, found: Sequence[_Found], times: Sequence[tuple[_Found, Steps]], scopes: list[Notes], file: File
+    each: _Found, found: Sequence[_Found], times: Sequence[tuple[_Found, Kind]], scopes: list[Notes], file: File
 ) -> Part:
     labels = _labels(each, found, scopes, file)
     lengths = {time.length for time, _ in times} & set(each.leaf.shape)
@@ -317,13 +333,18 @@ def _labels(each: _Found, found: Sequence[_Found], scopes: list[Notes], file: Fi
     return of_file or of_catalogue
 
 
+def _axis_name(each: _Found) -> str:
+    """Return the name of an array without a unit of acceleration behind it."""
+    return each.spoken.text if is_acceleration(each.spoken.unit) else each.name
+
+
 def _axes(found: Sequence[_Found], parts: Sequence[Part], scopes: list[Notes], file: File) -> Metadata:
     """Return the key `axes` if every channel has a name, unless the catalogue gives as many other names."""
     names: list[str] = []
-    are_unique = len({each.name for each in found}) == len(found)
+    are_unique = len({_axis_name(each) for each in found}) == len(found)
     for each, part in zip(found, parts, strict=True):
         of_file = labels_in([each.leaf.notes, *scopes], {part.n_channels}) if part.channel is not None else None
-        name = each.name if are_unique else each.path
+        name = _axis_name(each) if are_unique else each.path
         if of_file is None and part.channel is not None and len(found) == 1:
             return {}
         own = [name] if part.channel is None else [f"{name} {number + 1}" for number in range(part.n_channels)]
@@ -344,26 +365,37 @@ def _accepted(key: str, value: object) -> Metadata:
         return {}
 
 
-def _stamps(
-    found: Sequence[_Found], n_samples: int, times: Sequence[tuple[_Found, Steps]], file: File
-) -> _Stamps | None:
-    """Return the time of the samples: the array of equal length that stands nearest."""
+def _unit(found: Sequence[_Found], scopes: list[Notes]) -> str | None:
+    """Return the unit that a place around the arrays states, or the one of acceleration in the names of all."""
+    named = {each.spoken.unit for each in found if is_acceleration(each.spoken.unit)}
+    is_named = len(named) == 1 and all(is_acceleration(each.spoken.unit) for each in found)
+    return named.pop() if is_named else unit_in(scopes)
+
+
+def _clock(
+    found: Sequence[_Found],
+    n_samples: int,
+    times: Sequence[tuple[_Found, Kind]],
+    stated_hz: float | None,
+    file: File,
+) -> Reading:
+    """Return what the clock of the samples says: the array of equal length that stands nearest."""
     parents = {each.parent for each in found}
     fitting = [each for each in times if each[0].length == n_samples]
     beside = [each for each in fitting if each[0].parent in parents]
     above = [each for each in fitting if all(parent.startswith(each[0].parent) for parent in parents)]
     chosen = beside or above or fitting
-    if not chosen:
-        return None
-    time, steps = min(chosen, key=lambda each: each[1].is_counter)
-    asked = file.request.values.get("time_unit")
-    unit = str(asked) if asked is not None else unit_in([time.leaf.notes])
-    rate = rate_of(steps, time.name, unit)
-    shown = printable(time.path, _LONGEST_SHOWN)
-    if steps.is_counter:
-        return _Stamps(None, steps.spread, f"{shown} counts samples and is not an axis.")
-    if rate is None:
-        words = f"{shown} rises like a clock and is not an axis; its unit makes the rate absurd. State time_unit."
-        return _Stamps(None, steps.spread, words)
-    words = f"{shown} is a clock ({rate:.6g} Hz, spread {100 * steps.spread:.2g} %) and is not an axis."
-    return _Stamps(rate, steps.spread, words)
+    if not chosen or file.request.values.get("time_column") == LEFT_OUT:
+        return NO_CLOCK
+    time, kind = min(chosen, key=lambda each: each[1] is Kind.COUNTER)
+    no_axis = (f"{printable(time.path, _LONGEST_SHOWN)} is {kind.value} and no axis.",)
+    if kind is Kind.COUNTER:
+        return Reading(None, None, no_axis)
+    said = reading_of(time.leaf, replace(time.spoken, text=time.path), file.request.values, file.path)
+    return said if said.rate_hz is not None or stated_hz is None else said._replace(remarks=no_axis)
+
+
+def _disagreement(stated_hz: float | None, measured_hz: float | None) -> list[str]:
+    if stated_hz is None or measured_hz is None or abs(stated_hz - measured_hz) <= RATE_TOLERANCE * stated_hz:
+        return []
+    return [f"The file states {stated_hz:.6g} Hz, which counts; its clock gives {measured_hz:.6g} Hz."]

@@ -20,7 +20,8 @@ _RATE = re.compile(
     r"samplingfrequency|samplespersecond)(k?hz)?"
 )
 _INTERVAL = re.compile(
-    r"(?:dt|ts|deltat|timestep|sampletime|sampleinterval|samplinginterval|sampleperiod|samplingperiod|wfincrement)"
+    r"(?:dt|ts|deltat|timestep|sampletime|sampleinterval|samplinginterval|sampleperiod|samplingperiod|wfincrement|"
+    r"increment)"
     r"(s|ms|us)?"
 )
 _FACTOR = {None: 1.0, "hz": 1.0, "khz": 1e3, "s": 1.0, "ms": 1e-3, "us": 1e-6}

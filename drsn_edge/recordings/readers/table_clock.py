@@ -94,8 +94,12 @@ class Clock:
         Raises:
             TableError: If a cell is no number.
         """
-        self.n_samples += len(grid)
-        self._meter.add(self._times(grid))
+        self.add_times(self._times(grid))
+
+    def add_times(self, times: Numbers) -> None:
+        """Take in the next stamps as numbers, shape (n,)."""
+        self.n_samples += len(times)
+        self._meter.add(times)
 
     def _times(self, grid: Grid) -> Numbers:
         if self._chosen[0].is_text:

@@ -1,99 +1,93 @@
-"""Arrays that hold the time of each sample: how one is told from a signal, and the rate that it gives."""
+"""Arrays that hold the time of each sample: which they are, by name and values, and the rate that they give.
+
+What a clock and a counter are, and what a clock says, is the same as in a table.
+"""
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drsn_edge.recordings.metadata import Metadata
+from drsn_edge.recordings.readers.table_clock import NO_CLOCK, Reading, clock_of
 from drsn_edge.recordings.readers.variables import Leaf, n_values
+from firmware_bridge.tables.columns import Column, Kind, is_even, role_of
+from firmware_bridge.tables.names import Name
 
-_PIECE = 1 << 18
-_HEAD = 1024
-_FEWEST = 3
-_NAME = re.compile(r"(t|ts|zeit|index|xindex|axis1|sampleno|samplenumber|counter|.*time.*)")
-_EVEN = 0.5
-"""Largest standard deviation of the steps, as a share of their mean, of an array whose name does not speak of time."""
-
-_UNIT_S = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_UNIT_IN_NAME = re.compile(r"(?:_|\(|\[|in )\s*(s|sec|seconds|ms|us|µs|ns)\s*[)\]]?$", re.IGNORECASE)
-_RATES_HZ = (0.1, 1e8)
+_PIECE = 1 << 16
+_LOOKED_AT = 4096
 
 
-@dataclass(frozen=True)
-class Steps:
-    """The steps of an array that rises.
-
-    Attributes:
-        mean: Mean step, > 0.
-        spread: Standard deviation of the steps as a share of their mean.
-        is_counter: Whether every step is exactly 1 and every value is whole, as in the number of a sample.
-    """
-
-    mean: float
-    spread: float
-    is_counter: bool
-
-
-def is_named_time(name: str) -> bool:
-    """Tell whether a name speaks of time or of a sample's number."""
-    return _NAME.fullmatch(re.sub(r"[^a-z0-9]", "", name.lower())) is not None
-
-
-def steps_of(leaf: Leaf, name: str) -> Steps | None:
-    """Return the steps of an array that rises as stamps do; None for a signal.
-
-    The array is read to its end, in pieces, unless its first values fall.
-    """
-    total, squares, whole, count, last = 0.0, 0.0, True, 0, math.nan
-    for piece in _pieces(leaf):
-        joined = piece if math.isnan(last) else np.concatenate(([last], piece))
-        steps = np.diff(joined)
-        if not np.isfinite(joined).all() or (steps < 0).any():
-            return None
-        total, squares, count, last = (
-            total + float(steps.sum()), squares + float(np.square(steps).sum()), count + len(steps), float(piece[-1])
-        )  # fmt: skip
-        whole = whole and bool((steps == 1).all())
-    if count < _FEWEST - 1 or total <= 0:
-        return None
-    mean = total / count
-    spread = math.sqrt(max(squares / count - mean * mean, 0.0)) / mean
-    is_stamps = math.isfinite(spread) and (is_named_time(name) or spread < _EVEN)
-    return Steps(mean, spread, whole and last == round(last)) if is_stamps else None
-
-
-def rate_of(steps: Steps, name: str, unit: str | None) -> float | None:
-    """Return the sampling rate in Hz; None if the array counts samples, or its unit makes the rate absurd.
+def kind_of(leaf: Leaf, name: Name, is_asked: bool) -> Kind:
+    """Return whether an array of one dimension is a clock, a counter, or numbers such as those of a signal.
 
     Args:
-        steps: The array's steps.
-        name: Its name, which may end in a unit: `time_ms`, `t (us)`.
-        unit: Unit of the stamps if the file or a catalogue states it; otherwise the name's, else seconds.
+        leaf: The array.
+        name: Its name and unit.
+        is_asked: Whether a catalogue says that it is the clock.
     """
-    if steps.is_counter:
-        return None
-    in_name = _UNIT_IN_NAME.search(name)
-    known = _UNIT_S.get((unit or (in_name[1] if in_name else "s")).lower())
-    rate = 0.0 if known is None else 1.0 / (steps.mean * known)
-    return rate if _RATES_HZ[0] <= rate <= _RATES_HZ[1] else None
+    values = next(_pieces(leaf, _LOOKED_AT), np.empty(0))
+    if is_asked:
+        return Kind.CLOCK
+    if len(values) < 2 or not np.isfinite(values).all():
+        return Kind.NUMBERS
+    is_whole = bool((values == np.rint(values)).all())
+    quantum = max(1.0, 2 * float(np.spacing(np.abs(values).max()))) if is_whole else 0.0
+    role = role_of(name, values, quantum, bool((values == values[0]).all()))
+    named = role_of(name, values[:2], quantum, is_constant=False)  # two values say nothing: what the name alone says
+    if role is Kind.NUMBERS or named is not Kind.NUMBERS:
+        return role
+    return role if all(is_even(piece, quantum) for piece in (values, _last(leaf))) else Kind.NUMBERS
 
 
-def _pieces(leaf: Leaf) -> Iterator[NDArray[np.float64]]:
-    """Yield the values in order as float64: few at first, so that a signal is recognised without reading it."""
+def reading_of(leaf: Leaf, name: Name, values: Metadata, path: Path) -> Reading:
+    """Return what an array that is a clock says; it is read to its end, in pieces.
+
+    Args:
+        leaf: The array.
+        name: Its name, as messages call it, and its unit.
+        values: What catalogues state for the file.
+        path: The file, for errors.
+
+    Raises:
+        RecordingError: If samples are missing by its stamps, or a catalogue's choice of it is wrong.
+    """
+    first = next(_pieces(leaf, _LOOKED_AT), np.empty(0))
+    others = {key: value for key, value in values.items() if key != "time_column"}
+    clock = clock_of([Column(0, name, Kind.CLOCK, values=first)], others, path)
+    if clock is None:
+        return NO_CLOCK
+    for piece in _pieces(leaf, _PIECE):
+        clock.add_times(piece)
+    known_hz = values.get("sample_rate_hz")
+    return clock.reading(path, known_hz if isinstance(known_hz, float) else None)
+
+
+def _pieces(leaf: Leaf, most: int) -> Iterator[NDArray[np.float64]]:
+    """Yield the values in order as float64; blocks of the file are read as a whole."""
     along = int(np.argmax(leaf.shape))
+    at_once = max(most, leaf.block[along] if leaf.block else 0)
     with leaf.opened() as values, np.errstate(all="ignore"):
-        first, most = 0, _HEAD
-        while first < n_values(leaf):
-            key: list[Any] = [0] * len(leaf.shape)
-            key[along] = slice(first, first + most)
-            piece = np.asarray(values[tuple(key)]).astype(np.float64).reshape(-1)
-            if not len(piece):
-                return
-            yield piece
-            first, most = first + len(piece), max(_PIECE, leaf.block[along] if leaf.block else 0)
+        for first in range(0, n_values(leaf), at_once):
+            yield from _split(_sliced(values, leaf, along, first, first + at_once), most)
+
+
+def _split(values: NDArray[np.float64], most: int) -> Iterator[NDArray[np.float64]]:
+    for first in range(0, len(values), most):
+        yield values[first : first + most]
+
+
+def _sliced(values: Any, leaf: Leaf, along: int, first: int, stop: int) -> NDArray[np.float64]:
+    key: list[Any] = [0] * len(leaf.shape)
+    key[along] = slice(first, stop)
+    return np.asarray(values[tuple(key)]).astype(np.float64).reshape(-1)
+
+
+def _last(leaf: Leaf) -> NDArray[np.float64]:
+    along, size = int(np.argmax(leaf.shape)), n_values(leaf)
+    with leaf.opened() as values:
+        return _sliced(values, leaf, along, max(0, size - _LOOKED_AT), size)

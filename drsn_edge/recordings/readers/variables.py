@@ -106,7 +106,9 @@ def stated_in(group: Group) -> Notes:
     return {**group.notes, **{name: value for name, value in values.items() if value is not None}}
 
 
-_NAME_OF_ITEM = re.compile(r"name|label|channel|channel_?name", re.IGNORECASE)
+_NAME_OF_ITEM = re.compile(r"name|channel|channel_?name|signal_?name", re.IGNORECASE)
+_OF_RECORDINGS = re.compile(r"label|class|fault|condition|state|rpm|speed|load", re.IGNORECASE)
+"""Fields of a whole recording: an array of structs with one holds recordings, not channels."""
 
 
 def simplified(node: Node) -> Node:
@@ -123,21 +125,27 @@ def simplified(node: Node) -> Node:
     if len(items) == 1:
         return items[0]
     named = [_named(item) for item in items]
-    children = {name: leaf for name, leaf in (each for each in named if each is not None)}
-    return Group(children) if children and len(children) == len(items) else Items(tuple(items))
+    if not named or any(each is None for each in named) or not any(isinstance(each[1], Leaf) for each in named if each):
+        return Items(tuple(items))
+    children: dict[str, Node] = {}
+    for name, found in (each for each in named if each is not None):
+        children[name if name not in children else f"{name} {len(children)}"] = found
+    return Group(children)
 
 
-def _named(item: Node) -> tuple[str, Leaf] | None:
-    """Return the name and the array of a struct with a name and one long array."""
-    if not isinstance(item, Group):
+def _named(item: Node) -> tuple[str, Node] | None:
+    """Return the name of a struct, and its one long array or the struct; None if it has no name or is a recording."""
+    if not isinstance(item, Group) or any(_OF_RECORDINGS.fullmatch(key) for key in item.children):
         return None
     stated = stated_in(item)
     names = [value for key, value in stated.items() if _NAME_OF_ITEM.fullmatch(key) and isinstance(value, str)]
     long = [each for each in item.children.values() if isinstance(each, Leaf) and n_values(each) > 1]
     data = [each for name, each in item.children.items() if isinstance(each, Leaf) and name.lower() == "data"]
     arrays = data or long
-    if not names or len(arrays) != 1:
+    if not names:
         return None
+    if len(arrays) != 1:
+        return names[0], item
     return names[0], replace(arrays[0], notes={**stated, **arrays[0].notes})
 
 
