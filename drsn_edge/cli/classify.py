@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drsn_edge.cli.offline import OfflineChoice, offline_options
-from drsn_edge.cli.options import PathType, catalogue_option, json_option
+from drsn_edge.cli.options import PathType, catalogue_option, json_option, memory_option
 from drsn_edge.cli.output import print_json, print_text
 from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.support.wording import counted
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @section(
     "Recordings and result",
     catalogue_option,
+    memory_option,
     click.option(
         "--picture",
         type=PathType,
@@ -40,12 +41,17 @@ if TYPE_CHECKING:
     json_option,
 )
 def classify(
-    files: tuple[Path, ...], catalogue: Path | None, judge: OfflineChoice, picture: Path | None, as_json: bool
+    files: tuple[Path, ...],
+    catalogue: Path | None,
+    memory: int,
+    judge: OfflineChoice,
+    picture: Path | None,
+    as_json: bool,
 ) -> None:
     """Classify recordings as the monitor would.
 
-    FILES are recordings or folders of recordings, in any format that `train` reads. Labels are not needed; known labels
-    are shown beside the verdicts.
+    FILES are recordings or folders of recordings, in any format that `train` reads. Folders are searched with their
+    sub-folders. Labels are not needed; known labels are shown beside the verdicts.
 
     \b
     Example:
@@ -54,16 +60,14 @@ def classify(
     if picture is not None:
         from drsn_edge.monitor.offline.classify_plot import save_timelines  # before the work: it may be missing
     from drsn_edge.cli.progress import counting_bar
+    from drsn_edge.cli.reading import reported
     from drsn_edge.monitor.offline.classify import classify as classify_recording
-    from drsn_edge.recordings.loading.load import load_all
+    from drsn_edge.recordings.loading.load import open_recordings
 
     model, settings = judge.open()
-    recordings = load_all(files, catalogue)
-    found = []
-    with counting_bar("classifying") as bar:
-        for number, recording in enumerate(recordings, start=1):
-            found.append(classify_recording(recording, model, settings, judge.rpm))
-            bar(number, len(recordings))
+    with reported() as report, counting_bar("classifying") as bar:
+        recordings = open_recordings(files, catalogue, memory, bar, report)
+        found = [classify_recording(each, model, settings, judge.rpm) for each in recordings]
     if picture is not None:
         save_timelines(found, model.manifest.labels, model.manifest.contract.window_s, picture)
     if as_json:

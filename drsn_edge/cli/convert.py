@@ -11,6 +11,7 @@ import click
 from drsn_edge.cli.options import Duration, PathType, Percent, catalogue_option, finite, json_option, renamed
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.output import note, print_text, print_values
+from drsn_edge.cli.reading import read_folder
 from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.support.notice import as_line
 from quantize.targets.names import TARGETS
@@ -216,16 +217,14 @@ def _fine_tune(
     force: bool,
 ) -> tuple[Graph, Ranges]:
     """Fine-tune the run. A work folder beside the bundle keeps what a stopped fine-tuning needs to resume."""
-    from drsn_edge.cli.progress import counting_bar, training_bar
+    from drsn_edge.cli.progress import training_bar
     from drsn_edge.cli.resuming import says_how_to_resume
     from drsn_edge.conversion.fine_tune import fine_tune
-    from drsn_edge.recordings.loading.load import load_recordings
     from drsn_edge.training.checkpoint import check_work_folder, work_folder
 
     work = work_folder(out)
     check_work_folder(work, resume=resume, force=force)
-    with counting_bar("reading recordings") as bar:
-        recordings = load_recordings(data, catalogue, progress=bar)
+    recordings = read_folder(data, catalogue)
     with says_how_to_resume(work), training_bar() as show:
         return fine_tune(run, recordings, epochs, learning_rate, target, show, work, resume)
 

@@ -12,6 +12,7 @@ import click
 from drsn_edge.cli.options import PathType, catalogue_option, json_option
 from drsn_edge.cli.output import print_text, print_values
 from drsn_edge.cli.progress import counting_bar, load_keras
+from drsn_edge.cli.reading import read_folder
 from drsn_edge.support.wording import counted
 
 if TYPE_CHECKING:
@@ -149,12 +150,9 @@ def _load_run(
 
 def _load_data(model: EvaluatedModel, data: Path | None, only: str | None, catalogue: Path | None) -> EvaluationData:
     from drsn_edge.evaluation.data import recordings_data
-    from drsn_edge.recordings.loading.load import load_recordings
 
     assert data is not None
-    with counting_bar("reading recordings") as bar:
-        recordings = load_recordings(data, catalogue, progress=bar)
-    return recordings_data(recordings, data, only, model.contract, model.labels)
+    return recordings_data(read_folder(data, catalogue), data, only, model.contract, model.labels)
 
 
 def _as_text(evaluation: Evaluation, out: Path | None) -> str:

@@ -81,6 +81,46 @@ def duration_s(text: str) -> float | None:
     return None if match is None else float(match[1]) * _UNITS_S[match[2] or ""]
 
 
+_UNITS_BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?([kmgt]?b)?", re.ASCII | re.IGNORECASE)
+_MOST_BYTES = 1 << 50
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # only later versions of click have one
+    """A number of bytes as an option's type: bytes, or a number with kB, MB, GB or TB. The value is in bytes."""
+
+    name = "size"
+
+    def __init__(self, at_least: int = 1) -> None:
+        """Accept sizes of at least `at_least` bytes."""
+        self._at_least = at_least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes."""
+        n_bytes = value if isinstance(value, int) else size_bytes(value)
+        if n_bytes is None:
+            self.fail(f"{value!r} is not a size. Type a number with a unit, such as 500MB or 2GB.", param, ctx)
+        if not self._at_least <= n_bytes <= _MOST_BYTES:
+            least = f"at least {self._at_least / 1e6:g}MB and at most {_MOST_BYTES / 1e12:.0f}TB"
+            self.fail(f"{value!r} is out of range. Type {least}, such as 2GB.", param, ctx)
+        return n_bytes
+
+
+def size_bytes(text: str) -> int | None:
+    """Return the bytes that a text such as `2GB`, `500 MB` or `1000000` says, None if it says none."""
+    match = _SIZE.fullmatch(text.strip())
+    return None if match is None else int(float(match[1]) * _UNITS_BYTES[(match[2] or "").lower()])
+
+
+memory_option = click.option(
+    "--memory",
+    type=Size(1_000_000),
+    default="1GB",
+    show_default=True,
+    metavar="SIZE",
+    help="Most memory for one file in a format that is not read in pieces.",
+)
+
 _PERCENT = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?%?", re.ASCII)
 
 

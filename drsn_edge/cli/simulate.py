@@ -12,12 +12,13 @@ import click
 
 from drsn_edge.cli.completion import a_file, any_of
 from drsn_edge.cli.options import Duration, HostPort, PathType, catalogue_option, finite, json_option, seed_option
-from drsn_edge.cli.output import note, print_json, print_text
+from drsn_edge.cli.output import note, print_json, print_text, say
 from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.simulation.names import CONDITIONS
 from drsn_edge.support.json_text import json_text
 
 if TYPE_CHECKING:
+    from drsn_edge.recordings.loading.report import Report
     from drsn_edge.recordings.recording import Recording
     from firmware_bridge.virtual.accelerometer import VirtualSummary
     from firmware_bridge.virtual.fault_plan import Totals
@@ -161,25 +162,35 @@ def simulate(
     if (link is None) == (listen is None):
         raise click.UsageError("The virtual sensor has one port. Type either --link or --listen.")
     from drsn_edge.cli.stopping import stop_on_signal
+    from drsn_edge.recordings.loading.report import Report
     from drsn_edge.simulation.virtual_sensor import Playback, virtual_sensor
 
-    played = _played(seed=seed, **source)
+    report = Report()
+    played = _played(seed=seed, report=report, **source)
     playback = Playback(speed or None, snr_db, noise, loop=loop, seed=seed)
     with _injector(faults, script, truth, seed) as injector:
         sensor = virtual_sensor(played, playback, link=link, listen=listen, faults=injector)
         with stop_on_signal() as stopped:
             note(_waiting(played, sensor.port))
+            for line in report.remarks():
+                say(line)
             summary = sensor.run(stopped)
     _print(summary, injector.totals if faults or script else None, as_json=as_json)
 
 
 def _played(
-    recording: str | None, condition: str | None, rpm: float, duration: float, catalogue: Path | None, seed: int
+    recording: str | None,
+    condition: str | None,
+    rpm: float,
+    duration: float,
+    catalogue: Path | None,
+    seed: int,
+    report: Report,
 ) -> Recording:
     if recording is not None:
         from drsn_edge.recordings.loading.load import load_recording
 
-        return load_recording(recording, catalogue)
+        return load_recording(recording, catalogue, report)
     from drsn_edge.simulation.virtual_sensor import simulated_recording
 
     return simulated_recording(condition or "", rpm, duration, seed)

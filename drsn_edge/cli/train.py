@@ -12,6 +12,7 @@ from drsn_edge.cli.completion import any_of
 from drsn_edge.cli.options import PathType, Percent, catalogue_option, json_option, moved
 from drsn_edge.cli.output import note, print_text, print_values
 from drsn_edge.cli.progress import counting_bar, load_keras, training_bar
+from drsn_edge.cli.reading import read_folder
 from drsn_edge.cli.resuming import says_how_to_resume
 from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.cli.typed import is_typed
@@ -178,7 +179,6 @@ def train(
     import tomli_w  # noqa: F401  # a missing extra `train` is reported before anything is read
 
     from drsn_edge.evaluation.generalisation import from_metrics
-    from drsn_edge.recordings.loading.load import load_recordings
     from drsn_edge.support.files import check_new_folder
     from drsn_edge.training.checkpoint import check_work_folder, work_folder
     from drsn_edge.training.run_folder import is_run_folder
@@ -186,8 +186,7 @@ def train(
     settings = _settings(ctx, config, options)
     check_new_folder(out, force=force, ours=is_run_folder)
     check_work_folder(work_folder(out), resume=resume, force=force)
-    with counting_bar("reading recordings") as bar:
-        recordings = load_recordings(data, catalogue, progress=bar)
+    recordings = read_folder(data, catalogue)
     metrics = _train(recordings, _split(recordings, settings), settings, out, resume=resume)
     found = from_metrics(metrics)
     if found is not None and found.warning:

@@ -11,6 +11,7 @@ import click
 from drsn_edge.cli.offline import OfflineChoice, offline_options
 from drsn_edge.cli.options import Duration, PathType, Percent, catalogue_option, finite, json_option, renamed
 from drsn_edge.cli.output import print_json, print_text
+from drsn_edge.cli.reading import reported
 from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.support.wording import plain
 
@@ -159,9 +160,9 @@ def _judge(paths: tuple[Path, ...], catalogue: Path | None, judge: Callable[[Rec
     from drsn_edge.recordings.loading.load import load_all
 
     found = []
-    with counting_bar("judging") as bar:
+    with reported() as report, counting_bar("judging") as bar:
         for path in paths:
-            loaded = load_all([path], catalogue)
+            loaded = load_all([path], catalogue, report)
             check_labelled(loaded, RecordingError)
             for number, recording in enumerate(loaded, start=1):
                 found.append(judge(recording))

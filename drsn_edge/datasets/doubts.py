@@ -94,7 +94,9 @@ def likelier_unit(unit: str, means: NDArray[np.float64]) -> str | None:
     if unit not in KNOWN_UNITS:
         return None
     length = float(np.linalg.norm(means))
-    likely = [other for other in KNOWN_UNITS if other != unit and abs(length / gravity_in(other) - 1) < _GRAVITY_WITHIN]
+    likely = [other for other in KNOWN_UNITS if abs(length / gravity_in(other) - 1) < _GRAVITY_WITHIN]
+    if unit in likely:
+        return None
     impossible = length > 4 * gravity_in(unit)  # a machine does not turn its sensor into a centrifuge
     return likely[0] if likely and (impossible or len(means) == 3) else None
 

@@ -97,11 +97,18 @@ _FREE_FIELD_RULE = (_scalar, "text, a number, true or false")
 
 RESERVED_KEYS = frozenset(_RULES)
 
+READER_KEYS = frozenset({"format", "variable", "dtype", "skip_bytes", "scale", "time_column", "time_unit"})
+"""Keys that say how a file is read. Only a catalogue states them, and no recording has them as fields."""
+
+NUMBER_KEYS = frozenset({"sample_rate_hz", "full_scale", "skip_bytes", "scale"})
+"""Reserved keys whose value is a number, also where it is read from text."""
+
 MEANINGS: Mapping[str, str] = {
     "sample_rate_hz": "Sampling rate, a number above 0, in Hz.",
     "axes": 'Names of the axes, such as `["x", "y", "z"]`: different, without commas, none beginning with `-`. Names '
     "of the file choose its channels; otherwise they name the channels in their order, and `-` leaves one out.",
-    "unit": "Unit of the samples: `g`, `mg`, `m/s2` or `mm/s2`. Another name, such as `counts`, is never converted.",
+    "unit": "Unit of the samples: `g`, `mg`, `ug`, `m/s2`, `mm/s2`, `cm/s2`, `um/s2`, `in/s2`, `ft/s2`, `Gal`, `mGal`. "
+    "Another name, such as `counts` or `mm/s`, is never converted.",
     "full_scale": "Value of full scale in `unit`, a number above 0, for files that hold shares of it (`.wav`).",
     "label": "Condition of the machine: the class.",
     "group": "Recordings that belong together, such as those of one machine or session; folds keep them on one side.",

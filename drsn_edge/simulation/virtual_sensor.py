@@ -30,7 +30,11 @@ _SNR_LIMIT_DB = 200.0  # beyond it, noise or vibration is far below the resoluti
 
 def full_scale_for(samples: FloatArray) -> float:
     """Return the smallest power of two that no sample reaches, as the range of a sensor would be chosen."""
-    peak = float(np.max(np.abs(samples)))
+    return range_for(float(np.max(np.abs(samples))))
+
+
+def range_for(peak: float) -> float:
+    """Return the smallest power of two that is surely above a peak; 1 for a peak of 0."""
     return float(2.0 ** np.ceil(np.log2(peak * 1.001))) if peak > 0 else 1.0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from refusals import expect
+from refusals import after_notes, expect
 
 from drsn_edge.errors import OutputError, RecordingError
 from drsn_edge.recordings.loading.load import load_recording
@@ -18,7 +18,7 @@ Run = Callable[..., Any]
 
 
 def json_of(done: Any) -> dict[str, Any]:
-    assert (done.code, done.err) == (0, ""), done
+    assert (done.code, after_notes(done.err)) == (0, ""), done
     values: dict[str, Any] = json.loads(done.out)
     return values
 
@@ -48,7 +48,7 @@ def test_damage_has_its_reason_and_labels_stand_beside_verdicts(
     save_recording(folder / "flat.npz", x=flat, label="worn")
     save_recording(folder / "noise.npz", label="calm")
     done = run("classify", folder, "--model", tiny_bundle_path, "--votes", "1/1")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, after_notes(done.err)) == (0, "")
     lines = done.out.splitlines()
     assert lines[0].split() == ["recording", "label", "windows", "verdicts"]
     assert lines[1].split()[:3] == ["flat", "worn", "19"] and "NO_VERDICT 52.6%" in lines[1]
@@ -97,7 +97,7 @@ def test_any_name_of_a_file_can_be_shown(
     folder.mkdir()
     save_recording(tmp_path / "plain.npz").rename(folder / f"{name}.npz")
     done = run("classify", folder, "--model", tiny_bundle_path)
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, after_notes(done.err)) == (0, "")
     assert len(done.out.splitlines()) == 3 and all(line.isprintable() for line in done.out.splitlines())
     pytest.importorskip("matplotlib", reason="pictures need the extra `plots`")
     done = run("classify", folder, "--model", tiny_bundle_path, "--picture", tmp_path / "p.png")

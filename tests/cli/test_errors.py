@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,15 @@ Run = Callable[..., Any]
 
 
 def failed(done: Any) -> str:
-    """Check for a clean failure and return what it said."""
+    """Check for a clean failure and return what it said after the notes on what was read."""
     assert done.code == 1, done
     assert done.out == ""
-    assert done.err.startswith("Error: ") and done.err.endswith("\n"), done.err
-    said, *to_write = done.err.splitlines()
+    assert done.err.endswith("\n"), done.err
+    said, *to_write = dropwhile(lambda line: line.startswith("Note: "), done.err.splitlines())
+    assert said.startswith("Error: "), done.err
     assert not to_write or (said.endswith(":") and parse_toml("\n".join(to_write))), done.err
     assert "Traceback" not in done.err
-    return done.err.removeprefix("Error: ").rstrip()
+    return "\n".join([said.removeprefix("Error: "), *to_write])
 
 
 def misused(done: Any) -> str:
@@ -124,7 +126,7 @@ FAILURES = [
     (["monitor", "--port", "nonsense://here", "--model", "{}/good.drsn"], PortError, "cannot_open", "nonsense"),
     (["monitor", "--port", "socket://127.0.0.1:1", "--model", "{}/good.drsn"], PortError, "cannot_open", "127.0.0.1"),
     ([*SIMULATE, "{}/missing.npz"], RecordingError, "missing", "missing.npz"),
-    ([*SIMULATE, "{}/garbage"], RecordingError, "unknown_format", "garbage"),
+    ([*SIMULATE, "{}/garbage"], RecordingError, "no_samples", "garbage"),
     ([*SIMULATE, "{}/cut.npz"], RecordingError, "damaged", "cut.npz"),
     ([*SIMULATE, "{}/no_rate.npz"], RecordingError, "wrong_value", "no_rate.npz"),
     ([*SIMULATE, "{}/good.npz#3"], RecordingError, "no_such_capture", "good.npz"),

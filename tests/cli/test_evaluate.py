@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from refusals import after_notes
 
 from drsn_edge.errors import ContractError
 from drsn_edge.evaluation.data import SHARED_SAMPLES, UNKNOWN_RUN, UNKNOWN_TRAINING
@@ -30,7 +31,7 @@ main()
 
 
 def json_of(done: Any) -> dict[str, Any]:
-    assert (done.code, done.err) == (0, ""), done
+    assert (done.code, after_notes(done.err)) == (0, ""), done
     values: dict[str, Any] = json.loads(done.out)
     return values
 
@@ -52,7 +53,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_folder_in_words(run: Run, trained_run: Path) -> None:
     done = run("evaluate", trained_run, "--snr-db", 0, "--snr-db", 12)
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, after_notes(done.err)) == (0, "")
     first, second, *lines = done.out.splitlines()
     assert first == "pump (run folder, float32), 2 classes"
     assert second == f"42 windows from {trained_run}, time=0.3"
@@ -99,7 +100,7 @@ def test_a_report_is_written_and_replaced_only_with_force(
 ) -> None:
     command = ("evaluate", trained_bundle, "--data", machines, "--snr-db", 0, "--out", tmp_path / "report")
     done = run(*command)
-    assert (done.code, done.err) == (0, "") and done.out.endswith(f"wrote {tmp_path / 'report'}\n")
+    assert (done.code, after_notes(done.err)) == (0, "") and done.out.endswith(f"wrote {tmp_path / 'report'}\n")
     page = (tmp_path / "report" / "report.html").read_text()
     assert UNKNOWN_TRAINING in page
     (tmp_path / "report" / "old.txt").write_text("old")
@@ -123,13 +124,13 @@ def test_the_report_of_a_split_that_shares_samples_warns(run: Run, trained_run: 
 
 def test_a_bundle_of_another_kind_than_the_run_is_refused(run: Run, tiny_bundle_path: Path, trained_run: Path) -> None:
     done = run("evaluate", tiny_bundle_path, "--run", trained_run)
-    assert done.code == 1 and done.err.count("\n") == 1
+    assert done.code == 1 and after_notes(done.err).count("\n") == 1
     assert type(done.why) is ContractError and str(trained_run) in done.err
 
 
 def test_recordings_that_do_not_fit_are_refused(run: Run, tiny_bundle_path: Path, machines: Path) -> None:
     done = run("evaluate", tiny_bundle_path, "--data", machines)
-    assert done.code == 1 and done.err.count("\n") == 1
+    assert done.code == 1 and after_notes(done.err).count("\n") == 1
     assert type(done.why) is ContractError and "calm, worn, loud" in done.err
 
 
@@ -139,6 +140,6 @@ def test_a_bundle_is_judged_without_tensorflow(tiny_bundle_path: Path, tmp_path:
     arguments = ["evaluate", tiny_bundle_path, "--data", tmp_path / "data", "--out", tmp_path / "report", "--json"]
     command = [sys.executable, "-c", WITHOUT_TENSORFLOW, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, after_notes(done.stderr)) == (0, "")
     values = json.loads(done.stdout)
     assert (values["data"]["windows"], values["clean"]["auroc"]) == (3, None)

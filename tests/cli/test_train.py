@@ -16,7 +16,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-from refusals import expect, failure_of
+from refusals import after_notes, expect, failure_of
 
 pytest.importorskip("tensorflow")
 
@@ -212,7 +212,7 @@ def test_classes_are_shown_before_the_training_and_in_json(
     assert all(each["recordings"] == each["groups"] == 1 and each["train"] and each["held_out"] for each in classes)
     monkeypatch.setattr(train_module, "load_keras", _stop)
     done = run(*arguments(data, tmp_path / "run"))
-    table = done.err.splitlines()
+    table = after_notes(done.err).splitlines()
     assert "train" in table[0] and "recordings" in table[0] and "groups" in table[0]
     assert [row.split()[0] for row in table[1:3]] == ["calm", "worn"]
 

@@ -12,7 +12,7 @@ from recording_files import SMALL_FILES, SmallFile, npz_bytes
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.catalogue import parse_catalogue
-from drsn_edge.recordings.loading.complete import complete
+from drsn_edge.recordings.loading.complete import Source, complete
 from drsn_edge.recordings.raw import Request
 from drsn_edge.recordings.readers.registry import FORMATS
 
@@ -57,7 +57,8 @@ def outcome(data: bytes, small: SmallFile, folder: Path) -> str:
     remarks: list[str] = []
     try:
         for raw in FORMATS[small.format].read(path, Request(small.values)):
-            complete(raw, path, [CATALOGUE], Path("catalogue.toml"))
+            source = Source(path, path.stem, ((CATALOGUE, path.name),), Path("catalogue.toml"))
+            complete(raw, source).in_memory()
             remarks += raw.remarks
     except RecordingError as error:
         assert str(path) in str(error)

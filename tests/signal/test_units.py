@@ -17,6 +17,14 @@ from drsn_edge.signal.units import KNOWN_UNITS, STANDARD_GRAVITY_MPS2, canonical
         ("g", "m/s2", 9.80665),
         ("m/s2", "g", 1 / 9.80665),
         ("mg", "m/s2", 0.00980665),
+        ("mm/s2", "m/s2", 0.001),
+        ("mm/s2", "g", 0.001 / 9.80665),
+        ("ug", "mg", 0.001),
+        ("g", "in/s2", 386.08858267716535),
+        ("g", "ft/s2", 32.17404855643044),
+        ("Gal", "m/s2", 0.01),
+        ("mg", "Gal", 0.980665),
+        ("um/s2", "ug", 0.10197162129779283),
     ],
 )
 def test_factors(from_unit: str, to_unit: str, factor: float) -> None:
@@ -47,6 +55,35 @@ def test_other_units_never_convert(a: str, b: str) -> None:
 @pytest.mark.parametrize("spelling", ["m/s2", "mps2", "m/s^2", "m/s²", "m s⁻²", "m / s2", "m/s**2", "m·s-2", "m/s/s"])
 def test_a_unit_may_be_spelled_as_people_do(spelling: str) -> None:
     assert canonical(spelling) == "m/s2" and conversion_factor(spelling, "g") == conversion_factor("m/s2", "g")
+
+
+@pytest.mark.parametrize(
+    ("spelling", "unit"),
+    [
+        ("mm/s^2", "mm/s2"),
+        ("mm/s²", "mm/s2"),
+        ("MM/S2", "mm/s2"),
+        ("[mm/s^2]", "mm/s2"),
+        ("mmps2", "mm/s2"),
+        ("µm/s²", "um/s2"),
+        ("in/s^2", "in/s2"),
+        ("inch/sec^2", "in/s2"),
+        ("ft s-2", "ft/s2"),
+        ("cm/s/s", "cm/s2"),
+        ("m/(s^2)", "m/s2"),
+        ("(g)", "g"),
+        ("gn", "g"),
+        ("µg", "ug"),
+        ("gal", "Gal"),
+    ],
+)
+def test_other_units_may_be_spelled_as_people_do(spelling: str, unit: str) -> None:
+    assert canonical(spelling) == unit
+
+
+@pytest.mark.parametrize("unit", ["mG", "mm/s2rms", "km/s2", "in/s", "ips", "m/s3", "()", "(G)", "deg/s2"])
+def test_what_is_no_acceleration_or_may_be_something_else_stays(unit: str) -> None:
+    assert canonical(unit) == unit
 
 
 @pytest.mark.parametrize("unit", ["g", "mg", "G", "counts", "V", "mm/s", "m/s", "", "kg"])

@@ -1,44 +1,51 @@
 """Catalogues: a file `catalogue.toml` beside the recordings, which states what the recordings do not state themselves.
 
+    confirmed = true                # false marks a catalogue of guesses, which no training uses
+
     [defaults]                      # for every recording
     unit = "g"
     axes = ["X", "Y", "Z"]
 
     [[recordings]]                  # for the recordings that meet all conditions of the entry
-    file = "pump_*.wav"             # a file name, a glob, or a list of these
+    file = "pump_*.wav"             # a file name, a path such as "fault/*.csv", a glob, or a list of these
     where = {load_hp = [0, 1]}      # a value, or a list of values, that the file or an earlier entry states
     pattern = "pump_(?P<label>[a-z]+)_(?P<rpm>[0-9]+)"   # reads values from the file name
     sample_rate_hz = 12800
     full_scale = 16.0
 
 The keys are those of `drsn_edge.recordings.metadata.RESERVED_KEYS` and the names of free fields, which hold a scalar.
-Later entries override earlier entries and the defaults. A built-in catalogue also names the key that identifies its
-data set: `[recognise] key = "cwru_file"`. A user's catalogue may have that section, without any effect, so that a copy
-of a built-in catalogue can be edited. `drsn_edge.recordings.loading.catalogue_csv` reads catalogues that are tables.
+Later entries override earlier entries and the defaults. A `file` or a `pattern` with a `/` is compared with the path
+below the catalogue's folder, any other with the file's name alone. A built-in catalogue also names the key that
+identifies its data set: `[recognise] key = "cwru_file"`. A user's catalogue may have that section, without any effect,
+so that a copy of a built-in catalogue can be edited. `drsn_edge.recordings.loading.catalogue_csv` reads catalogues that
+are tables.
 """
 
 from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.patterns import NamePattern, PatternError
-from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue, checked
+from drsn_edge.recordings.metadata import NUMBER_KEYS, RESERVED_KEYS, Metadata, MetadataValue, checked
 from drsn_edge.recordings.recording import FieldValue
 from drsn_edge.support.toml_file import Document, parse_document, read_document
 
 CATALOGUE_NAME = "catalogue.toml"
 
+_CONFIRMED = "confirmed"
 _SECTIONS = {"recognise": dict, "defaults": dict, "recordings": list}
 _HEADERS = {"recognise": "[recognise]", "defaults": "[defaults]", "recordings": "[[recordings]]"}
+_WILDCARDS = frozenset("*?[")
+_FOR_ALL = frozenset({"*", "**", "**/*"})
 _NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?")  # int() refuses longer numbers, float() makes them infinite
 
 
@@ -52,6 +59,15 @@ class Entry:
     where: Mapping[str, tuple[FieldValue, ...]] = field(default_factory=dict)
     pattern: NamePattern | None = None
 
+    @property
+    def states_label(self) -> bool:
+        """Whether the entry says the label of the recordings that it is for."""
+        return "label" in self.values or (self.pattern is not None and "label" in self.pattern.groups)
+
+    def is_for(self, path: str) -> bool:
+        """Tell whether the entry is for a file by its name or path, without its condition `where`."""
+        return not self.globs or any(_matches(glob, path) for glob in self.globs)
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -60,11 +76,52 @@ class Catalogue:
     Attributes:
         source: File that the catalogue was read from, or the name of a built-in catalogue.
         recognise: Key of the recordings that a built-in catalogue is for; None in other catalogues.
+        is_confirmed: False if the catalogue holds guesses that no person has confirmed.
     """
 
     source: str
     entries: tuple[Entry, ...]
     recognise: str | None = None
+    is_confirmed: bool = True
+
+    def entries_for(self, path: str) -> Iterator[Entry]:
+        """Yield the entries that are for a file by its name or path, in order of rising precedence."""
+        by_name, others = self._index
+        exact = (*by_name.get(path, ()), *by_name.get(_name_of(path), ()))
+        for number in sorted({*exact, *others}):
+            if self.entries[number].is_for(path):
+                yield self.entries[number]
+
+    def names(self, path: str) -> bool:
+        """Tell whether an entry names the file, alone or by a glob; the glob `*`, for all files, does not count."""
+        return any(
+            glob not in _FOR_ALL and _matches(glob, path) for entry in self.entries_for(path) for glob in entry.globs
+        )
+
+    @cached_property
+    def _index(self) -> tuple[Mapping[str, list[int]], tuple[int, ...]]:
+        """Numbers of the entries by plain file name, and of all others: a table of 20,000 files is looked up fast."""
+        by_name: dict[str, list[int]] = {}
+        others = []
+        for number, entry in enumerate(self.entries):
+            if not entry.globs or any(_WILDCARDS & set(glob) for glob in entry.globs):
+                others.append(number)
+                continue
+            for glob in entry.globs:
+                by_name.setdefault(glob, []).append(number)
+        return by_name, tuple(others)
+
+
+def _name_of(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _matches(glob: str, path: str) -> bool:
+    """Compare a glob with a path if it has a slash, else with the name; `**/` also stands for no folder at all."""
+    subject = path if "/" in glob else _name_of(path)
+    return (
+        subject == glob or fnmatchcase(subject, glob) or ("**/" in glob and fnmatchcase(path, glob.replace("**/", "")))
+    )
 
 
 def read_catalogue(path: Path) -> Catalogue:
@@ -94,6 +151,7 @@ def parse_catalogue(text: str, source: str) -> Catalogue:
 
 def _catalogue(document: Document) -> Catalogue:
     source, values = document.source, document.values
+    is_confirmed = _is_confirmed(values.pop(_CONFIRMED, True), document)
     for section, content in values.items():
         if section not in _SECTIONS:
             raise RecordingError(
@@ -115,29 +173,41 @@ def _catalogue(document: Document) -> Catalogue:
         _entry(table, f"{source}, [[recordings]] number {number}")
         for number, table in enumerate(values.get("recordings", []), start=1)
     ]
-    return Catalogue(source, (defaults, *entries), values.get("recognise", {}).get("key"))
+    return Catalogue(source, (defaults, *entries), values.get("recognise", {}).get("key"), is_confirmed)
 
 
-def values_for(catalogue: Catalogue, file_name: str, stated: Metadata) -> Metadata:
+def _is_confirmed(value: object, document: Document) -> bool:
+    if not isinstance(value, bool):
+        place, got = document.place(_CONFIRMED), reprlib.repr(value)
+        words = f"{place}: confirmed must be true or false, got {got}. Correct it there."
+        raise RecordingError(words, "wrong_value", place=place, key=_CONFIRMED, expected="true or false", got=got)
+    return value
+
+
+def values_for(catalogue: Catalogue, path: str, stated: Metadata) -> Metadata:
     """Return the values that a catalogue states for a recording.
 
     Args:
         catalogue: The catalogue.
-        file_name: Name of the recording's file, without its folder.
+        path: Path of the recording's file below the catalogue's folder, with `/` between its parts.
         stated: Values that are already known, for the condition `where`.
 
     Raises:
         RecordingError: If the pattern of an entry does not match the name of a file that the entry is for.
     """
     values: dict[str, MetadataValue] = {}
-    for entry in catalogue.entries:
-        if _applies(entry, file_name, {**stated, **values}):
+    for entry in catalogue.entries_for(path):
+        known = {**stated, **values}
+        if all(known.get(key) in allowed for key, allowed in entry.where.items()):
             values.update(entry.values)
-            values.update(_read_name(entry, file_name))
+            values.update(_read_name(entry, path))
     return values
 
 
 def _values(table: Mapping[str, object], source: str) -> Metadata:
+    if _CONFIRMED in table:
+        words = f"{source} cannot be confirmed alone. Move the line {_CONFIRMED} to the top of the file."
+        raise RecordingError(words, "misplaced_condition", place=source, key=_CONFIRMED)
     misplaced = {"file", "where", "pattern"} & table.keys()
     if misplaced:
         key = min(misplaced)
@@ -231,14 +301,10 @@ def _pattern(text: object, values: Metadata, source: str) -> NamePattern:
     return pattern
 
 
-def _applies(entry: Entry, file_name: str, known: Metadata) -> bool:
-    is_named = not entry.globs or any(file_name == glob or fnmatchcase(file_name, glob) for glob in entry.globs)
-    return is_named and all(known.get(key) in allowed for key, allowed in entry.where.items())
-
-
-def _read_name(entry: Entry, file_name: str) -> Metadata:
+def _read_name(entry: Entry, path: str) -> Metadata:
     if entry.pattern is None:
         return {}
+    file_name = path if "/" in entry.pattern.text else _name_of(path)
     try:
         values = entry.pattern.read(file_name)
     except PatternError as exc:
@@ -266,6 +332,6 @@ def _read_name(entry: Entry, file_name: str) -> Metadata:
 
 def number_or_text(key: str, text: str) -> FieldValue:
     """Return a number if the text is one; names stay text, so that the label "007" does not become 7."""
-    if key in RESERVED_KEYS - {"sample_rate_hz", "full_scale"} or not _NUMBER.fullmatch(text):
+    if key in RESERVED_KEYS - NUMBER_KEYS or not _NUMBER.fullmatch(text):
         return text
     return float(text) if "." in text else int(text)

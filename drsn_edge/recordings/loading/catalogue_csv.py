@@ -5,10 +5,11 @@
     pump1_*.wav,,,,healthy,pump1,
     pump1_worn.wav,,,,worn,pump1,1480
 
-The column `file` holds a file name or a glob; every other column is a key of `drsn_edge.recordings.metadata` or a free
-field. An empty cell states nothing. Later lines override earlier lines. Names of axes are separated by spaces or `;`.
-Numbers have a decimal point. Cells are separated by commas or semicolons, whichever the header line has. The text is
-UTF-8, with or without a byte order mark. Conditions (`where`) and patterns need a `catalogue.toml`.
+The column `file` holds a file name, a path below the catalogue's folder, or a glob; every other column is a key of
+`drsn_edge.recordings.metadata` or a free field. An empty cell states nothing. Later lines override earlier lines. Names
+of axes are separated by spaces or `;`. Numbers have a decimal point. Cells are separated by commas or semicolons,
+whichever the header line has. The text is UTF-8, with or without a byte order mark. Conditions (`where`), patterns and
+`confirmed` need a `catalogue.toml`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.catalogue import Catalogue, Entry, number_or_text
-from drsn_edge.recordings.metadata import RESERVED_KEYS, checked
+from drsn_edge.recordings.metadata import NUMBER_KEYS, RESERVED_KEYS, checked
 from drsn_edge.recordings.readers.table_file import INDEX_COLUMN
 from drsn_edge.support.text_file import read_text
 
@@ -85,7 +86,7 @@ def _check_header(header: Sequence[str], source: str) -> None:
             place=source,
             columns=tuple(names),
         )
-    conditions = {"where", "pattern"} & set(names)
+    conditions = {"where", "pattern", "confirmed"} & set(names)
     if conditions:
         key = min(conditions)
         raise RecordingError(
@@ -106,7 +107,8 @@ def _entry(header: Sequence[str], cells: Sequence[str], source: str) -> Entry:
             place=source,
         )
     values = {key: checked(key, _value(key, text, source), source) for key, text in row.items() if key != INDEX_COLUMN}
-    return Entry(source, values, (row[INDEX_COLUMN],))
+    file = row[INDEX_COLUMN]
+    return Entry(source, values, tuple(dict.fromkeys((file, file.replace("\\", "/")))))  # Windows writes \ in paths
 
 
 def _by_column(header: Sequence[str], cells: Sequence[str], source: str) -> Mapping[str, str]:
@@ -125,7 +127,7 @@ def _by_column(header: Sequence[str], cells: Sequence[str], source: str) -> Mapp
 def _value(key: str, text: str, source: str) -> object:
     if key == "axes":
         return tuple(text.replace(";", " ").split())
-    if key in RESERVED_KEYS - {"sample_rate_hz", "full_scale"}:
+    if key in RESERVED_KEYS - NUMBER_KEYS:
         return text
     if _DECIMAL_COMMA.fullmatch(text):
         raise RecordingError(

@@ -1,23 +1,21 @@
-"""Values that a file states and values that catalogues state in, a complete `Recording` out. Nothing is guessed."""
+"""Values that a file states and values that catalogues state in, a complete recording out. Nothing is guessed."""
 
 from __future__ import annotations
 
 import glob
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import cast
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.catalogue import Catalogue, values_for
-from drsn_edge.recordings.metadata import RESERVED_KEYS, Metadata, MetadataValue
-from drsn_edge.recordings.raw import RawRecording, whole
-from drsn_edge.recordings.recording import FieldValue, Recording
+from drsn_edge.recordings.metadata import LEFT_OUT, READER_KEYS, RESERVED_KEYS, Metadata, MetadataValue
+from drsn_edge.recordings.raw import RawRecording, Samples
+from drsn_edge.recordings.recording import FieldValue
+from drsn_edge.recordings.streamed import StreamedRecording
 from drsn_edge.support.toml_file import quoted
-from drsn_edge.support.wording import counted
 
 RATE_TOLERANCE = 1e-3
 """Relative difference up to which the sampling rate in a file (often a mean of time stamps) and the nominal rate in a
@@ -35,47 +33,91 @@ _LINES = {
 }
 
 
-def complete(raw: RawRecording, path: Path, catalogues: Sequence[Catalogue], advised: Path) -> Recording:
+@dataclass(frozen=True)
+class Source:
+    """A file that is to be read, and what is known of it before.
+
+    Attributes:
+        path: The file.
+        name: Name of its recording, apart from the number of a capture.
+        catalogues: Catalogues for the file in order of rising precedence, each with the path by which it knows it.
+        advised: Catalogue file that an error names as the place for missing values, whether or not it exists.
+        label: Label of recordings for which neither the file nor a catalogue states one.
+    """
+
+    path: Path
+    name: str
+    catalogues: tuple[tuple[Catalogue, str], ...]
+    advised: Path
+    label: str | None = None
+
+    @property
+    def advised_file(self) -> str:
+        """Path by which the advised catalogue knows the file."""
+        try:
+            return self.path.relative_to(self.advised.parent).as_posix()
+        except ValueError:
+            return self.path.name
+
+
+def values_before(source: Source) -> Metadata:
+    """Return what the user's catalogues state for a file that was not read yet; conditions on its values fail."""
+    values: dict[str, MetadataValue] = {}
+    for catalogue, known_as in source.catalogues:
+        values.update(values_for(catalogue, known_as, values))
+    return values
+
+
+def complete(raw: RawRecording, source: Source, built_in: Sequence[Catalogue] = ()) -> StreamedRecording:
     """Join the values that a file states with those that the catalogues state.
 
     Args:
         raw: Content of the file.
-        path: The file.
-        catalogues: Catalogues in order of rising precedence.
-        advised: Catalogue file that an error names as the place for missing values.
+        source: The file, with the user's catalogues.
+        built_in: Catalogues whose values those of the user override.
 
     Raises:
-        RecordingError: If a value is missing or contradictory, or a sample is not finite.
+        RecordingError: If a value is missing or contradictory.
     """
-    name = path.stem if raw.capture is None else f"{path.stem}#{raw.capture}"
-    catalogued = _catalogued(raw, path, catalogues)
-    _check_agreement(raw.stated, catalogued, path)
-    known = {**raw.stated, **catalogued}
-    _check_nothing_missing(raw, known, path, advised)
-    samples, axes = _chosen_axes(raw, catalogued, path)
-    label = known.get("label")
-    return Recording(
+    name = source.name if raw.capture is None else f"{source.name}#{raw.capture}"
+    catalogued = _catalogued(raw, source, built_in)
+    _check_agreement(raw.stated, catalogued, source.path)
+    known = {**{key: value for key, value in raw.stated.items() if key not in READER_KEYS}, **catalogued}
+    _check_nothing_missing(raw, known, source)
+    axes, columns = _chosen_axes(raw, catalogued, source.path)
+    label = known.get("label", source.label)
+    return StreamedRecording(
         name=name,
-        samples=_finite(_scaled(samples, raw, known), axes, path, name),
         sample_rate_hz=cast(float, known["sample_rate_hz"]),
         axes=axes,
         unit=str(known["unit"]),
         label=None if label is None else str(label),
-        group=str(known.get("group", path.stem)),
+        group=str(known.get("group", source.name)),
         fields={key: cast(FieldValue, value) for key, value in known.items() if key not in RESERVED_KEYS},
+        path=source.path,
+        remarks=raw.remarks,
+        rate_spread=raw.rate_spread,
+        source=raw.samples,
+        columns=columns,
+        factors=_factors(raw, known),
     )
 
 
-def _catalogued(raw: RawRecording, path: Path, catalogues: Sequence[Catalogue]) -> Metadata:
+def _factors(raw: RawRecording, known: Metadata) -> tuple[float, ...]:
+    keys = (*(("full_scale",) if raw.is_relative else ()), *(("scale",) if "scale" in known else ()))
+    return tuple(cast(float, known[key]) for key in keys)
+
+
+def _catalogued(raw: RawRecording, source: Source, built_in: Sequence[Catalogue]) -> Metadata:
     values: dict[str, MetadataValue] = {}
-    for catalogue in catalogues:
-        values.update(values_for(catalogue, path.name, {**raw.stated, **values}))
+    for catalogue, known_as in (*((each, source.path.name) for each in built_in), *source.catalogues):
+        values.update(values_for(catalogue, known_as, {**raw.stated, **values}))
     return values
 
 
 def _check_agreement(stated: Metadata, catalogued: Metadata, path: Path) -> None:
-    """Compare all values but the axes, because a catalogue may choose some axes of the file."""
-    for key in sorted((stated.keys() & catalogued.keys()) - {"axes"}):
+    """Compare all values but the axes, which a catalogue may choose or name, and the keys that only readers know."""
+    for key in sorted((stated.keys() & catalogued.keys()) - {"axes", *READER_KEYS}):
         if not _agree(key, stated[key], catalogued[key]):
             raise RecordingError(
                 f"{path} states {key} = {stated[key]!r}, but the catalogue states {catalogued[key]!r}. Correct the "
@@ -94,83 +136,80 @@ def _agree(key: str, a: MetadataValue, b: MetadataValue) -> bool:
     return a == b
 
 
-def _check_nothing_missing(raw: RawRecording, known: Metadata, path: Path, advised: Path) -> None:
+def _check_nothing_missing(raw: RawRecording, known: Metadata, source: Source) -> None:
     needed = ("sample_rate_hz", "axes", "unit", *(("full_scale",) if raw.is_relative else ()))
     missing = tuple(key for key in needed if key not in known)
     if not missing:
         return
+    path, advised = source.path, source.advised
     problem = f"Neither {path} nor a catalogue states {', '.join(missing)}."
     if advised.suffix.lower() == ".csv":
         advice = f"Fill in the columns {', '.join(missing)} for this file in {advised}."
     else:
-        lines = [_axes_line(whole(raw.samples).shape) if key == "axes" else _LINES[key] for key in missing]
-        advice = f"Write into {advised}:\n\n" + "\n".join(["[[recordings]]", _file_line(path), *lines])
+        lines = [_axes_line(raw.samples) if key == "axes" else _LINES[key] for key in missing]
+        advice = f"Write into {advised}:\n\n" + "\n".join(["[[recordings]]", _file_line(source.advised_file), *lines])
     raise RecordingError(f"{problem} {advice}", "incomplete", path=path, missing=missing, advised=advised)
 
 
-def _file_line(path: Path) -> str:
-    """Quote the file name for TOML, and escape it as a glob, where brackets have a meaning."""
-    return f"file = {quoted(glob.escape(path.name))}   # or a glob for several files"
+def _file_line(file: str) -> str:
+    """Quote the file for TOML, and escape it as a glob, where brackets have a meaning."""
+    return f"file = {quoted(glob.escape(file))}   # or a glob for several files"
 
 
-def _axes_line(shape: tuple[int, ...]) -> str:
-    if shape[1] > _MOST_AXES_LISTED:
-        return f'axes = [""]   # {shape[1]} names for {shape[0]} samples each; is time the last dimension of the array?'
-    names = ", ".join(['""'] * shape[1])
+def _axes_line(samples: Samples) -> str:
+    channels = samples.n_channels
+    if channels > _MOST_AXES_LISTED:
+        each = "" if samples.n_samples is None else f" for {samples.n_samples} samples each"
+        return f'axes = [""]   # {channels} names{each}; is time the last dimension of the array?'
+    names = ", ".join(['""'] * channels)
     return f"axes = [{names}]   # fill in one name per channel, in the order of the file"
 
 
-def _chosen_axes(raw: RawRecording, catalogued: Metadata, path: Path) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """Return samples and names of the axes: the catalogue names channels without a name, or chooses among the named."""
+def _chosen_axes(raw: RawRecording, catalogued: Metadata, path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the names of the axes and their channels: a catalogue chooses among the file's names, or gives names."""
     of_file = cast("tuple[str, ...] | None", raw.stated.get("axes"))
     of_catalogue = cast("tuple[str, ...] | None", catalogued.get("axes"))
-    names = of_file or of_catalogue or ()
-    chosen = of_catalogue or names
-    values = whole(raw.samples)
-    if len(names) != values.shape[1]:
-        samples, channels = values.shape
-        raise RecordingError(
-            f"{path}: axes has {len(names)} names ({', '.join(names)}), but the file has {channels} channels of "
-            f"{samples} samples. Correct axes, or transpose the array.",
-            "wrong_axis_count",
-            path=path,
-            names=names,
-            channels=channels,
-            samples=samples,
-        )
-    if not set(chosen) <= set(names):
-        raise RecordingError(
-            f"{path} has the axes {', '.join(names)}, but the catalogue names {', '.join(chosen)}. Correct the "
-            "catalogue.",
-            "unknown_axes",
-            path=path,
-            file=names,
-            catalogue=chosen,
-        )
-    return values[:, [names.index(axis) for axis in chosen]], chosen
+    asked = of_catalogue or of_file or ()
+    wanted = tuple(name for name in asked if name != LEFT_OUT)
+    if of_file is not None and len(of_file) == raw.samples.n_channels:
+        columns = _by_name(wanted, of_file)
+        if columns is not None:
+            return wanted, columns
+        if set(wanted) & set(of_file) or len(asked) != len(of_file):
+            raise _unknown_axes(wanted, of_file, path)
+    if len(asked) != raw.samples.n_channels:
+        raise _wrong_count(asked, raw.samples, path)
+    return wanted, tuple(number for number, name in enumerate(asked) if name != LEFT_OUT)
 
 
-def _scaled(samples: NDArray[Any], raw: RawRecording, known: Metadata) -> NDArray[Any]:
-    return samples * cast(float, known["full_scale"]) if raw.is_relative else samples
+def _by_name(wanted: Sequence[str], of_file: Sequence[str]) -> tuple[int, ...] | None:
+    """Return the channel of each name, None if a name is missing; case counts only where the file needs it."""
+    for alike in (str, str.casefold):
+        names = [alike(name) for name in of_file]
+        if len(set(names)) == len(names) and {alike(name) for name in wanted} <= set(names):
+            return tuple(names.index(alike(name)) for name in wanted)
+    return None
 
 
-def _finite(samples: NDArray[Any], axes: tuple[str, ...], path: Path, name: str) -> NDArray[np.float32]:
-    """Return samples as float32; values too large for float32 count as infinite."""
-    if not len(samples):
-        raise RecordingError(f"{path} holds no samples. Record or export it again.", "no_samples", path=path)
-    with np.errstate(over="ignore"):
-        result = np.ascontiguousarray(samples, dtype=np.float32)
-    bad = np.argwhere(~np.isfinite(result))
-    if len(bad):
-        index, axis = int(bad[0][0]), axes[bad[0][1]]
-        raise RecordingError(
-            f"{path} holds {counted(len(bad), 'NaN or infinite value')} in recording {name}, the first at sample "
-            f"{index} of axis {axis}. Cut the samples out, or record it again.",
-            "not_finite",
-            path=path,
-            recording=name,
-            count=len(bad),
-            sample=index,
-            axis=axis,
-        )
-    return result
+def _unknown_axes(wanted: tuple[str, ...], of_file: tuple[str, ...], path: Path) -> RecordingError:
+    return RecordingError(
+        f"{path} has the axes {', '.join(of_file)}, but the catalogue names {', '.join(wanted)}. Correct the "
+        "catalogue.",
+        "unknown_axes",
+        path=path,
+        file=of_file,
+        catalogue=wanted,
+    )
+
+
+def _wrong_count(names: tuple[str, ...], samples: Samples, path: Path) -> RecordingError:
+    of = "" if samples.n_samples is None else f" of {samples.n_samples} samples"
+    return RecordingError(
+        f"{path}: axes has {len(names)} names ({', '.join(names)}), but the file has {samples.n_channels} "
+        f"channels{of}. Correct axes, or transpose the array.",
+        "wrong_axis_count",
+        path=path,
+        names=names,
+        channels=samples.n_channels,
+        samples=samples.n_samples,
+    )

@@ -1,4 +1,4 @@
-"""Load recordings from files and folders."""
+"""Load recordings from files and folders, into memory or piece by piece."""
 
 from __future__ import annotations
 
@@ -7,142 +7,214 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings.loading.catalogue import CATALOGUE_NAME, Catalogue, built_in_catalogues, read_catalogue
-from drsn_edge.recordings.loading.catalogue_csv import CSV_CATALOGUE_NAME, read_csv_catalogue
-from drsn_edge.recordings.loading.complete import complete
-from drsn_edge.recordings.raw import RawRecording, Request, unreadable
-from drsn_edge.recordings.readers.registry import FORMATS, SUFFIXES
-from drsn_edge.recordings.readers.table_file import is_index
+from drsn_edge.recordings.loading.catalogue import built_in_catalogues
+from drsn_edge.recordings.loading.complete import Source, complete, values_before
+from drsn_edge.recordings.loading.report import Report
+from drsn_edge.recordings.loading.sources import format_of, source_of, sources_in
+from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording, Request
+from drsn_edge.recordings.readers.registry import FORMATS
 from drsn_edge.recordings.recording import Recording
+from drsn_edge.recordings.streamed import StreamedRecording
+from drsn_edge.support.notice import Notice
 
 PathLike = str | os.PathLike[str]
 
-_LONGEST_HEADER = 65536
-_CAPTURE = re.compile(r"(.+)#([0-9]{1,9})")
+_Pick = Callable[[list[RawRecording]], list[RawRecording]]
+"""Chooses among the recordings of a file."""
+
+_CAPTURE = re.compile(r"(.+)#([0-9]{1,9})", re.DOTALL)
 
 logger = logging.getLogger(__name__)
 
 
-def load_recording(path: PathLike, catalogue: PathLike | None = None) -> Recording:
-    """Load one recording.
+def load_recording(path: PathLike, catalogue: PathLike | None = None, report: Report | None = None) -> Recording:
+    """Load one recording, whether or not its catalogue is confirmed.
 
     Args:
         path: The file, or `FILE#3` for capture 3 (counted from 0) of a file of captures.
-        catalogue: Catalogue file that is used instead of `catalogue.toml` or `catalogue.csv` beside the recording.
+        catalogue: Catalogue file that is used instead of those around the recording.
+        report: Takes note of what is worth saying.
 
     Raises:
         RecordingError: If the file cannot be read, is incomplete, or holds several captures and none was chosen.
     """
-    match = _CAPTURE.fullmatch(os.fspath(path))
-    file = Path(match[1] if match else path)
-    raw = _choose(_read(file), int(match[2]) if match else None, file)
-    return _complete([(file, raw)], file.parent, catalogue)[0]
+    report = Report() if report is None else report
+    file, capture = _capture(path)
+    source = source_of(file, _path(catalogue), report)
+    _tell_unconfirmed([source], report)
+    (found,) = _each([(source, partial(_choose, capture, file))], MAX_RECORDING_BYTES, report, None)
+    return found.in_memory()
 
 
 def load_recordings(
     folder: PathLike,
     catalogue: PathLike | None = None,
     progress: Callable[[int, int], None] | None = None,
+    report: Report | None = None,
 ) -> list[Recording]:
-    """Load every recording of a folder, sorted by name; captures keep their order in the file.
+    """Load every recording of a folder and its sub-folders, sorted by name; captures keep their order in the file.
 
-    Files with a suffix of `SUFFIXES` are read. Subfolders, hidden files, the catalogue, and CSV files with a column
-    `file`, which are an index of other files, are skipped.
+    Files with a suffix of `SUFFIXES` are read, and others that an entry of a catalogue names. Hidden files, catalogues,
+    and CSV files with a column `file`, which are an index of other files, are left out. Guesses are refused, because
+    what is trained or measured with them would look like knowledge.
 
     Args:
         folder: Folder with the files.
-        catalogue: Catalogue file that is used instead of the folder's `catalogue.toml` or `catalogue.csv`.
+        catalogue: Catalogue file that is used instead of those around the recordings.
         progress: Called after each file with the number of files read so far and the number of all files.
+        report: Takes note of what is worth saying.
 
     Raises:
-        RecordingError: If there is no recording, one cannot be used, or two file names differ only by the suffix.
+        RecordingError: If there is no recording, one cannot be used, two file names of a folder differ only by the
+            suffix, or a catalogue is not confirmed.
     """
-    paths = _recording_files(Path(folder), None if catalogue is None else Path(catalogue))
-    return _complete(_read_all(paths, progress), Path(folder), catalogue)
+    report = Report() if report is None else report
+    sources = sources_in(Path(folder), _path(catalogue), report)
+    check_confirmed(sources)
+    named = [(source, _all) for source in sources]
+    return [each.in_memory() for each in _each(named, MAX_RECORDING_BYTES, report, progress)]
 
 
-def load_all(paths: Iterable[PathLike], catalogue: PathLike | None = None) -> list[Recording]:
+def load_all(
+    paths: Iterable[PathLike], catalogue: PathLike | None = None, report: Report | None = None
+) -> list[Recording]:
     """Load the recordings of files and folders in the given order, with all captures of each file.
 
     Args:
         paths: Files (`FILE#3` for one capture) and folders.
-        catalogue: Catalogue file that is used instead of those beside the recordings.
+        catalogue: Catalogue file that is used instead of those around the recordings.
+        report: Takes note of what is worth saying.
 
     Raises:
-        RecordingError: If a recording cannot be used, or a folder has none.
+        RecordingError: If a recording cannot be used, a folder has none, or a catalogue is not confirmed.
     """
-    found: list[Recording] = []
+    report = Report() if report is None else report
+    named = list(_named(paths, _path(catalogue), report))
+    check_confirmed([source for source, _ in named])
+    return [each.in_memory() for each in _each(named, MAX_RECORDING_BYTES, report, None)]
+
+
+def open_recordings(
+    paths: Iterable[PathLike],
+    catalogue: PathLike | None = None,
+    memory_bytes: int = MAX_RECORDING_BYTES,
+    progress: Callable[[int, int], None] | None = None,
+    report: Report | None = None,
+) -> Iterator[StreamedRecording]:
+    """Open the recordings of files and folders one after another, whether or not their catalogue is confirmed.
+
+    All paths are looked up before the first recording is returned; a file is opened when its turn comes.
+
+    Args:
+        paths: Files (`FILE#3` for one capture) and folders, which are searched with their sub-folders.
+        catalogue: Catalogue file that is used instead of those around the recordings.
+        memory_bytes: Most memory that one file may take, for formats that must be in memory as a whole.
+        progress: Called after each file, before the next, with the number of files done and the number of all files.
+        report: Takes note of what is worth saying; complete once the iterator has ended.
+
+    Raises:
+        RecordingError: If a folder has no recording, or a catalogue is invalid; from the iterator, if a recording
+            cannot be read or is incomplete.
+    """
+    report = Report() if report is None else report
+    named = list(_named(paths, _path(catalogue), report))
+    _tell_unconfirmed([source for source, _ in named], report)
+    return _each(named, memory_bytes, report, progress)
+
+
+def check_confirmed(sources: Sequence[Source]) -> None:
+    """Raise RecordingError if a catalogue says that it holds guesses."""
+    for file in _unconfirmed(sources):
+        words = f"{file} holds guesses. Look through {file}, then set confirmed = true in it."
+        raise RecordingError(words, "not_confirmed", path=file)
+
+
+def _tell_unconfirmed(sources: Sequence[Source], report: Report) -> None:
+    for file in _unconfirmed(sources):
+        report.say(Notice(f"{file} holds guesses. Look through {file}, then set confirmed = true in it."))
+
+
+def _unconfirmed(sources: Sequence[Source]) -> list[str]:
+    found = (each for source in sources for each, _ in source.catalogues)
+    return list(dict.fromkeys(each.source for each in found if not each.is_confirmed))
+
+
+def _path(path: PathLike | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _capture(path: PathLike) -> tuple[Path, int | None]:
+    match = None if os.path.lexists(path) else _CAPTURE.fullmatch(os.fspath(path))
+    return (Path(path), None) if match is None else (Path(match[1]), int(match[2]))
+
+
+def _named(paths: Iterable[PathLike], catalogue: Path | None, report: Report) -> Iterator[tuple[Source, _Pick]]:
+    """Yield what the paths name, and which captures of it; equal names are told apart by the path."""
+    found: list[tuple[Source, int | None, Path]] = []
     for path in map(Path, paths):
         if path.is_dir():
-            found += load_recordings(path, catalogue)
-        elif _CAPTURE.fullmatch(str(path)):
-            found.append(load_recording(path, catalogue))
+            found += [(source, None, path / source.name) for source in sources_in(path, catalogue, report)]
         else:
-            found += _complete(((path, raw) for raw in _read(path)), path.parent, catalogue)
-    return found
+            file, capture = _capture(path)
+            source = source_of(file, catalogue, report)
+            found.append((source, capture, file.parent / source.name))
+    counts = Counter((source.name, capture) for source, capture, _ in found)
+    is_unique = all(count == 1 for count in counts.values())
+    for source, capture, full in found:
+        pick = _all if capture is None else partial(_choose, capture, source.path)
+        yield (source if is_unique else replace(source, name=full.as_posix())), pick
 
 
-def _complete(found: Iterable[tuple[Path, RawRecording]], folder: Path, catalogue: PathLike | None) -> list[Recording]:
-    """Complete the recordings of one folder, and log which catalogues were used.
-
-    The user's catalogue comes last and overrides a built-in one, whose values it need not repeat.
-    """
-    own_path = Path(catalogue) if catalogue is not None else _beside(folder)
-    own = [_read_catalogue(own_path)] if catalogue is not None or os.path.lexists(own_path) else []
+def _each(
+    named: Sequence[tuple[Source, _Pick]],
+    memory_bytes: int,
+    report: Report,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[StreamedRecording]:
     used: dict[str, None] = {}
-    recordings = []
-    for path, raw in found:
-        catalogues = [*(built_in for built_in in built_in_catalogues() if built_in.recognise in raw.keys), *own]
-        used.update(dict.fromkeys(each.source for each in catalogues))
-        recordings.append(complete(raw, path, catalogues, own_path))
-    logger.info("Recordings in %s: catalogues used: %s.", folder, ", ".join(used) or "none")
-    return recordings
-
-
-def _beside(folder: Path) -> Path:
-    """Return the path of the folder's catalogue, whether or not it exists."""
-    toml, table = folder / CATALOGUE_NAME, folder / CSV_CATALOGUE_NAME
-    if os.path.lexists(toml) and os.path.lexists(table):
-        words = f"{folder} has two catalogues, {toml.name} and {table.name}. Remove one."
-        raise RecordingError(words, "two_catalogues", path=folder)
-    return table if os.path.lexists(table) else toml
-
-
-def _read_catalogue(path: Path) -> Catalogue:
-    return read_csv_catalogue(path) if path.suffix.lower() == ".csv" else read_catalogue(path)
-
-
-def _read_all(
-    paths: Sequence[Path], progress: Callable[[int, int], None] | None
-) -> Iterator[tuple[Path, RawRecording]]:
-    for done, path in enumerate(paths, start=1):
-        for raw in _read(path):
-            yield path, raw
+    for done, (source, pick) in enumerate(named, start=1):
+        for raw in pick(_read(source, memory_bytes)):
+            yield _completed(raw, source, report, used)
         if progress is not None:
-            progress(done, len(paths))
+            progress(done, len(named))
+    where = os.path.commonpath([os.path.abspath(source.path.parent) for source, _ in named])
+    logger.info("Recordings in %s: catalogues used: %s.", where, ", ".join(used) or "none")
 
 
-def _read(path: Path) -> list[RawRecording]:
-    form = SUFFIXES.get(path.suffix.lower())
-    if form is None and not os.path.lexists(path):
+def _completed(raw: RawRecording, source: Source, report: Report, used: dict[str, None]) -> StreamedRecording:
+    """Complete a recording; the user's catalogues override a built-in one, which states the rest."""
+    built_in = [each for each in built_in_catalogues() if each.recognise in raw.keys]
+    used.update(dict.fromkeys(each.source for each in (*built_in, *(each for each, _ in source.catalogues))))
+    recording = complete(raw, source, built_in)
+    report.add(recording)
+    return recording
+
+
+def _read(source: Source, memory_bytes: int) -> list[RawRecording]:
+    path = source.path
+    if "\0" not in str(path) and not os.path.lexists(path):
         words = f"There is no recording and no folder at {path}. Check the path."
         raise RecordingError(words, "missing", path=path)
-    if form is None:
-        ends = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
-        words = f"{path} is not a recording: its name {ends}. Convert it to one of the formats {_suffixes()}."
-        raise RecordingError(words, "unknown_format", path=path, suffix=path.suffix)
-    return FORMATS[form].read(path, Request())
+    values = values_before(source)
+    return FORMATS[format_of(path, values)].read(path, Request(values, memory_bytes))
 
 
-def _choose(raws: list[RawRecording], capture: int | None, path: Path) -> RawRecording:
+def _all(raws: list[RawRecording]) -> list[RawRecording]:
+    return raws
+
+
+def _choose(capture: int | None, path: Path, raws: list[RawRecording]) -> list[RawRecording]:
+    """Return the one recording, or one capture; raise RecordingError if that is none or several."""
     if len(raws) == 1 and capture in (None, raws[0].capture):
-        return raws[0]
+        return raws
     chosen = [raw for raw in raws if raw.capture == capture]
     if chosen:
-        return chosen[0]
+        return chosen[:1]
     if capture is None:
         raise RecordingError(
             f"{path} holds {len(raws)} captures. Choose one ({path.name}#0 to #{len(raws) - 1}), or load all with "
@@ -159,45 +231,3 @@ def _choose(raws: list[RawRecording], capture: int | None, path: Path) -> RawRec
         capture=capture,
         captures=0 if raws[0].capture is None else len(raws),
     )
-
-
-def _recording_files(folder: Path, catalogue: Path | None) -> list[Path]:
-    try:
-        known = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
-        known = [path for path in known if path.name != CSV_CATALOGUE_NAME and not _is_same(path, catalogue)]
-        paths = sorted((path for path in known if path.is_file() and not _is_index(path)), key=lambda path: path.stem)
-    except (OSError, ValueError) as exc:
-        raise unreadable(folder, exc) from exc
-    if not paths:
-        words = f"There are no recordings ({_suffixes()}) in {folder}. Subfolders are not searched."
-        raise RecordingError(f"{words} Name the folder that holds the files.", "no_recordings", path=folder)
-    _check_names_differ(paths)
-    return paths
-
-
-def _is_same(path: Path, other: Path | None) -> bool:
-    return other is not None and path.resolve() == other.resolve()
-
-
-def _is_index(path: Path) -> bool:
-    if path.suffix.lower() != ".csv":
-        return False
-    with path.open("rb") as file:
-        if not is_index(file.readline(_LONGEST_HEADER)):
-            return False
-    logger.info("Skipped %s: it is an index of other files.", path)
-    return True
-
-
-def _check_names_differ(paths: list[Path]) -> None:
-    counts = Counter(path.stem for path in paths)
-    twice = [path for path in paths if counts[path.stem] > 1]
-    if twice:
-        same = tuple(sorted(path.name for path in twice if path.stem == twice[0].stem))
-        folder = twice[0].parent
-        words = f"{' and '.join(same)} in {folder} have the same name without the suffix. Rename one."
-        raise RecordingError(words, "name_twice", path=folder, files=same)
-
-
-def _suffixes() -> str:
-    return ", ".join(SUFFIXES)
