@@ -11,7 +11,8 @@ from refusals import refused
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.raw import RawRecording, Request, whole
-from drsn_edge.recordings.readers.choice import File, recordings_in
+from drsn_edge.recordings.readers.choice import recordings_in
+from drsn_edge.recordings.readers.found import File
 from drsn_edge.recordings.readers.variables import Closed, Group, Items, Node, Texts, leaf_of
 
 N = 2000
@@ -114,6 +115,13 @@ def test_the_key_variable_chooses(variable: Any, axes: tuple[str, ...], rate: fl
 def test_axes_of_the_catalogue_choose_by_name() -> None:
     samples, stated, _ = one(PADERBORN, axes=("force",))
     assert samples.shape == (N // 16, 1) and stated["axes"] == ("force",)
+
+
+def test_axes_of_the_catalogue_name_arrays_in_their_order_if_the_names_do_not_fit() -> None:
+    samples, stated, _ = one({"acc_1": A, "acc_2": B, "speed": C}, axes=("X", "Y", "-"))
+    assert samples.shape == (N, 3) and "axes" not in stated
+    samples, stated, _ = one({"acc_1": A, "acc_2": B, "speed": C}, axes=("X", "Y"))
+    assert samples.shape == (N, 2) and "axes" not in stated
 
 
 def test_vectors_of_equal_length_are_channels_and_a_rising_one_is_time() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from refusals import refused
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.load import load_recording
+from drsn_edge.recordings.raw import Request, whole
+from drsn_edge.recordings.readers.mat_file import read_mat
 
 scipy_io = pytest.importorskip("scipy.io")
 
@@ -94,6 +97,40 @@ def test_refuses(tmp_path: Path, variables: dict[str, Any], problem: str, facts:
 def test_refuses_an_empty_channel(tmp_path: Path) -> None:
     with refused(RecordingError, "no_samples", path=tmp_path / "105.mat"):
         load_recording(save(tmp_path / "105.mat", X105_DE_time=np.zeros((0, 1))))
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i4", "i2", "u2", "u1"])
+def test_matlab_4(tmp_path: Path, dtype: str) -> None:
+    signal = (100 + 50 * np.sin(np.arange(300.0))).astype(dtype)
+    scipy_io.savemat(tmp_path / "a.mat", {"sig": np.column_stack([signal, signal]), "fs": 100, "note": "x"}, format="4")
+    [raw] = read_mat(tmp_path / "a.mat", Request())
+    np.testing.assert_array_equal(whole(raw.samples), np.column_stack([signal, signal]))
+    assert dict(raw.stated) == {"sample_rate_hz": 100.0, "note": "x"}
+
+
+@pytest.mark.parametrize("do_compression", [False, True])
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"])
+def test_every_sample_comes_back(tmp_path: Path, dtype: str, do_compression: bool) -> None:
+    samples = np.random.default_rng(0).integers(0, 99, (500, 3)).astype(dtype)
+    scipy_io.savemat(tmp_path / "a.mat", {"s": {"deep": {"data": samples.T}}}, do_compression=do_compression)
+    [raw] = read_mat(tmp_path / "a.mat", Request())
+    pieces = list(raw.samples.pieces(64))
+    assert max(map(len, pieces)) <= 64 and pieces[0].dtype == dtype
+    np.testing.assert_array_equal(np.concatenate(pieces), samples)
+
+
+def test_a_compressed_file_says_what_memory_it_needs_before_it_is_unpacked(tmp_path: Path) -> None:
+    scipy_io.savemat(tmp_path / "a.mat", {"data": np.zeros(10_000_000)}, do_compression=True)
+    size = (tmp_path / "a.mat").stat().st_size
+    assert size < 1_000_000
+    tracemalloc.start()
+    try:
+        with refused(RecordingError, "needs_memory", path=tmp_path / "a.mat", limit_bytes=10_000_000) as caught:
+            read_mat(tmp_path / "a.mat", Request(memory_bytes=10_000_000))
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+    assert caught.value.facts["needed_bytes"] == pytest.approx(size + 80_000_000, abs=1000)
 
 
 def test_needs_no_scipy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

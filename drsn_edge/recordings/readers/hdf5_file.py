@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import cast
 
 from drsn_edge.recordings.raw import RawRecording, Request, opened, reading
-from drsn_edge.recordings.readers.choice import File, recordings_in
+from drsn_edge.recordings.readers.choice import recordings_in
+from drsn_edge.recordings.readers.found import File
 from drsn_edge.recordings.readers.hdf5_tree import EXPECTED, Tree, open_hdf5
 from drsn_edge.recordings.readers.packages import package_for
 from drsn_edge.recordings.readers.variables import Group

@@ -1,4 +1,4 @@
-"""MATLAB files (.mat), versions 5 to 7.3.
+"""MATLAB files (.mat), versions 4 to 7.3.
 
 Files with the variable names of the Case Western Reserve University (CWRU) Bearing Data Center are known:
 `X105_DE_time`, `X105_FE_time` and `X105_BA_time` are the accelerometers at drive end, fan end and base; `X105RPM` is
@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import MetadataValue
 from drsn_edge.recordings.raw import RawRecording, Request, Whole, check_memory, file_bytes, reading
-from drsn_edge.recordings.readers.choice import File, recordings_in
+from drsn_edge.recordings.readers.choice import recordings_in
+from drsn_edge.recordings.readers.found import File
 from drsn_edge.recordings.readers.hdf5_file import is_hdf5, read_hdf5
+from drsn_edge.recordings.readers.matlab4 import order_of, read_matlab4
 from drsn_edge.recordings.readers.matlab5 import read_matlab5, unpacked_bytes
 from drsn_edge.recordings.readers.variables import Group, Leaf, Node, plain_value
 
@@ -29,7 +31,7 @@ CHANNELS = ("DE", "FE", "BA")
 
 _SAMPLES_NAME = re.compile(r"X([0-9]{1,9})_(DE|FE|BA)_time")
 _SPEED_NAME = re.compile(r"X([0-9]{1,9})RPM")
-_EXPECTED = "a MATLAB 5 file"
+_EXPECTED = "a complete MATLAB file"
 
 Variables = Mapping[str, Node]
 
@@ -45,8 +47,7 @@ def read_mat(path: Path, request: Request) -> list[RawRecording]:
         return read_hdf5(path, request)
     data = file_bytes(path, request.memory_bytes)
     with reading(path, _EXPECTED):
-        check_memory(path, len(data) + unpacked_bytes(data), request.memory_bytes)
-        variables = read_matlab5(data, request.memory_bytes)
+        variables = _variables(data, path, request)
     channels = _channels_by_number(variables)
     if not channels or "variable" in request.values:
         with reading(path, _EXPECTED):
@@ -55,6 +56,13 @@ def read_mat(path: Path, request: Request) -> list[RawRecording]:
     stated: dict[str, MetadataValue] = {"cwru_file": number, "axes": tuple(channels[number])}
     stated.update(_speed(variables, number))
     return [RawRecording(Whole(_side_by_side(channels[number], path)), stated, frozenset(stated))]
+
+
+def _variables(data: bytes, path: Path, request: Request) -> Variables:
+    if order_of(data) is not None:
+        return read_matlab4(data)
+    check_memory(path, len(data) + unpacked_bytes(data), request.memory_bytes)
+    return read_matlab5(data, request.memory_bytes)
 
 
 def _channels_by_number(variables: Variables) -> dict[int, dict[str, Leaf]]:

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.recordings.raw import RawRecording, Request, file_size, opened, reading
-from drsn_edge.recordings.readers.choice import File, recordings_in
+from drsn_edge.recordings.readers.choice import recordings_in
+from drsn_edge.recordings.readers.found import File
 from drsn_edge.recordings.readers.variables import Closed, Group, Leaf, Node
 from drsn_edge.support.invalid import InvalidValueError
 

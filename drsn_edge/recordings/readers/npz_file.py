@@ -36,7 +36,8 @@ from drsn_edge.recordings.raw import (
     reading,
     real_numbers,
 )
-from drsn_edge.recordings.readers.choice import File, recordings_in
+from drsn_edge.recordings.readers.choice import recordings_in
+from drsn_edge.recordings.readers.found import File
 from drsn_edge.recordings.readers.variables import Closed, Group, Node, Texts, leaf_of
 from drsn_edge.support.arrays import read_arrays
 from drsn_edge.support.invalid import InvalidValueError
