@@ -57,10 +57,14 @@ def read_npz(path: Path, request: Request) -> list[RawRecording]:
             samples.
     """
     arrays = _arrays(path, request)
+    with reading(path, _EXPECTED):  # NumPy raises SystemError for a text with numbers that are no characters
+        return _recordings(arrays, path, request)
+
+
+def _recordings(arrays: Arrays, path: Path, request: Request) -> list[RawRecording]:
     if "x" not in arrays or "variable" in request.values:
         tree = Group({name: _node(values) for name, values in arrays.items()})
-        with reading(path, _EXPECTED):
-            found = recordings_in(File(tree, path, request, _EXPECTED))
+        found = recordings_in(File(tree, path, request, _EXPECTED))
         return [replace(each, keys=frozenset(arrays)) for each in found]
     x = _samples(arrays, path)
     if x.ndim < 3:
