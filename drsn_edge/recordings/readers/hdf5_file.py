@@ -12,7 +12,7 @@ from typing import cast
 from drsn_edge.recordings.raw import RawRecording, Request, opened, reading
 from drsn_edge.recordings.readers.choice import recordings_in
 from drsn_edge.recordings.readers.found import File
-from drsn_edge.recordings.readers.hdf5_tree import EXPECTED, Tree, open_hdf5
+from drsn_edge.recordings.readers.hdf5_tree import EXPECTED, tree_of
 from drsn_edge.recordings.readers.packages import package_for
 from drsn_edge.recordings.readers.variables import Group
 
@@ -40,8 +40,7 @@ def read_hdf5(path: Path, request: Request) -> list[RawRecording]:
     h5py = package_for(path, "HDF5 and MATLAB 7.3 files", "h5py", "h5py")
     is_matlab = header.startswith(_MATLAB)
     with reading(path, EXPECTED):
-        with open_hdf5(h5py, path) as file:
-            root = Tree(h5py, path, request.memory_bytes, is_matlab).group(file)
+        root = tree_of(h5py, path, request.memory_bytes, is_matlab)
         separator, most = (".", 2) if is_matlab else ("/", 3)
         return recordings_in(File(cast(Group, root), path, request, EXPECTED, separator, most))
 

@@ -35,6 +35,7 @@ from drsn_edge.recordings.readers.variables import (
     n_values,
 )
 from drsn_edge.support.invalid import InvalidValueError
+from drsn_edge.support.memory_limit import at_most
 
 EXPECTED = "a complete HDF5 file"
 
@@ -44,6 +45,11 @@ _MOST_INFLATED = 1032
 """Bytes that one byte of a deflated stream becomes at most."""
 _SMALL = 256
 """Most values that are read while the tree is made: texts, limits, names."""
+_MOST_FOR_TREE = 256 << 20
+"""Memory that names, texts and attributes may take, in bytes."""
+_LIBRARY_BYTES = 64 << 20
+_ROOM = 4
+"""A block is in memory packed, unpacked and unshuffled, and what is taken of it is converted."""
 _MOST_ATTRIBUTES = 64
 _LONGEST_TEXT = 4096
 _PRIVATE = re.compile(
@@ -225,8 +231,26 @@ class Place:
             if why:
                 raise InvalidValueError(f"{self.name} is {why}", "unsafe")
             _check_chunks(dataset, self.memory_bytes)
-            values = dataset if self.column is None else dataset.fields(self.column)
+            values = _Bounded(dataset, self.column)
             yield _Turned(values) if self.is_turned else values
+
+
+class _Bounded:
+    """An array whose blocks may not swell: the library gives a deflated block all memory that it asks for."""
+
+    def __init__(self, dataset: Any, column: str | None) -> None:
+        self._values = dataset if column is None else dataset.fields(column)
+        self._shape, self._item_bytes = dataset.shape, dataset.dtype.itemsize
+        self._block_bytes = int(np.prod(dataset.chunks or (0,), dtype=object)) * self._item_bytes
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        keys = key if isinstance(key, tuple) and Ellipsis not in key else (slice(None),) * len(self._shape)
+        taken = [
+            len(range(*k.indices(n))) if isinstance(k, slice) else 1 for k, n in zip(keys, self._shape, strict=False)
+        ]
+        wanted = int(np.prod(taken, dtype=object)) * self._item_bytes
+        with at_most(_ROOM * (self._block_bytes + wanted) + _LIBRARY_BYTES):
+            return np.asarray(self._values[key])
 
 
 class _Turned:
@@ -239,6 +263,17 @@ class _Turned:
         keys = key if isinstance(key, tuple) else (key,)
         found: NDArray[Any] = np.asarray(self._values[keys[::-1] if Ellipsis not in keys else ...])
         return found.T
+
+
+def tree_of(h5py: Any, path: Path, memory_bytes: int, is_matlab: bool) -> Node:
+    """Return the tree of a file; see `Tree`.
+
+    Raises:
+        RecordingError: If the file is damaged, or asks for memory that it has no use for: the library takes what a text
+            states as its length.
+    """
+    with opened(path) as file, reading(path, EXPECTED), at_most(_MOST_FOR_TREE), h5py.File(file, "r") as found:
+        return Tree(h5py, path, memory_bytes, is_matlab).group(found)
 
 
 @contextmanager
@@ -261,8 +296,9 @@ def why_unsafe(h5py: Any, dataset: Any, memory_bytes: int) -> str:
         return "values of variable length"
     if dataset.chunks and 2 * int(np.prod(dataset.chunks, dtype=object)) * dataset.dtype.itemsize > memory_bytes:
         return "stored in blocks that take more memory than allowed"
-    if dataset.size and not dataset.id.get_storage_size():
-        return "never written"
+    stored = dataset.id.get_storage_size()
+    if dataset.size * dataset.dtype.itemsize > _MOST_INFLATED * stored:
+        return "mostly never written" if stored else "never written"
     return ""
 
 
