@@ -126,7 +126,7 @@ FAILURES = [
     (["monitor", "--port", "nonsense://here", "--model", "{}/good.drsn"], PortError, "cannot_open", "nonsense"),
     (["monitor", "--port", "socket://127.0.0.1:1", "--model", "{}/good.drsn"], PortError, "cannot_open", "127.0.0.1"),
     ([*SIMULATE, "{}/missing.npz"], RecordingError, "missing", "missing.npz"),
-    ([*SIMULATE, "{}/garbage"], RecordingError, "no_samples", "garbage"),
+    ([*SIMULATE, "{}/garbage"], RecordingError, "not_text", "garbage"),
     ([*SIMULATE, "{}/cut.npz"], RecordingError, "damaged", "cut.npz"),
     ([*SIMULATE, "{}/no_rate.npz"], RecordingError, "wrong_value", "no_rate.npz"),
     ([*SIMULATE, "{}/good.npz#3"], RecordingError, "no_such_capture", "good.npz"),
