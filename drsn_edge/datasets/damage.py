@@ -21,12 +21,20 @@ from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.quality import defect_of_readings
 from drsn_edge.signal.readings import counts_of, steps_of
 from drsn_edge.signal.resampling import cut_for
+from drsn_edge.signal.whole import Whole
 from drsn_edge.support.notice import as_line
-from drsn_edge.support.wording import counted
+from drsn_edge.support.wording import counted, plain
+from drsn_edge.verdicts import REPEATED
 
 Stretch = tuple[int, int]
 
 _MOST_ROWS = 12
+
+_LEAST_CHECKED = 512
+"""Fewest samples that are checked at once: most checks need them."""
+
+_WHOLE = 0.02
+"""Largest relative difference from a whole number of repetitions that is named as one."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class Damage:
         windows: Number of windows that were checked.
         reasons: Number of damaged windows for each reason of `drsn_edge.verdicts`.
         sound: Stretches of sound windows, first sample and end of each, in order.
+        remark: What is known beyond the reasons, such as how often each value repeats; empty if nothing is.
     """
 
     recording: str
@@ -46,6 +55,7 @@ class Damage:
     windows: int
     reasons: Mapping[str, int]
     sound: tuple[Stretch, ...]
+    remark: str = ""
 
     @property
     def damaged(self) -> int:
@@ -63,10 +73,11 @@ def damage_of(recording: Recording, window: int, hop: int) -> Damage:
     """
     samples = recording.samples
     starts = _starts(len(samples), window, min(max(hop, window // 2), window))
-    found = reasons_of(samples, starts, window)
+    found, held = reasons_of(samples, starts, window)
     reasons = Counter(reason for reason in found if reason is not None)
     sound = _stretches(starts, [reason is None for reason in found], window)
-    return Damage(recording.name, recording.label or "", len(starts), dict(reasons), sound)
+    remark = "" if held is None else held_in_words(held, recording.sample_rate_hz)
+    return Damage(recording.name, recording.label or "", len(starts), dict(reasons), sound, remark)
 
 
 def _damage_at_rate(recording: Recording, window: int, hop: int, rate_hz: float) -> Damage:
@@ -76,16 +87,34 @@ def _damage_at_rate(recording: Recording, window: int, hop: int, rate_hz: float)
     return replace(found, sound=stretches_at_rate(recording, rate_hz, found.sound))
 
 
-def reasons_of(samples: NDArray[np.float32], starts: Iterable[int], window: int) -> list[str | None]:
-    """Return why each window is damaged; None for a sound window.
+def reasons_of(
+    samples: NDArray[np.float32], starts: Iterable[int], window: int
+) -> tuple[list[str | None], float | None]:
+    """Return why each window is damaged (None: it is sound), and how often each value repeats (None: it does not).
 
     Args:
-        samples: Samples of one recording, or a piece of them, shape (n, axes).
+        samples: Samples of one recording, or a long piece of them, shape (n, axes).
         starts: First sample of each window.
-        window: Samples per window.
+        window: Samples per window; a short one is checked together with the samples around it.
     """
     counts = counts_of(samples, steps_of(samples))
-    return [defect_of_readings(counts[start : start + window]) for start in starts]
+    whole, margin = Whole(counts), max(0, _LEAST_CHECKED - window) // 2
+    found = []
+    for start in starts:
+        first, end = max(0, start - margin), start + window + margin
+        reason = defect_of_readings(counts[first:end])
+        found.append(reason if reason == REPEATED else whole.defect_of(start, start + window) or reason)
+    return found, whole.held if REPEATED in found else None
+
+
+def held_in_words(held: float, sample_rate_hz: float) -> str:
+    """Return how often each value repeats, and the rate at which the sensor measures."""
+    whole = round(held)
+    if abs(held - whole) < _WHOLE * held:
+        return f"each value repeats {whole} times (the sensor runs at {plain(sample_rate_hz / whole)} Hz)"
+    return (
+        f"each value repeats {held:.1f} times on average (the sensor runs at about {plain(sample_rate_hz / held)} Hz)"
+    )
 
 
 def _starts(n_samples: int, window: int, hop: int) -> list[int]:
@@ -169,8 +198,7 @@ def damage_text(found: Iterable[Damage]) -> str:
     """Return a table of damaged recordings, the worst first: class, recording, windows, damaged windows, reasons."""
     rows = sorted((each for each in found if each.damaged), key=lambda each: (-each.damaged / each.windows, each.label))
     shown = [
-        (each.label, each.recording, str(each.windows), str(each.damaged), _reasons(each.reasons))
-        for each in rows[:_MOST_ROWS]
+        (each.label, each.recording, str(each.windows), str(each.damaged), _reasons(each)) for each in rows[:_MOST_ROWS]
     ]
     table = [("class", "recording", "windows", "damaged", "reasons"), *shown]
     widths = [max(len(row[column]) for row in table) for column in range(4)]
@@ -190,8 +218,10 @@ def damage_lines(found: Sequence[Damage]) -> list[str]:
     return [as_line(f"{words} docs/explanation/window-quality.md explains the reasons."), damage_text(found)]
 
 
-def _reasons(reasons: Mapping[str, int]) -> str:
-    return ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items(), key=lambda each: -each[1]))
+def _reasons(damage: Damage) -> str:
+    by_number = sorted(damage.reasons.items(), key=lambda each: -each[1])
+    words = ", ".join(f"{reason} {count}" for reason, count in by_number)
+    return f"{words}; {damage.remark}" if damage.remark else words
 
 
 def damage_to_json(damage: Damage) -> dict[str, Any]:
@@ -202,4 +232,5 @@ def damage_to_json(damage: Damage) -> dict[str, Any]:
         "windows": damage.windows,
         "damaged": damage.damaged,
         "reasons": dict(damage.reasons),
+        "remark": damage.remark,
     }

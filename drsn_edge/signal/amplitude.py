@@ -38,7 +38,7 @@ _BLUNT = 1.18
 """Ratio of the range of the outermost 256th to that of the outermost 16th, below which a window is softly clipped.
 Noise has 1.5, and the recordings above have at least 1.25 where many lines share the power. Soft clipping, as tanh at
 the RMS of the signal, has 1.0 to 1.2."""
-_MANY_LINES, _MORE_LINES, _WHITE = 12 / 1024, 16 / 1024, 174 / 1024
+_MANY_LINES, _MORE_LINES, WHITE = 12 / 1024, 16 / 1024, 174 / 1024
 """Number of spectral lines that carry the power, as a share of the window's samples. A tone has 2 or 3 lines in 1024
 samples, machines have up to 100. White noise has 220 and more; it may have any distribution, and is not checked for
 clipping hidden by noise."""
@@ -170,7 +170,7 @@ def _is_clipped(window: Ordered, axis: int, margin: float) -> bool:
     if max(crowded, blunt) <= margin:
         return False
     fewest = _MANY_LINES if crowded > margin else _MORE_LINES
-    return fewest <= _lines(window.counts[axis]) / window.n <= _WHITE
+    return fewest <= lines_of(window.counts[axis]) / window.n <= WHITE
 
 
 def _has_steps(ordered: Ints, step: int) -> bool:
@@ -189,7 +189,7 @@ def step_of(ordered: Ints) -> int:
     return int(steps[len(steps) // 10]) if len(steps) else 1
 
 
-def _lines(axis: Ints) -> float:
+def lines_of(axis: Ints) -> float:
     """Return the number of spectral lines that carry the power: (sum of powers)^2 / sum of (powers^2)."""
     powers = np.square(np.abs(np.fft.rfft((axis - axis.mean()) * np.hanning(len(axis)))))
     return float(powers.sum() ** 2 / max(float(np.square(powers).sum()), 1e-300))
@@ -215,12 +215,12 @@ def _wraps(window: Ordered, axis: int) -> bool:
     half = 1 << max(high, -low - 1, 1).bit_length()
     if half < _LEAST_HALF or min(high, -low) < 0.9 * half or _leaps(window, axis) < 1.5 * half:
         return False
-    if _errs(window.counts[axis], 0.7 * 2 * half) or _fills(window, axis, -half, 2 * half):
+    if errs(window.counts[axis], 0.7 * 2 * half) or _fills(window, axis, -half, 2 * half):
         return True
     leaps = int(
         np.count_nonzero(np.abs(window.differences[axis]) > 1.8 * half)
     )  # a tone would need half the sampling rate
-    return leaps >= 2 and half >= _FEW_LEVELS and _lines(window.counts[axis]) <= _WHITE * window.n
+    return leaps >= 2 and half >= _FEW_LEVELS and lines_of(window.counts[axis]) <= WHITE * window.n
 
 
 def _lacks_sign(window: Ordered, axis: int) -> bool:
@@ -241,10 +241,10 @@ def _fills(window: Ordered, axis: int, low: int, span: int) -> bool:
     ends = int(ordered[0]) < low + near and int(ordered[-1]) >= low + span - near
     many = 2 if span >= 2 * _FEW_LEVELS else window.n // 64
     dense = int(ordered[many]) < low + thick and int(ordered[-1 - many]) >= low + span - thick
-    return ends and dense and _lines(window.counts[axis]) >= _MANY_LINES * window.n
+    return ends and dense and lines_of(window.counts[axis]) >= _MANY_LINES * window.n
 
 
-def _errs(axis: Ints, far: float) -> bool:
+def errs(axis: Ints, far: float) -> bool:
     """Tell whether a sample deviates by more than `far` from its prediction by the samples on both sides.
 
     The prediction uses the spectrum of the axis. `far` exceeds the range of the axis: no sound sample deviates as much,

@@ -143,7 +143,7 @@ def _of_amplitude(window: Ordered, full_scale_counts: float, most_clipped: float
 def _is_piled(window: Ordered) -> bool:
     for counts, ordered in zip(window.counts, window.ordered, strict=True):
         for end, near in ((ordered[0], ordered[_LEAST_PILE - 1]), (ordered[-1], ordered[-_LEAST_PILE])):
-            if end == near and _piles_up(counts, int(end), int(np.count_nonzero(counts == end))):
+            if end == near and piles_up(counts, int(end), int(np.count_nonzero(counts == end))):
                 return True
     return False
 
@@ -180,7 +180,7 @@ _QUESTIONS = (
 are each read several times."""
 
 
-def _piles_up(axis: NDArray[np.int32], end: int, there: int) -> bool:
+def piles_up(axis: NDArray[np.int32], end: int, there: int) -> bool:
     """Tell whether an axis, shape (window,), piles up at its outermost value `end`, which occurs `there` times."""
     values, times = np.unique(axis, return_counts=True)
     if len(values) <= _NEIGHBOURS + 1:

@@ -56,7 +56,7 @@ def _grid(values: NDArray[np.float64], step: float) -> float | None:
 
 def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     x, y = x - x.mean(), y - y.mean()
-    return float((x @ y) / (x @ x))
+    return float(np.multiply(x, y).sum() / np.square(x).sum())  # BLAS would start threads for so little
 
 
 def steps_of(samples: NDArray[Any]) -> list[float | None]:
