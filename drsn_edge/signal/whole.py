@@ -50,7 +50,7 @@ class Whole:
         """Return why a window is damaged although its own readings may not show it; None if it is not."""
         window = self.counts[start:stop]
         for axis, readings in enumerate(window.T):
-            if self._unsigned[axis] is not None and self._crosses(axis, readings):
+            if _crosses(readings, self._unsigned[axis]):
                 return WRAPPED
             if any(
                 np.count_nonzero(readings == end) > MAX_CLIPPED_SHARE * len(readings) for end in self._plateaus[axis]
@@ -131,6 +131,7 @@ class Whole:
         above = self.counts[:, axis] > middle
         return middle if np.count_nonzero(above[1:] != above[:-1]) >= _LEAST_CROSSINGS else None
 
-    def _crosses(self, axis: int, readings: Counts) -> bool:
-        above = readings > self._unsigned[axis]
-        return bool(above.any() and not above.all())
+
+def _crosses(readings: Counts, middle: int | None) -> bool:
+    """Tell whether readings are on both sides of a gap."""
+    return middle is not None and bool(readings.min() < middle < readings.max())

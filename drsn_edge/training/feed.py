@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from drsn_edge.datasets.coverage import coverage_doubts
 from drsn_edge.datasets.damage import check_damage
-from drsn_edge.datasets.doubts import doubts_about, profile_of
+from drsn_edge.datasets.doubts import doubts_about
 from drsn_edge.datasets.labels import check_labels_differ, check_labels_usable, labelled_by
+from drsn_edge.datasets.profile import profile_of
 from drsn_edge.datasets.rates import at_one_rate
 from drsn_edge.datasets.span import Split
 from drsn_edge.datasets.split import check_alike, check_uniform, make_split, parse_hold_out
@@ -109,7 +110,7 @@ def split_recordings(
         damage=damage,
     )
     doubts = (
-        *doubts_about([profile_of(each) for each in uniform.recordings]),
+        *doubts_about([profile_of(each) for each in named]),
         *uniform.doubts,
         *coverage_doubts(named, hold_out, split),
     )

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from drsn_edge.datasets.coverage import coverage_doubts
-from drsn_edge.datasets.doubts import doubts_about, likelier_unit, profile_of
+from drsn_edge.datasets.doubts import doubts_about, likelier_unit
+from drsn_edge.datasets.profile import profile_of
 from drsn_edge.datasets.split import make_split, parse_hold_out
 from drsn_edge.recordings.recording import Recording
 
@@ -80,3 +81,88 @@ def test_nothing_is_said_where_all_classes_are_on_both_sides() -> None:
 def test_classes_of_one_group_each_share_a_sentence() -> None:
     (sentence,) = coverage("time=0.4", [recording(label, label) for label in ("a", "b", "c", "d", "e", "f")])
     assert sentence.startswith("Each class was recorded with one group only")
+
+
+def hummed(name: str, label: str, hum: float, mains_hz: float = 50.0, **changes: Any) -> Recording:
+    """Six seconds of a shaft at 24.3 Hz with its harmonics and noise, and hum with two harmonics."""
+    rng = np.random.default_rng(list(name.encode()))
+    t = np.arange(4800) / 800.0
+    phases = rng.uniform(0, 6, 5)
+    shaft = sum(0.1 / k * np.sin(2 * np.pi * 24.3 * k * t + phase) for k, phase in enumerate(phases, start=1))
+    mains = sum(hum / k * np.sin(2 * np.pi * mains_hz * 1.0004 * k * t + k) for k in (1, 2, 3))
+    samples = (shaft + mains + 0.02 * rng.normal(size=4800)).astype(np.float32)[:, None]
+    values: dict[str, Any] = {"unit": "g", "label": label, "group": name, "fields": {}}
+    return Recording(name, samples, 800.0, ("x",), **{**values, **changes})
+
+
+def kinds(recordings: list[Recording]) -> list[str]:
+    return [doubt.kind for doubt in doubts_about([profile_of(each) for each in recordings])]
+
+
+@pytest.mark.parametrize("mains_hz", [50.0, 60.0])
+def test_hum_that_alone_tells_classes_apart_is_doubted(mains_hz: float) -> None:
+    some = [hummed(f"{label}{n}", label, hum, mains_hz) for n in range(3) for label, hum in (("a", 0.0), ("b", 0.02))]
+    (doubt,) = doubts_about([profile_of(each) for each in some])
+    assert doubt.kind == "hum" and doubt.facts["with_hum"] == ("b",) and doubt.facts["mains_hz"] == mains_hz
+
+
+def test_hum_in_all_classes_or_in_some_recordings_is_not_doubted() -> None:
+    assert not kinds([hummed(f"{label}{n}", label, 0.02) for n in range(3) for label in "ab"])
+    assert not kinds([hummed(f"{label}{n}", label, 0.02 * (n > 0)) for n in range(3) for label in "ab"])
+    assert not kinds([hummed(f"{label}{n}", label, 0.02 * (label == "b")) for n in range(2) for label in "ab"])
+
+
+def test_a_shaft_at_the_speed_of_the_mains_is_no_hum() -> None:
+    some = [
+        hummed(f"{label}{n}", label, 0.02 * (label == "b"), fields={"rpm": 1500.0}) for n in range(3) for label in "ab"
+    ]
+    assert not kinds(some)
+
+
+def offsets(of_class: dict[str, float], n: int, scatter: float) -> list[Recording]:
+    found = []
+    for label, offset in of_class.items():
+        for number in range(n):
+            each = recording(f"{label}{number}", label)
+            moved = np.float32(offset + scatter * np.random.default_rng(number).normal())
+            found.append(Recording(**{**vars(each), "samples": each.samples + np.array([moved, 0, 0], np.float32)}))
+    return found
+
+
+def test_an_offset_that_tells_classes_apart_is_doubted_with_enough_recordings() -> None:
+    assert kinds(offsets({"calm": 0.0, "worn": 0.05}, 8, 0.01)) == ["offset"]
+    assert not kinds(offsets({"calm": 0.0, "worn": 0.05}, 4, 0.01))  # such an order of 8 has a chance of 3 %
+    assert not kinds(offsets({"calm": 0.0, "worn": 0.01}, 8, 0.02))
+
+
+def test_many_recordings_of_one_session_count_once() -> None:
+    some = offsets({"calm": 0.0, "worn": 0.05}, 8, 0.01)
+    assert not kinds([Recording(**{**vars(each), "group": str(each.label)}) for each in some])
+
+
+def test_rates_that_tell_classes_apart_are_doubted() -> None:
+    def at(n: int, label: str, rate_hz: float) -> Recording:
+        return Recording(**{**vars(recording(f"{label}{n}", label)), "sample_rate_hz": rate_hz})
+
+    rates = {"calm": 800.0, "worn": 806.0}
+    some = [at(n, label, rate + 0.1 * n) for label, rate in rates.items() for n in range(8)]
+    assert kinds(some) == ["rate"]
+    assert not kinds([at(n, label, 800.0) for label in rates for n in range(8)])
+
+
+def test_a_class_that_was_processed_otherwise_is_doubted() -> None:
+    def stepped(name: str, label: str, step: float) -> Recording:
+        each = recording(name, label)
+        rounded = np.rint(each.samples / step) * step if step else each.samples
+        return Recording(**{**vars(each), "samples": rounded.astype(np.float32)})
+
+    some = [stepped(f"{label}{n}", label, 0.001 * (label == "worn")) for n in range(2) for label in ("calm", "worn")]
+    assert kinds(some) == ["steps"] and not kinds(some[1:])
+    assert not kinds([stepped(f"{label}{n}", label, 0.001 * n) for n in range(2) for label in ("calm", "worn")])
+
+
+def test_a_sensor_that_was_moved_is_doubted() -> None:
+    still, moved = recording("a", "calm"), recording("b", "worn")
+    moved.samples[1200:] += np.array([0.0, 0.3, -0.3], np.float32)
+    (doubt,) = doubts_about([profile_of(still), profile_of(moved)])
+    assert doubt.kind == "jump" and doubt.facts["recordings"] == ("b",) and "1.47 s of b" in doubt.sentence
