@@ -101,6 +101,7 @@ AXES_TURNED = "axes inverted or swapped"
 RATE_OFF = "sample rate off"
 CLOCK_STOPPED = "device clock stopped"
 NOISE_ALONE = "noise alone"
+UNIT_DOUBTED = "unit doubted"
 LINK_LOST = "LINK LOST"
 NO_SAMPLES = "NO SAMPLES"
 TOO_FEW_SAMPLES = "TOO FEW SAMPLES"
@@ -151,6 +152,12 @@ REASONS: Mapping[str, Reason] = _by_text(
         "The sensor's sampling rate differs from the model's by more than 4 %, or is no longer known.",
     ),
     Reason(CLOCK_STOPPED, _SIGNAL, "The sensor's clock has stopped while samples arrive."),
+    Reason(
+        UNIT_DOUBTED,
+        _SIGNAL,
+        "Level and gravity differ from the training data by the factor between two units, such as 9.81 between g and "
+        "m/s2. State the true unit of the sensor, or correct that of the recordings and train again.",
+    ),
     Reason(LINK_LOST, _SIGNAL, "The port is lost. The monitor tries to open it again."),
     Reason(NO_SAMPLES, _SIGNAL, "The port is open, but no sample arrived for 2 s plus the length of one window."),
     Reason(

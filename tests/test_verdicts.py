@@ -35,7 +35,7 @@ def test_texts_that_files_hold_stay_as_they_are() -> None:
         "lost samples", "overrun", "flat line", "clipped", "stuck", "stuck bit", "wrapped", "spike", "dropouts",
         "repeated samples", "offset jumped", "axes inverted or swapped", "sample rate off", "device clock stopped",
         "noise alone", "LINK LOST", "NO SAMPLES", "TOO FEW SAMPLES", "not running", "skipped: this machine is too slow",
-        "no decision yet",
+        "no decision yet", "unit doubted",
     }  # fmt: skip
 
 

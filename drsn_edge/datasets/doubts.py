@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drsn_edge.signal.gravity import length_of, unit_by_gravity
 from drsn_edge.signal.units import KNOWN_UNITS, canonical, gravity_in
 from drsn_edge.support.wording import counted, plain
-
-_GRAVITY_WITHIN = 0.05
-"""Largest relative difference from the length of gravity, which the offsets of a sensor change by a few percent."""
 
 _LEVELS_APART = 100.0
 """Smallest factor between the levels of two classes that is doubted, 40 dB. Faults raise a level by a factor of 30 at
@@ -107,12 +105,10 @@ def likelier_unit(unit: str, means: NDArray[np.float64]) -> str | None:
     unit = canonical(unit)
     if unit not in KNOWN_UNITS:
         return None
-    length = float(np.linalg.norm(means))
-    likely = [other for other in KNOWN_UNITS if abs(length / gravity_in(other) - 1) < _GRAVITY_WITHIN]
-    if unit in likely:
-        return None
+    length = length_of(means)
+    likely = unit_by_gravity(length)
     impossible = length > 4 * gravity_in(unit)  # a machine does not turn its sensor into a centrifuge
-    return likely[0] if likely and (impossible or len(means) == 3) else None
+    return likely if likely != unit and (impossible or len(means) == 3) else None
 
 
 def _unit_doubt(unit: str, likely: str, found: Sequence[Profile], of_all: int) -> Doubt:

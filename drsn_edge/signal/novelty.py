@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.errors import BundleError
+from drsn_edge.signal.gravity import length_of, unit_by_gravity
 from drsn_edge.signal.mounting import BANDS, Mounting
 from drsn_edge.signal.spectra import Spectra, log_spectra
 from drsn_edge.signal.windows import Centred, centre
@@ -46,6 +47,9 @@ _FORMS = {
 _MOUNTING, _MOUNTING_LIMIT = "mounting", "mounting_limit"
 _MOUNTING_FORMS = {_MOUNTING: Form(np.float32, 3), _MOUNTING_LIMIT: Form(np.float64, 0)}
 """Further arrays of the file if the axes show how the sensor is mounted."""
+_GRAVITY = "gravity"
+_GRAVITY_FORMS = {_GRAVITY: Form(np.float64, 0)}
+"""Further array of the file if the recordings show gravity."""
 
 RUNNING_SHARE = 1 / 4
 """Share of the lowest trained level below which a machine counts as standing still: 12 dB."""
@@ -92,6 +96,7 @@ class Novelty:
         loudest_rms: Highest level of a trained window, in the contract's unit; infinite if unknown.
         site: Normal vibration learned on site; None: nothing was learned.
         mounting: Relation of the axes; None if the windows do not show it.
+        gravity: Length of the mean vector in training, in the contract's unit; None if it was not that of gravity.
     """
 
     lines: int
@@ -102,6 +107,7 @@ class Novelty:
     loudest_rms: float = math.inf
     site: Site | None = None
     mounting: Mounting | None = None
+    gravity: float | None = None
 
     def distances(self, windows: FloatArray) -> FloatArray:
         """Return each window's distance to the nearest recording of the training side, shape (n,).
@@ -149,6 +155,14 @@ class Novelty:
         """Tell whether a machine with this level (see `levels`) is running."""
         quietest = self.quietest_rms if self.site is None else min(self.quietest_rms, self.site.quietest_rms)
         return level >= RUNNING_SHARE * quietest
+
+    def has_other_unit(self, windows: Centred) -> bool:
+        """Tell whether a window's level and its gravity both say that it has another unit than the training data."""
+        level = float(windows.rms[0])
+        if self.gravity is None or (self.is_running(level) and level <= self.too_loud_rms):
+            return False
+        unit = unit_by_gravity(length_of(windows.means[0]))
+        return unit is not None and unit != unit_by_gravity(self.gravity)
 
     def is_turned(self, windows: Centred) -> bool:
         """Tell whether the axes of a window are arranged differently than in training."""
@@ -206,7 +220,8 @@ def _is_usable(mounting: Mounting, n_axes: int) -> bool:
 
 
 def _are_levels(novelty: Novelty) -> bool:
-    return 0 <= novelty.quietest_rms <= novelty.loudest_rms and novelty.loudest_rms > 0
+    gravity = 1.0 if novelty.gravity is None else novelty.gravity
+    return 0 <= novelty.quietest_rms <= novelty.loudest_rms and novelty.loudest_rms > 0 and 0 < gravity < math.inf
 
 
 def novelty_to_bytes(novelty: Novelty) -> bytes:
@@ -214,6 +229,8 @@ def novelty_to_bytes(novelty: Novelty) -> bytes:
     values = {name: getattr(novelty, name) for name in _FORMS}
     if novelty.mounting is not None:
         values |= {_MOUNTING: novelty.mounting.prototypes, _MOUNTING_LIMIT: novelty.mounting.limit}
+    if novelty.gravity is not None:
+        values[_GRAVITY] = novelty.gravity
     return archive_of(**values)
 
 
@@ -224,7 +241,7 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
         BundleError: If they are damaged, or have other shapes or impossible values.
     """
     try:
-        arrays = typed_arrays(data, MAX_ARRAYS_BYTES, _FORMS, _MOUNTING_FORMS)
+        arrays = typed_arrays(data, MAX_ARRAYS_BYTES, _FORMS, _MOUNTING_FORMS, _GRAVITY_FORMS)
     except InvalidValueError as exc:
         words = f"{MEMBER} is damaged: {exc}. Convert the run again with `drsn-edge convert`."
         raise BundleError(words, exc.problem, **{**exc.facts, "member": MEMBER}) from exc
@@ -237,6 +254,7 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
         quietest_rms=float(arrays["quietest_rms"]),
         loudest_rms=float(arrays["loudest_rms"]),
         mounting=mounting,
+        gravity=float(arrays[_GRAVITY]) if _GRAVITY in arrays else None,
     )
     size = novelty.lines * n_axes
     shapes = novelty.whitening.shape == (size, size) and novelty.prototypes.shape[1:] == (size,)

@@ -81,7 +81,7 @@ class Form(NamedTuple):
 
 
 def typed_arrays(
-    data: bytes, most_bytes: int, forms: Mapping[str, Form], together: Mapping[str, Form] | None = None
+    data: bytes, most_bytes: int, forms: Mapping[str, Form], *together: Mapping[str, Form]
 ) -> dict[str, NDArray[Any]]:
     """Return the arrays of an archive that are named here, each in its form; further arrays are ignored.
 
@@ -89,14 +89,14 @@ def typed_arrays(
         data: The archive.
         most_bytes: Limit of all arrays together.
         forms: Forms of the arrays that must be there, by name.
-        together: Forms of arrays of which either all or none are there, by name.
+        together: Sets of forms of arrays of which either all or none are there, by name.
 
     Raises:
         InvalidValueError: If it is not an archive of plain arrays, exceeds the limit, or lacks an array of its form.
     """
     arrays = read_arrays(data, most_bytes)
-    more = together or {}
-    wanted = {**forms, **more} if any(name in arrays for name in more) else forms
+    there = [each for each in together if any(name in arrays for name in each)]
+    wanted = {name: form for each in (forms, *there) for name, form in each.items()}
     return {name: _of_form(name, arrays.get(name), form) for name, form in wanted.items()}
 
 

@@ -11,6 +11,7 @@ from sklearn.covariance import LedoitWolf
 from drsn_edge.datasets.span import Split
 from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import TrainingError
+from drsn_edge.signal.gravity import trained_gravity
 from drsn_edge.signal.novelty import LINES, Novelty, features, levels
 from drsn_edge.signal.windows import centre
 from drsn_edge.training.feed import draw_windows
@@ -47,9 +48,11 @@ def fit_novelty(split: Split, settings: TrainSettings, recorded: WindowSet) -> N
     if len(prototypes) > MOST_PROTOTYPES:
         prototypes = KMeans(MOST_PROTOTYPES, n_init=1, random_state=settings.seed).fit(prototypes).cluster_centers_
     lowest, highest = np.quantile(levels(recorded.windows), (_OUTERMOST, 1 - _OUTERMOST)).tolist()
+    gravity = trained_gravity(centre(recorded.windows).means, split.train[0].recording.unit)
     return Novelty(
         lines, whitening.astype(np.float32), prototypes.astype(np.float32), 1.0, lowest, highest,
         mounting=fit_mounting(recorded, {span.recording.name: span.recording.group for span in split.train}),
+        gravity=gravity,
     )  # fmt: skip
 
 

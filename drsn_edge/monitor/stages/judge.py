@@ -26,7 +26,7 @@ from drsn_edge.signal.novelty import Novelty
 from drsn_edge.signal.quality import OffsetWatch
 from drsn_edge.signal.resampling import resampled
 from drsn_edge.signal.windows import Centred, axis_means, centre
-from drsn_edge.verdicts import AXES_TURNED, NOISE_ALONE, NOT_RUNNING, OFFSET_JUMPED
+from drsn_edge.verdicts import AXES_TURNED, NOISE_ALONE, NOT_RUNNING, OFFSET_JUMPED, UNIT_DOUBTED
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,8 @@ class Judge:
 
     def _why_not(self, window: CutWindow, centred: Centred, offsets: OffsetWatch) -> str | None:
         """Return why an undamaged window does not show a running machine that the model knows; None if it does."""
+        if self._novelty is not None and self._novelty.has_other_unit(centred):
+            return UNIT_DOUBTED
         if self._novelty is not None and not self._novelty.is_running(float(centred.rms[0])):
             return NOT_RUNNING
         if offsets.jumped(_means_of(window, centred), window.scale.full_scale):
