@@ -160,7 +160,7 @@ def _hum(profiles: Sequence[Profile]) -> list[Doubt]:
                     "hum",
                     f"Mains hum ({mains:g} Hz and multiples, {height:.0f} dB above the spectrum beside it) is in every "
                     f"recording of {_named(with_hum)} and in none of {_named(without)}, so that it alone tells them "
-                    "apart. Record all classes with the same cables and earthing; if a shaft turns at that speed, "
+                    "apart. Record all classes with the same cables and earthing; if a shaft has this frequency, "
                     "state rpm in the catalogue.",
                     {"mains_hz": mains, "with_hum": tuple(with_hum), "without": tuple(without), "height_db": height},
                 )
@@ -180,7 +180,7 @@ def _offsets(profiles: Sequence[Profile]) -> list[Doubt]:
                     "offset",
                     f"The mean of axis {name} alone tells the classes apart, although it has nothing to do with "
                     "faults: each class probably has a mounting of its own, which the network may learn. Mount the "
-                    "sensor anew between recordings of one class, or record the classes in mixed order.",
+                    "sensor again between recordings of one class, or record the classes in mixed order.",
                     {"axis": name},
                 )
             ]
