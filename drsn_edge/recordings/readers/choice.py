@@ -19,7 +19,7 @@ from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import LEFT_OUT
 from drsn_edge.recordings.raw import RawRecording
 from drsn_edge.recordings.readers.columns import MOST_CHANNELS
-from drsn_edge.recordings.readers.described import MOST_CAPTURES, recordings_of
+from drsn_edge.recordings.readers.described import MOST_CAPTURES, Clocks, recordings_of
 from drsn_edge.recordings.readers.found import LONGEST_SHOWN, File, Found, arrays_of, opened_root
 from drsn_edge.recordings.readers.time_vector import kind_of
 from drsn_edge.recordings.readers.variables import (
@@ -58,7 +58,7 @@ def recordings_in(file: File) -> list[RawRecording]:
         candidates = [each for each in inside if each.path not in times] or inside
         chosen, remarks = _chosen(candidates, file)
         sets = _sets(chosen, file)
-    clocks = [(each, times[each.path]) for each in arrays if each.path in times]
+    clocks = Clocks([(each, times[each.path]) for each in arrays if each.path in times])
     found = [raw for one in sets for raw in recordings_of(one, clocks, remarks, file)]
     return found if len(found) == 1 else [replace(raw, capture=number) for number, raw in enumerate(found)]
 
@@ -133,7 +133,8 @@ def _chosen(arrays: Sequence[Found], file: File) -> tuple[list[Found], list[str]
     named = [each for each in arrays if _VIBRATION.search(each.name)]
     for some, why in ((measured, "their unit is one of acceleration"), (named, "their names speak of vibration")):
         if some and len(some) < len(arrays):
-            others = sizes([(each.path, each.leaf) for each in arrays if each not in some])
+            paths = {each.path for each in some}
+            others = sizes([(each.path, each.leaf) for each in arrays if each.path not in paths])
             taken = sizes([(each.path, each.leaf) for each in some])
             return some, [f"Taken: {taken}, because {why}; not taken: {others}."]
     return list(arrays), []

@@ -21,11 +21,34 @@ from firmware_bridge.tables.names import is_acceleration
 
 MOST_CAPTURES = 10_000
 
-Times = Sequence[tuple[Found, Kind]]
-"""Arrays that are a clock or a counter."""
+_Clock = tuple[Found, Kind]
 
 
-def recordings_of(found: Sequence[Found], times: Times, remarks: Sequence[str], file: File) -> list[RawRecording]:
+class Clocks:
+    """The arrays of a file that are a clock or a counter, by their lengths and by the groups that hold them."""
+
+    def __init__(self, clocks: Sequence[_Clock]) -> None:
+        """Sort the clocks."""
+        self._by_length: dict[int, list[_Clock]] = {}
+        self._by_group: dict[tuple[str, int], list[_Clock]] = {}
+        for clock in clocks:
+            self._by_length.setdefault(clock[0].length, []).append(clock)
+            self._by_group.setdefault((clock[0].parent, clock[0].length), []).append(clock)
+
+    def lengths_in(self, shape: Sequence[int]) -> set[int]:
+        """Return the dimensions of an array that some clock has as its length."""
+        return self._by_length.keys() & set(shape)
+
+    def nearest(self, found: Sequence[Found], n_samples: int) -> _Clock | None:
+        """Return the clock of as many samples that stands nearest to some arrays; a counter only for want of one."""
+        parents = {each.parent: None for each in found}
+        beside = [clock for parent in parents for clock in self._by_group.get((parent, n_samples), ())]
+        fitting = beside or self._by_length.get(n_samples, [])
+        above = [clock for clock in fitting if all(_is_above(clock[0].parent, parent) for parent in parents)]
+        return min(beside or above or fitting, key=lambda clock: clock[1] is Kind.COUNTER, default=None)
+
+
+def recordings_of(found: Sequence[Found], times: Clocks, remarks: Sequence[str], file: File) -> list[RawRecording]:
     """Return the recording of these arrays, or one for each capture of an array of three dimensions.
 
     Args:
@@ -73,9 +96,9 @@ def _scopes(found: Sequence[Found]) -> list[Notes]:
     return [common, *(scope.stated for scope in found[0].scopes)]
 
 
-def _part(each: Found, found: Sequence[Found], times: Times, scopes: list[Notes], file: File) -> Part:
+def _part(each: Found, found: Sequence[Found], times: Clocks, scopes: list[Notes], file: File) -> Part:
     labels = _labels(each, found, scopes, file)
-    lengths = {time.length for time, _ in times} & set(each.leaf.shape)
+    lengths = times.lengths_in(each.leaf.shape)
     part = part_of(each.leaf, len(labels) or None, min(lengths) if len(lengths) == 1 else None)
     if part is None:
         here = sizes([(each.path, each.leaf)])
@@ -130,19 +153,15 @@ def _unit(found: Sequence[Found], scopes: list[Notes]) -> str | None:
 def _clock(
     found: Sequence[Found],
     n_samples: int,
-    times: Times,
+    times: Clocks,
     stated_hz: float | None,
     file: File,
 ) -> Reading:
     """Return what the clock of the samples says: the array of equal length that stands nearest."""
-    parents = {each.parent for each in found}
-    fitting = [each for each in times if each[0].length == n_samples]
-    beside = [each for each in fitting if each[0].parent in parents]
-    above = [each for each in fitting if all(_is_above(each[0].parent, parent) for parent in parents)]
-    chosen = beside or above or fitting
-    if not chosen or file.request.values.get("time_column") == LEFT_OUT:
+    nearest = times.nearest(found, n_samples)
+    if nearest is None or file.request.values.get("time_column") == LEFT_OUT:
         return NO_CLOCK
-    time, kind = min(chosen, key=lambda each: each[1] is Kind.COUNTER)
+    time, kind = nearest
     no_axis = (f"{time.shown} is {kind.value} and no axis.",)
     if kind is Kind.COUNTER:
         return Reading(None, None, no_axis)

@@ -99,7 +99,7 @@ class Found:
         """Its path for a message."""
         return printable(self.path, LONGEST_SHOWN)
 
-    @property
+    @cached_property
     def length(self) -> int:
         """Length of the longest dimension, or of the longer one of a capture."""
         return length_of(self.leaf.shape)
