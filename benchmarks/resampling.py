@@ -74,8 +74,8 @@ def by_soxr(samples: FloatArray, cut: Cut, window: int) -> FloatArray:
 def right(recordings: Iterable[Recording], bundle: Bundle) -> float:
     model = model_of(bundle)
     found = [classify(each, model, MonitorSettings()) for each in recordings]
-    hits = sum(window.label == each.label for each in found for window in each.windows)
-    return round(hits / sum(len(each.windows) for each in found), 4)
+    hits = sum(each.counts[each.label or ""] for each in found)
+    return round(hits / sum(len(each.states) for each in found), 4)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def _values(found: list[Classified]) -> list[dict[str, Any]]:
             "recording": each.recording,
             "label": each.label,
             "duration_s": each.duration_s,
-            "windows": len(each.windows),
+            "windows": len(each.states),
             "verdicts": each.counts,
             "no_verdict": each.reasons,
             "decisions": [to_json(decision) for decision in each.decisions],
@@ -105,7 +105,7 @@ def _as_text(found: list[Classified]) -> str:
     lines = [f"{'recording':{width}}  {'label' if named else '':{expected}}windows  verdicts"]
     for each, name, label in zip(found, names, labels, strict=True):
         verdicts = _in_words(each.counts)
-        lines.append(f"{name:{width}}  {label:{expected}}{len(each.windows):7}  {verdicts}")
+        lines.append(f"{name:{width}}  {label:{expected}}{len(each.states):7}  {verdicts}")
         for reason, count in each.reasons.most_common():
             lines.append(f"{'':{width}}  {'':{expected}}{count:7}  {reason}")
         lines += [f"{'':{width}}  {'':{expected}}{alarm_line(alarm)}" for alarm in each.alarms]

@@ -224,7 +224,7 @@ def _fine_tune(
 
     work = work_folder(out)
     check_work_folder(work, resume=resume, force=force)
-    recordings = read_folder(data, catalogue)
+    recordings = read_folder(data, catalogue, out)
     with says_how_to_resume(work), training_bar() as show:
         return fine_tune(run, recordings, epochs, learning_rate, target, show, work, resume)
 

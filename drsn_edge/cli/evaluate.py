@@ -152,7 +152,7 @@ def _load_data(model: EvaluatedModel, data: Path | None, only: str | None, catal
     from drsn_edge.evaluation.data import recordings_data
 
     assert data is not None
-    return recordings_data(read_folder(data, catalogue), data, only, model.contract, model.labels)
+    return recordings_data(read_folder(data, catalogue, None), data, only, model.contract, model.labels)
 
 
 def _as_text(evaluation: Evaluation, out: Path | None) -> str:

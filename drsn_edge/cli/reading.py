@@ -27,10 +27,13 @@ def reported() -> Iterator[Report]:
             say(line)
 
 
-def read_folder(folder: Path, catalogue: Path | None) -> list[Recording]:
-    """Load the recordings of a folder whose labels may be used; see `load_recordings`."""
+def read_folder(folder: Path, catalogue: Path | None, out: Path | None) -> list[Recording]:
+    """Load the recordings of a folder whose labels may be used; see `load_recordings`.
+
+    The samples are kept on the disk beside `out`, the result of the command, or in memory if it has none.
+    """
     from drsn_edge.cli.progress import counting_bar
     from drsn_edge.recordings.loading.load import load_recordings
 
     with reported() as report, counting_bar("reading recordings") as bar:
-        return load_recordings(folder, catalogue, bar, report)
+        return load_recordings(folder, catalogue, bar, report, None if out is None else out.resolve().parent)

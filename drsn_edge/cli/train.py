@@ -186,7 +186,7 @@ def train(
     settings = _settings(ctx, config, options)
     check_new_folder(out, force=force, ours=is_run_folder)
     check_work_folder(work_folder(out), resume=resume, force=force)
-    recordings = read_folder(data, catalogue)
+    recordings = read_folder(data, catalogue, out)
     metrics = _train(recordings, _split(recordings, settings), settings, out, resume=resume)
     found = from_metrics(metrics)
     if found is not None and found.warning:

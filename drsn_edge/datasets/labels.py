@@ -13,8 +13,12 @@ from drsn_edge.recordings.recording import Recording
 from drsn_edge.support.fields import is_label
 from drsn_edge.support.toml_file import quoted
 from drsn_edge.support.wording import counted
+from firmware_bridge.support.shown import printable
 
-_MOST_LINES = 8
+_MOST_ENTRIES = 2
+"""Most entries of a catalogue in an error."""
+_LONGEST = 60
+_FOLDER_PATTERN = "(?P<label>[^/]+)/"
 _CAPTURE = re.compile(r"#[0-9]+$")
 _SPACES = re.compile(r"[\s_]+|(?<=\w)-(?=\w)")
 _SHORTEST = 3
@@ -78,24 +82,35 @@ def check_labelled(recordings: Sequence[Recording], error: type[DrsnEdgeError] =
     missing = list(dict.fromkeys(_CAPTURE.sub("", each.name) for each in recordings if each.label is None))
     if not missing:
         return
-    lines = [
-        line
-        for stem in missing[:_MOST_LINES]
-        for line in (
-            "[[recordings]]",
-            f"file = {quoted(glob.escape(stem) + '.*')}",
-            'label = ""   # fill in the class',
-        )
-    ]
-    more = [f"# and so on for {len(missing) - _MOST_LINES} more"] if len(missing) > _MOST_LINES else []
+    lines = _label_lines(missing, is_all=all(each.label is None for each in recordings))
     has = "has no label" if len(missing) == 1 else "have no label, the first"
     raise error(
         f"{counted(len(missing), 'recording')} {has}: {missing[0]}. Record with --label NAME, fill in the column label "
-        "of catalogue.csv, or write into catalogue.toml beside the recordings:\n\n" + "\n".join([*lines, *more]),
+        "of catalogue.csv, or write into catalogue.toml beside the recordings:\n\n" + "\n".join(lines),
         "no_label",
         count=len(missing),
         first=missing[0],
     )
+
+
+def _label_lines(missing: Sequence[str], *, is_all: bool) -> list[str]:
+    """Return lines of a catalogue: folders as classes if no recording has a label, else an entry for each folder."""
+    folders = [name.rpartition("/")[0] for name in missing]
+    if is_all and all(folders) and len(set(folders)) > 1:
+        first = printable(folders[0], _LONGEST)
+        pattern = f"pattern = '{_FOLDER_PATTERN}'   # if the folders are the classes, as {first} is one"
+        return ["[[recordings]]", 'file = "*"', pattern]
+    globs = [
+        f"{glob.escape(folder)}/*" if folder else f"{glob.escape(name)}.*"
+        for folder, name in zip(folders, missing, strict=True)
+    ]
+    distinct = list(dict.fromkeys(globs))
+    entries = (
+        ("[[recordings]]", f"file = {quoted(each)}", 'label = ""   # fill in the class')
+        for each in distinct[:_MOST_ENTRIES]
+    )
+    left = len(distinct) - _MOST_ENTRIES
+    return [*(line for entry in entries for line in entry), *([f"# and so on for {left} more"] if left > 0 else [])]
 
 
 def check_labels_differ(recordings: Iterable[Recording]) -> None:

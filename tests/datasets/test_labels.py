@@ -14,6 +14,7 @@ from drsn_edge.datasets.labels import (
     plain,
 )
 from drsn_edge.errors import SplitError
+from drsn_edge.recordings.loading.catalogue import parse_catalogue, values_for
 from drsn_edge.recordings.recording import Recording
 
 
@@ -93,7 +94,19 @@ def test_missing_labels_come_with_the_lines_to_write() -> None:
 def test_many_missing_labels_are_few_lines() -> None:
     with refused(SplitError, "no_label", count=5000, first="r0") as caught:
         check_labelled([recording(None, f"r{number}") for number in range(5000)])
-    assert len(str(caught.value).splitlines()) < 40 and "4992 more" in str(caught.value)
+    assert len(str(caught.value).splitlines()) < 10 and "4998 more" in str(caught.value)
+
+
+def test_folders_are_proposed_as_labels_where_no_recording_has_one() -> None:
+    found = [recording(None, f"{folder}/{number}") for folder in ("fine", "worn [1]") for number in range(3)]
+    with refused(SplitError, "no_label", count=6, first="fine/0") as caught:
+        check_labelled(found)
+    _, lines = str(caught.value).split("\n\n")
+    assert values_for(parse_catalogue(lines, "test.toml"), "worn [1]/2.csv", {}) == {"label": "worn [1]"}
+    with refused(SplitError, "no_label") as caught:
+        check_labelled([recording("new", "new/1"), *found])
+    lines = str(caught.value).split("\n\n")[1].replace('label = ""', 'label = "filled in"')
+    assert values_for(parse_catalogue(lines, "test.toml"), "worn [1]/2.csv", {}) == {"label": "filled in"}
 
 
 def test_plain() -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drsn_edge.errors import ContractError
 from drsn_edge.monitor.stages.judge import Judge, Model
 from drsn_edge.monitor.stages.pipeline import Monitor
-from drsn_edge.monitor.stages.results import Alarm, Decision, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, Decision, Result, WindowResult
 from drsn_edge.monitor.stages.settings import MonitorSettings
 from drsn_edge.monitor.stages.stream_state import HostClock
 from drsn_edge.monitor.stages.words import said_by
@@ -38,7 +41,9 @@ class Classified:
         recording: Name of the recording.
         label: Label by its file or catalogue; None if unknown.
         duration_s: Length in seconds.
-        windows: Results of the windows, in order.
+        starts_s: Time of each window's first sample in the recording, in seconds.
+        states: Label, UNKNOWN or NO_VERDICT of each window.
+        reasons: Number of windows without a verdict by reason.
         decisions: Changes of the decision, in order.
         alarms: Changes of alarms, in order.
     """
@@ -46,19 +51,16 @@ class Classified:
     recording: str
     label: str | None
     duration_s: float
-    windows: tuple[WindowResult, ...]
+    starts_s: NDArray[np.float64]
+    states: tuple[str, ...]
+    reasons: Counter[str]
     decisions: tuple[Decision, ...]
     alarms: tuple[Alarm, ...]
 
     @property
     def counts(self) -> Counter[str]:
         """Number of windows by label, UNKNOWN or NO_VERDICT."""
-        return Counter(said_by(window).state for window in self.windows)
-
-    @property
-    def reasons(self) -> Counter[str]:
-        """Number of windows without a verdict by reason."""
-        return Counter(window.reason for window in self.windows if window.reason)
+        return Counter(self.states)
 
 
 def classify(
@@ -66,8 +68,7 @@ def classify(
 ) -> Classified:
     """Return the results that the monitor would give for a sensor with these samples.
 
-    The recording is read twice: for its length and its largest value, which the sensor's range follows from, and then
-    for its samples. Memory holds a block of samples and the results.
+    Memory holds a piece of the samples and some bytes for each window.
 
     Args:
         recording: Recording with the rate and axes of the contract, in a unit that converts to the contract's.
@@ -79,8 +80,42 @@ def classify(
         ContractError: If the recording does not fit the model, or is shorter than a window.
         RecordingError: If a streamed recording turns out to be damaged.
     """
-    window = model.manifest.contract.window
-    n_samples, peak = _extent(recording)
+    extent = _extent(recording)
+    starts_s, states, reasons = array("d"), [], Counter[str]()
+    decisions: list[Decision] = []
+    alarms: list[Alarm] = []
+    for result in _monitored(recording, extent, model, settings, rpm):
+        if isinstance(result, WindowResult):
+            starts_s.append(result.device_time_s)
+            states.append(said_by(result).state)
+            reasons.update([result.reason] if result.reason else [])
+        elif isinstance(result, Decision):
+            decisions.append(result)
+        elif isinstance(result, Alarm):
+            alarms.append(result)
+    return Classified(
+        recording.name, recording.label, extent.n_samples / recording.sample_rate_hz,
+        np.array(starts_s), tuple(states), reasons, tuple(decisions), tuple(alarms),
+    )  # fmt: skip
+
+
+def windows_of(
+    recording: Recording | StreamedRecording, model: Model, settings: MonitorSettings, rpm: float | None = None
+) -> Iterator[WindowResult]:
+    """Yield the result of each window; arguments and errors as of `classify`."""
+    for result in _monitored(recording, _extent(recording), model, settings, rpm):
+        if isinstance(result, WindowResult):
+            yield result
+
+
+def _monitored(
+    recording: Recording | StreamedRecording,
+    extent: _Extent,
+    model: Model,
+    settings: MonitorSettings,
+    rpm: float | None,
+) -> Iterator[Result]:
+    window, n_samples = model.manifest.contract.window, extent.n_samples
     if n_samples < window:
         words = (
             f"{recording.name} is too short: it has {n_samples} samples, and one window of the model needs {window}."
@@ -91,26 +126,25 @@ def classify(
     monitor = Monitor(Judge(model, settings, known_hz), HostClock(now=lambda: 0.0))
     counters = StreamCounters(samples_received=n_samples)
     try:
-        results = list(monitor.run(_events(recording, range_for(peak)), lambda: counters))
+        yield from monitor.run(_events(recording, range_for(extent.peak)), lambda: counters)
     except ContractError as exc:
         raise ContractError(f"{recording.name}: {exc}", exc.problem, **{**exc.facts, "name": recording.name}) from exc
-    return Classified(
-        recording.name,
-        recording.label,
-        n_samples / recording.sample_rate_hz,
-        tuple(result for result in results if isinstance(result, WindowResult)),
-        tuple(result for result in results if isinstance(result, Decision)),
-        tuple(result for result in results if isinstance(result, Alarm)),
-    )
 
 
-def _extent(recording: Recording | StreamedRecording) -> tuple[int, float]:
-    """Return the number of samples and the largest absolute value; reads the recording to its end."""
+class _Extent(NamedTuple):
+    """What has to be known before the first sample: the number of samples, and the largest absolute value."""
+
+    n_samples: int
+    peak: float
+
+
+def _extent(recording: Recording | StreamedRecording) -> _Extent:
+    """Read the recording to its end. The range of the sensor follows from the largest value."""
     n_samples, peak = 0, 0.0
     for piece in recording.pieces(_PIECE_SAMPLES):
         n_samples += len(piece)
         peak = max(peak, float(np.max(np.abs(piece))))
-    return n_samples, peak
+    return _Extent(n_samples, peak)
 
 
 def _events(recording: Recording | StreamedRecording, full_scale: float) -> Iterator[SourceEvent]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from drsn_edge.monitor.offline.classify import Classified
-from drsn_edge.monitor.stages.words import said_by
 from drsn_edge.support.palette import colours_of
 from drsn_edge.support.pictures import SMALL, legend_beside, new_figure, patches_of, save_picture
 from firmware_bridge.support.shown import printable
@@ -29,16 +28,15 @@ def save_timelines(found: Sequence[Classified], labels: Sequence[str], window_s:
     Raises:
         OutputError: If it cannot be written.
     """
-    states = [[said_by(window).state for window in each.windows] for each in found]
-    seen = {state for row in states for state in row}
+    seen = {state for each in found for state in each.counts}
     colours = colours_of({*labels, *seen})
     figure = new_figure(12, 1.4 + _ROW_INCHES * len(found))
     axes = figure.subplots()
-    for row, (each, said) in enumerate(zip(found, states, strict=True)):
-        starts = np.array([window.device_time_s for window in each.windows])
+    for row, each in enumerate(found):
+        starts = each.starts_s
         ends = np.append(starts[1:], starts[-1] + window_s)
         bars = list(zip(starts, ends - starts, strict=True))
-        axes.broken_barh(bars, (row - 0.4, 0.8), facecolors=[colours[state] for state in said])
+        axes.broken_barh(bars, (row - 0.4, 0.8), facecolors=[colours[state] for state in each.states])
     names = [printable(each.recording, _LONGEST_NAME) for each in found]
     axes.set_yticks(range(len(found)), names, fontsize=SMALL, parse_math=False)
     axes.set_ylim(len(found) - 0.4, -0.6)

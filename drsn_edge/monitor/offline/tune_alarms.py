@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.errors import SettingsError
-from drsn_edge.monitor.offline.classify import classify
+from drsn_edge.monitor.offline.classify import windows_of
 from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings, AlarmStates, Evidence
 from drsn_edge.monitor.stages.judge import Model
 from drsn_edge.monitor.stages.results import AlarmState, WindowResult
@@ -108,8 +108,8 @@ def judged(
         ContractError: If the recording does not fit the model, or is shorter than a window.
     """
     manifest = model.manifest
-    said = classify(recording, model, settings, rpm)
-    return condensed(recording.name, recording.label in normal, manifest.labels, manifest.contract.hop_s, said.windows)
+    results = windows_of(recording, model, settings, rpm)
+    return condensed(recording.name, recording.label in normal, manifest.labels, manifest.contract.hop_s, results)
 
 
 def condensed(

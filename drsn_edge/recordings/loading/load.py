@@ -11,10 +11,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.catalogue import built_in_catalogues
 from drsn_edge.recordings.loading.complete import Source, complete, values_before
 from drsn_edge.recordings.loading.report import Report
+from drsn_edge.recordings.loading.sample_file import SampleFile
 from drsn_edge.recordings.loading.sources import format_of, source_of, sources_in
 from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording, Request
 from drsn_edge.recordings.readers.registry import FORMATS
@@ -56,6 +59,7 @@ def load_recordings(
     catalogue: PathLike | None = None,
     progress: Callable[[int, int], None] | None = None,
     report: Report | None = None,
+    kept_in: PathLike | None = None,
 ) -> list[Recording]:
     """Load every recording of a folder and its sub-folders, sorted by name; captures keep their order in the file.
 
@@ -68,16 +72,28 @@ def load_recordings(
         catalogue: Catalogue file that is used instead of those around the recordings.
         progress: Called after each file with the number of files read so far and the number of all files.
         report: Takes note of what is worth saying.
+        kept_in: Folder in which the samples are kept, in a file without a name that takes 4 bytes for each number;
+            they are then read-only, and read from there when they are used. None: in memory.
 
     Raises:
         RecordingError: If there is no recording, one cannot be used, two file names of a folder differ only by the
-            suffix, or a catalogue is not confirmed.
+            suffix, a catalogue is not confirmed, or there is no room for the samples.
     """
     report = Report() if report is None else report
     sources = sources_in(Path(folder), _path(catalogue), report)
     check_confirmed(sources)
     named = [(source, _all) for source in sources]
-    return [each.in_memory() for each in _each(named, MAX_RECORDING_BYTES, report, progress)]
+    opened = _each(named, MAX_RECORDING_BYTES, report, progress)
+    return [each.in_memory() for each in opened] if kept_in is None else _kept(opened, Path(kept_in))
+
+
+def _kept(opened: Iterable[StreamedRecording], folder: Path) -> list[Recording]:
+    """Return recordings whose samples lie in one file; one file at a time, and a piece of it, is in memory."""
+    none = np.empty(0, np.float32)
+    with SampleFile(folder) as file:
+        written = [(file.write(each.pieces()), each.with_samples(none)) for each in opened]
+        numbers = file.mapped()
+    return [replace(each, samples=numbers[place].reshape(-1, len(each.axes))) for place, each in written]
 
 
 def load_all(

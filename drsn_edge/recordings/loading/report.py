@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from drsn_edge.recordings.loading.folder import Listing, kinds_of
 from drsn_edge.recordings.streamed import StreamedRecording
@@ -17,18 +18,27 @@ _LONGEST_NAME = 60
 _LONGEST_REMARK = 300
 
 
+class _Taken(NamedTuple):
+    """What is kept of a recording; the recording itself may hold its samples."""
+
+    name: str
+    sample_rate_hz: float
+
+
 class Report:
     """Collects what commands print on stderr after they have read recordings."""
 
     def __init__(self) -> None:
         """Begin without anything to say."""
         self._first: list[str] = []
-        self._taken: dict[tuple[tuple[str, ...], str], list[StreamedRecording]] = {}
+        self._taken: dict[tuple[tuple[str, ...], str], list[_Taken]] = {}
         self._remarks: dict[str, list[str]] = {}
 
     def add(self, recording: StreamedRecording) -> None:
         """Take note of a recording's axes and remarks."""
-        self._taken.setdefault((recording.axes, recording.unit), []).append(recording)
+        self._taken.setdefault((recording.axes, recording.unit), []).append(
+            _Taken(recording.name, recording.sample_rate_hz)
+        )
         for remark in recording.remarks:
             names = self._remarks.setdefault(remark, [])
             if not names or names[-1] != recording.path.name:
@@ -74,11 +84,11 @@ class Report:
         return [*lines, *([Notice(f"{counted(left, 'more remark')} of this kind.")] if left > 0 else [])]
 
 
-def _which(found: Sequence[StreamedRecording]) -> str:
+def _which(found: Sequence[_Taken]) -> str:
     return f"Recording {printable(found[0].name, _LONGEST_NAME)}" if len(found) == 1 else f"{len(found)} recordings"
 
 
-def _rates(found: Sequence[StreamedRecording]) -> str:
+def _rates(found: Sequence[_Taken]) -> str:
     rates = [each.sample_rate_hz for each in found]
     low, high = f"{min(rates):g}", f"{max(rates):g}"
     return f"{low} Hz" if low == high else f"{low} to {high} Hz"
