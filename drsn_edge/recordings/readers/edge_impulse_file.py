@@ -22,7 +22,7 @@ from drsn_edge.recordings.readers.packages import package_for
 from drsn_edge.support.wording import counted
 
 _KIND = "Edge Impulse's data acquisition format"
-_SWELLING = 20
+_SWELLING = 30
 """A digit and a comma become a pointer of 8 bytes and a number of up to 32."""
 _MOST_SENSORS = 1000
 _LABEL = re.compile(r"(?P<label>[^.]{1,60})\..+\.(json|cbor)", re.IGNORECASE)

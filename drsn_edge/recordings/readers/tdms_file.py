@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -16,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.recordings.metadata import Metadata
-from drsn_edge.recordings.raw import RawRecording, Request, Samples, Whole, check_memory, file_size, opened, reading
+from drsn_edge.recordings.raw import RawRecording, Request, Samples, check_memory, file_size, opened, reading
 from drsn_edge.recordings.readers.channels import Channel, Chosen, choose_channels, is_clock_name, unit_of
 from drsn_edge.recordings.readers.packages import package_for
-from drsn_edge.recordings.readers.tdms_runs import Run, Stored, runs_of
+from drsn_edge.recordings.readers.tdms_runs import Stored, check_description, runs_of
 
 _KIND = "a TDMS file"
 _MOST_SCALES = 64
 _MOST_COEFFICIENTS = 1000
+_SWELLING = 16
+"""npTDMS holds a chunk of numbers of 2 bytes, and all of its numbers in 8 bytes, for one channel at a time."""
 _SCALE_NUMBER = re.compile(r"NI_Scale\[([0-9]{1,9})\]")
 
 Scale = Callable[[NDArray[Any]], NDArray[Any]]
@@ -36,22 +39,23 @@ def read_tdms(path: Path, request: Request) -> list[RawRecording]:
         RecordingError: If npTDMS is not installed, the file is damaged, or its channels do not fit together.
     """
     nptdms = package_for(path, "TDMS files", "npTDMS", "nptdms")
+    reader = package_for(path, "TDMS files", "npTDMS", "nptdms.reader")
     package_for(path, "TDMS files", "npTDMS", "nptdms.log").log_manager.set_level(logging.ERROR)
     with opened(path) as file:
         with reading(path, _KIND):
+            check_description(file, reader.TdmsReader)
             content = nptdms.TdmsFile.open(file)
             by_path = {channel.path: channel for group in content.groups() for channel in group.channels()}
             for properties in _all_properties(content):
                 _check_scales(properties)
             segments = content._reader._segments  # the only way to where the numbers lie
-            runs = runs_of(segments)
             channels = [_channel(number, each) for number, each in enumerate(by_path.values())]
         remarks = _cut_off(segments, file)
         found = []
         for chosen in _recordings(channels, request.values, path):
             taken = [list(by_path.values())[each.number] for each in chosen.channels]
             with reading(path, _KIND):
-                samples = _samples(path, taken, runs, request)
+                samples = _samples(path, taken, segments, request)
             found.append((samples, chosen))
     return [
         RawRecording(samples, chosen.stated, capture=k if len(found) > 1 else None, remarks=(*remarks, *chosen.remarks))
@@ -116,13 +120,44 @@ def _recordings(channels: Sequence[Channel], values: Metadata, path: Path) -> li
     return [choose_channels(group, values, path) for group in usable]
 
 
-def _samples(path: Path, channels: Sequence[Any], runs: Sequence[Run] | None, request: Request) -> Samples:
-    """Return samples that are read in pieces, or in memory if npTDMS alone knows how the file stores them."""
-    if runs is None:
-        check_memory(path, 32 * len(channels) * len(channels[0]), request.memory_bytes)
-        return Whole(np.stack([channel.read_data() for channel in channels], axis=1))
-    paths, scales = tuple(each.path for each in channels), tuple(map(_scale, channels))
-    return Stored(path, paths, scales, runs, len(channels[0]))
+def _samples(path: Path, channels: Sequence[Any], segments: Sequence[Any], request: Request) -> Samples:
+    """Return samples that are read in pieces: by their places, or by npTDMS where DAQmx stored them in its own form."""
+    runs, paths = runs_of(segments), tuple(each.path for each in channels)
+    if runs is not None:
+        return Stored(path, paths, tuple(map(_scale, channels)), runs, len(channels[0]))
+    largest = max((each.next_segment_pos - each.data_position) // max(each.num_chunks, 1) for each in segments)
+    check_memory(path, _SWELLING * largest, request.memory_bytes)
+    return ByNptdms(path, paths, len(channels[0]))
+
+
+@dataclass(frozen=True)
+class ByNptdms:
+    """Samples that npTDMS reads, by whole chunks.
+
+    Attributes:
+        path: The file.
+        channels: Paths of the channels in npTDMS.
+        n_samples: Length of each channel.
+    """
+
+    path: Path
+    channels: tuple[str, ...]
+    n_samples: int
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return len(self.channels)
+
+    def pieces(self, most_samples: int) -> Iterator[NDArray[Any]]:
+        """Yield the samples, see `Samples.pieces`."""
+        nptdms = package_for(self.path, "TDMS files", "npTDMS", "nptdms")
+        with opened(self.path) as file, reading(self.path, _KIND):
+            content = nptdms.TdmsFile.open(file)
+            by_path = {channel.path: channel for group in content.groups() for channel in group.channels()}
+            for first in range(0, self.n_samples, most_samples):
+                taken = [by_path[each].read_data(first, most_samples) for each in self.channels]
+                yield np.stack(taken, axis=1)
 
 
 def _scale(channel: Any) -> Scale:

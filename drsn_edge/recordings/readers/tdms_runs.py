@@ -18,6 +18,9 @@ from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.raw import opened
 
 _BLOCK_BYTES = 1 << 20
+_LEAD_IN_BYTES = 28
+_MOST_SEGMENTS = 1_000_000
+_MOST_KEPT = 4_000_000
 _HAS_DATA, _INTERLEAVED, _BIG_ENDIAN = 1 << 3, 1 << 5, 1 << 6
 """Bits of a segment's table of contents."""
 
@@ -136,6 +139,56 @@ def _shorter(path: Path) -> RecordingError:
 
 
 # --- from npTDMS's description of a file -------------------------------------------------------------------------
+
+
+class Watched:
+    """A file that ends a description which would take too much time or memory.
+
+    npTDMS keeps for each segment the list of all its channels. A small file can state very many of both.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Watch a file that is read from its start."""
+        self._file = file
+        self._segments = self._kept = 0
+        self.reader: Any = None
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        """Return bytes of the file.
+
+        Raises:
+            ValueError: If they would begin one segment, or one list of channels, too many.
+        """
+        if n_bytes == _LEAD_IN_BYTES and self.reader is not None:
+            self._segments += 1
+            self._kept += len(self.reader._segments[-1].ordered_objects) if self.reader._segments else 0
+            if self._segments > _MOST_SEGMENTS or self._kept > _MOST_KEPT:
+                raise ValueError("it describes too many segments and channels")
+        return self._file.read(n_bytes)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place of the file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the place in the file."""
+        return self._file.tell()
+
+
+def check_description(file: BinaryIO, reader_of: Callable[[Any], Any]) -> None:
+    """Read the description of a file once under watch, and go back to its start.
+
+    Args:
+        file: The file.
+        reader_of: npTDMS's class TdmsReader.
+
+    Raises:
+        ValueError: If it has too many segments and channels.
+    """
+    watched = Watched(file)
+    watched.reader = reader_of(watched)
+    watched.reader.read_metadata()
+    file.seek(0)
 
 
 def runs_of(segments: Sequence[Any]) -> list[Run] | None:

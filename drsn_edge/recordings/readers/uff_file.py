@@ -115,7 +115,7 @@ def roundest_rate_hz(interval_s: float) -> float:
 
     8.33333e-05 s is 12000 Hz, not 12000.0048 Hz.
     """
-    tolerance = 0.5e-5 * 10.0 ** math.floor(math.log10(interval_s))
+    tolerance = 0.501e-5 * 10.0 ** math.floor(math.log10(interval_s))
     for digits in range(1, 9):
         rate_hz = float(f"{1 / interval_s:.{digits}g}")
         if abs(1 / rate_hz - interval_s) <= tolerance:
