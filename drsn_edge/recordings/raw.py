@@ -16,6 +16,7 @@ from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import Metadata
 from drsn_edge.support.invalid import InvalidValueError
 from firmware_bridge.support.regular_file import open_regular, why_unreadable
+from firmware_bridge.support.shown import printable
 
 MAX_RECORDING_BYTES = 4 << 30
 """Largest file, and largest content of a compressed file. 12 hours of three axes at 26.7 kHz in 16 bits take 6.9 GB and
@@ -91,6 +92,7 @@ class Whole:
 
 
 _PIECE = 1 << 16
+_LONGEST_REASON = 160
 
 
 def whole(samples: Samples) -> NDArray[Any]:
@@ -201,7 +203,7 @@ def reading(path: Path, expected: str) -> Iterator[None]:
         raise
     except Exception as exc:
         kind = exc.problem if isinstance(exc, InvalidValueError) else type(exc).__name__
-        why = str(exc).rstrip(": .") if isinstance(exc, InvalidValueError) else f"{kind}: {exc}".rstrip(": .")
+        why = printable(exc if isinstance(exc, InvalidValueError) else f"{kind}: {exc}", _LONGEST_REASON).rstrip(": .")
         words = f"{path} is damaged, or is not {expected} ({why}). Copy or export it again."
         raise RecordingError(words, "damaged", path=path, expected=expected, kind=kind, reason=why) from exc
 

@@ -31,7 +31,7 @@ def read(path: Path, data: bytes, **values: Any) -> RawRecording:
     [*(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)), "float32", "float64", "i2", "f4"],
 )
 def test_every_type_by_the_catalogue(tmp_path: Path, dtype: str, order: str) -> None:
-    stored = np.dtype(dtype).newbyteorder(order)
+    stored = np.dtype(order + np.dtype(dtype).str[1:])
     data = COUNTS.astype(stored).tobytes()
     raw = read(tmp_path / "a.bin", data, dtype=order + dtype, axes=("x", "y"))
     np.testing.assert_array_equal(whole(raw.samples), COUNTS)
