@@ -90,6 +90,19 @@ def columns_of(grid: Grid, n_columns: int) -> list[Column]:
     return _with_time_parts([_column(grid, index, name) for index, name in enumerate(names)])
 
 
+def column_of(index: int, name: Name, values: Numbers, quantum: float) -> Column:
+    """Return what a column of numbers is, by its name and its first values.
+
+    Args:
+        index: Its position, from 0.
+        name: Its name and unit.
+        values: Its first numbers, shape (n,).
+        quantum: Smallest difference of two values that can be told.
+    """
+    constant = f"{values[0]:g}" if len(values) > 1 and (values == values[0]).all() else None
+    return Column(index, name, _role(name, values, quantum, constant is not None), False, constant, values)
+
+
 def _column(grid: Grid, index: int, name: Name) -> Column:
     cells = [cell.decode("utf-8", "replace") for cell in grid.texts(index)]
     some = cells[: _LOOKED_AT // 2] + cells[_LOOKED_AT // 2 :][-_LOOKED_AT // 2 :]

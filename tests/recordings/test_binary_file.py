@@ -15,7 +15,7 @@ from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.raw import RawRecording, Request, whole
 from drsn_edge.recordings.readers.binary_file import has_sidecar, read_binary
 
-COUNTS = (SAMPLES * 8).astype(np.int16) + 8
+COUNTS = (SAMPLES * 8).astype(np.int16) + 40
 
 
 def read(path: Path, data: bytes, **values: Any) -> RawRecording:

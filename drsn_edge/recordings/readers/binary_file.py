@@ -1,4 +1,4 @@
-"""Numbers without a header (.bin, .raw, .dat on request, .sigmf-data): samples one after the other.
+"""Numbers without a header (.bin and .raw on request, .sigmf-data): samples one after the other.
 
 Their form is stated beside them: in the catalogue, in a file of the same name that ends in .toml or .json, or in
 SigMF's .sigmf-meta. The keys are those of a catalogue; `dtype` must be one of them.

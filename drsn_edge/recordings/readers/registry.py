@@ -50,7 +50,7 @@ FORMATS: Mapping[str, Format] = {
     "tdms": Format(read_tdms, (".tdms",)),
     "uff": Format(read_uff, (".uff", ".unv"), on_request=(".uff58", ".58b")),
     "parquet": Format(read_parquet, (".parquet", ".pq")),
-    "binary": Format(read_binary, (".sigmf-data",), on_request=(".bin", ".raw", ".dat")),
+    "binary": Format(read_binary, (".sigmf-data",), on_request=(".bin", ".raw")),
     "edge-impulse": Format(read_edge_impulse, (".cbor",), on_request=(".json",)),
 }
 """By the name that the key `format` of a catalogue takes."""

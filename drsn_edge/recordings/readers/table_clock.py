@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from drsn_edge.recordings.metadata import LEFT_OUT, Metadata
 from drsn_edge.support.wording import counted
 from firmware_bridge.support.shown import printable
 from firmware_bridge.tables.columns import Column, Kind, modulus_of, time_parts
-from firmware_bridge.tables.grid import Grid
 from firmware_bridge.tables.names import TIME_UNITS
 from firmware_bridge.tables.numbers import Numbers
 from firmware_bridge.tables.stamps import DAY_S, over_midnight, seconds_of, unwrapped
@@ -61,6 +60,22 @@ class Reading(NamedTuple):
 NO_CLOCK = Reading(None, None, ())
 
 
+class Rows(Protocol):
+    """Rows of a table that are in memory."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def numbers(self, columns: Sequence[int]) -> Numbers:
+        """Return the numbers of columns, shape (n_rows, len(columns))."""
+        ...
+
+    def texts(self, column: int) -> list[bytes]:
+        """Return the cells of a column of text."""
+        ...
+
+
 class Clock:
     """The columns of a clock, and the measurement of its rate."""
 
@@ -88,7 +103,7 @@ class Clock:
         names = [printable(column.label, 40) for column in self._chosen]
         return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
-    def add(self, grid: Grid) -> None:
+    def add(self, grid: Rows) -> None:
         """Take in the next rows.
 
         Raises:
@@ -101,7 +116,7 @@ class Clock:
         self.n_samples += len(times)
         self._meter.add(times)
 
-    def _times(self, grid: Grid) -> Numbers:
+    def _times(self, grid: Rows) -> Numbers:
         if self._chosen[0].is_text:
             times = sum((seconds_of(grid.texts(column)) for column in self.columns), np.zeros(len(grid)))
             return self._rising(times)

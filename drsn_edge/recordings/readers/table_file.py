@@ -172,7 +172,7 @@ def _recording(
     return RawRecording(
         samples,
         {key: value for key, value in stated.items() if value is not None},
-        remarks=(*axes.remarks, *reading.remarks, *said.remarks, *_left_out(others, clock)),
+        remarks=(*axes.remarks, *reading.remarks, *said.remarks, *left_out(others, clock)),
         rate_spread=reading.spread,
     )
 
@@ -218,7 +218,7 @@ def _rate_in_words(dialect: Dialect, measured_hz: float | None, known_hz: float 
     return _Said()
 
 
-def _left_out(others: Sequence[Column], clock: Clock | None) -> tuple[str, ...]:
+def left_out(others: Sequence[Column], clock: Clock | None) -> tuple[str, ...]:
     """Return sentences about the columns that are neither an axis nor the clock."""
     used = clock.columns if clock is not None else ()
     left = [column for column in others if column.index not in used]
