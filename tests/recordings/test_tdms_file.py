@@ -145,6 +145,28 @@ def test_other_channels_are_left_out_and_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "stamps",
+    [np.arange(2000) * 1e-3, np.datetime64("2026-01-02T23:59:59", "us") + 1000 * np.arange(2000)],
+    ids=["seconds", "time stamps"],
+)
+def test_a_clock_gives_the_rate_that_the_channels_do_not_state(tmp_path: Path, stamps: Any) -> None:
+    x = np.random.default_rng(3).normal(size=2000)
+    count = np.arange(2000, dtype=np.int32)
+    channels: dict[str, tuple[Any, dict[str, Any]]] = {
+        "m/Time": (stamps, {}),
+        "m/Acc x [g]": (x, {}),
+        "m/Sample": (count, {}),
+    }
+    (raw,) = read(written(tmp_path / "a.tdms", channels))
+    assert raw.stated == {"axes": ("Acc x",), "unit": "g", "sample_rate_hz": pytest.approx(1000, rel=1e-6)}
+    assert raw.rate_spread is not None and raw.rate_spread < 1e-3
+    assert any("m/Sample left out: it is a counter" in remark for remark in raw.remarks)
+    late = stamps + np.where(count > 999, stamps[500] - stamps[0], stamps[0] - stamps[0])
+    with refused(RecordingError, "uneven_times", sample=999):
+        read(written(tmp_path / "b.tdms", {"m/Time (s)": (late, {}), "m/Acc x [g]": (x, {})}))
+
+
 def test_channels_of_different_rates_are_chosen_by_the_catalogue(tmp_path: Path) -> None:
     x = np.arange(10.0)
     path = written(tmp_path / "a.tdms", {"m/fast": (x, G), "m/slow": (x, {**G, "wf_increment": 0.1})})

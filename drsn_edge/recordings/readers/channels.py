@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import LEFT_OUT, Metadata, MetadataValue, checked
 from drsn_edge.signal.units import KNOWN_UNITS, canonical
 from drsn_edge.support.wording import counted
 from firmware_bridge.support.shown import printable
+from firmware_bridge.tables.columns import Kind, column_of
+from firmware_bridge.tables.names import Name, name_of
 
-_CLOCKS = frozenset(
-    ["time", "timestamp", "timestamps", "time_s", "time_ms", "t", "zeit", "date", "datetime", "elapsed"]
-)
 _MOST_NAMED = 8
 _MOST_LISTED = 4
 _LONGEST_NAME = 60
@@ -32,7 +34,7 @@ class Channel:
         unit: Its unit; None if unknown.
         n_samples: Its length.
         sample_rate_hz: Its rate; None if unknown.
-        why_not: Why it cannot be an axis, as a clause ("it holds text"); empty if it can.
+        why_not: Why it cannot be an axis, as a clause ("it is a clock"); empty if it can.
     """
 
     number: int
@@ -42,6 +44,11 @@ class Channel:
     n_samples: int
     sample_rate_hz: float | None
     why_not: str = ""
+
+    @property
+    def is_clock(self) -> bool:
+        """Whether it holds the time of each sample."""
+        return self.why_not == f"it is {Kind.CLOCK.value}"
 
 
 @dataclass(frozen=True)
@@ -176,18 +183,39 @@ def _stated(taken: Sequence[Channel], path: Path) -> Metadata:
 
 
 def axis_names(names: Sequence[str]) -> list[str]:
-    """Return names that axes can have: printable, different, without a comma and without a minus sign in front."""
+    """Return names that axes can have: without unit, printable, different, without a comma or a minus sign in front."""
     found: list[str] = []
     for number, name in enumerate(names, start=1):
-        plain = printable(" ".join(name.split()).replace(",", ";"), _LONGEST_NAME).lstrip("-").strip()
+        text = " ".join(name_of(name).text.split()).replace(",", ";")
+        plain = printable(text, _LONGEST_NAME).lstrip("-").strip()
         plain = plain or f"channel {number}"
         found.append(plain if plain not in found else f"{plain} #{number}")
     return found
 
 
-def is_clock_name(name: str) -> bool:
-    """Tell whether a name is that of a clock."""
-    return name.strip().lower() in _CLOCKS
+def why_no_axis(name: Name, values: NDArray[Any]) -> str:
+    """Return why numbers cannot be an axis, as a clause: they are a clock or a counter; empty if they can.
+
+    Args:
+        name: Name of the channel.
+        values: Its first numbers, shape (n,).
+    """
+    kind = column_of(0, name, values.astype(np.float64), quantum_of(values)).kind
+    return "" if kind is Kind.NUMBERS else f"it is {kind.value}"
+
+
+def quantum_of(values: NDArray[Any]) -> float:
+    """Return the smallest difference that numbers of this type and size can tell, as float64."""
+    numbers = values.astype(np.float64) if values.dtype.kind in "iu" else values
+    largest = np.max(np.abs(numbers), initial=0.0, where=np.isfinite(numbers))
+    spacing = float(np.spacing(largest)) if np.isfinite(largest) else 0.0
+    return max(1.0, spacing) if values.dtype.kind in "iu" else spacing
+
+
+def named(written: str, unit: object = None) -> Name:
+    """Return name and unit of a channel: the unit that the file states apart, else the one in the name."""
+    stated = unit_of(unit)
+    return name_of(written) if stated is None else Name(written.strip(), stated)
 
 
 def unit_of(text: object) -> str | None:

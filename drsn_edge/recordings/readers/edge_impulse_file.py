@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.raw import RawRecording, Request, Whole, check_memory, file_bytes, file_size, opened, reading
-from drsn_edge.recordings.readers.channels import Channel, choose_channels, unit_of
+from drsn_edge.recordings.readers.channels import Channel, choose_channels, named, unit_of, why_no_axis
 from drsn_edge.recordings.readers.packages import package_for
 from drsn_edge.support.wording import counted
+from firmware_bridge.tables.names import Name
 
 _KIND = "Edge Impulse's data acquisition format"
 _SWELLING = 30
 """A digit and a comma become a pointer of 8 bytes and a number of up to 32."""
 _MOST_SENSORS = 1000
+_LOOKED_AT = 4096
 _LABEL = re.compile(r"(?P<label>[^.]{1,60})\..+\.(json|cbor)", re.IGNORECASE)
 
 
@@ -44,13 +46,10 @@ def read_edge_impulse(path: Path, request: Request) -> list[RawRecording]:
         words = f"{path} is not in {_KIND}: it has no payload with interval_ms, sensors and values."
         raise RecordingError(words, "no_payload", path=path)
     with reading(path, _KIND):
-        names, units, interval_ms = _sensors(payload)
+        names, interval_ms = _sensors(payload)
         table = _table(payload["values"], len(names))
     rate = float(f"{1000 / interval_ms:.9g}")
-    channels = [
-        Channel(number, name, name, unit, len(table), rate)
-        for number, (name, unit) in enumerate(zip(names, units, strict=True))
-    ]
+    channels = [_channel(number, name, table[:, number], rate) for number, name in enumerate(names)]
     chosen = choose_channels(channels, request.values, path)
     columns = table[:, [each.number for each in chosen.channels]]
     return [RawRecording(Whole(columns), chosen.stated, remarks=(*chosen.remarks, *_label_remark(path)))]
@@ -113,7 +112,7 @@ def _check_cbor(data: bytes) -> None:
 # --- payload -----------------------------------------------------------------------------------------------------
 
 
-def _sensors(payload: dict[str, Any]) -> tuple[list[str], list[str | None], float]:
+def _sensors(payload: dict[str, Any]) -> tuple[list[Name], float]:
     """Return names and units of the sensors, and the interval of samples in ms."""
     sensors, interval_ms = payload["sensors"], payload["interval_ms"]
     if not isinstance(sensors, list) or not 0 < len(sensors) <= _MOST_SENSORS:
@@ -122,7 +121,12 @@ def _sensors(payload: dict[str, Any]) -> tuple[list[str], list[str | None], floa
         raise ValueError("a sensor has no name")
     if isinstance(interval_ms, bool) or not isinstance(interval_ms, int | float) or not 0 < interval_ms < 1e12:
         raise ValueError("interval_ms is no number above 0")
-    return [each["name"] for each in sensors], [unit_of(each.get("units")) for each in sensors], float(interval_ms)
+    return [named(each["name"], each.get("units")) for each in sensors], float(interval_ms)
+
+
+def _channel(number: int, name: Name, values: NDArray[np.float64], rate_hz: float) -> Channel:
+    why_not = why_no_axis(name, values[:_LOOKED_AT])
+    return Channel(number, name.text, name.text, unit_of(name.unit), len(values), rate_hz, why_not)
 
 
 def _table(values: object, n_sensors: int) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import Metadata, MetadataValue, checked
 from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording, Request, file_size, opened, reading
+from drsn_edge.recordings.readers.channels import quantum_of
 from drsn_edge.recordings.readers.packages import package_for
 from drsn_edge.recordings.readers.table_axes import Axes, axes_of
 from drsn_edge.recordings.readers.table_clock import NO_CLOCK, Clock, Reading, clock_of
@@ -41,7 +42,8 @@ _MOST_SWELLING = 1000
 """A dead sensor's column of one value may be packed more than that, but is short then."""
 
 
-class Field(NamedTuple):
+@dataclass(frozen=True)
+class Field:
     """A column as the file states it.
 
     Attributes:
@@ -145,18 +147,11 @@ def _column(field: Field, stored: Any) -> Column:
         values = _seconds(stored, field, _first(stored, field))
         return Column(field.index, Name(name_of(field.name).text, "s"), Kind.CLOCK, False, None, values)
     values = stored.to_numpy(zero_copy_only=False)
-    numbers = values.astype(np.float64)
-    quantum = max(1.0, _quantum(numbers)) if field.kind in _INTEGERS else _quantum(values)
-    column = column_of(field.index, name_of(field.name), numbers, quantum)
+    quantum = max(1.0, quantum_of(values)) if field.kind in _INTEGERS else quantum_of(values)  # nulls make floats
+    column = column_of(field.index, name_of(field.name), values.astype(np.float64), quantum)
     if field.name.startswith(_PANDAS_INDEX) and column.kind is Kind.NUMBERS:
         return Column(field.index, column.name, Kind.COUNTER, False, column.constant, column.values)
     return column
-
-
-def _quantum(values: NDArray[Any]) -> float:
-    """Return the smallest difference that floating-point numbers of this size and type can tell."""
-    largest = np.max(np.abs(values), initial=0.0, where=np.isfinite(values))
-    return float(np.spacing(largest)) if np.isfinite(largest) else 0.0
 
 
 def _first(stored: Any, field: Field) -> int:

@@ -16,13 +16,19 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.recordings.metadata import Metadata
+from drsn_edge.errors import RecordingError
+from drsn_edge.recordings.metadata import Metadata, checked
 from drsn_edge.recordings.raw import RawRecording, Request, Samples, check_memory, file_size, opened, reading
-from drsn_edge.recordings.readers.channels import Channel, Chosen, choose_channels, is_clock_name, unit_of
+from drsn_edge.recordings.readers.channels import Channel, Chosen, choose_channels, named, unit_of, why_no_axis
 from drsn_edge.recordings.readers.packages import package_for
-from drsn_edge.recordings.readers.tdms_runs import Stored, check_description, runs_of
+from drsn_edge.recordings.readers.table_clock import NO_CLOCK
+from drsn_edge.recordings.readers.tdms_clock import Seconds, reading_of
+from drsn_edge.recordings.readers.tdms_runs import Run, Stored, check_description, runs_of
+from firmware_bridge.tables.names import Name
 
 _KIND = "a TDMS file"
+_CLOCK = "it is a clock"
+_LOOKED_AT = 4096
 _MOST_SCALES = 64
 _MOST_COEFFICIENTS = 1000
 _SWELLING = 16
@@ -45,22 +51,67 @@ def read_tdms(path: Path, request: Request) -> list[RawRecording]:
         with reading(path, _KIND):
             check_description(file, reader.TdmsReader)
             content = nptdms.TdmsFile.open(file)
-            by_path = {channel.path: channel for group in content.groups() for channel in group.channels()}
             for properties in _all_properties(content):
                 _check_scales(properties)
             segments = content._reader._segments  # the only way to where the numbers lie
-            channels = [_channel(number, each) for number, each in enumerate(by_path.values())]
+            stored = Content(path, [each for group in content.groups() for each in group.channels()], runs_of(segments))
+        if stored.runs is None:
+            check_memory(path, _SWELLING * _largest_chunk(segments), request.memory_bytes)
         remarks = _cut_off(segments, file)
-        found = []
-        for chosen in _recordings(channels, request.values, path):
-            taken = [list(by_path.values())[each.number] for each in chosen.channels]
-            with reading(path, _KIND):
-                samples = _samples(path, taken, segments, request)
-            found.append((samples, chosen))
+        channels = [_channel(number, stored) for number in range(len(stored.channels))]
+    found = _recordings(channels, request.values, path)
     return [
-        RawRecording(samples, chosen.stated, capture=k if len(found) > 1 else None, remarks=(*remarks, *chosen.remarks))
-        for k, (samples, chosen) in enumerate(found)
+        _recording(stored, channels, chosen, request, k if len(found) > 1 else None, remarks)
+        for k, chosen in enumerate(found)
     ]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds: npTDMS's channels, and where their numbers lie if they do not lie in DAQmx's own form."""
+
+    path: Path
+    channels: Sequence[Any]
+    runs: Sequence[Run] | None
+
+    def samples(self, numbers: Sequence[int]) -> Samples:
+        """Return the samples of channels of the same length, scaled; time stamps in seconds since the first one."""
+        chosen = [self.channels[number] for number in numbers]
+        paths, n_samples = tuple(each.path for each in chosen), len(chosen[0])
+        if self.runs is None:
+            return ByNptdms(self.path, paths, n_samples)
+        return Stored(self.path, paths, tuple(map(_scale, chosen)), self.runs, n_samples)
+
+
+def _recording(
+    stored: Content,
+    channels: Sequence[Channel],
+    chosen: Chosen,
+    request: Request,
+    capture: int | None,
+    remarks: Sequence[str],
+) -> RawRecording:
+    """Return a recording; where its channels state no rate, the clock beside them gives it."""
+    first, stated, said = chosen.channels[0], dict(chosen.stated), NO_CLOCK
+    if "sample_rate_hz" not in stated:
+        clocks = [each for each in channels if each.is_clock and each.n_samples == first.n_samples]
+        beside = [each for each in clocks if _group(each) == _group(first)]
+        measured = {each.number: (each, stored.samples([each.number])) for each in beside}
+        with reading(stored.path, _KIND):
+            said = reading_of(measured, request.values, stored.path)
+        if said.rate_hz is not None:
+            stated["sample_rate_hz"] = checked("sample_rate_hz", said.rate_hz, str(stored.path))
+    return RawRecording(
+        stored.samples([each.number for each in chosen.channels]),
+        stated,
+        capture=capture,
+        remarks=(*remarks, *chosen.remarks, *said.remarks),
+        rate_spread=said.spread,
+    )
+
+
+def _largest_chunk(segments: Sequence[Any]) -> int:
+    return max((each.next_segment_pos - each.data_position) // max(each.num_chunks, 1) for each in segments)
 
 
 def _all_properties(content: Any) -> Iterator[Mapping[str, Any]]:
@@ -92,42 +143,45 @@ def _cut_off(segments: Sequence[Any], file: BinaryIO) -> list[str]:
     return ["The file ends inside its last segment, as after a crash or a broken copy; what is there is read."]
 
 
-def _channel(number: int, channel: Any) -> Channel:
-    properties, kind = channel.properties, np.dtype(channel.dtype).kind
-    increment = properties.get("wf_increment")
+def _channel(number: int, stored: Content) -> Channel:
+    channel = stored.channels[number]
+    increment, is_stamps = channel.properties.get("wf_increment"), np.dtype(channel.dtype).kind == "M"
     rate = float(f"{1 / increment:.9g}") if isinstance(increment, float) and 0 < increment < np.inf else None
-    why_not = ""
-    if kind == "M" or is_clock_name(channel.name):
-        why_not = "it is a clock"
-    elif kind not in "iuf":
-        why_not = "it holds no real numbers"
-    elif not len(channel):
-        why_not = "it is empty"
-    elif str(properties.get("wf_xunit_string", "")).strip().lower() in ("hz", "khz"):
-        why_not = "it is a spectrum"
-    unit = unit_of(properties.get("unit_string"))
-    return Channel(number, f"{channel.group_name}/{channel.name}", channel.name, unit, len(channel), rate, why_not)
+    name = named(channel.name, "s" if is_stamps else channel.properties.get("unit_string"))
+    path = f"{channel.group_name}/{channel.name}"
+    why_not = _CLOCK if is_stamps and len(channel) else _why_not(number, stored, name)
+    return Channel(number, path, channel.name, unit_of(name.unit), len(channel), rate, why_not)
+
+
+def _why_not(number: int, stored: Content, name: Name) -> str:
+    channel = stored.channels[number]
+    if np.dtype(channel.dtype).kind not in "iuf":
+        return "it holds no real numbers"
+    if not len(channel):
+        return "it is empty"
+    if str(channel.properties.get("wf_xunit_string", "")).strip().lower() in ("hz", "khz"):
+        return "it is a spectrum"
+    try:
+        with reading(stored.path, _KIND):
+            head = next(stored.samples([number]).pieces(_LOOKED_AT), np.empty((0, 1)))
+    except RecordingError as error:
+        return f"it cannot be read ({error.facts.get('reason', error.problem)})"
+    return why_no_axis(name, head[:, 0])
+
+
+def _group(channel: Channel) -> str:
+    return channel.path.removesuffix(f"/{channel.name}")
 
 
 def _recordings(channels: Sequence[Channel], values: Metadata, path: Path) -> list[Chosen]:
     """Return what is chosen of each group, or of all groups if the catalogue names channels."""
     groups: dict[str, list[Channel]] = {}
     for each in channels:
-        groups.setdefault(each.path.removesuffix(f"/{each.name}"), []).append(each)
+        groups.setdefault(_group(each), []).append(each)
     usable = [group for group in groups.values() if any(not each.why_not for each in group)]
     if "variable" in values or len(usable) < 2:
         return [choose_channels(channels, values, path)]
     return [choose_channels(group, values, path) for group in usable]
-
-
-def _samples(path: Path, channels: Sequence[Any], segments: Sequence[Any], request: Request) -> Samples:
-    """Return samples that are read in pieces: by their places, or by npTDMS where DAQmx stored them in its own form."""
-    runs, paths = runs_of(segments), tuple(each.path for each in channels)
-    if runs is not None:
-        return Stored(path, paths, tuple(map(_scale, channels)), runs, len(channels[0]))
-    largest = max((each.next_segment_pos - each.data_position) // max(each.num_chunks, 1) for each in segments)
-    check_memory(path, _SWELLING * largest, request.memory_bytes)
-    return ByNptdms(path, paths, len(channels[0]))
 
 
 @dataclass(frozen=True)
@@ -162,6 +216,8 @@ class ByNptdms:
 
 def _scale(channel: Any) -> Scale:
     """Return what turns stored values into those of the channel's unit."""
+    if np.dtype(channel.dtype).kind == "M":
+        return Seconds()
     scaling = channel._scaling
 
     def scaled(values: NDArray[Any]) -> NDArray[Any]:
