@@ -100,7 +100,7 @@ def column_of(index: int, name: Name, values: Numbers, quantum: float) -> Column
         quantum: Smallest difference of two values that can be told.
     """
     constant = f"{values[0]:g}" if len(values) > 1 and (values == values[0]).all() else None
-    return Column(index, name, _role(name, values, quantum, constant is not None), False, constant, values)
+    return Column(index, name, role_of(name, values, quantum, constant is not None), False, constant, values)
 
 
 def _column(grid: Grid, index: int, name: Name) -> Column:
