@@ -12,6 +12,7 @@ from recording_files import SAMPLES
 from refusals import refused
 
 from drsn_edge.errors import RecordingError
+from drsn_edge.recordings.loading.load import load_recording, load_recordings
 from drsn_edge.recordings.raw import RawRecording, Request, whole
 from drsn_edge.recordings.readers.binary_file import has_sidecar, read_binary
 
@@ -44,9 +45,28 @@ def test_a_file_of_the_same_name_states_the_form(tmp_path: Path, name: str) -> N
     toml = "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
     (tmp_path / name).write_text(toml if name.endswith("toml") else json.dumps(keys))
     raw = read(tmp_path / "a.bin", b"abc" + COUNTS.tobytes())
-    np.testing.assert_array_equal(whole(raw.samples), COUNTS[:, :1])
-    assert raw.stated == {"axes": ("x",), "sample_rate_hz": 3200.0, "unit": "g", "scale": 0.5}
+    np.testing.assert_array_equal(whole(raw.samples), 0.5 * COUNTS[:, :1])
+    assert raw.stated == {"axes": ("x",), "sample_rate_hz": 3200.0, "unit": "g"}
     assert has_sidecar(tmp_path / "a.bin") and not has_sidecar(tmp_path / "b.bin")
+
+
+def test_the_scale_of_a_catalogue_comes_before_that_of_the_sidecar(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('dtype = "int16"\naxes = ["x", "y"]\nscale = 0.5\n')
+    (tmp_path / "a.bin").write_bytes(COUNTS.tobytes())
+    (tmp_path / "catalogue.toml").write_text('[defaults]\nunit = "g"\nsample_rate_hz = 100\n')
+    np.testing.assert_array_equal(load_recording(tmp_path / "a.bin").samples, 0.5 * COUNTS)
+    (tmp_path / "catalogue.toml").write_text('[defaults]\nunit = "g"\nsample_rate_hz = 100\nscale = 0.25\n')
+    np.testing.assert_array_equal(load_recording(tmp_path / "a.bin").samples, 0.25 * COUNTS)
+
+
+def test_a_folder_is_searched_for_files_with_a_sidecar(tmp_path: Path) -> None:
+    for name in ("a.bin", "firmware.bin", "b.dat"):
+        (tmp_path / name).write_bytes(COUNTS.tobytes())
+    (tmp_path / "a.toml").write_text('dtype = "int16"\naxes = ["x", "y"]\nsample_rate_hz = 100\nunit = "g"\n')
+    assert [recording.name for recording in load_recordings(tmp_path)] == ["a"]
+    keys = "dtype = 'int16'\naxes = ['x', 'y']\nsample_rate_hz = 100\nunit = 'g'\n"
+    (tmp_path / "catalogue.toml").write_text(f"[[recordings]]\nfile = 'b.dat'\n{keys}")
+    assert [recording.name for recording in load_recordings(tmp_path)] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

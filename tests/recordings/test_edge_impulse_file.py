@@ -14,8 +14,9 @@ from recording_files import AXES, SAMPLES, cbor_bytes, edge_impulse
 from refusals import refused
 
 from drsn_edge.errors import RecordingError
+from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.raw import RawRecording, Request, whole
-from drsn_edge.recordings.readers.edge_impulse_file import begins_like_one, read_edge_impulse
+from drsn_edge.recordings.readers.edge_impulse_file import read_edge_impulse
 
 
 def encoded(content: object, form: str) -> bytes:
@@ -153,6 +154,9 @@ def test_json_needs_no_package_and_cbor_says_how_to_get_it(tmp_path: Path, monke
         read(tmp_path / "a.cbor", data)
 
 
-def test_other_json_files_are_told_apart_by_their_first_bytes() -> None:
-    assert begins_like_one(encoded(edge_impulse(), "json")[:64])
-    assert not begins_like_one(b'{"dtype": "int16"}') and not begins_like_one(b"[1, 2]")
+def test_a_folder_is_searched_for_json_files_of_this_format_alone(tmp_path: Path) -> None:
+    (tmp_path / "idle.1.json").write_bytes(encoded(edge_impulse(), "json"))
+    (tmp_path / "notes.json").write_text('{"dtype": "int16"}')
+    (tmp_path / "empty.json").touch()
+    (recording,) = load_recordings(tmp_path)
+    assert recording.name == "idle.1" and recording.axes == AXES

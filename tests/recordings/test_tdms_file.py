@@ -177,12 +177,16 @@ def test_channels_of_different_rates_are_chosen_by_the_catalogue(tmp_path: Path)
     assert raw.stated["sample_rate_hz"] == 10.0
 
 
-def test_a_file_that_ends_early_is_read_as_far_as_it_goes_and_said(tmp_path: Path) -> None:
-    path = tmp_path / "a.tdms"
-    path.write_bytes(tdms_bytes()[:-8])
-    (raw,) = read(path, variable="motor/X")
-    np.testing.assert_array_equal(whole(raw.samples)[:19, 0], SAMPLES[:19, 0])
-    assert "ends inside" in raw.remarks[0]
+@pytest.mark.parametrize("lost", [8, 9, 40, 160, 200])
+def test_a_file_that_ends_early_is_read_as_far_as_all_channels_go_and_said(tmp_path: Path, lost: int) -> None:
+    path, x = tmp_path / "a.tdms", np.arange(100.0)
+    written(path, {"m/x": (x, G), "m/y": (-x, G)}, {"m/x": (100 + x, G), "m/y": (-100 - x, G)})
+    path.write_bytes(path.read_bytes()[:-lost])
+    (raw,) = read(path)
+    n = 200 - -(-lost // 8)
+    both = np.concatenate([x, 100 + x])[:n]
+    np.testing.assert_array_equal(whole(raw.samples), np.stack([both, -both], axis=1))
+    assert raw.samples.n_samples == n and "ends inside" in raw.remarks[0]
 
 
 def test_an_index_file_is_not_used_and_nothing_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

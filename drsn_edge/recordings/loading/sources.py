@@ -37,8 +37,8 @@ logger = logging.getLogger(__name__)
 def sources_in(folder: Path, catalogue: Path | None, report: Report) -> list[Source]:
     """Return the files of a folder and its sub-folders that are recordings, sorted by name.
 
-    A file is one if its suffix says so, or if an entry of a catalogue names it. Catalogues, hidden files, and CSV files
-    with a column `file`, which are an index of other files, are left out.
+    A file is one if its suffix, its first bytes or a sidecar say so, or if an entry of a catalogue names it.
+    Catalogues, hidden files, and CSV files with a column `file`, which are an index of other files, are left out.
 
     Args:
         folder: The folder.
@@ -56,7 +56,7 @@ def sources_in(folder: Path, catalogue: Path | None, report: Report) -> list[Sou
         if path.name in NAMES or _is_same(path, catalogue):
             continue
         known_as = catalogues.for_file(path)
-        if path.suffix.lower() in SUFFIXES or any(each.names(name) for each, name in known_as):
+        if _says_what_it_is(path) or any(each.names(name) for each, name in known_as):
             if not _is_index(path):
                 name = path.relative_to(folder).as_posix()
                 sources.append(Source(path, _without_suffix(name, path), known_as, catalogues.advised))
@@ -102,8 +102,15 @@ def format_of(path: Path, stated: Mapping[str, object]) -> str:
             f"{words} Correct the catalogue.", "unknown_format_name", path=path, got=asked, known=tuple(FORMATS)
         )
     suffix = path.suffix.lower()
-    by_content = "binary" if "dtype" in stated and "binary" in FORMATS else "table"
-    return str(asked or SUFFIXES.get(suffix) or ON_REQUEST.get(suffix) or by_content)
+    headerless = "binary" if "dtype" in stated else None
+    return str(asked or SUFFIXES.get(suffix) or headerless or ON_REQUEST.get(suffix) or "table")
+
+
+def _says_what_it_is(path: Path) -> bool:
+    """Tell whether a file is a recording by its suffix, or by its first bytes or a sidecar."""
+    suffix = path.suffix.lower()
+    is_one = FORMATS[ON_REQUEST[suffix]].is_one if suffix in ON_REQUEST else None
+    return suffix in SUFFIXES or (is_one is not None and is_one(path))
 
 
 def _without_suffix(name: str, path: Path) -> str:

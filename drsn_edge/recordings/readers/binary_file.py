@@ -23,7 +23,7 @@ import numpy as np
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import LEFT_OUT, Metadata, MetadataValue, checked
 from drsn_edge.recordings.raw import RawRecording, Request, file_bytes, file_size, opened, reading
-from drsn_edge.recordings.readers.interleaved import Columns, Interleaved
+from drsn_edge.recordings.readers.interleaved import Columns, Decoder, Interleaved
 from drsn_edge.support.toml_file import read_document
 from drsn_edge.support.wording import counted
 from firmware_bridge.support.shown import printable
@@ -41,7 +41,7 @@ _SIGMF = {
     for width in widths
     for order, sign in (("_le", "<"), ("_be", ">"))
 } | {"ri8": "i1", "ru8": "u1"}
-_FOR_THE_READER = ("dtype", "skip_bytes")
+_FOR_THE_READER = ("dtype", "skip_bytes", "scale")
 _MOST_SIDECAR_BYTES = 1 << 20
 
 
@@ -62,7 +62,7 @@ def read_binary(path: Path, request: Request) -> list[RawRecording]:
     n_channels = n_channels or len(axes)
     skipped = cast(int, known.get("skip_bytes", 0))
     n_samples, rest = divmod(max(size - skipped, 0), dtype.itemsize * n_channels)
-    samples = Interleaved(path, skipped, n_channels, n_samples, dtype.itemsize, lambda data: data.view(dtype))
+    samples = Interleaved(path, skipped, n_channels, n_samples, dtype.itemsize, _decoder(dtype, stated, request))
     own = {key: value for key, value in stated.items() if key not in _FOR_THE_READER}
     remarks = (_half_a_sample(rest, n_channels, dtype),) if rest else ()
     if "axes" not in own or LEFT_OUT not in axes:
@@ -70,6 +70,14 @@ def read_binary(path: Path, request: Request) -> list[RawRecording]:
     kept = [number for number, name in enumerate(axes) if name != LEFT_OUT]
     own["axes"] = tuple(axes[number] for number in kept)
     return [RawRecording(Columns(samples, tuple(kept)), own, remarks=remarks)]
+
+
+def _decoder(dtype: np.dtype[np.generic], stated: Metadata, request: Request) -> Decoder:
+    """Return what turns bytes into numbers, with the sidecar's scale; a catalogue's is applied to what was read."""
+    scale = 1.0 if "scale" in request.values else cast(float, stated.get("scale", 1.0))
+    if scale == 1.0:
+        return lambda data: data.view(dtype)
+    return lambda data: data.view(dtype) * np.float64(scale)
 
 
 def has_sidecar(path: Path) -> bool:

@@ -27,6 +27,7 @@ _SWELLING = 30
 """A digit and a comma become a pointer of 8 bytes and a number of up to 32."""
 _MOST_SENSORS = 1000
 _LOOKED_AT = 4096
+_HEAD_BYTES = 4096
 _LABEL = re.compile(r"(?P<label>[^.]{1,60})\..+\.(json|cbor)", re.IGNORECASE)
 
 
@@ -55,9 +56,14 @@ def read_edge_impulse(path: Path, request: Request) -> list[RawRecording]:
     return [RawRecording(Whole(columns), chosen.stated, remarks=(*chosen.remarks, *_label_remark(path)))]
 
 
-def begins_like_one(head: bytes) -> bool:
-    """Tell whether a .json file with these first bytes is in this format; other .json files lie beside recordings."""
-    return head.lstrip()[:1] == b"{" and any(key in head for key in (b'"protected"', b'"payload"'))
+def is_edge_impulse(path: Path) -> bool:
+    """Tell whether a .json file begins as one in this format; other .json files lie beside recordings."""
+    try:
+        with opened(path) as file:
+            head = file.read(_HEAD_BYTES)
+    except RecordingError:
+        return False
+    return head.lstrip()[:1] == b"{" and b'"protected"' in head and b'"signature"' in head
 
 
 def _from_json(data: bytes) -> Any:

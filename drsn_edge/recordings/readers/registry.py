@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drsn_edge.recordings.raw import RawRecording, Request
-from drsn_edge.recordings.readers.binary_file import read_binary
-from drsn_edge.recordings.readers.edge_impulse_file import read_edge_impulse
+from drsn_edge.recordings.readers.binary_file import has_sidecar, read_binary
+from drsn_edge.recordings.readers.edge_impulse_file import is_edge_impulse, read_edge_impulse
 from drsn_edge.recordings.readers.hdf5_file import read_hdf5
 from drsn_edge.recordings.readers.mat_file import read_mat
 from drsn_edge.recordings.readers.npy_file import read_npy
@@ -32,11 +32,13 @@ class Format:
         read: Its reader.
         suffixes: Suffixes in lower case; files with one are read without being asked for.
         on_request: Suffixes that other files have as well: read if the user or a catalogue names the file.
+        is_one: Tells whether a file with such a suffix is surely of this format, and so is read without being named.
     """
 
     read: Reader
     suffixes: tuple[str, ...]
     on_request: tuple[str, ...] = ()
+    is_one: Callable[[Path], bool] | None = None
 
 
 FORMATS: Mapping[str, Format] = {
@@ -50,8 +52,8 @@ FORMATS: Mapping[str, Format] = {
     "tdms": Format(read_tdms, (".tdms",)),
     "uff": Format(read_uff, (".uff", ".unv"), on_request=(".uff58", ".58b")),
     "parquet": Format(read_parquet, (".parquet", ".pq")),
-    "binary": Format(read_binary, (".sigmf-data",), on_request=(".bin", ".raw")),
-    "edge-impulse": Format(read_edge_impulse, (".cbor",), on_request=(".json",)),
+    "binary": Format(read_binary, (".sigmf-data",), on_request=(".bin", ".raw"), is_one=has_sidecar),
+    "edge-impulse": Format(read_edge_impulse, (".cbor",), on_request=(".json",), is_one=is_edge_impulse),
 }
 """By the name that the key `format` of a catalogue takes."""
 

@@ -54,7 +54,8 @@ def read_tdms(path: Path, request: Request) -> list[RawRecording]:
             for properties in _all_properties(content):
                 _check_scales(properties)
             segments = content._reader._segments  # the only way to where the numbers lie
-            stored = Content(path, [each for group in content.groups() for each in group.channels()], runs_of(segments))
+            every = [each for group in content.groups() for each in group.channels()]
+            stored = Content(path, every, runs_of(segments), _missing(content))
         if stored.runs is None:
             check_memory(path, _SWELLING * _largest_chunk(segments), request.memory_bytes)
         remarks = _cut_off(segments, file)
@@ -68,16 +69,24 @@ def read_tdms(path: Path, request: Request) -> list[RawRecording]:
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds: npTDMS's channels, and where their numbers lie if they do not lie in DAQmx's own form."""
+    """What a file holds.
+
+    Attributes:
+        path: The file.
+        channels: npTDMS's channels.
+        runs: Where their numbers lie; None if they lie in DAQmx's own form.
+        missing: How many numbers of each channel the file has lost at its end, by the channel's path in npTDMS.
+    """
 
     path: Path
     channels: Sequence[Any]
     runs: Sequence[Run] | None
+    missing: Mapping[str, int]
 
     def samples(self, numbers: Sequence[int]) -> Samples:
-        """Return the samples of channels of the same length, scaled; time stamps in seconds since the first one."""
+        """Return what is there of all the channels, scaled; time stamps in seconds since the first one."""
         chosen = [self.channels[number] for number in numbers]
-        paths, n_samples = tuple(each.path for each in chosen), len(chosen[0])
+        paths, n_samples = tuple(each.path for each in chosen), min(map(len, chosen))
         if self.runs is None:
             return ByNptdms(self.path, paths, n_samples)
         return Stored(self.path, paths, tuple(map(_scale, chosen)), self.runs, n_samples)
@@ -108,6 +117,11 @@ def _recording(
         remarks=(*remarks, *chosen.remarks, *said.remarks),
         rate_spread=said.spread,
     )
+
+
+def _missing(content: Any) -> dict[str, int]:
+    states = content.file_status.channel_statuses or {}
+    return {path: int(each.expected_length) - int(each.read_length) for path, each in states.items()}
 
 
 def _largest_chunk(segments: Sequence[Any]) -> int:
@@ -150,7 +164,8 @@ def _channel(number: int, stored: Content) -> Channel:
     name = named(channel.name, "s" if is_stamps else channel.properties.get("unit_string"))
     path = f"{channel.group_name}/{channel.name}"
     why_not = _CLOCK if is_stamps and len(channel) else _why_not(number, stored, name)
-    return Channel(number, path, channel.name, unit_of(name.unit), len(channel), rate, why_not)
+    n_samples = len(channel) + stored.missing.get(channel.path, 0)
+    return Channel(number, path, channel.name, unit_of(name.unit), n_samples, rate, why_not)
 
 
 def _why_not(number: int, stored: Content, name: Name) -> str:
