@@ -103,6 +103,7 @@ def test_channels_of_several_rates_as_paderborn_has_them() -> None:
         ("Y.vibration_1", ("vibration_1",), 64000),
         ("K001.Y.vibration_1", ("vibration_1",), 64000),
         ("Y[3]", ("vibration_1",), 64000),
+        ("Y[3].Data", ("vibration_1",), 64000),
         ("Y(1)", ("force",), 4000),
         (("Y.vibration_1", "Y.phase_current_1"), ("vibration_1", "phase_current_1"), 64000),
     ],

@@ -174,6 +174,8 @@ def found_at(node: Node, path: str) -> Node | None:
     rest = path.lstrip("./")
     if not rest:
         return node
+    if isinstance(node, Leaf) and node.notes and rest.lower() == "data":  # a struct that became its array
+        return node
     index = _INDEX.match(rest)
     if index and isinstance(node, (Items, Group)):
         number = int(index[1]) if index[1] else int(index[2]) - 1
