@@ -24,7 +24,7 @@ from drsn_edge.signal.resampling import cut_for
 from drsn_edge.signal.whole import Whole
 from drsn_edge.support.notice import as_line
 from drsn_edge.support.wording import counted, plain
-from drsn_edge.verdicts import REPEATED
+from drsn_edge.verdicts import CLIPPED, REPEATED, WRAPPED
 
 Stretch = tuple[int, int]
 
@@ -103,7 +103,9 @@ def reasons_of(
     for start in starts:
         first, end = max(0, start - margin), start + window + margin
         reason = defect_of_readings(counts[first:end])
-        found.append(reason if reason == REPEATED else whole.defect_of(start, start + window) or reason)
+        if reason in (None, WRAPPED, CLIPPED):  # one of them looks like another within a window
+            reason = whole.defect_of(start, start + window) or reason
+        found.append(reason)
     return found, whole.held if REPEATED in found else None
 
 
@@ -215,7 +217,7 @@ def damage_lines(found: Sequence[Damage]) -> list[str]:
     if not damaged:
         return []
     words = f"{counted(damaged, 'damaged window')} of {windows} {'is' if damaged == 1 else 'are'} left out."
-    return [as_line(f"{words} docs/explanation/window-quality.md explains the reasons."), damage_text(found)]
+    return [as_line(f"{words} docs/explanation/recording-quality.md explains the reasons."), damage_text(found)]
 
 
 def _reasons(damage: Damage) -> str:

@@ -27,9 +27,9 @@ most in the public recordings that were measured."""
 _CHANCE = 1e-3
 """Largest chance at which a value that has nothing to do with faults tells all classes apart."""
 
-_HUM_DB, _NO_HUM_DB, _LEAST_RECORDINGS = 20.0, 10.0, 3
+_HUM_DB, _NO_HUM_DB, _LEAST_RECORDINGS = 13.0, 8.0, 3
 """Mains hum is there from the first value upwards and is not there below the second, and each class needs so many
-recordings. Lines of noise reach 8 dB."""
+recordings. Lines of noise reach 7 dB."""
 
 
 @dataclass(frozen=True)

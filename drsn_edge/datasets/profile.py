@@ -21,8 +21,11 @@ _LEAST_S, _MOST_S = 4.0, 20.0
 _MAINS_WITHIN = 0.004
 """Largest relative deviation of the mains frequency."""
 
-_BESIDE_HZ = 6.0
-"""Width of the spectrum on each side of a line that the line is compared with."""
+_BESIDE_HZ, _MOST_BESIDE = 6.0, 0.85
+"""Width of the spectrum on each side of a line that the line is compared with, and the quantile of it that counts."""
+
+_AS_HIGH = 4.0
+"""Factor between powers within which two lines count as equally high."""
 
 _SHAFT_WITHIN = 0.01
 """Largest relative distance of a line from a multiple of the shaft's speed, which a line of the shaft has."""
@@ -84,13 +87,18 @@ def _turns(line_hz: float, speed_hz: float) -> bool:
 
 
 def _height(power: NDArray[np.float64], line_hz: float, length_s: float) -> float:
-    """Return how far the strongest line near a frequency is above the lines beside it, in dB."""
+    """Return how far the strongest line near a frequency is above most of the spectrum beside it, in dB.
+
+    A shaft may have one line there that is as high. Regular impacts and slow shafts have more, and are no hum.
+    """
     at, near = line_hz * length_s, 2 + _MAINS_WITHIN * line_hz * length_s
     low, high = round(at - near), round(at + near) + 1
     beside = round(_BESIDE_HZ * length_s)
     around = np.concatenate([power[max(1, low - beside) : low], power[high : high + beside]])
-    usual = float(np.median(around)) if len(around) else 0.0
-    return 10 * math.log10(float(power[low:high].max()) / usual) if usual > 0 else 0.0
+    most, peak = float(np.quantile(around, _MOST_BESIDE)) if len(around) else 0.0, float(power[low:high].max())
+    as_high = np.flatnonzero(around > peak / _AS_HIGH)
+    lines = 1 + int(np.count_nonzero(np.diff(as_high) > 4)) if len(as_high) else 0  # a line is 4 bins wide
+    return 10 * math.log10(peak / most) if most > 0 and lines <= 1 else 0.0
 
 
 def jump_of(samples: NDArray[np.float32], sample_rate_hz: float) -> float | None:

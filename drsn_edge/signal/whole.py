@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from drsn_edge.signal.amplitude import LEAST_WINDOW, WHITE, Ordered, errs, held_for, lines_of, step_of
 from drsn_edge.signal.quality import MAX_CLIPPED_SHARE, piles_up
-from drsn_edge.verdicts import CLIPPED, WRAPPED
+from drsn_edge.verdicts import CLIPPED, DROPOUTS, WRAPPED
 
 Counts = NDArray[np.int32]
 
 _MOST_HELD = 16_384
+_APART = 0.1
+"""Distance from an outermost value to the next one, as a share of the range of the others, above which the readings
+drop to that value. Clipped readings lie close below it."""
 _LEAST_AT_END = 3
 _LEAST_STAY = 1.1
 """Fewest samples that values stay on average in a recording whose values are read again, but not each of them."""
@@ -52,10 +55,10 @@ class Whole:
         for axis, readings in enumerate(window.T):
             if _crosses(readings, self._unsigned[axis]):
                 return WRAPPED
-            if any(
-                np.count_nonzero(readings == end) > MAX_CLIPPED_SHARE * len(readings) for end in self._plateaus[axis]
-            ):
-                return CLIPPED
+            for end, reason in self._ends[axis].items():
+                most = MAX_CLIPPED_SHARE * len(readings) if reason == CLIPPED else 0
+                if np.count_nonzero(readings == end) > most:
+                    return reason
             if self._wraps(axis, readings):
                 return WRAPPED
         return None
@@ -77,20 +80,26 @@ class Whole:
         return np.sort(self.counts, axis=0)
 
     @cached_property
-    def _plateaus(self) -> list[list[int]]:
-        """Outermost values of each axis at which readings pile up."""
-        return [self._plateaus_of(axis) for axis in range(self.counts.shape[1])]
+    def _ends(self) -> list[dict[int, str]]:
+        """Outermost values of each axis at which readings pile up, with the reason."""
+        return [self._ends_of(axis) for axis in range(self.counts.shape[1])]
 
-    def _plateaus_of(self, axis: int) -> list[int]:
+    def _ends_of(self, axis: int) -> dict[int, str]:
         ordered = self._sorted[:, axis]
         if len(ordered) < _LEAST_AT_END or ordered[0] == ordered[-1]:
-            return []
+            return {}
         ends = ((ordered[0], ordered[_LEAST_AT_END - 1]), (ordered[-1], ordered[-_LEAST_AT_END]))
-        return [
+        piles = [
             int(end)
             for end, near in ends
             if end == near and piles_up(ordered, int(end), int(np.count_nonzero(ordered == end)))
         ]
+        inside = ordered[(ordered != ordered[0]) & (ordered != ordered[-1])]
+        if not len(inside):
+            return dict.fromkeys(piles, CLIPPED)
+        low, high = int(inside[0]), int(inside[-1])
+        far = _APART * (high - low)
+        return {end: DROPOUTS if max(low - end, end - high) > far else CLIPPED for end in piles}
 
     @cached_property
     def _spans(self) -> list[int]:
