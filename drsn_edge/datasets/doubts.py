@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.signal.gravity import length_of, unit_by_gravity
+from drsn_edge.signal.gravity import length_of, units_by_gravity
 from drsn_edge.signal.units import KNOWN_UNITS, canonical, gravity_in
 from drsn_edge.support.wording import counted, plain
 
@@ -106,9 +106,11 @@ def likelier_unit(unit: str, means: NDArray[np.float64]) -> str | None:
     if unit not in KNOWN_UNITS:
         return None
     length = length_of(means)
-    likely = unit_by_gravity(length)
+    likely = units_by_gravity(length)
+    if not likely or unit in likely:
+        return None
     impossible = length > 4 * gravity_in(unit)  # a machine does not turn its sensor into a centrifuge
-    return likely if likely != unit and (impossible or len(means) == 3) else None
+    return likely[0] if impossible or len(means) == 3 else None
 
 
 def _unit_doubt(unit: str, likely: str, found: Sequence[Profile], of_all: int) -> Doubt:

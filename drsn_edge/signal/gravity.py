@@ -16,9 +16,9 @@ def length_of(means: NDArray[np.float64]) -> float:
     return float(np.linalg.norm(means))
 
 
-def unit_by_gravity(length: float) -> str | None:
-    """Return the unit in which a mean vector of this length is gravity; None if there is none."""
-    return next((unit for unit in KNOWN_UNITS if abs(length / gravity_in(unit) - 1) < WITHIN), None)
+def units_by_gravity(length: float) -> tuple[str, ...]:
+    """Return the units in which a mean vector of this length may be gravity: none, or several as mg and cm/s2."""
+    return tuple(unit for unit in KNOWN_UNITS if abs(length / gravity_in(unit) - 1) < WITHIN)
 
 
 def trained_gravity(means: NDArray[np.float64], unit: str) -> float | None:
@@ -31,5 +31,5 @@ def trained_gravity(means: NDArray[np.float64], unit: str) -> float | None:
     if canonical(unit) not in KNOWN_UNITS:
         return None
     lengths = np.linalg.norm(means, axis=1)
-    units = {unit_by_gravity(length) for length in np.quantile(lengths, (0.05, 0.5, 0.95)).tolist()}
-    return float(np.median(lengths)) if len(units) == 1 and None not in units else None
+    low, middle, high = (set(units_by_gravity(length)) for length in np.quantile(lengths, (0.05, 0.5, 0.95)).tolist())
+    return float(np.median(lengths)) if low & middle & high else None

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.errors import BundleError
-from drsn_edge.signal.gravity import length_of, unit_by_gravity
+from drsn_edge.signal.gravity import length_of, units_by_gravity
 from drsn_edge.signal.mounting import BANDS, Mounting
 from drsn_edge.signal.spectra import Spectra, log_spectra
 from drsn_edge.signal.windows import Centred, centre
@@ -161,8 +161,8 @@ class Novelty:
         level = float(windows.rms[0])
         if self.gravity is None or (self.is_running(level) and level <= self.too_loud_rms):
             return False
-        unit = unit_by_gravity(length_of(windows.means[0]))
-        return unit is not None and unit != unit_by_gravity(self.gravity)
+        units = units_by_gravity(length_of(windows.means[0]))
+        return bool(units) and not set(units) & set(units_by_gravity(self.gravity))
 
     def is_turned(self, windows: Centred) -> bool:
         """Tell whether the axes of a window are arranged differently than in training."""

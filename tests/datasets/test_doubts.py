@@ -37,6 +37,8 @@ def recording(name: str, label: str, factor: float = 1.0, unit: str = "g", **fie
         ("g", (0.0, 0.0, 0.0), None),
         ("g", (3.0, 3.0, 3.0), None),
         ("counts", (0.0, 0.0, 9.8), None),
+        ("cm/s2", (0.0, 0.0, 981.0), None),
+        ("mm/s2", (0.0, 0.0, 9.81), "m/s2"),
     ],
 )
 def test_gravity_tells_the_unit(unit: str, means: tuple[float, ...], likely: str | None) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drsn_edge.signal.gravity import trained_gravity, unit_by_gravity
+from drsn_edge.signal.gravity import trained_gravity, units_by_gravity
 from drsn_edge.signal.novelty import Novelty, novelty_from_bytes, novelty_to_bytes
+from drsn_edge.signal.units import KNOWN_UNITS, gravity_in
 from drsn_edge.signal.windows import Centred, centre
 
 TRUE = Novelty(2, np.eye(6, dtype=np.float32), np.zeros((1, 6), np.float32), 1.0, 0.1, 0.3, gravity=1.0)
@@ -24,8 +25,14 @@ def window(rms: float, gravity: float) -> Centred:
 
 
 @pytest.mark.parametrize(("length", "unit"), [(1.0, "g"), (1.04, "g"), (9.6, "m/s2"), (980.0, "mg"), (3.0, None)])
-def test_the_unit_by_the_length_of_gravity(length: float, unit: str | None) -> None:
-    assert unit_by_gravity(length) == unit
+def test_the_units_by_the_length_of_gravity(length: float, unit: str | None) -> None:
+    found = units_by_gravity(length)
+    assert found[:1] == ((unit,) if unit else ())
+
+
+@pytest.mark.parametrize("unit", KNOWN_UNITS)
+def test_each_unit_is_among_those_of_its_own_gravity(unit: str) -> None:
+    assert unit in units_by_gravity(gravity_in(unit))
 
 
 def test_training_shows_gravity_only_if_nearly_all_windows_do() -> None:
