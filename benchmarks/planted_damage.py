@@ -140,7 +140,7 @@ def jump(offset: float) -> Plant:
 def hum(amplitude: float) -> Plant:
     def plant(x: Samples, number: int) -> Samples:
         t = np.arange(len(x)) / RATE_HZ
-        mains = sum(np.sin(2 * np.pi * 50.01 * k * t + number) / k for k in (1, 2, 3))
+        mains = np.sum([np.sin(2 * np.pi * 50.01 * k * t + number) / k for k in (1, 2, 3)], axis=0)
         return np.asarray(x + amplitude * mains[:, None])
 
     return plant
