@@ -25,6 +25,7 @@ from drsn_edge.cli.history import history
 from drsn_edge.cli.inspect import inspect
 from drsn_edge.cli.keys import keys
 from drsn_edge.cli.learn import learn
+from drsn_edge.cli.look import look
 from drsn_edge.cli.models import models
 from drsn_edge.cli.modes import enforce
 from drsn_edge.cli.monitor import monitor
@@ -94,6 +95,7 @@ def cli(verbose: bool) -> None:
 for command in (
     demo,
     models,
+    look,
     train,
     convert,
     inspect,

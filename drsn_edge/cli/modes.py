@@ -70,7 +70,7 @@ USES: dict[str, dict[str, Uses]] = {
     "bundle sign": _always("--key --out"),
     "bundle verify": _always("--key --gate"),
     "classify": {
-        **_always("--model --catalogue --settings --votes --rpm --no-unknown --picture"),
+        **_always("--model --catalogue --memory --settings --votes --rpm --no-unknown --picture"),
         **_RUNTIME,
     },
     "convert": {
@@ -108,6 +108,7 @@ USES: dict[str, dict[str, Uses]] = {
     "keys show": {"--key": _without("--trusted"), "--trusted": Uses()},
     "keys trust": _always("--state"),
     "keys untrust": _always("--state"),
+    "look": _always("--catalogue --memory --all --picture --write-catalogue"),
     "models": _always("--block"),
     "monitor": {
         **_beside(_SOURCE, "--replay", "--sensors"),
@@ -143,7 +144,7 @@ USES: dict[str, dict[str, Uses]] = {
     "train": {
         **_always("--data --hold-out --label-field --allow-leaks --out --config --network --window --hop --epochs"),
         **_always("--learning-rate --snr-db --noise --polarity --inputs --class-weights --keep-labels --patience"),
-        **_always("--catalogue --seed --resume --force"),
+        **_always("--catalogue --seed --resume --force --most-damaged --rate"),
     },
     "tune-alarms": {
         **_always("--model --catalogue --normal --false-alarms --announced --settings --cut --rpm --no-unknown"),

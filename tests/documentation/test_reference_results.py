@@ -49,6 +49,10 @@ def of_the_recordings(folder: Path, bundle: Path, lines: Lines) -> None:
         save(folder / "recordings" / f"{each.name}.npz", each)
     judged = (folder / "recordings", "--model", bundle, "--json")
     (folder / "monitor.toml").write_text('[alarms]\nnormal = ["healthy"]\nwindows = 2\non_delay_s = 0.1\n')
+    (folder / "unknown").mkdir()
+    (folder / "unknown" / "notes.npz").write_bytes(b"no archive")
+    (folder / "unknown" / "pump1_worn.csv").write_text("x_g,y_g\n" + "0.5,0.25\n0.125,1\n" * 600)
+    put(lines, printed("look", folder / "unknown", "--json"))
     put(lines, printed("classify", *judged, "--settings", folder / "monitor.toml"))
     put(lines, printed("tune-alarms", *judged, "--false-alarms", 100_000))
     model = folder / "pump.drsn"

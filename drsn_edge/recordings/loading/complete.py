@@ -80,11 +80,11 @@ def complete(raw: RawRecording, source: Source, built_in: Sequence[Catalogue] = 
         RecordingError: If a value is missing or contradictory.
     """
     name = source.name if raw.capture is None else f"{source.name}#{raw.capture}"
-    catalogued = _catalogued(raw, source, built_in)
+    catalogued = catalogued_values(raw, source, built_in)
     _check_agreement(raw.stated, catalogued, source.path)
     known = {**{key: value for key, value in raw.stated.items() if key not in READER_KEYS}, **catalogued}
     _check_nothing_missing(raw, known, source)
-    axes, columns = _chosen_axes(raw, catalogued, source.path)
+    axes, columns = chosen_axes(raw, catalogued, source.path)
     label = known.get("label", source.label)
     return StreamedRecording(
         name=name,
@@ -99,16 +99,18 @@ def complete(raw: RawRecording, source: Source, built_in: Sequence[Catalogue] = 
         rate_spread=raw.rate_spread,
         source=raw.samples,
         columns=columns,
-        factors=_factors(raw, known),
+        factors=factors_of(raw, known),
     )
 
 
-def _factors(raw: RawRecording, known: Metadata) -> tuple[float, ...]:
+def factors_of(raw: RawRecording, known: Metadata) -> tuple[float, ...]:
+    """Return the factors from stored values to the unit, in order."""
     keys = (*(("full_scale",) if raw.is_relative else ()), *(("scale",) if "scale" in known else ()))
     return tuple(cast(float, known[key]) for key in keys)
 
 
-def _catalogued(raw: RawRecording, source: Source, built_in: Sequence[Catalogue]) -> Metadata:
+def catalogued_values(raw: RawRecording, source: Source, built_in: Sequence[Catalogue]) -> Metadata:
+    """Return what catalogues state for a recording, those of the user over the built-in ones."""
     values: dict[str, MetadataValue] = {}
     for catalogue, known_as in (*((each, source.path.name) for each in built_in), *source.catalogues):
         values.update(values_for(catalogue, known_as, {**raw.stated, **values}))
@@ -165,7 +167,7 @@ def _axes_line(samples: Samples) -> str:
     return f"axes = [{names}]   # fill in one name per channel, in the order of the file"
 
 
-def _chosen_axes(raw: RawRecording, catalogued: Metadata, path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def chosen_axes(raw: RawRecording, catalogued: Metadata, path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return the names of the axes and their channels: a catalogue chooses among the file's names, or gives names."""
     of_file = cast("tuple[str, ...] | None", raw.stated.get("axes"))
     of_catalogue = cast("tuple[str, ...] | None", catalogued.get("axes"))

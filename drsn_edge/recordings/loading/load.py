@@ -19,6 +19,7 @@ from drsn_edge.recordings.loading.complete import Source, complete, values_befor
 from drsn_edge.recordings.loading.report import Report
 from drsn_edge.recordings.loading.sample_file import SampleFile
 from drsn_edge.recordings.loading.sources import format_of, source_of, sources_in
+from drsn_edge.recordings.metadata import Metadata
 from drsn_edge.recordings.raw import MAX_RECORDING_BYTES, RawRecording, Request
 from drsn_edge.recordings.readers.registry import FORMATS
 from drsn_edge.recordings.recording import Recording
@@ -194,7 +195,7 @@ def _each(
 ) -> Iterator[StreamedRecording]:
     used: dict[str, None] = {}
     for done, (source, pick) in enumerate(named, start=1):
-        for raw in pick(_read(source, memory_bytes)):
+        for raw in pick(read_raw(source, memory_bytes)):
             yield _completed(raw, source, report, used)
         if progress is not None:
             progress(done, len(named))
@@ -211,12 +212,22 @@ def _completed(raw: RawRecording, source: Source, report: Report, used: dict[str
     return recording
 
 
-def _read(source: Source, memory_bytes: int) -> list[RawRecording]:
+def read_raw(source: Source, memory_bytes: int, guesses: Metadata | None = None) -> list[RawRecording]:
+    """Read a file as it is, without what catalogues add.
+
+    Args:
+        source: The file.
+        memory_bytes: Most memory that it may take.
+        guesses: Keys for its reader that count where no catalogue states them.
+
+    Raises:
+        RecordingError: If it cannot be read.
+    """
     path = source.path
     if "\0" not in str(path) and not os.path.lexists(path):
         words = f"There is no recording and no folder at {path}. Check the path."
         raise RecordingError(words, "missing", path=path)
-    values = values_before(source)
+    values = {**(guesses or {}), **values_before(source)}
     return FORMATS[format_of(path, values)].read(path, Request(values, memory_bytes))
 
 

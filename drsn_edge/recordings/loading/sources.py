@@ -56,10 +56,10 @@ def sources_in(folder: Path, catalogue: Path | None, report: Report) -> list[Sou
         if path.name in NAMES or _is_same(path, catalogue):
             continue
         known_as = catalogues.for_file(path)
-        if _says_what_it_is(path) or any(each.names(name) for each, name in known_as):
-            if not _is_index(path):
+        if says_what_it_is(path) or any(each.names(name) for each, name in known_as):
+            if not is_index_file(path):
                 name = path.relative_to(folder).as_posix()
-                sources.append(Source(path, _without_suffix(name, path), known_as, catalogues.advised))
+                sources.append(Source(path, without_suffix(name, path), known_as, catalogues.advised))
         else:
             passed_over.append(path)
     if not sources:
@@ -77,7 +77,7 @@ def source_of(path: Path, catalogue: Path | None, report: Report) -> Source:
         RecordingError: If a catalogue cannot be read.
     """
     catalogues = Catalogues(path.parent, catalogue)
-    source = Source(path, _without_suffix(path.name, path), catalogues.for_file(path), catalogues.advised)
+    source = Source(path, without_suffix(path.name, path), catalogues.for_file(path), catalogues.advised)
     _tell_above(catalogues, [source], report)
     return source
 
@@ -106,14 +106,14 @@ def format_of(path: Path, stated: Mapping[str, object]) -> str:
     return str(asked or SUFFIXES.get(suffix) or headerless or ON_REQUEST.get(suffix) or "table")
 
 
-def _says_what_it_is(path: Path) -> bool:
+def says_what_it_is(path: Path) -> bool:
     """Tell whether a file is a recording by its suffix, or by its first bytes or a sidecar."""
     suffix = path.suffix.lower()
     is_one = FORMATS[ON_REQUEST[suffix]].is_one if suffix in ON_REQUEST else None
     return suffix in SUFFIXES or (is_one is not None and is_one(path))
 
 
-def _without_suffix(name: str, path: Path) -> str:
+def without_suffix(name: str, path: Path) -> str:
     """Return a name without its suffix; 2004.02.12.10.32.39 has none."""
     suffix = path.suffix
     return name[: len(name) - len(suffix)] if suffix.lower() in {*SUFFIXES, *ON_REQUEST} else name
@@ -123,7 +123,8 @@ def _is_same(path: Path, other: Path | None) -> bool:
     return other is not None and path.name == other.name and path.resolve() == other.resolve()
 
 
-def _is_index(path: Path) -> bool:
+def is_index_file(path: Path) -> bool:
+    """Tell whether a CSV file lists other files in a column `file`."""
     if path.suffix.lower() != ".csv":
         return False
     try:

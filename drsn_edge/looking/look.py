@@ -1,0 +1,170 @@
+"""One look at files and folders: each file is read once, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drsn_edge.datasets.doubts import Profile, doubts_about
+from drsn_edge.errors import RecordingError
+from drsn_edge.looking.checking import WINDOW, Checking
+from drsn_edge.looking.find import Find, Found, find
+from drsn_edge.looking.layouts import layout_of
+from drsn_edge.looking.measures import Measures, Measuring
+from drsn_edge.looking.names import Guess, Name, fields_of
+from drsn_edge.looking.proposal import Proposal, default_axes, propose
+from drsn_edge.looking.report import Failure, Look
+from drsn_edge.looking.sight import Sight, stem_of
+from drsn_edge.recordings.loading.catalogue import built_in_catalogues
+from drsn_edge.recordings.loading.complete import catalogued_values, chosen_axes, factors_of
+from drsn_edge.recordings.loading.load import read_raw
+from drsn_edge.recordings.metadata import READER_KEYS, Metadata
+from drsn_edge.recordings.raw import RawRecording
+
+PIECE = 64 * WINDOW
+_COUNTS_FROM = 20.0
+"""Smallest peak of whole numbers that are taken for counts of a converter."""
+
+
+def look(
+    paths: Sequence[Path],
+    catalogue: Path | None,
+    memory_bytes: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Look:
+    """Look at files and folders.
+
+    Args:
+        paths: Files and folders, which are searched with their sub-folders.
+        catalogue: Catalogue that is used instead of those around the files.
+        memory_bytes: Most memory for a file of a format that must be in memory as a whole.
+        progress: Called after each file with the number of files done and of all files.
+
+    Raises:
+        RecordingError: If a path leads nowhere, or a folder or a catalogue cannot be read. A file that cannot be read
+            is a failure in the result.
+    """
+    found = find(paths, catalogue)
+    sights: list[Sight] = []
+    failures: list[Failure] = []
+    for done, each in enumerate(found.files, start=1):
+        try:
+            sights += _sights(each, memory_bytes)
+        except RecordingError as exc:
+            failures.append(Failure(each.path, _reason(exc, each), exc.problem or ""))
+        if progress is not None:
+            progress(done, len(found.files))
+    proposal = propose(sights)
+    profiles = [_profile(sight, proposal) for sight in sights]
+    doubts = tuple(doubt.sentence for doubt in doubts_about(profiles)) if profiles else ()
+    return Look(tuple(sights), tuple(failures), found.passed_over, doubts, _with_steering(proposal, found))
+
+
+def _profile(sight: Sight, proposal: Proposal) -> Profile:
+    """Return what doubts are about, with guesses where nothing is stated."""
+    guessed = {key: guess.value for key, guess in proposal.guesses[sight.path].items()}
+    label, group, unit = (str({**guessed, **sight.known}.get(key, "")) for key in ("label", "group", "unit"))
+    level = float(np.sqrt(np.mean(np.square(sight.measures.level))))
+    return Profile(sight.recording, label, group or sight.path, unit, sight.measures.mean, level)
+
+
+def _reason(exc: RecordingError, each: Find) -> str:
+    """Return the first line of an error, without the path that the report names itself."""
+    return str(exc).partition("\n")[0].removeprefix(str(each.source.path)).lstrip(": ")
+
+
+def _with_steering(proposal: Proposal, found: Found) -> Proposal:
+    """Add the guesses without which some files are not read."""
+    guesses = {path: dict(values) for path, values in proposal.guesses.items()}
+    for each in found.files:
+        for key, value in each.read_with.items():
+            if each.path in guesses and isinstance(value, (str, int, float)):
+                guesses[each.path].setdefault(key, Guess(value, each.why))
+    return Proposal(guesses, proposal.missing, found.other_paths)
+
+
+def _sights(each: Find, memory_bytes: int) -> Iterator[Sight]:
+    for raw in read_raw(each.source, memory_bytes, each.read_with):
+        yield _sight(each, raw)
+
+
+def _sight(each: Find, raw: RawRecording) -> Sight:
+    built_in = [one for one in built_in_catalogues() if one.recognise in raw.keys]
+    catalogued = catalogued_values(raw, each.source, built_in)
+    if each.source.label is not None:
+        catalogued = {"label": each.source.label, **catalogued}
+    stated = {key: value for key, value in raw.stated.items() if key not in READER_KEYS}
+    known = {**stated, **catalogued}
+    axes, columns = _axes(each, raw, catalogued)
+    rate = known.get("sample_rate_hz") or _guessed_rate(each, raw)
+    factors = factors_of(raw, {"full_scale": 1.0, **known})
+    seen = _measured(_pieces(raw, columns, factors), len(columns), cast("float | None", rate))
+    measures, windows, damage, is_whole = seen
+    return Sight(
+        path=each.path,
+        recording=each.path if raw.capture is None else f"{each.path}#{raw.capture}",
+        stated=stated,
+        catalogued=catalogued,
+        measures=measures,
+        channels=raw.samples.n_channels,
+        axes=axes,
+        is_relative=raw.is_relative,
+        is_whole=is_whole and not factors,
+        rate_spread=raw.rate_spread,
+        keys=raw.keys,
+        remarks=raw.remarks,
+        windows=windows,
+        damage=damage,
+    )
+
+
+def _axes(each: Find, raw: RawRecording, catalogued: Metadata) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return names and channels of the axes, as stated, else as published, else all in their order."""
+    layout = layout_of(each.path, raw.keys, raw.samples.n_channels)
+    published = {} if layout is None else layout.guesses(each.path, raw.samples.n_channels)
+    if "axes" in catalogued or ("axes" in raw.stated and "axes" not in published):
+        return chosen_axes(raw, catalogued, each.source.path)
+    if "axes" in published:
+        with suppress(RecordingError):
+            return chosen_axes(raw, {"axes": cast("tuple[str, ...]", published["axes"].value)}, each.source.path)
+    names = default_axes(raw.samples.n_channels)
+    return names, tuple(range(len(names)))
+
+
+def _guessed_rate(each: Find, raw: RawRecording) -> float | None:
+    layout = layout_of(each.path, raw.keys, raw.samples.n_channels)
+    *folders, file = each.path.split("/")
+    guesses = {**fields_of(Name(tuple(folders), stem_of(file)))}
+    if layout is not None:
+        guesses.update(layout.guesses(each.path, raw.samples.n_channels))
+    guess = guesses.get("sample_rate_hz")
+    return None if guess is None else float(cast(float, guess.value))
+
+
+def _pieces(raw: RawRecording, columns: Sequence[int], factors: Sequence[float]) -> Iterator[NDArray[np.float64]]:
+    chosen = list(columns)
+    for stored in raw.samples.pieces(PIECE):
+        piece = stored[:, chosen].astype(np.float64)
+        for factor in factors:
+            piece *= factor
+        yield piece
+
+
+def _measured(
+    pieces: Iterator[NDArray[np.float64]], n_axes: int, sample_rate_hz: float | None
+) -> tuple[Measures, int, Mapping[str, int], bool]:
+    """Return the measures, the number of windows, the damaged ones by reason, and whether all samples are whole."""
+    measuring, checking = Measuring(n_axes, sample_rate_hz), Checking()
+    is_whole = True
+    for piece in pieces:
+        measuring.take(piece)
+        checking.take(piece)
+        is_whole = is_whole and bool((piece == np.rint(piece)).all())
+    measures = measuring.result()
+    peak = float(np.max(np.abs([measures.lowest, measures.highest]), initial=0.0))
+    return measures, checking.windows, checking.damage, is_whole and peak >= _COUNTS_FROM
