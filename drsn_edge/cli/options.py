@@ -82,7 +82,7 @@ def duration_s(text: str) -> float | None:
 
 
 _UNITS_BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
-_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?([kmgt]?b)?", re.ASCII | re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d*)?|\.\d+) ?([kmgt]?b)?", re.ASCII | re.IGNORECASE)
 _MOST_BYTES = 1 << 50
 
 

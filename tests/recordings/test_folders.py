@@ -66,6 +66,11 @@ def test_folders_are_labels_if_one_is_named_like_a_healthy_machine(tmp_path: Pat
     assert any("healthy, inner race" in line for line in said(tmp_path))
 
 
+def test_a_folder_may_have_more_words(tmp_path: Path) -> None:
+    write(tmp_path, "1 - Baseline_Conditions/1.csv", "2 - Faults/1.csv")
+    assert [each.label for each in load_recordings(tmp_path)] == ["1 - Baseline_Conditions", "2 - Faults"]
+
+
 @pytest.mark.parametrize(
     "names",
     [
@@ -129,6 +134,16 @@ def test_without_a_catalogue_the_nearest_one_above_counts_and_is_told(tmp_path: 
     assert load_recording(tmp_path / "a" / "b" / "1.csv", report=report).label == "meant"
     assert [each.label for each in load_recordings(tmp_path / "a")] == ["meant"]
     assert any(str(tmp_path / "catalogue.toml") in line for line in report.lines())
+
+
+def test_paths_in_a_catalogue_that_the_user_names(tmp_path: Path) -> None:
+    write(tmp_path, "data/a/1.csv")
+    mine = tmp_path / "data" / "mine.toml"
+    mine.write_text('[[recordings]]\nfile = "a/*"\nlabel = "meant"\n')
+    assert load_recording(tmp_path / "data" / "a" / "1.csv", mine).label == "meant"
+    assert load_recordings(tmp_path / "data", mine)[0].label == "meant"
+    mine.rename(tmp_path / "mine.toml")
+    assert load_recordings(tmp_path / "data", tmp_path / "mine.toml")[0].label == "meant"
 
 
 def test_no_catalogue_is_taken_from_where_everybody_may_write(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ import re
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from functools import cache, cached_property
+from fnmatch import translate
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,10 @@ class Catalogue:
 
     def entries_for(self, path: str) -> Iterator[Entry]:
         """Yield the entries that are for a file by its name or path, in order of rising precedence."""
-        by_name, others = self._index
-        exact = (*by_name.get(path, ()), *by_name.get(_name_of(path), ()))
-        for number in sorted({*exact, *others}):
+        by_key, others = self._index
+        keys = dict.fromkeys((path, _name_of(path), path.partition("/")[0] + "/"))
+        found = (number for key in keys for number in by_key.get(key, ()))
+        for number in sorted({*found, *others}):
             if self.entries[number].is_for(path):
                 yield self.entries[number]
 
@@ -100,16 +101,28 @@ class Catalogue:
 
     @cached_property
     def _index(self) -> tuple[Mapping[str, list[int]], tuple[int, ...]]:
-        """Numbers of the entries by plain file name, and of all others: a table of 20,000 files is looked up fast."""
-        by_name: dict[str, list[int]] = {}
+        """Numbers of the entries by plain path or by first folder (`fault/`), and of all others.
+
+        A table of 20,000 files, or of 200 folders, is looked up without trying every entry on every file.
+        """
+        by_key: dict[str, list[int]] = {}
         others = []
         for number, entry in enumerate(self.entries):
-            if not entry.globs or any(_WILDCARDS & set(glob) for glob in entry.globs):
+            keys = {_key_of(glob) for glob in entry.globs} or {None}
+            if None in keys:
                 others.append(number)
                 continue
-            for glob in entry.globs:
-                by_name.setdefault(glob, []).append(number)
-        return by_name, tuple(others)
+            for key in keys:
+                by_key.setdefault(key or "", []).append(number)
+        return by_key, tuple(others)
+
+
+def _key_of(glob: str) -> str | None:
+    """Return the path that a glob without wildcards is, else its first folder; None if that has wildcards."""
+    if not _WILDCARDS & set(glob):
+        return glob
+    first, slash, _ = glob.partition("/")
+    return first + slash if slash and not _WILDCARDS & set(first) else None
 
 
 def _name_of(path: str) -> str:
@@ -119,9 +132,13 @@ def _name_of(path: str) -> str:
 def _matches(glob: str, path: str) -> bool:
     """Compare a glob with a path if it has a slash, else with the name; `**/` also stands for no folder at all."""
     subject = path if "/" in glob else _name_of(path)
-    return (
-        subject == glob or fnmatchcase(subject, glob) or ("**/" in glob and fnmatchcase(path, glob.replace("**/", "")))
-    )
+    return subject == glob or _compiled(glob).match(subject) is not None
+
+
+@lru_cache(maxsize=4096)
+def _compiled(glob: str) -> re.Pattern[str]:
+    either = dict.fromkeys((glob, glob.replace("**/", "")))
+    return re.compile("|".join(translate(each) for each in either))
 
 
 def read_catalogue(path: Path) -> Catalogue:

@@ -26,17 +26,20 @@ KnownAs = tuple[Catalogue, str]
 class Catalogues:
     """The catalogues for the files of one folder; each is read once."""
 
-    def __init__(self, top: Path, named: Path | None) -> None:
+    def __init__(self, top: Path, named: Path | None, *, is_searched: bool = True) -> None:
         """Prepare.
 
         Args:
             top: Folder that the command names, or that holds the file that it names.
             named: Catalogue that the user names.
+            is_searched: Whether the command names the folder; paths in a catalogue that the user names are then below
+                that folder, else below the catalogue's.
 
         Raises:
             RecordingError: If the named catalogue cannot be read.
         """
         self._top = top
+        self._base = top if is_searched or named is None else Path(os.path.realpath(named.parent))
         self._named = None if named is None else read_any(named)
         self._read: dict[Path, Catalogue | None] = {}
         beside = None if named is not None else _beside(top)
@@ -50,7 +53,9 @@ class Catalogues:
             RecordingError: If one cannot be read.
         """
         if self._named is not None:
-            return ((self._named, _below(path, self._top)),)
+            return (
+                (self._named, _below(path, self._base) if self._base == self._top else _below_real(path, self._base)),
+            )
         folders = [path.parent, *path.parent.parents]
         folders = folders[: folders.index(self._top) + 1] if self._top in folders else [path.parent]
         found = [(each, folder) for folder in reversed(folders) if (each := self._of(folder)) is not None]

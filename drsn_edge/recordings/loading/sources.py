@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,10 +19,10 @@ from drsn_edge.recordings.readers.registry import FORMATS, SUFFIXES
 from drsn_edge.recordings.readers.table_file import is_index
 from drsn_edge.support.fields import is_label
 from drsn_edge.support.notice import Notice
-from drsn_edge.support.palette import is_healthy
 from drsn_edge.support.toml_file import quoted
 from firmware_bridge.support.shown import printable
 
+_HEALTHY_WORDS = {"healthy", "normal", "good", "ok", "baseline", "undamaged", "intact", "faultless", "nofault"}
 _LONGEST_HEADER = 65536
 _MOST_LABELS = 50
 _LONGEST = 60
@@ -76,7 +77,7 @@ def source_of(path: Path, catalogue: Path | None, report: Report) -> Source:
     Raises:
         RecordingError: If a catalogue cannot be read.
     """
-    catalogues = Catalogues(path.parent, catalogue)
+    catalogues = Catalogues(path.parent, catalogue, is_searched=False)
     source = Source(path, without_suffix(path.name, path), catalogues.for_file(path), catalogues.advised)
     _tell_above(catalogues, [source], report)
     return source
@@ -180,8 +181,8 @@ def _glob_for(held: Sequence[Path]) -> str:
 def _labelled_by_folder(sources: list[Source], folder: Path, report: Report) -> list[Source]:
     """Label recordings by their folders if these are surely classes and no catalogue says anything of labels.
 
-    All recordings lie exactly one level down, in two folders or more, and one of the folders has a name of a healthy
-    machine. Folders such as `bearing1` and `bearing2` are no classes.
+    All recordings lie exactly one level down, in two folders or more, and the name of one says that a machine is
+    healthy. Folders such as `bearing1` and `bearing2` are no classes.
     """
     parts = [source.path.relative_to(folder).parts for source in sources]
     names = {each[0] for each in parts}
@@ -190,9 +191,13 @@ def _labelled_by_folder(sources: list[Source], folder: Path, report: Report) -> 
         any(len(each) != 2 for each in parts)
         or not 2 <= len(names) <= _MOST_LABELS
         or not all(map(is_label, names))
-        or not any(map(is_healthy, names))
+        or not any(map(_means_healthy, names))
         or any(entry.states_label for entry in stated)
     ):
         return sources
     report.say(Notice(f"No catalogue states labels: the names of the folders are taken, {', '.join(sorted(names))}."))
     return [replace(source, label=each[0]) for source, each in zip(sources, parts, strict=True)]
+
+
+def _means_healthy(name: str) -> bool:
+    return any(word in _HEALTHY_WORDS for word in re.split(r"[^a-z]+", name.casefold()))
