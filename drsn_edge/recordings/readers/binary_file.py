@@ -16,9 +16,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import LEFT_OUT, Metadata, MetadataValue, checked
@@ -77,7 +78,12 @@ def _decoder(dtype: np.dtype[np.generic], stated: Metadata, request: Request) ->
     scale = 1.0 if "scale" in request.values else cast(float, stated.get("scale", 1.0))
     if scale == 1.0:
         return lambda data: data.view(dtype)
-    return lambda data: data.view(dtype) * np.float64(scale)
+
+    def scaled(data: NDArray[np.uint8]) -> NDArray[Any]:
+        with np.errstate(all="ignore"):  # what is not finite is counted and refused later
+            return np.asarray(data.view(dtype) * np.float64(scale))
+
+    return scaled
 
 
 def has_sidecar(path: Path) -> bool:
