@@ -138,6 +138,21 @@ def test_an_array_of_hdf5_that_was_hardly_written(h5py: Any, tmp_path: Path) -> 
     assert outcome("hdf5", valid, hdf5(h5py, fill), tmp_path) == (1000, "no_samples_found")
 
 
+def test_a_page_of_parquet(tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    n = 16_000_000
+    how: dict[str, Any] = {
+        "row_group_size": n,
+        "data_page_size": 1 << 30,
+        "max_rows_per_page": n,
+        "write_batch_size": n,
+    }
+    how |= {"compression": "gzip", "compression_level": 1, "use_dictionary": False}
+    valid = saved(lambda file: parquet.write_table(pyarrow.table({"x": np.sin(np.arange(40.0))}), file))
+    bomb = saved(lambda file: parquet.write_table(pyarrow.table({"x": np.zeros(n)}), file, **how))
+    assert outcome("parquet", valid, bomb, tmp_path) == (40, "damaged")
+
+
 def test_a_nested_json(tmp_path: Path) -> None:
     valid = json.dumps(edge_impulse()).encode()
     for bomb in (b'{"payload":' + b"[" * 3_000_000, b'{"payload":[' + b"[]," * 1_000_000 + b"0]}"):

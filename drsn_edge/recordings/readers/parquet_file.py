@@ -24,6 +24,7 @@ from drsn_edge.recordings.readers.packages import package_for
 from drsn_edge.recordings.readers.table_axes import Axes, axes_of
 from drsn_edge.recordings.readers.table_clock import NO_CLOCK, Clock, Reading, clock_of
 from drsn_edge.recordings.readers.table_file import left_out
+from drsn_edge.support.memory_limit import at_most
 from firmware_bridge.support.shown import printable
 from firmware_bridge.tables.columns import Column, Kind, column_of
 from firmware_bridge.tables.names import Name, name_of
@@ -76,14 +77,15 @@ def read_parquet(path: Path, request: Request) -> list[RawRecording]:
         _check_size(n_samples, len(fields), file_size(file), path)
         names = Counter(field.name for field in fields)
         found = [_field(number, field) for number, field in enumerate(fields) if names[field.name] == 1]
-        columns = _columns(content, found)
+        columns = _columns(content, found, request.memory_bytes)
     values = _values(request.values, found)
     axes = axes_of(columns, values, path)
     others = [column for column in columns if column.index not in axes.columns]
     clock = clock_of(others, values, path)
     said = NO_CLOCK if clock is None else _reading(clock, found, path, request)
     remarks = (*axes.remarks, *said.remarks, *left_out(others, clock), *_not_numbers(fields, names, columns))
-    samples = Table(path, tuple(fields[number].name for number in axes.columns), n_samples)
+    names_of_axes = tuple(fields[number].name for number in axes.columns)
+    samples = Table(path, names_of_axes, n_samples, request.memory_bytes)
     return [RawRecording(samples, _stated(axes, said, path), remarks=remarks, rate_spread=said.spread)]
 
 
@@ -127,11 +129,11 @@ def _values(values: Metadata, fields: Sequence[Field]) -> Metadata:
 # --- what the columns are ----------------------------------------------------------------------------------------
 
 
-def _columns(content: Any, fields: Sequence[Field]) -> list[Column]:
+def _columns(content: Any, fields: Sequence[Field], memory_bytes: int) -> list[Column]:
     """Return what each column is that holds numbers, times or text."""
     read = [field for field in fields if field.is_read]
-    batches = content.iter_batches(_LOOKED_AT, columns=[field.name for field in read], use_threads=False)
-    batch = next(iter(batches), None) if read else None
+    batches = _batches(content, [field.name for field in read], _LOOKED_AT, memory_bytes)
+    batch = next(batches, None) if read else None
     columns = []
     for field in fields:
         if field.kind in _TEXTS or field.kind.startswith("date"):
@@ -214,10 +216,9 @@ def _reading(clock: Clock, fields: Sequence[Field], path: Path, request: Request
     names, one = [field.name for field in chosen.values()], next(iter(chosen.values()))
     with opened(path) as file, reading(path, _KIND):
         first: int | None = None
-        for stored in _content(file, path).iter_batches(_PIECE, columns=names, use_threads=False):
-            if stored.num_rows:
-                first = _first(stored.column(one.name), one) if first is None else first
-                clock.add(_Batch(stored, chosen, first))
+        for stored in _batches(_content(file, path), names, _PIECE, request.memory_bytes):
+            first = _first(stored.column(one.name), one) if first is None else first
+            clock.add(_Batch(stored, chosen, first))
     return clock.reading(path, cast("float | None", request.values.get("sample_rate_hz")))
 
 
@@ -241,11 +242,13 @@ class Table:
         path: The file.
         columns: Names of the columns.
         n_samples: Rows that the file states.
+        memory_bytes: Most memory that a page of the file may take.
     """
 
     path: Path
     columns: tuple[str, ...]
     n_samples: int
+    memory_bytes: int
 
     @property
     def n_channels(self) -> int:
@@ -256,14 +259,22 @@ class Table:
         """Yield the samples, see `Samples.pieces`."""
         with opened(self.path) as file, reading(self.path, _KIND):
             read = 0
-            for piece in _pieces(_content(file, self.path), self.columns, most_samples):
+            for batch in _batches(_content(file, self.path), self.columns, most_samples, self.memory_bytes):
+                columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in self.columns]
+                piece = np.stack(columns, axis=1)
                 read += len(piece)
                 yield piece
             if read != self.n_samples:
                 raise ValueError(f"{read} of {self.n_samples} rows are there")
 
 
-def _pieces(content: Any, columns: Sequence[str], most_samples: int) -> Iterator[NDArray[Any]]:
-    for batch in content.iter_batches(most_samples, columns=list(columns), use_threads=False):
+def _batches(content: Any, columns: Sequence[str], most_rows: int, memory_bytes: int) -> Iterator[Any]:
+    """Yield rows of some columns; pyarrow unpacks whole pages, which may be far larger than what is asked for."""
+    batches = content.iter_batches(most_rows, columns=list(columns), use_threads=False)
+    while True:
+        with at_most(memory_bytes):
+            batch = next(batches, None)
+        if batch is None:
+            return
         if batch.num_rows:
-            yield np.stack([batch.column(name).to_numpy(zero_copy_only=False) for name in columns], axis=1)
+            yield batch

@@ -23,7 +23,7 @@ from drsn_edge.recordings.readers.channels import Channel, Chosen, choose_channe
 from drsn_edge.recordings.readers.packages import package_for
 from drsn_edge.recordings.readers.table_clock import NO_CLOCK
 from drsn_edge.recordings.readers.tdms_clock import Seconds, reading_of
-from drsn_edge.recordings.readers.tdms_runs import Run, Stored, check_description, runs_of
+from drsn_edge.recordings.readers.tdms_runs import Run, Stored, Watched, check_description, runs_of
 from firmware_bridge.tables.names import Name
 
 _KIND = "a TDMS file"
@@ -47,24 +47,23 @@ def read_tdms(path: Path, request: Request) -> list[RawRecording]:
     nptdms = package_for(path, "TDMS files", "npTDMS", "nptdms")
     reader = package_for(path, "TDMS files", "npTDMS", "nptdms.reader")
     package_for(path, "TDMS files", "npTDMS", "nptdms.log").log_manager.set_level(logging.ERROR)
-    with opened(path) as file:
-        with reading(path, _KIND):
-            check_description(file, reader.TdmsReader)
-            content = nptdms.TdmsFile.open(file)
-            for properties in _all_properties(content):
-                _check_scales(properties)
-            segments = content._reader._segments  # the only way to where the numbers lie
-            every = [each for group in content.groups() for each in group.channels()]
-            stored = Content(path, every, runs_of(segments), _missing(content))
+    with opened(path) as file, reading(path, _KIND):
+        check_description(file, reader.TdmsReader)
+        content = nptdms.TdmsFile.open(Watched(file))
+        for properties in _all_properties(content):
+            _check_scales(properties)
+        segments = content._reader._segments  # the only way to where the numbers lie
+        every = [each for group in content.groups() for each in group.channels()]
+        stored = Content(path, every, runs_of(segments), _missing(content))
         if stored.runs is None:
             check_memory(path, _SWELLING * _largest_chunk(segments), request.memory_bytes)
         remarks = _cut_off(segments, file)
         channels = [_channel(number, stored) for number in range(len(stored.channels))]
-    found = _recordings(channels, request.values, path)
-    return [
-        _recording(stored, channels, chosen, request, k if len(found) > 1 else None, remarks)
-        for k, chosen in enumerate(found)
-    ]
+        found = _recordings(channels, request.values, path)
+        return [
+            _recording(stored, channels, chosen, request, k if len(found) > 1 else None, remarks)
+            for k, chosen in enumerate(found)
+        ]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings.raw import opened
+from drsn_edge.recordings.raw import file_size, opened
 
 _BLOCK_BYTES = 1 << 20
 _LEAD_IN_BYTES = 28
@@ -149,7 +149,7 @@ class Watched:
 
     def __init__(self, file: BinaryIO) -> None:
         """Watch a file that is read from its start."""
-        self._file = file
+        self._file, self._size = file, file_size(file)
         self._segments = self._kept = 0
         self.reader: Any = None
 
@@ -164,7 +164,8 @@ class Watched:
             self._kept += len(self.reader._segments[-1].ordered_objects) if self.reader._segments else 0
             if self._segments > _MOST_SEGMENTS or self._kept > _MOST_KEPT:
                 raise ValueError("it describes too many segments and channels")
-        return self._file.read(n_bytes)
+        there = max(self._size - self._file.tell(), 0)  # a text may state any length, which would be allocated
+        return self._file.read(there if n_bytes < 0 else min(n_bytes, there))
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Go to a place of the file."""
