@@ -95,6 +95,7 @@ proof: $(VENV)/train.stamp
 	$(BIN)/drsn-edge convert .proof/cwru --out .proof/cwru.drsn
 	$(BIN)/python benchmarks/day.py --model .proof/cwru.drsn --data $(DATA)/cwru --results docs/results/day.json
 	$(BIN)/python tests/fuzz_run.py --seconds 600 --results docs/results/fuzz.json
+	$(BIN)/python tests/runs/fuzz_readers.py --seconds 600 --results docs/results/fuzz_readers.json
 	$(BIN)/python tests/runs/crash_run.py --results docs/results/crashes.json
 	$(BIN)/python tests/runs/fault_run.py --blocks 1000000 --results docs/results/faults.json
 
