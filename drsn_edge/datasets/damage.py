@@ -30,6 +30,13 @@ Stretch = tuple[int, int]
 
 _MOST_ROWS = 12
 
+_ADVICE = {
+    CLIPPED: "Record these files again with a wider range, or remove them",
+    REPEATED: "Record at the rate at which the sensor measures, or keep each value once and state that rate",
+    WRAPPED: "Correct the sign or the number of bits with which the readings were decoded, or remove these files",
+}
+"""What to do about damage with a cause that can be named."""
+
 _LEAST_CHECKED = 512
 """Fewest samples that are checked at once: most checks need them."""
 
@@ -181,7 +188,7 @@ def _refuse(found: Sequence[Damage], most_share: float) -> None:
     worst = max(over, key=lambda label: over[label])
     raise SplitError(
         f"{_percent(over[worst])} of the windows of class {worst} are damaged, and at most {100 * most_share:g} % of a "
-        "class may be. Record these files again, remove them, or accept more with --most-damaged PERCENT.\n\n"
+        f"class may be. {_advice([each for each in found if each.label in over], over[worst])}\n\n"
         + damage_text([each for each in found if each.label in over]),
         "damaged",
         label=worst,
@@ -190,6 +197,15 @@ def _refuse(found: Sequence[Damage], most_share: float) -> None:
         labels=tuple(sorted(over)),
         damage=tuple(each for each in found if each.damaged),
     )
+
+
+def _advice(found: Sequence[Damage], share: float) -> str:
+    """Return what to do about the most frequent reason."""
+    reasons = Counter[str]()
+    for each in found:
+        reasons.update(each.reasons)
+    what = _ADVICE.get(max(reasons, key=lambda reason: reasons[reason]), "Record these files again, or remove them")
+    return f"{what}." if share == 1 else f"{what}; --most-damaged PERCENT accepts more."
 
 
 def _percent(share: float) -> str:

@@ -91,8 +91,9 @@ def test_a_class_that_is_mostly_damaged_is_refused_with_the_table() -> None:
 
 def test_a_class_without_a_sound_window_is_refused_whatever_is_accepted() -> None:
     held = recording(np.repeat(vibration(3, 2048), 4, axis=0))
-    with refused(SplitError, "damaged", share=1.0):
+    with refused(SplitError, "damaged", share=1.0) as caught:
         check_damage([held], WINDOW, HOP, 1.0)
+    assert "and state that rate." in str(caught.value) and "(the sensor runs at 200 Hz)" in str(caught.value)
 
 
 def test_damage_is_told_in_a_line_and_a_table() -> None:
