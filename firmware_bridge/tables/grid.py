@@ -13,7 +13,7 @@ from firmware_bridge.errors import TableError
 from firmware_bridge.support.shown import printable
 from firmware_bridge.tables.cells import has_thousands, is_comment
 from firmware_bridge.tables.dialect import Dialect
-from firmware_bridge.tables.lines import BLOCK_BYTES, blocks_of
+from firmware_bridge.tables.lines import BLOCK_BYTES, blocks_of, lines_in
 from firmware_bridge.tables.names import name_of
 from firmware_bridge.tables.numbers import PAD, Numbers, Places, floats, trimmed
 
@@ -103,7 +103,7 @@ def grids_of(
     """
     number = 1
     for block in blocks_of(file, dialect.encoding, block_bytes):
-        first, number = number, number + block.count(b"\n")
+        first, number = number, number + lines_in(block)
         if number <= dialect.first_line:
             continue
         if first < dialect.first_line:

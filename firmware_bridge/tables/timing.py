@@ -163,7 +163,7 @@ class TimingMeter:
         if self._origin is None:
             self._origin = float(times[0]), int(firsts[0])
         time, index = times - self._origin[0], (firsts - self._origin[1]).astype(np.float64)
-        self._sums += np.array([len(time), index.sum(), time.sum(), index @ index, index @ time])
+        self._sums += np.array([len(time), index.sum(), time.sum(), np.sum(index * index), np.sum(index * time)])
         self._groups += len(time)
         self._end = float(time[-1]), int(index[-1])
 
@@ -197,7 +197,8 @@ def _is_rounded(times: Times, firsts: Indices, coarsest: float) -> bool:
         _FEWEST_ROUNDED
     ):
         return False
-    slope = float(np.polyfit(index, since, 1)[0]) if len(index) > 2 else float(since[-1] / index[-1])
+    centred = index - index.mean()
+    slope = float(np.sum(centred * since) / np.sum(centred * centred))
     # The first sample of a stamp is late by less than a step, and by less than the resolution.
     return bool(slope > 0 and np.ptp(since - slope * index) <= _ROUNDED * min(resolution, slope))
 

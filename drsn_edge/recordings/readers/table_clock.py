@@ -122,7 +122,7 @@ class Clock:
             return self._rising(times)
         values = grid.numbers(self.columns)
         if len(self._chosen) > 1:
-            return self._rising(values @ self._weights)
+            return self._rising(np.sum(values * self._weights, axis=1))
         if self._modulus is None or not np.isfinite(values).all():
             return values[:, 0]
         risen = unwrapped(values[:, 0], self._modulus, self._wrapped)
