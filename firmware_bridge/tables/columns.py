@@ -134,10 +134,10 @@ def _kind_of(cell: str, decimal: str) -> Kind:
 
 
 def _quantum(cells: Sequence[str], decimal: str) -> float:
-    """Return the value of the last digit, at most; 0 for numbers with exponents."""
+    """Return the value of the last digit that is not 0 in all cells; 0 for numbers with exponents."""
     if any("e" in cell.lower() for cell in cells):
         return 0.0
-    return 10.0 ** -max((len(cell.partition(decimal)[2]) for cell in cells), default=0)
+    return 10.0 ** -max((len(cell.partition(decimal)[2].rstrip("0")) for cell in cells), default=0)
 
 
 def role_of(name: Name, values: Numbers, quantum: float, is_constant: bool) -> Kind:
@@ -175,16 +175,25 @@ def rises(values: Numbers) -> bool:
 
 
 def is_even(values: Numbers, quantum: float) -> bool:
-    """Tell whether values rise by equal steps to their last digit, except where they begin again."""
+    """Tell whether values rise by equal steps, to their last digit, except where a counter begins again.
+
+    Args:
+        values: Values in order.
+        quantum: Value of the last digit; 0 if it is not known.
+    """
     steps = np.diff(values)
     usual = float(np.median(steps))
     if not usual > 0:
         return False
-    odd = np.abs(steps - usual) > 2.01 * quantum + 1e-6 * np.abs(values[1:]) * (quantum == 0) + 1e-9 * usual
-    if 2.01 * quantum >= usual:  # the steps are too short for the digits
-        odd |= steps < 0
-        return bool(not odd.any() and len(np.unique(values)) >= _EVEN_ROWS)
-    return not odd.any() or (modulus_of(values) in _MODULI and bool((steps[odd] < 0).all()))
+    exact = 1e-9 * usual + 1e-6 * np.abs(values[1:]) * (quantum == 0)
+    for tolerance in (exact, exact + 2.01 * quantum):
+        odd = np.abs(steps - usual) > tolerance
+        is_coarse = bool(np.min(tolerance) >= usual)  # several values are equal, so that equal steps say little
+        if not odd.any():
+            return not is_coarse or (not (steps < 0).any() and len(np.unique(values)) >= _EVEN_ROWS)
+        if modulus_of(values) in _MODULI and bool((steps[odd] < 0).all()):
+            return not is_coarse
+    return False
 
 
 def modulus_of(values: Numbers) -> float | None:

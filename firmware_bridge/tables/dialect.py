@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from firmware_bridge.tables.cells import has_thousands, is_comment, is_number, s
 from firmware_bridge.tables.encoding import Encoding, encoding_of
 from firmware_bridge.tables.header import Header, header_above
 from firmware_bridge.tables.lines import LONGEST_LINE
+from firmware_bridge.tables.stamps import is_date, is_time
 
 HEAD_BYTES = LONGEST_LINE
 """Bytes by which a dialect is decided."""
@@ -24,6 +25,12 @@ _CANDIDATES: tuple[tuple[str | None, str], ...] = (
 )  # fmt: skip
 _AGREEING = 0.6
 _TINY = 3
+_MOST_JUDGED = 512
+"""Columns by which a way to read lines is judged."""
+_JUDGED_TEXT = 4096
+"""Characters of a line in which thousands separators are looked for."""
+_LEAST_TOLD = 0.5
+"""Least share of numbers and times among cells that spaces separate; with less, the text is prose."""
 
 
 @dataclass(frozen=True)
@@ -107,17 +114,20 @@ class _Form(NamedTuple):
         decimal: Decimal sign.
         n_columns: Number of cells of most lines.
         numeric: Columns that are numbers in most of these lines.
+        n_times: How many columns are times or dates in most of these lines.
     """
 
     separator: str | None
     decimal: str
     n_columns: int
     numeric: tuple[int, ...]
+    n_times: int = 0
 
     @property
     def score(self) -> tuple[float, int]:
-        """The share of columns that are numbers, and how many these are."""
-        return len(self.numeric) / self.n_columns, len(self.numeric)
+        """The share of columns that are numbers or times, and how many these are."""
+        n_told = len(self.numeric) + self.n_times
+        return n_told / min(self.n_columns, _MOST_JUDGED), n_told
 
     def is_numbers(self, line: str) -> bool:
         """Tell whether a line has numbers where the table has them."""
@@ -146,16 +156,21 @@ def _fit(sample: Sequence[str], separator: str | None, decimal: str) -> _Form | 
     fitting = [row for row in rows if len(row) == width]
     n_columns = width - (width > 1 and 2 * sum(not row[-1] for row in fitting) > len(fitting))
     rows = [row for row in (_without_end(row, n_columns) for row in rows) if len(row) == n_columns]
-    if separator in (",", None) and 2 * sum(any(map(_is_several, row)) for row in rows) > len(rows):
+    if separator in (",", None) and 2 * sum(any(map(_is_several, row[:_MOST_JUDGED])) for row in rows) > len(rows):
         return None
     if agreeing < (_AGREEING if len(sample) > _TINY else 1 / _TINY) * len(sample) or not n_columns:
         return None
-    numeric = tuple(
-        column
-        for column in range(n_columns)
-        if sum(is_number(row[column], decimal) for row in rows) > _AGREEING * len(rows)
-    )
-    return _Form(separator, decimal, n_columns, numeric) if numeric else None
+    judged = range(min(n_columns, _MOST_JUDGED))
+    numeric = tuple(_mostly(rows, judged, lambda cell: is_number(cell, decimal)))
+    times = _mostly(rows, set(judged) - set(numeric), lambda cell: is_time(cell) or is_date(cell))
+    form = _Form(separator, decimal, n_columns, numeric, len(times))
+    is_prose = separator is None and form.score[0] < _LEAST_TOLD
+    return form if numeric and not is_prose else None
+
+
+def _mostly(rows: Sequence[list[str]], columns: Iterable[int], is_such: Callable[[str], bool]) -> list[int]:
+    """Return the columns of which most cells are such."""
+    return [column for column in columns if sum(is_such(row[column]) for row in rows) > _AGREEING * len(rows)]
 
 
 def _is_several(cell: str) -> bool:
@@ -179,7 +194,8 @@ def _is_one_with_decimal_comma(sample: Sequence[str]) -> bool:
 
 
 def _no_table(lines: Sequence[str], sample: Sequence[str]) -> TableError:
-    for cell in (cell for separator in ("\t", ";", None, ",") for line in sample for cell in split(line, separator)):
+    separated = (split(line[:_JUDGED_TEXT], separator) for separator in ("\t", ";", None, ",") for line in sample)
+    for cell in (cell for row in separated for cell in row):
         if has_thousands(cell):
             got = printable(cell, 40)
             words = f"It has thousands separators, such as in {got}, which may be read in two ways. Export it without "

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from firmware_bridge.errors import TableError
 from firmware_bridge.tables.cells import is_comment, is_number, split, uncommented
-from firmware_bridge.tables.names import is_unit
+from firmware_bridge.tables.names import CLOCKS, PERHAPS, is_unit, name_of
 
 _MOST_REMARKS = 200
+_AXIS = re.compile(r"[A-Za-z]{0,12}[_.-]?[xyzXYZ0-9](?:[_(\[].{0,12})?,?")
 _OTHERS = ("\t", ",", ";", None)
 
 
@@ -61,27 +63,42 @@ def _remarks(lines: Sequence[str]) -> tuple[str, ...]:
 
 def _names(line: str, separator: str | None, n_columns: int, body: Sequence[list[str]]) -> tuple[str, ...]:
     """Return the names of a line; nothing if it does not name each column."""
-    text = uncommented(line) if is_comment(line) or not separator else line.strip("\n").strip(" ")
-    for each in dict.fromkeys((separator, *(_OTHERS if is_comment(line) or separator is None else ()))):
-        cells = split(text, each)
-        if len(cells) > n_columns and not cells[-1]:
-            cells = cells[:-1]
-        if len(cells) == n_columns + 1 and cells[-1].lower() in ("comment", "kommentar"):
-            cells = cells[:-1]  # LabVIEW names a column that most lines do not have
-        if len(cells) == n_columns - 1 and _are_row_names(body):
-            cells = ["", *cells]  # R does not name the column of row names
-        if len(cells) == n_columns and any(cells) and (not _are_numbers(cells) or _are_numbered(cells)):
-            return tuple(cell.lstrip("#%").strip().strip("'").rstrip(",;").strip() for cell in cells)
+    is_remark = is_comment(line)
+    text = uncommented(line) if is_remark or not separator else line.strip(" ")
+    for each in dict.fromkeys((separator, *(_OTHERS if is_remark or separator is None else ()))):
+        cells = _filled_up(split(text, each), n_columns, body)
+        if len(cells) != n_columns or not _can_be_names(cells):
+            continue
+        if is_remark and not _are_likely(cells, each is None):
+            continue
+        return tuple(cell.lstrip("#%").strip().strip("'").rstrip(",;").strip() for cell in cells)
     return ()
 
 
-def _are_numbers(cells: Sequence[str]) -> bool:
-    return all(is_number(cell, ".") for cell in cells if cell)
+def _filled_up(cells: list[str], n_columns: int, body: Sequence[list[str]]) -> list[str]:
+    """Return cells of a header as many as there are columns, where a program is known to write others."""
+    if len(cells) > n_columns and not cells[-1]:
+        cells = cells[:-1]
+    if len(cells) == n_columns + 1 and cells[-1].lower() in ("comment", "kommentar"):
+        cells = cells[:-1]  # LabVIEW names a column that most lines do not have
+    if len(cells) == n_columns - 1 and _are_row_names(body):
+        cells = ["", *cells]  # R does not name the column of row names
+    return cells
 
 
-def _are_numbered(cells: Sequence[str]) -> bool:
-    """Tell the header `,0,1`, which pandas writes for an index and columns without names."""
-    return not cells[0] and cells[1:] == [str(k) for k in range(len(cells) - 1)]
+def _can_be_names(cells: Sequence[str]) -> bool:
+    """Tell names from numbers; pandas writes `,0,1` for an index and columns without names."""
+    if not any(cells):
+        return False
+    is_numbered = not cells[0] and list(cells[1:]) == [str(k) for k in range(len(cells) - 1)]
+    return is_numbered or 2 * sum(is_number(cell, ".") for cell in cells) <= len(cells)
+
+
+def _are_likely(cells: Sequence[str], is_by_spaces: bool) -> bool:
+    """Tell names in a comment from words: no values are among them, and of words one names a clock or an axis."""
+    if any("=" in cell or ": " in cell or cell.endswith(":") for cell in cells):
+        return False
+    return not is_by_spaces or any(_AXIS.fullmatch(cell) or name_of(cell).is_only(CLOCKS | PERHAPS) for cell in cells)
 
 
 def _are_row_names(body: Sequence[list[str]]) -> bool:

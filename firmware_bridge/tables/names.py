@@ -114,7 +114,7 @@ def name_of(written: str, unit: str = "") -> Name:
     if (found := _BRACKETS.fullmatch(text)) and (found[1].strip() or found[3].strip()):
         inside = found[2].strip()
         bare = " ".join((found[1].strip() + " " + found[3].strip()).split())
-        return Name(bare, inside) if is_unit(inside) or not found[3].strip() else Name(text)
+        return Name(bare, inside) if is_unit(inside) else Name(text)
     if found := _SUFFIX.fullmatch(text):
         return Name(found[1], _PLAIN.get(found[2].lower(), found[2]))
     if (found := _SLASH.fullmatch(text)) and is_unit(found[2]):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.tables.numbers import Numbers
+from firmware_bridge.tables.numbers import Numbers, Places, trimmed
 
 DAY_S = 86400.0
+
+_LONGEST = 48
+_MOST_FORMS = 4
+_ZERO, _NINE = b"09"
 
 _DAY = (
     r"(?:(?P<y>[0-9]{4})[-/.](?P<mo>[0-9]{1,2})[-/.](?P<d>[0-9]{1,2})|"
@@ -32,37 +37,84 @@ def is_date(cell: str) -> bool:
 
 def is_time(cell: str) -> bool:
     """Tell whether a cell is a time of day, or a day with one."""
-    return len(cell) <= 48 and (_TIME_ONLY.fullmatch(cell) or _BOTH.fullmatch(cell)) is not None
+    return len(cell) <= _LONGEST and (_TIME_ONLY.fullmatch(cell) or _BOTH.fullmatch(cell)) is not None
 
 
-def seconds_of(cells: list[bytes]) -> Numbers:
-    """Return times in seconds, shape (n,): since 1970 for a day with a time, since midnight without; NaN for others."""
-    return np.array([_seconds(cell) for cell in cells], np.float64)
+def seconds_of(data: NDArray[np.uint8], starts: Places, ends: Places) -> Numbers:
+    """Return times in seconds: since 1970 for a day with a time, since midnight without.
+
+    Args:
+        data: Bytes.
+        starts: First byte of each cell, shape (n,).
+        ends: Byte behind each cell, shape (n,).
+
+    Returns:
+        Shape (n,); NaN for a cell that is no time.
+    """
+    starts, ends = trimmed(data, starts, ends)
+    seconds = np.full(len(starts), np.nan)
+    widths = ends - starts
+    for width in np.unique(widths[(widths > 0) & (widths <= _LONGEST)]).tolist():
+        which = np.flatnonzero(widths == width)
+        cells = data[starts[which, None] + np.arange(width)]
+        seconds[which] = _alike(cells)
+    return seconds
 
 
-def _seconds(cell: bytes) -> float:
-    text = cell.decode("ascii", "replace").strip()
-    found = (_BOTH.fullmatch(text) or _TIME_ONLY.fullmatch(text)) if len(text) <= 48 else None
-    if found is None:
-        return float("nan")
-    parts = found.groupdict()
-    hour = int(parts["h"]) % (12 if parts["half"] else 24) + 12 * ((parts["half"] or "").lower() == "pm")
-    second = 3600 * hour + 60 * int(parts["m"]) + int(parts["s"] or 0)
-    return _day(parts) * DAY_S + second + float(f"0.{parts['f'] or 0}")
+def _alike(cells: NDArray[np.uint8]) -> Numbers:
+    """Return the times of cells of one length, shape (n, width): at once where they differ in digits alone."""
+    seconds = np.empty(len(cells))
+    left = np.arange(len(cells))
+    for _ in range(_MOST_FORMS):
+        if not len(left):
+            return seconds
+        first = cells[left[0]]
+        is_digit = (first >= _ZERO) & (first <= _NINE)
+        same = (cells[left][:, ~is_digit] == first[~is_digit]).all(axis=1)
+        digits = cells[left][:, is_digit]
+        same &= ((digits >= _ZERO) & (digits <= _NINE)).all(axis=1)
+        seconds[left[same]] = _of_form(cells[left[same]], _match(first.tobytes()))
+        left = left[~same]
+    seconds[left] = [_of_form(cells[at : at + 1], _match(cells[at].tobytes()))[0] for at in left.tolist()]
+    return seconds
 
 
-def _day(parts: dict[str, str | None]) -> int:
-    """Return days since 1970; the order of day and month in other than ISO dates is that of Europe where it can be."""
-    if parts.get("y"):
-        year, month, day = (int(parts[key] or 0) for key in ("y", "mo", "d"))
-    elif parts.get("y2"):
-        year, month, day = (int(parts[key] or 0) for key in ("y2", "mo2", "d2"))
-        month, day = (day, month) if month > 12 else (month, day)
-        year += 2000 if year < 100 else 0
-    else:
-        return 0
+def _match(cell: bytes) -> re.Match[str] | None:
+    text = cell.decode("latin-1")
+    return _BOTH.fullmatch(text) or _TIME_ONLY.fullmatch(text)
+
+
+def _of_form(cells: NDArray[np.uint8], form: re.Match[str] | None) -> Numbers:
+    if form is None:
+        return np.full(len(cells), np.nan)
+    parts = {name: _integer(cells[:, slice(*form.span(name))]) for name, text in form.groupdict().items() if text}
+    half = (form["half"] or "").lower()
+    hour = parts["h"] % 12 + 12 * (half == "pm") if half else parts["h"]
+    day_s = 3600 * hour + 60 * parts["m"] + parts.get("s", 0)
+    fraction = parts["f"] / 10.0 ** len(form["f"]) if form["f"] else 0.0
+    return _days(parts, form) * DAY_S + day_s + fraction
+
+
+def _integer(digits: NDArray[np.uint8]) -> NDArray[np.int64]:
+    value = np.zeros(len(digits), np.int64)
+    for column in digits.T:
+        value = value * 10 + (column.astype(np.int64) - _ZERO)
+    return value
+
+
+def _days(parts: Mapping[str, NDArray[np.int64]], form: re.Match[str]) -> NDArray[np.int64]:
+    """Return days since 1970; 0 without a day, and where month and day may be in either order (`6/1/2024`)."""
+    names = ("y", "mo", "d") if "y" in parts else ("y2", "mo2", "d2")
+    if names[0] not in parts or (names[0] == "y2" and "/" in form[0]):
+        return np.zeros(len(parts["h"]), np.int64)
+    dates = np.column_stack([parts[name] for name in names])
+    different, inverse = np.unique(dates, axis=0, return_inverse=True)
+    return np.array([_day(*date) for date in different.tolist()], np.int64)[inverse.ravel()]
+
+
+def _day(year: int, month: int, day: int) -> int:
     try:
-        return datetime(year, month, day).toordinal() - datetime(1970, 1, 1).toordinal()
+        return datetime(year + 2000 * (year < 100), month, day).toordinal() - datetime(1970, 1, 1).toordinal()
     except ValueError:
         return 0
 

@@ -26,6 +26,8 @@ _FEWEST = 4
 """With fewer stamps on one side of a place, the extremes are compared instead of quartiles."""
 _CANDIDATE, _SHIFT = 0.5, 0.25
 """Shares of a step: of the interval at a hole, and of the shift behind it."""
+_NEIGHBOUR = 0.7
+"""Share of the interval at a hole from which an interval near it is a hole of its own."""
 _ROUNDED = 1.2
 """Largest range of rounded stamps about an even grid, in units of their resolution."""
 _SHARED = 1.5
@@ -169,21 +171,42 @@ class TimingMeter:
 
     def _find_holes(self, times: Times, firsts: Indices, step: float, own: slice) -> None:
         late = (times - times[0]) - step * (firsts - firsts[0])
-        excess = np.diff(late)
-        scatter = _scatter(late)
-        for at in np.flatnonzero(np.abs(excess[own]) > _CANDIDATE * step) + own.start:
-            sign = 1.0 if excess[at] > 0 else -1.0
-            before = sign * late[max(0, at + 1 - _WINDOW) : at + 1]
-            behind = sign * late[at + 1 : at + 1 + _WINDOW]
-            if min(len(before), len(behind)) < _FEWEST:
-                shift, least = behind.min() - before.max(), _CANDIDATE * step + 4 * scatter
-            else:
-                shift = float(np.quantile(behind, 0.25) - np.quantile(before, 0.75))
-                least = _SHIFT * step + scatter * (1 if scatter < step else 2)
-            if shift > least:
-                self._n_holes += 1
-                if self._first is None:
-                    self._first = Hole(int(firsts[at + 1]) - 1, float(times[at]), float(times[at + 1] - times[at]))
+        found = _shifts(late, step, own)
+        self._n_holes += len(found)
+        if found and self._first is None:
+            at = found[0]
+            self._first = Hole(int(firsts[at + 1]) - 1, float(times[at]), float(times[at + 1] - times[at]))
+
+
+def _shifts(late: Times, step: float, own: slice) -> list[int]:
+    """Return the intervals of a slice behind which stamps are later, or earlier, for good.
+
+    Args:
+        late: How much later than an even grid each stamp is.
+        step: Step of the grid.
+        own: Intervals to look at.
+    """
+    excess = np.diff(late)
+    scatter = _scatter(late)
+    found: list[int] = []
+    for at in (np.flatnonzero(np.abs(excess[own]) > _CANDIDATE * step) + own.start).tolist():
+        if not _is_shift(late, at, 1.0 if excess[at] > 0 else -1.0, step, scatter):
+            continue
+        # A hole also moves the stamps that are compared for intervals near it, which are shorter.
+        while found and at - found[-1] <= _WINDOW and abs(excess[found[-1]]) < _NEIGHBOUR * abs(excess[at]):
+            found.pop()
+        if not found or at - found[-1] > _WINDOW or abs(excess[at]) >= _NEIGHBOUR * abs(excess[found[-1]]):
+            found.append(at)
+    return found
+
+
+def _is_shift(late: Times, at: int, sign: float, step: float, scatter: float) -> bool:
+    before = sign * late[max(0, at + 1 - _WINDOW) : at + 1]
+    behind = sign * late[at + 1 : at + 1 + _WINDOW]
+    if min(len(before), len(behind)) < _FEWEST:
+        return bool(behind.min() - before.max() > _CANDIDATE * step + 4 * scatter)
+    shift = np.quantile(behind, 0.25) - np.quantile(before, 0.75)
+    return bool(shift > _SHIFT * step + scatter * (1 if scatter < step else 2))
 
 
 def _is_rounded(times: Times, firsts: Indices, coarsest: float) -> bool:

@@ -124,7 +124,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def _by_content(columns: Sequence[Column], path: Path) -> tuple[list[Column], list[str]]:
     numbers = [column for column in columns if column.kind is Kind.NUMBERS]
-    if not numbers:
+    n_texts = sum(column.kind is Kind.TEXT for column in columns)
+    if not numbers or (n_texts > 1 and all(column.constant is not None for column in numbers)):
         words = f"{path} has no column that can be an axis: {_what(columns)}. Add a column for each axis."
         raise RecordingError(words, "no_axis", path=path)
     if any(column.name.text for column in numbers):
@@ -145,7 +146,8 @@ def _by_content(columns: Sequence[Column], path: Path) -> tuple[list[Column], li
 
 
 def _what(columns: Sequence[Column]) -> str:
-    return ", ".join(f"{printable(each.label, 24)} is {each.kind.value}" for each in columns[:_MOST_LISTED])
+    what = ["constant" if each.kind is Kind.NUMBERS else each.kind.value for each in columns[:_MOST_LISTED]]
+    return ", ".join(f"{printable(each.label, 24)} is {kind}" for each, kind in zip(columns, what, strict=False))
 
 
 def _names(chosen: Sequence[Column], path: Path) -> tuple[str, ...]:

@@ -25,8 +25,9 @@ _PLAUSIBLE_HZ = 10.0, 1e6
 """Sampling rates of vibration; a unit of time that gives another rate is doubted."""
 _EPOCHS = {"s": (5e8, 5e9), "ms": (5e11, 5e12), "us": (5e14, 5e15), "ns": (5e17, 5e18)}
 """Numbers that count since 1970, from 1985 to 2128."""
+_SHEET_DAYS = 2e4, 8e4
+"""Days since 1900 as spreadsheets count them, from 1954 to 2119."""
 _SHARED = 1.5
-_UNEVEN = 0.1
 
 
 class Unit(NamedTuple):
@@ -118,8 +119,8 @@ class Clock:
 
     def _times(self, grid: Rows) -> Numbers:
         if self._chosen[0].is_text:
-            times = sum((seconds_of(grid.texts(column)) for column in self.columns), np.zeros(len(grid)))
-            return self._rising(times)
+            (column,) = self.columns
+            return self._rising(seconds_of(grid.data, grid.starts[:, column], grid.ends[:, column]))
         values = grid.numbers(self.columns)
         if len(self._chosen) > 1:
             return self._rising(np.sum(values * self._weights, axis=1))
@@ -233,16 +234,22 @@ def _unit_of(column: Column, known_hz: float | None) -> Unit:
     per_count = _crude_rate(values)
     rates = {unit: per_count / seconds for unit, seconds in TIME_UNITS.items()}
     label = printable(column.label, 40)
-    likely = [unit for unit, rate in rates.items() if _PLAUSIBLE_HZ[0] <= rate <= _PLAUSIBLE_HZ[1]]
+    likely = [unit for unit, rate in rates.items() if _is_likely(rate)]
     epoch = next((unit for unit, (low, high) in _EPOCHS.items() if low <= values[0] < high), "")
     if named and (named in likely or not per_count):
         return Unit(TIME_UNITS[named])
     if epoch in likely:
         remark = f"Column {label} counts {epoch} since 1970, not {named}, as its size shows." if named else ""
         return Unit(TIME_UNITS[epoch], True, remark)
+    if not named and _SHEET_DAYS[0] <= values[0] < _SHEET_DAYS[1] and _is_likely(per_count / DAY_S):
+        return Unit(DAY_S, True, f"Column {label} counts days, as spreadsheets do.")
     if named:
         return Unit(TIME_UNITS[named], True, _doubt(label, named, rates, likely))
     return _guessed(values, label, rates, likely, known_hz)
+
+
+def _is_likely(rate_hz: float) -> bool:
+    return _PLAUSIBLE_HZ[0] <= rate_hz <= _PLAUSIBLE_HZ[1]
 
 
 def _crude_rate(values: Numbers) -> float:

@@ -23,7 +23,7 @@ from drsn_edge.recordings.readers.table_axes import Axes, axes_of
 from drsn_edge.recordings.readers.table_clock import NO_CLOCK, RATE_TOLERANCE, Clock, clock_of
 from firmware_bridge.errors import TableError
 from firmware_bridge.support.shown import printable
-from firmware_bridge.tables.columns import Column, Kind, columns_of
+from firmware_bridge.tables.columns import MOST_COLUMNS, Column, Kind, columns_of
 from firmware_bridge.tables.dialect import HEAD_BYTES, Dialect, dialect_of, text_of
 from firmware_bridge.tables.grid import Grid, grid_of, grids_of
 from firmware_bridge.tables.lines import unix
@@ -49,10 +49,10 @@ def read_table(path: Path, request: Request) -> list[RawRecording]:
         is_all = len(head) == file_size(file)
         _check_no_index(head, path)
         dialect = dialect_of(head, is_all)
+        _check_not_transposed(head, dialect, is_all, path)
         grid = _first_rows(head, dialect, is_all)
         if is_all and _is_one_line(grid, dialect):
             return [_one_line(grid, dialect)]
-        _check_not_transposed(grid, dialect, is_all, path)
         columns = columns_of(grid, dialect.n_columns)
     axes = axes_of(columns, request.values, path)
     others = [column for column in columns if column.index not in axes.columns]
@@ -141,14 +141,18 @@ def _one_line(grid: Grid, dialect: Dialect) -> RawRecording:
     return RawRecording(Whole(values), {}, remarks=(remark,))
 
 
-def _check_not_transposed(grid: Grid, dialect: Dialect, is_all: bool, path: Path) -> None:
-    if is_all and dialect.n_columns > max(_WIDE, _FEW * len(grid)):
+def _check_not_transposed(head: bytes, dialect: Dialect, is_all: bool, path: Path) -> None:
+    n_lines = text_of(head, dialect.encoding).rstrip().count("\n") + 2 - dialect.first_line
+    if (
+        dialect.n_columns > MOST_COLUMNS
+        if not is_all
+        else n_lines > 1 and dialect.n_columns > max(_WIDE, _FEW * n_lines)
+    ):
         raise RecordingError(
-            f"{path} has {len(grid)} lines of {dialect.n_columns} numbers: each line seems to be a channel. Transpose "
-            "the table, so that each line is a sample.",
+            f"{path} has lines of {dialect.n_columns} numbers: each line seems to be a channel. Transpose the table, so "
+            "that each line is a sample.",
             "transposed",
             path=path,
-            lines=len(grid),
             columns=dialect.n_columns,
         )
 
