@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -22,6 +22,15 @@ _EVEN_ROWS = 16
 """Fewest rows by which a column without a telling name is a clock: it rises by equal steps."""
 _RISING_ROWS = 1000
 """Fewest rows by which a column without a telling name is a clock if it rises by unequal steps."""
+_PARTS = {
+    **dict.fromkeys(("hour", "hours", "h", "hr", "stunde"), 3600.0),
+    **dict.fromkeys(("minute", "minutes", "min", "m"), 60.0),
+    **dict.fromkeys(("second", "seconds", "sec", "s"), 1.0),
+    **dict.fromkeys(("millisecond", "milliseconds", "ms", "msec"), 1e-3),
+    **dict.fromkeys(("microsecond", "microseconds", "us", "usec", "micros"), 1e-6),
+}
+"""Seconds per unit of the parts of a time of day."""
+_MINUTE_S = 60.0
 _MODULI = (2.0**8, 2.0**16, 2.0**32, 60.0, 1e3, 1e6, 1e9)
 """Numbers after which counters begin again; without a telling name only such a column is one."""
 _NEVER_CONSTANT_CLOCKS = frozenset(["x", "m", "h", "k", "i", "n", "t"])
@@ -87,7 +96,8 @@ def columns_of(grid: Grid, n_columns: int) -> list[Column]:
         name_of(written, unit)
         for written, unit in zip(header.names or [""] * n_columns, header.units or [""] * n_columns, strict=True)
     ]
-    return _with_time_parts([_column(grid, index, name) for index, name in enumerate(names)])
+    columns = [_column(grid, index, name) for index, name in enumerate(names)]
+    return _with_named_parts(columns) if header.names else _with_time_parts(columns)
 
 
 def column_of(index: int, name: Name, values: Numbers, quantum: float) -> Column:
@@ -244,20 +254,32 @@ def time_parts(columns: Sequence[Column]) -> dict[int, float]:
 
     Nothing is returned unless minutes or hours are a column of their own, and so are seconds or less.
     """
-    words = {
-        "hour": 3600.0, "hours": 3600.0, "h": 3600.0, "hr": 3600.0, "stunde": 3600.0,
-        "minute": 60.0, "minutes": 60.0, "min": 60.0, "m": 60.0,
-        "second": 1.0, "seconds": 1.0, "sec": 1.0, "s": 1.0,
-        "millisecond": 1e-3, "milliseconds": 1e-3, "ms": 1e-3, "msec": 1e-3,
-        "us": 1e-6, "usec": 1e-6, "microsecond": 1e-6, "microseconds": 1e-6, "micros": 1e-6,
-    }  # fmt: skip
     parts: dict[int, float] = {}
     for column in columns:
-        own = column.name.words
-        if len(own) == 1 and own[0] in words and column.kind in (Kind.CLOCK, Kind.COUNTER) and not column.is_text:
-            weight = words[own[0]]
+        weight = _part_s(column)
+        if weight and column.kind in (Kind.CLOCK, Kind.COUNTER) and not column.is_text:
             if weight in parts.values():
                 return {}
             parts[column.index] = weight
-    has_coarse = any(weight >= 60 for weight in parts.values())
+    has_coarse = any(weight >= _MINUTE_S for weight in parts.values())
     return parts if has_coarse and any(weight <= 1 for weight in parts.values()) else {}
+
+
+def _part_s(column: Column) -> float:
+    """Return the seconds per unit of a column that is named as a part of the time of day; 0 for others."""
+    own, values = column.name.words, column.values
+    if len(own) != 1 or values is None or not np.isfinite(values).all() or values.min() < 0:
+        return 0.0
+    weight = _PARTS.get(own[0], 0.0)
+    is_whole = bool((values == np.rint(values)).all())
+    return weight if is_whole or weight <= 1 else 0.0
+
+
+def _with_named_parts(columns: list[Column]) -> list[Column]:
+    """Mark seconds and less beside a column of hours or minutes as clocks: they fall once a minute or second."""
+    if not any(column.kind is Kind.CLOCK and _part_s(column) >= _MINUTE_S for column in columns):
+        return columns
+    return [
+        replace(column, kind=Kind.CLOCK) if column.kind is Kind.NUMBERS and _part_s(column) else column
+        for column in columns
+    ]

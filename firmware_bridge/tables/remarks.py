@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_VALUE = r"[\s:=,;\t\"]{0,6}([0-9]{1,12}(?:[.,][0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?)\s{0,2}"
+_VALUE = r"[\s:=,;\t\"]{1,30}([0-9]{1,12}(?:[.,][0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?)\s{0,2}"
 _RATE = re.compile(
     r"(?<![a-z])(?:data[ _-]?rate|sampl(?:e|es|ing)?[ _-]?(?:rate|freq(?:uency)?\.?)(?:[ _]?hz)?|frequency of sampling|"
     r"samplerate|samplingrate|abtastrate|abtastfrequenz|samples?[ _](?:per|/)[ _](?:second|sec|s)|fs|f_s|odr)"
@@ -13,7 +13,7 @@ _RATE = re.compile(
     re.IGNORECASE,
 )
 _STEP = re.compile(
-    r"(?<![a-z])(?:delta[ _]?[xt]|dt|sampl(?:e|ing)[ _-]?(?:interval|period|time)|time[ _]?step)"
+    r"(?<![a-z])(?:delta(?:[ _]?[xt])?|dt|sampl(?:e|ing)[ _-]?(?:interval|period|time)|time[ _]?step)"
     r"(?:\s?[\[(](s|ms|us|sec)[\])])?" + _VALUE + r"(ms|us|µs|sec|s)?(?![a-z0-9])",
     re.IGNORECASE,
 )
@@ -33,6 +33,8 @@ def rates_in(lines: Sequence[str]) -> set[float]:
             found.add(_number(match[2]) * _FACTORS.get(unit, 1.0))
         for match in _STEP.finditer(text):
             unit = (match[3] or match[1] or "").lower()
+            if match[0].lower().startswith(("delta ", "delta:", "delta=", "delta\t")) and not unit:
+                continue  # a difference of anything
             step_s = _number(match[2]) * _STEPS.get(unit, 1.0)
             found.add(1.0 / step_s if step_s else 0.0)
     lowest, highest = _PLAUSIBLE_HZ

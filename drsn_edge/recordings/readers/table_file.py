@@ -143,14 +143,11 @@ def _one_line(grid: Grid, dialect: Dialect) -> RawRecording:
 
 def _check_not_transposed(head: bytes, dialect: Dialect, is_all: bool, path: Path) -> None:
     n_lines = text_of(head, dialect.encoding).rstrip().count("\n") + 2 - dialect.first_line
-    if (
-        dialect.n_columns > MOST_COLUMNS
-        if not is_all
-        else n_lines > 1 and dialect.n_columns > max(_WIDE, _FEW * n_lines)
-    ):
+    most = max(_WIDE, _FEW * n_lines) if is_all else MOST_COLUMNS
+    if dialect.n_columns > most and (n_lines > 1 or not is_all):
         raise RecordingError(
-            f"{path} has lines of {dialect.n_columns} numbers: each line seems to be a channel. Transpose the table, so "
-            "that each line is a sample.",
+            f"{path} has lines of {dialect.n_columns} numbers: each line seems to be a channel. Transpose the table: "
+            "each line is to be a sample.",
             "transposed",
             path=path,
             columns=dialect.n_columns,

@@ -53,7 +53,9 @@ def test_other_times(cell: str, value: float) -> None:
 
 def test_what_is_a_date_or_a_time() -> None:
     assert is_date("2024-06-01") and is_date("1.6.24") and not is_date("12.5") and not is_date("2024-06-01 12:00")
-    assert is_time("12:00") and is_time("2024-06-01T12:00:00.123456Z") and not is_time("1:2:3:4:5") and not is_time("12")
+    assert (
+        is_time("12:00") and is_time("2024-06-01T12:00:00.123456Z") and not is_time("1:2:3:4:5") and not is_time("12")
+    )
 
 
 def test_the_time_of_day_goes_on_after_midnight_whatever_the_pieces() -> None:
