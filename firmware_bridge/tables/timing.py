@@ -153,8 +153,9 @@ class TimingMeter:
             self._squares += float(np.sum(intervals[own] ** 2 / counts[own]))
             step = _usual_step(times, firsts)
             self._steps.append(step)
-            if step > 0 and not _is_rounded(times, firsts, self._coarsest):
-                self._find_holes(times, firsts, step, own)
+            rounding = _rounding(times, firsts, self._coarsest, step)
+            if step > 0 and not (rounding and _is_even(times, firsts, rounding)):
+                self._find_holes(times, firsts, step, rounding, own)
         kept = n_stamps if is_end else n_stamps - _WINDOW
         self._times, self._firsts = self._times[kept:], self._firsts[kept:]
         self._judged = n_stamps - kept
@@ -169,28 +170,29 @@ class TimingMeter:
         self._groups += len(time)
         self._end = float(time[-1]), int(index[-1])
 
-    def _find_holes(self, times: Times, firsts: Indices, step: float, own: slice) -> None:
+    def _find_holes(self, times: Times, firsts: Indices, step: float, rounding: float, own: slice) -> None:
         late = (times - times[0]) - step * (firsts - firsts[0])
-        found = _shifts(late, step, own)
+        found = _shifts(late, step, rounding, own)
         self._n_holes += len(found)
         if found and self._first is None:
             at = found[0]
             self._first = Hole(int(firsts[at + 1]) - 1, float(times[at]), float(times[at + 1] - times[at]))
 
 
-def _shifts(late: Times, step: float, own: slice) -> list[int]:
+def _shifts(late: Times, step: float, rounding: float, own: slice) -> list[int]:
     """Return the intervals of a slice behind which stamps are later, or earlier, for good.
 
     Args:
         late: How much later than an even grid each stamp is.
         step: Step of the grid.
+        rounding: Largest shift that rounding explains.
         own: Intervals to look at.
     """
     excess = np.diff(late)
     scatter = _scatter(late)
     found: list[int] = []
     for at in (np.flatnonzero(np.abs(excess[own]) > _CANDIDATE * step) + own.start).tolist():
-        if not _is_shift(late, at, 1.0 if excess[at] > 0 else -1.0, step, scatter):
+        if not _is_shift(late, at, 1.0 if excess[at] > 0 else -1.0, step, rounding, scatter):
             continue
         # A hole also moves the stamps that are compared for intervals near it, which are shorter.
         while found and at - found[-1] <= _WINDOW and abs(excess[found[-1]]) < _NEIGHBOUR * abs(excess[at]):
@@ -200,30 +202,36 @@ def _shifts(late: Times, step: float, own: slice) -> list[int]:
     return found
 
 
-def _is_shift(late: Times, at: int, sign: float, step: float, scatter: float) -> bool:
+def _is_shift(late: Times, at: int, sign: float, step: float, rounding: float, scatter: float) -> bool:
     before = sign * late[max(0, at + 1 - _WINDOW) : at + 1]
     behind = sign * late[at + 1 : at + 1 + _WINDOW]
     if min(len(before), len(behind)) < _FEWEST:
-        return bool(behind.min() - before.max() > _CANDIDATE * step + 4 * scatter)
+        return bool(behind.min() - before.max() > max(rounding, _CANDIDATE * step + 4 * scatter))
     shift = np.quantile(behind, 0.25) - np.quantile(before, 0.75)
-    return bool(shift > _SHIFT * step + scatter * (1 if scatter < step else 2))
+    return bool(shift > max(rounding, _SHIFT * step + scatter * (1 if scatter < step else 2)))
 
 
-def _is_rounded(times: Times, firsts: Indices, coarsest: float) -> bool:
-    """Tell whether one constant rate explains all stamps, rounded to their resolution."""
-    since, index = times - times[0], (firsts - firsts[0]).astype(np.float64)
-    resolution = _resolution(since)
-    per_stamp = index[-1] / max(1, len(index) - 1)
+def _rounding(times: Times, firsts: Indices, coarsest: float, step: float) -> float:
+    """Return the largest range of stamps about an even grid that rounding explains; 0 if they are not rounded.
+
+    The first sample of a stamp is late by less than the resolution, and by less than a step.
+    """
+    resolution = _resolution(times - times[0])
+    per_stamp = (firsts[-1] - firsts[0]) / (len(firsts) - 1)
     if not resolution or (resolution > coarsest and per_stamp < _SHARED):
-        return False
-    if per_stamp < _SHARED and np.count_nonzero(np.abs(np.diff(since) - np.median(np.diff(since))) > resolution / 2) < (
-        _FEWEST_ROUNDED
-    ):
-        return False
+        return 0.0
+    intervals = np.diff(times)
+    n_odd = np.count_nonzero(np.abs(intervals - np.median(intervals)) > resolution / 2)
+    is_likely = per_stamp >= _SHARED or n_odd >= _FEWEST_ROUNDED
+    return _ROUNDED * min(resolution, step) if is_likely else 0.0
+
+
+def _is_even(times: Times, firsts: Indices, most: float) -> bool:
+    """Tell whether all stamps lie on an even grid, but for a range of `most`."""
+    since, index = times - times[0], (firsts - firsts[0]).astype(np.float64)
     centred = index - index.mean()
     slope = float(np.sum(centred * since) / np.sum(centred * centred))
-    # The first sample of a stamp is late by less than a step, and by less than the resolution.
-    return bool(slope > 0 and np.ptp(since - slope * index) <= _ROUNDED * min(resolution, slope))
+    return bool(slope > 0 and np.ptp(since - slope * index) <= most)
 
 
 def _usual_step(times: Times, firsts: Indices) -> float:

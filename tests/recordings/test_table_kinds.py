@@ -48,7 +48,7 @@ def said(raw: RawRecording) -> str:
 BEGIN = datetime(2024, 6, 1, 23, 59, 59, 400_000)
 TIMES = [BEGIN + timedelta(seconds=index / 800) for index in INDEX.tolist()]
 
-CLOCKS = {
+CLOCKS: dict[str, tuple[str, Sequence[object], float]] = {
     "Edge Impulse": ("timestamp,x,y", [1234 + 10 * k for k in INDEX.tolist()], 100.0),
     "microseconds": ("micros,x,y", [77 + int(312.5 * k) for k in INDEX.tolist()], 3200.0),
     "microseconds that wrap": ("micros,x,y", [(2**32 - 999 + int(312.5 * k)) % 2**32 for k in INDEX.tolist()], 3200.0),
