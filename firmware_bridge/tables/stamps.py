@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.tables.numbers import Numbers, Places, trimmed
+from firmware_bridge.tables.numbers import PAD, Numbers
 
 DAY_S = 86400.0
 
@@ -40,24 +40,16 @@ def is_time(cell: str) -> bool:
     return len(cell) <= _LONGEST and (_TIME_ONLY.fullmatch(cell) or _BOTH.fullmatch(cell)) is not None
 
 
-def seconds_of(data: NDArray[np.uint8], starts: Places, ends: Places) -> Numbers:
-    """Return times in seconds: since 1970 for a day with a time, since midnight without.
-
-    Args:
-        data: Bytes.
-        starts: First byte of each cell, shape (n,).
-        ends: Byte behind each cell, shape (n,).
-
-    Returns:
-        Shape (n,); NaN for a cell that is no time.
-    """
-    starts, ends = trimmed(data, starts, ends)
-    seconds = np.full(len(starts), np.nan)
-    widths = ends - starts
+def seconds_of(cells: Sequence[bytes]) -> Numbers:
+    """Return times in seconds, shape (n,): since 1970 for a day with a time, since midnight without; NaN for others."""
+    cells = [cell.strip() for cell in cells]
+    ends = PAD + np.cumsum([len(cell) for cell in cells], dtype=np.int64)
+    data = np.frombuffer(b" " * PAD + b"".join(cells), np.uint8)
+    widths = np.diff(ends, prepend=PAD)
+    seconds = np.full(len(cells), np.nan)
     for width in np.unique(widths[(widths > 0) & (widths <= _LONGEST)]).tolist():
         which = np.flatnonzero(widths == width)
-        cells = data[starts[which, None] + np.arange(width)]
-        seconds[which] = _alike(cells)
+        seconds[which] = _alike(data[ends[which, None] - width + np.arange(width)])
     return seconds
 
 

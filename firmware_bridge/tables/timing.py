@@ -221,7 +221,8 @@ def _rounding(times: Times, firsts: Indices, coarsest: float, step: float) -> fl
     if not resolution or (resolution > coarsest and per_stamp < _SHARED):
         return 0.0
     intervals = np.diff(times)
-    n_odd = np.count_nonzero(np.abs(intervals - np.median(intervals)) > resolution / 2)
+    is_odd = (np.abs(intervals - np.median(intervals)) > resolution / 2) | (np.diff(firsts) > 1)
+    n_odd = np.count_nonzero(is_odd)
     is_likely = per_stamp >= _SHARED or n_odd >= _FEWEST_ROUNDED
     return _ROUNDED * min(resolution, step) if is_likely else 0.0
 

@@ -120,7 +120,7 @@ class Clock:
     def _times(self, grid: Rows) -> Numbers:
         if self._chosen[0].is_text:
             (column,) = self.columns
-            return self._rising(seconds_of(grid.data, grid.starts[:, column], grid.ends[:, column]))
+            return self._rising(seconds_of(grid.texts(column)))
         values = grid.numbers(self.columns)
         if len(self._chosen) > 1:
             return self._rising(np.sum(values * self._weights, axis=1))

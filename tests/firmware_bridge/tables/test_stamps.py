@@ -9,15 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.tables.numbers import PAD
 from firmware_bridge.tables.stamps import is_date, is_time, over_midnight, seconds_of, unwrapped
 
 
 def seconds(cells: list[str]) -> list[float]:
-    """Return the times of cells that stand between semicolons."""
-    data = np.frombuffer(b" " * PAD + b"".join(cell.encode() + b";" for cell in cells), np.uint8)
-    ends = np.flatnonzero(data == ord(";"))
-    return seconds_of(data, np.concatenate([[PAD], ends[:-1] + 1]), ends).tolist()
+    """Return the times of cells."""
+    return seconds_of([cell.encode() for cell in cells]).tolist()
 
 
 @given(st.lists(st.datetimes(datetime(1971, 1, 1), datetime(2099, 1, 1)), min_size=1, max_size=20))
