@@ -33,6 +33,11 @@ class Checking:
         self.damage: Counter[str] = Counter()
         self._steps: list[float | None] | None = None
 
+    @property
+    def has_steps(self) -> bool | None:
+        """Whether the values of some axis lie on the grid of a converter; None before the first window."""
+        return None if self._steps is None else any(step is not None for step in self._steps)
+
     def take(self, piece: NDArray[np.float64]) -> None:
         """Take the next samples, shape (n, axes); the step of the converter is that of the first piece."""
         window = min(WINDOW, len(piece))

@@ -93,7 +93,7 @@ def find(paths: Sequence[Path], catalogue: Path | None) -> Found:
 def _in_order(each: Find) -> list[tuple[bool, int, str]]:
     """Order names as a person counts: 9.csv before 10.csv, folder by folder."""
     parts = re.findall(r"[0-9]{1,18}|/|[^0-9/]+", each.path)
-    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def _named(path: Path, catalogue: Path | None) -> Find:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -11,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.datasets.doubts import Profile, doubts_about
+from drsn_edge.datasets.profile import hum_of, jump_of
 from drsn_edge.errors import RecordingError
 from drsn_edge.looking.checking import WINDOW, Checking
 from drsn_edge.looking.find import Find, Found, find
@@ -27,6 +30,8 @@ from drsn_edge.recordings.metadata import READER_KEYS, Metadata
 from drsn_edge.recordings.raw import RawRecording
 
 PIECE = 64 * WINDOW
+_MOST_KEPT = 1_500_000
+"""Values of the beginning of a recording that are kept for hum and jumps: 19 s of three axes at 26.7 kHz."""
 _COUNTS_FROM = 20.0
 """Smallest peak of whole numbers that are taken for counts of a converter."""
 
@@ -61,7 +66,7 @@ def look(
             progress(done, len(found.files))
     proposal = propose(sights)
     profiles = [_profile(sight, proposal) for sight in sights]
-    doubts = tuple(doubt.sentence for doubt in doubts_about(profiles)) if profiles else ()
+    doubts = tuple(doubt.sentence for doubt in doubts_about(profiles))
     return Look(tuple(sights), tuple(failures), found.passed_over, doubts, _with_steering(proposal, found))
 
 
@@ -70,7 +75,20 @@ def _profile(sight: Sight, proposal: Proposal) -> Profile:
     guessed = {key: guess.value for key, guess in proposal.guesses[sight.path].items()}
     label, group, unit = (str({**guessed, **sight.known}.get(key, "")) for key in ("label", "group", "unit"))
     level = float(np.sqrt(np.mean(np.square(sight.measures.level))))
-    return Profile(sight.recording, label, group or sight.path, unit, sight.measures.mean, level)
+    rate = {**guessed, **sight.known}.get("sample_rate_hz", math.nan)
+    return Profile(
+        sight.recording,
+        label,
+        group or sight.path,
+        unit,
+        sight.measures.mean,
+        level,
+        sight.axes,
+        float(cast(float, rate)),
+        sight.has_steps,
+        sight.hum_db,
+        sight.jump_s,
+    )
 
 
 def _reason(exc: RecordingError, each: Find) -> str:
@@ -103,23 +121,25 @@ def _sight(each: Find, raw: RawRecording) -> Sight:
     axes, columns = _axes(each, raw, catalogued)
     rate = known.get("sample_rate_hz") or _guessed_rate(each, raw)
     factors = factors_of(raw, {"full_scale": 1.0, **known})
-    seen = _measured(_pieces(raw, columns, factors), len(columns), cast("float | None", rate))
-    measures, windows, damage, is_whole = seen
+    seen = _seen(_pieces(raw, columns, factors), len(columns), cast("float | None", rate), _speed_hz(known))
     return Sight(
         path=each.path,
         recording=each.path if raw.capture is None else f"{each.path}#{raw.capture}",
         stated=stated,
         catalogued=catalogued,
-        measures=measures,
+        measures=seen.measures,
         channels=raw.samples.n_channels,
         axes=axes,
         is_relative=raw.is_relative,
-        is_whole=is_whole and not factors,
+        is_whole=seen.is_whole and not factors,
         rate_spread=raw.rate_spread,
         keys=raw.keys,
         remarks=raw.remarks,
-        windows=windows,
-        damage=damage,
+        windows=seen.checking.windows,
+        damage=seen.checking.damage,
+        has_steps=seen.checking.has_steps,
+        hum_db=seen.hum_db,
+        jump_s=seen.jump_s,
     )
 
 
@@ -155,16 +175,45 @@ def _pieces(raw: RawRecording, columns: Sequence[int], factors: Sequence[float])
         yield piece
 
 
-def _measured(
-    pieces: Iterator[NDArray[np.float64]], n_axes: int, sample_rate_hz: float | None
-) -> tuple[Measures, int, Mapping[str, int], bool]:
-    """Return the measures, the number of windows, the damaged ones by reason, and whether all samples are whole."""
+def _speed_hz(known: Metadata) -> float:
+    rpm = known.get("rpm")
+    return rpm / 60 if isinstance(rpm, (int, float)) and not isinstance(rpm, bool) else math.nan
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one pass over the samples found, see `Sight`."""
+
+    measures: Measures
+    checking: Checking
+    is_whole: bool
+    hum_db: Mapping[float, float]
+    jump_s: float | None
+
+
+def _seen(pieces: Iterator[NDArray[np.float64]], n_axes: int, sample_rate_hz: float | None, speed_hz: float) -> _Seen:
+    """Make one pass over the samples; hum and jumps are looked for in their beginning."""
     measuring, checking = Measuring(n_axes, sample_rate_hz), Checking()
-    is_whole = True
+    is_whole, room = True, _MOST_KEPT // n_axes
+    beginning: list[NDArray[np.float32]] = []
     for piece in pieces:
         measuring.take(piece)
         checking.take(piece)
         is_whole = is_whole and bool((piece == np.rint(piece)).all())
+        if room > 0:
+            beginning.append(piece[:room].astype(np.float32))
+            room -= len(beginning[-1])
     measures = measuring.result()
     peak = float(np.max(np.abs([measures.lowest, measures.highest]), initial=0.0))
-    return measures, checking.windows, checking.damage, is_whole and peak >= _COUNTS_FROM
+    hum_db, jump_s = _heard(beginning, sample_rate_hz, speed_hz)
+    return _Seen(measures, checking, is_whole and peak >= _COUNTS_FROM, hum_db, jump_s)
+
+
+def _heard(
+    beginning: Sequence[NDArray[np.float32]], sample_rate_hz: float | None, speed_hz: float
+) -> tuple[Mapping[float, float], float | None]:
+    """Return hum and jump; nothing without a rate, or where a value is no number."""
+    samples = np.concatenate(beginning) if beginning else np.empty((0, 1), np.float32)
+    if not len(samples) or sample_rate_hz is None or not np.isfinite(samples).all():
+        return {}, None
+    return hum_of(samples, sample_rate_hz, speed_hz), jump_of(samples, sample_rate_hz)

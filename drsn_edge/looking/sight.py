@@ -30,6 +30,9 @@ class Sight:
         remarks: Sentences of the reader.
         windows: Windows that were checked for damage.
         damage: Number of damaged windows for each reason.
+        has_steps: Whether the values of some axis lie on the grid of a converter; None if that is not known.
+        hum_db: How far the hum of each mains frequency in Hz stands out, in dB; empty if that is not known.
+        jump_s: Time at which the mean of an axis jumps and stays, in seconds; None if it does not, or is not known.
     """
 
     path: str
@@ -46,6 +49,9 @@ class Sight:
     remarks: tuple[str, ...] = ()
     windows: int = 0
     damage: Mapping[str, int] = field(default_factory=dict)
+    has_steps: bool | None = None
+    hum_db: Mapping[float, float] = field(default_factory=dict)
+    jump_s: float | None = None
 
     @property
     def known(self) -> Metadata:
