@@ -82,35 +82,33 @@ def check_labelled(recordings: Sequence[Recording], error: type[DrsnEdgeError] =
     missing = list(dict.fromkeys(_CAPTURE.sub("", each.name) for each in recordings if each.label is None))
     if not missing:
         return
-    lines = _label_lines(missing, is_all=all(each.label is None for each in recordings))
     has = "has no label" if len(missing) == 1 else "have no label, the first"
     raise error(
         f"{counted(len(missing), 'recording')} {has}: {missing[0]}. Record with --label NAME, fill in the column label "
-        "of catalogue.csv, or write into catalogue.toml beside the recordings:\n\n" + "\n".join(lines),
+        "of catalogue.csv, or write into catalogue.toml above them:\n"
+        + _label_line(missing, is_all=all(each.label is None for each in recordings)),
         "no_label",
         count=len(missing),
         first=missing[0],
     )
 
 
-def _label_lines(missing: Sequence[str], *, is_all: bool) -> list[str]:
-    """Return lines of a catalogue: folders as classes if no recording has a label, else an entry for each folder."""
+def _label_line(missing: Sequence[str], *, is_all: bool) -> str:
+    """Return a line of a catalogue: folders as classes if no recording has a label, else an entry for each folder."""
     folders = [name.rpartition("/")[0] for name in missing]
     if is_all and all(folders) and len(set(folders)) > 1:
         first = printable(folders[0], _LONGEST)
-        pattern = f"pattern = '{_FOLDER_PATTERN}'   # if the folders are the classes, as {first} is one"
-        return ["[[recordings]]", 'file = "*"', pattern]
+        entry = f"{{file = \"*\", pattern = '{_FOLDER_PATTERN}'}}"
+        return f"recordings = [{entry}]   # if the folders are the classes, as {first} is one"
     globs = [
         f"{glob.escape(folder)}/*" if folder else f"{glob.escape(name)}.*"
         for folder, name in zip(folders, missing, strict=True)
     ]
     distinct = list(dict.fromkeys(globs))
-    entries = (
-        ("[[recordings]]", f"file = {quoted(each)}", 'label = ""   # fill in the class')
-        for each in distinct[:_MOST_ENTRIES]
-    )
+    entries = ", ".join(f'{{file = {quoted(each)}, label = ""}}' for each in distinct[:_MOST_ENTRIES])
     left = len(distinct) - _MOST_ENTRIES
-    return [*(line for entry in entries for line in entry), *([f"# and so on for {left} more"] if left > 0 else [])]
+    more = f", and so on for {left} more" if left > 0 else ""
+    return f"recordings = [{entries}]   # fill in the classes{more}"
 
 
 def check_labels_differ(recordings: Iterable[Recording]) -> None:

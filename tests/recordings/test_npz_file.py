@@ -42,7 +42,7 @@ def test_last_dimension_is_time_even_where_the_sizes_suggest_otherwise(tmp_path:
 def test_missing_axes_of_a_transposed_array_ask_for_the_layout(tmp_path: Path) -> None:
     with refused(RecordingError, "incomplete", missing=("axes",)) as caught:
         load_recording(save(tmp_path, x=np.zeros((500, 2)), without="axes"))
-    assert '\naxes = [""]   # 500 names for 2 samples each' in str(caught.value)
+    assert 'axes = [""]}]   # fill in 500 names of axes for 2 samples each' in str(caught.value)
 
 
 def test_one_dimensional_recordings_need_an_axis_too(tmp_path: Path) -> None:

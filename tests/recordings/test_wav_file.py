@@ -79,7 +79,7 @@ def test_full_scale_is_never_guessed(tmp_path: Path) -> None:
     path = write_pcm(tmp_path / "a.wav", QUARTERS, 2)
     with refused(RecordingError, "incomplete", path=path, missing=("axes", "unit", "full_scale")) as caught:
         load(path, "")
-    assert "\nfull_scale = 0" in str(caught.value)
+    assert ", full_scale = 0 " in str(caught.value)
     for wrong, got in (("0", "0"), ("-1", "-1"), ("nan", "nan"), ('"16"', "'16'")):
         with refused(RecordingError, "wrong_value", key="full_scale", got=got):
             load(path, CATALOGUE.replace("16.0", wrong))

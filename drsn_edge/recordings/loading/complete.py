@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -26,11 +26,12 @@ VALUE_TOLERANCE = 1e-6
 
 _MOST_AXES_LISTED = 16
 
-_LINES = {
-    "sample_rate_hz": "sample_rate_hz = 0   # fill in the sampling rate in Hz",
-    "unit": 'unit = ""   # fill in "g", "mg" or "m/s2"; any other name, such as "counts", is never converted',
-    "full_scale": "full_scale = 0   # fill in the acceleration, in the unit above, at the file's full scale",
+_BLANK = {
+    "sample_rate_hz": ("0", "the sampling rate in Hz"),
+    "unit": ('""', 'a unit ("g", "mg" or "m/s2"; another name, such as "counts", is never converted)'),
+    "full_scale": ("0", "the acceleration at the file's full scale, in that unit"),
 }
+"""What stands in the entry to write for a missing value, and what is to be filled in."""
 
 
 @dataclass(frozen=True)
@@ -148,23 +149,39 @@ def _check_nothing_missing(raw: RawRecording, known: Metadata, source: Source) -
     if advised.suffix.lower() == ".csv":
         advice = f"Fill in the columns {', '.join(missing)} for this file in {advised}."
     else:
-        lines = [_axes_line(raw.samples) if key == "axes" else _LINES[key] for key in missing]
-        advice = f"Write into {advised}:\n\n" + "\n".join(["[[recordings]]", _file_line(source.advised_file), *lines])
+        blank = {**_BLANK, "axes": _blank_axes(raw.samples)}
+        values = {key: blank[key][0] for key in missing}
+        what = ", ".join(blank[key][1] for key in missing)
+        advice = _entry_to_write(glob.escape(source.advised_file), values, what, advised)
     raise RecordingError(f"{problem} {advice}", "incomplete", path=path, missing=missing, advised=advised)
 
 
-def _file_line(file: str) -> str:
-    """Quote the file for TOML, and escape it as a glob, where brackets have a meaning."""
-    return f"file = {quoted(glob.escape(file))}   # or a glob for several files"
+def _entry_to_write(file: str, values: Mapping[str, str], what: str, advised: Path) -> str:
+    """Return what to type for values that no file and no catalogue states: `look`, or an entry in one line.
+
+    Args:
+        file: File of the entry, as a glob.
+        values: Values in TOML by key.
+        what: What is to be filled in.
+        advised: Catalogue to write into.
+    """
+    keys = ", ".join(f"{key} = {value}" for key, value in {"file": quoted(file), **values}.items())
+    fill_in = f"   # fill in {what}"
+    if advised.exists():
+        return f"Add an entry under [[recordings]] to {advised}, each key in a line of its own:\n{keys}{fill_in}"
+    return (
+        f"Type `drsn-edge look {advised.parent} --write-catalogue`, which proposes values, or write into {advised}:\n"
+        f"recordings = [{{{keys}}}]{fill_in}"
+    )
 
 
-def _axes_line(samples: Samples) -> str:
+def _blank_axes(samples: Samples) -> tuple[str, str]:
     channels = samples.n_channels
     if channels > _MOST_AXES_LISTED:
         each = "" if samples.n_samples is None else f" for {samples.n_samples} samples each"
-        return f'axes = [""]   # {channels} names{each}; is time the last dimension of the array?'
+        return '[""]', f"{channels} names of axes{each} (is time the last dimension of the array?)"
     names = ", ".join(['""'] * channels)
-    return f"axes = [{names}]   # fill in one name per channel, in the order of the file"
+    return f"[{names}]", "a name for each channel, in the order of the file"
 
 
 def chosen_axes(raw: RawRecording, catalogued: Metadata, path: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
