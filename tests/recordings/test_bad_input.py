@@ -63,6 +63,11 @@ NO_TABLES = {
         for words in (b"pump 3 started", b"4 workers; bearing ok", b"stopped", b"load 0.3, 0.2, 0.1", b"pump 1 started")
     )
     * 12_000,
+    "a log of one kind of line": b"2026-01-01 12:00:00,123 INFO pump 3 started with 4 workers; bearing ok\n" * 30_000,
+    "a system's log": b"".join(
+        b"Jan  1 12:00:%02d host kernel[%d]: usb %d-1: new device number %d\n" % (k % 60, k, k % 7, k % 100)
+        for k in range(30_000)
+    ),
     "a program": b"def read(path):\n    return open(path).read()\n\n" * 50_000,
     "quotes that never end": b'"x,y\n' * (MB // 2),
 }
