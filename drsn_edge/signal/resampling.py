@@ -144,9 +144,9 @@ def at_rate_of_model(samples: NDArray[np.float32], ratio: float, decimation: Dec
     return _filtered(samples, _bank(cut.ratio, cut.margin, decimation), n)
 
 
-_PHASES, _MOST_WEIGHTS = 512, 1 << 19
-"""Fractions of a sample for which weights are tabulated, between which they are linear (-110 dB); and the most weights
-that are computed at a time."""
+_PHASES, _MOST_WEIGHTS, _MOST_KERNELS = 512, 1 << 19, 8
+"""Fractions of a sample for which weights are tabulated, between which they are linear (-110 dB); the most weights that
+are computed at a time, and the most ranges of samples whose weights are kept (16 MB)."""
 
 
 class _Bank:
@@ -165,19 +165,41 @@ class _Bank:
             self._rows = _kaiser_sinc(fractions[:, None] - np.arange(1 - MARGIN, 1 + MARGIN))
             self._before = MARGIN - 1
         self.n_taps = self._rows.shape[1]
+        self._known: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
 
-    def filtered(self, samples: NDArray[np.float32], numbers: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return samples of the model by their numbers, shape (len(numbers), axes)."""
-        places = self._margin + self._ratio * numbers
-        middle = np.floor(places).astype(np.int64)
-        first = middle - self._before
-        begin, end = first[0], first[-1] + self.n_taps
-        near = np.lib.stride_tricks.sliding_window_view(samples[begin:end], self.n_taps, axis=0)[first - begin]
-        return np.asarray(np.matmul(near, self._weights(places - middle)[:, :, None])[:, :, 0])
+    def filtered(self, samples: NDArray[np.float32], begin: int, end: int) -> NDArray[np.float32]:
+        """Return samples of the model by their numbers, from `begin` up to but not including `end`."""
+        if self._is_whole:
+            return self._decimated(samples, begin, end)
+        first, weights = self._kernel(begin, end)
+        near = np.lib.stride_tricks.sliding_window_view(
+            samples[first[0] : first[-1] + self.n_taps], self.n_taps, axis=0
+        )
+        return np.asarray(np.matmul(near[first - first[0]], weights[:, :, None])[:, :, 0])
+
+    def _decimated(self, samples: NDArray[np.float32], begin: int, end: int) -> NDArray[np.float32]:
+        """Do the same for a whole ratio, phase by phase: a fifth of the time, because nothing is copied per tap."""
+        factor = int(self._ratio)
+        found = np.zeros((samples.shape[1], end - begin), np.float32)
+        for axis, total in zip(samples.T, found, strict=True):
+            for phase in range(factor):
+                taps = self._rows[0, phase::factor]
+                near = axis[begin * factor + phase :: factor][: end - begin + len(taps) - 1]
+                total += np.correlate(np.ascontiguousarray(near), taps, "valid")
+        return found.T
+
+    def _kernel(self, begin: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return first tap and weights of a range of samples; the windows of a monitor ask for the same again."""
+        kernel = self._known.get((begin, end))
+        if kernel is None:
+            places = self._margin + self._ratio * np.arange(begin, end)
+            middle = np.floor(places).astype(np.int64)
+            kernel = middle - self._before, self._weights(places - middle)
+            kept = self._known if len(self._known) < _MOST_KERNELS else {}
+            self._known = {**kept, (begin, end): kernel}  # a new table, since other stations read the present one
+        return kernel
 
     def _weights(self, fractions: NDArray[np.float64]) -> NDArray[np.float32]:
-        if self._is_whole:
-            return self._rows
         places = fractions * _PHASES
         row = np.minimum(places.astype(np.int64), _PHASES - 1)
         share = (places - row)[:, None].astype(np.float32)
@@ -192,8 +214,8 @@ def _filtered(samples: NDArray[np.float32], bank: _Bank, n: int) -> NDArray[np.f
     found = np.empty((n, samples.shape[1]), np.float32)
     piece = max(1, _MOST_WEIGHTS // bank.n_taps)
     for begin in range(0, n, piece):
-        numbers = np.arange(begin, min(begin + piece, n))
-        found[numbers] = bank.filtered(samples, numbers)
+        end = min(begin + piece, n)
+        found[begin:end] = bank.filtered(samples, begin, end)
     return found
 
 

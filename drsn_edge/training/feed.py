@@ -109,11 +109,9 @@ def split_recordings(
         validation=settings.research.validation,
         damage=damage,
     )
-    doubts = (
-        *doubts_about([profile_of(each) for each in named]),
-        *uniform.doubts,
-        *coverage_doubts(named, hold_out, split),
-    )
+    found = doubts_about([profile_of(each) for each in named])
+    rates = () if any(doubt.kind == "rate" for doubt in found) else uniform.doubts
+    doubts = (*found, *rates, *coverage_doubts(named, hold_out, split))
     return replace(split, doubts=doubts, rates=uniform.changes)
 
 

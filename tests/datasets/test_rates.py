@@ -9,9 +9,11 @@ import pytest
 from refusals import refused
 
 from drsn_edge.datasets.anti_alias import design_decimation
+from drsn_edge.datasets.damage import check_damage
 from drsn_edge.datasets.rates import at_one_rate, at_rate, stretches_at_rate
 from drsn_edge.errors import SplitError
 from drsn_edge.recordings.recording import Recording
+from drsn_edge.verdicts import STUCK
 
 pytest.importorskip("scipy.signal")
 
@@ -133,3 +135,19 @@ def test_stretches_are_those_that_nothing_else_reaches(make_recording: Make, rat
 
 def test_too_short_a_stretch_leaves_nothing(make_recording: Make) -> None:
     assert stretches_at_rate(make_recording("a", 4000, sample_rate_hz=4000.0), 1000.0, [(0, 700)]) == ()
+
+
+def test_damage_is_found_before_the_filter_and_kept_out_after_it(make_recording: Make) -> None:
+    recording = make_recording("a", 60_000, sample_rate_hz=4000.0)
+    recording.samples[30_000:30_200] = 0.5
+    (damage,) = check_damage([recording], 1024, 512, 1.0, rate_hz=1000.0)
+    assert damage.reasons.keys() == {STUCK} and len(damage.sound) == 2
+    (_, first_end), (second_begin, _) = damage.sound
+    margin = design_decimation().margin(4.0)
+    assert first_end <= (30_000 - 2 * margin) / 4 and second_begin >= 30_200 / 4
+    after = at_rate(recording, 1000.0, design_decimation())
+    spoilt = recording.samples.copy()
+    spoilt[30_000:30_200] = 99.0
+    other = at_rate(replace(recording, samples=spoilt), 1000.0, design_decimation())
+    for begin, end in damage.sound:
+        np.testing.assert_array_equal(after.samples[begin:end], other.samples[begin:end])
