@@ -6,7 +6,7 @@ r"""Measure the anti-alias filter, and whether decimated recordings can be told 
 filter     ripple up to 95 % of the band, worst alias into it, and change of the power of white noise, in dB
 simulated  machines rendered at 48 kHz and decimated against the same machines rendered at 12 kHz: a network (nano) and
            a linear discriminant of log spectra learn to tell them apart, on other machines than they are tested on.
-           Lines, ringing and noise are drawn anew for each rendering, and the sensor does not round: steps of a sensor
+           Lines, ringing and noise are drawn again for each rendering, and the sensor does not round: steps of a sensor
            differ after decimation whatever the filter.
 cwru       the four normals, which are decimated copies, against the 36 faults at their native rate: what the band above
            5 kHz tells, what the rest tells, and what a network that was trained on all of it makes of faults with the

@@ -39,9 +39,6 @@ MOST_SAMPLES = 1 << 22
 """Samples that are asked for; more, from a file of some kilobytes, are themselves a breach."""
 MOST_LINES = 3
 
-_ANSWERED = ("incomplete",)
-"""Problems whose message ends with lines to write into a catalogue."""
-
 
 class BreachError(Exception):
     """A reader did what it must not."""
@@ -152,7 +149,7 @@ def _check_message(exc: RecordingError) -> None:
         raise BreachError(f"no name of the problem: {text[:200]}")
     if "MemoryError" in text or "nable to allocate" in text or "memory allocation failed" in text:
         raise BreachError(f"as much memory was asked for as the file claims: {text[:300]}") from exc
-    if len(lines) > MOST_LINES and exc.problem not in _ANSWERED:
+    if len(lines) > MOST_LINES:
         raise BreachError(f"{len(lines)} lines: {lines[:5]}")
     if not all(line.isprintable() for line in lines):
         raise BreachError(f"a message that does strange things to a terminal: {text[:300]!r}")
