@@ -14,8 +14,8 @@ LONGEST_NUMBER = 400
 _EXPONENT = r"(?:[eEdD][+-]?[0-9]{1,3})?"
 _WORD = r"[+-]?(?:nan|inf|infinity)"
 _NUMBERS = {
-    ".": re.compile(rf"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+){_EXPONENT}|{_WORD}", re.IGNORECASE),
-    ",": re.compile(rf"[+-]?(?:[0-9]+(?:,[0-9]+)?|,[0-9]+){_EXPONENT}|{_WORD}", re.IGNORECASE),
+    ".": re.compile(rf"[+\-\u2212]?(?:[0-9]+\.?[0-9]*|\.[0-9]+){_EXPONENT}|{_WORD}", re.IGNORECASE),
+    ",": re.compile(rf"[+\-\u2212]?(?:[0-9]+(?:,[0-9]+)?|,[0-9]+){_EXPONENT}|{_WORD}", re.IGNORECASE),
 }
 _THOUSANDS = re.compile(
     r"[+-]?[0-9]{1,3}(?:(?:,[0-9]{3})+\.[0-9]+|(?:\.[0-9]{3})+,[0-9]+|([.,'])[0-9]{3}(?:\1[0-9]{3})+)"

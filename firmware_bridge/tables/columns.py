@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +13,9 @@ import numpy as np
 from firmware_bridge.errors import TableError
 from firmware_bridge.tables.cells import is_number
 from firmware_bridge.tables.grid import Grid
-from firmware_bridge.tables.names import CLOCKS, COUNTERS, PERHAPS, Name, is_acceleration, name_of
+from firmware_bridge.tables.names import CLOCKS, COUNTERS, PERHAPS, Name, is_acceleration, is_of_others, name_of
 from firmware_bridge.tables.numbers import Numbers
-from firmware_bridge.tables.stamps import is_date, is_time
+from firmware_bridge.tables.stamps import is_date, is_time, unwrapped
 
 MOST_COLUMNS = 4096
 _LOOKED_AT = 64
@@ -31,8 +32,14 @@ _PARTS = {
 }
 """Seconds per unit of the parts of a time of day."""
 _MINUTE_S = 60.0
+_RARE = 0.002
+"""Largest share of steps back in a column that otherwise rises by even steps."""
 _MODULI = (2.0**8, 2.0**16, 2.0**32, 60.0, 1e3, 1e6, 1e9)
 """Numbers after which counters begin again; without a telling name only such a column is one."""
+_OTHERS = re.compile(
+    r"(temp|hum|press|rpm|speed|force|load|torque|angle|volt|current|batt|displacement).{0,40}", re.IGNORECASE
+)
+"""Names of quantities that may rise by even steps and are no clock."""
 _NEVER_CONSTANT_CLOCKS = frozenset(["x", "m", "h", "k", "i", "n", "t"])
 
 
@@ -168,10 +175,12 @@ def role_of(name: Name, values: Numbers, quantum: float, is_constant: bool) -> K
     is_perhaps = bool(name.text) and name.is_only(PERHAPS)
     if is_perhaps and (rises(values) or (is_constant and not name.is_only(_NEVER_CONSTANT_CLOCKS) and len(values) > 1)):
         return Kind.CLOCK if name.time_unit or name.is_only(frozenset(("t", "ts"))) else Kind.COUNTER
-    if len(values) >= _EVEN_ROWS and is_even(values, quantum):
-        is_count = bool((np.diff(values) == 1).mean() > 0.5 and quantum == 1)
+    if is_of_others(name.unit) or _OTHERS.fullmatch(name.text):
+        return Kind.NUMBERS
+    if len(values) >= _EVEN_ROWS and (is_even(values, quantum) or is_even(-values, quantum)):
+        is_count = bool((np.abs(np.diff(values)) == 1).mean() > 0.5 and quantum == 1)
         return Kind.COUNTER if is_count else Kind.CLOCK
-    is_rising = len(values) >= _RISING_ROWS and not is_constant and bool((np.diff(values) >= 0).all())
+    is_rising = len(values) >= _RISING_ROWS and not is_constant and bool((np.diff(_risen(values)) >= 0).all())
     return Kind.CLOCK if is_rising and rises(values) else Kind.NUMBERS
 
 
@@ -191,6 +200,7 @@ def is_even(values: Numbers, quantum: float) -> bool:
         values: Values in order.
         quantum: Value of the last digit; 0 if it is not known.
     """
+    values = _risen(values)
     steps = np.diff(values)
     usual = float(np.median(steps))
     if not usual > 0:
@@ -201,9 +211,21 @@ def is_even(values: Numbers, quantum: float) -> bool:
         is_coarse = bool(np.min(tolerance) >= usual)  # several values are equal, so that equal steps say little
         if not odd.any():
             return not is_coarse or (not (steps < 0).any() and len(np.unique(values)) >= _EVEN_ROWS)
-        if modulus_of(values) in _MODULI and bool((steps[odd] < 0).all()):
-            return not is_coarse
+        if len(values) >= _RISING_ROWS and odd.mean() <= _RARE and bool((steps[odd] < 0).all()):
+            return not is_coarse  # captures one behind the other
     return False
+
+
+def _risen(values: Numbers) -> Numbers:
+    """Return values that go on rising where they begin again after a number that counters begin again after."""
+    modulus = known_modulus_of(values)
+    return values if modulus is None else unwrapped(values, modulus, None)
+
+
+def known_modulus_of(values: Numbers) -> float | None:
+    """Return the number after which a counter begins again, if it is one that counters have; otherwise None."""
+    modulus = modulus_of(values)
+    return modulus if modulus in _MODULI else None
 
 
 def modulus_of(values: Numbers) -> float | None:

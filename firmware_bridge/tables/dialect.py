@@ -144,6 +144,8 @@ def _form(told: Sequence[str], lines: Sequence[str]) -> _Form:
             best = max(forms, key=lambda form: form.score)  # the first of equal ones
             if best.separator == "," and best.n_columns == 2 and _is_one_with_decimal_comma(sample):
                 return _Form(";", ",", 1, (0,))
+            if best.separator == ",":
+                _check_no_decimal_commas(sample, best.n_columns)
             return best
     raise _no_table(lines, told[-_SAMPLE:])
 
@@ -187,10 +189,29 @@ def _without_end(cells: list[str], n_columns: int) -> list[str]:
 
 
 def _is_one_with_decimal_comma(sample: Sequence[str]) -> bool:
-    """Tell `0,05` from two columns: integers, of which the second has leading zeros and never a sign."""
-    rows = [row for line in sample if len(row := split(line, ",")) == 2]
-    plain = all(row[0].lstrip("+-").isdigit() and row[1].isdigit() for row in rows)
-    return plain and any(len(row[1]) > 1 and row[1][0] == "0" for row in rows)
+    """Tell `0,05` from two columns."""
+    return _are_halves([row for line in sample if len(row := split(line, ",")) == 2])
+
+
+def _are_halves(rows: Sequence[list[str]]) -> bool:
+    """Tell numbers that were cut at a decimal comma: the second halves have leading zeros, or the first ones are -0."""
+    pairs = [(row[at], row[at + 1]) for row in rows for at in range(0, len(row) - 1, 2)]
+    if not all(one.lstrip("+-\u2212").isdigit() and other.isdigit() for one, other in pairs):
+        return False
+    return any((len(other) > 1 and other[0] == "0") or one in ("-0", "\u22120") for one, other in pairs)
+
+
+def _check_no_decimal_commas(sample: Sequence[str], n_columns: int) -> None:
+    """Refuse numbers with a decimal comma that commas separate: `0,104,-0,246`, with an integer before them or without.
+
+    Raises:
+        TableError: If that is what the lines show.
+    """
+    rows = [row for line in sample if len(row := split(line, ",")) == n_columns and '"' not in line]
+    if n_columns > 2 and _are_halves([row[n_columns % 2 :] for row in rows]):
+        got = printable(",".join(rows[0]), 40)
+        words = f"The commas in {got} are decimal signs and separators at once. Export it with semicolons or points."
+        raise TableError(words, "two_commas", got=got)
 
 
 def _no_table(lines: Sequence[str], sample: Sequence[str]) -> TableError:

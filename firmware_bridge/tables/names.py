@@ -13,6 +13,8 @@ def _words(text: str) -> frozenset[str]:
 
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """Seconds per unit of time."""
+LONG_TIME_UNITS = {"min": 60.0, "h": 3600.0}
+"""Seconds per unit that is believed only where brackets or a word behind `time` state it: `min` is also a minimum."""
 
 _TIME_SPELLINGS = {
     "s": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "sekunden": "s", "sek": "s",
@@ -20,6 +22,11 @@ _TIME_SPELLINGS = {
     "us": "us", "usec": "us", "micros": "us", "micro": "us", "microsecond": "us", "microseconds": "us", "µs": "us",
     "ns": "ns", "nsec": "ns", "nanos": "ns", "nano": "ns", "nanosecond": "ns", "nanoseconds": "ns",
 }  # fmt: skip
+_LONG_SPELLINGS = {
+    "min": "min", "mins": "min", "minute": "min", "minutes": "min", "minuten": "min",
+    "h": "h", "hr": "h", "hrs": "h", "hour": "h", "hours": "h", "stunden": "h",
+}  # fmt: skip
+_TIMES = _words("t time elapsed zeit temps tiempo tempo tijd")
 _ACCELERATION = _words(
     "g mg ug gn g0 gs m/s2 m/s^2 m/s**2 m/s/s mps2 mpss ms-2 ms^-2 m*s-2 m*s^-2 mm/s2 mm/s^2 mm/s**2 cm/s2 "
     "cm/s^2 m/sec2 m/sec^2 m/(s^2) m/(s2)"
@@ -28,6 +35,8 @@ _OTHER_UNITS = _words(
     "v mv uv volt volts a ma n kn nm pa kpa mpa bar mbar hpa deg rad deg/s rad/s dps °/s mdps c k f °c °f degc "
     "ut t gauss rpm hz khz 1/min u/min % db pc lsb counts raw mm um m mm/s m/s eu none - pe ue µe strain w"
 )
+_NO_UNITS = _words("none - raw counts lsb k c m t")
+"""Spellings among those that say nothing, or that may also belong to a clock or counter."""
 _SUFFIX = re.compile(r"(.+?)_(g|mg|mps2|ms2|m/s2|m/s\^2|m/s²|mm/s2|mmps2|dps|deg/s|rad/s|degc|mv|v)", re.IGNORECASE)
 _BRACKETS = re.compile(r"([^\[({<]*)[\[({<]([^\])}>]{1,20}(?:\([^)]{1,8}\)[^\])}>]{0,8})?)[\])}>]?\)?\s*(.{0,40})")
 _SLASH = re.compile(r"(.+?)\s+(?:/|in)\s+(\S{1,12})")
@@ -74,8 +83,11 @@ class Name:
     @property
     def time_unit(self) -> str:
         """Unit of time that brackets or a word of the name state; empty if none."""
-        words = [self.unit.lower().strip("."), *reversed(self.words)]
-        return next((_TIME_SPELLINGS[word] for word in words if word in _TIME_SPELLINGS), "")
+        unit, own = self.unit.lower().strip("."), self.words
+        long = unit or (own[-1] if len(own) > 1 and own[0] in _TIMES else "")
+        if long in _LONG_SPELLINGS:
+            return _LONG_SPELLINGS[long]
+        return next((_TIME_SPELLINGS[word] for word in (unit, *reversed(own)) if word in _TIME_SPELLINGS), "")
 
     def is_only(self, words: frozenset[str]) -> bool:
         """Tell whether the name has one of these words, and otherwise only words that say which clock it is."""
@@ -98,7 +110,13 @@ def is_acceleration(unit: str) -> bool:
 def is_unit(text: str) -> bool:
     """Tell whether a text is a unit, in brackets or not: a line of units stands below one of names."""
     bare = plain(text).strip("[](){}<>").lower()
-    return bare in _ACCELERATION or bare in _OTHER_UNITS or bare in _TIME_SPELLINGS
+    return bare in _ACCELERATION or bare in _OTHER_UNITS or bare in _TIME_SPELLINGS or bare in _LONG_SPELLINGS
+
+
+def is_of_others(unit: str) -> bool:
+    """Tell whether a unit is one of a quantity that is neither acceleration nor time, such as °C or kN."""
+    bare = plain(unit).lower()
+    return bare in _OTHER_UNITS - _NO_UNITS
 
 
 def name_of(written: str, unit: str = "") -> Name:

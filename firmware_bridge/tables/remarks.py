@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_VALUE = r"[\s:=,;\t\"]{1,30}([0-9]{1,12}(?:[.,][0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?)\s{0,2}"
+_VALUE = (
+    r"[\s:=,;\t\"]{1,30}([0-9]{1,12}(?:[.,][0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?)"
+    r"(?![ \u00a0\u202f][0-9]{3}(?![0-9]))\s{0,2}"
+)
 _RATE = re.compile(
     r"(?<![a-z])(?:data[ _-]?rate|sampl(?:e|es|ing)?[ _-]?(?:rate|freq(?:uency)?\.?)(?:[ _]?hz)?|frequency of sampling|"
     r"samplerate|samplingrate|abtastrate|abtastfrequenz|samples?[ _](?:per|/)[ _](?:second|sec|s)|fs|f_s|odr)"
@@ -17,6 +20,8 @@ _STEP = re.compile(
     r"(?:\s?[\[(](s|ms|us|sec)[\])])?" + _VALUE + r"(ms|us|µs|sec|s)?(?![a-z0-9])",
     re.IGNORECASE,
 )
+_THOUSANDS = re.compile(r"[0-9]{1,3},[0-9]{3}")
+"""A rate in Hz that may be read in two ways, `25,600`, is none."""
 _LONGEST = 400
 _FACTORS = {"khz": 1e3, "ksps": 1e3}
 _STEPS = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6}
@@ -30,7 +35,8 @@ def rates_in(lines: Sequence[str]) -> set[float]:
         text = line[:_LONGEST]
         for match in _RATE.finditer(text):
             unit = (match[3] or match[1] or "").lower()
-            found.add(_number(match[2]) * _FACTORS.get(unit, 1.0))
+            if not (unit not in _FACTORS and _THOUSANDS.fullmatch(match[2])):
+                found.add(_number(match[2]) * _FACTORS.get(unit, 1.0))
         for match in _STEP.finditer(text):
             unit = (match[3] or match[1] or "").lower()
             if match[0].lower().startswith(("delta ", "delta:", "delta=", "delta\t")) and not unit:

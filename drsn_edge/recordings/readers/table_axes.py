@@ -16,7 +16,9 @@ from firmware_bridge.support.shown import printable
 from firmware_bridge.tables.columns import Column, Kind
 from firmware_bridge.tables.names import is_acceleration, name_of, plain
 
-_OF_ACCELERATION = re.compile(r"(a|acc|accel|accelerometer|acceleration|vib|vibration)[ _.-]*[xyz123]?", re.IGNORECASE)
+_OF_ACCELERATION = re.compile(
+    r"(a|acc|accel|accelerometer|acceleration|vib|vibration)[ _.-]*[xyz123]?|[xyz]", re.IGNORECASE
+)
 _OF_OTHERS = re.compile(
     r"(g|gyr|gyro|gyroscope|m|mag|magn|magnetometer|rot|angular[ _]?velocity|rotation)[ _.-]*[xyz123]|"
     r"temp\w*|humidity|pressure|tacho?|rpm|speed|battery|voltage|current|mic\w*|sound|audio|lat|lon|alt\w*",

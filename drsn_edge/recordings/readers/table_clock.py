@@ -12,8 +12,8 @@ from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import LEFT_OUT, Metadata
 from drsn_edge.support.wording import counted
 from firmware_bridge.support.shown import printable
-from firmware_bridge.tables.columns import Column, Kind, modulus_of, time_parts
-from firmware_bridge.tables.names import TIME_UNITS
+from firmware_bridge.tables.columns import Column, Kind, known_modulus_of, time_parts
+from firmware_bridge.tables.names import LONG_TIME_UNITS, TIME_UNITS
 from firmware_bridge.tables.numbers import Numbers
 from firmware_bridge.tables.stamps import DAY_S, over_midnight, seconds_of, unwrapped
 from firmware_bridge.tables.timing import Timing, TimingMeter
@@ -27,6 +27,7 @@ _EPOCHS = {"s": (5e8, 5e9), "ms": (5e11, 5e12), "us": (5e14, 5e15), "ns": (5e17,
 """Numbers that count since 1970, from 1985 to 2128."""
 _SHEET_DAYS = 2e4, 8e4
 """Days since 1900 as spreadsheets count them, from 1954 to 2119."""
+_SECONDS = TIME_UNITS | LONG_TIME_UNITS
 _SHARED = 1.5
 
 
@@ -89,7 +90,7 @@ class Clock:
         self._meter = TimingMeter(unit.seconds or 1.0)
         self._last: float | None = None
         values = chosen[0].values if len(chosen) == 1 else None
-        self._modulus = None if values is None else modulus_of(values)
+        self._modulus = None if values is None else known_modulus_of(values)
         self._wrapped: tuple[float, float] | None = None
         self.n_samples = 0
 
@@ -230,21 +231,21 @@ def _unit_of(column: Column, known_hz: float | None) -> Unit:
     values = column.values
     named = column.name.time_unit
     if values is None or len(values) < 2 or not np.isfinite(values).all():
-        return Unit(TIME_UNITS[named] if named else 0.0)
+        return Unit(_SECONDS[named] if named else 0.0)
     per_count = _crude_rate(values)
-    rates = {unit: per_count / seconds for unit, seconds in TIME_UNITS.items()}
+    rates = {unit: per_count / _SECONDS[unit] for unit in dict.fromkeys((*TIME_UNITS, *([named] if named else [])))}
     label = printable(column.label, 40)
     likely = [unit for unit, rate in rates.items() if _is_likely(rate)]
     epoch = next((unit for unit, (low, high) in _EPOCHS.items() if low <= values[0] < high), "")
     if named and (named in likely or not per_count):
-        return Unit(TIME_UNITS[named])
+        return Unit(_SECONDS[named])
     if epoch in likely:
         remark = f"Column {label} counts {epoch} since 1970, not {named}, as its size shows." if named else ""
         return Unit(TIME_UNITS[epoch], True, remark)
     if not named and _SHEET_DAYS[0] <= values[0] < _SHEET_DAYS[1] and _is_likely(per_count / DAY_S):
         return Unit(DAY_S, True, f"Column {label} counts days, as spreadsheets do.")
     if named:
-        return Unit(TIME_UNITS[named], True, _doubt(label, named, rates, likely))
+        return Unit(_SECONDS[named], True, _doubt(label, named, rates, likely))
     return _guessed(values, label, rates, likely, known_hz)
 
 
@@ -253,7 +254,7 @@ def _is_likely(rate_hz: float) -> bool:
 
 
 def _crude_rate(values: Numbers) -> float:
-    modulus = modulus_of(values)
+    modulus = known_modulus_of(values)
     meter = TimingMeter()
     meter.add(values if modulus is None else unwrapped(values, modulus, None))
     timing = meter.timing()

@@ -1,0 +1,102 @@
+"""Tables whose columns look like something else: none may give a wrong axis or rate without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from refusals import refused
+
+from drsn_edge.errors import RecordingError
+from drsn_edge.recordings.raw import RawRecording, Request
+from drsn_edge.recordings.readers.table_file import read_table
+
+_N = 3000
+_INDEX = np.arange(_N)
+_AXES = [f"{x:.4f},{y:.4f}" for x, y in np.random.default_rng(7).normal(0, 0.3, (_N, 2))]
+
+
+def _read(folder: Path, lines: Sequence[str]) -> RawRecording:
+    path = folder / "a.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (raw,) = read_table(path, Request({}, 1 << 30))
+    return raw
+
+
+def _with(values: NDArray[Any], form: str, header: str = "") -> list[str]:
+    return [
+        *([header] if header else []),
+        *(f"{value:{form}},{axes}" for value, axes in zip(values, _AXES, strict=True)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "scale"),
+    [("time [min],x,y", 60), ("Time (h),x,y", 3600), ("elapsed in hours,x,y", 3600), ("time_min,x,y", 60)],
+)
+def test_minutes_and_hours_are_not_seconds(tmp_path: Path, header: str, scale: float) -> None:
+    raw = _read(tmp_path, _with(_INDEX / 1000 / scale, ".9f", header))
+    assert raw.stated["sample_rate_hz"] == pytest.approx(1000, rel=1e-4)
+
+
+@pytest.mark.parametrize("header", ["Temperature,x,y", "Temp (°C),x,y", "speed,x,y", "rpm,x,y"])
+def test_a_quantity_that_rises_slowly_gives_no_rate_and_is_no_axis(tmp_path: Path, header: str) -> None:
+    raw = _read(tmp_path, _with(20 + _INDEX * 0.001, ".2f", header))
+    assert raw.stated == {"axes": ("x", "y")}
+    assert any("Left out" in remark for remark in raw.remarks)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(_INDEX % 256, id="8-bit counter"),
+        pytest.param(_INDEX[::-1], id="falling counter"),
+        pytest.param(
+            np.cumsum(np.random.default_rng(1).integers(995, 1005, _N)) % 65536, id="16-bit clock with jitter"
+        ),
+    ],
+)
+def test_counters_without_a_name_are_no_axes(tmp_path: Path, values: NDArray[Any]) -> None:
+    raw = _read(tmp_path, _with(values, "d"))
+    assert raw.samples.n_channels == 2
+
+
+@pytest.mark.parametrize("header", ["", "time,x,y"])
+def test_captures_one_behind_the_other_are_not_one(tmp_path: Path, header: str) -> None:
+    with refused(RecordingError, "uneven_times"):
+        _read(tmp_path, _with(_INDEX % (_N // 2) / 1000, ".3f", header))
+
+
+@pytest.mark.parametrize("n_axes", [2, 3])
+def test_decimal_commas_between_commas_are_refused(tmp_path: Path, n_axes: int) -> None:
+    samples = np.random.default_rng(2).normal(0, 1, (_N, n_axes))
+    with refused(RecordingError, "two_commas"):
+        _read(tmp_path, [",".join(f"{value:.1f}".replace(".", ",") for value in row) for row in samples])
+
+
+def test_integers_between_commas_are_no_halves(tmp_path: Path) -> None:
+    samples = np.random.default_rng(2).integers(0, 1000, (_N, 4))
+    raw = _read(tmp_path, [",".join(map(str, row)) for row in samples])
+    assert raw.samples.n_channels == 4
+
+
+def test_the_sign_minus_is_read(tmp_path: Path) -> None:
+    raw = _read(tmp_path, [line.replace("-", "−") for line in _AXES])
+    assert next(iter(raw.samples.pieces(_N))).tolist() == [[float(cell) for cell in line.split(",")] for line in _AXES]
+
+
+@pytest.mark.parametrize(
+    ("line", "rate_hz"),
+    [
+        ("# Sampling rate: 25,600 Hz", None),
+        ("# Sample rate 12 800 Hz", None),
+        ("# Sample rate 25,6 kHz", 25_600),
+        ("# fs = 1600,5 Hz", 1600.5),
+    ],
+)
+def test_a_rate_with_thousands_separators_is_not_taken(tmp_path: Path, line: str, rate_hz: float | None) -> None:
+    assert _read(tmp_path, [line, "x,y", *_AXES]).stated.get("sample_rate_hz") == rate_hz
