@@ -52,6 +52,10 @@ _LEAST_PILE = 3
 are at least `_PILE_FACTOR` times as many samples as the `_NEIGHBOURS` next values suggest (a sine has 2.6 times as
 many), and if their number has a chance below `_PILE_CHANCE` (Chernoff bound of the Poisson tail)."""
 
+_ALIKE = 3.0
+"""Signals without noise repeat each of their values: the outermost one must occur this many times as often as those
+next to it."""
+
 _LEAST_RUN = 8
 _LEAST_REPEATS, _REPEATS_OF_NOISE = 12, 4.5
 _RUN_CHANCE = 1e-6
@@ -189,8 +193,9 @@ def piles_up(axis: NDArray[np.int32], end: int, there: int) -> bool:
     step = int(np.diff(values).min())  # step of the converter, which may be larger than a count
     span = abs(int(values[beside][-1 if values[0] == end else 0]) - end) / step
     expected = float(times[beside].sum()) / span
-    chance = (np.e * expected / there) ** there
-    return bool(there >= _PILE_FACTOR * expected and chance < _PILE_CHANCE)
+    if there < max(_PILE_FACTOR * expected, _ALIKE * float(np.median(times[beside]))):
+        return False
+    return bool(there * (1 + np.log(expected / there)) < np.log(_PILE_CHANCE))
 
 
 def _is_stuck(axis: NDArray[np.int32], repeats: int) -> bool:
