@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from drsn_edge.support.notice import Notice, as_line
 if TYPE_CHECKING:
     from drsn_edge.looking.report import Look
     from drsn_edge.looking.sight import Sight
+
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @click.command(cls=SectionedCommand)
@@ -66,6 +69,8 @@ def look(
     from drsn_edge.looking.look import look as look_at
     from drsn_edge.looking.text import look_text
 
+    if picture is not None:
+        _check_picture(picture)
     target = _target(paths) if write_catalogue else None
     with counting_bar("looking") as bar:
         found = look_at(paths, catalogue, memory, progress=bar)
@@ -79,6 +84,18 @@ def look(
         _write(found, target)
     if not found.sights:
         raise click.exceptions.Exit(1)
+
+
+def _check_picture(path: Path) -> None:
+    """Raise OutputError if a file that is no picture, such as a recording, would be replaced."""
+    try:
+        with path.open("rb") if path.is_file() else nullcontext() as file:
+            is_other = file is not None and file.read(len(_PNG)) not in (_PNG, b"")
+    except OSError:  # the one who writes says why
+        return
+    if is_other:
+        words = f"{path} is no PNG file and is not replaced. Name another file for --picture."
+        raise OutputError(words, "exists", path=path)
 
 
 def _target(paths: tuple[Path, ...]) -> Path:

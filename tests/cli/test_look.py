@@ -121,6 +121,14 @@ def test_a_picture_is_drawn(run: Run, folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "look.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_picture_replaces_no_recording(run: Run, folder: Path) -> None:
+    path = folder / "dead_3200Hz.csv"
+    save(path, np.zeros((4096, 3)))
+    before = path.read_bytes()
+    assert run("look", folder, "--picture", path).code == 1
+    assert path.read_bytes() == before
+
+
 def test_nothing_to_read_ends_with_1(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"-")
     done = run("look", tmp_path, "--write-catalogue", "--picture", tmp_path / "p.png")
