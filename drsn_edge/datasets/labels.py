@@ -85,7 +85,7 @@ def check_labelled(recordings: Sequence[Recording], error: type[DrsnEdgeError] =
     has = "has no label" if len(missing) == 1 else "have no label, the first"
     raise error(
         f"{counted(len(missing), 'recording')} {has}: {missing[0]}. Record with --label NAME, fill in the column label "
-        "of catalogue.csv, or write into catalogue.toml above them:\n"
+        "of catalogue.csv, or write into catalogue.toml above them:\n\n"
         + _label_line(missing, is_all=all(each.label is None for each in recordings)),
         "no_label",
         count=len(missing),

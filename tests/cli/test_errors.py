@@ -253,7 +253,7 @@ def test_lines_to_write_are_lines_that_a_catalogue_takes(run: Run, place: Path) 
     (place / "bare").mkdir()
     (place / "bare" / "a.csv").write_text("x\n" + "0.1\n" * 100)
     said, *to_write = failed(run("classify", place / "bare", "--model", place / "good.drsn")).splitlines()
-    assert "Write into" in said and to_write[0] == "[[recordings]]"
+    assert "write into" in said and to_write[0].startswith("recordings = [")
     assert parse_toml("\n".join(to_write))["recordings"][0]["file"] == "a.csv"
 
 

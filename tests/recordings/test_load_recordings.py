@@ -106,7 +106,7 @@ def test_the_lines_to_write_are_accepted_once_filled_in(tmp_path: Path) -> None:
     missing = ("sample_rate_hz", "axes", "unit")
     with refused(RecordingError, "incomplete", path=path, missing=missing, advised=catalogue) as caught:
         load_recording(path)
-    advice, lines = str(caught.value).split("\n")
+    advice, lines = str(caught.value).split("\n\n")
     assert advice.endswith(f"write into {catalogue}:")
     catalogue.write_text(lines)
     with refused(RecordingError, "wrong_value", key="sample_rate_hz", got="0"):

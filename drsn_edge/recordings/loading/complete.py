@@ -168,9 +168,9 @@ def _entry_to_write(file: str, values: Mapping[str, str], what: str, advised: Pa
     keys = ", ".join(f"{key} = {value}" for key, value in {"file": quoted(file), **values}.items())
     fill_in = f"   # fill in {what}"
     if advised.exists():
-        return f"Add an entry under [[recordings]] to {advised}, each key in a line of its own:\n{keys}{fill_in}"
+        return f"Add an entry under [[recordings]] to {advised}, each key in a line of its own:\n\n{keys}{fill_in}"
     return (
-        f"Type `drsn-edge look {advised.parent} --write-catalogue`, which proposes values, or write into {advised}:\n"
+        f"Type `drsn-edge look {advised.parent} --write-catalogue`, which proposes values, or write into {advised}:\n\n"
         f"recordings = [{{{keys}}}]{fill_in}"
     )
 
