@@ -117,7 +117,7 @@ MEANINGS: Mapping[str, str] = {
     "dtype": "Type of the numbers of a file without a header, such as `int16` or `>f4`.",
     "skip_bytes": "Bytes before the first number of a file without a header; 0 if not given.",
     "scale": "Factor from stored values to `unit`, a number above 0, for files that hold counts; 1 if not given.",
-    "time_column": "Column of a table that holds time stamps, by its name or its number from 1.",
+    "time_column": "Column of a table that holds time stamps, by its name or its number from 1; `-` for none.",
     "time_unit": "Unit of the time stamps: `s`, `ms`, `us` or `ns`.",
 }
 """What each reserved key means, for the reference."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from firmware_bridge.errors import TableError
 from firmware_bridge.tables.cells import is_number
+from firmware_bridge.tables.counting import is_count
 from firmware_bridge.tables.grid import Grid
 from firmware_bridge.tables.names import CLOCKS, COUNTERS, PERHAPS, Name, is_acceleration, is_of_others, name_of
 from firmware_bridge.tables.numbers import Numbers
@@ -172,16 +173,23 @@ def role_of(name: Name, values: Numbers, quantum: float, is_constant: bool) -> K
         return Kind.CLOCK
     if name.text and name.is_only(COUNTERS):
         return Kind.COUNTER
-    is_perhaps = bool(name.text) and name.is_only(PERHAPS)
-    if is_perhaps and (rises(values) or (is_constant and not name.is_only(_NEVER_CONSTANT_CLOCKS) and len(values) > 1)):
+    if name.text and name.is_only(PERHAPS) and _is_as_named(name, values, is_constant):
         return Kind.CLOCK if name.time_unit or name.is_only(frozenset(("t", "ts"))) else Kind.COUNTER
     if is_of_others(name.unit) or _OTHERS.fullmatch(name.text):
         return Kind.NUMBERS
     if len(values) >= _EVEN_ROWS and (is_even(values, quantum) or is_even(-values, quantum)):
-        is_count = bool((np.abs(np.diff(values)) == 1).mean() > 0.5 and quantum == 1)
-        return Kind.COUNTER if is_count else Kind.CLOCK
+        by_one = bool((np.abs(np.diff(values)) == 1).mean() > 0.5 and quantum == 1)
+        return Kind.COUNTER if by_one else Kind.CLOCK
+    if is_count(values):
+        return Kind.COUNTER
     is_rising = len(values) >= _RISING_ROWS and not is_constant and bool((np.diff(_risen(values)) >= 0).all())
     return Kind.CLOCK if is_rising and rises(values) else Kind.NUMBERS
+
+
+def _is_as_named(name: Name, values: Numbers, is_constant: bool) -> bool:
+    """Tell whether values are those of a clock or a counter, as a name that may mean one says."""
+    is_still = is_constant and len(values) > 1 and not name.is_only(_NEVER_CONSTANT_CLOCKS)
+    return is_still or rises(values) or is_count(values)
 
 
 def rises(values: Numbers) -> bool:

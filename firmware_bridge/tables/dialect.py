@@ -44,6 +44,9 @@ class Dialect:
         n_columns: Columns, without an empty one behind a separator at the ends of lines.
         first_line: Number of the first line of numbers, from 1.
         header: Names and units of the columns, and the lines above.
+        numeric: Columns of which most cells are numbers.
+        times: Columns of which most cells are times or dates.
+        end: Byte of the file behind the last line of numbers; None if that is the end of the file.
     """
 
     encoding: Encoding
@@ -52,6 +55,9 @@ class Dialect:
     n_columns: int
     first_line: int
     header: Header
+    numeric: tuple[int, ...] = ()
+    times: tuple[int, ...] = ()
+    end: int | None = None
 
     def cells(self, line: str) -> list[str]:
         """Return the cells of a line, without an empty one behind the last separator."""
@@ -77,7 +83,8 @@ def dialect_of(head: bytes, is_all: bool) -> Dialect:
     body = [split(line, form.separator) for line in lines[start : start + _SAMPLE] if line.strip()]
     header = header_above(lines[:start], body, form.separator, form.n_columns)
     start += header.lines_of_numbers
-    return Dialect(encoding, form.separator, form.decimal, form.n_columns, start + 1, header)
+    how = form.separator, form.decimal, form.n_columns
+    return Dialect(encoding, *how, start + 1, header, form.numeric, form.times)
 
 
 def text_of(head: bytes, encoding: Encoding) -> str:
@@ -114,19 +121,19 @@ class _Form(NamedTuple):
         decimal: Decimal sign.
         n_columns: Number of cells of most lines.
         numeric: Columns that are numbers in most of these lines.
-        n_times: How many columns are times or dates in most of these lines.
+        times: Columns that are times or dates in most of these lines.
     """
 
     separator: str | None
     decimal: str
     n_columns: int
     numeric: tuple[int, ...]
-    n_times: int = 0
+    times: tuple[int, ...] = ()
 
     @property
     def score(self) -> tuple[float, int]:
         """The share of columns that are numbers or times, and how many these are."""
-        n_told = len(self.numeric) + self.n_times
+        n_told = len(self.numeric) + len(self.times)
         return n_told / min(self.n_columns, _MOST_JUDGED), n_told
 
     def is_numbers(self, line: str) -> bool:
@@ -165,7 +172,7 @@ def _fit(sample: Sequence[str], separator: str | None, decimal: str) -> _Form | 
     judged = range(min(n_columns, _MOST_JUDGED))
     numeric = tuple(_mostly(rows, judged, lambda cell: is_number(cell, decimal)))
     times = _mostly(rows, set(judged) - set(numeric), lambda cell: is_time(cell) or is_date(cell))
-    form = _Form(separator, decimal, n_columns, numeric, len(times))
+    form = _Form(separator, decimal, n_columns, numeric, tuple(times))
     is_prose = separator is None and form.score[0] < _LEAST_TOLD
     return form if numeric and not is_prose else None
 

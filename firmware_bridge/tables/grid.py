@@ -102,7 +102,7 @@ def grids_of(
         OSError: If the file cannot be read.
     """
     number = 1
-    for block in blocks_of(file, dialect.encoding, block_bytes):
+    for block in blocks_of(file, dialect.encoding, block_bytes, dialect.end):
         first, number = number, number + lines_in(block)
         if number <= dialect.first_line:
             continue

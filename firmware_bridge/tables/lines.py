@@ -17,13 +17,16 @@ LONGEST_LINE = 1 << 20
 """Longest line in bytes: 50,000 columns, far more than a table of samples has."""
 
 
-def blocks_of(file: BinaryIO, encoding: Encoding, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
+def blocks_of(
+    file: BinaryIO, encoding: Encoding, block_bytes: int = BLOCK_BYTES, end: int | None = None
+) -> Iterator[bytes]:
     r"""Yield the content of a file from its start, cut at ends of lines, which are all `\n`.
 
     Args:
         file: The file, open for reading bytes.
         encoding: Its encoding; UTF-16 becomes UTF-8, others stay as they are.
         block_bytes: Bytes that are read at once.
+        end: Byte of the file behind the last line; None for all of the file.
 
     Raises:
         TableError: If a line is too long.
@@ -33,7 +36,9 @@ def blocks_of(file: BinaryIO, encoding: Encoding, block_bytes: int = BLOCK_BYTES
     decode = codecs.getincrementaldecoder(encoding.name)("replace").decode if encoding.is_wide else None
     rest = b""
     number = 1
-    while read := file.read(block_bytes):
+    left = float("inf") if end is None else end - encoding.mark_bytes
+    while read := file.read(int(min(block_bytes, left))):
+        left -= len(read)
         data = rest + (read if decode is None else decode(read).encode())
         held = data.endswith(b"\r")  # its line feed may be the first byte of the next block
         data = data[:-1] if held else data

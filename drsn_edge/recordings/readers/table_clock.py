@@ -293,7 +293,7 @@ def _guessed(
 
 # --- what is wrong with the stamps --------------------------------------------------------------------------------
 
-_WAY_OUT = 'state sample_rate_hz and time_column = "-" in a catalogue, which leaves the column out'
+WAY_OUT = 'state sample_rate_hz and time_column = "-" in a catalogue, which leaves the column out'
 
 
 def _trouble(timing: Timing, label: str, path: Path) -> RecordingError | None:
@@ -302,7 +302,7 @@ def _trouble(timing: Timing, label: str, path: Path) -> RecordingError | None:
     if timing.n_samples < 2 or n_bad:
         bad = f"has {n_bad} values that are not finite" if timing.n_samples > 1 else "has a single value"
         return RecordingError(
-            f"{path}: {label} {bad}, so the sampling rate is unknown. Correct the column, or {_WAY_OUT}.",
+            f"{path}: {label} {bad}, so the sampling rate is unknown. Correct the column, or {WAY_OUT}.",
             "too_few_times",
             path=path,
             finite=timing.n_finite,
@@ -311,7 +311,7 @@ def _trouble(timing: Timing, label: str, path: Path) -> RecordingError | None:
     if timing.step <= 0 or timing.rate <= 0:
         return RecordingError(
             f"{path}: {label} must rise from line to line, but its steps are {timing.step:.6g}. Correct the column, or "
-            f"{_WAY_OUT}.",
+            f"{WAY_OUT}.",
             "times_do_not_rise",
             path=path,
             step_s=timing.step,
@@ -325,7 +325,7 @@ def _uneven(timing: Timing, label: str, unit_s: float, path: Path) -> RecordingE
     return RecordingError(
         f"{path} has a sample every {step_s:.6g} s by {label}, except for {counted(timing.holes, 'interval')}, the "
         f"first of {got_s:.6g} s after sample {timing.first.sample} ({label} = {timing.first.time:.10g}). Samples may "
-        f"be missing there. Cut the file, or {_WAY_OUT}.",
+        f"be missing there. Cut the file, or {WAY_OUT}.",
         "uneven_times",
         path=path,
         step_s=round(step_s, 9),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,10 +21,12 @@ from drsn_edge.recordings.metadata import MetadataValue, checked
 from drsn_edge.recordings.raw import RawRecording, Request, Samples, Whole, file_size, opened
 from drsn_edge.recordings.readers.table_axes import Axes, axes_of
 from drsn_edge.recordings.readers.table_clock import NO_CLOCK, RATE_TOLERANCE, Clock, clock_of
+from drsn_edge.recordings.readers.table_counters import Counters, counters_of
 from firmware_bridge.errors import TableError
 from firmware_bridge.support.shown import printable
 from firmware_bridge.tables.columns import MOST_COLUMNS, Column, Kind, columns_of
 from firmware_bridge.tables.dialect import HEAD_BYTES, Dialect, dialect_of, text_of
+from firmware_bridge.tables.ending import Ending, ending_of
 from firmware_bridge.tables.grid import Grid, grid_of, grids_of
 from firmware_bridge.tables.lines import unix
 from firmware_bridge.tables.remarks import rates_in
@@ -50,6 +52,9 @@ def read_table(path: Path, request: Request) -> list[RawRecording]:
         _check_no_index(head, path)
         dialect = dialect_of(head, is_all)
         _check_not_transposed(head, dialect, is_all, path)
+        ending = ending_of(file, file_size(file), dialect)
+        if ending is not None:
+            dialect = replace(dialect, end=ending.end)
         grid = _first_rows(head, dialect, is_all)
         if is_all and _is_one_line(grid, dialect):
             return [_one_line(grid, dialect)]
@@ -57,7 +62,8 @@ def read_table(path: Path, request: Request) -> list[RawRecording]:
     axes = axes_of(columns, request.values, path)
     others = [column for column in columns if column.index not in axes.columns]
     clock = clock_of(others, request.values, path)
-    return [_recording(path, dialect, axes, clock, others, request)]
+    raw = _recording(path, dialect, axes, clock, others, request)
+    return [raw if ending is None else replace(raw, remarks=(*raw.remarks, _below(ending)))]
 
 
 def is_index(first_line: bytes) -> bool:
@@ -119,6 +125,7 @@ def _check_no_index(head: bytes, path: Path) -> None:
 def _first_rows(head: bytes, dialect: Dialect, is_all: bool) -> Grid:
     """Return the rows among the first bytes of a file."""
     encoding = dialect.encoding
+    head = head[: dialect.end]
     text = text_of(head, encoding).encode() if encoding.is_wide else unix(head[encoding.mark_bytes :])
     lines = text.split(b"\n", dialect.first_line - 1)[-1]
     if not is_all:
@@ -126,6 +133,16 @@ def _first_rows(head: bytes, dialect: Dialect, is_all: bool) -> Grid:
     elif not lines.endswith(b"\n"):
         lines += b"\n"
     return grid_of(lines, dialect, range(dialect.n_columns), dialect.first_line)
+
+
+def _below(ending: Ending) -> str:
+    """Return a sentence about what stands below the numbers."""
+    if ending.is_cut:
+        return f"The last line, behind line {ending.line}, is cut off and was left out."
+    shown = printable(ending.shown, 40)
+    if ending.n_lines == 1:
+        return f"The line after line {ending.line}, {shown!r}, is no sample and was left out."
+    return f"The {ending.n_lines} lines after line {ending.line}, such as {shown!r}, are no samples and were left out."
 
 
 # --- samples in lines ---------------------------------------------------------------------------------------------
@@ -160,7 +177,9 @@ def _check_not_transposed(head: bytes, dialect: Dialect, is_all: bool, path: Pat
 def _recording(
     path: Path, dialect: Dialect, axes: Axes, clock: Clock | None, others: Sequence[Column], request: Request
 ) -> RawRecording:
-    samples = _samples(path, dialect, axes.columns, clock)
+    used = clock.columns if clock is not None else ()
+    counters = counters_of([column for column in others if column.index not in used], request.values)
+    samples = _samples(path, dialect, axes.columns, clock, counters)
     known_hz = cast("float | None", request.values.get("sample_rate_hz"))
     reading = NO_CLOCK if clock is None else clock.reading(path, known_hz)
     said = _rate_in_words(dialect, reading.rate_hz, known_hz)
@@ -173,25 +192,31 @@ def _recording(
     return RawRecording(
         samples,
         {key: value for key, value in stated.items() if value is not None},
-        remarks=(*axes.remarks, *reading.remarks, *said.remarks, *left_out(others, clock)),
+        remarks=(*axes.remarks, *reading.remarks, *said.remarks, *left_out(others, clock), *counters.remarks(path)),
         rate_spread=reading.spread,
     )
 
 
-def _samples(path: Path, dialect: Dialect, columns: tuple[int, ...], clock: Clock | None) -> Samples:
-    """Read the clock, and return the numbers of the axes, which are kept at once if the file is small."""
+def _samples(
+    path: Path, dialect: Dialect, columns: tuple[int, ...], clock: Clock | None, counters: Counters
+) -> Samples:
+    """Read the clock and counters, and return the numbers of the axes, which are kept at once if the file is small."""
     pieces = [np.empty((0, len(columns)))]
+    n_samples = 0
     with _translated(path), opened(path) as file:
         is_kept = file_size(file) <= _KEPT_BYTES
-        needed = (*(columns if is_kept else ()), *(() if clock is None else clock.columns))
+        read = (*counters.columns, *(() if clock is None else clock.columns))
+        needed = (*(columns if is_kept else ()), *read)
         for grid in grids_of(file, dialect, needed) if needed else ():
+            n_samples += len(grid)
+            counters.add(grid)
             if clock is not None:
                 clock.add(grid)
             if is_kept:
                 pieces.append(grid.numbers(columns))
     if is_kept:
         return Whole(np.concatenate(pieces))
-    return TableSamples(path, dialect, columns, None if clock is None else clock.n_samples)
+    return TableSamples(path, dialect, columns, n_samples if read else None)
 
 
 @dataclass(frozen=True)

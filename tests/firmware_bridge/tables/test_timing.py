@@ -26,7 +26,7 @@ RATES = st.floats(50.0, 50e3)
 ROUNDINGS = st.sampled_from([np.rint, np.floor, np.ceil])
 
 
-@settings(phases=[Phase.explicit, Phase.reuse, Phase.generate], deadline=None)
+@settings(phases=[Phase.explicit, Phase.reuse, Phase.generate], deadline=None, max_examples=30)
 @given(RATES, st.sampled_from([1e-3, 1e-4, 1e-5, 1e-6]), ROUNDINGS, st.floats(0.0, 1.0), st.integers(500, 6000))
 def test_rounded_stamps_give_the_mean_rate_without_holes(
     rate: float, resolution: float, rounding: np.ufunc, phase: float, piece: int
@@ -37,7 +37,7 @@ def test_rounded_stamps_give_the_mean_rate_without_holes(
         assert timing.rate == pytest.approx(rate, rel=2e-3)
 
 
-@settings(phases=[Phase.explicit, Phase.reuse, Phase.generate], deadline=None)
+@settings(phases=[Phase.explicit, Phase.reuse, Phase.generate], deadline=None, max_examples=30)
 @given(RATES, st.sampled_from([1e-3, 1e-4, 1e-6]), ROUNDINGS, st.integers(300, 5700), st.integers(500, 6000))
 def test_missing_samples_are_found_behind_rounding(
     rate: float, resolution: float, rounding: np.ufunc, at: int, piece: int
