@@ -104,6 +104,14 @@ def test_missing_samples_are_found_by_the_clock(tmp_path: Path) -> None:
     assert "sample_rate_hz" not in raw.stated
 
 
+def test_missing_samples_are_found_by_a_counter(tmp_path: Path) -> None:
+    seq, x = np.delete(np.arange(3000), [2500, 2501]), np.random.default_rng(7).normal(size=2998)
+    with refused(RecordingError, "missing_samples", missing=2, sample=2499, column="seq"):
+        read(tmp_path / "a.parquet", parquet_bytes({"seq": seq, "x": x}))
+    raw = read(tmp_path / "b.parquet", parquet_bytes({"seq": seq, "x": x}), time_column="-")
+    assert raw.samples.n_channels == 1
+
+
 def test_a_catalogue_chooses_columns(tmp_path: Path) -> None:
     data = parquet_bytes({"x": X, "y": Y, "z": X + Y})
     for values in ({"axes": ("z", "x")}, {"variable": ("z", "x")}):

@@ -23,6 +23,7 @@ from drsn_edge.recordings.readers.channels import quantum_of
 from drsn_edge.recordings.readers.packages import package_for
 from drsn_edge.recordings.readers.table_axes import Axes, axes_of
 from drsn_edge.recordings.readers.table_clock import NO_CLOCK, Clock, Reading, clock_of
+from drsn_edge.recordings.readers.table_counters import Counters, counters_of
 from drsn_edge.recordings.readers.table_file import left_out
 from drsn_edge.support.memory_limit import at_most
 from firmware_bridge.support.shown import printable
@@ -83,7 +84,10 @@ def read_parquet(path: Path, request: Request) -> list[RawRecording]:
     others = [column for column in columns if column.index not in axes.columns]
     clock = clock_of(others, values, path)
     said = NO_CLOCK if clock is None else _reading(clock, found, path, request)
-    remarks = (*axes.remarks, *said.remarks, *left_out(others, clock), *_not_numbers(fields, names, columns))
+    used = () if clock is None else clock.columns
+    counters = counters_of([column for column in others if column.index not in used], values)
+    counts = _counts(counters, found, path, request)
+    remarks = (*axes.remarks, *said.remarks, *left_out(others, clock), *_not_numbers(fields, names, columns), *counts)
     names_of_axes = tuple(fields[number].name for number in axes.columns)
     samples = Table(path, names_of_axes, n_samples, request.memory_bytes)
     return [RawRecording(samples, _stated(axes, said, path), remarks=remarks, rate_spread=said.spread)]
@@ -188,7 +192,7 @@ def _not_numbers(fields: Sequence[Any], names: Counter[str], columns: Sequence[C
 
 @dataclass(frozen=True)
 class _Batch:
-    """Rows of the clock's columns."""
+    """Rows of the columns of a clock, or of counters."""
 
     stored: Any
     fields: dict[int, Field]
@@ -220,6 +224,18 @@ def _reading(clock: Clock, fields: Sequence[Field], path: Path, request: Request
             first = _first(stored.column(one.name), one) if first is None else first
             clock.add(_Batch(stored, chosen, first))
     return clock.reading(path, cast("float | None", request.values.get("sample_rate_hz")))
+
+
+def _counts(counters: Counters, fields: Sequence[Field], path: Path, request: Request) -> tuple[str, ...]:
+    """Return what the counters say over the whole file."""
+    chosen = {field.index: field for field in fields if field.index in counters.columns}
+    if not chosen:
+        return ()
+    with opened(path) as file, reading(path, _KIND):
+        names = [field.name for field in chosen.values()]
+        for stored in _batches(_content(file, path), names, _PIECE, request.memory_bytes):
+            counters.add(_Batch(stored, chosen, 0))
+    return counters.remarks(path)
 
 
 def _stated(axes: Axes, said: Reading, path: Path) -> Metadata:
