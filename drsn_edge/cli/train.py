@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,13 @@ def _answers_moved(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _expect_rate(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuse what is no sampling rate. A range of click would take a line of the help."""
+    if value is not None and not 1 <= value < math.inf:
+        raise click.BadParameter(f"{value:g} Hz is no sampling rate. Type a number of 1 or more.", ctx, param)
+    return value
+
+
 _DATA = section(
     "Data",
     click.option("--data", type=PathType, required=True, metavar="FOLDER", help="Folder of recordings."),
@@ -76,6 +84,7 @@ _DATA = section(
         "sample_rate_hz",
         metavar="HZ",
         type=float,
+        callback=_expect_rate,
         help="Decimate to this rate in Hz.  [default: the lowest]",
     ),
     click.option("--window", metavar="N", type=int, default=1024, show_default=True, help="Samples per window."),

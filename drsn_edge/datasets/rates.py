@@ -158,8 +158,16 @@ def _check_rates(recordings: Sequence[Recording], rate_hz: float, *, asked: bool
             got=rate_hz,
             most=low_hz,
         )
-    most = MOST_RATIO if asked else MOST_UNASKED
-    if high_hz > rate_hz * most * (1 + LIMIT):
+    if asked and high_hz > rate_hz * MOST_RATIO * (1 + LIMIT):
+        raise SplitError(
+            f"--rate {rate_hz:g} is less than a {MOST_RATIO}th of the rate of {highest.name} ({high_hz:g} Hz). Choose "
+            f"--rate {high_hz / MOST_RATIO:.6g} or higher.",
+            "rate_too_low",
+            recording=highest.name,
+            got=rate_hz,
+            least=high_hz / MOST_RATIO,
+        )
+    if not asked and high_hz > rate_hz * MOST_UNASKED * (1 + LIMIT):
         advice = f"if that is right, type --rate {rate_hz:.6g}" if high_hz <= rate_hz * MOST_RATIO else "record again"
         raise SplitError(
             f"The recordings differ in sample_rate_hz: {lowest.name} has {low_hz:g} Hz, {highest.name} has "

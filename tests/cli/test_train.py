@@ -413,3 +413,9 @@ def test_a_single_axis_cannot_be_dropped(tmp_path: Path, save_recording: Any) ->
     more = ("--hold-out", "time=0.3", "--network", "nano", "--window", "64", "--config", tmp_path / "c.toml")
     found = failure_of("train", "--data", tmp_path, "--out", tmp_path / "run", *more)
     expect(found, TrainingError, "one_axis", axis="x")
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
+def test_what_is_no_sampling_rate_is_a_usage_error(run: Run, tmp_path: Path, rate: str) -> None:
+    told = run("train", "--data", tmp_path, "--hold-out", "time=0.3", "--out", tmp_path / "run", "--rate", rate)
+    assert told.code == 2 and "--rate" in told.err

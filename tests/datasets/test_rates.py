@@ -99,7 +99,7 @@ def test_a_rate_that_is_far_off_needs_to_be_asked_for(at_rates: Any) -> None:
 
 
 def test_beyond_64_times_it_is_refused(at_rates: Any) -> None:
-    with refused(SplitError, "mixed_recordings"):
+    with refused(SplitError, "rate_too_low", recording="b", got=100.0, least=6700 / 64):
         at_one_rate(at_rates(100.0, 6700.0), 100.0)
 
 
