@@ -66,6 +66,7 @@ class Column:
         is_text: Whether its cells are no plain numbers, such as the times of a clock.
         constant: The value that all rows looked at have; None if they differ.
         values: Numbers of the rows looked at, shape (n,); None if they are no numbers.
+        sample: One of its cells if it is text.
     """
 
     index: int
@@ -74,6 +75,7 @@ class Column:
     is_text: bool = False
     constant: str | None = None
     values: Numbers | None = None
+    sample: str = ""
 
     @property
     def label(self) -> str:
@@ -130,7 +132,7 @@ def _column(grid: Grid, index: int, name: Name) -> Column:
     kinds = Counter(_kind_of(cell, grid.dialect.decimal) for cell in some)
     kind = kinds.most_common(1)[0][0]
     if kind is Kind.TEXT and not (kinds[Kind.NUMBERS] and is_acceleration(name.unit)):
-        return Column(index, name, kind, True, constant)
+        return Column(index, name, kind, True, constant, sample=some[0])
     if kind in (Kind.CLOCK, Kind.DATE):
         return Column(index, name, kind, True, constant)
     try:

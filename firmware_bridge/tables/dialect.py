@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from firmware_bridge.errors import TableError
@@ -13,6 +13,7 @@ from firmware_bridge.tables.cells import has_thousands, is_comment, is_number, s
 from firmware_bridge.tables.encoding import Encoding, encoding_of
 from firmware_bridge.tables.header import Header, header_above
 from firmware_bridge.tables.lines import LONGEST_LINE
+from firmware_bridge.tables.serial_log import cut, is_stamped, without_stamps
 from firmware_bridge.tables.stamps import is_date, is_time
 
 HEAD_BYTES = LONGEST_LINE
@@ -47,6 +48,7 @@ class Dialect:
         numeric: Columns of which most cells are numbers.
         times: Columns of which most cells are times or dates.
         end: Byte of the file behind the last line of numbers; None if that is the end of the file.
+        has_arrows: Whether an arrow stands behind the time of each line, see `serial_log`.
     """
 
     encoding: Encoding
@@ -58,10 +60,11 @@ class Dialect:
     numeric: tuple[int, ...] = ()
     times: tuple[int, ...] = ()
     end: int | None = None
+    has_arrows: bool = False
 
     def cells(self, line: str) -> list[str]:
         """Return the cells of a line, without an empty one behind the last separator."""
-        cells = split(line, self.separator)
+        cells = split(cut(line, self.separator) if self.has_arrows else line, self.separator)
         return cells[:-1] if len(cells) == self.n_columns + 1 and not cells[-1] else cells
 
 
@@ -77,7 +80,28 @@ def dialect_of(head: bytes, is_all: bool) -> Dialect:
     """
     encoding = encoding_of(head)
     lines = _lines(head, encoding, is_all)
-    told = [line for line in lines if line.strip() and not is_comment(line)]
+    told = _told(lines)
+    if is_stamped(told[-_SAMPLE:]) and told:
+        bare = without_stamps(told)
+        separator = _form(bare[1:] or bare, bare).separator
+        dialect = _dialect(encoding, [cut(line, separator) for line in lines])
+        return replace(dialect, header=_with_time(dialect.header), has_arrows=True)
+    return _dialect(encoding, lines)
+
+
+def _told(lines: Sequence[str]) -> list[str]:
+    return [line for line in lines if line.strip() and not is_comment(line)]
+
+
+def _with_time(header: Header) -> Header:
+    """Return a header whose first name is no time of day, which stands before every line of a serial log."""
+    if not header.names or not is_time(header.names[0]):
+        return header
+    return replace(header, names=("time", *header.names[1:]))
+
+
+def _dialect(encoding: Encoding, lines: Sequence[str]) -> Dialect:
+    told = _told(lines)
     form = _form(told[1:] or told or lines, lines)  # the first line may be a header
     start = _first(lines, form)
     body = [split(line, form.separator) for line in lines[start : start + _SAMPLE] if line.strip()]

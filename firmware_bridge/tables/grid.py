@@ -16,6 +16,7 @@ from firmware_bridge.tables.dialect import Dialect
 from firmware_bridge.tables.lines import BLOCK_BYTES, blocks_of, lines_in
 from firmware_bridge.tables.names import name_of
 from firmware_bridge.tables.numbers import PAD, Numbers, Places, floats, trimmed
+from firmware_bridge.tables.serial_log import cut_all
 
 _LINE_END, _SPACE, _TAB = 10, 32, 9
 _MARKS = tuple(b"#%/")
@@ -126,6 +127,7 @@ def grid_of(block: bytes, dialect: Dialect, columns: Sequence[int], first_line: 
     Raises:
         TableError: If a line has too few or too many cells.
     """
+    block = cut_all(block, dialect.separator) if dialect.has_arrows else block
     bare = block.translate(None, b'"') if b'"' in block else block
     data = np.frombuffer(b" " * PAD + bare, np.uint8)
     find = _between_spaces if dialect.separator is None else _between_separators

@@ -13,7 +13,7 @@ def _words(text: str) -> frozenset[str]:
 
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """Seconds per unit of time."""
-LONG_TIME_UNITS = {"min": 60.0, "h": 3600.0}
+LONG_TIME_UNITS = {"min": 60.0, "h": 3600.0, "d": 86400.0}
 """Seconds per unit that is believed only where brackets or a word behind `time` state it: `min` is also a minimum."""
 
 _TIME_SPELLINGS = {
@@ -25,8 +25,11 @@ _TIME_SPELLINGS = {
 _LONG_SPELLINGS = {
     "min": "min", "mins": "min", "minute": "min", "minutes": "min", "minuten": "min",
     "h": "h", "hr": "h", "hrs": "h", "hour": "h", "hours": "h", "stunden": "h",
+    "d": "d", "day": "d", "days": "d", "tag": "d", "tage": "d",
 }  # fmt: skip
 _TIMES = _words("t time elapsed zeit temps tiempo tempo tijd")
+_PLURALS = _words("mins minutes minuten hrs hours stunden days tage")
+"""Long units that are believed alone; one minute may also be a part of the time of day."""
 _ACCELERATION = _words(
     "g mg ug gn g0 gs m/s2 m/s^2 m/s**2 m/s/s mps2 mpss ms-2 ms^-2 m*s-2 m*s^-2 mm/s2 mm/s^2 mm/s**2 cm/s2 "
     "cm/s^2 m/sec2 m/sec^2 m/(s^2) m/(s2)"
@@ -40,13 +43,14 @@ _NO_UNITS = _words("none - raw counts lsb k c m t")
 _SUFFIX = re.compile(r"(.+?)_(g|mg|mps2|ms2|m/s2|m/s\^2|m/s²|mm/s2|mmps2|dps|deg/s|rad/s|degc|mv|v)", re.IGNORECASE)
 _BRACKETS = re.compile(r"([^\[({<]*)[\[({<]([^\])}>]{1,20}(?:\([^)]{1,8}\)[^\])}>]{0,8})?)[\])}>]?\)?\s*(.{0,40})")
 _SLASH = re.compile(r"(.+?)\s+(?:/|in)\s+(\S{1,12})")
+_TIME_SLASH = re.compile(r"(t|time|zeit)/([a-z]{1,12})", re.IGNORECASE)
 _PLAIN = {"ms2": "m/s2", "mmps2": "mm/s2"}
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+|#")
 
 CLOCKS = _words(
-    "time timestamp timestamps date datetime day month year hour hours minute minutes min epoch utc millis "
-    "micros nanos zeit uhrzeit datum zeitstempel temps tiempo tempo tijd clock elapsed stamp tick ticks "
-    "sekunden"
+    "time timestamp timestamps date datetime day days month year hour hours minute minutes min mins epoch utc millis "
+    "minuten stunden tage micros nanos zeit uhrzeit datum zeitstempel temps tiempo tempo tijd clock elapsed stamp tick "
+    "ticks sekunden"
 )
 """Words that only a clock is named by."""
 COUNTERS = _words("index idx seq sequence counter cnt unnamed")
@@ -84,7 +88,7 @@ class Name:
     def time_unit(self) -> str:
         """Unit of time that brackets or a word of the name state; empty if none."""
         unit, own = self.unit.lower().strip("."), self.words
-        long = unit or (own[-1] if len(own) > 1 and own[0] in _TIMES else "")
+        long = unit or (own[-1] if own and (own[0] in _TIMES or own[-1] in _PLURALS) else "")
         if long in _LONG_SPELLINGS:
             return _LONG_SPELLINGS[long]
         return next((_TIME_SPELLINGS[word] for word in (unit, *reversed(own)) if word in _TIME_SPELLINGS), "")
@@ -135,6 +139,7 @@ def name_of(written: str, unit: str = "") -> Name:
         return Name(bare, inside) if is_unit(inside) else Name(text)
     if found := _SUFFIX.fullmatch(text):
         return Name(found[1], _PLAIN.get(found[2].lower(), found[2]))
-    if (found := _SLASH.fullmatch(text)) and is_unit(found[2]):
+    found = _SLASH.fullmatch(text) or _TIME_SLASH.fullmatch(text)
+    if found and is_unit(found[2]):
         return Name(found[1], found[2])
     return Name(text)

@@ -16,7 +16,8 @@ _RATE = re.compile(
     re.IGNORECASE,
 )
 _STEP = re.compile(
-    r"(?<![a-z])(?:delta(?:[ _]?[xt])?|dt|sampl(?:e|ing)[ _-]?(?:interval|period|time)|time[ _]?step)"
+    r"(?<![a-z])(?:delta(?:[ _]?[xt])?|dt|sampl(?:e|ing)[ _-]?(?:interval|period)|time[ _]?step|"
+    r"(?:(?:x|time)[ _-]?)?increment)"
     r"(?:\s?[\[(](s|ms|us|sec)[\])])?" + _VALUE + r"(ms|us|µs|sec|s)?(?![a-z0-9])",
     re.IGNORECASE,
 )
@@ -25,7 +26,7 @@ _THOUSANDS = re.compile(r"[0-9]{1,3},[0-9]{3}")
 _LONGEST = 400
 _FACTORS = {"khz": 1e3, "ksps": 1e3}
 _STEPS = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6}
-_PLAUSIBLE_HZ = 0.1, 1e7
+_OF_ANYTHING = tuple(word + end for word in ("delta", "increment") for end in (" ", ":", "=", "\t"))
 
 
 def rates_in(lines: Sequence[str]) -> set[float]:
@@ -39,12 +40,11 @@ def rates_in(lines: Sequence[str]) -> set[float]:
                 found.add(_number(match[2]) * _FACTORS.get(unit, 1.0))
         for match in _STEP.finditer(text):
             unit = (match[3] or match[1] or "").lower()
-            if match[0].lower().startswith(("delta ", "delta:", "delta=", "delta\t")) and not unit:
+            if match[0].lower().startswith(_OF_ANYTHING) and not unit:
                 continue  # a difference of anything
             step_s = _number(match[2]) * _STEPS.get(unit, 1.0)
             found.add(1.0 / step_s if step_s else 0.0)
-    lowest, highest = _PLAUSIBLE_HZ
-    return {float(f"{rate:.6g}") for rate in found if lowest <= rate <= highest}
+    return {float(f"{rate:.6g}") for rate in found if rate > 0}
 
 
 def _number(text: str) -> float:

@@ -100,3 +100,58 @@ def test_the_sign_minus_is_read(tmp_path: Path) -> None:
 )
 def test_a_rate_with_thousands_separators_is_not_taken(tmp_path: Path, line: str, rate_hz: float | None) -> None:
     assert _read(tmp_path, [line, "x,y", *_AXES]).stated.get("sample_rate_hz") == rate_hz
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " ", ", "])
+@pytest.mark.parametrize("header", ["", "x,y"])
+def test_the_time_of_a_serial_monitor_is_a_clock_and_takes_no_axis_away(
+    tmp_path: Path, separator: str, header: str
+) -> None:
+    lines = [line.replace(",", separator) for line in ([header] if header else []) + _AXES]
+    raw = _read(tmp_path, [f"14:03:{k // 200:02}.{k % 200 * 5:03} -> {line}" for k, line in enumerate(lines)])
+    assert raw.stated["sample_rate_hz"] == pytest.approx(200)
+    assert raw.stated.get("axes") == (("x", "y") if header else None)
+    assert next(iter(raw.samples.pieces(_N))).tolist() == [[float(cell) for cell in line.split(",")] for line in _AXES]
+
+
+def test_a_column_of_text_is_named_with_one_of_its_cells(tmp_path: Path) -> None:
+    raw = _read(tmp_path, [f"S1 => {line}" for line in _AXES])
+    assert any(repr(f"S1 => {_AXES[0].split(',')[0]}") in remark for remark in raw.remarks)
+
+
+@pytest.mark.parametrize(
+    ("header", "scale"),
+    [
+        ("Time [h],x,y", 3600),
+        ("t/min,x,y", 60),
+        ("Minuten,x,y", 60),
+        ("Time (days),x,y", 86400),
+        ("Zeit [d],x,y", 86400),
+    ],
+)
+def test_a_stated_unit_of_time_counts(tmp_path: Path, header: str, scale: float) -> None:
+    raw = _read(tmp_path, _with(_INDEX / 1600 / scale, ".14f", header))
+    assert raw.stated["sample_rate_hz"] == pytest.approx(1600, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("line", "rate_hz"),
+    [
+        ("sampling time: 3 s", None),
+        ("Duration: 0.05 s", None),
+        ("measurement time 20 ms", None),
+        ("sampling interval: 0.5 ms", 2000),
+        ("Sample period: 0.001 s", 1000),
+        ("Time increment: 0.0002 s", 5000),
+        ("dt = 0.00025", 4000),
+    ],
+)
+def test_only_words_of_an_interval_give_a_rate(tmp_path: Path, line: str, rate_hz: float | None) -> None:
+    assert _read(tmp_path, [line, "x,y", *_AXES]).stated.get("sample_rate_hz") == rate_hz
+
+
+@pytest.mark.parametrize("line", ["Sampling rate: 2 Hz", "sampling interval: 3 s", "fs = 2000 kHz"])
+def test_a_rate_in_words_that_no_vibration_has_is_doubted(tmp_path: Path, line: str) -> None:
+    raw = _read(tmp_path, [line, "x,y", *_AXES])
+    assert "sample_rate_hz" not in raw.stated
+    assert any("was not taken" in remark for remark in raw.remarks)

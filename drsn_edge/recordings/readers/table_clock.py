@@ -235,21 +235,22 @@ def _unit_of(column: Column, known_hz: float | None) -> Unit:
     per_count = _crude_rate(values)
     rates = {unit: per_count / _SECONDS[unit] for unit in dict.fromkeys((*TIME_UNITS, *([named] if named else [])))}
     label = printable(column.label, 40)
-    likely = [unit for unit, rate in rates.items() if _is_likely(rate)]
+    likely = [unit for unit, rate in rates.items() if is_likely(rate)]
     epoch = next((unit for unit, (low, high) in _EPOCHS.items() if low <= values[0] < high), "")
     if named and (named in likely or not per_count):
         return Unit(_SECONDS[named])
     if epoch in likely:
         remark = f"Column {label} counts {epoch} since 1970, not {named}, as its size shows." if named else ""
         return Unit(TIME_UNITS[epoch], True, remark)
-    if not named and _SHEET_DAYS[0] <= values[0] < _SHEET_DAYS[1] and _is_likely(per_count / DAY_S):
+    if not named and _SHEET_DAYS[0] <= values[0] < _SHEET_DAYS[1] and is_likely(per_count / DAY_S):
         return Unit(DAY_S, True, f"Column {label} counts days, as spreadsheets do.")
     if named:
         return Unit(_SECONDS[named], True, _doubt(label, named, rates, likely))
     return _guessed(values, label, rates, likely, known_hz)
 
 
-def _is_likely(rate_hz: float) -> bool:
+def is_likely(rate_hz: float) -> bool:
+    """Tell whether a sampling rate in Hz is one of vibration."""
     return _PLAUSIBLE_HZ[0] <= rate_hz <= _PLAUSIBLE_HZ[1]
 
 

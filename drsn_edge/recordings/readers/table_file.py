@@ -20,7 +20,7 @@ from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import MetadataValue, checked
 from drsn_edge.recordings.raw import RawRecording, Request, Samples, Whole, file_size, opened
 from drsn_edge.recordings.readers.table_axes import Axes, axes_of
-from drsn_edge.recordings.readers.table_clock import NO_CLOCK, RATE_TOLERANCE, Clock, clock_of
+from drsn_edge.recordings.readers.table_clock import NO_CLOCK, RATE_TOLERANCE, Clock, clock_of, is_likely
 from drsn_edge.recordings.readers.table_counters import Counters, counters_of
 from firmware_bridge.errors import TableError
 from firmware_bridge.support.shown import printable
@@ -228,7 +228,11 @@ class _Said:
 
 
 def _rate_in_words(dialect: Dialect, measured_hz: float | None, known_hz: float | None) -> _Said:
-    found = sorted(rates_in(dialect.header.remarks))
+    named = sorted(rates_in(dialect.header.remarks))
+    found = [rate for rate in named if is_likely(rate)]
+    if named and not found:
+        doubt = "which is unusual for vibration and was not taken"
+        return _Said(remarks=(f"The lines above the numbers state {named[0]:g} Hz, {doubt}.",))
     if len(found) > 1:
         listed = ", ".join(f"{rate:g}" for rate in found)
         return _Said(remarks=(f"The lines above the numbers name several rates ({listed} Hz), so none was taken.",))
@@ -253,6 +257,8 @@ def left_out(others: Sequence[Column], clock: Clock | None) -> tuple[str, ...]:
         label = printable(column.label, 40)
         if column.kind is Kind.TEXT and column.constant is not None:
             said.append(f"Column {label} holds the text {printable(column.constant, 40)!r} throughout and is no axis.")
+        elif column.kind is Kind.TEXT and column.sample:
+            said.append(f"Column {label} is text, such as {printable(column.sample, 40)!r}, and no axis.")
         elif column.kind is not Kind.NUMBERS:
             said.append(
                 f"Column {label} is {'not filled' if column.kind is Kind.EMPTY else column.kind.value} and no axis."
