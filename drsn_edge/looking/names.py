@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,7 +24,10 @@ _FAULTS = (
 _SIZES = "light slight mild medium moderate heavy severe small large big very horizontal vertical parallel angular"
 _STATES = frozenset(f"{_HEALTHY} {_FAULTS} inner outer ball roller cage horizontal vertical".split())
 """Words any of which makes its neighbours a condition: `race` alone says nothing."""
-_ADDED = frozenset(f"{_PARTS} {_SIZES} and of".split())
+_ADDED = frozenset(f"{_PARTS} {_SIZES} and of as free none".split())
+_NEGATIONS = frozenset(("no", "non", "not", "un", "without", "wo", "kein", "keine", "ohne"))
+"""Words that turn what follows into its opposite; `no` before a number is short for number."""
+_NO_LOAD = re.compile(r"(?<![A-Za-z])(?:no|without|wo|kein|keine|ohne)[ _-]?(?:load|last)(?![a-z])", re.IGNORECASE)
 _CODE = re.compile(r"(?:IR|OR|B)[0-9]{3}")
 _NO_STATE_ALONE = frozenset(("off", "on", "ok", "horizontal", "vertical", "bad", "root", "surface", "bar"))
 
@@ -128,33 +131,74 @@ def _condition(text: str) -> str:
     code = next((part for part in re.split(r"[^A-Za-z0-9@]+", text) if _CODE.match(part)), "")
     if code:
         return code
-    words = [word.casefold() for word in _WORD.findall(_GROUP.sub(" ", text))]
+    words = [word.casefold() for word in _WORD.findall(_NO_LOAD.sub(" ", _GROUP.sub(" ", text)))]
+    stated = [_trimmed(run) for run in _runs(words) if _is_stated(run)]
+    return "_".join(max(stated, key=lambda run: (not _NEGATIONS.isdisjoint(run), len("_".join(run)), run), default=()))
+
+
+def _runs(words: Sequence[str]) -> list[list[str]]:
+    """Return runs of words for conditions; after a negation, any words up to the condition that it negates."""
     runs: list[list[str]] = [[]]
-    for word in words:
-        if word in _STATES or word in _ADDED:
+    is_negated = False
+    for word, following in zip(words, (*words[1:], ""), strict=False):
+        if _negates(word, following) or word in _STATES or word in _ADDED or (is_negated and word.isalpha()):
             runs[-1].append(word)
-        elif runs[-1]:
+            is_negated = word not in _STATES and (is_negated or word in _NEGATIONS)
+        else:
             runs.append([])
-    stated = [_trimmed(run) for run in runs if (set(run) & _STATES) - _NO_STATE_ALONE or tuple(run) in _ALONE]
-    return max(stated, key=lambda run: (len(run), run), default="") if stated else ""
+            is_negated = False
+    return runs
+
+
+def _negates(word: str, following: str) -> bool:
+    return word in _NEGATIONS and not (word == "no" and following.isdigit())
+
+
+def _is_stated(run: Sequence[str]) -> bool:
+    states = _STATES.intersection(run)
+    return bool(states - _NO_STATE_ALONE) or tuple(run) in _ALONE or bool(states and _NEGATIONS.intersection(run))
 
 
 _ALONE = {("off",), ("on",), ("ok",), ("bad",)}
 
 
-def _trimmed(run: Sequence[str]) -> str:
+def _trimmed(run: Sequence[str]) -> tuple[str, ...]:
     words = list(run)
-    while words and words[-1] in ("and", "of"):
+    while words and words[-1] in _JOINING:
         words.pop()
-    while words and words[0] in ("and", "of"):
+    while words and words[0] in _JOINING:
         words.pop(0)
-    return "_".join(words)
+    return tuple(words)
 
 
-def prefix_of(name: Name) -> Guess | None:
-    """Return the first word of three letters or more of the file's name, without speeds, loads, machines, sessions."""
-    words = re.findall(r"[A-Za-z]{3,}", _without_fields(_GROUP.sub(" ", name.stem)))
-    return Guess(words[0].casefold(), "first word of the file name") if words else None
+_JOINING = ("and", "of", "as")
+
+
+def prefix_of(name: Name, passed: Collection[str] = ()) -> Guess | None:
+    """Return the first word of three letters or more of the file's name, with the negation before it.
+
+    Args:
+        name: The name, of which speeds, loads, machines and sessions are left out.
+        passed: Words that do not tell files apart and are left out as well.
+    """
+    for word in words_of(name):
+        if len(word) >= _LEAST_LETTERS and word not in passed and word not in _NEGATIONS:
+            return Guess(word, "word of the file name")
+    return None
+
+
+_LEAST_LETTERS = 3
+
+
+def words_of(name: Name) -> list[str]:
+    """Return the words of the file's name without speeds, loads, machines and sessions; `no oil` is one, `no_oil`."""
+    text = _without_fields(_NO_LOAD.sub(" ", _GROUP.sub(" ", name.stem)))
+    words: list[str] = []
+    for word in re.findall(r"[^\W\d_]+", text.casefold()):
+        if words and words[-1] in _NEGATIONS:
+            word = f"{words.pop()}_{word}"
+        words.append(word)
+    return words
 
 
 def _without_fields(text: str) -> str:

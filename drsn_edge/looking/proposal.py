@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drsn_edge.looking.layouts import layout_of
-from drsn_edge.looking.names import Guess, Name, condition_of, fields_of, prefix_of, sequence_of, session_of
+from drsn_edge.looking.names import Guess, Name, condition_of, fields_of, prefix_of, sequence_of, session_of, words_of
 from drsn_edge.looking.sight import Sight
 from drsn_edge.recordings.loading.complete import RATE_TOLERANCE
 from drsn_edge.signal.units import STANDARD_GRAVITY_MPS2
@@ -151,11 +151,14 @@ _Names = Mapping[str, Name]
 def _by_words(names: _Names) -> Mapping[str, Guess]:
     found = _some(names, condition_of)
     others = {path: name for path, name in names.items() if path not in found} if found else {}
-    return {**found, **_some(others, lambda name: prefix_of(name) or _nearest_folder(name))}
+    passed = {word for path in found for word in words_of(names[path])}
+    return {**found, **_some(others, lambda name: prefix_of(name, passed) or _nearest_folder(name))}
 
 
 def _by_first_words(names: _Names) -> Mapping[str, Guess]:
-    found = _some(names, prefix_of)
+    """Return the first word of each name that not all names have."""
+    everywhere = set.intersection(*(set(words_of(name)) for name in names.values())) if names else set()
+    found = _some(names, lambda name: prefix_of(name, everywhere))
     times = Counter(guess.value for guess in found.values())
     return found if min(times.values(), default=0) > 1 else {}
 

@@ -53,6 +53,22 @@ def test_files_with_other_words_keep_their_first_word() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        ("no_fault_1 no_fault_2 bearing_fault_1", "no_fault no_fault bearing_fault"),
+        ("oil_1 oil_2 no_oil_1 no_oil_2", "oil oil no_oil no_oil"),
+        ("ohne_unwucht_1 ohne_unwucht_2 unwucht_1 unwucht_2", "ohne_unwucht ohne_unwucht unwucht unwucht"),
+        ("bearing_new_1 bearing_worn_1", "new bearing_worn"),
+        ("bearing_1 bearing_worn_1", "None bearing_worn"),
+        ("run_low_1 run_low_2 run_high_1 run_high_2", "low low high high"),
+    ],
+)
+def test_labels_keep_negations_and_are_words_that_differ(names: str, labels: str) -> None:
+    found = guessed(propose([sight(f"{name}.csv") for name in names.split()]), "label")
+    assert [str(found.get(f"{name}.csv")) for name in names.split()] == labels.split()
+
+
 @pytest.mark.parametrize(("mean", "unit"), [(1.0, "g"), (9.8, "m/s2"), (1000.0, "mg"), (0.0, None), (3.0, None)])
 def test_gravity_tells_the_unit(mean: float, unit: str | None) -> None:
     found = guessed(propose([sight("a.csv", mean=mean), sight("b.csv", mean=mean)]), "unit")
