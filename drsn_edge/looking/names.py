@@ -46,6 +46,7 @@ _END = r"(?![A-Za-z0-9])"
 _UNIT_END = r"(?![a-z])"
 _FIELDS: tuple[tuple[str, re.Pattern[str], float], ...] = (
     ("rpm", re.compile(rf"{_NUMBER}rpm{_END}", re.IGNORECASE), 1.0),
+    ("rpm", re.compile(r"(?<![A-Za-z0-9.])([0-9]+(?:\.[0-9]+)?)[ _]?k[ _-]?rpm(?![A-Za-z0-9])", re.IGNORECASE), 1000.0),
     ("rpm", re.compile(rf"(?<![A-Za-z])rpm[ _=-]?([0-9]+(?:\.[0-9]+)?){_END}", re.IGNORECASE), 1.0),
     ("load_hp", re.compile(rf"{_NUMBER}hp{_END}", re.IGNORECASE), 1.0),
     ("load_hp", re.compile(rf"(?<![A-Za-z])hp[ _=-]?([0-9]+){_END}", re.IGNORECASE), 1.0),
@@ -56,9 +57,20 @@ _FIELDS: tuple[tuple[str, re.Pattern[str], float], ...] = (
     ("load", re.compile(rf"(?<![A-Za-z])load[ _=-]?([0-9]+(?:\.[0-9]+)?){_END}", re.IGNORECASE), 1.0),
 )
 _HERTZ = re.compile(r"(?<![A-Za-z0-9.])([0-9]+(?:\.[0-9]+)?)[ _]?(k|K)?(?:Hz|hz|HZ)(?![a-z])")
-_KILO = re.compile(r"(?<![A-Za-z0-9.])([0-9]+(?:\.[0-9]+)?)[ _]?(k)(?:sps|SPS|S)?(?![A-Za-z0-9])")
+_COUNTED = (
+    "hours hour hrs hr h minutes minute min seconds second sec s days day weeks week years year cycles cycle revs rev "
+    "revolutions rotations turns rpm samples points values rows lines km miles n nm w hp v a ohm ohms kg lbs lb pa bar "
+    "psi parts pieces starts strokes"
+)
+_KILO = re.compile(
+    r"(?<![A-Za-z0-9.])([0-9]+(?:\.[0-9]+)?)[ _]?(k)(?:[ _]?(?i:sps)|S)?(?![A-Za-z0-9])"
+    rf"(?![ _-]*(?i:{'|'.join(_COUNTED.split())})(?![A-Za-z]))"
+)
+_PER_SECOND = re.compile(r"(?<![A-Za-z0-9.])([0-9]+(?:\.[0-9]+)?)[ _]?()(?i:sps)(?![A-Za-z0-9])")
+_OTHER_HERTZ = re.compile(r"pass|filter|cut[ _-]?off|alias|sine|tone|excit|shaker|mains|vfd|inverter", re.IGNORECASE)
+"""Words beside which a number of hertz is no sampling rate."""
 _FASTEST_SHAFT_HZ = 190.0
-"""Above it, a number of hertz in a name is a sampling rate; below it, the speed of a shaft."""
+"""Up to it, a number of hertz in a name may be a speed, the mains, a filter or a sampling rate: nothing is guessed."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +120,10 @@ def _fields(text: str) -> tuple[tuple[str, float | int], ...]:
     found = [
         (key, _number(float(match[1]) * factor)) for key, pattern, factor in _FIELDS for match in pattern.finditer(text)
     ]
-    for match in (*_HERTZ.finditer(text), *_KILO.finditer(text)):
+    rates = (_HERTZ, _KILO, _PER_SECOND) if not _OTHER_HERTZ.search(text) else (_PER_SECOND,)
+    for match in (match for pattern in rates for match in pattern.finditer(text)):
         hertz = float(match[1]) * (1000 if match[2] else 1)
-        if 0 < hertz <= _FASTEST_SHAFT_HZ:
-            found.append(("rpm", _number(hertz * 60)))
-        elif hertz:
+        if hertz > _FASTEST_SHAFT_HZ or (hertz and match.re is _PER_SECOND):
             found.append(("sample_rate_hz", _number(hertz)))
     return tuple(found)
 
@@ -202,9 +213,14 @@ def words_of(name: Name) -> list[str]:
 
 
 def _without_fields(text: str) -> str:
-    for _, pattern, _ in _FIELDS:
+    for pattern in (*(pattern for _, pattern, _ in _FIELDS), _HERTZ, _KILO, _PER_SECOND):
         text = pattern.sub(" ", text)
-    return _KILO.sub(" ", _HERTZ.sub(" ", text))
+    return text
+
+
+def is_of_hertz(text: str) -> bool:
+    """Tell whether a name states a frequency, of whatever kind."""
+    return bool(_HERTZ.search(text))
 
 
 def session_of(name: Name) -> Guess | None:

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from drsn_edge.looking.layouts import layout_of
-from drsn_edge.looking.names import Guess, Name, condition_of, fields_of, prefix_of, sequence_of, session_of, words_of
+from drsn_edge.looking.names import (
+    Guess,
+    Name,
+    condition_of,
+    fields_of,
+    is_of_hertz,
+    prefix_of,
+    sequence_of,
+    session_of,
+    words_of,
+)
 from drsn_edge.looking.sight import Sight
 from drsn_edge.recordings.loading.complete import RATE_TOLERANCE
 from drsn_edge.signal.units import STANDARD_GRAVITY_MPS2
@@ -183,7 +193,8 @@ def _is_no_label(name: Name, level: int) -> bool:
     if len(name.folders) <= level:
         return True
     folder = Name((), name.folders[level])
-    return bool(session_of(folder) or fields_of(folder) or not re.search(r"[A-Za-z]", folder.stem))
+    says_other = session_of(folder) or fields_of(folder) or is_of_hertz(folder.stem)
+    return bool(says_other or not re.search(r"[A-Za-z]", folder.stem))
 
 
 def _nearest_folder(name: Name) -> Guess | None:
