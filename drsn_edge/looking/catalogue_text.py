@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping, Sequence
 
 from drsn_edge.looking.globs import globs_for, has_wildcard
@@ -22,13 +23,15 @@ _WIDEST = 100
 _ORDER = ("format", "variable", "sample_rate_hz", "unit", "full_scale", "axes", "label", "group")
 
 FILL_IN: Mapping[str, str] = {
-    "sample_rate_hz": "sample_rate_hz = 0   # FILL IN the sampling rate in Hz",
-    "unit": 'unit = ""   # FILL IN "g", "mg", "m/s2"; another name, such as "counts", is never converted',
-    "axes": 'axes = [""]   # FILL IN one name for each channel, in the order of the file',
-    "full_scale": "full_scale = 0   # FILL IN the acceleration, in the unit above, at the file's full scale",
-    "label": 'label = ""   # FILL IN the condition of the machine: the class',
+    "sample_rate_hz": "# sample_rate_hz = 0   # FILL IN the sampling rate in Hz",
+    "unit": '# unit = "g"   # FILL IN "g", "mg" or "m/s2"; other names, such as "counts", are never converted',
+    "axes": '# axes = [""]   # FILL IN one name for each channel, in the order of the file',
+    "full_scale": "# full_scale = 0   # FILL IN the acceleration, in the unit above, at the file's full scale",
+    "label": '# label = ""   # FILL IN the condition of the machine: the class',
 }
-"""A line to complete for each key that nothing suggests."""
+"""A line to complete for each key that nothing suggests: a comment, so that the catalogue can be read as it is."""
+_LABELS_SHOWN = 2
+"""Most entries that show how files of different conditions get their labels."""
 
 
 def catalogue_text(proposal: Proposal) -> str:
@@ -40,7 +43,16 @@ def catalogue_text(proposal: Proposal) -> str:
         parts.append("\n".join(["[defaults]", *defaults, ""]))
     for wanted, lines in entries.items():
         parts += [_entry(globs, lines) for globs in _split(globs_for(wanted, paths))]
-    return "\n".join(parts)
+    return "\n".join([*parts, *_labels_to_fill_in(proposal.missing.get("label", ()))])
+
+
+def _labels_to_fill_in(paths: Sequence[str]) -> list[str]:
+    """Return entries as comments for the first and the last of several files without a label."""
+    if len(paths) < _LABELS_SHOWN:
+        return []
+    entries = [_entry([glob.escape(path)], ['label = ""']) for path in (paths[0], paths[-1])]
+    lines = [f"# {line}".rstrip() for line in "\n".join(entries).splitlines()]
+    return [f"# FILL IN the condition of each machine, in such entries for all {len(paths)} files:", *lines, ""]
 
 
 _Entries = dict[frozenset[str], list[str]]
@@ -56,6 +68,8 @@ def _sorted_out(proposal: Proposal) -> tuple[list[str], _Entries]:
             to = defaults if wanted == every and key not in _NEVER_DEFAULT else entries.setdefault(wanted, [])
             to.append(f"{key} = {_toml(guess)}   # {printable(guess.why, _LONGEST_WHY)}")
     for key, missing in proposal.missing.items():
+        if key == "label" and len(missing) > 1:
+            continue
         if frozenset(missing) == every:
             defaults.append(FILL_IN[key])
         else:
@@ -83,14 +97,14 @@ def _by_value(proposal: Proposal, key: str) -> list[tuple[Guess, frozenset[str]]
 
 def _split(globs: Sequence[str]) -> list[Sequence[str]]:
     """Return plain paths and globs apart: plain paths are looked up, globs are tried one by one."""
-    plain = [glob for glob in globs if not has_wildcard(glob)]
+    plain = [each for each in globs if not has_wildcard(each)]
     if len(plain) < _MANY:
         return [globs]
-    return [part for part in (plain, [glob for glob in globs if has_wildcard(glob)]) if part]
+    return [part for part in (plain, [each for each in globs if has_wildcard(each)]) if part]
 
 
 def _entry(globs: Sequence[str], lines: Sequence[str]) -> str:
-    names = [quoted(glob) for glob in globs]
+    names = [quoted(each) for each in globs]
     shown = names[0] if len(names) == 1 else _list(names)
     return "\n".join(["[[recordings]]", f"file = {shown}", *lines, ""])
 
@@ -121,5 +135,8 @@ def missing_text(proposal: Proposal) -> list[str]:
     for key, paths in proposal.missing.items():
         first = printable(paths[0], 60)
         such = first if len(paths) == 1 else f"{counted(len(paths), 'file')}, such as {first}"
-        lines += [f"{key}: {such}", f"    {FILL_IN[key]}"]
+        line = FILL_IN[key].removeprefix("# ")
+        if key == "label" and len(paths) >= _LABELS_SHOWN:
+            line = f'[[recordings]] with file = "{first}" and label = "", and such an entry for each other condition'
+        lines += [f"{key}: {such}", f"    {line}"]
     return lines

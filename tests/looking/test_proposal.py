@@ -102,8 +102,8 @@ def test_the_text_gives_each_file_its_guesses_and_no_other_file() -> None:
     found = propose([sight(path, mean=9.8) for path in paths])
     text = catalogue_text(Proposal(found.guesses, {"sample_rate_hz": tuple(paths)}, ("pump1/notes.txt",)))
     assert text.splitlines()[2] == "confirmed = false"
-    assert "sample_rate_hz = 0   # FILL IN" in text
-    catalogue = parse_catalogue(text.replace("sample_rate_hz = 0", "sample_rate_hz = 100"), "proposed")
+    assert "# sample_rate_hz = 0   # FILL IN" in text
+    catalogue = parse_catalogue(text.replace("# sample_rate_hz = 0", "sample_rate_hz = 100"), "proposed")
     assert not catalogue.is_confirmed
     for path in paths:
         values = values_for(catalogue, path, {})
@@ -116,12 +116,25 @@ def test_the_text_gives_each_file_its_guesses_and_no_other_file() -> None:
 def test_names_of_strangers_cannot_break_the_text() -> None:
     paths = ['worn "]\n/a.csv', "ok [x]*?/a.csv", "ok\x1b[2J/b.csv", "w'\\u/c.csv"]
     found = propose([sight(path) for path in paths])
-    text = (
-        catalogue_text(found).replace('unit = ""', 'unit = "g"').replace("sample_rate_hz = 0 ", "sample_rate_hz = 1 ")
-    )
+    text = catalogue_text(found)
     catalogue = parse_catalogue(text, "proposed")
     labels = guessed(found, "label")
     assert {path: values_for(catalogue, path, {}).get("label") for path in paths} == {
         path: labels.get(path) for path in paths
     }
     assert "\x1b" not in text
+
+
+def test_a_catalogue_with_gaps_can_be_read_and_shows_how_files_get_labels() -> None:
+    paths = ["run/a1.csv", "run/a2.csv", "run/a3.csv"]
+    text = catalogue_text(propose([sight(path) for path in paths]))
+    catalogue = parse_catalogue(text, "proposed")
+    assert values_for(catalogue, "run/a1.csv", {}) == {"axes": ("x", "y", "z")}
+    filled = "\n".join(
+        line.removeprefix("# ").replace('label = ""', f'label = "{number}"') if number > 4 else line
+        for number, line in enumerate(text.splitlines())
+        if "FILL IN the condition" not in line
+    )
+    catalogue = parse_catalogue(filled.replace("sample_rate_hz = 0 ", "sample_rate_hz = 5 "), "proposed")
+    labels = [values_for(catalogue, path, {}).get("label") for path in paths]
+    assert labels[0] and labels[2] and labels[0] != labels[2] and labels[1] is None

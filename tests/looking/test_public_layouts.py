@@ -42,7 +42,7 @@ RATES = {
 }
 UNITS = {"cwru": "g", "mfpt": "g", "xjtu": "g", "ims": "g", "femto": "g"}
 BY_HAND = {
-    "seu": {"sample_rate_hz = 0": "sample_rate_hz = 5120", 'unit = ""': 'unit = "g"'},
+    "seu": {"# sample_rate_hz = 0": "sample_rate_hz = 5120", '# unit = "g"': 'unit = "g"'},
 }
 """Edits besides the confirmation: what no file and no publisher states."""
 
