@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -24,7 +24,7 @@ from drsn_edge.looking.proposal import Proposal, default_axes, propose
 from drsn_edge.looking.report import Failure, Look
 from drsn_edge.looking.sight import Sight, stem_of
 from drsn_edge.recordings.loading.catalogue import built_in_catalogues
-from drsn_edge.recordings.loading.complete import catalogued_values, chosen_axes, factors_of
+from drsn_edge.recordings.loading.complete import catalogued_values, chosen_axes, factors_of, relabelled_unit
 from drsn_edge.recordings.loading.load import read_raw
 from drsn_edge.recordings.metadata import READER_KEYS, Metadata
 from drsn_edge.recordings.raw import RawRecording
@@ -114,6 +114,7 @@ def _sights(each: Find, memory_bytes: int) -> Iterator[Sight]:
 def _sight(each: Find, raw: RawRecording) -> Sight:
     built_in = [one for one in built_in_catalogues() if one.recognise in raw.keys]
     catalogued = catalogued_values(raw, each.source, built_in)
+    of_built_in = catalogued_values(raw, replace(each.source, catalogues=()), built_in)
     if each.source.label is not None:
         catalogued = {"label": each.source.label, **catalogued}
     stated = {key: value for key, value in raw.stated.items() if key not in READER_KEYS}
@@ -134,7 +135,7 @@ def _sight(each: Find, raw: RawRecording) -> Sight:
         is_whole=seen.is_whole and not factors,
         rate_spread=raw.rate_spread,
         keys=raw.keys,
-        remarks=raw.remarks,
+        remarks=(*raw.remarks, *relabelled_unit(stated, catalogued, of_built_in)),
         windows=seen.checking.windows,
         damage=seen.checking.damage,
         has_steps=seen.checking.has_steps,

@@ -15,6 +15,7 @@ from refusals import refused
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.load import load_recording, load_recordings
+from drsn_edge.recordings.loading.report import Report
 from drsn_edge.recordings.readers.registry import SUFFIXES as READ
 
 SUFFIXES = ", ".join(READ)
@@ -83,7 +84,7 @@ def test_the_key_of_the_fan_alone_names_no_axes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("key", "of_file", "of_catalogue"),
-    [("label", "IR007", "B007"), ("unit", "g", "mg"), ("group", "a", "b"), ("rpm", 1797.0, 1750)],
+    [("label", "IR007", "B007"), ("unit", "g", "counts"), ("group", "a", "b"), ("rpm", 1797.0, 1750)],
 )
 def test_file_and_catalogue_must_agree(
     tmp_path: Path, key: str, of_file: str | float, of_catalogue: str | float
@@ -92,6 +93,20 @@ def test_file_and_catalogue_must_agree(
     (tmp_path / "catalogue.toml").write_text(f"[defaults]\n{key} = {of_catalogue!r}\n")
     with refused(RecordingError, "contradiction", path=path, key=key, file=of_file, catalogue=of_catalogue):
         load_recording(path)
+
+
+def test_a_person_corrects_the_unit_of_a_file_without_a_conversion(tmp_path: Path) -> None:
+    path = save_npz(tmp_path / "a.npz", x=np.full((1, 8), 9.8), fs=10, axes=["X"], unit="g")
+    (tmp_path / "catalogue.toml").write_text("[defaults]\nunit = 'm/s^2'\n")
+    report = Report()
+    recording = load_recording(path, report=report)
+    assert recording.unit == "m/s2" and recording.samples[0, 0] == np.float32(9.8)
+    assert any("The file says g, but the catalogue says m/s2, which counts." in line for line in report.lines())
+
+
+def test_a_built_in_catalogue_corrects_no_unit(tmp_path: Path) -> None:
+    with refused(RecordingError, "contradiction", key="unit", file="m/s2", catalogue="g"):
+        load_recording(save_npz(tmp_path / "a.npz", cwru_file=105, unit="m/s2"))
 
 
 def test_numbers_agree_in_spite_of_their_precision(tmp_path: Path) -> None:

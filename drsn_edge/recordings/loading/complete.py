@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import glob
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +15,7 @@ from drsn_edge.recordings.metadata import LEFT_OUT, READER_KEYS, RESERVED_KEYS, 
 from drsn_edge.recordings.raw import RawRecording, Samples
 from drsn_edge.recordings.recording import FieldValue
 from drsn_edge.recordings.streamed import StreamedRecording
+from drsn_edge.signal.units import KNOWN_UNITS
 from drsn_edge.support.toml_file import quoted
 
 RATE_TOLERANCE = 1e-3
@@ -82,7 +83,9 @@ def complete(raw: RawRecording, source: Source, built_in: Sequence[Catalogue] = 
     """
     name = source.name if raw.capture is None else f"{source.name}#{raw.capture}"
     catalogued = catalogued_values(raw, source, built_in)
-    _check_agreement(raw.stated, catalogued, source.path)
+    of_built_in = catalogued_values(raw, replace(source, catalogues=()), built_in)
+    relabelled = relabelled_unit(raw.stated, catalogued, of_built_in)
+    _check_agreement(raw.stated, catalogued, source.path, {"unit"} if relabelled else set())
     known = {**{key: value for key, value in raw.stated.items() if key not in READER_KEYS}, **catalogued}
     _check_nothing_missing(raw, known, source)
     axes, columns = chosen_axes(raw, catalogued, source.path)
@@ -96,7 +99,7 @@ def complete(raw: RawRecording, source: Source, built_in: Sequence[Catalogue] = 
         group=str(known.get("group", source.name)),
         fields={key: cast(FieldValue, value) for key, value in known.items() if key not in RESERVED_KEYS},
         path=source.path,
-        remarks=raw.remarks,
+        remarks=(*raw.remarks, *relabelled),
         rate_spread=raw.rate_spread,
         source=raw.samples,
         columns=columns,
@@ -118,9 +121,23 @@ def catalogued_values(raw: RawRecording, source: Source, built_in: Sequence[Cata
     return values
 
 
-def _check_agreement(stated: Metadata, catalogued: Metadata, path: Path) -> None:
-    """Compare all values but the axes, which a catalogue may choose or name, and the keys that only readers know."""
-    for key in sorted((stated.keys() & catalogued.keys()) - {"axes", *READER_KEYS}):
+def relabelled_unit(stated: Metadata, catalogued: Metadata, of_built_in: Metadata) -> tuple[str, ...]:
+    """Return a remark if a person states another unit of acceleration than the file, which may have a wrong header.
+
+    Args:
+        stated: Values that the file states.
+        catalogued: Values that the catalogues state.
+        of_built_in: Those that the built-in catalogues state, which correct no file.
+    """
+    of_file, of_person = stated.get("unit"), catalogued.get("unit")
+    if of_person in (of_file, of_built_in.get("unit")) or not {of_file, of_person} <= {*KNOWN_UNITS}:
+        return ()
+    return (f"The file says {of_file}, but the catalogue says {of_person}, which counts. No value is converted.",)
+
+
+def _check_agreement(stated: Metadata, catalogued: Metadata, path: Path, corrected: Set[str]) -> None:
+    """Compare all values but those corrected, the axes, which a catalogue may choose, and the keys of readers alone."""
+    for key in sorted((stated.keys() & catalogued.keys()) - {"axes", *corrected, *READER_KEYS}):
         if not _agree(key, stated[key], catalogued[key]):
             raise RecordingError(
                 f"{path} states {key} = {stated[key]!r}, but the catalogue states {catalogued[key]!r}. Correct the "
