@@ -13,7 +13,14 @@ from drsn_edge.recordings.loading.catalogues import NAMES, Catalogues
 from drsn_edge.recordings.loading.complete import Source
 from drsn_edge.recordings.loading.folder import Listing, kinds_of, list_folder
 from drsn_edge.recordings.loading.report import Report
-from drsn_edge.recordings.loading.sources import ON_REQUEST, is_index_file, says_what_it_is, source_of, without_suffix
+from drsn_edge.recordings.loading.sources import (
+    ON_REQUEST,
+    is_index_file,
+    says_what_it_is,
+    source_of,
+    unmatched_in_words,
+    without_suffix,
+)
 from drsn_edge.recordings.metadata import Metadata
 from drsn_edge.support.wording import counted
 from firmware_bridge.support.regular_file import check_regular
@@ -85,7 +92,7 @@ def find(paths: Sequence[Path], catalogue: Path | None) -> Found:
                 taken = _take(file, path, front, catalogues)
                 files += [] if taken is None else [taken]
                 left += [file] if taken is None else []
-        passed_over += _sentences(listing, left)
+        passed_over += [*_sentences(listing, left), *unmatched_in_words(catalogues)]
         others += [f"{front}{file.relative_to(path).as_posix()}" for file in left]
     return Found(tuple(sorted(files, key=_in_order)), tuple(passed_over), tuple(others))
 

@@ -15,10 +15,10 @@
 
 The keys are those of `drsn_edge.recordings.metadata.RESERVED_KEYS` and the names of free fields, which hold a scalar.
 Later entries override earlier entries and the defaults. A `file` or a `pattern` with a `/` is compared with the path
-below the catalogue's folder, any other with the file's name alone. A built-in catalogue also names the key that
-identifies its data set: `[recognise] key = "cwru_file"`. A user's catalogue may have that section, without any effect,
-so that a copy of a built-in catalogue can be edited. `drsn_edge.recordings.loading.catalogue_csv` reads catalogues that
-are tables.
+below the catalogue's folder, any other with the file's name alone. A `file` such as `all.h5#0` is for one capture. A
+built-in catalogue also names the key that identifies its data set: `[recognise] key = "cwru_file"`. A user's catalogue
+may have that section, without any effect, so that a copy of a built-in catalogue can be edited.
+`drsn_edge.recordings.loading.catalogue_csv` reads catalogues that are tables.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ _SECTIONS = {"recognise": dict, "defaults": dict, "recordings": list}
 _HEADERS = {"recognise": "[recognise]", "defaults": "[defaults]", "recordings": "[[recordings]]"}
 _WILDCARDS = frozenset("*?[")
 _FOR_ALL = frozenset({"*", "**", "**/*"})
+_OF_CAPTURE = re.compile(r"(?<=.)#[0-9*?\[\]!-]{1,60}\Z", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?")  # int() refuses longer numbers, float() makes them infinite
 
 
@@ -64,9 +65,18 @@ class Entry:
         """Whether the entry says the label of the recordings that it is for."""
         return "label" in self.values or (self.pattern is not None and "label" in self.pattern.groups)
 
-    def is_for(self, path: str) -> bool:
-        """Tell whether the entry is for a file by its name or path, without its condition `where`."""
-        return not self.globs or any(_matches(glob, path) for glob in self.globs)
+    def is_for(self, path: str, capture: int | None = None) -> bool:
+        """Tell whether the entry is for a file by its name or path, or a capture of it, without `where`."""
+        of_captures = () if capture is None else (glob for glob in self.globs if "#" in glob)
+        return (
+            not self.globs
+            or any(_matches(glob, path) for glob in self.globs)
+            or any(_matches(glob, f"{path}#{capture}") for glob in of_captures)
+        )
+
+    def names(self, path: str) -> bool:
+        """Tell whether the entry is for a file, or for some captures of it, without its condition `where`."""
+        return self.is_for(path) or any("#" in glob and _matches(_of_file(glob), path) for glob in self.globs)
 
 
 @dataclass(frozen=True)
@@ -84,19 +94,27 @@ class Catalogue:
     recognise: str | None = None
     is_confirmed: bool = True
 
-    def entries_for(self, path: str) -> Iterator[Entry]:
-        """Yield the entries that are for a file by its name or path, in order of rising precedence."""
+    def entries_for(self, path: str, capture: int | None = None) -> Iterator[Entry]:
+        """Yield the entries that are for a file by its name or path, or a capture of it, by rising precedence."""
+        return (entry for entry in self._candidates(path) if entry.is_for(path, capture))
+
+    def entries_naming(self, path: str) -> Iterator[Entry]:
+        """Yield the entries that are for a file or for some captures of it."""
+        return (entry for entry in self._candidates(path) if entry.names(path))
+
+    def _candidates(self, path: str) -> Iterator[Entry]:
         by_key, others = self._index
         keys = dict.fromkeys((path, _name_of(path), path.partition("/")[0] + "/"))
         found = (number for key in keys for number in by_key.get(key, ()))
-        for number in sorted({*found, *others}):
-            if self.entries[number].is_for(path):
-                yield self.entries[number]
+        yield from (self.entries[number] for number in sorted({*found, *others}))
 
     def names(self, path: str) -> bool:
         """Tell whether an entry names the file, alone or by a glob; the glob `*`, for all files, does not count."""
         return any(
-            glob not in _FOR_ALL and _matches(glob, path) for entry in self.entries_for(path) for glob in entry.globs
+            glob not in _FOR_ALL and _matches(glob, path)
+            for entry in self._candidates(path)
+            for each in entry.globs
+            for glob in ({each, _of_file(each)} if "#" in each else (each,))
         )
 
     @cached_property
@@ -108,13 +126,18 @@ class Catalogue:
         by_key: dict[str, list[int]] = {}
         others = []
         for number, entry in enumerate(self.entries):
-            keys = {_key_of(glob) for glob in entry.globs} or {None}
+            keys = {_key_of(glob) for each in entry.globs for glob in (each, _of_file(each))} or {None}
             if None in keys:
                 others.append(number)
                 continue
             for key in keys:
                 by_key.setdefault(key or "", []).append(number)
         return by_key, tuple(others)
+
+
+def _of_file(glob: str) -> str:
+    """Return the glob of the file for one of its captures, such as `all.h5` for `all.h5#0`."""
+    return _OF_CAPTURE.sub("", glob)
 
 
 def _key_of(glob: str) -> str | None:
@@ -201,19 +224,20 @@ def _is_confirmed(value: object, document: Document) -> bool:
     return value
 
 
-def values_for(catalogue: Catalogue, path: str, stated: Metadata) -> Metadata:
+def values_for(catalogue: Catalogue, path: str, stated: Metadata, capture: int | None = None) -> Metadata:
     """Return the values that a catalogue states for a recording.
 
     Args:
         catalogue: The catalogue.
         path: Path of the recording's file below the catalogue's folder, with `/` between its parts.
         stated: Values that are already known, for the condition `where`.
+        capture: Number of the recording among the captures of its file; None if it is not known, or the only one.
 
     Raises:
         RecordingError: If the pattern of an entry does not match the name of a file that the entry is for.
     """
     values: dict[str, MetadataValue] = {}
-    for entry in catalogue.entries_for(path):
+    for entry in catalogue.entries_for(path, capture):
         known = {**stated, **values}
         if all(known.get(key) in allowed for key, allowed in entry.where.items()):
             values.update(entry.values)

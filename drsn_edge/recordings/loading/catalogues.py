@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 
 from drsn_edge.errors import RecordingError
-from drsn_edge.recordings.loading.catalogue import CATALOGUE_NAME, Catalogue, read_catalogue
+from drsn_edge.recordings.loading.catalogue import CATALOGUE_NAME, Catalogue, Entry, read_catalogue
 from drsn_edge.recordings.loading.catalogue_csv import CSV_CATALOGUE_NAME, read_csv_catalogue
 
 NAMES = (CATALOGUE_NAME, CSV_CATALOGUE_NAME)
@@ -42,16 +42,29 @@ class Catalogues:
         self._base = top if is_searched or named is None else Path(os.path.realpath(named.parent))
         self._named = None if named is None else read_any(named)
         self._read: dict[Path, Catalogue | None] = {}
+        self._used: set[int] = set()
         beside = None if named is not None else _beside(top)
         self.above = _above(top) if named is None and beside is None else None
         self.advised = named or beside or self.above or top / CATALOGUE_NAME
 
     def for_file(self, path: Path) -> tuple[KnownAs, ...]:
-        """Return the catalogues for a file in order of rising precedence.
+        """Return the catalogues for a file in order of rising precedence, and take note of the entries that name it.
 
         Raises:
             RecordingError: If one cannot be read.
         """
+        found = self._for_file(path)
+        self._used.update(id(entry) for each, name in found for entry in each.entries_naming(name))
+        return found
+
+    def unmatched(self) -> list[Entry]:
+        """Return the entries of catalogues of the searched folder, or of the named one, that named no file so far."""
+        above = None if self.above is None else self.above.parent
+        read = [each for folder, each in self._read.items() if each is not None and folder != above]
+        entries = (entry for each in (*read, *filter(None, [self._named])) for entry in each.entries)
+        return [entry for entry in entries if entry.globs and id(entry) not in self._used]
+
+    def _for_file(self, path: Path) -> tuple[KnownAs, ...]:
         if self._named is not None:
             return (
                 (self._named, _below(path, self._base) if self._base == self._top else _below_real(path, self._base)),

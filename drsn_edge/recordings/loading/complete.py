@@ -117,7 +117,7 @@ def catalogued_values(raw: RawRecording, source: Source, built_in: Sequence[Cata
     """Return what catalogues state for a recording, those of the user over the built-in ones."""
     values: dict[str, MetadataValue] = {}
     for catalogue, known_as in (*((each, source.path.name) for each in built_in), *source.catalogues):
-        values.update(values_for(catalogue, known_as, {**raw.stated, **values}))
+        values.update(values_for(catalogue, known_as, {**raw.stated, **values}, raw.capture))
     return values
 
 

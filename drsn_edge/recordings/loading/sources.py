@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from drsn_edge.errors import RecordingError
+from drsn_edge.recordings.loading.catalogue import Entry
 from drsn_edge.recordings.loading.catalogues import NAMES, Catalogues
 from drsn_edge.recordings.loading.complete import Source
 from drsn_edge.recordings.loading.folder import kinds_of, list_folder
@@ -20,11 +21,13 @@ from drsn_edge.recordings.readers.table_file import is_index
 from drsn_edge.support.fields import is_label
 from drsn_edge.support.notice import Notice
 from drsn_edge.support.toml_file import quoted
+from drsn_edge.support.wording import counted
 from firmware_bridge.support.shown import printable
 
 _HEALTHY_WORDS = {"healthy", "normal", "good", "ok", "baseline", "undamaged", "intact", "faultless", "nofault"}
 _LONGEST_HEADER = 65536
 _MOST_LABELS = 50
+_MOST_UNMATCHED = 4
 _LONGEST = 60
 _START = 4
 """Characters that names of one series have in common at their start."""
@@ -68,6 +71,8 @@ def sources_in(folder: Path, catalogue: Path | None, report: Report) -> list[Sou
     _check_names_differ(sources)
     report.searched(listing, passed_over)
     _tell_above(catalogues, sources, report)
+    for sentence in unmatched_in_words(catalogues):
+        report.say(Notice(sentence))
     return _labelled_by_folder(sources, folder, report)
 
 
@@ -88,6 +93,21 @@ def _tell_above(catalogues: Catalogues, sources: Sequence[Source], report: Repor
         return
     if any(each.source == str(catalogues.above) for source in sources for each, _ in source.catalogues):
         report.say(Notice(f"The catalogue {printable(catalogues.above, 200)} is used: it is the nearest one above."))
+
+
+def unmatched_in_words(catalogues: Catalogues) -> list[str]:
+    """Return a sentence for each of the first entries that match no file of the searched folder."""
+    found = catalogues.unmatched()
+    sentences = [_unmatched(entry) for entry in found[:_MOST_UNMATCHED]]
+    left = len(found) - _MOST_UNMATCHED
+    more = f"{counted(left, 'more entry', 'more entries')} of catalogues {'matches' if left == 1 else 'match'} no file."
+    return [*sentences, *([more] if left > 0 else [])]
+
+
+def _unmatched(entry: Entry) -> str:
+    shown = printable(quoted(entry.globs[0]), _LONGEST)
+    literal = " A bracket of a name is written [[]." if any("[" in glob for glob in entry.globs) else ""
+    return f"{printable(entry.source, 200)} matches no file: file = {shown}. Correct it there.{literal}"
 
 
 def format_of(path: Path, stated: Mapping[str, object]) -> str:
@@ -186,7 +206,7 @@ def _labelled_by_folder(sources: list[Source], folder: Path, report: Report) -> 
     """
     parts = [source.path.relative_to(folder).parts for source in sources]
     names = {each[0] for each in parts}
-    stated = (entry for source in sources for each, name in source.catalogues for entry in each.entries_for(name))
+    stated = (entry for source in sources for each, name in source.catalogues for entry in each.entries_naming(name))
     if (
         any(len(each) != 2 for each in parts)
         or not 2 <= len(names) <= _MOST_LABELS
