@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.datasets.doubts import Profile
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.signal.readings import steps_of
+from drsn_edge.signal.readings import has_steps, steps_of
 
 MAINS_HZ = (50.0, 60.0)
 
@@ -48,7 +48,7 @@ def profile_of(recording: Recording) -> Profile:
         level=float(np.sqrt(powers.mean())),
         axes=recording.axes,
         sample_rate_hz=recording.sample_rate_hz,
-        has_steps=any(step is not None for step in steps_of(samples)),
+        has_steps=has_steps(samples, steps_of(samples)),
         hum_db=hum_of(samples, recording.sample_rate_hz, recording.speed_hz),
         jump_s=jump_of(samples, recording.sample_rate_hz),
     )

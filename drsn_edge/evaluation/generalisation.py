@@ -9,6 +9,9 @@ from typing import Any
 GAP = 0.10
 """Largest difference of validation accuracy and held-out accuracy without a warning."""
 
+LEAST_WINDOWS = 30
+"""Fewest held-out windows of each class from which anything is concluded: of 30, chance moves a share by 0.09."""
+
 _MACHINES = ("machine", "group", "name", "fold")
 _ADVICE = {
     "time": "The hold-out set is the end of the same recordings: the machines changed during the recordings, and the "
@@ -29,16 +32,20 @@ class Generalisation:
         rule: Split rule as typed.
         held_out: Accuracy on the hold-out set without added noise, 0 to 1.
         validation: Validation accuracy of the kept epoch, 0 to 1; None for a training without validation.
+        fewest_windows: Held-out windows of the class that has the fewest; None if not known.
     """
 
     rule: str
     held_out: float
     validation: float | None
+    fewest_windows: int | None = None
 
     @property
     def warning(self) -> str:
         """Sentences about the gap and what to do; empty if the two accuracies agree."""
         if self.validation is None or self.validation - self.held_out <= GAP + 1e-9:
+            return ""
+        if self.fewest_windows is not None and self.fewest_windows < LEAST_WINDOWS:
             return ""
         points = 100 * (self.validation - self.held_out)
         return (
@@ -69,6 +76,7 @@ def from_metrics(metrics: Mapping[str, Any]) -> Generalisation | None:
             "rule": metrics["split"],
             "held_out": metrics["held_out"]["clean"]["accuracy"],
             "validation": kept["validation_accuracy"],
+            "fewest_windows": _fewest(metrics["held_out"]["clean"].get("confusion")),
         }
     except (LookupError, TypeError, StopIteration):
         return None
@@ -80,10 +88,18 @@ def from_json(values: object) -> Generalisation | None:
     if not isinstance(values, Mapping):
         return None
     rule, held_out, validation = (values.get(key) for key in ("rule", "held_out", "validation"))
+    fewest = values.get("fewest_windows")
     if not (isinstance(rule, str) and _is_share(held_out) and (validation is None or _is_share(validation))):
         return None
     plain = rule if rule.isprintable() else ascii(rule)
-    return Generalisation(plain[:200], float(held_out or 0), None if validation is None else float(validation))
+    known = None if validation is None else float(validation)
+    return Generalisation(plain[:200], float(held_out or 0), known, fewest if type(fewest) is int else None)
+
+
+def _fewest(confusion: object) -> int | None:
+    """Return the windows of the class that has the fewest, of those with any; None without a confusion matrix."""
+    counts = [sum(row) for row in confusion] if isinstance(confusion, list) else []
+    return min((count for count in counts if count), default=None)
 
 
 def _is_share(value: object) -> bool:

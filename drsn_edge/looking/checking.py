@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.signal.quality import defect_of_readings
-from drsn_edge.signal.readings import counts_of, steps_of
+from drsn_edge.signal.readings import counts_of, has_steps, steps_of
 
 WINDOW = 1024
 """Samples of the windows that are checked: the default of `train`."""
@@ -32,11 +32,12 @@ class Checking:
         self.windows = 0
         self.damage: Counter[str] = Counter()
         self._steps: list[float | None] | None = None
+        self._has_steps: bool | None = None
 
     @property
     def has_steps(self) -> bool | None:
         """Whether the values of some axis lie on the grid of a converter; None before the first window."""
-        return None if self._steps is None else any(step is not None for step in self._steps)
+        return self._has_steps
 
     def take(self, piece: NDArray[np.float64]) -> None:
         """Take the next samples, shape (n, axes); the step of the converter is that of the first piece."""
@@ -47,6 +48,7 @@ class Checking:
         samples = piece if sound.all() else np.where(sound[:, None], piece, 0.0)
         if self._steps is None:
             self._steps = steps_of(samples)
+            self._has_steps = has_steps(samples, self._steps)
         counts = counts_of(samples, self._steps)
         every = window if self.windows < _EVERY_WINDOW else window * _THEN_EVERY
         for start in range(0, len(piece) - window + 1, every):

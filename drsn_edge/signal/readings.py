@@ -22,6 +22,9 @@ _LEAST_VALUES = 4
 _GAPS = (0.1, 0.01, 0.0)
 """Shares of the gaps between values that are smaller than the first guesses at the step."""
 
+_FLOAT = 2.0
+"""Largest step, in spacings of float32 at the largest value, that may come from float32 alone."""
+
 _OFF_GRID = 0.1
 """Largest RMS distance from the grid, in steps. Values without a grid have 0.29."""
 
@@ -62,6 +65,20 @@ def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
 def steps_of(samples: NDArray[Any]) -> list[float | None]:
     """Return the step of each axis of samples, shape (n, axes)."""
     return [step_between(axis) for axis in samples.T]
+
+
+def has_steps(samples: NDArray[Any], steps: list[float | None]) -> bool:
+    """Tell whether the values of some axis lie on the grid of a converter.
+
+    Values near 1 that were rounded to float32 lie on a grid as well: that of float32, which is no converter's.
+
+    Args:
+        samples: Samples, shape (n, axes).
+        steps: Step of each axis, as `steps_of` returns it.
+    """
+    peaks = np.abs(samples).max(axis=0, initial=0.0)
+    spacings = np.spacing(peaks.astype(np.float32))
+    return any(step is not None and step > _FLOAT * space for step, space in zip(steps, spacings, strict=True))
 
 
 def counts_of(samples: NDArray[Any], steps: list[float | None]) -> Counts:

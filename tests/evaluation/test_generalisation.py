@@ -36,6 +36,19 @@ def test_up_to_ten_points_or_without_validation_nothing_is_said(held_out: float,
     assert found is not None and found.warning == ""
 
 
+@pytest.mark.parametrize(("fewest", "is_said"), [(8, False), (29, False), (30, True), (None, True)])
+def test_few_windows_say_nothing_of_the_network(fewest: int | None, is_said: bool) -> None:
+    found = Generalisation("time=0.3", 0.5, 0.9, fewest)
+    assert bool(found.warning) is is_said and from_json(found.to_json()) == found
+
+
+def test_the_class_with_the_fewest_held_out_windows_counts() -> None:
+    values: Any = metrics(0.5, 0.9)
+    values["held_out"]["clean"]["confusion"] = [[30, 20, 0], [3, 5, 0], [0, 0, 0]]
+    found = from_metrics(values)
+    assert found is not None and found.fewest_windows == 8
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [

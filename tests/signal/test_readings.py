@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drsn_edge.signal.readings import FINE_BITS, counts_of, step_between, steps_of
+from drsn_edge.signal.readings import FINE_BITS, counts_of, has_steps, step_between, steps_of
 
 SCALES = {"ADXL345": 0.0039, "14 bit": 4 / 65536, "m/s2": 9.80665 / 4096, "ADC": 0.00016242, "counts": 1.0}
 
@@ -51,3 +51,12 @@ def test_samples_without_a_step_become_fine_counts() -> None:
     counts = counts_of(samples, [None])
     assert np.abs(counts).max() == 1 << FINE_BITS
     assert not counts_of(np.zeros((10, 2), np.float32), [None, None]).any()
+
+
+def test_the_grid_of_float32_is_no_converter() -> None:
+    rng = np.random.default_rng(0)
+    smooth = rng.normal(1.0, 0.02, (8000, 1)).clip(0.6, 1.2).astype(np.float32)  # float32 near 1 is a grid of 2 ** -24
+    assert not has_steps(smooth, steps_of(smooth))
+    stepped = np.round(smooth * 4096) / np.float32(4096)
+    assert has_steps(stepped, steps_of(stepped))
+    assert not has_steps(np.zeros((100, 1), np.float32), [None])
