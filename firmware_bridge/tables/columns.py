@@ -37,10 +37,12 @@ _RARE = 0.002
 """Largest share of steps back in a column that otherwise rises by even steps."""
 _MODULI = (2.0**8, 2.0**16, 2.0**32, 60.0, 1e3, 1e6, 1e9)
 """Numbers after which counters begin again; without a telling name only such a column is one."""
+_LARGEST_LABEL, _MOST_LABELS, _RARE_CHANGES = 1000, 16, 0.02
 _OTHERS = re.compile(
-    r"(temp|hum|press|rpm|speed|force|load|torque|angle|volt|current|batt|displacement).{0,40}", re.IGNORECASE
+    r"(temp|hum|press|rpm|speed|force|load|torque|angle|volt|current|batt|displacement|label|class|target|y_true|y_pred|fault).{0,40}",
+    re.IGNORECASE,
 )
-"""Names of quantities that may rise by even steps and are no clock."""
+"""Names of quantities and labels that may rise by even steps and are no clock."""
 _NEVER_CONSTANT_CLOCKS = frozenset(["x", "m", "h", "k", "i", "n", "t"])
 
 
@@ -184,7 +186,7 @@ def role_of(name: Name, values: Numbers, quantum: float, is_constant: bool) -> K
         return Kind.COUNTER if by_one else Kind.CLOCK
     if is_count(values):
         return Kind.COUNTER
-    is_rising = len(values) >= _RISING_ROWS and not is_constant and bool((np.diff(_risen(values)) >= 0).all())
+    is_rising = len(values) >= _RISING_ROWS and not may_be_labels(values) and bool((np.diff(_risen(values)) >= 0).all())
     return Kind.CLOCK if is_rising and rises(values) else Kind.NUMBERS
 
 
@@ -192,6 +194,14 @@ def _is_as_named(name: Name, values: Numbers, is_constant: bool) -> bool:
     """Tell whether values are those of a clock or a counter, as a name that may mean one says."""
     is_still = is_constant and len(values) > 1 and not name.is_only(_NEVER_CONSTANT_CLOCKS)
     return is_still or rises(values) or is_count(values)
+
+
+def may_be_labels(values: Numbers) -> bool:
+    """Tell whether values are few whole numbers that change rarely, as labels of samples are."""
+    if not len(values) or not np.isfinite(values).all() or (values != np.rint(values)).any():
+        return False
+    is_small = bool(values.min() >= -1 and values.max() < _LARGEST_LABEL)
+    return is_small and len(np.unique(values)) <= _MOST_LABELS and bool((np.diff(values) != 0).mean() <= _RARE_CHANGES)
 
 
 def rises(values: Numbers) -> bool:

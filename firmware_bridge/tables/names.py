@@ -43,6 +43,8 @@ _NO_UNITS = _words("none - raw counts lsb k c m t")
 _SUFFIX = re.compile(r"(.+?)_(g|mg|mps2|ms2|m/s2|m/s\^2|m/s²|mm/s2|mmps2|dps|deg/s|rad/s|degc|mv|v)", re.IGNORECASE)
 _BRACKETS = re.compile(r"([^\[({<]*)[\[({<]([^\])}>]{1,20}(?:\([^)]{1,8}\)[^\])}>]{0,8})?)[\])}>]?\)?\s*(.{0,40})")
 _SLASH = re.compile(r"(.+?)\s+(?:/|in)\s+(\S{1,12})")
+_G_FORCE = re.compile(r"gF[xyz]")
+"""Axes of a phone's app that names its unit and nothing else."""
 _TIME_SLASH = re.compile(r"(t|time|zeit)/([a-z]{1,12})", re.IGNORECASE)
 _PLAIN = {"ms2": "m/s2", "mmps2": "mm/s2"}
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+|#")
@@ -137,6 +139,8 @@ def name_of(written: str, unit: str = "") -> Name:
         inside = found[2].strip()
         bare = " ".join((found[1].strip() + " " + found[3].strip()).split())
         return Name(bare, inside) if is_unit(inside) else Name(text)
+    if _G_FORCE.fullmatch(text):
+        return Name(text, "g")
     if found := _SUFFIX.fullmatch(text):
         return Name(found[1], _PLAIN.get(found[2].lower(), found[2]))
     found = _SLASH.fullmatch(text) or _TIME_SLASH.fullmatch(text)

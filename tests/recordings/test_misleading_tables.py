@@ -155,3 +155,49 @@ def test_a_rate_in_words_that_no_vibration_has_is_doubted(tmp_path: Path, line: 
     raw = _read(tmp_path, [line, "x,y", *_AXES])
     assert "sample_rate_hz" not in raw.stated
     assert any("was not taken" in remark for remark in raw.remarks)
+
+
+_LABELS = _INDEX // 800 % 3
+
+
+@pytest.mark.parametrize("axes", ["x,y", "ax,ay", "acc_x,acc_y", "vib1,vib2", "ch1,ch2", "gFx,gFy", "x_g,y_g"])
+@pytest.mark.parametrize(
+    "other",
+    ["temperature", "speed_rpm", "class", "y_true", "aT", "TgF", "total", "absolute acceleration", "magnitude",
+     "motor current", "load", "torque", "gyro_z", "fault"],
+)  # fmt: skip
+def test_what_is_no_vibration_is_left_out_beside_axes_and_named(tmp_path: Path, axes: str, other: str) -> None:
+    noise = np.random.default_rng(3).normal(5, 1, _N)
+    raw = _read(tmp_path, _with(noise, ".3f", f"{other},{axes}"))
+    assert raw.samples.n_channels == 2
+    assert any("Left out" in remark and other in remark for remark in raw.remarks)
+    assert raw.stated.get("unit") == ("g" if "g" in axes else None)
+
+
+def test_a_total_with_the_unit_of_the_axes_is_left_out(tmp_path: Path) -> None:
+    noise = np.random.default_rng(3).normal(5, 1, _N)
+    raw = _read(tmp_path, _with(noise, ".3f", "Absolute acceleration (m/s^2),a x (m/s^2),a y (m/s^2)"))
+    assert (raw.stated["axes"], raw.stated["unit"]) == (("a x", "a y"), "m/s2")
+    raw = _read(tmp_path, _with(noise, ".3f", "total_acc_x,total_acc_y,total_acc_z"))
+    assert raw.samples.n_channels == 3
+
+
+def test_the_catalogue_takes_what_would_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(_with(_LABELS, "d", "load,x,y")))
+    (raw,) = read_table(path, Request({"axes": ("load", "x")}, 1 << 30))
+    assert raw.stated["axes"] == ("load", "x")
+
+
+@pytest.mark.parametrize("header", ["", "p,q,r", "state,x,y"])
+@pytest.mark.parametrize("labels", [_LABELS, _INDEX // 1000], ids=["again", "rising"])
+def test_a_column_of_labels_is_no_axis(tmp_path: Path, header: str, labels: NDArray[Any]) -> None:
+    raw = _read(tmp_path, _with(labels, "d", header))
+    assert raw.samples.n_channels == 2 and "sample_rate_hz" not in raw.stated
+    assert any("label" in remark for remark in raw.remarks)
+
+
+def test_axes_of_few_whole_numbers_are_axes(tmp_path: Path) -> None:
+    counts = np.random.default_rng(3).integers(-3, 4, (_N, 2))
+    assert _read(tmp_path, ["x,y", *(f"{a},{b}" for a, b in counts)]).samples.n_channels == 2
+    assert _read(tmp_path, _with(counts[:, 0], "d", "a,b,c")).samples.n_channels == 3

@@ -119,7 +119,7 @@ def test_a_signal_of_whatever_name_stays_an_axis(tmp_path: Path, name: str) -> N
 
 def test_a_slow_ramp_with_noise_is_an_axis_and_so_is_a_clock_that_the_catalogue_names(tmp_path: Path) -> None:
     ramp = (INDEX * 0.001 + NOISE[:, 0] / 50).tolist()
-    assert read(tmp_path, "a,load\n" + columns(X, ramp)).stated["axes"] == ("a", "load")
+    assert read(tmp_path, "b,load\n" + columns(X, ramp)).stated["axes"] == ("b", "load")
     even = (INDEX * 0.001).tolist()
     assert read(tmp_path, "a,load\n" + columns(X, even), axes=("a", "load")).stated["axes"] == ("a", "load")
 

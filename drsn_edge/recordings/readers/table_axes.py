@@ -8,22 +8,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import LEFT_OUT, Metadata, checked
 from drsn_edge.signal.units import canonical
 from drsn_edge.support.wording import counted
 from firmware_bridge.support.shown import printable
-from firmware_bridge.tables.columns import Column, Kind
-from firmware_bridge.tables.names import is_acceleration, name_of, plain
+from firmware_bridge.tables.columns import Column, Kind, may_be_labels
+from firmware_bridge.tables.names import Name, is_acceleration, name_of, plain
 
 _OF_ACCELERATION = re.compile(
-    r"(a|acc|accel|accelerometer|acceleration|vib|vibration)[ _.-]*[xyz123]?|[xyz]", re.IGNORECASE
+    r"a[ _.-]*[xyz123]?|[xyz]|gF[xyz]|(acc(?!ount)|vib|beschl|schwing).{0,40}|"
+    r"(ch|chan|channel|kanal|sensor|axis)[ _.-]*[0-9xyz]{0,3}",
+    re.IGNORECASE,
 )
 _OF_OTHERS = re.compile(
     r"(g|gyr|gyro|gyroscope|m|mag|magn|magnetometer|rot|angular[ _]?velocity|rotation)[ _.-]*[xyz123]|"
-    r"temp\w*|humidity|pressure|tacho?|rpm|speed|battery|voltage|current|mic\w*|sound|audio|lat|lon|alt\w*",
+    r"temp\w*|humidity|pressure|tacho?|rpm|speed|battery|voltage|current|mic\w*|sound|audio|lat|lon|alt\w*|y_true|y_pred",
     re.IGNORECASE,
 )
+_OTHER_WORDS = frozenset([
+    "temp", "temperature", "humidity", "pressure", "rpm", "speed", "gyro", "gyroscope", "magnetometer", "label",
+    "labels", "class", "target", "fault", "anomaly", "current", "voltage", "load", "torque",
+])  # fmt: skip
+_TOTAL = re.compile(r"a[ _]?t|tgf|a[ _]?(abs|tot)", re.IGNORECASE)
+_TOTAL_WORDS = frozenset(["total", "absolute", "magnitude", "resultant", "norm"])
+_DIRECTIONS = frozenset("xyz123")
+_FEWEST_ROWS = 64
 _MOST_LISTED = 12
 
 
@@ -132,19 +144,57 @@ def _by_content(columns: Sequence[Column], path: Path) -> tuple[list[Column], li
         raise RecordingError(words, "no_axis", path=path)
     if any(column.name.text for column in numbers):
         _check_names(numbers, path)
-    chosen = [column for column in numbers if is_acceleration(column.name.unit)]
-    if not chosen and any(_OF_OTHERS.fullmatch(column.name.text) for column in numbers):
-        chosen = [column for column in numbers if _OF_ACCELERATION.fullmatch(column.name.text)]
+    aside = _aside(numbers)
+    labels = [column for column in numbers if column not in aside and _is_label(column, numbers)]
+    remarks = [_of_label(column) for column in labels]
+    numbers = [column for column in numbers if column not in aside and column not in labels]
+    chosen = [column for column in numbers if is_acceleration(column.name.unit)] or numbers
     left = [column for column in numbers if column not in chosen]
-    unclear = [column for column in left if not column.name.unit and not _OF_OTHERS.fullmatch(column.name.text)]
-    if not chosen or (unclear and not any(column.name.unit for column in chosen)):
-        return numbers, []
-    if unclear:
+    if any(not column.name.unit and not _is_other(column) for column in left):
         raise _mixed(numbers, path)
+    left = [*aside, *left]
     if not left:
-        return chosen, []
+        return chosen, remarks
     what = _listed([f"{each.name.text} ({each.name.unit})" if each.name.unit else each.name.text for each in left])
-    return chosen, [f"Left out, because other columns are acceleration: {what}."]
+    return chosen, [f"Left out, because other columns are acceleration: {what}.", *remarks]
+
+
+def _aside(columns: Sequence[Column]) -> list[Column]:
+    """Return the columns whose names are of another quantity, if others are named as axes are."""
+    totals = [column for column in columns if _is_total(column.name)]
+    likely = [
+        column
+        for column in columns
+        if column not in totals and (is_acceleration(column.name.unit) or _OF_ACCELERATION.fullmatch(column.name.text))
+    ]
+    return [column for column in columns if likely and column not in likely and (column in totals or _is_other(column))]
+
+
+def _is_total(name: Name) -> bool:
+    """Tell whether a name is that of the length of the vector of acceleration."""
+    own = name.words
+    is_of_all = bool(own) and own[-1] not in _DIRECTIONS and not _TOTAL_WORDS.isdisjoint(own)
+    return is_of_all or _TOTAL.fullmatch(name.text) is not None
+
+
+def _is_other(column: Column) -> bool:
+    is_named = not _OTHER_WORDS.isdisjoint(column.name.words)
+    return is_named or _OF_OTHERS.fullmatch(column.name.text) is not None
+
+
+def _is_label(column: Column, columns: Sequence[Column]) -> bool:
+    """Tell whether a column holds few whole numbers that change rarely, and another one numbers with decimals."""
+    values = column.values
+    if column.constant is not None or values is None or len(values) < _FEWEST_ROWS or not may_be_labels(values):
+        return False
+    is_axis = column.name.unit or _OF_ACCELERATION.fullmatch(column.name.text)
+    others = [each.values for each in columns if each.values is not None and each is not column]
+    return not is_axis and any(bool((other != np.rint(other)).mean() > 0.5) for other in others)
+
+
+def _of_label(column: Column) -> str:
+    label = printable(column.label, 40)
+    return f"Column {label} holds few whole numbers, may be a label and is no axis; if it is one, name it by axes."
 
 
 def _what(columns: Sequence[Column]) -> str:
