@@ -57,7 +57,7 @@ class Profile:
         group: Its group.
         unit: Unit of its samples.
         means: Mean of each axis, shape (axes,).
-        level: RMS over all axes without their means.
+        level: RMS of the vector of all axes without their means.
         axes: Names of the axes.
         sample_rate_hz: Sampling rate in Hz; NaN if it is not known.
         has_steps: Whether the values of some axis lie on the grid of a converter; None if that is not known.
@@ -131,7 +131,10 @@ def _unit_doubt(unit: str, likely: str, found: Sequence[Profile], of_all: int) -
 def _levels(profiles: Sequence[Profile]) -> list[Doubt]:
     levels: dict[str, list[float]] = {}
     for each in profiles:
-        levels.setdefault(each.label, []).append(each.level)
+        factor = _factor_to(profiles[0].unit, each.unit)
+        if factor is None:
+            return []
+        levels.setdefault(each.label, []).append(factor * each.level)
     by_class = {label: float(np.median(found)) for label, found in levels.items()}
     low, high = min(by_class, key=lambda label: by_class[label]), max(by_class, key=lambda label: by_class[label])
     if len(by_class) < 2 or not by_class[low] > 0 or by_class[high] < _LEVELS_APART * by_class[low]:
@@ -146,6 +149,15 @@ def _levels(profiles: Sequence[Profile]) -> list[Doubt]:
             {"high": high, "low": low, "factor": factor},
         )
     ]
+
+
+def _factor_to(unit: str, from_unit: str) -> float | None:
+    """Return the factor between two units; None if they do not convert into each other."""
+    if canonical(unit) == canonical(from_unit):
+        return 1.0
+    if not {canonical(unit), canonical(from_unit)} <= set(KNOWN_UNITS):
+        return None
+    return gravity_in(canonical(unit)) / gravity_in(canonical(from_unit))
 
 
 def _hum(profiles: Sequence[Profile]) -> list[Doubt]:

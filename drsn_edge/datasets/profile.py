@@ -45,7 +45,7 @@ def profile_of(recording: Recording) -> Profile:
         group=recording.group,
         unit=recording.unit,
         means=means,
-        level=float(np.sqrt(powers.mean())),
+        level=float(np.sqrt(powers.sum())),
         axes=recording.axes,
         sample_rate_hz=recording.sample_rate_hz,
         has_steps=has_steps(samples, steps_of(samples)),

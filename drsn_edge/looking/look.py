@@ -19,6 +19,7 @@ from drsn_edge.looking.checking import WINDOW, Checking
 from drsn_edge.looking.find import Find, Found, find
 from drsn_edge.looking.layouts import layout_of
 from drsn_edge.looking.measures import Measures, Measuring
+from drsn_edge.looking.mixed import mixed_sentences
 from drsn_edge.looking.names import Guess, Name, fields_of
 from drsn_edge.looking.proposal import Proposal, default_axes, propose
 from drsn_edge.looking.report import Failure, Look
@@ -66,7 +67,7 @@ def look(
             progress(done, len(found.files))
     proposal = propose(sights)
     profiles = [_profile(sight, proposal) for sight in sights]
-    doubts = tuple(doubt.sentence for doubt in doubts_about(profiles))
+    doubts = (*mixed_sentences(profiles), *(doubt.sentence for doubt in doubts_about(profiles)))
     return Look(tuple(sights), tuple(failures), found.passed_over, doubts, _with_steering(proposal, found))
 
 
@@ -74,7 +75,6 @@ def _profile(sight: Sight, proposal: Proposal) -> Profile:
     """Return what doubts are about, with guesses where nothing is stated."""
     guessed = {key: guess.value for key, guess in proposal.guesses[sight.path].items()}
     label, group, unit = (str({**guessed, **sight.known}.get(key, "")) for key in ("label", "group", "unit"))
-    level = float(np.sqrt(np.mean(np.square(sight.measures.level))))
     rate = {**guessed, **sight.known}.get("sample_rate_hz", math.nan)
     return Profile(
         sight.recording,
@@ -82,7 +82,7 @@ def _profile(sight: Sight, proposal: Proposal) -> Profile:
         group or sight.path,
         unit,
         sight.measures.mean,
-        level,
+        sight.measures.total_level,
         sight.axes,
         float(cast(float, rate)),
         sight.has_steps,

@@ -51,6 +51,13 @@ def test_a_wrong_unit_is_doubted_by_file() -> None:
     assert doubt.kind == "unit" and doubt.facts["recordings"] == ("b",) and 'unit = "m/s2"' in doubt.sentence
 
 
+def test_levels_are_compared_in_one_unit() -> None:
+    same = [recording("a", "calm"), recording("b", "worn", 1000.0, unit="mg")]
+    assert "level" not in [doubt.kind for doubt in doubts_about([profile_of(each) for each in same])]
+    other = [recording("a", "calm"), recording("b", "worn", 1000.0, unit="counts")]
+    assert "level" not in [doubt.kind for doubt in doubts_about([profile_of(each) for each in other])]
+
+
 def test_levels_a_factor_of_100_apart_are_doubted() -> None:
     def of(factor: float) -> list[str]:
         some = [recording("a", "calm", unit="V"), recording("b", "worn", factor, unit="V")]

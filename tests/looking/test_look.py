@@ -54,3 +54,14 @@ def test_files_are_in_the_order_of_their_numbers_and_a_link_twice_is_told(tmp_pa
         "numbers": "table",
     }
     assert "README" in found.passed_over[0] and "again.csv" in found.passed_over[1]
+
+
+def test_axes_and_units_that_differ_are_named_with_the_way_out(tmp_path: Path) -> None:
+    samples = np.random.default_rng(2).normal(size=(1000, 3))
+    save(tmp_path / "healthy_1000Hz.csv", samples, "x_g,y_g,z_g")
+    save(tmp_path / "worn_1000Hz.csv", samples * 1000, "z_mg,y_mg,x_mg")
+    axes, unit = look([tmp_path], None, MAX_RECORDING_BYTES).doubts
+    assert 'axes = ["x", "y", "z"]' in axes and "worn_1000Hz.csv has z,y,x" in axes
+    assert "healthy_1000Hz.csv has g" in unit and "worn_1000Hz.csv has mg" in unit
+    (tmp_path / "catalogue.toml").write_text('[defaults]\naxes = ["x", "y", "z"]\n')
+    assert look([tmp_path], None, MAX_RECORDING_BYTES).doubts == (unit,)
