@@ -24,7 +24,7 @@ _ORDER = ("format", "variable", "sample_rate_hz", "unit", "full_scale", "axes", 
 
 FILL_IN: Mapping[str, str] = {
     "sample_rate_hz": "# sample_rate_hz = 0   # FILL IN the sampling rate in Hz",
-    "unit": '# unit = "g"   # FILL IN "g", "mg" or "m/s2"; other names, such as "counts", are never converted',
+    "unit": '# unit = "g"   # FILL IN "g", "mg" or "m/s2", or a name such as "counts", which is never converted',
     "axes": '# axes = [""]   # FILL IN one name for each channel, in the order of the file',
     "full_scale": "# full_scale = 0   # FILL IN the acceleration, in the unit above, at the file's full scale",
     "label": '# label = ""   # FILL IN the condition of the machine: the class',

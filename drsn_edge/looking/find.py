@@ -31,6 +31,7 @@ _NUMBERS = re.compile(
     rb"[-+]?[0-9]+[.,]?[0-9]*(?:[eE][-+]?[0-9]+)?(?:[,;\t ]+[-+]?[0-9]+[.,]?[0-9]*(?:[eE][-+]?[0-9]+)?)*[,;\t ]*"
 )
 _LEAST_LINES = 8
+_SPREADSHEETS = frozenset((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"))
 _LEAST_SHARE = 0.7
 """Share of the lines at the beginning of a file that must be numbers alone, for it to be taken as a table."""
 
@@ -153,5 +154,8 @@ def _sentences(listing: Listing, left: Sequence[Path]) -> Iterable[str]:
     where = printable(listing.folder, 60)
     if others:
         yield f"{counted(len(others), 'file')} in {where}: {kinds_of(others)}"
+    sheets = [path for path in others if path.suffix.lower() in _SPREADSHEETS]
+    if sheets:
+        yield f"{counted(len(sheets), 'spreadsheet')} in {where}: save each sheet as CSV to have it read"
     if listing.repeated:
         yield f"links in {where} to what was read already: {kinds_of(listing.repeated)}"

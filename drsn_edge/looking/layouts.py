@@ -7,7 +7,7 @@ The values go into a proposed catalogue, which a person confirms. Sources: the p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from drsn_edge.looking.names import Guess, Guesses
@@ -31,6 +31,7 @@ class Layout:
         read_with: Keys that steer the reader, for files that are not read without them.
         key: Key of the files' content that must be there; empty if the path is enough.
         channels: Numbers of channels that its files have; empty for any.
+        names: What the names of its channels hold, where a file has names; empty for any.
         by_life: True if each machine ran until it failed, so that only the position in its life is known.
     """
 
@@ -42,6 +43,7 @@ class Layout:
     key: str = ""
     channels: tuple[int, ...] = ()
     by_life: bool = False
+    names: str = ""
 
     def guesses(self, path: str, channels: int) -> Guesses:
         """Return the values of the file at a path that fits."""
@@ -55,18 +57,22 @@ class Layout:
         return f"as published for {self.name}"
 
 
-def layout_of(path: str, keys: frozenset[str] = frozenset(), channels: int | None = None) -> Layout | None:
+def layout_of(
+    path: str, keys: frozenset[str] = frozenset(), channels: int | None = None, names: Sequence[str] = ()
+) -> Layout | None:
     """Return the data set that a file belongs to; None if none is known.
 
     Args:
         path: Its path with `/` between folders.
         keys: Keys of its content.
         channels: Number of its channels; None before it was read.
+        names: Names of its channels; empty if it has none.
     """
     for layout in LAYOUTS:
         fits = channels is None or (
             (not layout.key or layout.key in keys) and (not layout.channels or channels in layout.channels)
         )
+        fits = fits and all(layout.names in name.casefold() for name in names)
         if fits and layout.path.search(path):
             return layout
     return None
@@ -156,6 +162,7 @@ LAYOUTS: tuple[Layout, ...] = (
         {"sample_rate_hz": 25600, "unit": "g"},
         _xjtu,
         channels=(2,),
+        names="vibration",
         by_life=True,
     ),
     Layout(

@@ -17,7 +17,7 @@ from drsn_edge.datasets.profile import hum_of, jump_of
 from drsn_edge.errors import RecordingError
 from drsn_edge.looking.checking import WINDOW, Checking
 from drsn_edge.looking.find import Find, Found, find
-from drsn_edge.looking.layouts import layout_of
+from drsn_edge.looking.layouts import Layout, layout_of
 from drsn_edge.looking.measures import Measures, Measuring
 from drsn_edge.looking.mixed import mixed_sentences
 from drsn_edge.looking.names import Guess, Name, fields_of
@@ -146,7 +146,7 @@ def _sight(each: Find, raw: RawRecording) -> Sight:
 
 def _axes(each: Find, raw: RawRecording, catalogued: Metadata) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return names and channels of the axes, as stated, else as published, else all in their order."""
-    layout = layout_of(each.path, raw.keys, raw.samples.n_channels)
+    layout = _layout(each, raw)
     published = {} if layout is None else layout.guesses(each.path, raw.samples.n_channels)
     if "axes" in catalogued or ("axes" in raw.stated and "axes" not in published):
         return chosen_axes(raw, catalogued, each.source.path)
@@ -158,13 +158,18 @@ def _axes(each: Find, raw: RawRecording, catalogued: Metadata) -> tuple[tuple[st
 
 
 def _guessed_rate(each: Find, raw: RawRecording) -> float | None:
-    layout = layout_of(each.path, raw.keys, raw.samples.n_channels)
+    layout = _layout(each, raw)
     *folders, file = each.path.split("/")
     guesses = {**fields_of(Name(tuple(folders), stem_of(file)))}
     if layout is not None:
         guesses.update(layout.guesses(each.path, raw.samples.n_channels))
     guess = guesses.get("sample_rate_hz")
     return None if guess is None else float(cast(float, guess.value))
+
+
+def _layout(each: Find, raw: RawRecording) -> Layout | None:
+    names = cast("tuple[str, ...]", raw.stated.get("axes", ()))
+    return layout_of(each.path, raw.keys, raw.samples.n_channels, names)
 
 
 def _pieces(raw: RawRecording, columns: Sequence[int], factors: Sequence[float]) -> Iterator[NDArray[np.float64]]:

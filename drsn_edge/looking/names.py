@@ -37,7 +37,7 @@ _GROUPS = (
 )
 _GROUP = re.compile(
     rf"(?<![A-Za-z0-9])(?:(?:{'|'.join(_GROUPS.split())})s?[ _#-]?[0-9]+(?:[_-][0-9]+)*|[0-9]+(?:st|nd|rd|th)[ _-]?"
-    r"(?:test|session|day|run|visit|machine))(?![A-Za-z0-9])",
+    r"(?:test|session|day|run|visit|machine))(?![A-Za-z0-9]|\.[0-9])",
     re.IGNORECASE,
 )
 

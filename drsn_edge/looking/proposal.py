@@ -97,7 +97,7 @@ def _of_names(files: _Files) -> _Found:
 def _of_layouts(files: _Files) -> _Found:
     found: dict[str, Mapping[str, Guess]] = {}
     for path, sight in files.items():
-        layout = layout_of(path, sight.keys, sight.channels)
+        layout = layout_of(path, sight.keys, sight.channels, sight.stated_axes)
         if layout is not None:
             match = layout.path.search(path)
             steering = layout.read_with(match) if match else {}
@@ -141,7 +141,7 @@ def _unit_by_gravity(sights: Iterable[Sight]) -> Guess | None:
     for unit, gravity in _GRAVITY.items():
         near = [abs(offset / gravity - 1) < _GRAVITY_TOLERANCE for offset in offsets]
         if offsets and sum(near) > len(near) / 2:
-            return Guess(unit, f"the mean of the samples is {np.median(offsets):.3g}, as gravity in {unit}")
+            return Guess(unit, f"the mean vector is {np.median(offsets):.3g} long, as gravity in {unit}")
     return None
 
 
@@ -235,7 +235,7 @@ def _lives(files: _Files) -> _Found:
     """Return the third of its life for each file of a machine that ran until it failed."""
     lives: dict[str, list[str]] = defaultdict(list)
     for path, sight in files.items():
-        layout = layout_of(path, sight.keys, sight.channels)
+        layout = layout_of(path, sight.keys, sight.channels, sight.stated_axes)
         if layout is not None and layout.by_life and sight.label is None:
             lives[path.rpartition("/")[0]].append(path)
     found: dict[str, Mapping[str, Guess]] = {}

@@ -65,6 +65,11 @@ class Sight:
         return Name(tuple(folders), stem_of(file))
 
     @property
+    def stated_axes(self) -> tuple[str, ...]:
+        """Names of the channels in the file; empty if it has none."""
+        return cast("tuple[str, ...]", self.stated.get("axes", ()))
+
+    @property
     def sample_rate_hz(self) -> float | None:
         """Sampling rate in Hz; None if nothing states it."""
         return cast("float | None", self.known.get("sample_rate_hz"))

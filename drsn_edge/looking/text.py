@@ -94,7 +94,7 @@ def _row(look: Look, sight: Sight) -> tuple[str, ...]:
     return (
         _end_of(sight.recording),
         known("sample_rate_hz", lambda value: _rate(float(str(value)))),
-        "-" if sight.rate_spread is None else f"{100 * sight.rate_spread:.2g} %",
+        "-" if sight.rate_spread is None else f"{100 * sight.rate_spread:.2f} %",
         known("axes", lambda value: _cell(",".join(map(str, value)) if isinstance(value, tuple) else str(value))),
         known("unit", _cell),
         known("label", _cell),
@@ -167,7 +167,7 @@ def _guessed(look: Look) -> list[str]:
 
 def _most(values: Counter[str]) -> str:
     shown = ", ".join(value for value, _ in values.most_common(2))
-    return f"{shown} and {len(values) - 2} more" if len(values) > 2 else shown
+    return f"{shown} and {counted(len(values) - 2, 'other value')}" if len(values) > 2 else shown
 
 
 def _missing(look: Look) -> list[str]:

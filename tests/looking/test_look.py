@@ -65,3 +65,8 @@ def test_axes_and_units_that_differ_are_named_with_the_way_out(tmp_path: Path) -
     assert "healthy_1000Hz.csv has g" in unit and "worn_1000Hz.csv has mg" in unit
     (tmp_path / "catalogue.toml").write_text('[defaults]\naxes = ["x", "y", "z"]\n')
     assert look([tmp_path], None, MAX_RECORDING_BYTES).doubts == (unit,)
+
+
+def test_what_to_do_with_spreadsheets_is_told(tmp_path: Path) -> None:
+    (tmp_path / "worn.xlsx").write_bytes(b"PK\x03\x04" + bytes(100))
+    assert "CSV" in look([tmp_path], None, MAX_RECORDING_BYTES).passed_over[-1]

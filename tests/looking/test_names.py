@@ -85,6 +85,8 @@ def test_the_name_of_the_file_counts_more_than_its_folders() -> None:
         ("1st_test/2003.10.22.12.06.24", "1st_test"),
         ("healthy/1", None),
         ("impump3", None),
+        ("motor 7.5kW healthy", None),
+        ("motor 7 healthy", "motor 7"),
     ],
 )
 def test_machines_and_sessions_are_read_from_names(path: str, session: str | None) -> None:

@@ -91,6 +91,8 @@ def test_a_life_is_proposed_for_known_runs_to_failure_only() -> None:
     known = [f"35Hz12kN/Bearing1_1/{n}.csv" for n in range(1, 13)]
     labels = guessed(propose([sight(path, channels=2) for path in known]), "label")
     assert [labels[path] for path in known] == ["early_life"] * 4 + ["mid_life"] * 4 + ["late_life"] * 4
+    named = [sight(path, channels=2, stated={"axes": ("x", "y")}) for path in known]
+    assert guessed(propose(named), "label") == {} == guessed(propose(named), "sample_rate_hz")
     own = [f"Bearing1/{n}.csv" for n in range(1, 13)]
     assert guessed(propose([sight(path, channels=2) for path in own]), "label") == {}
 
