@@ -47,7 +47,7 @@ def test_a_table_says_what_is_known_guessed_and_missing(run: Run, folder: Path) 
 def test_the_proposed_catalogue_is_refused_until_it_is_confirmed(run: Run, folder: Path) -> None:
     done = run("look", folder, "--write-catalogue")
     assert done.code == 0 and "Fill in sample_rate_hz" in done.err
-    text = (folder / "catalogue.toml").read_text().replace("sample_rate_hz = 0", "sample_rate_hz = 1000")
+    text = (folder / "catalogue.toml").read_text().replace("# sample_rate_hz = 0", "sample_rate_hz = 1000")
     (folder / "catalogue.toml").write_text(text)
     with refused(RecordingError, "not_confirmed"):
         load_recordings(folder)
