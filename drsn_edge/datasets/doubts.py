@@ -37,7 +37,7 @@ class Doubt:
     """One doubt about recordings.
 
     Attributes:
-        kind: "unit", "level", "hum", "offset", "rate", "steps", "jump" or "coverage".
+        kind: "unit", "level", "hum", "offset", "rate", "steps", "jump", "copies" or "coverage".
         sentence: What looks wrong, and what to do.
         facts: The values behind the sentence.
     """

@@ -15,9 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.datasets.copies import Shared, shared_stretches
+from drsn_edge.datasets.doubts import Doubt
 from drsn_edge.datasets.span import Span, Split
 from drsn_edge.errors import SplitError
 from drsn_edge.recordings.recording import Recording
+from drsn_edge.support.wording import counted
+from firmware_bridge.support.shown import printable
 
 SIDES = ("train", "validation", "held_out")
 _WORDS = {"train": "training", "validation": "validation", "held_out": "held-out"}
@@ -46,17 +49,55 @@ class _Placed:
     stop: int
 
 
-def refuse_leaks(split: Split) -> None:
-    """Raise SplitError if two sides share samples of one recording, or of files that have samples in common."""
+def refuse_leaks(split: Split, shared: Sequence[Timeline] | None = None) -> None:
+    """Raise SplitError if two sides share samples of one recording, or of files that have samples in common.
+
+    Args:
+        split: The split.
+        shared: Timelines of its recordings; None: they are sought.
+    """
     spans = {side: _by_recording(getattr(split, side)) for side in SIDES}
-    for timeline in timelines(_recordings(split)):
+    for timeline in timelines(recordings_of(split)) if shared is None else shared:
         placed = [each for side in SIDES for each in _place(side, spans[side], timeline)]
         _refuse_overlap(sorted(placed, key=lambda each: each.start), split.rule)
 
 
-def leak_in_words(split: Split) -> str:
-    """Return a sentence about the samples that two sides share; empty if no sides share samples."""
-    shared = timelines(_recordings(split))
+def label_doubts(shared: Sequence[Timeline]) -> list[Doubt]:
+    """Return a doubt if recordings of different labels hold the same samples."""
+    pairs = [pair for timeline in shared if (pair := _differently_labelled(timeline)) is not None]
+    if not pairs:
+        return []
+    one, other = pairs[0]
+    more = len(pairs) - 1
+    also = f" (and {counted(more, 'more pair')})" if more else ""
+    return [
+        Doubt(
+            "copies",
+            f"{_with_label(one)} and {_with_label(other)} hold the same samples{also}. Remove one or correct its "
+            "label.",
+            {"pairs": tuple((one.name, other.name) for one, other in pairs)},
+        )
+    ]
+
+
+def _differently_labelled(timeline: Timeline) -> tuple[Recording, Recording] | None:
+    first = timeline[0].recording
+    other = next((piece.recording for piece in timeline if piece.recording.label != first.label), None)
+    return None if other is None else (first, other)
+
+
+def _with_label(recording: Recording) -> str:
+    return f"{printable(recording.name, 60)} ({printable(recording.label, 60)})"
+
+
+def leak_in_words(split: Split, shared: Sequence[Timeline] | None = None) -> str:
+    """Return a sentence about the samples that two sides share; empty if no sides share samples.
+
+    Args:
+        split: The split.
+        shared: Timelines of its recordings; None: they are sought.
+    """
+    shared = timelines(recordings_of(split)) if shared is None else shared
     for side, known in (("held_out", "train"), ("held_out", "validation"), ("validation", "train")):
         counts = _known_samples(getattr(split, side), getattr(split, known), shared)
         spans, samples = sum(count > 0 for count in counts), sum(map(len, getattr(split, side)))
@@ -92,7 +133,8 @@ def _timeline(first: Iterable[Recording], second: Iterable[Recording], shared: S
     )
 
 
-def _recordings(split: Split) -> list[Recording]:
+def recordings_of(split: Split) -> list[Recording]:
+    """Return the recordings of all sides, each once."""
     spans = (span for side in SIDES for span in getattr(split, side))
     return list({id(span.recording): span.recording for span in spans}.values())
 
@@ -129,13 +171,20 @@ def _refuse_overlap(placed: Sequence[_Placed], rule: str) -> None:
 
 
 def _leak(one: _Placed, other: _Placed, rule: str) -> SplitError:
+    recordings = (one.span.recording, other.span.recording)
+    names, labels = tuple(each.name for each in recordings), tuple(each.label for each in recordings)
+    if labels[0] != labels[1]:
+        words = f"{_with_label(recordings[0])} and {_with_label(recordings[1])} hold the same samples."
+        return SplitError(
+            f"{words} Remove one or correct its label.", "copy_of_other_label", recordings=names, labels=labels
+        )
     return SplitError(
         f"The split {rule} puts the same samples on two sides: {_in_words(one)} and {_in_words(other)}. Hold out a "
         "field or a share of time, use a --hop of at least one window, or accept the leak with --allow-leaks.",
         "leak",
         rule=rule,
         sides=(one.side, other.side),
-        recordings=(one.span.recording.name, other.span.recording.name),
+        recordings=names,
         spans=((one.span.start, one.span.stop), (other.span.start, other.span.stop)),
     )
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from drsn_edge.datasets.damage import Damage
 from drsn_edge.datasets.labels import check_labelled
-from drsn_edge.datasets.leaks import leak_in_words, refuse_leaks
+from drsn_edge.datasets.leaks import label_doubts, leak_in_words, recordings_of, refuse_leaks, timelines
 from drsn_edge.datasets.span import HoldOut, Span, Split
 from drsn_edge.errors import DrsnEdgeError, SplitError
 from drsn_edge.recordings.recording import FieldValue, Recording
@@ -117,9 +117,11 @@ def make_split(
     labels = tuple(sorted({span.recording.label or "" for span in train}))
     split = Split(tuple(train), tuple(kept_back), tuple(held_out), str(hold_out), labels, damage=tuple(damage))
     _check_classes(split)
+    shared = timelines(recordings_of(split))
+    split = replace(split, doubts=tuple(label_doubts(shared)))
     if allow_leaks:
-        return replace(split, leak=leak_in_words(split))
-    refuse_leaks(split)
+        return replace(split, leak=leak_in_words(split, shared))
+    refuse_leaks(split, shared)
     return split
 
 

@@ -111,7 +111,7 @@ def split_recordings(
     )
     found = doubts_about([profile_of(each) for each in named])
     rates = () if any(doubt.kind == "rate" for doubt in found) else uniform.doubts
-    doubts = (*found, *rates, *coverage_doubts(named, hold_out, split))
+    doubts = (*split.doubts, *found, *rates, *coverage_doubts(named, hold_out, split))
     return replace(split, doubts=doubts, rates=uniform.changes)
 
 

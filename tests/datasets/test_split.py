@@ -424,6 +424,22 @@ def test_a_leak_is_counted_sample_by_sample(make_recording: Any, window: int, ho
         assert not overlapping(split) or "validation" in split.leak
 
 
+def test_a_copy_under_another_label_on_one_side_is_doubted(machines: Any) -> None:
+    machines[1] = replace(machines[1], samples=machines[0].samples.copy())
+    (doubt,) = cut(machines, "machine=2").doubts
+    assert doubt.sentence.startswith("calm-1 (calm) and worn-1 (worn) hold the same samples. Remove one")
+    assert cut([machines[i] for i in (0, 2, 3, 4, 5)], "machine=2").doubts == ()
+
+
+def test_a_copy_under_another_label_on_another_side_is_refused_by_name(machines: Any) -> None:
+    machines[3] = replace(machines[3], samples=machines[0].samples.copy())
+    facts = {"recordings": ("calm-1", "worn-2"), "labels": ("calm", "worn")}
+    with refused(SplitError, "copy_of_other_label", **facts):
+        cut(machines, "machine=2")
+    (doubt,) = cut(machines, "machine=2", allow_leaks=True).doubts
+    assert doubt.kind == "copies"
+
+
 def test_a_copy_on_the_other_side_is_counted(machines: Any) -> None:
     machines[2] = replace(machines[2], samples=machines[0].samples.copy())
     split = cut(machines, "machine=2", allow_leaks=True)
