@@ -32,11 +32,14 @@ _PARTS = {
     **dict.fromkeys(("microsecond", "microseconds", "us", "usec", "micros"), 1e-6),
 }
 """Seconds per unit of the parts of a time of day."""
-_MINUTE_S = 60.0
+MINUTE_S = 60.0
 _RARE = 0.002
 """Largest share of steps back in a column that otherwise rises by even steps."""
 _MODULI = (2.0**8, 2.0**16, 2.0**32, 60.0, 1e3, 1e6, 1e9)
 """Numbers after which counters begin again; without a telling name only such a column is one."""
+_FEWEST_COUNTS, _FEWEST_STAMPS, _MOST_TAKES = 16, 8, 8
+_EPOCHS = (5e8, 5e11, 5e14, 5e17)
+"""Seconds, ms, us and ns since 1970 in the year 1985; ten times as many are 2128."""
 _LARGEST_LABEL, _MOST_LABELS, _RARE_CHANGES = 1000, 16, 0.02
 _OTHERS = re.compile(
     r"(temp|hum|press|rpm|speed|force|load|torque|angle|volt|current|batt|displacement|label|class|target|y_true|y_pred|fault).{0,40}",
@@ -184,8 +187,10 @@ def role_of(name: Name, values: Numbers, quantum: float, is_constant: bool) -> K
     if len(values) >= _EVEN_ROWS and (is_even(values, quantum) or is_even(-values, quantum)):
         by_one = bool((np.abs(np.diff(values)) == 1).mean() > 0.5 and quantum == 1)
         return Kind.COUNTER if by_one else Kind.CLOCK
-    if is_count(values):
+    if is_count(values) or _counts_few_bits(values):
         return Kind.COUNTER
+    if _is_epoch(values):
+        return Kind.CLOCK
     is_rising = len(values) >= _RISING_ROWS and not may_be_labels(values) and bool((np.diff(_risen(values)) >= 0).all())
     return Kind.CLOCK if is_rising and rises(values) else Kind.NUMBERS
 
@@ -194,6 +199,21 @@ def _is_as_named(name: Name, values: Numbers, is_constant: bool) -> bool:
     """Tell whether values are those of a clock or a counter, as a name that may mean one says."""
     is_still = is_constant and len(values) > 1 and not name.is_only(_NEVER_CONSTANT_CLOCKS)
     return is_still or rises(values) or is_count(values)
+
+
+def _counts_few_bits(values: Numbers) -> bool:
+    """Tell whether values count up by 1 and begin again at 0 after a power of two."""
+    if len(values) < _EVEN_ROWS or not np.isfinite(values).all():
+        return False
+    modulus = values.max() + 1
+    is_power = modulus >= _FEWEST_COUNTS and float(np.log2(modulus)).is_integer()
+    return is_power and bool((values == (values[0] + np.arange(len(values))) % modulus).all())
+
+
+def _is_epoch(values: Numbers) -> bool:
+    """Tell whether values have the size of a time since 1970 and do not fall."""
+    is_such = len(values) >= _FEWEST_STAMPS and any(low <= values[0] <= values[-1] < 10 * low for low in _EPOCHS)
+    return is_such and bool((np.diff(values) >= 0).all() and values[-1] > values[0])
 
 
 def may_be_labels(values: Numbers) -> bool:
@@ -233,6 +253,8 @@ def is_even(values: Numbers, quantum: float) -> bool:
             return not is_coarse or (not (steps < 0).any() and len(np.unique(values)) >= _EVEN_ROWS)
         if len(values) >= _RISING_ROWS and odd.mean() <= _RARE and bool((steps[odd] < 0).all()):
             return not is_coarse  # captures one behind the other
+        if bool((values[1:][odd] == values[0]).all()) and odd.sum() <= min(_MOST_TAKES, len(values) / _EVEN_ROWS):
+            return not is_coarse  # short ones, each from the same first value
     return False
 
 
@@ -303,7 +325,7 @@ def time_parts(columns: Sequence[Column]) -> dict[int, float]:
             if weight in parts.values():
                 return {}
             parts[column.index] = weight
-    has_coarse = any(weight >= _MINUTE_S for weight in parts.values())
+    has_coarse = any(weight >= MINUTE_S for weight in parts.values())
     return parts if has_coarse and any(weight <= 1 for weight in parts.values()) else {}
 
 
@@ -319,7 +341,7 @@ def _part_s(column: Column) -> float:
 
 def _with_named_parts(columns: list[Column]) -> list[Column]:
     """Mark seconds and less beside a column of hours or minutes as clocks: they fall once a minute or second."""
-    if not any(column.kind is Kind.CLOCK and _part_s(column) >= _MINUTE_S for column in columns):
+    if not any(column.kind is Kind.CLOCK and _part_s(column) >= MINUTE_S for column in columns):
         return columns
     return [
         replace(column, kind=Kind.CLOCK) if column.kind is Kind.NUMBERS and _part_s(column) else column

@@ -201,3 +201,44 @@ def test_axes_of_few_whole_numbers_are_axes(tmp_path: Path) -> None:
     counts = np.random.default_rng(3).integers(-3, 4, (_N, 2))
     assert _read(tmp_path, ["x,y", *(f"{a},{b}" for a, b in counts)]).samples.n_channels == 2
     assert _read(tmp_path, _with(counts[:, 0], "d", "a,b,c")).samples.n_channels == 3
+
+
+@pytest.mark.parametrize(("n_lines", "n_columns"), [(20, 256), (3, 1024), (500, 65)])
+def test_more_columns_than_a_recording_has_axes_are_refused(tmp_path: Path, n_lines: int, n_columns: int) -> None:
+    rows = np.random.default_rng(4).normal(0, 1, (n_lines, n_columns)).round(3).tolist()
+    lines = [",".join(map(str, row)) for row in rows]
+    with refused(RecordingError, "transposed", columns=n_columns):
+        _read(tmp_path, lines)
+
+
+def test_the_catalogue_chooses_axes_among_many_columns(tmp_path: Path) -> None:
+    rows = np.random.default_rng(4).normal(0, 1, (300, 80)).round(3).tolist()
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join([",".join(f"c{k}" for k in range(80)), *(",".join(map(str, row)) for row in rows)]))
+    (raw,) = read_table(path, Request({"axes": ("c7", "c70")}, 1 << 30))
+    assert raw.stated["axes"] == ("c7", "c70")
+
+
+@pytest.mark.parametrize("n_lines", [200, 3000])
+def test_numbers_of_the_size_of_an_epoch_that_do_not_fall_are_a_clock(tmp_path: Path, n_lines: int) -> None:
+    raw = _read(tmp_path, [f"{1700000000000 + 10 * (k // 4)},{line}" for k, line in enumerate(_AXES[:n_lines])])
+    assert raw.samples.n_channels == 2
+    assert raw.stated["sample_rate_hz"] == pytest.approx(400, rel=0.01)
+
+
+@pytest.mark.parametrize("modulus", [16, 64, 128, 1024])
+@pytest.mark.parametrize("first", [0, 5])
+def test_a_counter_of_few_bits_is_no_axis(tmp_path: Path, modulus: int, first: int) -> None:
+    raw = _read(tmp_path, _with((_INDEX + first) % modulus, "d"))
+    assert raw.samples.n_channels == 2 and "sample_rate_hz" not in raw.stated
+
+
+@pytest.mark.parametrize("header", ["", "time_s,x,y"])
+@pytest.mark.parametrize("n_take", [300, 1000, 1500])
+def test_takes_of_a_minute_or_of_few_samples_are_not_one(tmp_path: Path, header: str, n_take: int) -> None:
+    stamps = _INDEX[: 2 * n_take] % n_take * (60 / n_take if n_take == 1500 else 0.002)
+    lines = _with(_INDEX, "d", header)[bool(header) :][: 2 * n_take]
+    rows = [f"{stamp:.4f},{line.partition(',')[2]}" for stamp, line in zip(stamps, lines, strict=True)]
+    with refused(RecordingError, "uneven_times", sample=n_take - 1) as caught:
+        _read(tmp_path, ([header] if header else []) + rows)
+    assert "begins again" in str(caught.value)

@@ -12,7 +12,7 @@ from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import LEFT_OUT, Metadata
 from drsn_edge.support.wording import counted
 from firmware_bridge.support.shown import printable
-from firmware_bridge.tables.columns import Column, Kind, known_modulus_of, time_parts
+from firmware_bridge.tables.columns import MINUTE_S, Column, Kind, known_modulus_of, time_parts
 from firmware_bridge.tables.names import LONG_TIME_UNITS, TIME_UNITS
 from firmware_bridge.tables.numbers import Numbers
 from firmware_bridge.tables.stamps import DAY_S, over_midnight, seconds_of, unwrapped
@@ -90,7 +90,7 @@ class Clock:
         self._meter = TimingMeter(unit.seconds or 1.0)
         self._last: float | None = None
         values = chosen[0].values if len(chosen) == 1 else None
-        self._modulus = None if values is None else known_modulus_of(values)
+        self._modulus = None if values is None or _has_takes(chosen[0], values) else known_modulus_of(values)
         self._wrapped: tuple[float, float] | None = None
         self.n_samples = 0
 
@@ -218,6 +218,12 @@ def _wanted(columns: Sequence[Column], wanted: str, path: Path) -> Column:
     return named[0]
 
 
+def _has_takes(column: Column, values: Numbers) -> bool:
+    """Tell whether a clock that began at 0 begins again after a minute and is no second of the day: a new take."""
+    is_second = column.name.words in (("s",), ("sec",), ("second",), ("seconds",))
+    return values[0] == 0 and not is_second and known_modulus_of(values) == MINUTE_S
+
+
 def _single(column: Column, stated: str | None, known_hz: float | None, is_wanted: bool) -> Clock:
     if column.is_text:
         return Clock([column], [1.0], Unit(1.0), is_trusted=is_wanted)
@@ -323,10 +329,15 @@ def _trouble(timing: Timing, label: str, path: Path) -> RecordingError | None:
 def _uneven(timing: Timing, label: str, unit_s: float, path: Path) -> RecordingError:
     assert timing.first is not None
     step_s, got_s, time_s = timing.step * unit_s, timing.first.step * unit_s, timing.first.time * unit_s
-    return RecordingError(
+    where = f"after sample {timing.first.sample} ({label} = {timing.first.time:.10g})"
+    words = (
         f"{path} has a sample every {step_s:.6g} s by {label}, except for {counted(timing.holes, 'interval')}, the "
-        f"first of {got_s:.6g} s after sample {timing.first.sample} ({label} = {timing.first.time:.10g}). Samples may "
-        f"be missing there. Cut the file, or {WAY_OUT}.",
+        f"first of {got_s:.6g} s {where}. Samples may be missing there. Cut the file, or {WAY_OUT}."
+    )
+    if got_s < 0:
+        words = f"{path}: {label} begins again {where}, as where takes were appended. Cut the file there, or {WAY_OUT}."
+    return RecordingError(
+        words,
         "uneven_times",
         path=path,
         step_s=round(step_s, 9),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.metadata import MetadataValue, checked
 from drsn_edge.recordings.raw import RawRecording, Request, Samples, Whole, file_size, opened
+from drsn_edge.recordings.readers.columns import MOST_CHANNELS
 from drsn_edge.recordings.readers.table_axes import Axes, axes_of
 from drsn_edge.recordings.readers.table_clock import NO_CLOCK, RATE_TOLERANCE, Clock, clock_of, is_likely
 from drsn_edge.recordings.readers.table_counters import Counters, counters_of
@@ -59,6 +60,8 @@ def read_table(path: Path, request: Request) -> list[RawRecording]:
         if is_all and _is_one_line(grid, dialect):
             return [_one_line(grid, dialect)]
         columns = columns_of(grid, dialect.n_columns)
+        if "axes" not in request.values and sum(column.kind is Kind.NUMBERS for column in columns) > MOST_CHANNELS:
+            raise _transposed(dialect.n_columns, path)
     axes = axes_of(columns, request.values, path)
     others = [column for column in columns if column.index not in axes.columns]
     clock = clock_of(others, request.values, path)
@@ -162,13 +165,17 @@ def _check_not_transposed(head: bytes, dialect: Dialect, is_all: bool, path: Pat
     n_lines = text_of(head, dialect.encoding).rstrip().count("\n") + 2 - dialect.first_line
     most = max(_WIDE, _FEW * n_lines) if is_all else MOST_COLUMNS
     if dialect.n_columns > most and (n_lines > 1 or not is_all):
-        raise RecordingError(
-            f"{path} has lines of {dialect.n_columns} numbers: each line seems to be a channel. Transpose the table: "
-            "each line is to be a sample.",
-            "transposed",
-            path=path,
-            columns=dialect.n_columns,
-        )
+        raise _transposed(dialect.n_columns, path)
+
+
+def _transposed(n_columns: int, path: Path) -> RecordingError:
+    return RecordingError(
+        f"{path} has lines of {n_columns} numbers: each line seems to be a channel or a window. Transpose the table: "
+        "each line is to be a sample. If the columns are axes, choose some by axes = [...] in a catalogue.",
+        "transposed",
+        path=path,
+        columns=n_columns,
+    )
 
 
 # --- the recording -------------------------------------------------------------------------------------------------
