@@ -173,10 +173,11 @@ def _form(told: Sequence[str], lines: Sequence[str]) -> _Form:
         forms = [form for candidate in _CANDIDATES if (form := _fit(sample, *candidate)) is not None]
         if forms:
             best = max(forms, key=lambda form: form.score)  # the first of equal ones
-            if best.separator == "," and best.n_columns == 2 and _is_one_with_decimal_comma(sample):
+            if best.separator != "," or _is_named(lines, best.n_columns):
+                return best
+            if best.n_columns == 2 and _is_one_with_decimal_comma(sample):
                 return _Form(";", ",", 1, (0,))
-            if best.separator == ",":
-                _check_no_decimal_commas(sample, best.n_columns)
+            _check_no_decimal_commas(sample, best.n_columns)
             return best
     raise _no_table(lines, told[-_SAMPLE:])
 
@@ -230,6 +231,12 @@ def _are_halves(rows: Sequence[list[str]]) -> bool:
     if not all(one.lstrip("+-\u2212").isdigit() and other.isdigit() for one, other in pairs):
         return False
     return any((len(other) > 1 and other[0] == "0") or one in ("-0", "\u22120") for one, other in pairs)
+
+
+def _is_named(lines: Sequence[str], n_columns: int) -> bool:
+    """Tell whether a line names as many columns as commas make."""
+    rows = (split(line, ",") for line in lines[:_MOST_HEADER_LINES])
+    return any(len(row) == n_columns and all(row) and not any(is_number(cell, ".") for cell in row) for row in rows)
 
 
 def _check_no_decimal_commas(sample: Sequence[str], n_columns: int) -> None:

@@ -99,6 +99,11 @@ def test_refuses(tmp_path: Path, text: str, problem: str, facts: dict[str, objec
         load(tmp_path, text)
 
 
+def test_a_header_tells_two_columns_from_a_decimal_comma(tmp_path: Path) -> None:
+    assert load(tmp_path, "x_g,y_g\n-0,0\n-0,05\n", sample_rate_hz="800").axes == ("x", "y")
+    assert load(tmp_path, "x_g,y_g,z_g,w_g\n0,05,-0,0\n1,07,-0,0\n", sample_rate_hz="800").samples.shape == (2, 4)
+
+
 @given(
     x=arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=5), elements=st.floats(-1e6, 1e6, width=32)),
     rate=st.integers(1, 50000),

@@ -16,7 +16,8 @@ from refusals import refused
 
 from drsn_edge.errors import RecordingError
 from drsn_edge.recordings.loading.load import load_recording
-from drsn_edge.recordings.raw import file_bytes
+from drsn_edge.recordings.raw import Request, file_bytes
+from drsn_edge.recordings.readers.registry import FORMATS
 from drsn_edge.support.arrays import Form, archive_of, read_arrays, typed_arrays
 from drsn_edge.support.invalid import InvalidValueError
 
@@ -134,13 +135,10 @@ def test_a_recording_that_lies_is_one_clear_sentence(tmp_path: Path, lie: str) -
         load_recording(tmp_path / "a.npz")
 
 
-def test_a_recording_that_unpacks_to_more_than_it_may_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("drsn_edge.recordings.readers.npz_file.MAX_RECORDING_BYTES", 1000)
+def test_a_recording_that_unpacks_to_more_than_it_may_is_refused(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(100_000), fs=100, axes=["x"], unit="g")
-    with refused(RecordingError, "damaged", path=tmp_path / "a.npz", kind="arrays_too_large"):
-        load_recording(tmp_path / "a.npz")
+    with refused(RecordingError, "needs_memory", path=tmp_path / "a.npz", limit_bytes=10_000):
+        FORMATS["npz"].read(tmp_path / "a.npz", Request(memory_bytes=10_000))
     size = (tmp_path / "a.npz").stat().st_size
     with refused(RecordingError, "needs_memory", path=tmp_path / "a.npz", needed_bytes=size, limit_bytes=100):
         file_bytes(tmp_path / "a.npz", 100)
