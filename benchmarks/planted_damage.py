@@ -1,4 +1,4 @@
-"""Plant 12 kinds of damage in recordings, each in 5 strengths, and see what `train` says before it trains.
+"""Plant 13 kinds of damage in recordings, each in 5 strengths, and see what `train` says before it trains.
 
     python benchmarks/planted_damage.py --results docs/results/planted_damage.json \
         --page docs/explanation/recording-quality.md [--data /path/to/real/recordings]
