@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 import zlib
 from pathlib import Path
@@ -130,6 +131,20 @@ def test_a_block_that_swells_is_refused_before_it_is_unpacked(path: Path) -> Non
     [raw] = read(path, memory_bytes=10_000_000)
     with refused(RecordingError, "damaged", kind="swells"):
         whole(raw.samples)
+
+
+@pytest.mark.parametrize("size", [0, 2**32 - 1])
+def test_a_block_of_an_impossible_size_does_not_end_the_process(path: Path, size: int) -> None:
+    """Without the check, the checksum filter of HDF5 ended the process by signal 11."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=SAMPLES, **STORAGE["deflated"])
+        stored = file["data"].id.get_chunk_info(0).size
+    index = struct.pack("<II", stored, 0)
+    data = path.read_bytes()
+    assert index in data
+    path.write_bytes(data.replace(index, struct.pack("<II", size, 0)))
+    with refused(RecordingError, "no_samples_found"):
+        read(path)
 
 
 @pytest.mark.parametrize(

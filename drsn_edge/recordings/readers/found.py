@@ -91,12 +91,12 @@ class Found:
 
     @property
     def axis(self) -> str:
-        """Its name without a unit of acceleration behind it."""
+        """The name of the axis: the array's name without a unit of acceleration at its end."""
         return self.spoken.text if is_acceleration(self.spoken.unit) else self.name
 
     @property
     def shown(self) -> str:
-        """Its path for a message."""
+        """The array's path, as messages show it."""
         return printable(self.path, LONGEST_SHOWN)
 
     @cached_property

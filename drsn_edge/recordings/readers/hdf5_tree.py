@@ -296,10 +296,24 @@ def why_unsafe(h5py: Any, dataset: Any, memory_bytes: int) -> str:
         return "values of variable length"
     if dataset.chunks and 2 * int(np.prod(dataset.chunks, dtype=object)) * dataset.dtype.itemsize > memory_bytes:
         return "stored in blocks that take more memory than allowed"
+    if dataset.chunks and _has_impossible_block(dataset):
+        return "stored in blocks of impossible sizes"
     stored = dataset.id.get_storage_size()
     if dataset.size * dataset.dtype.itemsize > _MOST_INFLATED * stored:
         return "mostly never written" if stored else "never written"
     return ""
+
+
+def _has_impossible_block(dataset: Any) -> bool:
+    """Tell whether a block has no bytes, or more than the file: HDF5's checksum filter then ends the process."""
+    most, wrong = dataset.file.id.get_filesize(), []
+
+    def look_at(chunk: Any) -> None:
+        if not 0 < chunk.size <= most:
+            wrong.append(chunk.chunk_offset)
+
+    dataset.id.chunk_iter(look_at)
+    return bool(wrong)
 
 
 def _check_chunks(dataset: Any, memory_bytes: int) -> None:

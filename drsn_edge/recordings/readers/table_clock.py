@@ -138,7 +138,7 @@ class Clock:
         return times
 
     def reading(self, path: Path, known_hz: float | None) -> Reading:
-        """Return the sampling rate and what there is to say about it.
+        """Return the sampling rate, its spread, and remarks for the user.
 
         Args:
             path: The file, for errors.
