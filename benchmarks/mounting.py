@@ -115,7 +115,7 @@ def judged(
             yield "UNKNOWN", False
         else:
             logits = classifier.logits(input_of(centred, contract, speed_hz))
-            yield bundle.manifest.labels[int(logits[0].argmax())], novelty.is_turned(centred)
+            yield bundle.manifest.labels[int(logits[0].argmax())], bool(novelty.are_turned(centred)[0])
 
 
 def shares(

@@ -222,7 +222,7 @@ class _Connected:
         if plan.replay:
             return ReplaySource(log_files(plan.replay), speed=plan.speed or None, stop=stopped)
         opens = partial(port_of(config).open, gather_s=GATHER_S, tell=self.shared.say)
-        return Threaded(opens, stopped, None if log is None else log.write)
+        return Threaded(opens, stopped, keeps_bytes=log is not None)
 
     def open_sinks(self, station: Station, source: Source) -> Iterator[Sink]:
         shared = self.shared

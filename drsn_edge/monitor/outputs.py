@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Protocol
 
-from drsn_edge.monitor.sinks import Guarded, Sink
+from drsn_edge.monitor.sinks import GatheringSink, Guarded, Sink
 from drsn_edge.monitor.stages.results import Result
 
 
@@ -71,6 +71,12 @@ class Outputs:
         for each in self._sinks or ():
             each.take(result)
         self._shown.take(result)
+
+    def flush(self) -> None:
+        """Let every sink write what it kept of the slice that ends here."""
+        for each in self._sinks or ():
+            if isinstance(each, GatheringSink):
+                each.flush()
 
     def close(self) -> None:
         """Close everything, the last one first; further calls do nothing."""

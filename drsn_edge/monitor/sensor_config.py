@@ -32,6 +32,7 @@ from drsn_edge.signal.units import expect_known
 from drsn_edge.support.toml_file import Document, read_document
 from drsn_edge.support.typed_table import Reader
 from drsn_edge.support.uses import SENSOR_USES, Uses, why_unused
+from firmware_bridge.sources.arrivals import LATENCY_S
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class SensorConfig:
     text_range: float | None = None
     text_scale: float = 1.0
     text_axes: str | None = None
+    latency_s: float = LATENCY_S
     settings: Path | None = None
     votes: str | None = None
     rpm: float | None = None

@@ -13,7 +13,6 @@ from functools import partial
 from drsn_edge.monitor.mqtt_check import check_mqtt, options_of
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sinks import Guarded, Sink
-from drsn_edge.monitor.sinks.clock_watch import steady_s
 from drsn_edge.monitor.sinks.json_lines import JsonFilesSink
 from drsn_edge.monitor.sinks.present import About
 from drsn_edge.monitor.station import Source, Station
@@ -51,8 +50,8 @@ class Opening:
 
     @property
     def now_s(self) -> Callable[[], float]:
-        """The clock in seconds since 1970, of the log that is replayed or of now."""
-        return self.station.shown.now_s
+        """The time in seconds since 1970 at which the samples of the present result came, by the log in a replay."""
+        return self.station.clock.time_s
 
     @property
     def counters(self) -> Callable[[], StreamCounters]:
@@ -110,7 +109,7 @@ def _history(of: Opening) -> Sink:
     from drsn_edge.monitor.sinks.history import HistorySink
 
     assert of.config.history is not None
-    steady = None if of.config.port is None else steady_s  # a replay has the log's clock alone
+    steady = None if of.config.port is None else of.station.clock.steady_s  # a replay has the log's clock alone
     return HistorySink(
         of.config.history, of.machine, keep_days=of.config.keep_days, now_s=of.now_s, steady_s=steady, tell=of.say_once
     )

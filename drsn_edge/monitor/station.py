@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Protocol
 from drsn_edge.monitor.judging import BUNDLE_FAULTS, Judging, bundle_faults, is_fault_of_bundle, open_judging
 from drsn_edge.monitor.outputs import Outputs
 from drsn_edge.monitor.requests import Requests
+from drsn_edge.monitor.result_clock import ResultClock
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sinks import Sink
 from drsn_edge.monitor.snapshot import Snapshot
@@ -24,9 +25,10 @@ from drsn_edge.monitor.stages.stream_state import HostClock, WindowCounts
 from drsn_edge.recordings.recorder import LogKeeper
 from drsn_edge.support.notice import Notice
 from drsn_edge.support.telling import Sparing, in_words
+from firmware_bridge.sources.arrivals import Arrival, BytesRead
 from firmware_bridge.sources.replay import ReplaySource
-from firmware_bridge.sources.threaded import Threaded
-from firmware_bridge.wire.events import DeviceLog, HelloRejected, SampleBlock, SourceEvent
+from firmware_bridge.sources.threaded import Item, Threaded
+from firmware_bridge.wire.events import DeviceLog, HelloRejected, Idle, SampleBlock, SourceEvent
 from firmware_bridge.wire.messages import Hello
 from firmware_bridge.wire.stream import StreamCounters
 
@@ -105,6 +107,7 @@ class Station:
         judged: Whether samples were judged, so that bundle, settings, outputs and sensor have fitted once.
         heard: Whether the sensor has described itself or sent samples.
         begun: Set at the first event.
+        clock: Time of the results that the outputs take.
     """
 
     def __init__(
@@ -127,7 +130,7 @@ class Station:
         self.config, self.machine, self._connections = config, config.machine, connections
         self._bundles = bundles or OneBundle(config)
         self._tell, self._show, self._heard = tell, show, Sparing(tell)
-        self.shown = Snapshot(config.machine)
+        self.shown, self.clock = Snapshot(config.machine), ResultClock()
         self._open_judging = partial(open_judging, config, tell=tell, keep=self.shown.keep if show else None)
         self.outputs, self._requests = Outputs(self.shown), Requests()
         self._judging: Judging | None = None
@@ -190,6 +193,7 @@ class Station:
         try:
             for result in self._monitor.withdraw():
                 self.outputs.take(result)
+            self.outputs.flush()
         except Exception:  # whatever stopped the station may prevent this as well
             _LOGGER.info("%s: the decision could not be withdrawn.", self.machine, exc_info=True)
 
@@ -207,10 +211,11 @@ class Station:
         judging = self._open_judging(path)
         source = self._opened_source()
         now_s = self.shown.now_s = _clock_of(source)
+        self.clock = ResultClock(now_s)
         with ExitStack() as stack:
             capture = None
             if judging.settings.capture is not None:
-                capture = Capture(judging.settings.capture, self.machine, now_s, self._tell)
+                capture = Capture(judging.settings.capture, self.machine, self.clock.time_s, self._tell)
                 stack.callback(capture.close)
                 self.outputs.name("capture", capture)
             if self._monitor is not None:  # the outputs know its decision and alarms
@@ -220,15 +225,27 @@ class Station:
             self._runs(judging, monitor)
             if not self.outputs.are_open:
                 self.outputs.open(self._connections.open_sinks(self, source))
-            for event in stack.enter_context(closing(self._events(source))):
+            for arrivals in stack.enter_context(closing(self._slices(source))):
                 if self._requests.take_reload():
                     self._reload_into(monitor)
-                for result in monitor.take(event):
-                    self.outputs.take(result)
-                if isinstance(event, SampleBlock):
+                self._take(arrivals, monitor)
+                if isinstance(source, Threaded):
+                    source.wake_after(monitor.stream.samples_to_window(self.config.latency_s))
+                if any(isinstance(each.event, SampleBlock) for each in arrivals):
                     self.judged, self.shown.trouble = True, None
                 if self._show:
                     self.shown.note(monitor, source.counters, _lag_s(source), self.outputs.failing)
+
+    def _take(self, arrivals: Sequence[Arrival], monitor: Monitor) -> None:
+        """Judge a slice, and pass the results to the outputs, each at the time at which its samples came."""
+        try:
+            for arrival, results in monitor.take_slice(arrivals):
+                self.clock.at = arrival
+                for result in results:
+                    self.outputs.take(result)
+        finally:
+            self.clock.at = None
+            self.outputs.flush()
 
     def _opened_source(self) -> Source:
         """Return the source and open its log, unless both are open already."""
@@ -261,25 +278,54 @@ class Station:
         self.shown.sample_rate_hz = judging.manifest.contract.sample_rate_hz
         self.shown.stale_after_s = monitor.stream.patience_s
 
-    def _events(self, source: Source) -> Generator[SourceEvent, None, None]:
-        """Yield the source's events and people's requests between them, and pass both to the log."""
-        for event in source:
-            self.beat_s = time.monotonic()
+    def _slices(self, source: Source) -> Generator[list[Arrival], None, None]:
+        """Yield the source's events in slices, with people's requests behind them, and pass all of it to the log."""
+        with closing(_slices_of(source, self.config.latency_s)) as slices:
+            for items in slices:
+                arrivals = [each for each in items if isinstance(each, Arrival)]
+                self._note(arrivals)
+                now = arrivals[-1] if arrivals else Arrival(Idle(), time.monotonic(), time.time())
+                asked = [now._replace(event=note) for note in self._requests.begin()]
+                if self._log is not None:
+                    for item in (*items, *asked):
+                        self._keep(item)
+                if arrivals or asked:
+                    yield [*arrivals, *asked]
+                self._requests.done()
+                self._say_of(arrivals)
+
+    def _note(self, arrivals: Sequence[Arrival]) -> None:
+        self.beat_s = time.monotonic()
+        for event, _, _ in arrivals:
             if isinstance(event, SampleBlock):
                 self.sampled_s = self.beat_s
             self.heard = self.heard or isinstance(event, SampleBlock | Hello)
             self.begun.set()
-            for each in (event, *self._requests.begin()):
-                if self._log is not None:
-                    self._log.take(each)
-                yield each
-            self._requests.done()
+
+    def _keep(self, item: Item) -> None:
+        assert self._log is not None
+        if isinstance(item, BytesRead):
+            self._log.write(item.data, item.time_ns)
+        else:
+            self._log.take(item.event)
+
+    def _say_of(self, arrivals: Sequence[Arrival]) -> None:
+        for event, _, _ in arrivals:
             if isinstance(event, DeviceLog):
                 self._heard(Notice(f"the sensor says: {event.text}"))
             elif isinstance(event, HelloRejected):
                 self.shown.trouble = str(event.error)
                 self._heard(str(event.error))
-            self._heard.look()
+        self._heard.look()
+
+
+def _slices_of(source: Source, latency_s: float) -> Generator[Sequence[Item], None, None]:
+    """Yield the events of a source in slices; each event of a source without slices is one of its own."""
+    if isinstance(source, Threaded | ReplaySource):
+        yield from source.slices(latency_s)
+    else:
+        for event in source:
+            yield [Arrival(event, time.monotonic(), time.time())]
 
 
 def _lag_s(source: Source) -> float:

@@ -156,17 +156,21 @@ class Novelty:
         quietest = self.quietest_rms if self.site is None else min(self.quietest_rms, self.site.quietest_rms)
         return level >= RUNNING_SHARE * quietest
 
-    def has_other_unit(self, windows: Centred) -> bool:
-        """Tell whether a window's level and its gravity both say that it has another unit than the training data."""
-        level = float(windows.rms[0])
-        if self.gravity is None or (self.is_running(level) and level <= self.too_loud_rms):
-            return False
-        units = units_by_gravity(length_of(windows.means[0]))
-        return bool(units) and not set(units) & set(units_by_gravity(self.gravity))
+    def have_other_unit(self, windows: Centred) -> list[bool]:
+        """Tell whether each window's level and its gravity both say that it has another unit than the training data."""
+        if self.gravity is None:
+            return [False] * len(windows.rms)
+        return [*map(self._has_other_unit, windows.rms.tolist(), windows.means)]
 
-    def is_turned(self, windows: Centred) -> bool:
-        """Tell whether the axes of a window are arranged differently than in training."""
-        return self.mounting is not None and bool(self.mounting.is_turned(windows)[0])
+    def _has_other_unit(self, level: float, means: NDArray[np.float64]) -> bool:
+        if self.is_running(level) and level <= self.too_loud_rms:
+            return False
+        units = units_by_gravity(length_of(means))
+        return bool(units) and not set(units) & set(units_by_gravity(self.gravity or 0.0))
+
+    def are_turned(self, windows: Centred) -> NDArray[np.bool_]:
+        """Tell whether the axes of each window are arranged differently than in training, shape (n,)."""
+        return np.zeros(len(windows.rms), bool) if self.mounting is None else self.mounting.is_turned(windows)
 
     def whitened(self, windows: FloatArray) -> FloatArray:
         """Return the whitened features of windows, shape (n, features)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,6 +115,13 @@ def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: f
     if measured_sample_rate_hz and abs(measured_sample_rate_hz / limits.expected_sample_rate_hz - 1) > RATE_TOLERANCE:
         return RATE_OFF
     return None
+
+
+def find_defects(
+    windows: Sequence[Window], limits: Sequence[SensorLimits], measured_sample_rates_hz: Sequence[float | None]
+) -> list[str | None]:
+    """Return `find_defect` of each window; each has its own limits and measured sampling rate."""
+    return [find_defect(*each) for each in zip(windows, limits, measured_sample_rates_hz, strict=True)]
 
 
 def defect_of_readings(

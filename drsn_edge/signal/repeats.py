@@ -10,6 +10,7 @@ probability, and do not count.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +83,10 @@ class RepeatWatch:
             self._take(window.counts[known - window.first_sample :], end)
             self._end = end
         return window.first_sample < self._repeated_until
+
+    def repeat(self, windows: Sequence[Window]) -> list[bool]:
+        """Return `repeats` of each window, in order."""
+        return [self.repeats(window) for window in windows]
 
     def _take(self, new: Counts, end: int) -> None:
         samples = np.concatenate([self._tail, new.astype(np.int64)]) if len(self._tail) else new.astype(np.int64)

@@ -44,6 +44,11 @@ class Centred:
     means: NDArray[np.float64]
     rms: NDArray[np.float64]
 
+    def one(self, number: int) -> Centred:
+        """Return one of the windows by itself."""
+        part = slice(number, number + 1)
+        return Centred(self.samples[part], self.means[part], self.rms[part])
+
     @cached_property
     def spectrum(self) -> NDArray[np.complexfloating]:
         """`np.fft.rfft` of each axis, shape (n, axes, window // 2 + 1). It stays in memory: use it for few windows."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firmware_bridge.errors import DescriptionError, ProtocolError, RawLogError
+from firmware_bridge.sources.arrivals import LONGEST_SLICE_S, Arrival
 from firmware_bridge.support.regular_file import MAX_FILE_BYTES, NotAFileError, read_regular
 from firmware_bridge.support.shown import printable
 from firmware_bridge.wire.events import HelloRejected, Idle, LinkLost, LinkRestored, Note, SourceEvent
@@ -108,6 +109,24 @@ class ReplaySource:
                 self._pass(timed.time_ns)
             self._time_ns = timed.time_ns
             yield timed.event
+
+    def slices(self, latency_s: float) -> Iterator[list[Arrival]]:
+        """Yield the events in slices of at least one event, with times of the log; raises as `__iter__` does.
+
+        Args:
+            latency_s: Longest time in seconds that a slice spans. Without pauses, slices span `LONGEST_SLICE_S` if that
+                is longer.
+        """
+        longest_s = latency_s if self._speed is not None else max(latency_s, LONGEST_SLICE_S)
+        taken: list[Arrival] = []
+        for event in self:
+            time_s = self.time_s
+            if taken and not 0 <= time_s - taken[0].time_s < longest_s:
+                yield taken
+                taken = []
+            taken.append(Arrival(event, time_s, time_s))
+        if taken:
+            yield taken
 
     def _pass(self, time_ns: int) -> None:
         if self._speed is not None and self._time_ns and time_ns > self._time_ns:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from typing import NamedTuple
 
+from firmware_bridge.sources.arrivals import LONGEST_SLICE_S, Arrival, BytesRead
 from firmware_bridge.sources.event_source import EventSource
-from firmware_bridge.wire.events import SourceEvent
+from firmware_bridge.wire.events import SampleBlock, SourceEvent
 from firmware_bridge.wire.stream import StreamCounters
 
 MOST_WAITING = 20_000
@@ -19,16 +23,17 @@ _ROOM_EVERY_S = 0.002
 
 Stop = Callable[[], bool]
 OnBytes = Callable[[bytes], None]
+Item = Arrival | BytesRead
 
 
 class Threaded:
-    """Iterates over the events of a source, in order, while a thread reads the source."""
+    """Hands out the events of a source, in order and in slices, while a thread reads the source."""
 
     def __init__(
         self,
         open_source: Callable[[Stop, OnBytes | None], EventSource],
         stop: Stop,
-        on_bytes: Callable[[bytes, int], None] | None = None,
+        keeps_bytes: bool = False,
         most_waiting: int = MOST_WAITING,
     ) -> None:
         """Prepare; nothing is opened yet.
@@ -36,18 +41,19 @@ class Threaded:
         Args:
             open_source: Takes a stop function and a callback for bytes, and returns the source.
             stop: Called in the reading thread; reading ends when it returns True. Events read before still come out.
-            on_bytes: Called in the consumer's thread with all bytes read and their arrival time (nanoseconds since
-                1970), before the events in those bytes.
+            keeps_bytes: Whether slices also hold all bytes read, each before the events in it.
             most_waiting: See `MOST_WAITING`.
         """
-        self._stop, self._on_bytes = stop, on_bytes
-        self._source = open_source(self._stopped, None if on_bytes is None else self._keep)
-        self._items: deque[tuple[float, object]] = deque()
+        self._stop = stop
+        self._source = open_source(self._stopped, self._keep if keeps_bytes else None)
+        self._items: deque[_Waiting] = deque()
         self._most_waiting = most_waiting
-        self._some, self._wanted = threading.Event(), False
-        self._closed = False
+        self._due = threading.Event()
+        self._samples_in = self._samples_out = 0  # each is written by one thread
+        self._wanted: float = math.inf
+        self._sleeps, self._closed = False, False
         self.lag_s = 0.0
-        """Seconds that the last item had waited in the queue."""
+        """Seconds for which the newest item of the last slice had waited in the queue."""
 
     @property
     def counters(self) -> StreamCounters:
@@ -59,35 +65,60 @@ class Threaded:
         """Events and reads in the queue."""
         return len(self._items)
 
+    def wake_after(self, samples: int | None) -> None:
+        """End the next slice as soon as it holds this number of samples; None: when its time is over."""
+        self._wanted = math.inf if samples is None else samples
+
     def __iter__(self) -> Iterator[SourceEvent]:
-        """Yield events; an error of the source is raised after the events before it."""
+        """Yield events as they come; an error of the source is raised after the events before it."""
+        with closing(self.slices(0.0)) as slices:
+            for items in slices:
+                for item in items:
+                    if isinstance(item, Arrival):
+                        yield item.event
+
+    def slices(self, latency_s: float) -> Generator[list[Item], None, None]:
+        """Yield what came, in order and in slices of at least one item.
+
+        Slices end at whole multiples of the latency by the clock of this machine, so that all sensors wake it together.
+        What has waited longer than a latency is handed out at once, `LONGEST_SLICE_S` or one latency at a time.
+
+        Args:
+            latency_s: Longest time in seconds that an event waits while the consumer keeps up; 0: none.
+
+        Raises:
+            Exception: The error of the source, after the events before it.
+        """
         self._closed = False
         thread = threading.Thread(target=self._run, name="reader", daemon=True)
         thread.start()
         try:
             while True:
-                came_s, item = self._next()
-                self.lag_s = time.monotonic() - came_s
-                if isinstance(item, _Read):
-                    assert self._on_bytes is not None
-                    self._on_bytes(item.data, item.time_ns)
-                elif isinstance(item, _End):
-                    if item.error is not None:
-                        raise item.error
+                self._wait(latency_s)
+                taken = self._take(max(latency_s, LONGEST_SLICE_S))
+                last = taken[-1].item
+                end = last if isinstance(last, _End) else None
+                if end is not None:
+                    taken.pop()
+                if taken:
+                    self.lag_s = time.monotonic() - taken[-1].came_s
+                    yield [each.as_item() for each in taken]
+                if end is not None:
+                    if end.error is not None:
+                        raise end.error
                     return
-                else:
-                    yield item  # type: ignore[misc]
         finally:
             self._closed = True
             thread.join()
             self._items.clear()
+            self._samples_out = self._samples_in
 
     def _stopped(self) -> bool:
         return self._closed or self._stop()
 
     def _keep(self, data: bytes) -> None:
         if data or not self._items:  # an empty read matters only to a consumer that waits
-            self._put(_Read(data, time.time_ns()))
+            self._put(BytesRead(data, time.time_ns()))
 
     def _run(self) -> None:
         error: BaseException | None = None
@@ -98,31 +129,57 @@ class Threaded:
             error = exc
         self._put(_End(error))
 
-    def _put(self, item: object) -> None:
-        """Append an item to the queue, and wake the consumer if it waits."""
+    def _put(self, item: SourceEvent | BytesRead | _End) -> None:
+        """Append an item to the queue, and wake the consumer if it waits for it."""
         while len(self._items) >= self._most_waiting and not self._closed:
+            self._due.set()
             time.sleep(_ROOM_EVERY_S)
-        self._items.append((time.monotonic(), item))
-        if self._wanted:
-            self._some.set()
+        if type(item) is SampleBlock:
+            self._samples_in += len(item.samples)
+        self._items.append(_Waiting(item, time.monotonic(), time.time()))
+        if self._sleeps or self._is_enough() or type(item) is _End:
+            self._due.set()
 
-    def _next(self) -> tuple[float, object]:
-        while True:
-            try:
-                return self._items.popleft()
-            except IndexError:
-                self._some.clear()
-                self._wanted = True
-                if not self._items:  # nothing came between the failed pop and `_wanted`
-                    self._some.wait()
-                self._wanted = False
+    def _wait(self, latency_s: float) -> None:
+        """Wait until something came, and then until the slice is over."""
+        while not self._items:
+            self._due.clear()
+            self._sleeps = True
+            if not self._items:  # nothing came between the look and `_sleeps`
+                self._due.wait()
+            self._sleeps = False
+        if latency_s <= 0:
+            return
+        now_s = time.monotonic()
+        left_s = min(latency_s - now_s % latency_s, self._items[0].came_s + latency_s - now_s)
+        self._due.clear()
+        if left_s > 0 and not self._is_enough() and type(self._items[-1].item) is not _End:
+            self._due.wait(left_s)
+
+    def _is_enough(self) -> bool:
+        return self._samples_in - self._samples_out >= self._wanted
+
+    def _take(self, longest_s: float) -> list[_Waiting]:
+        """Take what waits, up to a span of time."""
+        items, until_s = self._items, self._items[0].came_s + longest_s
+        taken = []
+        for _ in range(len(items)):
+            if items[0].came_s > until_s:
+                break
+            taken.append(items.popleft())
+        self._samples_out += sum(len(each.item.samples) for each in taken if type(each.item) is SampleBlock)
+        return taken
 
 
-class _Read:
-    def __init__(self, data: bytes, time_ns: int) -> None:
-        self.data, self.time_ns = data, time_ns
+class _End(NamedTuple):
+    error: BaseException | None
 
 
-class _End:
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
+class _Waiting(NamedTuple):
+    item: SourceEvent | BytesRead | _End
+    came_s: float
+    time_s: float
+
+    def as_item(self) -> Item:
+        assert not isinstance(self.item, _End)
+        return self.item if isinstance(self.item, BytesRead) else Arrival(self.item, self.came_s, self.time_s)

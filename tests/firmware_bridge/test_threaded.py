@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from firmware_bridge.errors import PortLostError
+from firmware_bridge.sources.arrivals import BytesRead
 from firmware_bridge.sources.threaded import Threaded
 from firmware_bridge.wire.events import Idle, SampleBlock, SourceEvent
 from firmware_bridge.wire.stream import StreamCounters
@@ -45,32 +46,30 @@ def threaded(n: int, stop: Callable[[], bool] = lambda: False, **options: object
 
 
 def test_events_and_bytes_come_in_their_order() -> None:
-    seen: list[object] = []
-    source, _ = threaded(2000, on_bytes=lambda data, time_ns: seen.append((data, time_ns > 0)), most_waiting=10)
-    for event in source:
-        assert isinstance(event, SampleBlock)
-        seen.append(event.first_sample)
-    assert seen == [each for number in range(2000) for each in ((b"%d" % number, True), number)]
+    source, _ = threaded(2000, keeps_bytes=True, most_waiting=10)
+    seen = [each for items in source.slices(0.001) for each in items]
+    told = [each.data if isinstance(each, BytesRead) else each.event.first_sample for each in seen]
+    assert told == [each for number in range(2000) for each in (b"%d" % number, number)]
 
 
 def test_a_consumer_that_stalls_costs_nothing_and_knows_how_far_it_is_behind() -> None:
     source, fake = threaded(500)
-    events = iter(source)
-    next(events)
+    slices = source.slices(0.0)
+    seen = len(next(slices))
     time.sleep(0.3)
-    assert fake.made == 500 and source.waiting >= 499
-    next(events)
+    assert fake.made == 500 and source.waiting >= 500 - seen
+    seen += len(next(slices))
     assert source.lag_s >= 0.25
-    assert len(list(events)) == 498 and source.waiting == 0
+    assert seen + sum(map(len, slices)) == 500 and source.waiting == 0
 
 
 def test_what_waits_is_bounded() -> None:
     source, fake = threaded(500, most_waiting=20)
-    events = iter(source)
-    next(events)
+    slices = source.slices(0.0)
+    seen = len(next(slices))
     time.sleep(0.3)
-    assert fake.made <= 25
-    assert len(list(events)) == 499
+    assert fake.made <= 25 + seen
+    assert seen + sum(map(len, slices)) == 500
 
 
 def test_an_error_comes_behind_what_was_read_before_it() -> None:

@@ -113,7 +113,7 @@ def test_a_bundle_keeps_it_beside_what_is_known(mounting: Mounting) -> None:
     assert again is not None and again.limit == 0.5
     np.testing.assert_array_equal(again.prototypes, mounting.prototypes)
     assert novelty_from_bytes(novelty_to_bytes(novelty_with(None)), 3).mounting is None
-    assert not novelty_with(None).is_turned(centre(machine(1, 0)))
+    assert novelty_with(None).are_turned(centre(machine(1, 0))).tolist() == [False]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.stages.results import Result
@@ -26,6 +26,15 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Write what is still waiting, and close; further calls do nothing."""
+        ...
+
+
+@runtime_checkable
+class GatheringSink(Sink, Protocol):
+    """A sink that may keep the results of a slice of time in `take`, to write them together in `flush`."""
+
+    def flush(self) -> None:
+        """Write what `take` kept, at the end of each slice; raise OutputError as `take` does."""
         ...
 
 
@@ -61,6 +70,11 @@ class Guarded:
     def take(self, result: Result) -> None:
         """Take one result."""
         self._try(lambda: self._sink.take(result))
+
+    def flush(self) -> None:
+        """Write what the sink kept of the slice that ends here."""
+        if isinstance(self._sink, GatheringSink):
+            self._try(self._sink.flush)
 
     def close(self) -> None:
         """Close the sink, and report the loss that it reports at the end, unless it was reported before."""

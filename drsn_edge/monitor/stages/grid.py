@@ -34,6 +34,16 @@ class Grid:
         """Sampling rate of the sensor for which windows are cut, in Hz."""
         return self._contract.sample_rate_hz * self._cut.ratio
 
+    @property
+    def hop_s(self) -> float:
+        """Time from one window start to the next, in seconds."""
+        return self._cut.hop / self.sample_rate_hz
+
+    @property
+    def samples_to_window(self) -> int:
+        """Number of samples without a loss that complete the next window."""
+        return self._windower.samples_to_window
+
     def begin(self, sample_rate_hz: float) -> None:
         """Start again for a sensor with this sampling rate, with an empty buffer."""
         self._cut_at(sample_rate_hz / self._contract.sample_rate_hz)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +27,11 @@ from drsn_edge.signal.noise_alone import NoiseWatch
 from drsn_edge.signal.novelty import Novelty
 from drsn_edge.signal.quality import OffsetWatch
 from drsn_edge.signal.resampling import resampled
-from drsn_edge.signal.windows import Centred, axis_means, centre
+from drsn_edge.signal.windows import Centred, FloatArray, axis_means, centre
 from drsn_edge.verdicts import AXES_TURNED, NOISE_ALONE, NOT_RUNNING, OFFSET_JUMPED, UNIT_DOUBTED
+
+_MOST_TOGETHER = 16
+"""Most windows that are judged together; more would leave the cache of a small processor."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,35 @@ def model_of(
     return Model(bundle.manifest, classifier, novelty)
 
 
+class _Shown(NamedTuple):
+    """What an undamaged window shows, independent of the windows before it.
+
+    Attributes:
+        samples: Samples in the contract's unit, shape (1, window, axes).
+        centred: The same without their means, the only one.
+        inputs: Input of the network, shape (1, 1, steps, channels).
+        level: RMS over all axes, in the contract's unit.
+        has_other_unit: See `Novelty.have_other_unit`.
+        novelty: See `Novelty.novelty`; None without novelty detection.
+        is_turned: See `Novelty.are_turned`.
+    """
+
+    samples: FloatArray
+    centred: Centred
+    inputs: FloatArray
+    level: float
+    has_other_unit: bool
+    novelty: float | None
+    is_turned: bool
+
+
+class Look(NamedTuple):
+    """A window and what it shows; None if it is damaged."""
+
+    window: CutWindow
+    shown: _Shown | None
+
+
 class Judge:
     """Judges windows by one model, and draws conclusions from them."""
 
@@ -125,35 +159,65 @@ class Judge:
         """Forget earlier signs of noise after a restart of the sensor."""
         self._noise.reset()
 
-    def judge(self, window: CutWindow, offsets: OffsetWatch) -> WindowResult:
+    def look_at(self, windows: Sequence[CutWindow]) -> list[Look]:
+        """Return what each window shows by itself, whatever came before it; `judge` then takes them in order."""
+        shown: list[_Shown | None] = [None] * len(windows)
+        sound = [number for number, each in enumerate(windows) if each.defect is None]
+        for _, group in groupby(sound, lambda number: (windows[number].cut, id(windows[number].scale))):
+            numbers = [*group]
+            for at in range(0, len(numbers), _MOST_TOGETHER):
+                chosen = numbers[at : at + _MOST_TOGETHER]
+                for number, each in zip(chosen, self._shown([windows[n] for n in chosen]), strict=True):
+                    shown[number] = each
+        return [Look(window, each) for window, each in zip(windows, shown, strict=True)]
+
+    def judge(self, look: Look, offsets: OffsetWatch) -> WindowResult:
         """Return the verdict of a window.
 
         Args:
-            window: The window as it was cut; the result is about the window without its margins.
+            look: The window as `look_at` saw it; the result is about the window without its margins.
             offsets: Offset watch of the stream; it takes the window's mean if the machine runs.
         """
-        if window.defect is not None:
+        window, shown = look
+        if shown is None:
+            assert window.defect is not None
             return _without_verdict(window, window.defect)
-        counts = window.counts[None].astype(np.float32)
-        contract = self.contract
-        samples = resampled(counts * window.scale.factors, window.cut, contract.window, contract.decimation)
-        centred = centre(samples)
-        reason = self._why_not(window, centred, offsets)
+        reason = self._why_not(window, shown, offsets)
         if reason is not None:
             return _without_verdict(window, reason)
         if self._keep is not None:
-            self._keep(samples)
-        return self._classified(window, centred)
+            self._keep(shown.samples)
+        return self._classified(window, shown)
 
-    def _why_not(self, window: CutWindow, centred: Centred, offsets: OffsetWatch) -> str | None:
+    def _shown(self, windows: Sequence[CutWindow]) -> list[_Shown]:
+        """Return what undamaged windows of one cut and scale show."""
+        contract, novelty = self.contract, self._novelty
+        cut, scale = windows[0].cut, windows[0].scale
+        samples = np.concatenate([
+            resampled(each.counts[None].astype(np.float32) * scale.factors, cut, contract.window, contract.decimation)
+            for each in windows
+        ])  # fmt: skip
+        centred = centre(samples)
+        inputs = input_of(centred, contract, self._speed_hz)
+        n = len(windows)
+        other_unit = [False] * n if novelty is None else novelty.have_other_unit(centred)
+        novelties = [None] * n if novelty is None else novelty.of_centred(centred).tolist()
+        turned = np.zeros(n, bool) if novelty is None else novelty.are_turned(centred)
+        levels = centred.rms.tolist()
+        each = zip(levels, other_unit, novelties, turned.tolist(), strict=True)
+        return [
+            _Shown(samples[at : at + 1], centred.one(at), inputs[at : at + 1], *facts) for at, facts in enumerate(each)
+        ]
+
+    def _why_not(self, window: CutWindow, shown: _Shown, offsets: OffsetWatch) -> str | None:
         """Return why an undamaged window does not show a running machine that the model knows; None if it does."""
-        if self._novelty is not None and self._novelty.has_other_unit(centred):
+        if shown.has_other_unit:
             return UNIT_DOUBTED
-        if self._novelty is not None and not self._novelty.is_running(float(centred.rms[0])):
+        if self._novelty is not None and not self._novelty.is_running(shown.level):
             return NOT_RUNNING
-        if offsets.jumped(_means_of(window, centred), window.scale.full_scale):
+        if offsets.jumped(_means_of(window, shown.centred), window.scale.full_scale):
             return OFFSET_JUMPED
-        return NOISE_ALONE if self._is_noise(window, centred) else None
+        return NOISE_ALONE if self._is_noise(window, shown.centred) else None
 
     def _is_noise(self, window: CutWindow, centred: Centred) -> bool:
         """Tell whether a window holds noise alone, at the model's rate where the sensor is decimated."""
@@ -161,17 +225,15 @@ class Judge:
             return self._noise.is_noise(window.first_sample, window.counts, centred)
         return self._noise.is_noise(int(window.first_sample / window.cut.ratio), centred.samples[0], centred)
 
-    def _classified(self, window: CutWindow, centred: Centred) -> WindowResult:
-        inputs = input_of(centred, self.contract, self._speed_hz)
-        probabilities = softmax(self._model.classifier.logits(inputs))[0]
+    def _classified(self, window: CutWindow, shown: _Shown) -> WindowResult:
+        probabilities = softmax(self._model.classifier.logits(shown.inputs))[0]
         scores = dict(zip(self.manifest.labels, probabilities.tolist(), strict=True))
-        at, level = (window.first_sample, window.device_time_s), float(centred.rms[0])
-        if self._novelty is None:
+        at, level, novelty = (window.first_sample, window.device_time_s), shown.level, shown.novelty
+        if novelty is None:
             return WindowResult.of_class(*at, max(scores, key=scores.__getitem__), scores, level_rms=level)
-        novelty = float(self._novelty.of_centred(centred)[0])
         if not novelty <= 1:  # NaN is also unlike all training data
             return WindowResult.unknown(*at, scores, novelty, level)
-        if self._novelty.is_turned(centred):
+        if shown.is_turned:
             return _without_verdict(window, AXES_TURNED)
         return WindowResult.of_class(*at, max(scores, key=scores.__getitem__), scores, novelty, level)
 

@@ -104,7 +104,7 @@ class Learner:
         self._means.append(centred.means[0])
         if self._novelty.mounting is not None:
             self._mounting.append(features_of(centred)[0])
-            self._turned += self._novelty.is_turned(centred)
+            self._turned += bool(self._novelty.are_turned(centred)[0])
 
     def learned(self, bundle: Bundle, now_s: float | None = None) -> Learned:
         """Return what was learned from all windows.

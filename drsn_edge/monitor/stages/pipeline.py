@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import groupby, repeat
+from typing import cast
 
 from drsn_edge.monitor.stages.capture import Capture
 from drsn_edge.monitor.stages.conclusions import Standing
 from drsn_edge.monitor.stages.judge import Judge
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Result, Summary, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Result, Severity, Summary, WindowResult
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
 from drsn_edge.monitor.stages.stream_state import HostClock, StreamState, WindowCounts
+from drsn_edge.signal.windows import Window
+from firmware_bridge.sources.arrivals import Arrival
 from firmware_bridge.wire.events import (
     DeviceRestarted,
     HelloRejected,
@@ -58,7 +63,8 @@ class Monitor:
         counts = counts or WindowCounts()
         counts.expect(judge.manifest.labels)
         self.judge, self._severity, self._capture = judge, severity, capture
-        self.stream = StreamState(judge.contract, judge.taught_offset, clock or HostClock(), counts)
+        self._clock = clock or HostClock()
+        self.stream = StreamState(judge.contract, judge.taught_offset, counts)
 
     def run(self, source: Iterable[SourceEvent], counters: Callable[[], StreamCounters]) -> Iterator[Result]:
         """Yield window results and decisions as they come, and the summary when the source ends.
@@ -75,14 +81,21 @@ class Monitor:
         yield self.summary(counters())
 
     def take(self, event: SourceEvent) -> list[Result]:
-        """Take one event and return the results that follow."""
-        if self._capture is not None:
-            self._capture.take(event)
-        severities = [] if self._severity is None else self._severity.take(event, self.judge.conclusions.label)
-        results = self._take(event)
-        if severities:  # at an unknown rate, lines and velocities would be at wrong frequencies
-            severities = [each for each in severities if self.stream.rate.why_not(each.first_sample) is None]
-        return [*results, *severities, *self._expire()]
+        """Take one event that comes now, and return the results that follow."""
+        arrival = Arrival(event, self._clock.arrived_s(), time.time())
+        return [result for _, results in self.take_slice([arrival]) for result in results]
+
+    def take_slice(self, arrivals: Sequence[Arrival]) -> Iterator[tuple[Arrival, list[Result]]]:
+        """Take the events of a short time, and yield each event that has results with them, in order.
+
+        The results are those of `take` for each event by itself: windows are judged together, and everything that
+        depends on the windows before, such as decisions and alarms, follows in their order.
+        """
+        lag_s = self._clock.lag_s()
+        for is_samples, found in groupby(arrivals, lambda each: isinstance(each.event, SampleBlock)):
+            group = [*found]
+            each_with_results = self._take_blocks(group, lag_s) if is_samples else map(self._take_other, group)
+            yield from (each for each in each_with_results if each[1])
 
     def summary(self, counters: StreamCounters) -> Summary:
         """Return the counters of the run so far."""
@@ -123,11 +136,21 @@ class Monitor:
         self.stream.rate.link_lost()
         return [*self.judge.conclusions.withdraw(self.stream.freshness.link_lost())]
 
-    def _take(self, event: SourceEvent) -> list[Result]:
-        if isinstance(event, SampleBlock):
-            return self._take_block(event)
+    def _take_other(self, arrival: Arrival) -> tuple[Arrival, list[Result]]:
+        """Take an event other than samples."""
+        event = arrival.event
+        if self._capture is not None:
+            self._capture.take(event)
+        if self._severity is not None:
+            self._severity.take(event)
+        return arrival, [
+            *self._followed(event, arrival.steady_s),
+            *self._expire(arrival.steady_s, self.stream.patience_s),
+        ]
+
+    def _followed(self, event: SourceEvent, arrived_s: float) -> list[Result]:
         if isinstance(event, Hello):
-            self.stream.take_hello(event)
+            self.stream.take_hello(event, arrived_s)
             self.judge.forget_noise()
         elif isinstance(event, DeviceRestarted):
             self.stream.restart()
@@ -139,18 +162,37 @@ class Monitor:
         elif isinstance(event, HelloRejected):
             return self.withdraw()
         elif isinstance(event, LinkRestored):
-            self.stream.freshness.wait(self.stream.arrived_s())
+            self.stream.freshness.wait(arrived_s)
         elif isinstance(event, Note):
             return self._take_note(event)
         return []
 
-    def _take_block(self, block: SampleBlock) -> list[Result]:
-        results: list[Result] = []
-        for window in self.stream.take(block):
-            result = self.judge.judge(window, self.stream.offsets)
-            self.stream.judged(result)
-            results += [result, *self._concluded(result)]
-        return results
+    def _take_blocks(self, arrivals: Sequence[Arrival], lag_s: float) -> Iterator[tuple[Arrival, list[Result]]]:
+        """Take samples that follow each other without another event between them."""
+        blocks = cast("list[SampleBlock]", [each.event for each in arrivals])
+        stretches = [] if self._severity is None else self._severity.cut(blocks)
+        passed = self.stream.take(blocks, lag_s)
+        looks = iter(self.judge.look_at([window for each in passed for window in each.windows]))
+        for arrival, block, (windows, trust, patience_s), cut in zip(
+            arrivals, blocks, passed, stretches or repeat(()), strict=False
+        ):
+            if self._capture is not None:
+                self._capture.take(block)
+            severities = self._severities([each for each in cut if trust.why_not(each.first_sample) is None])
+            self.stream.freshness.block(arrival.steady_s, block.first_sample, block.device_time_s)
+            results: list[Result] = []
+            for _ in windows:
+                result = self.judge.judge(next(looks), self.stream.offsets)
+                self.stream.judged(result)
+                results += [result, *self._concluded(result)]
+            yield arrival, [*results, *severities, *self._expire(arrival.steady_s, patience_s)]
+
+    def _severities(self, stretches: Sequence[Window]) -> list[Severity]:
+        """Return the severities of stretches whose rate is known: others would have lines at wrong frequencies."""
+        if self._severity is None or not stretches:
+            return []
+        found = (self._severity.measure(each, self.judge.conclusions.label) for each in stretches)
+        return [each for each in found if each is not None]
 
     def _concluded(self, result: WindowResult) -> Iterator[Result]:
         for found in self.judge.conclusions.take(result):
@@ -165,8 +207,8 @@ class Monitor:
         done, _, name = note.text.partition(" ")
         return [*self.judge.conclusions.acknowledge(name or None)] if done == ACKNOWLEDGE else []
 
-    def _expire(self) -> list[Result]:
+    def _expire(self, now_s: float, patience_s: float) -> list[Result]:
         """Withdraw a decision that no window has confirmed for too long."""
-        stream, conclusions = self.stream, self.judge.conclusions
-        why = stream.freshness.expired(stream.arrived_s(), stream.patience_s, conclusions.has_verdict)
+        conclusions = self.judge.conclusions
+        why = self.stream.freshness.expired(now_s, patience_s, conclusions.has_verdict)
         return [] if why is None else [*conclusions.withdraw(why)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 
@@ -92,6 +93,24 @@ class RecentRate:
         return self._newest[0] - self._stamps[-1][0] > _OVERDUE_STEPS * self._longest if self._stamps else False
 
 
+class RateTrust(NamedTuple):
+    """Whether the sampling rate of windows is known.
+
+    Attributes:
+        doubt: Why no window may be judged now; None: those that begin after `broken_at` may be.
+        broken_at: Index of the sample at which the clock was last set or stopped.
+    """
+
+    doubt: str | None = None
+    broken_at: int = 0
+
+    def why_not(self, first_sample: int) -> str | None:
+        """Return why a window from `first_sample` to now must not be judged; None if it may be."""
+        if self.doubt is None and first_sample < self.broken_at:
+            return RATE_OFF
+        return self.doubt
+
+
 class RateWatch:
     """Measures the recent rate, and tells why windows must wait while the device's clock cannot show it.
 
@@ -131,11 +150,10 @@ class RateWatch:
         """Expect a pause of the device, which is no fault of its clock."""
         self._begun_at, self._blocks = None, 0
 
-    def why_not(self, first_sample: int) -> str | None:
-        """Return why a window from `first_sample` to now must not be judged; None if it may be."""
-        if self._doubt is None and first_sample < self._broken_at:
-            return RATE_OFF
-        return self._doubt
+    @property
+    def trust(self) -> RateTrust:
+        """Whether the rate of windows that end now is known."""
+        return RateTrust(self._doubt, self._broken_at)
 
     def add(self, first_sample: int, device_time_s: float) -> bool:
         """Take the index and the time of a block's first sample; return whether the clock was set or has stopped."""

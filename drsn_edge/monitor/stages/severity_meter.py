@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -51,11 +52,20 @@ class SeverityMeter:
         elif isinstance(event, DeviceRestarted):
             self._windower = None
             self._repeats.reset()
-        elif isinstance(event, SampleBlock) and self._windower is not None and self._hello is not None:
-            good = (window for window in self._windower.take(event) if self._is_sound(window))
-            found = (self._measure(each.first_sample, each.device_time_s, each.counts, label) for each in good)
-            return [severity for severity in found if severity is not None]
+        elif isinstance(event, SampleBlock):
+            found = (self.measure(each, label) for each in self.cut([event])[0])
+            return [each for each in found if each is not None]
         return []
+
+    def cut(self, blocks: Sequence[SampleBlock]) -> list[list[Window]]:
+        """Take blocks in order; return the undamaged stretches that each completes."""
+        if self._windower is None:
+            return [[] for _ in blocks]
+        return [[each for each in self._windower.take(block) if self._is_sound(each)] for block in blocks]
+
+    def measure(self, stretch: Window, label: str | None) -> Severity | None:
+        """Return the severity of a stretch beside the present class; None if outputs cannot hold it."""
+        return self._measure(stretch.first_sample, stretch.device_time_s, stretch.counts, label)
 
     def _is_sound(self, window: Window) -> bool:
         return not self._repeats.repeats(window) and find_defect(window, self._sensor, None) is None

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.monitor.stages.freshness import STALLED_S, Freshness
 from drsn_edge.monitor.stages.grid import Grid
-from drsn_edge.monitor.stages.rate import RateWatch
+from drsn_edge.monitor.stages.rate import RateTrust, RateWatch
 from drsn_edge.monitor.stages.results import WindowResult
 from drsn_edge.signal.contract import RATE_TOLERANCE, SignalContract, stream_factor
-from drsn_edge.signal.quality import OffsetWatch, SensorLimits, clipping_level, find_defect
+from drsn_edge.signal.quality import OffsetWatch, SensorLimits, clipping_level, find_defects
 from drsn_edge.signal.repeats import RepeatWatch, memory_for
 from drsn_edge.signal.resampling import Cut
 from drsn_edge.signal.windows import Window
@@ -113,22 +115,42 @@ class CutWindow:
     scale: Scale
 
 
+class Passed(NamedTuple):
+    """What one block of samples has brought.
+
+    Attributes:
+        windows: Windows that it completes.
+        trust: Whether its sampling rate is known.
+        patience_s: `StreamState.patience_s` after it.
+    """
+
+    windows: Sequence[CutWindow]
+    trust: RateTrust
+    patience_s: float
+
+
+class _Raw(NamedTuple):
+    """A window before its quality is known, with what was true of the stream when it was complete."""
+
+    window: Window
+    cut: Cut
+    grid_hz: float
+    rate_hz: float | None
+    trust: RateTrust
+
+
 class StreamState:
     """Takes the events of a sensor and cuts windows, each with a reason if it must not be judged."""
 
-    def __init__(
-        self, contract: SignalContract, taught: NDArray[np.float64] | None, clock: HostClock, counts: WindowCounts
-    ) -> None:
+    def __init__(self, contract: SignalContract, taught: NDArray[np.float64] | None, counts: WindowCounts) -> None:
         """Begin before the Hello of the stream.
 
         Args:
             contract: Signal contract of the present model.
             taught: Mean of each axis learned on site; see `OffsetWatch`.
-            clock: Clock of this machine.
             counts: Counters to continue.
         """
         self._contract, self._taught, self.counts = contract, taught, counts
-        self._lag_s, self.arrived_s = clock.lag_s, clock.arrived_s
         self._hello: Hello | None = None
         self._scale = Scale(np.ones(0, np.float32), clipping_level(1.0, 2**-15))  # before the Hello of the device
         self._grid = Grid(contract)
@@ -171,8 +193,8 @@ class StreamState:
         self._is_behind = False  # the new model may be faster, and is not to blame for the lag
         self.freshness.judged_anew()
 
-    def take_hello(self, hello: Hello) -> None:
-        """Take the Hello of the sensor.
+    def take_hello(self, hello: Hello, arrived_s: float) -> None:
+        """Take the Hello of the sensor, which came at `arrived_s` by the host's clock.
 
         Raises:
             ContractError: If the sensor does not fit the model.
@@ -184,7 +206,7 @@ class StreamState:
         self._grid.begin(hello.sample_rate_hz)
         self._repeats.remember(memory_for(self._contract.window * self._grid.cut.factor))
         self.rate.nominal_hz = hello.sample_rate_hz
-        self.freshness.hello(self.arrived_s())
+        self.freshness.hello(arrived_s)
 
     def restart(self) -> None:
         """Reset indices and clocks after a restart of the device."""
@@ -194,42 +216,60 @@ class StreamState:
         self._repeats.reset()
         self.freshness.restart()
 
-    def take(self, block: SampleBlock) -> Iterator[CutWindow]:
-        """Take samples; return the windows that they complete, each to be judged before the next is requested."""
-        self.freshness.block(self.arrived_s(), block.first_sample, block.device_time_s)
-        if self.rate.add(block.first_sample, block.device_time_s):
-            self._device_clock.reset()
-        self._device_clock.add(block.first_sample, block.device_time_s)
-        self._grid.follow_rate(self.rate.rate)
-        return map(self._described, self._grid.take(block))
+    def take(self, blocks: Sequence[SampleBlock], lag_s: float) -> list[Passed]:
+        """Take blocks in order; return what each has brought.
+
+        Args:
+            blocks: Samples without another event between them.
+            lag_s: How long ago the last of them came, in seconds; above `BEHIND_S`, windows are skipped until it is
+                `CAUGHT_UP_S`.
+        """
+        passed, raws = [], []
+        for block in blocks:
+            if self.rate.add(block.first_sample, block.device_time_s):
+                self._device_clock.reset()
+            self._device_clock.add(block.first_sample, block.device_time_s)
+            self._grid.follow_rate(self.rate.rate)
+            cut, grid_hz, rate_hz, trust = (
+                self._grid.cut, self._grid.sample_rate_hz, self.rate.sample_rate_hz, self.rate.trust,
+            )  # fmt: skip
+            found = [_Raw(window, cut, grid_hz, rate_hz, trust) for window in self._grid.take(block)]
+            raws += found
+            passed.append((len(found), trust, self.patience_s))
+        windows = iter(self._described(raws, lag_s))
+        return [Passed([*islice(windows, n)], trust, patience_s) for n, trust, patience_s in passed]
+
+    def samples_to_window(self, latency_s: float) -> int | None:
+        """Return how many samples complete the next window; None if windows come within `latency_s` of each other."""
+        return self._grid.samples_to_window if self._grid.hop_s >= latency_s else None
 
     def judged(self, result: WindowResult) -> None:
         """Record the result of a window."""
         self.counts.add(result)
         self.freshness.window(result)
 
-    def _described(self, window: Window) -> CutWindow:
-        cut, rate_hz = self._grid.cut, self._grid.sample_rate_hz
-        return CutWindow(
-            first_sample=window.first_sample + cut.margin,
-            device_time_s=max(0.0, window.device_time_s + cut.margin / rate_hz),
-            counts=window.counts,
-            lost_samples=window.lost_samples,
-            defect=self._defect_of(window, SensorLimits(self._scale.full_scale_counts, rate_hz, cut.factor)),
-            cut=cut,
-            scale=self._scale,
+    def _described(self, raws: Sequence[_Raw], lag_s: float) -> list[CutWindow]:
+        full_scale_counts = self._scale.full_scale_counts
+        defects = find_defects(
+            [each.window for each in raws],
+            [SensorLimits(full_scale_counts, each.grid_hz, each.cut.factor) for each in raws],
+            [each.rate_hz for each in raws],
         )
+        repeated = self._repeats.repeat([each.window for each in raws])
+        found = []
+        for (window, cut, grid_hz, _, trust), defect, repeats in zip(raws, defects, repeated, strict=True):
+            if repeats:
+                defect = REPEATED
+            defect = defect or trust.why_not(window.first_sample)
+            if defect is None and self._must_skip(lag_s):
+                defect = SKIPPED
+            first, time_s = window.first_sample + cut.margin, max(0.0, window.device_time_s + cut.margin / grid_hz)
+            found.append(CutWindow(first, time_s, window.counts, window.lost_samples, defect, cut, self._scale))
+        return found
 
-    def _defect_of(self, window: Window, limits: SensorLimits) -> str | None:
-        defect = find_defect(window, limits, self.rate.sample_rate_hz)
-        if self._repeats.repeats(window):
-            defect = REPEATED
-        defect = defect or self.rate.why_not(window.first_sample)
-        return SKIPPED if defect is None and self._must_skip() else defect
-
-    def _must_skip(self) -> bool:
+    def _must_skip(self, lag_s: float) -> bool:
         """Tell whether to skip windows to catch up: cutting a window is far cheaper than judging it."""
-        self._is_behind = self._lag_s() > (CAUGHT_UP_S if self._is_behind else BEHIND_S)
+        self._is_behind = lag_s > (CAUGHT_UP_S if self._is_behind else BEHIND_S)
         return self._is_behind
 
 

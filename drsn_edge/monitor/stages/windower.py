@@ -35,6 +35,11 @@ class Windower:
         self._first_sample = 0
         self._skip = 0
 
+    @property
+    def samples_to_window(self) -> int:
+        """Number of samples without a loss that complete the next window."""
+        return self._skip + self._window - self._length
+
     def take(self, block: SampleBlock) -> list[Window]:
         """Take a block of a sensor and return the windows that it completes."""
         return self.add(block.first_sample, block.device_time_s, block.samples, block.lost_before, block.overrun)

@@ -761,8 +761,8 @@ def test_windows_of_axes_that_changed_places_get_no_verdict_but_stay_unknown(
     new_bench: Any, sensor: Any, said: Said
 ) -> None:
     class Turned(StrangeAbove):
-        def is_turned(self, windows: Any) -> bool:
-            return True
+        def are_turned(self, windows: Any) -> Any:
+            return np.ones(len(windows.rms), bool)
 
     bench = new_bench(novelty=Turned(**vars(strange())))
     assert said(bench.take(sensor.hello(), sensor.blocks("calm", 10))) == [AXES_TURNED]

@@ -1,0 +1,39 @@
+"""Events with the times at which they came, and slices: the events of a short time, which are handled together."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from firmware_bridge.wire.events import SourceEvent
+
+LATENCY_S = 0.2
+"""Time in seconds for which events wait at most until they are handled together, unless another is chosen."""
+
+LONGEST_SLICE_S = 1.0
+"""Longest time that the events of one slice span while many wait, in seconds; a longer latency makes it longer."""
+
+
+class Arrival(NamedTuple):
+    """An event and when its bytes came.
+
+    Attributes:
+        event: The event.
+        steady_s: Time by a clock that is never set, in seconds.
+        time_s: Time in seconds since 1970.
+    """
+
+    event: SourceEvent
+    steady_s: float
+    time_s: float
+
+
+class BytesRead(NamedTuple):
+    """Bytes that a source read, before the events in them.
+
+    Attributes:
+        data: The bytes; empty if none came.
+        time_ns: Time in nanoseconds since 1970.
+    """
+
+    data: bytes
+    time_ns: int
