@@ -215,7 +215,7 @@ class Station:
         with ExitStack() as stack:
             capture = None
             if judging.settings.capture is not None:
-                capture = Capture(judging.settings.capture, self.machine, self.clock.time_s, self._tell)
+                capture = Capture(judging.settings.capture, self.machine, self._tell)
                 stack.callback(capture.close)
                 self.outputs.name("capture", capture)
             if self._monitor is not None:  # the outputs know its decision and alarms

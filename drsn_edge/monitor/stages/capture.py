@@ -33,7 +33,6 @@ class Capture:
         self,
         settings: CaptureSettings,
         machine: str,
-        now_s: Callable[[], float] = time.time,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Prepare.
@@ -41,13 +40,12 @@ class Capture:
         Args:
             settings: Settings of captures.
             machine: Name of the machine, for the file names.
-            now_s: Clock in seconds since 1970.
             tell: Called with a message if a file cannot be written; the monitor continues.
 
         Raises:
             OutputError: If the folder cannot be made.
         """
-        self._settings, self._now_s, self._tell = settings, now_s, tell
+        self._settings, self._tell = settings, tell
         self._machine = _NOT_IN_NAMES.sub("_", machine)
         self._folder = Path(settings.folder)
         try:
@@ -60,12 +58,13 @@ class Capture:
         self._log: RawLogWriter | None = None
         self._name = ""
         self._frames = FrameWriter()
-        self._left_s = 0.0
+        self._left_s = self._now_s = 0.0
         self.failing: str | None = None
         """Why the last file could not be written; None if it could."""
 
-    def take(self, event: SourceEvent) -> None:
-        """Take one event, before it is judged."""
+    def take(self, event: SourceEvent, time_s: float) -> None:
+        """Take one event that came at `time_s`, in seconds since 1970, before it is judged."""
+        self._now_s = time_s
         self._try(lambda: self._take(event))
 
     def _take(self, event: SourceEvent) -> None:
@@ -97,7 +96,7 @@ class Capture:
             self._log = None
 
     def _now_ns(self) -> int:
-        return round(1e9 * self._now_s())
+        return round(1e9 * self._now_s)
 
     def _take_block(self, block: SampleBlock) -> None:
         if self._hello is None:
@@ -117,7 +116,7 @@ class Capture:
 
     def _begin(self, alarm: str) -> None:
         assert self._hello is not None
-        at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now_s()))
+        at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._now_s))
         stem = f"{_PREFIX}{self._machine}-{at}-{_NOT_IN_NAMES.sub('_', alarm)}"
         number = max(map(_number, self._own()), default=-1) + 1  # counted, since a clock that is set breaks the order
         path = self._folder / f"{stem}-{number}{SUFFIX}"

@@ -140,7 +140,7 @@ class Monitor:
         """Take an event other than samples."""
         event = arrival.event
         if self._capture is not None:
-            self._capture.take(event)
+            self._capture.take(event, arrival.time_s)
         if self._severity is not None:
             self._severity.take(event)
         return arrival, [
@@ -177,7 +177,7 @@ class Monitor:
             arrivals, blocks, passed, stretches or repeat(()), strict=False
         ):
             if self._capture is not None:
-                self._capture.take(block)
+                self._capture.take(block, arrival.time_s)
             severities = self._severities([each for each in cut if trust.why_not(each.first_sample) is None])
             self.stream.freshness.block(arrival.steady_s, block.first_sample, block.device_time_s)
             results: list[Result] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,18 @@ from firmware_bridge.wire.events import DeviceRestarted, LinkLost, LinkRestored,
 from firmware_bridge.wire.messages import Hello
 
 RATE_HZ = 4000.0
+NOW_S = 1.8e9
 
 
 def capture_in(folder: Path, **settings: Any) -> Capture:
     chosen = CaptureSettings(str(folder), **{"before_s": 0.1, "after_s": 0.2, **settings})
-    return Capture(chosen, "pump 3/a", now_s=lambda: 1.8e9, tell=lambda text: pytest.fail(text))
+    return Capture(chosen, "pump 3/a", tell=lambda text: pytest.fail(text))
 
 
-def feed(capture: Capture, sensor: Any, blocks: int) -> list[SampleBlock]:
+def feed(capture: Capture, sensor: Any, blocks: int, now_s: float = NOW_S) -> list[SampleBlock]:
     made = [sensor.block(n=40) for _ in range(blocks)]
     for block in made:
-        capture.take(block)
+        capture.take(block, now_s)
     return made
 
 
@@ -42,7 +42,7 @@ def events_of(folder: Path) -> list[Any]:
 
 def test_a_capture_has_what_came_before_and_after(tmp_path: Path, sensor: Any) -> None:
     capture = capture_in(tmp_path, before_s=0.105)
-    capture.take(sensor.hello())
+    capture.take(sensor.hello(), NOW_S)
     before = feed(capture, sensor, 50)
     name = capture.trigger("outer race!")
     assert name == "alarm-pump_3_a-20270115T080000Z-outer_race_-0.drsnlog"
@@ -59,16 +59,16 @@ def test_a_capture_has_what_came_before_and_after(tmp_path: Path, sensor: Any) -
 
 def test_gaps_restarts_and_lost_links_are_in_it(tmp_path: Path, sensor: Any) -> None:
     capture = capture_in(tmp_path)
-    capture.take(sensor.hello())
+    capture.take(sensor.hello(), NOW_S)
     feed(capture, sensor, 3)
     sensor.lose(7)
     feed(capture, sensor, 3)
     capture.trigger("worn")
-    capture.take(LinkLost("unplugged"))
-    capture.take(LinkRestored())
+    capture.take(LinkLost("unplugged"), NOW_S)
+    capture.take(LinkRestored(), NOW_S)
     sensor.restart()
-    capture.take(DeviceRestarted(1, 2))
-    capture.take(sensor.hello())
+    capture.take(DeviceRestarted(1, 2), NOW_S)
+    capture.take(sensor.hello(), NOW_S)
     feed(capture, sensor, 2)
     capture.close()
     events = events_of(tmp_path)
@@ -79,9 +79,9 @@ def test_gaps_restarts_and_lost_links_are_in_it(tmp_path: Path, sensor: Any) -> 
 
 def test_long_blocks_of_wide_counts_are_divided(tmp_path: Path, sensor: Any) -> None:
     capture = capture_in(tmp_path, before_s=100.0)
-    capture.take(sensor.hello())
+    capture.take(sensor.hello(), NOW_S)
     counts = np.random.default_rng(0).integers(-(2**22), 2**22, (5000, 2)).astype(np.int32)
-    capture.take(SampleBlock(0, 0.0, counts, 0))
+    capture.take(SampleBlock(0, 0.0, counts, 0), NOW_S)
     capture.trigger("worn")
     capture.close()
     blocks = [event.samples for event in events_of(tmp_path) if isinstance(event, SampleBlock)]
@@ -90,7 +90,7 @@ def test_long_blocks_of_wide_counts_are_divided(tmp_path: Path, sensor: Any) -> 
 
 def test_a_second_alarm_goes_on_with_the_file_of_the_first(tmp_path: Path, sensor: Any) -> None:
     capture = capture_in(tmp_path)
-    capture.take(sensor.hello())
+    capture.take(sensor.hello(), NOW_S)
     feed(capture, sensor, 2)
     first = capture.trigger("worn")
     feed(capture, sensor, 10)
@@ -104,7 +104,7 @@ def test_the_oldest_files_go(tmp_path: Path, sensor: Any) -> None:
     capture = capture_in(tmp_path, keep=2, after_s=0.0)
     other = tmp_path / "alarm-pump_4-x.drsnlog"
     other.write_bytes(b"")
-    capture.take(sensor.hello())
+    capture.take(sensor.hello(), NOW_S)
     names = []
     for _ in range(4):
         feed(capture, sensor, 1)
@@ -118,12 +118,12 @@ def test_the_oldest_files_go_whatever_the_clock_says_and_no_other_machines(tmp_p
     other.write_bytes(b"")
     names: list[str | None] = []
     for day in (0, 500, -3, 1, 2):  # each run of the monitor another day by the clock
-        now_s = 1.8e9 + 86_400.0 * day
-        capture = Capture(CaptureSettings(str(tmp_path), 0.1, 0.0, keep=2), "pump 3/a", now_s=partial(float, now_s))
-        capture.take(sensor.hello())
-        feed(capture, sensor, 1)
+        now_s = NOW_S + 86_400.0 * day
+        capture = Capture(CaptureSettings(str(tmp_path), 0.1, 0.0, keep=2), "pump 3/a")
+        capture.take(sensor.hello(), now_s)
+        feed(capture, sensor, 1, now_s)
         names.append(capture.trigger("worn"))
-        feed(capture, sensor, 1)
+        feed(capture, sensor, 1, now_s)
         capture.close()
         os.utime(tmp_path / str(names[-1]), (now_s, now_s))
     assert {path.name for path in tmp_path.iterdir()} == {other.name, *names[-2:]}
@@ -132,7 +132,7 @@ def test_the_oldest_files_go_whatever_the_clock_says_and_no_other_machines(tmp_p
 def test_a_file_that_is_removed_meanwhile_costs_no_capture(tmp_path: Path, sensor: Any) -> None:
     (tmp_path / "alarm-pump_3_a-gone.drsnlog").symlink_to("gone")  # listed, and not there when it is asked for
     capture = capture_in(tmp_path, keep=1, after_s=0.0)
-    capture.take(sensor.hello())
+    capture.take(sensor.hello(), NOW_S)
     feed(capture, sensor, 1)
     name = capture.trigger("worn")
     feed(capture, sensor, 1)
@@ -148,7 +148,7 @@ def test_a_folder_that_may_not_be_changed_is_said_and_nothing_else_ends(
     (tmp_path / "alarm-m-old.drsnlog").write_bytes(b"")
     said: list[str] = []
     capture = Capture(CaptureSettings(str(tmp_path), 0.1, 0.1, keep=1), "m", tell=said.append)
-    capture.take(sensor.hello())
+    capture.take(sensor.hello(), NOW_S)
     feed(capture, sensor, 2)
     monkeypatch.setattr(Path, "unlink", forbidden)
     assert capture.trigger("worn") is None
@@ -159,7 +159,7 @@ def test_a_folder_that_may_not_be_changed_is_said_and_nothing_else_ends(
 def test_without_samples_there_is_nothing_to_keep(tmp_path: Path, sensor: Any) -> None:
     capture = capture_in(tmp_path)
     assert capture.trigger("worn") is None
-    capture.take(sensor.hello())
+    capture.take(sensor.hello(), NOW_S)
     assert capture.trigger("worn") is None
     assert list(tmp_path.iterdir()) == []
 
@@ -172,7 +172,7 @@ def test_a_full_disk_is_said_and_nothing_else_ends(
 
     said: list[str] = []
     capture = Capture(CaptureSettings(str(tmp_path), 0.1, 0.1), "m", tell=said.append)
-    capture.take(sensor.hello())
+    capture.take(sensor.hello(), NOW_S)
     feed(capture, sensor, 2)
     monkeypatch.setattr("firmware_bridge.wire.raw_log.RawLogWriter._segment", full)
     capture.trigger("worn")

@@ -80,9 +80,9 @@ def test_memory_is_bounded_under_every_clock(new: Callable[[], Any], clock: Cloc
 @pytest.mark.parametrize("clock", [CLOCKS["stuck from the start"], CLOCKS["runs backwards"]], ids=["stuck", "back"])
 def test_a_capture_holds_no_more_than_it_was_told_under_such_a_clock(clock: Clock, sensor: Any, tmp_path: Path) -> None:
     capture = Capture(CaptureSettings(str(tmp_path), before_s=1.0), "pump")
-    capture.take(sensor.hello())
+    capture.take(sensor.hello(), 0.0)
     for number in range(2_000):
-        capture.take(SampleBlock(number * N, clock(number / PER_S), np.zeros((N, 2), np.int16), 0))
+        capture.take(SampleBlock(number * N, clock(number / PER_S), np.zeros((N, 2), np.int16), 0), 0.0)
     assert len(capture._recent) <= 1.3 * PER_S
 
 
