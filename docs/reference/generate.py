@@ -34,7 +34,7 @@ _TYPES = {
     "tuple[str, ...]": "list of texts", "tuple[float, ...]": "list of numbers",
     "tuple[int, ...]": "list of whole numbers",
     "tuple[float, float]": "two numbers", "str | NetworkSizes": "text or table", "tuple[Stage, ...]": "list",
-    "Mapping[str, str]": "table of texts",
+    "Mapping[str, str]": "table of texts", "Optional[Seconds]": "number of seconds, or text with a unit",
 }  # fmt: skip
 
 

@@ -123,7 +123,7 @@ USES: dict[str, dict[str, Uses]] = {
         "--machine": _without("--sensors"),
         "--record": _without("--replay"),
         **_always("--model --duration --settings --votes --rpm --threads --no-unknown --severity --limits --lines"),
-        **_always("--history --mqtt --metrics"),
+        **_always("--history --mqtt --metrics --latency"),
         "--plain": _without("--json"),
     },
     "ports": {**_always("--hello --port"), "--baud": _with("--hello"), "--timeout": _with("--hello")},

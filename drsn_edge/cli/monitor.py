@@ -18,6 +18,7 @@ from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.cli.source import SourceOptions, source_options
 from drsn_edge.cli.typed import is_typed, typed_of_sensor
 from drsn_edge.monitor.sinks.names import TOPICS
+from firmware_bridge.sources.names import LATENCY_S
 
 if TYPE_CHECKING:
     from drsn_edge.monitor.assembly import Plan
@@ -38,6 +39,18 @@ def _broker_url(ctx: click.Context, param: click.Parameter, value: str | None) -
         parse_url(value)
     except OutputError as exc:
         raise click.BadParameter(str(exc), ctx, param) from exc
+    return value
+
+
+def _latency(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuse a slice that the queue cannot hold. A callback of options."""
+    if value is None:
+        return None
+    from drsn_edge.monitor.sensor_config import why_no_latency
+
+    why = why_no_latency(value)
+    if why is not None:
+        raise click.BadParameter(why, ctx, param)
     return value
 
 
@@ -124,6 +137,13 @@ _DECISION = section(
     click.option(
         "--no-unknown", "unknown", is_flag=True, flag_value=False, default=True,
         help="Never report UNKNOWN: name the nearest class even for a window unlike all training data.",
+    ),
+    click.option(
+        "--latency",
+        type=Duration(),
+        callback=_latency,
+        help="Longest time that samples wait to be judged together, in seconds or with a unit. A shorter time costs "
+        f"more; 0 judges at once.  [default: {1000 * LATENCY_S:g}ms, or 1s for a replay without pauses]",
     ),
     click.option("--severity", is_flag=True, help="Report how strong the vibration is: velocity and acceleration."),
     click.option(

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from drsn_edge.runtime.names import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
+from drsn_edge.support.durations import duration_s
 from drsn_edge.support.toml_file import quoted
 
 PathType = click.Path(path_type=Path)
@@ -34,17 +35,6 @@ seed_option = click.option(
 )
 
 
-_UNITS_S = {
-    "": 1.0,
-    "ms": 1e-3,
-    "s": 1.0,
-    "min": 60.0,
-    "m": 60.0,
-    "h": 3600.0,
-    "d": 86_400.0,
-    "w": 604_800.0,
-}
-_DURATION = re.compile(rf"(\d+(?:\.\d*)?|\.\d+) ?({'|'.join(filter(None, _UNITS_S))})?", re.ASCII)
 _LONGEST_S = 1e10
 
 
@@ -73,12 +63,6 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # only later version
                 f"{value!r} is out of range. Type a duration of {least} and at most {_LONGEST_S:g} s.", param, ctx
             )
         return float(seconds)
-
-
-def duration_s(text: str) -> float | None:
-    """Return the seconds that a text such as `10s`, `5 min` or `0.5` says, None if it says none."""
-    match = _DURATION.fullmatch(text.strip())
-    return None if match is None else float(match[1]) * _UNITS_S[match[2] or ""]
 
 
 _UNITS_BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}

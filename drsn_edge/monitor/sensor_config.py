@@ -20,6 +20,7 @@ option given with `--sensors`, which overrides a value at the top of the file.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -29,10 +30,12 @@ from typing import Any
 from drsn_edge.errors import ContractError, SettingsError
 from drsn_edge.runtime.names import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
 from drsn_edge.signal.units import expect_known
+from drsn_edge.support.durations import Seconds, duration_s
 from drsn_edge.support.toml_file import Document, read_document
 from drsn_edge.support.typed_table import Reader
+from drsn_edge.support.typed_table import number as number_of
 from drsn_edge.support.uses import SENSOR_USES, Uses, why_unused
-from firmware_bridge.sources.arrivals import LATENCY_S
+from firmware_bridge.sources.names import LONGEST_LATENCY_S, MOST_WAITING
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class SensorConfig:
         port: Port of the sensor.
         machine: Name of the machine that it watches.
         model: Bundle that judges the windows; None: the active bundle of this gateway.
+        latency: Longest time in seconds that samples wait to be judged together; None: `LATENCY_S`, or 1 s in a
+            replay without pauses.
     """
 
     port: str | None = None
@@ -53,7 +58,7 @@ class SensorConfig:
     text_range: float | None = None
     text_scale: float = 1.0
     text_axes: str | None = None
-    latency_s: float = LATENCY_S
+    latency: Seconds | None = None
     settings: Path | None = None
     votes: str | None = None
     rpm: float | None = None
@@ -83,9 +88,17 @@ class SensorConfig:
         return RuntimeChoice(self.runtime, self.threads, self.fallback, self.edgetpu_library, self.edgetpu_device)
 
 
-_OWN_READERS = {
+def _seconds(value: object) -> float | None:
+    seconds = duration_s(value) if isinstance(value, str) else number_of(value)
+    return seconds if seconds is not None and 0 <= seconds < math.inf else None
+
+
+_OWN_READERS: Mapping[Any, Reader] = {
     str | None: Reader(lambda value, _: value if isinstance(value, str) else None, "text"),
     int | None: Reader(lambda value, _: value if type(value) is int else None, "a whole number"),
+    Seconds | None: Reader(
+        lambda value, _: _seconds(value), 'a number of seconds of at least 0, or a duration such as "200ms"'
+    ),
     Path | None: Reader(lambda value, _: Path(value) if isinstance(value, str) else None, "a path"),
 }
 
@@ -121,6 +134,17 @@ def why_no_name(text: str) -> str | None:
     if text and text.isprintable() and text == text.strip():
         return None
     return f"{text!a} is not a printable name without outer spaces. Choose another name."
+
+
+def why_no_latency(latency_s: float) -> str | None:
+    """Return why samples cannot wait this long to be judged together, as a sentence; None if they can."""
+    if latency_s <= LONGEST_LATENCY_S:
+        return None
+    return (
+        f"A slice of {latency_s:g} s is longer than the queue in front of the judge can hold: {MOST_WAITING} of the "
+        f"smallest frames, which come in {LONGEST_LATENCY_S:g} s on a line of 2 Mbaud. Choose 0 to "
+        f"{LONGEST_LATENCY_S:g} s, such as 200ms."
+    )
 
 
 def why_it_changes_nothing(config: SensorConfig, name: str) -> str | None:
@@ -168,6 +192,10 @@ def _checked(config: SensorConfig, path: Path) -> SensorConfig:
     except ContractError as exc:
         words = f"{path}: text_unit of the sensor at {config.port}: {exc}"
         raise SettingsError(words, "unknown_unit", path=path, port=config.port) from exc
+    why = None if config.latency is None else why_no_latency(config.latency)
+    if why is not None:
+        words = f"{path}: latency of the sensor at {config.port}: {why}"
+        raise SettingsError(words, "slice_too_long", path=path, got=config.latency, limit=LONGEST_LATENCY_S)
     for name, known in {"runtime": RUNTIMES, "fallback": FALLBACKS}.items():
         if getattr(config, name) not in known:
             got = getattr(config, name)

@@ -26,6 +26,7 @@ from drsn_edge.recordings.recorder import LogKeeper
 from drsn_edge.support.notice import Notice
 from drsn_edge.support.telling import Sparing, in_words
 from firmware_bridge.sources.arrivals import Arrival, BytesRead
+from firmware_bridge.sources.names import LATENCY_S
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.threaded import Item, Threaded
 from firmware_bridge.wire.events import DeviceLog, HelloRejected, Idle, SampleBlock, SourceEvent
@@ -230,7 +231,7 @@ class Station:
                     self._reload_into(monitor)
                 self._take(arrivals, monitor)
                 if isinstance(source, Threaded):
-                    source.wake_after(monitor.stream.samples_to_window(self.config.latency_s))
+                    source.wake_after(monitor.stream.samples_to_window(_latency_s(self.config)))
                 if any(isinstance(each.event, SampleBlock) for each in arrivals):
                     self.judged, self.shown.trouble = True, None
                 if self._show:
@@ -280,7 +281,7 @@ class Station:
 
     def _slices(self, source: Source) -> Generator[list[Arrival], None, None]:
         """Yield the source's events in slices, with people's requests behind them, and pass all of it to the log."""
-        with closing(_slices_of(source, self.config.latency_s)) as slices:
+        with closing(_slices_of(source, self.config)) as slices:
             for items in slices:
                 arrivals = [each for each in items if isinstance(each, Arrival)]
                 self._note(arrivals)
@@ -319,13 +320,19 @@ class Station:
         self._heard.look()
 
 
-def _slices_of(source: Source, latency_s: float) -> Generator[Sequence[Item], None, None]:
+def _slices_of(source: Source, config: SensorConfig) -> Generator[Sequence[Item], None, None]:
     """Yield the events of a source in slices; each event of a source without slices is one of its own."""
-    if isinstance(source, Threaded | ReplaySource):
-        yield from source.slices(latency_s)
+    if isinstance(source, Threaded):
+        yield from source.slices(_latency_s(config))
+    elif isinstance(source, ReplaySource):
+        yield from source.slices(config.latency)
     else:
         for event in source:
             yield [Arrival(event, time.monotonic(), time.time())]
+
+
+def _latency_s(config: SensorConfig) -> float:
+    return LATENCY_S if config.latency is None else config.latency
 
 
 def _lag_s(source: Source) -> float:

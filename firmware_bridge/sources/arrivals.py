@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 from firmware_bridge.wire.events import SourceEvent
 
-LATENCY_S = 0.2
-"""Time in seconds for which events wait at most until they are handled together, unless another is chosen."""
-
 LONGEST_SLICE_S = 1.0
-"""Longest time that the events of one slice span while many wait, in seconds; a longer latency makes it longer."""
+"""Longest time in seconds that the events of one slice span while more wait than one latency brings, live after a stall
+or in a replay without pauses. It bounds memory, and the time until the consumer looks for requests of people. A longer
+latency makes it longer."""
 
 
 class Arrival(NamedTuple):

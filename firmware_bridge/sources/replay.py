@@ -9,6 +9,7 @@ from pathlib import Path
 
 from firmware_bridge.errors import DescriptionError, ProtocolError, RawLogError
 from firmware_bridge.sources.arrivals import LONGEST_SLICE_S, Arrival
+from firmware_bridge.sources.names import LATENCY_S
 from firmware_bridge.support.regular_file import MAX_FILE_BYTES, NotAFileError, read_regular
 from firmware_bridge.support.shown import printable
 from firmware_bridge.wire.events import HelloRejected, Idle, LinkLost, LinkRestored, Note, SourceEvent
@@ -110,18 +111,19 @@ class ReplaySource:
             self._time_ns = timed.time_ns
             yield timed.event
 
-    def slices(self, latency_s: float) -> Iterator[list[Arrival]]:
+    def slices(self, latency_s: float | None = None) -> Iterator[list[Arrival]]:
         """Yield the events in slices of at least one event, with times of the log; raises as `__iter__` does.
 
         Args:
-            latency_s: Longest time in seconds that a slice spans. Without pauses, slices span `LONGEST_SLICE_S` if that
-                is longer.
+            latency_s: Longest time in seconds that a slice spans; 0: each event is a slice. None: `LATENCY_S`, or
+                `LONGEST_SLICE_S` without pauses, which costs less.
         """
-        longest_s = latency_s if self._speed is not None else max(latency_s, LONGEST_SLICE_S)
+        if latency_s is None:
+            latency_s = LONGEST_SLICE_S if self._speed is None else LATENCY_S
         taken: list[Arrival] = []
         for event in self:
             time_s = self.time_s
-            if taken and not 0 <= time_s - taken[0].time_s < longest_s:
+            if taken and not 0 <= time_s - taken[0].time_s < latency_s:
                 yield taken
                 taken = []
             taken.append(Arrival(event, time_s, time_s))

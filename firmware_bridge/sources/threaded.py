@@ -12,12 +12,9 @@ from typing import NamedTuple
 
 from firmware_bridge.sources.arrivals import LONGEST_SLICE_S, Arrival, BytesRead
 from firmware_bridge.sources.event_source import EventSource
+from firmware_bridge.sources.names import MOST_WAITING
 from firmware_bridge.wire.events import SampleBlock, SourceEvent
 from firmware_bridge.wire.stream import StreamCounters
-
-MOST_WAITING = 20_000
-"""Most events and reads in the queue: about ten seconds of a fast sensor. When the queue is full the thread stops
-reading; then the buffers of device and system fill, and the samples that they drop are counted as lost."""
 
 _ROOM_EVERY_S = 0.002
 

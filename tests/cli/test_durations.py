@@ -9,7 +9,8 @@ import click
 import pytest
 
 from drsn_edge.cli.main import cli
-from drsn_edge.cli.options import Duration, duration_s
+from drsn_edge.cli.options import Duration
+from drsn_edge.support.durations import duration_s
 
 Run = Callable[..., Any]
 
@@ -44,8 +45,8 @@ def test_what_is_none_is_refused(text: str) -> None:
 def test_every_option_that_is_a_duration_is_one() -> None:
     found = {f"{' '.join(path)} {option.opts[-1]}" for path, option in DURATIONS}
     assert found >= {
-        "monitor --duration", "monitor --trial", "record --duration", "learn --duration", "simulate --duration",
-        "ports --timeout", "flash --confirmed-within", "convert --latency",
+        "monitor --duration", "monitor --trial", "monitor --latency", "record --duration", "learn --duration",
+        "simulate --duration", "ports --timeout", "flash --confirmed-within", "convert --latency",
         "tune-alarms --cut", "history --since", "history --every",
     }  # fmt: skip
     for path, option in options(cli):

@@ -132,6 +132,7 @@ VALUES: dict[str, list[str]] = {
     "--votes": ["--votes", "4/6"],
     "--runtime": ["--runtime", "numpy"],
     "--fallback": ["--fallback", "cpu"],
+    "--latency": ["--latency", "70ms"],
     "--metrics": ["--metrics", "0"],
     "--mqtt": ["--mqtt", "mqtt://127.0.0.1"],
     "--mqtt-topics": ["--mqtt-topics", "homeassistant"],

@@ -68,6 +68,24 @@ def blocks_of(paths: list[Path]) -> tuple[list[SampleBlock], ReplaySource]:
     return [event for event in source if isinstance(event, SampleBlock)], source
 
 
+@pytest.mark.parametrize("latency_s", [None, 0.0, 0.05, 0.2, 2.0])
+def test_slices_hold_every_event_once_with_its_time_in_the_log(
+    latency_s: float | None, tmp_path: Path, new_device: Any
+) -> None:
+    log, _ = logged(tmp_path, new_device)
+    source = ReplaySource(log.summary.files)
+    times = [(type(event), source.time_s) for event in source]
+    slices = list(ReplaySource(log.summary.files).slices(latency_s))
+    assert [(type(each.event), each.time_s) for items in slices for each in items] == times
+    assert all(each.steady_s == each.time_s for items in slices for each in items)
+    longest_s = 1.0 if latency_s is None else latency_s
+    assert all(items[-1].time_s - items[0].time_s <= longest_s for items in slices)
+    if longest_s == 0:
+        assert {len(items) for items in slices} == {1}
+    else:
+        assert all(a[0].time_s + longest_s <= b[0].time_s for a, b in itertools.pairwise(slices))
+
+
 def test_what_was_written_is_read_again(tmp_path: Path, new_device: Any) -> None:
     log, device = logged(tmp_path, new_device)
     (path,) = log.summary.files

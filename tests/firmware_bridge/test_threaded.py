@@ -11,8 +11,16 @@ import pytest
 
 from firmware_bridge.errors import PortLostError
 from firmware_bridge.sources.arrivals import BytesRead
+from firmware_bridge.sources.names import (
+    FASTEST_LINE_BYTES_PER_S,
+    LONGEST_LATENCY_S,
+    MOST_WAITING,
+    SMALLEST_FRAME_BYTES,
+)
 from firmware_bridge.sources.threaded import Threaded
 from firmware_bridge.wire.events import Idle, SampleBlock, SourceEvent
+from firmware_bridge.wire.frames import FrameWriter
+from firmware_bridge.wire.messages import MessageType, SamplesPayload, encode_samples
 from firmware_bridge.wire.stream import StreamCounters
 
 
@@ -113,3 +121,9 @@ def test_an_idle_source_says_so() -> None:
 
     source = Threaded(lambda stop, on_bytes: Quiet(0, stop, on_bytes), lambda: False)
     assert list(source) == [Idle()]
+
+
+def test_the_queue_holds_the_longest_slice_of_the_smallest_frames() -> None:
+    samples = SamplesPayload(1, 0, 0, np.zeros((1, 1), np.int16))
+    assert len(FrameWriter().encode(MessageType.SAMPLES, encode_samples(samples))) == SMALLEST_FRAME_BYTES
+    assert LONGEST_LATENCY_S * FASTEST_LINE_BYTES_PER_S / SMALLEST_FRAME_BYTES == MOST_WAITING
