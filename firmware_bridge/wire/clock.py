@@ -9,6 +9,7 @@ back. No I/O; no clock is read here.
 from __future__ import annotations
 
 import math
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,15 +73,16 @@ class ClockFit:
         if self._origin is None:
             self._origin = (sample_index, device_time_s)
         # Indices count from the first point: a host that joins after days sees large ones, which would cost precision.
-        index = float(sample_index - self._origin[0])
-        time_s = self._span_s = device_time_s - self._origin[1]
-        self._points += 1
+        origin, origin_s = self._origin
+        index = float(sample_index - origin)
+        time_s = self._span_s = device_time_s - origin_s
+        self._points = points = self._points + 1
         time_step, index_step = time_s - self._mean_time, index - self._mean_index
-        self._mean_time += time_step / self._points
-        self._mean_index += index_step / self._points
-        self._time_time += time_step * (time_s - self._mean_time)
-        self._time_index += time_step * (index - self._mean_index)
-        self._index_index += index_step * (index - self._mean_index)
+        self._mean_time = mean_time = self._mean_time + time_step / points
+        self._mean_index = mean_index = self._mean_index + index_step / points
+        self._time_time += time_step * (time_s - mean_time)
+        self._time_index += time_step * (index - mean_index)
+        self._index_index += index_step * (index - mean_index)
 
     @property
     def rate(self) -> Rate | None:
@@ -299,44 +301,66 @@ class RateChange:
         return self.after_hz / self.before_hz - 1
 
 
-class _Trail:
-    """Indices and times of blocks, oldest first, in one array."""
+class Trail:
+    """Indices and times of blocks, oldest first; the times increase."""
 
-    _SIZE = 4096
+    _SPARE = 4096
+    """Number of forgotten points that still take up memory."""
 
     def __init__(self) -> None:
-        self._points = np.empty((self._SIZE, 2))
-        self._start = self._end = 0
+        """Begin without points."""
+        self.clear()
 
     def __len__(self) -> int:
-        return self._end - self._start
+        """Return the number of points."""
+        return len(self._times_s) - self._start
+
+    def clear(self) -> None:
+        """Discard all points."""
+        self._indices, self._times_s, self._start = array("d"), array("d"), 0
 
     @property
-    def first_s(self) -> float:
-        return float(self._points[self._start, 1])
+    def first(self) -> tuple[float, float]:
+        """Index and time of the oldest point."""
+        return self._indices[self._start], self._times_s[self._start]
 
     @property
-    def last_s(self) -> float:
-        return float(self._points[self._end - 1, 1])
+    def last(self) -> tuple[float, float]:
+        """Index and time of the newest point."""
+        return self._indices[-1], self._times_s[-1]
 
     def append(self, sample_index: int, time_s: float) -> None:
-        if self._end == len(self._points):
-            held = self._points[self._start : self._end]
-            self._points = np.empty((max(self._SIZE, 2 * len(held)), 2))
-            self._points[: len(held)] = held
-            self._start, self._end = 0, len(held)
-        self._points[self._end] = sample_index, time_s
-        self._end += 1
+        """Add a point; its time is after that of the newest one."""
+        self._indices.append(sample_index)
+        self._times_s.append(time_s)
 
     def forget_before(self, time_s: float) -> None:
-        """Discard points before a time; the last point is always kept."""
-        while self._start < self._end - 1 and self._points[self._start, 1] < time_s:
-            self._start += 1
+        """Discard points before a time; the newest point is always kept."""
+        times_s, start = self._times_s, self._start
+        last = len(times_s) - 1
+        while start < last and times_s[start] < time_s:
+            start += 1
+        self._start = start
+        self._compact()
 
-    def points(self) -> FloatArray:
-        """Return indices and times relative to the oldest point, shape (n, 2)."""
-        held = self._points[self._start : self._end]
-        return held - held[0]
+    def keep_span(self, span_s: float, least: int) -> None:
+        """Discard the oldest points as long as the others span `span_s` and are `least` or more."""
+        times_s, start = self._times_s, self._start
+        newest_s, end = times_s[-1], len(times_s) - least
+        while start < end and newest_s - times_s[start + 1] >= span_s:
+            start += 1
+        self._start = start
+        self._compact()
+
+    def _compact(self) -> None:
+        if self._start > self._SPARE:
+            del self._indices[: self._start], self._times_s[: self._start]
+            self._start = 0
+
+    def points(self) -> tuple[FloatArray, FloatArray]:
+        """Return indices and times relative to the oldest point, each of shape (n,)."""
+        indices, times_s = (np.frombuffer(held)[self._start :] for held in (self._indices, self._times_s))
+        return indices - indices[0], times_s - times_s[0]
 
 
 class RateAlarm:
@@ -363,34 +387,34 @@ class RateAlarm:
 
     def reset(self) -> None:
         """Discard all points, because index and time restart."""
-        self._trail = _Trail()
-        self._due_s = -math.inf
+        self._trail = Trail()
+        self._last_s = self._due_s = -math.inf
         self.first_hz: float | None = None
 
     def add(self, sample_index: int, device_time_s: float) -> RateChange | None:
         """Add a block: index and device time of its first sample; return the change that it shows, or None."""
-        if self._trail and device_time_s < self._trail.last_s - _BACK_S:
+        if device_time_s - self._last_s < self._THINNED_TO_S:
+            if device_time_s >= self._last_s - _BACK_S:
+                return None
             self.reset()
-        trail = self._trail
-        if trail and device_time_s - trail.last_s < self._THINNED_TO_S:
-            return None
-        trail.append(sample_index, device_time_s)
-        trail.forget_before(device_time_s - self.BASE_S - self.RECENT_S)
-        if device_time_s < self._due_s or device_time_s - trail.first_s < self._ENOUGH_S + self.RECENT_S:
+        self._last_s = device_time_s
+        self._trail.append(sample_index, device_time_s)
+        self._trail.forget_before(device_time_s - self.BASE_S - self.RECENT_S)
+        start_s = self._trail.first[1]
+        if device_time_s < self._due_s or device_time_s - start_s < self._ENOUGH_S + self.RECENT_S:
             return None
         self._due_s = device_time_s + self._EVERY_S
-        return self._look(device_time_s)
+        return self._look(start_s, device_time_s)
 
-    def _look(self, device_time_s: float) -> RateChange | None:
-        start_s = self._trail.first_s
-        points = self._trail.points()
-        if len(points) < 2 * self._MIN_POINTS:
+    def _look(self, start_s: float, device_time_s: float) -> RateChange | None:
+        indices, times_s = self._trail.points()
+        if len(times_s) < 2 * self._MIN_POINTS:
             return None
-        border_s = min(device_time_s - start_s - self.RECENT_S, points[-self._MIN_POINTS, 1])
-        recent = points[:, 1] >= border_s
-        if (~recent).sum() < self._MIN_POINTS:
+        border_s = min(device_time_s - start_s - self.RECENT_S, float(times_s[-self._MIN_POINTS]))
+        border = int(times_s.searchsorted(border_s))
+        if border < self._MIN_POINTS:
             return None
-        before, after = slope_of(points[~recent]), slope_of(points[recent])
+        before, after = slope_of(indices[:border], times_s[:border]), slope_of(indices[border:], times_s[border:])
         self.first_hz = self.first_hz or before.hz
         for base_hz in (before.hz, self.first_hz):  # a step, a slow drift
             scatter_hz = self._SIGMAS * math.hypot(before.uncertainty_hz, after.uncertainty_hz)
@@ -401,10 +425,11 @@ class RateAlarm:
         return None
 
 
-def slope_of(points: FloatArray) -> Rate:
-    """Return the rate of a least-squares line through points (index, time), shape (n, 2), n >= 3."""
-    index, time_s = (points - points.mean(axis=0)).T
+def slope_of(indices: FloatArray, times_s: FloatArray) -> Rate:
+    """Return the rate of a least-squares line through sample indices and their times, each of shape (n,), n >= 3."""
+    n = len(times_s)
+    index, time_s = indices - np.add.reduce(indices) / n, times_s - np.add.reduce(times_s) / n
     spread = float(time_s @ time_s)
     hz = float(time_s @ index) / spread
-    scatter = float(np.square(index - hz * time_s).sum()) / (len(points) - 2)
-    return Rate(hz, math.sqrt(scatter / spread))
+    residuals = index - hz * time_s
+    return Rate(hz, math.sqrt(float(residuals @ residuals) / (n - 2) / spread))

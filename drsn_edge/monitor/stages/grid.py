@@ -22,6 +22,7 @@ class Grid:
     def __init__(self, contract: SignalContract) -> None:
         """Begin for a sensor with the contract's sampling rate."""
         self._contract = contract
+        self._followed: Rate | None = None  # the rate that the cut was compared with last
         self._cut_at(1.0)
 
     @property
@@ -61,8 +62,9 @@ class Grid:
 
     def follow_rate(self, measured: Rate | None) -> None:
         """Change the grid if the measured rate differs from it and stays within the limit."""
-        if measured is None or self._waits_for_window:
+        if measured is None or measured is self._followed or self._waits_for_window:
             return
+        self._followed = measured
         ratio = measured.hz / self._contract.sample_rate_hz
         least = FOLLOW + _SIGMAS * measured.uncertainty_hz / measured.hz
         if abs(ratio / self._cut.ratio - 1) > least and is_followed(ratio, self._cut.factor):
@@ -83,4 +85,5 @@ class Grid:
         self.longest_s = max(self._cut.window, self._cut.hop) / self.sample_rate_hz
         """Longest time in seconds until the next window of a sensor without losses."""
         self._windower = Windower(self._cut.window, self._cut.hop, self.sample_rate_hz)
+        self._followed = None
         self._waits_for_window = False  # whether no window was complete since the last change

@@ -173,19 +173,23 @@ class Monitor:
         stretches = [] if self._severity is None else self._severity.cut(blocks)
         passed = self.stream.take(blocks, lag_s)
         looks = iter(self.judge.look_at([window for each in passed for window in each.windows]))
+        freshness = self.stream.freshness
         for arrival, block, (windows, trust, patience_s), cut in zip(
             arrivals, blocks, passed, stretches or repeat(()), strict=False
         ):
             if self._capture is not None:
                 self._capture.take(block, arrival.time_s)
-            severities = self._severities([each for each in cut if trust.why_not(each.first_sample) is None])
-            self.stream.freshness.block(arrival.steady_s, block.first_sample, block.device_time_s)
             results: list[Result] = []
+            severities = self._severities([each for each in cut if trust.why_not(each.first_sample) is None])
+            freshness.block(arrival.steady_s, block.first_sample, block.device_time_s)
             for _ in windows:
                 result = self.judge.judge(next(looks), self.stream.offsets)
                 self.stream.judged(result)
                 results += [result, *self._concluded(result)]
-            yield arrival, [*results, *severities, *self._expire(arrival.steady_s, patience_s)]
+            results += severities
+            results += self._expire(arrival.steady_s, patience_s)
+            if results:
+                yield arrival, results
 
     def _severities(self, stretches: Sequence[Window]) -> list[Severity]:
         """Return the severities of stretches whose rate is known: others would have lines at wrong frequencies."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import NamedTuple
 
-import numpy as np
-
 from drsn_edge.verdicts import CLOCK_STOPPED, RATE_OFF
-from firmware_bridge.wire.clock import Rate, RateAlarm, slope_of
+from firmware_bridge.wire.clock import Rate, RateAlarm, Trail, slope_of
 
 HORIZON_S = 2.0
 MIN_SPAN_S = 1.0
@@ -49,48 +46,51 @@ class RecentRate:
 
     def __init__(self) -> None:
         """Begin without a rate."""
-        self._stamps: deque[tuple[int, float]] = deque()  # times increase by at least _APART_S
-        self._newest = (0, 0.0)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything, since index and time start again."""
-        self._stamps.clear()
+        self._stamps = Trail()  # times increase by at least _APART_S
+        self._last_s, self._newest = -math.inf, 0
         self._line: Rate | None = None
         self._due_s = -math.inf
         self._longest = 0  # samples between two timestamps
+        self._is_overdue = False
+        self.rate: Rate | None = None
+        """The rate by all timestamps; None without one, and while the next is overdue: the clock may have stopped."""
 
     def add(self, first_sample: int, device_time_s: float) -> None:
         """Take the index and the time of a block's first sample."""
-        self._newest = (first_sample, device_time_s)
-        if self._stamps and device_time_s - self._stamps[-1][1] < _APART_S:
+        self._newest = first_sample
+        stamps = self._stamps
+        if device_time_s - self._last_s < _APART_S:
+            self._is_overdue = first_sample - stamps.last[0] > _OVERDUE_STEPS * self._longest
+            self.rate = None if self._is_overdue else self._line
             return
-        self._stamps.append(self._newest)
-        while len(self._stamps) > MIN_BLOCKS and device_time_s - self._stamps[1][1] >= HORIZON_S:
-            self._stamps.popleft()
-        if len(self._stamps) < MIN_BLOCKS or device_time_s - self._stamps[0][1] < MIN_SPAN_S:
-            self._line = None
-        elif self._line is None or device_time_s >= self._due_s:
+        self._last_s, self._is_overdue = device_time_s, False
+        stamps.append(first_sample, device_time_s)
+        stamps.keep_span(HORIZON_S, MIN_BLOCKS)
+        is_due = device_time_s >= self._due_s
+        if self._line is None:  # once there are enough, there always are
+            is_due = len(stamps) >= MIN_BLOCKS and device_time_s - stamps.first[1] >= MIN_SPAN_S
+        if is_due:
             self._due_s = device_time_s + _EVERY_S
-            first, first_s = self._stamps[0]
-            points = np.array([(sample - first, time_s - first_s) for sample, time_s in self._stamps], np.float64)
-            self._line, self._longest = slope_of(points), int(np.diff(points[:, 0]).max())
+            indices, times_s = stamps.points()
+            self._line, self._longest = slope_of(indices, times_s), int((indices[1:] - indices[:-1]).max())
+        self.rate = self._line
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there are `MIN_BLOCKS` timestamps over `MIN_SPAN_S`."""
+        return self._line is not None
 
     @property
     def sample_rate_hz(self) -> float | None:
-        """The rate by the first and the last timestamp; None before there are `MIN_BLOCKS` over `MIN_SPAN_S`."""
+        """The rate by the first and the last timestamp; None before it `is_known`."""
         if self._line is None:
             return None
-        (first_sample, first_s), (last_sample, last_s) = self._stamps[0], self._stamps[-1]
-        return ((self._newest[0] if self._is_overdue() else last_sample) - first_sample) / (last_s - first_s)
-
-    @property
-    def rate(self) -> Rate | None:
-        """The rate by all timestamps; None without one, and while the next is overdue: the clock may have stopped."""
-        return None if self._is_overdue() else self._line
-
-    def _is_overdue(self) -> bool:
-        return self._newest[0] - self._stamps[-1][0] > _OVERDUE_STEPS * self._longest if self._stamps else False
+        (first_sample, first_s), (last_sample, last_s) = self._stamps.first, self._stamps.last
+        return ((self._newest if self._is_overdue else last_sample) - first_sample) / (last_s - first_s)
 
 
 class RateTrust(NamedTuple):
@@ -129,11 +129,13 @@ class RateWatch:
         """Forget everything, since index and time start again."""
         self._recent.reset()
         self._alarm.reset()
-        self._doubt: str | None = None
-        self._broken_at = 0
+        self.trust = RateTrust()
+        """Whether the rate of windows that end now is known."""
+        self.rate: Rate | None = None
+        """The recent rate by all timestamps, with its uncertainty; None if unknown or the clock may have stopped."""
         self._begun_at: int | None = None
         self._blocks = 0
-        self._last = (0, 0.0)
+        self._last_sample, self._last_s = 0, 0.0
         self._moved, self._blocks_since = (0, 0.0), 0  # when the clock was last known to run
 
     @property
@@ -141,59 +143,49 @@ class RateWatch:
         """The recent rate in Hz; None while it is unknown."""
         return self._recent.sample_rate_hz
 
-    @property
-    def rate(self) -> Rate | None:
-        """The recent rate by all timestamps, with its uncertainty; None if unknown or the clock may have stopped."""
-        return self._recent.rate
-
     def link_lost(self) -> None:
         """Expect a pause of the device, which is no fault of its clock."""
         self._begun_at, self._blocks = None, 0
 
-    @property
-    def trust(self) -> RateTrust:
-        """Whether the rate of windows that end now is known."""
-        return RateTrust(self._doubt, self._broken_at)
-
     def add(self, first_sample: int, device_time_s: float) -> bool:
         """Take the index and the time of a block's first sample; return whether the clock was set or has stopped."""
-        now = (first_sample, device_time_s)
         if self._begun_at is None:
-            self._begun_at, self._last, self._moved, self._blocks_since = first_sample, now, now, 0
-        fault = self._fault(now)
+            self._begun_at, self._last_sample, self._last_s = first_sample, first_sample, device_time_s
+            self._moved, self._blocks_since = (first_sample, device_time_s), 0
+        fault = self._fault(first_sample, device_time_s)
         if fault is not None:
             self._alarm.reset()
             self._lose_track(fault, first_sample)
         elif self._alarm.add(first_sample, device_time_s) is not None:
             self._lose_track(RATE_OFF, 0)
-        self._last = now
+        self._last_sample, self._last_s = first_sample, device_time_s
         self._blocks += 1
-        self._recent.add(first_sample, device_time_s)
-        if self._recent.sample_rate_hz is not None:
-            self._doubt = None
-        elif self._doubt is None and self._is_overdue(first_sample):
-            self._doubt = RATE_OFF
+        recent = self._recent
+        recent.add(first_sample, device_time_s)
+        self.rate = recent.rate
+        if recent.is_known:
+            if self.trust.doubt is not None:
+                self.trust = RateTrust(None, self.trust.broken_at)
+        elif self.trust.doubt is None and self._is_overdue(first_sample):
+            self.trust = RateTrust(RATE_OFF, self.trust.broken_at)
         return fault is not None
 
     def _lose_track(self, doubt: str, broken_at: int) -> None:
         self._recent.reset()
-        self._doubt, self._broken_at = doubt, max(broken_at, self._broken_at)
+        self.trust = RateTrust(doubt, max(broken_at, self.trust.broken_at))
 
-    def _fault(self, now: tuple[int, float]) -> str | None:
-        sampled_s, passed_s = self._between(self._last, now)
+    def _fault(self, first_sample: int, device_time_s: float) -> str | None:
+        sampled_s, passed_s = (first_sample - self._last_sample) / self.nominal_hz, device_time_s - self._last_s
         if passed_s < -_BACK_S or passed_s > _LEAP_FACTOR * sampled_s + _LEAP_S:
-            self._moved, self._blocks_since = now, 0
+            self._moved, self._blocks_since = (first_sample, device_time_s), 0
             return RATE_OFF
         self._blocks_since += 1
-        sampled_s, passed_s = self._between(self._moved, now)
+        moved_sample, moved_s = self._moved
+        sampled_s = (first_sample - moved_sample) / self.nominal_hz
         if sampled_s < _STOPPED_S or self._blocks_since < _STOPPED_BLOCKS:
             return None
-        self._moved, self._blocks_since = now, 0
-        return CLOCK_STOPPED if passed_s < _STOPPED_SHARE * sampled_s else None
-
-    def _between(self, before: tuple[int, float], after: tuple[int, float]) -> tuple[float, float]:
-        """Return the duration of the samples by the nominal rate, and by the device's clock, in seconds."""
-        return (after[0] - before[0]) / self.nominal_hz, after[1] - before[1]
+        self._moved, self._blocks_since = (first_sample, device_time_s), 0
+        return CLOCK_STOPPED if device_time_s - moved_s < _STOPPED_SHARE * sampled_s else None
 
     def _is_overdue(self, first_sample: int) -> bool:
         sampled_s = (first_sample - (self._begun_at or 0)) / self.nominal_hz

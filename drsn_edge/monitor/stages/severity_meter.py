@@ -61,7 +61,8 @@ class SeverityMeter:
         """Take blocks in order; return the undamaged stretches that each completes."""
         if self._windower is None:
             return [[] for _ in blocks]
-        return [[each for each in self._windower.take(block) if self._is_sound(each)] for block in blocks]
+        completed = [self._windower.take(block) for block in blocks]
+        return [[each for each in found if self._is_sound(each)] if found else found for found in completed]
 
     def measure(self, stretch: Window, label: str | None) -> Severity | None:
         """Return the severity of a stretch beside the present class; None if outputs cannot hold it."""

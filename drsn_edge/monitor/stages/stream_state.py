@@ -224,20 +224,21 @@ class StreamState:
             lag_s: How long ago the last of them came, in seconds; above `BEHIND_S`, windows are skipped until it is
                 `CAUGHT_UP_S`.
         """
-        passed, raws = [], []
+        watch, clock, grid = self.rate, self._device_clock, self._grid
+        passed: list[tuple[int, RateTrust, float]] = []
+        raws: list[_Raw] = []
         for block in blocks:
-            if self.rate.add(block.first_sample, block.device_time_s):
-                self._device_clock.reset()
-            self._device_clock.add(block.first_sample, block.device_time_s)
-            self._grid.follow_rate(self.rate.rate)
-            cut, grid_hz, rate_hz, trust = (
-                self._grid.cut, self._grid.sample_rate_hz, self.rate.sample_rate_hz, self.rate.trust,
-            )  # fmt: skip
-            found = [_Raw(window, cut, grid_hz, rate_hz, trust) for window in self._grid.take(block)]
-            raws += found
-            passed.append((len(found), trust, self.patience_s))
-        windows = iter(self._described(raws, lag_s))
-        return [Passed([*islice(windows, n)], trust, patience_s) for n, trust, patience_s in passed]
+            if watch.add(block.first_sample, block.device_time_s):
+                clock.reset()
+            clock.add(block.first_sample, block.device_time_s)
+            grid.follow_rate(watch.rate)
+            windows = grid.take(block)
+            if windows:
+                facts = grid.cut, grid.sample_rate_hz, watch.sample_rate_hz, watch.trust
+                raws += [_Raw(window, *facts) for window in windows]
+            passed.append((len(windows), watch.trust, STALLED_S + grid.longest_s))
+        described = iter(self._described(raws, lag_s) if raws else ())
+        return [Passed([*islice(described, n)] if n else (), trust, patience_s) for n, trust, patience_s in passed]
 
     def samples_to_window(self, latency_s: float) -> int | None:
         """Return how many samples complete the next window; None if windows come within `latency_s` of each other."""

@@ -42,7 +42,13 @@ class Windower:
 
     def take(self, block: SampleBlock) -> list[Window]:
         """Take a block of a sensor and return the windows that it completes."""
-        return self.add(block.first_sample, block.device_time_s, block.samples, block.lost_before, block.overrun)
+        counts = block.samples
+        length = self._length + len(counts)
+        if self._skip < length < self._skip + self._window and self._parts and block.continues:
+            self._parts.append(counts)
+            self._length = length
+            return []
+        return self.add(block.first_sample, block.device_time_s, counts, block.lost_before, block.overrun)
 
     def add(
         self, first_sample: int, device_time_s: float, counts: Counts, lost_before: int, overrun: bool = False
