@@ -31,13 +31,15 @@ class Outputs:
         self.troubles: dict[str, Callable[[], str | None]] = {}
         """Functions, by output, that return why the output cannot be written now."""
         self._named: dict[str, Output] = {}
-        self._sinks: list[Sink] | None = None
+        self._takes: list[Callable[[Result], None]] = []
+        self._flushes: list[Callable[[], None]] = []
+        self._is_open = False
         self._closing = ExitStack()
 
     @property
     def are_open(self) -> bool:
         """Whether the sinks were opened."""
-        return self._sinks is not None
+        return self._is_open
 
     @property
     def failing(self) -> Mapping[str, str | None]:
@@ -64,21 +66,22 @@ class Outputs:
                 if isinstance(each, Guarded):
                     self.name(each.name, each)
             self._closing.push(stack.pop_all())
-        self._sinks = opened
+        self._takes = [each.take for each in opened]
+        self._flushes = [each.flush for each in opened if isinstance(each, GatheringSink)]
+        self._is_open = True
 
     def take(self, result: Result) -> None:
         """Pass a result to every sink."""
-        for each in self._sinks or ():
-            each.take(result)
+        for take in self._takes:
+            take(result)
         self._shown.take(result)
 
     def flush(self) -> None:
         """Let every sink write what it kept of the slice that ends here."""
-        for each in self._sinks or ():
-            if isinstance(each, GatheringSink):
-                each.flush()
+        for flush in self._flushes:
+            flush()
 
     def close(self) -> None:
         """Close everything, the last one first; further calls do nothing."""
-        self._sinks = None
+        self._takes, self._flushes, self._is_open = [], [], False
         self._closing.close()

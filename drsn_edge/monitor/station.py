@@ -204,6 +204,7 @@ class Station:
             self._heard.close()
             if tell_account and self._monitor is not None and self._source is not None:
                 self.outputs.take(self._monitor.summary(self._source.counters))
+                self.outputs.flush()
         finally:
             self._monitor = None
             self.outputs.close()

@@ -22,6 +22,31 @@ def iso_time(time_s: float) -> str | None:
     return None if found is None else found.isoformat(timespec="milliseconds")
 
 
+class IsoTimes:
+    """Makes texts as `iso_time` does, faster for times of the same second; each thread needs one of its own."""
+
+    def __init__(self) -> None:
+        """Begin without a second."""
+        self._second: int | None = None
+        self._before = self._after = ""
+
+    def of(self, time_s: float) -> str | None:
+        """Return the text of a time in seconds since 1970; see `iso_time`."""
+        try:
+            second, millisecond = divmod(round(1000 * time_s), 1000)
+        except (OverflowError, ValueError):
+            return None
+        if second != self._second:
+            text = iso_time(second)
+            if text is None:
+                return None
+            self._second, self._before, self._after = second, text[:_BEFORE], text[_BEFORE + 3 :]
+        return f"{self._before}{millisecond:03}{self._after}"
+
+
+_BEFORE = len("2026-11-30T06:21:07.")
+
+
 def minute_in_words(time_s: float) -> str:
     """Return a time to the minute with its zone, `2026-11-30 06:21 +0100`; see `iso_time`."""
     found = _local(time_s)

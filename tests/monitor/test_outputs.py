@@ -32,6 +32,11 @@ class Kept:
         self.log.append(f"{self.name} closes")
 
 
+class Gathering(Kept):
+    def flush(self) -> None:
+        self.log.append(f"{self.name} writes")
+
+
 def test_sinks_are_told_in_their_order_and_the_view_after_them() -> None:
     log = list[str]()
     outputs = Outputs(Kept("view", log))
@@ -40,6 +45,19 @@ def test_sinks_are_told_in_their_order_and_the_view_after_them() -> None:
     outputs.open([Kept("a", log), Kept("b", log)])
     outputs.take(WINDOW)
     assert log[1:] == ["a takes", "b takes", "view takes"] and outputs.are_open
+
+
+def test_sinks_that_keep_a_slice_write_it_in_their_order() -> None:
+    log = list[str]()
+    outputs = Outputs(Kept("view", log))
+    outputs.open([Gathering("a", log), Kept("b", log), Guarded("c", Gathering("c", log), lambda text: None)])
+    outputs.take(WINDOW)
+    outputs.flush()
+    assert log == ["a takes", "b takes", "c takes", "view takes", "a writes", "c writes"]
+    outputs.close()
+    outputs.flush()
+    outputs.take(WINDOW)
+    assert log[6:] == ["c closes", "b closes", "a closes", "view takes"]
 
 
 def test_a_sink_that_is_refused_closes_those_before_it() -> None:

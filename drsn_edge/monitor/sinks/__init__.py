@@ -63,18 +63,27 @@ class Guarded:
             now_s: Monotonic clock in seconds.
         """
         self.name, self._sink, self._tell, self._passes, self._now_s = name, sink, tell, passes, now_s
+        self._flushed = sink.flush if isinstance(sink, GatheringSink) else None
         self._well_since_s: float | None = None
         self.failing: str | None = None
         """Why it cannot be written now; None while it can, and after it has worked again for a minute."""
 
     def take(self, result: Result) -> None:
         """Take one result."""
-        self._try(lambda: self._sink.take(result))
+        try:
+            self._sink.take(result)
+        except self._passes:
+            raise
+        except Exception as exc:  # libraries and files may raise anything
+            self._fails(exc)
+        else:
+            if self.failing is not None:
+                self._works()
 
     def flush(self) -> None:
         """Write what the sink kept of the slice that ends here."""
-        if isinstance(self._sink, GatheringSink):
-            self._try(self._sink.flush)
+        if self._flushed is not None:
+            self._try(self._flushed)
 
     def close(self) -> None:
         """Close the sink, and report the loss that it reports at the end, unless it was reported before."""
@@ -90,14 +99,19 @@ class Guarded:
             act()
         except self._passes:
             raise
-        except Exception as exc:  # libraries and files may raise anything
-            why = str(exc) if isinstance(exc, OutputError) else self._unexpected(exc)
-            if self.failing is None and why != told:
-                self._tell(why)
-            self.failing, self._well_since_s = why, None
-            return
-        if self.failing is None:
-            return
+        except Exception as exc:
+            self._fails(exc, told)
+        else:
+            if self.failing is not None:
+                self._works()
+
+    def _fails(self, exc: Exception, told: str | None = None) -> None:
+        why = str(exc) if isinstance(exc, OutputError) else self._unexpected(exc)
+        if self.failing is None and why != told:
+            self._tell(why)
+        self.failing, self._well_since_s = why, None
+
+    def _works(self) -> None:
         if self._well_since_s is None:
             self._well_since_s = self._now_s()
         if self._now_s() - self._well_since_s >= WELL_AFTER_S:

@@ -21,11 +21,12 @@ class ConsoleSink:
         self._status = status
         self._severity = ""
         self._zone: str | None = None
+        self._passing: WindowResult | None = None
 
     def take(self, result: Result) -> None:
-        """Write one result."""
+        """Write one result; of windows, `flush` shows the last one of a slice of time."""
         if isinstance(result, WindowResult):
-            self._show(f"{result.device_time_s:9.2f} s  {said_by(result).words}{self._severity}")
+            self._passing = result
             return
         if isinstance(result, Severity):
             self._take_severity(result)
@@ -46,8 +47,14 @@ class ConsoleSink:
             self._show("")
             self._write(f"{severity.device_time_s:9.2f} s  {severity_words(severity)}")
 
+    def flush(self) -> None:
+        """Show the last window."""
+        shown, self._passing = self._passing, None
+        if shown is not None and self._status is not None:
+            self._show(f"{shown.device_time_s:9.2f} s  {said_by(shown).words}{self._severity}")
+
     def close(self) -> None:
-        """Do nothing: nothing waits."""
+        """Do nothing: nothing waits that matters at the end."""
 
     def _write(self, text: str) -> None:
         self._stream.write("".join(f"{self._name}{line}\n" for line in text.splitlines()))

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TextIO
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.stages.results import Result, to_json
+from drsn_edge.monitor.stages.results import Result, to_text
 from drsn_edge.support.files import expect_no_pipe
-from drsn_edge.support.wall_time import iso_time
+from drsn_edge.support.wall_time import IsoTimes
 from drsn_edge.support.wording import counted
 
 ROTATE_BYTES = 10_000_000
@@ -27,22 +27,37 @@ KEPT_FILES = 5
 MOST_WAITING = 10_000
 """Limit of lines that wait in memory while they cannot be written, some MB; beyond it the oldest are lost."""
 
+_MOST_TOGETHER = 1000
+"""Lines that are written together at most, however long a slice of time is."""
+
 
 class JsonLinesSink:
-    """Writes every result as one line and flushes, so that the reader of a pipe gets it at once."""
+    """Writes results as lines, those of a slice of time together, so that the reader of a pipe gets them at once."""
 
     def __init__(self, stream: TextIO, machine: str | None = None, now_s: Callable[[], float] | None = None) -> None:
         """Write to `stream`; each line has the machine and the time of `now_s` (seconds since 1970), if given."""
-        self._stream, self._machine, self._now_s = stream, machine, now_s
+        self._stream, self._now_s = stream, now_s
+        self._machine, self._times = _member("machine", machine), IsoTimes()
+        self._waiting: list[str] = []
 
     def take(self, result: Result) -> None:
-        """Write one result."""
-        time = None if self._now_s is None else iso_time(self._now_s())
-        self._stream.write(line_of(result, machine=self._machine, time=time))
-        self._stream.flush()
+        """Take one result."""
+        time = "" if self._now_s is None else _member("time", self._times.of(self._now_s()))
+        self._waiting.append(_line(result, self._machine, time))
+        if len(self._waiting) >= _MOST_TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the lines; those that cannot be written are lost."""
+        if self._waiting:
+            text = "".join(self._waiting)
+            self._waiting.clear()
+            self._stream.write(text)
+            self._stream.flush()
 
     def close(self) -> None:
-        """Do nothing: nothing waits."""
+        """Write the lines of a slice that has not ended."""
+        self.flush()
 
 
 class JsonFilesSink:
@@ -68,28 +83,51 @@ class JsonFilesSink:
         Raises:
             OutputError: If the file cannot be opened, or is a pipe.
         """
-        self._path, self._machine, self._now_s = path, machine, now_s
+        self._path, self._now_s = path, now_s
+        self._machine, self._times = _member("machine", machine), IsoTimes()
         self._rotate_bytes, self._kept_files = rotate_bytes, kept_files
         self._file: FileIO | None = None
         self._waiting: deque[bytes] = deque()
+        self._taken = 0
         self.lost = 0
         """Number of lines that did not fit into memory while they could not be written."""
         expect_no_pipe(path)
         self._open()
 
     def take(self, result: Result) -> None:
-        """Write one result.
+        """Take one result; its line is written by `flush`, or when very many wait.
 
         Raises:
-            OutputError: If it cannot be written now; it waits, and is tried again with the next result.
+            OutputError: As `flush` does, when very many wait.
         """
         now_s = self._now_s()
-        line = line_of(result, machine=self._machine, time_s=round(now_s, 3), time=iso_time(now_s))
+        time = f', "time_s": {round(now_s, 3)!r}{_member("time", self._times.of(now_s))}'
         if len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft()
             self.lost += 1
-        self._waiting.append(line.encode(errors="replace"))
-        self._write()
+        self._waiting.append(_line(result, self._machine, time).encode(errors="replace"))
+        self._taken += 1
+        if self._taken >= _MOST_TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the lines that wait.
+
+        Raises:
+            OutputError: If they cannot be written now; they wait, and are tried again with the next slice.
+        """
+        self._taken = 0
+        try:
+            while self._waiting:
+                self._append()
+        except OSError as exc:
+            self._drop()
+            raise OutputError(
+                f"Could not write {self._path}: {exc.strerror}. Up to {MOST_WAITING} lines wait in memory.",
+                "cannot_write",
+                path=self._path,
+                reason=exc.strerror,
+            ) from exc
 
     def close(self) -> None:
         """Write the waiting lines and close the file; further calls do nothing.
@@ -98,8 +136,7 @@ class JsonFilesSink:
             OutputError: If they cannot be written; the message tells how many are lost.
         """
         try:
-            if self._waiting:
-                self._write()
+            self.flush()
         except OutputError as exc:
             lost, self.lost = self.lost + len(self._waiting), 0
             self._waiting.clear()
@@ -113,34 +150,42 @@ class JsonFilesSink:
         finally:
             self._drop()
 
-    def _write(self) -> None:
-        try:
-            while self._waiting:
-                if self._file is None or self._has_moved(self._file):
-                    self._drop()
-                    self._open()
-                assert self._file is not None
-                line = self._waiting[0]
-                if self._file.write(line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                self._waiting.popleft()
-                if self._file.tell() >= self._rotate_bytes:
-                    self._rotate()
-        except OSError as exc:
-            self._drop()
-            raise OutputError(
-                f"Could not write {self._path}: {exc.strerror}. Up to {MOST_WAITING} lines wait in memory.",
-                "cannot_write",
-                path=self._path,
-                reason=exc.strerror,
-            ) from exc
+    def _append(self) -> None:
+        """Write the lines up to the one that fills the file, by one write, and rotate a full file.
 
-    def _has_moved(self, file: FileIO) -> bool:
-        """Tell whether the file was replaced, by another sensor that writes it or by logrotate."""
-        try:
-            return not os.path.samestat(os.fstat(file.fileno()), os.stat(self._path))
-        except FileNotFoundError:
-            return True
+        Raises:
+            OSError: If not all of them could be written; those that were written do not wait any more.
+        """
+        file, size = self._present()
+        lines: list[bytes] = []
+        for line in self._waiting:
+            lines.append(line)
+            size += len(line)
+            if size >= self._rotate_bytes:
+                break
+        left = file.write(b"".join(lines))
+        for line in lines:
+            left -= len(line)
+            if left < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._waiting.popleft()
+        if file.tell() >= self._rotate_bytes:
+            self._rotate()
+
+    def _present(self) -> tuple[FileIO, int]:
+        """Return the file and its size in bytes; open it if it is not open, or was replaced.
+
+        Another sensor that writes the file replaces it when it is full, and so does logrotate.
+        """
+        if self._file is not None:
+            found = os.fstat(self._file.fileno())
+            with suppress(FileNotFoundError):
+                if os.path.samestat(found, os.stat(self._path)):
+                    return self._file, found.st_size
+        self._drop()
+        self._open()
+        assert self._file is not None
+        return self._file, self._file.tell()
 
     def _open(self) -> None:
         try:
@@ -177,14 +222,17 @@ class JsonFilesSink:
         self._file = None
 
 
-def line_of(result: Result, *, machine: str | None = None, time_s: float | None = None, time: str | None = None) -> str:
-    """Return a result as one line of JSON, with the machine and the time (as number and as text) if given."""
-    more = {"machine": machine, "time_s": time_s, "time": time}
-    extra = "".join(f", {json.dumps(name)}: {json.dumps(value)}" for name, value in more.items() if value is not None)
-    return f"{_LINES.of(result)[:-1]}{extra}}}\n"
+def _line(result: Result, *members: str) -> str:
+    """Return a result as one line of JSON with further members, each as `_member` makes it."""
+    return f"{_TEXTS.of(result)[:-1]}{''.join(members)}}}\n"
 
 
-class _Lines:
+def _member(name: str, value: str | None) -> str:
+    """Return a further member of a JSON object, with the comma before it; empty for None."""
+    return "" if value is None else f", {json.dumps(name)}: {json.dumps(value)}"
+
+
+class _Texts:
     """The last result as JSON, kept since several sinks write the same result one after the other."""
 
     def __init__(self) -> None:
@@ -193,9 +241,9 @@ class _Lines:
     def of(self, result: Result) -> str:
         known, text = self._last  # one read, since threads of other sensors write it as well
         if known is not result:
-            text = json.dumps(to_json(result), allow_nan=False)
+            text = to_text(result)
             self._last = result, text
         return text
 
 
-_LINES = _Lines()
+_TEXTS = _Texts()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TextIO
+from typing import Any, TextIO
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.sinks import Sink
+from drsn_edge.monitor.sinks import GatheringSink, Sink
 from drsn_edge.monitor.stages.results import Result
 
 _GONE = "Nobody reads standard output any more. Nothing more is printed; the other outputs continue."
@@ -20,20 +21,33 @@ class PrintedSink:
     def __init__(self, sink: Sink, stream: TextIO, *, alone: bool) -> None:
         """Print by `sink`, which writes to `stream`; `alone` tells that there is no other output."""
         self._sink, self._stream, self._alone = sink, stream, alone
+        self._flushed = sink.flush if isinstance(sink, GatheringSink) else None
         self._is_terminal = stream.isatty()
         self._is_gone = False
 
     def take(self, result: Result) -> None:
-        """Print one result.
+        """Print one result, or keep it until `flush`.
 
         Raises:
             BrokenPipeError: If the reader has gone and there is no other output.
             OutputError: If the reader has gone and there are other outputs, or printing fails.
         """
+        self._print(self._sink.take, result)
+
+    def flush(self) -> None:
+        """Print what was kept of the slice that ends here; raises as `take` does."""
+        if self._flushed is not None:
+            self._print(self._flushed)
+
+    def close(self) -> None:
+        """Print what was kept; raises as `take` does."""
+        self._print(self._sink.close)
+
+    def _print(self, act: Callable[..., None], *of: Any) -> None:
         if self._is_gone:
             raise OutputError(_GONE, "reader_gone")
         try:
-            self._sink.take(result)
+            act(*of)
         except OSError as exc:
             if not self._means_gone(exc):
                 words = f"Could not print results: {exc.strerror}. They are lost until printing works again."
@@ -43,11 +57,6 @@ class PrintedSink:
             self._is_gone = True
             self._discard()
             raise OutputError(_GONE, "reader_gone") from exc
-
-    def close(self) -> None:
-        """Raise OutputError if the reader has gone; nothing waits."""
-        if self._is_gone:
-            raise OutputError(_GONE, "reader_gone")
 
     def _means_gone(self, exc: OSError) -> bool:
         """Tell whether an error means a pipe without a reader, or a closed terminal."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
 from drsn_edge.verdicts import OF_MACHINE, Verdict
@@ -198,6 +200,21 @@ def to_json(result: Result) -> dict[str, Any]:
     return _window_json(result)
 
 
+def to_text(result: Result) -> str:
+    """Return `to_json` as one line of JSON, without a line break.
+
+    Windows, of which there may be a hundred in a second, are written without the detour over a dictionary.
+    """
+    if isinstance(result, WindowResult):
+        return f"{_window_text(result, 'window')}}}"
+    if isinstance(result, Decision):
+        return f'{_window_text(result.window, "decision")}, "since": {_number(result.since, 6)}}}'
+    return _ENCODER.encode(to_json(result))
+
+
+_ENCODER = json.JSONEncoder(allow_nan=False)
+
+
 def _finite(value: float | None) -> float | None:
     """Return a number that JSON can hold; None for NaN and infinity."""
     return value if value is not None and math.isfinite(value) else None
@@ -222,3 +239,35 @@ def _window_json(result: WindowResult) -> dict[str, Any]:
         "novelty": _rounded(result.novelty, 4),
         "level_rms": _rounded(result.level_rms, 6),
     }
+
+
+def _window_text(result: WindowResult, kind: str) -> str:
+    """Return the text of `_window_json` without its last brace."""
+    label = "null" if result.label is None else _quoted(result.label)
+    reason = "null" if result.reason is None else _quoted(result.reason)
+    return (
+        f'{{"schema": {SCHEMA}, "type": "{kind}", "first_sample": {result.first_sample}, '
+        f'"device_time_s": {_number(result.device_time_s, 6)}, "verdict": "{result.verdict.value}", "label": {label}, '
+        f'"scores": {_scores_text(result.scores)}, "reason": {reason}, "lost_samples": {result.lost_samples}, '
+        f'"novelty": {_number(result.novelty, 4)}, "level_rms": {_number(result.level_rms, 6)}'
+    )
+
+
+def _scores_text(scores: Mapping[str, float] | None) -> str:
+    if scores is None:
+        return "null"
+    parts = [
+        # Six decimals without the zeros at the end are what a number between these two, rounded, has anyway.
+        f"{_quoted(label)}: {score:.6f}".rstrip("0")
+        if 1e-4 <= score <= 0.999
+        else f"{_quoted(label)}: {_number(score, 6)}"
+        for label, score in scores.items()
+    ]
+    return f"{{{', '.join(parts)}}}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    if value is None or not math.isfinite(value):
+        return "null"
+    rounded = round(value, digits)
+    return repr(rounded) if type(rounded) is float else _ENCODER.encode(rounded)

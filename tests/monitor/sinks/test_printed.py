@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,12 +12,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import WELL_AFTER_S, Guarded
-from drsn_edge.monitor.sinks.json_lines import JsonLinesSink, line_of
+from drsn_edge.monitor.sinks.json_lines import JsonLinesSink
 from drsn_edge.monitor.sinks.printed import PrintedSink
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Summary, WindowResult, to_json
+from drsn_edge.monitor.stages.results import (
+    Alarm,
+    AlarmState,
+    Decision,
+    Severity,
+    Summary,
+    WindowResult,
+    to_json,
+    to_text,
+)
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
 from drsn_edge.verdicts import Verdict
 
@@ -62,8 +74,9 @@ def test_a_lone_standard_output_whose_reader_has_gone_ends_the_run() -> None:
     with pipe_without_reader() as stream:
         sink = PrintedSink(JsonLinesSink(stream), stream, alone=True)
         guarded = Guarded("stdout", sink, lambda _: None, passes=(BrokenPipeError,))
+        guarded.take(WINDOW)
         with pytest.raises(BrokenPipeError):
-            guarded.take(WINDOW)
+            guarded.flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -74,6 +87,8 @@ def test_beside_other_outputs_it_is_given_up_and_said_once() -> None:
         guarded = Guarded("stdout", sink, said.append, passes=(BrokenPipeError,))
         for _ in range(3):
             guarded.take(WINDOW)
+            guarded.flush()
+        guarded.close()
     assert len(said) == 1 and "Nobody reads standard output" in said[0] and guarded.failing == said[0]
 
 
@@ -100,7 +115,7 @@ def test_a_disk_that_is_full_under_standard_output_may_have_room_again() -> None
     ],
 )
 def test_json_has_no_number_that_is_none(result: Any) -> None:
-    text = line_of(result)
+    text = to_text(result)
     assert "NaN" not in text and "Infinity" not in text
     assert None in to_json(result).values()
 
@@ -112,3 +127,61 @@ def test_a_severity_that_is_no_number_is_none(new_sensor: Callable[..., Any], mo
     assert sum(len(meter.take(sensor.block(n=400))) for _ in range(40))
     monkeypatch.setattr("drsn_edge.signal.vibration.velocity_rms", lambda *_: np.array([INF]))
     assert not sum(len(meter.take(sensor.block(n=400))) for _ in range(40))
+
+
+class Gathering(Failing):
+    """A sink that can keep results, and writes them at the end of a slice."""
+
+    def take(self, result: Any) -> None:
+        """Keep it."""
+
+    def flush(self) -> None:
+        super().take(None)
+
+
+def test_a_slice_that_cannot_be_written_is_said_as_a_result_that_cannot() -> None:
+    said: list[str] = []
+    now_s = [0.0]
+    sink = Gathering(OutputError("full"))
+    guarded = Guarded("lines", sink, said.append, now_s=lambda: now_s[0])
+    for _ in range(3):
+        guarded.take(WINDOW)
+        guarded.flush()
+        now_s[0] += WELL_AFTER_S
+    assert said == ["full"] == [guarded.failing]
+    sink.error = None
+    guarded.flush()
+    now_s[0] += WELL_AFTER_S
+    guarded.flush()
+    assert said[1:] == ["The lines can be written again."] and guarded.failing is None
+
+
+def test_a_sink_that_keeps_nothing_has_nothing_to_write() -> None:
+    sink = Failing(None)
+    Guarded("lines", sink, lambda _: None).flush()
+    PrintedSink(sink, io.StringIO(), alone=True).flush()
+    assert sink.taken == 0
+
+
+NUMBERS = st.floats() | st.none()
+TEXTS = st.text(max_size=8) | st.none()
+WINDOWS = st.builds(
+    WindowResult,
+    first_sample=st.integers(0, 2**63),
+    device_time_s=st.floats() | st.integers(0, 99),
+    verdict=st.sampled_from(Verdict),
+    label=TEXTS,
+    scores=st.none() | st.dictionaries(st.text(max_size=8), st.floats(0, 1) | st.floats(), max_size=6),
+    reason=TEXTS,
+    lost_samples=st.integers(0, 2**63),
+    novelty=NUMBERS,
+    level_rms=NUMBERS,
+)
+
+
+@given(WINDOWS, st.floats())
+@example(replace(WINDOW, scores={"a": 1e-4, "b": 9.9999995e-5, "c": 0.9990005, "d": 0.5, "e": 0.0, "f": -0.0}), 1.0)
+@example(replace(WINDOW, scores={"a": np.float64(0.1234565), "b": np.float64(2e-7)}, novelty=np.float64(2)), 1.0)
+def test_the_text_of_a_window_is_its_json(window: WindowResult, since_s: float) -> None:
+    for result in (window, Decision(window, since_s)):
+        assert to_text(result) == json.dumps(to_json(result), allow_nan=False)

@@ -8,19 +8,26 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from refusals import refused
 
 from drsn_edge.errors import OutputError
+from drsn_edge.monitor.result_clock import ResultClock
 from drsn_edge.monitor.sinks import json_lines as json_lines_module
 from drsn_edge.monitor.sinks.console import ConsoleSink
 from drsn_edge.monitor.sinks.json_lines import JsonFilesSink, JsonLinesSink
 from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Result, Summary, WindowResult
 from drsn_edge.support.wall_time import iso_time
 from drsn_edge.verdicts import Verdict
+from firmware_bridge.sources.arrivals import Arrival
+from firmware_bridge.wire.events import Idle
 
 WINDOW = WindowResult(96, 0.0240000001, Verdict.CLASS, "worn", {"calm": 0.1234567, "worn": 0.8765433}, None, 0)
 DAMAGED = WindowResult(128, 0.032, Verdict.NO_VERDICT, None, None, "lost samples", 5)
@@ -47,7 +54,10 @@ def json_lines(*results: Result) -> list[dict[str, Any]]:
     sink = JsonLinesSink(stream)
     for result in results:
         sink.take(result)
-    assert stream.flushes == len(results)
+    assert stream.flushes == 0 and not stream.getvalue()
+    sink.flush()
+    sink.flush()
+    assert stream.flushes == 1
     assert stream.getvalue().endswith("\n")
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
@@ -107,8 +117,13 @@ def test_the_console_shows_decisions_and_the_summary_only() -> None:
 
 
 def test_windows_pass_by_on_the_status_line_which_is_cleared_for_results() -> None:
-    status = Terminal()
-    assert len(console(WINDOW, Decision(WINDOW, 0.0), status=status)) == 1
+    stream, status = Terminal(), Terminal()
+    sink = ConsoleSink(stream, status)
+    for slice_of_time in ((DAMAGED, WINDOW), (Decision(WINDOW, 0.0),), ()):
+        for result in slice_of_time:
+            sink.take(result)
+        sink.flush()
+    assert stream.getvalue().count("\n") == 1
     assert status.getvalue() == "\r\x1b[K     0.02 s  worn (88%)\r\x1b[K"
     assert status.flushes == 2
 
@@ -161,10 +176,13 @@ def test_an_alarm_in_json_and_for_people() -> None:
 # --- files of lines --------------------------------------------------------------------------------------------------
 
 
-def test_full_files_take_turns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("together", [1, 7, 100])
+def test_full_files_take_turns(tmp_path: Path, together: int) -> None:
     sink = JsonFilesSink(tmp_path / "lines.jsonl", "fan", lambda: 12.3456, rotate_bytes=700, kept_files=2)
     for number in range(20):
         sink.take(replace(WINDOW, first_sample=number))
+        if number % together == 0:
+            sink.flush()
     sink.close()
     sink.close()
     files = [tmp_path / name for name in ("lines.jsonl.2", "lines.jsonl.1", "lines.jsonl")]
@@ -172,6 +190,8 @@ def test_full_files_take_turns(tmp_path: Path) -> None:
     lines = [json.loads(line) for path in files for line in path.read_text().splitlines()]
     numbers = [line["first_sample"] for line in lines]
     assert numbers == list(range(numbers[0], 20)) and len(numbers) > 4
+    sizes = [len(path.read_text().splitlines()) for path in files]
+    assert sizes[:2] == [3, 3] and all(700 <= path.stat().st_size < 1000 for path in files[:2])
     assert (lines[0]["machine"], lines[0]["time_s"]) == ("fan", 12.346)
 
 
@@ -189,8 +209,9 @@ def test_on_a_disk_that_is_full_lines_wait_and_are_written_once(tmp_path: Path) 
     path.symlink_to("/dev/full")
     sink = JsonFilesSink(path, "fan", lambda: 1.0)
     for number in range(3):
+        sink.take(replace(WINDOW, first_sample=number))
         with refused(OutputError, "cannot_write", path=path, reason="No space left on device"):
-            sink.take(replace(WINDOW, first_sample=number))
+            sink.flush()
     path.unlink()
     sink.take(replace(WINDOW, first_sample=3))  # it works again
     sink.close()
@@ -204,8 +225,9 @@ def test_lines_that_were_never_written_are_said_to_be_lost(tmp_path: Path, monke
     (tmp_path / "lines.jsonl").symlink_to("/dev/full")
     sink = JsonFilesSink(tmp_path / "lines.jsonl", "fan", lambda: 1.0)
     for _ in range(7):
+        sink.take(WINDOW)
         with pytest.raises(OutputError):
-            sink.take(WINDOW)
+            sink.flush()
     with refused(OutputError, "lost", lines=7):
         sink.close()
     sink.close()
@@ -217,6 +239,8 @@ def test_two_sensors_that_write_one_file_lose_no_line_when_it_is_full(tmp_path: 
     for number in range(40):
         for sink in sinks:
             sink.take(replace(WINDOW, first_sample=number))
+            if number % 3:
+                sink.flush()
     for sink in sinks:
         sink.close()
     files = list(tmp_path.iterdir())
@@ -236,6 +260,7 @@ def test_each_line_has_the_time_of_day_with_its_zone(tmp_path: Path, monkeypatch
     for result in (WINDOW, Decision(WINDOW, 0.0), RAISED, SUMMARY):
         sink.take(result)
         file.take(result)
+    sink.flush()
     file.close()
     monkeypatch.delenv("TZ")
     time.tzset()
@@ -251,7 +276,9 @@ def test_of_several_machines_each_line_names_its_own() -> None:
     ConsoleSink(stream, machine="pump 3").take(SUMMARY)
     assert all(line.startswith("pump 3: ") for line in stream.getvalue().splitlines())
     stream = io.StringIO()
-    JsonLinesSink(stream, "pump 3").take(SUMMARY)
+    sink = JsonLinesSink(stream, "pump 3")
+    sink.take(SUMMARY)
+    sink.close()
     assert json.loads(stream.getvalue())["machine"] == "pump 3"
 
 
@@ -266,8 +293,92 @@ def test_a_pipe_that_takes_the_place_of_the_file_is_not_waited_for(tmp_path: Pat
     sink = JsonFilesSink(path, "fan", lambda: 1.0)
     path.unlink()
     os.mkfifo(path)
+    sink.take(WINDOW)
     with refused(OutputError, "cannot_open", path=path, reason="it is a pipe"):
-        sink.take(WINDOW)
+        sink.flush()
     path.unlink()
     sink.take(WINDOW)
+    sink.flush()
     assert path.read_text().count("\n") == 2
+
+
+class Counted(FileIO):
+    """A file that counts its writes, and takes at most `room` bytes."""
+
+    writes, room = 0, 10**9
+
+    def write(self, data: Any) -> int:
+        Counted.writes += 1
+        taken = min(len(data), Counted.room)
+        Counted.room -= taken
+        return super().write(data[:taken])
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> type[Counted]:
+    monkeypatch.setattr(json_lines_module, "FileIO", Counted)
+    monkeypatch.setattr(Counted, "writes", 0)
+    monkeypatch.setattr(Counted, "room", 10**9)
+    return Counted
+
+
+def test_the_lines_of_a_slice_are_written_together(tmp_path: Path, counted: type[Counted]) -> None:
+    path = tmp_path / "lines.jsonl"
+    sink = JsonFilesSink(path, "fan", lambda: 1.0)
+    for number in range(30):
+        sink.take(replace(WINDOW, first_sample=number))
+        if number % 10 == 9:
+            sink.flush()
+    assert counted.writes == 3 and len(path.read_text().splitlines()) == 30
+    sink.flush()
+    assert counted.writes == 3
+
+
+@given(room=st.integers(0, 3000))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_disk_that_fills_within_a_slice_doubles_and_loses_no_line(
+    room: int, tmp_path_factory: pytest.TempPathFactory, counted: type[Counted]
+) -> None:
+    path = tmp_path_factory.mktemp("full") / "lines.jsonl"
+    sink = JsonFilesSink(path, "fan", lambda: 1.0)
+    counted.room = room
+    for number in range(10):
+        sink.take(replace(WINDOW, first_sample=number))
+    if room < 2500:
+        with refused(OutputError, "cannot_write", path=path):
+            sink.flush()
+    counted.room = 10**9
+    sink.flush()
+    sink.close()
+    whole = [json.loads(line)["first_sample"] for line in path.read_text().splitlines() if line.endswith("}")]
+    assert whole == list(range(10)) and len(path.read_text().splitlines()) <= 11
+
+
+def test_very_many_lines_of_one_slice_are_written_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_lines_module, "_MOST_TOGETHER", 4)
+    monkeypatch.setattr(json_lines_module, "MOST_WAITING", 6)
+    stream = io.StringIO()
+    printed, sink = JsonLinesSink(stream), JsonFilesSink(tmp_path / "lines", "fan", lambda: 1.0)
+    for _ in range(30):
+        printed.take(WINDOW)
+        sink.take(WINDOW)
+    assert stream.getvalue().count("\n") == 28 and (tmp_path / "lines").read_text().count("\n") == 28
+    sink.close()
+    assert (tmp_path / "lines").read_text().count("\n") == 30 and sink.lost == 0
+
+
+def test_each_line_of_a_slice_has_the_time_of_its_samples(tmp_path: Path) -> None:
+    clock, stream = ResultClock(lambda: 2000.0), io.StringIO()
+    sinks = JsonLinesSink(stream, None, clock.time_s), JsonFilesSink(tmp_path / "lines", "fan", clock.time_s)
+    times = [1000.25, 1000.5, 1000.999, 1001.0]
+    for time_s in times:
+        clock.at = Arrival(Idle(), 0.0, time_s)
+        for sink in sinks:
+            sink.take(WINDOW)
+    clock.at = None
+    for sink in sinks:
+        sink.take(SUMMARY)
+        sink.flush()
+    for text in (stream.getvalue(), (tmp_path / "lines").read_text()):
+        found = [datetime.fromisoformat(json.loads(line)["time"]).timestamp() for line in text.splitlines()]
+        assert found == [*times, 2000.0]
