@@ -16,6 +16,7 @@ import json
 import statistics
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from firmware_bridge.wire.stream import StreamDecoder
 RATE_HZ, AXES, BLOCK, SENSORS = 26_667, 3, 64, 8
 SECONDS = 5.0
 BARS = {"wire_mb_per_s": 20.0, "core_share_of_one_sensor": 0.02}
+AXIS_NAMES = ("x", "y", "z", "rx", "ry", "rz")
 HELLO = Hello(1, "bench", "1", "IIS3DWB", ("x", "y", "z"), "g", 0.000488, 16.0, float(RATE_HZ))
 
 
@@ -60,15 +62,22 @@ def main() -> int:
 
 
 def stream(seconds: float) -> bytes:
+    """Return the wire of an IIS3DWB."""
+    return b"".join(frames(seconds))
+
+
+def frames(seconds: float, rate_hz: float = RATE_HZ, axes: int = AXES) -> list[bytes]:
+    """Return the frames of a sensor with their delimiters, HELLO first."""
     writer, random = FrameWriter(), np.random.default_rng(0)
-    parts = [writer.encode(MessageType.HELLO, encode_hello(HELLO))]
-    for first in range(0, round(seconds * RATE_HZ), BLOCK):
+    hello = replace(HELLO, axes=AXIS_NAMES[:axes], sample_rate_hz=float(rate_hz), signs=())
+    found = [writer.encode(MessageType.HELLO, encode_hello(hello))]
+    for first in range(0, round(seconds * rate_hz), BLOCK):
         # Vibration of some hundred counts: its high bytes are 0 or 255, as in most recordings.
         tone = 400 * np.sin(0.3 * np.arange(first, first + BLOCK))[:, None]  # noise alone would not be judged
-        counts = (random.normal(0, 100, (BLOCK, AXES)) + tone).astype(np.int16)
-        message = SamplesPayload(1, first, round(first / RATE_HZ * 1e6), counts)
-        parts.append(writer.encode(MessageType.SAMPLES, encode_samples(message)))
-    return b"".join(parts)
+        counts = (random.normal(0, 100, (BLOCK, axes)) + tone).astype(np.int16)
+        message = SamplesPayload(1, first, round(first / rate_hz * 1e6), counts)
+        found.append(writer.encode(MessageType.SAMPLES, encode_samples(message)))
+    return found
 
 
 def taken_s(wires: list[bytes], size: int) -> float:

@@ -2,10 +2,10 @@
 
     python benchmarks/stream_latency.py [--seconds 20] [--sensors 1] [--json]
 
-Each sensor is a process that writes the stream of an IIS3DWB to a pseudo-terminal: 26,667 samples per second of three
+Another process writes the stream of an IIS3DWB to a pseudo-terminal for each sensor: 26,667 samples per second of three
 axes in blocks of 64, at the pace of a 2 Mbaud line (200 bytes per ms). It records when it wrote the last byte of each
-block. `SerialSource` reads in this process; its blocks are matched with these times, which come from the same clock. A
-sensor that must wait for its reader reports it.
+block. `SerialSource` reads in this process; its blocks are matched with these times, which come from the same clock.
+`sender_held_s` is the longest time for which bytes waited for their reader.
 
 The exit code is 0 only if no sample was lost and, with one sensor, the 99th percentile is at most 5 ms.
 """
@@ -14,59 +14,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
 import sys
 import time
-from multiprocessing.connection import Connection
 from threading import Thread
 from typing import Any
 
 import numpy as np
-from decode import BLOCK, RATE_HZ, SECONDS, stream
+from decode import BLOCK, RATE_HZ
 from machine import machine
+from wire_players import PIECE_S, playing, wire_of
 
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.wire.events import SampleBlock
-from firmware_bridge.wire.frames import DELIMITER
 
-BYTES_PER_S = 200_000
-PACE_S = 0.001
 P99_BAR_MS = 5.0
 
 
-def play(port: Connection, seconds: float) -> None:
-    """Play a sensor: report the port, wait for a reader, write, and report the time of each block by its number."""
-    master, slave = os.openpty()
-    import tty
-
-    tty.setraw(slave)
-    port.send(os.ttyname(slave))
-    frames = [frame + DELIMITER for frame in stream(SECONDS).split(DELIMITER) if frame]
-    hello, blocks = frames[0], frames[1:]
-    while DELIMITER not in os.read(master, 100):
-        pass
-    os.write(master, DELIMITER + hello)
-    n_blocks = min(len(blocks), int(seconds * RATE_HZ / BLOCK))
-    began, line_free, out = time.monotonic(), 0.0, []
-    for number, frame in enumerate(blocks[:n_blocks]):
-        at = began + (number + 1) * BLOCK / RATE_HZ  # a block is sent once its last sample is there
-        line_free = max(line_free, at)
-        for start in range(0, len(frame), round(BYTES_PER_S * PACE_S)):
-            piece = frame[start : start + round(BYTES_PER_S * PACE_S)]
-            line_free += len(piece) / BYTES_PER_S
-            if (wait_s := line_free - time.monotonic()) > 0:
-                time.sleep(wait_s)
-            os.write(master, piece)
-        out.append(time.monotonic())
-    port.send((out, out[-1] - line_free))
-    port.recv()
-
-
-def read(path: str, n_blocks: int, found: list[Any]) -> None:
+def read(path: str, n_blocks: int, seconds: float, found: list[Any]) -> None:
     seen: dict[int, float] = {}
     source = SerialSource(path, stop=lambda: len(seen) >= n_blocks or time.monotonic() > deadline)
-    deadline = time.monotonic() + 60 + SECONDS
+    deadline = time.monotonic() + 60 + seconds
     began = time.thread_time()
     for event in source:
         if isinstance(event, SampleBlock):
@@ -76,34 +43,26 @@ def read(path: str, n_blocks: int, found: list[Any]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--sensors", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    n_blocks = int(min(arguments.seconds, SECONDS) * RATE_HZ / BLOCK)
-    context = multiprocessing.get_context("spawn")
-    ends, processes = [], []
-    for _ in range(arguments.sensors):
-        here, there = context.Pipe()
-        processes.append(context.Process(target=play, args=(there, arguments.seconds), daemon=True))
-        processes[-1].start()
-        ends.append(here)
-    found: list[list[Any]] = [[] for _ in ends]
-    paths = [end.recv() for end in ends]
-    threads = [Thread(target=read, args=(path, n_blocks, out)) for path, out in zip(paths, found, strict=True)]
-    began = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    taken = time.monotonic() - began
-    latencies, lost, behind = [], 0, []
-    for end, ((seen, counters, _),) in zip(ends, found, strict=True):
-        out, late_s = end.recv()
-        end.send("done")
+    n_blocks = int(arguments.seconds * RATE_HZ / BLOCK)
+    found: list[list[Any]] = [[] for _ in range(arguments.sensors)]
+    with playing(wire_of(arguments.seconds), arguments.sensors, PIECE_S if arguments.sensors > 1 else 0.0) as players:
+        given = zip(players.ports, found, strict=True)
+        threads = [Thread(target=read, args=(path, n_blocks, arguments.seconds, out)) for path, out in given]
+        began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        taken = time.monotonic() - began
+        played = players.stop()
+    latencies, lost = [], 0
+    for each, ((seen, counters, _),) in zip(played, found, strict=True):
         lost += counters.samples_lost + BLOCK * (n_blocks - len(seen))
-        latencies += [1e3 * (seen[number] - out[number]) for number in seen]
-        behind.append(late_s)
+        latencies += [1e3 * (seen[number] - each.out_s[number]) for number in seen]
     p50, p99, worst = np.percentile(latencies, [50, 99, 100])
     report = {
         "machine": machine(),
@@ -114,7 +73,7 @@ def main() -> int:
         "latency_ms_p99": round(p99, 2),
         "latency_ms_worst": round(worst, 2),
         "core_share_of_a_sensor": round(sum(cpu for ((_, _, cpu),) in found) / len(found) / taken, 4),
-        "sender_late_s": round(max(behind), 4),
+        "sender_held_s": round(max(each.held_s for each in played), 4),
         "bars": {"latency_ms_p99": P99_BAR_MS},
     }
     print(json.dumps(report) if arguments.json else "\n".join(f"{name:28}{value}" for name, value in report.items()))

@@ -21,7 +21,10 @@ def test_the_picture_of_the_rooms_is_what_its_program_draws(tmp_path: Path):
     assert drawn == (ROOT / "docs" / "pictures" / "architecture.svg").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("page", "program"), [("INT8.md", "int8_tables.py"), ("RUNTIMES.md", "runtime_tables.py")])
+@pytest.mark.parametrize(
+    ("page", "program"),
+    [("INT8.md", "int8_tables.py"), ("RUNTIMES.md", "runtime_tables.py"), ("MONITOR.md", "monitor_tables.py")],
+)
 def test_tables_are_those_of_the_results(page: str, program: str, tmp_path: Path):
     results, page_path = ROOT / "docs" / "results", tmp_path / page
     command: list[str | Path] = [
