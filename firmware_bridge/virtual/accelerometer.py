@@ -145,7 +145,8 @@ class VirtualAccelerometer:
         if pending is None:
             return 0.0
         if self._speed is None:
-            return 0.0 if self._wire.is_read() or self._faults.link.unplugged(device.time_s) else _TICK_S
+            passes = self._wire.is_unplugged or self._faults.link.unplugged(device.time_s)
+            return 0.0 if passes or self._wire.is_read() else _TICK_S
         end_s = device.time_s + device.duration_s(len(pending))
         due_s = self._started_s + end_s / self._speed
         return min(max(due_s - time.monotonic(), 0.0), _TICK_S)

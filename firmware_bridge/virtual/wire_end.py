@@ -28,6 +28,11 @@ class WireEnd:
         """Return whether a reader has the port open."""
         return self._endpoint.present()
 
+    @property
+    def is_unplugged(self) -> bool:
+        """Whether the port is unplugged."""
+        return self._is_unplugged
+
     def listen(self, timeout_s: float, take: Callable[[Frame], None]) -> None:
         """Pass received frames to `take`; return as soon as some came, otherwise after `timeout_s`."""
         for piece in self._splitter.feed(self._endpoint.read(timeout_s)):

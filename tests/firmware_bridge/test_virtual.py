@@ -19,9 +19,11 @@ from firmware_bridge.sources.link import open_port
 from firmware_bridge.sources.serial_port import SerialSource
 from firmware_bridge.virtual.accelerometer import VirtualAccelerometer, VirtualSummary
 from firmware_bridge.virtual.endpoints import PtyEndpoint, TcpEndpoint
+from firmware_bridge.virtual.fault_script import parse_script
+from firmware_bridge.virtual.faults import FaultInjector
 from firmware_bridge.virtual.sample_feed import quantise
 from firmware_bridge.wire.clock import ClockFit
-from firmware_bridge.wire.events import Reply, SampleBlock, Status
+from firmware_bridge.wire.events import LinkLost, LinkRestored, Reply, SampleBlock, Status
 from firmware_bridge.wire.frames import FrameWriter
 from firmware_bridge.wire.messages import Command, DeviceState, MessageType, Opcode, Result, encode_command
 from firmware_bridge.wire.stream import StreamDecoder
@@ -295,6 +297,19 @@ def test_a_reader_that_never_leaves_is_not_waited_for_forever(hello) -> None:
     assert device.run().ended
     assert time.monotonic() - started < 1.0
     reader.close()
+
+
+def test_played_as_fast_as_it_is_read_it_returns_after_it_was_unplugged(hello, tmp_path: Path) -> None:
+    faults = FaultInjector(parse_script(["unplug at 0.2 for 0.1"]), 1)
+    counts = (np.zeros((1000, len(hello.axes)), np.float32) for _ in range(4))
+    device = VirtualAccelerometer(hello, counts, link=tmp_path / "port", speed=None, faults=faults)
+    deadline = time.monotonic() + 20
+    thread = Thread(target=device.run, args=(lambda: time.monotonic() > deadline,))
+    thread.start()
+    source = SerialSource(device.port, reopen_after_s=0.02, stop=lambda: time.monotonic() > deadline)
+    kinds = {type(event) for event in source}
+    thread.join()
+    assert {LinkLost, LinkRestored} <= kinds and time.monotonic() < deadline
 
 
 def test_a_reader_that_stops_reading_does_not_keep_it_from_stopping(hello, new_device) -> None:
