@@ -109,9 +109,14 @@ def _history(of: Opening) -> Sink:
     from drsn_edge.monitor.sinks.history import HistorySink
 
     assert of.config.history is not None
-    steady = None if of.config.port is None else of.station.clock.steady_s  # a replay has the log's clock alone
+    is_replay = of.config.port is None  # a replay has the log's clock alone
     return HistorySink(
-        of.config.history, of.machine, keep_days=of.config.keep_days, now_s=of.now_s, steady_s=steady, tell=of.say_once
+        of.config.history,
+        of.machine,
+        keep_days=of.config.keep_days,
+        now_s=of.now_s if is_replay else None,
+        came_s=None if is_replay else of.station.clock.steady_s,
+        tell=of.say_once,
     )
 
 

@@ -37,6 +37,7 @@ class Snapshot:
             None before there is one. Decision and alarms are as fresh as this.
         stale_after_s: Age of `measured_s` in seconds from which decision and alarms count as old.
         now_s: Clock of these times; in a replay the clock of the log.
+        came_s: Returns when the samples of the present result came, by that clock; None: now.
     """
 
     machine: str
@@ -56,15 +57,16 @@ class Snapshot:
     measured_s: float | None = None
     stale_after_s: float = 3.0
     now_s: Callable[[], float] = time.time
+    came_s: Callable[[], float] | None = None
 
     def take(self, result: Result) -> None:
         """Take a result."""
         if isinstance(result, WindowResult):
             self.window = result
             if result.is_measured:
-                self.measured_s = self.now_s()
+                self.measured_s = (self.came_s or self.now_s)()
         elif isinstance(result, Decision):
-            self.decision, self.decided_s = result, self.now_s()
+            self.decision, self.decided_s = result, (self.came_s or self.now_s)()
         elif isinstance(result, Severity):
             self.severity = result
 

@@ -131,7 +131,8 @@ class Station:
         self.config, self.machine, self._connections = config, config.machine, connections
         self._bundles = bundles or OneBundle(config)
         self._tell, self._show, self._heard = tell, show, Sparing(tell)
-        self.shown, self.clock = Snapshot(config.machine), ResultClock()
+        self.clock = ResultClock()
+        self.shown = Snapshot(config.machine, came_s=self.clock.time_s)
         self._open_judging = partial(open_judging, config, tell=tell, keep=self.shown.keep if show else None)
         self.outputs, self._requests = Outputs(self.shown), Requests()
         self._judging: Judging | None = None
@@ -213,7 +214,7 @@ class Station:
         judging = self._open_judging(path)
         source = self._opened_source()
         now_s = self.shown.now_s = _clock_of(source)
-        self.clock = ResultClock(now_s)
+        self.clock.now_s = now_s  # the same clock after a failure, since the outputs stay open
         with ExitStack() as stack:
             capture = None
             if judging.settings.capture is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from drsn_edge.monitor.sinks.clock_watch import ClockWatch, Jump
 from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.history_file import open_history
 from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, WindowResult
@@ -171,19 +172,24 @@ def test_a_monitor_writes_one(run: Run, playing: Any, tiny_bundle_path: Path, tm
 def test_a_monitor_whose_clock_leaps_says_so_and_keeps_its_history(
     run: Run, playing: Any, tiny_bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, true_time, calls = tmp_path / "h.sqlite", time.time, [0]
+    path, true_time, looks = tmp_path / "h.sqlite", time.time, [0]
     with sink_of(path, true_time() - 300 * 86_400.0) as old:
         old.take(WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": 1.0}, None, 0))
 
     def leaping() -> float:
-        calls[0] += 1
-        return true_time() + (500 * 86_400.0 if 60 <= calls[0] < 90 else 0.0)
+        return true_time() + (500 * 86_400.0 if looks[0] == 2 else 0.0)
 
+    def look(watch: ClockWatch) -> Jump | None:
+        looks[0] += 1
+        return plain_look(watch)
+
+    plain_look = ClockWatch.look
     monkeypatch.setattr(time, "time", leaping)
+    monkeypatch.setattr(ClockWatch, "look", look)
     with playing() as (port, _):
         done = run("monitor", "--port", port, "--model", tiny_bundle_path, "--history", path, "--machine", "fan")
     monkeypatch.undo()
-    assert done.code == 0 and calls[0] > 90
+    assert done.code == 0 and looks[0] > 2
     assert [way in done.err for way in ("set forward by 500 d", "set back by 500 d")] == [True, True]
     found = {
         each["machine"]: each for each in json.loads(run("history", path, "--since", "400d", "--json").out)["machines"]

@@ -32,6 +32,7 @@ for number in range(10**9):
     sink.take(window)
     if number % 10 == 0:
         sink.take(Decision(window, float(number)))
+    sink.flush()
     print(number, flush=True)
     time.sleep(1 / {PER_S})
 """

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +22,12 @@ from drsn_edge.errors import BundleError, OutputError, SettingsError
 from drsn_edge.monitor.assembly import Plan, Printing, assembled
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sink_table import SINKS
+from drsn_edge.monitor.sinks.history_reader import read_history
 from drsn_edge.monitor.stages.results import Result, Summary, WindowResult
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.simulation.virtual_sensor import Playback, virtual_sensor
+from firmware_bridge.sources.arrivals import Arrival
+from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.wire.events import Idle, SourceEvent
 from firmware_bridge.wire.stream import StreamCounters
 
@@ -60,6 +65,21 @@ class Samples:
         if isinstance(self._then, Exception):
             raise self._then
         yield from self._then or []
+
+
+class Sliced(ReplaySource):
+    """A source whose first iteration fails after its first slice, and whose clock is far from its arrivals."""
+
+    time_s = 5000.0
+
+    def __init__(self, slices: list[list[Arrival]]) -> None:
+        super().__init__([])
+        self._slices = slices
+
+    def slices(self, latency_s: float | None = None) -> Iterator[list[Arrival]]:
+        yield self._slices.pop(0)
+        if self._slices:
+            raise OSError("the port is gone")
 
 
 @pytest.fixture
@@ -133,6 +153,34 @@ def test_what_its_configuration_asks_for_is_there_beside_them(pump: SensorConfig
     with assembled(Plan([config]), open_source=lambda *_: Samples(sensor)) as supervisor:
         supervisor.work()
     assert '"type":"summary"' in (tmp_path / "lines.jsonl").read_text().replace(" ", "")
+
+
+def test_each_result_has_the_time_of_its_samples_also_after_a_failure(
+    pump: SensorConfig, sensor: Any, tmp_path: Path
+) -> None:
+    now_s, steady_s = time.time(), time.monotonic()
+    ago_s = [8.0 - 0.25 * number for number in range(16)]
+    arrivals = [
+        Arrival(event, steady_s - ago, now_s - ago)
+        for event, ago in zip([sensor.hello(), *sensor.blocks("calm", 15)], ago_s, strict=True)
+    ]
+    config = replace(pump, lines=tmp_path / "lines", history=tmp_path / "history")
+    source = Sliced([arrivals[:8], [arrivals[0], *arrivals[8:]]])
+    with assembled(Plan([config]), open_source=lambda *_: source) as supervisor:
+        (station,) = supervisor.stations
+        with pytest.raises(OSError):
+            station.run()
+        station.run()
+        station.close()
+    *lines, summary = map(json.loads, (tmp_path / "lines").read_text().splitlines())
+    came = {round(each.time_s, 3) for each in arrivals}
+    times = [line["time_s"] for line in lines if line["type"] == "window"]
+    assert len(times) > 8 and len(set(times)) == len(times) and came.issuperset(times)
+    assert {line["time_s"] for line in lines} <= came and summary["time_s"] == Sliced.time_s
+    decided_s = [line["time_s"] for line in lines if line["type"] == "decision"]
+    (found,) = read_history(tmp_path / "history", 0.0, 1e12)
+    assert decided_s and [each.time_s for each in found.decisions] == pytest.approx(decided_s, abs=1.0)
+    assert min(abs(found.decisions[0].time_s - now_s), 1.0) == 1.0  # not the time of the slice
 
 
 @pytest.mark.parametrize("name", [*SINKS, "metrics"])

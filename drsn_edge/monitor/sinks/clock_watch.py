@@ -59,17 +59,20 @@ class Jump:
 class ClockWatch:
     """A clock that starts at the system time and never jumps, and a watch for jumps of the system clock."""
 
-    def __init__(self, wall_s: Callable[[], float], steady: Callable[[], float] | None = None) -> None:
+    def __init__(self, wall_s: Callable[[], float] | None = None, steady: Callable[[], float] | None = None) -> None:
         """Begin now.
 
         Args:
-            wall_s: The system clock in seconds since 1970.
-            steady: A monotonic clock; None: `steady_s` beside the system clock, or no second clock: in a replay, the
-                clock of the log is the only one and is trusted.
+            wall_s: The system clock in seconds since 1970; None: `time.time`, and `steady_s` beside it.
+            steady: A monotonic clock beside it; None: none. A clock alone is trusted, such as that of a log in a
+                replay.
         """
-        self.is_system = wall_s is time.time or steady is steady_s
-        self._wall_s = wall_s
-        self._steady_s = steady or (steady_s if self.is_system else wall_s)
+        self._wall_s = wall_s or time.time
+        if wall_s is None:
+            steady = steady or steady_s
+        self.is_alone = steady is None
+        """Whether the clock is the only one, which cannot be seen to jump."""
+        self._steady_s = steady or self._wall_s
         self.began_s, self.began_steady_s = self._read()
         """Start of the watch, by the system clock and by the monotonic clock."""
         self._ahead_s = 0.0
@@ -89,6 +92,8 @@ class ClockWatch:
 
     def look(self) -> Jump | None:
         """Compare both clocks; return each jump once."""
+        if self.is_alone:
+            return None
         wall_s, steady = self._read()
         own_s = self.own_s(steady)
         expected_s = own_s + self._ahead_s
@@ -98,13 +103,25 @@ class ClockWatch:
         return Jump(own_s, expected_s, wall_s)
 
     def _read(self) -> tuple[float, float]:
-        """Return both clocks, read again until both reads are close: a process stopped in between sees no jump."""
-        while True:
-            before = self._steady_s()
-            wall_s = self._wall_s()
-            after = self._steady_s()
-            if abs(after - before) <= _AT_ONCE_S or not self.is_system:
-                return wall_s, after
+        """Return both clocks, read at once."""
+        if self.is_alone:
+            alone_s = self._wall_s()
+            return alone_s, alone_s
+        return at_once(self._wall_s, self._steady_s)
+
+
+def at_once(clock_s: Callable[[], float], steady: Callable[[], float]) -> tuple[float, float]:
+    """Read a clock and a monotonic clock again until both reads are close: a process stopped in between sees no jump.
+
+    Returns:
+        Both readings in seconds.
+    """
+    while True:
+        before = steady()
+        read_s = clock_s()
+        after = steady()
+        if abs(after - before) <= _AT_ONCE_S:
+            return read_s, after
 
 
 def believed_offset_s(held: Iterable[tuple[float, float]]) -> float:

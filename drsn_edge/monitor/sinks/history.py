@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import math
 import sqlite3
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.sinks.clock_watch import ClockWatch, Jump
+from drsn_edge.monitor.sinks.clock_watch import ClockWatch
 from drsn_edge.monitor.sinks.history_file import HistoryFile
 from drsn_edge.monitor.sinks.history_run import HistoryRun
 from drsn_edge.monitor.sinks.history_times import DAY_S
@@ -38,8 +37,9 @@ class HistorySink:
         machine: str,
         *,
         keep_days: float = 365.0,
-        now_s: Callable[[], float] = time.time,
+        now_s: Callable[[], float] | None = None,
         steady_s: Callable[[], float] | None = None,
+        came_s: Callable[[], float] | None = None,
         boot: str | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -49,8 +49,9 @@ class HistorySink:
             path: The file.
             machine: Name of the machine; several may share a file, each with one writer.
             keep_days: Retention: rows are removed after monitors have run for this many days since.
-            now_s: Clock in seconds since 1970.
-            steady_s: Monotonic clock in seconds; see `ClockWatch`.
+            now_s: System clock in seconds since 1970; None: this machine's.
+            steady_s: Monotonic clock beside it, in seconds; see `ClockWatch`.
+            came_s: Returns when the samples of the present result came, by the monotonic clock; None: now.
             boot: Id of the boot within which that clock continues; None: the system's own.
             tell: Called with a message when the system clock jumps, or a row cannot be stored.
 
@@ -66,6 +67,7 @@ class HistorySink:
             )
         self._path, self._machine, self._tell = path, machine, tell
         self._watch = ClockWatch(now_s, steady_s)
+        self._came_s = came_s or self._watch.steady_now_s
         self._waiting = Waiting(machine)
         self._run = HistoryRun(machine, self._watch, boot, keep_days * DAY_S, tell)
         self._file = HistoryFile(path, machine, tell)
@@ -79,22 +81,26 @@ class HistorySink:
         return self._waiting.dropped
 
     def take(self, result: Result) -> None:
-        """Take one result.
+        """Take one result. Decisions and alarms are written at once and flushed to the disk, others by `flush`.
 
         Raises:
-            OutputError: If it cannot be written now; it is kept, and tried again after some seconds.
+            OutputError: If it cannot be written now; it is kept, and `flush` tries again after some seconds.
         """
-        jump = self._watch.look()
-        if jump is not None:
-            self._note(jump)
-        steady, now_s = self._watch.steady_now_s(), self._watch.now_s
-        self._waiting.take(result, now_s)
-        at_once = isinstance(result, Decision | Alarm | Summary) and self._failure is None
-        if not at_once and 0 <= steady - self._tried_s < self._pause_s:
-            if self._failure is not None:
-                raise OutputError(str(self._failure), self._failure.problem, **self._failure.facts)
-            return
-        self._write(durable=isinstance(result, Decision | Alarm))
+        self._waiting.take(result, self._watch.own_s(self._came_s()))
+        if isinstance(result, Decision | Alarm | Summary) and self._failure is None:
+            self._write(durable=not isinstance(result, Summary))
+
+    def flush(self) -> None:
+        """Look for a jump of the system clock, and once a second write what waits.
+
+        Raises:
+            OutputError: If it cannot be written now; see `take`.
+        """
+        self._look()
+        if not 0 <= self._watch.steady_now_s() - self._tried_s < self._pause_s:
+            self._write(durable=False)
+        elif self._failure is not None:
+            raise OutputError(str(self._failure), self._failure.problem, **self._failure.facts)
 
     def close(self) -> None:
         """Write the waiting results and close; further calls do nothing.
@@ -123,7 +129,10 @@ class HistorySink:
             self._is_closed = True
             waiting.clear()
 
-    def _note(self, jump: Jump) -> None:
+    def _look(self) -> None:
+        jump = self._watch.look()
+        if jump is None:
+            return
         self._waiting.jumps.append(jump)
         self._tell(
             f"The system clock was {jump.words}. The history {self._path} continues by a monotonic clock, records the "
@@ -133,6 +142,7 @@ class HistorySink:
     def _write(self, durable: bool) -> None:
         if self._waiting.is_empty and not (self._run.has_begun and durable):
             return
+        self._look()
         self._tried_s, self._pause_s = self._watch.steady_now_s(), _COMMIT_EVERY_S
         try:
             if self._file.is_gone(int(self._tried_s // 60)):

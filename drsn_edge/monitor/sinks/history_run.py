@@ -53,7 +53,7 @@ class HistoryRun:
             tell: Called with a message if the clock was set since the last run.
         """
         self._machine, self._watch, self._keep_s, self._tell = machine, watch, keep_s, tell
-        self._boot = boot or (boot_id() if watch.is_system else None)
+        self._boot = boot or (None if watch.is_alone else boot_id())
         self._told_minute, self._tidy_due_s = -1, -math.inf
         self._number: int | None = None
 

@@ -94,9 +94,12 @@ class Waiting:
 
     def _count(self, said: Said, lost_samples: int, minute: int) -> None:
         key = (minute, said.verdict, said.detail)
-        if key not in self.minutes and len(self.minutes) >= _MOST_WAITING:
-            self.dropped += self.minutes.pop(next(iter(self.minutes))).windows
-        self.minutes.setdefault(key, MinuteOfWindows()).add(said, lost_samples)
+        counted = self.minutes.get(key)
+        if counted is None:
+            if len(self.minutes) >= _MOST_WAITING:
+                self.dropped += self.minutes.pop(next(iter(self.minutes))).windows
+            counted = self.minutes[key] = MinuteOfWindows()
+        counted.add(said, lost_samples)
 
     def _measure(self, severity: Severity, minute: int) -> None:
         measured = (

@@ -116,6 +116,7 @@ def test_a_file_says_when_its_runs_began_and_ended(tmp_path: Path) -> None:
     at_s = [NOW + 10]
     sink = HistorySink(tmp_path / "history", "pump", now_s=lambda: at_s[0])
     sink.take(WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": 0.9}, None, 0))
+    sink.flush()
     at_s[0] += 25
     assert read_history(tmp_path / "history", 0, 1e12)[0].runs == ((NOW + 10, math.inf),)
     sink.take(Summary(0, 0, 1, {}, {}, None))

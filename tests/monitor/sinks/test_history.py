@@ -77,6 +77,7 @@ def test_a_reader_sees_what_is_a_second_old_and_decisions_at_once(tmp_path: Path
     sink = HistorySink(tmp_path / "history", "pump", now_s=clock)
     for _ in range(11):
         sink.take(window())
+        sink.flush()
         clock.now_s += 0.1
     assert read_history(tmp_path / "history", *FOREVER)[0].spans[0].windows >= 1
     clock.now_s += 0.01
@@ -105,6 +106,7 @@ def test_whatever_the_clock_does_every_window_is_counted_once(steps: list[Any], 
     for step_s, label in steps:
         clock.now_s += step_s
         sink.take(window(label))
+        sink.flush()
     sink.close()
     spans = [span for found in read_history(path, *FOREVER) for span in found.spans]
     assert sum(span.windows for span in spans) == len(steps)
@@ -145,11 +147,13 @@ def test_a_full_disk_loses_no_decision_and_is_said_once(tmp_path: Path, clock: C
     for number in range(400):
         guarded.take(Decision(window("worn"), 0.0))
         guarded.take(window(f"label {number}"))
+        guarded.flush()
         clock.now_s += 1
     assert len(told) == 1 and "full" in told[0] and guarded.failing
     sink._file._connection.execute("PRAGMA max_page_count = 1000000")
     for _ in range(70):
         guarded.take(Decision(window("calm"), 0.0))
+        guarded.flush()
         clock.now_s += 1
     guarded.close()
     assert told[1:] == ["The history can be written again."]

@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
+from drsn_edge.monitor import result_clock
+from drsn_edge.monitor.result_clock import ResultClock
+from drsn_edge.monitor.sinks import clock_watch
 from drsn_edge.monitor.sinks.clock_watch import ClockWatch, Once, believed_offset_s
 from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.history_reader import read_history
 from drsn_edge.monitor.stages.results import Decision, WindowResult
 from drsn_edge.verdicts import Verdict
+from firmware_bridge.sources.arrivals import Arrival
+from firmware_bridge.wire.events import Idle
 
 DAY_S = 86_400.0
 NOON = 1_800_000_000.0 // DAY_S * DAY_S + DAY_S / 2
@@ -52,7 +57,7 @@ def test_a_leap_of_the_systems_clock_removes_nothing_and_is_said(
     ahead_s, true_time = [0.0], time.time
     monkeypatch.setattr(time, "time", lambda: true_time() + ahead_s[0])
     path, began_s = tmp_path / "history", true_time()
-    sink = HistorySink(path, "pump", keep_days=2.0, now_s=time.time, tell=told.append)
+    sink = HistorySink(path, "pump", keep_days=2.0, tell=told.append)
     for leap_s in (0.0, 500 * DAY_S, 500 * DAY_S, 0.0, -500 * DAY_S, 0.0):
         ahead_s[0] = leap_s
         sink.take(window())
@@ -74,6 +79,7 @@ def test_a_board_without_a_clock_gets_the_time_while_it_runs(tmp_path: Path) -> 
         sink.take(Decision(window(label), 0.0))
         for _ in range(seconds):
             sink.take(window(label))
+            sink.flush()
             clocks.pass_by(1)
         if label == "first":
             sink.close()
@@ -81,6 +87,7 @@ def test_a_board_without_a_clock_gets_the_time_while_it_runs(tmp_path: Path) -> 
     clocks.wall_s = NOON
     for _ in range(700):
         sink.take(window("second"))
+        sink.flush()
         clocks.pass_by(1)
     sink.close()
     (found,) = read_history(path, *FOREVER)
@@ -197,6 +204,72 @@ def test_two_machines_that_ran_at_once_have_seen_the_time_once(tmp_path: Path) -
     for sink in sinks:
         sink.close()
     assert [len(each.decisions) for each in read_history(path, *FOREVER)] == [4, 4]
+
+
+@pytest.mark.parametrize("leap_s", [-DAY_S, 5.0, 500 * DAY_S])
+@pytest.mark.parametrize("before", [0, 3, 10])
+def test_a_clock_that_is_set_within_a_slice_is_noticed_once_and_moves_no_row(
+    tmp_path: Path, leap_s: float, before: int
+) -> None:
+    told: list[Any] = []
+    clocks, path = Clocks(), tmp_path / "history"
+    came = [0.0]
+    sink = clocks.sink(path, tell=told.append, came_s=lambda: came[0])
+    for number in range(4):
+        clocks.pass_by(60.0)
+        for result in range(10):
+            if (number, result) == (2, before):
+                clocks.wall_s += leap_s
+            came[0] = clocks.steady_s - 30.0 + result
+            sink.take(Decision(window(str(number)), 0.0) if result == 5 else window(str(number)))
+        if (number, before) == (2, 10):
+            clocks.wall_s += leap_s
+        sink.flush()
+    sink.close()
+    assert len(told) == 1 and jumps_in(path) == [(NOON + 180, NOON + 180 + leap_s)]
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT detail, minute * 60.0, windows FROM minutes ORDER BY minute").fetchall()
+    decisions = connection.execute("SELECT label, time_s FROM decisions ORDER BY time_s").fetchall()
+    connection.close()
+    assert rows == [(str(number), NOON + 60 * number, 9) for number in range(4)]
+    assert decisions == [(str(number), NOON + 60 * number + 35) for number in range(4)]
+
+
+def test_a_process_that_is_stopped_between_two_clocks_sees_no_jump(tmp_path: Path) -> None:
+    told: list[Any] = []
+    clocks, stops = Clocks(), iter([600.0, 0.0, 0.0, 7200.0])
+
+    def wall_s() -> float:
+        read_s = clocks.wall_s
+        clocks.pass_by(next(stops, 0.0))  # after the clock was read
+        return read_s
+
+    sink = HistorySink(
+        tmp_path / "history", "pump", now_s=wall_s, steady_s=lambda: clocks.steady_s, boot="first", tell=told.append
+    )
+    for _ in range(5):
+        sink.take(window())
+        sink.flush()
+    sink.close()
+    assert told == [] and jumps_in(tmp_path / "history") == [] and clocks.wall_s == NOON + 7800
+
+
+def test_the_time_of_an_arrival_by_the_clock_that_counts_suspension(monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks, stops = Clocks(steady_s=1000.0), iter([0.0, 600.0])
+
+    def monotonic() -> float:
+        read_s = clocks.steady_s - 250.0
+        clocks.pass_by(next(stops, 0.0))  # the process is stopped here
+        return read_s
+
+    monkeypatch.setattr(clock_watch, "steady_s", lambda: clocks.steady_s)
+    monkeypatch.setattr(result_clock, "steady_s", lambda: clocks.steady_s)
+    monkeypatch.setattr(time, "monotonic", monotonic)
+    clock = ResultClock(lambda: clocks.wall_s)
+    clock.at = Arrival(Idle(), 740.0, NOON - 10)
+    assert [clock.steady_s() for _ in range(3)] == [990.0] * 3 and clock.time_s() == NOON - 10
+    clock.at = None
+    assert clock.steady_s() == 1600.0 and clock.time_s() == NOON + 600
 
 
 # --- the pieces ------------------------------------------------------------------------------------------------------

@@ -184,13 +184,16 @@ def test_a_severity_is_no_sign_that_a_full_disk_works_again(tmp_path: Path) -> N
     sink = HistorySink(path, "pump", now_s=lambda: now_s[0])
     guarded = Guarded("history", sink, told.append)
     guarded.take(window())
+    guarded.flush()
     sink._file._connection.execute("PRAGMA busy_timeout = 10")
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")  # as long as it lasts nobody else can write
     for number in range(6):
         now_s[0] += 6
         guarded.take(window(str(number)))
+        guarded.flush()
         guarded.take(severity(1.0, 1.0, 1.0, 3.0))
+        guarded.flush()
     connection.execute("ROLLBACK")
     connection.close()
     assert len(told) == 1
@@ -381,8 +384,9 @@ def test_a_monitor_that_starts_beside_a_lock_waits_for_its_end(tmp_path: Path) -
     began_s = time.monotonic()
 
     sink = HistorySink(path, "pump", now_s=lambda: clock[0], steady_s=lambda: clock[0])
+    sink.take(window())
     with refused(OutputError, "locked", path=path):
-        sink.take(window())
+        sink.flush()
     assert time.monotonic() - began_s < 8
 
     other.execute("COMMIT")
