@@ -253,7 +253,7 @@ def _metrics_sink(plan: Plan, stack: ExitStack) -> dict[str, Opener]:
 
     server = MetricsServer(*plan.metrics)
     stack.callback(server.close)
-    return {"metrics": lambda of: server.sink(of.machine, of.counters, of.about)}
+    return {"metrics": lambda of: server.sink(of.machine, of.counters, of.about, of.now_s)}
 
 
 def _follower(trial_s: float, sensors: Sequence[SensorConfig], tell: Tell) -> Follower:

@@ -26,7 +26,7 @@ _HOUR_S = 3600.0
 
 ENDED = "The sensor reports that it has ended."
 
-_ROUND_S = 0.25
+_ROUND_S, _VIEW_EVERY_S = 1.0, 0.25
 _HANGS_AFTER_S = 30.0
 
 _LOGGER = logging.getLogger(__name__)
@@ -216,16 +216,17 @@ class Supervisor:
     def _look_after(self, threads: Mapping[Station, threading.Thread]) -> None:
         """Report the state of the stations to the service manager and draw the view, until all threads have ended."""
         ready = False
-        while any(thread.is_alive() for thread in threads.values()):
-            first = threads[self.stations[0]]
-            first.join(_ROUND_S) if first.is_alive() else time.sleep(_ROUND_S)
+        round_s = _ROUND_S if self._view is None else _VIEW_EVERY_S
+        while (first := next((thread for thread in threads.values() if thread.is_alive()), None)) is not None:
+            first.join(round_s)
             if not ready and any(each.begun.is_set() for each in self.stations):
                 ready = True
                 self._notifier.ready()
             running = [each for each, thread in threads.items() if thread.is_alive()]
             if all(time.monotonic() - each.beat_s < _HANGS_AFTER_S for each in running):
                 self._notifier.alive()
-            self._notifier.status(status_of(self.stations))
+            if self._notifier.is_heard:
+                self._notifier.status(status_of(self.stations))
             self._show()
 
     def _show(self) -> None:

@@ -19,6 +19,11 @@ class Notifier:
         self._due_s = 0.0
         self._said = ""
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is a systemd to report to."""
+        return self._address is not None
+
     def ready(self) -> None:
         """Report that the service is ready."""
         self._send("READY=1")

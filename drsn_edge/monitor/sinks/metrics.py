@@ -20,7 +20,6 @@ from prometheus_client.registry import Collector
 from drsn_edge.monitor.sinks.http import HttpServer, Response
 from drsn_edge.monitor.sinks.present import NOTHING_KNOWN, About, Present
 from drsn_edge.monitor.stages.results import AlarmState, Result, WindowResult
-from drsn_edge.monitor.stages.words import said_by
 from drsn_edge.signal.units import KNOWN_UNITS, conversion_factor
 from firmware_bridge.wire.stream import StreamCounters
 
@@ -49,18 +48,16 @@ _LINK = {
 class MetricsServer:
     """Serves /metrics in a thread of its own; several sensors share it."""
 
-    def __init__(self, host: str, port: int, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(self, host: str, port: int) -> None:
         """Listen.
 
         Args:
             host: Address to listen on.
             port: TCP port; 0 takes a free one, see `port`.
-            now_s: Clock in seconds since 1970.
 
         Raises:
             OutputError: If the port is in use, or this user may not use it.
         """
-        self._now_s = now_s
         self._machines: dict[str, MetricsSink] = {}
         registry = CollectorRegistry()
         registry.register(_Machines(self._machines))
@@ -71,15 +68,22 @@ class MetricsServer:
         """The port on which it listens."""
         return self._server.port
 
-    def sink(self, machine: str, counters: Callable[[], StreamCounters], about: About = NOTHING_KNOWN) -> MetricsSink:
+    def sink(
+        self,
+        machine: str,
+        counters: Callable[[], StreamCounters],
+        about: About = NOTHING_KNOWN,
+        now_s: Callable[[], float] = time.time,
+    ) -> MetricsSink:
         """Return the sink of one sensor, which replaces an earlier sink of that machine.
 
         Args:
             machine: Name of the machine, a label of every metric.
             counters: Returns the counters of the link, called at each scrape.
             about: Facts about the station, read at each scrape.
+            now_s: Clock in seconds since 1970.
         """
-        self._machines[machine] = sink = MetricsSink(counters, about, self._now_s)
+        self._machines[machine] = sink = MetricsSink(counters, about, now_s)
         return sink
 
     def close(self) -> None:
@@ -244,5 +248,5 @@ def _printable(text: str) -> str:
 
 
 def _state(result: WindowResult) -> tuple[str, str]:
-    said = said_by(result)
-    return said.verdict, said.detail
+    verdict, detail = result.state
+    return verdict.value, detail or ""

@@ -68,6 +68,8 @@ class MqttSink:
         """
         self._now_s, self._about, self._acknowledge = now_s, about, acknowledge
         self._state_due_s, self._severity_due_s, self._is_closed = -math.inf, -math.inf, False
+        self._untold_s: float | None = None
+        """Time of the last result that the published state does not have; None without one."""
         self._zone: str | None = None
         gateway = gateway_of(options, tell)
         base, discovered = base_topic(broker, machine, gateway), options.topics == HOME_ASSISTANT
@@ -79,7 +81,7 @@ class MqttSink:
         who = Identity(machine, options.client_id or _client_id(base), self._report.topic("status"))
         self._connection = Connection(broker, options, who, self._delivery, listens_to, tell)
         self._delivery.put(self._report.at_start(now_s()))
-        self._refresh(now_s(), at_once=True)
+        self._refresh(now_s())
         self._connection.begin()
 
     @property
@@ -93,17 +95,27 @@ class MqttSink:
         return self._delivery.dropped
 
     def take(self, result: Result) -> None:
-        """Take one result; of a window, only the time of the last measurement is published."""
-        now_s = self._now_s()
+        """Take one result; of a window, only the time of the last measurement is published, by `flush`."""
+        now_s = self._untold_s = self._now_s()
+        if isinstance(result, WindowResult):
+            self._report.take(result, now_s)
+            return
         if isinstance(result, Alarm):
             self._learn_alarms(now_s)  # it may belong to a bundle that was just loaded
         self._report.take(result, now_s)
         event = self._report.event(result, now_s)
         if event is not None:
             self._delivery.add(*event)
+            self._state_due_s = -math.inf
         elif isinstance(result, Severity):
             self._take_severity(result, now_s)
-        self._refresh(now_s, at_once=not isinstance(result, WindowResult | Severity))
+
+    def flush(self) -> None:
+        """Publish the whole state after a change of decision or alarms, and every 10 s while results come."""
+        now_s = self._untold_s
+        if now_s is not None and time.monotonic() >= self._state_due_s:
+            self._untold_s = None
+            self._refresh(now_s)
 
     def close(self) -> None:
         """Wait some seconds for undelivered messages, then disconnect; further calls do nothing.
@@ -114,6 +126,7 @@ class MqttSink:
         if self._is_closed:
             return
         self._is_closed = True
+        self.flush()
         self._delivery.put({self._report.topic("status"): "offline"})
         self._delivery.is_done.wait(_LAST_WORDS_S)
         left = self._delivery.end()
@@ -129,10 +142,8 @@ class MqttSink:
             self._severity_due_s, self._zone = time.monotonic() + _STATE_EVERY_S, severity.zone
             self._delivery.put(self._report.severity(severity, now_s))
 
-    def _refresh(self, now_s: float, *, at_once: bool) -> None:
+    def _refresh(self, now_s: float) -> None:
         """Publish the whole state, and alarms that a new bundle added or removed."""
-        if not at_once and time.monotonic() < self._state_due_s:
-            return
         self._state_due_s = time.monotonic() + _STATE_EVERY_S
         self._learn_alarms(now_s)
         self._delivery.put(self._report.state(self.dropped, now_s))

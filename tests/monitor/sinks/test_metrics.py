@@ -32,7 +32,7 @@ def scrape(sink: MetricsServer) -> dict[str, float]:
 
 
 def served(*results: Result, **about: Any) -> dict[str, float]:
-    server = MetricsServer("127.0.0.1", 0, lambda: 1234.5)
+    server = MetricsServer("127.0.0.1", 0)
     sink = server.sink("fan", StreamCounters, About(**about))
     for result in results:
         sink.take(result)
@@ -44,7 +44,7 @@ def served(*results: Result, **about: Any) -> dict[str, float]:
 def test_metrics_say_what_windows_said_and_what_holds() -> None:
     counters = StreamCounters(samples_received=9, samples_lost=3)
     failing = {"history": "The disk is full.", "lines": None}
-    server = MetricsServer("127.0.0.1", 0, lambda: 1234.5)
+    server = MetricsServer("127.0.0.1", 0)
     sink = server.sink("fan", lambda: counters, About(failing=lambda: failing))
     server.sink("pump", lambda: StreamCounters(samples_lost=4))
     for result in (SEVERITY, WORN, WORN, LOST, Decision(WORN, 0.0), Decision(LOST, 0.0), SUMMARY):
@@ -98,8 +98,8 @@ def test_alarms_are_0_from_the_start_and_a_state_that_is_not_known_yet_is_said()
 
 def test_freshness_is_of_the_last_window_that_has_a_verdict() -> None:
     times = iter((100.0, 200.0, 300.0))
-    server = MetricsServer("127.0.0.1", 0, lambda: next(times))
-    sink = server.sink("fan", StreamCounters)
+    server = MetricsServer("127.0.0.1", 0)
+    sink = server.sink("fan", StreamCounters, now_s=lambda: next(times))
     for window in (WORN, LOST, LOST):
         sink.take(window)
     found = scrape(server)

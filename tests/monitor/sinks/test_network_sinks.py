@@ -25,6 +25,7 @@ pytest.importorskip("paho.mqtt", reason="needs the extra `mqtt`")
 import paho.mqtt.client as paho
 
 from drsn_edge.errors import OutputError
+from drsn_edge.monitor.result_clock import ResultClock
 from drsn_edge.monitor.sinks import delivery, mqtt, mqtt_connection, mqtt_trouble
 from drsn_edge.monitor.sinks.bounded_mqtt import BoundedClient, Incoming, TooMuchError
 from drsn_edge.monitor.sinks.broker import Broker, MqttOptions, parse_url
@@ -35,6 +36,8 @@ from drsn_edge.monitor.sinks.topics import topic_part
 from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Summary, WindowResult
 from drsn_edge.support.notice import Notice
 from drsn_edge.verdicts import Verdict
+from firmware_bridge.sources.arrivals import Arrival
+from firmware_bridge.wire.events import Idle
 
 WORN = WindowResult(0, 0.0, Verdict.CLASS, "worn", {"worn": 1.0}, None, 0, 0.25)
 SEVERITY = Severity(0, 0.0, 1.25, 0.1, 0.4, 4.0, 3.0, "A", "g")
@@ -150,6 +153,29 @@ def test_each_part_of_the_state_has_a_retained_topic_of_its_own(broker: FakeBrok
     assert json.loads(kept["plant/g/fan/severity"])["zone"] == "A"
 
 
+def test_a_slice_publishes_its_events_in_order_with_their_times_and_the_state_once(
+    broker: FakeBroker, sink_at: Any
+) -> None:
+    clock = ResultClock(lambda: 2000.0)
+    sink = sink_at(now_s=clock.time_s)
+    broker.wait_for(lambda: sink._delivery.is_done.is_set() and "plant/g/fan/state" in broker.retained)
+    broker.published.clear()
+    for number in range(5):
+        clock.at = Arrival(Idle(), 0.0, 1000.0 + number)
+        for result in (WORN, Decision(WORN, float(number)), replace(RAISED, state=list(AlarmState)[number % 3])):
+            sink.take(result)
+    clock.at = None
+    sink.flush()
+    for _ in range(3):
+        sink.take(WORN)
+        sink.flush()
+    broker.wait_for(sink._delivery.is_done.is_set)
+    assert [topic.rpartition("/")[2] for topic, _ in broker.published] == [*5 * ["decision", "worn"], "state"]
+    values = [json.loads(payload) for _, payload in broker.published]
+    assert [each["time_s"] for each in values] == [1000, 1000, 1001, 1001, 1002, 1002, 1003, 1003, 1004, 1004, 1004]
+    assert values[-1]["measured_s"] == values[-1]["decision"]["decided_s"] == 1004
+
+
 def test_before_there_is_a_decision_the_one_of_an_earlier_run_is_replaced(broker: FakeBroker, sink_at: Any) -> None:
     sink_at()
     broker.wait_for(lambda: "plant/g/fan/state" in broker.retained)
@@ -196,6 +222,7 @@ def test_alarms_that_another_bundle_does_not_know_are_taken_back(broker: FakeBro
     broker.wait_for(lambda: "plant/g/fan/alarm/worn" in broker.retained)
     names[0] = "torn/off"
     sink.take(Decision(WORN, 0.0))
+    sink.flush()
     broker.wait_for(sink._delivery.is_done.is_set)
     part = topic_part("torn/off")
     assert broker.of("plant/g/fan/alarm/worn")[-1] == "" and f"plant/g/fan/alarm/{part}" in broker.retained
@@ -320,6 +347,7 @@ def test_decisions_that_were_thrown_away_are_counted_and_said(
     broker.wait_for(lambda: broker.published)
     for number in range(10):
         sink.take(Decision(WORN, float(number)))
+    sink.flush()
     broker.confirms = True
     broker.drop()
     broker.wait_for(lambda: len(broker.connections) == 2 and sink._delivery.is_done.is_set())
