@@ -310,7 +310,7 @@ class Station:
         if isinstance(item, BytesRead):
             self._log.write(item.data, item.time_ns)
         else:
-            self._log.take(item.event)
+            self._log.take(item.event, item.time_s)
 
     def _say_of(self, arrivals: Sequence[Arrival]) -> None:
         for event, _, _ in arrivals:

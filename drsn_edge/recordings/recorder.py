@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from drsn_edge.errors import OutputError
 from firmware_bridge.errors import RawLogError
@@ -78,36 +79,35 @@ class LogKeeper:
 
     def write(self, data: bytes, came_ns: int | None = None) -> None:
         """Write bytes, before the events that are decoded from them; see `RawLogWriter.write`."""
-        self._try(lambda: self._log.write(data, came_ns))
+        self._try(self._log.write, data, came_ns)
 
-    def take(self, event: SourceEvent) -> None:
-        """Take an event that was decoded from the bytes written before."""
-        self._try(lambda: self._take(event))
+    def take(self, event: SourceEvent, came_s: float | None = None) -> None:
+        """Take an event that follows the bytes written before, with its time in seconds since 1970; None: now."""
+        if not isinstance(event, SampleBlock):
+            self._try(self._take, event, None if came_s is None else round(1e9 * came_s))
+        elif self._hello is not None:
+            self._log.stand_at(self._hello, event)
 
-    def _take(self, event: SourceEvent) -> None:
+    def _take(self, event: SourceEvent, came_ns: int | None) -> None:
         if isinstance(event, Hello):
             self._hello = event
             self._log.stand_at(event)
-        elif isinstance(event, SampleBlock) and self._hello is not None:
-            end = event.first_sample + len(event.samples)
-            time_us = round(1e6 * event.device_time_s)
-            self._log.stand_at(replace(self._hello, samples_produced=end, device_time_us=time_us))
         elif isinstance(event, LinkLost):
-            self._log.note_link(event.reason)
+            self._log.note_link(event.reason, came_ns)
         elif isinstance(event, LinkRestored):
-            self._log.note_link(None)
+            self._log.note_link(None, came_ns)
         elif isinstance(event, Note):
-            self._log.note(event.text)
+            self._log.note(event.text, came_ns)
 
     def close(self) -> None:
         """Write the remaining bytes; harmless when repeated."""
         self._try(self._log.close)
 
-    def _try(self, write: Callable[[], None]) -> None:
+    def _try(self, write: Callable[..., None], *of: Any) -> None:
         if self.failing is not None:
             return
         try:
-            write()
+            write(*of)
         except Exception as exc:
             if self._on_failure is None:
                 raise

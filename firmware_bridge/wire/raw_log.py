@@ -8,12 +8,13 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
 from firmware_bridge.errors import RawLogError
+from firmware_bridge.wire.events import SampleBlock
 from firmware_bridge.wire.frames import DELIMITER, Frame, encode_frame
 from firmware_bridge.wire.messages import Hello, MessageType, encode_hello
 
@@ -117,17 +118,22 @@ class RawLogWriter:
         self._chunks: list[tuple[int, bytes]] = []
         self._held = self._logged = 0
         self._synced_ns = 0
-        self._hello: Hello | None = None
-        self._hello_before: Hello | None = None  # state of the device before the collected bytes
+        self._stands: tuple[Hello, SampleBlock | None] | None = None
+        self._stood: tuple[Hello, SampleBlock | None] | None = None  # before the collected bytes
 
     @property
     def summary(self) -> LogSummary:
         """The files and bytes written so far."""
         return LogSummary(tuple(self._files), self._logged)
 
-    def stand_at(self, hello: Hello) -> None:
-        """Set the description and position of the device after all bytes so far, for the prelude of later files."""
-        self._hello = hello
+    def stand_at(self, hello: Hello, last: SampleBlock | None = None) -> None:
+        """Set where the device stands after all bytes so far, for the prelude of later files.
+
+        Args:
+            hello: Description of the device.
+            last: Its last samples, behind which it stands; None: it stands where the description says.
+        """
+        self._stands = hello, last
 
     def write(self, data: bytes, came_ns: int | None = None) -> None:
         """Add bytes with their arrival time in nanoseconds since 1970; None: now.
@@ -137,35 +143,40 @@ class RawLogWriter:
         """
         now_ns = self._now_ns() if came_ns is None else came_ns
         if not self._chunks:
-            self._hello_before = self._hello
+            self._stood = self._stands
         if data:
             self._chunks.append((now_ns, data))
             self._held += len(data)
         if self._chunks and (_is_due(now_ns - self._chunks[0][0], SEGMENT_S) or self._held >= _SEGMENT_BYTES):
             self._flush(now_ns)
 
-    def note_link(self, lost: str | None) -> None:
+    def note_link(self, lost: str | None, came_ns: int | None = None) -> None:
         """Record that the port was lost, with the reason, or (None) that it is open again.
 
-        Raises:
-            RawLogError: As in `write`.
-        """
-        self._add(LINK_RESTORED if lost is None else LINK_LOST, lost or "")
-
-    def note(self, text: str) -> None:
-        """Record an action on the consumer at this point of the stream.
+        Args:
+            lost: The reason, or None.
+            came_ns: Time in nanoseconds since 1970; None: now.
 
         Raises:
             RawLogError: As in `write`.
         """
-        self._add(NOTE, text)
+        self._add(LINK_RESTORED if lost is None else LINK_LOST, lost or "", came_ns)
 
-    def _add(self, kind: int, text: str) -> None:
+    def note(self, text: str, came_ns: int | None = None) -> None:
+        """Record an action on the consumer at this point of the stream, at a time as of `note_link`.
+
+        Raises:
+            RawLogError: As in `write`.
+        """
+        self._add(NOTE, text, came_ns)
+
+    def _add(self, kind: int, text: str, came_ns: int | None) -> None:
+        now_ns = self._now_ns() if came_ns is None else came_ns
         if self._chunks:
-            self._flush(self._now_ns())
+            self._flush(now_ns)
         if self._file is not None:  # before the first byte there is no stream to mark
             with _writing(self._files[-1]):
-                self._segment(kind, [(self._now_ns(), text.encode())])
+                self._segment(kind, [(now_ns, text.encode())])
 
     def close(self) -> None:
         """Write the remaining bytes, flush the file to the disk and close it; harmless when repeated."""
@@ -205,9 +216,9 @@ class RawLogWriter:
                 reason=exc.strerror,
             ) from exc
         self._files.append(path)
-        if self._hello_before is not None:
+        if self._stood is not None:
             with _writing(path):
-                self._segment(PRELUDE, [(self._chunks[0][0], prelude(self._hello_before))])
+                self._segment(PRELUDE, [(self._chunks[0][0], prelude(_standing(*self._stood)))])
         if self._about:
             with _writing(path):
                 self._segment(NOTE, [(self._chunks[0][0], self._about.encode())])
@@ -241,6 +252,14 @@ def _writing(path: Path) -> Iterator[None]:
 def _is_due(passed_ns: int, every_s: float) -> bool:
     """Return whether an interval has passed, or the time is negative because the clock was set back."""
     return not 0 <= passed_ns < every_s * 1e9
+
+
+def _standing(hello: Hello, last: SampleBlock | None) -> Hello:
+    """Return the description of a device that stands behind its last samples."""
+    if last is None:
+        return hello
+    end, time_us = last.first_sample + len(last.samples), round(1e6 * last.device_time_s)
+    return replace(hello, samples_produced=end, device_time_us=time_us)
 
 
 def prelude(hello: Hello) -> bytes:

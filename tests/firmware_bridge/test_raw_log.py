@@ -30,8 +30,10 @@ from firmware_bridge.wire.raw_log import (
     LogDamage,
     RawLogWriter,
     encode_segment,
+    prelude,
     read_log,
 )
+from firmware_bridge.wire.stream import StreamDecoder
 
 SECOND_NS = 10**9
 
@@ -315,3 +317,46 @@ def test_a_note_on_the_recording_stands_at_the_beginning_of_each_file(tmp_path: 
         assert (first.kind, first.data) == (NOTE, b"recording: {}") and NOTE not in {each.kind for each in rest}
     numbers = [item.segment for file in files for item in read_log(file.read_bytes()) if isinstance(item, LogChunk)]
     assert sorted(set(numbers)) == list(range(max(numbers) + 1))
+
+
+def test_a_later_file_begins_behind_the_last_samples(tmp_path: Path, new_device: Any) -> None:
+    clock, device = Clock(), new_device()
+    log = writer(tmp_path, clock, rotate_bytes=1)
+    decoder = StreamDecoder()
+    for data in (device.hello(), *(device.block(10 * n) for n in range(4))):
+        log.write(data)
+        clock.ns += SECOND_NS
+        log.write(b"")  # one segment, and so one file, for each
+        for event in decoder.feed(data):
+            if isinstance(event, Hello):
+                log.stand_at(event)
+            elif isinstance(event, SampleBlock):
+                log.stand_at(device.description, event)
+    log.close()
+    preludes = [next(iter(read_log(path.read_bytes()))) for path in log.summary.files[2:]]
+    blocks, _ = blocks_of(list(log.summary.files))
+    assert [each.kind for each in preludes] == [PRELUDE] * 3
+    assert [each.data for each in preludes] == [
+        prelude(
+            replace(
+                device.description,
+                samples_produced=each.first_sample + len(each.samples),
+                device_time_us=round(1e6 * each.device_time_s),
+            )
+        )
+        for each in blocks[:3]
+    ]
+
+
+def test_marks_in_a_log_have_the_times_at_which_they_came(tmp_path: Path, new_device: Any) -> None:
+    clock, device = Clock(), new_device()
+    log, began_ns = writer(tmp_path, clock), clock.ns
+    log.write(device.hello(), began_ns)
+    clock.ns += SECOND_NS  # the slice is handled later than its events came
+    log.note_link("unplugged", began_ns + 1_000_000)
+    log.note_link(None, began_ns + 2_000_000)
+    log.note("acknowledge", began_ns + 3_000_000)
+    log.note("acknowledge")
+    log.close()
+    items = [each for each in read_log(log.summary.files[0].read_bytes()) if isinstance(each, LogChunk)]
+    assert [each.time_ns - began_ns for each in items] == [0, 1_000_000, 2_000_000, 3_000_000, SECOND_NS]
