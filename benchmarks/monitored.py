@@ -33,8 +33,9 @@ from drsn_edge.bundle.bundle import read_bundle, write_bundle
 ROOT = Path(__file__).parents[1]
 VOTES = 4
 """Windows that a first decision needs."""
-SETTLE_S = 2.0
-"""Time in seconds from the last sensor's first decision until the measurement begins."""
+SETTLE_S, SETTLE_EACH_S = 2.0, 0.25
+"""Time in seconds from the last sensor's first decision until the measurement begins, and more for each sensor: what
+came while the process started is judged by then."""
 _START_S = 90.0
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _WINDOW = re.compile(rb'"type": "window", "first_sample": (\d+)')
@@ -204,7 +205,7 @@ class Load:
 
 def seconds_of_stream(seconds: float, sensors: int = 1) -> float:
     """Return the seconds of a stream that lasts for a measurement with its start."""
-    return seconds + SETTLE_S + 4.0 + 1.5 * sensors
+    return seconds + SETTLE_S + 4.0 + 1.75 * sensors
 
 
 def measure(load: Load) -> dict[str, Any]:
@@ -224,7 +225,7 @@ def _measured(load: Load, players: Players, folder: Path, broker: str | None) ->
         _follow_until(process, tails, load.look_s, _START_S, lambda: all(t.first_decision_s for t in tails))
         if any(each.first_decision_s is None for each in tails):
             raise SystemExit(f"The monitor made no decision within {_START_S:g} s:\n{(folder / 'out').read_text()}")
-        _follow_until(process, tails, load.look_s, SETTLE_S)
+        _follow_until(process, tails, load.look_s, SETTLE_S + SETTLE_EACH_S * (load.sensors - 1))
         start_s, used, woken = time.monotonic(), used_s(process.pid), wakeups(process.pid)
         _follow_until(process, tails, load.look_s, load.seconds)
         end_s = time.monotonic()

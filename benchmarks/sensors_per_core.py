@@ -63,6 +63,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--sensors", type=int, nargs="+", default=[1, 4, 8, 16, 32])
     parser.add_argument("--seconds", type=float, default=20.0, help="length of each measurement")
+    parser.add_argument("--longest", type=float, help="length for the largest number of sensors  [default: --seconds]")
     parser.add_argument("--latency", help="passed to the monitor")
     parser.add_argument("--results", type=Path, required=True)
     given = parser.parse_args()
@@ -70,8 +71,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         bundle = fitted(given.model, RATE_HZ, Path(name))
         for number in given.sensors:
-            wire = wire_of(seconds_of_stream(given.seconds, number), RATE_HZ)
-            one = measure(load_of(bundle, wire, number, given.seconds, given.latency))
+            seconds = given.longest if given.longest and number == max(given.sensors) else given.seconds
+            wire = wire_of(seconds_of_stream(seconds, number), RATE_HZ)
+            one = measure(load_of(bundle, wire, number, seconds, given.latency))
             found.append({**one, "first_limit": first_limit(one, given.latency)})
             print(json.dumps(found[-1]), file=sys.stderr)
     command = "benchmarks/sensors_per_core.py"
