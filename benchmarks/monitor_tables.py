@@ -127,17 +127,19 @@ def growth(lines: list[Values], folder: Path) -> str:
     (folder / PICTURE.parent).mkdir(exist_ok=True)
     draw(lines, folder / PICTURE)
     base = next(line for line in lines if line["factor"] == "base")
-    rows: list[list[str]] = []
-    for factor, (name, _) in COLUMNS.items():
-        for line in [base, *lines]:
-            if line["factor"] in ("base", factor) and (line is not base or [name] not in [row[:1] for row in rows]):
-                rows.append(growth_row(name, factor, line))
+    rows = [growth_row(name, factor, line) for factor, (name, _) in COLUMNS.items() for line in along(factor, lines)]
     start, each_ms = line_through(lines)
     room = (1 - start) / each_ms * 1000
     ends = ENDS.format(start=percent(start), each_ms=each_ms, room=room, sensors=room / base["windows_per_s"])
     head = ["factor", "value", "windows in a second", "share of a core", "last byte to line, 99 %", "lost", "skipped"]
-    report = {"machine": base["machine"]}
-    return "\n\n".join([section(GROWTH, report, head, rows), GROWTH_PICTURE, ends])
+    return "\n\n".join([section(GROWTH, base, head, rows), GROWTH_PICTURE, ends])
+
+
+def along(factor: str, lines: list[Values]) -> list[Values]:
+    """Return the points of a factor, the base among them, in its order."""
+    return sorted(
+        (line for line in lines if line["factor"] in ("base", factor)), key=lambda line: float(line["point"][factor])
+    )
 
 
 def growth_row(name: str, factor: str, line: Values) -> list[str]:
@@ -167,28 +169,20 @@ def line_through(lines: list[Values]) -> tuple[float, float]:
 
 def draw(lines: list[Values], path: Path) -> None:
     figure = new_figure(6.5, 8)
-    panels = figure.subplots(3, 2).flat
-    for axes, (factor, (_, label)) in zip(panels, COLUMNS.items(), strict=False):
-        found = sorted(
-            (line["point"][factor] * {"rate_hz": 1e-3, "overlap": 100}.get(factor, 1), 100 * line["core_share"])
-            for line in lines
-            if line["factor"] in ("base", factor)
-        )
-        axes.plot(*zip(*found, strict=True), color=BLUE, marker="o", markersize=4)
-        axes.set(xlabel=label, ylabel="share of a core, %", ylim=(0, None), xlim=(0, None))
-    last = figure.axes[-1]
-    for factor, (name, _) in COLUMNS.items():
-        found = sorted(
-            (ln["windows_per_s"], 100 * ln["core_share"]) for ln in lines if ln["factor"] in ("base", factor)
-        )
-        last.plot(*zip(*found, strict=True), marker="o", markersize=3, label=name)
+    *panels, last = figure.subplots(3, 2).flat
+    base = 100 * next(line["core_share"] for line in lines if line["factor"] == "base")
+    for axes, (factor, (name, label)) in zip(panels, COLUMNS.items(), strict=True):
+        found = along(factor, lines)
+        shares = [100 * line["core_share"] for line in found]
+        scale = {"rate_hz": 1e-3, "overlap": 100}.get(factor, 1)
+        axes.plot([line["point"][factor] * scale for line in found], shares, color=BLUE, marker="o", markersize=4)
+        axes.axhline(base, color=GREY, linestyle=":", linewidth=1)
+        axes.set(xlabel=label, ylabel="share of a core, %", ylim=(0, 1.1 * max(shares)), xlim=(0, None))
+        by_windows = sorted(zip([line["windows_per_s"] for line in found], shares, strict=True))
+        last.plot(*zip(*by_windows, strict=True), marker="o", markersize=3, label=name)
+    last.axhline(100, color=MARKED, linestyle="--", linewidth=1)
     last.set(xlabel="windows in a second", ylabel="share of a core, %", xscale="log", yscale="log")
     last.legend(fontsize=SMALL)
-    for axes in (figure.axes[2], last):
-        axes.axhline(100, color=MARKED, linestyle="--", linewidth=1)
-    for axes in figure.axes[:-1]:
-        base = next(line for line in lines if line["factor"] == "base")
-        axes.axhline(100 * base["core_share"], color=GREY, linestyle=":", linewidth=1)
     draw_grid(*figure.axes)
     save_picture(figure, path, PAGE_DPI)
 
@@ -261,13 +255,13 @@ GROWTH_PICTURE = (
 ENDS = """### Where one gateway ends, and what one does then
 
 By the line through the numbers of sensors, the monitor takes {start} of a core without windows and {each_ms:.2f} ms for
-each window of 3 axes. One core therefore carries about {room:.0f} windows in a second, which are {sensors:.0f} sensors
-of the base. All sensors of one process share one Python interpreter, so one process uses little more than one core,
-however many cores the gateway has. Beyond that, the delays grow first, and then windows are skipped and counted as
-without a verdict; samples are lost last.
+each window of 3 axes. By this line one core carries {room:.0f} windows in a second, which are {sensors:.0f} sensors of
+the base. All sensors of one process share one Python interpreter, so one process uses little more than one core,
+however many cores the gateway has. When that core is full, delays grow first. Then windows are skipped and counted as
+without a verdict, and at last samples are lost.
 
 - Start a second `drsn-edge monitor` with other sensors: it uses another core of the gateway.
-- Let windows overlap less. Windows without overlap cost half of those that overlap by half.
+- Let windows overlap less. Without overlap there are half as many windows as with an overlap of half.
 - Sample more slowly, if a model trained with `--rate` reaches the same accuracy, and use as few axes as it needs.
 - Allow slices a longer time, with `--latency`, where a verdict may be later.
 - Put another gateway beside the machine. Gateways know nothing of each other; a broker collects what they publish."""

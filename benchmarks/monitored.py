@@ -36,7 +36,7 @@ VOTES = 4
 SETTLE_S, SETTLE_EACH_S = 2.0, 0.25
 """Time in seconds from the last sensor's first decision until the measurement begins, and more for each sensor: what
 came while the process started is judged by then."""
-_START_S = 90.0
+_START_S = _DRAIN_S = 90.0
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _WINDOW = re.compile(rb'"type": "window", "first_sample": (\d+)')
 
@@ -232,7 +232,7 @@ def _measured(load: Load, players: Players, folder: Path, broker: str | None) ->
         share, woken = (used_s(process.pid) - used) / (end_s - start_s), wakeups(process.pid) - woken
         memory = resident_mb(process.pid)
         played = players.stop()
-        _follow_until(process, tails, load.look_s, 1.5)
+        _drain(process, tails, load.look_s)
         process.send_signal(signal.SIGINT)
         process.wait(30)
     for each in tails:
@@ -305,6 +305,14 @@ def _follow_until(
         time.sleep(look_s)
 
 
+def _drain(process: subprocess.Popen[bytes], tails: Sequence[Tail], look_s: float) -> None:
+    """Read the lines until no more come."""
+    deadline_s, before, seen = time.monotonic() + _DRAIN_S, -1, 0
+    while seen != before and time.monotonic() < deadline_s:
+        _follow_until(process, tails, look_s, 1.0)
+        before, seen = seen, sum(len(each.windows) for each in tails)
+
+
 def _delays(
     window: int, tails: Sequence[Tail], played: Sequence[Played], start_s: float, end_s: float
 ) -> dict[str, Any]:
@@ -326,14 +334,15 @@ def _delays(
 
 
 def _counts(summaries: Sequence[dict[str, Any] | None], played: Sequence[Played]) -> dict[str, Any]:
-    """Return what the monitor counted, beside what was sent."""
+    """Return what the monitor counted, beside what was sent; a sensor whose summary is missing is left out."""
     found = [each for each in summaries if each is not None]
     verdicts: dict[str, int] = {}
     for each in found:
         for name, count in each["verdicts"].items():
             verdicts[name] = verdicts.get(name, 0) + count
-    sent = BLOCK * sum(len(each.out_s) for each in played)
+    sent = BLOCK * sum(len(each.out_s) for each, own in zip(played, summaries, strict=True) if own is not None)
     return {
+        "summaries": len(found),
         "windows": sum(each["windows"] for each in found),
         "verdicts": verdicts,
         "samples_lost": sum(each["samples_lost"] for each in found),

@@ -20,7 +20,7 @@ from threading import Thread
 from typing import Any
 
 import numpy as np
-from decode import BLOCK, RATE_HZ
+from decode import BLOCK
 from machine import machine
 from wire_players import PIECE_S, playing, wire_of
 
@@ -47,9 +47,10 @@ def main() -> int:
     parser.add_argument("--sensors", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    n_blocks = int(arguments.seconds * RATE_HZ / BLOCK)
+    wire = wire_of(arguments.seconds)
+    n_blocks = max(wire.block_of) + 1
     found: list[list[Any]] = [[] for _ in range(arguments.sensors)]
-    with playing(wire_of(arguments.seconds), arguments.sensors, PIECE_S if arguments.sensors > 1 else 0.0) as players:
+    with playing(wire, arguments.sensors, PIECE_S if arguments.sensors > 1 else 0.0) as players:
         given = zip(players.ports, found, strict=True)
         threads = [Thread(target=read, args=(path, n_blocks, arguments.seconds, out)) for path, out in given]
         began = time.monotonic()
