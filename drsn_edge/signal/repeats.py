@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,10 +34,12 @@ _ORDER = 16
 _MOST_SURPRISING = 10.0
 _LAGS, _RUNS = 2, 8
 _STRETCH, _COUNTED = 1024, 512
+_AT_ONCE = 8192
+"""Fingerprints that are computed at once: the arrays of more do not fit into caches."""
 _REST = 8
 """Windows without a comparison after a candidate did not count, because a comparison costs as much as ten windows."""
 
-_FACTORS = tuple(np.uint64(f) for f in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
+_FACTORS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
 _STEPS = tuple(
     (n, np.uint64(f)) for n, f in ((1, 0xD6E8FEB86659FD93), (2, 0xA0761D6478BD642F), (4, 0xE7037ED1A0B428DB))
 )
@@ -45,6 +48,20 @@ _STEPS = tuple(
 def memory_for(window: int) -> int:
     """Return the number of samples to remember for a model with this window."""
     return min(MEMORY, MEMORY_WINDOWS * window)
+
+
+class _New(NamedTuple):
+    """What a window brings.
+
+    Attributes:
+        first_sample: Index of its first sample; None if samples are missing.
+        end: Index after its last sample.
+        counts: Samples that no window before it had, shape (n, axes); None without such samples.
+    """
+
+    first_sample: int | None
+    end: int
+    counts: Counts | None
 
 
 class RepeatWatch:
@@ -63,67 +80,105 @@ class RepeatWatch:
         """Forget all samples, after a restart of the device."""
         self._end: int | None = None  # index after the last sample taken
         self._chunks: deque[Counts] = deque()  # the latest samples; the last one has the number _taken - 1
-        self._tail = np.zeros((0, 1), np.int64)
+        self._tail: list[Counts] = []  # the samples that begin the next fingerprints
         self._kept = self._taken = 0
-        self._tables: tuple[dict[int, int], dict[int, int]] = ({}, {})  # fingerprint -> number of its first sample
-        self._renewed = 0
+        self._prints = np.zeros(0, np.uint64)  # fingerprints within the memory, without those that occurred again
+        self._numbers = np.zeros(0, np.int64)  # numbers of their first samples, ascending
         self._repeated_until = -1  # an index
         self._rest = 0
 
     def repeats(self, window: Window) -> bool:
         """Take a window without missing samples, and tell whether it contains repeated samples."""
-        if window.lost_samples:
-            return False
-        end = window.first_sample + len(window.counts)
-        known = window.first_sample if self._end is None else max(window.first_sample, self._end)
-        if self._end is not None and end < self._end:
-            self.reset()
-            known = window.first_sample
-        if known < end:
-            self._take(window.counts[known - window.first_sample :], end)
-            self._end = end
-        return window.first_sample < self._repeated_until
+        return self.repeat([window])[0]
 
     def repeat(self, windows: Sequence[Window]) -> list[bool]:
-        """Return `repeats` of each window, in order."""
-        return [self.repeats(window) for window in windows]
+        """Take windows in order, and tell for each whether it contains repeated samples.
 
-    def _take(self, new: Counts, end: int) -> None:
-        samples = np.concatenate([self._tail, new.astype(np.int64)]) if len(self._tail) else new.astype(np.int64)
-        first = self._taken - len(self._tail)
-        self._chunks.append(new)
-        self._kept += len(new)
+        The answers are those of one window at a time. A window with missing samples is left out: False.
+        """
+        found: list[bool] = []
+        while len(found) < len(windows):
+            found += self._take(self._new(windows[len(found) :]))
+        return found
+
+    def _new(self, windows: Sequence[Window]) -> list[_New]:
+        """Return what is new in windows up to the next one that a sensor sends after a restart."""
+        new: list[_New] = []
+        for window in windows:
+            end = window.first_sample + len(window.counts)
+            if not window.lost_samples and self._end is not None and end < self._end:
+                if new:
+                    break
+                self.reset()
+            known = window.first_sample if self._end is None else max(window.first_sample, self._end)
+            is_new = not window.lost_samples and known < end
+            counts = window.counts[known - window.first_sample :] if is_new else None
+            new.append(_New(None if window.lost_samples else window.first_sample, end, counts))
+            if is_new:
+                self._end = end
+        return new
+
+    def _take(self, new: Sequence[_New]) -> list[bool]:
+        matches = self._matches([each.counts for each in new if each.counts is not None])
+        found = []
+        for each in new:
+            if each.counts is not None:
+                self._add(each.counts)
+                self._judge(matches, len(each.counts), each.end)
+            found.append(each.first_sample is not None and each.first_sample < self._repeated_until)
+        return found
+
+    def _add(self, counts: Counts) -> None:
+        self._chunks.append(counts)
+        self._kept += len(counts)
         while self._kept - len(self._chunks[0]) >= self._memory + 2 * _GRAM:
             self._kept -= len(self._chunks.popleft())
-        self._taken += len(new)
-        self._tail = samples[1 - _GRAM :]
-        matches = self._matches(samples, first)
-        self._rest = max(0, self._rest - 1)
-        if matches and not self._rest:
-            behind = self._confirmed(matches, len(new))
-            if behind is None:
-                self._rest = _REST
-            else:
-                self._repeated_until = max(self._repeated_until, end - (self._taken - behind))
+        self._taken += len(counts)
 
-    def _matches(self, samples: NDArray[np.int64], first: int) -> list[tuple[int, int]]:
-        """Return the numbers of repeated runs with the numbers of their first occurrence; remember all runs."""
-        if len(samples) < _GRAM:
+    def _judge(self, matches: Sequence[tuple[int, int]], n_new: int, end: int) -> None:
+        """Judge the matches that end within the last `n_new` samples; `end` is the index after them."""
+        self._rest = max(0, self._rest - 1)
+        if self._rest or not matches:
+            return
+        ended = [each for each in matches if self._taken - n_new < each[0] + _GRAM <= self._taken]
+        if not ended:
+            return
+        behind = self._confirmed(ended, n_new)
+        if behind is None:
+            self._rest = _REST
+        else:
+            self._repeated_until = max(self._repeated_until, end - (self._taken - behind))
+
+    def _matches(self, new: Sequence[Counts]) -> list[tuple[int, int]]:
+        """Return the numbers of repeated runs with those of their last occurrence before; remember all runs."""
+        if not new:
             return []
-        if self._taken - self._renewed > self._memory:
-            self._tables, self._renewed = ({}, self._tables[0]), self._taken
-        table, older = self._tables
-        prints = _fingerprints(samples)
-        chosen = np.flatnonzero(prints < _KEPT)
-        found = []
-        for place, value in zip(chosen.tolist(), prints[chosen].tolist(), strict=True):
-            at = table.get(value)
-            if at is None:
-                at = older.get(value)
-            if at is not None and first + place - at <= self._memory:
-                found.append((first + place, at))
-            table[value] = first + place
+        samples = np.concatenate([*self._tail, *new])
+        self._tail = [samples[1 - _GRAM :].copy()]
+        end = self._taken + sum(map(len, new))
+        places, prints = _kept_fingerprints(samples)
+        self._prints = np.concatenate([self._prints, prints])
+        self._numbers = np.concatenate([self._numbers, places + (end - len(samples))])
+        found = self._again()
+        oldest = np.searchsorted(self._numbers, end + 1 - _GRAM - self._memory)
+        self._prints, self._numbers = self._prints[oldest:], self._numbers[oldest:]
         return found
+
+    def _again(self) -> list[tuple[int, int]]:
+        """Return the fingerprints that occur again, by number; forget where they occurred before."""
+        ordered = np.sort(self._prints)
+        if not (ordered[1:] == ordered[:-1]).any():  # a plain sort takes a quarter of the time
+            return []
+        order = np.argsort(self._prints, kind="stable")
+        ordered = self._prints[order]
+        again = np.flatnonzero(ordered[1:] == ordered[:-1])
+        before, after = order[again], order[again + 1]
+        at = self._numbers[after]
+        near = np.flatnonzero(at - self._numbers[before] <= self._memory)
+        by_time = near[np.argsort(at[near])]
+        pairs = list(zip(at[by_time].tolist(), self._numbers[before[by_time]].tolist(), strict=True))
+        self._prints, self._numbers = np.delete(self._prints, before), np.delete(self._numbers, before)
+        return pairs
 
     def _confirmed(self, matches: list[tuple[int, int]], n_new: int) -> int | None:
         """Return the number after the last repeated sample; None if the repetition may be chance."""
@@ -157,14 +212,26 @@ def _run(samples: NDArray[np.int32], at: int, lag: int, begin: int) -> tuple[int
     return begin + low, begin + high
 
 
-def _fingerprints(samples: NDArray[np.int64]) -> NDArray[np.uint64]:
+def _kept_fingerprints(samples: Counts) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Return which runs of 8 of the samples (n, axes) have a fingerprint that is kept, and those fingerprints."""
+    found = []
+    for start in range(0, max(1, len(samples) + 1 - _GRAM), _AT_ONCE):
+        prints = _fingerprints(samples[start : start + _AT_ONCE + _GRAM - 1])
+        chosen = np.flatnonzero(prints < _KEPT)
+        found.append((chosen + start, prints[chosen]))
+    places, kept = zip(*found, strict=True)
+    return np.concatenate(places), np.concatenate(kept)
+
+
+def _fingerprints(samples: Counts) -> NDArray[np.uint64]:
     """Return a fingerprint of every run of 8 samples (n, axes), shape (n - 7,): a polynomial modulo 2^64."""
-    wide = samples.view(np.uint64)
-    prints = wide[:, 0] * _FACTORS[0]
-    for axis in range(1, wide.shape[1]):
-        prints += wide[:, axis] * _FACTORS[axis % len(_FACTORS)]
+    by_axis = samples.T.astype(np.uint64, order="C")
+    by_axis *= _FACTORS.take(np.arange(len(by_axis)), mode="wrap")[:, None]
+    prints: NDArray[np.uint64] = np.add.reduce(by_axis)
     for step, factor in _STEPS:
-        prints = prints[:-step] * factor + prints[step:]
+        sums = prints[:-step] * factor
+        sums += prints[step:]
+        prints = sums
     return prints
 
 
