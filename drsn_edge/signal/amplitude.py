@@ -1,40 +1,35 @@
 """Amplitude faults: clipping hidden by noise, wraps, stuck bits, spikes, dropouts and steps of the offset.
 
-Each check has two stages. A fast check of all axes, mostly of a few quantiles of the sorted window, passes clearly
-sound windows; a precise check follows for suspect axes only. Chances are those of a false alarm on a sound signal, per
-window and axis.
+Each check first passes axes that are clearly sound by a few quantiles, and looks at the samples of the others.
+`drsn_edge.signal.suspects` tells for many windows at once which of them need the checks. Chances are those of a false
+alarm on a sound signal, per window and axis.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int32]
-Floats = NDArray[np.float64]
+from drsn_edge.signal.ordered import Ints, Ordered, Shape
 
 LEAST_WINDOW = 256
 """Fewest samples of a window for most checks: shorter windows have too few samples for quantiles."""
 
-_LEAST_CLIPPED, _SURE_CLIPPED, _MARGIN = 512, 768, 1.15
+LEAST_CLIPPED, _SURE_CLIPPED, _MARGIN = 512, 768, 1.15
 """Clipping hidden by noise is checked from 512 samples upwards, and below 768 samples with limits that are higher by
 this factor, because quantiles of short windows scatter. With 256 samples, 3 to 15 % of sound windows would count as
 clipped."""
 
-_CROWDED, _CROWDED_TONE = 1.5, 5.0
+CROWDED, _CROWDED_TONE = 1.5, 5.0
 """Smallest crowding of clipped windows, and of clipped windows with few lines. Crowding is the width of the next
 quantile range over the width of the outermost one with as many samples (a 64th to an 8th of the window). The tail of
 noise thins out: the windows of CWRU, the motor faults and the fan have at most 1.3, and 1.7 in the outermost 64th,
 which has its own limit. A pure tone has 3, clipping hidden by noise has 3 to 100."""
-_OUTERMOST = 1.5
+OUTERMOST = 1.5
 """Factor of the limit for the outermost 64th."""
 
-_BLUNT = 1.18
+BLUNT = 1.18
 """Ratio of the range of the outermost 256th to that of the outermost 16th, below which a window is softly clipped.
 Noise has 1.5, and the recordings above have at least 1.25 where many lines share the power. Soft clipping, as tanh at
 the RMS of the signal, has 1.0 to 1.2."""
@@ -43,22 +38,22 @@ _MANY_LINES, _MORE_LINES, WHITE = 12 / 1024, 16 / 1024, 174 / 1024
 samples, machines have up to 100. White noise has 220 and more; it may have any distribution, and is not checked for
 clipping hidden by noise."""
 
-_LEAST_HALF, _FEW_LEVELS = 8, 32
+LEAST_HALF, _FEW_LEVELS = 8, 32
 """Half of a range in counts below which no wrap is looked for, and below which a few samples at a power of two do not
 count."""
 
-_SPIKE_SPREADS = 4.0
+SPIKE_SPREADS = 4.0
 _SPIKE_POWER = 14.0
 """Power of isolated readings, relative to all others, above which they count as spikes. Impulsive noise at -4 dB has
 2.5."""
 _FULL_SCALE_SHARE = 1 / 4
 
-_STEP_SHARE, _STEP_POWER = 0.7, 8.0
-_STEP_PARTS = 8
+STEP_SHARE, _STEP_POWER = 0.7, 8.0
+STEP_PARTS = 8
 """The offset steps if the variance of the window falls to an eighth when each side has its own mean. Half a turn of a
 slow shaft reduces it to a fifth."""
 
-_LEAST_HELD, _LEAST_GAPS, _REGULAR = 0.45, 12, 0.9
+LEAST_HELD, _LEAST_GAPS, _REGULAR = 0.45, 12, 0.9
 """Smallest share of samples equal to the one before, number of intervals, and share of regular intervals in a window
 whose values are held."""
 
@@ -67,105 +62,41 @@ _NEAR = 4
 _FAR = 8
 
 
-@dataclass(frozen=True)
-class Ordered:
-    """A window by axes, with values that the checks share.
-
-    Attributes:
-        counts: Readings, shape (axes, window), contiguous.
-        ordered: The same readings, each axis sorted.
-    """
-
-    counts: Ints
-    ordered: Ints
-
-    @property
-    def n(self) -> int:
-        """Number of samples of the window."""
-        return self.counts.shape[1]
-
-    @cached_property
-    def differences(self) -> Ints:
-        """Differences from each sample to the next, shape (axes, window - 1)."""
-        return self.counts[:, 1:] - self.counts[:, :-1]
-
-    @cached_property
-    def repeats(self) -> list[int]:
-        """Number of samples of each axis that equal the sample before."""
-        return list(np.count_nonzero(self.differences == 0, axis=1).tolist())
-
-    @cached_property
-    def shapes(self) -> list[Shape]:
-        """Quantiles of each axis."""
-        return [Shape(*row) for row in self.ordered[:, _places(self.n)].tolist()]
-
-
-class Shape(NamedTuple):
-    """Quantiles of an axis, from both ends; see `_places`."""
-
-    lowest: int
-    low_512: int
-    low_64: int
-    low_32: int
-    low_16: int
-    low_8: int
-    low_4: int
-    middle: int
-    high_4: int
-    high_8: int
-    high_16: int
-    high_32: int
-    high_64: int
-    high_512: int
-    highest: int
-
-    @property
-    def spread(self) -> int:
-        """Distance from the lowest 32nd to the highest 32nd: 3.7 standard deviations of noise."""
-        return self.high_32 - self.low_32
-
-    @property
-    def reach(self) -> int:
-        """Distance from the median to the further end."""
-        return max(self.highest - self.middle, self.middle - self.lowest)
-
-
-@lru_cache(maxsize=8)
-def _places(n: int) -> NDArray[np.intp]:
-    low = [0, *(n // share for share in (512, 64, 32, 16, 8, 4))]
-    return np.array([*low, n // 2, *(n - 1 - place for place in reversed(low))])
-
-
 def clipped_axes(window: Ordered) -> bool:
     """Tell whether an axis is clipped with noise added afterwards, or softly clipped."""
-    if window.n < _LEAST_CLIPPED:
+    if window.n < LEAST_CLIPPED:
         return False
-    margin = 1.0 if window.n >= _SURE_CLIPPED else _MARGIN
+    margin = clipped_margin(window.n)
     return any(
         max(_crowding(shape, 1), _bluntness(shape, 1)) > margin and _is_clipped(window, axis, margin)
         for axis, shape in enumerate(window.shapes)
     )
 
 
+def clipped_margin(n: int) -> float:
+    """Return the factor of the limits for windows of n samples."""
+    return 1.0 if n >= _SURE_CLIPPED else _MARGIN
+
+
 def _crowding(shape: Shape, step: int) -> float:
     """Return the crowding at the ends of an axis, in multiples of the limit for noise."""
     (a, _, b, c, d, e, f), (u, _, v, w, x, y, z) = shape[:7], shape[:7:-1]
     return max(
-        (c - b) / (b - a + step) / _OUTERMOST, (d - c) / (c - a + step), (e - d) / (d - a + step),
-        (f - e) / (e - a + step), (v - w) / (u - v + step) / _OUTERMOST, (w - x) / (u - w + step),
+        (c - b) / (b - a + step) / OUTERMOST, (d - c) / (c - a + step), (e - d) / (d - a + step),
+        (f - e) / (e - a + step), (v - w) / (u - v + step) / OUTERMOST, (w - x) / (u - w + step),
         (x - y) / (u - x + step), (y - z) / (u - y + step),
-    ) / _CROWDED  # fmt: skip
+    ) / CROWDED  # fmt: skip
 
 
 def _bluntness(shape: Shape, step: int) -> float:
     """Return how close the outermost samples of an axis are to the others, in multiples of the limit for noise."""
-    return _BLUNT * shape.spread / (shape.high_512 - shape.low_512 + step)
+    return BLUNT * shape.spread / (shape.high_512 - shape.low_512 + step)
 
 
 def _is_clipped(window: Ordered, axis: int, margin: float) -> bool:
     shape, step = window.shapes[axis], step_of(window.ordered[axis])
     crowded, blunt = _crowding(shape, step), _bluntness(shape, step)
-    if crowded > _CROWDED_TONE / _CROWDED and not _has_steps(window.ordered[axis], step):
+    if crowded > _CROWDED_TONE / CROWDED and not _has_steps(window.ordered[axis], step):
         return True
     if max(crowded, blunt) <= margin:
         return False
@@ -213,7 +144,7 @@ def _leaps(window: Ordered, axis: int) -> int:
 def _wraps(window: Ordered, axis: int) -> bool:
     low, high = window.shapes[axis].lowest, window.shapes[axis].highest
     half = 1 << max(high, -low - 1, 1).bit_length()
-    if half < _LEAST_HALF or min(high, -low) < 0.9 * half or _leaps(window, axis) < 1.5 * half:
+    if half < LEAST_HALF or min(high, -low) < 0.9 * half or _leaps(window, axis) < 1.5 * half:
         return False
     if errs(window.counts[axis], 0.7 * 2 * half) or _fills(window, axis, -half, 2 * half):
         return True
@@ -226,7 +157,7 @@ def _wraps(window: Ordered, axis: int) -> bool:
 def _lacks_sign(window: Ordered, axis: int) -> bool:
     low, high = window.shapes[axis].lowest, window.shapes[axis].highest
     span = 1 << max(high, 1).bit_length()
-    if span < _LEAST_HALF or not 0 <= 16 * low <= high or high < 15 / 16 * span or _leaps(window, axis) < 0.75 * span:
+    if span < LEAST_HALF or not 0 <= 16 * low <= high or high < 15 / 16 * span or _leaps(window, axis) < 0.75 * span:
         return False
     counts = window.counts[axis]
     signed = np.where(counts >= span // 2, counts - span, counts)  # is it much smoother with a sign?
@@ -290,20 +221,20 @@ def _skips(axis: Ints, bit: int) -> bool:
 # --- isolated readings ---------------------------------------------------------------------------------------------
 
 
-def has_spikes(window: Ordered, full_scale_counts: float) -> bool:
+def has_spikes(window: Ordered) -> bool:
     """Tell whether isolated readings hold nearly all power, or one is at full scale and no other is near it."""
     n = window.n
     if n < LEAST_WINDOW:
         return False
-    shapes = window.shapes
+    shapes, full_scale_counts = window.shapes, window.full_scale_counts
     at_limit = any(max(shape.highest, -shape.lowest) >= full_scale_counts for shape in shapes)
-    if not at_limit and all(shape.reach <= 2 * _SPIKE_SPREADS * max(shape.spread, 4) for shape in shapes):
+    if not at_limit and all(shape.reach <= 2 * SPIKE_SPREADS * max(shape.spread, 4) for shape in shapes):
         return False
     far = np.abs(window.counts - np.array([[shape.middle] for shape in shapes], np.int32))
     beside = np.zeros_like(far)
     beside[:, 1:] = far[:, :-1]
     np.maximum(beside[:, :-1], far[:, 1:], out=beside[:, :-1])
-    alone = (far > _SPIKE_SPREADS * np.array([[max(shape.spread, 4)] for shape in shapes])) & (far > 3 * beside)
+    alone = (far > SPIKE_SPREADS * np.array([[max(shape.spread, 4)] for shape in shapes])) & (far > 3 * beside)
     power = np.square(far, dtype=np.float64)
     spikes = float(power[alone].sum())
     if spikes > _SPIKE_POWER * (float(power.sum()) - spikes):
@@ -353,7 +284,7 @@ def held_for(window: Ordered) -> float | None:
     Such a sensor is read faster than it measures. All axes change at the same instants, in regular intervals, and
     mostly by more than one step. Values of a coarse sensor are equal in a row by chance, in intervals of any length.
     """
-    if min(window.repeats) < _LEAST_HELD * window.n:
+    if min(window.repeats) < LEAST_HELD * window.n:
         return None
     moved = window.differences.any(axis=0)
     changes = np.flatnonzero(moved)
@@ -393,7 +324,7 @@ def _stands_out(values: Ints, value: int, step: int) -> bool:
 
 def offset_steps(window: Ordered) -> bool:
     """Tell whether the mean of an axis steps within the window."""
-    part = window.n // _STEP_PARTS
+    part = window.n // STEP_PARTS
     if window.n < LEAST_WINDOW:
         return False
     counts = window.counts
@@ -401,7 +332,7 @@ def offset_steps(window: Ordered) -> bool:
     suspects = [
         axis
         for axis, (step, shape) in enumerate(zip(steps, window.shapes, strict=True))
-        if abs(step) > _STEP_SHARE * part * max(shape.spread, 4)
+        if abs(step) > STEP_SHARE * part * max(shape.spread, 4)
     ]
     return any(_steps(window.counts[axis]) for axis in suspects)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.signal.amplitude import (
-    Ordered,
     clipped_axes,
     drops_out,
     has_spikes,
@@ -21,6 +21,8 @@ from drsn_edge.signal.amplitude import (
     wrapped_axes,
 )
 from drsn_edge.signal.contract import RATE_TOLERANCE
+from drsn_edge.signal.ordered import Batch, Ordered, batch_of
+from drsn_edge.signal.suspects import LEAST_PILE, LEAST_REPEATS, LEAST_RUN, REPEATS_OF_NOISE, suspects
 from drsn_edge.signal.windows import Window
 from drsn_edge.verdicts import (
     CLIPPED,
@@ -48,7 +50,6 @@ In a window of fewer than 1000 samples a single sample at full scale counts as c
 _PILE_FACTOR = 10.0
 _PILE_CHANCE = 1e-6
 _NEIGHBOURS = 8
-_LEAST_PILE = 3
 """Clipping below full scale, for example by an amplifier, piles up samples at the outermost value. It counts if there
 are at least `_PILE_FACTOR` times as many samples as the `_NEIGHBOURS` next values suggest (a sine has 2.6 times as
 many), and if their number has a chance below `_PILE_CHANCE` (Chernoff bound of the Poisson tail)."""
@@ -57,10 +58,11 @@ _ALIKE = 3.0
 """Signals without noise repeat each of their values: the outermost one must occur this many times as often as those
 next to it."""
 
-_LEAST_RUN = 8
-_LEAST_REPEATS, _REPEATS_OF_NOISE = 12, 4.5
 _RUN_CHANCE = 1e-6
 """Largest chance of a run of equal values on an axis that counts as stuck."""
+
+_READINGS_TOGETHER = 1 << 16
+"""Readings that are checked together: the arrays of more do not fit into caches."""
 
 _LEARNT_WINDOWS = 16
 _JUMP_SHARE, _JUMP_SCATTERS = 0.05, 10.0
@@ -105,23 +107,29 @@ def find_defect(window: Window, limits: SensorLimits, measured_sample_rate_hz: f
         limits: Limits of sensor and contract.
         measured_sample_rate_hz: Sampling rate by the sensor's clock in Hz; None while it is unknown.
     """
-    if window.lost_samples:
-        return LOST_SAMPLES
-    if window.has_seam:
-        return OVERRUN
-    defect = defect_of_readings(window.counts, limits.full_scale_counts, MAX_CLIPPED_SHARE / limits.factor)
-    if defect is not None:
-        return defect
-    if measured_sample_rate_hz and abs(measured_sample_rate_hz / limits.expected_sample_rate_hz - 1) > RATE_TOLERANCE:
-        return RATE_OFF
-    return None
+    return find_defects([window], [limits], [measured_sample_rate_hz])[0]
 
 
 def find_defects(
     windows: Sequence[Window], limits: Sequence[SensorLimits], measured_sample_rates_hz: Sequence[float | None]
 ) -> list[str | None]:
     """Return `find_defect` of each window; each has its own limits and measured sampling rate."""
-    return [find_defect(*each) for each in zip(windows, limits, measured_sample_rates_hz, strict=True)]
+    found = [LOST_SAMPLES if each.lost_samples else OVERRUN if each.has_seam else None for each in windows]
+    whole = [number for number, defect in enumerate(found) if defect is None]
+    defects = defects_of_readings(
+        [windows[number].counts for number in whole],
+        [limits[number].full_scale_counts for number in whole],
+        [MAX_CLIPPED_SHARE / limits[number].factor for number in whole],
+    )
+    for number, defect in zip(whole, defects, strict=True):
+        found[number] = defect or _why_rate_off(limits[number], measured_sample_rates_hz[number])
+    return found
+
+
+def _why_rate_off(limits: SensorLimits, measured_hz: float | None) -> str | None:
+    if measured_hz and abs(measured_hz / limits.expected_sample_rate_hz - 1) > RATE_TOLERANCE:
+        return RATE_OFF
+    return None
 
 
 def defect_of_readings(
@@ -134,74 +142,94 @@ def defect_of_readings(
         full_scale_counts: Smallest magnitude that is taken as clipped; infinite if the sensor's range is not known.
         most_clipped: Largest share of samples at full scale in a window that is not clipped.
     """
-    by_axis = np.ascontiguousarray(counts.T, np.int32)  # contiguous arrays need a third of the time
-    full_scale_counts = min(full_scale_counts, np.iinfo(counts.dtype).max)
-    return _of_amplitude(Ordered(by_axis, np.sort(by_axis, axis=1)), full_scale_counts, most_clipped)
+    return defects_of_readings([counts], [full_scale_counts], [most_clipped])[0]
 
 
-def _of_amplitude(window: Ordered, full_scale_counts: float, most_clipped: float) -> str | None:
-    shapes = window.shapes
-    if any(shape.lowest == shape.highest for shape in shapes):
-        return FLAT_LINE
-    if any(max(shape.highest, -shape.lowest) >= full_scale_counts for shape in shapes):
-        at_limit = (window.counts >= full_scale_counts) | (window.counts <= -full_scale_counts)
-        if at_limit.any(axis=0).mean() > most_clipped:
-            return CLIPPED
-    if has_spikes(window, full_scale_counts):
-        return SPIKE
-    return next((reason for reason, is_so in _QUESTIONS if is_so(window)), None)
+def defects_of_readings(
+    counts: Sequence[Counts], full_scale_counts: Sequence[float], most_clipped: Sequence[float]
+) -> list[str | None]:
+    """Return `defect_of_readings` of each window; each has its own values, and a shape and type of its own."""
+    alike: dict[tuple[tuple[int, ...], np.dtype[Any]], list[int]] = {}
+    for number, each in enumerate(counts):
+        alike.setdefault((each.shape, each.dtype), []).append(number)
+    found: list[str | None] = [None] * len(counts)
+    for (shape, dtype), numbers in alike.items():
+        together = max(1, _READINGS_TOGETHER // math.prod(shape))
+        for start in range(0, len(numbers), together):
+            part = numbers[start : start + together]
+            limits = [min(full_scale_counts[number], np.iinfo(dtype).max) for number in part]
+            batch = batch_of([counts[number] for number in part], limits, [most_clipped[number] for number in part])
+            for number, defect in zip(part, _defects_of(batch), strict=True):
+                found[number] = defect
+    return found
+
+
+def _defects_of(batch: Batch) -> list[str | None]:
+    suspect = suspects(batch)
+    found: list[str | None] = [None] * len(batch.counts)
+    for number in np.flatnonzero(np.array([*suspect.values()]).any(axis=0)).tolist():
+        names = {name for name, windows in suspect.items() if windows[number]}
+        window = batch.window(number)
+        found[number] = next((reason for name, reason, is_so in _CHECKS if name in names and is_so(window)), None)
+    return found
+
+
+def _is_flat(window: Ordered) -> bool:
+    return any(shape.lowest == shape.highest for shape in window.shapes)
+
+
+def _exceeds_limit(window: Ordered) -> bool:
+    at_limit = (window.counts >= window.full_scale_counts) | (window.counts <= -window.full_scale_counts)
+    return bool(at_limit.any(axis=0).mean() > window.most_clipped)
 
 
 def _is_piled(window: Ordered) -> bool:
-    for counts, ordered in zip(window.counts, window.ordered, strict=True):
-        for end, near in ((ordered[0], ordered[_LEAST_PILE - 1]), (ordered[-1], ordered[-_LEAST_PILE])):
-            if end == near and piles_up(counts, int(end), int(np.count_nonzero(counts == end))):
-                return True
-    return False
+    from_ends = (each for ordered in window.ordered for each in (ordered, ordered[::-1]))
+    return any(each[0] == each[LEAST_PILE - 1] and piles_up(each) for each in from_ends)
 
 
 def _sticks(window: Ordered) -> bool:
-    if max(window.repeats) < _LEAST_RUN:
-        return False
-    runs = window.differences == 0
-    for length in (1, 2, 4):  # 8 in a row, on all axes at once
-        runs = runs[:, :-length] & runs[:, length:]
-    return any(_is_stuck(window.counts[axis], window.repeats[axis]) for axis in np.flatnonzero(runs.any(axis=1)))
+    return any(
+        repeats >= LEAST_RUN and _is_stuck(axis, repeats)
+        for axis, repeats in zip(window.counts, window.repeats, strict=True)
+    )
 
 
 def _is_repeated(window: Ordered) -> bool:
     return any(
-        repeats >= _LEAST_REPEATS + _REPEATS_OF_NOISE * window.n / max(shape.spread, 1)
-        and repeats_readings(window, axis)
+        repeats >= LEAST_REPEATS + REPEATS_OF_NOISE * window.n / max(shape.spread, 1) and repeats_readings(window, axis)
         for axis, (repeats, shape) in enumerate(zip(window.repeats, window.shapes, strict=True))
     )
 
 
-_QUESTIONS = (
-    (REPEATED, lambda window: held_for(window) is not None),
-    (WRAPPED, wrapped_axes),
-    (STUCK_BIT, has_stuck_bit),
-    (CLIPPED, _is_piled),
-    (STUCK, _sticks),
-    (REPEATED, _is_repeated),
-    (CLIPPED, clipped_axes),
-    (DROPOUTS, drops_out),
-    (OFFSET_JUMPED, offset_steps),
+_CHECKS: tuple[tuple[str, str, Callable[[Ordered], bool]], ...] = (
+    ("flat", FLAT_LINE, _is_flat),
+    ("limit", CLIPPED, _exceeds_limit),
+    ("spike", SPIKE, has_spikes),
+    ("held", REPEATED, lambda window: held_for(window) is not None),
+    ("wrapped", WRAPPED, wrapped_axes),
+    ("bit", STUCK_BIT, has_stuck_bit),
+    ("piled", CLIPPED, _is_piled),
+    ("stuck", STUCK, _sticks),
+    ("repeated", REPEATED, _is_repeated),
+    ("clipped", CLIPPED, clipped_axes),
+    ("dropout", DROPOUTS, drops_out),
+    ("offset", OFFSET_JUMPED, offset_steps),
 )
-"""Checks in the order in which they are made: a wrapped signal also piles up at its ends, and so does one whose values
-are each read several times."""
+"""Name in `suspects`, reason and function of each check, in the order in which they are made: a wrapped signal also
+piles up at its ends, and so does one whose values are each read several times."""
 
 
-def piles_up(axis: NDArray[np.int32], end: int, there: int) -> bool:
-    """Tell whether an axis, shape (window,), piles up at its outermost value `end`, which occurs `there` times."""
-    values, times = np.unique(axis, return_counts=True)
-    if len(values) <= _NEIGHBOURS + 1:
+def piles_up(ordered: NDArray[np.int32]) -> bool:
+    """Tell whether an axis, sorted from one of its ends, piles up at that end."""
+    starts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1  # of each value but the outermost one
+    if len(starts) <= _NEIGHBOURS:
         return False
-    beside = slice(1, 1 + _NEIGHBOURS) if values[0] == end else slice(-1 - _NEIGHBOURS, -1)
-    step = int(np.diff(values).min())  # step of the converter, which may be larger than a count
-    span = abs(int(values[beside][-1 if values[0] == end else 0]) - end) / step
-    expected = float(times[beside].sum()) / span
-    if there < max(_PILE_FACTOR * expected, _ALIKE * float(np.median(times[beside]))):
+    step = int(np.abs(ordered[starts] - ordered[starts - 1]).min())  # of the converter, may be larger than a count
+    there, times = int(starts[0]), np.diff(starts[: _NEIGHBOURS + 1])
+    span = abs(int(ordered[starts[_NEIGHBOURS - 1]]) - int(ordered[0])) / step
+    expected = float(times.sum()) / span
+    if there < max(_PILE_FACTOR * expected, _ALIKE * float(np.median(times))):
         return False
     return bool(there * (1 + np.log(expected / there)) < np.log(_PILE_CHANCE))
 
@@ -211,7 +239,7 @@ def _is_stuck(axis: NDArray[np.int32], repeats: int) -> bool:
     changes = np.flatnonzero(axis[1:] != axis[:-1])
     edges = np.concatenate([[-1], changes, [len(axis) - 1]])
     longest = int(np.diff(edges).max()) - 1
-    if longest < _LEAST_RUN:
+    if longest < LEAST_RUN:
         return False
     elsewhere = max(len(axis) - 1 - longest, 1)
     usual = (repeats - longest + 1) / (elsewhere + 1)

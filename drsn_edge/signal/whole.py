@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge.signal.amplitude import LEAST_WINDOW, WHITE, Ordered, errs, held_for, lines_of, step_of
+from drsn_edge.signal.amplitude import LEAST_WINDOW, WHITE, errs, held_for, lines_of, step_of
+from drsn_edge.signal.ordered import Ordered
 from drsn_edge.signal.quality import MAX_CLIPPED_SHARE, piles_up
 from drsn_edge.verdicts import CLIPPED, DROPOUTS, WRAPPED
 
@@ -88,12 +89,8 @@ class Whole:
         ordered = self._sorted[:, axis]
         if len(ordered) < _LEAST_AT_END or ordered[0] == ordered[-1]:
             return {}
-        ends = ((ordered[0], ordered[_LEAST_AT_END - 1]), (ordered[-1], ordered[-_LEAST_AT_END]))
-        piles = [
-            int(end)
-            for end, near in ends
-            if end == near and piles_up(ordered, int(end), int(np.count_nonzero(ordered == end)))
-        ]
+        from_ends = (ordered, ordered[::-1])
+        piles = [int(each[0]) for each in from_ends if each[0] == each[_LEAST_AT_END - 1] and piles_up(each)]
         inside = ordered[(ordered != ordered[0]) & (ordered != ordered[-1])]
         if not len(inside):
             return dict.fromkeys(piles, CLIPPED)

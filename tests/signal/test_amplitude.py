@@ -6,127 +6,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from damaged_counts import FAULTS, SIGNALS, N, resonances
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drsn_edge.signal.amplitude import Ordered, clipped_axes
-from drsn_edge.signal.quality import SensorLimits, find_defect
+from drsn_edge.signal.quality import MAX_CLIPPED_SHARE, SensorLimits, defects_of_readings, find_defect
 from drsn_edge.signal.windows import Window
-from drsn_edge.verdicts import CLIPPED, DROPOUTS, OFFSET_JUMPED, REPEATED, SPIKE, STUCK_BIT, WRAPPED
+from drsn_edge.verdicts import CLIPPED, REPEATED
 
-N = 1024
 FULL_SCALE = 32_700
 SEEDS = range(12)
-
-
-def resonances(seed: int, n: int = N) -> Any:
-    """Noise through two resonances: RMS 1, about as many lines as bearings at 12 kHz show; shape (n,)."""
-    rng = np.random.default_rng(seed)
-    lines = np.fft.rfftfreq(n)
-    shape = sum(1 / (1 + ((lines - at) / width) ** 2) for at, width in ((0.11, 0.02), (0.27, 0.03)))
-    x = np.fft.irfft(np.fft.rfft(rng.normal(size=n)) * np.sqrt(shape + 1e-4), n=n)
-    return x / x.std()
-
-
-def impacts(seed: int, n: int = N) -> Any:
-    """Ringing after impacts every 110 samples or so, over some noise; RMS 1."""
-    rng = np.random.default_rng(seed)
-    x = 0.1 * rng.normal(size=n)
-    ring = np.exp(-np.arange(90) / 20) * np.sin(2 * np.pi * 0.27 * np.arange(90) + 0.5)
-    for at in np.cumsum(rng.normal(110, 3, n // 100)).astype(int):
-        x[at : at + 90] += rng.uniform(0.7, 1.3) * ring[: max(0, min(90, n - at))]
-    return x / x.std()
-
-
-SIGNALS = {"resonances": resonances, "impacts": impacts}
 
 
 def defect(*axes: Any) -> str | None:
     counts = np.clip(np.rint(np.stack(axes, axis=1)), -(2**15), 2**15 - 1).astype(np.int16)
     return find_defect(Window(0, 0.0, counts, 0), SensorLimits(FULL_SCALE, 12_000.0), None)
-
-
-def clip_noisily(x: Any, rng: Any) -> Any:
-    low, high = np.quantile(x, [0.05, 0.95])
-    return np.clip(x, low, high) + rng.normal(size=len(x)) * 2
-
-
-def clip_above(x: Any, rng: Any) -> Any:
-    return np.minimum(x, np.quantile(x, 0.9)) + rng.integers(-1, 2, len(x))
-
-
-def clip_softly(x: Any, rng: Any) -> Any:
-    return x.std() * np.tanh(x / x.std())
-
-
-def strike(x: Any, rng: Any) -> Any:
-    x[rng.integers(2, len(x) - 2)] = rng.choice([32_767, -32_768])
-    return x
-
-
-def strike_below(x: Any, rng: Any) -> Any:
-    x = 0.2 * x
-    x[rng.integers(2, len(x) - 2, 3)] = 22_000, 25_000, 28_000
-    return x
-
-
-def wrap_often(x: Any, rng: Any) -> Any:
-    return (np.rint(x) + 256) % 512 - 256
-
-
-def wrap_peaks(x: Any, rng: Any) -> Any:
-    scaled = np.rint(x * 2100 / np.sort(np.abs(x))[-4])  # three samples go beyond, or somewhat more at 2048
-    return (scaled + 2048) % 4096 - 2048
-
-
-def forget_sign(x: Any, rng: Any) -> Any:
-    counts = np.rint(x).astype(int)
-    return np.where(counts < 0, counts + 8192, counts)
-
-
-def stick_low(x: Any, rng: Any) -> Any:
-    return np.rint(x).astype(int) & ~(1 << int(rng.integers(3, 9)))
-
-
-def stick_high(x: Any, rng: Any) -> Any:
-    return np.rint(x).astype(int) | (1 << int(rng.integers(3, 12)))
-
-
-def drop(x: Any, rng: Any) -> Any:
-    x[rng.random(len(x)) < 0.04] = 0
-    return x
-
-
-def insert(x: Any, rng: Any) -> Any:
-    return np.insert(x, np.flatnonzero(rng.random(len(x)) < 0.05), 7)[: len(x)]
-
-
-def read_again(x: Any, rng: Any) -> Any:
-    good = rng.random(len(x)) >= 0.2
-    good[0] = True
-    return x[np.maximum.accumulate(np.where(good, np.arange(len(x)), 0))]
-
-
-def step(x: Any, rng: Any) -> Any:
-    return x + 20 * x.std() * (np.arange(len(x)) >= rng.integers(150, len(x) - 150))
-
-
-FAULTS = {
-    "clipped, noise of 2 LSB on top": (clip_noisily, CLIPPED),
-    "clipped above, 1 LSB on top": (clip_above, CLIPPED),
-    "softly clipped at its RMS": (clip_softly, CLIPPED),
-    "a lone reading at full scale": (strike, SPIKE),
-    "three lone readings below it": (strike_below, SPIKE),
-    "wraps again and again": (wrap_often, WRAPPED),
-    "wraps at the peaks": (wrap_peaks, WRAPPED),
-    "no sign": (forget_sign, WRAPPED),
-    "a bit stuck at 0": (stick_low, STUCK_BIT),
-    "a bit stuck at 1": (stick_high, STUCK_BIT),
-    "readings fall to 0": (drop, DROPOUTS),
-    "values between": (insert, DROPOUTS),
-    "one reading in five again": (read_again, REPEATED),
-    "the offset steps": (step, OFFSET_JUMPED),
-}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -210,9 +104,9 @@ def test_short_windows_of_a_sound_machine_are_not_clipped(n: int) -> None:
     time_s = np.arange(120_000) / 3200
     shaft = sum(amplitude * np.sin(2 * np.pi * 24.7 * order * time_s + order) for order, amplitude in _LINES)
     counts = np.rint(2000 * (shaft + 0.5 * rng.normal(size=len(time_s)))).astype(np.int32)
-    windows = counts[: len(counts) // n * n].reshape(-1, 1, n)
-    found = sum(clipped_axes(Ordered(each, np.sort(each, axis=1))) for each in windows)
-    assert found <= 0.002 * len(windows)
+    windows = counts[: len(counts) // n * n].reshape(-1, n, 1)
+    found = defects_of_readings([*windows], [np.inf] * len(windows), [MAX_CLIPPED_SHARE] * len(windows))
+    assert found.count(CLIPPED) <= 0.002 * len(windows)
 
 
 @pytest.mark.parametrize("kind", SIGNALS)
