@@ -34,15 +34,12 @@ from drsn_edge.monitor.systemd_notify import Notifier
 from drsn_edge.recordings.recorder import ROTATE_BYTES, LogKeeper, log_files, log_name
 from drsn_edge.recordings.sensor_port import SensorPort
 from drsn_edge.support.notice import Notice, about
+from firmware_bridge.sources.link import Gathering
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.threaded import Threaded
 
 if TYPE_CHECKING:  # it needs rich, which is not installed everywhere
     from drsn_edge.monitor.view import View
-
-GATHER_S = 0.010
-"""Time in seconds in which bytes are gathered before they are read; windows wait at most this long. Fewer reads cost
-less: 26.7 kHz took 19 % of a core with 3 ms, 13 % with 8 ms, 11 to 12 % with 12 ms."""
 
 _STORE_PATIENCE_S = 150.0
 """Time in seconds to wait for others who change the bundle store, longer than a health gate takes."""
@@ -221,7 +218,8 @@ class _Connected:
             return self.shared.open_source(config, stopped, log)
         if plan.replay:
             return ReplaySource(log_files(plan.replay), speed=plan.speed or None, stop=stopped)
-        opens = partial(port_of(config).open, gather_s=GATHER_S, tell=self.shared.say)
+        gathering = Gathering.for_slices(config.latency_s)
+        opens = partial(port_of(config).open, gathering=gathering, tell=self.shared.say)
         return Threaded(opens, stopped, keeps_bytes=log is not None)
 
     def open_sinks(self, station: Station, source: Source) -> Iterator[Sink]:

@@ -35,7 +35,7 @@ from drsn_edge.support.toml_file import Document, read_document
 from drsn_edge.support.typed_table import Reader
 from drsn_edge.support.typed_table import number as number_of
 from drsn_edge.support.uses import SENSOR_USES, Uses, why_unused
-from firmware_bridge.sources.names import LONGEST_LATENCY_S, MOST_WAITING
+from firmware_bridge.sources.names import LATENCY_S, LONGEST_LATENCY_S, MOST_WAITING
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,11 @@ class SensorConfig:
     mqtt_client_id: str | None = None
     mqtt_gateway: str | None = None
     mqtt_topics: str = "plain"
+
+    @property
+    def latency_s(self) -> float:
+        """Longest time in seconds that samples of a live sensor wait to be judged together."""
+        return LATENCY_S if self.latency is None else self.latency
 
     @property
     def runtime_choice(self) -> RuntimeChoice:

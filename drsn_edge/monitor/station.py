@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from drsn_edge.monitor.judging import BUNDLE_FAULTS, Judging, bundle_faults, is_fault_of_bundle, open_judging
 from drsn_edge.monitor.outputs import Outputs
@@ -26,7 +27,6 @@ from drsn_edge.recordings.recorder import LogKeeper
 from drsn_edge.support.notice import Notice
 from drsn_edge.support.telling import Sparing, in_words
 from firmware_bridge.sources.arrivals import Arrival, BytesRead
-from firmware_bridge.sources.names import LATENCY_S
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.threaded import Item, Threaded
 from firmware_bridge.wire.events import DeviceLog, HelloRejected, Idle, SampleBlock, SourceEvent
@@ -34,6 +34,15 @@ from firmware_bridge.wire.messages import Hello
 from firmware_bridge.wire.stream import StreamCounters
 
 _LOGGER = logging.getLogger(__name__)
+
+_TURN = threading.Lock()
+_TURN_S = 0.5
+"""Longest time in seconds that a station waits for its turn to judge. Stations judge one after the other, because
+Python runs one thread at a time: with 16 that judge at once, a thread that reads a port waited up to 0.3 s, more than a
+serial port holds, and with turns 0.03 s (`benchmarks/port_buffers.py`). A station that hangs stops no other."""
+
+
+T = TypeVar("T")
 
 
 class Source(Protocol):
@@ -233,7 +242,7 @@ class Station:
                     self._reload_into(monitor)
                 self._take(arrivals, monitor)
                 if isinstance(source, Threaded):
-                    source.wake_after(monitor.stream.samples_to_window(_latency_s(self.config)))
+                    source.wake_after(monitor.stream.samples_to_window(self.config.latency_s))
                 if any(isinstance(each.event, SampleBlock) for each in arrivals):
                     self.judged, self.shown.trouble = True, None
                 if self._show:
@@ -242,7 +251,7 @@ class Station:
     def _take(self, arrivals: Sequence[Arrival], monitor: Monitor) -> None:
         """Judge a slice, and pass the results to the outputs, each at the time at which its samples came."""
         try:
-            for arrival, results in monitor.take_slice(arrivals):
+            for arrival, results in _in_turn(monitor.take_slice(arrivals)):
                 self.clock.at = arrival
                 for result in results:
                     self.outputs.take(result)
@@ -322,19 +331,29 @@ class Station:
         self._heard.look()
 
 
+def _in_turn(results: Iterator[T]) -> Iterator[T]:
+    """Yield what an iterator yields; while it computes, no other station does."""
+    while True:
+        taken = _TURN.acquire(timeout=_TURN_S)
+        try:
+            found = [*islice(results, 1)]
+        finally:
+            if taken:
+                _TURN.release()
+        if not found:
+            return
+        yield found[0]
+
+
 def _slices_of(source: Source, config: SensorConfig) -> Generator[Sequence[Item], None, None]:
     """Yield the events of a source in slices; each event of a source without slices is one of its own."""
     if isinstance(source, Threaded):
-        yield from source.slices(_latency_s(config))
+        yield from source.slices(config.latency_s)
     elif isinstance(source, ReplaySource):
         yield from source.slices(config.latency)
     else:
         for event in source:
             yield [Arrival(event, time.monotonic(), time.time())]
-
-
-def _latency_s(config: SensorConfig) -> float:
-    return LATENCY_S if config.latency is None else config.latency
 
 
 def _lag_s(source: Source) -> float:

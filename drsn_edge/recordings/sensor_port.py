@@ -9,7 +9,7 @@ from drsn_edge.signal.units import canonical
 from drsn_edge.support.notice import Notice
 from firmware_bridge.sources.choice import SourceChoice, Wiring
 from firmware_bridge.sources.event_source import SensorSource
-from firmware_bridge.sources.link import GATHER_S
+from firmware_bridge.sources.link import GATHERING, Gathering
 from firmware_bridge.sources.registry import open_source
 from firmware_bridge.wire.text_lines import TextLayout
 
@@ -38,7 +38,7 @@ class SensorPort:
         self,
         stop: Callable[[], bool],
         on_bytes: Callable[[bytes], None] | None = None,
-        gather_s: float | None = None,
+        gathering: Gathering = GATHERING,
         tell: Callable[[str], None] = lambda text: None,
     ) -> SensorSource:
         """Return a source that opens the port when it is first iterated over. See `open_source`.
@@ -46,13 +46,13 @@ class SensorPort:
         Args:
             stop: Returns True when reading should stop.
             on_bytes: Called with all bytes that are read.
-            gather_s: Longest time that bytes wait for more bytes, in seconds; None: `GATHER_S`.
+            gathering: How long bytes accumulate before each read.
             tell: Called with messages for the user.
         """
         wiring = Wiring(
             stop,
             on_bytes,
-            gather_s or GATHER_S,
+            gathering,
             on_baud_rate=lambda rate: tell(baud_rate_found(rate, self.port)),
             on_beyond=lambda most: tell(self._beyond(most)),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from firmware_bridge.sources.link import GATHER_S
+from firmware_bridge.sources.link import GATHERING, Gathering
 from firmware_bridge.wire.text_lines import TextLayout
 
 FRAMES, TEXT = "our frames", "lines of numbers"
@@ -40,13 +40,13 @@ class Wiring:
     Attributes:
         stop: Called between reads; the source ends when it returns True.
         on_bytes: Called with all bytes as they are read; see `SerialSource`.
-        gather_s: Seconds to let bytes accumulate before each read; see `Link`.
+        gathering: How long bytes accumulate before each read; see `Link`.
         on_baud_rate: Called with the baud rate that was found, if it is not the default one.
         on_beyond: Called once with a reading beyond the full scale of `SourceChoice.text`, in its unit.
     """
 
     stop: Callable[[], bool]
     on_bytes: Callable[[bytes], None] | None = None
-    gather_s: float = GATHER_S
+    gathering: Gathering = GATHERING
     on_baud_rate: Callable[[int], None] | None = None
     on_beyond: Callable[[float], None] | None = None

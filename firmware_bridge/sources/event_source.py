@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Generator, Iterable, Iterator
+from typing import Protocol, runtime_checkable
 
 from firmware_bridge.wire.events import SourceEvent
 from firmware_bridge.wire.messages import Hello
@@ -17,6 +17,24 @@ class EventSource(Iterable[SourceEvent], Protocol):
     def counters(self) -> StreamCounters:
         """The counters so far."""
         ...
+
+
+@runtime_checkable
+class ReadSource(EventSource, Protocol):
+    """A source that also hands out the events of each read together, which costs a reading thread less."""
+
+    def reads(self) -> Generator[list[SourceEvent], None, None]:
+        """Yield the events of each read, possibly none; then do the next read."""
+        ...
+
+
+def reads_of(source: EventSource) -> Iterator[list[SourceEvent]]:
+    """Yield the events of each read; of a source without reads, each event by itself."""
+    if isinstance(source, ReadSource):
+        yield from source.reads()
+    else:
+        for event in source:
+            yield [event]
 
 
 class SensorSource(EventSource, Protocol):

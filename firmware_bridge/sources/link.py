@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import math
 import os
 import re
 import select
@@ -33,11 +35,81 @@ READ_TIMEOUT_S = 0.05
 _READ_BYTES = 4096
 _MOST_READS = 16
 GATHER_S = 0.003
-"""Seconds to let bytes accumulate once some came: about a hundred wake-ups per second, whatever the line carries."""
+"""Seconds to let bytes accumulate once some came, unless another time is asked for."""
+MOST_GATHER_S = 0.05
+"""Longest time in seconds that bytes accumulate for a consumer of slices, so that events have the times of their
+samples: an event counts as having come when it was read."""
 _WRITE_TIMEOUT_S = 1.0
 _PSEUDO_TERMINALS = range(136, 144) if sys.platform == "linux" else ()
 """Major numbers of /dev/pts/N. Source: Linux, Documentation/admin-guide/devices.txt."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
+
+SERIAL_TAKES, TERMINAL_TAKES, SOCKET_TAKES = 2048, 8192, 65_536
+"""Bytes that may come between two reads. A serial port holds 4096 before its driver is stopped, and what an adapter
+cannot hold then is lost: half of them are left for a thread that wakes late. A sender to a pseudo-terminal or a socket
+waits, and loses nothing. Source: Linux, drivers/tty/n_tty.c, N_TTY_BUF_SIZE; the others are less than
+`benchmarks/port_buffers.py` finds."""
+
+_FORGET = 0.99
+"""Factor per read by which the fastest rate seen is forgotten."""
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """How long bytes accumulate in the port between two reads.
+
+    Attributes:
+        longest_s: Longest time in seconds. A port that cannot hold what comes meanwhile is read earlier.
+        slice_s: Reads fall on the whole multiples of this time by the clock of this machine, in seconds, and divide it
+            into equal parts; 0: reads have no fixed times.
+    """
+
+    longest_s: float = GATHER_S
+    slice_s: float = 0.0
+
+    @classmethod
+    def for_slices(cls, latency_s: float) -> Gathering:
+        """Return how to read for a consumer that takes slices of `latency_s`; below `GATHER_S` at no fixed times."""
+        if latency_s < GATHER_S:
+            return cls()
+        return cls(min(latency_s, MOST_GATHER_S), latency_s)
+
+    def pause_s(self, now_s: float, safe_s: float) -> float:
+        """Return how long to sleep before the next read, in seconds.
+
+        Args:
+            now_s: Time of this machine's monotonic clock, in seconds.
+            safe_s: `LineRate.safe_s`.
+        """
+        longest_s = min(self.longest_s, safe_s)
+        if self.slice_s <= longest_s:
+            return longest_s if self.slice_s <= 0 else self.slice_s - now_s % self.slice_s
+        part_s = self.slice_s / math.ceil(self.slice_s / longest_s)
+        return part_s - now_s % part_s
+
+
+GATHERING = Gathering()
+"""How a source is read whose consumer asks for nothing else."""
+
+
+class LineRate:
+    """How fast a port fills: the rate of its line, or a faster one that was seen."""
+
+    def __init__(self, port: str, baud_rate: int) -> None:
+        """Begin with the rate of the line; a port without a baud rate shows its rate by and by."""
+        self._has_rate = has_rate(port)
+        self._takes = SERIAL_TAKES if self._has_rate else SOCKET_TAKES if "://" in port else TERMINAL_TAKES
+        self._line = baud_rate / 10 if self._has_rate else 1.0
+        self._seen = 0.0
+
+    def saw(self, n_bytes: int, seconds: float) -> None:
+        """Note the bytes that came between two reads."""
+        self._seen = max(n_bytes / max(seconds, GATHER_S), _FORGET * self._seen)
+
+    @property
+    def safe_s(self) -> float:
+        """Time in which as many bytes come as may come between two reads, in seconds."""
+        return self._takes / max(self._line, self._seen)
 
 
 @dataclass(frozen=True)
@@ -61,7 +133,7 @@ class Link:
     """One port, opened exclusively for this process, and reopened with growing pauses after it was lost."""
 
     def __init__(
-        self, port: str, baud_rate: int, first_pause_s: float = FIRST_PAUSE_S, gather_s: float = GATHER_S
+        self, port: str, baud_rate: int, first_pause_s: float = FIRST_PAUSE_S, gathering: Gathering = GATHERING
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -70,12 +142,13 @@ class Link:
             baud_rate: Baud rate.
             first_pause_s: Seconds before the first attempt to reopen the port. Each failure doubles the pause, up to
                 `LONGEST_PAUSE_S`; a path that appears is tried at once.
-            gather_s: Seconds to let bytes accumulate; what comes meanwhile must fit the kernel's buffer, 4096 bytes.
+            gathering: How long bytes accumulate between two reads.
         """
         self.port = find_port(port, list_ports())
         self.baud_rate = baud_rate
         self._first_pause_s = self._pause_s = first_pause_s
-        self._gather_s = gather_s
+        self._gathering, self._rate = gathering, LineRate(self.port, baud_rate)
+        self._read_s = time.monotonic()
         self._serial: serial.SerialBase | None = None
         self._due_s = 0.0
         self._attempts = 0
@@ -109,14 +182,20 @@ class Link:
             return Received(b"", False)
         try:
             # While data streams, this sleep is the only wait, which costs less than a wake-up for each packet.
-            time.sleep(self._gather_s)
-            received = _drain(self._serial)
+            self._sleep()
+            received = _drain_now(self._serial)
             if not received.data and _wait(self._serial):
-                time.sleep(self._gather_s)
+                self._sleep()
                 received = _drain(self._serial)
         except _LINK_FAILURES as exc:
             raise self._lost(exc) from exc
+        now_s = time.monotonic()
+        self._rate.saw(len(received.data), now_s - self._read_s)
+        self._read_s = now_s
         return received
+
+    def _sleep(self) -> None:
+        time.sleep(self._gathering.pause_s(time.monotonic(), self._rate.safe_s))
 
     def write(self, data: bytes) -> None:
         """Write all of `data`; bytes that the other end does not take within a second are dropped silently.
@@ -148,7 +227,7 @@ class Link:
             with suppress(*_OPEN_FAILURES):
                 self._serial.baudrate = before
             return False
-        self.baud_rate = baud_rate
+        self.baud_rate, self._rate = baud_rate, LineRate(self.port, baud_rate)
         return True
 
     def close(self) -> None:
@@ -192,9 +271,9 @@ class Link:
 class OnLink:
     """Common part of the sources on a link."""
 
-    def __init__(self, port: str, baud_rate: int, reopen_after_s: float, gather_s: float = GATHER_S) -> None:
+    def __init__(self, port: str, baud_rate: int, reopen_after_s: float, gathering: Gathering = GATHERING) -> None:
         """Prepare; see `Link`."""
-        self._link = Link(port, baud_rate, reopen_after_s, gather_s)
+        self._link = Link(port, baud_rate, reopen_after_s, gathering)
         self._first_bytes = b""
 
     @property
@@ -212,6 +291,28 @@ class OnLink:
         """A sentence on what sent the first bytes, and what to do; None if nothing is known."""
         sender = recognise(self._first_bytes, self._link.baud_rate)
         return None if sender is None else sender.words
+
+
+def _drain_now(link: serial.SerialBase) -> Received:
+    """Return the bytes that wait, as `_drain` does, but with a third of its system calls where that can be."""
+    try:
+        number = link.fileno()
+    except (AttributeError, io.UnsupportedOperation):  # Windows and RFC 2217 have no descriptor
+        return _drain(link)
+    pieces: list[bytes] = []
+    while len(pieces) < _MOST_READS:
+        try:
+            piece = os.read(number, _READ_BYTES)
+        except BlockingIOError:
+            break
+        except OSError:
+            if not pieces:
+                raise
+            break  # it shows again at the next read; the bytes before it are kept
+        if not piece:  # so it is with a terminal where nothing waits; a lost port shows when it is waited for
+            break
+        pieces.append(piece)
+    return Received(b"".join(pieces), len(pieces) == _MOST_READS)
 
 
 def _drain(link: serial.SerialBase) -> Received:

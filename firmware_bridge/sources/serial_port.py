@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
 
 from firmware_bridge.errors import PortLostError, ProtocolError
 from firmware_bridge.sources.baud_probe import BaudProbe
 from firmware_bridge.sources.choice import SourceChoice, Wiring
 from firmware_bridge.sources.dialogue import Dialogue
-from firmware_bridge.sources.link import FIRST_PAUSE_S, GATHER_S, OnLink
+from firmware_bridge.sources.link import FIRST_PAUSE_S, GATHERING, Gathering, OnLink
 from firmware_bridge.wire.events import Idle, LinkLost, LinkRestored, SourceEvent, Status
 from firmware_bridge.wire.foreign import recognise
 from firmware_bridge.wire.frames import DELIMITER, FrameWriter
@@ -45,7 +45,7 @@ class SerialSource(OnLink):
         stop: Callable[[], bool] | None = None,
         on_bytes: Callable[[bytes], None] | None = None,
         start: bool = True,
-        gather_s: float = GATHER_S,
+        gathering: Gathering = GATHERING,
         on_baud_rate: Callable[[int], None] | None = None,
     ) -> None:
         """Prepare; nothing is opened yet.
@@ -60,12 +60,12 @@ class SerialSource(OnLink):
             reopen_after_s: Seconds before the first attempt to reopen a lost port; see `Link`.
             stop: Called between reads, i.e. about every 50 ms; the iteration ends when it returns True.
             start: Whether to start the device once it has identified itself.
-            gather_s: Seconds to let bytes accumulate before each read; see `Link`.
+            gathering: How long bytes accumulate before each read; see `Link`.
             on_bytes: Called with all bytes as they are read, before they are decoded; with b"" if none came. Bytes
                 received at a wrong baud rate are left out.
             on_baud_rate: Called with the baud rate at which a HELLO came, if it is not the default one.
         """
-        super().__init__(port, baud_rate or DEFAULT_BAUD_RATE, reopen_after_s, gather_s)
+        super().__init__(port, baud_rate or DEFAULT_BAUD_RATE, reopen_after_s, gathering)
         self._probe = BaudProbe(self._link, baud_rate is None, on_baud_rate, on_bytes)
         self._hello_timeout_s = hello_timeout_s
         self._idle_s = idle_s
@@ -86,7 +86,13 @@ class SerialSource(OnLink):
         return self._decoder.counters
 
     def __iter__(self) -> Iterator[SourceEvent]:
-        """Yield events as they come; each iteration begins with a Hello.
+        """Yield events as they come; each iteration begins with a Hello. It raises as `reads` does."""
+        with closing(self.reads()) as reads:
+            for events in reads:
+                yield from events
+
+    def reads(self) -> Generator[list[SourceEvent], None, None]:
+        """Yield the events of each read, possibly none; see `event_source.ReadSource`.
 
         Raises:
             PortError: If the port cannot be opened at the start; a later failure is a LinkLost event.
@@ -99,11 +105,13 @@ class SerialSource(OnLink):
         self._opened_s = self._last_event_s = time.monotonic()
         try:
             while not self._stop():
-                for event in self._step() or self._idle():
+                events = self._step() or self._idle()
+                if events:
                     self._last_event_s = time.monotonic()
-                    yield event
-                    if isinstance(event, Status) and event.state is DeviceState.ENDED:
-                        return
+                ends = [place for place, event in enumerate(events, 1) if _is_end(event)]
+                yield events[: ends[0]] if ends else events
+                if ends:
+                    return
         finally:
             self.close()
 
@@ -224,9 +232,13 @@ def open_frames(choice: SourceChoice, wiring: Wiring) -> SerialSource:
         baud_rate=choice.baud_rate,
         stop=wiring.stop,
         on_bytes=wiring.on_bytes,
-        gather_s=wiring.gather_s,
+        gathering=wiring.gathering,
         on_baud_rate=wiring.on_baud_rate,
     )
+
+
+def _is_end(event: SourceEvent) -> bool:
+    return isinstance(event, Status) and event.state is DeviceState.ENDED
 
 
 def _never() -> bool:

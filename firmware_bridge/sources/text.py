@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 
 import numpy as np
 
@@ -79,7 +80,13 @@ class TextSource(OnLink):
         return self._decoder.counters
 
     def __iter__(self) -> Iterator[SourceEvent]:
-        """Yield events as they come.
+        """Yield events as they come. It raises as `reads` does."""
+        with closing(self.reads()) as reads:
+            for events in reads:
+                yield from events
+
+    def reads(self) -> Generator[list[SourceEvent], None, None]:
+        """Yield the events of each read, possibly none; see `event_source.ReadSource`.
 
         Raises:
             PortError: If the port cannot be opened at the start; a later failure is a LinkLost event.
@@ -99,9 +106,9 @@ class TextSource(OnLink):
                     raise self._no_numbers()
                 if not events and now_s - last_event_s >= self._idle_s:
                     events = [Idle()]
-                for event in events:
-                    last_event_s = self._now_s()
-                    yield event
+                if events:
+                    last_event_s = now_s
+                yield events
         finally:
             self.close()
 

@@ -6,17 +6,21 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 from firmware_bridge.sources.arrivals import LONGEST_SLICE_S, Arrival, BytesRead
-from firmware_bridge.sources.event_source import EventSource
+from firmware_bridge.sources.event_source import EventSource, reads_of
 from firmware_bridge.sources.names import MOST_WAITING
 from firmware_bridge.wire.events import SampleBlock, SourceEvent
 from firmware_bridge.wire.stream import StreamCounters
 
 _ROOM_EVERY_S = 0.002
+_LATE_S = 0.05
+"""Time in seconds after the end of a slice for which the consumer waits for the last read of the slice."""
+_MOST_TOGETHER = 2000
+"""Most items of one slice, and those of the read that exceeds it: five seconds of a fast sensor."""
 
 Stop = Callable[[], bool]
 OnBytes = Callable[[bytes], None]
@@ -39,16 +43,17 @@ class Threaded:
             open_source: Takes a stop function and a callback for bytes, and returns the source.
             stop: Called in the reading thread; reading ends when it returns True. Events read before still come out.
             keeps_bytes: Whether slices also hold all bytes read, each before the events in it.
-            most_waiting: See `MOST_WAITING`.
+            most_waiting: See `MOST_WAITING`; the events of one read may exceed it.
         """
         self._stop = stop
         self._source = open_source(self._stopped, self._keep if keeps_bytes else None)
-        self._items: deque[_Waiting] = deque()
+        self._reads: deque[_Read] = deque()
         self._most_waiting = most_waiting
         self._due = threading.Event()
-        self._samples_in = self._samples_out = 0  # each is written by one thread
+        self._into, self._out = _Count(), _Count()  # each is written by one thread
         self._wanted: float = math.inf
-        self._sleeps, self._closed = False, False
+        self._end_s = 0.0
+        self._closed = False
         self.lag_s = 0.0
         """Seconds for which the newest item of the last slice had waited in the queue."""
 
@@ -60,7 +65,7 @@ class Threaded:
     @property
     def waiting(self) -> int:
         """Events and reads in the queue."""
-        return len(self._items)
+        return self._into.items - self._out.items
 
     def wake_after(self, samples: int | None) -> None:
         """End the next slice as soon as it holds this number of samples; None: when its time is over."""
@@ -77,8 +82,10 @@ class Threaded:
     def slices(self, latency_s: float) -> Generator[list[Item], None, None]:
         """Yield what came, in order and in slices of at least one item.
 
-        Slices end at whole multiples of the latency by the clock of this machine, so that all sensors wake it together.
-        What has waited longer than a latency is handed out at once, `LONGEST_SLICE_S` or one latency at a time.
+        Slices end at whole multiples of the latency by the clock of this machine, so that all sensors wake it together,
+        with the first read after that time, or `_LATE_S` later. What comes after a silence of a whole slice is handed
+        out at once. So is what has waited longer than a latency, in slices of at most `LONGEST_SLICE_S` or one latency
+        and of about `_MOST_TOGETHER` items. When the source ends, so does the slice.
 
         Args:
             latency_s: Longest time in seconds that an event waits while the consumer keeps up; 0: none.
@@ -93,90 +100,109 @@ class Threaded:
             while True:
                 self._wait(latency_s)
                 taken = self._take(max(latency_s, LONGEST_SLICE_S))
-                last = taken[-1].item
-                end = last if isinstance(last, _End) else None
-                if end is not None:
-                    taken.pop()
-                if taken:
+                items = [item for read in taken for item in read.items]
+                if items:
                     self.lag_s = time.monotonic() - taken[-1].came_s
-                    yield [each.as_item() for each in taken]
-                if end is not None:
-                    if end.error is not None:
-                        raise end.error
+                    yield items
+                if taken[-1].is_end:
+                    if taken[-1].error is not None:
+                        raise taken[-1].error
                     return
         finally:
             self._closed = True
             thread.join()
-            self._items.clear()
-            self._samples_out = self._samples_in
+            self._reads.clear()
+            self._out = replace(self._into)
 
     def _stopped(self) -> bool:
         return self._closed or self._stop()
 
     def _keep(self, data: bytes) -> None:
-        if data or not self._items:  # an empty read matters only to a consumer that waits
-            self._put(BytesRead(data, time.time_ns()))
+        if data or not self._reads:  # an empty read matters only to a consumer that waits
+            self._put(_Read([BytesRead(data, time.time_ns())], time.monotonic()))
 
     def _run(self) -> None:
         error: BaseException | None = None
         try:
-            for event in self._source:
-                self._put(event)
+            for events in reads_of(self._source):
+                if events:
+                    self._put(_Read.of(events))
         except BaseException as exc:  # every error is passed to the consumer
             error = exc
-        self._put(_End(error))
+        self._put(_Read([], time.monotonic(), is_end=True, error=error))
 
-    def _put(self, item: SourceEvent | BytesRead | _End) -> None:
-        """Append an item to the queue, and wake the consumer if it waits for it."""
-        while len(self._items) >= self._most_waiting and not self._closed:
+    def _put(self, read: _Read) -> None:
+        """Append a read to the queue, and wake the consumer if the slice is over."""
+        while self.waiting >= self._most_waiting and not self._closed:
             self._due.set()
             time.sleep(_ROOM_EVERY_S)
-        if type(item) is SampleBlock:
-            self._samples_in += len(item.samples)
-        self._items.append(_Waiting(item, time.monotonic(), time.time()))
-        if self._sleeps or self._is_enough() or type(item) is _End:
+        self._into.items += len(read.items)
+        self._into.samples += read.samples
+        self._reads.append(read)
+        if self._is_over(read):
             self._due.set()
 
     def _wait(self, latency_s: float) -> None:
         """Wait until something came, and then until the slice is over."""
-        while not self._items:
+        if latency_s > 0:
+            now_s = time.monotonic()
+            begin_s = self._reads[0].came_s if self._reads else now_s
+            self._end_s = latency_s * (begin_s // latency_s + 1)
             self._due.clear()
-            self._sleeps = True
-            if not self._items:  # nothing came between the look and `_sleeps`
+            if now_s < self._end_s and not (self._reads and self._is_over(self._reads[-1])):
+                self._due.wait(self._end_s + _LATE_S - now_s)
+        self._end_s = -math.inf  # from now on, the first read wakes this thread
+        while not self._reads:
+            self._due.clear()
+            if not self._reads:  # nothing came between the look and `clear`
                 self._due.wait()
-            self._sleeps = False
-        if latency_s <= 0:
-            return
-        now_s = time.monotonic()
-        left_s = min(latency_s - now_s % latency_s, self._items[0].came_s + latency_s - now_s)
-        self._due.clear()
-        if left_s > 0 and not self._is_enough() and type(self._items[-1].item) is not _End:
-            self._due.wait(left_s)
 
-    def _is_enough(self) -> bool:
-        return self._samples_in - self._samples_out >= self._wanted
+    def _is_over(self, last: _Read) -> bool:
+        """Tell whether the slice is over with this read."""
+        enough = self._into.samples - self._out.samples >= self._wanted
+        return last.is_end or last.came_s >= self._end_s or enough or self.waiting >= self._most_waiting
 
-    def _take(self, longest_s: float) -> list[_Waiting]:
+    def _take(self, longest_s: float) -> list[_Read]:
         """Take what waits, up to a span of time."""
-        items, until_s = self._items, self._items[0].came_s + longest_s
-        taken = []
-        for _ in range(len(items)):
-            if items[0].came_s > until_s:
-                break
-            taken.append(items.popleft())
-        self._samples_out += sum(len(each.item.samples) for each in taken if type(each.item) is SampleBlock)
+        reads, until_s = self._reads, self._reads[0].came_s + longest_s
+        taken, before = [], self._out.items
+        while reads and reads[0].came_s <= until_s and self._out.items - before < _MOST_TOGETHER:
+            read = reads.popleft()
+            taken.append(read)
+            self._out.items += len(read.items)
+            self._out.samples += read.samples
         return taken
 
 
-class _End(NamedTuple):
-    error: BaseException | None
+@dataclass
+class _Count:
+    """Items and samples that went through one end of the queue."""
+
+    items: int = 0
+    samples: int = 0
 
 
-class _Waiting(NamedTuple):
-    item: SourceEvent | BytesRead | _End
+@dataclass(frozen=True)
+class _Read:
+    """What one read brought, or the end of the source.
+
+    Attributes:
+        items: Events with their times, or bytes.
+        came_s: Time by a clock that is never set, in seconds.
+        samples: Number of samples in the events.
+        is_end: Whether the source has ended.
+        error: The error that ended it.
+    """
+
+    items: Sequence[Item]
     came_s: float
-    time_s: float
+    samples: int = 0
+    is_end: bool = False
+    error: BaseException | None = None
 
-    def as_item(self) -> Item:
-        assert not isinstance(self.item, _End)
-        return self.item if isinstance(self.item, BytesRead) else Arrival(self.item, self.came_s, self.time_s)
+    @classmethod
+    def of(cls, events: Sequence[SourceEvent]) -> _Read:
+        """Return events that have come now."""
+        steady_s, time_s = time.monotonic(), time.time()
+        samples = sum(len(each.samples) for each in events if type(each) is SampleBlock)
+        return cls([Arrival(each, steady_s, time_s) for each in events], steady_s, samples)
