@@ -73,9 +73,11 @@ def pairs(report: Values, _: Path) -> str:
         ["start to the first decision", *(f"{medians[name]['first_decision_s']:.2f} s" for name in names)],
         ["threads woken in a second", *(f"{medians[name]['wakeups_per_s']:.0f}" for name in names)],
     ]  # fmt: skip
+    n_rounds, seconds = len(report["runs"][names[0]]), report["runs"][names[0]][0]["measured_s"]
+    length = f"{n_rounds} rounds, {seconds:.0f} s for each measurement."
     commits = f"`before` is commit {report['commits']['before']}, `now` is {report['commits']['now']}."
     starts = f"First decisions within a second of the start: {report['first_decisions_within_a_second']} runs of `now`."
-    return section(PAIRS, report, ["medians", *(f"`{name}`" for name in names)], rows, f"{commits} {starts}")
+    return section(PAIRS, report, ["medians", *(f"`{name}`" for name in names)], rows, f"{length} {commits} {starts}")
 
 
 def spread(runs: list[Values]) -> str:
@@ -103,12 +105,23 @@ def sensors(report: Values, _: Path) -> str:
     return section(SENSORS, report, SENSORS_HEAD, [sensors_row(each) for each in report["found"]])
 
 
-SENSORS_HEAD = ["sensors", "share of a core", "each", "memory", "last byte to line, 99 %", "lost", "skipped", "limit"]
+SENSORS_HEAD = [
+    "sensors",
+    "measured",
+    "share of a core",
+    "each",
+    "memory",
+    "last byte to line, 99 %",
+    "lost",
+    "skipped",
+    "limit",
+]
 
 
 def sensors_row(found: Values) -> list[str]:
     return [
         str(found["sensors"]),
+        f"{found['measured_s']:.0f} s",
         percent(found["core_share"], 0),
         percent(found["core_share_each"]),
         f"{found['resident_mb']:.0f} MB",
@@ -132,7 +145,8 @@ def growth(lines: list[Values], folder: Path) -> str:
     room = (1 - start) / each_ms * 1000
     ends = ENDS.format(start=percent(start), each_ms=each_ms, room=room, sensors=room / base["windows_per_s"])
     head = ["factor", "value", "windows in a second", "share of a core", "last byte to line, 99 %", "lost", "skipped"]
-    return "\n\n".join([section(GROWTH, base, head, rows), GROWTH_PICTURE, ends])
+    length = f"{min(line['measured_s'] for line in lines):.0f} s for each point."
+    return "\n\n".join([section(GROWTH, base, head, rows, length), GROWTH_PICTURE, ends])
 
 
 def along(factor: str, lines: list[Values]) -> list[Values]:
