@@ -221,7 +221,7 @@ piles up at its ends, and so does one whose values are each read several times."
 
 
 def piles_up(ordered: NDArray[np.int32]) -> bool:
-    """Tell whether an axis, sorted from one of its ends, piles up at that end."""
+    """Tell whether an axis, sorted from one of its ends, piles up there."""
     starts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1  # of each value but the outermost one
     if len(starts) <= _NEIGHBOURS:
         return False
