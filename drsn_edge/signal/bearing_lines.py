@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,15 +66,27 @@ def line_levels_db(
         sample_rate_hz: Sampling rate in Hz.
         lines_hz: Rates of the defects in Hz.
     """
-    spectrum = np.fft.rfft(samples - samples.mean(axis=0), axis=0)
-    first, last = (round(share * (len(spectrum) - 1)) for share in BAND)
+    by_axis = np.ascontiguousarray(samples.T, np.float64)
+    spectra = np.fft.rfft(by_axis - by_axis.mean(axis=1, keepdims=True))
+    first, last = (round(share * (spectra.shape[1] - 1)) for share in BAND)
+    inside = spectra[:, first:last]
     moved = np.zeros(len(samples), np.complex128)
-    strongest = int(np.argmax(np.square(np.abs(spectrum[first:last])).sum(axis=0)))
-    moved[first:last] = spectrum[first:last, strongest]
-    envelope = np.square(np.abs(np.fft.ifft(moved)))
-    power = np.square(np.abs(np.fft.rfft((envelope - envelope.mean()) * np.hanning(len(envelope)))))
+    moved[first:last] = inside[int(np.argmax(_power(inside).sum(axis=1)))]
+    envelope = _power(np.fft.ifft(moved))
+    power = _power(np.fft.rfft((envelope - envelope.mean()) * _taper(len(envelope))))
     step_hz = sample_rate_hz / len(samples)
     return {name: _level_db(power, hz / step_hz) for name, hz in lines_hz.items()}
+
+
+def _power(values: NDArray[np.complex128]) -> NDArray[np.float64]:
+    return np.asarray(np.square(values.real) + np.square(values.imag))
+
+
+@lru_cache(maxsize=4)
+def _taper(n: int) -> NDArray[np.float64]:
+    taper = np.hanning(n)
+    taper.flags.writeable = False
+    return taper
 
 
 def _level_db(power: NDArray[np.float64], line: float) -> float:

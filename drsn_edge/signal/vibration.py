@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.signal.units import STANDARD_GRAVITY_MPS2
+
+FloatArray = NDArray[np.float32]
 
 BAND_HZ = (10.0, 1000.0)
 
@@ -36,43 +39,100 @@ class Measures:
     kurtosis: float
 
 
-def measure(samples: NDArray[np.float32], sample_rate_hz: float, g_per_unit: float | None) -> Measures:
-    """Return the measures of samples, shape (n, axes), n >= 2.
+@dataclass(frozen=True)
+class _Band:
+    """How the lines of `BAND_HZ` are computed from stretches of n samples without those above the band.
+
+    Every `parts`-th sample makes a series of its own, whose transform is short. The lines of the stretch follow from
+    the same lines of the series, each turned by its delay: the first step of the fast Fourier transform in time.
+
+    Attributes:
+        lines: Lines of the band.
+        taper: Hann taper of each series, shape (parts, n // parts).
+        constant: Lines of a signal that is 1 throughout, shape (lines,).
+        turns: Turn of each series at each line, shape (parts, lines).
+        weights: Mean square of the velocity per power of a line, shape (lines,).
+    """
+
+    lines: slice
+    taper: NDArray[np.float64]
+    constant: NDArray[np.complex128]
+    turns: NDArray[np.complex128]
+    weights: NDArray[np.float64]
+
+    @property
+    def parts(self) -> int:
+        """Number of series."""
+        return len(self.taper)
+
+
+_MOST_PARTS = 12
+"""More series, and shorter ones, gain nothing."""
+
+
+def measure(
+    samples: NDArray[Any], sample_rate_hz: float, g_per_unit: float | None, scales: NDArray[np.float64] | float = 1.0
+) -> Measures:
+    """Return the measures of samples, shape (n, axes), n >= 2, to 6 digits.
 
     Args:
         samples: One second or more, so that the velocity includes 10 Hz.
         sample_rate_hz: Sampling rate in Hz.
-        g_per_unit: Standard gravities per unit of the samples; None if the unit is not a known unit of acceleration.
+        g_per_unit: Standard gravities per unit of the measures; None if the unit is not a known unit of acceleration.
+        scales: Unit of the measures per unit of the samples, for all axes or of shape (axes,).
     """
-    by_axis = np.ascontiguousarray(samples.T, np.float64)
-    centred = by_axis - by_axis.mean(axis=1, keepdims=True)
-    squares = np.square(centred)
-    variance = squares.mean(axis=1)
-    rms, peak = np.sqrt(variance), np.sqrt(squares.max(axis=1))
+    band = _band(len(samples), sample_rate_hz)
+    series = _series(samples, band.parts).astype(np.float32)
+    by_axis = series.reshape(len(series), -1)
+    by_axis -= by_axis[:, :1].copy()  # an offset would cost digits
+    means = by_axis.mean(axis=1)
+    velocities = None if g_per_unit is None else _velocity_rms(series, means, band)
+    by_axis -= means[:, None]
+    peaks = np.maximum(by_axis.max(axis=1), -by_axis.min(axis=1))
+    by_axis /= np.where(peaks > 0, peaks, 1)[:, None]  # the fourth power of any unit is then a float32
+    squares = np.square(by_axis)
+    variance = squares.mean(axis=1).astype(np.float64)
+    fourth = np.square(squares, out=squares).mean(axis=1)
     moving = variance > 0
-    crest = np.divide(peak, rms, out=np.zeros_like(rms), where=moving)
-    kurtosis = np.divide(np.square(squares).mean(axis=1), np.square(variance), out=np.zeros_like(rms), where=moving)
+    crest, kurtosis = (
+        np.divide(above, below, out=np.zeros_like(variance), where=moving)
+        for above, below in ((1.0, np.sqrt(variance)), (fourth, np.square(variance)))
+    )
+    scales, peaks = np.abs(scales), peaks * np.abs(scales)
     velocity = None
-    if g_per_unit is not None:
-        velocity = float(velocity_rms((centred * (g_per_unit * STANDARD_GRAVITY_MPS2)).T, sample_rate_hz).max()) * 1000
-    return Measures(velocity, float(rms.max()), float(peak.max()), float(crest.max()), float(kurtosis.max()))
+    if g_per_unit is not None and velocities is not None:
+        velocity = float((velocities * scales).max()) * g_per_unit * STANDARD_GRAVITY_MPS2 * 1000
+    rms = float((peaks * np.sqrt(variance)).max())
+    return Measures(velocity, rms, float(peaks.max()), float(crest.max()), float(kurtosis.max()))
 
 
-def velocity_rms(accel_mps2: NDArray[np.float64], sample_rate_hz: float) -> NDArray[np.float64]:
-    """Return the velocity RMS of each axis over `BAND_HZ` in m/s, integrated in the spectrum; (n, axes) to (axes,)."""
-    n = len(accel_mps2)
-    taper = _taper(n)
-    spectrum = np.fft.rfft(np.ascontiguousarray(accel_mps2.T) * taper)
-    hz = np.fft.rfftfreq(n, 1 / sample_rate_hz)
-    band = slice(int(np.searchsorted(hz, BAND_HZ[0])), int(np.searchsorted(hz, BAND_HZ[1], side="right")))
-    power = np.square(spectrum[:, band].real) + np.square(spectrum[:, band].imag)
-    # Parseval: the mean square is the one-sided sum over n times the energy of the taper.
-    summed = (power / np.square(2 * np.pi * hz[band])).sum(axis=1)
-    return np.asarray(np.sqrt(2 * summed / (n * np.square(taper).sum())))
+def _velocity_rms(series: FloatArray, means: FloatArray, band: _Band) -> NDArray[np.float64]:
+    """Return the velocity RMS over `BAND_HZ`, integrated in the spectrum, shape (axes,), in samples times seconds.
+
+    Args:
+        series: Every `parts`-th sample, shape (axes, parts, n // parts).
+        means: Mean of each axis, shape (axes,).
+        band: How the lines of the band are computed.
+    """
+    spectra = np.fft.rfft(series * band.taper)[:, :, band.lines]
+    lines = (spectra * band.turns).sum(axis=1) - means[:, None] * band.constant
+    return np.asarray(np.sqrt(((np.square(lines.real) + np.square(lines.imag)) * band.weights).sum(axis=1)))
+
+
+def _series(samples: NDArray[Any], parts: int) -> NDArray[Any]:
+    """Return samples (n, axes) as series of every `parts`-th sample, shape (axes, parts, n // parts)."""
+    n, axes = samples.shape
+    return np.ascontiguousarray(samples.reshape(n // parts, parts, axes).transpose(2, 1, 0))
 
 
 @lru_cache(maxsize=4)
-def _taper(n: int) -> NDArray[np.float64]:
+def _band(n: int, sample_rate_hz: float) -> _Band:
+    hz = np.fft.rfftfreq(n, 1 / sample_rate_hz)
+    lines = slice(int(np.searchsorted(hz, BAND_HZ[0])), int(np.searchsorted(hz, BAND_HZ[1], side="right")))
+    parts = max(parts for parts in range(1, _MOST_PARTS + 1) if n % parts == 0 and lines.stop <= n // parts // 2 + 1)
     taper = np.hanning(n)
-    taper.flags.writeable = False
-    return taper
+    turns = np.exp(-2j * np.pi / n * np.arange(parts)[:, None] * np.arange(lines.start, lines.stop))
+    # Parseval: the mean square is the one-sided sum over n times the energy of the taper.
+    weights = 2 / (n * np.square(taper).sum()) / np.square(2 * np.pi * hz[lines])
+    series = np.ascontiguousarray(taper.reshape(-1, parts).T)
+    return _Band(lines, series, np.fft.rfft(taper)[lines], turns, weights)

@@ -84,8 +84,7 @@ class SeverityMeter:
     def _measure(self, first_sample: int, device_time_s: float, counts: Counts, label: str | None) -> Severity | None:
         """Return the severity of a stretch; None if a measure is not finite, since outputs cannot hold that."""
         assert self._hello is not None
-        samples = (counts * self._hello.scales).astype(np.float32)
-        found = measure(samples, self._hello.sample_rate_hz, self._g_per_unit)
+        found = measure(counts, self._hello.sample_rate_hz, self._g_per_unit, self._hello.scales)
         velocity = found.velocity_rms_mm_s
         if not all(math.isfinite(value) for value in asdict(found).values() if value is not None):
             return None
@@ -93,6 +92,7 @@ class SeverityMeter:
         zone = None if limits is None or velocity is None else limits.zone(velocity)
         levels_db = agrees = None
         if bearing is not None and self._shaft_hz is not None:
+            samples = (counts * self._hello.scales).astype(np.float32)
             levels_db = line_levels_db(samples, self._hello.sample_rate_hz, bearing.lines_hz(self._shaft_hz))
             if all(map(math.isfinite, levels_db.values())):
                 agrees = bearing.agrees(label, levels_db)

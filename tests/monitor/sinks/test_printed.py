@@ -30,6 +30,7 @@ from drsn_edge.monitor.stages.results import (
     to_text,
 )
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
+from drsn_edge.signal.vibration import Measures
 from drsn_edge.verdicts import Verdict
 
 WINDOW = WindowResult(0, 0.0, Verdict.CLASS, "calm", {"calm": 1.0}, None, 0)
@@ -125,7 +126,8 @@ def test_a_severity_that_is_no_number_is_none(new_sensor: Callable[..., Any], mo
     meter = SeverityMeter()
     meter.take(sensor.hello())
     assert sum(len(meter.take(sensor.block(n=400))) for _ in range(40))
-    monkeypatch.setattr("drsn_edge.signal.vibration.velocity_rms", lambda *_: np.array([INF]))
+    found = Measures(INF, 1.0, 1.0, 1.0, 1.0)
+    monkeypatch.setattr("drsn_edge.monitor.stages.severity_meter.measure", lambda *_: found)
     assert not sum(len(meter.take(sensor.block(n=400))) for _ in range(40))
 
 
