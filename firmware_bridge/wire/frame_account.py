@@ -50,7 +50,7 @@ class FrameAccount:
 
     def in_session(self, sequence: int, session: int) -> None:
         """Count the gap in the sequence since the last frame of this session, less the frames without a session."""
-        if self._next_sequence is not None and session == self._session:
+        if sequence != self._next_sequence and self._next_sequence is not None and session == self._session:
             gap = extend(sequence, self._next_sequence, SEQUENCE_MODULUS) - self._next_sequence
             if gap < 0:  # a repeated frame
                 return

@@ -17,6 +17,9 @@ assert _HEADER.size == 5
 _CRC = struct.Struct("<I")  # over header and payload
 assert _CRC.size == 4
 
+_RESIDUE = crc32(_CRC.pack(crc32(b"")))
+"""CRC of any bytes followed by their own CRC."""
+
 MAX_PAYLOAD = 2048
 """Most payload bytes in one frame; a small microcontroller can buffer two such frames."""
 
@@ -71,18 +74,17 @@ def decode_frame(encoded: bytes) -> Frame:
         )
     if len(decoded) > MAX_DECODED:
         raise _too_long(MAX_DECODED, len(decoded))
-    body = decoded[: -_CRC.size]
-    (expected,) = _CRC.unpack_from(decoded, len(body))
-    actual = crc32(body)
-    if actual != expected:
+    if crc32(decoded) != _RESIDUE:
+        (expected,) = _CRC.unpack_from(decoded, len(decoded) - _CRC.size)
+        actual = crc32(decoded[: -_CRC.size])
         raise FrameError(
             f"The frame was sent with CRC {expected:08x}, but its bytes have CRC {actual:08x}.",
             "wrong_crc",
             expected=expected,
             got=actual,
         )
-    kind, sequence, length = _HEADER.unpack_from(body)
-    payload = body[_HEADER.size :]
+    kind, sequence, length = _HEADER.unpack_from(decoded)
+    payload = decoded[_HEADER.size : -_CRC.size]
     if length != len(payload):
         raise ProtocolError(
             f"The length field of the frame says {length} bytes of payload, but there are {len(payload)}.",

@@ -403,6 +403,7 @@ assert _SAMPLES.size == 16
 _BITS = {Encoding.INT16: 16, Encoding.INT20: 20, Encoding.INT24: 24}
 _ENCODINGS = {int(encoding): encoding for encoding in Encoding}
 _OVERRUN = 0x80
+_LITTLE_INT16 = np.dtype("<i2")
 
 
 def max_block_samples(n_axes: int, encoding: Encoding = Encoding.INT16) -> int:
@@ -471,7 +472,7 @@ def _pack_counts(counts: Counts, encoding: Encoding) -> bytes:
 def _unpack_counts(payload: bytes, n_counts: int, encoding: Encoding) -> Counts:
     """Return the counts behind the header, read-only, shape (n_counts,)."""
     if encoding is Encoding.INT16:
-        return np.frombuffer(payload, "<i2", offset=_SAMPLES.size)
+        return np.frombuffer(payload, _LITTLE_INT16, offset=_SAMPLES.size)
     data = np.frombuffer(payload, np.uint8, offset=_SAMPLES.size)
     if encoding is Encoding.INT24:
         words = np.zeros((n_counts, 4), np.uint8)

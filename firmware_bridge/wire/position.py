@@ -15,6 +15,8 @@ _AHEAD_S, _SOON_S, _ROOM = 3600.0, 60.0, 1 << 16
 """A position more than `_AHEAD_S` ahead is accepted only if the next one follows it within `_SOON_S`. Both limits are
 extended by `_ROOM` samples, because a block of a slow sensor may take longer."""
 
+_U32 = 0xFFFF_FFFF
+
 
 def extend(low_bits: int, near: int, modulus: int = 1 << 32) -> int:
     """Return the number nearest to `near` that equals `low_bits` modulo `modulus`."""
@@ -69,6 +71,8 @@ class Position:
 
         A block that is too far ahead is accepted if it follows the position that was doubted before.
         """
+        if block.first_sample == self.next_sample & _U32:
+            return self.next_sample, True
         first = extend(block.first_sample, self.next_sample)
         is_near = 0 <= first - self.next_sample <= self._samples_in(_AHEAD_S)
         if not is_near and self._bears_out(block):
@@ -88,12 +92,15 @@ class Position:
             self._doubted = None
         if block.overrun:
             self.count_overruns(self._overruns + 1)
-        self._device_time_us = min(max(extend(block.device_time_us, self._device_time_us), 0), COUNTER_END - 1)
+        time_us = extend(block.device_time_us, self._device_time_us)
+        if not 0 <= time_us < COUNTER_END:
+            time_us = min(max(time_us, 0), COUNTER_END - 1)
+        self._device_time_us = time_us
         tally["samples_lost"] += first - self.next_sample
         tally["samples_received"] += n_samples
         lost_before = first - self.last_end
         self.next_sample = self.last_end = first + n_samples
-        return SampleBlock(first, self._device_time_us / 1e6, block.samples, lost_before, block.overrun)
+        return SampleBlock(first, time_us / 1e6, block.samples, lost_before, block.overrun)
 
     def is_long_past(self, sample: int) -> bool:
         """Return whether a sample is too far behind to belong to a repeated message."""

@@ -148,6 +148,10 @@ class StreamDecoder:
         except ProtocolError as exc:
             self._frames.malformed()
             return [self._device.refuse(exc)] if frame.type == MessageType.HELLO else []
+        if isinstance(message, SamplesPayload):
+            self._frames.in_session(frame.sequence, message.session)
+            known = message.session == self._device.session
+            return self._on_samples(message) if known else self._on_stranger(message)
         if message is None:
             self._tally["unknown_type"] += 1
         if message is None or isinstance(message, LogPayload):
@@ -160,7 +164,7 @@ class StreamDecoder:
             return [Reply(message.sequence, message.opcode, message.result, message.text)]
         if message.session != self._device.session:
             return self._on_stranger(message)
-        return self._on_status(message) if isinstance(message, StatusPayload) else self._on_samples(message)
+        return self._on_status(message)
 
     def _on_stranger(self, message: SamplesPayload | StatusPayload) -> list[DecoderEvent]:
         """Drop the samples of an unknown session; only a HELLO makes it known."""
