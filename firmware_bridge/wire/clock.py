@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -325,9 +326,18 @@ class Trail:
         return self._indices[self._start], self._times_s[self._start]
 
     @property
+    def first_s(self) -> float:
+        """Time of the oldest point."""
+        return self._times_s[self._start]
+
+    @property
     def last(self) -> tuple[float, float]:
         """Index and time of the newest point."""
         return self._indices[-1], self._times_s[-1]
+
+    def time_s(self, number: int) -> float:
+        """Return the time of a point from the end, such as -1 for the newest one."""
+        return self._times_s[number]
 
     def append(self, sample_index: int, time_s: float) -> None:
         """Add a point; its time is after that of the newest one."""
@@ -363,6 +373,51 @@ class Trail:
         return indices - indices[0], times_s - times_s[0]
 
 
+class _SummedTrail(Trail):
+    """A trail that gives the slope of any stretch of its points in a few steps, to six digits."""
+
+    def clear(self) -> None:
+        """Discard all points."""
+        super().clear()
+        self._origin = 0.0, 0.0
+        # Of indices, times, squared times and products of both about the origin, up to each point.
+        self._sums = [array("d", [0.0]) for _ in range(4)]
+
+    def append(self, sample_index: int, time_s: float) -> None:
+        """Add a point; its time is after that of the newest one."""
+        if not self._times_s:
+            self._origin = sample_index, time_s
+        super().append(sample_index, time_s)
+        index, since_s = sample_index - self._origin[0], time_s - self._origin[1]
+        for sums, value in zip(self._sums, (index, since_s, since_s * since_s, index * since_s), strict=True):
+            sums.append(sums[-1] + value)
+
+    def border(self, since_first_s: float) -> int:
+        """Return the number of points less than `since_first_s` after the oldest one."""
+        times_s, start = self._times_s, self._start
+        first_s = times_s[start]
+        at = bisect_left(times_s, first_s + since_first_s, start)
+        while at > start and times_s[at - 1] - first_s >= since_first_s:  # the sum above was rounded
+            at -= 1
+        while at < len(times_s) and times_s[at] - first_s < since_first_s:
+            at += 1
+        return at - start
+
+    def slope_hz(self, first: int, end: int) -> float:
+        """Return the slope of the line through the points from number `first` until before number `end`."""
+        n, first, end = end - first, first + self._start, end + self._start
+        indices, times_s, squares, products = (sums[end] - sums[first] for sums in self._sums)
+        return (products - indices * times_s / n) / (squares - times_s * times_s / n)
+
+    def _compact(self) -> None:
+        if self._start > self._SPARE:
+            super()._compact()
+            self._origin = self.first
+            indices, times_s = self.points()
+            for sums, values in zip(self._sums, (indices, times_s, times_s**2, indices * times_s), strict=True):
+                sums[:] = array("d", [0.0, *np.cumsum(values)])
+
+
 class RateAlarm:
     """Detects an unreported change of the sampling rate, by the device's clock, within about half a second.
 
@@ -387,7 +442,7 @@ class RateAlarm:
 
     def reset(self) -> None:
         """Discard all points, because index and time restart."""
-        self._trail = Trail()
+        self._trail = _SummedTrail()
         self._last_s = self._due_s = -math.inf
         self.first_hz: float | None = None
 
@@ -400,20 +455,22 @@ class RateAlarm:
         self._last_s = device_time_s
         self._trail.append(sample_index, device_time_s)
         self._trail.forget_before(device_time_s - self.BASE_S - self.RECENT_S)
-        start_s = self._trail.first[1]
+        start_s = self._trail.first_s
         if device_time_s < self._due_s or device_time_s - start_s < self._ENOUGH_S + self.RECENT_S:
             return None
         self._due_s = device_time_s + self._EVERY_S
         return self._look(start_s, device_time_s)
 
     def _look(self, start_s: float, device_time_s: float) -> RateChange | None:
-        indices, times_s = self._trail.points()
-        if len(times_s) < 2 * self._MIN_POINTS:
+        trail = self._trail
+        n = len(trail)
+        if n < 2 * self._MIN_POINTS:
             return None
-        border_s = min(device_time_s - start_s - self.RECENT_S, float(times_s[-self._MIN_POINTS]))
-        border = int(times_s.searchsorted(border_s))
-        if border < self._MIN_POINTS:
+        border_s = min(device_time_s - start_s - self.RECENT_S, trail.time_s(-self._MIN_POINTS) - start_s)
+        border = trail.border(border_s)
+        if border < self._MIN_POINTS or self._is_steady(trail.slope_hz(0, border), trail.slope_hz(border, n)):
             return None
+        indices, times_s = trail.points()
         before, after = slope_of(indices[:border], times_s[:border]), slope_of(indices[border:], times_s[border:])
         self.first_hz = self.first_hz or before.hz
         for base_hz in (before.hz, self.first_hz):  # a step, a slow drift
@@ -423,6 +480,12 @@ class RateAlarm:
                 self.first_hz = None
                 return RateChange(device_time_s, base_hz, after.hz)
         return None
+
+    def _is_steady(self, before_hz: float, after_hz: float) -> bool:
+        """Tell whether the rate is so far within the limits that no more digits are needed."""
+        if self.first_hz is None:
+            return False
+        return all(abs(after_hz - base_hz) < 0.9 * self._limit * base_hz for base_hz in (before_hz, self.first_hz))
 
 
 def slope_of(indices: FloatArray, times_s: FloatArray) -> Rate:

@@ -72,7 +72,7 @@ class RecentRate:
         stamps.keep_span(HORIZON_S, MIN_BLOCKS)
         is_due = device_time_s >= self._due_s
         if self._line is None:  # once there are enough, there always are
-            is_due = len(stamps) >= MIN_BLOCKS and device_time_s - stamps.first[1] >= MIN_SPAN_S
+            is_due = len(stamps) >= MIN_BLOCKS and device_time_s - stamps.first_s >= MIN_SPAN_S
         if is_due:
             self._due_s = device_time_s + _EVERY_S
             indices, times_s = stamps.points()
