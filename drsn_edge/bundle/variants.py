@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from drsn_edge.bundle.bundle import Bundle, with_extra
-from quantize.targets.edgetpu_compiler import check_compiled
 
 EDGETPU_MODEL = "model_edgetpu.tflite"
 """Member of a bundle: `model.tflite` as edgetpu_compiler compiled it."""
@@ -16,5 +15,7 @@ def with_edgetpu(bundle: Bundle, compiled: bytes) -> Bundle:
         TargetError: If the file is not compiled, or its model has other inputs or outputs.
         ModelFileError: If it is not a .tflite file.
     """
+    from quantize.targets.edgetpu_compiler import check_compiled
+
     check_compiled(bundle.model, compiled)
     return with_extra(bundle, EDGETPU_MODEL, compiled)

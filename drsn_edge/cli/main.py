@@ -5,49 +5,67 @@ from __future__ import annotations
 import errno
 import logging
 import sys
+from collections import UserDict
+from importlib import import_module
 from typing import Any
 
 import click
 
-from drsn_edge.cli.ack import accept_mounting, ack
-from drsn_edge.cli.agent import agent
-from drsn_edge.cli.bench import bench
-from drsn_edge.cli.bundle import bundle
-from drsn_edge.cli.classify import classify
-from drsn_edge.cli.convert import convert
-from drsn_edge.cli.demo import demo
-from drsn_edge.cli.doctor import doctor
-from drsn_edge.cli.evaluate import evaluate
-from drsn_edge.cli.firmware import firmware
-from drsn_edge.cli.flash import flash
-from drsn_edge.cli.gateway import gateway
-from drsn_edge.cli.history import history
-from drsn_edge.cli.inspect import inspect
-from drsn_edge.cli.keys import keys
-from drsn_edge.cli.learn import learn
-from drsn_edge.cli.look import look
-from drsn_edge.cli.models import models
 from drsn_edge.cli.modes import enforce
-from drsn_edge.cli.monitor import monitor
 from drsn_edge.cli.options import refuse_renamed
-from drsn_edge.cli.ports import ports
-from drsn_edge.cli.record import record
-from drsn_edge.cli.reproduce import reproduce
-from drsn_edge.cli.sensor import sensor
-from drsn_edge.cli.service import service
-from drsn_edge.cli.simulate import simulate
-from drsn_edge.cli.train import train
-from drsn_edge.cli.tune_alarms import tune_alarms
 from drsn_edge.cli.versions import version_option
 from drsn_edge.errors import DrsnEdgeError
-from drsn_edge.support.extras import missing_module
 from firmware_bridge.errors import FirmwareBridgeError
 from firmware_bridge.support.shown import printable
 from quantize.errors import QuantizeError
 
+_COMMANDS = {
+    "demo": "demo",
+    "models": "models",
+    "look": "look",
+    "train": "train",
+    "convert": "convert",
+    "inspect": "inspect",
+    "evaluate": "evaluate",
+    "reproduce": "reproduce",
+    "simulate": "simulate",
+    "ports": "ports",
+    "sensor": "sensor",
+    "record": "record",
+    "monitor": "monitor",
+    "ack": "ack",
+    "accept-mounting": "ack",
+    "learn": "learn",
+    "tune-alarms": "tune_alarms",
+    "history": "history",
+    "service": "service",
+    "classify": "classify",
+    "keys": "keys",
+    "bundle": "bundle",
+    "flash": "flash",
+    "gateway": "gateway",
+    "agent": "agent",
+    "firmware": "firmware",
+    "doctor": "doctor",
+    "bench": "bench",
+}
+"""The commands in the order of the reference, and the file of `drsn_edge.cli` that holds each as a function."""
+
 _LONGEST_ERROR = 4000
 _RENAMED_COMMANDS = {"baseline": "learn", "calibrate": "tune-alarms"}
 _FIRST_PYTHON, _AFTER_PYTHON = (3, 10), (3, 14)
+
+
+class _Lazily(UserDict[str, Any]):
+    """Commands by name; each is imported when it is asked for, since a monitor on a gateway needs one of them."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        found = super().__getitem__(name)
+        if isinstance(found, str):
+            command: click.Command = getattr(import_module(f"drsn_edge.cli.{found}"), name.replace("-", "_"))
+            enforce(command, name)
+            self.data[name] = found = command
+        return found
 
 
 class _Commands(click.Group):
@@ -71,6 +89,8 @@ class _Commands(click.Group):
             why = f"The system refused a file operation: {exc}. Check the file, the folder or the disk."
             raise click.ClickException(shown(why)) from exc
         except ModuleNotFoundError as exc:
+            from drsn_edge.support.extras import missing_module
+
             words = missing_module(exc.name or "", ctx.invoked_subcommand)
             if words is None:
                 raise
@@ -84,46 +104,16 @@ def shown(message: str) -> str:
     return "\n".join([first, *(printable(line.rstrip(), _LONGEST_ERROR) for line in to_write.splitlines())])
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Commands,
+    commands=_Lazily(_COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @version_option
 @click.option("-v", "--verbose", is_flag=True, help="Print steps and the origin of values to stderr.")
 def cli(verbose: bool) -> None:
     """Train compact residual shrinkage networks, convert them to int8, and monitor machines with them."""
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
-
-
-for command in (
-    demo,
-    models,
-    look,
-    train,
-    convert,
-    inspect,
-    evaluate,
-    reproduce,
-    simulate,
-    ports,
-    sensor,
-    record,
-    monitor,
-    ack,
-    accept_mounting,
-    learn,
-    tune_alarms,
-    history,
-    service,
-    classify,
-    keys,
-    bundle,
-    flash,
-    gateway,
-    agent,
-    firmware,
-    doctor,
-    bench,
-):
-    cli.add_command(command)
-enforce(cli)
 
 
 def main() -> None:

@@ -202,14 +202,13 @@ def check(context: click.Context, path: str) -> None:
             raise click.UsageError(f"{name} {why}", context)
 
 
-def enforce(group: click.Group, prefix: str = "") -> None:
-    """Make every command of a group check its options first."""
-    for name, command in group.commands.items():
-        path = f"{prefix}{name}"
-        if isinstance(command, click.Group):
-            enforce(command, f"{path} ")
-        elif command.callback is not None:
-            command.callback = _checked(command.callback, path)
+def enforce(command: click.Command, path: str) -> None:
+    """Make a command, or every command of a group, check its options first; `path` is its name as in `check`."""
+    if isinstance(command, click.Group):
+        for name, each in command.commands.items():
+            enforce(each, f"{path} {name}")
+    elif command.callback is not None:
+        command.callback = _checked(command.callback, path)
 
 
 def _checked(callback: Callable[..., Any], path: str) -> Callable[..., Any]:

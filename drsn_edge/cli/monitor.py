@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -260,12 +261,23 @@ def monitor(
     Example:
       drsn-edge monitor --port /dev/ttyUSB0 --model machine.drsn
     """
+    _compute_on_one_thread()
     configs = _configs(source, sensors, replay, options)
     _check_outputs(configs, sensors)
     _expect_a_trial(configs)
     from drsn_edge.monitor.assembly import Plan
 
     _run(_Asked(Plan(configs, replay, speed, metrics, trial_s), duration, plain, as_json))
+
+
+def _compute_on_one_thread() -> None:
+    """Keep NumPy's matrix products on one thread, unless the user has set a number of threads.
+
+    OpenBLAS starts a thread for each core when NumPy is imported. The products here are too small to gain from them,
+    their last bit depends on the number of threads, and each thread takes memory and wakes up.
+    """
+    if "numpy" not in sys.modules:  # otherwise it is too late, and only child processes would see the setting
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # OPENBLAS_NUM_THREADS and MKL_NUM_THREADS overrule it
 
 
 class _Asked(NamedTuple):

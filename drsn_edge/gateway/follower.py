@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Protocol
 
 from drsn_edge.errors import DrsnEdgeError
+from drsn_edge.gateway.names import TRIAL_S
 from drsn_edge.support.notice import Notice
 from drsn_edge.support.telling import Sparing, in_words
 from firmware_bridge.errors import GatewayError, NoBundleError, StoreError
 from firmware_bridge.gateway.store import Running, SlotStore
 
-TRIAL_S = 300.0
 LOOK_EVERY_S = 1.0
 _LULL_S = 5.0
 _RETRY_S = 60.0

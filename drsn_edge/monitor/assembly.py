@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from drsn_edge.errors import ControlError, OutputError
-from drsn_edge.gateway.follower import TRIAL_S, Follower
-from drsn_edge.gateway.health_gate import run_gate
-from drsn_edge.gateway.local_store import open_store
+from drsn_edge.gateway.names import TRIAL_S
 from drsn_edge.gateway.paths import state_folder
 from drsn_edge.monitor.control import ControlSocket, handlers_of
 from drsn_edge.monitor.sensor_config import SensorConfig
@@ -38,7 +36,8 @@ from firmware_bridge.sources.link import Gathering
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.sources.threaded import Threaded
 
-if TYPE_CHECKING:  # it needs rich, which is not installed everywhere
+if TYPE_CHECKING:  # a view needs rich, which is not installed everywhere; a monitor with --model needs no bundle store
+    from drsn_edge.gateway.follower import Follower
     from drsn_edge.monitor.view import View
 
 _STORE_PATIENCE_S = 150.0
@@ -171,6 +170,8 @@ def active_bundle() -> Path:
     Raises:
         GatewayError: If no bundle is active.
     """
+    from drsn_edge.gateway.local_store import open_store
+
     return open_store("the monitor").active().path
 
 
@@ -255,6 +256,10 @@ def _metrics_sink(plan: Plan, stack: ExitStack) -> dict[str, Opener]:
 
 
 def _follower(trial_s: float, sensors: Sequence[SensorConfig], tell: Tell) -> Follower:
+    from drsn_edge.gateway.follower import Follower
+    from drsn_edge.gateway.health_gate import run_gate
+    from drsn_edge.gateway.local_store import open_store
+
     store = open_store("the monitor", patience_s=_STORE_PATIENCE_S)
     # The gate's process cannot open an Edge TPU that a station holds, so it falls back to the CPU.
     each_way = dict.fromkeys(replace(each.runtime_choice, fallback="cpu") for each in sensors)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from drsn_edge.monitor.mqtt_check import check_mqtt, options_of
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sinks import Guarded, Sink
 from drsn_edge.monitor.sinks.json_lines import JsonFilesSink
@@ -100,6 +99,14 @@ def _expect_no_pipes(field: str, sensors: Sequence[SensorConfig]) -> None:
             expect_no_pipe(path)
 
 
+def _check_mqtt(sensors: Sequence[SensorConfig]) -> None:
+    fields = ((name, value) for each in sensors for name, value in vars(each).items())
+    if any(name.startswith("mqtt") and value not in (None, "plain") for name, value in fields):
+        from drsn_edge.monitor.mqtt_check import check_mqtt  # it needs ssl, which takes 5 MB of memory
+
+        check_mqtt(sensors)
+
+
 def _lines(of: Opening) -> Sink:
     assert of.config.lines is not None
     return JsonFilesSink(of.config.lines, of.machine, of.now_s)
@@ -121,6 +128,7 @@ def _history(of: Opening) -> Sink:
 
 
 def _mqtt(of: Opening) -> Sink:
+    from drsn_edge.monitor.mqtt_check import options_of
     from drsn_edge.monitor.sinks.broker import parse_url
     from drsn_edge.monitor.sinks.mqtt import MqttSink
 
@@ -136,7 +144,7 @@ def _mqtt(of: Opening) -> Sink:
 SINKS: Mapping[str, SinkKind] = {
     "lines": SinkKind(_lines, partial(_expect_no_pipes, "lines")),
     "history": SinkKind(_history, partial(_expect_no_pipes, "history")),
-    "mqtt": SinkKind(_mqtt, check_mqtt),
+    "mqtt": SinkKind(_mqtt, _check_mqtt),
 }
 """Kinds of outputs, by the field of `SensorConfig` that asks for one."""
 

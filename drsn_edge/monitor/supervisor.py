@@ -15,7 +15,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from drsn_edge.errors import MonitorError, RuntimeUnavailableError
-from drsn_edge.gateway.follower import Follower
 from drsn_edge.monitor.station import Station
 from drsn_edge.monitor.systemd_notify import Notifier
 from drsn_edge.support.telling import Sparing, in_words, is_expected
@@ -31,7 +30,8 @@ _HANGS_AFTER_S = 30.0
 
 _LOGGER = logging.getLogger(__name__)
 
-if TYPE_CHECKING:  # it needs rich, which is not installed everywhere
+if TYPE_CHECKING:  # a view needs rich, which is not installed everywhere
+    from drsn_edge.gateway.follower import Follower
     from drsn_edge.monitor.view import View
 
 

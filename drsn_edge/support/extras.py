@@ -6,13 +6,15 @@ import json
 import shlex
 import shutil
 import sys
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from drsn_edge import __version__
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 NAME = "drsn-edge"
 
@@ -63,6 +65,8 @@ def _install() -> str:
 
 
 def _distribution() -> Distribution | None:
+    from importlib.metadata import PackageNotFoundError, distribution  # 20 ms, for words that are rarely needed
+
     try:
         return distribution(NAME)
     except PackageNotFoundError:

@@ -491,7 +491,7 @@ def test_the_gate_runs_a_new_bundle_each_way_that_a_following_sensor_does(
     assert run("flash", make("1.0.0"), "--to", "local").code == 0
     asked: list[tuple[str, str]] = []
     monkeypatch.setattr(
-        "drsn_edge.monitor.assembly.run_gate", lambda path, choice: asked.append((choice.runtime, choice.fallback))
+        "drsn_edge.gateway.health_gate.run_gate", lambda path, choice: asked.append((choice.runtime, choice.fallback))
     )
     sensors = tmp_path / "plant.toml"
     sensors.write_text(

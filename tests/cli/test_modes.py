@@ -12,6 +12,8 @@ import click
 import pytest
 from refusals import expect, failure_of
 
+import drsn_edge.inspection.model_file
+import drsn_edge.monitor.assembly  # noqa: F401  # both take names of their own before a test replaces those names
 from drsn_edge.cli.main import cli
 from drsn_edge.cli.modes import USES, flags_of, options_of
 from drsn_edge.cli.options import Duration, refuse_renamed

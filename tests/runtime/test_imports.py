@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,54 @@ print(sorted({"numpy", "ai_edge_litert", "tflite_runtime", "serial", "rich", "cr
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+MONITOR = """
+import os, sys
+from click import ClickException
+from drsn_edge.cli.main import cli
+
+try:
+    cli(["monitor", "--replay", "none.drsnlog", "--model", sys.argv[1], *sys.argv[2:]], standalone_mode=False)
+except ClickException:
+    assert "drsn_edge.runtime.classifier" in sys.modules
+else:
+    raise AssertionError("There is no such log.")
+"""
+
+
+def ran_after_the_monitor(script: str, *arguments: str, **environment: str) -> str:
+    """Return what a script prints that runs in the process of a monitor which has opened its bundle."""
+    clean = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", MONITOR + script, *arguments],
+        capture_output=True, text=True, timeout=60, env={**clean, **environment},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_monitor_imports_nothing_that_its_options_do_not_ask_for(tiny_bundle_path: Path) -> None:
+    script = """
+spared = {"drsn_edge.bundle.signing", "drsn_edge.gateway.local_store", "drsn_edge.gateway.health_gate", "email",
+          "importlib.metadata", "numpy.ma", "paho", "quantize.targets", "sqlite3", "ssl"}
+commands = {name for name in cli.commands if f"drsn_edge.cli.{name}" in sys.modules}
+print(sorted(spared & set(sys.modules)), sorted(commands))
+"""
+    assert ran_after_the_monitor(script, str(tiny_bundle_path)) == "[] ['monitor']\n"
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="counts threads in /proc, for two cores or more"
+)
+@pytest.mark.parametrize(
+    ("given", "threads"), [({}, 1), ({"OMP_NUM_THREADS": "2"}, 2), ({"OPENBLAS_NUM_THREADS": "2"}, 2)]
+)
+def test_a_monitor_computes_matrices_on_one_thread_unless_the_user_wants_more(
+    tiny_bundle_path: Path, given: dict[str, str], threads: int
+) -> None:
+    script = """
+import time
+print(min(len(os.listdir("/proc/self/task")) for _ in range(50) if time.sleep(0.01) is None))  # the monitor's own end
+"""
+    assert ran_after_the_monitor(script, str(tiny_bundle_path), **given) == f"{threads}\n"
