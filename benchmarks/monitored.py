@@ -36,6 +36,13 @@ VOTES = 4
 SETTLE_S, SETTLE_EACH_S = 2.0, 0.25
 """Time in seconds from the last sensor's first decision until the measurement begins, and more for each sensor: what
 came while the process started is judged by then."""
+PROGRAM = ("-m", "drsn_edge.cli.main")
+AS_SERIAL_PORT = (
+    "-c",
+    "import firmware_bridge.sources.link as link; link.TERMINAL_TAKES = link.SERIAL_TAKES; "
+    "from drsn_edge.cli.main import main; main()",
+)
+"""The program that reads a pseudo-terminal as often as a serial port, which holds fewer bytes."""
 _START_S = _DRAIN_S = 90.0
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _WINDOW = re.compile(rb'"type": "window", "first_sample": (\d+)')
@@ -186,6 +193,7 @@ class Load:
         latency: Value of --latency; None: not given.
         options: Further options of the monitor.
         checkout: Folder of the sources that run.
+        program: Arguments of Python that start them, `PROGRAM` or `AS_SERIAL_PORT`.
         environment: Variables that the monitor gets beside those of this process.
         every_s: Shortest time in seconds between two writes of the sensors; see `wire_players.playing`.
         look_s: Time in seconds between two looks at the files of lines: delays are too long by up to this.
@@ -198,6 +206,7 @@ class Load:
     latency: str | None = None
     options: tuple[str, ...] = ()
     checkout: Path = ROOT
+    program: tuple[str, ...] = PROGRAM
     environment: Mapping[str, str] = field(default_factory=dict)
     every_s: float = 0.0
     look_s: float = 0.002
@@ -265,7 +274,7 @@ def _monitor(
     load: Load, ports: Sequence[str], folder: Path, broker: str | None
 ) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
     """Yield the running monitor, and the time by `time.monotonic` at which it was started."""
-    command = [sys.executable, "-m", "drsn_edge.cli.main", "monitor", "--plain", *_options(load, ports, folder, broker)]
+    command = [sys.executable, *load.program, "monitor", "--plain", *_options(load, ports, folder, broker)]
     environment = {**plain_environment(load.checkout, folder), **load.environment}
     with (folder / "out").open("wb") as out:
         began_s = time.monotonic()

@@ -85,12 +85,18 @@ def test_the_delay_may_be_the_slice_and_50_ms():
 
 @pytest.mark.parametrize(
     ("changed", "limit"),
-    [({}, "none"), ({"core_share": 0.95}, "core"), ({"beyond_window_ms_p99": 300.0, "core_share": 0.95}, "late"),
-     ({"windows_skipped": 1, "beyond_window_ms_p99": None}, "skipped"), ({"samples_not_received": 64}, "lost")],
-)  # fmt: skip
+    [
+        ({}, "none"),
+        ({"core_share": 0.95}, "core"),
+        ({"beyond_window_ms_p99": 300.0, "core_share": 0.95}, "late"),
+        ({"windows_skipped": 1, "beyond_window_ms_p99": None}, "skipped"),
+        ({"sender_held_s": 0.2, "windows_skipped": 1}, "held"),
+        ({"samples_not_received": 64}, "lost"),
+    ],
+)
 def test_the_worst_limit_is_named(changed: dict[str, object], limit: str):
     good = {
         "core_share": 0.3, "beyond_window_ms_p99": 240.0, "windows_skipped": 0, "samples_lost": 0,
-        "samples_not_received": 0,
+        "samples_not_received": 0, "sender_held_s": 0.0,
     }  # fmt: skip
     assert first_limit({**good, **changed}, None) == limit
