@@ -18,7 +18,7 @@ help:
 	@echo "make rooms        the rooms of the code, the imports between them, and any circle (docs/development/architecture.md)"
 	@echo "make firmware     the firmware of all boards, as far as their compilers are here, and its C tests"
 	@echo "make pi-test      the gateway on emulated Raspberry Pis, with an emulated board on its port (about 5 minutes)"
-	@echo "make pi-bench     instructions of one inference on emulated Pis, for docs/RUNTIMES.md"
+	@echo "make pi-bench     instructions of one inference, and with MODEL=FILE of the whole monitor, on emulated Pis, for docs/RUNTIMES.md"
 	@echo "make proof        the trainings behind docs/ACCURACY.md and the long runs: DATA=folder of the data sets; takes hours"
 	@echo "make lock         pin the dependencies anew"
 	@echo "make clean        remove .venv and caches"
@@ -64,9 +64,13 @@ pi-test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m integration tests/integration/test_pi.py
 
 RUNTIMES_TABLES := $(BIN)/python benchmarks/runtime_tables.py --results docs/results --write docs/RUNTIMES.md
+PI_MONITOR := $(BIN)/python benchmarks/pi_monitor.py --results docs/results/pi_monitor.json
 pi-bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/pi_instructions.py --json > docs/results/pi_instructions.json.new; \
-	  status=$$?; mv docs/results/pi_instructions.json.new docs/results/pi_instructions.json; $(RUNTIMES_TABLES); exit $$status
+	  status=$$?; mv docs/results/pi_instructions.json.new docs/results/pi_instructions.json; \
+	  if [ -n "$(MODEL)" ]; then $(PI_MONITOR) --model "$(MODEL)" || status=1; \
+	  else echo "the monitor was not counted: name a bundle of 3 axes, MODEL=machine.drsn" >&2; fi; \
+	  $(RUNTIMES_TABLES); exit $$status
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check $(SOURCES)

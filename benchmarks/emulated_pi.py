@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,6 +165,29 @@ class EmulatedPi:
         path.chmod(0o755)
         return path
 
+    def counted(
+        self,
+        cpu: str,
+        arguments: list[str],
+        extra: tuple[Path, ...] = (),
+        folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> tuple[str, list[tuple[int, int]]]:
+        """Run its Python on one of `CPUS`; return what was printed, and the counts whenever it called os.getppid.
+
+        Args:
+            cpu: What QEMU emulates.
+            arguments: Arguments of Python.
+            extra: Folders that it finds modules in, before its packages.
+            folder: Where it runs; None: here.
+            environment: Further variables.
+        """
+        self._describe_cpu(cpu)
+        found = ":".join(map(str, (*extra, self.packages)))
+        python = [self.qemu, "-L", str(self.root), self.python, *arguments]
+        home = {"QEMU_CPU": cpu, "PYTHONHOME": str(self.root / "usr"), "PYTHONPATH": found}
+        return counted(python, self.plugin, folder=folder, environment={**home, **(environment or {})})
+
     def count(self, cpu: str, files: list[bytes], runs: int = 4) -> list[int]:
         """Return the instructions of one inference of each .tflite file on one of `CPUS`, by LiteRT."""
         self._describe_cpu(cpu)
@@ -172,12 +196,10 @@ class EmulatedPi:
             for path, data in zip(paths, files, strict=True):
                 path.write_bytes(data)
             paths.insert(0, paths[0])  # with the first one Python adapts the loop: a thousand instructions more
-            log, guest = Path(folder) / "log", Path(folder) / "guest.py"
+            guest = Path(folder) / "guest.py"
             guest.write_text(GUEST)
-            qemu = [self.qemu, "-L", str(self.root), "-plugin", str(self.plugin), "-d", "plugin", "-D", str(log)]
-            python = [self.python, str(guest), str(runs), *map(str, paths)]
-            run([*qemu, *python], QEMU_CPU=cpu, PYTHONHOME=str(self.root / "usr"), PYTHONPATH=str(self.packages))
-            counts = [int(line) for line in log.read_text().splitlines() if line.strip().isdigit()]
+            _, logged = self.counted(cpu, [str(guest), str(runs), *map(str, paths)])
+        counts = [instructions for instructions, _ in logged]
         if len(counts) != 3 * len(paths):
             raise SystemExit(f"The emulator returned {len(counts)} counts for {len(paths)} files; each needs 3.")
         found = [
@@ -292,10 +314,46 @@ def done(folder: Path, wanted: str) -> None:
     folder.with_name(f"{folder.name}.done").write_text(wanted)
 
 
-def run(command: list[str], **environment: str) -> None:
-    """Run a command; raise SystemExit with the end of its stderr if it fails."""
+def counted(
+    command: list[str],
+    plugin: Path,
+    getppid: int = 173,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> tuple[str, list[tuple[int, int]]]:
+    """Run a command of QEMU with the counting plugin; return what was printed, and each line of the plugin's log.
+
+    Args:
+        command: QEMU's, without the plugin.
+        plugin: What `PLUGIN_SOURCE` was built to.
+        getppid: The number of that system call on the emulated architecture.
+        folder: Where the command runs; None: here.
+        environment: Further variables.
+    """
+    with tempfile.TemporaryDirectory() as logs:
+        log = Path(logs) / "log"
+        qemu = [command[0], "-plugin", f"{plugin},getppid={getppid}", "-d", "plugin", "-D", str(log)]
+        printed = run([*qemu, *command[1:]], folder, environment)
+        return printed, logged_counts(log.read_text())
+
+
+def logged_counts(log: str) -> list[tuple[int, int]]:
+    """Return the instructions and the system calls of each line of the plugin's log; other lines are QEMU's own."""
+    found = [re.fullmatch(r"(\d+) (\d+)", line.strip()) for line in log.splitlines()]
+    return [(int(each[1]), int(each[2])) for each in found if each]
+
+
+def run(command: list[str], folder: Path | None = None, environment: Mapping[str, str] | None = None) -> str:
+    """Run a command and return what it printed; raise SystemExit with the end of its stderr if it fails."""
     ended = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        command,
+        env={**os.environ, **(environment or {})},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_S,
+        check=False,
     )
     if ended.returncode != 0:
         raise SystemExit(f"{command[0]} failed with {ended.returncode}: {ended.stderr.strip()[-500:]}")
+    return ended.stdout

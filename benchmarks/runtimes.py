@@ -83,7 +83,7 @@ def all_logits(folder: Path, model: bytes, inputs_q: np.ndarray) -> dict[str, np
     for name, (python, runtime, packages) in places.items():
         print(name, file=sys.stderr)
         environment = {} if packages is None else {"PYTHONPATH": packages}
-        run([*python, str(paths[3]), *map(str, paths[:3]), runtime], **environment)
+        run([*python, str(paths[3]), *map(str, paths[:3]), runtime], environment=environment)
         found[name] = np.load(paths[2])
     return found
 
