@@ -39,10 +39,12 @@ came while the process started is judged by then."""
 PROGRAM = ("-m", "drsn_edge.cli.main")
 AS_SERIAL_PORT = (
     "-c",
+    "import os; os.environ['OMP_NUM_THREADS'] = '1'; "
     "import firmware_bridge.sources.link as link; link.TERMINAL_TAKES = link.SERIAL_TAKES; "
     "from drsn_edge.cli.main import main; main()",
 )
-"""The program that reads a pseudo-terminal as often as a serial port, which holds fewer bytes."""
+"""The program that reads a pseudo-terminal as often as a serial port, which holds fewer bytes. Its first import loads
+NumPy, and only before that the monitor could itself choose one thread, as it otherwise does."""
 _START_S = _DRAIN_S = 90.0
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _WINDOW = re.compile(rb'"type": "window", "first_sample": (\d+)')
