@@ -37,12 +37,12 @@ class JsonLinesSink:
     def __init__(self, stream: TextIO, machine: str | None = None, now_s: Callable[[], float] | None = None) -> None:
         """Write to `stream`; each line has the machine and the time of `now_s` (seconds since 1970), if given."""
         self._stream, self._now_s = stream, now_s
-        self._machine, self._times = _member("machine", machine), IsoTimes()
+        self._machine, self._times = _machine_member(machine), IsoTimes()
         self._waiting: list[str] = []
 
     def take(self, result: Result) -> None:
         """Take one result."""
-        time = "" if self._now_s is None else _member("time", self._times.of(self._now_s()))
+        time = "" if self._now_s is None else _time_member(self._times.of(self._now_s()))
         self._waiting.append(_line(result, self._machine, time))
         if len(self._waiting) >= _MOST_TOGETHER:
             self.flush()
@@ -84,7 +84,7 @@ class JsonFilesSink:
             OutputError: If the file cannot be opened, or is a pipe.
         """
         self._path, self._now_s = path, now_s
-        self._machine, self._times = _member("machine", machine), IsoTimes()
+        self._machine, self._times = _machine_member(machine), IsoTimes()
         self._rotate_bytes, self._kept_files = rotate_bytes, kept_files
         self._file: FileIO | None = None
         self._waiting: deque[bytes] = deque()
@@ -101,11 +101,11 @@ class JsonFilesSink:
             OutputError: As `flush` does, when very many wait.
         """
         now_s = self._now_s()
-        time = f', "time_s": {round(now_s, 3)!r}{_member("time", self._times.of(now_s))}'
+        time = f', "time_s": {round(now_s, 3)!r}{_time_member(self._times.of(now_s))}'
         if len(self._waiting) >= MOST_WAITING:
             self._waiting.popleft()
             self.lost += 1
-        self._waiting.append(_line(result, self._machine, time).encode(errors="replace"))
+        self._waiting.append(_line(result, self._machine, time).encode())
         self._taken += 1
         if self._taken >= _MOST_TOGETHER:
             self.flush()
@@ -222,14 +222,17 @@ class JsonFilesSink:
         self._file = None
 
 
-def _line(result: Result, *members: str) -> str:
-    """Return a result as one line of JSON with further members, each as `_member` makes it."""
-    return f"{_TEXTS.of(result)[:-1]}{''.join(members)}}}\n"
+def _line(result: Result, machine: str, time: str) -> str:
+    """Return a result as one line of JSON with further members, each with a comma before it or empty."""
+    return f"{_TEXTS.of(result)[:-1]}{machine}{time}}}\n"
 
 
-def _member(name: str, value: str | None) -> str:
-    """Return a further member of a JSON object, with the comma before it; empty for None."""
-    return "" if value is None else f", {json.dumps(name)}: {json.dumps(value)}"
+def _machine_member(machine: str | None) -> str:
+    return "" if machine is None else f', "machine": {json.dumps(machine)}'
+
+
+def _time_member(time: str | None) -> str:
+    return "" if time is None else f', "time": "{time}"'
 
 
 class _Texts:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
@@ -258,12 +259,16 @@ def _scores_text(scores: Mapping[str, float] | None) -> str:
         return "null"
     parts = [
         # Six decimals without the zeros at the end are what a number between these two, rounded, has anyway.
-        f"{_quoted(label)}: {score:.6f}".rstrip("0")
-        if 1e-4 <= score <= 0.999
-        else f"{_quoted(label)}: {_number(score, 6)}"
-        for label, score in scores.items()
+        f"{label}{score:.6f}".rstrip("0") if 1e-4 <= score <= 0.999 else f"{label}{_number(score, 6)}"
+        for label, score in zip(_names(tuple(scores)), scores.values(), strict=True)
     ]
     return f"{{{', '.join(parts)}}}"
+
+
+@lru_cache(maxsize=64)
+def _names(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return labels as the names of members of a JSON object; those of one bundle are always the same."""
+    return tuple(f"{_quoted(label)}: " for label in labels)
 
 
 def _number(value: float | None, digits: int) -> str:
