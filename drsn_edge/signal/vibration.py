@@ -5,6 +5,7 @@ ISO 20816 rates machines by the velocity RMS from 10 to 1000 Hz.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -82,17 +83,11 @@ def measure(
         scales: Unit of the measures per unit of the samples, for all axes or of shape (axes,).
     """
     band = _band(len(samples), sample_rate_hz)
-    series = _series(samples, band.parts).astype(np.float32)
-    by_axis = series.reshape(len(series), -1)
-    by_axis -= by_axis[:, :1].copy()  # an offset would cost digits
-    means = by_axis.mean(axis=1)
-    velocities = None if g_per_unit is None else _velocity_rms(series, means, band)
-    by_axis -= means[:, None]
-    peaks = np.maximum(by_axis.max(axis=1), -by_axis.min(axis=1))
-    by_axis /= np.where(peaks > 0, peaks, 1)[:, None]  # the fourth power of any unit is then a float32
-    squares = np.square(by_axis)
-    variance = squares.mean(axis=1).astype(np.float64)
-    fourth = np.square(squares, out=squares).mean(axis=1)
+    # One axis at a time, since all of them would leave the cache of a small processor.
+    axes = [
+        _of_axis(series.astype(np.float32), band, g_per_unit is not None) for series in _series(samples, band.parts)
+    ]
+    velocities, peaks, variance, fourth = np.array(axes, np.float64).T
     moving = variance > 0
     crest, kurtosis = (
         np.divide(above, below, out=np.zeros_like(variance), where=moving)
@@ -100,23 +95,44 @@ def measure(
     )
     scales, peaks = np.abs(scales), peaks * np.abs(scales)
     velocity = None
-    if g_per_unit is not None and velocities is not None:
+    if g_per_unit is not None:
         velocity = float((velocities * scales).max()) * g_per_unit * STANDARD_GRAVITY_MPS2 * 1000
     rms = float((peaks * np.sqrt(variance)).max())
     return Measures(velocity, rms, float(peaks.max()), float(crest.max()), float(kurtosis.max()))
 
 
-def _velocity_rms(series: FloatArray, means: FloatArray, band: _Band) -> NDArray[np.float64]:
-    """Return the velocity RMS over `BAND_HZ`, integrated in the spectrum, shape (axes,), in samples times seconds.
+def _of_axis(series: FloatArray, band: _Band, wants_velocity: bool) -> tuple[float, float, float, float]:
+    """Return the measures of one axis, in the unit of its samples.
 
     Args:
-        series: Every `parts`-th sample, shape (axes, parts, n // parts).
-        means: Mean of each axis, shape (axes,).
+        series: Every `parts`-th sample, shape (parts, n // parts); it is overwritten.
         band: How the lines of the band are computed.
+        wants_velocity: Whether to compute the velocity.
+
+    Returns:
+        Velocity RMS times seconds, 0 if it is not wanted; largest deviation from the mean; second and fourth moment of
+        the samples as shares of that deviation.
     """
-    spectra = np.fft.rfft(series * band.taper)[:, :, band.lines]
-    lines = (spectra * band.turns).sum(axis=1) - means[:, None] * band.constant
-    return np.asarray(np.sqrt(((np.square(lines.real) + np.square(lines.imag)) * band.weights).sum(axis=1)))
+    samples = series.reshape(-1)
+    samples -= samples[0]  # an offset would cost digits
+    mean = samples.mean()
+    velocity = _velocity_rms(series, mean, band) if wants_velocity else 0.0
+    samples -= mean
+    peak = max(samples.max(), -samples.min())
+    if peak > 0:
+        samples /= peak  # the fourth power of any unit is then a float32
+    np.square(samples, out=samples)
+    variance = samples.mean()
+    np.square(samples, out=samples)
+    return velocity, peak, variance, samples.mean()
+
+
+def _velocity_rms(series: FloatArray, mean: np.float32, band: _Band) -> float:
+    """Return the velocity RMS over `BAND_HZ`, integrated in the spectrum."""
+    spectra = np.fft.rfft(series * band.taper)[:, band.lines]
+    spectra *= band.turns
+    lines = spectra.sum(axis=0) - mean * band.constant
+    return math.sqrt(((np.square(lines.real) + np.square(lines.imag)) * band.weights).sum())
 
 
 def _series(samples: NDArray[Any], parts: int) -> NDArray[Any]:

@@ -59,19 +59,27 @@ class Capture:
         self._name = ""
         self._frames = FrameWriter()
         self._left_s = self._now_s = 0.0
+        self._most_samples = 0
         self.failing: str | None = None
         """Why the last file could not be written; None if it could."""
 
     def take(self, event: SourceEvent, time_s: float) -> None:
         """Take one event that came at `time_s`, in seconds since 1970, before it is judged."""
         self._now_s = time_s
-        self._try(lambda: self._take(event))
+        try:
+            self._take(event)
+        except Exception as exc:  # whatever it is, monitoring continues
+            self._failed(exc)
 
     def _take(self, event: SourceEvent) -> None:
         if isinstance(event, SampleBlock):
-            self._take_block(event)
+            self._keep(event)
+            if self._log is not None:
+                self._take_further(event)
         elif isinstance(event, Hello):
             self._hello = event
+            # This limit holds if the clock of the device stops or is set back.
+            self._most_samples = round(_MOST_BEFORE * self._settings.before_s * event.sample_rate_hz)
             self._write(DELIMITER + self._frames.encode(MessageType.HELLO, encode_hello(event)), self._now_ns())
         elif isinstance(event, DeviceRestarted):
             self._recent.clear()
@@ -98,21 +106,22 @@ class Capture:
     def _now_ns(self) -> int:
         return round(1e9 * self._now_s)
 
-    def _take_block(self, block: SampleBlock) -> None:
+    def _keep(self, block: SampleBlock) -> None:
         if self._hello is None:
             return
-        now_ns = self._now_ns()
-        self._recent.append((now_ns, block))
-        oldest_s = block.device_time_s - self._settings.before_s
-        # The second limit holds if the device's clock stops or is set back.
-        oldest = block.first_sample - round(_MOST_BEFORE * self._settings.before_s * self._hello.sample_rate_hz)
-        while self._recent[0][1].device_time_s < oldest_s or self._recent[0][1].first_sample < oldest:
-            self._recent.popleft()
-        if self._log is not None:
-            self._write_block(block, now_ns)
-            self._left_s -= len(block.samples) / self._hello.sample_rate_hz
-            if self._left_s <= 0:
-                self.close()
+        recent = self._recent
+        recent.append((self._now_ns(), block))
+        oldest_s, oldest = block.device_time_s - self._settings.before_s, block.first_sample - self._most_samples
+        while (first := recent[0][1]).device_time_s < oldest_s or first.first_sample < oldest:
+            recent.popleft()
+
+    def _take_further(self, block: SampleBlock) -> None:
+        """Write a block that follows an alarm."""
+        assert self._hello is not None
+        self._write_block(block, self._now_ns())
+        self._left_s -= len(block.samples) / self._hello.sample_rate_hz
+        if self._left_s <= 0:
+            self.close()
 
     def _begin(self, alarm: str) -> None:
         assert self._hello is not None
@@ -161,14 +170,17 @@ class Capture:
         try:
             act()
         except Exception as exc:  # whatever it is, monitoring continues
-            self._log = None
-            known = isinstance(exc, RawLogError | OutputError)
-            self.failing = (
-                str(exc)
-                if known
-                else f"Could not capture the signal of an alarm in {self._folder}: {exc}. Monitoring continues."
-            )
-            self._tell(self.failing)
+            self._failed(exc)
+
+    def _failed(self, error: Exception) -> None:
+        self._log = None
+        known = isinstance(error, RawLogError | OutputError)
+        self.failing = (
+            str(error)
+            if known
+            else f"Could not capture the signal of an alarm in {self._folder}: {error}. Monitoring continues."
+        )
+        self._tell(self.failing)
 
 
 def _number(path: Path) -> int:

@@ -11,6 +11,7 @@ from typing import cast
 from drsn_edge.monitor.stages.capture import Capture
 from drsn_edge.monitor.stages.conclusions import Standing
 from drsn_edge.monitor.stages.judge import Judge
+from drsn_edge.monitor.stages.rate import RateTrust
 from drsn_edge.monitor.stages.results import Alarm, AlarmState, Result, Severity, Summary, WindowResult
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
 from drsn_edge.monitor.stages.stream_state import HostClock, StreamState, WindowCounts
@@ -180,7 +181,7 @@ class Monitor:
             if self._capture is not None:
                 self._capture.take(block, arrival.time_s)
             results: list[Result] = []
-            severities = self._severities([each for each in cut if trust.why_not(each.first_sample) is None])
+            severities = self._severities(cut, trust) if cut else []
             freshness.block(arrival.steady_s, block.first_sample, block.device_time_s)
             for _ in windows:
                 result = self.judge.judge(next(looks), self.stream.offsets)
@@ -191,11 +192,12 @@ class Monitor:
             if results:
                 yield arrival, results
 
-    def _severities(self, stretches: Sequence[Window]) -> list[Severity]:
+    def _severities(self, stretches: Sequence[Window], trust: RateTrust) -> list[Severity]:
         """Return the severities of stretches whose rate is known: others would have lines at wrong frequencies."""
-        if self._severity is None or not stretches:
+        if self._severity is None:
             return []
-        found = (self._severity.measure(each, self.judge.conclusions.label) for each in stretches)
+        known = [each for each in stretches if trust.why_not(each.first_sample) is None]
+        found = (self._severity.measure(each, self.judge.conclusions.label) for each in known)
         return [each for each in found if each is not None]
 
     def _concluded(self, result: WindowResult) -> Iterator[Result]:

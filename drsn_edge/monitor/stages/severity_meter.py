@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import numpy as np
 
@@ -86,7 +85,7 @@ class SeverityMeter:
         assert self._hello is not None
         found = measure(counts, self._hello.sample_rate_hz, self._g_per_unit, self._hello.scales)
         velocity = found.velocity_rms_mm_s
-        if not all(math.isfinite(value) for value in asdict(found).values() if value is not None):
+        if not all(math.isfinite(value) for value in vars(found).values() if value is not None):
             return None
         limits, bearing = self._config.limits, self._config.bearing
         zone = None if limits is None or velocity is None else limits.zone(velocity)
@@ -100,7 +99,7 @@ class SeverityMeter:
                 levels_db = None
         return Severity(
             first_sample, device_time_s, zone=zone, unit=self._hello.unit, bearing_db=levels_db, agrees=agrees,
-            **asdict(found),
+            **vars(found),
         )  # fmt: skip
 
 

@@ -104,8 +104,8 @@ class Windower:
             first = self._first_sample + position
             chosen = slice(position, position + self._window)
             time_s = stamped_time_s + (first - stamped_sample) / self._sample_rate_hz
-            lost = self._lost_between(position, position + self._window)
-            has_seam = any(position < at < position + self._window for at in self._seams)
+            lost = self._lost_between(position, position + self._window) if self._missing else 0
+            has_seam = bool(self._seams) and any(position < at < position + self._window for at in self._seams)
             windows.append(Window(first, time_s, counts[chosen], lost, has_seam))
             position += self._hop
         self._skip = position
