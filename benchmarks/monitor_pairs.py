@@ -5,7 +5,8 @@
 
 Every round runs the earlier sources, these, and these with `--latency 20ms`, one after the other and in another order
 each time, each as `benchmarks/monitor_cost.py` does. Ratios are taken within a round; medians are over all rounds. The
-earlier monitor has no `--latency`. It gets OMP_NUM_THREADS=1, as in its published figures; these sources get nothing.
+earlier monitor has no `--latency`. It gets OMP_NUM_THREADS=1, as in its published figures; these sources choose it
+for themselves.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 from decode import RATE_HZ
 from machine import machine
 from monitor_cost import bars
-from monitored import ROOT, Load, fitted, measure, seconds_of_stream
+from monitored import ONE_THREAD, ROOT, Load, fitted, measure, seconds_of_stream
 from wire_players import wire_of
 
 BEFORE, NOW, NOW_20_MS = "before", "now", "now, --latency 20ms"
@@ -73,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         wire = wire_of(seconds_of_stream(given.seconds))
         now = Load(fitted(given.model, RATE_HZ, Path(name)), wire, seconds=given.seconds)
-        before = replace(now, checkout=given.before, environment={"OMP_NUM_THREADS": "1"})
+        before = replace(now, checkout=given.before, environment=ONE_THREAD)
         loads = {BEFORE: before, NOW: now, NOW_20_MS: replace(now, latency="20ms")}
         for number in range(given.runs):
             order = [*loads][number % 3 :] + [*loads][: number % 3]

@@ -45,6 +45,8 @@ AS_SERIAL_PORT = (
 )
 """The program that reads a pseudo-terminal as often as a serial port, which holds fewer bytes. Its first import loads
 NumPy, and only before that the monitor could itself choose one thread, as it otherwise does."""
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""Setting of an earlier monitor, with which its figures were published."""
 _START_S = _DRAIN_S = 90.0
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _WINDOW = re.compile(rb'"type": "window", "first_sample": (\d+)')

@@ -6,7 +6,8 @@
 
 A virtual accelerometer repeats recordings, with an occasional fault of the link, into a log of a quarter of an hour, as
 fast as it is read. Both versions of `drsn-edge monitor` replay the log as fast as they can, with alarms, history, lines
-and severity. Each is a process of its own; times include its start.
+and severity. Each is a process of its own; times include its start. The earlier one gets OMP_NUM_THREADS=1, which this
+one chooses for itself.
 
 `before`: lines of this commit's replay against those of the earlier commit's; numbers may differ by 1e-5.
 `live`: lines of a sensor of 26.7 kHz that was judged in real time and recorded, against those of the replay of its log;
@@ -35,7 +36,7 @@ from day import SETTINGS, played
 from decode import RATE_HZ
 from machine import machine
 from monitor_pairs import commit_of
-from monitored import ROOT, fitted, plain_environment
+from monitored import ONE_THREAD, ROOT, fitted, plain_environment
 from wire_players import playing, wire_of
 
 from drsn_edge.bundle.bundle import read_bundle
@@ -104,10 +105,13 @@ def run(checkout: Path, folder: Path, name: str, options: Sequence[str | Path]) 
 
 def drsn_edge(checkout: Path, folder: Path, name: str, command: Sequence[str | Path]) -> None:
     """Run a command in a folder, and keep what it prints in NAME.out."""
+    environment = plain_environment(checkout, folder)
+    if checkout != ROOT:
+        environment |= ONE_THREAD
     with (folder / f"{name}.out").open("w") as out:
         subprocess.run(
             [sys.executable, "-m", "drsn_edge.cli.main", *command],
-            check=True, cwd=folder, env=plain_environment(checkout, folder), stdout=out, stderr=subprocess.STDOUT,
+            check=True, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
 
