@@ -41,8 +41,8 @@ from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.names import NOISE_KINDS
 from drsn_edge.signal.noise import add_noise
-from drsn_edge.signal.noise_alone import NEVER, chance, chances
-from drsn_edge.signal.windows import Centred, centre, cut_windows, window_starts
+from drsn_edge.signal.noise_alone import NEVER, chances
+from drsn_edge.signal.windows import centre, cut_windows, window_starts
 from drsn_edge.support.files import write_file
 from drsn_edge.verdicts import NOISE_ALONE
 from firmware_bridge.wire.events import SampleBlock
@@ -323,13 +323,13 @@ def cost(case: Case) -> dict[str, Any]:
     at_0_db = add_noise(true, 0.0, np.random.default_rng(0))
     row: dict[str, Any] = {"data": case.name, "axes": true.shape[2], "window": contract.window}
     for name, window in (("machine", centre(true)), ("machine at 0 dB", centre(at_0_db)), ("noise", centre(noise))):
-        spectrum = window.spectrum[0]
+        chances(window)  # and keep the spectrum
         row[name] = {
-            "hot": _median_us(partial(chance, spectrum), None),
-            "cold": _median_us(partial(chance, spectrum), np.ones(1 << 23)),
+            "hot": _median_us(partial(chances, window), None),
+            "cold": _median_us(partial(chances, window), np.ones(1 << 23)),
         }
     fresh = centre(noise)
-    row["spectrum, shared"] = _median_us(lambda: Centred(fresh.samples, fresh.means, fresh.rms).spectrum, None)
+    row["spectrum, shared"] = _median_us(lambda: fresh.part(slice(None)).transform, None)
     return row
 
 

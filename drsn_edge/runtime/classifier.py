@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -61,23 +62,29 @@ class Classifier:
         return quantize_int8(inputs, self.input.scale, self.input.zero_point)
 
     def codes_of(self, inputs_q: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Return the logits as the model computes them from the result of `quantized`, int8, shape (n, classes)."""
-        return np.array([self._invoke(window_q) for window_q in inputs_q], np.int8)
+        """Return the logits as the model computes them from the result of `quantized`, int8, shape (n, classes).
+
+        Raises:
+            RuntimeUnavailableError: If the runtime stopped computing, such as an Edge TPU that was unplugged.
+        """
+        set_tensor, invoke, get_tensor = (
+            self._interpreter.set_tensor, self._interpreter.invoke, self._interpreter.get_tensor,
+        )  # fmt: skip
+        codes = np.empty((len(inputs_q), math.prod(self.output.shape[1:])), np.int8)
+        for at, found in enumerate(codes):
+            set_tensor(self._input_index, inputs_q[at : at + 1])
+            try:
+                invoke()
+            except RuntimeError as exc:
+                said = " ".join(str(exc).split())
+                words = f"{self.runtime} stopped computing: {said}"
+                raise RuntimeUnavailableError(words, "stopped", runtime=self.runtime) from exc
+            found[:] = get_tensor(self._output_index).reshape(-1)
+        return codes
 
     def warm_up(self) -> None:
         """Run once on zeros: the first run of an interpreter takes longer, and on an Edge TPU it loads the weights."""
         self.codes_of(np.zeros(self.input.shape, np.int8))
-
-    def _invoke(self, window_q: NDArray[np.int8]) -> NDArray[np.int8]:
-        self._interpreter.set_tensor(self._input_index, window_q[None])
-        try:
-            self._interpreter.invoke()
-        except RuntimeError as exc:  # such as an Edge TPU that was unplugged
-            said = " ".join(str(exc).split())
-            words = f"{self.runtime} stopped computing: {said}"
-            raise RuntimeUnavailableError(words, "stopped", runtime=self.runtime) from exc
-        logits_q: NDArray[np.int8] = self._interpreter.get_tensor(self._output_index)
-        return logits_q.reshape(-1)
 
 
 def quantize_int8(values: FloatArray, scale: float, zero_point: int) -> NDArray[np.int8]:
@@ -85,8 +92,7 @@ def quantize_int8(values: FloatArray, scale: float, zero_point: int) -> NDArray[
     codes = values / np.float32(scale)
     np.rint(codes, out=codes)
     codes += zero_point
-    np.maximum(codes, -128, out=codes)
-    np.minimum(codes, 127, out=codes)
+    np.clip(codes, -128, 127, out=codes)
     return codes.astype(np.int8)
 
 

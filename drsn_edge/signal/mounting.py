@@ -73,10 +73,13 @@ class Mounting:
 
     def ratios(self, windows: Centred) -> NDArray[np.float32]:
         """Return each window's distance under the best other arrangement over that under training's, shape (n,)."""
-        points = features_of(windows).reshape(len(windows.samples), -1)
-        flat = self._arranged.reshape(-1, points.shape[1])
-        squares = np.square(points).sum(axis=1)[:, None] + self._squares - 2 * points @ flat.T
-        nearest = np.sqrt(np.maximum(squares, 0)).reshape(len(points), len(self._arranged), -1).min(axis=2)
+        points = features_of(windows)
+        # Arranging the window is as good as arranging every prototype: each way back is one of the arrangements too.
+        ways = _every_way(points)
+        squares = np.matmul(ways, self._doubled)  # one product for each window: a larger one would have other bits
+        np.subtract(self._squares, squares, out=squares)
+        nearest = squares.min(axis=2) + np.square(points.reshape(len(points), -1)).sum(axis=1)[:, None]
+        nearest = np.sqrt(np.maximum(nearest, 0))
         return np.asarray(nearest[:, 1:].min(axis=1) / np.maximum(nearest[:, 0], np.float32(1e-6)), np.float32)
 
     def with_site(self, prototypes: FloatArray) -> Mounting:
@@ -84,14 +87,13 @@ class Mounting:
         return replace(self, prototypes=np.concatenate([self.prototypes, prototypes]))
 
     @cached_property
-    def _arranged(self) -> FloatArray:
-        """Prototypes under each arrangement, that of training first, shape (arrangements, n, BANDS * features)."""
-        each = [arranged(self.prototypes, way) for way in arrangements(self.n_axes)]
-        return np.stack(each).reshape(len(each), len(self.prototypes), -1)
+    def _doubled(self) -> FloatArray:
+        """Twice the prototypes, shape (BANDS * features, n)."""
+        return np.ascontiguousarray(2 * self.prototypes.reshape(len(self.prototypes), -1).T)
 
     @cached_property
     def _squares(self) -> FloatArray:
-        return np.asarray(np.square(self._arranged).sum(axis=2).reshape(-1), np.float32)
+        return np.asarray(np.square(self.prototypes).sum(axis=(1, 2)), np.float32)
 
 
 def can_tell(window: int, n_axes: int) -> bool:
@@ -111,10 +113,10 @@ def features(windows: FloatArray) -> FloatArray:
 
 def features_of(windows: Centred) -> FloatArray:
     """Return the same as `features` for windows without their means."""
-    n, length, axes = windows.samples.shape
-    faded = windows.samples.transpose(0, 2, 1) * _fading(length)
+    n, axes, length = windows.by_axis.shape
     lines = length // 2 // BANDS
-    bands = np.fft.rfft(faded)[..., 1 : 1 + lines * BANDS].reshape(n, axes, BANDS, lines).transpose(0, 2, 1, 3)
+    bands = np.fft.rfft(windows.by_axis * _fading(length))[..., 1 : 1 + lines * BANDS]
+    bands = np.ascontiguousarray(bands.reshape(n, axes, BANDS, lines).transpose(0, 2, 1, 3))
     crossed = bands @ bands.conj().transpose(0, 1, 3, 2)
     powers = np.diagonal(crossed, axis1=2, axis2=3).real
     level = np.maximum(powers.sum(axis=(1, 2), keepdims=True), _NOTHING)
@@ -135,6 +137,21 @@ def _fading(length: int) -> FloatArray:
 def _pairs(axes: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     first, second = np.triu_indices(axes, 1)
     return first, second
+
+
+def _every_way(points: FloatArray) -> FloatArray:
+    """Return `arranged` of features for each of the arrangements, shape (n, arrangements, BANDS * axes * axes)."""
+    places, signs = _places_and_signs(round(points.shape[2] ** 0.5))
+    ways = np.take(points, places, axis=2) * signs  # (n, BANDS, arrangements, features)
+    return np.ascontiguousarray(ways.transpose(0, 2, 1, 3)).reshape(len(points), len(places), -1)
+
+
+@lru_cache(maxsize=8)
+def _places_and_signs(n_axes: int) -> tuple[NDArray[np.intp], FloatArray]:
+    """Return the feature that comes to each place under each arrangement and its sign, (arrangements, features)."""
+    numbers = np.arange(1, 1 + n_axes * n_axes, dtype=np.float32)  # from 1, since 0 has no sign
+    found = np.concatenate([arranged(numbers[None], way) for way in arrangements(n_axes)])
+    return np.abs(found).astype(np.intp) - 1, np.sign(found)
 
 
 def arrangements(n_axes: int) -> list[Arrangement]:

@@ -8,7 +8,10 @@ from numpy.typing import ArrayLike
 from drsn_edge.errors import ContractError
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.spectra import log_spectra
-from drsn_edge.signal.windows import Centred, FloatArray, as_network_input, centre, scaled, scaled_spectrum
+from drsn_edge.signal.windows import Centred, FloatArray, as_network_input, centre, divisors, scaled
+
+_BATCH = 64
+"""Most windows whose transforms are in memory."""
 
 
 def check_speed(contract: SignalContract, speed_hz: float | None) -> None:
@@ -39,10 +42,12 @@ def network_input(windows: FloatArray, contract: SignalContract, speeds_hz: Arra
 
 def input_of(windows: Centred, contract: SignalContract, speeds_hz: ArrayLike | None = None) -> FloatArray:
     """Return the same as `network_input` for windows without their means."""
-    samples = scaled(windows, contract.scaling)
     if contract.spectra is None:
-        return as_network_input(samples)
-    speeds = np.broadcast_to(np.nan if speeds_hz is None else np.asarray(speeds_hz, np.float64), len(samples))
+        return as_network_input(scaled(windows, contract.scaling))
+    speeds = np.broadcast_to(np.nan if speeds_hz is None else np.asarray(speeds_hz, np.float64), len(windows))
     check_speed(contract, float(speeds.min(initial=np.inf)))
-    known = scaled_spectrum(windows, contract.scaling) if len(samples) == 1 and samples.shape[1] % 2 == 0 else None
-    return as_network_input(log_spectra(samples, contract.spectra, contract.sample_rate_hz, speeds, known))
+    divided, rate = divisors(windows, contract.scaling), contract.sample_rate_hz
+    found = np.empty((len(windows), *contract.input_shape), np.float32)
+    for at, part in windows.parts(_BATCH):
+        found[at] = log_spectra(part.transform, contract.spectra, rate, speeds[at], divided[at])
+    return as_network_input(found)

@@ -31,6 +31,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,10 +97,25 @@ _TOP, _TOP_FALLS, _TOP_SPREAD, _TOP_LINE = 3, 0.7, 2.0, 1e-3
 excess of each over the bands below in standard deviations; smallest chance of their largest line. A machine with lines
 or resonances in the top bands has more power or a line there."""
 
+_BATCH = 64
+"""Most windows whose transforms are in memory."""
+
 _SMOOTH = ("1", "log", "log2", "f2")
 _STEEP = ("1", "log", "f1", "f2", "f3", "f4")
 _AT_TOP = ("1", "f1", "f2")
 _BELOW_EDGE = ("1", "log", "f1", "f2", "f3")
+
+
+class Signs(NamedTuple):
+    """What a window shows of noise by itself.
+
+    Attributes:
+        chance: See `chances`.
+        is_alone: Whether it holds noise alone by the limit of the bundle.
+    """
+
+    chance: float
+    is_alone: bool
 
 
 def chances(windows: Centred) -> NDArray[np.float64]:
@@ -110,25 +126,37 @@ def chances(windows: Centred) -> NDArray[np.float64]:
     Args:
         windows: Windows without their means, with at least `LEAST_SAMPLES` samples.
     """
-    if len(windows.samples) == 1:
-        return np.array([chance(windows.spectrum[0])])
-    return np.array([chance(np.fft.rfft(window.T)) for window in windows.samples], np.float64)
+    found = np.zeros(len(windows))
+    for at, part in windows.parts(_BATCH):
+        found[at] = _chances(part.transform.spectrum)
+    return found
 
 
-def chance(spectrum: NDArray[np.complexfloating]) -> float:
-    """Return the same as `chances` for one window whose spectrum is given.
+def _chances(spectrum: NDArray[np.complexfloating]) -> list[float]:
+    """Return the same as `chances` for few windows with spectra of shape (n, axes, window // 2 + 1)."""
+    inner = spectrum[..., 1:-1]
+    power = np.square(inner.real)
+    power += np.square(inner.imag)
+    power += _LEAST_POWER
+    n, n_axes, n_lines = power.shape
+    per_band = n_lines // _n_bands(n_lines)
+    n_bands = n_lines // per_band
+    bands = power[..., : n_bands * per_band].reshape(n, n_axes, n_bands, per_band)
+    mean = np.add.reduce(bands, axis=3) * np.float32(1 / per_band)
+    jagged = _are_jagged(bands, mean).tolist()
+    each = zip(jagged, power, mean, strict=True)
+    return [0.0 if is_jagged else _chance(lines, level, per_band) for is_jagged, lines, level in each]
+
+
+def _chance(power: FloatArray, mean: FloatArray, per_band: int) -> float:
+    """Return the same as `chances` for one window.
 
     Args:
-        spectrum: `np.fft.rfft` of each axis, shape (axes, window // 2 + 1).
+        power: Periodograms, shape (axes, lines).
+        mean: Mean of each band, shape (axes, bands).
+        per_band: Number of lines in a band.
     """
-    lines = spectrum[:, 1:-1]
-    power = np.square(lines.real) + np.square(lines.imag) + _LEAST_POWER
-    n_axes, n_lines = power.shape
-    per_band = n_lines // _n_bands(n_lines)
-    bands = power[:, : n_lines // per_band * per_band].reshape(n_axes, -1, per_band)
-    mean = np.add.reduce(bands, axis=2) * np.float32(1 / per_band)
-    if _is_jagged(bands, mean):
-        return 0.0
+    n_lines = power.shape[1]
     found = _chance_of_fit(power, n_lines, _SMOOTH)
     if found >= CHANCE:
         return found
@@ -160,28 +188,45 @@ class NoiseWatch:
         self._latest: Counts | FloatArray | None = None
         self._end = 0
 
-    def is_noise(self, first_sample: int, counts: Counts | FloatArray, window: Centred) -> bool:
+    def signs(self, windows: Centred, n_counts: int) -> list[Signs | None]:
+        """Return what each window shows by itself; None if it is not judged by itself.
+
+        Args:
+            windows: Windows at the model's rate.
+            n_counts: Number of samples of each that `is_noise` will get.
+        """
+        if self._limit >= NEVER or not _is_judged_alone(windows, n_counts):
+            return [None] * len(windows)
+        return [self._signs(windows, number, chance) for number, chance in enumerate(chances(windows).tolist())]
+
+    def is_noise(
+        self, first_sample: int, counts: Counts | FloatArray, window: Centred, signs: Signs | None = None
+    ) -> bool:
         """Take a window and tell whether it holds noise alone.
 
         Args:
             first_sample: Index of its first sample in the session of the sensor.
             counts: The window as the sensor sent it, or decimated, without missing samples, shape (n, axes).
             window: The same window at the model's rate, the only one in `window`.
+            signs: What `signs` returned for it; None: it is found out.
         """
         if self._limit >= NEVER:
             return False
-        n = window.samples.shape[1]
-        if n < LEAST_SAMPLES or len(counts) != n:
-            wanted = max(n, LEAST_SAMPLES)
+        if not _is_judged_alone(window, len(counts)):
+            wanted = max(window.by_axis.shape[2], LEAST_SAMPLES)
             latest = self._with_those_before(first_sample, counts, wanted)
             if len(latest) < wanted:
                 return False
-            window = centre(latest[None].astype(np.float32))
-        is_sure = self._in_a_row >= _SURE_WINDOWS and self._limit <= CHANCE
-        limit = min(self._limit, _SURE_CHANCE) if is_sure else self._limit
-        found = bool(chances(window)[0] >= limit) and not _is_machine_below(window, limit)
+            window, signs = centre(latest[None].astype(np.float32)), None
+        chance, found = signs or self._signs(window, 0, float(chances(window)[0]))
+        if self._in_a_row >= _SURE_WINDOWS and self._limit <= CHANCE and not found:
+            found = _is_alone(window, chance, min(self._limit, _SURE_CHANCE))
         self._in_a_row = self._in_a_row + 1 if found else 0
         return found
+
+    def _signs(self, windows: Centred, number: int, chance: float) -> Signs:
+        is_above = chance >= self._limit
+        return Signs(chance, is_above and _is_alone(windows.part(slice(number, number + 1)), chance, self._limit))
 
     def _with_those_before(self, first_sample: int, counts: Counts | FloatArray, wanted: int) -> Counts | FloatArray:
         """Return the latest samples up to the end of this window, `wanted` samples or fewer if there are fewer."""
@@ -190,6 +235,16 @@ class NoiseWatch:
             counts = np.concatenate([self._latest, counts[known:]])
         self._latest = counts[-wanted:]
         return self._latest
+
+
+def _is_judged_alone(windows: Centred, n_counts: int) -> bool:
+    """Tell whether windows are long enough, and are the sensor's own samples or decimated ones."""
+    return LEAST_SAMPLES <= windows.by_axis.shape[2] == n_counts
+
+
+def _is_alone(window: Centred, chance: float, limit: float) -> bool:
+    """Tell whether one window holds noise alone: a lower limit never finds less."""
+    return chance >= limit and not _is_machine_below(window, limit)
 
 
 def _is_machine_below(window: Centred, limit: float) -> bool:
@@ -209,20 +264,20 @@ def _n_bands(n_lines: int) -> int:
     return min(_BANDS, n_lines // _LEAST_PER_BAND)
 
 
-def _is_jagged(bands: FloatArray, mean: FloatArray) -> bool:
-    """Tell whether a line is far above its band, or a band far above the band two before it: no fit is needed then.
+def _are_jagged(bands: FloatArray, mean: FloatArray) -> NDArray[np.bool_]:
+    """Tell whether a line is far above its band, or a band far above the band two before it, for each window.
+
+    No fit is needed then.
 
     Args:
-        bands: Lines of each band, shape (axes, bands, lines); the lowest bands may be steep.
-        mean: Mean of each band, shape (axes, bands).
+        bands: Lines of each band, shape (n, axes, bands, lines); the lowest bands may be steep.
+        mean: Mean of each band, shape (n, axes, bands).
     """
-    steep = mean[:, _STEADY + 2 :] > _RISE * mean[:, _STEADY:-2]
-    if steep.any():
-        return True
-    n = bands.shape[2]
-    highest = np.maximum.reduce(bands[:, 2:], axis=2)
-    own, below = np.float32(_PEAK / (_PEAK + n - 1) * n) * mean[:, 2:], np.float32(_PEAK_BELOW) * mean[:, 1:-1]
-    return bool((highest > np.maximum(own, below)).any())
+    steep = mean[..., _STEADY + 2 :] > np.float32(_RISE) * mean[..., _STEADY:-2]
+    n = bands.shape[3]
+    highest = np.maximum.reduce(bands[:, :, 2:], axis=3)
+    own, below = np.float32(_PEAK / (_PEAK + n - 1) * n) * mean[..., 2:], np.float32(_PEAK_BELOW) * mean[..., 1:-1]
+    return np.asarray(steep.any(axis=(1, 2)) | (highest > np.maximum(own, below)).any(axis=(1, 2)))
 
 
 def _rolls_off(mean: FloatArray) -> bool:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from drsn_edge.errors import BundleError
 from drsn_edge.signal.gravity import length_of, units_by_gravity
 from drsn_edge.signal.mounting import BANDS, Mounting
-from drsn_edge.signal.spectra import Spectra, log_spectra
+from drsn_edge.signal.spectra import Spectra, Transform, log_spectra
 from drsn_edge.signal.windows import Centred, centre
 from drsn_edge.support.arrays import MAX_ARRAYS_BYTES, Form, archive_of, typed_arrays
 from drsn_edge.support.invalid import InvalidValueError
@@ -56,6 +56,9 @@ RUNNING_SHARE = 1 / 4
 
 MOST_PROTOTYPES = 4096
 """Most recordings that a window is compared with; more would cost more time than the network."""
+
+_BATCH = 64
+"""Most windows whose transforms are in memory."""
 
 TOO_LOUD = 4.0
 """Multiple of the highest trained level above which a window is unknown, whatever its spectrum: 12 dB. A sensor that
@@ -159,7 +162,7 @@ class Novelty:
     def have_other_unit(self, windows: Centred) -> list[bool]:
         """Tell whether each window's level and its gravity both say that it has another unit than the training data."""
         if self.gravity is None:
-            return [False] * len(windows.rms)
+            return [False] * len(windows)
         return [*map(self._has_other_unit, windows.rms.tolist(), windows.means)]
 
     def _has_other_unit(self, level: float, means: NDArray[np.float64]) -> bool:
@@ -170,7 +173,7 @@ class Novelty:
 
     def are_turned(self, windows: Centred) -> NDArray[np.bool_]:
         """Tell whether the axes of each window are arranged differently than in training, shape (n,)."""
-        return np.zeros(len(windows.rms), bool) if self.mounting is None else self.mounting.is_turned(windows)
+        return np.zeros(len(windows), bool) if self.mounting is None else self.mounting.is_turned(windows)
 
     def whitened(self, windows: FloatArray) -> FloatArray:
         """Return the whitened features of windows, shape (n, features)."""
@@ -178,14 +181,24 @@ class Novelty:
 
     def whitened_of(self, windows: Centred) -> FloatArray:
         """Return the same as `whitened` for windows without their means."""
-        return features_of(windows, self.lines) @ self.whitening
+        return products(features_of(windows, self.lines), self.whitening)
 
 
 def to_nearest(points: FloatArray, prototypes: FloatArray) -> FloatArray:
     """Return each point's distance to the nearest prototype, (n, features) and (m, features) to (n,)."""
     # |a - b|^2 = |a|^2 - 2 a.b + |b|^2 needs no array of all differences
-    squares = np.square(points).sum(axis=1)[:, None] + np.square(prototypes).sum(axis=1)
-    return np.sqrt(np.maximum(squares - 2 * points @ prototypes.T, 0).min(axis=1))
+    squares = products(points, prototypes.T)
+    squares *= -2
+    squares += np.square(points).sum(axis=1)[:, None] + np.square(prototypes).sum(axis=1)
+    return np.sqrt(np.maximum(squares.min(axis=1), 0))
+
+
+def products(points: FloatArray, matrix: FloatArray) -> FloatArray:
+    """Return points @ matrix, (n, k) and (k, m) to (n, m), each point with the same bits among any others.
+
+    A product of two matrices is computed differently for another number of rows, a stack of products is not.
+    """
+    return np.asarray(np.matmul(points[:, None], matrix)[:, 0])
 
 
 def features(windows: FloatArray, lines: int) -> FloatArray:
@@ -195,11 +208,12 @@ def features(windows: FloatArray, lines: int) -> FloatArray:
 
 def features_of(windows: Centred, lines: int) -> FloatArray:
     """Return the same as `features` for windows without their means; an odd last sample is left out."""
-    n = windows.samples.shape[1]
-    even = windows.samples[:, : n // 2 * 2]
-    known = windows.spectrum if len(even) == 1 and n % 2 == 0 else None  # other stages of a gateway use it as well
-    logs = log_spectra(even, _bands(lines), 1.0, np.zeros(len(even)), known)
-    return logs.reshape(len(even), -1)
+    n, axes, length = windows.by_axis.shape
+    found = np.empty((n, lines * axes), np.float32)
+    for at, part in windows.parts(_BATCH):
+        even = part.transform if length % 2 == 0 else Transform.of(part.by_axis[..., :-1])
+        found[at] = log_spectra(even, _bands(lines), 1.0, np.zeros(len(part))).reshape(len(part), -1)
+    return found
 
 
 @lru_cache(maxsize=8)

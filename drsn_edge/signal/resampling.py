@@ -103,10 +103,10 @@ def nearly_whole(ratio: float) -> float:
 def resampled(
     samples: NDArray[np.float32], cut: Cut, window: int, decimation: Decimation | None = None
 ) -> NDArray[np.float32]:
-    """Return one window at the model's rate, shape (1, window, axes).
+    """Return windows at the model's rate, shape (n, window, axes).
 
     Args:
-        samples: Samples of the sensor, shape (1, cut.window, axes).
+        samples: Samples of the sensor, shape (n, cut.window, axes).
         cut: How they were cut.
         window: Samples per window at the model's rate.
         decimation: Anti-alias filter with which they were cut.
@@ -114,19 +114,37 @@ def resampled(
     if cut.ratio == 1.0:
         return samples
     if decimation is not None and is_decimated(cut.ratio):
-        return _filtered(samples[0], _bank(cut.ratio, cut.margin, decimation), window)[None]
-    first, weights = _kernel(cut.ratio, window)
-    near = np.lib.stride_tricks.sliding_window_view(samples[0], 2 * MARGIN, axis=0)[first]  # (window, axes, taps)
-    return np.matmul(near, weights[:, :, None])[None, :, :, 0]
+        bank = _bank(cut.ratio, cut.margin, decimation)
+        return np.stack([_filtered(each, bank, window) for each in samples])
+    first, weights = _kernel(cut.ratio, cut.window, window)
+    reach = weights.shape[1]
+    near = np.lib.stride_tricks.sliding_window_view(samples, reach, axis=1)[:, first]  # (n, blocks, axes, reach)
+    blocks = np.matmul(np.ascontiguousarray(near), weights)  # one product for each block: others have other bits
+    by_axis = blocks.transpose(0, 2, 1, 3).reshape(len(samples), samples.shape[2], -1)
+    return np.asarray(by_axis[..., :window].transpose(0, 2, 1))
+
+
+_BLOCK = 32
+"""Samples that are computed by one product of matrices, most of whose weights are not 0."""
 
 
 @lru_cache(maxsize=8)
-def _kernel(ratio: float, window: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the first tap and the weights of each sample of the window: a Kaiser-weighted sinc."""
+def _kernel(ratio: float, n_samples: int, window: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return for each block of the window the first sample that it needs, and weights, (blocks, samples, `_BLOCK`).
+
+    The weights are those of a Kaiser-weighted sinc. Samples beyond the window have none.
+    """
     positions = MARGIN + ratio * np.arange(window)
     first = np.floor(positions).astype(np.int64) - MARGIN + 1
     distance = positions[:, None] - (first[:, None] + np.arange(2 * MARGIN))
-    return first, _kaiser_sinc(distance)
+    starts = first[::_BLOCK]
+    reach = min(math.ceil(ratio * _BLOCK) + 2 * MARGIN, n_samples)
+    starts = np.minimum(starts, n_samples - reach)
+    weights = np.zeros((len(starts), reach, _BLOCK), np.float32)
+    block, place = np.divmod(np.arange(window), _BLOCK)
+    taps = (first - starts[block])[:, None] + np.arange(2 * MARGIN)
+    weights[block[:, None], taps, place[:, None]] = _kaiser_sinc(distance)
+    return starts, weights
 
 
 def at_rate_of_model(samples: NDArray[np.float32], ratio: float, decimation: Decimation | None) -> NDArray[np.float32]:

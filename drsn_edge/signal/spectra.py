@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +37,6 @@ REFERENCE_TURNS = 1 / 400
 FLOOR = 1e-5
 """Constant added to powers before the logarithm. A power of 1 is the mean square of the samples, or for orders that of
 the training side."""
-
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -68,50 +67,70 @@ class Spectra:
         return tuple(n_axes * (len(DEMODULATION_BANDS) if view == "envelopes" else 1) for view in self.views)
 
 
+@dataclass(frozen=True)
+class Transform:
+    """Fourier transforms of windows without their means, from which all views follow.
+
+    Attributes:
+        spectrum: `np.fft.rfft` of each axis, shape (n, axes, n_samples // 2 + 1).
+        n_samples: Number of samples of a window.
+        mean_square: Mean square of each window over its axes, shape (n,).
+    """
+
+    spectrum: ComplexArray
+    n_samples: int
+    mean_square: NDArray[np.floating]
+
+    @classmethod
+    def of(cls, by_axis: FloatArray) -> Transform:
+        """Transform samples, shape (n, axes, n_samples)."""
+        n, axes, n_samples = by_axis.shape
+        squares = np.square(by_axis, dtype=np.float64).reshape(n, axes * n_samples)
+        return cls(np.fft.rfft(by_axis), n_samples, np.add.reduce(squares, axis=1) / (axes * n_samples))
+
+    @cached_property
+    def power(self) -> FloatArray:
+        """`power_spectrum` of the windows, shape (n, axes, n_samples // 2 + 1)."""
+        return power_spectrum(self.spectrum, self.n_samples)
+
+
 def log_spectra(
-    windows: FloatArray,
+    windows: Transform,
     spectra: Spectra,
     sample_rate_hz: float,
     speeds_hz: NDArray[np.float64],
-    known: ComplexArray | None = None,
+    divisors: NDArray[np.floating] | None = None,
 ) -> FloatArray:
     """Return the views of windows, standardised if means are known, shape (n, lines, channels).
 
     Args:
-        windows: Windows without their means, shape (n, window, axes). Only orders depend on their absolute level.
+        windows: Transforms of n windows. Only orders depend on their absolute level.
         spectra: Views and their standardisation.
         sample_rate_hz: Sampling rate of the windows in Hz.
         speeds_hz: Shaft speed of each window in turns per second, shape (n,); any number if `needs_speed` is False.
-        known: `Centred.spectrum` of these windows, if it is known; it saves a transform and does not change the result.
+        divisors: Numbers by which the samples of each window are to be divided, shape (n,); None: as they are.
     """
-    parts = [slice(first, first + _BATCH) for first in range(0, len(windows), _BATCH)]
-    batches = (
-        _Batch(windows[part], speeds_hz[part] / sample_rate_hz, None if known is None else known[part])
-        for part in parts
-    )
-    logs = [_log_powers(batch, spectra) for batch in batches]
-    views = np.concatenate(logs) if logs else np.empty((0, spectra.lines, sum(spectra.view_channels(windows.shape[2]))))
+    batch = _Batch(windows, speeds_hz / sample_rate_hz, divisors)
+    power = np.concatenate([_VIEW_MAKERS[view](batch, spectra) for view in spectra.views], axis=1)
+    power += np.float32(FLOOR)
+    views = np.log10(power, dtype=np.float32).transpose(0, 2, 1)
     if spectra.means:
         views = (views - np.asarray(spectra.means)) / np.asarray(spectra.deviations)
-    return views.astype(np.float32)
+    return np.ascontiguousarray(views, np.float32)
 
 
+@dataclass(frozen=True)
 class _Batch:
-    """Windows with the spectra that the views share. Channels precede time here, so that FFTs are contiguous."""
+    """Windows, their shaft speeds in turns per sample, (n,), and the divisors of `log_spectra`."""
 
-    def __init__(self, windows: FloatArray, speeds: NDArray[np.float64], spectrum: ComplexArray | None) -> None:
-        """Take windows, (n, window, axes), shaft speeds in turns per sample, (n,), and spectra or None."""
-        samples = np.ascontiguousarray(windows.transpose(0, 2, 1), np.float32)
-        self.speeds = speeds
-        self.lines_per_order = speeds * windows.shape[1]
-        self.spectrum = np.fft.rfft(samples) if spectrum is None else spectrum
-        self.power = power_spectrum(self.spectrum, windows.shape[1])
-        self.mean_square = np.mean(np.square(samples), axis=(1, 2))[:, None, None]
+    windows: Transform
+    speeds: NDArray[np.float64]
+    divisors: NDArray[np.floating] | None
 
-
-def _log_powers(batch: _Batch, spectra: Spectra) -> FloatArray:
-    power = np.concatenate([_VIEW_MAKERS[view](batch, spectra) for view in spectra.views], axis=1)
-    return np.log10(power + FLOOR, dtype=np.float32).transpose(0, 2, 1)
+    @property
+    def lines_per_order(self) -> NDArray[np.float64]:
+        """Spectral lines from one multiple of the shaft speed to the next, shape (n,)."""
+        return self.speeds * self.windows.n_samples
 
 
 def power_spectrum(spectrum: ComplexArray, n_samples: int) -> FloatArray:
@@ -124,9 +143,17 @@ def power_spectrum(spectrum: ComplexArray, n_samples: int) -> FloatArray:
         spectrum: `np.fft.rfft` of n_samples real samples, shape (..., n_samples // 2 + 1), n_samples even.
         n_samples: Number of samples.
     """
-    padded = np.concatenate([spectrum[..., 1:2].conj(), spectrum, spectrum[..., -2:-1].conj()], axis=-1)
-    weighted = padded[..., 1:-1] / 2 - (padded[..., :-2] + padded[..., 2:]) / 4
-    return np.asarray((weighted.real**2 + weighted.imag**2) / n_samples, np.float32)
+    parts = np.ascontiguousarray(spectrum).view(spectrum.real.dtype)  # real and imaginary parts in turns
+    weighted = np.empty_like(parts)
+    np.add(parts[..., :-4], parts[..., 4:], out=weighted[..., 2:-2])
+    weighted[..., 0], weighted[..., -2] = 2 * parts[..., 2], 2 * parts[..., -4]  # their other neighbours are conjugate
+    weighted[..., 1] = weighted[..., -1] = 0
+    weighted *= -0.5
+    weighted += parts
+    np.square(weighted, out=weighted)
+    power = weighted[..., ::2] + weighted[..., 1::2]
+    power /= 4 * n_samples
+    return np.asarray(power, np.float32)
 
 
 def band_powers(power: FloatArray, lines: int) -> FloatArray:
@@ -135,7 +162,8 @@ def band_powers(power: FloatArray, lines: int) -> FloatArray:
     The line at 0 Hz and the lines above the last whole band are left out.
     """
     per_band = (power.shape[-1] - 1) // lines
-    return power[..., 1 : 1 + lines * per_band].reshape(*power.shape[:-1], lines, per_band).mean(axis=-1)
+    bands = power[..., 1 : 1 + lines * per_band].reshape(*power.shape[:-1], lines, per_band)
+    return np.asarray(np.add.reduce(bands, axis=-1) / np.float32(per_band))
 
 
 def order_powers(power: FloatArray, lines_per_order: NDArray[np.float64], lines: int, highest: float) -> FloatArray:
@@ -153,8 +181,9 @@ def order_powers(power: FloatArray, lines_per_order: NDArray[np.float64], lines:
     offsets = np.arange(-reach.max(initial=0), reach.max(initial=0) + 1)
     offsets = np.clip(offsets[None], -reach[:, None], reach[:, None])
     wanted = np.clip(centres[:, None] + offsets[..., None], 0, power.shape[-1] - 1)
-    found = np.take_along_axis(power, wanted.reshape(len(power), 1, -1), axis=2)
-    return found.reshape(*power.shape[:2], *wanted.shape[1:]).max(axis=2)
+    each = wanted.shape[1]
+    found = np.take_along_axis(power, wanted.reshape(len(power), 1, each * lines), axis=2)
+    return found.reshape(*power.shape[:2], each, lines).max(axis=2)
 
 
 def envelopes(spectrum: ComplexArray, band: tuple[float, float]) -> FloatArray:
@@ -177,17 +206,20 @@ def envelopes(spectrum: ComplexArray, band: tuple[float, float]) -> FloatArray:
 
 
 def _bands(batch: _Batch, spectra: Spectra) -> FloatArray:
-    power, mean_square = band_powers(batch.power, spectra.lines), batch.mean_square
-    return np.divide(power, mean_square, out=np.zeros_like(power), where=mean_square > 0)
+    power, mean_square = band_powers(batch.windows.power, spectra.lines), batch.windows.mean_square
+    power /= np.where(mean_square > 0, mean_square, np.inf).astype(np.float32)[:, None, None]
+    return power
 
 
 def _orders(batch: _Batch, spectra: Spectra) -> FloatArray:
-    power = order_powers(batch.power, batch.lines_per_order, spectra.lines, spectra.highest_order)
+    power = order_powers(batch.windows.power, batch.lines_per_order, spectra.lines, spectra.highest_order)
+    if batch.divisors is not None:
+        power = power / np.square(batch.divisors[:, None, None])
     return np.asarray(power / (batch.speeds[:, None, None] / REFERENCE_TURNS) ** 4, np.float32)
 
 
 def _envelopes(batch: _Batch, spectra: Spectra) -> FloatArray:
-    found = [envelopes(batch.spectrum, band) for band in DEMODULATION_BANDS]
+    found = [envelopes(batch.windows.spectrum, band) for band in DEMODULATION_BANDS]
     powers = [power_spectrum(np.fft.rfft(envelope), envelope.shape[-1]) for envelope in found]
     return order_powers(np.concatenate(powers, axis=1), batch.lines_per_order, spectra.lines, spectra.highest_order)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drsn_edge.signal.spectra import Transform
 from firmware_bridge.wire.messages import Counts
 
 FloatArray = NDArray[np.float32]
@@ -35,31 +37,55 @@ class Centred:
     """Windows without their means, which several stages use.
 
     Attributes:
-        samples: Samples without their means, float32, shape (n, window, axes).
+        by_axis: Samples without their means, float32, contiguous, shape (n, axes, window).
         means: Means that were subtracted, shape (n, axes).
         rms: RMS of each window over its axes, shape (n,).
     """
 
-    samples: FloatArray
+    by_axis: FloatArray
     means: NDArray[np.float64]
     rms: NDArray[np.float64]
 
-    def one(self, number: int) -> Centred:
-        """Return one of the windows by itself."""
-        part = slice(number, number + 1)
-        return Centred(self.samples[part], self.means[part], self.rms[part])
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self.by_axis)
+
+    @property
+    def samples(self) -> FloatArray:
+        """Samples without their means, shape (n, window, axes), a view."""
+        return self.by_axis.transpose(0, 2, 1)
+
+    def part(self, of: slice | NDArray[np.intp]) -> Centred:
+        """Return some of the windows."""
+        return Centred(self.by_axis[of], self.means[of], self.rms[of])
+
+    def some(self, numbers: Sequence[int]) -> Centred:
+        """Return the windows with these numbers, ascending; all of them are these windows, with what is cached."""
+        return self if len(numbers) == len(self) else self.part(np.array(numbers, np.intp))
+
+    def parts(self, most: int) -> Iterator[tuple[slice, Centred]]:
+        """Yield at most `most` windows at a time with their place; all of them are yielded as they are, with caches."""
+        if len(self) <= most:
+            yield slice(None), self
+        else:
+            yield from ((at := slice(first, first + most), self.part(at)) for first in range(0, len(self), most))
 
     @cached_property
-    def spectrum(self) -> NDArray[np.complexfloating]:
-        """`np.fft.rfft` of each axis, shape (n, axes, window // 2 + 1). It stays in memory: use it for few windows."""
-        return np.fft.rfft(np.ascontiguousarray(self.samples.transpose(0, 2, 1), np.float32))
+    def transform(self) -> Transform:
+        """Fourier transform of each axis. It stays in memory: use it for few windows, such as those of `parts`."""
+        return Transform(np.fft.rfft(self.by_axis), self.by_axis.shape[2], np.square(self.rms))
 
 
-def centre(windows: FloatArray) -> Centred:
+def centre(windows: NDArray[Any]) -> Centred:
     """Subtract the mean of each axis from windows (n, window, axes)."""
-    means = axis_means(windows)
-    samples = (windows - means[:, None]).astype(np.float32)
-    return Centred(samples, means, np.sqrt(np.mean(np.square(samples, dtype=np.float64), axis=(1, 2))))
+    # Sums over float64 alone, row by row: a sum that converts would be split differently in windows beside each other.
+    values = np.array(windows.transpose(0, 2, 1), np.float64, order="C")
+    n, axes, window = values.shape
+    means = np.add.reduce(values, axis=2) / window
+    values -= means[:, :, None]
+    by_axis = values.astype(np.float32)
+    np.multiply(by_axis, by_axis, out=values, dtype=np.float64)
+    return Centred(by_axis, means, np.sqrt(np.add.reduce(values.reshape(n, axes * window), axis=1) / (axes * window)))
 
 
 def scale_windows(windows: FloatArray, scaling: Scaling) -> FloatArray:
@@ -73,27 +99,17 @@ def scale_windows(windows: FloatArray, scaling: Scaling) -> FloatArray:
 
 
 def scaled(windows: Centred, scaling: Scaling) -> FloatArray:
-    """Return the same as `scale_windows` for windows without their means."""
-    samples, rms = windows.samples, windows.rms[:, None, None]
+    """Return the same as `scale_windows` for windows without their means; the result is contiguous."""
+    samples = windows.samples
+    found = np.empty(samples.shape, np.float32)
+    return np.divide(samples, divisors(windows, scaling)[:, None, None], out=found, casting="same_kind")
+
+
+def divisors(windows: Centred, scaling: Scaling) -> NDArray[np.floating]:
+    """Return the number that each window is divided by, shape (n,); infinite for a window without vibration."""
     if scaling.kind == "fixed":
-        return samples / np.float32(scaling.divisor)
-    return np.divide(samples, rms, out=np.zeros_like(samples), where=rms > 0, casting="same_kind")
-
-
-def scaled_spectrum(windows: Centred, scaling: Scaling) -> NDArray[np.complexfloating]:
-    """Return `np.fft.rfft` of each axis of `scaled` windows, except for rounding, shape (n, axes, window // 2 + 1).
-
-    It is computed from `Centred.spectrum`, which other stages use as well, so that one transform serves all of them.
-    """
-    spectrum, rms = windows.spectrum, windows.rms[:, None, None]
-    if scaling.kind == "fixed":
-        return spectrum / np.float32(scaling.divisor)
-    return np.divide(spectrum, rms, out=np.zeros_like(spectrum), where=rms > 0, casting="same_kind")
-
-
-def axis_means(windows: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean of each axis of windows (n, window, axes), shape (n, axes), in half the time of `np.mean`."""
-    return np.asarray(np.einsum("nwa->na", windows, dtype=np.float64) / windows.shape[1])
+        return np.full(len(windows), scaling.divisor, np.float32)
+    return np.where(windows.rms > 0, windows.rms, np.inf)
 
 
 def window_starts(n_samples: int, window: int, hop: int) -> NDArray[np.int64]:

@@ -12,8 +12,8 @@ from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.network_input import input_of, network_input
 from drsn_edge.signal.noise_alone import chances
 from drsn_edge.signal.novelty import Novelty
-from drsn_edge.signal.spectra import Spectra
-from drsn_edge.signal.windows import Scaling, centre, scaled, scaled_spectrum
+from drsn_edge.signal.spectra import Spectra, Transform, log_spectra
+from drsn_edge.signal.windows import Scaling, centre, scaled
 
 WINDOW = 1024
 LINES = 32
@@ -57,25 +57,18 @@ def test_a_window_is_transformed_once_for_network_noise_and_novelty(
     assert transforms == [(1, 2, WINDOW)]
 
 
-def test_of_one_window_the_network_sees_what_it_saw_among_many(contract: SignalContract, windows: Any) -> None:
-    together = network_input(windows, contract, 25.0)
-    alone = np.concatenate([network_input(windows[n : n + 1], contract, 25.0) for n in range(len(windows))])
-    np.testing.assert_allclose(alone, together, rtol=1e-4, atol=1e-4)  # of 4 decades; a step of int8 is 0.03
-
-
-def test_a_scaled_spectrum_is_that_of_the_scaled_window(contract: SignalContract, windows: Any) -> None:
-    window = centre(windows)
-    expected = np.fft.rfft(scaled(window, contract.scaling).transpose(0, 2, 1))
-    found = scaled_spectrum(window, contract.scaling)
-    assert found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+def test_the_network_sees_the_views_of_the_scaled_window(contract: SignalContract, windows: Any) -> None:
+    by_axis = scaled(centre(windows), contract.scaling).transpose(0, 2, 1)
+    expected = log_spectra(Transform.of(by_axis), SPECTRA, contract.sample_rate_hz, np.full(len(windows), 25.0))
+    found = network_input(windows, contract, 25.0)[:, 0]
+    np.testing.assert_allclose(found, expected, atol=1e-4)  # of 4 decades; a step of int8 is 0.03
 
 
 @pytest.mark.parametrize("kind", ["rms", "fixed"])
 def test_a_window_of_nothing_stays_nothing(contract: SignalContract, kind: str) -> None:
     silent = np.ones((1, WINDOW, 2), np.float32)
     scaling = replace(contract.scaling, kind=kind)
-    assert not scaled_spectrum(centre(silent), scaling).any()
+    assert not scaled(centre(silent), scaling).any()
     assert np.isfinite(network_input(silent, contract, 25.0)).all()
 
 

@@ -8,19 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from drsn_edge.signal import spectra as module
 from drsn_edge.signal.spectra import (
     FLOOR,
     REFERENCE_TURNS,
     Spectra,
+    Transform,
     band_powers,
     envelopes,
-    log_spectra,
     order_powers,
     power_spectrum,
 )
 
 Array = NDArray[Any]
 RATE_HZ = 1000.0
+
+
+def log_spectra(windows: Array, spectra: Spectra, sample_rate_hz: float, speeds_hz: Array) -> Array:
+    by_axis = np.ascontiguousarray(windows.transpose(0, 2, 1))
+    return module.log_spectra(Transform.of(by_axis), spectra, sample_rate_hz, speeds_hz)
 
 
 def tone(frequency: float, n: int = 2048, amplitude: float = 1.0) -> Array:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,11 @@ from drsn_edge.runtime.classifier import Classifier, softmax
 from drsn_edge.runtime.names import AUTO, RuntimeChoice
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.network_input import check_speed, input_of
-from drsn_edge.signal.noise_alone import NoiseWatch
+from drsn_edge.signal.noise_alone import NoiseWatch, Signs
 from drsn_edge.signal.novelty import Novelty
 from drsn_edge.signal.quality import OffsetWatch
 from drsn_edge.signal.resampling import resampled
-from drsn_edge.signal.windows import Centred, FloatArray, axis_means, centre
+from drsn_edge.signal.windows import Centred, FloatArray, centre
 from drsn_edge.verdicts import AXES_TURNED, NOISE_ALONE, NOT_RUNNING, OFFSET_JUMPED, UNIT_DOUBTED
 
 _MOST_TOGETHER = 16
@@ -83,26 +83,40 @@ def model_of(
     return Model(bundle.manifest, classifier, novelty)
 
 
+class _Scored(NamedTuple):
+    """What the model makes of a window.
+
+    Attributes:
+        probabilities: Probability of each class.
+        novelty: See `Novelty.novelty`; None without novelty detection.
+        is_turned: See `Novelty.are_turned`.
+    """
+
+    probabilities: list[float]
+    novelty: float | None
+    is_turned: bool
+
+
 class _Shown(NamedTuple):
     """What an undamaged window shows, independent of the windows before it.
 
     Attributes:
         samples: Samples in the contract's unit, shape (1, window, axes).
         centred: The same without their means, the only one.
-        inputs: Input of the network, shape (1, 1, steps, channels).
+        means: Mean of each axis of the sensor's samples before resampling, in the contract's unit.
         level: RMS over all axes, in the contract's unit.
-        has_other_unit: See `Novelty.have_other_unit`.
-        novelty: See `Novelty.novelty`; None without novelty detection.
-        is_turned: See `Novelty.are_turned`.
+        reason: Why it does not show a running machine that the model knows; None if it may.
+        signs: Signs of noise alone; None if they are not known before the windows before it.
+        scored: What the model makes of it; None if it has a reason or holds noise alone.
     """
 
     samples: FloatArray
     centred: Centred
-    inputs: FloatArray
+    means: NDArray[np.float64]
     level: float
-    has_other_unit: bool
-    novelty: float | None
-    is_turned: bool
+    reason: str | None
+    signs: Signs | None
+    scored: _Scored | None
 
 
 class Look(NamedTuple):
@@ -190,59 +204,82 @@ class Judge:
         return self._classified(window, shown)
 
     def _shown(self, windows: Sequence[CutWindow]) -> list[_Shown]:
-        """Return what undamaged windows of one cut and scale show."""
-        contract, novelty = self.contract, self._novelty
-        cut, scale = windows[0].cut, windows[0].scale
-        samples = np.concatenate([
-            resampled(each.counts[None].astype(np.float32) * scale.factors, cut, contract.window, contract.decimation)
-            for each in windows
-        ])  # fmt: skip
+        """Return what undamaged windows of one cut and scale show.
+
+        The model computes none that will have no verdict, as far as a window shows it by itself.
+        """
+        cut, scale, contract = windows[0].cut, windows[0].scale, self.contract
+        counts = np.stack([each.counts for each in windows])
+        samples = resampled(counts.astype(np.float32) * scale.factors, cut, contract.window, contract.decimation)
         centred = centre(samples)
-        inputs = input_of(centred, contract, self._speed_hz)
-        n = len(windows)
-        other_unit = [False] * n if novelty is None else novelty.have_other_unit(centred)
-        novelties = [None] * n if novelty is None else novelty.of_centred(centred).tolist()
-        turned = np.zeros(n, bool) if novelty is None else novelty.are_turned(centred)
+        means = centred.means if cut.ratio == 1.0 else _means_of(counts) * scale.factors
         levels = centred.rms.tolist()
-        each = zip(levels, other_unit, novelties, turned.tolist(), strict=True)
+        reasons = self._reasons(centred, levels)
+        may = [number for number, reason in enumerate(reasons) if reason is None]
+        among = centred.some(may)
+        signs = self._noise.signs(among, cut.window if cut.factor == 1 else contract.window)
+        judged = [number for number, each in enumerate(signs) if each is None or not each.is_alone]
+        scored = dict(zip((may[number] for number in judged), self._scored(among.some(judged)), strict=True))
+        signs_of = dict(zip(may, signs, strict=True))
         return [
-            _Shown(samples[at : at + 1], centred.one(at), inputs[at : at + 1], *facts) for at, facts in enumerate(each)
+            _Shown(samples[at : at + 1], centred.part(slice(at, at + 1)), *facts, signs_of.get(at), scored.get(at))
+            for at, facts in enumerate(zip(means, levels, reasons, strict=True))
         ]
+
+    def _reasons(self, centred: Centred, levels: Sequence[float]) -> list[str | None]:
+        """Return why each window does not show a running machine in the unit of the training; None if it may."""
+        novelty = self._novelty
+        if novelty is None:
+            return [None] * len(levels)
+        doubted = novelty.have_other_unit(centred)
+        return [
+            UNIT_DOUBTED if is_doubted else None if novelty.is_running(level) else NOT_RUNNING
+            for is_doubted, level in zip(doubted, levels, strict=True)
+        ]
+
+    def _scored(self, centred: Centred) -> list[_Scored]:
+        """Return what the model makes of windows, all at once."""
+        if not len(centred):
+            return []
+        inputs, novelty = input_of(centred, self.contract, self._speed_hz), self._novelty
+        probabilities = softmax(self._model.classifier.logits(inputs)).tolist()
+        if novelty is None:
+            return [_Scored(each, None, False) for each in probabilities]
+        novelties, turned = novelty.of_centred(centred).tolist(), novelty.are_turned(centred).tolist()
+        return [*map(_Scored, probabilities, novelties, turned)]
 
     def _why_not(self, window: CutWindow, shown: _Shown, offsets: OffsetWatch) -> str | None:
         """Return why an undamaged window does not show a running machine that the model knows; None if it does."""
-        if shown.has_other_unit:
-            return UNIT_DOUBTED
-        if self._novelty is not None and not self._novelty.is_running(shown.level):
-            return NOT_RUNNING
-        if offsets.jumped(_means_of(window, shown.centred), window.scale.full_scale):
+        if shown.reason is not None:
+            return shown.reason
+        if offsets.jumped(shown.means, window.scale.full_scale):
             return OFFSET_JUMPED
-        return NOISE_ALONE if self._is_noise(window, shown.centred) else None
+        return NOISE_ALONE if self._is_noise(window, shown) else None
 
-    def _is_noise(self, window: CutWindow, centred: Centred) -> bool:
+    def _is_noise(self, window: CutWindow, shown: _Shown) -> bool:
         """Tell whether a window holds noise alone, at the model's rate where the sensor is decimated."""
+        centred, signs = shown.centred, shown.signs
         if window.cut.factor == 1:
-            return self._noise.is_noise(window.first_sample, window.counts, centred)
-        return self._noise.is_noise(int(window.first_sample / window.cut.ratio), centred.samples[0], centred)
+            return self._noise.is_noise(window.first_sample, window.counts, centred, signs)
+        return self._noise.is_noise(int(window.first_sample / window.cut.ratio), centred.samples[0], centred, signs)
 
     def _classified(self, window: CutWindow, shown: _Shown) -> WindowResult:
-        probabilities = softmax(self._model.classifier.logits(shown.inputs))[0]
-        scores = dict(zip(self.manifest.labels, probabilities.tolist(), strict=True))
-        at, level, novelty = (window.first_sample, window.device_time_s), shown.level, shown.novelty
+        assert shown.scored is not None  # what holds noise alone by itself does so after any other windows
+        probabilities, novelty, is_turned = shown.scored
+        scores = dict(zip(self.manifest.labels, probabilities, strict=True))
+        at, level = (window.first_sample, window.device_time_s), shown.level
         if novelty is None:
             return WindowResult.of_class(*at, max(scores, key=scores.__getitem__), scores, level_rms=level)
         if not novelty <= 1:  # NaN is also unlike all training data
             return WindowResult.unknown(*at, scores, novelty, level)
-        if shown.is_turned:
+        if is_turned:
             return _without_verdict(window, AXES_TURNED)
         return WindowResult.of_class(*at, max(scores, key=scores.__getitem__), scores, novelty, level)
 
 
-def _means_of(window: CutWindow, centred: Centred) -> NDArray[np.float64]:
-    """Return the mean of each axis of the sensor's samples before resampling, which would change it a little."""
-    if window.cut.ratio == 1.0:
-        return centred.means[0]
-    return np.asarray(axis_means(window.counts[None])[0] * window.scale.factors)
+def _means_of(counts: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the means of the axes of windows of counts, (n, window, axes) to (n, axes); resampling changes them."""
+    return np.asarray(np.add.reduce(counts, axis=1, dtype=np.int64) / counts.shape[1])
 
 
 def _without_verdict(window: CutWindow, reason: str) -> WindowResult:
