@@ -142,15 +142,17 @@ def _pairs(axes: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 def _every_way(points: FloatArray) -> FloatArray:
     """Return `arranged` of features for each of the arrangements, shape (n, arrangements, BANDS * axes * axes)."""
     places, signs = _places_and_signs(round(points.shape[2] ** 0.5))
-    ways = np.take(points, places, axis=2) * signs  # (n, BANDS, arrangements, features)
-    return np.ascontiguousarray(ways.transpose(0, 2, 1, 3)).reshape(len(points), len(places), -1)
+    ways = np.take(points.reshape(len(points), -1), places, axis=1)
+    ways *= signs
+    return ways
 
 
 @lru_cache(maxsize=8)
 def _places_and_signs(n_axes: int) -> tuple[NDArray[np.intp], FloatArray]:
-    """Return the feature that comes to each place under each arrangement and its sign, (arrangements, features)."""
-    numbers = np.arange(1, 1 + n_axes * n_axes, dtype=np.float32)  # from 1, since 0 has no sign
-    found = np.concatenate([arranged(numbers[None], way) for way in arrangements(n_axes)])
+    """Return which feature each place gets under each arrangement and its sign, (arrangements, BANDS * features)."""
+    numbers = np.arange(1, 1 + BANDS * n_axes * n_axes, dtype=np.float32)  # from 1, since 0 has no sign
+    places = numbers.reshape(BANDS, -1)
+    found = np.stack([arranged(places, way).reshape(-1) for way in arrangements(n_axes)])
     return np.abs(found).astype(np.intp) - 1, np.sign(found)
 
 

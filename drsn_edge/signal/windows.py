@@ -84,7 +84,8 @@ def centre(windows: NDArray[Any]) -> Centred:
     means = np.add.reduce(values, axis=2) / window
     values -= means[:, :, None]
     by_axis = values.astype(np.float32)
-    np.multiply(by_axis, by_axis, out=values, dtype=np.float64)
+    values[...] = by_axis
+    np.square(values, out=values)
     return Centred(by_axis, means, np.sqrt(np.add.reduce(values.reshape(n, axes * window), axis=1) / (axes * window)))
 
 
@@ -100,9 +101,10 @@ def scale_windows(windows: FloatArray, scaling: Scaling) -> FloatArray:
 
 def scaled(windows: Centred, scaling: Scaling) -> FloatArray:
     """Return the same as `scale_windows` for windows without their means; the result is contiguous."""
-    samples = windows.samples
-    found = np.empty(samples.shape, np.float32)
-    return np.divide(samples, divisors(windows, scaling)[:, None, None], out=found, casting="same_kind")
+    by = divisors(windows, scaling)[:, None, None]
+    divided = windows.by_axis.astype(by.dtype)
+    divided /= by
+    return np.ascontiguousarray(divided.transpose(0, 2, 1), np.float32)
 
 
 def divisors(windows: Centred, scaling: Scaling) -> NDArray[np.floating]:

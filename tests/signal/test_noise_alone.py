@@ -200,3 +200,18 @@ def test_short_windows_are_judged_with_those_before_them() -> None:
     assert not any(said(watch, windows[:6], first=10**6 + 8 * 128, hop=128))
     of_machine = cut(machine(4, 2).reshape(-1, 2), 256, 128)
     assert not any(said(NoiseWatch(), of_machine, hop=128))
+
+
+@pytest.mark.parametrize("limit", [None, 0.3, NEVER])
+def test_what_windows_show_together_changes_nothing(limit: float | None) -> None:
+    noise, knocked = white(30, 1, seed=7), white(30, 1, seed=8) + machine(30, 1)
+    knocked[:, 300] += 100
+    windows = np.concatenate([noise, knocked])[np.random.default_rng(0).permutation(60)].astype(np.float32)
+    windows[:20] = noise[:20]  # so many in a row that the limit becomes lower
+    one, other = NoiseWatch(limit), NoiseWatch(limit)
+    counts, alone = np.zeros((N, 1), np.int16), [centre(window[None]) for window in windows]
+    signs = one.signs(centre(windows), N)
+    found = [one.is_noise(n * N, counts, each, seen) for n, (each, seen) in enumerate(zip(alone, signs, strict=True))]
+    assert found == [other.is_noise(n * N, counts, each) for n, each in enumerate(alone)]
+    assert limit == NEVER or {*found} == {True, False}
+    assert one.signs(centre(windows), N + 1) == one.signs(centre(windows[:, :512]), 512)[:60] == [None] * 60
