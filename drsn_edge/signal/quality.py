@@ -154,10 +154,10 @@ def defects_of_readings(
         alike.setdefault((each.shape, each.dtype), []).append(number)
     found: list[str | None] = [None] * len(counts)
     for (shape, dtype), numbers in alike.items():
-        together = max(1, _READINGS_TOGETHER // math.prod(shape))
+        together, most = max(1, _READINGS_TOGETHER // math.prod(shape)), float(np.iinfo(dtype).max)
         for start in range(0, len(numbers), together):
             part = numbers[start : start + together]
-            limits = [min(full_scale_counts[number], np.iinfo(dtype).max) for number in part]
+            limits = [min(full_scale_counts[number], most) for number in part]
             batch = batch_of([counts[number] for number in part], limits, [most_clipped[number] for number in part])
             for number, defect in zip(part, _defects_of(batch), strict=True):
                 found[number] = defect

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -219,14 +220,21 @@ def _kept_fingerprints(samples: Counts) -> tuple[NDArray[np.int64], NDArray[np.u
         prints = _fingerprints(samples[start : start + _AT_ONCE + _GRAM - 1])
         chosen = np.flatnonzero(prints < _KEPT)
         found.append((chosen + start, prints[chosen]))
+    if len(found) == 1:
+        return found[0]
     places, kept = zip(*found, strict=True)
     return np.concatenate(places), np.concatenate(kept)
+
+
+@lru_cache(maxsize=8)
+def _factors(axes: int) -> NDArray[np.uint64]:
+    return np.resize(_FACTORS, (axes, 1))
 
 
 def _fingerprints(samples: Counts) -> NDArray[np.uint64]:
     """Return a fingerprint of every run of 8 samples (n, axes), shape (n - 7,): a polynomial modulo 2^64."""
     by_axis = samples.T.astype(np.uint64, order="C")
-    by_axis *= _FACTORS.take(np.arange(len(by_axis)), mode="wrap")[:, None]
+    by_axis *= _factors(len(by_axis))
     prints: NDArray[np.uint64] = np.add.reduce(by_axis)
     for step, factor in _STEPS:
         sums = prints[:-step] * factor

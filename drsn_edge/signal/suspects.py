@@ -46,6 +46,10 @@ _VALUES = (
 """Values of an axis: its quantiles, the readings that are the third from both ends, the spread (at least 4), the power
 of two above all readings, full scale, the difference of the means of the first and the last eighth, the number of
 repeats and that of noise, and 1."""
+_BY_CHANCE = _VALUES.index("by_chance")
+
+_FOUR = 0x01010101
+"""Four flags in a row, as a word: half a run of 8 holds an aligned one."""
 
 _Limit = dict[str, float]
 """A combination of values by their factors, which is at least 0 for a suspect axis."""
@@ -56,7 +60,7 @@ class _Table:
     """The limits of all checks for windows of one length.
 
     Attributes:
-        names: Names of the checks.
+        names: Names of the checks, first of those with limits.
         factors: Factors of the values, shape (limits, values).
         tests: First limit of each test; an axis is suspect by a test that is within all its limits.
         checks: First test of each check; an axis is suspect to a check by any of its tests.
@@ -75,13 +79,14 @@ def suspects(batch: Batch) -> dict[str, Flags]:
     within = table.factors @ values >= -_SLACK
     tests = np.logical_and.reduceat(within, table.tests)
     checks = np.logical_or.reduceat(tests, table.checks)
-    axes_by_check = dict(zip(table.names, checks.reshape(-1, n, axes), strict=True))
-    axes_by_check["stuck"] = _is_stuck(batch)
+    found = np.empty((len(table.names), n, axes), np.bool_)
+    found[: len(checks)] = checks.reshape(-1, n, axes)
+    found[table.names.index("stuck")] = _is_stuck(batch)
     if window >= LEAST_WINDOW:
-        axes_by_check["bit"] = _has_stuck_bit(batch.counts)
-        axes_by_check["dropout"] = _drops_out(batch, values[_VALUES.index("by_chance")].reshape(n, axes))
-    suspect: Flags = np.asarray(np.array([*axes_by_check.values()]).any(axis=2))
-    return dict(zip(axes_by_check, suspect, strict=True))
+        found[table.names.index("bit")] = _has_stuck_bit(batch.counts)
+        found[table.names.index("dropout")] = _drops_out(batch, values[_BY_CHANCE].reshape(n, axes))
+    windows: Flags = np.asarray(found.any(axis=2))
+    return dict(zip(table.names, windows, strict=True))
 
 
 def _values(batch: Batch) -> NDArray[np.float64]:
@@ -122,7 +127,7 @@ def _table_for(window: int) -> _Table:
     tests = [test for each in checks.values() for test in each]
     limits = [limit for test in tests for limit in test]
     return _Table(
-        tuple(checks),
+        (*checks, "stuck", *(("bit", "dropout") if window >= LEAST_WINDOW else ())),
         np.array([[limit.get(name, 0.0) for name in _VALUES] for limit in limits]),
         np.cumsum([0, *map(len, tests)])[:-1],
         np.cumsum([0, *map(len, checks.values())])[:-1],
@@ -171,7 +176,7 @@ def _clipped_limits(margin: float) -> list[_Limit]:
 
 def _is_stuck(batch: Batch) -> Flags:
     """Tell which axes hold a value for `LEAST_RUN` samples and one more, shape (n, axes)."""
-    suspect: Flags = batch.repeats >= LEAST_RUN
+    suspect: Flags = (batch.equal.view(np.uint32) == _FOUR).any(axis=2)
     if suspect.any():
         runs = batch.equal[suspect]
         for length in (1, 2, 4):  # 8 in a row
