@@ -8,6 +8,9 @@ line discipline of Linux holds 4096 bytes (drivers/tty/n_tty.c, N_TTY_BUF_SIZE).
 
 `gathers_ms`: time in which bytes accumulate before a read of the monitor with its usual slices of 200 ms.
 
+`wakes_per_s`: how often the thread that reads a sensor of 26.7 kHz and 3 axes and the thread that takes its slices wait
+and wake, as Linux counts voluntary context switches: with reads each 10 ms and every event at once, and with slices.
+
 `wakes_late_ms`: how late threads wake that sleep until a multiple of 10 ms, in one process with 16 judges that work
 together every 200 ms: all at once or one after the other, and by the interpreter's switch interval. A judge computes
 with Python and NumPy for 4 ms, which is 2 % of a core. `no judges` shows what the machine adds.
@@ -30,9 +33,12 @@ from typing import Any
 
 import numpy as np
 from machine import machine
+from wire_players import playing, wire_of
 
 from firmware_bridge.sources.link import Gathering, LineRate
 from firmware_bridge.sources.names import LATENCY_S
+from firmware_bridge.sources.serial_port import SerialSource
+from firmware_bridge.sources.threaded import Threaded
 
 SEND = bytes(range(256)) + bytes(155)
 SENSORS, JUDGE_S, READ_S = 16, 0.004, 0.010
@@ -93,6 +99,33 @@ def gathers_ms() -> dict[str, float]:
     return found
 
 
+def switches(thread: int) -> int:
+    """Return the voluntary context switches of a thread of this process."""
+    status = Path(f"/proc/self/task/{thread}/status").read_text()
+    return int(status.split("voluntary_ctxt_switches:")[1].split()[0])
+
+
+def wakes_per_s(gathering: Gathering, latency_s: float, seconds: float) -> dict[str, float]:
+    """Return how often the two threads of a sensor wake; nothing may be lost."""
+    began = 0.0
+    with playing(wire_of(seconds)) as players:
+        until_s = time.monotonic() + seconds
+        source = Threaded(
+            lambda stop, on_bytes: SerialSource(players.ports[0], stop=stop, on_bytes=on_bytes, gathering=gathering),
+            lambda: time.monotonic() > until_s,
+        )
+        for _ in source.slices(latency_s):
+            if not source.counters.samples_received or time.monotonic() > until_s - 0.5:
+                continue  # the reader is not there yet, or soon no more
+            reader = next(each.native_id or 0 for each in threading.enumerate() if each.name == "reader")
+            last, at_s = (switches(reader), switches(threading.get_native_id())), time.monotonic()
+            if not began:
+                began, first = at_s, last
+    assert source.counters.samples_lost == 0
+    taken_s = at_s - began
+    return {name: round((b - a) / taken_s, 1) for name, a, b in zip(("reader", "judge"), first, last, strict=True)}
+
+
 def judge(over: threading.Event, turn: AbstractContextManager[Any]) -> None:
     samples = np.random.default_rng(0).normal(size=(3, 1024))
     while not over.is_set():
@@ -148,6 +181,13 @@ def main() -> None:
         "kernel": os.uname().release.partition("-")[0],
         "holds": {"serial": 4096, "pseudo_terminal": terminal_holds(), "socket": socket_holds()},
         "gathers_ms": gathers_ms(),
+        "wakes_per_s": {
+            "10 ms, each event at once": wakes_per_s(Gathering(0.010), 0.0, given.seconds),
+            **{
+                f"slices of {1e3 * each:g} ms": wakes_per_s(Gathering.for_slices(each), each, given.seconds)
+                for each in (0.02, 0.2, 1.0)
+            },
+        },
         "wakes_late_ms": {
             name: wakes_late_ms(given.seconds, *how)  # type: ignore[arg-type]
             for name, how in {

@@ -39,7 +39,7 @@ _TURN = threading.Lock()
 _TURN_S = 0.5
 """Longest time in seconds that a station waits for its turn to judge. Stations judge one after the other, because
 Python runs one thread at a time: with 16 that judge at once, a thread that reads a port waited up to 0.3 s, more than a
-serial port holds, and with turns 0.03 s (`benchmarks/port_buffers.py`). A station that hangs stops no other."""
+serial port holds, and with turns a fifth of that (`benchmarks/port_buffers.py`). One that hangs stops no other."""
 
 
 T = TypeVar("T")

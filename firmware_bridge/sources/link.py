@@ -50,7 +50,7 @@ cannot hold then is lost: half of them are left for a thread that wakes late. A 
 waits, and loses nothing. Source: Linux, drivers/tty/n_tty.c, N_TTY_BUF_SIZE; the others are less than
 `benchmarks/port_buffers.py` finds."""
 
-_FORGET = 0.99
+_FORGET = 0.9
 """Factor per read by which the fastest rate seen is forgotten."""
 
 
