@@ -14,22 +14,36 @@ class ResultClock:
 
     Attributes:
         now_s: The running clock, in seconds since 1970.
-        at: The event whose results are taken now; None between events.
     """
 
     def __init__(self, now_s: Callable[[], float] = time.time) -> None:
         """Begin with a running clock."""
         self.now_s = now_s
-        self.at: Arrival | None = None
+        self._at: Arrival | None = None
+        self._suspended_s: float | None = None
+
+    @property
+    def at(self) -> Arrival | None:
+        """The event whose results are taken now; None between slices."""
+        return self._at
+
+    @at.setter
+    def at(self, arrival: Arrival | None) -> None:
+        self._at = arrival
+        if arrival is None:
+            self._suspended_s = None  # the machine may be suspended before the next slice
 
     def time_s(self) -> float:
         """Return the time in seconds since 1970."""
-        return self.now_s() if self.at is None else self.at.time_s
+        return self.now_s() if self._at is None else self._at.time_s
 
     def steady_s(self) -> float:
         """Return the same time by `steady_s`, for a sensor that is read now."""
-        at = self.at
-        return steady_s() if at is None else at.steady_s + _suspended_s()
+        if self._at is None:
+            return steady_s()
+        if self._suspended_s is None:
+            self._suspended_s = _suspended_s()
+        return self._at.steady_s + self._suspended_s
 
 
 def _suspended_s() -> float:

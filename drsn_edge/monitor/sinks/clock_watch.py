@@ -19,12 +19,13 @@ BELIEVED_AFTER_S = 600.0
 """Time in seconds after which a reading of the system clock is trusted instead of the one before."""
 
 _AT_ONCE_S = 0.1
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def steady_s() -> float:
     """Return a monotonic clock in seconds that also runs during suspension."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime(_CLOCK)
 
 
 def boot_id() -> str:

@@ -255,10 +255,10 @@ def test_a_process_that_is_stopped_between_two_clocks_sees_no_jump(tmp_path: Pat
 
 
 def test_the_time_of_an_arrival_by_the_clock_that_counts_suspension(monkeypatch: pytest.MonkeyPatch) -> None:
-    clocks, stops = Clocks(steady_s=1000.0), iter([0.0, 600.0])
+    clocks, stops, suspended_s = Clocks(steady_s=1000.0), iter([0.0, 600.0]), [250.0]
 
     def monotonic() -> float:
-        read_s = clocks.steady_s - 250.0
+        read_s = clocks.steady_s - suspended_s[0]
         clocks.pass_by(next(stops, 0.0))  # the process is stopped here
         return read_s
 
@@ -266,10 +266,16 @@ def test_the_time_of_an_arrival_by_the_clock_that_counts_suspension(monkeypatch:
     monkeypatch.setattr(result_clock, "steady_s", lambda: clocks.steady_s)
     monkeypatch.setattr(time, "monotonic", monotonic)
     clock = ResultClock(lambda: clocks.wall_s)
-    clock.at = Arrival(Idle(), 740.0, NOON - 10)
-    assert [clock.steady_s() for _ in range(3)] == [990.0] * 3 and clock.time_s() == NOON - 10
-    clock.at = None
+    for _ in range(2):  # in the second slice the process is stopped between two clocks
+        for steady_s in (740.0, 741.0):
+            clock.at = Arrival(Idle(), steady_s, NOON - 10)
+            assert clock.steady_s() == steady_s + 250.0 and clock.time_s() == NOON - 10
+        clock.at = None
     assert clock.steady_s() == 1600.0 and clock.time_s() == NOON + 600
+    suspended_s[0] += 7200.0
+    clocks.pass_by(7200.0)
+    clock.at = Arrival(Idle(), 1350.0, NOON + 7800)
+    assert clock.steady_s() == 8800.0
 
 
 # --- the pieces ------------------------------------------------------------------------------------------------------
