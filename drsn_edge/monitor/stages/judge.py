@@ -93,7 +93,7 @@ class _Scored(NamedTuple):
     Attributes:
         probabilities: Probability of each class.
         novelty: See `Novelty.novelty`; None without novelty detection.
-        is_turned: See `Novelty.are_turned`.
+        is_turned: See `Novelty.are_turned`; False if it is unknown.
     """
 
     probabilities: list[float]
@@ -252,8 +252,13 @@ class Judge:
         probabilities = softmax(self._model.classifier.logits(inputs)).tolist()
         if novelty is None:
             return [_Scored(each, None, False) for each in probabilities]
-        novelties, turned = novelty.of_centred(centred).tolist(), novelty.are_turned(centred).tolist()
-        return [*map(_Scored, probabilities, novelties, turned)]
+        novelties = novelty.of_centred(centred).tolist()
+        known = [number for number, multiple in enumerate(novelties) if multiple <= 1]
+        turned = dict(zip(known, novelty.are_turned(centred.some(known)).tolist(), strict=True)) if known else {}
+        return [
+            _Scored(each, multiple, turned.get(number, False))
+            for number, (each, multiple) in enumerate(zip(probabilities, novelties, strict=True))
+        ]
 
     def _why_not(self, window: CutWindow, shown: _Shown, offsets: OffsetWatch) -> str | None:
         """Return why an undamaged window does not show a running machine that the model knows; None if it does."""
