@@ -65,7 +65,7 @@ gets the times and the windows so far."""
 
 def slower(rate_hz: float) -> float:
     """Return the factor of the slow motion: the more samples, the slower."""
-    return max(5.0, rate_hz / 1600)
+    return max(10.0, rate_hz / 1600)
 
 
 def running(pi: EmulatedPi, model: Path, checkout: Path, cpu: str, rate_hz: float, *, silent: bool) -> dict[str, Any]:
