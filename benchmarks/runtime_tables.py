@@ -189,7 +189,8 @@ took [158 s on a Pi 4](https://chaitanyamehta.github.io/projects/performance-ana
 1.2 instructions per cycle with the 58,000 instructions that Python 3.11 takes a step, and more if it was an older
 Python. A monitor that falls behind n-body on a Pi as far as on x86-64 has 0.35 instructions per cycle, or some more."""
 
-MONITOR_STAGES = """Millions of instructions for a second of stream, by stage, on {of}:"""
+MONITOR_STAGES = """Millions of instructions for a second of stream, by stage, on {of}. `blocks` is the bookkeeping of
+each block of samples, `judge` what joins the stages that judge a window:"""
 
 MONITOR_REST = """Millions of instructions per second of a whole monitor on the emulated Pi 4, with its threads, their
 waking up, and MQTT to a local broker. The estimate adds what is above the sum of the stages. Monitor and sensor ran in
