@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -249,16 +249,17 @@ def test_a_replay_says_what_was_said_live(stream: tuple[list[Arrival], Path], tm
     arrivals, folder = stream
     (contract, speed_hz), *_ = contracts()
     logs = sorted(folder.glob("*.drsnlog"))
+    ways: dict[str, Iterable[Sequence[Arrival]]] = {
+        "events": ([each] for each in timed([*ReplaySource(logs)])),
+        "slices": ReplaySource(logs).slices(0.05),
+        "seconds": ReplaySource(logs).slices(2.0),
+    }
     found = {}
-    for name, slices in {
-        "events": lambda: ([each] for each in timed([*ReplaySource(logs)])),
-        "slices": lambda: ReplaySource(logs).slices(0.05),
-        "seconds": lambda: ReplaySource(logs).slices(2.0),
-    }.items():
+    for name, slices in ways.items():
         monitor = monitor_for(contract, speed_hz, tmp_path, capture=False)
         windows = [
             exactly(each)
-            for taken in slices()
+            for taken in slices
             for _, results in monitor.take_slice(taken)
             for each in results
             if isinstance(each, WindowResult)
