@@ -11,6 +11,10 @@ LONGEST_SLICE_S = 1.0
 or in a replay without pauses. It bounds memory, and the time until the consumer looks for requests of people. A longer
 latency makes it longer."""
 
+MOST_TOGETHER = 2000
+"""Most items of one slice: five seconds of a fast sensor. It bounds memory where many have the same time, such as those
+of a sensor that sends at once what it has kept for hours."""
+
 
 class Arrival(NamedTuple):
     """An event and when its bytes came.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firmware_bridge.errors import DescriptionError, ProtocolError, RawLogError
-from firmware_bridge.sources.arrivals import LONGEST_SLICE_S, Arrival
+from firmware_bridge.sources.arrivals import LONGEST_SLICE_S, MOST_TOGETHER, Arrival
 from firmware_bridge.sources.names import LATENCY_S
 from firmware_bridge.support.regular_file import MAX_FILE_BYTES, NotAFileError, read_regular
 from firmware_bridge.support.shown import printable
@@ -112,7 +112,7 @@ class ReplaySource:
             yield timed.event
 
     def slices(self, latency_s: float | None = None) -> Iterator[list[Arrival]]:
-        """Yield the events in slices of at least one event, with times of the log; raises as `__iter__` does.
+        """Yield the events in slices of 1 to `MOST_TOGETHER`, with times of the log; raises as `__iter__` does.
 
         Args:
             latency_s: Longest time in seconds that a slice spans; 0: each event is a slice. None: `LATENCY_S`, or
@@ -123,7 +123,8 @@ class ReplaySource:
         taken: list[Arrival] = []
         for event in self:
             time_s = self.time_s
-            if taken and not 0 <= time_s - taken[0].time_s < latency_s:
+            is_over = taken and not 0 <= time_s - taken[0].time_s < latency_s
+            if is_over or len(taken) == MOST_TOGETHER:
                 yield taken
                 taken = []
             taken.append(Arrival(event, time_s, time_s))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from firmware_bridge.sources.arrivals import LONGEST_SLICE_S, Arrival, BytesRead
+from firmware_bridge.sources.arrivals import LONGEST_SLICE_S, MOST_TOGETHER, Arrival, BytesRead
 from firmware_bridge.sources.event_source import EventSource, reads_of
 from firmware_bridge.sources.names import MOST_WAITING
 from firmware_bridge.wire.events import SampleBlock, SourceEvent
@@ -19,8 +19,6 @@ from firmware_bridge.wire.stream import StreamCounters
 _ROOM_EVERY_S = 0.002
 _LATE_S = 0.05
 """Time in seconds after the end of a slice for which the consumer waits for the last read of the slice."""
-_MOST_TOGETHER = 2000
-"""Most items of one slice, and those of the read that exceeds it: five seconds of a fast sensor."""
 
 Stop = Callable[[], bool]
 OnBytes = Callable[[bytes], None]
@@ -85,7 +83,7 @@ class Threaded:
         Slices end at whole multiples of the latency by the clock of this machine, so that all sensors wake it together,
         with the first read after that time, or `_LATE_S` later. What comes after a silence of a whole slice is handed
         out at once. So is what has waited longer than a latency, in slices of at most `LONGEST_SLICE_S` or one latency
-        and of about `_MOST_TOGETHER` items. When the source ends, so does the slice.
+        and of about `MOST_TOGETHER` items. When the source ends, so does the slice.
 
         Args:
             latency_s: Longest time in seconds that an event waits while the consumer keeps up; 0: none.
@@ -166,7 +164,7 @@ class Threaded:
         """Take what waits, up to a span of time."""
         reads, until_s = self._reads, self._reads[0].came_s + longest_s
         taken, before = [], self._out.items
-        while reads and reads[0].came_s <= until_s and self._out.items - before < _MOST_TOGETHER:
+        while reads and reads[0].came_s <= until_s and self._out.items - before < MOST_TOGETHER:
             read = reads.popleft()
             taken.append(read)
             self._out.items += len(read.items)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from refusals import refused
 
 from firmware_bridge.errors import RawLogError
+from firmware_bridge.sources.arrivals import MOST_TOGETHER
 from firmware_bridge.sources.replay import ReplaySource
 from firmware_bridge.wire.events import Idle, LinkLost, LinkRestored, SampleBlock
 from firmware_bridge.wire.messages import Hello
@@ -86,6 +87,17 @@ def test_slices_hold_every_event_once_with_its_time_in_the_log(
         assert {len(items) for items in slices} == {1}
     else:
         assert all(a[0].time_s + longest_s <= b[0].time_s for a, b in itertools.pairwise(slices))
+
+
+def test_slices_of_a_log_whose_clock_stands_are_short(tmp_path: Path, new_device: Any) -> None:
+    clock, device = Clock(), new_device()
+    log = writer(tmp_path, clock)
+    log.write(device.hello() + b"".join(device.block(10 * n) for n in range(2500)))
+    log.close()
+    slices = list(ReplaySource(log.summary.files).slices())
+    assert [len(items) for items in slices] == [MOST_TOGETHER, 2501 - MOST_TOGETHER]
+    blocks = [each.event for items in slices for each in items if isinstance(each.event, SampleBlock)]
+    assert [block.first_sample for block in blocks] == [*range(0, 25_000, 10)]
 
 
 def test_what_was_written_is_read_again(tmp_path: Path, new_device: Any) -> None:
