@@ -33,16 +33,15 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+from bundles import calling_all_known
 
-from drsn_edge.bundle.bundle import read_bundle, with_extra, write_bundle
-from drsn_edge.bundle.open_model import novelty_of
+from drsn_edge.bundle.bundle import read_bundle, write_bundle
 from drsn_edge.monitor.judging import open_judging
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.json_lines import JsonFilesSink
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.stream_state import HostClock
-from drsn_edge.signal.novelty import MEMBER, novelty_to_bytes
 from firmware_bridge.sources import link
 from firmware_bridge.sources.serial_port import DEFAULT_BAUD_RATE, SerialSource
 from firmware_bridge.wire.events import SampleBlock
@@ -213,10 +212,7 @@ def prepare(model: Path, setting: Setting) -> None:
     bundle = read_bundle(model)
     contract = bundle.manifest.contract
     contract = replace(contract, sample_rate_hz=setting.rate_hz, hop=contract.window // 2, unit="g", axes=AXES)
-    novelty = novelty_of(bundle)
-    if novelty is not None:  # the windows are of no machine that it knows, and shall get a class all the same
-        mounting = None if novelty.mounting is None else replace(novelty.mounting, limit=1e-6)
-        bundle = with_extra(bundle, MEMBER, novelty_to_bytes(replace(novelty, limit=1e6, mounting=mounting)))
+    bundle = calling_all_known(bundle)
     manifest = replace(bundle.manifest, contract=contract)
     write_bundle(replace(bundle, manifest=manifest), setting.folder / "fast.drsn")
     normal = json.dumps(bundle.manifest.labels[0])

@@ -25,10 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bundles import calling_all_known
 from decode import AXIS_NAMES, BLOCK
-from wire_players import Played, Players, Wire, playing
+from wire_players import Played, Players, Wire, playing, wire_of
 
-from drsn_edge.bundle.bundle import read_bundle, write_bundle
+from drsn_edge.bundle.bundle import Bundle, read_bundle, write_bundle
+from drsn_edge.monitor.stages.judge import Judge, model_of
+from drsn_edge.monitor.stages.pipeline import Monitor
+from firmware_bridge.wire.stream import StreamDecoder
 
 ROOT = Path(__file__).parents[1]
 VOTES = 4
@@ -74,13 +78,13 @@ def wakeups(pid: int) -> int:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A bundle whose contract was fitted to a sensor of a measurement; its verdicts do not matter.
+    """A bundle that was fitted to a sensor of a measurement, and takes it for a healthy machine.
 
     Attributes:
         path: The bundle.
         window: Samples in a window.
         hop: Samples between the starts of two windows.
-        label: One of its labels.
+        label: Class of most windows; no alarm is raised for it.
     """
 
     path: Path
@@ -91,15 +95,24 @@ class Fitted:
 
 def fitted(model: Path, rate_hz: float, folder: Path, axes: int = 3, hop: int | None = None) -> Fitted:
     """Write a bundle with the sensor's rate; its windows overlap by half unless `hop` says otherwise."""
-    bundle = read_bundle(model)
+    bundle = calling_all_known(read_bundle(model))
     window = bundle.manifest.contract.window
     contract = replace(
         bundle.manifest.contract,
         sample_rate_hz=float(rate_hz), hop=hop or window // 2, unit="g", axes=AXIS_NAMES[:axes],
     )  # fmt: skip
     path = folder / "fitted.drsn"
-    write_bundle(replace(bundle, manifest=replace(bundle.manifest, contract=contract)), path)
-    return Fitted(path, window, contract.hop, bundle.manifest.labels[0])
+    bundle = replace(bundle, manifest=replace(bundle.manifest, contract=contract))
+    write_bundle(bundle, path)
+    return Fitted(path, window, contract.hop, _most_common_label(bundle, rate_hz, axes))
+
+
+def _most_common_label(bundle: Bundle, rate_hz: float, axes: int) -> str:
+    monitor = Monitor(Judge(model_of(bundle)))
+    wire = wire_of(1.0 + 10 * bundle.manifest.contract.window_s, rate_hz, axes)
+    for event in StreamDecoder().feed(wire.data):
+        monitor.take(event)
+    return max(bundle.manifest.labels, key=monitor.stream.counts.labels.__getitem__)
 
 
 class Mosquitto:
@@ -270,6 +283,7 @@ def _measured(load: Load, players: Players, folder: Path, broker: str | None) ->
 def plain_environment(checkout: Path, folder: Path) -> dict[str, str]:
     """Return the environment of a monitor from the sources of a checkout, whose state lies in a folder."""
     kept = {name: value for name, value in os.environ.items() if name not in _THREAD_SETTINGS}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling all modules at each start is no part of a start
     return {**kept, "PYTHONPATH": str(checkout.resolve()), "DRSN_EDGE_STATE": str(folder / "state")}
 
 
