@@ -40,12 +40,13 @@ class Threaded:
         Args:
             open_source: Takes a stop function and a callback for bytes, and returns the source.
             stop: Called in the reading thread; reading ends when it returns True. Events read before still come out.
-            keeps_bytes: Whether slices also hold all bytes read, each before the events in it.
+            keeps_bytes: Whether slices also hold all bytes read, each before the events in it, which share its slice.
             most_waiting: See `MOST_WAITING`; the events of one read may exceed it.
         """
         self._stop = stop
         self._source = open_source(self._stopped, self._keep if keeps_bytes else None)
         self._reads: deque[_Read] = deque()
+        self._kept: list[BytesRead] = []  # of the present read, before its events are known
         self._most_waiting = most_waiting
         self._due = threading.Event()
         self._into, self._out = _Count(), _Count()  # each is written by one thread
@@ -116,18 +117,24 @@ class Threaded:
         return self._closed or self._stop()
 
     def _keep(self, data: bytes) -> None:
+        if self._kept:  # a read without events
+            self._put(_Read.of([], self._taken_bytes()))
         if data or not self._reads:  # an empty read matters only to a consumer that waits
-            self._put(_Read([BytesRead(data, time.time_ns())], time.monotonic()))
+            self._kept = [BytesRead(data, time.time_ns())]
+
+    def _taken_bytes(self) -> list[BytesRead]:
+        kept, self._kept = self._kept, []
+        return kept
 
     def _run(self) -> None:
         error: BaseException | None = None
         try:
             for events in reads_of(self._source):
-                if events:
-                    self._put(_Read.of(events))
+                if events or self._kept:
+                    self._put(_Read.of(events, self._taken_bytes()))
         except BaseException as exc:  # every error is passed to the consumer
             error = exc
-        self._put(_Read([], time.monotonic(), is_end=True, error=error))
+        self._put(_Read(self._taken_bytes(), time.monotonic(), is_end=True, error=error))
 
     def _put(self, read: _Read) -> None:
         """Append a read to the queue, and wake the consumer if the slice is over."""
@@ -185,7 +192,7 @@ class _Read:
     """What one read brought, or the end of the source.
 
     Attributes:
-        items: Events with their times, or bytes.
+        items: Bytes, and the events in them with their times.
         came_s: Time by a clock that is never set, in seconds.
         samples: Number of samples in the events.
         is_end: Whether the source has ended.
@@ -199,8 +206,8 @@ class _Read:
     error: BaseException | None = None
 
     @classmethod
-    def of(cls, events: Sequence[SourceEvent]) -> _Read:
-        """Return events that have come now."""
+    def of(cls, events: Sequence[SourceEvent], data: Sequence[BytesRead]) -> _Read:
+        """Return bytes, and the events in them, which have come now."""
         steady_s, time_s = time.monotonic(), time.time()
         samples = sum(len(each.samples) for each in events if type(each) is SampleBlock)
-        return cls([Arrival(each, steady_s, time_s) for each in events], steady_s, samples)
+        return cls([*data, *(Arrival(each, steady_s, time_s) for each in events)], steady_s, samples)

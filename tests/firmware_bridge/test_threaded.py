@@ -105,6 +105,29 @@ def test_events_and_bytes_come_in_their_order() -> None:
     assert [isinstance(each, BytesRead) for each in seen] == [True, False] * 2000
 
 
+def test_bytes_and_the_events_in_them_are_in_one_slice() -> None:
+    class Slow(Reads):
+        def block(self) -> SampleBlock:
+            time.sleep(0.05)  # a consumer has the time to take the bytes before their events are known
+            return super().block()
+
+    reads = [(0.0, 1), (0.1, 0), (0.1, 2)]
+    source = Threaded(lambda stop, on_bytes: Slow(reads, stop, on_bytes, 1), lambda: False, keeps_bytes=True)
+    assert [numbers(items) for items in source.slices(0.0)] == [[0, 0], [1], [1, 1, 2]]
+
+
+def test_bytes_before_an_error_are_kept() -> None:
+    class Failing(Reads):
+        def block(self) -> SampleBlock:
+            raise PortLostError("unplugged")
+
+    source = Threaded(lambda stop, on_bytes: Failing([(0.0, 1)], stop, on_bytes, 1), lambda: False, keeps_bytes=True)
+    slices = source.slices(0.2)
+    assert numbers(next(slices)) == [0]
+    with pytest.raises(PortLostError):
+        next(slices)
+
+
 def test_a_consumer_that_stalls_costs_nothing_and_knows_how_far_it_is_behind() -> None:
     source, fake = threaded(500)
     fake.go_on.clear()
