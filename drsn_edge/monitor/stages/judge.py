@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -178,16 +178,21 @@ class Judge:
         """Forget earlier signs of noise after a restart of the sensor."""
         self._noise.reset()
 
-    def look_at(self, windows: Sequence[CutWindow]) -> list[Look]:
-        """Return what each window shows by itself, whatever came before it; `judge` then takes them in order."""
+    def look_at(self, windows: Sequence[CutWindow]) -> Iterator[Look]:
+        """Yield what each window shows by itself, whatever came before it; `judge` takes them in order.
+
+        Only some windows are looked at before they are yielded, so that those before an error still get a verdict.
+        """
+        for at in range(0, len(windows), _MOST_TOGETHER):
+            yield from self._looks(windows[at : at + _MOST_TOGETHER])
+
+    def _looks(self, windows: Sequence[CutWindow]) -> list[Look]:
         shown: list[_Shown | None] = [None] * len(windows)
         sound = [number for number, each in enumerate(windows) if each.defect is None]
         for _, group in groupby(sound, lambda number: (windows[number].cut, id(windows[number].scale))):
             numbers = [*group]
-            for at in range(0, len(numbers), _MOST_TOGETHER):
-                chosen = numbers[at : at + _MOST_TOGETHER]
-                for number, each in zip(chosen, self._shown([windows[n] for n in chosen]), strict=True):
-                    shown[number] = each
+            for number, each in zip(numbers, self._shown([windows[n] for n in numbers]), strict=True):
+                shown[number] = each
         return [Look(window, each) for window, each in zip(windows, shown, strict=True)]
 
     def judge(self, look: Look, offsets: OffsetWatch) -> WindowResult:

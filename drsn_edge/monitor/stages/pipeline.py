@@ -173,7 +173,7 @@ class Monitor:
         blocks = cast("list[SampleBlock]", [each.event for each in arrivals])
         stretches = [] if self._severity is None else self._severity.cut(blocks)
         passed = self.stream.take(blocks, lag_s)
-        looks = iter(self.judge.look_at([window for each in passed for window in each.windows]))
+        looks = self.judge.look_at([window for each in passed for window in each.windows])
         freshness = self.stream.freshness
         for arrival, block, (windows, trust, patience_s), cut in zip(
             arrivals, blocks, passed, stretches or repeat(()), strict=False

@@ -90,3 +90,22 @@ def test_the_model_computes_no_window_that_shows_by_itself_that_it_gets_no_verdi
     assert {"clipped", NOT_RUNNING, NOISE_ALONE} <= set(without)
     later = {OFFSET_JUMPED, AXES_TURNED}
     assert classifier.seen == sum(each.scores is not None or each.reason in later for each in results)
+
+
+def test_windows_well_before_an_error_get_a_verdict(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    every, offsets, found = windows(60), OffsetWatch(None), []
+    alone = judged(judge, [every])
+    judge.forget_noise()
+    classifier: Any = judge._model.classifier
+    classifier.seen, compute = 0, classifier.logits
+
+    def unplugged(inputs: Any) -> Any:
+        if classifier.seen + len(inputs) > 30:
+            raise RuntimeError("unplugged")
+        return compute(inputs)
+
+    monkeypatch.setattr(classifier, "logits", unplugged)
+    with pytest.raises(RuntimeError):
+        for look in judge.look_at(every):
+            found.append(judge.judge(look, offsets))
+    assert len(found) >= 16 and found == alone[: len(found)]
