@@ -301,10 +301,12 @@ class Station:
                 if self._log is not None:
                     for item in (*items, *asked):
                         self._keep(item)
-                if arrivals or asked:
-                    yield [*arrivals, *asked]
-                self._requests.done()
-                self._say_of(arrivals)
+                try:
+                    if arrivals or asked:
+                        yield [*arrivals, *asked]
+                    self._requests.done()
+                finally:  # it may say why the slice failed
+                    self._say_of(arrivals)
 
     def _note(self, arrivals: Sequence[Arrival]) -> None:
         self.beat_s = time.monotonic()

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from drsn_edge.errors import BundleError, OutputError, SettingsError
+from drsn_edge.errors import BundleError, ContractError, OutputError, SettingsError
 from drsn_edge.monitor.assembly import Plan, Printing, assembled
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sink_table import SINKS
@@ -28,7 +28,8 @@ from drsn_edge.recordings.recording import Recording
 from drsn_edge.simulation.virtual_sensor import Playback, virtual_sensor
 from firmware_bridge.sources.arrivals import Arrival
 from firmware_bridge.sources.replay import ReplaySource
-from firmware_bridge.wire.events import Idle, SourceEvent
+from firmware_bridge.wire.events import DeviceLog, Idle, SourceEvent
+from firmware_bridge.wire.messages import LogLevel
 from firmware_bridge.wire.stream import StreamCounters
 
 PAGE = Path(__file__).parents[2] / "docs" / "development" / "monitor-library.md"
@@ -181,6 +182,19 @@ def test_each_result_has_the_time_of_its_samples_also_after_a_failure(
     (found,) = read_history(tmp_path / "history", 0.0, 1e12)
     assert decided_s and [each.time_s for each in found.decisions] == pytest.approx(decided_s, abs=1.0)
     assert min(abs(found.decisions[0].time_s - now_s), 1.0) == 1.0  # not the time of the slice
+
+
+def test_what_a_sensor_says_is_told_though_its_slice_fails(pump: SensorConfig, sensor: Any) -> None:
+    words: list[str] = []
+    says = DeviceLog(LogLevel.WARNING, "the range was changed")
+    hello = replace(sensor.hello(), unit="V")
+    source = Sliced([[Arrival(each, 1.0, 1.0) for each in (sensor.hello(), *sensor.blocks("calm", 2), says, hello)]])
+    kept = Kept()
+    sinks = {"kept": lambda _: kept}
+    monitor = assembled(Plan([pump]), sinks, open_source=lambda *_: source, tell=words.append)
+    with monitor as supervisor, refused(ContractError, "no_conversion"):
+        supervisor.stations[0].run()
+    assert kept.of(WindowResult) and any("the range was changed" in each for each in words)
 
 
 @pytest.mark.parametrize("name", [*SINKS, "metrics"])
