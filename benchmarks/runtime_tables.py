@@ -98,7 +98,8 @@ def monitor(versions: Values, _: Path) -> str:
         for case in cases
         for each in [[row for key, row in found.items() if key[1:] == case]]
     ]
-    parts = [MONITOR.format(per_call=KERNEL_PER_CALL), table(["estimate for", "rate", *names, "goal"], shares)]
+    estimates = table(["estimate for", "rate", *names, "goal"], shares)
+    parts = [MONITOR.format(per_call=KERNEL_PER_CALL), estimates, STAGE_NAMES]
     for cpu, title in (("cortex-a72", "a Pi 4"), ("x86-64", "x86-64")):
         parts += [MONITOR_STAGES.format(of=title), by_stage(versions, cpu)]
     return "\n\n".join([*parts, MONITOR_REST, rest_table(versions)])
@@ -183,14 +184,21 @@ for aarch64, whose NEON kernels are chosen by the processor. From instructions t
   on a [Pi 4](https://github.com/SE-Processor-Fuzzing/control-hazard-analyzer/issues/65) has 0.88, for `ls`.
 - {per_call} instructions of the kernel for each system call. The emulation counts the calls, and does not run them.
 
+"Before slices" is the monitor as it was before it judged samples in slices of time ([latency](explanation/latency.md)).
+
 The shares may well be two to three times as high. On an x86-64 machine (Intel Xeon, busy with other programs), the
 stages before slices took 2.1 instructions per nanosecond, and Python's n-body benchmark 7.5. 5 million steps of n-body
 took [158 s on a Pi 4](https://chaitanyamehta.github.io/projects/performance-analysis-of-programming-languages). That is
 1.2 instructions per cycle with the 58,000 instructions that Python 3.11 takes a step, and more if it was an older
 Python. A monitor that falls behind n-body on a Pi as far as on x86-64 has 0.35 instructions per cycle, or some more."""
 
-MONITOR_STAGES = """Millions of instructions for a second of stream, by stage, on {of}. `blocks` is the bookkeeping of
-each block of samples, `judge` what joins the stages that judge a window:"""
+STAGE_NAMES = """Stages of the next tables: `reading` the port; `decoding` frames; `blocks`, the clock and the cutting
+of windows for each block of samples; `quality` of windows; `judge`, what joins the stages that judge a window;
+`spectra`, the spectra and inputs of the network; `novelty`, the distance from the training data; `noise alone`, the
+check for a sensor that measures only noise; `network`, its inference; `severity` of the vibration; `decisions`, with
+alarms; `lines` and `history`, the two outputs."""
+
+MONITOR_STAGES = """Millions of instructions for a second of stream, by stage, on {of}:"""
 
 MONITOR_REST = """Millions of instructions per second of a whole monitor on the emulated Pi 4, with its threads, their
 waking up, and MQTT to a local broker. The estimate adds what is above the sum of the stages. Monitor and sensor ran in
