@@ -26,9 +26,10 @@ class Requests:
         self._asked[text] = None
 
     def begin(self) -> list[Note]:
-        """Return the notes that were requested since the last call; they count as waiting until `done`."""
-        self._doing = list(self._asked)
-        for text in self._doing:
+        """Return the notes that were requested, and those not `done` since; they count as waiting until `done`."""
+        asked = list(self._asked)
+        self._doing = list(dict.fromkeys([*self._doing, *asked]))
+        for text in asked:
             self._asked.pop(text, None)
         return [Note(text) for text in self._doing]
 

@@ -103,6 +103,16 @@ def test_a_request_waits_until_it_is_done_and_is_done_once() -> None:
     assert not requests.waiting and requests.begin() == []
 
 
+def test_a_request_of_a_slice_that_failed_is_made_again() -> None:
+    requests = Requests()
+    requests.ask("acknowledge")
+    assert requests.begin() == [Note("acknowledge")]
+    requests.ask("accept mounting")
+    assert requests.begin() == [Note("acknowledge"), Note("accept mounting")]
+    requests.done()
+    assert not requests.waiting and requests.begin() == []
+
+
 def test_a_reload_is_taken_once() -> None:
     requests = Requests()
     assert not requests.take_reload()
