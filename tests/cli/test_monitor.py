@@ -58,13 +58,15 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, list[str], str]:
-    """Read what is left, which may be more than a pipe holds, and wait; a process that hangs is killed: code -9."""
+    """Read what is left, which may be more than a pipe holds, and wait; a process that hangs is killed: code -9.
+
+    The text of stderr is empty where it goes to a file.
+    """
     timer = threading.Timer(TIMEOUT_S, process.kill)
     timer.start()
     try:
         said = [] if process.stdout is None else process.stdout.read().splitlines()
-        assert process.stderr is not None
-        return process.wait(TIMEOUT_S), said, process.stderr.read()
+        return process.wait(TIMEOUT_S), said, "" if process.stderr is None else process.stderr.read()
     finally:
         timer.cancel()
 
@@ -435,12 +437,15 @@ def test_alarms_are_published_measured_and_acknowledged_through_a_broker(
     def states() -> list[str]:
         return [json.loads(payload)["state"] for payload in broker.of(at)]
 
+    def retained_alarms() -> dict[str, dict[str, float]]:
+        return dict(json.loads(broker.retained.get(f"{base}/state", "{}")).get("alarms", {}))
+
     broker.wait_for(lambda: "RAISED" in states() and broker.subscribed)
     assert f'drsn_edge_alarm{{alarm="{name}",machine="fan/1"}} 1' in page()
     assert states()[0] == "CLEARED" and broker.client_ids == ["me"]
     broker.publish(f"{base}/acknowledge", b"")
     read_until(live, lambda line: line["type"] == "alarm" and line["state"] == "ACKNOWLEDGED")
-    broker.wait_for(lambda: "ACKNOWLEDGED" in states())
+    broker.wait_for(lambda: "ACKNOWLEDGED" in states() and "acknowledged_s" in retained_alarms().get(name, {}))
     broker.close()
     wait_until(lambda: 'drsn_edge_output_failing{machine="fan/1",output="mqtt"} 1' in page())
     live.send_signal(signal.SIGTERM)
@@ -518,7 +523,9 @@ def test_outputs_fail_one_by_one_verdicts_go_on_and_the_state_says_so(
     said_at_the_end = [line for line in said.splitlines() if " lost" in line and "at the end" in line]
     assert sorted("windows" in line for line in said_at_the_end) == [False, True]  # of the lines, of the history
     warnings = [line for line in said.splitlines() if line.startswith("Warning: ") and line not in said_at_the_end]
-    assert [sum(each in line for line in warnings) for each in ("lines.jsonl", "the history", ".drsnlog")] == [1, 1, 1]
+    told = [sum(each in line for line in warnings) for each in ("lines.jsonl", "the history", ".drsnlog")]
+    assert told[0] in (1, 2) and told[1:] == [1, 1]  # a write that fits in part has no room left, the next is too large
+    assert all("Could not write" in line for line in warnings if "lines.jsonl" in line)
     whole = (tmp_path / "lines.jsonl").read_text().splitlines()[:-1]  # the last one may be cut
     assert len(whole) > 100 and all(json.loads(line) for line in whole)
     sensor.kill()
@@ -553,21 +560,22 @@ def test_two_ports_are_watched_at_once_and_one_that_fails_costs_the_other_nothin
     for link in links:
         wait_until(link.exists)
     ports = [argument for link in (*links, tmp_path / "absent") for argument in ("--port", link)]
-    both = start("monitor", *ports, "--model", tiny_bundle_path, "--json", "--duration", 60)
+    errors = tmp_path / "stderr"
+    with errors.open("w") as file:
+        both = start("monitor", *ports, "--model", tiny_bundle_path, "--json", "--duration", 60, stderr=file)
     seen: dict[str, int] = {}
-    assert both.stdout is not None and both.stderr is not None
-    while not (seen.get("a", 0) > 20 and seen.get("b", 0) > 20):
-        seen_of = json.loads(both.stdout.readline())["machine"]
-        seen[seen_of] = seen.get(seen_of, 0) + 1
-    said = both.stderr.readline()
+    read_until(both, lambda line: seen.update({line["machine"]: seen.get(line["machine"], 0) + 1}) or (
+        seen.get("a", 0) > 20 and seen.get("b", 0) > 20 and "Trying again" in errors.read_text()
+    ))  # fmt: skip
     both.send_signal(signal.SIGTERM)
-    code, rest, told = finish(both)
+    code, rest = finish(both)[:2]
     summaries = {line["machine"]: line for line in map(json.loads, rest) if line["type"] == "summary"}
     assert code == 0 and set(summaries) == {"a", "b", "absent"}
     assert summaries["absent"]["samples_received"] == 0
-    assert re.search("absent: no samples were received. There is no device at", told)
     assert all(line["samples_lost"] == 0 for line in summaries.values())
-    assert "absent: There is no device at" in said and "Trying again" in said
+    told = errors.read_text()
+    assert re.search(r"absent: There is no device at .* Trying again", told)
+    assert "absent: no samples were received. There is no device at" in told
     for sensor in sensors:
         sensor.kill()
 
