@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from drsn_edge.signal.ordered import Ints, Ordered, Shape
+from firmware_bridge.support.median import median_of
 
 LEAST_WINDOW = 256
 """Fewest samples of a window for most checks: shorter windows have too few samples for quantiles."""
@@ -291,7 +292,7 @@ def held_for(window: Ordered) -> float | None:
     gaps = np.diff(changes)
     if len(gaps) < _LEAST_GAPS:
         return None
-    single = gaps[gaps < 1.5 * np.median(gaps)]  # a value that did not change makes a gap of twice the length
+    single = gaps[gaps < 1.5 * median_of(gaps)]  # a value that did not change makes a gap of twice the length
     held = float(single.mean())
     low, high = math.floor(held + 0.05), math.ceil(held - 0.05)
     regular = int(np.count_nonzero((gaps >= low) & (gaps <= high)))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.signal.bearing import BearingGeometry
+from firmware_bridge.support.median import median_of
 
 NAMES = ("BPFO", "BPFI", "BSF", "FTF")
 BAND = (0.25, 0.75)
@@ -99,5 +100,5 @@ def _level_db(power: NDArray[np.float64], line: float) -> float:
         around = power[max(1, int(centre - line / 2)) : int(centre + line / 2) + 2]
         if len(near) == 0 or not around.any():
             break
-        levels.append(10 * np.log10(near.max() / max(float(np.median(around)), 1e-300)))
+        levels.append(10 * np.log10(near.max() / max(float(median_of(around)), 1e-300)))
     return round(float(np.mean(levels)), 2) if levels else 0.0

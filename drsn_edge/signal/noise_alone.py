@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.signal.windows import Centred, centre
+from firmware_bridge.support.median import median_of
 from firmware_bridge.wire.messages import Counts
 
 FloatArray = NDArray[np.float32]
@@ -254,7 +255,7 @@ def _is_machine_below(window: Centred, limit: float) -> bool:
     noise after clipping, whatever its distribution.
     """
     samples = window.samples[0]
-    level = np.float32(_PEAKS / 0.6745) * np.median(np.abs(samples), axis=0)
+    level = np.float32(_PEAKS / 0.6745) * median_of(np.abs(samples))
     if not (np.abs(samples) > level).any():
         return False
     return bool(chances(centre(np.clip(samples, -level, level)[None]))[0] < limit)

@@ -38,6 +38,7 @@ from drsn_edge.verdicts import (
     STUCK_BIT,
     WRAPPED,
 )
+from firmware_bridge.support.median import median_of
 from firmware_bridge.wire.messages import Counts
 
 MAX_CLIPPED_SHARE = 0.001
@@ -229,7 +230,7 @@ def piles_up(ordered: NDArray[np.int32]) -> bool:
     there, times = int(starts[0]), np.diff(starts[: _NEIGHBOURS + 1])
     span = abs(int(ordered[starts[_NEIGHBOURS - 1]]) - int(ordered[0])) / step
     expected = float(times.sum()) / span
-    if there < max(_PILE_FACTOR * expected, _ALIKE * float(np.median(times))):
+    if there < max(_PILE_FACTOR * expected, _ALIKE * float(median_of(times))):
         return False
     return bool(there * (1 + np.log(expected / there)) < np.log(_PILE_CHANCE))
 
@@ -274,8 +275,8 @@ class OffsetWatch:
         if self._usual is None:
             self._first.append(mean)
             if len(self._first) == _LEARNT_WINDOWS:
-                self._usual = np.median(self._first, axis=0)
-                self._scatter = 1.4826 * np.median(np.abs(self._first - self._usual), axis=0)
+                self._usual = median_of(self._first)
+                self._scatter = 1.4826 * median_of(np.abs(self._first - self._usual))
             return False
         off = mean - self._usual
         if (np.abs(off) > np.maximum(_JUMP_SHARE * full_scale, _JUMP_SCATTERS * self._scatter)).any():

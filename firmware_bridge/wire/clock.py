@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_bridge.support.median import median_of
+
 FloatArray = NDArray[np.float64]
 
 _BACK_S = 0.05
@@ -205,11 +207,11 @@ def robust_line(x: FloatArray, y: FloatArray, rounds: int = 10, tukey: float = 4
         tukey: Standard deviations at which the weight of a point becomes 0.
     """
     half = len(x) // 2
-    slope = float(np.median((y[-half:] - y[:half]) / (x[-half:] - x[:half])))
+    slope = float(median_of((y[-half:] - y[:half]) / (x[-half:] - x[:half])))
     for _ in range(rounds):
         residuals = y - slope * x
-        residuals -= np.median(residuals)  # at least half of the points then keep nearly all of their weight
-        sigma = max(1.4826 * float(np.median(np.abs(residuals))), 1e-9)
+        residuals -= median_of(residuals)  # at least half of the points then keep nearly all of their weight
+        sigma = max(1.4826 * float(median_of(np.abs(residuals))), 1e-9)
         weights = np.square(np.clip(1 - np.square(residuals / (tukey * sigma)), 0, None))
         total = float(weights.sum())
         mean_x, mean_y = float(weights @ x) / total, float(weights @ y) / total

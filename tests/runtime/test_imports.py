@@ -115,6 +115,30 @@ print(sorted(spared & set(sys.modules)), sorted(commands))
     assert ran_after_the_monitor(script, str(tiny_bundle_path)) == "[] ['monitor']\n"
 
 
+def test_what_a_monitor_computes_does_not_import_masked_arrays() -> None:
+    script = """
+import sys
+import numpy as np
+from drsn_edge.signal.bearing_lines import _level_db
+from drsn_edge.signal.noise_alone import _is_machine_below
+from drsn_edge.signal.quality import OffsetWatch, piles_up
+from drsn_edge.signal.windows import centre
+from firmware_bridge.wire.clock import robust_line
+
+noise = np.random.default_rng(1).normal(size=(2048, 3))
+robust_line(np.arange(32.0), np.arange(32.0) + noise[:32, 0])
+watch = OffsetWatch()
+for mean in noise[:100]:
+    watch.jumped(mean, np.full(3, 2.0))
+piles_up(np.sort((100 * noise[:, 0]).astype(np.int32)))
+_level_db(np.square(noise[:, 0]), 100.0)
+_is_machine_below(centre(noise[None].astype(np.float32)), 0.5)
+print("numpy.ma" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+
+
 @pytest.mark.skipif(
     sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="counts threads in /proc, for two cores or more"
 )
