@@ -19,7 +19,7 @@ from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.cli.source import SourceOptions, source_options
 from drsn_edge.cli.typed import is_typed, typed_of_sensor
 from drsn_edge.monitor.sinks.names import TOPICS
-from firmware_bridge.sources.names import LATENCY_S
+from firmware_bridge.sources.names import LATENCY_S, LONGEST_LATENCY_S
 
 if TYPE_CHECKING:
     from drsn_edge.monitor.assembly import Plan
@@ -43,16 +43,17 @@ def _broker_url(ctx: click.Context, param: click.Parameter, value: str | None) -
     return value
 
 
-def _latency(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
-    """Refuse a slice that the queue cannot hold. A callback of options."""
-    if value is None:
-        return None
-    from drsn_edge.monitor.sensor_config import why_no_latency
+class _Latency(Duration):
+    """A duration for which complete windows may wait. The value is in seconds."""
 
-    why = why_no_latency(value)
-    if why is not None:
-        raise click.BadParameter(why, ctx, param)
-    return value
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds."""
+        from drsn_edge.monitor.sensor_config import why_no_latency
+
+        why = why_no_latency(value, "--latency")
+        if why is not None:
+            raise click.UsageError(why, ctx)
+        return super().convert(value, param, ctx)
 
 
 _SOURCE = section(
@@ -81,6 +82,13 @@ _SOURCE = section(
         show_default=True,
         metavar="FACTOR",
         help="Playback speed of --replay, as a multiple of real time; 0 plays as fast as windows can be judged.",
+    ),
+    click.option(
+        "--latency",
+        type=_Latency(),
+        help="Longest time that a complete window waits to be judged together with others, in seconds or with a unit; "
+        f"at most {LONGEST_LATENCY_S:g}s. A shorter time costs more; 0 judges at once.  [default: "
+        f"{1000 * LATENCY_S:g}ms, or 1s for --replay at --speed 0]",
     ),
     click.option("--machine", metavar="NAME", help="Name of the machine in every output.  [default: the port's name]"),
     click.option(
@@ -138,13 +146,6 @@ _DECISION = section(
     click.option(
         "--no-unknown", "unknown", is_flag=True, flag_value=False, default=True,
         help="Never report UNKNOWN: name the nearest class even for a window unlike all training data.",
-    ),
-    click.option(
-        "--latency",
-        type=Duration(),
-        callback=_latency,
-        help="Longest time that samples wait to be judged together, in seconds or with a unit. A shorter time costs "
-        f"more; 0 judges at once.  [default: {1000 * LATENCY_S:g}ms, or 1s for a replay without pauses]",
     ),
     click.option("--severity", is_flag=True, help="Report how strong the vibration is: velocity and acceleration."),
     click.option(

@@ -46,8 +46,11 @@ class SensorConfig:
         port: Port of the sensor.
         machine: Name of the machine that it watches.
         model: Bundle that judges the windows; None: the active bundle of this gateway.
-        latency: Longest time in seconds that samples wait to be judged together; None: `LATENCY_S`, or 1 s in a
-            replay without pauses.
+        latency: Longest time in seconds that a complete window waits to be judged together with others, 0 to
+            `LONGEST_LATENCY_S`; None: `LATENCY_S`, or 1 s in a replay at --speed 0.
+
+    Raises:
+        SettingsError: If the latency is no number of seconds, or out of range.
     """
 
     port: str | None = None
@@ -82,9 +85,20 @@ class SensorConfig:
     mqtt_gateway: str | None = None
     mqtt_topics: str = "plain"
 
+    def __post_init__(self) -> None:
+        """Refuse a latency that is no number of seconds, or out of range."""
+        if self.latency is None:
+            return
+        if number_of(self.latency) is None:
+            why: str | None = f"latency must be a number of seconds, such as {LATENCY_S:g}, got {self.latency!r}."
+        else:
+            why = why_no_latency(self.latency)
+        if why is not None:
+            raise SettingsError(why, "invalid_latency", got=self.latency, limit=LONGEST_LATENCY_S)
+
     @property
     def latency_s(self) -> float:
-        """Longest time in seconds that samples of a live sensor wait to be judged together."""
+        """Longest time in seconds that a complete window of a live sensor waits to be judged together with others."""
         return LATENCY_S if self.latency is None else self.latency
 
     @property
@@ -141,15 +155,37 @@ def why_no_name(text: str) -> str | None:
     return f"{text!a} is not a printable name without outer spaces. Choose another name."
 
 
-def why_no_latency(latency_s: float) -> str | None:
-    """Return why samples cannot wait this long to be judged together, as a sentence; None if they can."""
-    if latency_s <= LONGEST_LATENCY_S:
+def why_no_latency(given: str | float, name: str = "latency") -> str | None:
+    """Return why complete windows cannot wait this long to be judged together, as a sentence.
+
+    Args:
+        given: A time in seconds, or the text of a duration, which may be negative.
+        name: Name of the value in the sentence.
+
+    Returns:
+        The sentence; None if they can wait, and for text that is no duration.
+    """
+    unsigned = duration_s(given.strip().removeprefix("-")) if isinstance(given, str) else given
+    if unsigned is None:
+        return None
+    seconds = -unsigned if isinstance(given, str) and given.strip().startswith("-") else unsigned
+    if not seconds >= 0:  # also NaN
+        return f"{name} {given} is out of range: it must be at least 0 s; 0 judges at once."
+    if seconds <= LONGEST_LATENCY_S:
         return None
     return (
-        f"A slice of {latency_s:g} s is longer than the queue in front of the judge can hold: {MOST_WAITING} of the "
-        f"smallest frames, which come in {LONGEST_LATENCY_S:g} s on a line of 2 Mbaud. Choose 0 to "
-        f"{LONGEST_LATENCY_S:g} s, such as 200ms."
+        f"{name} {given} is too long: at most {LONGEST_LATENCY_S:g} s, because what waits must fit in memory "
+        f"({MOST_WAITING:,} frames, {LONGEST_LATENCY_S:g} s of the smallest frames at 2 Mbaud). The default is "
+        f"{1000 * LATENCY_S:g}ms.{_perhaps_milliseconds(given, seconds)}"
     )
+
+
+def _perhaps_milliseconds(given: str | float, seconds: float) -> str:
+    has_unit = isinstance(given, str) and given.strip()[-1].isalpha()
+    if has_unit or seconds / 1000 > LONGEST_LATENCY_S:
+        return ""
+    meant = f"{seconds:g}ms" if isinstance(given, str) else f"{seconds / 1000:g}"
+    return f" A number without a unit is in seconds; did you mean {meant}?"
 
 
 def why_it_changes_nothing(config: SensorConfig, name: str) -> str | None:
@@ -161,6 +197,12 @@ def why_it_changes_nothing(config: SensorConfig, name: str) -> str | None:
 def _values(document: Document, table: dict[str, Any], folder: Path, *place: str | int) -> dict[str, Any]:
     """Return the values of the table at `place`; paths are relative to `folder`."""
     values = document.typed(SensorConfig, table, *place, own=_OWN_READERS)
+    why = why_no_latency(table["latency"]) if "latency" in values else None
+    if why is not None:
+        where = document.place(*place, "latency")
+        raise SettingsError(
+            f"{where}: {why}", "invalid_latency", place=where, got=values["latency"], limit=LONGEST_LATENCY_S
+        )
     for name in ("port", "machine"):
         why = why_no_name(values[name]) if name in values else None
         if why is not None:
@@ -197,10 +239,6 @@ def _checked(config: SensorConfig, path: Path) -> SensorConfig:
     except ContractError as exc:
         words = f"{path}: text_unit of the sensor at {config.port}: {exc}"
         raise SettingsError(words, "unknown_unit", path=path, port=config.port) from exc
-    why = None if config.latency is None else why_no_latency(config.latency)
-    if why is not None:
-        words = f"{path}: latency of the sensor at {config.port}: {why}"
-        raise SettingsError(words, "slice_too_long", path=path, got=config.latency, limit=LONGEST_LATENCY_S)
     for name, known in {"runtime": RUNTIMES, "fallback": FALLBACKS}.items():
         if getattr(config, name) not in known:
             got = getattr(config, name)
