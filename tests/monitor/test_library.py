@@ -145,7 +145,7 @@ def test_a_sink_that_raises_is_told_of_once_and_the_others_go_on(pump: SensorCon
         supervisor.work()
     assert len(kept.of(WindowResult)) == 3
     assert [text for text in told if "of a user" in text] == [
-        "Could not write the broken: of a user. Monitoring continues."
+        'Could not write the output "broken": of a user. Monitoring continues.'
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -41,9 +42,13 @@ class GatheringSink(Sink, Protocol):
 WELL_AFTER_S = 60.0
 """Time in seconds without an error after which a failed output works again: a full disk may still accept a little."""
 
+MOST_ERRORS = 5
+"""Most different errors of an output that are reported until it has worked again for `WELL_AFTER_S`: the text of an
+error may change each time."""
+
 
 class Guarded:
-    """A sink whose failure is reported once until it has worked again for a minute, and stops nothing else."""
+    """A sink whose failures stop nothing else; each is reported once until the sink has worked again for a minute."""
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class Guarded:
         self.name, self._sink, self._tell, self._passes, self._now_s = name, sink, tell, passes, now_s
         self._flushed = sink.flush if isinstance(sink, GatheringSink) else None
         self._well_since_s: float | None = None
+        self._told: set[str] = set()
         self.failing: str | None = None
         """Why it cannot be written now; None while it can, and after it has worked again for a minute."""
 
@@ -88,26 +94,30 @@ class Guarded:
     def close(self) -> None:
         """Close the sink, and report the loss that it reports at the end, unless it was reported before."""
         before, self.failing = self.failing, None
-        self._try(self._sink.close, before)
+        self._try(self._sink.close, math.inf)
         if before is not None and self.failing is None:
             self._tell(
-                Notice(f"The {self.name} was closed without a further error; results from before may be missing in it.")
+                Notice(
+                    f'The output "{self.name}" was closed without a further error; results from before may be missing '
+                    "in it."
+                )
             )
 
-    def _try(self, act: Callable[[], None], told: str | None = None) -> None:
+    def _try(self, act: Callable[[], None], most: float = MOST_ERRORS) -> None:
         try:
             act()
         except self._passes:
             raise
         except Exception as exc:
-            self._fails(exc, told)
+            self._fails(exc, most)
         else:
             if self.failing is not None:
                 self._works()
 
-    def _fails(self, exc: Exception, told: str | None = None) -> None:
+    def _fails(self, exc: Exception, most: float = MOST_ERRORS) -> None:
         why = str(exc) if isinstance(exc, OutputError) else self._unexpected(exc)
-        if self.failing is None and why != told:
+        if why not in self._told and len(self._told) < most:
+            self._told.add(why)
             self._tell(why)
         self.failing, self._well_since_s = why, None
 
@@ -115,9 +125,10 @@ class Guarded:
         if self._well_since_s is None:
             self._well_since_s = self._now_s()
         if self._now_s() - self._well_since_s >= WELL_AFTER_S:
-            self._tell(Notice(f"The {self.name} can be written again."))
+            self._tell(Notice(f'The output "{self.name}" can be written again.'))
             self.failing = None
+            self._told.clear()
 
     def _unexpected(self, exc: Exception) -> str:
         _LOGGER.info("The output %s failed.", self.name, exc_info=True)
-        return f"Could not write the {self.name}: {exc or type(exc).__name__}. Monitoring continues."
+        return f'Could not write the output "{self.name}": {exc or type(exc).__name__}. Monitoring continues.'

@@ -92,7 +92,12 @@ class JsonFilesSink:
         self.lost = 0
         """Number of lines that did not fit into memory while they could not be written."""
         expect_no_pipe(path)
-        self._open()
+        try:
+            self._open()
+        except OSError as exc:
+            self._drop()
+            words = f"Could not open {path}: {exc.strerror}. Choose another file."
+            raise OutputError(words, "cannot_open", path=path, reason=exc.strerror) from exc
 
     def take(self, result: Result) -> None:
         """Take one result; its line is written by `flush`, or when very many wait.
@@ -188,16 +193,11 @@ class JsonFilesSink:
         return self._file, self._file.tell()
 
     def _open(self) -> None:
-        try:
-            if self._path.is_fifo():  # opening or writing it would wait for a reader
-                raise OSError(errno.ENXIO, "it is a pipe")
-            self._file = FileIO(self._path, "a")
-            if self._file.tell():
-                self._end_broken_line()
-        except OSError as exc:
-            self._drop()
-            words = f"Could not open {self._path}: {exc.strerror}. Choose another file."
-            raise OutputError(words, "cannot_open", path=self._path, reason=exc.strerror) from exc
+        if self._path.is_fifo():  # opening or writing it would wait for a reader
+            raise OSError(errno.ENXIO, "it is a pipe")
+        self._file = FileIO(self._path, "a")
+        if self._file.tell():
+            self._end_broken_line()
 
     def _end_broken_line(self) -> None:
         """End a line that a kill or a full disk has left incomplete, so that the next line is valid."""

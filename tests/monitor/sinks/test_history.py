@@ -156,7 +156,7 @@ def test_a_full_disk_loses_no_decision_and_is_said_once(tmp_path: Path, clock: C
         guarded.flush()
         clock.now_s += 1
     guarded.close()
-    assert told[1:] == ["The history can be written again."]
+    assert told[1:] == ['The output "history" can be written again.']
     (found,) = read_history(path, *FOREVER, 86_400.0)
     assert len(found.decisions) == 471 and sum(span.windows for span in found.spans) == 400
 

@@ -175,7 +175,7 @@ def test_an_output_that_alternates_is_said_once_and_well_after_a_minute() -> Non
     for _ in range(3):
         guarded.take(window())
         now_s[0] += 1
-    assert told[1:] == ["The history can be written again."] and guarded.failing is None
+    assert told[1:] == ['The output "history" can be written again.'] and guarded.failing is None
 
 
 def test_a_severity_is_no_sign_that_a_full_disk_works_again(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from drsn_edge.errors import OutputError
-from drsn_edge.monitor.sinks import WELL_AFTER_S, Guarded
+from drsn_edge.monitor.sinks import MOST_ERRORS, WELL_AFTER_S, Guarded
 from drsn_edge.monitor.sinks.json_lines import JsonLinesSink
 from drsn_edge.monitor.sinks.printed import PrintedSink
 from drsn_edge.monitor.stages.results import (
@@ -155,7 +155,55 @@ def test_a_slice_that_cannot_be_written_is_said_as_a_result_that_cannot() -> Non
     guarded.flush()
     now_s[0] += WELL_AFTER_S
     guarded.flush()
-    assert said[1:] == ["The lines can be written again."] and guarded.failing is None
+    assert said[1:] == ['The output "lines" can be written again.'] and guarded.failing is None
+
+
+def test_another_error_is_said_once_too_and_errors_that_always_differ_do_not_flood() -> None:
+    said: list[str] = []
+    now_s = [0.0]
+    sink = Failing(None)
+    guarded = Guarded("lines", sink, said.append, now_s=lambda: now_s[0])
+
+    def take(*errors: str | None) -> None:
+        for error in errors:
+            sink.error = None if error is None else OutputError(error)
+            guarded.take(WINDOW)
+            now_s[0] += 1
+
+    take("full", "full", None, "not permitted", "full", "not permitted")
+    assert said == ["full", "not permitted"] and guarded.failing == "not permitted"
+    take(*(f"error {number}" for number in range(100)))
+    assert len(said) == MOST_ERRORS and guarded.failing == "error 99"
+    take(None)
+    now_s[0] += WELL_AFTER_S
+    take(None, "full", "error 1")
+    assert said[MOST_ERRORS:] == ['The output "lines" can be written again.', "full", "error 1"]
+
+
+def test_a_loss_at_the_end_is_said_however_many_errors_came_before() -> None:
+    said: list[str] = []
+    sink = Failing(None)
+    guarded = Guarded("lines", sink, said.append)
+    for number in range(2 * MOST_ERRORS):
+        sink.error = OutputError(f"error {number}")
+        guarded.take(WINDOW)
+    sink.error = OutputError("2 results are lost")
+    guarded.close()
+    assert said[MOST_ERRORS:] == ["2 results are lost"]
+
+
+@pytest.mark.parametrize("name", ["history", "mine", "my own output"])
+def test_any_name_of_an_output_fits_its_sentences(name: str) -> None:
+    said: list[str] = []
+
+    class Closing(Failing):
+        def close(self) -> None:
+            """Close without an error."""
+
+    guarded = Guarded(name, Closing(ValueError("NaN")), said.append)
+    guarded.take(WINDOW)
+    guarded.close()
+    assert [text.split(f'"{name}"')[0] for text in said] == ["Could not write the output ", "The output "]
 
 
 def test_a_sink_that_keeps_nothing_has_nothing_to_write() -> None:

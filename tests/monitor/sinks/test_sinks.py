@@ -294,7 +294,7 @@ def test_a_pipe_that_takes_the_place_of_the_file_is_not_waited_for(tmp_path: Pat
     path.unlink()
     os.mkfifo(path)
     sink.take(WINDOW)
-    with refused(OutputError, "cannot_open", path=path, reason="it is a pipe"):
+    with refused(OutputError, "cannot_write", path=path, reason="it is a pipe"):
         sink.flush()
     path.unlink()
     sink.take(WINDOW)
