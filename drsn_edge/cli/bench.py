@@ -74,7 +74,7 @@ def _as_text(found: Benched, name: str) -> str:
     lines = [
         f"bundle      {name} on {found.runtime}",
         f"start       {found.start_s:.2f} s until the first window, which takes {found.first_ms:.3g} ms",
-        f"latency     {quantiles} ms ({len(found.latencies_ms)} windows, one thread{_against(found)})",
+        f"inference   {quantiles} ms ({len(found.latencies_ms)} windows, one thread{_against(found)})",
         f"windows/s   by number of threads: {threads}",
         f"memory      {found.memory_mb:.0f} MB for interpreter and model{_memory(found)}; "
         f"process {found.process_mb:.0f} MB",
