@@ -268,3 +268,24 @@ def test_a_replay_says_what_was_said_live(stream: tuple[list[Arrival], Path], tm
     live = monitor_for(contract, speed_hz, tmp_path, capture=False)
     said = [text for _, text in results_of(live, [arrivals]) if text.startswith("WindowResult")]
     assert found["events"] == found["slices"] == found["seconds"] == said
+
+
+def test_a_bundle_that_is_swapped_between_slices_loses_and_doubles_no_window(
+    stream: tuple[list[Arrival], Path], tmp_path: Path
+) -> None:
+    arrivals, _ = stream
+    (contract, speed_hz), *_ = contracts()
+    whole = starts_of(results_of(monitor_for(contract, speed_hz, tmp_path, capture=False), [arrivals]))
+    for at in (150, 301, 640):
+        monitor = monitor_for(contract, speed_hz, tmp_path, capture=False)
+        other = monitor_for(contract, speed_hz, tmp_path, capture=False, site=True)
+        found = results_of(monitor, [arrivals[:at]])
+        monitor.swap(other.judge, SeverityMeter(SeverityConfig(), speed_hz))
+        found += results_of(monitor, [arrivals[at:]])
+        assert starts_of(found) == whole
+        assert sum(monitor.stream.counts.verdicts.values()) == len(whole)
+
+
+def starts_of(results: Sequence[tuple[float, str]]) -> list[str]:
+    """Return where each window begins, by index and by time."""
+    return [text.partition("'verdict'")[0] for _, text in results if text.startswith("WindowResult")]
