@@ -206,14 +206,14 @@ def _is_repeated(window: Ordered) -> bool:
 _CHECKS: tuple[tuple[str, str, Callable[[Ordered], bool]], ...] = (
     ("flat", FLAT_LINE, _is_flat),
     ("limit", CLIPPED, _exceeds_limit),
-    ("spike", SPIKE, has_spikes),
+    ("spikes", SPIKE, has_spikes),
     ("held", REPEATED, lambda window: held_for(window) is not None),
-    ("wrapped", WRAPPED, wrapped_axes),
+    ("wraps", WRAPPED, wrapped_axes),
     ("bit", STUCK_BIT, has_stuck_bit),
     ("piled", CLIPPED, _is_piled),
-    ("stuck", STUCK, _sticks),
+    ("sticks", STUCK, _sticks),
     ("repeated", REPEATED, _is_repeated),
-    ("clipped", CLIPPED, clipped_axes),
+    ("clips", CLIPPED, clipped_axes),
     ("dropout", DROPOUTS, drops_out),
     ("offset", OFFSET_JUMPED, offset_steps),
 )

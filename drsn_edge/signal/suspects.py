@@ -81,7 +81,7 @@ def suspects(batch: Batch) -> dict[str, Flags]:
     checks = np.logical_or.reduceat(tests, table.checks)
     found = np.empty((len(table.names), n, axes), np.bool_)
     found[: len(checks)] = checks.reshape(-1, n, axes)
-    found[table.names.index("stuck")] = _is_stuck(batch)
+    found[table.names.index("sticks")] = _is_stuck(batch)
     if window >= LEAST_WINDOW:
         found[table.names.index("bit")] = _has_stuck_bit(batch.counts)
         found[table.names.index("dropout")] = _drops_out(batch, values[_BY_CHANCE].reshape(n, axes))
@@ -127,7 +127,7 @@ def _table_for(window: int) -> _Table:
     tests = [test for each in checks.values() for test in each]
     limits = [limit for test in tests for limit in test]
     return _Table(
-        (*checks, "stuck", *(("bit", "dropout") if window >= LEAST_WINDOW else ())),
+        (*checks, "sticks", *(("bit", "dropout") if window >= LEAST_WINDOW else ())),
         np.array([[limit.get(name, 0.0) for name in _VALUES] for limit in limits]),
         np.cumsum([0, *map(len, tests)])[:-1],
         np.cumsum([0, *map(len, checks.values())])[:-1],
@@ -144,19 +144,19 @@ def _limits(window: int) -> dict[str, list[list[_Limit]]]:
         "repeated": [[{"repeats": 1, "one": -LEAST_REPEATS, "by_chance": -1}]],
     }
     if window >= LEAST_WINDOW:
-        checks["spike"] = [
+        checks["spikes"] = [
             *checks["limit"],
             [{"highest": 1, "middle": -1, "spread": -2 * SPIKE_SPREADS}],
             [{"middle": 1, "lowest": -1, "spread": -2 * SPIKE_SPREADS}],
         ]
         is_wide: _Limit = {"half": 1, "one": -LEAST_HALF}
-        checks["wrapped"] = [
+        checks["wraps"] = [
             [is_wide, {"highest": 1, "half": -0.9}, {"lowest": -1, "half": -0.9}],
             [is_wide, {"lowest": 1}, {"highest": 1, "lowest": -16}, {"highest": 1, "half": -15 / 16}],
         ]
         checks["offset"] = [[{"step": 1, "spread": -STEP_SHARE}]]
     if window >= LEAST_CLIPPED:
-        checks["clipped"] = [[each] for each in _clipped_limits(clipped_margin(window))]
+        checks["clips"] = [[each] for each in _clipped_limits(clipped_margin(window))]
     return checks
 
 

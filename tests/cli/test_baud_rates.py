@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import time
@@ -39,6 +40,9 @@ class Line(serial.Serial):  # type: ignore[misc]  # pyserial ships no types
             return bytes(data)
         time.sleep(0.01)
         return Line.noise
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation  # what it reads is not what the descriptor gives
 
     def write(self, data: Any) -> Any:
         return super().write(data) if self.baudrate == Line.rate else len(data)
