@@ -46,7 +46,7 @@ _VALUES = (
 """Values of an axis: its quantiles, the readings that are the third from both ends, the spread (at least 4), the power
 of two above all readings, full scale, the difference of the means of the first and the last eighth, the number of
 repeats and that of noise, and 1."""
-_BY_CHANCE = _VALUES.index("by_chance")
+_BY_CHANCE, _LOW_32, _HIGH_32 = map(_VALUES.index, ("by_chance", "low_32", "high_32"))
 
 _FOUR = 0x01010101
 """Four flags in a row, as a word: half a run of 8 holds an aligned one."""
@@ -98,7 +98,7 @@ def _values(batch: Batch) -> NDArray[np.float64]:
     values[: quantiles + 2] = ordered.take(_places_for(window), axis=1).T
     low, high = values[0], values[quantiles - 1]
     spread, half, full_scale, step, repeats, by_chance = values[quantiles + 2 : -1]
-    np.subtract(values[11], values[3], out=spread)
+    np.subtract(values[_HIGH_32], values[_LOW_32], out=spread)
     np.divide(REPEATS_OF_NOISE * window, np.maximum(spread, 1), out=by_chance)
     np.maximum(spread, 4, out=spread)
     np.ldexp(1.0, np.frexp(np.maximum(np.maximum(high, -low - 1), 1))[1], out=half)
