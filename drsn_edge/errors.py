@@ -6,6 +6,7 @@ DrsnEdgeError
 ├── TrainingError              a training that cannot start or failed; a folder that is not a run folder
 │   └── DivergedError          the loss or a weight became NaN or infinite
 ├── ReproduceError             a damaged results file, or a sweep that cannot run
+├── JobsError                  jobs that lost their workers, or a cluster that cannot be used
 ├── BundleError                a file that is not a bundle
 │   ├── BundleDamagedError     bytes of the bundle are missing or changed
 │   ├── BundleLayoutError      a zip without the layout of a bundle
@@ -64,6 +65,10 @@ class DivergedError(TrainingError):
 
 class ReproduceError(DrsnEdgeError):
     """A sweep cannot run, or its results file is damaged."""
+
+
+class JobsError(DrsnEdgeError):
+    """Jobs lost their worker processes, or a cluster cannot be reached, cannot be used, or went away."""
 
 
 class BundleError(DrsnEdgeError):

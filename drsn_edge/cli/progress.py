@@ -19,15 +19,22 @@ if TYPE_CHECKING:
 @contextmanager
 def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a function of (done, total) that moves a bar titled `what`. Without rich, no bar is shown."""
+    with stages_bar(what) as bar:
+        yield lambda done, total: bar(what, done, total)
+
+
+@contextmanager
+def stages_bar(first: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function of (what, done, total) that moves a bar, titled with what is being done, at first `first`."""
     try:
         from rich.progress import Progress
     except ImportError:
-        yield lambda done, total: None
+        yield lambda what, done, total: None
         return
     console = _stderr()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(first, total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import click
 from drsn_edge.cli.options import PathType, json_option
 from drsn_edge.cli.output import note, print_text, print_values
 from drsn_edge.cli.progress import counting_bar
+from drsn_edge.cli.workers import cluster_option, cores, workers_option
 from drsn_edge.reproduce.names import SUITES
 
 if TYPE_CHECKING:
@@ -41,12 +41,8 @@ if TYPE_CHECKING:
     metavar="N",
     help="Number of trainings of each network, each with its own seed.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Number of processes, each on one core.  [default: all cores]",
-)
+@workers_option("all cores")
+@cluster_option
 @click.option("--only", metavar="NAME", default="", help="Protocol or model to run, such as adi_load.  [default: all]")
 @click.option("--write", type=PathType, metavar="FILE", help="Markdown file for the tables.  [default: print only]")
 @json_option
@@ -56,6 +52,7 @@ def reproduce(
     results: Path,
     seeds: int,
     workers: int | None,
+    cluster: str | None,
     only: str,
     write: Path | None,
     as_json: bool,
@@ -73,7 +70,7 @@ def reproduce(
     from drsn_edge.reproduce.jobs import result_to_json
     from drsn_edge.reproduce.protocols import suite_jobs
     from drsn_edge.reproduce.run_job import run_job
-    from drsn_edge.reproduce.sweep import pending, read_results, run_sweep
+    from drsn_edge.reproduce.sweep import pending, read_results, recordings_of, run_sweep
     from drsn_edge.reproduce.tables import as_markdown, write_markdown
 
     jobs = [job for job in suite_jobs(suite, seeds) if only in ("", job.protocol, job.model)]
@@ -82,10 +79,12 @@ def reproduce(
         raise click.BadParameter(
             f"{only!r} is neither a protocol nor a model of {suite}. Type one of {known}.", param_hint="--only"
         )
-    missing = len(pending(jobs, read_results(results)))
-    with counting_bar(f"{missing} of {len(jobs)} jobs to run") as bar:
-        for done, result in enumerate(run_sweep(jobs, data, results, workers or _cores(), run_job), start=1):
-            bar(done, missing)
+    missing = pending(jobs, read_results(results))
+    recordings = recordings_of(missing, data)
+    with counting_bar(f"{len(missing)} of {len(jobs)} jobs to run") as bar:
+        ran = run_sweep(missing, recordings, results, run_job, workers=workers or cores(), cluster=cluster)
+        for done, result in enumerate(ran, start=1):
+            bar(done, len(missing))
             note(_line(result))
     found = read_results(results)
     if write:
@@ -94,10 +93,6 @@ def reproduce(
         print_values([result_to_json(result) for result in found])
     else:
         print_text(as_markdown(found))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _line(result: JobResult) -> str:

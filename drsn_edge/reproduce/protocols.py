@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from drsn_edge.evaluation.classical import BASELINES
 from drsn_edge.evaluation.conditions import CLEAN, NoiseCondition
-from drsn_edge.reproduce.classical import BASELINES
 from drsn_edge.reproduce.jobs import Job, as_settings
 
 WHITE_0_DB, WHITE_MINUS_4_DB = NoiseCondition("gaussian", 0.0), NoiseCondition("gaussian", -4.0)

@@ -4,61 +4,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drsn_edge import __version__
 from drsn_edge.datasets.span import Split
 from drsn_edge.datasets.windows import WindowSet, cut_spans
+from drsn_edge.evaluation.classical import BASELINES, fit_baseline
 from drsn_edge.evaluation.conditions import NoiseCondition, with_noise
 from drsn_edge.evaluation.metrics import scores
-from drsn_edge.recordings.loading.load import load_recordings
+from drsn_edge.jobs.versions import versions
 from drsn_edge.recordings.recording import Recording
-from drsn_edge.reproduce.classical import BASELINES, fit_baseline
 from drsn_edge.reproduce.jobs import Job, JobResult, Score
 
 Classify = Callable[[WindowSet], NDArray[np.int64]]
 
 
-def run_job(job: Job, data: Path) -> JobResult:
+_VERSIONS = ("drsn-edge", "tensorflow", "keras", "numpy", "scikit-learn")
+"""Packages whose versions stand in a results file."""
+
+
+def run_job(job: Job, data: Mapping[str, tuple[Recording, ...]]) -> JobResult:
     """Train the job's model on the training side of the split, and evaluate it on the hold-out set.
 
     Args:
         job: The job.
-        data: Folder that holds the folders of the data sets.
+        data: Recordings by the name of their data set's folder.
 
     Raises:
         DrsnEdgeError: If the data or the settings cannot be used.
     """
     began = time.monotonic()
-    recordings = _recordings(data / job.data)
     make = _fit_baseline if job.model in BASELINES else _train_network
-    classify, split, window = make(recordings, job)
+    classify, split, window = make(data[job.data], job)
     held_out = cut_spans(split.held_out, split.labels, window, job.test_hop or window)
     found = tuple(_score(classify, held_out, len(split.labels), condition, job.seed) for condition in job.conditions)
-    return JobResult(job, found, time.monotonic() - began, versions())
-
-
-def versions() -> Mapping[str, str]:
-    """Return the versions of the packages that determine the figures."""
-    found = {"drsn-edge": __version__}
-    for name in ("tensorflow", "keras", "numpy", "scikit-learn"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "none"
-    return found
-
-
-@cache
-def _recordings(folder: Path) -> tuple[Recording, ...]:
-    """Return the recordings of a folder; the cache serves the many jobs of a worker on the same data."""
-    return tuple(load_recordings(folder))
+    return JobResult(job, found, time.monotonic() - began, {name: versions()[name] for name in _VERSIONS})
 
 
 def _settings(job: Job, **changes: Any) -> Any:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 NAME = "drsn-edge"
 
-_TRAIN_MODULES = ("tensorflow", "keras", "rich", "scipy", "sklearn", "tomli_w")
+_TRAIN_MODULES = ("tensorflow", "keras", "rich", "scipy", "sklearn", "joblib", "tomli_w")
 _PLOTS_MODULES = ("matplotlib", "jinja2")
 _FORMATS_MODULES = ("cbor2", "h5py", "nptdms", "pyarrow", "pyuff")
-_TRAIN_COMMANDS = ("train", "convert", "evaluate", "demo", "reproduce")
+_TRAIN_COMMANDS = ("search", "train", "convert", "evaluate", "demo", "reproduce")
 EXTRA_OF = {
     **dict.fromkeys(_TRAIN_MODULES, "train"),
     **dict.fromkeys(_PLOTS_MODULES, "plots"),
@@ -29,6 +29,8 @@ EXTRA_OF = {
     "paho": "mqtt",
     "prometheus_client": "metrics",
     "cryptography": "signing",
+    "dask": "cluster",
+    "distributed": "cluster",
 }
 """Modules that the gateway's install omits, and the extra that installs them."""
 

@@ -12,9 +12,9 @@ from quantize.errors import ConversionError
 from quantize.network.graph import FloatArray, Graph, Step
 
 KNOWN = (
-    "Conv2D, DepthwiseConv2D, Dense, BatchNormalization, ReLU, Activation (linear, relu, sigmoid), Dropout, Add, "
-    "Subtract, Multiply, GlobalAveragePooling2D, Flatten, Reshape, and sums, differences, products, relu and means of "
-    "keras.ops"
+    "Conv2D, DepthwiseConv2D, Dense, BatchNormalization, ReLU, Activation (linear, relu, sigmoid), Dropout, Identity, "
+    "Add, Subtract, Multiply, GlobalAveragePooling2D, Flatten, Reshape, and sums, differences, products, relu and "
+    "means of keras.ops"
 )
 """Layers and functions that a model may use, as the error names them."""
 
@@ -213,6 +213,7 @@ def _pooled(layer: Any, operands: Operands, shape: tuple[int, ...]) -> list[Step
 _READERS: Mapping[str, Callable[[Any, Operands, tuple[int, ...]], list[Step]]] = {
     "InputLayer": _input,
     "Dropout": _nothing,
+    "Identity": _nothing,
     "Conv2D": _convolution("conv"),
     "DepthwiseConv2D": _convolution("depthwise"),
     "Dense": _dense,

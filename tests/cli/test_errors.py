@@ -71,7 +71,7 @@ def place(tmp_path: Path, save_recording: Any, tiny_bundle_path: Path) -> Path:
     (tmp_path / "empty").mkdir()
     (tmp_path / "good.drsn").write_bytes(tiny_bundle_path.read_bytes())
     (tmp_path / "cut.drsn").write_bytes(tiny_bundle_path.read_bytes()[:-40])
-    (tmp_path / "cut.tflite").write_bytes(read_bundle(tiny_bundle_path).model[:900])
+    (tmp_path / "cut.tflite").write_bytes(read_bundle(tiny_bundle_path).network[:900])
     save_recording(tmp_path / "good.npz")
     save_recording(tmp_path / "no_rate.npz", fs=0)
     (tmp_path / "cut.npz").write_bytes((tmp_path / "good.npz").read_bytes()[:3000])
@@ -101,9 +101,9 @@ RESEARCH = {
     "gain_range_db": 'inf\nscaling = "fixed"',
 }
 
-TRAIN = ["train", "--data", "{}/data", "--hold-out", "time=0.3", "--out", "{}/new"]
+TRAIN = ["train", "--data", "{}/data", "--hold-out", "time=0.3", "--inputs", "waveform", "--out", "{}/new"]
 
-HELD_OUT = ["train", "--data", "{}/data", "--hold-out"]
+HELD_OUT = ["train", "--data", "{}/data", "--inputs", "waveform", "--hold-out"]
 UNKNOWN = {"scaling": "unknown_choice"}
 
 FAILURES = [
@@ -291,7 +291,6 @@ USAGE = [
     ([*TRAIN, "--inputs", "peak"], "waveform"),
     ([*TRAIN, "--snr-db", "1"], "--snr-db"),
     ([*TRAIN, "--class-weights", "equal"], "balanced"),
-    (["train", "--data", "d", "--out", "o"], "--hold-out"),
     (["convert", "--out", "o"], "RUN"),
     (["convert", "r"], "--out"),
     (["inspect"], "FILE"),

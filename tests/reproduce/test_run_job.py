@@ -1,30 +1,25 @@
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pytest
 
+from drsn_edge.evaluation.classical import BASELINES
 from drsn_edge.evaluation.conditions import CLEAN, NoiseCondition
-from drsn_edge.reproduce.classical import BASELINES
+from drsn_edge.recordings.recording import Recording
 from drsn_edge.reproduce.jobs import Job, as_settings
 from drsn_edge.reproduce.run_job import run_job
 from drsn_edge.simulation.simulator import simulate_dataset
+
+Data = Mapping[str, tuple[Recording, ...]]
 
 SETTINGS = {"network": "nano", "window": 256, "hop": 128, "epochs": 6, "batch_size": 8, "learning_rate": 1e-2}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    (folder / "simulated").mkdir()
-    for recording in simulate_dataset(("healthy", "outer_race"), n_machines=3, duration_s=2.0):
-        keys: dict[str, Any] = {"fs": recording.sample_rate_hz, "unit": "g", "axes": list(recording.axes)}
-        keys |= {"label": recording.label, **recording.fields}
-        path = folder / "simulated" / f"{recording.name}.npz"
-        np.savez(path, x=recording.samples.T, **keys)
-    return folder
+def data() -> Data:
+    return {"simulated": tuple(simulate_dataset(("healthy", "outer_race"), n_machines=3, duration_s=2.0))}
 
 
 def job(model: str, **changes: Any) -> Job:
@@ -35,7 +30,7 @@ def job(model: str, **changes: Any) -> Job:
 
 
 @pytest.mark.parametrize("model", ["rsbu-cw", *BASELINES])
-def test_every_model_learns_and_noise_hurts_it(model: str, data: Path) -> None:
+def test_every_model_learns_and_noise_hurts_it(model: str, data: Data) -> None:
     outcome = run_job(job(model), data)
     clean, noisy = outcome.scores
     assert clean.accuracy > 0.85
@@ -44,6 +39,6 @@ def test_every_model_learns_and_noise_hurts_it(model: str, data: Path) -> None:
     assert outcome.versions["drsn-edge"]
 
 
-def test_a_job_gives_the_same_outcome_again(data: Path) -> None:
+def test_a_job_gives_the_same_outcome_again(data: Data) -> None:
     first, second = (run_job(job("lda"), data).scores for _ in range(2))
     assert first == second

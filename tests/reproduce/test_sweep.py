@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from refusals import refused
 
-from drsn_edge.errors import ReproduceError
+from drsn_edge.errors import JobsError, ReproduceError
 from drsn_edge.evaluation.conditions import CLEAN, NoiseCondition
 from drsn_edge.reproduce.jobs import Job, JobResult, Score, as_settings, result_from_json, result_to_json
 from drsn_edge.reproduce.sweep import pending, read_results, run_sweep
@@ -57,8 +57,7 @@ def test_a_line_that_was_cut_does_not_count_and_goes(tmp_path: Path) -> None:
     whole = json.dumps(result_to_json(outcome(job(0)))) + "\n"
     results.write_text(whole + whole[:40])
     assert read_results(results) == [outcome(job(0))]
-    (tmp_path / "d").mkdir()
-    list(run_sweep([job(0), job(1)], tmp_path, results, 1, quick_job))
+    list(run_sweep([job(1)], tmp_path, results, quick_job, workers=1))
     assert [each.job.seed for each in read_results(results)] == [0, 1]
 
 
@@ -74,31 +73,23 @@ def test_a_sweep_runs_what_is_missing_and_nothing_else(tmp_path: Path) -> None:
     results, jobs = tmp_path / "results.jsonl", [job(seed) for seed in range(3)]
     results.write_text(json.dumps(result_to_json(outcome(jobs[1], 0.9))) + "\n")
     assert pending(jobs, read_results(results)) == [jobs[0], jobs[2]]
-    ran = list(run_sweep(jobs, tmp_path, results, 2, quick_job))
+    ran = list(run_sweep(pending(jobs, read_results(results)), tmp_path, results, quick_job, workers=2))
     assert {each.job.seed for each in ran} == {0, 2}
     assert {each.job.seed: each.scores[0].accuracy for each in read_results(results)} == {0: 0.0, 1: 0.9, 2: 0.2}
-    assert list(run_sweep(jobs, tmp_path, results, 2, quick_job)) == []
+    assert pending(jobs, read_results(results)) == []
 
 
 def test_a_worker_that_is_killed_is_an_error_and_what_was_done_stays(tmp_path: Path) -> None:
     results = tmp_path / "results.jsonl"
-    list(run_sweep([job(0)], tmp_path, results, 1, quick_job))
+    list(run_sweep([job(0)], tmp_path, results, quick_job, workers=1))
     (tmp_path / "fatal").touch()
-    with refused(ReproduceError, "worker_killed"):
-        list(run_sweep([job(0), job(1)], tmp_path, results, 1, quick_job))
+    with refused(JobsError, "worker_killed"):
+        list(run_sweep([job(1)], tmp_path, results, quick_job, workers=1))
     assert [each.job.seed for each in read_results(results)] == [0]
 
 
 def test_a_changed_job_runs_anew() -> None:
     assert pending([job(0, test_hop=5)], [outcome(job(0))]) == [job(0, test_hop=5)]
-
-
-def test_the_environment_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    list(run_sweep([job(0)], tmp_path, tmp_path / "results.jsonl", 1, quick_job))
-    assert os.environ["OMP_NUM_THREADS"] == "7"
-    assert "OPENBLAS_NUM_THREADS" not in os.environ
 
 
 KILLED = """
@@ -112,7 +103,8 @@ sys.modules["sweep_helpers"] = helpers
 spec.loader.exec_module(helpers)
 if __name__ == "__main__":
     from drsn_edge.reproduce.sweep import run_sweep
-    list(run_sweep([helpers.job(0), helpers.job(1)], folder, folder / "results.jsonl", 2, helpers.quick_job))
+    jobs = [helpers.job(0), helpers.job(1)]
+    list(run_sweep(jobs, folder, folder / "results.jsonl", helpers.quick_job, workers=2))
 """
 
 

@@ -64,6 +64,26 @@ _BASELINES: Mapping[str, tuple[Callable[[FloatArray], FloatArray], Callable[[int
 BASELINES = tuple(_BASELINES)
 
 
+def baseline_features(name: str, windows: FloatArray) -> FloatArray:
+    """Return what a baseline sees of windows, (n, window, axes) to (n, features); `window` is a multiple of 4."""
+    return _BASELINES[name][0](windows)
+
+
+def fit_on_features(
+    name: str, features: FloatArray, labels: NDArray[np.int64], seed: int
+) -> Callable[[FloatArray], NDArray[np.int64]]:
+    """Fit a baseline, and return a function from features to classes.
+
+    Args:
+        name: One of `BASELINES`.
+        features: Result of `baseline_features`, shape (n, features).
+        labels: Class of each window, shape (n,).
+        seed: Seed of the classifier's random numbers.
+    """
+    fitted = _BASELINES[name][1](seed).fit(features, labels)
+    return lambda others: np.asarray(fitted.predict(others), np.int64)
+
+
 def fit_baseline(
     name: str, windows: FloatArray, labels: NDArray[np.int64], seed: int
 ) -> Callable[[FloatArray], NDArray[np.int64]]:
@@ -75,6 +95,5 @@ def fit_baseline(
         labels: Class of each window, shape (n,).
         seed: Seed of the classifier's random numbers.
     """
-    features, make = _BASELINES[name]
-    fitted = make(seed).fit(features(windows), labels)
-    return lambda others: np.asarray(fitted.predict(features(others)), np.int64)
+    predict = fit_on_features(name, baseline_features(name, windows), labels, seed)
+    return lambda others: predict(baseline_features(name, others))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drsn_edge.reproduce.classical import (
+from drsn_edge.evaluation.classical import (
     BANDS,
     BASELINES,
     ENVELOPE_LINES,
