@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 import pytest
 from hypothesis import settings
+from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, bundle_to_bytes, sha256, with_extra, write_bundle
 from drsn_edge.bundle.golden import MEMBER as GOLDEN
@@ -130,9 +131,30 @@ def tiny_bundle(tiny_model: bytes, tiny_contract: SignalContract) -> Bundle:
 @pytest.fixture(scope="session")
 def golden_bundle(tiny_bundle: Bundle) -> Bundle:
     windows = np.random.default_rng(3).normal(size=(16, 64, 2)).astype(np.float32)
-    golden = make_golden(tiny_bundle.model, tiny_bundle.manifest.contract, windows, None)
+    golden = make_golden(tiny_bundle.network, tiny_bundle.manifest.contract, windows, None)
     manifest = replace(tiny_bundle.manifest, golden_tolerance_lsb=3.0, budget=Budget(500.0, 200.0))
     return with_extra(replace(tiny_bundle, manifest=manifest), GOLDEN, golden_to_bytes(golden))
+
+
+@pytest.fixture(scope="session")
+def healthy_windows() -> NDArray[np.float32]:
+    """Return windows of a healthy machine, by the contract above: white noise of 0.1 g on both axes."""
+    return np.random.default_rng(7).normal(scale=0.1, size=(200, 64, 2)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def healthy_bundle_of_noise(tiny_contract: SignalContract, healthy_windows: NDArray[np.float32]) -> Bundle:
+    """Return a bundle without a network that knows white noise."""
+    from drsn_edge.bundle.healthy import HealthyOptions, healthy_bundle
+    from drsn_edge.signal.novelty import Novelty, features
+
+    logs = features(healthy_windows, 4)
+    mean = logs.mean(axis=0, keepdims=True)
+    limit = 1.5 * float(np.sqrt(np.square(logs - mean).sum(axis=1)).max())
+    limits, levels = np.array([limit], np.float32), np.array([0.1])
+    novelty = Novelty(4, np.eye(8, dtype=np.float32), mean, limits, 0.09, 0.11, levels=levels)
+    options = HealthyOptions("pump", "1.0.0", unknown_share=0.01, noise_limit=1.0, budget=Budget(500.0, 200.0))
+    return healthy_bundle(novelty, tiny_contract, options, healthy_windows)
 
 
 @pytest.fixture(scope="session")

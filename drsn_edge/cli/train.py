@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from drsn_edge.cli.completion import any_of
-from drsn_edge.cli.options import PathType, Percent, catalogue_option, json_option, moved
+from drsn_edge.cli.options import PathType, json_option, moved
 from drsn_edge.cli.output import note, print_text, print_values
 from drsn_edge.cli.progress import counting_bar, load_keras, training_bar
 from drsn_edge.cli.reading import read_folder
 from drsn_edge.cli.resuming import says_how_to_resume
+from drsn_edge.cli.searching import (
+    brought_along,
+    check_searched,
+    choice_options,
+    data_section,
+    expect_hold_out,
+    expected_of,
+    fixed_values,
+    is_searched,
+    network_options,
+    run_search,
+)
 from drsn_edge.cli.sections import SectionedCommand, section
-from drsn_edge.cli.typed import is_typed
-from drsn_edge.models.config import PRESETS, fitted, preset
+from drsn_edge.cli.without_network import train_healthy
+from drsn_edge.cli.workers import cores
+from drsn_edge.models.config import fitted, preset
 from drsn_edge.support.notice import as_line
-from drsn_edge.training.settings import CLASS_WEIGHTS, INPUTS, TrainSettings
+from drsn_edge.training.settings import CLASS_WEIGHTS, TrainSettings, settings_from
 
 if TYPE_CHECKING:
     from drsn_edge.datasets.span import Split
@@ -50,67 +62,9 @@ def _answers_moved(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _expect_rate(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
-    """Refuse what is no sampling rate. A range of click would take a line of the help."""
-    if value is not None and not 1 <= value < math.inf:
-        raise click.BadParameter(f"{value:g} Hz is no sampling rate. Type a number of 1 or more.", ctx, param)
-    return value
-
-
-_DATA = section(
-    "Data",
-    click.option("--data", type=PathType, required=True, metavar="FOLDER", help="Folder of recordings."),
-    catalogue_option,
-    click.option(
-        "--hold-out",
-        metavar="RULE",
-        help="Hold-out set: FIELD=VALUE[,time=SHARE], time=SHARE, fold=K/N or windows=SHARE.  [required, or in "
-        "--config]",
-    ),
-    click.option(
-        "--label-field", default="", metavar="FIELD", help="Field that holds the class.  [default: the label]"
-    ),
-    click.option("--keep-labels", is_flag=True, help="Accept classes that differ by case or spaces only."),
-    click.option("--allow-leaks", is_flag=True, help="Train even if hold-out and training share samples."),
-    click.option(
-        "--most-damaged",
-        metavar="N",
-        type=Percent(),
-        default=0.05,
-        help="Damaged windows accepted per class.  [default: 5%]",
-    ),
-    click.option(
-        "--rate",
-        "sample_rate_hz",
-        metavar="HZ",
-        type=float,
-        callback=_expect_rate,
-        help="Decimate to this rate in Hz.  [default: the lowest]",
-    ),
-    click.option("--window", metavar="N", type=int, default=1024, show_default=True, help="Samples per window."),
-    click.option(
-        "--hop", metavar="N", type=int, default=0, help="Samples between window starts.  [default: window / 2]"
-    ),
-)
-
 _TRAINING = section(
     "Network and training",
-    click.option(
-        "--network",
-        metavar="NAME",
-        default="small",
-        show_default=True,
-        shell_complete=any_of(*PRESETS),
-        help="Network from `drsn-edge models`.",
-    ),
-    click.option(
-        "--inputs",
-        metavar="KIND",
-        type=click.Choice(tuple(INPUTS)),
-        default="waveform",
-        show_default=True,
-        help="Input: waveform, bands, spectra.",
-    ),
+    *network_options,
     click.option(
         "--epochs", metavar="N", type=int, default=24, show_default=True, help="Passes over the training windows."
     ),
@@ -133,7 +87,7 @@ _TRAINING = section(
         multiple=True,
         metavar="KIND",
         shell_complete=any_of("gaussian", "laplacian", "pink", "impulsive"),
-        help="Noise to add in training: gaussian, laplacian, pink or impulsive. Repeatable.  [default: all]",
+        help="Noise: gaussian, laplacian, pink or impulsive.",
     ),
     click.option(
         "--snr-db",
@@ -149,6 +103,7 @@ _TRAINING = section(
     click.option(
         "--seed", metavar="N", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Random seed."
     ),
+    *choice_options,
 )
 
 _RUN = section(
@@ -162,7 +117,7 @@ _RUN = section(
 
 
 @click.command(cls=SectionedCommand)
-@_DATA
+@data_section
 @_TRAINING
 @_RUN
 @_answers_moved
@@ -176,10 +131,12 @@ def train(
     catalogue: Path | None,
     resume: bool,
     force: bool,
+    target: str,
+    without_speed: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train a network on a folder of recordings.
+    """Train a network on a folder of recordings. Healthy ones alone train none.
 
     \b
     Example:
@@ -188,15 +145,32 @@ def train(
     import tomli_w  # noqa: F401  # a missing extra `train` is reported before anything is read
 
     from drsn_edge.evaluation.generalisation import from_metrics
+    from drsn_edge.search.store import remove_search, search_folder
     from drsn_edge.support.files import check_new_folder
-    from drsn_edge.training.checkpoint import check_work_folder, work_folder
+    from drsn_edge.training.healthy import HOLD_OUT, are_healthy
     from drsn_edge.training.run_folder import is_run_folder
 
-    settings = _settings(ctx, config, options)
+    fixed = fixed_values(ctx, config, options)
+    ruled = {"hold_out": HOLD_OUT, **fixed}
+    settings = None if is_searched(fixed) else settings_from(ruled)
+    if settings is None:
+        check_searched(ruled, target)
     check_new_folder(out, force=force, ours=is_run_folder)
-    check_work_folder(work_folder(out), resume=resume, force=force)
+    resume_training = _check_work(out, settings is None, resume=resume, force=force)
     recordings = read_folder(data, catalogue, out)
-    metrics = _train(recordings, _split(recordings, settings), settings, out, resume=resume)
+    if are_healthy(recordings, fixed.get("label_field", "")):
+        train_healthy(ctx, recordings, fixed, out, as_json=as_json)
+        return
+    expect_hold_out(ctx, fixed)
+    files: Mapping[str, bytes]
+    if settings is not None:
+        files = brought_along(config, settings, recordings)
+    elif resume_training:
+        settings, files = _chosen_before(recordings, fixed, out)
+    else:
+        settings, files = _searched(recordings, fixed, out, target, without_speed=without_speed, resume=resume)
+    metrics = _train(recordings, _split(recordings, settings), settings, out, resume=resume_training, files=files)
+    remove_search(search_folder(out))
     found = from_metrics(metrics)
     if found is not None and found.warning:
         note(as_line(found.warning))
@@ -206,10 +180,75 @@ def train(
         print_text(metrics_text(metrics, out))
 
 
+def _check_work(out: Path, is_searched: bool, *, resume: bool, force: bool) -> bool:
+    """Refuse to lose a stopped search or training; return whether a training continues.
+
+    Raises:
+        TrainingError: If something would be lost, or there is nothing to resume.
+    """
+    from drsn_edge.search.store import check_search_folder, has_search, search_folder
+    from drsn_edge.training.checkpoint import check_work_folder, has_checkpoint, work_folder
+
+    work, search_work = work_folder(out), search_folder(out)
+    if is_searched:
+        check_search_folder(search_work, resume=resume, force=force)
+        resume = resume and (has_checkpoint(work) or not has_search(search_work))
+    check_work_folder(work, resume=resume, force=force)
+    return resume
+
+
+def _searched(
+    recordings: Sequence[Recording],
+    fixed: Mapping[str, Any],
+    out: Path,
+    target: str,
+    *,
+    without_speed: bool,
+    resume: bool,
+) -> tuple[TrainSettings, Mapping[str, bytes]]:
+    """Search inputs and network, say what was chosen, and return its settings and the files of the search."""
+    from drsn_edge.search.ground import Wishes
+    from drsn_edge.search.report import search_files, text_of
+    from drsn_edge.search.store import search_folder
+    from drsn_edge.support.files import write_file
+
+    wishes = Wishes(fixed, target, without_speed, workers=cores())
+    work = search_folder(out)
+    found = run_search(recordings, wishes, work, resume=resume)
+    note(text_of(found))
+    files = search_files(found, recordings)
+    for name, content in files.items():
+        write_file(work / name, content)
+    return found.settings, files
+
+
+def _chosen_before(
+    recordings: Sequence[Recording], fixed: Mapping[str, Any], out: Path
+) -> tuple[TrainSettings, Mapping[str, bytes]]:
+    """Return the settings of the stopped training, which a search has chosen, and the files of that search.
+
+    Raises:
+        TrainingError: If the checkpoint cannot be used, or a typed setting differs from it.
+    """
+    from drsn_edge.search.report import files_beside
+    from drsn_edge.search.store import search_folder
+    from drsn_edge.training.checkpoint import check_named, load_checkpoint, work_folder
+
+    settings = check_named(load_checkpoint(work_folder(out)).settings, fixed)
+    return settings, files_beside(search_folder(out), settings, recordings)
+
+
 def _train(
-    recordings: Sequence[Recording], split: Split, settings: TrainSettings, out: Path, *, resume: bool
+    recordings: Sequence[Recording],
+    split: Split,
+    settings: TrainSettings,
+    out: Path,
+    *,
+    resume: bool,
+    files: Mapping[str, bytes],
 ) -> dict[str, Any]:
-    """Train, evaluate on the hold-out set, write the run folder, and return its metrics."""
+    """Train, evaluate on the hold-out set, write the run folder with further files, and return its metrics."""
+    from drsn_edge.search.store import search_folder
     from drsn_edge.training.checkpoint import remove_work_folder, work_folder
 
     load_keras()
@@ -218,11 +257,11 @@ def _train(
     from drsn_edge.training.train import train as run_training
 
     work = work_folder(out)
-    with says_how_to_resume(work):
+    with says_how_to_resume(work, search_folder(out)):
         with training_bar() as show:
             training = run_training(recordings, settings, show, work, resume, split)
-        metrics = evaluate(training)
-        save_run(training, metrics, out)
+        metrics = {**evaluate(training), **expected_of(files)}
+        save_run(training, metrics, out, files)
     remove_work_folder(work)
     return metrics
 
@@ -254,19 +293,6 @@ def _check_network(settings: TrainSettings, n_classes: int) -> None:
         fitted(sizes, window=steps, n_axes=1, n_classes=n_classes, block=settings.research.block)
 
 
-def _settings(ctx: click.Context, config: Path | None, options: dict[str, Any]) -> TrainSettings:
-    """Return the settings: typed options, then the file, then the defaults of `TrainSettings`."""
-    from drsn_edge.training.config_file import read_config
-
-    typed = {name: value for name, value in options.items() if is_typed(ctx, name)}
-    values = {**(read_config(config) if config else {}), **typed}
-    if "hold_out" not in values:
-        raise click.UsageError(
-            'A training needs a hold-out set. Add --hold-out RULE, or hold_out = "RULE" in --config.', ctx
-        )
-    return TrainSettings(**values)
-
-
 def metrics_text(metrics: dict[str, Any], out: Path) -> str:
     """Return the scores on the hold-out set as a small table."""
     rows = [f"hold-out set {metrics['split']}: {metrics['held_out_windows']} windows, {len(metrics['labels'])} classes"]
@@ -275,5 +301,5 @@ def metrics_text(metrics: dict[str, Any], out: Path) -> str:
         numbers = (values["accuracy"], values["balanced_accuracy"], values["macro_f1"])
         rows.append(f"{condition:18}" + "".join(f"{number:10.4f}" for number in numbers))
     rows.append(f"training steps took {metrics['step_share']:.0%} of the training time")
-    rows += [metrics[key] for key in ("leak", "remark") if metrics[key]]
+    rows += [metrics[key] for key in ("leak", "remark", "expected_in_words") if metrics.get(key)]
     return "\n".join([*rows, f"wrote {out}"])

@@ -12,7 +12,7 @@ _MOST_NAMED = 4
 
 
 def coverage_doubts(recordings: Sequence[Recording], hold_out: HoldOut, split: Split) -> list[Doubt]:
-    """Return a doubt for classes that only one group has, and one for classes that are not held out.
+    """Return a doubt for classes that only one group has, and one for classes that are not held out; none of one class.
 
     Args:
         recordings: Labelled recordings.
@@ -23,6 +23,8 @@ def coverage_doubts(recordings: Sequence[Recording], hold_out: HoldOut, split: S
     values: dict[str, set[str]] = {}
     for recording in recordings:
         values.setdefault(recording.label or "", set()).add(str(recording.known.get(field, recording.group)))
+    if len(values) < 2:
+        return []
     alone = {label: next(iter(found)) for label, found in values.items() if len(found) == 1}
     unheld = sorted(set(split.labels) - _labels(split.held_out))
     sentences = [*_of_one_value(alone, len(values), field), *_of_no_hold_out(unheld, hold_out, field)]

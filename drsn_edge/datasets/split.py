@@ -23,6 +23,7 @@ from drsn_edge.datasets.span import HoldOut, Span, Split
 from drsn_edge.errors import DrsnEdgeError, SplitError
 from drsn_edge.recordings.recording import FieldValue, Recording
 from drsn_edge.signal.windows import window_starts
+from drsn_edge.support.palette import HEALTHY_LABELS
 from drsn_edge.support.wording import counted
 
 RATE_TOLERANCE = 0.02
@@ -33,6 +34,11 @@ VALIDATION_SHARE = 0.15
 
 _FOLDS_SEED = 0
 """The same seed for every training, so that the folds of one data set fit together."""
+
+_HEALTHY_ALONE = (
+    "From recordings of a healthy machine alone, `drsn-edge train` learns without a network: their label must then be "
+    f"one of {', '.join(HEALTHY_LABELS)}."
+)
 
 _RULES = "FIELD=VALUE, FIELD=VALUE,time=SHARE, fold=K/N, time=SHARE or windows=SHARE"
 
@@ -91,6 +97,7 @@ def make_split(
     allow_leaks: bool = False,
     validation: bool = True,
     damage: Sequence[Damage] = (),
+    least_classes: int = 2,
 ) -> Split:
     """Split recordings by a rule, keep a share of the training spans for validation, and check the result.
 
@@ -103,6 +110,7 @@ def make_split(
         allow_leaks: Accept shared samples and describe them in `Split.leak`, as protocols of papers need it.
         validation: Whether to keep spans for validation; if not, all of them are trained on.
         damage: Damage of each recording, whose damaged windows are left out of all sides; empty: nothing is left out.
+        least_classes: Fewest classes of the training side: 2 for a network, 1 for references.
 
     Raises:
         SplitError: If a side is empty, a class is in the hold-out set only, or the sides share samples.
@@ -116,7 +124,7 @@ def make_split(
     train, kept_back = _keep_validation(kept, window) if validation else (kept, [])
     labels = tuple(sorted({span.recording.label or "" for span in train}))
     split = Split(tuple(train), tuple(kept_back), tuple(held_out), str(hold_out), labels, damage=tuple(damage))
-    _check_classes(split)
+    _check_classes(split, least_classes)
     shared = timelines(recordings_of(split))
     split = replace(split, doubts=tuple(label_doubts(shared)))
     if allow_leaks:
@@ -189,7 +197,7 @@ def _check_same(recordings: Sequence[Recording], what: str) -> None:
             )
 
 
-def _check_classes(split: Split) -> None:
+def _check_classes(split: Split, least: int) -> None:
     unseen = {span.recording.label or "" for span in split.held_out} - set(split.labels)
     if unseen:
         classes = tuple(sorted(unseen))
@@ -203,9 +211,10 @@ def _check_classes(split: Split) -> None:
             groups=groups,
             rule=split.rule,
         )
-    if len(split.labels) < 2:
-        words = f"Training needs at least two classes, but all training recordings are {', '.join(split.labels)}."
-        raise SplitError(f"{words} Add recordings of another class.", "one_class", classes=split.labels)
+    if len(split.labels) < least:
+        words = f"A network needs at least two classes, but all training recordings are {', '.join(split.labels)}."
+        advice = f"Add recordings of another class. {_HEALTHY_ALONE}"
+        raise SplitError(f"{words} {advice}", "one_class", classes=split.labels)
 
 
 def _whole(recordings: Iterable[Recording]) -> list[Span]:

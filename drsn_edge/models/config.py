@@ -69,6 +69,7 @@ class DrsnConfig:
         weights: Weight of each branch in the logits, above 0; their sum does not matter. Empty: equal weights.
         discriminants: Whether the logits of a linear discriminant on the same channels are added to those of each
             branch; it is fitted in closed form, see `drsn_edge.training.discriminant`.
+        subclasses: Subclasses of each class, each with logits of its own; the logit of a class is the highest of them.
     """
 
     window: int
@@ -87,6 +88,7 @@ class DrsnConfig:
     branches: tuple[int, ...] = ()
     weights: tuple[float, ...] = ()
     discriminants: bool = False
+    subclasses: int = 1
 
     def __post_init__(self) -> None:
         """Refuse sizes that no network can have.
@@ -231,7 +233,17 @@ def fitted(sizes: NetworkSizes, *, window: int, n_axes: int, n_classes: int, blo
     return DrsnConfig(window=window, n_axes=n_axes, n_classes=n_classes, block=block, **vars(sizes))
 
 
-_SIZES = ("window", "height", "n_axes", "n_classes", "stem_channels", "stem_kernel", "stem_stride", "kernel")
+_SIZES = (
+    "window",
+    "height",
+    "n_axes",
+    "n_classes",
+    "stem_channels",
+    "stem_kernel",
+    "stem_stride",
+    "kernel",
+    "subclasses",
+)
 
 PRESETS: Mapping[str, DrsnConfig] = {
     "nano": DrsnConfig(1024, 1, 10, 8, 11, 8, (Stage(8, 1, 2), Stage(16, 1, 2), Stage(32, 1, 2)), 3),
@@ -262,7 +274,7 @@ def _convolutions(config: DrsnConfig) -> Iterator[tuple[int, int, int, int]]:
     for _ in config.fusion:
         yield from _trunk_convolutions(config)
         if config.discriminants:
-            yield 1, config.height * config.window, config.n_axes, config.n_classes
+            yield 1, config.height * config.window, config.n_axes, config.subclasses * config.n_classes
 
 
 def _trunk_convolutions(config: DrsnConfig) -> Iterator[tuple[int, int, int, int]]:
@@ -277,7 +289,7 @@ def _trunk_convolutions(config: DrsnConfig) -> Iterator[tuple[int, int, int, int
         if config.block in SUBNET_OUTPUTS:
             yield 1, 1, width, config.hidden_units(width)
             yield 1, 1, config.hidden_units(width), SUBNET_OUTPUTS[config.block] or width
-    yield 1, math.prod(shape) if config.pooling == "none" else 1, width, config.n_classes
+    yield 1, math.prod(shape) if config.pooling == "none" else 1, width, config.subclasses * config.n_classes
 
 
 def _strided(shape: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:

@@ -23,10 +23,11 @@ TAU = "tau"
 """The thresholds of block number k, counted from 1, are the output of the layer `tau_k`, or `tau_b_k` in branch b."""
 
 BRANCH_LOGITS = "branch"
-"""The logits of branch number b, counted from 1, are the output of the layer `branch_b`."""
+"""The logits of branch number b for subclass number s, both counted from 1, are the output of layer `branch_b_s`."""
 
 DISCRIMINANT = "discriminant"
-"""The linear discriminant of branch number b, counted from 1, is the convolution `discriminant_b`."""
+"""The linear discriminant of branch number b for subclass number s, both counted from 1, is the convolution
+`discriminant_b_s`."""
 
 
 @keras.saving.register_keras_serializable("drsn_edge")
@@ -54,27 +55,47 @@ def build_model(config: DrsnConfig) -> keras.Model:
     """Return the untrained network: inputs (batch, height, window, n_axes) to logits (batch, n_classes)."""
     inputs = keras.Input((config.height, config.window, config.n_axes), name="window")
     branches = config.branches or (config.n_axes,)
-    if len(branches) == 1 and not config.discriminants:
-        return keras.Model(inputs, _trunk(inputs, config, _stem(config), TAU, "logits"), name="drsn")
-    parts = []
+    if len(branches) == 1 and not config.discriminants and config.subclasses == 1:
+        return keras.Model(inputs, _head(_trunk(inputs, config, _stem(config), TAU), config, "logits"), name="drsn")
+    parts: list[list[Tensor]] = [[] for _ in range(config.subclasses)]
     for number, (share, count) in enumerate(zip(config.fusion, branches, strict=True), start=1):
         own = OwnChannels(sum(branches[: number - 1]), count) if len(branches) > 1 else None
-        tau = f"{TAU}_{number}" if own else TAU
-        parts.append(_trunk(inputs, config, _stem(config, own), tau, f"{BRANCH_LOGITS}_{number}") * share)
-        if config.discriminants:
-            parts.append(_discriminant(inputs, config, f"{DISCRIMINANT}_{number}") * share)
-    return keras.Model(inputs, layers.Add(name="logits")(parts), name="drsn")
+        features = _trunk(inputs, config, _stem(config, own), f"{TAU}_{number}" if own else TAU)
+        for subclass, found in enumerate(parts, start=1):
+            found.append(_head(features, config, f"{BRANCH_LOGITS}_{number}_{subclass}") * share)
+            if config.discriminants:
+                found.append(_discriminant(inputs, config, f"{DISCRIMINANT}_{number}_{subclass}") * share)
+    sums = [layers.Add()(found) if len(found) > 1 else found[0] for found in parts]
+    return keras.Model(inputs, layers.Identity(name="logits")(_highest(sums)), name="drsn")
+
+
+def _highest(logits: list[Tensor]) -> Tensor:
+    """Return the highest of several logits of each class, (batch, classes): max(a, b) = a + relu(b - a).
+
+    The operator MAXIMUM would force one int8 scale on all its operands, and leaves the fast int8 kernels.
+    """
+    highest = logits[0]
+    for each in logits[1:]:
+        highest = layers.Add()([highest, layers.ReLU()(layers.Subtract()([each, highest]))])
+    return highest
 
 
 def branch_logits(model: keras.Model) -> keras.Model:
-    """Return a model with the same weights that returns the logits of each branch, (batch, branches, classes).
+    """Return a model with the same weights that returns the logits of each branch, shape (batch, branches, outputs).
+
+    With s subclasses of k classes there are s * k outputs: number i belongs to class i % k.
 
     In training each branch learns from its own logits. With the sum of the logits, the branch that learns fastest would
     leave the others nothing to learn, and a verdict would depend on one view.
     """
     names = [layer.name for layer in model.layers if layer.name.startswith(f"{BRANCH_LOGITS}_")]
-    outputs = [model.get_layer(name).output for name in names or ["logits"]]
-    return keras.Model(model.input, ops.stack(outputs, axis=1))
+    found: dict[int, dict[int, Tensor]] = {}
+    for name in names:
+        branch, subclass = map(int, name.split("_")[1:])
+        found.setdefault(branch, {})[subclass] = model.get_layer(name).output
+    branches = [[own[number] for number in sorted(own)] for _, own in sorted(found.items())]
+    outputs = [ops.concatenate(own, axis=-1) if len(own) > 1 else own[0] for own in branches]
+    return keras.Model(model.input, ops.stack(outputs or [model.get_layer("logits").output], axis=1))
 
 
 def _discriminant(inputs: Tensor, config: DrsnConfig, name: str) -> Tensor:
@@ -90,17 +111,19 @@ def _stem(config: DrsnConfig, own: OwnChannels | None = None) -> layers.Conv2D:
     )
 
 
-def _trunk(inputs: Tensor, config: DrsnConfig, stem: layers.Conv2D, tau: str, name: str) -> Tensor:
+def _trunk(inputs: Tensor, config: DrsnConfig, stem: layers.Conv2D, tau: str) -> Tensor:
     x = stem(inputs)
     for number, (channels, stride) in enumerate(config.blocks, start=1):
         x = block(x, channels, stride, config, f"{tau}_{number}")
     x = layers.ReLU()(_norm()(x))
     if config.pooling == "average":
         x = layers.GlobalAveragePooling2D(keepdims=True)(x)
-    if config.dropout:
-        x = layers.Dropout(config.dropout)(x)
+    return layers.Dropout(config.dropout)(x) if config.dropout else x
+
+
+def _head(features: Tensor, config: DrsnConfig, name: str) -> Tensor:
     # The kernel covers all remaining steps: one with pooling, all without.
-    return layers.Flatten(name=name)(_conv(config.n_classes, tuple(x.shape[1:3]), padding="valid")(x))
+    return layers.Flatten(name=name)(_conv(config.n_classes, tuple(features.shape[1:3]), padding="valid")(features))
 
 
 def threshold_model(model: keras.Model) -> keras.Model | None:

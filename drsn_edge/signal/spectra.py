@@ -2,14 +2,15 @@
 
 A window has these views, each with the same number of lines, so that they can be channels of one input:
 
-bands       mean power in equal bands from 0 to half the sampling rate. Resonances stay in place when the shaft speed
-            changes.
+bands       mean power in equal bands from 0 to half the sampling rate, relative to the window's own mean square or,
+            with `absolute_bands`, to that of the training side. Resonances stay in place when the shaft speed changes.
 orders      power at multiples of the shaft speed, divided by the 4th power of the speed. For the same displacement
             acceleration grows with the square of the speed, so that an imbalance looks the same at every speed.
 envelopes   power at multiples of the shaft speed in the envelope of each demodulation band: the impacts of a bearing
             fault repeat at fixed multiples.
 
-Orders and envelopes need the shaft speed; bands do not.
+Orders and envelopes need the shaft speed. Bands need it only if their trend with the speed is known: the logarithm of
+the power in a band grows about linearly with that of the speed, so that a straight line carries over to other speeds.
 
 Source: Randall & Antoni 2011, "Rolling element bearing diagnostics - a tutorial", doi:10.1016/j.ymssp.2010.07.017.
 """
@@ -49,6 +50,9 @@ class Spectra:
         highest_order: Multiple of the shaft speed at the last line of orders and envelopes.
         means: Mean log10 power of each channel on the training side; empty until it is known.
         deviations: Standard deviation of each channel on the training side; empty until it is known.
+        absolute_bands: Whether the bands keep the level of a window.
+        slopes: Change of each band's log10 power with log10 of the shaft speed, line by line and in each line axis by
+            axis; it is taken away before the standardisation. Empty: no trend is taken away.
     """
 
     views: tuple[str, ...] = VIEWS
@@ -56,15 +60,22 @@ class Spectra:
     highest_order: float = 16.0
     means: tuple[float, ...] = ()
     deviations: tuple[float, ...] = ()
+    absolute_bands: bool = False
+    slopes: tuple[float, ...] = ()
 
     @property
     def needs_speed(self) -> bool:
         """Whether the shaft speed must be known."""
-        return self.views != ("bands",)
+        return self.views != ("bands",) or bool(self.slopes)
 
     def view_channels(self, n_axes: int) -> tuple[int, ...]:
         """Return the number of channels of each view, in the order of the input's channels, for `n_axes` axes."""
         return tuple(n_axes * (len(DEMODULATION_BANDS) if view == "envelopes" else 1) for view in self.views)
+
+    def channels_of(self, view: str, n_axes: int) -> slice:
+        """Return the channels of one of the views in the input of a network."""
+        counts, at = self.view_channels(n_axes), self.views.index(view)
+        return slice(sum(counts[:at]), sum(counts[: at + 1]))
 
 
 @dataclass(frozen=True)
@@ -114,9 +125,22 @@ def log_spectra(
     power = np.concatenate([_VIEW_MAKERS[view](batch, spectra) for view in spectra.views], axis=1)
     power += np.float32(FLOOR)
     views = np.log10(power, dtype=np.float32).transpose(0, 2, 1)
+    if spectra.slopes:
+        own = spectra.channels_of("bands", windows.spectrum.shape[1])
+        views[..., own] -= speed_trend(np.asarray(spectra.slopes).reshape(spectra.lines, -1), speeds_hz)
     if spectra.means:
         views = (views - np.asarray(spectra.means)) / np.asarray(spectra.deviations)
     return np.ascontiguousarray(views, np.float32)
+
+
+def speed_trend(slopes: NDArray[np.floating], speeds_hz: NDArray[np.float64]) -> FloatArray:
+    """Return what the shaft speed adds to log band powers, shape (n, lines, axes).
+
+    Args:
+        slopes: Change of log10 power with log10 of the speed, shape (lines, axes).
+        speeds_hz: Shaft speed of each window in turns per second, shape (n,).
+    """
+    return np.asarray(np.log10(speeds_hz)[:, None, None] * slopes, np.float32)
 
 
 @dataclass(frozen=True)
@@ -207,6 +231,12 @@ def envelopes(spectrum: ComplexArray, band: tuple[float, float]) -> FloatArray:
 
 def _bands(batch: _Batch, spectra: Spectra) -> FloatArray:
     power, mean_square = band_powers(batch.windows.power, spectra.lines), batch.windows.mean_square
+    if spectra.absolute_bands:
+        return (
+            power
+            if batch.divisors is None
+            else np.asarray(power / np.square(batch.divisors[:, None, None]), np.float32)
+        )
     power /= np.where(mean_square > 0, mean_square, np.inf).astype(np.float32)[:, None, None]
     return power
 

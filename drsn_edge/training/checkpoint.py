@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -238,13 +238,34 @@ def _check_settings(before: TrainSettings, now: TrainSettings) -> None:
     values = _by_name(now)
     for name, was in _by_name(before).items():
         if name not in MAY_CHANGE and was != values[name]:
-            raise TrainingError(
-                f"The stopped training had {name} = {was}, got {values[name]}. {_SAME}",
-                "other_setting",
-                setting=name,
-                expected=was,
-                got=values[name],
-            )
+            raise _other_setting(name, was, values[name])
+
+
+def check_named(settings: TrainSettings, named: Mapping[str, Any]) -> TrainSettings:
+    """Return the settings of a checkpoint, with a named learning rate; refuse any other named setting that differs.
+
+    Args:
+        settings: Settings of the checkpoint.
+        named: Settings by name, those for research among them, as a user typed them.
+
+    Raises:
+        TrainingError: If a setting differs.
+    """
+    values = _by_name(settings)
+    for name, now in named.items():
+        if name not in MAY_CHANGE and values[name] != now:
+            raise _other_setting(name, values[name], now)
+    return replace(settings, **{name: named[name] for name in MAY_CHANGE if name in named})
+
+
+def _other_setting(name: str, was: Any, now: Any) -> TrainingError:
+    return TrainingError(
+        f"The stopped training had {name} = {was}, got {now}. {_SAME}",
+        "other_setting",
+        setting=name,
+        expected=was,
+        got=now,
+    )
 
 
 def _by_name(settings: TrainSettings) -> dict[str, Any]:

@@ -46,6 +46,21 @@ def read_config(path: Path) -> dict[str, Any]:
     return _settings(document.values, str(path))
 
 
+def read_named(path: Path) -> dict[str, Any]:
+    """Return the settings that a configuration file names, in one flat table as `settings_from` takes it.
+
+    Beside `read_config`, defaults of the table [research] are left out, and `inputs` may be "auto".
+
+    Raises:
+        TrainingError: As for `read_config`.
+    """
+    document = read_document(path, "settings of a training", TrainingError)
+    values = _settings(document.values, str(path))
+    research = values.pop("research", None)
+    named = document.values.get("research", {}) if research is not None else {}
+    return {**values, **{name: getattr(research, name) for name in named}}
+
+
 def settings_from_table(table: Mapping[str, Any], source: str) -> TrainSettings:
     """Return the settings of a table from `table_from_settings`; `source` names the table in errors.
 
@@ -60,12 +75,12 @@ def table_from_settings(settings: TrainSettings) -> dict[str, Any]:
     return _plain(settings)
 
 
-def write_config(settings: TrainSettings, path: Path) -> None:
-    """Write all settings, including defaults, so that `--config` repeats the training on the same recordings."""
+def write_config(table: Mapping[str, Any], path: Path) -> None:
+    """Write the settings of a table, so that `--config` repeats the training on the same recordings."""
     import tomli_w  # only in the extra `train`; reading does not need it
 
     header = f"# Settings of a training by drsn-edge {__version__}: drsn-edge train --config {path.name} ...\n"
-    path.write_text(header + tomli_w.dumps(table_from_settings(settings)), encoding="utf-8")
+    path.write_text(header + tomli_w.dumps(table), encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:

@@ -26,6 +26,7 @@ from drsn_edge.signal.windows import FloatArray
 from drsn_edge.training.augment import augment
 from drsn_edge.training.settings import TrainSettings
 from drsn_edge.training.spectral import mix_styles
+from drsn_edge.training.subclasses import in_subclasses, subclass_numbers
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ class Batches:
 
     Attributes:
         inputs: Inputs of the network, shape (steps, batch, 1, steps in time, channels).
-        labels: Class index of each window, shape (steps, batch).
+        labels: Index of each window's subclass, shape (steps, batch), which is its class without subclasses.
     """
 
     inputs: FloatArray
@@ -55,6 +56,7 @@ class Feed:
     def __init__(self, split: Split, settings: TrainSettings, contract: SignalContract) -> None:
         """Prepare for epochs counted from 1."""
         self._split, self._settings, self._contract = split, settings, contract
+        self._subclasses = subclass_numbers(split.train, settings.research.subclass_field)
         self._drawn: tuple[int, FloatArray, NDArray[np.int64]] = (0, np.empty(0, np.float32), np.empty(0, np.int64))
 
     def epoch(self, epoch: int) -> Batches:
@@ -71,12 +73,17 @@ class Feed:
         if self._drawn[0] != draw:
             windows = draw_windows(self._split, self._settings, draw)
             inputs = network_input(windows.windows, self._contract, windows.speeds_hz)
-            self._drawn = (draw, inputs, windows.labels)
+            classes = len(self._split.labels)
+            labels = in_subclasses(windows.labels, windows.recordings, self._subclasses, classes)
+            self._drawn = (draw, inputs, labels)
         return self._drawn[1:]
 
 
 def split_recordings(
-    recordings: Sequence[Recording], settings: TrainSettings, progress: Callable[[int, int], None] | None = None
+    recordings: Sequence[Recording],
+    settings: TrainSettings,
+    progress: Callable[[int, int], None] | None = None,
+    least_classes: int = 2,
 ) -> Split:
     """Return the split by the rule in the settings, with one sampling rate and no damaged windows.
 
@@ -84,6 +91,7 @@ def split_recordings(
         recordings: The recordings.
         settings: See `TrainSettings`.
         progress: Called with the number of recordings checked for damage so far and the number of all recordings.
+        least_classes: Fewest classes of the training side: 2 for a network, 1 for references.
 
     Raises:
         RecordingError: If a recording lacks the field that holds its class.
@@ -108,6 +116,7 @@ def split_recordings(
         allow_leaks=settings.allow_leaks,
         validation=settings.research.validation,
         damage=damage,
+        least_classes=least_classes,
     )
     found = doubts_about([profile_of(each) for each in named])
     rates = () if any(doubt.kind == "rate" for doubt in found) else uniform.doubts

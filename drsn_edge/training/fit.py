@@ -91,7 +91,10 @@ def fit(
         DivergedError: If the loss or a weight is no longer finite.
         TrainingError: If patience is set and there are no validation windows.
     """
-    accuracy, schedule = partial(branch_accuracy, fusion=fusion), schedule_for(split, settings)
+    accuracy, schedule = (
+        partial(branch_accuracy, fusion=fusion, n_classes=len(split.labels)),
+        schedule_for(split, settings),
+    )
     learner = compile_learner(branch_logits(model), model, branch_loss, accuracy, schedule)
     return fit_learner(learner, split, settings, contract, progress, start, keep)
 
@@ -177,24 +180,26 @@ def branch_loss(labels: Any, logits: Any) -> Any:
     """Return the cross-entropy of each window, averaged over branches.
 
     Args:
-        labels: Class of each window, shape (batch,) or (batch, 1).
-        logits: Logits of each branch, shape (batch, branches, classes).
+        labels: Subclass of each window, shape (batch,) or (batch, 1).
+        logits: Logits of each branch, shape (batch, branches, outputs).
     """
     of_branches = ops.repeat(ops.reshape(labels, (-1, 1)), logits.shape[1], axis=1)
     return ops.mean(keras.losses.sparse_categorical_crossentropy(of_branches, logits, from_logits=True), axis=-1)
 
 
-def branch_accuracy(labels: Any, logits: Any, fusion: tuple[float, ...]) -> Any:
+def branch_accuracy(labels: Any, logits: Any, fusion: tuple[float, ...], n_classes: int) -> Any:
     """Return 1 for each window whose fused logits are largest at its class, else 0.
 
     Args:
         labels: As for `branch_loss`.
         logits: As for `branch_loss`.
         fusion: Share of each branch in the fused logits.
+        n_classes: Number of classes; output number i belongs to class i % n_classes.
     """
     shares = ops.reshape(ops.convert_to_tensor(fusion, logits.dtype), (1, -1, 1))
     predicted = ops.argmax(ops.sum(logits * shares, axis=1), axis=-1)
-    return ops.cast(ops.equal(ops.cast(predicted, "int32"), ops.cast(ops.reshape(labels, (-1,)), "int32")), "float32")
+    expected = ops.cast(ops.reshape(labels, (-1,)), "int32") % n_classes
+    return ops.cast(ops.equal(ops.cast(predicted, "int32") % n_classes, expected), "float32")
 
 
 def balanced_weights(labels: NDArray[np.int64], n_classes: int) -> FloatArray:
@@ -306,7 +311,7 @@ def _epoch(loop: _Loop, batches: Batches, epoch: int, clock: _Clock) -> EpochRep
 
 def _step(loop: _Loop, inputs: FloatArray, labels: NDArray[np.int64]) -> tuple[float, float]:
     """Train on one batch; return its loss and accuracy."""
-    weights = None if loop.class_weights is None else loop.class_weights[labels]
+    weights = None if loop.class_weights is None else loop.class_weights[labels % len(loop.class_weights)]
     logs = loop.learner.trained.train_on_batch(inputs, labels, sample_weight=weights, return_dict=True)
     return float(logs["loss"]), float(logs["accuracy"])
 

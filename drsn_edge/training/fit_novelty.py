@@ -50,7 +50,8 @@ def fit_novelty(split: Split, settings: TrainSettings, recorded: WindowSet) -> N
     lowest, highest = np.quantile(levels(recorded.windows), (_OUTERMOST, 1 - _OUTERMOST)).tolist()
     gravity = trained_gravity(centre(recorded.windows).means, split.train[0].recording.unit)
     return Novelty(
-        lines, whitening.astype(np.float32), prototypes.astype(np.float32), 1.0, lowest, highest,
+        lines, whitening.astype(np.float32), prototypes.astype(np.float32), np.ones(len(prototypes), np.float32),
+        lowest, highest,
         mounting=fit_mounting(recorded, {span.recording.name: span.recording.group for span in split.train}),
         gravity=gravity,
     )  # fmt: skip
@@ -77,9 +78,11 @@ def with_limit(novelty: Novelty, held_out: WindowSet, false_unknown_share: float
             got=false_unknown_share,
         )
     distances = novelty.distances(held_out.windows)
+    limit = np.float32(np.quantile(distances, 1 - false_unknown_share))
     limited = replace(
         novelty,
-        limit=float(np.quantile(distances, 1 - false_unknown_share)),
+        limits=np.full_like(novelty.limits, limit),
         mounting=with_mounting_limit(novelty.mounting, held_out.windows),
     )
-    return limited, float((limited.of_distances(distances, centre(held_out.windows)) > 1).mean())
+    multiples = np.maximum(distances / limit, limited.loudness(centre(held_out.windows)))
+    return limited, float((multiples > 1).mean())

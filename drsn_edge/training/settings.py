@@ -43,10 +43,18 @@ RESEARCH_RANGES: Ranges = {
     "highest_order": (1, 1000),
     "style_mix": (0, 10),
     "discriminants": (0, 10),
+    "stream_hop": (0, math.inf),
     "redraw_every": (1, math.inf),
 }
 
-_OF_SPECTRA = ("spectrum_lines", "style_mix", "discriminants")
+_OF_SPECTRA = (
+    "spectrum_lines",
+    "style_mix",
+    "discriminants",
+    "absolute_bands",
+    "speed_trend",
+    "subclass_field",
+)
 _OF_SEVERAL_VIEWS = ("highest_order", "view_weights")
 
 
@@ -73,6 +81,15 @@ class ResearchSettings:
             with the inputs `bands` and `spectra`. See `drsn_edge.training.spectral.mix_styles`.
         discriminants: Weight of linear discriminants in the logits, relative to the network's own; 0: none; only with
             the inputs `bands` and `spectra`.
+        absolute_bands: Whether log band powers keep the level of a window; `false`: they are relative to the mean
+            square of the window itself; only with the inputs `bands` and `spectra` and with `scaling = "fixed"`.
+        speed_trend: Whether the trend of log band powers with the shaft speed, fitted on the training side, is taken
+            away; every recording then needs a speed; only with the inputs `bands` and `spectra`.
+        subclass_field: Field whose values split each class into subclasses that the network tells apart in training,
+            such as `load_hp`; a window gets the class of its most probable subclass. Empty: no subclasses; only with
+            the inputs `bands` and `spectra`. See `drsn_edge.training.subclasses`.
+        stream_hop: Samples between the starts of two windows when streaming; 0: as in training. Training windows may
+            overlap far more than a gateway has time for.
         redraw_every: Epochs that share their windows, noise included; above 1 where making windows takes longer than
             training on them.
     """
@@ -90,6 +107,10 @@ class ResearchSettings:
     view_weights: tuple[float, ...] = ()
     style_mix: float = 0.0
     discriminants: float = 0.0
+    absolute_bands: bool = False
+    speed_trend: bool = False
+    subclass_field: str = ""
+    stream_hop: int = 0
     redraw_every: int = 1
 
     def __post_init__(self) -> None:
@@ -100,12 +121,13 @@ class ResearchSettings:
         """
         _check_ranges(self, RESEARCH_RANGES)
         check_choice("scaling", self.scaling, SCALINGS)
-        if self.gain_range_db and self.scaling != "fixed":
+        of_level = self.changed(("gain_range_db", "absolute_bands"))
+        if of_level and self.scaling != "fixed":
             raise TrainingError(
-                "gain_range_db has no effect with the scaling 'rms', which removes the level. Set scaling to 'fixed', "
-                "or remove gain_range_db.",
+                f"{of_level[0]} has no effect with the scaling 'rms', which removes the level. Set scaling to 'fixed', "
+                f"or remove {of_level[0]}.",
                 "setting_unused",
-                setting="gain_range_db",
+                setting=of_level[0],
                 needs="scaling fixed",
             )
 
@@ -132,7 +154,8 @@ class TrainSettings:
         window: Samples per window.
         hop: Samples between the starts of two windows, in training and when streaming; 0: half a window.
         inputs: What the network sees: `waveform` (the samples), `bands` (log band powers) or `spectra` (bands, shaft
-            orders and envelope orders).
+            orders and envelope orders). `drsn-edge train` searches if neither the file nor an option names it, and then
+            also for `network`, `window` and the table [research], as far as they are not named.
         epochs: Passes over the training windows.
         learning_rate: Highest learning rate of Adam; it rises to this, and falls along a cosine over all epochs.
         patience: Epochs without a better validation after which the training stops and keeps the best epoch's weights;

@@ -14,16 +14,52 @@ from drsn_edge.signal.windows import FloatArray
 
 _LEAST_DEVIATION = 0.1
 
+_LEAST_SPREAD = 0.01**2
+"""Mean square of log10 of the speeds about the mean of their class below which they have no trend: 2 % of the speed."""
 
-def standardised(contract: SignalContract, windows: WindowSet) -> SignalContract:
-    """Return the contract with the mean and standard deviation of each channel over the training windows."""
+
+def standardised(contract: SignalContract, windows: WindowSet, *, speed_trend: bool = False) -> SignalContract:
+    """Return the contract with the mean and standard deviation of each channel over the training windows.
+
+    Args:
+        contract: Contract without standardisation.
+        windows: Training windows.
+        speed_trend: Whether the trend of the bands with the shaft speed is fitted first, and taken away.
+    """
     if contract.spectra is None:
         return contract
+    if speed_trend:
+        bands = contract.spectra.channels_of("bands", len(contract.axes))
+        logs = network_input(windows.windows, contract, windows.speeds_hz)[:, 0, :, bands]
+        slopes = speed_slopes(logs, windows.speeds_hz, windows.labels)
+        contract = replace(contract, spectra=replace(contract.spectra, slopes=tuple(slopes.ravel().tolist())))
     inputs = network_input(windows.windows, contract, windows.speeds_hz)
+    assert contract.spectra is not None
     means = inputs.mean(axis=(0, 1, 2), dtype=np.float64)
     deviations = np.maximum(_LEAST_DEVIATION, inputs.std(axis=(0, 1, 2), dtype=np.float64))
     known = replace(contract.spectra, means=tuple(means.tolist()), deviations=tuple(deviations.tolist()))
     return replace(contract, spectra=known)
+
+
+def speed_slopes(logs: FloatArray, speeds_hz: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the change of log band powers with log10 of the shaft speed within a class, shape (lines, axes).
+
+    One line through all classes, each about its own mean: a straight line carries over to speeds that were not
+    recorded, and needs no more than two of them. The slopes are rounded, so that they take little room in a file.
+
+    Args:
+        logs: log10 of the powers, shape (n, lines, axes).
+        speeds_hz: Shaft speed of each window in turns per second, shape (n,).
+        labels: Class of each window, shape (n,).
+    """
+    _, which = np.unique(labels, return_inverse=True)
+    counts = np.bincount(which)
+    speeds = np.log10(speeds_hz)
+    speeds = speeds - (np.bincount(which, speeds) / counts)[which]
+    spread = float(speeds @ speeds)
+    if spread < _LEAST_SPREAD * len(speeds):
+        return np.zeros(logs.shape[1:])
+    return np.asarray(np.round(np.tensordot(speeds, logs, axes=(0, 0)) / spread, 4))
 
 
 def mix_styles(inputs: FloatArray, labels: NDArray[np.int64], strength: float, rng: np.random.Generator) -> FloatArray:

@@ -11,26 +11,25 @@ from typing import Any
 import keras
 import numpy as np
 
-from drsn_edge.datasets.anti_alias import design_decimation
 from drsn_edge.datasets.span import Split
 from drsn_edge.datasets.windows import WindowSet, cut_spans, pick_per_class, with_random_noise
-from drsn_edge.errors import DivergedError, TrainingError
-from drsn_edge.models.config import DrsnConfig, fitted, preset
+from drsn_edge.errors import DivergedError
+from drsn_edge.models.config import DrsnConfig
 from drsn_edge.models.drsn import build_model
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.novelty import Novelty
-from drsn_edge.signal.spectra import Spectra
-from drsn_edge.signal.windows import Scaling
 from drsn_edge.training.augment import with_random_gain
 from drsn_edge.training.checkpoint import Keeper, fingerprint, has_checkpoint
+from drsn_edge.training.contract import contract_for, network_for
 from drsn_edge.training.discriminant import fit_discriminants
 from drsn_edge.training.epochs import EpochReport
 from drsn_edge.training.feed import draw_windows, split_recordings
 from drsn_edge.training.fit import fit, predict_logits
 from drsn_edge.training.fit_novelty import fit_novelty
-from drsn_edge.training.settings import INPUTS, TrainSettings
+from drsn_edge.training.settings import TrainSettings
 from drsn_edge.training.spectral import standardised
+from drsn_edge.training.subclasses import subclass_count, subclass_numbers
 
 CALIBRATION_PER_CLASS = 32
 CALIBRATION_NOISE = ("gaussian",)
@@ -90,13 +89,14 @@ def train(
     keras.utils.set_random_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     split = split or split_recordings(recordings, settings)
-    contract = _contract(recordings, split, settings)
-    network = _network(settings, contract, len(split.labels))
+    contract = _standardised_contract(recordings, split, settings)
+    subclasses = subclass_count(subclass_numbers(split.train, settings.research.subclass_field))
+    network = network_for(settings, contract, len(split.labels), subclasses)
     keeper = None if checkpoints is None else Keeper(checkpoints, settings, fingerprint(recordings))
     start = keeper.begin(resume=resume) if keeper else None
     model = build_model(network)
     if settings.research.discriminants:
-        fit_discriminants(model, network.branches, split, settings, contract)
+        fit_discriminants(model, network, split, settings, contract)
     keep = keeper.keep if keeper else None
     with _advising_after_divergence(checkpoints):
         history = fit(model, split, settings, contract, progress, start, keep, network.fusion)
@@ -118,60 +118,11 @@ def _calibration(recorded: WindowSet, settings: TrainSettings, rng: np.random.Ge
     )
 
 
-def _scaling(split: Split, kind: str) -> Scaling:
-    if kind == "rms":
-        return Scaling()
-    powers = [span.recording.samples[span.start : span.stop].var(axis=0, dtype=np.float64) for span in split.train]
-    return Scaling("fixed", float(np.sqrt(np.mean(powers))) or 1.0)
-
-
-def _contract(recordings: Sequence[Recording], split: Split, settings: TrainSettings) -> SignalContract:
-    views, research = INPUTS[settings.inputs], settings.research
-    contract = SignalContract(
-        sample_rate_hz=_sample_rate_hz(split),
-        axes=recordings[0].axes,
-        unit=recordings[0].unit,
-        window=settings.window,
-        hop=settings.hop_samples,
-        scaling=_scaling(split, research.scaling),
-        spectra=Spectra(views, research.spectrum_lines, research.highest_order) if views else None,
-        decimation=design_decimation(),
-    )
-    unknown = [recording.name for recording in recordings if not recording.speed_hz > 0]
-    if contract.needs_speed and unknown:
-        raise TrainingError(
-            f"{unknown[0]} has no shaft speed, which the inputs 'spectra' need for shaft orders. Add a field rpm to "
-            "the catalogue, or choose the inputs 'bands'.",
-            "no_speed",
-            recording=unknown[0],
-            count=len(unknown),
-        )
-    return standardised(contract, draw_windows(split, settings, 0)) if views else contract
-
-
-def _sample_rate_hz(split: Split) -> float:
-    spans = (*split.train, *split.validation, *split.held_out)
-    rates = {span.recording.name: span.recording.sample_rate_hz for span in spans}
-    return float(np.median(list(rates.values())))
-
-
-def _network(settings: TrainSettings, contract: SignalContract, n_classes: int) -> DrsnConfig:
-    research = settings.research
-    if research.axis_dropout and len(contract.axes) == 1:
-        raise TrainingError(
-            f"axis_dropout needs several axes, but the recordings have the axis {contract.axes[0]} only. Set "
-            "axis_dropout to 0.",
-            "one_axis",
-            axis=contract.axes[0],
-        )
-    steps, channels = contract.input_shape
-    fits: dict[str, Any] = {"window": steps, "n_axes": channels, "n_classes": n_classes, "block": research.block}
-    sizes = settings.network
-    network = preset(sizes, **fits) if isinstance(sizes, str) else fitted(sizes, **fits)
+def _standardised_contract(recordings: Sequence[Recording], split: Split, settings: TrainSettings) -> SignalContract:
+    contract = contract_for(recordings, split, settings)
     if contract.spectra is None:
-        return network
-    branches = contract.spectra.view_channels(len(contract.axes))
-    return replace(network, branches=branches, weights=research.view_weights, discriminants=research.discriminants > 0)
+        return contract
+    return standardised(contract, draw_windows(split, settings, 0), speed_trend=settings.research.speed_trend)
 
 
 @contextmanager

@@ -100,6 +100,6 @@ def test_groups_and_operating_points_are_proposed(
 def test_a_confirmed_catalogue_is_trained_on(name: str, tmp_path: Path) -> None:
     pytest.importorskip("keras")
     data = looked_at(name, tmp_path)
-    settings = ("--network", "nano", "--window", 512, "--epochs", 1)
+    settings = ("--inputs", "waveform", "--network", "nano", "--window", 512, "--epochs", 1)
     run("train", "--data", data, "--hold-out", "time=0.3", "--out", tmp_path / "run", *settings)
     assert (tmp_path / "run" / "metrics.json").is_file()

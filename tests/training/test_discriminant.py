@@ -64,7 +64,7 @@ def test_the_logits_are_those_of_the_branches_and_the_discriminants(fitted: Trai
     inputs = network_input(windows.windows, fitted.contract, windows.speeds_hz)
     expected = np.einsum("nbc,b->nc", np.asarray(branch_logits(fitted.model)(inputs)), [0.5, 0.25, 0.25])
     for number, share in ((1, 0.5), (2, 0.25), (3, 0.25)):
-        kernel, bias = fitted.model.get_layer(f"discriminant_{number}").get_weights()
+        kernel, bias = fitted.model.get_layer(f"discriminant_{number}_1").get_weights()
         expected += share * (np.einsum("nhwc,hwck->nk", inputs, kernel) + bias)
     np.testing.assert_allclose(predict_logits(fitted.model, windows, fitted.contract), expected, atol=1e-3)
 
@@ -72,7 +72,7 @@ def test_the_logits_are_those_of_the_branches_and_the_discriminants(fitted: Trai
 def test_each_discriminant_sees_its_own_view_and_training_leaves_it_alone(fitted: Training) -> None:
     trained = {id(variable) for variable in fitted.model.trainable_variables}
     for number, own in ((1, slice(0, 3)), (2, slice(3, 6)), (3, slice(6, 15))):
-        layer = fitted.model.get_layer(f"discriminant_{number}")
+        layer = fitted.model.get_layer(f"discriminant_{number}_1")
         kernel = layer.get_weights()[0]
         assert np.abs(kernel[..., own, :]).max() > 0
         kernel[..., own, :] = 0

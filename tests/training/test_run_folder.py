@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_folds import folds_archive
 from refusals import refused
 
 from drsn_edge.errors import OutputError, TrainingError
@@ -18,12 +19,13 @@ from drsn_edge.training.run_folder import is_run_folder, load_run, save_run
 
 NEEDED = ("config.json", "metrics.json", "model.keras", "calibration.npz", "golden.npz", "held_out.npz")
 EXTRA = ("novelty.npz", "config.toml", "log.csv", "learning_curve.png")
+OF_A_SEARCH = {"search.json": b"{}\n", "inner_folds.npz": folds_archive()}
 
 
 @pytest.fixture(scope="session")
 def saved(training: Any, metrics: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "run"
-    save_run(training, metrics, folder)
+    save_run(training, metrics, folder, OF_A_SEARCH)
     return folder
 
 
@@ -35,7 +37,8 @@ def run(saved: Path, tmp_path: Path) -> Path:
 
 def test_a_run_folder_holds_what_its_docstring_lists(saved: Path) -> None:
     documented = {line.split()[0] for line in (run_folder_module.__doc__ or "").splitlines()[2:]}
-    assert {path.name for path in saved.iterdir()} == documented == {*NEEDED, *EXTRA}
+    assert {path.name for path in saved.iterdir()} == documented == {*NEEDED, *EXTRA, *OF_A_SEARCH}
+    assert {name: (saved / name).read_bytes() for name in OF_A_SEARCH} == OF_A_SEARCH
     assert (saved / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     assert is_run_folder(saved)
     assert [path.name for path in saved.parent.iterdir()] == ["run"]

@@ -95,7 +95,7 @@ def test_it_learns_converts_and_says_the_same_in_int8(spectral: Training, tmp_pa
     assert run.contract == spectral.contract
     conversion = convert_run(run, BundleOptions("a", "1.0.0"), tolerance=Tolerance(max_drop=0.1))
     inputs = network_input(run.held_out.windows, run.contract, run.held_out.speeds_hz)
-    classes = Classifier(conversion.bundle.model).logits(inputs).argmax(axis=1)
+    classes = Classifier(conversion.bundle.network).logits(inputs).argmax(axis=1)
     assert np.mean(classes == run.held_out.labels) == conversion.agreement.int8_accuracy
     assert conversion.bundle.manifest.contract.needs_speed
     script = (

@@ -110,7 +110,7 @@ def test_predictions_are_of_scaled_windows(training: Any) -> None:
 
 
 def test_fixed_scaling_divides_by_the_rms_of_the_training_side(make_recording: Any) -> None:
-    from drsn_edge.training.train import _scaling
+    from drsn_edge.training.contract import _scaling
 
     loud = make_recording("a", samples=np.tile(np.array([[3.0, 9.0], [7.0, 9.0]], np.float32), (500, 1)))
     split: Any = type("", (), {"train": [type("", (), {"recording": loud, "start": 0, "stop": 1000})()]})

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -111,8 +112,9 @@ def load_all(
         RecordingError: If a recording cannot be used, a folder has none, or a catalogue is not confirmed.
     """
     report = Report() if report is None else report
-    named = list(_named(paths, _path(catalogue), report))
-    check_confirmed([source for source, _ in named])
+    files = list(_named(paths, _path(catalogue), report))
+    check_confirmed([each.source for each in files])
+    named = [(each.source, each.pick) for each in files]
     return [each.in_memory() for each in _each(named, MAX_RECORDING_BYTES, report, None)]
 
 
@@ -139,9 +141,46 @@ def open_recordings(
             cannot be read or is incomplete.
     """
     report = Report() if report is None else report
-    named = list(_named(paths, _path(catalogue), report))
-    _tell_unconfirmed([source for source, _ in named], report)
-    return _each(named, memory_bytes, report, progress)
+    return _each(
+        [(each.source, each.pick) for each in files_of(paths, catalogue, report)], memory_bytes, report, progress
+    )
+
+
+class RecordingFile(NamedTuple):
+    """A file of recordings that was looked up and not read.
+
+    Attributes:
+        source: The file, and what is known of it.
+        capture: The one capture that was asked for, counted from 0; None: all.
+    """
+
+    source: Source
+    capture: int | None
+
+    def pick(self, raws: list[RawRecording]) -> list[RawRecording]:
+        """Return the recordings that were asked for, of all that the file holds."""
+        return raws if self.capture is None else _choose(self.capture, self.source.path, raws)
+
+
+def files_of(paths: Iterable[PathLike], catalogue: PathLike | None, report: Report) -> list[RecordingFile]:
+    """Return the files of recordings that paths name, in order, whether or not their catalogue is confirmed.
+
+    Args:
+        paths: Files (`FILE#3` for one capture) and folders, which are searched with their sub-folders.
+        catalogue: Catalogue file that is used instead of those around the recordings.
+        report: Takes note of what is worth saying.
+
+    Raises:
+        RecordingError: If a folder has no recording, or a catalogue is invalid.
+    """
+    found = list(_named(paths, _path(catalogue), report))
+    _tell_unconfirmed([each.source for each in found], report)
+    return found
+
+
+def open_file(file: RecordingFile, memory_bytes: int, report: Report) -> Iterator[StreamedRecording]:
+    """Open the recordings of one file one after another; arguments and errors as of `open_recordings`."""
+    return _each([(file.source, file.pick)], memory_bytes, report, None)
 
 
 def check_confirmed(sources: Sequence[Source]) -> None:
@@ -170,21 +209,21 @@ def _capture(path: PathLike) -> tuple[Path, int | None]:
     return (Path(path), None) if match is None else (Path(match[1]), int(match[2]))
 
 
-def _named(paths: Iterable[PathLike], catalogue: Path | None, report: Report) -> Iterator[tuple[Source, _Pick]]:
+def _named(paths: Iterable[PathLike], catalogue: Path | None, report: Report) -> Iterator[RecordingFile]:
     """Yield what the paths name, and which captures of it; equal names are told apart by the path."""
-    found: list[tuple[Source, int | None, Path]] = []
+    found: list[tuple[RecordingFile, Path]] = []
     for path in map(Path, paths):
         if path.is_dir():
-            found += [(source, None, path / source.name) for source in sources_in(path, catalogue, report)]
+            sources = sources_in(path, catalogue, report)
+            found += [(RecordingFile(source, None), path / source.name) for source in sources]
         else:
-            file, capture = _capture(path)
-            source = source_of(file, catalogue, report)
-            found.append((source, capture, file.parent / source.name))
-    counts = Counter((source.name, capture) for source, capture, _ in found)
+            plain, capture = _capture(path)
+            source = source_of(plain, catalogue, report)
+            found.append((RecordingFile(source, capture), plain.parent / source.name))
+    counts = Counter((file.source.name, file.capture) for file, _ in found)
     is_unique = all(count == 1 for count in counts.values())
-    for source, capture, full in found:
-        pick = _all if capture is None else partial(_choose, capture, source.path)
-        yield (source if is_unique else replace(source, name=full.as_posix())), pick
+    for file, full in found:
+        yield file if is_unique else file._replace(source=replace(file.source, name=full.as_posix()))
 
 
 def _each(

@@ -54,6 +54,15 @@ class Report:
             names = kinds_of(listing.repeated)
             self.say(Notice(f"Links in {where} lead to what was read already, and were left out: {names}."))
 
+    def include(self, other: Report) -> None:
+        """Take note of what another report, of files that were read elsewhere, has taken note of."""
+        for text in other._first:
+            self.say(text)
+        for kind, taken in other._taken.items():
+            self._taken.setdefault(kind, []).extend(taken)
+        for remark, names in other._remarks.items():
+            self._remarks.setdefault(remark, []).extend(names)
+
     def say(self, text: str) -> None:
         """Take note of a sentence; equal ones are told once."""
         if text not in self._first:
