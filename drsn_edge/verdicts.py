@@ -19,6 +19,7 @@ class Verdict(str, Enum):
 
     CLASS = "CLASS"
     UNKNOWN = "UNKNOWN"
+    UNSURE = "UNSURE"
     NO_VERDICT = "NO_VERDICT"
 
 
@@ -43,6 +44,11 @@ HEALTHY_COLOUR = "#228833"
 VERDICTS: Mapping[Verdict, Meaning] = {
     Verdict.CLASS: Meaning("of a class", "The window is similar to the training windows of the named class.", None),
     Verdict.UNKNOWN: Meaning("unknown", "The window is unlike all training data.", "#000000"),
+    Verdict.UNSURE: Meaning(
+        "unsure",
+        "The two most probable classes are too close to call for the promised share of wrong classes.",
+        "#666666",
+    ),
     Verdict.NO_VERDICT: Meaning("without a verdict", "The window cannot be judged; the reason tells why.", "#bbbbbb"),
 }
 
@@ -173,6 +179,7 @@ OF_MACHINE = tuple(each.text for each in REASONS.values() if each.subject is Sub
 """Reasons of a window that still shows the machine, and so keeps the decision fresh."""
 
 LAST_MEASURED = "last measured"
+COVERAGE_OFF = "coverage off"
 OUTPUT_FAILING = "output failing"
 
 STATES: Mapping[str, State] = _by_text(
@@ -180,6 +187,12 @@ STATES: Mapping[str, State] = _by_text(
     State(NO_SAMPLES, "No samples arrive. The decision is withdrawn until windows are judged again."),
     State(TOO_FEW_SAMPLES, "Too few samples arrive. The decision is withdrawn until windows are judged again."),
     State(LAST_MEASURED, "Decision and alarms date from this time: no window has shown the machine since."),
+    State(
+        COVERAGE_OFF,
+        "The share of windows of a class has left the range of the inner folds. Below it, the machine runs as no inner "
+        "fold did, and more classes than promised may be wrong: record it so, and train again. Above it, the machine "
+        "shows few of the classes that are hard to tell apart.",
+    ),
     State(OUTPUT_FAILING, "A file, a broker or another output cannot be written now; monitoring continues."),
 )
 """States by text; a state of the link is also the reason of the decision."""

@@ -30,7 +30,7 @@ def test_every_verdict_reason_and_state_has_an_entry_that_is_a_sentence() -> Non
 
 
 def test_texts_that_files_hold_stay_as_they_are() -> None:
-    assert [verdict.value for verdict in Verdict] == ["CLASS", "UNKNOWN", "NO_VERDICT"]
+    assert [verdict.value for verdict in Verdict] == ["CLASS", "UNKNOWN", "UNSURE", "NO_VERDICT"]
     assert set(REASONS) == {
         "lost samples", "overrun", "flat line", "clipped", "stuck", "stuck bit", "wrapped", "spike", "dropouts",
         "repeated samples", "offset jumped", "axes inverted or swapped", "sample rate off", "device clock stopped",

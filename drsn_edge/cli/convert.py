@@ -13,7 +13,9 @@ from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.output import note, print_text, print_values
 from drsn_edge.cli.reading import read_folder
 from drsn_edge.cli.sections import SectionedCommand, section
+from drsn_edge.cli.without_network import convert_healthy_run
 from drsn_edge.support.notice import as_line
+from drsn_edge.support.wording import counted
 from quantize.targets.names import TARGETS
 
 if TYPE_CHECKING:
@@ -97,6 +99,12 @@ _LIMITS = section(
         metavar="PERCENT",
         help="Windows of the hold-out set that the monitor may call UNKNOWN, in percent; 0 turns UNKNOWN off.",
     ),
+    click.option(
+        "--learned-only",
+        is_flag=True,
+        help="Without a network: allow for no load or speed but the learned ones. Slighter faults are found then, and "
+        "every other load is UNKNOWN.",
+    ),
 )
 
 _FINE_TUNING = section(
@@ -137,7 +145,10 @@ _FINE_TUNING = section(
 @_LIMITS
 @_FINE_TUNING
 @section("Other", json_option)
-def convert(run: Path, out: Path, max_drop: float, qat: bool, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def convert(
+    ctx: click.Context, /, run: Path, out: Path, max_drop: float, qat: bool, as_json: bool, **options: Any
+) -> None:
     """Convert a trained run to int8 and write a bundle.
 
     RUN is a run folder of `drsn-edge train`. The int8 model is compared with the trained network on every window of the
@@ -146,12 +157,22 @@ def convert(run: Path, out: Path, max_drop: float, qat: bool, as_json: bool, **o
 
     The int8 ranges come from calibration windows of all classes and signal-to-noise ratios.
 
+    A RUN of healthy recordings alone has no network, and its bundle has no int8 model.
+
     \b
     Example:
       drsn-edge convert run/ --out machine.drsn
       drsn-edge convert run/ --out machine.drsn --qat --data recordings/
     """
+    from drsn_edge.training.run_folder import is_healthy_run
+
     tuning = {name: options.pop(name) for name in _TUNING}
+    if is_healthy_run(run):
+        del options["target"]
+        convert_healthy_run(ctx, run, out, options=options, as_json=as_json)
+        return
+    if options.pop("learned_only"):
+        raise click.UsageError("--learned-only is for runs of healthy recordings alone, which have no network.")
     if qat != (tuning["data"] is not None):
         needs, missing = ("--qat", "--data FOLDER") if qat else ("--data", "--qat")
         raise click.UsageError(f"{needs} needs {missing}. Fine-tuning takes the recordings that RUN was trained on.")
@@ -235,6 +256,7 @@ def _values(conversion: Conversion, found: Generalisation | None) -> dict[str, A
         "unknown_share": conversion.unknown_share,
         "generalisation": None if found is None else found.to_json(),
         "noise_alone": None if conversion.noise is None else asdict(conversion.noise),
+        "promise": _promise_values(conversion),
         "operators": conversion.lint.operators,
         "edgetpu_operators": None if conversion.compiler is None else conversion.compiler.mapped,
     }
@@ -254,6 +276,42 @@ def _edgetpu_lines(conversion: Conversion) -> list[str]:
         return ["Edge TPU           not compiled: edgetpu_compiler is missing; see `drsn-edge bundle edgetpu --help`"]
     compiled = f"{verdict.mapped} of {verdict.operators} operators, by edgetpu_compiler {verdict.version}".rstrip()
     return [f"Edge TPU           {compiled}", *(f"                   {line}" for line in verdict.differences)]
+
+
+def _promise_values(conversion: Conversion) -> dict[str, Any] | None:
+    promise = conversion.bundle.manifest.promise
+    if promise is None:
+        return None
+    from drsn_edge.evaluation.kept_promise import kept_to_json
+
+    values = {"temperature": promise.temperature, "held_out": promise.held_out, "folds": promise.folds}
+    kept = kept_to_json(conversion.kept)
+    return {
+        **values,
+        "least_wrong": promise.least_wrong,
+        "unpromised": conversion.unpromised,
+        "at_most_wrong": kept,
+    }
+
+
+def _promise_lines(conversion: Conversion) -> list[str]:
+    promise = conversion.bundle.manifest.promise
+    if promise is None:
+        return [
+            "promise            none, so --at-most-wrong will be refused: the network was not chosen by inner folds; "
+            "`drsn-edge train --inputs auto` does so"
+        ]
+    from drsn_edge.bundle.promise import FEWEST_FOLDS
+
+    by = counted(promise.folds, "inner fold")
+    first = f"promise            on {promise.held_out}, by {by}; temperature {promise.temperature:.3g}"
+    if not promise.is_made:
+        few = f"nothing is promised, so --at-most-wrong will be refused: it takes at least {FEWEST_FOLDS} inner folds"
+        return [first, f"                   {few}"]
+    lines = [each.in_words for each in conversion.kept]
+    if conversion.unpromised is not None:
+        lines.append(f"nothing is promised about another {conversion.unpromised}, which the hold-out set has")
+    return [first, *(f"                   {line}" for line in lines)]
 
 
 def _noise_text(noise: NoiseFit | None) -> str:
@@ -278,6 +336,7 @@ def _as_text(conversion: Conversion, out: Path, size: int, found: Generalisation
             f"logit error        {result.logit_rms_error:.1%} RMS",
             f"unknown            {unknown}",
             f"noise alone        {_noise_text(conversion.noise)}",
+            *_promise_lines(conversion),
             f"int8 operators     {operators}",
             *_edgetpu_lines(conversion),
             f"wrote {out} ({size / 1000:.1f} kB)",

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from drsn_edge.cli.options import PathType, finite, runtime_choice
+from drsn_edge.cli.options import PathType, at_most_wrong_option, finite, runtime_choice
 from drsn_edge.cli.options import votes as votes_of
 
 if TYPE_CHECKING:
+    from drsn_edge.bundle.bundle import Bundle
     from drsn_edge.monitor.stages.judge import Model
     from drsn_edge.monitor.stages.settings import MonitorSettings
     from drsn_edge.runtime.names import RuntimeChoice
@@ -29,6 +30,8 @@ class OfflineChoice:
         bundle: File of the bundle.
         settings: File of settings; None: those of the bundle.
         votes: K/N, with precedence over the settings; None: not given.
+        at_most_wrong: Share of the windows of a class that may be wrong, with precedence over the settings; None: not
+            given.
         rpm: Speed of the shaft in revolutions per minute; None: the field rpm of each recording, if it has one.
         unknown: Whether windows may be UNKNOWN.
         runtime: Interpreter of the model.
@@ -37,12 +40,13 @@ class OfflineChoice:
     bundle: Path
     settings: Path | None
     votes: str | None
+    at_most_wrong: float | None
     rpm: float | None
     unknown: bool
     runtime: RuntimeChoice
 
-    def open(self) -> tuple[Model, MonitorSettings]:
-        """Return the opened model and the settings, by default those of the bundle.
+    def open(self) -> tuple[Bundle, Model, MonitorSettings]:
+        """Return the bundle, its opened model and the settings, by default those of the bundle.
 
         Raises:
             DrsnEdgeError: If bundle or settings cannot be used, or no interpreter here runs the model.
@@ -53,8 +57,8 @@ class OfflineChoice:
         from drsn_edge.monitor.stages.settings import settings_for
 
         bundle = read_bundle(self.bundle)
-        settings = settings_for(self.settings, self.votes, bundle.manifest)
-        return model_of(bundle, self.bundle, self.runtime, say, unknown=self.unknown), settings
+        settings = settings_for(self.settings, self.votes, bundle.manifest, self.at_most_wrong)
+        return bundle, model_of(bundle, self.bundle, self.runtime, say, unknown=self.unknown), settings
 
 
 _VOTES = click.option(
@@ -85,7 +89,7 @@ def offline_options(*, settings_help: str, votes: bool) -> Callable[[Command], C
 
     Args:
         settings_help: Help of --settings.
-        votes: Whether the command has --votes.
+        votes: Whether the command has --votes and --at-most-wrong; otherwise it takes both from the settings.
     """
 
     def wrap(command: Command) -> Command:
@@ -97,9 +101,11 @@ def offline_options(*, settings_help: str, votes: bool) -> Callable[[Command], C
             no_unknown: bool,
             choice: RuntimeChoice,
             votes: str | None = None,
+            at_most_wrong: float | None = None,
             **options: Any,
         ) -> Any:
-            return command(judge=OfflineChoice(model, settings, votes, rpm, not no_unknown, choice), **options)
+            judge = OfflineChoice(model, settings, votes, at_most_wrong, rpm, not no_unknown, choice)
+            return command(judge=judge, **options)
 
         wrapped: Any = update_wrapper(gather, command)  # keeps the options that are declared below
         added = (
@@ -107,7 +113,7 @@ def offline_options(*, settings_help: str, votes: bool) -> Callable[[Command], C
                 "--model", type=PathType, required=True, metavar="FILE", help="Bundle that judges the windows."
             ),
             click.option("--settings", type=PathType, metavar="FILE", help=settings_help),
-            *((_VOTES,) if votes else ()),
+            *((_VOTES, at_most_wrong_option) if votes else ()),
             runtime_choice,
             *_OPTIONS,
         )

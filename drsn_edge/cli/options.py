@@ -14,6 +14,7 @@ import click
 
 from drsn_edge.runtime.names import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
 from drsn_edge.support.durations import duration_s
+from drsn_edge.support.shares import LEAST_PERCENT
 from drsn_edge.support.toml_file import quoted
 
 PathType = click.Path(path_type=Path)
@@ -23,7 +24,7 @@ catalogue_option = click.option(
     "--catalogue",
     type=PathType,
     metavar="FILE",
-    help="Catalogue of the recordings.  [default: catalogue.toml or .csv beside them, else a built-in catalogue]",
+    help="Catalogue.  [default: beside the files, else built in]",
 )
 seed_option = click.option(
     "--seed",
@@ -138,6 +139,15 @@ def percent_of(text: str) -> float | None:
     """Return the percent that a text such as `1`, `2.5` or `10 %` says, None if it says none."""
     match = _PERCENT.fullmatch(text.strip())
     return None if match is None else float(match[1])
+
+
+at_most_wrong_option = click.option(
+    "--at-most-wrong",
+    type=Percent(LEAST_PERCENT, below=True),
+    metavar="PERCENT",
+    help="Windows of a class that may be wrong, in percent. A window that is too close to call is UNSURE. The bundle "
+    "must hold a promise.  [default: as in --settings, else no window is UNSURE]",
+)
 
 
 def renamed(old: str, new: str, unit: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:

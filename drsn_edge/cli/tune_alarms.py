@@ -111,7 +111,7 @@ def tune_alarms(
     from drsn_edge.cli.progress import counting_bar
     from drsn_edge.monitor.offline.tune_alarms import Goal, judged, tune
 
-    model, base = judge.open()
+    _, model, base = judge.open()
     alarms = _alarms_of(base, normal, model.manifest.labels, judge.settings)
     found = _judge(recordings, catalogue, lambda each: judged(each, model, base, alarms.normal, judge.rpm))
     with counting_bar("sweeping") as bar:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drsn_edge import __version__
 from drsn_edge.bundle.bundle import MODEL, REPORT, Bundle, sha256, with_extra
 from drsn_edge.bundle.golden import MEMBER as GOLDEN
 from drsn_edge.bundle.golden import TOLERANCE_LSB, golden_to_bytes, make_golden
-from drsn_edge.bundle.manifest import Budget, Manifest
+from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.bundle.promise import Promise
 from drsn_edge.bundle.variants import with_edgetpu
+from drsn_edge.conversion.budget import BUDGET_MB, budget_of
+from drsn_edge.conversion.promise import promise_of, unpromised_field
 from drsn_edge.datasets.windows import WindowSet
+from drsn_edge.evaluation.kept_promise import Kept, kept_to_json, outcomes_of
 from drsn_edge.evaluation.run_model import run_model
 from drsn_edge.inspection.model_file import Inspected
 from drsn_edge.inspection.report import Bar, add_windows, build_report, report_to_bytes
@@ -29,12 +33,6 @@ from quantize.training.fake_quant import Ranges
 
 UNKNOWN_SHARE = 0.01
 """Default share of the hold-out windows that may be called unknown."""
-
-BUDGET_SHARE = 0.5
-"""Default time that a gateway may take for a window, as a share of the time from one window to the next."""
-
-BUDGET_MB = 100.0
-"""Default resident memory for interpreter and model, in MB. LiteRT with a small network takes about 13 MB."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,9 @@ class Conversion:
             unknown.
         noise: Effect of the check for noise alone on the hold-out windows; None if they are too short for it.
         compiler: Report of Coral's compiler; None for other targets, and without a compiler on this machine.
+        kept: What the promise costs and gives on the hold-out windows; empty without a promise.
+        unpromised: Field that the hold-out set holds out, and about which the promise says nothing; None if there is
+            none, or no promise.
     """
 
     bundle: Bundle
@@ -102,6 +103,8 @@ class Conversion:
     unknown_share: float | None = None
     noise: NoiseFit | None = None
     compiler: CompilerVerdict | None = None
+    kept: tuple[Kept, ...] = ()
+    unpromised: str | None = None
 
 
 def convert_run(
@@ -121,11 +124,14 @@ def convert_run(
     """
     calibrated = to_int8(run.model, _inputs(run, run.calibration), options.target)
     int8 = calibrated if fine_tuned is None else write_int8(*fine_tuned, options.target)
-    agreement = compare(run.model, int8, _inputs(run, run.held_out), run.held_out.labels, gateway_logits)
+    inputs = _inputs(run, run.held_out)
+    logits = gateway_logits(int8.data, inputs)
+    agreement = compare(run.model, int8, inputs, run.held_out.labels, lambda *_: logits)
     check_agreement(agreement, tolerance)
     limits = _limits(run, options.unknown_share)
+    promise = None if run.inner_folds is None else promise_of(run.inner_folds)
     compiled = compile_model(int8.data) if options.target == "edgetpu" else None
-    bundle = _bundle(run, int8, options, limits)
+    bundle = _bundle(run, int8, options, limits, promise)
     return Conversion(
         bundle=bundle if compiled is None else with_edgetpu(bundle, compiled.model),
         target=options.target,
@@ -135,6 +141,8 @@ def convert_run(
         unknown_share=limits.unknown_share,
         noise=limits.noise,
         compiler=None if compiled is None else compiled.verdict,
+        kept=outcomes_of(promise, run.held_out, logits, limits.novelty),
+        unpromised=unpromised_field(run.inner_folds, run.config["settings"]["hold_out"]) if run.inner_folds else None,
     )
 
 
@@ -149,8 +157,8 @@ def _limits(run: Run, unknown_share: float) -> _Limits:
     return _Limits(*with_limit(run.novelty, run.held_out, unknown_share), noise)
 
 
-def _bundle(run: Run, int8: Int8Model, options: BundleOptions, limits: _Limits) -> Bundle:
-    bundle = Bundle(_manifest(run, int8, options, limits), int8.data)
+def _bundle(run: Run, int8: Int8Model, options: BundleOptions, limits: _Limits, promise: Promise | None) -> Bundle:
+    bundle = Bundle(replace(_manifest(run, int8, options, limits), promise=promise), int8.data)
     golden = make_golden(int8.data, run.contract, run.golden.windows, run.golden.speeds_hz)
     bundle = with_extra(bundle, GOLDEN, golden_to_bytes(golden))
     return bundle if limits.novelty is None else with_extra(bundle, MEMBER, novelty_to_bytes(limits.novelty))
@@ -169,6 +177,7 @@ def report_on(conversion: Conversion, run: Run, file: str, bar: Bar) -> Bundle:
     inspected = Inspected(file, bundle.model, bundle)
     logits, calibrated = run_model(run).logits, conversion.calibrated
     report = add_windows(build_report(inspected), inspected, run, logits, calibrated, bar=bar)
+    report["run"]["at_most_wrong"] = kept_to_json(conversion.kept)
     return with_extra(bundle, REPORT, report_to_bytes(report))
 
 
@@ -193,7 +202,7 @@ def _manifest(run: Run, model: Int8Model, options: BundleOptions, limits: _Limit
         votes=options.votes,
         golden_tolerance_lsb=TOLERANCE_LSB,
         operators=tuple(sorted(model.lint.operators)),
-        budget=Budget(options.budget_ms or 1000 * BUDGET_SHARE * contract.hop_s, options.budget_mb),
+        budget=budget_of(contract, options.budget_ms, options.budget_mb),
         unknown_share=None if limits.novelty is None else options.unknown_share,
         noise_limit=None if limits.noise is None else limits.noise.limit,
     )

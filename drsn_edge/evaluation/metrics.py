@@ -60,8 +60,10 @@ class Judgement:
     named: NDArray[np.int64]
 
 
-def judge(logits: FloatArray, labels: NDArray[np.int64], n_classes: int) -> Judgement:
+def judge(logits: FloatArray, labels: NDArray[np.int64], n_classes: int, temperature: float = 1.0) -> Judgement:
     """Return every figure of logits, shape (n, n_classes), for class indices, shape (n,), n >= 1.
+
+    Probabilities are those of the logits divided by `temperature`.
 
     Raises:
         DrsnEdgeError: If a logit is not finite.
@@ -75,7 +77,7 @@ def judge(logits: FloatArray, labels: NDArray[np.int64], n_classes: int) -> Judg
             count=count,
             windows=len(logits),
         )
-    probabilities = softmax(logits)
+    probabilities = softmax(logits, temperature)
     predicted = logits.argmax(axis=1)
     calibration = calibration_bins(probabilities.max(axis=1), predicted == labels)
     return Judgement(

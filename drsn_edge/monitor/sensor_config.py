@@ -31,6 +31,7 @@ from drsn_edge.errors import ContractError, SettingsError
 from drsn_edge.runtime.names import EDGETPU_LIBRARY, FALLBACKS, RUNTIMES, RuntimeChoice
 from drsn_edge.signal.units import expect_known
 from drsn_edge.support.durations import Seconds, duration_s
+from drsn_edge.support.shares import SHARE_IN_PERCENT, Share
 from drsn_edge.support.toml_file import Document, read_document
 from drsn_edge.support.typed_table import Reader
 from drsn_edge.support.typed_table import number as number_of
@@ -46,6 +47,7 @@ class SensorConfig:
         port: Port of the sensor.
         machine: Name of the machine that it watches.
         model: Bundle that judges the windows; None: the active bundle of this gateway.
+        at_most_wrong: Share of the windows of a class that may be wrong, above 0 and below 1; None: as in the settings.
         latency: Longest time in seconds that a complete window waits to be judged together with others, 0 to
             `LONGEST_LATENCY_S`; None: `LATENCY_S`, or 1 s in a replay at --speed 0.
 
@@ -64,6 +66,7 @@ class SensorConfig:
     latency: Seconds | None = None
     settings: Path | None = None
     votes: str | None = None
+    at_most_wrong: Share | None = None
     rpm: float | None = None
     runtime: str = "auto"
     threads: int = 1
@@ -118,6 +121,7 @@ _OWN_READERS: Mapping[Any, Reader] = {
     Seconds | None: Reader(
         lambda value, _: _seconds(value), 'a number of seconds of at least 0, or a duration such as "200ms"'
     ),
+    Share | None: SHARE_IN_PERCENT,
     Path | None: Reader(lambda value, _: Path(value) if isinstance(value, str) else None, "a path"),
 }
 

@@ -131,7 +131,7 @@ def _models(paths: list[Path]) -> Iterator[bytes]:
         else:
             from drsn_edge.bundle.bundle import read_bundle
 
-            yield read_bundle(path).model
+            yield read_bundle(path).network
 
 
 def main() -> int:

@@ -28,10 +28,10 @@ def test_each_label_has_a_colour_of_its_own_whatever_is_beside_it(labels: list[s
 
 
 def test_good_and_bad_keep_their_colours() -> None:
-    found = colours_of(["Healthy", "normal", "OK", "NO_VERDICT", "UNKNOWN", "worn"])
+    found = colours_of(["Healthy", "normal", "OK", "NO_VERDICT", "UNSURE", "UNKNOWN", "worn"])
     assert {found["Healthy"], found["normal"], found["OK"]} == {HEALTHY_COLOUR} == {"#228833"} and is_healthy("Normal")
-    assert (found["UNKNOWN"], found["NO_VERDICT"]) == ("#000000", "#bbbbbb")
-    assert list(found)[-2:] == ["UNKNOWN", "NO_VERDICT"]
+    assert (found["UNKNOWN"], found["UNSURE"], found["NO_VERDICT"]) == ("#000000", "#666666", "#bbbbbb")
+    assert list(found)[-3:] == ["UNKNOWN", "UNSURE", "NO_VERDICT"]
 
 
 def test_no_fault_is_green_or_grey() -> None:

@@ -20,6 +20,7 @@ from drsn_edge.monitor.stages.judge import Model
 from drsn_edge.monitor.stages.results import AlarmState, WindowResult
 from drsn_edge.monitor.stages.settings import MonitorSettings
 from drsn_edge.recordings.recording import Recording
+from drsn_edge.support.palette import is_healthy
 from drsn_edge.support.poisson import interval
 from drsn_edge.verdicts import NOT_RUNNING, Verdict
 
@@ -59,8 +60,8 @@ class Judged:
         is_normal: Whether its class is normal and raises no alarm.
         labels: Labels of the model.
         hop_s: Time from one window to the next, in seconds.
-        states: State of each window, int8, shape (n,): class, unknown, no verdict, not running.
-        scores: Probabilities, float16, shape (n, labels).
+        states: State of each window, int8, shape (n,): class, unknown, unsure, no verdict, not running.
+        scores: Probabilities, float16, shape (n, labels); without a network 1 for the label of a window.
         levels: RMS levels, float32, shape (n,); NaN without a verdict.
     """
 
@@ -88,6 +89,8 @@ class Judged:
         level = float(self.levels[number])
         if state == _STATES[Verdict.UNKNOWN]:
             return WindowResult.unknown(number, at_s, scores, level_rms=level)
+        if state == _STATES[Verdict.UNSURE]:
+            return WindowResult.unsure(number, at_s, scores, level_rms=level)
         label = self.labels[int(np.argmax(self.scores[number]))]
         return WindowResult.of_class(number, at_s, label, scores, level_rms=level)
 
@@ -101,7 +104,7 @@ def judged(
         recording: Recording with a label.
         model: The opened bundle.
         settings: As in `drsn_edge.monitor.offline.classify.classify`.
-        normal: Classes that raise no alarm.
+        normal: Classes that raise no alarm. Without a network, any label that means a healthy machine is one.
         rpm: As in `classify`.
 
     Raises:
@@ -109,7 +112,8 @@ def judged(
     """
     manifest = model.manifest
     results = windows_of(recording, model, settings, rpm)
-    return condensed(recording.name, recording.label in normal, manifest.labels, manifest.contract.hop_s, results)
+    is_normal = recording.label in normal or (not manifest.has_network and is_healthy(recording.label or ""))
+    return condensed(recording.name, is_normal, manifest.labels, manifest.contract.hop_s, results)
 
 
 def condensed(
@@ -119,7 +123,8 @@ def condensed(
     states, scores, levels = [], [], []
     for each in results:
         states.append(_NOT_RUNNING_STATE if each.reason == NOT_RUNNING else _STATES[each.verdict])
-        scores.append(np.array([each.scores[label] if each.scores else 0.0 for label in labels], np.float16))
+        found = each.scores or ({} if each.label is None else {each.label: 1.0})
+        scores.append(np.array([found.get(label, 0.0) for label in labels], np.float16))
         levels.append(math.nan if each.level_rms is None else each.level_rms)
     shape = (len(states), len(labels))
     return Judged(

@@ -12,7 +12,7 @@ from pathlib import Path
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks.one_writer import OneWriter
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _PATIENCE_S = 1.0
 """Time in seconds to wait for another sensor that makes the file; nothing is judged meanwhile."""
 
@@ -44,11 +44,13 @@ TABLES = (
     """CREATE TABLE decisions (       -- One row for each change of the decision.
   time_s REAL NOT NULL,                -- Time by the run's own clock, seconds since 1970.
   machine TEXT NOT NULL,               -- Name of the machine.
-  verdict TEXT NOT NULL,               -- CLASS, UNKNOWN or NO_VERDICT.
+  verdict TEXT NOT NULL,               -- CLASS, UNKNOWN, UNSURE or NO_VERDICT.
   label TEXT,                          -- The class; NULL unless the verdict is CLASS.
   reason TEXT,                         -- Why there is no verdict; NULL unless the verdict is NO_VERDICT.
-  score REAL,                          -- Probability of the class, of the nearest one for UNKNOWN, 0 to 1.
+  score REAL,                          -- Probability of the class, of the nearest one for UNKNOWN and UNSURE, 0 to 1.
   novelty REAL,                        -- Distance from what was trained; above 1 is UNKNOWN. NULL: not known.
+  nearest TEXT,                        -- Class of the score; NULL without a score.
+  second TEXT,                         -- Second most probable class of UNSURE; NULL for any other verdict.
   run INTEGER NOT NULL                 -- Run that the row belongs to.
 )""",
     "CREATE INDEX decisions_by_time ON decisions (machine, time_s)",
@@ -65,8 +67,8 @@ TABLES = (
   machine TEXT NOT NULL,               -- Name of the machine.
   minute INTEGER NOT NULL,             -- Minutes since 1970 by the run's own clock.
   run INTEGER NOT NULL,                -- Run that the row belongs to.
-  verdict TEXT NOT NULL,               -- CLASS, UNKNOWN or NO_VERDICT.
-  detail TEXT NOT NULL,                -- Class of a CLASS, reason of a NO_VERDICT; empty for UNKNOWN.
+  verdict TEXT NOT NULL,               -- CLASS, UNKNOWN, UNSURE or NO_VERDICT.
+  detail TEXT NOT NULL,                -- Class of a CLASS, reason of a NO_VERDICT; empty for UNKNOWN and UNSURE.
   windows INTEGER NOT NULL,            -- Number of windows.
   lost_samples INTEGER NOT NULL,       -- Samples that were missing in these windows.
   score_sum REAL NOT NULL,             -- Sum of their scores, as in decisions.

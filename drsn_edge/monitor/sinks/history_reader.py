@@ -29,12 +29,14 @@ class DecisionRow:
     reason: str | None
     score: float | None
     novelty: float | None
+    nearest: str | None = None
+    second: str | None = None
     run: int = 0
 
     @property
     def said(self) -> Said:
         """The verdict of the decision."""
-        return Said(self.verdict, self.label, self.reason, self.score, self.novelty)
+        return Said(self.verdict, self.label, self.reason, self.score, self.novelty, self.nearest, self.second)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class TimeSpan:
         start_s: Start in seconds since 1970.
         windows: Number of windows.
         lost_samples: Number of lost samples in them.
-        states: Number of windows by label, UNKNOWN or NO_VERDICT.
+        states: Number of windows by label, or by the name of a verdict without a class.
         novelty: Mean novelty of the windows with one; None without.
         velocity_mm_s: Largest velocity RMS in mm/s; None if it was not measured.
     """

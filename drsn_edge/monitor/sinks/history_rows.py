@@ -14,7 +14,8 @@ from typing import Any
 from drsn_edge.verdicts import OF_MACHINE, Verdict
 
 _DECISION = (
-    "CAST(verdict AS TEXT), CAST(label AS TEXT), CAST(reason AS TEXT), CAST(score AS REAL), CAST(novelty AS REAL)"
+    "CAST(verdict AS TEXT), CAST(label AS TEXT), CAST(reason AS TEXT), CAST(score AS REAL), CAST(novelty AS REAL), "
+    "CAST(nearest AS TEXT), CAST(second AS TEXT)"
 )
 _ALARM = "ifnull(CAST(name AS TEXT), ''), ifnull(CAST(state AS TEXT), ''), CAST(capture AS TEXT)"
 _MINUTE = (
@@ -61,7 +62,7 @@ class MachineRows:
     shifted: Mapping[int, float]
 
     def decisions(self) -> list[Row]:
-        """Return decisions in the order of writing: time, verdict, label, reason, score, novelty, run."""
+        """Return decisions in the order of writing: time, verdict, label, reason, score, novelty, two classes, run."""
         return self._timed("decisions", _DECISION)
 
     def alarms(self) -> list[Row]:

@@ -93,7 +93,7 @@ class HistoryRun:
     def _rows(self, run: int, waiting: Waiting) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
         """Yield pairs of a table with its values clause, and rows."""
         machine = self._machine
-        yield "decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", ((*row, run) for row in waiting.decisions)
+        yield "decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ((*row, run) for row in waiting.decisions)
         yield "alarms VALUES (?, ?, ?, ?, ?, ?)", ((*row, run) for row in waiting.alarms)
         yield (
             _ADD_MINUTE,

@@ -73,11 +73,12 @@ class Waiting:
             self._measure(result, int(now_s // 60))
         elif isinstance(result, Decision):
             said = said_by(result.window)
+            named = said.verdict, said.label, said.reason
             numbers = _number(said.score), _number(said.novelty)
-            self._append(self.decisions, (now_s, self._machine, said.verdict, said.label, said.reason, *numbers))
+            self._append(self.decisions, (now_s, self._machine, *named, *numbers, said.nearest, said.second))
         elif isinstance(result, Alarm):
             self._append(self.alarms, (now_s, self._machine, result.name, result.state.value, result.capture))
-        else:
+        elif isinstance(result, Summary):
             self.summary = result
 
     def clear(self) -> None:

@@ -4,8 +4,8 @@ A decision tells what the present windows show. An alarm tells that a person sho
 
     windows -> Evidence (one value per alarm, 0 to 1) -> AlarmStates (raised, acknowledged, cleared)
 
-Time is judged time: each window with a verdict counts as one hop. A damaged signal neither raises nor clears an alarm,
-and a machine that stands still keeps its alarms.
+Time is judged time: each window of a class or UNKNOWN counts as one hop. A damaged signal neither raises nor clears an
+alarm, a window that is UNSURE neither does, and a machine that stands still keeps its alarms.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class AlarmSettings:
     Attributes:
         normal: Classes that raise no alarm. Every other class raises one, and so does UNKNOWN.
         evidence: `mean`: mean probability of the class over the last windows; `votes`: share of these windows that
-            name the class. A window that is UNKNOWN counts for UNKNOWN alone.
+            name the class. A window that is UNKNOWN counts for UNKNOWN alone, and one that is UNSURE does not count. A
+            bundle without a network has no probabilities: both then count windows.
         windows: Number of windows that the evidence is taken from, at least 1.
         inhibit_after_start_s: Seconds in which windows do not count, at the beginning and after a standstill.
         inhibit_level_change: Relative change of the vibration level, at or above which windows do not count because
@@ -102,6 +103,9 @@ class Evidence:
         self._levels: deque[float] = deque(maxlen=2 * _STEADY_WINDOWS)
         self._inhibited_s = settings.inhibit_after_start_s
         self._silent = 0
+        """Windows without a verdict since the last one with a verdict."""
+        self._apart = 0
+        """Windows since the last one that counts."""
 
     def add(self, result: WindowResult) -> NDArray[np.float64] | None:
         """Take a window; return the evidence, shape (alarms,), or None.
@@ -118,6 +122,10 @@ class Evidence:
             self._inhibited_s -= self._hop_s
             self._forget()
             return None
+        if result.verdict is Verdict.UNSURE:
+            self._age()
+            return None
+        self._apart = 0
         self._push(self._said(result))
         if len(self._recent) < self._settings.windows:
             return None
@@ -130,11 +138,18 @@ class Evidence:
 
     def _skip(self, result: WindowResult) -> None:
         self._silent += 1
+        self._age()
         if result.reason == NOT_RUNNING:
             self._inhibited_s = self._settings.inhibit_after_start_s
             self.forget()
-        elif self._silent > self._settings.windows:  # the windows before are too old
-            self.forget()
+        elif self._silent > self._settings.windows:
+            self._levels.clear()
+
+    def _age(self) -> None:
+        """Count a window that does not count; the windows before become too old after as many as `windows`."""
+        self._apart += 1
+        if self._apart > self._settings.windows:
+            self._forget()
 
     def _changes(self, level: float) -> bool:
         """Tell whether the speed or the load of the machine changes, by its vibration level."""

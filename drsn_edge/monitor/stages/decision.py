@@ -39,7 +39,7 @@ class Decider:
 
     @property
     def has_verdict(self) -> bool:
-        """Whether the decision names a class or UNKNOWN."""
+        """Whether the decision is not NO_VERDICT."""
         return self.current is not None and self.current[0] is not Verdict.NO_VERDICT
 
     @property

@@ -2,6 +2,7 @@
 
     [decision]
     votes = "4/5"                  # windows that must agree to change the decision
+    at_most_wrong = 2              # percent of the windows of a class that may be wrong; others are UNSURE
 
     [alarms]
     normal = ["healthy"]           # classes that raise no alarm; every other class, and UNKNOWN, does
@@ -26,7 +27,8 @@
     after_s = 10.0
     keep = 100                     # files; the oldest are removed first
 
-Only `normal` and `folder` are required. Without [alarms] there are no alarms; without [capture] nothing is captured.
+Only `normal` and `folder` are required. Without at_most_wrong no window is UNSURE, without [alarms] there is no alarm,
+and without [capture] nothing is captured.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ from typing import Any, NoReturn
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.bundle.votes import Votes, parse_votes
 from drsn_edge.errors import SettingsError
+from drsn_edge.monitor.stages.abstention import point_for
 from drsn_edge.monitor.stages.alarms import EVIDENCE, UNKNOWN, AlarmLimits, AlarmSettings, alarm_names
+from drsn_edge.support.shares import SHARE_IN_PERCENT, Share
 from drsn_edge.support.toml_file import Document, quoted, read_document
 
 _LIMITS = tuple(each.name for each in fields(AlarmLimits))
@@ -65,6 +69,20 @@ class CaptureSettings:
 
 
 @dataclass(frozen=True)
+class DecisionSettings:
+    """The table [decision].
+
+    Attributes:
+        votes: Votes K/N that change the decision: K of the last N windows must agree.
+        at_most_wrong: Percent of the windows of a class that may be wrong, as far as the bundle can promise it; a
+            window that is too close to call is UNSURE. Left out: no window is UNSURE.
+    """
+
+    votes: str = "4/5"
+    at_most_wrong: Share | None = None
+
+
+@dataclass(frozen=True)
 class MonitorSettings:
     """The whole file.
 
@@ -72,11 +90,14 @@ class MonitorSettings:
         votes: Votes that change the decision.
         alarms: Settings of alarms; None: no alarms.
         capture: Settings of captures; None: nothing is captured.
+        at_most_wrong: Share of the windows with CLASS that may be wrong, above 0 and below 1; None: no window is
+            UNSURE.
     """
 
     votes: Votes = field(default_factory=Votes)
     alarms: AlarmSettings | None = None
     capture: CaptureSettings | None = None
+    at_most_wrong: float | None = None
 
 
 def read_settings(path: Path, labels: Sequence[str]) -> MonitorSettings:
@@ -88,13 +109,18 @@ def read_settings(path: Path, labels: Sequence[str]) -> MonitorSettings:
     return _Reading(read_document(path, "settings", SettingsError), tuple(labels)).settings()
 
 
-def settings_for(path: Path | None, votes: str | None, manifest: Manifest) -> MonitorSettings:
-    """Return the settings of a file, or of the bundle without a file; `votes` overrides both.
+def settings_for(
+    path: Path | None, votes: str | None, manifest: Manifest, at_most_wrong: float | None = None
+) -> MonitorSettings:
+    """Return the settings of a file, or of the bundle without a file; `votes` and `at_most_wrong` override both.
 
     Raises:
-        SettingsError: If the file or the votes are invalid.
+        SettingsError: If the file or the votes are invalid, or the bundle cannot promise `at_most_wrong`.
     """
     settings = MonitorSettings() if path is None else read_settings(path, manifest.labels)
+    if at_most_wrong is not None:
+        settings = replace(settings, at_most_wrong=at_most_wrong)
+    point_for(manifest, settings.at_most_wrong)
     votes = votes or (manifest.votes if path is None else None)
     if votes is None:
         return settings
@@ -117,23 +143,20 @@ class _Reading:
                 self._fail((name,), f"unknown key {name!r}; the tables are [{'], ['.join(known)}]", "unknown_key")
             if not isinstance(table, dict):
                 self._fail((name,), f"{name} must be a table [{name}], got {table!r}", "not_a_table", got=table)
+        decision = DecisionSettings(**self._values(DecisionSettings, ("decision",), document.get("decision", {})))
         return MonitorSettings(
-            self._votes(document.get("decision", {})),
+            self._votes(decision.votes),
             self._alarms(document["alarms"]) if "alarms" in document else None,
             self._capture(document["capture"]) if "capture" in document else None,
+            decision.at_most_wrong,
         )
 
-    def _votes(self, table: Mapping[str, Any]) -> Votes:
-        for name in table:
-            if name != "votes":
-                self._fail(("decision", name), f"unknown key {name!r}; the only key is votes", "unknown_key")
+    def _votes(self, text: str) -> Votes:
         try:
-            return parse_votes(table["votes"]) if table else Votes()
-        except (ValueError, TypeError) as exc:
-            got = table["votes"]
-            self._fail(
-                ("decision", "votes"), f'votes must look like "4/5", got {got!r} ({exc})', "invalid_votes", got=got
-            )
+            return parse_votes(text)
+        except ValueError as exc:
+            words = f'votes must look like "4/5", got {text!r} ({exc})'
+            self._fail(("decision", "votes"), words, "invalid_votes", got=text)
 
     def _alarms(self, table: Mapping[str, Any]) -> AlarmSettings:
         path = ("alarms",)
@@ -201,7 +224,7 @@ class _Reading:
         return settings
 
     def _values(self, kind: type, path: tuple[str, ...], table: Mapping[str, Any]) -> dict[str, Any]:
-        return self.document.typed(kind, table, *path)
+        return self.document.typed(kind, table, *path, own={Share | None: SHARE_IN_PERCENT})
 
     def _not_negative(self, path: tuple[str, ...], values: Any) -> None:
         for each in fields(values):
@@ -218,7 +241,8 @@ class _Reading:
 
 def settings_toml(settings: MonitorSettings) -> str:
     """Return the text of a file that `read_settings` reads as these settings."""
-    parts = [f'[decision]\nvotes = "{settings.votes.needed}/{settings.votes.window_count}"\n']
+    votes, share = f"{settings.votes.needed}/{settings.votes.window_count}", settings.at_most_wrong
+    parts = [_table("decision", {"votes": votes, "at_most_wrong": None if share is None else round(100 * share, 10)})]
     if settings.alarms is not None:
         own = {name: value for name, value in vars(settings.alarms).items() if name not in ("limits", "classes")}
         parts.append(_table("alarms", {**own, **asdict(settings.alarms.limits)}))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from drsn_edge.monitor.stages.results import Alarm, Decision, Severity, Summary, WindowResult
-from drsn_edge.verdicts import NO_CLASS, VERDICTS, Verdict
+from drsn_edge.monitor.stages.results import Alarm, Coverage, Decision, Severity, Summary, WindowResult
+from drsn_edge.verdicts import COVERAGE_OFF, NO_CLASS, VERDICTS, Verdict
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,10 @@ class Said:
         verdict: Name of the verdict.
         label: The class; None unless the verdict is CLASS.
         reason: Why there is no verdict; None with a verdict.
-        score: Probability of the class, or of the nearest class for UNKNOWN; None without scores.
+        score: Probability of the class, or of the nearest class for UNKNOWN and UNSURE; None without scores.
         novelty: See `WindowResult`.
         nearest: Class of that score; None if unknown.
+        second: Second class of UNSURE; None for any other verdict, or if unknown.
     """
 
     verdict: str
@@ -30,6 +31,7 @@ class Said:
     score: float | None = None
     novelty: float | None = None
     nearest: str | None = None
+    second: str | None = None
 
     @property
     def state(self) -> str:
@@ -47,6 +49,11 @@ class Said:
         return f"{self.score:.0%}" if self.label and self.score is not None else ""
 
     @property
+    def pair(self) -> str:
+        """The two most probable classes of UNSURE, the best first; empty for any other verdict."""
+        return f"{self.nearest} or {self.second}" if self.second else ""
+
+    @property
     def words(self) -> str:
         """The whole verdict in words."""
         if self.reason:
@@ -54,6 +61,8 @@ class Said:
         if self.verdict == Verdict.UNKNOWN.value and self.novelty:
             nearest = f"; nearest {self.nearest}" if self.nearest else ""
             return f"{self.verdict} ({self.novelty:.1f} times the novelty limit{nearest})"
+        if self.second:
+            return f"{self.verdict} ({self.nearest} {self.score or 0.0:.0%}, or {self.second})"
         return f"{self.state} ({self.percent})" if self.percent else self.state
 
 
@@ -64,13 +73,15 @@ def said_by(result: WindowResult) -> Said:
     if scores and nearest is None:
         nearest = max(scores, key=scores.__getitem__)
     score = scores[nearest] if scores and nearest else None
-    return Said(result.verdict.value, result.label, result.reason, score, result.novelty, nearest)
+    second = result.between[-1] if result.between else None
+    return Said(result.verdict.value, result.label, result.reason, score, result.novelty, nearest, second)
 
 
 def decision_line(decision: Decision) -> str:
-    """Return a decision as one line: time, verdict, and since when."""
+    """Return a decision as lines: time, verdict, and since when; then what differs from what was learned."""
     window = decision.window
-    return f"{window.device_time_s:9.2f} s  {said_by(window).words}, since {decision.since:.2f} s"
+    first = f"{window.device_time_s:9.2f} s  {said_by(window).words}, since {decision.since:.2f} s"
+    return "\n".join([first, *(f"{'':13}{each.words}" for each in decision.differences)])
 
 
 def alarm_line(alarm: Alarm) -> str:
@@ -83,6 +94,17 @@ def alarm_line(alarm: Alarm) -> str:
 def alarm_words(name: str, state: str) -> str:
     """Return the change of an alarm in words."""
     return f"ALARM {name} {state.lower()}"
+
+
+def coverage_line(coverage: Coverage) -> str:
+    """Return a change of whether coverage is off as one line."""
+    begins = f"{coverage.device_time_s:9.2f} s  {COVERAGE_OFF if coverage.off else 'coverage on again'}"
+    if coverage.named is None or coverage.least_named is None or coverage.most_named is None:
+        return f"{begins}: the bundle in use is asked for no promise"
+    return (
+        f"{begins}: {coverage.named:.1%} of the last {coverage.windows} judged windows are of a class, "
+        f"{coverage.least_named:.1%} to {coverage.most_named:.1%} in the inner folds"
+    )
 
 
 def severity_words(severity: Severity) -> str:
@@ -103,9 +125,10 @@ def summary_words(summary: Summary) -> str:
     rate = f"{summary.sample_rate_hz:.2f} Hz" if summary.sample_rate_hz else "not measured"
     seen = ", ".join(f"{label} {count}" for label, count in summary.labels.items() if count) or "none"
     lost = f"{summary.samples_lost} lost" if summary.link.get("losses_counted", True) else "losses cannot be counted"
-    none = ", ".join(
-        f"{summary.verdicts.get(verdict.value, 0)} {VERDICTS[verdict].counted}" for verdict in reversed(NO_CLASS)
-    )
+    counts = {verdict: summary.verdicts.get(verdict.value, 0) for verdict in reversed(NO_CLASS)}
+    if not counts[Verdict.UNSURE]:  # as without a promised share of wrong classes
+        del counts[Verdict.UNSURE]
+    none = ", ".join(f"{count} {VERDICTS[verdict].counted}" for verdict, count in counts.items())
     skipped = (
         f"\nskipped   {summary.windows_skipped} windows: this machine is too slow" if summary.windows_skipped else ""
     )

@@ -61,6 +61,14 @@ def test_what_was_said_is_kept_in_little_room() -> None:
     assert each.duration_s == 2.5
 
 
+def test_unsure_windows_are_kept_and_count_as_judged_time() -> None:
+    scores = {"calm": 0.5, "worn": 0.4, "loud": 0.1}
+    results = [WindowResult.unsure(number, number * HOP_S, scores, 0.5, 1.0) for number in range(3)]
+    each = condensed("a", True, LABELS, HOP_S, results)
+    assert [each.result(number).between for number in range(3)] == [("calm", "worn")] * 3
+    assert each.duration_s == 1.5
+
+
 SAYS = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0, None, "clipped", NOT_RUNNING]))
 SETTINGS = st.builds(
     lambda evidence, windows, off, gap, *delays: AlarmSettings(

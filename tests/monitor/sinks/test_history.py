@@ -14,7 +14,7 @@ from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks import Guarded
 from drsn_edge.monitor.sinks.history import HistorySink
 from drsn_edge.monitor.sinks.history_reader import read_history
-from drsn_edge.monitor.stages.results import Decision, Summary, WindowResult
+from drsn_edge.monitor.stages.results import Coverage, Decision, Summary, WindowResult
 from drsn_edge.verdicts import Verdict
 
 NOON = 1_800_000_000.0 // 86_400 * 86_400 + 43_200
@@ -71,6 +71,20 @@ def test_minutes_and_decisions_are_read_back(tmp_path: Path, clock: Clock) -> No
     assert json.loads(run[0])["samples_lost"] == 7
     hours = read_history(path, NOON, NOON + 100, 3600.0)[0]
     assert [span.windows for span in hours.spans] == [120] and len(hours.decisions) == 1
+
+
+def test_a_decision_that_is_unsure_is_read_back_with_its_two_classes(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "history"
+    sink = HistorySink(path, "pump 3", now_s=clock)
+    unsure = WindowResult.unsure(0, 0.0, {"calm": 0.3, "worn": 0.6, "loud": 0.1}, 0.5)
+    for result in (unsure, Decision(unsure, 0.0), Coverage(0, 0.0, True, 0.5, 0.8, 0.9, 500), Decision(window(), 0.0)):
+        sink.take(result)
+    sink.close()
+    (found,) = read_history(path, *FOREVER)
+    assert [dict(span.states) for span in found.spans] == [{"UNSURE": 1}]
+    assert [each.said.words for each in found.decisions] == ["UNSURE (worn 60%, or calm)", "calm (75%)"]
+    assert [(each.nearest, each.second) for each in found.decisions] == [("worn", "calm"), ("calm", None)]
+    assert found.measured_s is not None
 
 
 def test_a_reader_sees_what_is_a_second_old_and_decisions_at_once(tmp_path: Path, clock: Clock) -> None:

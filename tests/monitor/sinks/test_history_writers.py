@@ -330,7 +330,7 @@ def test_a_file_of_another_version_is_left_alone(tmp_path: Path, version: int) -
     connection.close()
     before = path.read_bytes()
     for use in (lambda: HistorySink(path, "pump"), lambda: read_history(path, *FOREVER)):
-        with refused(OutputError, "other_version", path=path, expected=2, got=version):
+        with refused(OutputError, "other_version", path=path, expected=3, got=version):
             use()
     assert path.read_bytes() == before and [each.name for each in tmp_path.iterdir()] == ["history"]
 

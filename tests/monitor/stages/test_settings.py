@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
 
+from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.bundle.promise import Promise, RiskPoint
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.errors import SettingsError
 from drsn_edge.monitor.stages import settings as module
 from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings
-from drsn_edge.monitor.stages.settings import CaptureSettings, MonitorSettings, read_settings, settings_toml
+from drsn_edge.monitor.stages.settings import (
+    CaptureSettings,
+    DecisionSettings,
+    MonitorSettings,
+    read_settings,
+    settings_for,
+    settings_toml,
+)
 
 LABELS = ("healthy", "outer_race")
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
@@ -31,17 +40,18 @@ def test_the_example_in_the_docstring_gives_the_defaults_but_for_what_it_shows(t
     settings = read(tmp_path, "\n".join(line.strip() for line in example.splitlines()))
     outer = AlarmLimits(on=0.5, latch=True)
     alarms = AlarmSettings(("healthy",), inhibit_level_change=0.3, classes={"outer_race": outer})
-    assert settings == MonitorSettings(Votes(), alarms, CaptureSettings("captures"))
+    assert settings == MonitorSettings(Votes(), alarms, CaptureSettings("captures"), 0.02)
 
 
 def test_the_page_shows_every_key_and_what_it_shows_is_read(tmp_path: Path) -> None:
     (block,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.S)
     outer = AlarmLimits(on=0.5, latch=True)
     alarms = AlarmSettings(("healthy",), inhibit_level_change=0.3, classes={"outer_race": outer})
-    assert read(tmp_path, block) == MonitorSettings(Votes(), alarms, CaptureSettings("captures"))
-    keys = {each.name for kind in (AlarmSettings, AlarmLimits, CaptureSettings) for each in fields(kind)}
+    assert read(tmp_path, block) == MonitorSettings(Votes(), alarms, CaptureSettings("captures"), 0.02)
+    tables = (DecisionSettings, AlarmSettings, AlarmLimits, CaptureSettings)
+    keys = {each.name for kind in tables for each in fields(kind)}
     shown = set(re.findall(r"^(\w+) = ", block, re.M))
-    assert shown == keys - {"limits", "classes"} | {"votes"}
+    assert shown == keys - {"limits", "classes"}
 
 
 def test_an_empty_file_is_as_none(tmp_path: Path) -> None:
@@ -52,7 +62,11 @@ def test_an_empty_file_is_as_none(tmp_path: Path) -> None:
     ("text", "line", "problem", "key"),
     [
         ("[decision]\nvotes = '1/5'", 2, "invalid_votes", "votes"),
-        ("[decision]\nvotes = 4", 2, "invalid_votes", "votes"),
+        ("[decision]\nvotes = 4", 2, "wrong_type", "votes"),
+        ("[decision]\nat_most_wrong = 0", 2, "wrong_type", "at_most_wrong"),
+        ("[decision]\nat_most_wrong = 100", 2, "wrong_type", "at_most_wrong"),
+        ("[decision]\nat_most_wrong = nan", 2, "wrong_type", "at_most_wrong"),
+        ("[decision]\nvotes = '4/5'\nat_most_wrong = '2%'", 3, "wrong_type", "at_most_wrong"),
         ("[decision]\n\nvote = '4/5'", 3, "unknown_key", "vote"),
         ("\n[desision]\nvotes = '4/5'", 2, "unknown_key", "desision"),
         ("votes = '4/5'", 1, "unknown_key", "votes"),
@@ -127,6 +141,7 @@ SETTINGS = st.builds(
         st.floats(0, 1e3),
         st.integers(1, 10**6),
     ),
+    st.none() | st.integers(1, 999_999).map(lambda n: max(n / 10_000, 0.01) / 100),
 )
 
 
@@ -135,3 +150,19 @@ def test_what_is_written_is_read_back_exactly(
     settings: MonitorSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     assert read(tmp_path_factory.mktemp("settings"), settings_toml(settings)) == settings
+
+
+def test_the_promise_of_the_bundle_is_asked_for(manifest: Manifest, tmp_path: Path) -> None:
+    point = RiskPoint(0.8, 0.0234567, 0.7, 0.9)
+    able = replace(manifest, promise=Promise(1.2, "another rpm of these machines", 3, 900, (point,)))
+    assert settings_for(None, None, able, 0.03).at_most_wrong == 0.03
+    with refused(SettingsError, "no_promise", asked=0.03):
+        settings_for(None, None, manifest, 0.03)
+    with refused(SettingsError, "cannot_be_promised", asked=0.02, least=0.0234567) as caught:
+        settings_for(None, None, able, 0.02)
+    assert "2.35 %, on another rpm of these machines" in str(caught.value)  # rounded up, so that it can be typed
+    file = tmp_path / "monitor.toml"
+    file.write_text("[decision]\nat_most_wrong = 2")
+    with refused(SettingsError, "cannot_be_promised"):
+        settings_for(file, None, able)
+    assert settings_for(file, None, able, 0.03).at_most_wrong == 0.03
