@@ -32,6 +32,7 @@ class Snapshot:
         lag_s: How far the station is behind, in seconds.
         skipped: Number of windows that were not judged because the machine was too slow.
         trouble: What stops the station; None while it runs.
+        coverage_off: Whether coverage is off.
         failing: Why outputs cannot be written now; monitoring continues.
         measured_s: Time at which a window last showed the machine (`WindowResult.is_measured`), in seconds since 1970;
             None before there is one. Decision and alarms are as fresh as this.
@@ -53,6 +54,7 @@ class Snapshot:
     lag_s: float = 0.0
     skipped: int = 0
     trouble: str | None = None
+    coverage_off: bool = False
     failing: tuple[str, ...] = ()
     measured_s: float | None = None
     stale_after_s: float = 3.0
@@ -72,7 +74,9 @@ class Snapshot:
 
     def note(self, monitor: Monitor, counters: StreamCounters, lag_s: float, failing: Mapping[str, str | None]) -> None:
         """Take the present state of the stream and the outputs."""
-        self.alarms, self.sensor_rate_hz = monitor.judge.conclusions.raised, monitor.stream.rate.sample_rate_hz
+        conclusions = monitor.judge.conclusions
+        self.alarms, self.coverage_off = conclusions.raised, conclusions.coverage_off
+        self.sensor_rate_hz = monitor.stream.rate.sample_rate_hz
         self.counters, self.lag_s, self.skipped = counters, lag_s, monitor.stream.counts.skipped
         self.failing = tuple(why for why in failing.values() if why)
 

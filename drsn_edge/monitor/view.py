@@ -22,7 +22,7 @@ from drsn_edge.monitor.stages.results import WindowResult
 from drsn_edge.monitor.stages.words import said_by, severity_words
 from drsn_edge.signal.windows import FloatArray
 from drsn_edge.support.palette import colours_of
-from drsn_edge.verdicts import LAST_MEASURED, NOT_YET, OUTPUT_FAILING, Verdict
+from drsn_edge.verdicts import COVERAGE_OFF, LAST_MEASURED, NOT_YET, OUTPUT_FAILING, Verdict
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _WIDTH = 46
@@ -193,7 +193,9 @@ def _words(shown: Snapshot) -> str:
     if shown.decision is None:
         return NOT_YET
     said = said_by(shown.decision.window)
-    return f"no verdict: {said.reason}" if said.reason else f"{said.state} {said.percent}".rstrip()
+    if said.reason:
+        return f"no verdict: {said.reason}"
+    return f"{said.state}: {said.pair}" if said.pair else f"{said.state} {said.percent}".rstrip()
 
 
 def _vibration(shown: Snapshot) -> str:
@@ -206,6 +208,8 @@ def _vibration(shown: Snapshot) -> str:
 def _losses(shown: Snapshot) -> str:
     if shown.failing:
         return OUTPUT_FAILING
+    if shown.coverage_off:
+        return COVERAGE_OFF
     if shown.counters is None:
         return ""
     return f"{shown.counters.samples_lost} lost" if shown.counters.losses_counted else "not counted"
@@ -214,8 +218,14 @@ def _losses(shown: Snapshot) -> str:
 def panel(shown: Snapshot, now_s: Callable[[], float] = time.time) -> Panel:
     """Return the panel of one sensor."""
     parts: list[RenderableType] = [_verdict(shown, now_s()), *_alarms(shown), *_age(shown, now_s())]
+    if shown.decision is not None:
+        parts += [Text(each.words) for each in shown.decision.differences]
+    if shown.coverage_off:
+        parts.append(Text(COVERAGE_OFF, style="yellow"))
     if shown.window is not None and shown.window.scores:
         parts.append(_classes(shown.window))
+    elif shown.window is not None and shown.window.novelty is not None:
+        parts.append(_novelty(shown.window.novelty))
     if shown.severity is not None:
         parts.append(Text(f"severity  {severity_words(shown.severity)}"))
     if shown.samples is not None:
@@ -241,7 +251,7 @@ def _verdict(shown: Snapshot, now_s: float) -> Text:
         return Text(NOT_YET, style="yellow")
     said = said_by(shown.decision.window)
     sure = f" ({said.percent})" if said.percent else ""
-    reason = f": {said.reason}" if said.reason else ""
+    reason = f": {said.reason or said.pair}" if said.reason or said.pair else ""
     return Text.assemble((f"{said.state}{sure}{reason}", "bold"), f"  for {_duration(now_s - shown.decided_s)}")
 
 
@@ -273,6 +283,11 @@ def _classes(window: WindowResult) -> Table:
     for label, score in scores:
         table.add_row(label, bar(score, 20), f"{score:4.0%}")
     return table
+
+
+def _novelty(novelty: float) -> Text:
+    """Return the novelty of a window without probabilities; the bar is half full at the limit."""
+    return Text(f"novelty   {bar(novelty / 2, 16)} {novelty:.2f} (limit 1)")
 
 
 def bar(share: float, width: int) -> str:

@@ -53,23 +53,29 @@ def of_the_recordings(folder: Path, bundle: Path, lines: Lines) -> None:
     (folder / "unknown" / "notes.npz").write_bytes(b"no archive")
     (folder / "unknown" / "pump1_worn.csv").write_text("x_g,y_g\n" + "0.5,0.25\n0.125,1\n" * 600)
     put(lines, printed("look", folder / "unknown", "--json"))
-    put(lines, printed("classify", *judged, "--settings", folder / "monitor.toml"))
+    kept = ("--out", folder / "classified.jsonl")
+    put(lines, printed("classify", *judged, *kept, "--settings", folder / "monitor.toml"))
+    put(lines, [json.loads(line) for line in (folder / "classified.jsonl").read_text().splitlines()])
     put(lines, printed("tune-alarms", *judged, "--false-alarms", 100_000))
     model = folder / "pump.drsn"
     model.write_bytes(bundle.read_bytes())
-    command = [*COMMAND, "simulate", "--condition", "healthy", "--duration", "12"]
+    command = [*COMMAND, "simulate", "--condition", "healthy", "--duration", "32"]
     command += ["--seed", "1", "--link", str(folder / "site"), "--speed", "0"]
     played = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until((folder / "site").exists)
     printed("record", "--port", folder / "site", "--out", folder / "site-logs", "--json")
     played.wait(60)
     put(lines, printed("learn", "--replay", folder / "site-logs", "--model", model, "--json"))
+    put(lines, printed("learn", "--replay", folder / "site-logs", "--out", folder / "own.drsn", "--json"))
+    own = ("--model", folder / "own.drsn", "--out", folder / "own.jsonl")
+    put(lines, printed("classify", folder / "recordings", *own, "--json"))
+    put(lines, [json.loads(line) for line in (folder / "own.jsonl").read_text().splitlines()])
     put(lines, printed("learn", "--show", "--model", model, "--json"))
     put(lines, printed("learn", "--remove", "--model", model, "--json"))
     put(lines, printed("learn", "--show", "--model", model, "--json"))
 
 
-def of_the_gateway(folder: Path, golden: Bundle, lines: Lines) -> None:
+def of_the_gateway(folder: Path, golden: Bundle, without_network: Bundle, lines: Lines) -> None:
     """Make keys and bundles, and flash them."""
     key, public = folder / "works.key", folder / "works.key.pub"
     put(lines, printed("keys", "new", "--name", "works", "--key", key, "--json"), "key-new")
@@ -98,6 +104,12 @@ def of_the_gateway(folder: Path, golden: Bundle, lines: Lines) -> None:
     printed("keys", "trust", public, "--state", folder / "a", "--json")
     put(lines, printed("flash", one, "--fleet", fleet, "--max-failures", 2, "--json", status=1))
     put(lines, printed("bench", one, "--json"))
+    healthy = folder / "healthy.drsn"
+    write_bundle(without_network, healthy)
+    put(lines, printed("bundle", "show", healthy, "--json"))
+    put(lines, printed("bundle", "sign", healthy, "--key", key, "--json"))
+    put(lines, printed("bundle", "verify", healthy, "--gate", "--json"))
+    put(lines, printed("bench", healthy, "--json"))
     put(lines, printed("keys", "untrust", "works", "--json"))
 
 
@@ -166,6 +178,10 @@ def of_the_host(folder: Path, patch: pytest.MonkeyPatch, lines: Lines) -> None:
     put(lines, printed("service", "install", "--name", "pump3", "--json", *monitor))
     put(lines, printed("service", "list", "--json"))
     put(lines, printed("service", "remove", "pump3", "--json"))
+    patch.setattr("drsn_edge.gateway.systemd_host.Host", lambda: host)
+    patch.setattr("drsn_edge.gateway.watching.SYSTEM_STATE", folder / "state")
+    with sensor(folder / "healthy", 32.0):
+        put(lines, printed("learn", "--port", folder / "healthy", "--service", "pump4", "--json"))
     put(lines, printed("doctor", "--json", status=None))
 
 
@@ -178,14 +194,18 @@ def until(condition: Any) -> None:
 
 @pytest.fixture(scope="module")
 def lines(
-    tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch, trained_bundle: Path, golden_bundle: Bundle
+    tmp_path_factory: pytest.TempPathFactory,
+    patch: pytest.MonkeyPatch,
+    trained_bundle: Path,
+    golden_bundle: Bundle,
+    healthy_bundle_of_noise: Bundle,
 ) -> Lines:
     pytest.importorskip("scipy", reason="simulating a machine needs the extra `train`")
     folder, found = tmp_path_factory.mktemp("results"), Lines()
     patch.setenv("DRSN_EDGE_STATE", str(folder / "state"))
     patch.setenv("DRSN_EDGE_TRUST", str(folder / "trusted"))
     of_the_recordings(folder, trained_bundle, found)
-    of_the_gateway(folder, golden_bundle, found)
+    of_the_gateway(folder, golden_bundle, healthy_bundle_of_noise, found)
     of_a_running_monitor(folder, trained_bundle, found)
     of_the_host(folder, patch, found)
     of_the_sensors(folder, patch, found)

@@ -15,13 +15,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.bundle.promise import Promise, RiskPoint
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.datasets.anti_alias import design_decimation
+from drsn_edge.monitor.stages import coverage
 from drsn_edge.monitor.stages.alarms import AlarmLimits, AlarmSettings
 from drsn_edge.monitor.stages.capture import Capture
 from drsn_edge.monitor.stages.judge import Judge, Model
 from drsn_edge.monitor.stages.pipeline import ACKNOWLEDGE, Monitor
-from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, Coverage, Decision, Result, Severity, WindowResult
 from drsn_edge.monitor.stages.settings import CaptureSettings, MonitorSettings
 from drsn_edge.monitor.stages.severity_limits import SeverityConfig
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
@@ -29,7 +31,7 @@ from drsn_edge.recordings.recorder import LogKeeper
 from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.mounting import Mounting, features
-from drsn_edge.signal.novelty import Novelty, Site
+from drsn_edge.signal.novelty import Novelty, References
 from drsn_edge.signal.spectra import Spectra
 from drsn_edge.signal.windows import Scaling, centre
 from drsn_edge.verdicts import LOST_SAMPLES, NOT_RUNNING, OFFSET_JUMPED, RATE_OFF, REPEATED, STUCK_BIT, WRAPPED
@@ -44,6 +46,9 @@ from firmware_bridge.wire.messages import Hello
 
 LEANING = np.array([0.0, 3.0, 0.0], np.float32)
 """Added to logits, so that most windows are of one class and raise an alarm."""
+
+PROMISE = Promise(1.5, "another seed", 3, 100, (RiskPoint(0.6, 0.1, 0.8, 0.9),))
+"""Makes some of the windows UNSURE."""
 
 RATE_HZ, SECONDS, AXES = 4000.0, 19.0, ("x", "y", "z")
 HELLO = Hello(1, "bench", "1", "bench", AXES, "g", 16 / 32768, 16.0, RATE_HZ)
@@ -97,18 +102,24 @@ def novelty_for(contract: SignalContract, site: bool) -> Novelty:
     n_windows = 12
     windows = machine(1, contract.window * n_windows).reshape(n_windows, contract.window, 3)
     size, lines = 24 * 3, 24
-    plain = Novelty(
-        lines, (rng.normal(size=(size, size)) / 8).astype(np.float32), np.zeros((1, size), np.float32), 1.0, 0.1, 1.0
-    )
+    whitening = (rng.normal(size=(size, size)) / 8).astype(np.float32)
+    plain = Novelty(lines, whitening, np.zeros((1, size), np.float32), np.ones(1, np.float32), 0.1, 1.0)
     prototypes = plain.whitened(windows[:6])
     limit = 1.3 * float(np.median(replace(plain, prototypes=prototypes).distances(windows[6:])))
     known = replace(
-        plain, prototypes=prototypes, limit=limit, gravity=1.0, mounting=Mounting(features(windows[:6]), limit=0.8)
+        plain,
+        prototypes=prototypes,
+        limits=np.full(6, limit, np.float32),
+        gravity=1.0,
+        mounting=Mounting(features(windows[:6]), limit=0.8),
     )
     if not site:
         return known
-    on_site = Site(plain.whitened(windows[6:9]), limit, 0.1, 1.0, centre(windows).means[0], features(windows[6:9]))
-    return replace(known, site=on_site)
+    limits, levels = np.full(3, limit, np.float32), np.ones(3)
+    own = References(
+        plain.whitened(windows[6:9]), limits, levels, 0.1, 1.0, centre(windows).means[0], features(windows[6:9])
+    )
+    return known.with_references(own)
 
 
 def contracts() -> Iterator[tuple[SignalContract, float | None]]:
@@ -122,6 +133,12 @@ def contracts() -> Iterator[tuple[SignalContract, float | None]]:
     yield replace(waveform, spectra=every), 24.5
     yield replace(waveform, sample_rate_hz=RATE_HZ / 2, decimation=design_decimation()), None
     yield replace(waveform, sample_rate_hz=RATE_HZ * 1.015), None  # resampled by interpolation
+
+
+@pytest.fixture(autouse=True)
+def few_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let coverage be off after fewer windows than it takes in use; the stream has not so many."""
+    monkeypatch.setattr(coverage, "WINDOWS", 40)
 
 
 @pytest.fixture(scope="module")
@@ -162,10 +179,12 @@ def monitor_for(
     contract: SignalContract, speed_hz: float | None, folder: Path, *, site: bool = False, capture: bool = True
 ) -> Monitor:
     fake = Exact(contract.input_shape)
-    manifest = Manifest("exact", "1.0.0", contract, ("a", "b", "c"), fake.input, (fake.output,), {}, "tests")
+    manifest = Manifest(
+        "exact", "1.0.0", contract, ("a", "b", "c"), fake.input, (fake.output,), {}, "tests", promise=PROMISE
+    )
     alarms = AlarmSettings(("a",), windows=4, limits=AlarmLimits(0.4, 0.2, 0.5, 0.5))
     model = Model(manifest, fake, novelty_for(contract, site))  # type: ignore[arg-type]
-    judge = Judge(model, MonitorSettings(Votes(2, 3), alarms), speed_hz)
+    judge = Judge(model, MonitorSettings(Votes(2, 3), alarms, at_most_wrong=0.1), speed_hz)
     captures = Capture(CaptureSettings(str(folder), 0.5, 0.5), "m") if capture else None
     return Monitor(judge, severity=SeverityMeter(SeverityConfig(), speed_hz), capture=captures)
 
@@ -205,7 +224,7 @@ def test_the_stream_has_every_fault_and_every_kind_of_event(stream: tuple[list[A
     (contract, speed_hz), *_ = contracts()
     monitor = monitor_for(contract, speed_hz, tmp_path)
     results = [each for _, found in monitor.take_slice(arrivals) for each in found]
-    assert {type(each) for each in results} == {WindowResult, Decision, Alarm, Severity}
+    assert {type(each) for each in results} == {WindowResult, Decision, Alarm, Coverage, Severity}
     reasons = {each.reason for each in results if isinstance(each, WindowResult)}
     assert reasons >= {LOST_SAMPLES, NOT_RUNNING, OFFSET_JUMPED, RATE_OFF, REPEATED, STUCK_BIT, WRAPPED, None}
     assert all(monitor.stream.counts.verdicts.values()), monitor.stream.counts.verdicts

@@ -18,7 +18,7 @@ rich_console = pytest.importorskip("rich.console", reason="the view needs the ex
 
 from drsn_edge.monitor.keys import Keys  # noqa: E402
 from drsn_edge.monitor.snapshot import Snapshot  # noqa: E402
-from drsn_edge.monitor.view import View, bar, names_of, panel, sparkline  # noqa: E402
+from drsn_edge.monitor.view import View, bar, names_of, panel, sparkline, table  # noqa: E402
 
 SCORES = {"healthy": 0.1, "outer_race": 0.85, "imbalance": 0.05}
 WINDOW = WindowResult(0, 1.0, Verdict.CLASS, "outer_race", SCORES, None, 0, 0.5, 0.1)
@@ -47,6 +47,12 @@ def test_a_panel_says_it_all() -> None:
     assert "behind    4.0 s, 7 windows skipped" in drawn(replace(SHOWN, lag_s=4.0, skipped=7))
 
 
+def test_without_probabilities_a_panel_shows_the_novelty() -> None:
+    text = drawn(replace(SHOWN, window=replace(WINDOW, scores=None, novelty=0.5)))
+    (line,) = (line for line in text.splitlines() if "novelty" in line)
+    assert line.split()[1:-1] == ["novelty", "████", "0.50", "(limit", "1)"], text
+
+
 def test_a_fault_is_not_green_and_a_healthy_machine_is() -> None:
     calm = replace(SHOWN, alarms=())
     assert panel(calm).border_style == colours_of(["outer_race"])["outer_race"]
@@ -55,6 +61,19 @@ def test_a_fault_is_not_green_and_a_healthy_machine_is() -> None:
     unknown = replace(WINDOW, verdict=Verdict.UNKNOWN, label=None)
     assert panel(replace(calm, decision=Decision(unknown, 1.0))).border_style == "yellow"
     assert panel(SHOWN).border_style == "red"
+
+
+def test_what_is_unsure_names_two_classes_and_coverage_that_is_off_is_said() -> None:
+    unsure = WindowResult.unsure(0, 1.0, {"healthy": 0.42, "outer_race": 0.55, "imbalance": 0.03}, 0.5, 0.1)
+    shown = replace(SHOWN, window=unsure, decision=Decision(unsure, 1.0), alarms=())
+    text = drawn(shown)
+    assert "UNSURE: outer_race or healthy" in text and "coverage off" not in text
+    assert panel(shown).border_style == "yellow"
+    assert "coverage off" in drawn(replace(shown, coverage_off=True))
+    console = rich_console.Console(file=io.StringIO(), width=120, force_terminal=False)
+    console.print(table([replace(shown, coverage_off=True)], "pump 3", 120, 0))
+    row = console.file.getvalue()
+    assert "UNSURE: outer_race or healthy" in row and "coverage off" in row
 
 
 def test_a_spectrum_has_its_line_where_the_tone_is() -> None:

@@ -18,7 +18,7 @@ from drsn_edge.signal.decimation import Decimation
 from drsn_edge.signal.mounting import BANDS, Mounting, can_tell
 from drsn_edge.signal.network_input import input_of
 from drsn_edge.signal.noise_alone import LEAST_SAMPLES, NoiseWatch, chances
-from drsn_edge.signal.novelty import Novelty, Site, features_of, levels
+from drsn_edge.signal.novelty import Novelty, References, features_of, levels
 from drsn_edge.signal.resampling import cut_for, resampled
 from drsn_edge.signal.spectra import Spectra
 from drsn_edge.signal.windows import Scaling, centre, scale_windows
@@ -100,9 +100,12 @@ def test_noise_alone(window: int, axes: int) -> None:
 def novelty(axes: int, with_site: bool, with_mounting: bool) -> Novelty:
     rng, size = np.random.default_rng(axes), 16 * axes
     whitening, prototypes = rng.normal(size=(size, size)), rng.normal(size=(37, size))
-    site = Site(prototypes[:5].astype(np.float32) + 1, 2.0, 0.1, 1.0) if with_site else None
     relation = Mounting(rng.normal(size=(29, BANDS, axes * axes)).astype(np.float32)) if with_mounting else None
-    return Novelty(16, whitening.astype(np.float32), prototypes.astype(np.float32), 3.0, 0.1, 2.0, site, relation, 9.81)
+    limits = rng.uniform(2, 4, 37).astype(np.float32)
+    found = whitening.astype(np.float32), prototypes.astype(np.float32), limits
+    known = Novelty(16, *found, 0.1, 2.0, relation, 9.81)
+    more = References(prototypes[:5].astype(np.float32) + 1, np.full(5, 2, np.float32), np.ones(5), 0.1, 1.0)
+    return known.with_references(more) if with_site else known
 
 
 @pytest.mark.parametrize(("window", "axes"), SHAPES)

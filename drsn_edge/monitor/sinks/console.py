@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, WindowResult
-from drsn_edge.monitor.stages.words import alarm_line, decision_line, said_by, severity_words, summary_words
+from drsn_edge.monitor.stages.results import Alarm, Coverage, Decision, Result, Severity, WindowResult
+from drsn_edge.monitor.stages.words import (
+    alarm_line,
+    coverage_line,
+    decision_line,
+    said_by,
+    severity_words,
+    summary_words,
+)
 
 
 class ConsoleSink:
@@ -36,6 +43,8 @@ class ConsoleSink:
             text = decision_line(result)
         elif isinstance(result, Alarm):
             text = alarm_line(result)
+        elif isinstance(result, Coverage):
+            text = coverage_line(result)
         else:
             text = summary_words(result) + (f"\nseverity {self._severity}, at the end" if self._severity else "")
         self._write(text)

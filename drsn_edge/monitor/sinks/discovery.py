@@ -7,7 +7,7 @@ from typing import Any
 
 from drsn_edge import __version__
 from drsn_edge.monitor.sinks.topics import topic_part
-from drsn_edge.verdicts import LAST_MEASURED
+from drsn_edge.verdicts import COVERAGE_OFF, LAST_MEASURED
 
 BIRTH = "homeassistant/status"
 """Topic to which Home Assistant publishes `online` after its start."""
@@ -29,6 +29,7 @@ class Discovery:
     def fixed(self) -> dict[str, str]:
         """Return the messages of every machine: topic to payload."""
         decision, state = f"{self._base}/decision", f"{self._base}/state"
+        off = {"value_template": "{{ 'ON' if value_json.coverage_off else 'OFF' }}", "device_class": "problem"}
         measured = {"value_template": "{{ value_json.measured }}", "device_class": "timestamp"}
         return dict(
             (
@@ -37,6 +38,7 @@ class Discovery:
                 ),
                 self._entity("sensor", "reason", decision, value_template="{{ value_json.reason or '' }}"),
                 self._entity("sensor", LAST_MEASURED, state, **measured),
+                self._entity("binary_sensor", COVERAGE_OFF, state, **off),
                 self._entity(
                     "button", "acknowledge", None, command_topic=f"{self._base}/acknowledge", payload_press=""
                 ),

@@ -130,6 +130,7 @@ class MetricsSink:
         for state, count in self._windows.items():
             yield "drsn_edge_windows", state, count
         yield "drsn_edge_decision", _state(present.decision.window), 1
+        yield "drsn_edge_coverage_off", (), present.coverage_off
         yield "drsn_edge_last_window_timestamp_seconds", (), present.judged_s or 0.0
         yield "drsn_edge_last_measured_timestamp_seconds", (), present.measured_s or 0.0
         if present.novelty is not None:
@@ -165,6 +166,11 @@ _GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "drsn_edge_decision": (
         "1 for the present decision, by verdict and its class or reason; one for each machine.",
         ("verdict", "detail"),
+    ),
+    "drsn_edge_coverage_off": (
+        "1 while the share of windows of a class lies outside the range of the inner folds, with --at-most-wrong; 0 "
+        "otherwise.",
+        (),
     ),
     "drsn_edge_last_window_timestamp_seconds": (
         "Time of the last judged window, in seconds since 1970; 0 before the first.",

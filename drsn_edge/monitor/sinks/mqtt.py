@@ -31,7 +31,7 @@ from drsn_edge.monitor.sinks.mqtt_report import Report
 from drsn_edge.monitor.sinks.names import HOME_ASSISTANT
 from drsn_edge.monitor.sinks.present import NOTHING_KNOWN, About
 from drsn_edge.monitor.sinks.topics import topic_part
-from drsn_edge.monitor.stages.results import Alarm, Result, Severity, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, Coverage, Result, Severity, WindowResult
 
 _STATE_EVERY_S = 10.0
 _LAST_WORDS_S = 5.0
@@ -106,6 +106,7 @@ class MqttSink:
         event = self._report.event(result, now_s)
         if event is not None:
             self._delivery.add(*event)
+        if event is not None or isinstance(result, Coverage):
             self._state_due_s = -math.inf
         elif isinstance(result, Severity):
             self._take_severity(result, now_s)

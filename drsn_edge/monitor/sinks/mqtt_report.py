@@ -105,6 +105,7 @@ class Report:
             "alarms": {
                 name: {"state": record.state, **_times(record)} for name, record in present.alarms.items()
             },
+            "coverage_off": present.coverage_off,
             "severity": present.severity and to_json(present.severity),
             "dropped": dropped,
             "failing": {name: why for name, why in self._about.failing().items() if why is not None},

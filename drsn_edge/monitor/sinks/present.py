@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Result, Severity, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Coverage, Decision, Result, Severity, WindowResult
 from drsn_edge.verdicts import NOT_YET
 
 UNDECIDED = Decision(WindowResult.without_verdict(0, 0.0, NOT_YET), 0.0)
@@ -67,6 +67,7 @@ class Present:
         novelty: Novelty of that window.
         severity: The last severity.
         alarms: Records of all possible alarms, by name.
+        coverage_off: Whether coverage is off.
     """
 
     decision: Decision = UNDECIDED
@@ -76,6 +77,7 @@ class Present:
     novelty: float | None = None
     severity: Severity | None = None
     alarms: dict[str, AlarmRecord] = field(default_factory=dict)
+    coverage_off: bool = False
 
     def take(self, result: Result, now_s: float) -> None:
         """Take one result."""
@@ -89,6 +91,8 @@ class Present:
             self.severity = result
         elif isinstance(result, Alarm):
             self.alarms[result.name] = self.alarms.get(result.name, AlarmRecord()).after(result, now_s)
+        elif isinstance(result, Coverage):
+            self.coverage_off = result.off
 
     def know(self, names: Iterable[str]) -> tuple[list[str], list[str]]:
         """Update the possible alarms after the start or a new bundle; return the new ones and the removed ones."""

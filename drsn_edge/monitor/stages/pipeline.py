@@ -9,10 +9,9 @@ from itertools import groupby, repeat
 from typing import cast
 
 from drsn_edge.monitor.stages.capture import Capture
-from drsn_edge.monitor.stages.conclusions import Standing
 from drsn_edge.monitor.stages.judge import Judge
 from drsn_edge.monitor.stages.rate import RateTrust
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Result, Severity, Summary, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Result, Severity, Summary, WindowResult
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
 from drsn_edge.monitor.stages.stream_state import HostClock, StreamState, WindowCounts
 from drsn_edge.signal.windows import Window
@@ -127,7 +126,8 @@ class Monitor:
         """
         self.stream.serve(judge.contract, judge.taught_offset)
         self.stream.counts.expect(judge.manifest.labels)
-        judge.conclusions.take_over(Standing(alarms=self.judge.conclusions.standing.alarms))
+        standing = self.judge.conclusions.standing
+        judge.conclusions.take_over(replace(standing, decision=None))
         self.judge, self._severity = judge, severity
         if severity is not None and self.stream.hello is not None:
             severity.take(self.stream.hello)
@@ -202,7 +202,9 @@ class Monitor:
 
     def _concluded(self, result: WindowResult) -> Iterator[Result]:
         for found in self.judge.conclusions.take(result):
-            if self._capture is not None and isinstance(found, Alarm) and found.state is AlarmState.RAISED:
+            if isinstance(found, Decision):
+                yield replace(found, differences=self.judge.differences())
+            elif self._capture is not None and isinstance(found, Alarm) and found.state is AlarmState.RAISED:
                 yield replace(found, capture=self._capture.trigger(found.name))
             else:
                 yield found

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
+from drsn_edge.signal.difference import Difference
 from drsn_edge.verdicts import OF_MACHINE, Verdict
 
 SCHEMA = 1
@@ -25,9 +26,10 @@ class WindowResult:
         first_sample: Index of the window's first sample in the sensor's session.
         device_time_s: Device time of that sample, in seconds.
         verdict: The verdict; CLASS only for an undamaged window.
-        label: The class; None unless CLASS. The scores of UNKNOWN show the nearest class.
-        scores: Probability of each class; None for NO_VERDICT.
-        reason: Why there is no verdict; None for CLASS and UNKNOWN.
+        label: The class; None unless CLASS. The scores of UNKNOWN show the nearest class, those of UNSURE the two
+            classes that it lies between.
+        scores: Probability of each class; None for NO_VERDICT, and if the bundle has no network.
+        reason: Why there is no verdict; None with a verdict.
         lost_samples: Number of samples missing in this window.
         novelty: Distance from the training data as a multiple of the limit; above 1 is UNKNOWN. None if the bundle has
             no novelty detection, or without a verdict.
@@ -57,7 +59,7 @@ class WindowResult:
         first_sample: int,
         device_time_s: float,
         label: str,
-        scores: Mapping[str, float],
+        scores: Mapping[str, float] | None,
         novelty: float | None = None,
         level_rms: float | None = None,
     ) -> WindowResult:
@@ -69,12 +71,31 @@ class WindowResult:
         cls,
         first_sample: int,
         device_time_s: float,
+        scores: Mapping[str, float] | None,
+        novelty: float | None = None,
+        level_rms: float | None = None,
+    ) -> WindowResult:
+        """Return UNKNOWN with the scores, which show the nearest class; without a network there are none."""
+        return cls(first_sample, device_time_s, Verdict.UNKNOWN, None, scores, None, 0, novelty, level_rms)
+
+    @classmethod
+    def unsure(
+        cls,
+        first_sample: int,
+        device_time_s: float,
         scores: Mapping[str, float],
         novelty: float | None = None,
         level_rms: float | None = None,
     ) -> WindowResult:
-        """Return UNKNOWN with the scores, which show the nearest class."""
-        return cls(first_sample, device_time_s, Verdict.UNKNOWN, None, scores, None, 0, novelty, level_rms)
+        """Return UNSURE with the scores, whose two best classes are too close to call."""
+        return cls(first_sample, device_time_s, Verdict.UNSURE, None, scores, None, 0, novelty, level_rms)
+
+    @property
+    def between(self) -> tuple[str, ...] | None:
+        """The two most probable classes of UNSURE, the best first; None for any other verdict."""
+        if self.verdict is not Verdict.UNSURE or self.scores is None:
+            return None
+        return tuple(sorted(self.scores, key=self.scores.__getitem__, reverse=True)[:2])
 
     @property
     def state(self) -> tuple[Verdict, str | None]:
@@ -94,10 +115,13 @@ class Decision:
     Attributes:
         window: The result that changed it.
         since: Device time in seconds at the start of the first window of the votes that changed it.
+        differences: What differs most from what was learned, the largest change first; empty unless the verdict is
+            UNKNOWN and the bundle has no network.
     """
 
     window: WindowResult
     since: float
+    differences: tuple[Difference, ...] = ()
 
 
 class AlarmState(str, Enum):
@@ -129,6 +153,32 @@ class Alarm:
     since: float
     evidence: float
     capture: str | None = None
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """A change of whether coverage is off; see `drsn_edge.monitor.stages.coverage`.
+
+    Coverage is the share of windows of a class among the judged ones; the others are UNSURE or UNKNOWN.
+
+    Attributes:
+        first_sample: Index of the first sample of the window that changed it.
+        device_time_s: Device time of that sample, in seconds.
+        off: Whether coverage has left the range of the inner folds.
+        named: Share of windows of a class among the last judged windows, 0 to 1; None, as are the fields below, if no
+            promise is asked of the bundle in use.
+        least_named: Lowest such share over the inner folds, 0 to 1.
+        most_named: Highest such share over the inner folds, 0 to 1.
+        windows: Number of the last judged windows.
+    """
+
+    first_sample: int
+    device_time_s: float
+    off: bool
+    named: float | None = None
+    least_named: float | None = None
+    most_named: float | None = None
+    windows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -186,18 +236,23 @@ class Summary:
     windows_skipped: int = 0
 
 
-Result = WindowResult | Decision | Alarm | Severity | Summary
+Result = WindowResult | Decision | Alarm | Coverage | Severity | Summary
 
 
 def to_json(result: Result) -> dict[str, Any]:
     """Return a result as the plain values of one JSON line; None for a number that is not finite."""
     if isinstance(result, Summary):
         return {"schema": SCHEMA, "type": "summary", **vars(result), "sample_rate_hz": _finite(result.sample_rate_hz)}
-    if isinstance(result, Severity | Alarm):
+    if isinstance(result, Severity | Alarm | Coverage):
         rounded = {name: _rounded(v, 6) if isinstance(v, float) else v for name, v in vars(result).items()}
         return {"schema": SCHEMA, "type": type(result).__name__.lower(), **rounded}
     if isinstance(result, Decision):
-        return {**_window_json(result.window), "type": "decision", "since": _rounded(result.since, 6)}
+        return {
+            **_window_json(result.window),
+            "type": "decision",
+            "since": _rounded(result.since, 6),
+            "differences": _differences_json(result.differences),
+        }
     return _window_json(result)
 
 
@@ -209,7 +264,9 @@ def to_text(result: Result) -> str:
     if isinstance(result, WindowResult):
         return f"{_window_text(result, 'window')}}}"
     if isinstance(result, Decision):
-        return f'{_window_text(result.window, "decision")}, "since": {_number(result.since, 6)}}}'
+        differences = _ENCODER.encode(_differences_json(result.differences))
+        since = _number(result.since, 6)
+        return f'{_window_text(result.window, "decision")}, "since": {since}, "differences": {differences}}}'
     return _ENCODER.encode(to_json(result))
 
 
@@ -239,18 +296,34 @@ def _window_json(result: WindowResult) -> dict[str, Any]:
         "lost_samples": result.lost_samples,
         "novelty": _rounded(result.novelty, 4),
         "level_rms": _rounded(result.level_rms, 6),
+        "between": result.between and [*result.between],
     }
+
+
+def _differences_json(differences: Sequence[Difference]) -> list[dict[str, Any]]:
+    return [
+        {
+            "axis": each.axis,
+            "low_hz": _rounded(each.low_hz, 1),
+            "high_hz": _rounded(each.high_hz, 1),
+            "db": _rounded(each.db, 1),
+            "words": each.words,
+        }
+        for each in differences
+    ]
 
 
 def _window_text(result: WindowResult, kind: str) -> str:
     """Return the text of `_window_json` without its last brace."""
     label = "null" if result.label is None else _quoted(result.label)
     reason = "null" if result.reason is None else _quoted(result.reason)
+    between = "null" if result.verdict is not Verdict.UNSURE else json.dumps(result.between)
     return (
         f'{{"schema": {SCHEMA}, "type": "{kind}", "first_sample": {result.first_sample}, '
         f'"device_time_s": {_number(result.device_time_s, 6)}, "verdict": "{result.verdict.value}", "label": {label}, '
         f'"scores": {_scores_text(result.scores)}, "reason": {reason}, "lost_samples": {result.lost_samples}, '
-        f'"novelty": {_number(result.novelty, 4)}, "level_rms": {_number(result.level_rms, 6)}'
+        f'"novelty": {_number(result.novelty, 4)}, "level_rms": {_number(result.level_rms, 6)}, '
+        f'"between": {between}'
     )
 
 

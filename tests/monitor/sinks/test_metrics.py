@@ -15,7 +15,16 @@ pytest.importorskip("prometheus_client", reason="needs the extra `metrics`")
 from drsn_edge.errors import OutputError
 from drsn_edge.monitor.sinks.metrics import MetricsServer
 from drsn_edge.monitor.sinks.present import About
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Result, Severity, Summary, WindowResult
+from drsn_edge.monitor.stages.results import (
+    Alarm,
+    AlarmState,
+    Coverage,
+    Decision,
+    Result,
+    Severity,
+    Summary,
+    WindowResult,
+)
 from drsn_edge.verdicts import Verdict
 from firmware_bridge.wire.stream import StreamCounters
 
@@ -144,3 +153,17 @@ def test_a_name_that_is_no_text_takes_no_page_away() -> None:
 def test_a_port_that_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, refused(OutputError, "cannot_listen"):
         MetricsServer("127.0.0.1", taken.getsockname()[1])
+
+
+def test_coverage_that_is_off_is_a_gauge_that_is_there_from_the_start() -> None:
+    off = Coverage(0, 0.0, True, 0.5, 0.8, 0.9, 500)
+    name = 'drsn_edge_coverage_off{machine="fan"}'
+    assert [served(*results)[name] for results in ((), (off,), (off, replace(off, off=False)))] == [0, 1, 0]
+
+
+def test_unsure_windows_are_counted_by_their_verdict() -> None:
+    unsure = WindowResult.unsure(0, 0.0, {"calm": 0.5, "worn": 0.5}, 0.5)
+    found = served(unsure, Decision(unsure, 0.0))
+    assert found['drsn_edge_windows_total{detail="",machine="fan",verdict="UNSURE"}'] == 1
+    assert found['drsn_edge_decision{detail="",machine="fan",verdict="UNSURE"}'] == 1
+    assert found['drsn_edge_last_measured_timestamp_seconds{machine="fan"}'] > 0

@@ -33,7 +33,7 @@ from drsn_edge.monitor.sinks.mqtt import MqttSink
 from drsn_edge.monitor.sinks.mqtt_trouble import Trouble
 from drsn_edge.monitor.sinks.present import About
 from drsn_edge.monitor.sinks.topics import topic_part
-from drsn_edge.monitor.stages.results import Alarm, AlarmState, Decision, Severity, Summary, WindowResult
+from drsn_edge.monitor.stages.results import Alarm, AlarmState, Coverage, Decision, Severity, Summary, WindowResult
 from drsn_edge.support.notice import Notice
 from drsn_edge.verdicts import Verdict
 from firmware_bridge.sources.arrivals import Arrival
@@ -151,6 +151,16 @@ def test_each_part_of_the_state_has_a_retained_topic_of_its_own(broker: FakeBrok
     assert state["severity"]["velocity_rms_mm_s"] == 1.25 and state["failing"] == {"history": "The disk is full."}
     assert (state["gateway"], state["machine"], state["bundle"]) == ("g", "fan", {"name": "fans", "version": "1.2"})
     assert json.loads(kept["plant/g/fan/severity"])["zone"] == "A"
+
+
+def test_coverage_that_is_off_is_in_the_state_at_once_and_discovered(broker: FakeBroker, sink_at: Any) -> None:
+    sink = sink_at(now_s=lambda: 1000.0, options=replace(GATEWAY, topics="homeassistant"))
+    broker.wait_for(lambda: "plant/g/fan/state" in broker.retained)
+    assert json.loads(broker.retained["plant/g/fan/state"])["coverage_off"] is False
+    sink.take(Coverage(0, 0.0, True, 0.5, 0.8, 0.9, 500))
+    sink.flush()
+    broker.wait_for(lambda: json.loads(broker.retained["plant/g/fan/state"])["coverage_off"])
+    assert any("/coverage_off/config" in topic for topic in broker.retained)
 
 
 def test_a_slice_publishes_its_events_in_order_with_their_times_and_the_state_once(

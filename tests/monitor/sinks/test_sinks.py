@@ -36,7 +36,7 @@ SUMMARY = Summary(
 )
 WINDOW_KEYS = {
     "schema", "type", "first_sample", "device_time_s", "verdict", "label", "scores", "reason", "lost_samples",
-    "novelty", "level_rms",
+    "novelty", "level_rms", "between",
 }  # fmt: skip
 
 
@@ -67,18 +67,18 @@ def test_a_window_in_json() -> None:
     assert line == {
         "schema": 1, "type": "window", "first_sample": 96, "device_time_s": 0.024, "verdict": "CLASS", "label": "worn",
         "scores": {"calm": 0.123457, "worn": 0.876543}, "reason": None, "lost_samples": 0, "novelty": None,
-        "level_rms": None,
+        "level_rms": None, "between": None,
     }  # fmt: skip
     assert json_lines(DAMAGED)[0] == {
         "schema": 1, "type": "window", "first_sample": 128, "device_time_s": 0.032, "verdict": "NO_VERDICT",
         "label": None, "scores": None, "reason": "lost samples", "lost_samples": 5, "novelty": None,
-        "level_rms": None,
+        "level_rms": None, "between": None,
     }  # fmt: skip
 
 
 def test_a_decision_in_json_is_a_window_with_since() -> None:
     window, decision = json_lines(WINDOW, Decision(WINDOW, 0.0120000004))
-    assert decision == {**window, "type": "decision", "since": 0.012}
+    assert decision == {**window, "type": "decision", "since": 0.012, "differences": []}
     assert set(window) == WINDOW_KEYS
 
 
@@ -144,8 +144,8 @@ def test_what_the_monitor_says_is_what_the_interface_says(
     sensor.lose(3)
     results += bench.take(sensor.blocks("worn", 20))
     for line, result in zip(json_lines(*results), results, strict=True):
-        assert set(line) == WINDOW_KEYS | ({"since"} if isinstance(result, Decision) else set())
-        assert line["verdict"] in ("CLASS", "UNKNOWN", "NO_VERDICT")
+        assert set(line) == WINDOW_KEYS | ({"since", "differences"} if isinstance(result, Decision) else set())
+        assert line["verdict"] in {verdict.value for verdict in Verdict}
         assert (line["label"] is None) == (line["scores"] is None) == (line["verdict"] != "CLASS")
         assert (line["reason"] is None) == (line["verdict"] == "CLASS")
     assert {line["type"] for line in json_lines(*results)} == {"window", "decision"}
@@ -157,6 +157,15 @@ def test_unknown_in_words_names_how_far_off_it_is_and_what_is_nearest() -> None:
     ConsoleSink(stream).take(Decision(unknown, 0.0))
     assert "UNKNOWN (3.1 times the novelty limit; nearest worn)" in stream.getvalue()
     assert json_lines(unknown)[0]["novelty"] == 3.14
+
+
+def test_unsure_in_words_names_the_two_best_classes() -> None:
+    unsure = WindowResult.unsure(0, 0.0, {"calm": 0.1, "loud": 0.4, "worn": 0.5}, 0.3)
+    assert console(Decision(unsure, 0.0)) == ["     0.00 s  UNSURE (worn 50%, or loud), since 0.00 s"]
+    (line,) = json_lines(unsure)
+    assert (line["label"], line["reason"], line["between"]) == (None, None, ["worn", "loud"])
+    summary = replace(SUMMARY, verdicts={"CLASS": 2, "UNKNOWN": 0, "UNSURE": 1, "NO_VERDICT": 1})
+    assert "windows   3 judged, 1 without a verdict, 1 unsure, 0 unknown; classes: worn 2" in console(summary)
 
 
 RAISED = Alarm("worn", AlarmState.RAISED, 96, 0.024, 0.0120000004, 0.8765432198, "alarm-1.drsnlog")

@@ -78,7 +78,7 @@ def test_a_part_is_never_the_part_of_another_part(name: str, other: str) -> None
 def test_ids_of_home_assistant_tell_alarms_and_levels_apart() -> None:
     one, other = Discovery("a/b/c_d", "c_d"), Discovery("a/b_c/d", "d")
     topics = [*one.fixed(), *other.fixed(), *(each.alarm(name)[0] for each in (one, other) for name in ("x/1", "x_1"))]
-    assert len(set(topics)) == len(topics) == 12
+    assert len(set(topics)) == len(topics) == 14
     assert all(re.fullmatch(r"homeassistant/[a-z_]+/[A-Za-z0-9_-]+/[A-Za-z0-9_-]+/config", topic) for topic in topics)
 
 
