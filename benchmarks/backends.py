@@ -35,9 +35,9 @@ def main() -> int:
     arguments = parse_arguments(__doc__)
     bundle = read_bundle(arguments.model)
     inputs_q = held_out_codes(bundle, arguments.run, arguments.windows)
-    comparisons = compare_backends(open_backends(bundle.model), inputs_q)
+    comparisons = compare_backends(open_backends(bundle.network), inputs_q)
     operators = {
-        name: [asdict(each) for each in operator_differences(bundle.model, inputs_q[::20], name)]
+        name: [asdict(each) for each in operator_differences(bundle.network, inputs_q[::20], name)]
         for name in (REFERENCE, OPTIMISED, XNNPACK)
     }
     report = {

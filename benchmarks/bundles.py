@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from drsn_edge.bundle.bundle import Bundle, with_extra
 from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.signal.novelty import MEMBER, novelty_to_bytes
@@ -15,4 +17,5 @@ def calling_all_known(bundle: Bundle) -> Bundle:
     if novelty is None:
         return bundle
     mounting = None if novelty.mounting is None else replace(novelty.mounting, limit=1e-6)
-    return with_extra(bundle, MEMBER, novelty_to_bytes(replace(novelty, limit=1e6, mounting=mounting)))
+    wide = replace(novelty, limits=np.full_like(novelty.limits, 1e6), mounting=mounting)
+    return with_extra(bundle, MEMBER, novelty_to_bytes(wide))

@@ -1,6 +1,7 @@
 """Run 24 hours of machine time through the whole monitor, as fast as possible, and watch memory and open files.
 
-    drsn-edge train --data cwru/ --hold-out load_hp=3 --out run && drsn-edge convert run --out cwru.drsn
+    drsn-edge train --data cwru/ --hold-out load_hp=3 --inputs waveform --out run
+    drsn-edge convert run --out cwru.drsn
     python benchmarks/day.py --model cwru.drsn --data cwru/ --hours 24 --results docs/results/day.json
 
 A virtual accelerometer repeats recordings through a pseudo-terminal, with an occasional fault of the link. A station

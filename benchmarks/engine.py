@@ -67,7 +67,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def read_model_of(path: Path) -> bytes:
-    return path.read_bytes() if path.suffix == ".tflite" else read_bundle(path).model
+    return path.read_bytes() if path.suffix == ".tflite" else read_bundle(path).network
 
 
 def untrained(network: str) -> bytes:

@@ -125,11 +125,11 @@ def compared(run_folder: Path, bundle_file: Path, rounds: int) -> list[dict[str,
     real = float32(run.model)
     as_onnx = to_onnx(real)
     files = {
-        "litert int8": bundle.model,
+        "litert int8": bundle.network,
         "litert float32": real,
         "onnxruntime float32": as_onnx,
         "onnxruntime static int8": static_int8(as_onnx, calibration),
-        "onnxruntime QDQ of ours": to_onnx(bundle.model),
+        "onnxruntime QDQ of ours": to_onnx(bundle.network),
     }
     engines = {
         name: on_litert(data) if name.startswith("litert") else on_onnxruntime(data) for name, data in files.items()

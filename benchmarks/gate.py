@@ -57,13 +57,15 @@ def found_by(bundle: Bundle, bit: int, flips: int) -> dict[str, float | str]:
     """Return the share of flips of this bit of a weight that change a golden logit, and what changes them otherwise."""
     golden = golden_of(bundle)
     assert golden is not None
-    weights = [each.data for each in read_model(bundle.model).tensors if each.data is not None and each.type == "INT8"]
+    weights = [
+        each.data for each in read_model(bundle.network).tensors if each.data is not None and each.type == "INT8"
+    ]
     places = [(bundle.model.index(data), len(data)) for data in weights]
     draw = random.Random(SEED)
     found, classes, refused = 0, 0, 0
     for number in range(flips):
         start, length = draw.choices(places, [size for _, size in places])[0]
-        model = bytearray(bundle.model)
+        model = bytearray(bundle.network)
         model[start + draw.randrange(length)] ^= 1 << bit
         logits_q = Classifier(bytes(model), "numpy").codes_of(golden.inputs_q)
         differs = bool((logits_q != golden.logits_q).any())

@@ -89,8 +89,10 @@ def model_of(point: Point, folder: Path) -> Path:
             data.mkdir()
             write_recordings(data, point.axes)
             drsn_edge = [sys.executable, "-m", "drsn_edge.cli.main"]
-            options = ["--hold-out", "time=0.3", "--window", str(point.window), "--epochs", "1", "--out", str(run)]
-            subprocess.run([*drsn_edge, "train", "--data", str(data), *options], check=True, stdout=sys.stderr)
+            options = ["--hold-out", "time=0.3", "--inputs", "waveform", "--window", str(point.window), "--epochs", "1"]
+            subprocess.run(
+                [*drsn_edge, "train", "--data", str(data), *options, "--out", str(run)], check=True, stdout=sys.stderr
+            )
             subprocess.run([*drsn_edge, "convert", str(run), "--out", str(bundle)], check=True, stdout=sys.stderr)
     return bundle
 

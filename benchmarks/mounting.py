@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,8 @@ from drsn_edge.bundle.bundle import Bundle, read_bundle
 from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.demo.run import CLASSES
 from drsn_edge.errors import LearningError
-from drsn_edge.monitor.stages.learned import Learner
+from drsn_edge.monitor.stages.learned import overlay
+from drsn_edge.monitor.stages.learner import Learner
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.runtime.classifier import Classifier
@@ -87,19 +87,18 @@ def known(bundle: Bundle, chosen: Sequence[Recording], healthy: str | None, fiel
     assert novelty is not None and novelty.mounting is not None, "convert the run again: this bundle knows no mounting"
     found: dict[object, Novelty] = {each.fields.get(field): novelty for each in chosen}
     for site in found if healthy else ():
-        learner = Learner(novelty)
+        learner = Learner(novelty.lines, novelty.mounting)
         for each in chosen:
             if each.label == healthy and each.fields.get(field) == site:
                 starts = window_starts(len(each.samples), bundle.manifest.contract.window, 64)
                 for window in cut_windows(each.samples, starts[: len(starts) // 2], bundle.manifest.contract.window):
                     learner.take(window[None])
         try:
-            taught = learner.learned(bundle, 0.0).site
+            taught = overlay(learner, novelty, bundle, 0.0).references
         except LearningError as exc:
             print(json.dumps({"site": site, "nothing learned": str(exc)}))
             continue
-        assert taught.mounting is not None
-        found[site] = replace(novelty, site=taught, mounting=novelty.mounting.with_site(taught.mounting))
+        found[site] = novelty.with_references(taught)
     return found
 
 
@@ -121,7 +120,7 @@ def judged(
 def shares(
     bundle: Bundle, seen: Sequence[tuple[Recording, FloatArray]], sites: dict[object, Novelty], field: str
 ) -> dict[str, float | int]:
-    classifier = Classifier(bundle.model)
+    classifier = Classifier(bundle.network)
     said = [
         (each.label, *result)
         for each, windows in seen

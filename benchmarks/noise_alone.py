@@ -119,7 +119,7 @@ _CLASSIFIERS: dict[int, Classifier] = {}
 
 
 def _classifier(bundle: Bundle) -> Classifier:
-    return _CLASSIFIERS.setdefault(id(bundle.model), Classifier(bundle.model))
+    return _CLASSIFIERS.setdefault(id(bundle.network), Classifier(bundle.network))
 
 
 def shares(said: list[str], labels: tuple[str, ...], truth: list[str] | None = None) -> dict[str, float]:

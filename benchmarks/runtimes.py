@@ -38,7 +38,7 @@ def main() -> int:
     bundle = read_bundle(arguments.model)
     inputs_q = held_out_codes(bundle, arguments.run, arguments.windows)
     with tempfile.TemporaryDirectory() as folder:
-        logits = all_logits(Path(folder), bundle.model, inputs_q)
+        logits = all_logits(Path(folder), bundle.network, inputs_q)
     comparisons = [compare_logits("numpy", name, logits["numpy"], each) for name, each in logits.items()][1:]
     equal = [
         [first, second]

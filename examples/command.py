@@ -146,7 +146,7 @@ def _train_all(experiment: Experiment, split: Split, options: Options) -> Accura
 
 def _header(experiment: Experiment, options: Options, split: Split) -> dict[str, Any]:
     """Return the header of the figures, without the folder of the images, which differs from machine to machine."""
-    from drsn_edge.reproduce.run_job import versions
+    from drsn_edge.jobs.versions import versions
 
     flags = "--smoke" if options.smoke else f"--seeds {options.seeds} --epochs {options.epochs}"
     return {

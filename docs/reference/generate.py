@@ -34,7 +34,9 @@ _TYPES = {
     "tuple[str, ...]": "list of texts", "tuple[float, ...]": "list of numbers",
     "tuple[int, ...]": "list of whole numbers",
     "tuple[float, float]": "two numbers", "str | NetworkSizes": "text or table", "tuple[Stage, ...]": "list",
+    "tuple[RiskPoint, ...]": "list of tables",
     "Mapping[str, str]": "table of texts", "Optional[Seconds]": "number of seconds, or text with a unit",
+    "Optional[Share]": "number of percent",
 }  # fmt: skip
 
 
@@ -146,6 +148,12 @@ def _settings_alarms() -> str:
     return keys(AlarmSettings, without=("limits", "classes"))
 
 
+def _settings_decision() -> str:
+    from drsn_edge.monitor.stages.settings import DecisionSettings
+
+    return keys(DecisionSettings)
+
+
 def _settings_limits() -> str:
     from drsn_edge.monitor.stages.alarms import AlarmLimits
 
@@ -219,7 +227,7 @@ def _catalogue() -> str:
 
 def _manifest(name: str) -> Callable[[], str]:
     def write() -> str:
-        from drsn_edge.bundle import manifest
+        from drsn_edge.bundle import manifest, promise
         from drsn_edge.runtime.tensor import TensorSpec
         from drsn_edge.signal.contract import SignalContract
         from drsn_edge.signal.spectra import Spectra
@@ -227,7 +235,8 @@ def _manifest(name: str) -> Callable[[], str]:
 
         kinds = {
             "manifest": manifest.Manifest, "contract": SignalContract, "scaling": Scaling, "spectra": Spectra,
-            "tensor": TensorSpec, "budget": manifest.Budget,
+            "tensor": TensorSpec, "budget": manifest.Budget, "promise": promise.Promise,
+            "curve": promise.RiskPoint,
         }  # fmt: skip
         said, hints = meanings(kinds[name]), get_type_hints(kinds[name])
         rows = ((f"`{key}`", _type(hints[key], key), said[key]) for key in said)
@@ -388,8 +397,11 @@ def _said(each: Mapping[str, Any], required: bool) -> str:
     return said if required else f"{said} May be left out.".strip()
 
 
+_MANIFEST_TABLES = ("contract", "scaling", "spectra", "tensor", "budget", "promise", "curve")
+
 PARTS: dict[str, Callable[[], str]] = {
     "commands": commands,
+    "settings-decision": _settings_decision,
     "settings-alarms": _settings_alarms,
     "settings-limits": _settings_limits,
     "settings-capture": _settings_capture,
@@ -400,7 +412,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "sensors": _sensors,
     "formats": _formats,
     "catalogue": _catalogue,
-    **{f"manifest-{name}": _manifest(name) for name in ("contract", "scaling", "spectra", "tensor", "budget")},
+    **{f"manifest-{name}": _manifest(name) for name in _MANIFEST_TABLES},
     "manifest": _manifest("manifest"),
     "metrics": _metrics,
     "topics": _topics,

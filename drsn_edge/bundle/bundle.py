@@ -1,9 +1,10 @@
 """The bundle file `.drsn`: a zip whose bytes depend on its content alone.
 
 manifest.json    what the model means, and the SHA-256 of every other member
-model.tflite     the int8 model
-golden.npz       windows with the logits that they give (`drsn_edge.bundle.golden`); optional
-novelty.npz      what detects windows unlike the training data (`drsn_edge.signal.novelty`); optional
+model.tflite     the int8 model; absent from a bundle of healthy recordings alone (`drsn_edge.bundle.healthy`)
+golden.npz       windows with the logits that they give (`drsn_edge.bundle.golden`), or without a network with their
+                 novelties (`drsn_edge.bundle.golden_novelty`); optional
+novelty.npz      what detects windows unlike the training data (`drsn_edge.signal.novelty`); optional with a network
 report.json      what `drsn-edge inspect` found in the model; optional, as are all further members
 manifest.sig     signature of manifest.json (`drsn_edge.bundle.signing`); the only member without a digest in it
 
@@ -26,6 +27,7 @@ from typing import NamedTuple
 
 from drsn_edge.bundle.manifest import Manifest, manifest_from_bytes, manifest_to_bytes
 from drsn_edge.errors import BundleDamagedError, BundleError, BundleLayoutError, BundleLimitError
+from drsn_edge.signal.novelty import MEMBER as NOVELTY
 from drsn_edge.support.files import write_file
 from firmware_bridge.support.regular_file import FileTooLargeError, read_regular
 
@@ -65,17 +67,26 @@ class Bundle:
 
     Attributes:
         manifest: What the model means.
-        model: The int8 .tflite file.
+        model: The int8 .tflite file; None: the bundle has no network.
         extras: Further members by name; other versions may know other members.
         signature: Signature of the manifest's bytes, not verified; None: unsigned.
         written: The manifest as it was read from a file; None: the bundle was not read from a file.
     """
 
     manifest: Manifest
-    model: bytes
+    model: bytes | None
     extras: Mapping[str, bytes] = field(default_factory=dict)
     signature: bytes | None = None
     written: Written | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def network(self) -> bytes:
+        """The int8 .tflite file of a bundle that must have one.
+
+        Raises:
+            BundleError: If the bundle has no network.
+        """
+        return network_of(self, "there is no model to run")
 
     @property
     def manifest_bytes(self) -> bytes:
@@ -83,6 +94,23 @@ class Bundle:
         if self.written is not None and self.written.manifest == self.manifest:
             return self.written.data
         return manifest_to_bytes(self.manifest)
+
+
+def network_of(bundle: Bundle, so: str) -> bytes:
+    """Return the int8 .tflite file of a bundle that must have one.
+
+    Args:
+        bundle: The bundle.
+        so: What follows without a network, as the end of a sentence, such as "no logits can be compared".
+
+    Raises:
+        BundleError: If the bundle has no network.
+    """
+    if bundle.model is None:
+        named = f"{bundle.manifest.name} {bundle.manifest.version}"
+        words = f"The bundle {named} knows healthy recordings alone and has no network, so {so}."
+        raise BundleError(words, "no_network", bundle=named)
+    return bundle.model
 
 
 def with_extra(bundle: Bundle, name: str, data: bytes) -> Bundle:
@@ -111,7 +139,9 @@ def bundle_to_bytes(bundle: Bundle) -> bytes:
     Raises:
         BundleError: If the manifest lacks the digest of a member, or has another one.
     """
-    members = {MANIFEST: bundle.manifest_bytes, MODEL: bundle.model, **bundle.extras}
+    members = {MANIFEST: bundle.manifest_bytes, **bundle.extras}
+    if bundle.model is not None:
+        members[MODEL] = bundle.model
     _check_parts(bundle.manifest, members)
     if bundle.signature is not None:
         members[SIGNATURE] = bundle.signature
@@ -160,17 +190,23 @@ def _from_zip(data: bytes, first: Callable[[bytes, bytes | None], object] = lamb
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as exc:
         words = f"Not a .drsn bundle (a zip), or a damaged one: {str(exc).rstrip('.')}. Copy the bundle again."
         raise BundleDamagedError(words, "not_a_zip") from exc
-    if MANIFEST not in members or MODEL not in members:
-        got = ", ".join(sorted(members)) or "nothing"
-        words = (
-            f"A bundle must hold {MANIFEST} and {MODEL}, but this zip holds {got}. Make one with `drsn-edge convert`."
-        )
-        raise BundleError(words, "members_missing", got=got)
+    _expect_members(members, MANIFEST)
     manifest = manifest_from_bytes(members[MANIFEST])
+    _expect_members(members, MANIFEST, MODEL if manifest.has_network else NOVELTY)
     signature = members.pop(SIGNATURE, None)
     _check_parts(manifest, members)
     extras = {name: part for name, part in members.items() if name not in (MANIFEST, MODEL)}
-    return Bundle(manifest, members[MODEL], extras, signature, Written(manifest, members[MANIFEST]))
+    return Bundle(manifest, members.get(MODEL), extras, signature, Written(manifest, members[MANIFEST]))
+
+
+def _expect_members(members: Mapping[str, bytes], *needed: str) -> None:
+    if not set(needed) <= set(members):
+        got = ", ".join(sorted(members)) or "nothing"
+        words = (
+            f"This bundle must hold {' and '.join(needed)}, but this zip holds {got}. Make the bundle again, for "
+            "example with `drsn-edge convert`."
+        )
+        raise BundleError(words, "members_missing", got=got)
 
 
 def write_bundle(bundle: Bundle, path: Path) -> int:
@@ -248,6 +284,10 @@ def _read_members(archive: zipfile.ZipFile, first: Callable[[bytes, bytes | None
 
 
 def _check_parts(manifest: Manifest, members: dict[str, bytes]) -> None:
+    if (MODEL in members) != manifest.has_network:
+        is_there, is_described = ("holds", "no") if MODEL in members else ("holds no", "a")
+        words = f"The bundle {is_there} {MODEL}, but its manifest describes {is_described} network. Make it again."
+        raise BundleLayoutError(words, "model_and_manifest_differ")
     parts = {name for name in members if name != MANIFEST}
     if parts != set(manifest.parts):
         expected, got = sorted(manifest.parts), sorted(parts)

@@ -8,7 +8,9 @@ the manifest has the tolerance, measured from the windows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +62,7 @@ class Golden:
 
     def windows(self) -> FloatArray:
         """Return the windows in the contract's unit, shape (n, window, axes)."""
-        return (self.counts * self.scales[:, None, None]).astype(np.float32)
+        return in_unit(self.counts, self.scales)
 
     def network_input(self, contract: SignalContract) -> FloatArray:
         """Return the network's input of these windows, shape (n, 1, steps, channels)."""
@@ -79,12 +81,8 @@ def make_golden(
         speeds_hz: Speed of the shaft, shape (n,); None: unknown.
     """
     steps, channels = contract.input_shape
-    fitting = _MOST_BYTES // (2 * contract.window * len(contract.axes) + steps * channels)
-    n = min(max(fitting, FEWEST_WINDOWS), MOST_WINDOWS, len(windows))
-    chosen = np.unique(np.linspace(0, len(windows) - 1, n).astype(int))
-    picked = windows[chosen].astype(np.float64)
-    scales = np.maximum(np.abs(picked).max(axis=(1, 2)), np.finfo(np.float32).tiny) / 32_767
-    counts = np.rint(picked / scales[:, None, None]).astype(np.int16)
+    chosen = some_of(len(windows), contract, steps * channels)
+    counts, scales = as_counts(windows[chosen])
     speeds = np.full(len(chosen), np.nan) if speeds_hz is None else np.asarray(speeds_hz, np.float64)[chosen]
     nothing = np.zeros(0, np.int8)
     engine = Classifier(model, "numpy")
@@ -92,8 +90,33 @@ def make_golden(
     return Golden(counts, scales, speeds, inputs_q, engine.codes_of(inputs_q))
 
 
+def some_of(n_windows: int, contract: SignalContract, further_bytes: int = 0) -> NDArray[np.int64]:
+    """Return the indices of the windows that golden vectors are made of, spread over all.
+
+    Args:
+        n_windows: Number of windows, at least 1.
+        contract: Signal contract of the windows.
+        further_bytes: Bytes that a golden vector takes beside the counts of its window.
+    """
+    fitting = _MOST_BYTES // (2 * contract.window * len(contract.axes) + further_bytes)
+    n = min(max(fitting, FEWEST_WINDOWS), MOST_WINDOWS, n_windows)
+    return np.unique(np.linspace(0, n_windows - 1, n).astype(np.int64))
+
+
+def as_counts(windows: FloatArray) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+    """Return windows, shape (n, window, axes), as a sensor's counts, and the unit per count of each, shape (n,)."""
+    exact = windows.astype(np.float64)
+    scales = np.maximum(np.abs(exact).max(axis=(1, 2)), np.finfo(np.float32).tiny) / 32_767
+    return np.rint(exact / scales[:, None, None]).astype(np.int16), scales
+
+
+def in_unit(counts: NDArray[np.int16], scales: NDArray[np.float64]) -> FloatArray:
+    """Return counts, shape (n, window, axes), with the unit per count of each, shape (n,), in the contract's unit."""
+    return (counts * scales[:, None, None]).astype(np.float32)
+
+
 def golden_of(bundle: Bundle) -> Golden | None:
-    """Return the golden vectors of a bundle; None if it has none.
+    """Return the golden vectors of a bundle with a network; None if it has none.
 
     Raises:
         BundleError: If they are damaged or do not fit the manifest.
@@ -114,11 +137,7 @@ def golden_from_bytes(data: bytes, manifest: Manifest) -> Golden:
         BundleError: If they are damaged or do not fit the manifest.
     """
     contract = manifest.contract
-    try:
-        golden = Golden(**typed_arrays(data, MAX_ARRAYS_BYTES, _FORMS))
-    except InvalidValueError as exc:
-        words = f"Could not read the golden vectors in {MEMBER}: {exc}. Copy or convert the bundle again."
-        raise BundleError(words, exc.problem, **{**exc.facts, "member": MEMBER}) from exc
+    golden = Golden(**golden_arrays(data, _FORMS))
     n = len(golden.counts)
     shapes = {
         "counts": (n, contract.window, len(contract.axes)),
@@ -127,12 +146,39 @@ def golden_from_bytes(data: bytes, manifest: Manifest) -> Golden:
         "inputs_q": (n, 1, *contract.input_shape),
         "logits_q": (n, len(manifest.labels)),
     }
-    for name, shape in shapes.items():
-        found = getattr(golden, name).shape
-        if found != shape or not 0 < n <= MOST_WINDOWS:
-            words = f"{name} in {MEMBER} has the shape {found}, but the manifest needs {shape}. Convert again."
-            raise BundleError(words, "golden_shape", member=MEMBER, array=name, expected=shape, got=found)
-    if not (np.isfinite(golden.scales).all() and (golden.scales > 0).all()):
-        words = f"scales in {MEMBER} must be finite and above 0, but some are not. Convert again."
-        raise BundleError(words, "golden_scales", member=MEMBER)
+    check_golden(vars(golden), shapes)
     return golden
+
+
+def golden_arrays(data: bytes, forms: Mapping[str, Form]) -> dict[str, NDArray[Any]]:
+    """Return the arrays in a member's bytes, each in its form.
+
+    Raises:
+        BundleError: If they are damaged.
+    """
+    try:
+        return typed_arrays(data, MAX_ARRAYS_BYTES, forms)
+    except InvalidValueError as exc:
+        words = f"Could not read the golden vectors in {MEMBER}: {exc}. Copy or make the bundle again."
+        raise BundleError(words, exc.problem, **{**exc.facts, "member": MEMBER}) from exc
+
+
+def check_golden(arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse golden vectors with other shapes, too many windows, or impossible scales.
+
+    Args:
+        arrays: `counts`, `scales` and further arrays, by name.
+        shapes: Shapes that the manifest needs, by name of the array.
+
+    Raises:
+        BundleError: With the array and what is allowed.
+    """
+    for name, shape in shapes.items():
+        found = arrays[name].shape
+        if found != shape or not 0 < len(arrays["counts"]) <= MOST_WINDOWS:
+            words = f"{name} in {MEMBER} has the shape {found}, but the manifest needs {shape}. Make the bundle again."
+            raise BundleError(words, "golden_shape", member=MEMBER, array=name, expected=shape, got=found)
+    scales = arrays["scales"]
+    if not (np.isfinite(scales).all() and (scales > 0).all()):
+        words = f"scales in {MEMBER} must be finite and above 0, but some are not. Make the bundle again."
+        raise BundleError(words, "golden_scales", member=MEMBER)

@@ -1,4 +1,4 @@
-"""The manifest of a bundle, schema 1. Later versions only add members and fields."""
+"""The manifest of a bundle, schema 2. Later versions only add members and fields."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from drsn_edge.bundle.promise import Promise, promise_from_json
 from drsn_edge.bundle.votes import parse_votes
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.signal.contract import SignalContract, contract_from_json, contract_to_json
 from drsn_edge.support.fields import is_label, items, number, text, texts, whole, wholes
 from drsn_edge.support.invalid import InvalidValueError
+from drsn_edge.support.palette import HEALTHY_LABELS, is_healthy
 from firmware_bridge.gateway.state import is_version, version_key
 
-SCHEMA = 1
+SCHEMA = 2
 MOST_LABELS, LONGEST_LABEL = 1000, 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_OPTIONAL = ("floor", "votes", "unknown_share", "noise_limit", "golden_tolerance_lsb", "operators", "budget")
+_OF_NETWORK = ("input", "outputs", "golden_tolerance_lsb", "operators", "promise")
+"""Fields that describe the network; without one, they are omitted, and `outputs` is empty."""
+_OPTIONAL = (
+    "input", "floor", "votes", "unknown_share", "noise_limit", "golden_tolerance_lsb", "golden_tolerance_novelty",
+    "operators", "budget", "promise",
+)  # fmt: skip
 """Fields that are omitted if they are None."""
 
 
@@ -46,27 +53,35 @@ class Manifest:
         name: Name of the bundle: letters, digits, dots, dashes and underscores, at most 64.
         version: MAJOR.MINOR.PATCH of this model, chosen by the person who trains it.
         contract: Signal that the model was trained on.
-        labels: Classes in the order of the logits.
-        input: The tensor that the network sees, of shape (1, 1, steps, channels).
-        outputs: Tensors that the model returns; the logits come first.
+        labels: Classes in the order of the logits, two or more. Without a network one label, which must be `healthy`,
+            `normal`, `good` or `ok`.
+        input: The tensor that the network sees, of shape (1, 1, steps, channels). Left out: the bundle has no network,
+            and a window is of the one label, UNKNOWN, or without a verdict.
+        outputs: Tensors that the model returns; the logits come first. Empty without a network.
         parts: SHA-256 of every other member of the bundle, by the member's name.
         generator: Program and version that wrote the bundle.
         floor: Lowest version of this name that a gateway still accepts after this bundle is confirmed there. Left
             out: the bundle's own version, so that no older one is accepted.
         votes: Votes K/N that change a decision. Left out: the monitor's own, 4/5.
-        unknown_share: Share of the hold-out windows that `novelty.npz` calls UNKNOWN. Left out: nothing is unknown.
+        unknown_share: Share of the hold-out windows, or without a network of healthy windows, that `novelty.npz` calls
+            UNKNOWN. Left out with a network: nothing is unknown. Left out without one: not known.
         noise_limit: Probability above which a window counts as noise alone; 1: no window does. Left out: the monitor's
             own limit. See `drsn_edge.signal.noise_alone`.
         golden_tolerance_lsb: Largest deviation of an interpreter from `golden.npz`, RMS over all logits in int8 steps.
-        operators: Operators of the model by TFLite's names. Left out: not known.
+            Left out without a network.
+        golden_tolerance_novelty: Largest deviation of a novelty from `golden.npz`, in multiples of the limit of
+            novelty; of a novelty above 1, in multiples of that novelty. Left out with a network.
+        operators: Operators of the model by TFLite's names. Left out: not known, or there is no network.
         budget: Limits of the model's cost on a gateway. Left out: no limits.
+        promise: Temperature of the probabilities, and promised share of wrong classes. Left out: the model was chosen
+            without inner folds, or there is no network, so the temperature is 1 and no window is UNSURE.
     """
 
     name: str
     version: str
     contract: SignalContract
     labels: tuple[str, ...]
-    input: TensorSpec
+    input: TensorSpec | None
     outputs: tuple[TensorSpec, ...]
     parts: Mapping[str, str]
     generator: str
@@ -75,8 +90,20 @@ class Manifest:
     unknown_share: float | None = None
     noise_limit: float | None = None
     golden_tolerance_lsb: float | None = None
+    golden_tolerance_novelty: float | None = None
     operators: tuple[str, ...] | None = None
     budget: Budget | None = None
+    promise: Promise | None = None
+
+    @property
+    def has_network(self) -> bool:
+        """Whether the bundle holds a network; without one, a window is judged by its novelty alone."""
+        return self.input is not None
+
+    @property
+    def temperature(self) -> float:
+        """Divisor of the logits before the softmax; 1 without a promise."""
+        return 1.0 if self.promise is None else self.promise.temperature
 
     @property
     def lowest_version(self) -> str:
@@ -91,29 +118,45 @@ class Manifest:
         """
         _expect(_NAME.fullmatch(self.name), "name", "letters, digits, '.', '_' and '-', at most 64", self.name)
         _expect(is_version(self.version), "version", "MAJOR.MINOR.PATCH", self.version)
-        _expect(len(set(self.labels)) == len(self.labels) >= 2, "labels", "two or more different texts", self.labels)
+        _check_network(self)
         _expect(len(self.labels) <= MOST_LABELS, "labels", f"at most {MOST_LABELS} texts", self.labels)
         longest = max(map(len, self.labels))
         _expect(longest <= LONGEST_LABEL, "labels", f"texts of at most {LONGEST_LABEL} characters", self.labels)
         words = "printable texts without outer spaces that are not names of verdicts"
         _expect(all(map(is_label, self.labels)), "labels", words, self.labels)
-        _expect(self.outputs and self.outputs[0].name == "logits", "outputs", "the logits first", self.outputs)
-        got = self.outputs[0].shape
-        _expect(got == (1, len(self.labels)), "logits", f"one for each of the {len(self.labels)} labels", got)
-        window = (1, 1, *self.contract.input_shape)
-        _expect(self.input.shape == window, "input", f"of the shape {window}", self.input.shape)
         are_digests = all(_SHA256.fullmatch(digest) for digest in self.parts.values())
         _expect(are_digests, "parts", "SHA-256 digests", dict(self.parts))
         if self.floor is not None:
             fits = is_version(self.floor) and version_key(self.floor) <= version_key(self.version)
             _expect(fits, "floor", f"a version of at most {self.version}", self.floor)
         _expect(self.votes is None or _are_votes(self.votes), "votes", "K/N with K more than half of N", self.votes)
-        for name in ("unknown_share", "golden_tolerance_lsb"):
+        for name in ("unknown_share", "golden_tolerance_lsb", "golden_tolerance_novelty"):
             _expect((getattr(self, name) or 0) >= 0, name, "at least 0", getattr(self, name))
         limit = 1.0 if self.noise_limit is None else self.noise_limit
         _expect(0 < limit <= 1, "noise_limit", "above 0 and at most 1", limit)
         costs = (1.0, 1.0) if self.budget is None else (self.budget.latency_ms, self.budget.memory_mb)
         _expect(min(costs) > 0, "budget", "above 0", self.budget)
+
+
+def _check_network(manifest: Manifest) -> None:
+    """Refuse labels and tensors that do not fit each other, and tensors without a network."""
+    labels, outputs = manifest.labels, manifest.outputs
+    if manifest.input is None:
+        # Pictures and alarms know a healthy machine by these names.
+        words = f"one of {', '.join(HEALTHY_LABELS)}, since the bundle has no network"
+        _expect(len(labels) == 1 and is_healthy(labels[0]), "labels", words, labels)
+        for name in _OF_NETWORK:
+            got = getattr(manifest, name)
+            _expect(got in (None, ()), name, "left out, since the bundle has no network", got)
+        return
+    _expect(len(set(labels)) == len(labels) >= 2, "labels", "two or more different texts", labels)
+    _expect(outputs and outputs[0].name == "logits", "outputs", "the logits first", outputs)
+    got = outputs[0].shape
+    _expect(got == (1, len(labels)), "logits", f"one for each of the {len(labels)} labels", got)
+    window = (1, 1, *manifest.contract.input_shape)
+    _expect(manifest.input.shape == window, "input", f"of the shape {window}", manifest.input.shape)
+    tolerance = manifest.golden_tolerance_novelty
+    _expect(tolerance is None, "golden_tolerance_novelty", "left out, since the bundle has a network", tolerance)
 
 
 def _are_votes(text: str) -> bool:
@@ -157,24 +200,25 @@ def manifest_from_bytes(data: bytes) -> Manifest:
         values = json.loads(data)
         schema = whole(values, "schema")
         if schema != SCHEMA:
-            words = f"The bundle has the manifest schema {schema}, but this drsn-edge reads {SCHEMA}. Update drsn-edge."
-            raise BundleError(words, "other_schema", expected=SCHEMA, got=schema)
+            raise _other_schema(schema)
         manifest = Manifest(
             name=text(values, "name"),
             version=text(values, "version"),
             contract=contract_from_json(values["contract"]),
             labels=texts(values, "labels"),
-            input=_tensor_spec(values["input"]),
+            input=_tensor_spec(values["input"]) if "input" in values else None,
             outputs=tuple(_tensor_spec(output) for output in items(values, "outputs")),
             parts={name: text(part, "sha256") for name, part in values["parts"].items()},
             generator=text(values, "generator"),
             floor=text(values, "floor") if "floor" in values else None,
             votes=text(values, "votes") if "votes" in values else None,
-            unknown_share=number(values, "unknown_share") if "unknown_share" in values else None,
-            noise_limit=number(values, "noise_limit") if "noise_limit" in values else None,
-            golden_tolerance_lsb=number(values, "golden_tolerance_lsb") if "golden_tolerance_lsb" in values else None,
+            unknown_share=_number_or_none(values, "unknown_share"),
+            noise_limit=_number_or_none(values, "noise_limit"),
+            golden_tolerance_lsb=_number_or_none(values, "golden_tolerance_lsb"),
+            golden_tolerance_novelty=_number_or_none(values, "golden_tolerance_novelty"),
             operators=texts(values, "operators") if "operators" in values else None,
             budget=_budget(values["budget"]) if "budget" in values else None,
+            promise=promise_from_json(values["promise"]) if "promise" in values else None,
         )
         if _encoded(values) != data:
             raise InvalidValueError("its values are not written as `drsn-edge convert` writes them", "other_form")
@@ -187,8 +231,18 @@ def manifest_from_bytes(data: bytes) -> Manifest:
         raise BundleError(_damaged(exc), "damaged_manifest") from exc
 
 
+def _other_schema(schema: int) -> BundleError:
+    what = "Update drsn-edge" if schema > SCHEMA else "Convert its run again"
+    words = f"The bundle has the manifest schema {schema}, but this drsn-edge reads {SCHEMA}. {what}."
+    return BundleError(words, "other_schema", expected=SCHEMA, got=schema)
+
+
 def _damaged(why: object) -> str:
     return f"The bundle's manifest is damaged: {str(why).rstrip('.')}. Copy or convert the bundle again."
+
+
+def _number_or_none(values: Mapping[str, Any], name: str) -> float | None:
+    return number(values, name) if name in values else None
 
 
 def _budget(values: Mapping[str, Any]) -> Budget:

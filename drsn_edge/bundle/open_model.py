@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from drsn_edge.bundle.bundle import Bundle
+from drsn_edge.bundle.bundle import Bundle, network_of
 from drsn_edge.bundle.manifest import Manifest
 from drsn_edge.bundle.variants import EDGETPU_MODEL
 from drsn_edge.errors import BundleError, RuntimeUnavailableError
@@ -23,10 +23,10 @@ def open_classifier(
     root: Path = Path("/"),
     warm: bool = True,
 ) -> Classifier:
-    """Return the classifier of a bundle, checked against its manifest and warmed up.
+    """Return the classifier of a bundle with a network, checked against its manifest and warmed up.
 
     Args:
-        bundle: Bundle with or without a variant for the Edge TPU.
+        bundle: Bundle with a network, and with or without a variant for the Edge TPU.
         choice: The user's choice of a runtime.
         tell: Called with a message if an Edge TPU is here and is not used.
         root: Root of the file system; tests use another.
@@ -34,8 +34,10 @@ def open_classifier(
 
     Raises:
         RuntimeUnavailableError: If no runtime here can run it, or the named runtime cannot.
-        BundleError: If the model does not match the manifest, or the variant for the Edge TPU is missing.
+        BundleError: If the bundle has no network, the model does not match the manifest, or the variant for the Edge
+            TPU is missing.
     """
+    model = network_of(bundle, "no interpreter can run it")
     classifier = None
     if choice.runtime == EDGETPU or (choice.runtime == "auto" and _has_edgetpu(bundle, choice, root)):
         try:
@@ -46,11 +48,21 @@ def open_classifier(
             tell(f"{exc} The CPU runs the model instead.")
     if classifier is None:
         runtime = "auto" if choice.runtime == EDGETPU else choice.runtime
-        classifier = Classifier(bundle.model, runtime, choice.threads)
+        classifier = Classifier(model, runtime, choice.threads)
     check_model(bundle.manifest, classifier)
     if warm:
         classifier.warm_up()
     return classifier
+
+
+def classifier_of(
+    bundle: Bundle,
+    choice: RuntimeChoice = AUTO,
+    tell: Callable[[str], object] = lambda words: None,
+    warm: bool = True,
+) -> Classifier | None:
+    """Return the same as `open_classifier`; None for a bundle without a network, which needs no runtime."""
+    return open_classifier(bundle, choice, tell, warm=warm) if bundle.manifest.has_network else None
 
 
 def _has_edgetpu(bundle: Bundle, choice: RuntimeChoice, root: Path) -> bool:
@@ -75,7 +87,7 @@ def _on_edgetpu(bundle: Bundle, choice: RuntimeChoice, root: Path) -> Classifier
 
 def check_model(manifest: Manifest, classifier: Classifier) -> None:
     """Raise BundleError unless the model has the shapes that the manifest describes."""
-    described = (manifest.input.shape, manifest.outputs[0].shape)
+    described = (None, None) if manifest.input is None else (manifest.input.shape, manifest.outputs[0].shape)
     found = (classifier.input.shape, classifier.output.shape)
     if described != found:
         raise BundleError(

@@ -70,14 +70,14 @@ def _quantiles(found: Benched) -> dict[str, float]:
 def _as_text(found: Benched, name: str) -> str:
     quantiles = "  ".join(f"{key} {value:.3g}" for key, value in _quantiles(found).items())
     threads = "  ".join(f"{count}: {rate:.0f}" for count, rate in found.windows_per_s.items())
+    what, of = ("inference", "interpreter and model") if found.runtime else ("novelty", "novelty")
     energy = "not measurable on this machine" if found.energy_mj is None else f"{found.energy_mj:.3g} mJ per window"
     lines = [
-        f"bundle      {name} on {found.runtime}",
+        f"bundle      {name} on {found.runtime or 'NumPy, without a network'}",
         f"start       {found.start_s:.2f} s until the first window, which takes {found.first_ms:.3g} ms",
-        f"inference   {quantiles} ms ({len(found.latencies_ms)} windows, one thread{_against(found)})",
+        f"{what:12}{quantiles} ms ({len(found.latencies_ms)} windows, one thread{_against(found)})",
         f"windows/s   by number of threads: {threads}",
-        f"memory      {found.memory_mb:.0f} MB for interpreter and model{_memory(found)}; "
-        f"process {found.process_mb:.0f} MB",
+        f"memory      {found.memory_mb:.0f} MB for {of}{_memory(found)}; process {found.process_mb:.0f} MB",
         f"energy      {energy}",
     ]
     if found.operators_us is not None:

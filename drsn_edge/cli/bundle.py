@@ -13,9 +13,11 @@ from drsn_edge.cli.options import PathType, json_option
 from drsn_edge.cli.output import print_json, print_text
 from drsn_edge.cli.signing_key import key_option, passphrase
 from drsn_edge.support.json_text import json_text
+from drsn_edge.support.wording import counted
 
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
+    from drsn_edge.bundle.manifest import Manifest
     from drsn_edge.gateway.health_gate import Measured
 
 
@@ -58,13 +60,40 @@ def show(file: Path, as_json: bool) -> None:
         "window": f"{contract.window} samples ({contract.window_s:.3g} s), every {contract.hop_s:.3g} s",
         "labels": ", ".join(manifest.labels),
         "decision": manifest.votes or "the default of the monitor",
-        "unknown": "never" if manifest.unknown_share is None else f"{manifest.unknown_share:.1%} of held-out windows",
+        "network": _network_text(manifest),
+        "unknown": _unknown_text(manifest),
+        "promise": _promise_text(manifest),
         "noise": _noise_text(manifest.noise_limit),
-        "operators": "not stated" if manifest.operators is None else ", ".join(manifest.operators),
+        "operators": _operators_text(manifest),
         "budget": "none" if budget is None else f"{budget.latency_ms:g} ms per window, {budget.memory_mb:g} MB",
         "parts": ", ".join(f"{name} {size / 1000:.1f} kB" for name, size in _sizes(found).items()),
     }
     print_text("\n".join(f"{name:10} {value}" for name, value in rows.items()))
+
+
+def _network_text(manifest: Manifest) -> str:
+    if manifest.input is None:
+        return f"none: a window is {manifest.labels[0]}, UNKNOWN or without a verdict, by its novelty alone"
+    return f"int8, {counted(len(manifest.labels), 'class', 'classes')}"
+
+
+def _unknown_text(manifest: Manifest) -> str:
+    if manifest.unknown_share is not None:
+        return f"{manifest.unknown_share:.1%} of {'held-out' if manifest.has_network else 'healthy'} windows"
+    return "never" if manifest.has_network else "share of healthy windows not stated"
+
+
+def _promise_text(manifest: Manifest) -> str:
+    if manifest.promise is None:
+        why = "its network was not chosen by inner folds" if manifest.has_network else "it has no network"
+        return f"none, so no window is UNSURE ({why})"
+    return f"\n{'':10} ".join(manifest.promise.in_words)
+
+
+def _operators_text(manifest: Manifest) -> str:
+    if manifest.operators is None:
+        return "not stated" if manifest.has_network else "none, and no runtime is needed"
+    return ", ".join(manifest.operators)
 
 
 def _noise_text(limit: float | None) -> str:
@@ -98,12 +127,13 @@ def edgetpu(file: Path, compiled: Path | None, out: Path | None, as_json: bool) 
     Example:
       drsn-edge bundle edgetpu machine.drsn --compiled model_edgetpu.tflite
     """
-    from drsn_edge.bundle.bundle import MAX_MEMBER_BYTES, read_bundle, write_bundle
+    from drsn_edge.bundle.bundle import MAX_MEMBER_BYTES, network_of, read_bundle, write_bundle
     from drsn_edge.bundle.variants import with_edgetpu
     from firmware_bridge.support.regular_file import read_regular
     from quantize.targets.edgetpu_compiler import compile_model
 
     found = read_bundle(file)
+    network = network_of(found, "there is nothing to compile for an Edge TPU")
     if compiled is not None:
         try:
             model = read_regular(compiled, MAX_MEMBER_BYTES)
@@ -112,7 +142,7 @@ def edgetpu(file: Path, compiled: Path | None, out: Path | None, as_json: bool) 
                 f"--compiled {compiled} cannot be read: {exc.strerror}. Name the file that edgetpu_compiler wrote."
             ) from exc
     else:
-        made = compile_model(found.model)
+        made = compile_model(network)
         if made is None:
             raise click.UsageError(
                 "edgetpu_compiler is not on the PATH. Install it, or compile elsewhere and add --compiled FILE."
@@ -142,7 +172,8 @@ def verify(file: Path, key_files: tuple[Path, ...], gate: bool, as_json: bool) -
     """Verify the bytes and the signature of a bundle.
 
     With --gate, the command also runs the golden vectors, which are windows with their expected logits, and verifies
-    that this machine computes the same logits.
+    that this machine computes the same logits. The golden windows of a bundle without a network have their expected
+    novelties instead.
 
     \b
     Example:
@@ -278,7 +309,8 @@ def _signature(found: Bundle) -> dict[str, str] | None:
 
 
 def _sizes(found: Bundle) -> dict[str, int]:
-    return {"model.tflite": len(found.model), **{name: len(data) for name, data in sorted(found.extras.items())}}
+    model = {} if found.model is None else {"model.tflite": len(found.model)}
+    return {**model, **{name: len(data) for name, data in sorted(found.extras.items())}}
 
 
 def _flat(found: Bundle) -> dict[str, Any]:
@@ -304,9 +336,14 @@ def _short(value: Any) -> str:
 
 def _gate_words(measured: Measured) -> str:
     reference = "cannot run it" if measured.reference_differs is None else "computes the same logits"
+    differs = (
+        f"NumPy's novelties differ by {measured.worst_novelty:.2g} of the limit at most; "
+        if measured.rms_lsb is None
+        else f"{measured.runtime} differs by {measured.rms_lsb:.2f} int8 steps RMS, {measured.worst_lsb} at most; "
+        f"the reference {reference}; "
+    )
     return (
-        f"{measured.windows} golden windows: {measured.runtime} differs by {measured.rms_lsb:.2f} int8 steps RMS, "
-        f"{measured.worst_lsb} at most; the reference {reference}; "
+        f"{measured.windows} golden windows: {differs}"
         f"{measured.latency_ms:.3g} ms per window, 99 % below {measured.latency_p99_ms:.3g} ms; "
         f"{measured.memory_mb:.0f} MB"
     )

@@ -13,6 +13,7 @@ from drsn_edge.cli.options import PathType, catalogue_option, json_option
 from drsn_edge.cli.output import print_text, print_values
 from drsn_edge.cli.progress import counting_bar, load_keras
 from drsn_edge.cli.reading import read_folder
+from drsn_edge.cli.without_network import evaluate_without_network, has_no_network
 from drsn_edge.support.wording import counted
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ _MOST_CONFUSIONS = 5
 )
 @click.option("--force", is_flag=True, help="Replace an existing report folder.")
 @json_option
+@click.pass_context
 def evaluate(
+    ctx: click.Context,
+    /,
     model: Path,
     run: Path | None,
     data: Path | None,
@@ -74,7 +78,8 @@ def evaluate(
     """Evaluate a run or a bundle on windows it never saw.
 
     MODEL is a run folder or a bundle. A run folder is evaluated on its hold-out set or on --data, a bundle on the
-    hold-out set of --run or on --data.
+    hold-out set of --run or on --data. A model without a network is evaluated by the shares of windows and of seconds
+    that are UNKNOWN, label by label; --data may then have any labels.
 
     \b
     Example:
@@ -87,6 +92,9 @@ def evaluate(
     from drsn_edge.support.files import check_new_folder
 
     check_model_exists(model)
+    if has_no_network(model):
+        evaluate_without_network(ctx, model, run, data, only, catalogue)
+        return
     noise_conditions(snrs_db)  # refused before any slow step
     if out is not None:
         from drsn_edge.evaluation.report import is_report_folder, save_report

@@ -82,8 +82,9 @@ def flash(
     """Put a bundle on a gateway, on trial.
 
     The gateway checks signature, version and sensor, reads back the written bytes, and runs the golden vectors (windows
-    with their expected logits) on its own interpreter. BUNDLE then runs on trial until the gateway's monitor confirms
-    it. If anything fails or is interrupted, the previous bundle keeps running.
+    with their expected logits) on its own interpreter; without a network, it compares their novelties. BUNDLE then runs
+    on trial until the gateway's monitor confirms it. If anything fails or is interrupted, the previous bundle keeps
+    running.
 
     \b
     Example:

@@ -66,7 +66,7 @@ def inspect(
       drsn-edge inspect machine.drsn --target edgetpu --run run/
     """
     from drsn_edge.inspection.model_file import load_inspected, own_report
-    from drsn_edge.inspection.report import build_report
+    from drsn_edge.inspection.report import build_report, with_promise
     from drsn_edge.support.files import check_new_folder
     from firmware_bridge.support.shown import printable
     from quantize.errors import TargetError
@@ -76,7 +76,7 @@ def inspect(
         from drsn_edge.inspection.page import is_inspection_folder, save_page
 
         check_new_folder(out, force=force, ours=is_inspection_folder)
-    report = build_report(inspected, target)
+    report = with_promise(build_report(inspected, target), inspected)
     if run is not None:
         report = _with_windows(report, inspected, run, windows)
     else:

@@ -23,6 +23,7 @@ _COMMANDS = {
     "demo": "demo",
     "models": "models",
     "look": "look",
+    "search": "search",
     "train": "train",
     "convert": "convert",
     "inspect": "inspect",

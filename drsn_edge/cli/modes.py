@@ -50,15 +50,24 @@ def _or_sensors(names: str) -> dict[str, Uses]:
     return {name: Uses((*uses.needs, "--sensors") if uses.needs else (), uses.never) for name, uses in found.items()}
 
 
+_NAMED_INPUTS = ("--inputs~waveform", "--inputs~bands", "--inputs~spectra")
+
 USES: dict[str, dict[str, Uses]] = {
     "accept-mounting": _always("--machine"),
     "ack": _always("--machine --name"),
     "agent": {**_always("--serial --socket"), "--baud": _with("--serial")},
     "learn": {
         **_beside(_SOURCE, "--replay", "--show", "--remove"),
-        **_beside(_always("--replay --rpm --label"), "--show", "--remove"),
+        **_beside(_always("--replay --label --out"), "--show", "--remove"),
         "--duration": _without("--replay", "--show", "--remove"),
-        "--model": Uses(),
+        "--install": Uses(),
+        "--service": _without("--replay", "--show", "--remove"),
+        **dict.fromkeys(
+            _always("--name --model-version --false-unknown --limits --force"),
+            Uses(("--out", "--install", "--service"), ("--show", "--remove")),
+        ),
+        "--model": _without("--out", "--install", "--service"),
+        "--rpm": _without("--out", "--install", "--service", "--show", "--remove"),
         "--show": _without("--remove"),
         "--remove": Uses(),
     },
@@ -70,12 +79,15 @@ USES: dict[str, dict[str, Uses]] = {
     "bundle sign": _always("--key --out"),
     "bundle verify": _always("--key --gate"),
     "classify": {
-        **_always("--model --catalogue --memory --settings --votes --rpm --no-unknown --picture"),
+        **_always("--model --catalogue --memory --settings --votes --at-most-wrong --rpm --no-unknown"),
+        **_always("--out --cluster"),
+        "--picture": _without("--out"),
+        "--workers": _without("--cluster"),
         **_RUNTIME,
     },
     "convert": {
         **_always("--out --name --model-version --floor --votes --latency --budget-mb --max-drop --false-unknown"),
-        **_always("--target --qat"),
+        **_always("--target --qat --learned-only"),
         **dict.fromkeys(_always("--data --catalogue --epochs --learning-rate --resume --force"), _with("--qat")),
     },
     "demo": _always("--out --speed --seed"),
@@ -123,12 +135,18 @@ USES: dict[str, dict[str, Uses]] = {
         "--machine": _without("--sensors"),
         "--record": _without("--replay"),
         **_always("--model --duration --settings --votes --rpm --threads --no-unknown --severity --limits --lines"),
-        **_always("--history --mqtt --metrics --latency"),
+        **_always("--history --mqtt --metrics --latency --at-most-wrong"),
         "--plain": _without("--json"),
     },
     "ports": {**_always("--hello --port"), "--baud": _with("--hello"), "--timeout": _with("--hello")},
     "record": {**_SOURCE, **_always("--out --name --duration --rotate-mb --label --group")},
-    "reproduce": _always("--data --results --seeds --workers --only --write"),
+    "reproduce": {**_always("--data --results --seeds --cluster --only --write"), "--workers": _without("--cluster")},
+    "search": {
+        **_always("--data --catalogue --hold-out --label-field --keep-labels --allow-leaks --most-damaged --rate"),
+        **_always("--window --hop --network --inputs --seed --for --without-speed --time-budget --cluster"),
+        **_always("--out --config --resume --force"),
+        "--workers": _without("--cluster"),
+    },
     "sensor": {**_always("--port --set-rate --set-range --self-test --reset"), "--baud": _without("--port~socket://")},
     "service list": {},
     "service remove": {},
@@ -145,6 +163,7 @@ USES: dict[str, dict[str, Uses]] = {
         **_always("--data --hold-out --label-field --allow-leaks --out --config --network --window --hop --epochs"),
         **_always("--learning-rate --snr-db --noise --polarity --inputs --class-weights --keep-labels --patience"),
         **_always("--catalogue --seed --resume --force --most-damaged --rate"),
+        **dict.fromkeys(("--for", "--without-speed"), _without(*_NAMED_INPUTS)),
     },
     "tune-alarms": {
         **_always("--model --catalogue --normal --false-alarms --announced --settings --cut --rpm --no-unknown"),

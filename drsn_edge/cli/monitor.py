@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -12,12 +11,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from drsn_edge.cli.options import Duration, HostPort, PathType, finite, renamed, rpm_option, runtime_options
+from drsn_edge.cli.options import (
+    Duration,
+    HostPort,
+    PathType,
+    at_most_wrong_option,
+    finite,
+    renamed,
+    rpm_option,
+    runtime_options,
+)
 from drsn_edge.cli.options import votes as votes_of
 from drsn_edge.cli.output import say
 from drsn_edge.cli.sections import SectionedCommand, section
 from drsn_edge.cli.source import SourceOptions, source_options
 from drsn_edge.cli.typed import is_typed, typed_of_sensor
+from drsn_edge.cli.workers import compute_on_one_thread
 from drsn_edge.monitor.sinks.names import TOPICS
 from firmware_bridge.sources.names import LATENCY_S, LONGEST_LATENCY_S
 
@@ -143,6 +152,7 @@ _DECISION = section(
         help="Windows that must agree for a decision: K of the last N.  [default: as in --settings or the bundle, "
         "else 4/5]",
     ),
+    at_most_wrong_option,
     click.option(
         "--no-unknown", "unknown", is_flag=True, flag_value=False, default=True,
         help="Never report UNKNOWN: name the nearest class even for a window unlike all training data.",
@@ -262,23 +272,13 @@ def monitor(
     Example:
       drsn-edge monitor --port /dev/ttyUSB0 --model machine.drsn
     """
-    _compute_on_one_thread()
+    compute_on_one_thread()
     configs = _configs(source, sensors, replay, options)
     _check_outputs(configs, sensors)
     _expect_a_trial(configs)
     from drsn_edge.monitor.assembly import Plan
 
     _run(_Asked(Plan(configs, replay, speed, metrics, trial_s), duration, plain, as_json))
-
-
-def _compute_on_one_thread() -> None:
-    """Keep NumPy's matrix products on one thread, unless the user has set a number of threads.
-
-    OpenBLAS starts a thread for each core when NumPy is imported. The products here are too small to gain from them,
-    their last bit depends on the number of threads, and each thread takes memory and wakes up.
-    """
-    if "numpy" not in sys.modules:  # otherwise it is too late, and only child processes would see the setting
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # OPENBLAS_NUM_THREADS and MKL_NUM_THREADS overrule it
 
 
 class _Asked(NamedTuple):

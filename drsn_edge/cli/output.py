@@ -14,6 +14,7 @@ import click
 
 from drsn_edge.support.json_text import json_text
 from drsn_edge.support.notice import as_line
+from quantize.quiet import audible_stderr
 
 SCHEMA = 1
 """Version of the JSON objects that commands print. Formats of files have version numbers of their own."""
@@ -36,7 +37,9 @@ def print_text(text: str, *, end: str = "\n") -> None:
 
 def note(text: str, *, end: str = "\n") -> None:
     """Print a note, a warning or a step on stderr."""
-    click.echo(f"{text}{end}", err=True, nl=False)
+    with audible_stderr() as stderr:
+        if stderr is not None:
+            click.echo(f"{text}{end}", file=stderr, nl=False)
 
 
 def say(text: object) -> None:

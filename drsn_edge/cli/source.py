@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import update_wrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -46,6 +47,19 @@ class SourceOptions:
     def is_chosen(self) -> bool:
         """Whether a port was typed. A port of the environment counts only where no other source is asked for."""
         return self.port is not None and not self.from_environment
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The command line that reads the same sensor from any folder."""
+        if self.port is None:
+            return ()
+        is_path = "/" in self.port and "://" not in self.port
+        port = str(Path(self.port).absolute()) if is_path else self.port
+        options: dict[str, str | float | None] = {"--port": port, "--baud": self.baud}
+        if self.text_unit is not None:
+            options |= {"--text-unit": self.text_unit, "--text-range": self.text_range}
+            options |= {"--text-scale": self.text_scale, "--text-axes": self.text_axes}
+        return tuple(str(word) for name, value in options.items() if value is not None for word in (name, value))
 
     def open(self, stop: Callable[[], bool], on_bytes: Callable[[bytes], None] | None = None) -> SensorSource:
         """Return a source that reads the sensor and opens the port when it is iterated over. See `SensorPort`."""

@@ -25,7 +25,9 @@ from drsn_edge.support.apart import ApartError, RefusedApartError, answer_apart,
 if TYPE_CHECKING:
     from drsn_edge.bundle.bundle import Bundle
     from drsn_edge.bundle.golden import Golden
+    from drsn_edge.bundle.golden_novelty import GoldenNovelty
     from drsn_edge.runtime.classifier import Classifier
+    from drsn_edge.signal.windows import FloatArray
 
 TIMEOUT_S = 300.0
 _WARM_UP, _WINDOWS, _MOST_S = 20, 2000, 5.0
@@ -44,22 +46,24 @@ class Benched:
     """The measurements of a bundle.
 
     Attributes:
-        runtime: Name of the interpreter.
-        start_s: Time from the start of a process to the logits of the first window, in seconds.
+        runtime: Name of the interpreter; None: the bundle has no network, and NumPy computes the novelty of windows.
+        start_s: Time from the start of a process to the logits, or without a network the novelty, of the first window,
+            in seconds.
         first_ms: Time of the first window, preprocessing included.
         latencies_ms: Times of warm windows, one after the other, preprocessing included, on one thread.
-        windows_per_s: Windows per second by number of threads of the interpreter.
-        memory_mb: Highest resident memory of interpreter and model, in 10^6 bytes.
+        windows_per_s: Windows per second by number of threads of the interpreter; without a network of one thread.
+        memory_mb: Highest resident memory of interpreter and model, or without a network of novelty, in 10^6 bytes.
         process_mb: Highest resident memory of the whole process, in 10^6 bytes.
         energy_mj: Energy per window in millijoules; None if the machine does not measure it.
-        operators_us: Median time per window by kind of operator in the NumPy engine; None if it does not run the model.
+        operators_us: Median time per window by kind of operator in the NumPy engine; None if it does not run the model,
+            or there is none.
         pipeline_share: Share of one core for one sensor at the contract's rate: windows, quality, classifier, decision.
         sensors: Number of such sensors that fit on all cores, with room for reading and sinks.
         budget_ms: Limit of the manifest for the time of 99 of 100 windows; None: no limit.
         budget_mb: Limit of the manifest for the memory, in 10^6 bytes; None: no limit.
     """
 
-    runtime: str
+    runtime: str | None
     start_s: float
     first_ms: float
     latencies_ms: tuple[float, ...]
@@ -91,44 +95,64 @@ def bench(path: Path, choice: RuntimeChoice = AUTO, progress: Progress = lambda 
         BundleError: If the file is not a bundle, or has no golden vectors.
         GateError: If the bundle does not run here.
     """
-    from drsn_edge.bundle.open_model import open_classifier
+    from drsn_edge.bundle.open_model import classifier_of
 
     bundle, golden = _read(path)
     progress("starting")
     start_s, cold = _cold(path, choice)
     memory_mb = measured_apart(path, choice, TIMEOUT_S).memory_mb
     progress("latency")
-    classifier = open_classifier(bundle, choice)
-    latencies_ms = _latencies_ms(bundle, golden, classifier)
+    classifier = classifier_of(bundle, choice)
+    judge, n = _judge_of(bundle, golden, classifier), len(golden.counts)
+    latencies_ms = tuple(1000 * seconds for seconds in _timed(_one_by_one(judge), n))
     progress("threads")
-    inputs = golden.network_input(bundle.manifest.contract)
-    throughput = {n: _windows_per_s(bundle, replace(choice, threads=n), inputs) for n in _thread_counts()}
+    throughput = _throughput(bundle, golden, choice)
     progress("energy")
-    energy_mj = _energy_mj(lambda: classifier.codes(inputs), len(inputs))
+    act = _without_preprocessing(bundle, golden, classifier)
+    energy_mj = _energy_mj(lambda: act(slice(None)), n)
     progress("operators")
-    operators_us = _operators_us(bundle.model, golden.inputs_q)
+    operators_us = _operators_us(bundle, golden)
     progress("pipeline")
-    share = _pipeline_share(bundle, classifier, golden)
+    share = _pipeline_share(bundle, classifier, golden.windows())
     budget_ms, budget_mb = _budget(bundle)
     return Benched(
-        runtime=classifier.runtime, start_s=start_s, first_ms=cold["first_ms"], latencies_ms=latencies_ms,
+        runtime=None if classifier is None else classifier.runtime,
+        start_s=start_s, first_ms=cold["first_ms"], latencies_ms=latencies_ms,
         windows_per_s=throughput, memory_mb=memory_mb, process_mb=cold["process_mb"], energy_mj=energy_mj,
         operators_us=operators_us, pipeline_share=share, sensors=_sensors(share), budget_ms=budget_ms,
         budget_mb=budget_mb,
     )  # fmt: skip
 
 
-def _read(path: Path) -> tuple[Bundle, Golden]:
-    """Return a bundle and its golden vectors, with which everything is measured."""
+def _read(path: Path) -> tuple[Bundle, Golden | GoldenNovelty]:
+    """Return a bundle and its golden windows, with which everything is measured."""
     from drsn_edge.bundle.bundle import read_bundle
     from drsn_edge.bundle.golden import golden_of
+    from drsn_edge.bundle.golden_novelty import golden_novelty_of
 
     bundle = read_bundle(path)
-    golden = golden_of(bundle)
+    golden = golden_of(bundle) if bundle.manifest.has_network else golden_novelty_of(bundle)
     if golden is None:
-        words = f"{path} has no golden vectors, with which it would be measured. Convert again with this version."
+        words = f"{path} has no golden vectors, with which it would be measured. Make it again with this version."
         raise BundleError(words, "no_golden_vectors", path=path)
     return bundle, golden
+
+
+def _judge_of(
+    bundle: Bundle, golden: Golden | GoldenNovelty, classifier: Classifier | None
+) -> Callable[[slice], object]:
+    """Return what judges some golden windows, preprocessing included: the classifier, or without one novelty."""
+    from drsn_edge.bundle.golden import Golden
+    from drsn_edge.bundle.open_model import novelty_of
+    from drsn_edge.signal.network_input import network_input
+
+    windows, contract = golden.windows(), bundle.manifest.contract
+    if isinstance(golden, Golden):
+        assert classifier is not None
+        return lambda some: classifier.codes(network_input(windows[some], contract, golden.speeds_hz[some]))
+    novelty = novelty_of(bundle)
+    assert novelty is not None  # `read_bundle` refuses a bundle without network and novelty
+    return lambda some: novelty.novelty(windows[some])
 
 
 def _sensors(share: float) -> int:
@@ -142,16 +166,8 @@ def _budget(bundle: Bundle) -> tuple[float | None, float | None]:
     return (None, None) if budget is None else (budget.latency_ms, budget.memory_mb)
 
 
-def _latencies_ms(bundle: Bundle, golden: Golden, classifier: Classifier) -> tuple[float, ...]:
-    from drsn_edge.signal.network_input import network_input
-
-    windows, contract = golden.windows(), bundle.manifest.contract
-
-    def judge(index: int) -> object:
-        one = slice(index, index + 1)
-        return classifier.codes(network_input(windows[one], contract, golden.speeds_hz[one]))
-
-    return tuple(1000 * seconds for seconds in _timed(judge, len(windows)))
+def _one_by_one(judge: Callable[[slice], object]) -> Callable[[int], object]:
+    return lambda number: judge(slice(number, number + 1))
 
 
 def _timed(act: Callable[[int], object], n: int) -> Iterator[float]:
@@ -172,12 +188,28 @@ def _thread_counts() -> list[int]:
     return sorted({1, min(2, cores), cores})
 
 
-def _windows_per_s(bundle: Bundle, choice: RuntimeChoice, inputs: Any) -> float:
-    from drsn_edge.bundle.open_model import open_classifier
+def _throughput(bundle: Bundle, golden: Golden | GoldenNovelty, choice: RuntimeChoice) -> dict[int, float]:
+    """Return windows per second by number of threads, without the preprocessing of a network."""
+    from drsn_edge.bundle.open_model import classifier_of
 
-    classifier = open_classifier(bundle, choice)
-    times = list(_timed(lambda index: classifier.codes(inputs[index : index + 1]), len(inputs)))
-    return len(times) / sum(times)
+    found = {}
+    for threads in _thread_counts() if bundle.manifest.has_network else [1]:
+        act = _without_preprocessing(bundle, golden, classifier_of(bundle, replace(choice, threads=threads)))
+        times = list(_timed(_one_by_one(act), len(golden.counts)))
+        found[threads] = len(times) / sum(times)
+    return found
+
+
+def _without_preprocessing(
+    bundle: Bundle, golden: Golden | GoldenNovelty, classifier: Classifier | None
+) -> Callable[[slice], object]:
+    """Return the same as `_judge_of` for a network whose input is made beforehand."""
+    from drsn_edge.bundle.golden import Golden
+
+    if classifier is None or not isinstance(golden, Golden):
+        return _judge_of(bundle, golden, classifier)
+    inputs = golden.network_input(bundle.manifest.contract)
+    return lambda some: classifier.codes(inputs[some])
 
 
 def _energy_mj(act: Callable[[], object], windows: int, root: Path = Path("/")) -> float | None:
@@ -195,12 +227,16 @@ def _energy_mj(act: Callable[[], object], windows: int, root: Path = Path("/")) 
     return spent_uj / 1000 / count if spent_uj > 0 else None
 
 
-def _operators_us(model: bytes, codes: Any) -> dict[str, float] | None:
+def _operators_us(bundle: Bundle, golden: Golden | GoldenNovelty) -> dict[str, float] | None:
+    from drsn_edge.bundle.golden import Golden
     from quantize.engine import Engine
     from quantize.errors import QuantizeError
 
+    if not isinstance(golden, Golden):
+        return None
+    codes = golden.inputs_q
     try:
-        engine = Engine(model)
+        engine = Engine(bundle.network)
     except QuantizeError:
         return None
     engine.step_times_s(codes[:1])
@@ -211,8 +247,8 @@ def _operators_us(model: bytes, codes: Any) -> dict[str, float] | None:
     return dict(sorted(sums.items(), key=lambda item: -item[1]))
 
 
-def _pipeline_share(bundle: Bundle, classifier: Classifier, golden: Golden) -> float:
-    """Return the CPU time of the monitor's stages per second of stream, made of the golden windows again and again."""
+def _pipeline_share(bundle: Bundle, classifier: Classifier | None, windows: FloatArray) -> float:
+    """Return the CPU time of the monitor's stages per second of stream, made of some windows again and again."""
     import numpy as np
 
     from drsn_edge.bundle.open_model import novelty_of
@@ -223,7 +259,7 @@ def _pipeline_share(bundle: Bundle, classifier: Classifier, golden: Golden) -> f
 
     contract = bundle.manifest.contract
     rate_hz = contract.sample_rate_hz
-    stream = np.concatenate(golden.windows())
+    stream = np.concatenate(windows)
     scale = max(float(np.abs(stream).max()), 1e-30) / 16_000  # half of full scale
     counts = np.rint(stream / scale).astype(np.int16)
     speed_hz = 25.0 if contract.needs_speed else None
@@ -258,14 +294,13 @@ def _cold(path: Path, choice: RuntimeChoice) -> tuple[float, dict[str, Any]]:
 
 
 def _first_window(path: Path, choice: RuntimeChoice) -> dict[str, Any]:
-    from drsn_edge.bundle.open_model import open_classifier
+    from drsn_edge.bundle.open_model import classifier_of
     from drsn_edge.gateway.health_gate import memory_bytes
-    from drsn_edge.signal.network_input import network_input
 
     bundle, golden = _read(path)
-    classifier = open_classifier(bundle, choice, warm=False)
+    judge = _judge_of(bundle, golden, classifier_of(bundle, choice, warm=False))
     began = time.perf_counter()
-    classifier.codes(network_input(golden.windows()[:1], bundle.manifest.contract, golden.speeds_hz[:1]))
+    judge(slice(1))
     first_ms, first_at_s = 1000 * (time.perf_counter() - began), time.monotonic()
     return {"first_ms": first_ms, "first_at_s": first_at_s, "process_mb": memory_bytes("VmHWM") / 1e6}
 

@@ -205,7 +205,8 @@ def check_interpreters(machine: ExaminedMachine) -> Iterator[Finding]:
         python = machine.python[0]
         has_wheel = (3, 10) <= python[:2] <= (3, 11)
         yield Finding(
-            "interpreter", Level.WARN, "none works; NumPy runs the model instead, at some milliseconds per window",
+            "interpreter", Level.WARN, "none works; NumPy runs a network instead, at some milliseconds per window; a "
+            "bundle without a network needs none",
             pip_line("tflite-runtime") if has_wheel else "pip install ai-edge-litert",
         )  # fmt: skip
 
@@ -408,7 +409,7 @@ def check_bundle(machine: ExaminedMachine) -> Iterator[Finding]:
         yield Finding("bundle", Level.FAIL, str(exc), cure)
         return
     slot = active.slot
-    words = f"{slot.name} {slot.version}: {measured.latency_p99_ms:.3g} ms per window on {measured.runtime} (99 of 100)"
+    words = f"{slot.name} {slot.version}: {measured.latency_p99_ms:.3g} ms per window on {measured.by} (99 of 100)"
     if active.is_trial:
         yield Finding("bundle", Level.WARN, f"{words}, on trial", "drsn-edge gateway status")
     else:

@@ -103,7 +103,7 @@ def evaluate_model(
     windows, labels, n_classes = data.windows, data.windows.labels, len(model.labels)
 
     def judged(windows: WindowSet, done: int) -> Judgement:
-        result = judge(model.logits(windows), labels, n_classes)
+        result = judge(model.logits(windows), labels, n_classes, model.temperature)
         if progress is not None:
             progress(done, len(conditions) + 1)
         return result

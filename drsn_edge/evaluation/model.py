@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drsn_edge.bundle.bundle import Bundle
+from drsn_edge.bundle.bundle import Bundle, network_of
 from drsn_edge.bundle.open_model import check_model
 from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import BundleError, ContractError
@@ -38,6 +38,7 @@ class EvaluatedModel:
         thresholds: Function from such windows to tau of each block, shape (n, 1, 1, 1 or channels); None if the model
             has no thresholds.
         no_thresholds: Sentence about why `thresholds` is None; else empty.
+        temperature: Divisor of the logits before the softmax; see `Manifest.temperature`.
     """
 
     name: str
@@ -52,6 +53,7 @@ class EvaluatedModel:
     logits: Callable[[WindowSet], FloatArray]
     thresholds: Callable[[WindowSet], Sequence[FloatArray]] | None
     no_thresholds: str
+    temperature: float = 1.0
 
     def facts(self) -> dict[str, Any]:
         """Return name, kind, version, network, block, generator and labels as plain JSON values."""
@@ -77,7 +79,7 @@ def bundle_model(bundle: Bundle) -> EvaluatedModel:
         BundleError: If the model differs from the manifest's description.
         RuntimeUnavailableError: If no interpreter can run the model.
     """
-    manifest, classifier = bundle.manifest, Classifier(bundle.model)
+    manifest, classifier = bundle.manifest, Classifier(network_of(bundle, "there are no logits to evaluate"))
     check_model(manifest, classifier)
     return EvaluatedModel(
         name=manifest.name,
@@ -92,6 +94,7 @@ def bundle_model(bundle: Bundle) -> EvaluatedModel:
         logits=lambda windows: classifier.logits(network_input(windows.windows, manifest.contract, windows.speeds_hz)),
         thresholds=None,
         no_thresholds=_BUNDLE_HAS_NO_THRESHOLDS,
+        temperature=manifest.temperature,
     )
 
 

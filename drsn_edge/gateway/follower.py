@@ -6,6 +6,8 @@ the machine is too slow. If a station cannot run it, its trial ends at once.
 
 While the disk cannot be written, nothing can be counted, confirmed or rolled back. Then the last confirmed bundle runs,
 which only needs to be read, and a trial waits until its starts can be counted.
+
+Where the store has no active bundle, this site's own runs (`drsn_edge.gateway.own_bundle`), until one is flashed.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Protocol
 
 from drsn_edge.errors import DrsnEdgeError
 from drsn_edge.gateway.names import TRIAL_S
+from drsn_edge.gateway.own_bundle import own_instead
 from drsn_edge.support.notice import Notice
 from drsn_edge.support.telling import Sparing, in_words
 from firmware_bridge.errors import GatewayError, NoBundleError, StoreError
@@ -57,6 +60,7 @@ class Follower:
         tell: Callable[[str], None],
         trial_s: float = TRIAL_S,
         now_s: Callable[[], float] = time.monotonic,
+        own: Path | None = None,
     ) -> None:
         """Find the bundle to run first.
 
@@ -66,11 +70,12 @@ class Follower:
             tell: Called with messages for people.
             trial_s: Time in seconds that a bundle on trial must work.
             now_s: Monotonic clock in seconds.
+            own: This site's own bundle, which runs until the store has one; None: there is none.
 
         Raises:
             NoBundleError: If no bundle can run.
         """
-        self._store, self._gate, self._tell = store, gate, tell
+        self._store, self._gate, self._tell, self._own = store, gate, tell, own
         self._trial_s, self._now_s = trial_s, now_s
         self._stations: Sequence[TrialStation] = ()
         self._lock = threading.Lock()
@@ -130,11 +135,22 @@ class Follower:
             running = self._started()
             self._stands_by, self._said = False, ""
             self._sequence = self._store.state().sequence
-        except NoBundleError:
-            raise
+        except NoBundleError as exc:
+            running = self._of_this_site(exc)
         except StoreError as exc:
             running = self._standing_by(exc)
         self._worked_s = 0.0
+        return running
+
+    def _of_this_site(self, why: NoBundleError) -> Running:
+        """Return this site's own bundle, because the store has no active one."""
+        if self._own is None:
+            raise why
+        running = own_instead(self._own, why)
+        slot = running.slot
+        self._tell_once(Notice(f"No bundle was flashed, so this site's own runs: {slot.name} {slot.version}."))
+        with suppress(StoreError):
+            self._sequence = self._store.state().sequence
         return running
 
     def _started(self) -> Running:

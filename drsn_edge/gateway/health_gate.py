@@ -35,24 +35,34 @@ class Measured:
     """Measurements of a bundle on this machine.
 
     Attributes:
-        runtime: Name of the interpreter.
+        runtime: Name of the interpreter; None: the bundle has no network.
         windows: Number of golden vectors.
-        reference_differs: Number of logits that the NumPy engine computes differently; None: it does not run the model.
-        rms_lsb: Deviation of the interpreter from the golden vectors, RMS over all logits, in int8 steps.
-        worst_lsb: Largest deviation of one logit, in int8 steps.
+        reference_differs: Number of logits that the NumPy engine computes differently; None: it does not run the model,
+            or there is none.
+        rms_lsb: Deviation of the interpreter from the golden vectors, RMS over all logits, in int8 steps; None without
+            a network.
+        worst_lsb: Largest deviation of one logit, in int8 steps; None without a network.
+        worst_novelty: Largest deviation of a novelty from the golden ones, in multiples of the limit of novelty; None
+            with a network. See `GoldenNovelty.deviation`.
         latency_ms: Median time per window, preprocessing included.
         latency_p99_ms: Time that 99 of 100 windows keep, preprocessing included.
-        memory_mb: Highest resident memory of interpreter and model, in 10^6 bytes.
+        memory_mb: Highest resident memory of interpreter and model, in 10^6 bytes; without a network that of novelty.
     """
 
-    runtime: str
+    runtime: str | None
     windows: int
     reference_differs: int | None
-    rms_lsb: float
-    worst_lsb: int
+    rms_lsb: float | None
+    worst_lsb: int | None
+    worst_novelty: float | None
     latency_ms: float
     latency_p99_ms: float
     memory_mb: float
+
+    @property
+    def by(self) -> str:
+        """What judged the windows: the interpreter, or NumPy for novelty alone."""
+        return self.runtime or "NumPy"
 
 
 def measure(path: Path, choice: RuntimeChoice) -> Measured:
@@ -61,19 +71,26 @@ def measure(path: Path, choice: RuntimeChoice) -> Measured:
     Raises:
         DrsnEdgeError: If the file is not a bundle, it has no golden vectors, or no interpreter can run it.
     """
+    from drsn_edge.bundle.bundle import read_bundle
+    from drsn_edge.bundle.golden import MEMBER
+
+    bundle = read_bundle(path)
+    if MEMBER not in bundle.extras:
+        words = f"{path} has no golden vectors, which the health check needs. Make the bundle again with this version."
+        raise BundleError(words, "no_golden_vectors", path=path)
+    return _measure_network(bundle, choice) if bundle.manifest.has_network else _measure_novelty(bundle)
+
+
+def _measure_network(bundle: Bundle, choice: RuntimeChoice) -> Measured:
     import numpy as np
 
-    from drsn_edge.bundle.bundle import read_bundle
+    from drsn_edge.bundle.bundle import network_of
     from drsn_edge.bundle.golden import golden_of
     from drsn_edge.bundle.open_model import open_classifier
     from drsn_edge.signal.network_input import network_input
 
-    bundle = read_bundle(path)
-    golden = golden_of(bundle)
-    if golden is None:
-        words = f"{path} has no golden vectors, which the health check needs. Convert again with this version."
-        raise BundleError(words, "no_golden_vectors", path=path)
-    contract = bundle.manifest.contract
+    golden, contract = golden_of(bundle), bundle.manifest.contract
+    assert golden is not None
     windows, inputs = golden.windows(), golden.network_input(contract)
     before = memory_bytes("VmRSS")
     classifier = open_classifier(bundle, choice)
@@ -88,13 +105,36 @@ def measure(path: Path, choice: RuntimeChoice) -> Measured:
     return Measured(
         classifier.runtime,
         len(windows),
-        _reference_differs(bundle.model, golden.inputs_q, golden.logits_q),
+        _reference_differs(network_of(bundle, "it has no logits"), golden.inputs_q, golden.logits_q),
         float(np.sqrt(np.mean(np.square(difference, dtype=np.float64)))),
         int(np.abs(difference).max()),
+        None,
         float(np.median(warm_ms)),
         float(np.quantile(warm_ms, 0.99)),
         max(peak - before, 0) / 1e6,
     )
+
+
+def _measure_novelty(bundle: Bundle) -> Measured:
+    """Return the measurements of a bundle without a network, whose novelty needs NumPy alone."""
+    import numpy as np
+
+    from drsn_edge.bundle.golden_novelty import golden_novelty_of
+    from drsn_edge.bundle.open_model import novelty_of
+
+    golden = golden_novelty_of(bundle)
+    assert golden is not None
+    windows, before = golden.windows(), memory_bytes("VmRSS")
+    novelty = novelty_of(bundle)
+    assert novelty is not None
+    deviation = golden.deviation(novelty.novelty(windows))
+    warm_ms = 1000 * np.array(_warm_times_s(lambda one: novelty.novelty(windows[one : one + 1]), len(windows)))
+    peak = memory_bytes("VmHWM")
+    _check_further_members(bundle, windows)
+    return Measured(
+        None, len(windows), None, None, None, deviation,
+        float(np.median(warm_ms)), float(np.quantile(warm_ms, 0.99)), max(peak - before, 0) / 1e6,
+    )  # fmt: skip
 
 
 def _warm_times_s(judge_one: Callable[[int], object], n: int) -> list[float]:
@@ -152,12 +192,13 @@ def memory_bytes(field: str) -> int:
     )
 
 
-def judge(measured: Measured, tolerance_lsb: float, latency_ms: float | None, memory_mb: float | None) -> None:
+def judge(measured: Measured, tolerance: float, latency_ms: float | None, memory_mb: float | None) -> None:
     """Refuse measurements that exceed the limits of a manifest.
 
     Args:
         measured: Measurements on this machine.
-        tolerance_lsb: Limit of the logits' deviation, RMS in int8 steps.
+        tolerance: Limit of the logits' deviation, RMS in int8 steps; without a network that of a novelty, in multiples
+            of its limit.
         latency_ms: Limit of the time per window for 99 of 100 windows; None: no limit.
         memory_mb: Limit of the memory of interpreter and model, in 10^6 bytes; None: no limit.
 
@@ -171,28 +212,42 @@ def judge(measured: Measured, tolerance_lsb: float, latency_ms: float | None, me
             "other_weights",
             got=measured.reference_differs,
         )
-    if measured.rms_lsb > tolerance_lsb:
+    if measured.worst_novelty is not None and not measured.worst_novelty <= tolerance:  # NaN is also refused
+        raise GateError(
+            f"The novelty of a golden window deviates by {measured.worst_novelty:.2g} of the limit on this machine, "
+            f"and the bundle allows {tolerance:g}. Update NumPy, or make the bundle again.",
+            "deviates",
+            got=measured.worst_novelty,
+            limit=tolerance,
+        )
+    if measured.rms_lsb is not None and measured.rms_lsb > tolerance:
         raise GateError(
             f"{measured.runtime} deviates from the golden vectors by {measured.rms_lsb:.2f} steps (RMS; at worst "
-            f"{measured.worst_lsb}), and the bundle allows {tolerance_lsb:g}. Use another --runtime, or convert again.",
+            f"{measured.worst_lsb}), and the bundle allows {tolerance:g}. Use another --runtime, or convert again.",
             "deviates",
             runtime=measured.runtime,
             got=measured.rms_lsb,
             worst=measured.worst_lsb,
-            limit=tolerance_lsb,
+            limit=tolerance,
         )
+    _check_budget(measured, latency_ms, memory_mb)
+
+
+def _check_budget(measured: Measured, latency_ms: float | None, memory_mb: float | None) -> None:
     if latency_ms is not None and measured.latency_p99_ms > latency_ms:
+        instead = "a longer hop" if measured.runtime is None else "a smaller network, or a longer hop"
         raise GateError(
-            f"{measured.runtime} takes {measured.latency_p99_ms:.3g} ms per window on this machine (99 of 100 "
-            f"windows), and the bundle allows {latency_ms:g} ms. Use a smaller network, or a longer hop.",
+            f"{measured.by} takes {measured.latency_p99_ms:.3g} ms per window on this machine (99 of 100 "
+            f"windows), and the bundle allows {latency_ms:g} ms. Use {instead}.",
             "over_latency_budget",
             got=measured.latency_p99_ms,
             limit=latency_ms,
         )
     if memory_mb is not None and measured.memory_mb > memory_mb:
+        instead = "fewer references, or a shorter window" if measured.runtime is None else "a smaller network"
         raise GateError(
-            f"{measured.runtime} takes {measured.memory_mb:.0f} MB with the model on this machine, and the bundle "
-            f"allows {memory_mb:g} MB. Use a smaller network.",
+            f"{measured.by} takes {measured.memory_mb:.0f} MB with the model on this machine, and the bundle "
+            f"allows {memory_mb:g} MB. Use {instead}.",
             "over_memory_budget",
             got=measured.memory_mb,
             limit=memory_mb,
@@ -211,7 +266,7 @@ def run_gate(path: Path, choice: RuntimeChoice = AUTO, timeout_s: float = TIMEOU
     manifest = read_bundle(path).manifest
     budget = manifest.budget
     measured = measured_apart(path, choice, timeout_s, None if budget is None else budget.memory_mb)
-    tolerance = manifest.golden_tolerance_lsb
+    tolerance = manifest.golden_tolerance_lsb if manifest.has_network else manifest.golden_tolerance_novelty
     judge(
         measured,
         float("inf") if tolerance is None else tolerance,

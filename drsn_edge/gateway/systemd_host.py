@@ -164,6 +164,20 @@ class Host:
             for path, text in found
         ]  # fmt: skip
 
+    def start(self, name: str) -> bool:
+        """Start a service now and at every boot; return False where systemd does not run: then at every boot only.
+
+        Raises:
+            OutputError: If systemd refuses.
+        """
+        unit, runs = unit_name(name), self._runs
+        for command in ([["daemon-reload"]] if runs else []) + [["enable", *(["--now"] if runs else []), unit]]:
+            answer = self.call(["systemctl", *command])
+            if answer.code:
+                words = f"{unit} was written, but systemd did not start it: {answer.text}. Look at `systemctl status "
+                raise OutputError(f"{words}{unit}`.", "cannot_start", unit=unit, reason=answer.text)
+        return runs
+
     def remove(self, name: str) -> Removed:
         """Stop and disable a service of drsn-edge and remove its unit; the files that it has written stay.
 
@@ -172,7 +186,7 @@ class Host:
         """
         path = self.units / unit_name(name)
         text = self._to_remove(path, name)
-        runs = self._under(Path("/run/systemd/system")).is_dir()
+        runs = self._runs
         answer = self.call(["systemctl", "disable", *(["--now"] if runs else []), path.name])
         if runs and answer.code:
             words = f"Could not stop {path.name}: {answer.text}. Nothing was removed."
@@ -188,6 +202,11 @@ class Host:
             self.call(["systemctl", "reset-failed", path.name])
             warning = f"systemd did not reload its units: {answer.text}" if answer.code else None
         return Removed(path.name, path, tuple(self._left(path, text)), warning)
+
+    @property
+    def _runs(self) -> bool:
+        """Whether systemd runs; not so in an image that is being made."""
+        return self._under(Path("/run/systemd/system")).is_dir()
 
     def _to_remove(self, path: Path, name: str) -> str:
         if not os.path.lexists(path):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from drsn_edge.bundle.bundle import MAX_BUNDLE_BYTES, MAX_MEMBER_BYTES, REPORT, Bundle, read_bundle
+from drsn_edge.bundle.bundle import MAX_BUNDLE_BYTES, MAX_MEMBER_BYTES, REPORT, Bundle, network_of, read_bundle
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.inspection.text import report_text
 from drsn_edge.support.fields import parsed
@@ -27,13 +27,20 @@ class Inspected:
 
     Attributes:
         name: Name of the file, without its folder.
-        model: Bytes of the .tflite file.
+        model: Bytes of the .tflite file; None: the bundle has no network.
         bundle: Bundle that holds the model; None for a .tflite file.
     """
 
     name: str
-    model: bytes
+    model: bytes | None
     bundle: Bundle | None
+
+    def network(self, so: str) -> bytes:
+        """Return the bytes of the .tflite file of a file that must have one; see `network_of`."""
+        if self.model is not None:
+            return self.model
+        assert self.bundle is not None
+        return network_of(self.bundle, so)
 
     @property
     def kind(self) -> str:
@@ -59,7 +66,8 @@ def load_inspected(path: Path) -> Inspected:
         raise BundleError(words, problem, path=path, reason=why) from exc
     if data.startswith(_ZIP):
         bundle = read_bundle(path)
-        read_model(bundle.model)
+        if bundle.model is not None:
+            read_model(bundle.model)
         return Inspected(printable(path.name), bundle.model, bundle)
     if data[4:8] != _TFLITE or len(data) > MAX_MEMBER_BYTES:
         raise BundleError(
@@ -97,10 +105,15 @@ def own_report(inspected: Inspected) -> dict[str, Any] | None:
 
 
 def check_run(inspected: Inspected, run: RunRecord, folder: Path) -> None:
-    """Raise ContractError unless the model was converted from a run with these windows, contract and labels."""
+    """Check that the model was converted from a run with these windows, contract and labels.
+
+    Raises:
+        ContractError: If it was not.
+        BundleError: If the bundle has no network.
+    """
     bundle = inspected.bundle
     ours = (bundle.manifest.contract, bundle.manifest.labels) if bundle else (run.contract, run.labels)
-    file = read_model(inspected.model)
+    file = read_model(inspected.network("no int8 model can be measured on the windows of a run. Leave --run out"))
     shapes = [file.tensors[index].shape for index in (*file.inputs[:1], *file.outputs[:1]) if index >= 0]
     expected = [(1, 1, *run.contract.input_shape), (1, len(run.labels))]
     if shapes != expected or ours != (run.contract, run.labels):

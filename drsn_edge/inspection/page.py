@@ -14,6 +14,7 @@ from drsn_edge.evaluation.report import PAGE, embedded, environment
 from drsn_edge.inspection.plots import draw_pictures
 from drsn_edge.inspection.report import report_to_bytes
 from drsn_edge.inspection.text import generalisation_of
+from drsn_edge.inspection.without_network import rows_of
 from drsn_edge.support.files import folder_aside
 
 FIGURES = "inspection.json"
@@ -42,7 +43,8 @@ def render_inspection(report: Mapping[str, Any]) -> str:
     warning = "" if found is None else found.warning
     template = environment().get_template(_TEMPLATE)
     pictures = embedded(draw_pictures(report))
-    return template.render(report, pictures=pictures, by_step=by_step, generalisation_warning=warning)
+    known = {} if report.get("novelty") is None else rows_of(report["novelty"])
+    return template.render(report, pictures=pictures, by_step=by_step, generalisation_warning=warning, known=known)
 
 
 def by_step(histogram: Mapping[str, int]) -> list[tuple[int, int]]:

@@ -22,6 +22,7 @@ from drsn_edge.inspection.accuracy import Logits, accuracy_to_json, compare_accu
 from drsn_edge.inspection.backends import backends_to_json, run_backends
 from drsn_edge.inspection.model_file import REPORT_TYPE, Inspected
 from drsn_edge.inspection.names import WINDOWS
+from drsn_edge.inspection.without_network import novelty_to_json
 from drsn_edge.runtime.classifier import Classifier, quantize_int8
 from drsn_edge.signal.network_input import network_input
 from quantize.backends import NUMPY, XNNPACK
@@ -49,22 +50,43 @@ def build_report(inspected: Inspected, target: str | None = None) -> dict[str, A
 
     Raises:
         QuantizeError: If the file is damaged, or the compiler fails.
+        BundleError: If a bundle without a network is damaged, or is to be checked for a target.
     """
-    inspection = inspect_file(inspected.model)
-    compiled = compile_model(inspected.model) if target == "edgetpu" else None
-    return {
+    report: dict[str, Any] = {
         "schema": SCHEMA,
         "type": REPORT_TYPE,
         "generator": f"drsn-edge {__version__}",
         "file": {"name": inspected.name, "kind": inspected.kind},
-        "target": None if target is None else {"name": target, "findings": list(inspection.findings[target])},
-        "edgetpu_compiler": None if compiled is None else _verdict_to_json(compiled.verdict),
-        "model": inspection_to_json(inspection),
+        "target": None,
+        "edgetpu_compiler": None,
+        "model": None,
+        "novelty": None,
         "run": None,
         "measurement": None,
         "accuracy": None,
         "backends": None,
     }
+    if target is None and inspected.model is None and inspected.bundle is not None:
+        return {**report, "novelty": novelty_to_json(inspected.bundle)}
+    model = inspected.network("every target that has NumPy runs it. Leave --target out")
+    inspection = inspect_file(model)
+    compiled = compile_model(model) if target == "edgetpu" else None
+    return {
+        **report,
+        "target": None if target is None else {"name": target, "findings": list(inspection.findings[target])},
+        "edgetpu_compiler": None if compiled is None else _verdict_to_json(compiled.verdict),
+        "model": inspection_to_json(inspection),
+    }
+
+
+def with_promise(report: Mapping[str, Any], inspected: Inspected) -> dict[str, Any]:
+    """Return a report with the promise of the bundle added as plain values; None for a file that promises nothing.
+
+    The report inside a bundle lacks it, because the manifest has it.
+    """
+    promise = None if inspected.bundle is None else inspected.bundle.manifest.promise
+    values = None if promise is None else {**asdict(promise), "curve": [asdict(point) for point in promise.curve]}
+    return {**report, "promise": values}
 
 
 def add_windows(
@@ -90,13 +112,14 @@ def add_windows(
 
     Raises:
         QuantizeError: If the file is damaged or has an operator that the engine does not run.
+        BundleError: If the bundle has no network.
         TrainingError: If the run has no hold-out windows.
     """
-    found = from_metrics(run.metrics)
+    model, found = inspected.network("no int8 model can be measured"), from_metrics(run.metrics)
     windows = spread(run.held_out, most)
     inputs = network_input(windows.windows, run.contract, windows.speeds_hz)
     with bar("comparing backends") as progress:
-        backends = run_backends(inspected.model, _codes(inspected.model, inputs), progress)
+        backends = run_backends(model, _codes(model, inputs), progress)
     # A backend that crashed its own process is not used in this one.
     runtime = NUMPY if XNNPACK in backends.failures else "auto"
 
@@ -107,9 +130,9 @@ def add_windows(
     plain = None if calibrated is None else logits_of(calibrated)
 
     with bar("measuring int8") as progress:
-        measurement = measure_windows(inspected.model, inputs, progress)
+        measurement = measure_windows(model, inputs, progress)
     with bar("measuring accuracy") as progress:
-        accuracy = compare_accuracy(windows, logits_of(inspected.model), float32, plain, progress=progress)
+        accuracy = compare_accuracy(windows, logits_of(model), float32, plain, progress=progress)
     return {
         **report,
         "run": {

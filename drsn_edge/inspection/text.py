@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from drsn_edge.bundle.promise import promise_from_json
 from drsn_edge.evaluation.generalisation import Generalisation, from_json
+from drsn_edge.evaluation.kept_promise import kept_from_json
+from drsn_edge.inspection.without_network import rows_of
 from drsn_edge.support.wording import counted
 
 _WORST_LAYERS = 5
@@ -18,7 +21,7 @@ def report_text(report: Values) -> str:
     """Return a report as lines of text."""
     parts = [_file_text(report), _budget_text(report["measurement"]), _noise_text(report["measurement"])]
     parts += [_accuracy_text(report), _backends_text(report["backends"])]
-    parts.append(_generalisation_text(report))
+    parts += [_generalisation_text(report), _promise_text(report)]
     return "\n".join(part for part in parts if part)
 
 
@@ -36,8 +39,18 @@ def _generalisation_text(report: Values) -> str:
     return "\n".join([*lines, *([f"Warning: {found.warning}"] if found.warning else [])])
 
 
+def _promise_text(report: Values) -> str:
+    values, kept = report.get("promise"), kept_from_json((report.get("run") or {}).get("at_most_wrong"))
+    lines = [] if values is None else promise_from_json(values).in_words
+    lines += ["when converted:", *(each.in_words for each in kept)] if kept else []
+    return f"promise{'':9}" + f"\n{'':16}".join(lines) if lines else ""
+
+
 def _file_text(report: Values) -> str:
     model, compiler = report["model"], report["edgetpu_compiler"]
+    if model is None:
+        rows = (f"{name:16}{words}" for name, words in rows_of(report["novelty"]).items())
+        return "\n".join([f"{report['file']['name']} ({report['file']['kind']})", *rows])
     activations_kb = model["peak_activation_bytes"] / 1000
     operators = ", ".join(f"{each['count']} {each['name']} v{each['version']}" for each in model["operators"])
     lines = [

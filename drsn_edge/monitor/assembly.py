@@ -165,14 +165,15 @@ def can_view() -> bool:
 
 
 def active_bundle() -> Path:
-    """Return the active bundle of this gateway, without counting a start of it.
+    """Return the active bundle of this gateway, without counting a start of it; this site's own if none is active.
 
     Raises:
-        GatewayError: If no bundle is active.
+        GatewayError: If there is neither.
     """
     from drsn_edge.gateway.local_store import open_store
+    from drsn_edge.gateway.own_bundle import active_or_own
 
-    return open_store("the monitor").active().path
+    return active_or_own(open_store("the monitor"))
 
 
 @dataclass(frozen=True)
@@ -259,11 +260,17 @@ def _follower(trial_s: float, sensors: Sequence[SensorConfig], tell: Tell) -> Fo
     from drsn_edge.gateway.follower import Follower
     from drsn_edge.gateway.health_gate import run_gate
     from drsn_edge.gateway.local_store import open_store
+    from drsn_edge.gateway.own_bundle import own_bundle
 
     store = open_store("the monitor", patience_s=_STORE_PATIENCE_S)
     # The gate's process cannot open an Edge TPU that a station holds, so it falls back to the CPU.
     each_way = dict.fromkeys(replace(each.runtime_choice, fallback="cpu") for each in sensors)
-    return Follower(store, lambda path: [run_gate(path, choice) for choice in each_way], tell, trial_s)
+
+    def gate(path: Path) -> None:
+        for choice in each_way:
+            run_gate(path, choice)
+
+    return Follower(store, gate, tell, trial_s, own=own_bundle())
 
 
 def _listen(stations: Sequence[Station], stack: ExitStack, tell: Tell) -> None:

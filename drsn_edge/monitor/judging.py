@@ -72,7 +72,7 @@ def open_judging(
     """
     with bundle_faults(path):
         bundle = read_bundle(path)
-    settings = settings_for(config.settings, config.votes, bundle.manifest)
+    settings = settings_for(config.settings, config.votes, bundle.manifest, config.at_most_wrong)
     speed_hz = None if config.rpm is None else config.rpm / 60
     limits = _limits_of(config)
     with bundle_faults(path):
@@ -89,7 +89,7 @@ def is_fault_of_bundle(error: Exception, config: SensorConfig, before: Judging |
     if isinstance(error, BUNDLE_FAULTS) or not isinstance(error, SettingsError) or before is None:
         return isinstance(error, BUNDLE_FAULTS)
     try:
-        settings_for(config.settings, config.votes, before.manifest)
+        settings_for(config.settings, config.votes, before.manifest, config.at_most_wrong)
     except SettingsError:
         return False
     return True

@@ -101,9 +101,17 @@ def dequantize_int8(codes_q: NDArray[np.int8], scale: float, zero_point: int) ->
     return (codes_q.astype(np.float32) - zero_point) * np.float32(scale)
 
 
-def softmax(logits: FloatArray) -> NDArray[np.float64]:
-    """Return probabilities along the last axis, in float: int8 steps of 1/256 would be too coarse."""
-    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+def softmax(logits: FloatArray, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Return probabilities along the last axis, in float: int8 steps of 1/256 would be too coarse.
+
+    Args:
+        logits: Logits, shape (..., classes).
+        temperature: Divisor of the logits, > 0; see `drsn_edge.bundle.manifest.Manifest.temperature`.
+    """
+    below = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    if temperature != 1.0:
+        below /= temperature
+    exponentials = np.exp(below)
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
 

@@ -13,7 +13,7 @@ from drsn_edge.signal.resampling import factor_of, is_followed
 from drsn_edge.signal.spectra import VIEWS, Spectra
 from drsn_edge.signal.units import conversion_factor
 from drsn_edge.signal.windows import Scaling
-from drsn_edge.support.fields import items, number, text, texts, whole
+from drsn_edge.support.fields import flag, items, number, text, texts, whole
 from drsn_edge.support.invalid import InvalidValueError
 
 LONGEST_WINDOW, MOST_AXES = 1 << 20, 16
@@ -124,7 +124,9 @@ def contract_from_json(values: Mapping[str, Any]) -> SignalContract:
 def _spectra(values: Mapping[str, Any]) -> Spectra:
     means, deviations = (tuple(number({key: n}, key) for n in items(values, key)) for key in ("means", "deviations"))
     lines, highest = whole(values, "lines"), number(values, "highest_order")
-    return Spectra(texts(values, "views"), lines, highest, means, deviations)
+    slopes = tuple(number({"slopes": n}, "slopes") for n in items(values, "slopes")) if "slopes" in values else ()
+    absolute = flag(values, "absolute_bands") if "absolute_bands" in values else False
+    return Spectra(texts(values, "views"), lines, highest, means, deviations, absolute, slopes)
 
 
 def _check_spectra(contract: SignalContract) -> None:
@@ -135,10 +137,13 @@ def _check_spectra(contract: SignalContract) -> None:
     sized = 0 < spectra.lines <= contract.window // 2 and spectra.highest_order > 0
     channels = sum(spectra.view_channels(len(contract.axes))) if known else 0
     standardised = len(spectra.means) == len(spectra.deviations) == channels and min(spectra.deviations, default=0) > 0
-    if not (known and sized and standardised):
+    slopes = spectra.lines * len(contract.axes) if "bands" in spectra.views else 0
+    sloped = len(spectra.slopes) in (0, slopes)
+    if not (known and sized and standardised and sloped):
         raise ContractError(
             f"The spectra of the signal contract need different views of {', '.join(VIEWS)}, a mean and a deviation "
-            f"> 0 for each channel, and at most half as many lines as samples, got {spectra}.",
+            "> 0 for each channel, a slope for each line and axis of the bands or none, and at most half as many lines "
+            f"as samples, got {spectra}.",
             "spectra_out_of_range",
             got=spectra,
         )

@@ -73,7 +73,10 @@ class Mounting:
 
     def ratios(self, windows: Centred) -> NDArray[np.float32]:
         """Return each window's distance under the best other arrangement over that under training's, shape (n,)."""
-        points = features_of(windows)
+        return self.ratios_of(features_of(windows))
+
+    def ratios_of(self, points: FloatArray) -> NDArray[np.float32]:
+        """Return the same as `ratios` for windows with known `features`, shape (n, BANDS, axes * axes)."""
         # Arranging the window is as good as arranging every prototype: each way back is one of the arrangements too.
         ways = _every_way(points)
         squares = np.matmul(ways, self._doubled)  # one product for each window: a larger one would have other bits
@@ -82,9 +85,9 @@ class Mounting:
         nearest = np.sqrt(np.maximum(nearest, 0))
         return np.asarray(nearest[:, 1:].min(axis=1) / np.maximum(nearest[:, 0], np.float32(1e-6)), np.float32)
 
-    def with_site(self, prototypes: FloatArray) -> Mounting:
-        """Return this mounting with further prototypes that were learned on site."""
-        return replace(self, prototypes=np.concatenate([self.prototypes, prototypes]))
+    def with_prototypes(self, more: FloatArray) -> Mounting:
+        """Return this mounting with further prototypes."""
+        return replace(self, prototypes=np.concatenate([self.prototypes, more]))
 
     @cached_property
     def _doubled(self) -> FloatArray:

@@ -1,10 +1,13 @@
-"""Novelty: whether a window resembles the training side. NumPy only, because a gateway checks every window.
+"""Novelty: whether a window resembles what was learned. NumPy only, because a gateway checks every window.
 
 A network assigns every window to one of its classes. Its confidence says little about signals that it never saw: an
 untrained fault may get larger logits than a known one. Therefore novelty is measured on the signal. The features are
 log band powers relative to the level of the window, whitened by their scatter within recordings. Novelty is the
-distance to the nearest recording of the training side, with the noise of the training. A window beyond a limit is
-unknown. The limit is set at conversion, so that a stated share of held-out windows is unknown.
+distance to a reference in multiples of that reference's limit; a window beyond all limits is unknown.
+
+In a bundle with classes a reference is a recording of the training side, with the noise of the training, and all have
+one limit, set at conversion so that a stated share of held-out windows is unknown. In a bundle from healthy recordings
+alone a reference is an operating point: `drsn_edge.signal.references`.
 
 Source for the distance: Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples",
 arXiv:1807.03888, where it is applied to features of a network. benchmarks/open_set.py compares it with the energy of
@@ -14,7 +17,7 @@ the network's logits.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -40,13 +43,16 @@ _FORMS = {
     "lines": Form(np.int64, 0),
     "whitening": Form(np.float32, 2),
     "prototypes": Form(np.float32, 2),
-    "limit": Form(np.float64, 0),
+    "limits": Form(np.float32, 1),
     "quietest_rms": Form(np.float64, 0),
     "loudest_rms": Form(np.float64, 0),
 }
 _MOUNTING, _MOUNTING_LIMIT = "mounting", "mounting_limit"
 _MOUNTING_FORMS = {_MOUNTING: Form(np.float32, 3), _MOUNTING_LIMIT: Form(np.float64, 0)}
 """Further arrays of the file if the axes show how the sensor is mounted."""
+_LEVELS = "levels"
+_LEVELS_FORMS = {_LEVELS: Form(np.float64, 1)}
+"""Further array of the file if the level of each reference is known."""
 _GRAVITY = "gravity"
 _GRAVITY_FORMS = {_GRAVITY: Form(np.float64, 0)}
 """Further array of the file if the recordings show gravity."""
@@ -66,23 +72,25 @@ states g and sends m/sÂ², 20 dB apart, is found by it; a sensor that states m/sÂ
 
 
 @dataclass(frozen=True)
-class Site:
-    """Normal vibration of one machine, learned on site; see `drsn_edge.monitor.stages.learned`.
+class References:
+    """Further references for a `Novelty`, such as those of one machine, learned on site.
 
     Attributes:
-        prototypes: Whitened features of stretches of time on site, shape (n, features).
-        limit: Distance from the prototypes beyond which a window is unlike the site, > 0.
-        quietest_rms: Lowest level on site, in the contract's unit.
-        loudest_rms: Highest level on site, in the contract's unit.
-        mean: Mean of each axis on site, caused by gravity, in the contract's unit, shape (axes,); None: unknown.
-        mounting: Relation of the axes on site, as `drsn_edge.signal.mounting.features`; None: unknown.
+        prototypes: Features whitened by the matrix of that `Novelty`, shape (n, features).
+        limits: Distance from each beyond which a window is unlike it, > 0, shape (n,).
+        levels: Level of each, in the contract's unit, shape (n,).
+        quietest_rms: Lowest level of a window, in the contract's unit.
+        loudest_rms: Highest level of a window, in the contract's unit.
+        offset: Mean of each axis, caused by gravity, in the contract's unit, shape (axes,); None: unknown.
+        mounting: Relation of the axes, as `drsn_edge.signal.mounting.features`; None: unknown.
     """
 
     prototypes: FloatArray
-    limit: float
+    limits: FloatArray
+    levels: NDArray[np.float64]
     quietest_rms: float
-    loudest_rms: float = 0.0
-    mean: NDArray[np.float64] | None = None
+    loudest_rms: float
+    offset: NDArray[np.float64] | None = None
     mounting: FloatArray | None = None
 
 
@@ -93,27 +101,48 @@ class Novelty:
     Attributes:
         lines: Number of bands of each axis.
         whitening: Matrix that makes the scatter within a recording white, shape (features, features).
-        prototypes: Whitened features of each recording or group of recordings, shape (n, features).
-        limit: Distance beyond which a window is unknown, > 0.
+        prototypes: References: whitened features of each recording, group of recordings or operating point, shape
+            (n, features).
+        limits: Distance from each reference beyond which a window is unlike it, > 0, shape (n,). A window that is
+            unlike every reference is unknown.
         quietest_rms: Lowest level of a trained window, in the contract's unit.
         loudest_rms: Highest level of a trained window, in the contract's unit; infinite if unknown.
-        site: Normal vibration learned on site; None: nothing was learned.
         mounting: Relation of the axes; None if the windows do not show it.
         gravity: Length of the mean vector in training, in the contract's unit; None if it was not that of gravity.
+        levels: Level of each reference, in the contract's unit, shape (n,); None: unknown.
+        offset: Mean of each axis on this machine, in the contract's unit, shape (axes,); None: it was not learned on
+            site, and may be different there. A file does not hold it.
     """
 
     lines: int
     whitening: FloatArray
     prototypes: FloatArray
-    limit: float
+    limits: FloatArray
     quietest_rms: float
     loudest_rms: float = math.inf
-    site: Site | None = None
     mounting: Mounting | None = None
     gravity: float | None = None
+    levels: NDArray[np.float64] | None = None
+    offset: NDArray[np.float64] | None = None
+
+    def with_references(self, more: References) -> Novelty:
+        """Return this novelty detection with further references: a window that is like any of them is known."""
+        mounting = self.mounting
+        if mounting is not None and more.mounting is not None:
+            mounting = mounting.with_prototypes(more.mounting)
+        return replace(
+            self,
+            prototypes=np.concatenate([self.prototypes, more.prototypes]),
+            limits=np.concatenate([self.limits, more.limits]),
+            levels=None if self.levels is None else np.concatenate([self.levels, more.levels]),
+            quietest_rms=min(self.quietest_rms, more.quietest_rms),
+            loudest_rms=max(self.loudest_rms, more.loudest_rms),
+            mounting=mounting,
+            offset=more.offset,
+        )
 
     def distances(self, windows: FloatArray) -> FloatArray:
-        """Return each window's distance to the nearest recording of the training side, shape (n,).
+        """Return each window's distance to the nearest reference, shape (n,).
 
         Args:
             windows: Windows in the contract's unit, shape (n, window, axes).
@@ -123,8 +152,8 @@ class Novelty:
     def novelty(self, windows: FloatArray) -> FloatArray:
         """Return the novelty of windows, shape (n,): a window above 1 is unknown.
 
-        It is the larger of two values: the distance to the training side or the site, whichever is nearer, in multiples
-        of its limit, and the level of the window in multiples of `too_loud_rms`.
+        It is the larger of two values: the smallest distance to a reference in multiples of its own limit, and the
+        level of the window in multiples of `too_loud_rms`.
 
         Args:
             windows: Windows in the contract's unit, shape (n, window, axes).
@@ -133,31 +162,21 @@ class Novelty:
 
     def of_centred(self, windows: Centred) -> FloatArray:
         """Return the same as `novelty` for windows without their means."""
-        return self._or_loud(self._by_distance(windows), windows)
+        near = in_limits(self.whitened_of(windows), self.prototypes, self.limits)
+        return np.maximum(near, self.loudness(windows))
 
-    def of_distances(self, distances: FloatArray, windows: Centred) -> FloatArray:
-        """Return the same as `of_centred` without a site for windows with known distances to the training side."""
-        return self._or_loud(distances / np.float32(self.limit), windows)
-
-    def _or_loud(self, multiples: FloatArray, windows: Centred) -> FloatArray:
-        return np.maximum(multiples, (windows.rms / self.too_loud_rms).astype(np.float32))
+    def loudness(self, windows: Centred) -> FloatArray:
+        """Return the level of windows in multiples of `too_loud_rms`, shape (n,)."""
+        return np.asarray(windows.rms / self.too_loud_rms, np.float32)
 
     @property
     def too_loud_rms(self) -> float:
         """Level above which a window is unknown, whatever its spectrum, in the contract's unit."""
-        return TOO_LOUD * max(self.loudest_rms, 0.0 if self.site is None else self.site.loudest_rms)
-
-    def _by_distance(self, windows: Centred) -> FloatArray:
-        whitened = self.whitened_of(windows)
-        trained = to_nearest(whitened, self.prototypes) / np.float32(self.limit)
-        if self.site is None:
-            return trained
-        return np.minimum(trained, to_nearest(whitened, self.site.prototypes) / np.float32(self.site.limit))
+        return TOO_LOUD * self.loudest_rms
 
     def is_running(self, level: float) -> bool:
         """Tell whether a machine with this level (see `levels`) is running."""
-        quietest = self.quietest_rms if self.site is None else min(self.quietest_rms, self.site.quietest_rms)
-        return level >= RUNNING_SHARE * quietest
+        return level >= RUNNING_SHARE * self.quietest_rms
 
     def have_other_unit(self, windows: Centred) -> list[bool]:
         """Tell whether each window's level and its gravity both say that it has another unit than the training data."""
@@ -186,11 +205,23 @@ class Novelty:
 
 def to_nearest(points: FloatArray, prototypes: FloatArray) -> FloatArray:
     """Return each point's distance to the nearest prototype, (n, features) and (m, features) to (n,)."""
+    return np.sqrt(np.maximum(_squares(points, prototypes).min(axis=1), 0))
+
+
+def in_limits(points: FloatArray, prototypes: FloatArray, limits: FloatArray) -> FloatArray:
+    """Return each point's smallest distance to a prototype in multiples of that prototype's limit, shape (n,)."""
+    squares = _squares(points, prototypes)
+    squares /= np.square(limits)
+    return np.sqrt(np.maximum(squares.min(axis=1), 0))
+
+
+def _squares(points: FloatArray, prototypes: FloatArray) -> FloatArray:
+    """Return squared distances, (n, features) and (m, features) to (n, m); rounding can make one slightly negative."""
     # |a - b|^2 = |a|^2 - 2 a.b + |b|^2 needs no array of all differences
     squares = products(points, prototypes.T)
     squares *= -2
     squares += np.square(points).sum(axis=1)[:, None] + np.square(prototypes).sum(axis=1)
-    return np.sqrt(np.maximum(squares.min(axis=1), 0))
+    return squares
 
 
 def products(points: FloatArray, matrix: FloatArray) -> FloatArray:
@@ -226,19 +257,44 @@ def levels(windows: FloatArray) -> FloatArray:
     return centre(windows).rms.astype(np.float32)
 
 
+def are_references(more: References, size: int, n_axes: int) -> bool:
+    """Tell whether references can belong to a novelty detection with so many features and axes."""
+    n = len(more.prototypes)
+    shapes = more.prototypes.shape == (n, size) and more.limits.shape == more.levels.shape == (n,)
+    offset = np.zeros(n_axes) if more.offset is None else more.offset
+    shapes = shapes and 0 < n <= MOST_PROTOTYPES and offset.shape == (n_axes,)
+    finite = all(np.isfinite(each).all() for each in (more.prototypes, more.limits, more.levels, offset))
+    positive = bool((more.limits > 0).all() and (more.levels > 0).all())
+    in_order = 0 <= more.quietest_rms <= more.loudest_rms < math.inf
+    return shapes and finite and positive and in_order and (more.mounting is None or is_mounting(more.mounting, n_axes))
+
+
 def is_mounting(prototypes: FloatArray, n_axes: int) -> bool:
     """Tell whether an array can be the prototypes of a mounting for a signal with this number of axes."""
     fits = prototypes.ndim == 3 and prototypes.shape[1:] == (BANDS, n_axes * n_axes)
     return fits and len(prototypes) > 0 and bool(np.isfinite(prototypes).all())
 
 
-def _is_usable(mounting: Mounting, n_axes: int) -> bool:
+def _has_references(novelty: Novelty, n_axes: int) -> bool:
+    size, n = novelty.lines * n_axes, len(novelty.prototypes)
+    shapes = novelty.whitening.shape == (size, size) and novelty.prototypes.shape == (n, size)
+    shapes = shapes and novelty.limits.shape == (n,) and 0 < n <= MOST_PROTOTYPES and novelty.lines > 0
+    finite = all(np.isfinite(each).all() for each in (novelty.whitening, novelty.prototypes, novelty.limits))
+    return shapes and finite and bool((novelty.limits > 0).all())
+
+
+def _is_usable(mounting: Mounting | None, n_axes: int) -> bool:
+    if mounting is None:
+        return True
     fits = is_mounting(mounting.prototypes, n_axes) and len(mounting.prototypes) <= MOST_PROTOTYPES
     return fits and 0 < mounting.limit <= 1
 
 
 def _are_levels(novelty: Novelty) -> bool:
     gravity = 1.0 if novelty.gravity is None else novelty.gravity
+    own = novelty.levels
+    if own is not None and not (own.shape == novelty.limits.shape and ((own > 0) & (own < math.inf)).all()):
+        return False
     return 0 <= novelty.quietest_rms <= novelty.loudest_rms and novelty.loudest_rms > 0 and 0 < gravity < math.inf
 
 
@@ -249,6 +305,8 @@ def novelty_to_bytes(novelty: Novelty) -> bytes:
         values |= {_MOUNTING: novelty.mounting.prototypes, _MOUNTING_LIMIT: novelty.mounting.limit}
     if novelty.gravity is not None:
         values[_GRAVITY] = novelty.gravity
+    if novelty.levels is not None:
+        values[_LEVELS] = novelty.levels
     return archive_of(**values)
 
 
@@ -259,7 +317,7 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
         BundleError: If they are damaged, or have other shapes or impossible values.
     """
     try:
-        arrays = typed_arrays(data, MAX_ARRAYS_BYTES, _FORMS, _MOUNTING_FORMS, _GRAVITY_FORMS)
+        arrays = typed_arrays(data, MAX_ARRAYS_BYTES, _FORMS, _MOUNTING_FORMS, _GRAVITY_FORMS, _LEVELS_FORMS)
     except InvalidValueError as exc:
         words = f"{MEMBER} is damaged: {exc}. Convert the run again with `drsn-edge convert`."
         raise BundleError(words, exc.problem, **{**exc.facts, "member": MEMBER}) from exc
@@ -268,18 +326,14 @@ def novelty_from_bytes(data: bytes, n_axes: int) -> Novelty:
         lines=int(arrays["lines"]),
         whitening=arrays["whitening"],
         prototypes=arrays["prototypes"],
-        limit=float(arrays["limit"]),
+        limits=arrays["limits"],
         quietest_rms=float(arrays["quietest_rms"]),
         loudest_rms=float(arrays["loudest_rms"]),
         mounting=mounting,
         gravity=float(arrays[_GRAVITY]) if _GRAVITY in arrays else None,
+        levels=arrays.get(_LEVELS),
     )
-    size = novelty.lines * n_axes
-    shapes = novelty.whitening.shape == (size, size) and novelty.prototypes.shape[1:] == (size,)
-    finite = np.isfinite(novelty.whitening).all() and np.isfinite(novelty.prototypes).all()
-    few = 0 < len(novelty.prototypes) <= MOST_PROTOTYPES and novelty.lines > 0
-    usable = shapes and finite and few and 0 < novelty.limit < math.inf and _are_levels(novelty)
-    if not (usable and (mounting is None or _is_usable(mounting, n_axes))):
+    if not (_has_references(novelty, n_axes) and _are_levels(novelty) and _is_usable(mounting, n_axes)):
         raise BundleError(
             f"{MEMBER} holds impossible values, or does not fit a signal with {n_axes} axes. Convert the run again "
             "with `drsn-edge convert`.",

@@ -58,6 +58,14 @@ def items(values: Mapping[str, Any], key: str) -> list[Any]:
     return found
 
 
+def flag(values: Mapping[str, Any], key: str) -> bool:
+    """Return true or false; raises as for `text`."""
+    value = values[key]
+    if not isinstance(value, bool):
+        raise _not_of_type(key, value, "not_a_flag", "true or false")
+    return value
+
+
 def number(values: Mapping[str, Any], key: str) -> float:
     """Return a finite number."""
     value = values[key]

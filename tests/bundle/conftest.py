@@ -6,6 +6,7 @@ import pytest
 
 from drsn_edge.bundle.bundle import MODEL, Bundle, sha256
 from drsn_edge.bundle.manifest import Budget, Manifest
+from drsn_edge.bundle.promise import Promise, RiskPoint
 from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.signal.contract import SignalContract
 
@@ -29,5 +30,6 @@ def bundle(tiny_contract: SignalContract) -> Bundle:
         golden_tolerance_lsb=3.0,
         operators=("CONV_2D", "MUL"),
         budget=Budget(10.0, 50.0),
+        promise=Promise(1.5, "another rpm of these machines", 3, 900, (RiskPoint(0.5, 0.04, 0.9, 0.97),)),
     )
     return Bundle(manifest, model)

@@ -3,7 +3,8 @@
     python tests/bundle/fuzz_bundle.py -max_total_time=60 -rss_limit_mb=512 -timeout=5
 
 What comes in is a good bundle with bytes changed, a zip of fuzzed members, or a bundle with a fuzzed manifest, golden
-vectors or signature. Whatever it is: nothing but BundleError is raised, and what is taken is written as it came.
+vectors, novelty or signature. Whatever it is: nothing but BundleError is raised, and what is taken is written as it
+came.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ import atheris
 with atheris.instrument_imports(include=["drsn_edge", "zipfile"]):
     from drsn_edge.bundle.bundle import Bundle, bundle_from_bytes, bundle_to_bytes, sha256, with_extra
     from drsn_edge.bundle.golden import golden_of
+    from drsn_edge.bundle.golden_novelty import golden_novelty_of
     from drsn_edge.bundle.manifest import Budget, Manifest, manifest_to_bytes
+    from drsn_edge.bundle.open_model import novelty_of
+    from drsn_edge.bundle.promise import Promise, RiskPoint
     from drsn_edge.bundle.signing import PublicKey, check_signature
     from drsn_edge.errors import BundleError
     from drsn_edge.runtime.tensor import TensorSpec
@@ -38,14 +42,16 @@ MANIFEST = Manifest(
     {"model.tflite": sha256(b"model")},
     "fuzz",
     budget=Budget(1.0, 1.0),
+    promise=Promise(1.5, "another rpm", 2, 90, (RiskPoint(0.5, 0.04, 0.9, 0.97),)),
 )
+WITHOUT_NETWORK = Manifest("fuzz", "1.2.3", MANIFEST.contract, ("ok",), None, (), {}, "fuzz")
 SIGNATURE = json.dumps({"schema": 1, "key": KEY.id, "ed25519": "A" * 86 + "=="}).encode()
 GOOD = bundle_to_bytes(Bundle(MANIFEST, b"model", signature=SIGNATURE))
 
 
 def one_input(data: bytes) -> None:
     given = atheris.FuzzedDataProvider(data)
-    make = (_changed, _zip, _manifest, _golden, _signed)[given.ConsumeIntInRange(0, 4)]
+    make = (_changed, _zip, _manifest, _golden, _signed, _without_network)[given.ConsumeIntInRange(0, 5)]
     check(make(given))
 
 
@@ -72,7 +78,7 @@ def _zip(given: Any) -> bytes:
 
 
 def _manifest(given: Any) -> bytes:
-    text = bytearray(manifest_to_bytes(MANIFEST))
+    text = bytearray(manifest_to_bytes((MANIFEST, WITHOUT_NETWORK)[given.ConsumeBool()]))
     for _ in range(given.ConsumeIntInRange(1, 3)):
         place = given.ConsumeIntInRange(0, len(text))
         text[place : place + given.ConsumeIntInRange(0, 12)] = given.ConsumeBytes(given.ConsumeIntInRange(0, 24))
@@ -94,19 +100,25 @@ def _signed(given: Any) -> bytes:
     return bundle_to_bytes(Bundle(MANIFEST, b"model", signature=given.ConsumeBytes(300)))
 
 
+def _without_network(given: Any) -> bytes:
+    bundle = with_extra(Bundle(WITHOUT_NETWORK, None), "novelty.npz", given.ConsumeBytes(200))
+    return bundle_to_bytes(with_extra(bundle, "golden.npz", given.ConsumeBytes(200)))
+
+
 def check(data: bytes) -> None:
     try:
         found = bundle_from_bytes(data)
     except BundleError:
         return
     assert bundle_to_bytes(found) == data
-    for use in (golden_of, lambda bundle: check_signature(bundle, [KEY])):
+    of_golden = golden_of if found.manifest.has_network else golden_novelty_of
+    for use in (of_golden, novelty_of, lambda bundle: check_signature(bundle, [KEY])):
         try:
-            use(found)
+            taken = use(found)
         except BundleError:
             continue
         else:
-            assert use is golden_of and "golden.npz" not in found.extras, "a signature that nobody made was taken"
+            assert taken is None, "a member or a signature that nobody made was taken"
 
 
 if __name__ == "__main__":

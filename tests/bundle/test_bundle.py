@@ -49,7 +49,7 @@ def zipped(members: Iterable[tuple[str, bytes]], compression: int = zipfile.ZIP_
 
 
 def parts_of(bundle: Bundle) -> list[tuple[str, bytes]]:
-    return [(MANIFEST, manifest_to_bytes(bundle.manifest)), (MODEL, bundle.model)]
+    return [(MANIFEST, manifest_to_bytes(bundle.manifest)), (MODEL, bundle.network)]
 
 
 def content_or_none(data: bytes) -> Bundle | None:
@@ -142,7 +142,7 @@ def test_members_that_the_manifest_does_not_list_are_refused(bundle: Bundle) -> 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/absolute", "sub/", "sub/x", "C:\\x", MANIFEST.upper(), ".x"])
 def test_names_that_lead_elsewhere_are_refused_even_if_the_manifest_lists_them(bundle: Bundle, name: str) -> None:
     manifest = replace(bundle.manifest, parts={**bundle.manifest.parts, name: sha256(b"x")})
-    members = [(MANIFEST, manifest_to_bytes(manifest)), (MODEL, bundle.model), (name, b"x")]
+    members = [(MANIFEST, manifest_to_bytes(manifest)), (MODEL, bundle.network), (name, b"x")]
     with refused(BundleLayoutError, "member_name", member=name):
         bundle_from_bytes(zipped(members))
 
@@ -153,7 +153,7 @@ def test_a_link_in_the_archive_is_refused(bundle: Bundle) -> None:
         archive.writestr(MANIFEST, manifest_to_bytes(bundle.manifest))
         link = zipfile.ZipInfo(MODEL)
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
-        archive.writestr(link, bundle.model)
+        archive.writestr(link, bundle.network)
     with refused(BundleLayoutError, "compressed_or_link", member=MODEL):
         bundle_from_bytes(buffer.getvalue())
 
@@ -188,7 +188,7 @@ def test_a_directory_of_millions_costs_nothing(bundle: Bundle) -> None:
 
 def test_a_small_file_that_says_it_is_large_is_refused_before_it_is_unpacked(bundle: Bundle) -> None:
     manifest = replace(bundle.manifest, parts={**bundle.manifest.parts, "bomb.bin": sha256(b"")})
-    members = [(MANIFEST, manifest_to_bytes(manifest)), (MODEL, bundle.model), ("bomb.bin", b"\0" * (80 << 20))]
+    members = [(MANIFEST, manifest_to_bytes(manifest)), (MODEL, bundle.network), ("bomb.bin", b"\0" * (80 << 20))]
     packed = zipped(members, zipfile.ZIP_DEFLATED)
     assert len(packed) < 200_000
     with refused(BundleLayoutError, "compressed_or_link"):
@@ -235,7 +235,7 @@ def test_a_further_member_that_changed_is_refused_at_both_ends(bundle: Bundle) -
     more = with_extra(bundle, "report.json", b"{}")
     with refused(BundleDamagedError, "wrong_digest", member="report.json"):
         bundle_to_bytes(replace(more, extras={"report.json": b"[]"}))
-    members = [(MANIFEST, manifest_to_bytes(more.manifest)), (MODEL, more.model), ("report.json", b"[]")]
+    members = [(MANIFEST, manifest_to_bytes(more.manifest)), (MODEL, more.network), ("report.json", b"[]")]
     with refused(BundleDamagedError, "wrong_digest", member="report.json"):
         bundle_from_bytes(zipped(members))
 
@@ -249,7 +249,7 @@ def test_names_that_are_none_are_refused(bundle: Bundle, name: str) -> None:
 def test_a_listed_member_that_is_not_there_is_refused(bundle: Bundle) -> None:
     manifest = replace(bundle.manifest, parts={**bundle.manifest.parts, "golden.npz": sha256(b"")})
     with refused(BundleLayoutError, "other_members", expected=["golden.npz", MODEL], got=[MODEL]):
-        bundle_from_bytes(zipped([(MANIFEST, manifest_to_bytes(manifest)), (MODEL, bundle.model)]))
+        bundle_from_bytes(zipped([(MANIFEST, manifest_to_bytes(manifest)), (MODEL, bundle.network)]))
 
 
 def test_a_model_with_another_digest_is_refused_at_both_ends(bundle: Bundle) -> None:
@@ -262,11 +262,11 @@ def test_a_model_with_another_digest_is_refused_at_both_ends(bundle: Bundle) -> 
 def test_members_larger_than_allowed_are_refused_before_they_are_read(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_module, "MAX_MEMBER_BYTES", len(bundle.model))
+    monkeypatch.setattr(bundle_module, "MAX_MEMBER_BYTES", len(bundle.network))
     assert bundle_from_bytes(bundle_to_bytes(bundle)) == bundle
-    monkeypatch.setattr(bundle_module, "MAX_MEMBER_BYTES", len(bundle.model) - 1)
+    monkeypatch.setattr(bundle_module, "MAX_MEMBER_BYTES", len(bundle.network) - 1)
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("was read"))
-    with refused(BundleLimitError, "member_too_large", member=MODEL, limit=len(bundle.model) - 1):
+    with refused(BundleLimitError, "member_too_large", member=MODEL, limit=len(bundle.network) - 1):
         bundle_from_bytes(bundle_to_bytes(bundle))
 
 

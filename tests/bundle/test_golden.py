@@ -18,7 +18,7 @@ from drsn_edge.runtime.classifier import Classifier
 @pytest.fixture(scope="module")
 def golden(tiny_bundle: Bundle) -> Golden:
     windows = np.random.default_rng(3).normal(size=(40, 64, 2)).astype(np.float32)
-    return make_golden(tiny_bundle.model, tiny_bundle.manifest.contract, windows, None)
+    return make_golden(tiny_bundle.network, tiny_bundle.manifest.contract, windows, None)
 
 
 def test_they_are_what_the_reference_says_of_windows_as_a_sensor_gives_them(
@@ -26,7 +26,7 @@ def test_they_are_what_the_reference_says_of_windows_as_a_sensor_gives_them(
 ) -> None:
     assert golden.counts.dtype == np.int16 and len(golden.counts) == MOST_WINDOWS
     assert np.abs(golden.counts).max(axis=(1, 2)).tolist() == [32_767] * MOST_WINDOWS
-    engine = Classifier(tiny_bundle.model, "numpy")
+    engine = Classifier(tiny_bundle.network, "numpy")
     assert np.array_equal(engine.codes(golden.network_input(tiny_bundle.manifest.contract)), golden.logits_q)
     assert np.array_equal(engine.codes_of(golden.inputs_q), golden.logits_q)
     assert len(np.unique(golden.logits_q, axis=0)) > 3  # they tell windows apart
@@ -41,7 +41,7 @@ def test_they_come_back_from_a_bundle(tiny_bundle: Bundle, golden: Golden) -> No
 
 
 def test_a_silent_window_is_one(tiny_bundle: Bundle) -> None:
-    found = make_golden(tiny_bundle.model, tiny_bundle.manifest.contract, np.zeros((1, 64, 2), np.float32), None)
+    found = make_golden(tiny_bundle.network, tiny_bundle.manifest.contract, np.zeros((1, 64, 2), np.float32), None)
     assert found.counts.any() == np.False_ and np.isfinite(found.scales).all()
 
 

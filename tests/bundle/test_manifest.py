@@ -37,10 +37,13 @@ FIELDS = [
     ("contract",), ("contract", "sample_rate_hz"), ("contract", "axes"), ("contract", "axes", 0), ("contract", "unit"),
     ("contract", "window"), ("contract", "hop"), ("contract", "scaling"), ("contract", "scaling", "kind"),
     ("contract", "scaling", "divisor"), ("budget", "latency_ms"),
+    ("promise", "temperature"), ("promise", "held_out"), ("promise", "folds"), ("promise", "windows"),
+    ("promise", "curve"), ("promise", "curve", 0), ("promise", "curve", 0, "limit"), ("promise", "curve", 0, "wrong"),
 ]  # fmt: skip
 OPTIONAL = [
     ("floor",), ("votes",), ("unknown_share",), ("noise_limit",), ("golden_tolerance_lsb",),
-    ("operators",), ("operators", 0), ("budget",),
+    ("golden_tolerance_novelty",),
+    ("operators",), ("operators", 0), ("budget",), ("promise",),
 ]  # fmt: skip
 
 
@@ -69,7 +72,7 @@ def test_round_trip(bundle: Bundle) -> None:
 
 
 def test_what_is_not_known_is_left_out(bundle: Bundle) -> None:
-    names = ("floor", "votes", "unknown_share", "noise_limit", "golden_tolerance_lsb", "operators", "budget")
+    names = ("floor", "votes", "unknown_share", "noise_limit", "golden_tolerance_lsb", "operators", "budget", "promise")
     nothing: dict[str, Any] = dict.fromkeys(names)
     bare = replace(bundle.manifest, **nothing)
     assert not set(names) & set(json.loads(manifest_to_bytes(bare)))
@@ -116,9 +119,28 @@ def test_any_value_anywhere_is_taken_as_it_is_or_refused(bundle: Bundle, path: t
         return
     again = values_of(Bundle(found, b""))
     for key in path:
-        if path[-1] not in ("contract", "scaling", "input", "parts", "budget"):  # those may hold unknown fields
+        if path[-1] not in (
+            "contract",
+            "scaling",
+            "input",
+            "parts",
+            "budget",
+            "promise",
+        ):  # those may hold unknown fields
             values, again = values[key], again[key]
     assert again == values
+
+
+@given(
+    name=st.sampled_from(["labels", "input", "outputs", "operators", "promise", "golden_tolerance_novelty", "parts"]),
+    value=JSON,
+)
+def test_no_value_makes_half_a_network(healthy_bundle_of_noise: Bundle, name: str, value: Any) -> None:
+    try:
+        found = manifest_from_bytes(written({**values_of(healthy_bundle_of_noise), name: value}))
+    except BundleError:
+        return
+    assert not found.has_network and len(found.labels) == 1 and found.outputs == () and found.promise is None
 
 
 @given(JSON | st.binary())
@@ -133,7 +155,9 @@ def test_deep_nesting_is_no_manifest() -> None:
         manifest_from_bytes(b"[" * 200_000)
 
 
-@pytest.mark.parametrize("path", [path for path in FIELDS if path != ("parts", "model.tflite")], ids=str)
+@pytest.mark.parametrize(
+    "path", [path for path in FIELDS if path not in (("parts", "model.tflite"), ("input",))], ids=str
+)
 def test_missing_fields_are_refused(bundle: Bundle, path: tuple[Any, ...]) -> None:
     values = values_of(bundle)
     inner = values
@@ -148,11 +172,43 @@ def test_missing_fields_are_refused(bundle: Bundle, path: tuple[Any, ...]) -> No
         expect(raised.value, BundleError, "missing_field", field=path[-1])
 
 
-@pytest.mark.parametrize("schema", [2, 99, 0, -1])
-def test_another_schema_asks_for_an_update(bundle: Bundle, schema: int) -> None:
+@pytest.mark.parametrize(("schema", "cure"), [(3, "Update"), (99, "Update"), (1, "Convert"), (0, "Convert")])
+def test_another_schema_asks_for_an_update_or_for_another_conversion(bundle: Bundle, schema: int, cure: str) -> None:
     values = changed(values_of(bundle), ("schema",), schema)
-    with refused(BundleError, "other_schema", expected=1, got=schema):
+    with refused(BundleError, "other_schema", expected=2, got=schema) as caught:
         manifest_from_bytes(written(values))
+    assert f". {cure}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"input": None},
+        {"input": None, "outputs": ()},
+        {"input": None, "labels": ("healthy",)},
+        {"golden_tolerance_novelty": 0.01},
+    ],
+)
+def test_a_network_is_described_completely_or_not_at_all(bundle: Bundle, changes: dict[str, Any]) -> None:
+    with refused(BundleError, "invalid_field"):
+        replace(bundle.manifest, **changes)
+
+
+@pytest.mark.parametrize("name", ["golden_tolerance_lsb", "operators", "promise", "outputs"])
+def test_what_belongs_to_a_network_is_refused_without_one(
+    bundle: Bundle, healthy_bundle_of_noise: Bundle, name: str
+) -> None:
+    changes = {name: getattr(bundle.manifest, name)}
+    with refused(BundleError, "invalid_field", field=name):
+        replace(healthy_bundle_of_noise.manifest, **changes)
+
+
+@pytest.mark.parametrize(
+    "labels", [(), ("healthy", "worn"), ("",), ("UNKNOWN",), ("outer_race",), ("healthy", "normal")]
+)
+def test_a_bundle_without_a_network_has_one_label(healthy_bundle_of_noise: Bundle, labels: tuple[str, ...]) -> None:
+    with refused(BundleError, "invalid_field", field="labels"):
+        replace(healthy_bundle_of_noise.manifest, labels=labels)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +225,7 @@ def test_another_schema_asks_for_an_update(bundle: Bundle, schema: int) -> None:
         (("labels",), ["a", "b", "c"], "invalid_field", {"field": "logits", "got": (1, 2)}),
         (("labels",), ["a", "line\nbreak"], "not_a_text", {"field": "labels"}),
         (("labels",), ["a", "\ud800"], "not_a_text", {"field": "labels"}),
-        (("outputs",), [], "invalid_field", {"field": "outputs"}),
+        (("outputs",), [], "invalid_field", {"field": "outputs", "expected": "the logits first"}),
         (("outputs", 0, "name"), "scores", "invalid_field", {"field": "outputs"}),
         (("contract", "axes"), ["x"], "invalid_field", {"field": "input"}),
         (("contract", "window"), 65, "invalid_field", {"field": "input"}),

@@ -43,6 +43,24 @@ def test_it_measures_what_it_says(run: Callable[..., Any], quick: None, path: Pa
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_without_a_network_the_cost_is_that_of_novelty(
+    run: Callable[..., Any], quick: None, healthy_bundle_of_noise: Bundle, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib", reason="pictures need the extra `plots`")
+    write_bundle(healthy_bundle_of_noise, tmp_path / "pump.drsn")
+    done = run("bench", tmp_path / "pump.drsn", "--json", "--picture", tmp_path / "bench.png")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert found["runtime"] is found["operators_us"] is None and set(found["windows_per_s"]) == {"1"}
+    assert found["start_s"] > found["first_ms"] / 1000 > 0
+    assert 0 < found["latency_ms"]["median"] <= found["latency_ms"]["most"] and found["sensors"] >= 1
+    assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
+    lines = run("bench", tmp_path / "pump.drsn").out.splitlines()
+    assert lines[0] == "bundle      pump 1.0.0 on NumPy, without a network" and lines[2].startswith(
+        "novelty     median"
+    )
+
+
 def test_the_text_compares_with_the_budget(
     run: Callable[..., Any], quick: None, golden_bundle: Bundle, path: Path
 ) -> None:

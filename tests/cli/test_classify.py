@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from refusals import after_notes, expect
 
+from drsn_edge.bundle.bundle import Bundle, read_bundle, write_bundle
+from drsn_edge.bundle.promise import Promise, RiskPoint
 from drsn_edge.errors import OutputError, RecordingError
 from drsn_edge.recordings.loading.load import load_recording
 from drsn_edge.simulation.virtual_sensor import Playback, virtual_sensor
@@ -109,3 +112,20 @@ def test_any_name_of_a_file_becomes_a_device_id(save_recording: Any, tmp_path: P
     path = save_recording(tmp_path / "plain.npz").rename(tmp_path / f"{name}.npz")
     sensor = virtual_sensor(load_recording(path), Playback(speed=None), link=tmp_path / "port")  # fmt: skip
     sensor.close()
+
+
+def test_a_promise_is_asked_for_and_what_is_too_close_to_call_is_unsure(
+    run: Run, save_recording: Any, tiny_bundle_path: Path, tmp_path: Path
+) -> None:
+    recording, model = save_recording(tmp_path / "fan.npz"), tmp_path / "promise.drsn"
+    bundle = read_bundle(tiny_bundle_path)
+    promise = Promise(1.0, "another rpm of these machines", 3, 900, (RiskPoint(1.0, 0.02, 0.0, 0.9),))
+    write_bundle(Bundle(replace(bundle.manifest, promise=promise), bundle.model, bundle.extras), model)
+    ask = ("classify", recording, "--model")
+    values = json.loads(run(*ask, model, "--at-most-wrong", 2, "--no-unknown", "--json").out)["recordings"][0]
+    assert values["verdicts"]["UNSURE"] == values["windows"]
+    assert len(values["decisions"][0]["between"]) == 2
+    refused = run(*ask, tiny_bundle_path, "--at-most-wrong", 2)
+    assert refused.code == 1 and "no promise" in refused.err
+    refused = run(*ask, model, "--at-most-wrong", "1%")
+    assert refused.code == 1 and "least that it can promise is 2 %" in refused.err

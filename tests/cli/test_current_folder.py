@@ -98,7 +98,7 @@ def test_the_workers_of_a_sweep_run_their_own_code(tmp_path: Path, ran: Callable
     from drsn_edge.reproduce.sweep import run_sweep
 
     job = Job("p", "d", "rsbu-cw", "rpm=600", 1, as_settings({"window": 64}), (CLEAN,))
-    found = list(run_sweep([job], tmp_path, tmp_path / "results.jsonl", 1, stand_in))
+    found = list(run_sweep([job], tmp_path, tmp_path / "results.jsonl", stand_in, workers=1))
     assert (len(found), ran()) == (1, [])
 
 

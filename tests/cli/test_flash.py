@@ -419,7 +419,7 @@ def test_a_bundle_that_takes_all_memory_is_rolled_back_while_the_old_one_goes_on
     huge = b"\x93NUMPY\1\0\x40\0{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999,)}"
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for name in ("lines", "whitening", "prototypes", "limit", "quietest_rms"):
+        for name in ("lines", "whitening", "prototypes", "limits", "quietest_rms"):
             archive.writestr(f"{name}.npy", huge.ljust(74) + bytes(8))
     evil = read_bundle(make("1.1.0"))
     write_bundle(with_extra(evil, "novelty.npz", buffer.getvalue()), tmp_path / "evil.drsn")

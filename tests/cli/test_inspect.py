@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from refusals import expect, failure_of
 
 from drsn_edge.bundle.bundle import REPORT, Bundle, read_bundle, with_extra, write_bundle
+from drsn_edge.bundle.promise import Promise, RiskPoint
 from drsn_edge.cli.inspect import inspect
 from drsn_edge.errors import ContractError, OutputError
 from drsn_edge.inspection.names import WINDOWS
@@ -70,6 +72,21 @@ def test_a_bundle_in_words(run: Run, tiny_bundle_path: Path) -> None:
     assert (said["cpu"], said["tflite-runtime"]) == ("suits", "suits")
     assert said["edgetpu"].startswith("does not suit: LEAKY_RELU is not among the Edge TPU's operators")
     assert "accuracy" not in done.out
+
+
+def test_the_promise_of_a_bundle_is_shown(run: Run, tiny_bundle_path: Path, tmp_path: Path) -> None:
+    bundle, path = read_bundle(tiny_bundle_path), tmp_path / "able.drsn"
+    promise = Promise(1.5, "another rpm of these machines", 3, 900, (RiskPoint(0.8, 0.02, 0.7, 0.9),))
+    write_bundle(Bundle(replace(bundle.manifest, promise=promise), bundle.model, bundle.extras), path)
+    for shown in (run("inspect", path).out, run("bundle", "show", path).out):
+        lines = [" ".join(line.split()) for line in shown.splitlines()]
+        at = lines.index("promise on another rpm of these machines:")
+        assert lines[at + 1] == "at most 2 % wrong, 70 % to 90 % of windows named"
+        assert "by 3 folds of 900 windows; temperature 1.5" in lines
+    assert json.loads(run("inspect", path, "--json").out)["promise"]["curve"] == [
+        {"limit": 0.8, "wrong": 0.02, "least_named": 0.7, "most_named": 0.9}
+    ]
+    assert json.loads(run("inspect", tiny_bundle_path, "--json").out)["promise"] is None
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -140,7 +157,7 @@ def test_a_network_that_learned_the_machines_is_said_by_convert_and_by_inspect(
 
 
 def test_a_bare_model_takes_the_windows_too(run: Run, trained_bundle: Path, trained_run: Path, tmp_path: Path) -> None:
-    (tmp_path / "m.tflite").write_bytes(read_bundle(trained_bundle).model)
+    (tmp_path / "m.tflite").write_bytes(read_bundle(trained_bundle).network)
     done = run("inspect", tmp_path / "m.tflite", "--run", trained_run, "--windows", 3)
     assert (done.code, done.err) == (0, "")
     assert "accuracy on 3 of 42 hold-out windows of pump" in done.out

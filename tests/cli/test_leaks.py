@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow")
 
 from drsn_edge.errors import SplitError
 
-QUICK = ("--network", "nano", "--window", 256, "--epochs", 1)
+QUICK = ("--inputs", "waveform", "--network", "nano", "--window", 256, "--epochs", 1)
 
 
 @pytest.fixture

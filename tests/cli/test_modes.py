@@ -119,6 +119,11 @@ MODES: dict[str, dict[str, list[str]]] = {
         "replay": ["--replay", "r.drsnlog", "--model", "m.drsn"],
         "show": ["--show", "--model", "m.drsn"],
         "remove": ["--remove", "--model", "m.drsn"],
+        "out": ["--port", "/dev/p", "--out", "new.drsn"],
+        "out of logs": ["--replay", "r.drsnlog", "--out", "new.drsn"],
+        "install": ["--port", "/dev/p", "--install"],
+        "show installed": ["--show", "--install"],
+        "remove installed": ["--remove", "--install"],
     },
 }
 VALUES: dict[str, list[str]] = {
@@ -132,6 +137,8 @@ VALUES: dict[str, list[str]] = {
     "--text-scale": ["--text-scale", "0.5"],
     "--text-axes": ["--text-axes", "a,b"],
     "--votes": ["--votes", "4/6"],
+    "--false-unknown": ["--false-unknown", "2"],
+    "--at-most-wrong": ["--at-most-wrong", "2"],
     "--runtime": ["--runtime", "numpy"],
     "--fallback": ["--fallback", "cpu"],
     "--latency": ["--latency", "70ms"],
@@ -232,8 +239,9 @@ def assembled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Call
     monkeypatch.setattr("drsn_edge.monitor.stages.learned.load", take)
     monkeypatch.setattr("drsn_edge.monitor.stages.learned.path_of", take)
     monkeypatch.setattr("drsn_edge.monitor.stages.learned.healthy_label", keep)
-    monkeypatch.setattr("drsn_edge.monitor.stages.learned.Learner", lambda _: None)
     monkeypatch.setattr("drsn_edge.cli.learn._listen", take)
+    monkeypatch.setattr("drsn_edge.cli.learn.learn_bundle", take)
+    monkeypatch.setattr("drsn_edge.cli.learn._see_installed", take)
 
     def call(*arguments: str) -> tuple[Any, Any]:
         taken.clear()
@@ -374,7 +382,7 @@ def test_a_key_that_changes_nothing_is_refused_with_its_line(run: Run, tmp_path:
 def test_training_refuses_what_its_inputs_do_not_use(
     run: Run, tmp_path: Path, line: str, problem: str, facts: dict[str, str]
 ) -> None:
-    (tmp_path / "c.toml").write_text(f'hold_out = "time=0.2"\n[research]\n{line}\n')
+    (tmp_path / "c.toml").write_text(f'hold_out = "time=0.2"\ninputs = "waveform"\n[research]\n{line}\n')
     arguments = (
         "train",
         "--data",

@@ -5,17 +5,17 @@ import json
 import os
 import shlex
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_system import FakeSystem
 from refusals import expect, refused
 
 from drsn_edge.errors import OutputError
 from drsn_edge.gateway import systemd_host as service_host
-from drsn_edge.gateway.systemd_host import Host, ProgramOutput
 from drsn_edge.gateway.systemd_unit import install, quoted, unit_text
 
 ARGUMENTS = ("--port", "/dev/ttyUSB*", "--model", "/etc/my pumps/100%.drsn", "--machine", 'the "big" $one')
@@ -135,37 +135,6 @@ def test_a_monitor_under_systemd_says_that_it_is_ready(
 
 
 # --- the user, and the services that are there -----------------------------------------------------------------------
-
-
-class FakeSystem:
-    """A machine in a folder: its units, its users, and a systemctl that keeps what it was told."""
-
-    def __init__(self, root: Path, *, runs: bool = True, has_user: bool = False) -> None:
-        self.calls: list[list[str]] = []
-        self.users = {"drsn-edge"} if has_user else set()
-        self.refuses: set[str] = set()
-        self.states = {
-            "drsn-edge-fan.service": ("enabled", "active"),
-            "drsn-edge-pump3.service": ("disabled", "failed"),
-        }
-        self.host = Host(root, self.call, lambda name: name in self.users)
-        for folder in ("etc/systemd/system", "etc/sysusers.d", *(["run/systemd/system"] if runs else [])):
-            (root / folder).mkdir(parents=True)
-
-    def call(self, command: Sequence[str]) -> ProgramOutput:
-        self.calls.append(list(command))
-        if command[0] in self.refuses or (len(command) > 1 and command[1] in self.refuses):
-            return ProgramOutput(1, "It was refused.")
-        if command[0] in ("systemd-sysusers", "useradd"):
-            self.users.add("drsn-edge")
-        if command[1] == "show":
-            blocks = [
-                f"Id={unit}\nActiveState={active}\nUnitFileState={enabled}"
-                for unit in command[4:]
-                for enabled, active in [self.states[unit]]
-            ]
-            return ProgramOutput(0, "\n\n".join(blocks))
-        return ProgramOutput(0, "")
 
 
 @pytest.fixture

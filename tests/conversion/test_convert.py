@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from made_folds import made_folds
 
 from drsn_edge.conversion import convert
 from drsn_edge.conversion.convert import BundleOptions, convert_run, gateway_logits, report_on
+from drsn_edge.conversion.promise import promise_of
+from drsn_edge.evaluation.kept_promise import kept_from_json
 from drsn_edge.inspection.model_file import Inspected, own_report
+from drsn_edge.inspection.text import report_text
 from drsn_edge.runtime.classifier import Classifier
 from drsn_edge.signal.network_input import network_input
 from drsn_edge.signal.windows import scale_windows
@@ -42,8 +47,22 @@ def test_a_run_becomes_a_bundle_that_says_the_same(training: Any, metrics: dict[
     assert conversion.noise is not None and manifest.noise_limit == conversion.noise.limit
     assert conversion.noise.found > 0.9 and conversion.noise.withheld == 0.0
     scaled = scale_windows(training.held_out.windows, training.contract.scaling)[:, None]
-    classes = Classifier(conversion.bundle.model).logits(scaled).argmax(axis=1)
+    classes = Classifier(conversion.bundle.network).logits(scaled).argmax(axis=1)
     assert np.mean(classes == training.held_out.labels) == conversion.agreement.int8_accuracy
+
+
+def test_inner_folds_become_the_promise_of_the_bundle(run: Any) -> None:
+    assert convert_run(run, BundleOptions("pump", "1.0.0"), tolerance=LOOSE).bundle.manifest.promise is None
+    searched = replace(run, inner_folds=made_folds(n_classes=len(run.labels)))
+    conversion = convert_run(searched, BundleOptions("pump", "1.0.0"), tolerance=LOOSE)
+    promise = conversion.bundle.manifest.promise
+    assert promise is not None and promise == promise_of(searched.inner_folds)
+    assert [each.at_most_wrong for each in conversion.kept] == [0.02, 0.05]
+    assert all(each.windows == len(run.held_out) for each in conversion.kept)
+    bundle = report_on(conversion, run, "pump.drsn", lambda _: nullcontext(lambda done, total: None))
+    report = own_report(Inspected("pump.drsn", bundle.network, bundle))
+    assert report is not None and kept_from_json(report["run"]["at_most_wrong"]) == list(conversion.kept)
+    assert conversion.kept[1].in_words in report_text(report)
 
 
 def test_a_run_converts_to_the_same_bytes(run: Any) -> None:
@@ -54,10 +73,11 @@ def test_a_run_converts_to_the_same_bytes(run: Any) -> None:
 def test_a_bundle_carries_the_report_on_it(run: Any) -> None:
     conversion = convert_run(run, BundleOptions("pump", "1.0.0"), tolerance=LOOSE)
     bundle = report_on(conversion, run, "pump.drsn", lambda _: nullcontext(lambda done, total: None))
-    report = own_report(Inspected("pump.drsn", bundle.model, bundle))
+    report = own_report(Inspected("pump.drsn", bundle.network, bundle))
     assert report is not None and report["file"] == {"name": "pump.drsn", "kind": "bundle pump 1.0.0"}
     assert report["run"] == {"name": run.name, "windows": len(run.held_out), "held_out": len(run.held_out)} | {
-        "generalisation": report["run"]["generalisation"]
+        "generalisation": report["run"]["generalisation"],
+        "at_most_wrong": [],
     }
     clean = report["accuracy"][0]
     figures = conversion.agreement
@@ -73,7 +93,7 @@ def test_the_report_on_a_fine_tuned_file_has_what_calibration_alone_gives(run: A
     conversion = convert_run(run, BundleOptions("a", "1.0.0"), tolerance=LOOSE, fine_tuned=(graph, {**wider, **fixed}))
     assert conversion.calibrated is not None and conversion.calibrated != conversion.bundle.model
     bundle = report_on(conversion, run, "a.drsn", lambda _: nullcontext(lambda done, total: None))
-    report = own_report(Inspected("a.drsn", bundle.model, bundle))
+    report = own_report(Inspected("a.drsn", bundle.network, bundle))
     assert report is not None and all(row["calibrated"] is not None for row in report["accuracy"])
 
 

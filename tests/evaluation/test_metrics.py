@@ -80,6 +80,13 @@ def test_figures_agree_with_scikit_learn() -> None:
     assert 0.5 < result.accuracy < 0.95  # or the agreement would prove little
 
 
+def test_the_temperature_changes_probabilities_and_no_class() -> None:
+    logits, labels = some_logits()
+    cold, warm = judge(logits, labels, 4), judge(logits, labels, 4, 4.0)
+    assert warm.accuracy == cold.accuracy and warm.calibration != cold.calibration
+    assert warm.calibration == judge((logits / 4).astype(np.float32), labels, 4).calibration
+
+
 def test_auroc_by_hand() -> None:
     """Class 0 ranks 3 of its 4 pairs right; with two classes the other one does as well."""
     first = np.array([0.9, 0.4, 0.6, 0.1])

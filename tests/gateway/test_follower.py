@@ -13,6 +13,7 @@ from crash_run import bundle, store_on
 from crashing import MemoryDisk
 from refusals import refused
 
+from drsn_edge.bundle.bundle import Bundle, write_bundle
 from drsn_edge.errors import GateError
 from drsn_edge.gateway.follower import Follower
 from firmware_bridge.errors import NoBundleError
@@ -284,3 +285,41 @@ def test_a_first_bundle_that_the_gate_refuses_does_not_run_for_a_full_disk() -> 
     gate, rig.gate = rig.gate, lambda path: (set_full(rig, True), gate(path))  # type: ignore[method-assign, assignment]
     with refused(NoBundleError, "no_other_bundle"):
         rig.follower()
+
+
+# --- this site's own bundle ------------------------------------------------------------------------------------------
+
+
+def test_the_own_bundle_runs_until_one_is_flashed(healthy_bundle_of_noise: Bundle, tmp_path: Path) -> None:
+    own = tmp_path / "learned.drsn"
+    write_bundle(healthy_bundle_of_noise, own)
+    rig = Rig()
+    follower = Follower(rig.store, rig.gate, rig.said.append, rig.trial_s, rig.clock, own)
+    assert follower.path == own and len(rig.said) == 1 and rig.gated == []
+    rig.station.running = own
+    follower.watch([rig.station])
+    rig.go(follower, 100)
+    assert (follower.path, rig.station.reloads, len(rig.said)) == (own, 0, 1)
+    rig.store.install(bundle("1.0.0"))
+    rig.go(follower, 1)
+    assert follower.path == rig.store.active().path and rig.station.reloads == 1
+
+
+def test_without_a_bundle_of_any_kind_nothing_runs(tmp_path: Path) -> None:
+    rig = Rig()
+    with refused(NoBundleError, "none_active"):
+        Follower(rig.store, rig.gate, rig.said.append, own=tmp_path / "none.drsn")
+
+
+def test_an_own_bundle_that_is_damaged_is_said(tmp_path: Path) -> None:
+    (tmp_path / "learned.drsn").write_bytes(b"no bundle")
+    rig = Rig()
+    with refused(NoBundleError, "own_damaged", path=tmp_path / "learned.drsn"):
+        Follower(rig.store, rig.gate, rig.said.append, own=tmp_path / "learned.drsn")
+
+
+def test_a_confirmed_bundle_comes_before_the_own_one(healthy_bundle_of_noise: Bundle, tmp_path: Path) -> None:
+    write_bundle(healthy_bundle_of_noise, tmp_path / "learned.drsn")
+    rig = Rig("1.0.0")
+    follower = Follower(rig.store, rig.gate, rig.said.append, rig.trial_s, rig.clock, tmp_path / "learned.drsn")
+    assert follower.path == rig.store.active().path

@@ -16,10 +16,12 @@ from refusals import refused
 
 from drsn_edge.bundle.bundle import Bundle, bundle_to_bytes, sha256, with_extra
 from drsn_edge.bundle.manifest import Budget
+from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.bundle.variants import EDGETPU_MODEL
 from drsn_edge.errors import BundleError, ContractError, GateError, UnsignedError
 from drsn_edge.gateway.health_gate import Measured, judge, run_gate
 from drsn_edge.gateway.local_store import open_store
+from drsn_edge.signal.novelty import novelty_to_bytes
 from firmware_bridge.errors import VersionFloorError
 from firmware_bridge.gateway.store import SlotStore
 from quantize.errors import QuantizeError
@@ -47,24 +49,71 @@ def with_model(bundle: Bundle, model: bytes) -> Bundle:
 
 def test_a_bundle_passes_where_it_does_as_it_should(golden_bundle: Bundle, tmp_path: Path) -> None:
     measured = run_gate(written(golden_bundle, tmp_path / "b.drsn"))
-    assert measured.windows == 16 and measured.reference_differs == 0 and measured.rms_lsb < 3
+    assert (
+        measured.windows == 16
+        and measured.reference_differs == 0
+        and measured.rms_lsb is not None
+        and measured.rms_lsb < 3
+    )
     assert 0 < measured.latency_ms <= measured.latency_p99_ms < 500
     assert 0 < measured.memory_mb < 200
 
 
+def test_a_bundle_without_a_network_passes_where_its_novelties_are_the_golden_ones(
+    healthy_bundle_of_noise: Bundle, tmp_path: Path
+) -> None:
+    measured = run_gate(written(healthy_bundle_of_noise, tmp_path / "b.drsn"))
+    assert measured.windows == 16 and measured.runtime is measured.rms_lsb is measured.worst_lsb is None
+    assert measured.worst_novelty is not None and measured.worst_novelty < 1e-3
+    assert 0 < measured.latency_ms <= measured.latency_p99_ms < 500
+
+
+def with_another_limit(bundle: Bundle) -> Bundle:
+    """Return a bundle without a network whose novelty changed after its golden windows were made."""
+    novelty = novelty_of(bundle)
+    assert novelty is not None
+    return with_extra(bundle, "novelty.npz", novelty_to_bytes(replace(novelty, limits=0.9 * novelty.limits)))
+
+
+WITHOUT_A_NETWORK = {
+    "another novelty": (with_another_limit, "deviates"),
+    "no golden windows": (
+        lambda bundle: replace(
+            bundle,
+            extras={"novelty.npz": bundle.extras["novelty.npz"]},
+            manifest=replace(bundle.manifest, parts={"novelty.npz": bundle.manifest.parts["novelty.npz"]}),
+        ),
+        "no_golden_vectors",
+    ),
+    "too slow": (lambda bundle: versioned(bundle, "1.0.0", budget=Budget(1e-6, 200.0)), "over_latency_budget"),
+}
+
+
+@pytest.mark.parametrize("what", WITHOUT_A_NETWORK)
+def test_a_bundle_without_a_network_that_does_not_do_as_it_should_is_refused(
+    healthy_bundle_of_noise: Bundle, store: SlotStore, signed: Callable[[Bundle], bytes], what: str
+) -> None:
+    spoil, problem = WITHOUT_A_NETWORK[what]
+    store.install(signed(healthy_bundle_of_noise))
+    store.confirm()
+    with refused(GateError, problem):
+        store.install(signed(versioned(spoil(healthy_bundle_of_noise), "1.1.0")))
+    assert store.active().slot.version == "1.0.0"
+
+
 def with_a_weight_changed(bundle: Bundle) -> Bundle:
     """Return the bundle with one bit of its heaviest weight flipped, digests and all else as its author would ship."""
-    file = read_model(bundle.model)
+    file = read_model(bundle.network)
     weights = max((each.data for each in file.tensors if each.data is not None and each.type == "INT8"), key=len)
     heaviest = int(np.argmax(np.abs(np.frombuffer(weights, np.int8).astype(int))))
-    model = bytearray(bundle.model)
+    model = bytearray(bundle.network)
     model[bundle.model.index(weights) + heaviest] ^= 0x80
     return with_model(bundle, bytes(model))
 
 
 def with_an_operator_of_the_future(bundle: Bundle) -> Bundle:
     """Return the bundle with a version of its operators that no runtime has, as when a kernel is too old."""
-    model = bytearray(bundle.model)
+    model = bytearray(bundle.network)
     root = int.from_bytes(model[:4], "little")
     codes = _vector(model, _field(model, root, 1))
     versions = [at for code in codes if (at := _field(model, code, 2)) is not None]  # OperatorCode.version, unless 1
@@ -127,7 +176,7 @@ def test_one_without_golden_vectors_is_refused(tiny_bundle: Bundle, tmp_path: Pa
 
 
 def test_an_interpreter_that_is_off_is_refused() -> None:
-    measured = Measured("litert", 16, 0, 3.1, 9, 0.1, 0.2, 10.0)
+    measured = Measured("litert", 16, 0, 3.1, 9, None, 0.1, 0.2, 10.0)
     with refused(GateError, "deviates", runtime="litert", got=3.1, worst=9, limit=3.0):
         judge(measured, 3.0, None, None)
     judge(measured, 3.2, None, None)
@@ -207,7 +256,7 @@ def novelty_member(deflated: bool = False, **changes: Any) -> bytes:
     """Return novelty.npz for two axes, changed by members: arrays, or bytes as they are."""
     values = {
         "lines": np.array(4), "whitening": np.eye(8, dtype=np.float32), "prototypes": np.zeros((2, 8), np.float32),
-        "limit": np.array(1e3), "quietest_rms": np.array(1e-3), "loudest_rms": np.array(1e3), **changes,
+        "limits": np.full(2, 1e3, np.float32), "quietest_rms": np.array(1e-3), "loudest_rms": np.array(1e3), **changes,
     }  # fmt: skip
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED) as file:
@@ -230,7 +279,7 @@ MEMBERS = {
     ),
     "no numbers": ("novelty.npz", novelty_member(whitening=np.full((8, 8), 3e38, np.float32))),
     "no whole number": ("novelty.npz", novelty_member(lines=np.array(np.inf))),
-    "a limit without end": ("novelty.npz", novelty_member(limit=np.array(np.inf))),
+    "a limit without end": ("novelty.npz", novelty_member(limits=np.full(2, np.inf, np.float32))),
     "golden petabytes": ("golden.npz", novelty_member(counts=claimed("(1000000, 1000000, 1000)", bytes(64)))),
     "a report that nests": ("report.json", b"[" * 200_000),
     "a report that is none": ("report.json", b"\xff\xfe"),
@@ -253,6 +302,14 @@ def test_the_gate_reads_every_member_under_its_limits(
     with pytest.raises((GateError, BundleError, QuantizeError)):
         store.install(signed(with_extra(versioned(golden_bundle, "1.1.0"), name, data)))
     assert store.start() == before and store.log()[-1]["event"] == "refused"
+
+
+@pytest.mark.parametrize("what", ["petabytes", "a bomb", "no numbers", "golden petabytes", "a report that nests"])
+def test_the_gate_reads_the_members_of_a_bundle_without_a_network_under_the_same_limits(
+    healthy_bundle_of_noise: Bundle, tmp_path: Path, what: str
+) -> None:
+    with pytest.raises(GateError):
+        run_gate(written(with_extra(healthy_bundle_of_noise, *MEMBERS[what]), tmp_path / "b.drsn"))
 
 
 def test_the_gate_takes_members_as_they_should_be(golden_bundle: Bundle, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def record(contract: SignalContract, labels: tuple[str, ...], held_out: WindowSe
 
 
 def test_a_bundle_and_its_model_are_told_apart(tiny_bundle: Bundle, tiny_bundle_path: Path, tmp_path: Path) -> None:
-    (tmp_path / "m.drsn").write_bytes(tiny_bundle.model)  # the name does not matter
+    (tmp_path / "m.drsn").write_bytes(tiny_bundle.network)  # the name does not matter
     bare, whole = load_inspected(tmp_path / "m.drsn"), load_inspected(tiny_bundle_path)
     assert bare.model == whole.model == tiny_bundle.model
     assert (bare.bundle, bare.kind, whole.kind) == (None, "tflite file", "bundle tiny 1.0.0")
@@ -67,7 +67,7 @@ def test_a_truncated_bundle_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_truncated_model_is_refused(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(tiny_bundle.model[:900])
+    (tmp_path / "x").write_bytes(tiny_bundle.network[:900])
     with refused(ModelFileError, "damaged"):
         load_inspected(tmp_path / "x")
 
@@ -180,7 +180,7 @@ def test_both_models_see_the_same_noise() -> None:
 def test_backends_of_this_machine(tiny_bundle: Bundle) -> None:
     codes_q = np.random.default_rng(0).integers(-128, 128, (3, 1, 64, 2)).astype(np.int8)
     told: list[tuple[int, int]] = []
-    report = run_backends(tiny_bundle.model, codes_q, lambda done, total: told.append((done, total)))
+    report = run_backends(tiny_bundle.network, codes_q, lambda done, total: told.append((done, total)))
     assert report.failures == {} and report.windows == 3
     pairs = {(each.first, each.second): each for each in report.comparisons}
     assert pairs["numpy", "litert-reference"].equal
@@ -196,7 +196,7 @@ def test_a_backend_that_takes_its_process_along_is_reported(
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     monkeypatch.setattr(backends_module, "BACKENDS", ("numpy",))
     monkeypatch.setattr(backends_module, "_PROGRAM", "planted_crash")
-    report = run_backends(tiny_bundle.model, np.zeros((1, 1, 64, 2), np.int8))
+    report = run_backends(tiny_bundle.network, np.zeros((1, 1, 64, 2), np.int8))
     assert report.failures["numpy"].startswith("crashed on this model: its process was ended by signal 6 (SIGABRT)")
     assert report.comparisons == ()
 

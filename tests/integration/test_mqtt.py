@@ -195,7 +195,7 @@ def test_home_assistant_is_told_what_there_is(mosquitto: Any) -> None:
     (alarm,) = listener.wait_for(1, f"homeassistant/binary_sensor/{topic_part(base)}/alarm_worn/config")
     assert listener.wait_for(1, alarm["state_topic"])[0]["state"] == "CLEARED"
     configs = [topic for topic in listener.kept if topic.startswith("homeassistant/")]
-    assert len({json.loads(listener.kept[topic])["unique_id"] for topic in configs}) == len(configs) == 6
+    assert len({json.loads(listener.kept[topic])["unique_id"] for topic in configs}) == len(configs) == 7
     listener.close()
 
 
@@ -234,7 +234,7 @@ def test_a_broker_that_lost_its_memory_knows_everything_again(mosquitto: Any) ->
     ):
         sink.take(result)
     before = Listener(running.port)
-    before.wait_until(lambda: len(before.kept) == 13)
+    before.wait_until(lambda: len(before.kept) == 14)
     before.close()
     running.stop()
     running.start()

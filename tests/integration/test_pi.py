@@ -27,7 +27,8 @@ pytestmark = pytest.mark.integration
 Pi = Callable[[str], EmulatedPi]
 TIMEOUT_S = 900
 COMMON = [
-    "runtime", "bundle/test_golden.py", "gateway/test_follower.py", "signal/test_windows.py", "signal/test_quality.py",
+    "runtime", "bundle/test_golden.py", "bundle/test_healthy.py", "gateway/test_follower.py", "signal/test_windows.py",
+    "signal/test_quality.py",
     "monitor/stages/test_alarms.py", "firmware_bridge/test_stream.py", "firmware_bridge/test_messages.py",
 ]  # fmt: skip
 TESTS = {

@@ -31,7 +31,8 @@ def drsn_edge(*arguments: str | Path) -> Any:
 def converted(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """Return the bundle of a network that never saw load 3, and what its conversion reported."""
     folder = tmp_path_factory.mktemp("cwru")
-    drsn_edge("train", "--data", shared_data / "cwru", "--hold-out", "load_hp=3", "--out", folder / "run")
+    options = ("--hold-out", "load_hp=3", "--inputs", "waveform", "--out", folder / "run")
+    drsn_edge("train", "--data", shared_data / "cwru", *options)
     return folder / "cwru.drsn", drsn_edge("convert", folder / "run", "--out", folder / "cwru.drsn")
 
 
@@ -42,7 +43,7 @@ def test_int8_loses_nothing_worth_naming(converted: tuple[Path, dict[str, Any]])
 
 
 def test_the_file_is_int8_throughout(converted: tuple[Path, dict[str, Any]]) -> None:
-    report = lint(read_bundle(converted[0]).model)
+    report = lint(read_bundle(converted[0]).network)
     assert report.findings == ()
     assert set(report.operators) <= INT8_OPERATORS
 

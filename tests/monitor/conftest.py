@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.manifest import Manifest
+from drsn_edge.bundle.promise import Promise
 from drsn_edge.bundle.votes import Votes
 from drsn_edge.monitor.stages.alarms import AlarmSettings
 from drsn_edge.monitor.stages.capture import Capture
@@ -145,12 +146,14 @@ def new_bench(manifest: Manifest) -> Callable[..., Bench]:
         alarms: AlarmSettings | None = None,
         capture: Capture | None = None,
         lag_s: Callable[[], float] = lambda: 0.0,
+        promise: Promise | None = None,
+        at_most_wrong: float | None = None,
         **changes: Any,
     ) -> Bench:
         classifier, clock = FakeClassifier(), [0.0]
-        changed = replace(manifest, contract=replace(manifest.contract, **changes))
+        changed = replace(manifest, contract=replace(manifest.contract, **changes), promise=promise)
         model = Model(changed, classifier, novelty)  # type: ignore[arg-type]
-        judge = Judge(model, MonitorSettings(votes or Votes(), alarms))
+        judge = Judge(model, MonitorSettings(votes or Votes(), alarms, at_most_wrong=at_most_wrong))
         monitor = Monitor(judge, HostClock(lambda: clock[0], lag_s), capture=capture)
         return Bench(monitor, classifier, clock)
 

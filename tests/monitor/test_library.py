@@ -18,12 +18,13 @@ import numpy as np
 import pytest
 from refusals import refused
 
+from drsn_edge.bundle.bundle import Bundle, write_bundle
 from drsn_edge.errors import BundleError, ContractError, OutputError, SettingsError
 from drsn_edge.monitor.assembly import Plan, Printing, assembled
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.sink_table import SINKS
 from drsn_edge.monitor.sinks.history_reader import read_history
-from drsn_edge.monitor.stages.results import Result, Summary, WindowResult
+from drsn_edge.monitor.stages.results import Decision, Result, Summary, WindowResult
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.simulation.virtual_sensor import Playback, virtual_sensor
 from firmware_bridge.sources.arrivals import Arrival
@@ -261,6 +262,31 @@ def test_a_reload_in_the_middle_leaves_out_no_sample(pump: SensorConfig, sensor:
         supervisor.work()
     assert [each.first_sample for each in kept.of(WindowResult)] == [0, 32, 64]
     assert kept.of(Summary)[0].windows == 3 and any("was reloaded" in text for text in told)
+
+
+def test_a_reload_takes_a_bundle_without_a_network(
+    pump: SensorConfig, sensor: Any, tiny_bundle: Bundle, healthy_bundle_of_noise: Bundle, tmp_path: Path
+) -> None:
+    kept, blocks = Kept(), sensor.blocks("calm", 8)
+    model = tmp_path / "pump.drsn"
+    write_bundle(tiny_bundle, model)
+    config = replace(pump, model=model, votes="1/1")
+
+    class Reloading(Samples):
+        def __iter__(self) -> Iterator[SourceEvent]:
+            yield sensor.hello()
+            yield from blocks[:4]
+            write_bundle(healthy_bundle_of_noise, model)
+            supervisor.reload()
+            yield from blocks[4:]
+
+    with assembled(Plan([config]), {"kept": lambda _: kept}, open_source=lambda *_: Reloading(sensor)) as supervisor:
+        supervisor.work()
+    before, after = kept.of(WindowResult)[:3], kept.of(WindowResult)[3:]
+    assert all(each.scores is not None and each.label != "healthy" for each in before)
+    assert len(after) == 4 and all((each.label, each.scores) == ("healthy", None) for each in after)
+    assert kept.of(Decision)[-1].window.label == "healthy"
+    assert kept.of(Summary)[0].labels["healthy"] == 4
 
 
 def test_what_cannot_begin_is_raised_and_everything_is_closed(pump: SensorConfig, sensor: Any, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 def test_it_computes_the_model_that_it_was_compiled_of(edgetpu_bundle: Bundle, edgetpu_library: str) -> None:
     classifier = open_classifier(edgetpu_bundle, choice(edgetpu_library))
     assert classifier.runtime == "edgetpu"
-    expected = Classifier(edgetpu_bundle.model, "numpy").codes(WINDOWS)
+    expected = Classifier(edgetpu_bundle.network, "numpy").codes(WINDOWS)
     np.testing.assert_array_equal(classifier.codes(WINDOWS), expected)
     assert len(np.unique(expected)) > 10
 
@@ -237,7 +237,7 @@ def test_what_is_no_variant_of_the_model_is_refused(
 ) -> None:
     compiled = edgetpu_bundle.extras[EDGETPU_MODEL]
     with refused(TargetError, "not_compiled") as caught:
-        with_edgetpu(edgetpu_bundle, edgetpu_bundle.model)
+        with_edgetpu(edgetpu_bundle, edgetpu_bundle.network)
     assert str(caught.value.facts["operators"]).startswith("ADD, ")
     with refused(TargetError, "other_model", end="inputs"):
         with_edgetpu(golden_bundle, compiled.replace(np.int32(64).tobytes(), np.int32(32).tobytes()))

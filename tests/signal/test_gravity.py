@@ -13,7 +13,9 @@ from drsn_edge.signal.novelty import Novelty, novelty_from_bytes, novelty_to_byt
 from drsn_edge.signal.units import KNOWN_UNITS, gravity_in
 from drsn_edge.signal.windows import Centred, centre
 
-TRUE = Novelty(2, np.eye(6, dtype=np.float32), np.zeros((1, 6), np.float32), 1.0, 0.1, 0.3, gravity=1.0)
+TRUE = Novelty(
+    2, np.eye(6, dtype=np.float32), np.zeros((1, 6), np.float32), np.ones(1, np.float32), 0.1, 0.3, gravity=1.0
+)
 AS_G = replace(TRUE, quietest_rms=0.981, loudest_rms=2.94, gravity=9.8)
 """Trained on m/s2 under the name of g."""
 

@@ -92,7 +92,7 @@ def test_every_other_arrangement_of_axes_is_told(mounting: Mounting, way: Arrang
 
 def test_what_was_taught_on_site_counts_as_trained(mounting: Mounting) -> None:
     other = as_seen(machine(50, 3), ((1, 0, 2), (1, -1, 1)))
-    taught = mounting.with_site(features(other).mean(axis=0)[None])
+    taught = mounting.with_prototypes(features(other).mean(axis=0)[None])
     assert mounting.is_turned(centre(other)).all() and not taught.is_turned(centre(other)).any()
 
 
@@ -105,7 +105,15 @@ def test_one_window_is_judged_as_many_are(mounting: Mounting) -> None:
 
 
 def novelty_with(mounting: Mounting | None) -> Novelty:
-    return Novelty(2, np.eye(6, dtype=np.float32), np.zeros((1, 6), np.float32), 1.0, 0.1, 1.0, mounting=mounting)
+    return Novelty(
+        2,
+        np.eye(6, dtype=np.float32),
+        np.zeros((1, 6), np.float32),
+        np.ones(1, np.float32),
+        0.1,
+        1.0,
+        mounting=mounting,
+    )
 
 
 def test_a_bundle_keeps_it_beside_what_is_known(mounting: Mounting) -> None:

@@ -49,7 +49,9 @@ def transforms(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
 def test_a_window_is_transformed_once_for_network_noise_and_novelty(
     contract: SignalContract, windows: Any, transforms: list[tuple[int, ...]]
 ) -> None:
-    novelty = Novelty(LINES, np.eye(2 * LINES, dtype=np.float32), np.zeros((1, 2 * LINES), np.float32), 1.0, 0.0)
+    novelty = Novelty(
+        LINES, np.eye(2 * LINES, dtype=np.float32), np.zeros((1, 2 * LINES), np.float32), np.ones(1, np.float32), 0.0
+    )
     window = centre(windows[:1])
     chances(window)
     input_of(window, contract, 25.0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from refusals import refused
 
 from drsn_edge.errors import BundleError
-from drsn_edge.signal.novelty import MEMBER, Novelty, Site, features, levels, novelty_from_bytes, novelty_to_bytes
+from drsn_edge.signal.novelty import MEMBER, Novelty, References, features, levels, novelty_from_bytes, novelty_to_bytes
 
 LINES, AXES = 8, 2
 
@@ -29,7 +29,9 @@ def novelty() -> Novelty:
     centre = logs.mean(axis=0)
     whitening = np.linalg.cholesky(np.linalg.inv(np.cov(logs.T))).astype(np.float32)
     far = centre @ whitening + 100
-    return Novelty(LINES, whitening, np.stack([far, centre @ whitening]).astype(np.float32), 6.0, 0.9)
+    return Novelty(
+        LINES, whitening, np.stack([far, centre @ whitening]).astype(np.float32), np.full(2, 6, np.float32), 0.9
+    )
 
 
 def test_the_distance_is_that_of_mahalanobis_to_the_nearest(novelty: Novelty) -> None:
@@ -66,12 +68,15 @@ def test_odd_and_silent_windows_have_a_distance(novelty: Novelty) -> None:
 
 def test_what_is_far_louder_than_anything_trained_is_new_whatever_its_spectrum(novelty: Novelty) -> None:
     known = windows(20)
-    novelty = replace(novelty, limit=float(2 * novelty.distances(known).max()), loudest_rms=float(levels(known).max()))
+    novelty = replace(
+        novelty, limits=np.full(2, 2 * novelty.distances(known).max()), loudest_rms=float(levels(known).max())
+    )
     assert (novelty.novelty(known) < 1).all() and (novelty.novelty(3.9 * known) < 1).all()
     as_mps2 = novelty.novelty(9.80665 * known)  # from a sensor that says g
     assert (as_mps2 > 1).all()
     np.testing.assert_allclose(as_mps2, levels(9.80665 * known) / novelty.too_loud_rms, rtol=1e-5)
-    on_site = replace(novelty, site=Site(novelty.prototypes, 1.0, 0.0, 10 * novelty.loudest_rms))
+    more = References(novelty.prototypes, novelty.limits, np.ones(2), 0.0, 10 * novelty.loudest_rms)
+    on_site = novelty.with_references(more)
     assert (on_site.novelty(9.80665 * known) < 1).all()
 
 
@@ -96,7 +101,10 @@ def test_it_is_read_back_as_it_was_written(novelty: Novelty) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"limit": 0.0},
+        {"limits": np.zeros(2, np.float32)},
+        {"limits": np.ones(3, np.float32)},
+        {"levels": np.ones(3)},
+        {"levels": np.zeros(2)},
         {"lines": 4},
         {"prototypes": np.zeros((0, LINES * AXES), np.float32)},
         {"prototypes": np.full((1, LINES * AXES), np.nan, np.float32)},
@@ -125,7 +133,7 @@ def test_damaged_bytes_are_refused(novelty: Novelty) -> None:
 def test_arrays_of_anything_but_plain_numbers_are_refused(novelty: Novelty, kind: str) -> None:
     with np.load(io.BytesIO(novelty_to_bytes(novelty))) as file:
         values = {name: file[name] for name in file}
-    for name in ("whitening", "prototypes", "limit"):
+    for name in ("whitening", "prototypes", "limits"):
         buffer = io.BytesIO()
         other = values[name].astype(np.int64) if "date" in kind else values[name]
         np.savez(buffer, **{**values, name: other.astype(kind)})

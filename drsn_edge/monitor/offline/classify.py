@@ -42,7 +42,7 @@ class Classified:
         label: Label by its file or catalogue; None if unknown.
         duration_s: Length in seconds.
         starts_s: Time of each window's first sample in the recording, in seconds.
-        states: Label, UNKNOWN or NO_VERDICT of each window.
+        states: Label of each window, or the name of its verdict without a class.
         reasons: Number of windows without a verdict by reason.
         decisions: Changes of the decision, in order.
         alarms: Changes of alarms, in order.
@@ -59,7 +59,7 @@ class Classified:
 
     @property
     def counts(self) -> Counter[str]:
-        """Number of windows by label, UNKNOWN or NO_VERDICT."""
+        """Number of windows by label, or by the name of a verdict without a class."""
         return Counter(self.states)
 
 

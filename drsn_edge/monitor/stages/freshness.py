@@ -79,7 +79,7 @@ class Freshness:
         Args:
             now_s: Time in seconds by the host's clock.
             patience_s: Time in seconds that a decision stays without confirmation by a window.
-            has_verdict: Returns whether the decision names a class or UNKNOWN.
+            has_verdict: Returns whether the decision is not NO_VERDICT.
         """
         if self._window_s is None:
             return None

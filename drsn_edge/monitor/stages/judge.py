@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.manifest import Manifest
-from drsn_edge.bundle.open_model import check_model, novelty_of, open_classifier
+from drsn_edge.bundle.open_model import check_model, classifier_of, novelty_of
+from drsn_edge.errors import SettingsError
 from drsn_edge.monitor.stages.conclusions import Conclusions
 from drsn_edge.monitor.stages.learned import known_by
 from drsn_edge.monitor.stages.results import WindowResult
@@ -22,13 +24,16 @@ from drsn_edge.monitor.stages.stream_state import CutWindow
 from drsn_edge.runtime.classifier import Classifier, softmax
 from drsn_edge.runtime.names import AUTO, RuntimeChoice
 from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.difference import Difference
+from drsn_edge.signal.differences import differences
+from drsn_edge.signal.evidence import TIME_S, windows_in
 from drsn_edge.signal.network_input import check_speed, input_of
 from drsn_edge.signal.noise_alone import NoiseWatch, Signs
 from drsn_edge.signal.novelty import Novelty
 from drsn_edge.signal.quality import OffsetWatch
 from drsn_edge.signal.resampling import resampled
 from drsn_edge.signal.windows import Centred, FloatArray, centre
-from drsn_edge.verdicts import AXES_TURNED, NOISE_ALONE, NOT_RUNNING, OFFSET_JUMPED, UNIT_DOUBTED
+from drsn_edge.verdicts import AXES_TURNED, NOISE_ALONE, NOT_RUNNING, OFFSET_JUMPED, UNIT_DOUBTED, Verdict
 
 _MOST_TOGETHER = 16
 """Most windows that are judged together; more would leave the cache of a small processor."""
@@ -44,7 +49,7 @@ class Model:
 
     Attributes:
         manifest: Manifest of the bundle.
-        classifier: The classifier.
+        classifier: The classifier; None: the bundle has no network, and a window that is not UNKNOWN is of its label.
         novelty: Novelty detection; None: nothing is UNKNOWN.
 
     Raises:
@@ -52,12 +57,13 @@ class Model:
     """
 
     manifest: Manifest
-    classifier: Classifier
+    classifier: Classifier | None
     novelty: Novelty | None = None
 
     def __post_init__(self) -> None:
         """Check the model against the manifest."""
-        check_model(self.manifest, self.classifier)
+        if self.classifier is not None:
+            check_model(self.manifest, self.classifier)
 
 
 def model_of(
@@ -79,8 +85,16 @@ def model_of(
     Raises:
         BundleError: If a member is damaged or does not fit the manifest.
         RuntimeUnavailableError: If no runtime here can run it.
+        SettingsError: If the bundle has no network, and windows may not be UNKNOWN.
     """
-    classifier = open_classifier(bundle, choice, tell)
+    if not unknown and not bundle.manifest.has_network:
+        named = f"{bundle.manifest.name} {bundle.manifest.version}"
+        words = (
+            f"The bundle {named} has no network, so UNKNOWN is all that it can find. Leave --no-unknown (unknown = "
+            "false in the sensors file) out."
+        )
+        raise SettingsError(words, "only_unknown", bundle=named)
+    classifier = classifier_of(bundle, choice, tell)
     novelty = None
     if unknown:
         novelty = novelty_of(bundle) if path is None else known_by(path, bundle, tell)
@@ -91,12 +105,12 @@ class _Scored(NamedTuple):
     """What the model makes of a window.
 
     Attributes:
-        probabilities: Probability of each class.
+        probabilities: Probability of each class; None without a network.
         novelty: See `Novelty.novelty`; None without novelty detection.
         is_turned: See `Novelty.are_turned`; False if it is unknown.
     """
 
-    probabilities: list[float]
+    probabilities: list[float] | None
     novelty: float | None
     is_turned: bool
 
@@ -150,13 +164,19 @@ class Judge:
 
         Raises:
             ContractError: If the model needs the speed of the shaft and it is not given.
+            SettingsError: If the bundle cannot promise the asked share of wrong classes.
         """
         check_speed(model.manifest.contract, speed_hz)
         np.empty(_KEPT_BYTES, np.uint8)  # freed at once; see there
         self._model, self._speed_hz, self._keep = model, speed_hz, keep
         self._novelty, self._noise = model.novelty, NoiseWatch(model.manifest.noise_limit)
+        contract = self.contract
+        window_s, hop_s = contract.window / contract.sample_rate_hz, contract.hop_s
+        self._unlike: deque[FloatArray] = deque(maxlen=windows_in(TIME_S, window_s, hop_s))
         self.conclusions = Conclusions(settings or MonitorSettings(), model.manifest)
         """The decision and the alarms."""
+        promised = self.conclusions.promised
+        self._least_score = 0.0 if promised is None else promised.limit
 
     @property
     def manifest(self) -> Manifest:
@@ -171,8 +191,17 @@ class Judge:
     @property
     def taught_offset(self) -> NDArray[np.float64] | None:
         """Mean of each axis that was learned on site, shape (axes,), in the contract's unit; None: not learned."""
-        site = None if self._novelty is None else self._novelty.site
-        return None if site is None else site.mean
+        return None if self._novelty is None else self._novelty.offset
+
+    def differences(self) -> tuple[Difference, ...]:
+        """Return what differs most from what was learned in the UNKNOWN windows of the last second.
+
+        Only a bundle without a network has learned from one machine, so that a change of that machine can be told.
+        """
+        if not self._unlike or self._novelty is None or self._model.classifier is not None:
+            return ()
+        windows = np.concatenate(self._unlike)
+        return differences(self._novelty, windows, self.contract.sample_rate_hz, self.contract.axes)
 
     def forget_noise(self) -> None:
         """Forget earlier signs of noise after a restart of the sensor."""
@@ -203,6 +232,14 @@ class Judge:
             offsets: Offset watch of the stream; it takes the window's mean if the machine runs.
         """
         window, shown = look
+        result = self._verdict(window, shown, offsets)
+        if result.verdict is not Verdict.UNKNOWN:
+            self._unlike.clear()
+        elif shown is not None and self._model.classifier is None:
+            self._unlike.append(shown.samples.copy())  # not the whole batch
+        return result
+
+    def _verdict(self, window: CutWindow, shown: _Shown | None, offsets: OffsetWatch) -> WindowResult:
         if shown is None:
             assert window.defect is not None
             return _without_verdict(window, window.defect)
@@ -253,8 +290,7 @@ class Judge:
         """Return what the model makes of windows, all at once."""
         if not len(centred):
             return []
-        inputs, novelty = input_of(centred, self.contract, self._speed_hz), self._novelty
-        probabilities = softmax(self._model.classifier.logits(inputs)).tolist()
+        probabilities, novelty = self._probabilities(centred), self._novelty
         if novelty is None:
             return [_Scored(each, None, False) for each in probabilities]
         novelties = novelty.of_centred(centred).tolist()
@@ -264,6 +300,14 @@ class Judge:
             _Scored(each, multiple, turned.get(number, False))
             for number, (each, multiple) in enumerate(zip(probabilities, novelties, strict=True))
         ]
+
+    def _probabilities(self, centred: Centred) -> Sequence[list[float] | None]:
+        """Return the probability of each class for each window; None for each without a network."""
+        classifier = self._model.classifier
+        if classifier is None:
+            return [None] * len(centred)
+        inputs = input_of(centred, self.contract, self._speed_hz)
+        return cast(list[list[float]], softmax(classifier.logits(inputs), self.manifest.temperature).tolist())
 
     def _why_not(self, window: CutWindow, shown: _Shown, offsets: OffsetWatch) -> str | None:
         """Return why an undamaged window does not show a running machine that the model knows; None if it does."""
@@ -283,15 +327,19 @@ class Judge:
     def _classified(self, window: CutWindow, shown: _Shown) -> WindowResult:
         assert shown.scored is not None  # what holds noise alone by itself does so after any other windows
         probabilities, novelty, is_turned = shown.scored
-        scores = dict(zip(self.manifest.labels, probabilities, strict=True))
+        labels = self.manifest.labels
+        scores = None if probabilities is None else dict(zip(labels, probabilities, strict=True))
         at, level = (window.first_sample, window.device_time_s), shown.level
-        if novelty is None:
-            return WindowResult.of_class(*at, max(scores, key=scores.__getitem__), scores, level_rms=level)
-        if not novelty <= 1:  # NaN is also unlike all training data
+        if novelty is not None and not novelty <= 1:  # NaN is also unlike all training data
             return WindowResult.unknown(*at, scores, novelty, level)
         if is_turned:
             return _without_verdict(window, AXES_TURNED)
-        return WindowResult.of_class(*at, max(scores, key=scores.__getitem__), scores, novelty, level)
+        if scores is None:
+            return WindowResult.of_class(*at, labels[0], None, novelty, level)
+        best = max(scores, key=scores.__getitem__)
+        if scores[best] < self._least_score:
+            return WindowResult.unsure(*at, scores, novelty, level)
+        return WindowResult.of_class(*at, best, scores, novelty, level)
 
 
 def _means_of(counts: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """The healthy machine on site: learned there and kept in a file beside the bundle, which does not change.
 
 A model was trained on other machines or other mountings, so a healthy machine on site may be unlike everything in the
-training data. The data learned on site is added to the training data of `drsn_edge.signal.novelty`: a window that is
-similar to either is known. The weights do not change, and removing the file undoes everything.
+training data. What is learned on site are further references of `drsn_edge.signal.novelty`, one for each operating
+point: a window that is like any reference is known. The weights do not change, and removing the file undoes everything.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.manifest import manifest_to_bytes
 from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.errors import LearningError
+from drsn_edge.monitor.stages.learner import LEAST_AGREEMENT, Learner
 from drsn_edge.monitor.stages.results import Result, WindowResult
-from drsn_edge.signal.mounting import features_of
-from drsn_edge.signal.novelty import Novelty, Site, is_mounting, to_nearest
-from drsn_edge.signal.windows import centre
+from drsn_edge.signal.novelty import Novelty, References, are_references
+from drsn_edge.signal.references import further_references
 from drsn_edge.support.arrays import Form, archive_of, typed_arrays
 from drsn_edge.support.files import write_file
 from drsn_edge.support.palette import is_healthy
@@ -32,27 +31,22 @@ from drsn_edge.verdicts import NOISE_ALONE
 from firmware_bridge.support.regular_file import read_regular
 
 SUFFIX = ".learned"
-LEAST_WINDOWS = 50
-LEAST_AGREEMENT = 0.9
-"""Share of windows that the network must assign to the machine's label; a suspected fault is not learned."""
-
 _MAX_BYTES = 8 << 20
 """Limit of the file beside a bundle, which takes some kB."""
 
-_STRETCHES = 8
-_QUANTILE = 0.99
-_MARGIN = 1.1
-_OUTERMOST = 0.001
+_FALSE_UNKNOWN = 0.01
+"""Share of the windows of the site that are beyond the limits of what was learned there."""
 
 _FORMS = {
     "bundle": Form(np.str_, 0),
     "made_s": Form(np.float64, 0),
     "windows": Form(np.int64, 0),
     "prototypes": Form(np.float32, 2),
-    "limit": Form(np.float64, 0),
+    "limits": Form(np.float32, 1),
+    "levels": Form(np.float64, 1),
     "quietest_rms": Form(np.float64, 0),
     "loudest_rms": Form(np.float64, 0),
-    "mean": Form(np.float64, 1),
+    "offset": Form(np.float64, 1),
 }
 _OF_SEVERAL_AXES = {"mounting": Form(np.float32, 3)}
 
@@ -65,13 +59,13 @@ class Learned:
         bundle: SHA-256 of the manifest of the bundle that it belongs to.
         made_s: Time of learning, in seconds since 1970.
         windows: Number of windows that it was learned from.
-        site: The data for `Novelty`.
+        references: References for `Novelty.with_references`.
     """
 
     bundle: str
     made_s: float
     windows: int
-    site: Site
+    references: References
 
 
 def path_of(model: Path) -> Path:
@@ -84,62 +78,22 @@ def identity(bundle: Bundle) -> str:
     return hashlib.sha256(manifest_to_bytes(bundle.manifest)).hexdigest()
 
 
-class Learner:
-    """Keeps the features of each window that are learned, some hundred bytes."""
+def overlay(learner: Learner, novelty: Novelty, bundle: Bundle, now_s: float | None = None) -> Learned:
+    """Return what a learner has learned as an overlay of a bundle.
 
-    def __init__(self, novelty: Novelty) -> None:
-        """Begin with the novelty detection of the bundle."""
-        self._novelty = novelty
-        self._whitened: list[NDArray[np.float32]] = []
-        self._levels: list[float] = []
-        self._means: list[NDArray[np.float64]] = []
-        self._mounting: list[NDArray[np.float32]] = []
-        self._turned = 0
+    Args:
+        learner: The learner of the windows.
+        novelty: Novelty detection of the bundle.
+        bundle: Bundle that judges the windows.
+        now_s: Time in seconds since 1970; None: now.
 
-    def take(self, window: NDArray[np.float32]) -> None:
-        """Take a window of a healthy machine, shape (1, window, axes), in the contract's unit."""
-        centred = centre(window)
-        self._whitened.append(self._novelty.whitened_of(centred)[0])
-        self._levels.append(float(centred.rms[0]))
-        self._means.append(centred.means[0])
-        if self._novelty.mounting is not None:
-            self._mounting.append(features_of(centred)[0])
-            self._turned += bool(self._novelty.are_turned(centred)[0])
-
-    def learned(self, bundle: Bundle, now_s: float | None = None) -> Learned:
-        """Return what was learned from all windows.
-
-        Args:
-            bundle: Bundle that judges the windows.
-            now_s: Time in seconds since 1970; None: now.
-
-        Raises:
-            LearningError: If there are too few windows, or the sensor's axes differ from those in training.
-        """
-        n = len(self._levels)
-        if n < LEAST_WINDOWS:
-            words = f"Only {n} good windows were received; learning needs at least {LEAST_WINDOWS}. Listen for longer."
-            raise LearningError(words, "too_few_windows", got=n, limit=LEAST_WINDOWS)
-        if self._turned > (1 - LEAST_AGREEMENT) * n:
-            axes = bundle.manifest.contract.axes
-            raise LearningError(
-                f"The axes {', '.join(axes)} are not mounted as in training: in {self._turned} of {n} windows they "
-                "move as if one were inverted or two were swapped. Mount the sensor as in training.",
-                "axes_turned",
-                axes=axes,
-                got=self._turned,
-                windows=n,
-            )
-        whitened = np.stack(self._whitened)
-        prototypes = np.stack([part.mean(axis=0) for part in np.array_split(whitened, _STRETCHES)])
-        limit = _MARGIN * float(np.quantile(to_nearest(whitened, prototypes), _QUANTILE))
-        quietest, loudest = np.quantile(self._levels, (_OUTERMOST, 1 - _OUTERMOST)).tolist()
-        mounting = None
-        if self._mounting:
-            parts = np.array_split(np.stack(self._mounting), _STRETCHES)
-            mounting = np.stack([part.mean(axis=0) for part in parts])
-        site = Site(prototypes, limit, quietest, loudest, np.median(self._means, axis=0), mounting)
-        return Learned(identity(bundle), time.time() if now_s is None else now_s, n, site)
+    Raises:
+        LearningError: If there are too few windows, or the sensor's axes differ from those in training.
+    """
+    heard = learner.heard()
+    learner.expect_as_in_training(bundle.manifest.contract.axes)
+    references = further_references(heard, novelty, _FALSE_UNKNOWN)
+    return Learned(identity(bundle), time.time() if now_s is None else now_s, learner.windows, references)
 
 
 def save(learned: Learned, model: Path) -> None:
@@ -148,9 +102,9 @@ def save(learned: Learned, model: Path) -> None:
     Raises:
         OutputError: If it cannot be written.
     """
-    values = {name: value for name, value in vars(learned).items() if name != "site"}
-    site = {name: value for name, value in vars(learned.site).items() if value is not None}
-    write_file(path_of(model), archive_of(**values, **site))
+    values = {name: value for name, value in vars(learned).items() if name != "references"}
+    references = {name: value for name, value in vars(learned.references).items() if value is not None}
+    write_file(path_of(model), archive_of(**values, **references))
 
 
 def load(model: Path, bundle: Bundle, n_features: int) -> Learned | None:
@@ -168,23 +122,16 @@ def load(model: Path, bundle: Bundle, n_features: int) -> Learned | None:
     except (OSError, ValueError) as exc:
         words = f"Could not read the learned data in {path}: {exc}. {remove}"
         raise LearningError(words, "unreadable", path=path) from exc
-    levels_of = (float(file["quietest_rms"]), float(file["loudest_rms"]))
-    site = Site(file["prototypes"], float(file["limit"]), *levels_of, file["mean"], file.get("mounting"))
-    found = Learned(str(file["bundle"]), float(file["made_s"]), int(file["windows"]), site)
+    outermost = float(file["quietest_rms"]), float(file["loudest_rms"])
+    arrays = file["prototypes"], file["limits"], file["levels"]
+    references = References(*arrays, *outermost, file["offset"], file.get("mounting"))
+    found = Learned(str(file["bundle"]), float(file["made_s"]), int(file["windows"]), references)
     if found.bundle != identity(bundle):
         words = f"{path} was learned with another bundle than {model.name}. {remove}"
         raise LearningError(words, "other_bundle", path=path, model=model.name)
-    finite = np.isfinite(site.prototypes).all() and site.limit > 0 and min(site.quietest_rms, site.loudest_rms) >= 0
-    finite = finite and _is_of(site, len(bundle.manifest.contract.axes))
-    if site.prototypes.shape[1:] != (n_features,) or not len(site.prototypes) or not finite:
+    if not are_references(references, n_features, len(bundle.manifest.contract.axes)):
         raise LearningError(f"The learned data in {path} has invalid values. {remove}", "invalid_values", path=path)
     return found
-
-
-def _is_of(site: Site, n_axes: int) -> bool:
-    """Tell whether the mounting of a site fits this number of axes."""
-    mean_is = site.mean is None or (site.mean.shape == (n_axes,) and bool(np.isfinite(site.mean).all()))
-    return mean_is and (site.mounting is None or is_mounting(site.mounting, n_axes))
 
 
 def healthy_label(labels: Sequence[str], wanted: str | None) -> str:
@@ -206,7 +153,7 @@ def healthy_label(labels: Sequence[str], wanted: str | None) -> str:
 
 
 def novelty_to_extend(bundle: Bundle, model: Path) -> Novelty:
-    """Return the novelty detection of a bundle, to which a site can add data.
+    """Return the novelty detection of a bundle, to which a site can add references.
 
     Raises:
         LearningError: If the bundle has none; the message names the file `model`.
@@ -219,13 +166,19 @@ def novelty_to_extend(bundle: Bundle, model: Path) -> Novelty:
 
 
 def learn_from(
-    results: Iterable[Result], learner: Learner, bundle: Bundle, label: str, heard: Callable[[int], None]
+    results: Iterable[Result],
+    learner: Learner,
+    novelty: Novelty,
+    bundle: Bundle,
+    label: str,
+    heard: Callable[[int], None],
 ) -> Learned:
     """Return what was learned from a healthy machine.
 
     Args:
         results: Results of a monitor that passes its good windows to the learner.
         learner: The learner.
+        novelty: Novelty detection of the bundle.
         bundle: Bundle that judges the windows.
         label: Label of the machine.
         heard: Called with the number of judged windows.
@@ -242,7 +195,7 @@ def learn_from(
             said[result.label] += 1
             heard(said.total())
     check_signal(noise, said.total())
-    learned = learner.learned(bundle)
+    learned = overlay(learner, novelty, bundle)
     check_agreement(said, label)
     return learned
 
@@ -305,7 +258,4 @@ def known_by(model: Path, bundle: Bundle, tell: Callable[[str], None]) -> Novelt
         return novelty
     if learned is None:
         return novelty
-    mounting, taught = novelty.mounting, learned.site.mounting
-    if mounting is not None and taught is not None:
-        mounting = mounting.with_site(taught)
-    return replace(novelty, site=learned.site, mounting=mounting)
+    return novelty.with_references(learned.references)

@@ -48,7 +48,9 @@ def judge(manifest: Manifest) -> Judge:
     )  # fmt: skip
     prototypes = rng.normal(size=(5, 2 * LINES)).astype(np.float32)
     relation = Mounting(rng.normal(size=(9, BANDS, 4)).astype(np.float32))
-    known = Novelty(LINES, np.eye(2 * LINES, dtype=np.float32), prototypes, 6.0, 1.0, 9.0, mounting=relation)
+    known = Novelty(
+        LINES, np.eye(2 * LINES, dtype=np.float32), prototypes, np.full(5, 6, np.float32), 1, 9, mounting=relation
+    )
     return Judge(Model(of_level, classifier, known))  # type: ignore[arg-type]
 
 

@@ -22,7 +22,8 @@ from drsn_edge.monitor.stages.pipeline import ACCEPT_MOUNTING, ACKNOWLEDGE, Moni
 from drsn_edge.monitor.stages.results import Alarm, Decision, Result, Severity, Summary, WindowResult
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
 from drsn_edge.monitor.stages.stream_state import BEHIND_S, CAUGHT_UP_S, HostClock
-from drsn_edge.signal.novelty import Novelty, Site
+from drsn_edge.runtime.tensor import TensorSpec
+from drsn_edge.signal.novelty import Novelty
 from drsn_edge.signal.spectra import Spectra
 from drsn_edge.verdicts import AXES_TURNED, OFFSET_JUMPED, SKIPPED, Verdict
 from firmware_bridge.wire.events import (
@@ -129,7 +130,7 @@ def test_an_axis_that_is_mounted_the_other_way_round_is_turned(
 
 def test_a_model_that_is_not_the_manifests_is_refused(manifest: Manifest, bench: Any) -> None:
     contract = replace(manifest.contract, window=128)
-    other = replace(manifest, contract=contract, input=replace(manifest.input, shape=(1, 1, 128, 2)))
+    other = replace(manifest, contract=contract, input=replace(bench.classifier.input, shape=(1, 1, 128, 2)))
     with refused(BundleError, "other_shapes", expected=((1, 1, 128, 2), (1, 3))):
         Model(other, bench.classifier)
     labels = replace(manifest, labels=("a", "b"), outputs=(replace(manifest.outputs[0], shape=(1, 2)),))
@@ -143,7 +144,7 @@ def orders_manifest(manifest: Manifest) -> Manifest:
     return replace(
         manifest,
         contract=replace(manifest.contract, spectra=spectra),
-        input=replace(manifest.input, shape=(1, 1, 16, 2)),
+        input=TensorSpec("window", (1, 1, 16, 2), 0.05, 0),
     )
 
 
@@ -317,7 +318,8 @@ class StrangeAbove(Novelty):
 
 def strange(**changes: Any) -> Novelty:
     nothing = np.zeros((1, 2), np.float32)
-    return StrangeAbove(**{"lines": 1, "whitening": nothing, "prototypes": nothing, "limit": 1.0, "quietest_rms": 0.05,
+    return StrangeAbove(**{"lines": 1, "whitening": nothing, "prototypes": nothing, "limits": np.ones(1),
+                           "quietest_rms": 0.05,
                            **changes})  # fmt: skip
 
 
@@ -476,7 +478,7 @@ def test_the_books_balance(bench: Any, sensor: Any, windows_of: Said) -> None:
 def test_a_run_without_anything_has_an_empty_summary(bench: Any) -> None:
     (summary,) = bench.monitor.run([], StreamCounters)
     assert (summary.windows, summary.samples_received, summary.sample_rate_hz) == (0, 0, None)
-    assert summary.verdicts == {"CLASS": 0, "UNKNOWN": 0, "NO_VERDICT": 0}
+    assert summary.verdicts == {verdict.value: 0 for verdict in Verdict}
 
 
 def test_results_come_as_the_events_do(bench: Any, sensor: Any) -> None:
@@ -746,10 +748,9 @@ def test_another_range_after_a_restart_is_no_other_mounting(
 def test_a_mounting_that_the_site_taught_is_asked_for_from_the_first_window(
     new_bench: Any, sensor: Any, windows_of: Said
 ) -> None:
-    at_rest = np.zeros((1, 2), np.float32)
-    site = Site(at_rest, 1.0, 0.0, 1.0, mean=np.array([0.0, 1.0]))  # g: y is the one that hangs down
+    taught = np.array([0.0, 1.0])  # g: y is the one that hangs down
     for down, reason in ((0, OFFSET_JUMPED), (1, None)):
-        bench = new_bench(novelty=strange(site=site))
+        bench = new_bench(novelty=strange(offset=taught))
         blocks = [replace(block, samples=block.samples.copy()) for block in sensor.blocks("calm", 20)]
         for block in blocks:
             block.samples[:, down] += round(1 / sensor.scale)
