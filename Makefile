@@ -95,7 +95,8 @@ proof: $(VENV)/train.stamp
 	$(BIN)/drsn-edge demo --speed 0 --out drsn-edge-demo
 	$(BIN)/python benchmarks/false_alarms.py --model drsn-edge-demo/demo.drsn --work .proof/days \
 	  --results docs/results/false_alarms.json
-	$(BIN)/drsn-edge train --data $(DATA)/cwru --hold-out load_hp=3 --out .proof/cwru --force
+	$(BIN)/drsn-edge train --data $(DATA)/cwru --hold-out load_hp=3 --inputs waveform \
+	  --out .proof/cwru --force
 	$(BIN)/drsn-edge convert .proof/cwru --out .proof/cwru.drsn
 	$(BIN)/python benchmarks/day.py --model .proof/cwru.drsn --data $(DATA)/cwru --results docs/results/day.json
 	$(BIN)/python tests/fuzz_run.py --seconds 600 --results docs/results/fuzz.json
