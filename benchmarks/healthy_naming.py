@@ -35,7 +35,8 @@ from sklearn.preprocessing import StandardScaler
 from drsn_edge.recordings.loading.load import load_recordings
 from drsn_edge.signal.bearing import SKF_6205, BearingGeometry
 from drsn_edge.signal.bearing_lines import Bearing, line_levels_db
-from drsn_edge.signal.naming import DEFECTS, NAMES, Look, Usual, look
+from drsn_edge.signal.likeness import DEFECTS
+from drsn_edge.signal.naming import NAMES, Look, Usual, look
 from drsn_edge.signal.noise import add_noise
 from drsn_edge.simulation.fault_signals import Fault, Place, resonances_of, with_fault
 from drsn_edge.simulation.machine import SEVERITY_RANGE_G, Condition, Machine, Sensor

@@ -41,7 +41,7 @@ def combined(novelties: NDArray[np.floating], count: int) -> NDArray[np.float64]
 
 
 class Evidence:
-    """The novelty of a stream over a stated time; it starts again after a gap."""
+    """The novelty of a stream over a stated time; it starts again after a gap, as a damaged window leaves one."""
 
     def __init__(self, window_s: float, hop_s: float, time_s: float = TIME_S) -> None:
         """Begin with no window.
@@ -55,22 +55,20 @@ class Evidence:
         self._kept: deque[float] = deque(maxlen=windows_in(time_s, window_s, hop_s))
         self._last_s = math.nan
 
-    def take(self, start_s: float, novelty: float) -> float | None:
-        """Return the median novelty of the stated time, up to this window; None until it has passed without a gap.
+    def take(self, start_s: float, novelty: float) -> float:
+        """Return the median novelty of the stated time up to this window, or of the time since the last gap.
 
         Args:
             start_s: Time of the first sample of the window, in seconds by any clock.
             novelty: Novelty of the window; NaN counts as unlike everything.
         """
-        if not 0 < start_s - self._last_s <= _LATEST * self._hop_s:
+        if not follows(self._last_s, start_s, self._hop_s):
             self._kept.clear()
         self._last_s = start_s
-        self._kept.append(math.inf if math.isnan(novelty) else novelty)
-        if len(self._kept) < (self._kept.maxlen or 1):
-            return None
+        self._kept.append(novelty)
         return float(combined(np.array(self._kept), len(self._kept))[0])
 
-    def forget(self) -> None:
-        """Start again, as after a window without a verdict."""
-        self._kept.clear()
-        self._last_s = math.nan
+
+def follows(last_s: float, start_s: float, hop_s: float) -> bool:
+    """Tell whether a window follows another one without a gap, by their times and the hop in seconds."""
+    return 0 < start_s - last_s <= _LATEST * hop_s

@@ -27,15 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.signal.bearing import BearingGeometry, FloatArray, require
-from drsn_edge.signal.shaft_lines import LOOSENESS, ORDERS, line_powers, name_of_lines
+from drsn_edge.signal.likeness import DEFECTS, LOOSENESS
+from drsn_edge.signal.shaft_lines import ORDERS, line_powers, name_of_lines
 
-LIKE = "like "
-"""Begins each name as a label, because no recording has confirmed it."""
-
-NOT_LOCATED = "not located"
-"""Words for a change that has no name."""
-
-DEFECTS = ("outer_race", "inner_race", "ball", "cage")
 HALF_TURNS = LOOSENESS
 """Impacts once in two turns of the shaft, as loose parts make them: odd multiples of half the shaft speed."""
 
@@ -223,11 +217,6 @@ def _combs(bearing: BearingGeometry) -> dict[str, _Comb]:
         "ball": _Comb(bearing.ball_defect, bearing.ftf, 1, rivals),
         "cage": _Comb(bearing.ftf, 0.0, 0, _CAGE_ORDERS),
     }
-
-
-def label_of(name: str | None) -> str:
-    """Return the label of a name, such as `like outer_race`; of None it is `not located`."""
-    return NOT_LOCATED if name is None else LIKE + name
 
 
 def look(samples: NDArray[np.float32], sample_rate_hz: float, shaft_hz: float, bearing: BearingGeometry) -> Look:

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from drsn_edge.signal.likeness import IMBALANCE, LOOSENESS, MISALIGNMENT
+
 ORDERS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
 """Multiples of the shaft speed whose lines are measured."""
-
-IMBALANCE, MISALIGNMENT, LOOSENESS = "imbalance", "misalignment", "looseness"
 
 GROWN = 2.0
 """Factor beyond its usual power from which a line counts as grown."""

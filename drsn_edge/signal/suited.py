@@ -40,9 +40,13 @@ def unsuited(heard: Heard) -> dict[str, Flags]:
     Args:
         heard: Windows without damage, at least one.
     """
-    levels = heard.levels
+    return unsuited_levels(heard.levels, heard.stretches)
+
+
+def unsuited_levels(levels: NDArray[np.float64], stretches: NDArray[np.intp]) -> dict[str, Flags]:
+    """Return the same as `unsuited`, of windows whose level and stretch are known, shape (n,), n >= 1."""
     still = levels < RUNNING_SHARE * np.median(levels)
-    ratios = levels / np.maximum(_medians_around(levels, heard.stretches), np.finfo(np.float64).tiny)
+    ratios = levels / np.maximum(_medians_around(levels, stretches), np.finfo(np.float64).tiny)
     jumps = ~still & ((ratios > _JUMP_FACTOR) | (ratios < 1 / _JUMP_FACTOR))
     return {NOT_RUNNING: np.asarray(still), JUMP: np.asarray(jumps)}
 

@@ -32,7 +32,7 @@ def test_it_is_the_median_of_successive_novelties(values: list[float], count: in
 def test_windows_one_by_one_give_the_same_bits_as_all_together(values: list[float]) -> None:
     evidence = Evidence(0.2, 0.1, 0.6)
     found = [evidence.take(0.1 * at, each) for at, each in enumerate(values)]
-    assert found[:4] == [None] * min(4, len(values))
+    assert found[:4] == [combined(np.array(values[:n]), n)[0] for n in range(1, min(4, len(values)) + 1)]
     assert found[4:] == combined(np.array(values), 5).tolist()
 
 
@@ -43,13 +43,12 @@ def test_a_knock_is_no_evidence_however_strong(knocks: list[int]) -> None:
     assert combined(values, 9) == 0.5
 
 
-def test_after_a_gap_a_step_back_or_when_told_it_starts_again() -> None:
+def test_after_a_gap_or_a_step_back_it_starts_again() -> None:
     evidence = Evidence(0.2, 0.1, 0.4)
-    assert [evidence.take(start, 2.0) for start in (0.0, 0.1, 0.2)] == [None, None, 2.0]
-    assert [evidence.take(start, 3.0) for start in (0.4, 0.5, 0.6)] == [None, None, 3.0]
-    assert [evidence.take(start, 4.0) for start in (0.3, 0.4, 0.5)] == [None, None, 4.0]
-    evidence.forget()
-    assert [evidence.take(start, 5.0) for start in (0.6, 0.7, 0.8)] == [None, None, 5.0]
+    assert [evidence.take(start, value) for start, value in ((0.0, 1.0), (0.1, 2.0), (0.2, 4.0))] == [1.0, 1.5, 2.0]
+    assert evidence.take(0.3, 5.0) == 4.0
+    assert [evidence.take(start, 7.0) for start in (0.5, 0.6)] == [7.0, 7.0]
+    assert evidence.take(0.4, 8.0) == 8.0
 
 
 def test_a_novelty_that_is_no_number_is_unlike_everything() -> None:

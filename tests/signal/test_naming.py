@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from refusals import refused
 
 from drsn_edge.signal.bearing import SKF_6205, BearingGeometry
-from drsn_edge.signal.naming import DEFECTS, HALF_TURNS, NAMES, Level, Look, Usual, label_of, look
+from drsn_edge.signal.likeness import DEFECTS, label_of
+from drsn_edge.signal.naming import HALF_TURNS, NAMES, Level, Look, Usual, look
 from drsn_edge.signal.shaft_lines import ORDERS, line_powers
 from drsn_edge.support.invalid import InvalidValueError
 

@@ -43,15 +43,17 @@ class _Kept(NamedTuple):
     relations: FloatArray
 
 
-class _Spread(Generic[T]):
+class Spread(Generic[T]):
     """Keeps at most a number of items, evenly spread over all that were added."""
 
     def __init__(self, most: int) -> None:
+        """Begin without an item, for at most `most` of them."""
         self.kept: list[T] = []
         self.taken = 0
         self._most, self._every = most, 1
 
     def add(self, item: T) -> None:
+        """Take an item."""
         if self.taken % self._every == 0:
             self.kept.append(item)
         self.taken += 1
@@ -70,8 +72,8 @@ class Learner:
             mounting: Mounting in training, which the sensor must match; None: unknown.
         """
         self._lines, self._trained_mounting = lines, mounting
-        self._spread = _Spread[_Kept](MOST_WINDOWS)
-        self._examples = _Spread[FloatArray](_MOST_EXAMPLES)
+        self._spread = Spread[_Kept](MOST_WINDOWS)
+        self._examples = Spread[FloatArray](_MOST_EXAMPLES)
         self._last_s, self._stretch = -math.inf, -1
         self._turned = 0
 
