@@ -5,6 +5,7 @@ model.tflite     the int8 model; absent from a bundle of healthy recordings alon
 golden.npz       windows with the logits that they give (`drsn_edge.bundle.golden`), or without a network with their
                  novelties (`drsn_edge.bundle.golden_novelty`); optional
 novelty.npz      what detects windows unlike the training data (`drsn_edge.signal.novelty`); optional with a network
+naming.npz       what a change is named by (`drsn_edge.signal.resemblance`); only without a network
 report.json      what `drsn-edge inspect` found in the model; optional, as are all further members
 manifest.sig     signature of manifest.json (`drsn_edge.bundle.signing`); the only member without a digest in it
 
@@ -28,6 +29,7 @@ from typing import NamedTuple
 from drsn_edge.bundle.manifest import Manifest, manifest_from_bytes, manifest_to_bytes
 from drsn_edge.errors import BundleDamagedError, BundleError, BundleLayoutError, BundleLimitError
 from drsn_edge.signal.novelty import MEMBER as NOVELTY
+from drsn_edge.signal.resemblance import MEMBER as NAMING
 from drsn_edge.support.files import write_file
 from firmware_bridge.support.regular_file import FileTooLargeError, read_regular
 
@@ -192,11 +194,16 @@ def _from_zip(data: bytes, first: Callable[[bytes, bytes | None], object] = lamb
         raise BundleDamagedError(words, "not_a_zip") from exc
     _expect_members(members, MANIFEST)
     manifest = manifest_from_bytes(members[MANIFEST])
-    _expect_members(members, MANIFEST, MODEL if manifest.has_network else NOVELTY)
+    _expect_members(members, *_needed(manifest))
     signature = members.pop(SIGNATURE, None)
     _check_parts(manifest, members)
     extras = {name: part for name, part in members.items() if name not in (MANIFEST, MODEL)}
     return Bundle(manifest, members.get(MODEL), extras, signature, Written(manifest, members[MANIFEST]))
+
+
+def _needed(manifest: Manifest) -> tuple[str, ...]:
+    """Return the members that a bundle must have."""
+    return (MANIFEST, MODEL if manifest.has_network else NOVELTY, *([NAMING] if manifest.names_changes else []))
 
 
 def _expect_members(members: Mapping[str, bytes], *needed: str) -> None:

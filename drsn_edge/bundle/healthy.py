@@ -1,6 +1,7 @@
 """Bundles of healthy recordings alone: novelty detection and a signal contract in, a bundle without a network out.
 
-A window of such a bundle is of its one label, UNKNOWN, or without a verdict. NumPy makes and runs it: neither needs
+A window of such a bundle is of its healthy label, UNKNOWN, or without a verdict; with the geometry of a bearing it may
+also be `like` a fault. NumPy makes and runs it: neither needs
 TensorFlow or an interpreter.
 """
 
@@ -15,8 +16,11 @@ from drsn_edge.bundle.golden_novelty import TOLERANCE, golden_novelty_of, golden
 from drsn_edge.bundle.manifest import Budget, Manifest
 from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.likeness import LABELS as NAMES
 from drsn_edge.signal.novelty import MEMBER as NOVELTY
 from drsn_edge.signal.novelty import Novelty, novelty_to_bytes
+from drsn_edge.signal.resemblance import MEMBER as NAMING
+from drsn_edge.signal.resemblance import Naming, naming_to_bytes
 from drsn_edge.signal.windows import FloatArray
 
 LABEL = "healthy"
@@ -48,15 +52,20 @@ class HealthyOptions:
     budget: Budget | None = None
 
 
-def healthy_manifest(contract: SignalContract, options: HealthyOptions) -> Manifest:
+def healthy_manifest(contract: SignalContract, options: HealthyOptions, names_changes: bool = False) -> Manifest:
     """Return the manifest of a bundle without a network, before it has members.
+
+    Args:
+        contract: Signal contract.
+        options: Fields of the manifest.
+        names_changes: Whether the bundle says what a change resembles.
 
     Raises:
         BundleError: If a field is invalid.
     """
     return Manifest(
         contract=replace(contract, spectra=None),
-        labels=(options.label,),
+        labels=(options.label, *(NAMES if names_changes else ())),
         input=None,
         outputs=(),
         parts={},
@@ -67,8 +76,12 @@ def healthy_manifest(contract: SignalContract, options: HealthyOptions) -> Manif
 
 
 def healthy_bundle(
-    novelty: Novelty, contract: SignalContract, options: HealthyOptions, windows: FloatArray
-) -> Bundle:  # fmt: skip
+    novelty: Novelty,
+    contract: SignalContract,
+    options: HealthyOptions,
+    windows: FloatArray,
+    naming: Naming | None = None,
+) -> Bundle:
     """Return a bundle without a network, unsigned.
 
     Args:
@@ -76,13 +89,16 @@ def healthy_bundle(
         contract: Signal contract of these windows. Its spectra, which only a network sees, are left out.
         options: Name, version and further fields of the manifest.
         windows: Healthy windows in the contract's unit, shape (n, window, axes), n >= 1; some become golden windows.
+        naming: What changes are named by; None: no change is named.
 
     Raises:
         BundleError: If a field of the manifest is invalid, the novelty does not fit the contract, or it gives no finite
             numbers for the windows.
     """
-    manifest = healthy_manifest(contract, options)
+    manifest = healthy_manifest(contract, options, naming is not None)
     bundle = with_extra(Bundle(manifest, None), NOVELTY, novelty_to_bytes(novelty))
+    if naming is not None:
+        bundle = with_extra(bundle, NAMING, naming_to_bytes(naming))
     read = novelty_of(bundle)
     assert read is not None
     golden = make_golden_novelty(read, manifest.contract, windows)

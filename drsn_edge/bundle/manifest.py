@@ -14,6 +14,7 @@ from drsn_edge.bundle.votes import parse_votes
 from drsn_edge.errors import BundleError, ContractError
 from drsn_edge.runtime.tensor import TensorSpec
 from drsn_edge.signal.contract import SignalContract, contract_from_json, contract_to_json
+from drsn_edge.signal.likeness import LABELS as NAMES
 from drsn_edge.support.fields import is_label, items, number, text, texts, whole, wholes
 from drsn_edge.support.invalid import InvalidValueError
 from drsn_edge.support.palette import HEALTHY_LABELS, is_healthy
@@ -54,9 +55,10 @@ class Manifest:
         version: MAJOR.MINOR.PATCH of this model, chosen by the person who trains it.
         contract: Signal that the model was trained on.
         labels: Classes in the order of the logits, two or more. Without a network one label, which must be `healthy`,
-            `normal`, `good` or `ok`.
+            `normal`, `good` or `ok`; if the bundle has `naming.npz`, the labels of all names, such as
+            `like outer_race`, follow it.
         input: The tensor that the network sees, of shape (1, 1, steps, channels). Left out: the bundle has no network,
-            and a window is of the one label, UNKNOWN, or without a verdict.
+            and a window is of its first label, resembles a fault, is UNKNOWN, or without a verdict.
         outputs: Tensors that the model returns; the logits come first. Empty without a network.
         parts: SHA-256 of every other member of the bundle, by the member's name.
         generator: Program and version that wrote the bundle.
@@ -101,6 +103,11 @@ class Manifest:
         return self.input is not None
 
     @property
+    def names_changes(self) -> bool:
+        """Whether the bundle has no network, and says what a change resembles."""
+        return not self.has_network and len(self.labels) > 1
+
+    @property
     def temperature(self) -> float:
         """Divisor of the logits before the softmax; 1 without a promise."""
         return 1.0 if self.promise is None else self.promise.temperature
@@ -143,8 +150,9 @@ def _check_network(manifest: Manifest) -> None:
     labels, outputs = manifest.labels, manifest.outputs
     if manifest.input is None:
         # Pictures and alarms know a healthy machine by these names.
-        words = f"one of {', '.join(HEALTHY_LABELS)}, since the bundle has no network"
-        _expect(len(labels) == 1 and is_healthy(labels[0]), "labels", words, labels)
+        words = f"one of {', '.join(HEALTHY_LABELS)}, alone or before all names, since the bundle has no network"
+        fit = len(labels) > 0 and is_healthy(labels[0]) and labels[1:] in ((), NAMES)
+        _expect(fit, "labels", words, labels)
         for name in _OF_NETWORK:
             got = getattr(manifest, name)
             _expect(got in (None, ()), name, "left out, since the bundle has no network", got)

@@ -14,6 +14,8 @@ from drsn_edge.runtime.coral import accelerators, expect_edgetpu, fault_of, libr
 from drsn_edge.runtime.names import AUTO, EDGETPU, RuntimeChoice
 from drsn_edge.signal.novelty import MEMBER as NOVELTY
 from drsn_edge.signal.novelty import Novelty, novelty_from_bytes
+from drsn_edge.signal.resemblance import MEMBER as NAMING
+from drsn_edge.signal.resemblance import Naming, naming_from_bytes
 
 
 def open_classifier(
@@ -114,3 +116,14 @@ def novelty_of(bundle: Bundle) -> Novelty | None:
         words = f"{NOVELTY} has {novelty.lines} bands; the limit is half a window, {most}. Convert again."
         raise BundleError(words, "too_many_bands", member=NOVELTY, got=novelty.lines, limit=most)
     return novelty
+
+
+def naming_of(bundle: Bundle) -> Naming | None:
+    """Return what a bundle without a network names changes by; None if its manifest lists no names.
+
+    Raises:
+        BundleError: If it is damaged.
+    """
+    if not bundle.manifest.names_changes:
+        return None
+    return naming_from_bytes(bundle.extras[NAMING])

@@ -73,7 +73,8 @@ def show(file: Path, as_json: bool) -> None:
 
 def _network_text(manifest: Manifest) -> str:
     if manifest.input is None:
-        return f"none: a window is {manifest.labels[0]}, UNKNOWN or without a verdict, by its novelty alone"
+        resembles = "like a fault, " if manifest.names_changes else ""
+        return f"none: a window is {manifest.labels[0]}, {resembles}UNKNOWN or without a verdict, by its novelty alone"
     return f"int8, {counted(len(manifest.labels), 'class', 'classes')}"
 
 

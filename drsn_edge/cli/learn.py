@@ -79,7 +79,8 @@ _OVERLAY_S, _HEALTHY_S = 600.0, 1800.0
         "--limits",
         type=PathType,
         metavar="FILE",
-        help="TOML file of the machine's severity zones. A machine that is mostly in zone C or D is not learned.",
+        help="TOML file of the machine's severity zones and of its bearing. A machine that is mostly in zone C or D is "
+        "not learned. With [bearing] and --rpm, the bundle says what a change resembles.",
     ),
     click.option("--force", is_flag=True, help="Replace a bundle that exists."),
 )

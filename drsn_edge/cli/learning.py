@@ -16,6 +16,7 @@ import click
 from drsn_edge import __version__
 from drsn_edge.cli.output import note, print_json, print_text, say
 from drsn_edge.cli.source import SourceOptions
+from drsn_edge.signal.likeness import LABELS
 from drsn_edge.support.json_text import json_text
 from drsn_edge.support.notice import Notice
 from drsn_edge.support.shares import in_percent
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from drsn_edge.bundle.healthy import HealthyOptions
     from drsn_edge.gateway.watching import Left
     from drsn_edge.monitor.healthy_machine import HealthyMachine, Taught
-    from drsn_edge.monitor.stages.severity_limits import Limits
     from firmware_bridge.sources.event_source import EventSource
 
 MEMBER = "learned.json"
@@ -120,22 +120,27 @@ class Wanted:
         named = re.sub("[^A-Za-z0-9._-]+", "-", stem).strip("._-")[:64]
         return HealthyOptions(self.name or named or "learned", self.model_version, self.label)
 
-    def zones(self) -> Limits | None:
-        """Return the zones in the limits file; None without one.
+    def machine(self, rpm: float | None) -> HealthyMachine:
+        """Return the machine to learn, with the zones and the bearing of the limits file.
+
+        Args:
+            rpm: Speed of the shaft in revolutions per minute; None: unknown.
 
         Raises:
-            SettingsError: If it cannot be read, or has no zones.
+            SettingsError: If the limits file cannot be read, has a bearing whose shaft speed is unknown, or has none
+                although the speed is known.
         """
         from drsn_edge.errors import SettingsError
-        from drsn_edge.monitor.stages.severity_limits import read_limits
+        from drsn_edge.monitor.healthy_machine import HealthyMachine, Turning
+        from drsn_edge.monitor.stages.severity_limits import SeverityConfig, expect_speed, read_limits
 
-        if self.limits is None:
-            return None
-        found = read_limits(self.limits).limits
-        if found is None:
-            words = f"{self.limits} has no [zones], so there is nothing to compare the machine with. Add them."
-            raise SettingsError(words, "no_zones", path=self.limits)
-        return found
+        found = SeverityConfig() if self.limits is None else read_limits(self.limits)
+        expect_speed(found, self.limits, rpm)
+        if rpm is not None and found.bearing is None:
+            words = "--rpm changes nothing in a bundle without a bearing. Name a file with [bearing] by --limits, or"
+            raise SettingsError(f"{words} leave --rpm out.", "no_bearing", rpm=rpm)
+        turning = None if found.bearing is None or rpm is None else Turning(found.bearing.geometry, rpm / 60)
+        return HealthyMachine(self.options, self.false_unknown, limits=found.limits, turning=turning)
 
     def check(self) -> None:
         """Refuse files that could not be written after an hour of learning.
@@ -168,17 +173,16 @@ def learn_bundle(wanted: Wanted, to: Listening, as_json: bool) -> None:
     from drsn_edge.bundle.healthy import healthy_bundle
     from drsn_edge.gateway.systemd_host import Host
     from drsn_edge.gateway.watching import Watching
-    from drsn_edge.monitor.healthy_machine import HealthyMachine
 
     to.check()
     watching = None if wanted.service is None else Watching(wanted.service, to.source.arguments, Host())
     if watching is not None:
         watching.check()
     wanted.check()
-    heard = _hear(HealthyMachine(wanted.options, wanted.false_unknown, limits=wanted.zones()), to)
+    heard = _hear(wanted.machine(to.rpm), to)
     taught = heard.taught
     options = replace(wanted.options, unknown_share=taught.unknown_share)
-    bundle = healthy_bundle(taught.novelty, taught.contract, options, taught.examples)
+    bundle = healthy_bundle(taught.novelty, taught.contract, options, taught.examples, taught.naming)
     values = _as_values(heard)
     bundle = with_extra(bundle, MEMBER, json_text(values).encode())
     for path in wanted.paths:
@@ -253,6 +257,7 @@ def _as_values(heard: Heard) -> dict[str, Any]:
         "ended": heard.ended,
         "not_seen": list(taught.not_seen),
         "zones": dict(taught.zones),
+        "names_changes": taught.naming is not None,
     }
 
 
@@ -269,6 +274,7 @@ def _as_text(heard: Heard, paths: list[Path], left: Left | None) -> str:
         f"ended     {_ENDED[heard.ended]}",
         f"not seen  {', '.join(taught.not_seen) or 'nothing that is known to be missing'}",
         *([f"zones     {zones} of the time"] if zones else []),
+        *([f"names     {', '.join(LABELS)}; `monitor` needs --rpm for them"] if taught.naming is not None else []),
         *(f"wrote     {path}" for path in paths),
     ]
     if left is not None:

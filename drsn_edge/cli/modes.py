@@ -67,7 +67,7 @@ USES: dict[str, dict[str, Uses]] = {
             Uses(("--out", "--install", "--service"), ("--show", "--remove")),
         ),
         "--model": _without("--out", "--install", "--service"),
-        "--rpm": _without("--out", "--install", "--service", "--show", "--remove"),
+        "--rpm": _without("--show", "--remove"),
         "--show": _without("--remove"),
         "--remove": Uses(),
     },
@@ -162,7 +162,7 @@ USES: dict[str, dict[str, Uses]] = {
     "train": {
         **_always("--data --hold-out --label-field --allow-leaks --out --config --network --window --hop --epochs"),
         **_always("--learning-rate --snr-db --noise --polarity --inputs --class-weights --keep-labels --patience"),
-        **_always("--catalogue --seed --resume --force --most-damaged --rate"),
+        **_always("--catalogue --seed --resume --force --most-damaged --rate --simulate-faults"),
         **dict.fromkeys(("--for", "--without-speed"), _without(*_NAMED_INPUTS)),
     },
     "tune-alarms": {

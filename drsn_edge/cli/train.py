@@ -27,7 +27,7 @@ from drsn_edge.cli.searching import (
     run_search,
 )
 from drsn_edge.cli.sections import SectionedCommand, section
-from drsn_edge.cli.without_network import train_healthy
+from drsn_edge.cli.without_network import bearing_of, expect_no_bearing, train_healthy
 from drsn_edge.cli.workers import cores
 from drsn_edge.models.config import fitted, preset
 from drsn_edge.support.notice import as_line
@@ -97,7 +97,7 @@ _TRAINING = section(
         nargs=2,
         default=(-6.0, 12.0),
         show_default=True,
-        help="Range of the signal-to-noise ratio drawn for noisy training windows, in dB.",
+        help="Range of its level in dB.",
     ),
     click.option("--polarity", is_flag=True, help="Train for a sensor whose axes may all be inverted."),
     click.option(
@@ -110,6 +110,7 @@ _RUN = section(
     "Run",
     click.option("--out", type=PathType, required=True, metavar="FOLDER", help="Run folder to write."),
     click.option("--config", type=PathType, metavar="FILE", help="TOML file of settings, with the table [research]."),
+    click.option("--simulate-faults", type=PathType, metavar="F", help="Name changes by the [bearing] in file F."),
     click.option("--resume", is_flag=True, help="Continue a stopped training at its next epoch."),
     click.option("--force", is_flag=True, help="Replace a run folder and discard a stopped training."),
     json_option,
@@ -129,6 +130,7 @@ def train(
     out: Path,
     config: Path | None,
     catalogue: Path | None,
+    simulate_faults: Path | None,
     resume: bool,
     force: bool,
     target: str,
@@ -157,10 +159,12 @@ def train(
         check_searched(ruled, target)
     check_new_folder(out, force=force, ours=is_run_folder)
     resume_training = _check_work(out, settings is None, resume=resume, force=force)
+    bearing = None if simulate_faults is None else bearing_of(simulate_faults)
     recordings = read_folder(data, catalogue, out)
     if are_healthy(recordings, fixed.get("label_field", "")):
-        train_healthy(ctx, recordings, fixed, out, as_json=as_json)
+        train_healthy(ctx, recordings, fixed, out, bearing, as_json=as_json)
         return
+    expect_no_bearing(simulate_faults, recordings)
     expect_hold_out(ctx, fixed)
     files: Mapping[str, bytes]
     if settings is not None:

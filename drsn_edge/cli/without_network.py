@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from drsn_edge.evaluation.data import EvaluationData
     from drsn_edge.evaluation.without_network import HealthyModel
     from drsn_edge.recordings.recording import Recording
+    from drsn_edge.signal.bearing import BearingGeometry
     from drsn_edge.training.healthy import HealthyTraining
     from drsn_edge.training.healthy_run import HealthyRun
 
@@ -32,8 +33,44 @@ _OF_CONVERT = ("target", "max_drop", "qat", "data", "catalogue", "epochs", "lear
 _OF_EVALUATE = ("snrs_db", "seed", "out", "force")
 
 
+def bearing_of(path: Path) -> BearingGeometry:
+    """Return the bearing of a limits file.
+
+    Raises:
+        SettingsError: If the file cannot be read, or has no [bearing].
+    """
+    from drsn_edge.errors import SettingsError
+    from drsn_edge.monitor.stages.severity_limits import read_limits
+
+    bearing = read_limits(path).bearing
+    if bearing is None:
+        words = f"{path} has no [bearing], by whose geometry changes are named. Add it (docs/how-to/healthy.md)."
+        raise SettingsError(words, "no_bearing", path=path)
+    return bearing.geometry
+
+
+def expect_no_bearing(path: Path | None, recordings: Sequence[Recording]) -> None:
+    """Refuse to name changes by geometry where recordings of faults are there to be learned.
+
+    Raises:
+        SettingsError: If a file of a bearing was named.
+    """
+    from drsn_edge.errors import SettingsError
+
+    if path is not None:
+        labels = sorted({each.label or "none" for each in recordings})
+        words = f"--simulate-faults is for healthy recordings alone, and these have the labels {', '.join(labels)}."
+        raise SettingsError(f"{words} Leave it out.", "needs_healthy_alone", labels=tuple(labels))
+
+
 def train_healthy(
-    ctx: click.Context, recordings: Sequence[Recording], fixed: Mapping[str, Any], out: Path, *, as_json: bool
+    ctx: click.Context,
+    recordings: Sequence[Recording],
+    fixed: Mapping[str, Any],
+    out: Path,
+    bearing: BearingGeometry | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Learn healthy recordings alone, write the run folder, and print how often hold-out windows are UNKNOWN.
 
@@ -42,6 +79,7 @@ def train_healthy(
         recordings: Recordings with one label, that of a healthy machine.
         fixed: Settings that the user typed or wrote into the file.
         out: Run folder to write.
+        bearing: The bearing under the sensor, by which changes are named; None: no change is named.
         as_json: Whether to print JSON.
 
     Raises:
@@ -55,8 +93,9 @@ def train_healthy(
     unused = [name for name in fixed if name not in (*SETTINGS, *RESEARCH)]
     why = f"All recordings are {recordings[0].label}, so that no network is trained"
     _refuse(ctx, [*unused, *_typed(ctx, _OF_TRAIN)], why)
-    training = _learn(recordings, fixed)
-    metrics = evaluate_healthy(training, out.name)
+    training = _learn(recordings, fixed, bearing)
+    with counting_bar("simulating faults") as bar:
+        metrics = evaluate_healthy(training, out.name, bar)
     save_healthy_run(training, metrics, out)
     for warning in metrics["warnings"]:
         note(as_line(warning))
@@ -66,7 +105,9 @@ def train_healthy(
         print_text(_metrics_text(metrics, out))
 
 
-def _learn(recordings: Sequence[Recording], fixed: Mapping[str, Any]) -> HealthyTraining:
+def _learn(
+    recordings: Sequence[Recording], fixed: Mapping[str, Any], bearing: BearingGeometry | None
+) -> HealthyTraining:
     from drsn_edge.datasets.damage import damage_lines
     from drsn_edge.training.classes import classes_text, count_classes
     from drsn_edge.training.feed import split_recordings
@@ -79,7 +120,7 @@ def _learn(recordings: Sequence[Recording], fixed: Mapping[str, Any]) -> Healthy
     rows = [*map(str, split.rates), classes_text(count_classes(split, settings)), *damage_lines(split.damage)]
     note("\n".join([*rows, *(as_line(doubt.sentence) for doubt in split.doubts)]))
     with spinner("learning"):
-        return learn_healthy(recordings, split, settings)
+        return learn_healthy(recordings, split, settings, bearing)
 
 
 def convert_healthy_run(
@@ -107,9 +148,9 @@ def convert_healthy_run(
     check_new_file(out)
     loaded = load_healthy_run(run)
     fields = {name: value for name, value in options.items() if name != "learned_only"}
-    with spinner("making the bundle"):
-        decided = _bundle_options(loaded, **fields)
-        conversion = convert_healthy(loaded, decided, learned_only=options["learned_only"])
+    decided = _bundle_options(loaded, **fields)
+    with counting_bar("making the bundle") as bar:
+        conversion = convert_healthy(loaded, decided, learned_only=options["learned_only"], show=bar)
     size = write_bundle(conversion.bundle, out)
     if as_json:
         print_values({**_conversion_values(conversion), "bundle": str(out), "bytes": size})
@@ -230,6 +271,8 @@ def _refuse(ctx: click.Context, names: Sequence[str], why: str) -> None:
 
 
 def _metrics_text(metrics: Mapping[str, Any], out: Path) -> str:
+    from drsn_edge.evaluation.early_detection import early_text, found_early
+
     held_out, points, windows = metrics["held_out"], metrics["operating_points"], metrics["learned_windows"]
     return "\n".join(
         [
@@ -238,6 +281,7 @@ def _metrics_text(metrics: Mapping[str, Any], out: Path) -> str:
             f"learned             {counted(points, 'operating point')} from {counted(windows, 'window')}",
             *_left_out_rows(metrics["left_out"]),
             *(metrics[key] for key in ("leak", "remark") if metrics[key]),
+            *early_text(found_early(metrics["early"])),
             *metrics["in_words"],
             f"wrote {out}",
         ]
@@ -266,19 +310,24 @@ def _share_text(share: Mapping[str, Any]) -> str:
 
 
 def _conversion_values(conversion: HealthyConversion) -> dict[str, Any]:
+    from drsn_edge.evaluation.early_detection import early_to_json
+
     noise = conversion.noise
     return {
         "network": None,
         "operating_points": len(conversion.model.novelty.prototypes),
         "unknown_share": conversion.model.unknown_share,
         "held_out": asdict(conversion.held_out),
+        "early": early_to_json(conversion.early),
         "noise_alone": None if noise is None else asdict(noise),
     }
 
 
 def _conversion_text(conversion: HealthyConversion, out: Path, size: int) -> str:
     from drsn_edge.evaluation.after_learning import in_words
+    from drsn_edge.evaluation.early_detection import early_text
 
     model = conversion.model
-    rows = _share_rows(asdict(conversion.held_out), model.unknown_share)
-    return "\n".join([*rows, *in_words(model), f"wrote {out} ({size / 1000:.1f} kB)"])
+    rows = [*_share_rows(asdict(conversion.held_out), model.unknown_share), *early_text(conversion.early)]
+    names = conversion.bundle.manifest.names_changes
+    return "\n".join([*rows, *in_words(model, names), f"wrote {out} ({size / 1000:.1f} kB)"])

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from drsn_edge.bundle.bundle import Bundle
+from drsn_edge.bundle.bundle import Bundle, with_extra
 from drsn_edge.bundle.healthy import HealthyOptions, healthy_bundle
 from drsn_edge.errors import SettingsError
+from drsn_edge.evaluation.early_detection import FoundEarly, early_to_json, find_early
 from drsn_edge.evaluation.without_network import Figures, HealthyModel, held_out_figures, model_of_bundle
 from drsn_edge.signal.references import learn_references
+from drsn_edge.support.json_text import json_text
 from drsn_edge.training.fit_noise_alone import NoiseFit, fit_noise_limit
 from drsn_edge.training.healthy import FALSE_UNKNOWN
 from drsn_edge.training.healthy_run import HealthyRun
+
+EARLY = "early.json"
+"""Member of a bundle: how early it announces simulated faults, and how often a healthy machine."""
 
 
 @dataclass(frozen=True)
@@ -22,22 +28,31 @@ class HealthyConversion:
         bundle: The bundle.
         model: Its model.
         held_out: How often hold-out windows are UNKNOWN.
+        early: How early simulated faults are announced, and how often the healthy machine is.
         noise: Effect of the check for noise alone; None if the hold-out windows are too short for it.
     """
 
     bundle: Bundle
     model: HealthyModel
     held_out: Figures
+    early: FoundEarly
     noise: NoiseFit | None
 
 
-def convert_healthy(run: HealthyRun, options: HealthyOptions, *, learned_only: bool = False) -> HealthyConversion:
+def convert_healthy(
+    run: HealthyRun,
+    options: HealthyOptions,
+    *,
+    learned_only: bool = False,
+    show: Callable[[int, int], object] = lambda done, of: None,
+) -> HealthyConversion:
     """Put what a run has learned into a bundle.
 
     Args:
         run: The run.
         options: Fields of the manifest; its label and its limit of noise are the run's.
         learned_only: Whether the limits allow for no operating point beside the learned ones.
+        show: Called with the number of simulated faults that are done, and of all.
 
     Raises:
         SettingsError: If `unknown_share` is 0, so that the bundle could find nothing.
@@ -52,6 +67,8 @@ def convert_healthy(run: HealthyRun, options: HealthyOptions, *, learned_only: b
     limit = None if noise is None else noise.limit
     chosen = replace(options, label=run.label, unknown_share=share, noise_limit=limit)
     novelty = learn_references(run.heard, share, not learned_only, run.contract.unit)
-    bundle = healthy_bundle(novelty, run.contract, chosen, run.golden.windows)
+    bundle = healthy_bundle(novelty, run.contract, chosen, run.golden.windows, run.naming)
     model = model_of_bundle(bundle)
-    return HealthyConversion(bundle, model, held_out_figures(model, run.held_out), noise)
+    early = find_early(model, run.naming, run.held_out, show)
+    bundle = with_extra(bundle, EARLY, json_text(early_to_json(early)).encode())
+    return HealthyConversion(bundle, model, held_out_figures(model, run.held_out), early, noise)

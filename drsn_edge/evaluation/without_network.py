@@ -46,7 +46,7 @@ class HealthyModel:
         kind: "run folder" or "bundle".
         version: MAJOR.MINOR.PATCH of a bundle; None for a run folder.
         generator: Program and version that wrote it.
-        label: Its one label.
+        label: Its healthy label.
         contract: Its signal contract.
         novelty: Its novelty detection.
         unknown_share: Share of the windows of a healthy machine that may be UNKNOWN; None: not known.
@@ -120,7 +120,7 @@ def model_of_bundle(bundle: Bundle) -> HealthyModel:
     """
     manifest, novelty = bundle.manifest, novelty_of(bundle)
     assert novelty is not None  # `read_bundle` refuses a bundle without network and novelty
-    (label,), contract, share = manifest.labels, manifest.contract, manifest.unknown_share
+    label, contract, share = manifest.labels[0], manifest.contract, manifest.unknown_share
     named = manifest.name, "bundle", manifest.version, manifest.generator
     return HealthyModel(*named, label, contract, novelty, share)
 

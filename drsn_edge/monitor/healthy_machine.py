@@ -18,16 +18,20 @@ from drsn_edge.bundle.healthy import HealthyOptions, healthy_manifest
 from drsn_edge.errors import LearningError
 from drsn_edge.monitor.stages.judge import Judge, Model
 from drsn_edge.monitor.stages.learned import check_signal
-from drsn_edge.monitor.stages.learner import Learner, expect_windows
+from drsn_edge.monitor.stages.learner import Learner, Spread, expect_windows
 from drsn_edge.monitor.stages.pipeline import Monitor
 from drsn_edge.monitor.stages.results import Severity, WindowResult
 from drsn_edge.monitor.stages.severity_limits import Limits, SeverityConfig
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
+from drsn_edge.signal.bearing import BearingGeometry
 from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.naming import Look, look
 from drsn_edge.signal.novelty import LINES, Novelty, in_limits, products
 from drsn_edge.signal.own_contract import own_contract
 from drsn_edge.signal.references import Heard, learn_references, operating_points, subset
-from drsn_edge.signal.suited import STOOD, starts, unsuited
+from drsn_edge.signal.resemblance import Naming, learn_naming, stretch_samples
+from drsn_edge.signal.stretches import Stretches
+from drsn_edge.signal.suited import STOOD, starts, unsuited, unsuited_levels
 from drsn_edge.signal.windows import FloatArray
 from drsn_edge.verdicts import NOISE_ALONE, NOT_RUNNING, REASONS, Verdict
 from firmware_bridge.wire.events import SourceEvent
@@ -48,6 +52,9 @@ _CHECK_S, _CHECK_SHARE = 30.0, 0.1
 
 _BEYOND = "CD"
 """Zones of ISO 20816 in which a machine is not fit to run for long."""
+
+_MOST_LOOKS = 1024
+"""Most stretches of which the lines of the bearing are kept, evenly spread over the time of learning."""
 
 _DAY_S = 86_400.0
 DAY, START, POINT = "a whole day", "a start", "another speed or load"
@@ -82,6 +89,7 @@ class Taught:
         unknown_share: Share of the learned windows beyond the limit.
         not_seen: What was not seen, among `DAY`, `START` and `POINT`.
         zones: Share of the time in each zone of the limits; empty without limits.
+        naming: What changes are named by; None: no change is named.
     """
 
     contract: SignalContract
@@ -94,6 +102,15 @@ class Taught:
     unknown_share: float
     not_seen: tuple[str, ...]
     zones: Mapping[str, float]
+    naming: Naming | None = None
+
+
+@dataclass(frozen=True)
+class Turning:
+    """What names changes: the bearing under the sensor, and the turns of the shaft per second."""
+
+    bearing: BearingGeometry
+    shaft_hz: float
 
 
 class HealthyMachine:
@@ -105,6 +122,7 @@ class HealthyMachine:
         false_unknown_share: float = 0.01,
         steady_s: float = STEADY_S,
         limits: Limits | None = None,
+        turning: Turning | None = None,
     ) -> None:
         """Begin before the Hello of the sensor.
 
@@ -113,6 +131,7 @@ class HealthyMachine:
             false_unknown_share: Share of the windows of the healthy machine that may be UNKNOWN, above 0, at most 0.5.
             steady_s: Time in seconds without a new operating point after which enough was seen.
             limits: Zones of the vibration velocity that the machine must keep; None: they are not known.
+            turning: Bearing and shaft speed, by which changes are named; None: no change is named.
 
         Raises:
             BundleError: If an option is invalid.
@@ -120,10 +139,13 @@ class HealthyMachine:
         healthy_manifest(own_contract(1000.0, ("x",), "g"), options)  # after an hour would be too late
         self._options = options
         self._share, self._steady_s, self._limits = false_unknown_share, steady_s, limits
+        self._turning = turning
+        self._looks = Spread[Look](_MOST_LOOKS)
         self._zones: Counter[str] = Counter()
         self._hello: Hello | None = None
         self._monitor: Monitor | None = None
         self._learner = Learner(LINES)
+        self._stretches: Stretches | None = None
         self._waiting: deque[FloatArray] = deque()
         self._left_out: Counter[str] = Counter()
         self._still_in_a_row, self._starts, self._due = 0, 0, 0
@@ -185,6 +207,7 @@ class HealthyMachine:
             left_out=dict(left_out.most_common()),
             unknown_share=_unknown_share(chosen, novelty),
             zones={zone: n / self._zones.total() for zone, n in sorted(self._zones.items())},
+            naming=self._naming(),
             not_seen=self._not_seen(good * contract.hop_s, self._starts + starts(flags[NOT_RUNNING]), len(points)),
         )  # fmt: skip
 
@@ -193,6 +216,9 @@ class HealthyMachine:
         if before is None:
             contract = own_contract(hello.sample_rate_hz, hello.axes, hello.unit)
             self._learner = Learner(min(LINES, contract.window // 4))
+            if self._turning is not None:
+                n = stretch_samples(contract.sample_rate_hz, self._turning.shaft_hz)
+                self._stretches = Stretches(contract, n)
             model = Model(healthy_manifest(contract, self._options), None)
             meter = None if self._limits is None else SeverityMeter(SeverityConfig(self._limits))
             self._monitor = Monitor(Judge(model, keep=self._waiting.append), severity=meter)
@@ -211,12 +237,40 @@ class HealthyMachine:
             assert result.reason is not None
             self._left_out[result.reason] += 1
         else:
-            self._learner.take(self._waiting.popleft(), result.device_time_s)
+            window = self._waiting.popleft()
+            self._learner.take(window, result.device_time_s)
+            self._look_at(window[0], result.device_time_s)
         if result.reason == NOISE_ALONE:
             self._still_in_a_row += 1
         elif result.verdict is not Verdict.NO_VERDICT:
             self._starts += self._still_in_a_row >= STOOD
             self._still_in_a_row = 0
+
+    def _look_at(self, window: FloatArray, start_s: float) -> None:
+        """Measure the lines of the bearing in each stretch of good windows."""
+        stretch = None if self._stretches is None else self._stretches.take(window, start_s)
+        if stretch is not None and self._turning is not None:
+            rate = self._contract().sample_rate_hz
+            self._looks.add(look(stretch, rate, self._turning.shaft_hz, self._turning.bearing))
+
+    def _naming(self) -> Naming | None:
+        """Return what the healthy machine shows, of stretches that neither stand still nor jump.
+
+        Raises:
+            LearningError: If there is no such stretch.
+        """
+        turning, looks = self._turning, self._looks.kept
+        if turning is None:
+            return None
+        if not looks:
+            words = "No stretch of good windows was long enough for the lines of the bearing, which needs"
+            raise LearningError(
+                f"{words} a second without a gap. Mend the link to the sensor, or leave [bearing] out.", "no_stretch"
+            )
+        flags = unsuited_levels(np.sqrt([each.power for each in looks]), np.zeros(len(looks), np.intp))
+        suited = ~np.logical_or.reduce([*flags.values()])
+        kept = [each for each, is_so in zip(looks, suited, strict=True) if is_so]
+        return learn_naming({turning.shaft_hz: kept}, turning.bearing, len(self._contract().axes))
 
     def _contract(self) -> SignalContract:
         if self._monitor is None:

@@ -16,7 +16,7 @@ from drsn_edge.errors import BundleError, ContractError, DrsnEdgeError, RuntimeU
 from drsn_edge.monitor.sensor_config import SensorConfig
 from drsn_edge.monitor.stages.judge import Judge, model_of
 from drsn_edge.monitor.stages.settings import MonitorSettings, settings_for
-from drsn_edge.monitor.stages.severity_limits import SeverityConfig, read_limits
+from drsn_edge.monitor.stages.severity_limits import SeverityConfig, expect_speed, read_limits
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
 from firmware_bridge.errors import FirmwareBridgeError
 from quantize.errors import QuantizeError
@@ -78,6 +78,11 @@ def open_judging(
     with bundle_faults(path):
         model = model_of(bundle, path, config.runtime_choice, tell, config.unknown)
         judge = Judge(model, settings, speed_hz, keep)
+    if model.naming is not None and speed_hz is None:
+        tell(
+            "The bundle says what a change resembles, but only with the speed of the shaft. Add --rpm RPM (rpm in the "
+            "sensors file)."
+        )
     return Judging(path, settings, judge, SeverityMeter(limits, speed_hz) if config.severity or limits else None)
 
 
@@ -110,11 +115,6 @@ def bundle_faults(path: Path) -> Iterator[None]:
 
 def _limits_of(config: SensorConfig) -> SeverityConfig | None:
     limits = None if config.limits is None else read_limits(config.limits)
-    if limits is not None and limits.bearing is not None and config.rpm is None:
-        raise SettingsError(
-            f"{config.limits}: [bearing] changes nothing without the speed of the shaft. Add --rpm RPM (rpm in the "
-            "sensors file), or leave [bearing] out.",
-            "no_speed",
-            path=config.limits,
-        )
+    if limits is not None:
+        expect_speed(limits, config.limits, config.rpm)
     return limits

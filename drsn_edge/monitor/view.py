@@ -19,7 +19,7 @@ from rich.text import Text
 from drsn_edge.monitor.keys import Keys
 from drsn_edge.monitor.snapshot import Snapshot
 from drsn_edge.monitor.stages.results import WindowResult
-from drsn_edge.monitor.stages.words import said_by, severity_words
+from drsn_edge.monitor.stages.words import explanation, said_by, severity_words
 from drsn_edge.signal.windows import FloatArray
 from drsn_edge.support.palette import colours_of
 from drsn_edge.verdicts import COVERAGE_OFF, LAST_MEASURED, NOT_YET, OUTPUT_FAILING, Verdict
@@ -219,7 +219,7 @@ def panel(shown: Snapshot, now_s: Callable[[], float] = time.time) -> Panel:
     """Return the panel of one sensor."""
     parts: list[RenderableType] = [_verdict(shown, now_s()), *_alarms(shown), *_age(shown, now_s())]
     if shown.decision is not None:
-        parts += [Text(each.words) for each in shown.decision.differences]
+        parts += [Text(each) for each in explanation(shown.decision)]
     if shown.coverage_off:
         parts.append(Text(COVERAGE_OFF, style="yellow"))
     if shown.window is not None and shown.window.scores:

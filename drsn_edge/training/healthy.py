@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,14 @@ from drsn_edge.datasets.span import Span, Split
 from drsn_edge.datasets.windows import WindowSet, cut_spans, pick_per_class
 from drsn_edge.errors import TrainingError
 from drsn_edge.recordings.recording import Recording
+from drsn_edge.signal.bearing import BearingGeometry
 from drsn_edge.signal.contract import SignalContract
+from drsn_edge.signal.naming import Look, look
 from drsn_edge.signal.novelty import Novelty
 from drsn_edge.signal.references import LEAST_WINDOWS, MOST_STRETCHES, Heard, hear, joined, learn_references, subset
+from drsn_edge.signal.resemblance import Naming, learn_naming, stretch_samples
 from drsn_edge.signal.suited import unsuited
+from drsn_edge.signal.windows import FloatArray, window_starts
 from drsn_edge.support.palette import is_healthy
 from drsn_edge.training.config_file import table_from_settings
 from drsn_edge.training.contract import contract_for
@@ -44,6 +48,9 @@ FALSE_UNKNOWN = 0.01
 
 GOLDEN_WINDOWS = 16
 
+MOST_LOOKS = 256
+"""Most stretches of each shaft speed in which the lines of the bearing are measured."""
+
 
 @dataclass(frozen=True)
 class HealthyTraining:
@@ -59,6 +66,7 @@ class HealthyTraining:
         novelty: Novelty detection with limits for `FALSE_UNKNOWN`.
         golden: Some hold-out windows.
         held_out: All hold-out windows, without overlap.
+        naming: What changes are named by; None: no change is named.
     """
 
     settings: TrainSettings
@@ -69,6 +77,7 @@ class HealthyTraining:
     novelty: Novelty
     golden: WindowSet
     held_out: WindowSet
+    naming: Naming | None = None
 
 
 def are_healthy(recordings: Sequence[Recording], label_field: str) -> bool:
@@ -82,24 +91,30 @@ def are_healthy(recordings: Sequence[Recording], label_field: str) -> bool:
     return len(labels) == 1 and all(label is not None and is_healthy(label) for label in labels)
 
 
-def learn_healthy(recordings: Sequence[Recording], split: Split, settings: TrainSettings) -> HealthyTraining:
+def learn_healthy(
+    recordings: Sequence[Recording], split: Split, settings: TrainSettings, bearing: BearingGeometry | None = None
+) -> HealthyTraining:
     """Learn the operating points of the training side, and keep the windows of the hold-out side.
 
     Args:
         recordings: The recordings.
         split: Their split, without a validation side.
         settings: Settings of the split and of the windows.
+        bearing: The bearing under the sensor, by which changes are named; None: no change is named.
 
     Raises:
-        TrainingError: If the training side has too few windows.
+        TrainingError: If the training side has too few windows; with a bearing, if a shaft speed is unknown or no
+            recording is long enough.
         LearningError: If windows have no vibration.
     """
-    heard, left_out = _heard(split, settings)
     contract = contract_for(recordings, split, settings)
+    heard, suited = _heard(split, settings)
+    left_out = sum((each.left_out for each in suited), Counter[str]())
     novelty = learn_references(heard, FALSE_UNKNOWN, unit=contract.unit)
     held_out = cut_spans(split.held_out, split.labels, settings.window, settings.window)
     golden = pick_per_class(held_out, GOLDEN_WINDOWS, np.random.default_rng(settings.seed))
-    return HealthyTraining(settings, contract, split, heard, left_out, novelty, golden, held_out)
+    naming = None if bearing is None else learn_naming(_looks(suited, contract, bearing), bearing, len(contract.axes))
+    return HealthyTraining(settings, contract, split, heard, left_out, novelty, golden, held_out, naming)
 
 
 def healthy_settings(settings: TrainSettings) -> dict[str, Any]:
@@ -109,19 +124,35 @@ def healthy_settings(settings: TrainSettings) -> dict[str, Any]:
     return {**{name: table[name] for name in SETTINGS}, "research": research}
 
 
-def _heard(split: Split, settings: TrainSettings) -> tuple[Heard, Mapping[str, int]]:
-    """Hear what suits learning of the training side, and count the rest by reason; a recording is a stretch.
+class _Suited(NamedTuple):
+    """A span, which of its windows suit learning, shape (n,), and the number of the others by reason."""
+
+    span: Span
+    starts: NDArray[np.int64]
+    windows: NDArray[np.bool_]
+    left_out: Counter[str]
+
+    def has(self, start: int, stop: int, window: int) -> bool:
+        """Tell whether all windows that share samples with these of the span suit learning."""
+        touched = (self.starts < stop) & (self.starts + window > start)
+        return bool(self.windows[touched].all())
+
+
+def _heard(split: Split, settings: TrainSettings) -> tuple[Heard, list[_Suited]]:
+    """Hear what suits learning of the training side; a recording is a stretch.
 
     What stands still or jumps is judged within a recording: another recording may be of a far lower speed.
     """
     spans = _at_most(split.train)
     names = sorted({span.recording.name for span in spans})
-    parts, left_out = list[Heard](), Counter[str]()
+    parts, suited = list[Heard](), list[_Suited]()
     for span in spans:
         heard = _heard_in(span, names.index(span.recording.name), settings)
         flags = unsuited(heard)
-        left_out += Counter({reason: int(found.sum()) for reason, found in flags.items()})
-        parts.append(subset(heard, ~np.logical_or.reduce([*flags.values()])))
+        left_out = Counter({reason: int(found.sum()) for reason, found in flags.items() if found.any()})
+        starts = span.start + window_starts(len(span), settings.window, settings.hop_samples)
+        suited.append(_Suited(span, starts, ~np.logical_or.reduce([*flags.values()]), left_out))
+        parts.append(subset(heard, suited[-1].windows))
     got = sum(map(len, parts))
     if got < LEAST_WINDOWS:
         raise TrainingError(
@@ -131,7 +162,39 @@ def _heard(split: Split, settings: TrainSettings) -> tuple[Heard, Mapping[str, i
             got=got,
             limit=LEAST_WINDOWS,
         )
-    return joined(parts), left_out
+    return joined(parts), suited
+
+
+def _looks(suited: Sequence[_Suited], contract: SignalContract, bearing: BearingGeometry) -> dict[float, list[Look]]:
+    """Return what the bearing shows in stretches that suit learning, evenly spread, by the speed of the shaft in Hz."""
+    rate, stretches = contract.sample_rate_hz, dict[float, list[FloatArray]]()
+    for each in suited:
+        span, shaft_hz = each.span, each.span.recording.speed_hz
+        if not shaft_hz > 0:
+            words = f"{span.recording.name} has no shaft speed, which names of changes need. Add a field rpm to the"
+            raise TrainingError(
+                f"{words} catalogue, or leave --simulate-faults out.", "no_speed", recording=span.recording.name
+            )
+        n = stretch_samples(rate, shaft_hz)
+        stretches.setdefault(shaft_hz, []).extend(
+            span.recording.samples[at : at + n]
+            for at in range(span.start, span.stop - n + 1, n)
+            if each.has(at, at + n, contract.window)
+        )
+    if not any(stretches.values()):
+        needed_s = min(stretch_samples(rate, shaft_hz) / rate for shaft_hz in stretches)
+        words = f"No recording of the training side has {needed_s:.3g} s in a row that suit learning, which names need."
+        raise TrainingError(f"{words} Record for longer, or leave --simulate-faults out.", "too_short", limit=needed_s)
+    return {
+        shaft_hz: [look(each, rate, shaft_hz, bearing) for each in _spread(found)]
+        for shaft_hz, found in stretches.items()
+    }
+
+
+def _spread(stretches: Sequence[FloatArray]) -> list[FloatArray]:
+    """Return at most `MOST_LOOKS` of the stretches, evenly spaced."""
+    at = np.linspace(0, len(stretches) - 1, min(len(stretches), MOST_LOOKS)).round().astype(int)
+    return [stretches[each] for each in at.tolist()]
 
 
 def _at_most(spans: Sequence[Span]) -> list[Span]:

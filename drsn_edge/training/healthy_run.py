@@ -4,6 +4,7 @@ config.json           settings, signal contract, the label, the recordings on ea
 config.toml           the settings alone, for `drsn-edge train --config`
 metrics.json          share of UNKNOWN on the hold-out set, and what the model can say
 novelty.npz           operating points and their limits, see `drsn_edge.signal.references`
+naming.npz            what changes are named by, see `drsn_edge.signal.resemblance`; only with a bearing
 heard.npz             what was heard of each window of the training side, for limits of another share
 golden.npz            a few hold-out windows, for the bundle
 held_out.npz          all hold-out windows
@@ -20,6 +21,8 @@ import numpy as np
 from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.signal.novelty import MEMBER, Novelty, novelty_from_bytes, novelty_to_bytes
 from drsn_edge.signal.references import Heard
+from drsn_edge.signal.resemblance import MEMBER as NAMING
+from drsn_edge.signal.resemblance import Naming, naming_from_bytes, naming_to_bytes
 from drsn_edge.support.files import folder_aside
 from drsn_edge.training.config_file import write_config
 from drsn_edge.training.healthy import HealthyTraining, healthy_settings
@@ -43,11 +46,13 @@ class HealthyRun(RunRecord):
         golden: A few hold-out windows.
         heard: What was heard of the training side.
         novelty: Novelty detection with limits for `drsn_edge.training.healthy.FALSE_UNKNOWN`.
+        naming: What changes are named by; None: no change is named.
     """
 
     golden: WindowSet
     heard: Heard
     novelty: Novelty
+    naming: Naming | None
 
     @property
     def label(self) -> str:
@@ -67,6 +72,8 @@ def save_healthy_run(training: HealthyTraining, metrics: dict[str, Any], folder:
         write_json(new / "metrics.json", metrics)
         write_config(settings, new / "config.toml")
         (new / MEMBER).write_bytes(novelty_to_bytes(training.novelty))
+        if training.naming is not None:
+            (new / NAMING).write_bytes(naming_to_bytes(training.naming))
         np.savez_compressed(new / HEARD, **vars(training.heard))
         save_windows(new, "golden", training.golden)
         save_windows(new, "held_out", training.held_out)
@@ -85,6 +92,7 @@ def load_healthy_run(folder: Path) -> HealthyRun:
             golden=load_windows(folder, "golden"),
             heard=_load_heard(folder),
             novelty=novelty_from_bytes((folder / MEMBER).read_bytes(), len(record.contract.axes)),
+            naming=naming_from_bytes((folder / NAMING).read_bytes()) if (folder / NAMING).exists() else None,
         )
 
 

@@ -47,10 +47,10 @@ def values_of(done: Any) -> dict[str, Any]:
 
 def test_classify_tells_healthy_from_unknown(run: Run, pump: Path, recording: Path) -> None:
     (found,) = values_of(run("classify", recording, "--model", pump, "--json"))["recordings"]
-    assert found["verdicts"] == {"healthy": pytest.approx(124, abs=2), "UNKNOWN": pytest.approx(125, abs=2)}
+    assert found["verdicts"] == {"healthy": pytest.approx(186, abs=2), "UNKNOWN": pytest.approx(63, abs=2)}
     said = [(each["verdict"], each["label"], each["scores"]) for each in found["decisions"]]
     assert said == [("CLASS", "healthy", None), ("UNKNOWN", None, None)]
-    assert 0.99 < found["decisions"][1]["since"] < 1.01
+    assert 1.48 < found["decisions"][1]["since"] < 1.52  # half of a second is evidence
     healthy, unknown = (each["differences"] for each in found["decisions"])
     assert healthy == [] and {each["axis"] for each in unknown} == {"x", None}, unknown
     tone = next(each for each in unknown if each["axis"] == "x")
@@ -69,9 +69,9 @@ def test_the_monitor_sends_to_every_output_without_scores(
     lines = [json.loads(line) for line in done.out.splitlines()]
     windows = [line for line in lines if line["type"] == "window"]
     verdicts = [line["verdict"] for line in windows]
-    assert len(windows) == 249 and set(verdicts[:124]) == {"CLASS"} and set(verdicts[125:]) == {"UNKNOWN"}
+    assert len(windows) == 249 and set(verdicts[:184]) == {"CLASS"} and set(verdicts[188:]) == {"UNKNOWN"}
     assert all(line["scores"] is line["between"] is None and line["novelty"] > 0 for line in windows)
-    assert lines[-1]["type"] == "summary" and lines[-1]["labels"]["healthy"] >= 124
+    assert lines[-1]["type"] == "summary" and lines[-1]["labels"]["healthy"] >= 184
     (history,) = values_of(run("history", tmp_path / "h.sqlite", "--json"))["machines"]
     assert [(each["verdict"], each["score"], each["nearest"]) for each in history["decisions"]] == [
         ("CLASS", None, None),

@@ -44,12 +44,12 @@ def on_sensor(tmp_path: Path, run: Run) -> Callable[..., Any]:
 
     def with_sensor(recording: Recording, *command: Any) -> Any:
         sensor = virtual_sensor(recording, Playback(speed=None), link=tmp_path / "sensor")
-        thread = Thread(target=sensor.run)
+        thread = Thread(target=sensor.run, daemon=True)  # it waits for ever for a command that fails before it reads
         thread.start()
-        try:
-            return run(*command, "--port", tmp_path / "sensor")
-        finally:
-            thread.join()
+        done = run(*command, "--port", tmp_path / "sensor")
+        thread.join(30.0 if done.code == 0 else 0.5)
+        (tmp_path / "sensor").unlink(missing_ok=True)
+        return done
 
     return with_sensor
 
@@ -179,11 +179,48 @@ def test_a_file_that_exists_is_refused_before_anything_is_learned(run: Run, tmp_
     expect(why, OutputError, "exists", path=tmp_path / "pump.drsn")
 
 
-def test_limits_without_zones_are_refused(tmp_path: Path) -> None:
-    limits = tmp_path / "limits.toml"
-    limits.write_text("[bearing]\nn_balls = 9\nball_diameter_mm = 7.94\npitch_diameter_mm = 39.04\n")
+@pytest.fixture
+def limits(tmp_path: Path) -> Path:
+    """Return a limits file with the bearing of the simulated machine alone."""
+    path = tmp_path / "limits.toml"
+    path.write_text("[bearing]\nn_balls = 9\nball_diameter_mm = 7.94\npitch_diameter_mm = 39.04\n")
+    return path
+
+
+def test_a_bearing_without_the_speed_of_the_shaft_is_refused(tmp_path: Path, limits: Path) -> None:
     why = failure_of("learn", "--port", "none", "--out", tmp_path / "pump.drsn", "--limits", limits)
-    expect(why, SettingsError, "no_zones", path=limits)
+    expect(why, SettingsError, "no_speed", path=limits)
+    why = failure_of("learn", "--port", "none", "--out", tmp_path / "pump.drsn", "--rpm", 1480)
+    expect(why, SettingsError, "no_bearing", rpm=1480.0)
+
+
+def test_with_a_bearing_and_the_speed_a_change_gets_a_name(on_sensor: Any, tmp_path: Path, limits: Path) -> None:
+    pump = tmp_path / "pump.drsn"
+    of_bearing = ("--limits", limits, "--rpm", 1480)
+    done = on_sensor(machine("healthy", 1), "learn", "--out", pump, *of_bearing)
+    assert done.code == 0 and "like outer_race, like inner_race" in done.out, done
+    manifest = read_bundle(pump).manifest
+    assert manifest.names_changes and manifest.labels[:2] == ("healthy", "like outer_race")
+
+    watched = ("monitor", "--model", pump, "--json")
+    healthy = on_sensor(machine("healthy", 2, 10.0), *watched, "--rpm", 1480)
+    assert healthy.code == 0 and all(line["resembles"] is None for line in decisions(healthy))
+    faulty = on_sensor(machine("outer_race", 2, 8.0), *watched, "--rpm", 1480)
+    first, named, *_ = decisions(faulty)
+    assert (first["verdict"], first["resembles"], named["label"]) == ("UNKNOWN", "not located", "like outer_race")
+    assert named["resembles"] == "like outer_race" and named["differences"] and named["novelty"] > 1
+    assert 1.5 < named["device_time_s"] < 4.0
+    labels = json.loads(faulty.out.splitlines()[-1])["labels"]
+    assert labels["like outer_race"] > 20 and sum(labels.values()) == labels["like outer_race"]
+
+    nameless = on_sensor(machine("outer_race", 2, 5.0), *watched)
+    assert "--rpm" in nameless.err and set(verdicts(nameless)) >= {"UNKNOWN"} and not verdicts(nameless)["CLASS"]
+    assert all(line["resembles"] is None for line in decisions(nameless))
+
+
+def decisions(done: Any) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = [json.loads(line) for line in done.out.splitlines()]
+    return [line for line in lines if line["type"] == "decision"]
 
 
 def test_a_full_disk_leaves_nothing_behind(on_sensor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ pytest.importorskip("sklearn")
 from drsn_edge.bundle.bundle import read_bundle
 from drsn_edge.cli.main import cli
 from drsn_edge.errors import ContractError, SettingsError, SplitError, TrainingError
+from drsn_edge.evaluation import early_detection
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.simulation.machine import Condition, Machine
 from drsn_edge.simulation.simulator import simulate_recording
@@ -114,6 +116,64 @@ def test_the_run_folder_says_what_was_learned(learned: Path) -> None:
     low, high = found["interval_95"]
     assert low <= 0.01 <= high and found["count"] == metrics["held_out_windows"] == 36
     assert metrics["held_out"]["seconds"]["count"] == 8 and len(metrics["in_words"]) == 3
+
+
+BEARING = "[bearing]\nn_balls = 9\nball_diameter_mm = 7.94\npitch_diameter_mm = 39.04\n"
+
+
+@pytest.fixture
+def limits(tmp_path: Path) -> Path:
+    """Return a limits file with the bearing of the simulated machine."""
+    (tmp_path / "limits.toml").write_text(BEARING)
+    return tmp_path / "limits.toml"
+
+
+def test_geometry_gives_names_to_changes(
+    run: Run, healthy: Path, limits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(early_detection, "SEVERITIES_DB", (-20.0, 10.0))
+    out, bundle = tmp_path / "run", tmp_path / "named.drsn"
+    done = run("train", "--data", healthy, "--simulate-faults", limits, "--out", out)
+    assert done.code == 0 and "simulated fault" in done.out and "monitor --rpm" in done.out, done
+    metrics = json.loads((out / "metrics.json").read_text())["early"]
+    by_fault = {each["fault"]: each for each in metrics["faults"]}
+    assert by_fault["outer_race"]["announced_db"] == by_fault["outer_race"]["named_db"] == 10
+    assert metrics["false_alarms"]["events"] == 0 and by_fault["ball"]["announced"][0] == 0
+    values = values_of(run("convert", out, "--out", bundle, "--json"))
+    assert values["early"] == metrics == json.loads(read_bundle(bundle).extras["early.json"])
+
+    save(tmp_path, "worn", simulate_recording(Machine(), Condition("outer_race", 0.5), 8.0, seed=5), "outer_race")
+    at = ("--rpm", Machine().rpm, "--json")
+    (found,) = values_of(run("classify", tmp_path / "worn.npz", "--model", bundle, *at))["recordings"]
+    said = [(each["verdict"], each["label"], each["resembles"]) for each in found["decisions"]]
+    assert said == [("UNKNOWN", None, "not located"), ("CLASS", "like outer_race", "like outer_race")]
+    (later,) = values_of(run("classify", healthy / "day-1.npz", "--model", bundle, *at))["recordings"]
+    assert set(later["verdicts"]) == {"healthy"}
+    assert "like a fault" in run("bundle", "show", bundle).out
+
+
+def test_names_need_a_bearing_a_speed_a_second_and_healthy_recordings_alone(
+    healthy: Path, judged: Path, limits: Path, tmp_path: Path
+) -> None:
+    def why(data: Path, file: Path = limits) -> Exception:
+        options = ("--window", 512, "--simulate-faults", file, "--out", tmp_path / "run")
+        found: Exception = failure_of("train", "--data", data, *options)
+        return found
+
+    (tmp_path / "zones.toml").write_text("[zones]\nvelocity_mm_s = [1.4, 2.8, 4.5]\n")
+    expect(why(healthy, tmp_path / "zones.toml"), SettingsError, "no_bearing", path=tmp_path / "zones.toml")
+    expect(why(judged), SettingsError, "needs_healthy_alone", labels=("healthy", "imbalance"))
+    short, still = tmp_path / "short", tmp_path / "still"
+    for folder in (short, still):
+        folder.mkdir()
+    whole = simulate_recording(Machine(), Condition(), 40.0, seed=1)
+    parts = np.array_split(whole.samples, 30)
+    for number, part in enumerate(parts):
+        save(short, f"part-{number:02}", replace(whole, samples=part), "healthy")
+    expect(why(short), TrainingError, "too_short")
+    save(still, "day", replace(whole, fields={"rpm": 0}), "healthy")
+    expect(why(still), TrainingError, "no_speed", recording="day")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_recorded_configuration_repeats_it(run: Run, healthy: Path, learned: Path, tmp_path: Path) -> None:

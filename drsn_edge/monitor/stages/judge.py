@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -14,24 +13,25 @@ from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.manifest import Manifest
-from drsn_edge.bundle.open_model import check_model, classifier_of, novelty_of
+from drsn_edge.bundle.open_model import check_model, classifier_of, naming_of, novelty_of
 from drsn_edge.errors import SettingsError
 from drsn_edge.monitor.stages.conclusions import Conclusions
 from drsn_edge.monitor.stages.learned import known_by
-from drsn_edge.monitor.stages.results import WindowResult
+from drsn_edge.monitor.stages.results import Decision, WindowResult
 from drsn_edge.monitor.stages.settings import MonitorSettings
 from drsn_edge.monitor.stages.stream_state import CutWindow
+from drsn_edge.monitor.stages.unlike import Unlike
 from drsn_edge.runtime.classifier import Classifier, softmax
 from drsn_edge.runtime.names import AUTO, RuntimeChoice
 from drsn_edge.signal.contract import SignalContract
-from drsn_edge.signal.difference import Difference
-from drsn_edge.signal.differences import differences
-from drsn_edge.signal.evidence import TIME_S, windows_in
+from drsn_edge.signal.evidence import Evidence
+from drsn_edge.signal.likeness import NOT_LOCATED
 from drsn_edge.signal.network_input import check_speed, input_of
 from drsn_edge.signal.noise_alone import NoiseWatch, Signs
 from drsn_edge.signal.novelty import Novelty
 from drsn_edge.signal.quality import OffsetWatch
 from drsn_edge.signal.resampling import resampled
+from drsn_edge.signal.resemblance import Naming
 from drsn_edge.signal.windows import Centred, FloatArray, centre
 from drsn_edge.verdicts import AXES_TURNED, NOISE_ALONE, NOT_RUNNING, OFFSET_JUMPED, UNIT_DOUBTED, Verdict
 
@@ -51,6 +51,7 @@ class Model:
         manifest: Manifest of the bundle.
         classifier: The classifier; None: the bundle has no network, and a window that is not UNKNOWN is of its label.
         novelty: Novelty detection; None: nothing is UNKNOWN.
+        naming: What a change is named by; None: no change is named.
 
     Raises:
         BundleError: If the model does not fit the manifest.
@@ -59,6 +60,7 @@ class Model:
     manifest: Manifest
     classifier: Classifier | None
     novelty: Novelty | None = None
+    naming: Naming | None = None
 
     def __post_init__(self) -> None:
         """Check the model against the manifest."""
@@ -98,7 +100,7 @@ def model_of(
     novelty = None
     if unknown:
         novelty = novelty_of(bundle) if path is None else known_by(path, bundle, tell)
-    return Model(bundle.manifest, classifier, novelty)
+    return Model(bundle.manifest, classifier, novelty, naming_of(bundle))
 
 
 class _Scored(NamedTuple):
@@ -171,8 +173,8 @@ class Judge:
         self._model, self._speed_hz, self._keep = model, speed_hz, keep
         self._novelty, self._noise = model.novelty, NoiseWatch(model.manifest.noise_limit)
         contract = self.contract
-        window_s, hop_s = contract.window / contract.sample_rate_hz, contract.hop_s
-        self._unlike: deque[FloatArray] = deque(maxlen=windows_in(TIME_S, window_s, hop_s))
+        self._evidence = Evidence(contract.window / contract.sample_rate_hz, contract.hop_s)
+        self._unlike = Unlike(contract, model.naming, speed_hz)
         self.conclusions = Conclusions(settings or MonitorSettings(), model.manifest)
         """The decision and the alarms."""
         promised = self.conclusions.promised
@@ -193,15 +195,14 @@ class Judge:
         """Mean of each axis that was learned on site, shape (axes,), in the contract's unit; None: not learned."""
         return None if self._novelty is None else self._novelty.offset
 
-    def differences(self) -> tuple[Difference, ...]:
-        """Return what differs most from what was learned in the UNKNOWN windows of the last second.
+    def explained(self, decision: Decision) -> Decision:
+        """Return a decision with what differs from what was learned, and what that resembles.
 
         Only a bundle without a network has learned from one machine, so that a change of that machine can be told.
         """
-        if not self._unlike or self._novelty is None or self._model.classifier is not None:
-            return ()
-        windows = np.concatenate(self._unlike)
-        return differences(self._novelty, windows, self.contract.sample_rate_hz, self.contract.axes)
+        if self._novelty is None or not self._unlike.is_so:
+            return decision
+        return replace(decision, differences=self._unlike.differences(self._novelty), resembles=self._unlike.resembles)
 
     def forget_noise(self) -> None:
         """Forget earlier signs of noise after a restart of the sensor."""
@@ -233,10 +234,8 @@ class Judge:
         """
         window, shown = look
         result = self._verdict(window, shown, offsets)
-        if result.verdict is not Verdict.UNKNOWN:
+        if result.verdict is Verdict.NO_VERDICT:
             self._unlike.clear()
-        elif shown is not None and self._model.classifier is None:
-            self._unlike.append(shown.samples.copy())  # not the whole batch
         return result
 
     def _verdict(self, window: CutWindow, shown: _Shown | None, offsets: OffsetWatch) -> WindowResult:
@@ -327,19 +326,33 @@ class Judge:
     def _classified(self, window: CutWindow, shown: _Shown) -> WindowResult:
         assert shown.scored is not None  # what holds noise alone by itself does so after any other windows
         probabilities, novelty, is_turned = shown.scored
-        labels = self.manifest.labels
-        scores = None if probabilities is None else dict(zip(labels, probabilities, strict=True))
+        if probabilities is None:
+            return self._compared(window, shown, novelty, is_turned)
+        scores = dict(zip(self.manifest.labels, probabilities, strict=True))
         at, level = (window.first_sample, window.device_time_s), shown.level
         if novelty is not None and not novelty <= 1:  # NaN is also unlike all training data
             return WindowResult.unknown(*at, scores, novelty, level)
         if is_turned:
             return _without_verdict(window, AXES_TURNED)
-        if scores is None:
-            return WindowResult.of_class(*at, labels[0], None, novelty, level)
         best = max(scores, key=scores.__getitem__)
         if scores[best] < self._least_score:
             return WindowResult.unsure(*at, scores, novelty, level)
         return WindowResult.of_class(*at, best, scores, novelty, level)
+
+    def _compared(self, window: CutWindow, shown: _Shown, novelty: float | None, is_turned: bool) -> WindowResult:
+        """Return the verdict of a bundle without a network: it follows from the novelty of the last second."""
+        at, level = (window.first_sample, window.device_time_s), shown.level
+        evidence = None if novelty is None else self._evidence.take(window.device_time_s, novelty)
+        if evidence is not None and evidence > 1:
+            self._unlike.take(shown.samples, window.device_time_s)
+            resembles = self._unlike.resembles
+            if resembles in (None, NOT_LOCATED):
+                return WindowResult.unknown(*at, None, evidence, level)
+            return WindowResult.of_class(*at, resembles, None, evidence, level)
+        self._unlike.clear()
+        if is_turned:
+            return _without_verdict(window, AXES_TURNED)
+        return WindowResult.of_class(*at, self.manifest.labels[0], None, evidence, level)
 
 
 def _means_of(counts: NDArray[Any]) -> NDArray[np.float64]:

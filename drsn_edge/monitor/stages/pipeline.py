@@ -203,7 +203,7 @@ class Monitor:
     def _concluded(self, result: WindowResult) -> Iterator[Result]:
         for found in self.judge.conclusions.take(result):
             if isinstance(found, Decision):
-                yield replace(found, differences=self.judge.differences())
+                yield self.judge.explained(found)
             elif self._capture is not None and isinstance(found, Alarm) and found.state is AlarmState.RAISED:
                 yield replace(found, capture=self._capture.trigger(found.name))
             else:

@@ -115,13 +115,16 @@ class Decision:
     Attributes:
         window: The result that changed it.
         since: Device time in seconds at the start of the first window of the votes that changed it.
-        differences: What differs most from what was learned, the largest change first; empty unless the verdict is
-            UNKNOWN and the bundle has no network.
+        differences: What differs most from what was learned, the largest change first; empty unless the machine is
+            unlike it and the bundle has no network.
+        resembles: What the change resembles, such as `like outer_race` or `not located`; None unless the verdict is
+            UNKNOWN or a resemblance, and if the bundle names no changes.
     """
 
     window: WindowResult
     since: float
     differences: tuple[Difference, ...] = ()
+    resembles: str | None = None
 
 
 class AlarmState(str, Enum):
@@ -252,6 +255,7 @@ def to_json(result: Result) -> dict[str, Any]:
             "type": "decision",
             "since": _rounded(result.since, 6),
             "differences": _differences_json(result.differences),
+            "resembles": result.resembles,
         }
     return _window_json(result)
 
@@ -265,8 +269,9 @@ def to_text(result: Result) -> str:
         return f"{_window_text(result, 'window')}}}"
     if isinstance(result, Decision):
         differences = _ENCODER.encode(_differences_json(result.differences))
-        since = _number(result.since, 6)
-        return f'{_window_text(result.window, "decision")}, "since": {since}, "differences": {differences}}}'
+        begins = f'{_window_text(result.window, "decision")}, "since": {_number(result.since, 6)}'
+        resembles = "null" if result.resembles is None else _quoted(result.resembles)
+        return f'{begins}, "differences": {differences}, "resembles": {resembles}}}'
     return _ENCODER.encode(to_json(result))
 
 

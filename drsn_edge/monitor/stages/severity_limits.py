@@ -70,6 +70,26 @@ def read_limits(path: Path) -> SeverityConfig:
     return SeverityConfig(limits, _bearing(table["bearing"], path) if "bearing" in table else None)
 
 
+def expect_speed(config: SeverityConfig, path: Path | None, rpm: float | None) -> None:
+    """Refuse a bearing without the speed of the shaft.
+
+    Args:
+        config: Content of the limits file.
+        path: The limits file.
+        rpm: Speed of the shaft in revolutions per minute; None: unknown.
+
+    Raises:
+        SettingsError: If the speed is unknown, and the file has a bearing.
+    """
+    if config.bearing is not None and rpm is None:
+        raise SettingsError(
+            f"{path}: [bearing] changes nothing without the speed of the shaft. Add --rpm RPM (rpm in the sensors "
+            "file), or leave [bearing] out.",
+            "no_speed",
+            path=path,
+        )
+
+
 def _limits(zones: Any, path: Path) -> Limits:
     values: Any = zones.get("velocity_mm_s") if isinstance(zones, dict) and len(zones) == 1 else None
     if not _ascending(values):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from drsn_edge.monitor.stages.results import Alarm, Coverage, Decision, Severity, Summary, WindowResult
+from drsn_edge.signal.likeness import NOT_LOCATED
 from drsn_edge.verdicts import COVERAGE_OFF, NO_CLASS, VERDICTS, Verdict
 
 
@@ -81,7 +82,13 @@ def decision_line(decision: Decision) -> str:
     """Return a decision as lines: time, verdict, and since when; then what differs from what was learned."""
     window = decision.window
     first = f"{window.device_time_s:9.2f} s  {said_by(window).words}, since {decision.since:.2f} s"
-    return "\n".join([first, *(f"{'':13}{each.words}" for each in decision.differences)])
+    return "\n".join([first, *(f"{'':13}{each}" for each in explanation(decision))])
+
+
+def explanation(decision: Decision) -> list[str]:
+    """Return what explains a decision, in words: that a change is not located, and what differs."""
+    not_located = [NOT_LOCATED] if decision.resembles == NOT_LOCATED else []
+    return [*not_located, *(each.words for each in decision.differences)]
 
 
 def alarm_line(alarm: Alarm) -> str:

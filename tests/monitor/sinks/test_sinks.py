@@ -78,7 +78,7 @@ def test_a_window_in_json() -> None:
 
 def test_a_decision_in_json_is_a_window_with_since() -> None:
     window, decision = json_lines(WINDOW, Decision(WINDOW, 0.0120000004))
-    assert decision == {**window, "type": "decision", "since": 0.012, "differences": []}
+    assert decision == {**window, "type": "decision", "since": 0.012, "differences": [], "resembles": None}
     assert set(window) == WINDOW_KEYS
 
 
@@ -144,7 +144,8 @@ def test_what_the_monitor_says_is_what_the_interface_says(
     sensor.lose(3)
     results += bench.take(sensor.blocks("worn", 20))
     for line, result in zip(json_lines(*results), results, strict=True):
-        assert set(line) == WINDOW_KEYS | ({"since", "differences"} if isinstance(result, Decision) else set())
+        more = {"since", "differences", "resembles"} if isinstance(result, Decision) else set()
+        assert set(line) == WINDOW_KEYS | more
         assert line["verdict"] in {verdict.value for verdict in Verdict}
         assert (line["label"] is None) == (line["scores"] is None) == (line["verdict"] != "CLASS")
         assert (line["reason"] is None) == (line["verdict"] == "CLASS")
