@@ -29,6 +29,9 @@ MOST_SPEEDS = 256
 _TOGETHER, _NEAR = 0.01, 0.03
 """Shares of a speed up to which recordings count as of one speed, and up to which a machine has a learned speed."""
 
+LOWEST_HZ = 1 / 3
+"""Lowest speed at which changes are named, in turns per second: 20 rpm. A stretch would last for more than 30 s."""
+
 _LEAST_SAMPLES = 1024
 
 _FORMS = {

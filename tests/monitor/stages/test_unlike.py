@@ -17,6 +17,7 @@ from drsn_edge.signal.windows import Scaling
 
 CONTRACT = SignalContract(1000.0, ("x",), "g", 512, 256, Scaling())
 HOP_S = 0.256
+NAMING = Naming(SKF_6205, (25.0,), ())
 OUTER, BALL = "like outer_race", "like ball"
 
 
@@ -47,7 +48,7 @@ def taking(unlike: Unlike, count: int, first: int = 0) -> list[str | None]:
 
 
 def named() -> Unlike:
-    return Unlike(CONTRACT, Naming(SKF_6205, (25.0,), ()), 25.0)
+    return Unlike(CONTRACT, NAMING, 25.0)
 
 
 def test_two_stretches_that_agree_give_a_name(answers: list[str]) -> None:
@@ -81,7 +82,9 @@ def test_a_gap_is_inside_no_stretch(answers: list[str]) -> None:
     assert taking(unlike, 6, 10) == [NOT_LOCATED] * 5 + [OUTER]
 
 
-@pytest.mark.parametrize(("naming", "shaft_hz"), [(None, 25.0), (Naming(SKF_6205, (25.0,), ()), None)])
-def test_without_geometry_or_speed_nothing_is_named(naming: Naming | None, shaft_hz: float | None) -> None:
+@pytest.mark.parametrize(("naming", "shaft_hz"), [(None, 25.0), (NAMING, None), (NAMING, 0.1)])
+def test_without_geometry_or_speed_or_too_slowly_nothing_is_named(
+    naming: Naming | None, shaft_hz: float | None
+) -> None:
     unlike = Unlike(CONTRACT, naming, shaft_hz)
     assert set(taking(unlike, 12)) == {None} and unlike.is_so
