@@ -8,26 +8,25 @@ Hold-out windows set no limit. What was simulated is not what a real fault does;
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drsn_edge.datasets.windows import WindowSet
+from drsn_edge.evaluation.rows import Row, evidence_of, rows_of, stretches_of
 from drsn_edge.evaluation.without_network import HealthyModel
-from drsn_edge.signal.evidence import TIME_S, combined, windows_in
+from drsn_edge.signal.evidence import TIME_S
 from drsn_edge.signal.likeness import LIKE, NOT_LOCATED
-from drsn_edge.signal.resemblance import Naming, stretch_samples
-from drsn_edge.signal.windows import FloatArray, cut_windows, window_starts
+from drsn_edge.signal.resemblance import Naming
 from drsn_edge.simulation.fault_signals import FAULTS, Fault, Place, resonances_of, with_fault
 
 SEVERITIES_DB = (-30.0, -25.0, -20.0, -15.0, -10.0, -5.0, 0.0, 5.0, 10.0, 15.0, 20.0)
 """Power that a simulated fault adds, over the power of the healthy vibration, in dB."""
 
 MOST_STRETCHES = 8
-"""Most stretches into which each fault is simulated, evenly spaced among all."""
+"""Most stretches into which each fault is simulated, evenly spaced among those that are not UNKNOWN without it."""
 
 RELIABLE = 0.9
 """Share of stretches that must be announced, or named rightly, at a severity and at every larger one."""
@@ -188,8 +187,8 @@ def false_alarms(model: HealthyModel, held_out: WindowSet) -> FalseAlarms:
         held_out: Healthy windows without overlap that set no limit, in the contract's unit.
     """
     contract, heard_s, events = model.contract, 0.0, 0
-    for row in _rows(held_out, contract.window):
-        novelties = _evidence(model, row.samples)
+    for row in rows_of(held_out, contract.window):
+        novelties = evidence_of(model.novelty, contract, row.samples)
         heard_s += len(novelties) * contract.hop_s
         events += int(np.count_nonzero(np.diff(np.concatenate([[False], novelties > 1]).astype(int)) == 1))
     if not heard_s:
@@ -218,56 +217,24 @@ def poisson_interval(count: int) -> tuple[float, float]:
     return mean(0.975, count), mean(0.025, count + 1)
 
 
-@dataclass(frozen=True)
-class _Row:
-    """Successive samples of a recording, shape (n, axes), and its shaft speed in turns per second, NaN if unknown."""
-
-    samples: FloatArray
-    shaft_hz: float
+def _stretches(model: HealthyModel, windows: WindowSet) -> list[Row]:
+    """Return stretches that are long enough for a name, without overlap, and not UNKNOWN as they are."""
+    found = stretches_of(windows, model.contract)
+    return [each for each in found if not evidence_of(model.novelty, model.contract, each.samples)[-1] > 1]
 
 
-def _rows(windows: WindowSet, window: int) -> Iterator[_Row]:
-    """Yield windows that follow each other without overlap as one row of samples."""
-    order = np.lexsort((windows.first_samples, windows.recordings))
-    names, starts = windows.recordings[order], windows.first_samples[order]
-    follows = (names[1:] == names[:-1]) & (np.diff(starts) == window)
-    for part in np.split(order, np.flatnonzero(~follows) + 1):
-        if len(part):
-            samples = windows.windows[part]
-            yield _Row(samples.reshape(-1, samples.shape[2]), float(windows.speeds_hz[part[0]]))
-
-
-def _stretches(model: HealthyModel, windows: WindowSet) -> list[_Row]:
-    """Return stretches that are long enough for a name, without overlap."""
-    rate, found = model.contract.sample_rate_hz, list[_Row]()
-    for row in _rows(windows, model.contract.window):
-        if row.shaft_hz > 0:
-            n = max(stretch_samples(rate, row.shaft_hz), model.contract.window)
-            found += [_Row(row.samples[at : at + n], row.shaft_hz) for at in range(0, len(row.samples) - n + 1, n)]
-    return found
-
-
-def _some(rows: Sequence[_Row]) -> list[_Row]:
+def _some(rows: Sequence[Row]) -> list[Row]:
     at = np.linspace(0, len(rows) - 1, min(len(rows), MOST_STRETCHES)).round().astype(int)
     return [rows[each] for each in at.tolist()]
 
 
-def _outcome(model: HealthyModel, naming: Naming, healthy: _Row, fault: Fault, seed: int) -> tuple[bool, str]:
+def _outcome(model: HealthyModel, naming: Naming, healthy: Row, fault: Fault, seed: int) -> tuple[bool, str]:
     """Return whether a fault in a stretch is announced, and what it is said to resemble."""
     rate = model.contract.sample_rate_hz
     place = Place(rate, healthy.shaft_hz, naming.bearing, resonances_of(healthy.samples[None], rate))
     samples = with_fault(healthy.samples[None], fault, place, seed)[0]
-    is_announced = bool(_evidence(model, samples)[-1] > 1)
+    is_announced = bool(evidence_of(model.novelty, model.contract, samples)[-1] > 1)
     return is_announced, naming.label_of(samples, rate, healthy.shaft_hz) if is_announced else NOT_LOCATED
-
-
-def _evidence(model: HealthyModel, samples: FloatArray) -> NDArray[np.float64]:
-    """Return the median novelty of each second of successive samples, or of all if they are shorter."""
-    contract = model.contract
-    window, hop = contract.window, contract.hop
-    windows = cut_windows(samples, window_starts(len(samples), window, hop), window)
-    count = windows_in(TIME_S, window / contract.sample_rate_hz, contract.hop_s)
-    return combined(model.novelty.novelty(windows), min(count, len(windows)))
 
 
 def _early(fault: str, rows: Sequence[Sequence[tuple[bool, str]]]) -> Early:

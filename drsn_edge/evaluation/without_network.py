@@ -6,22 +6,25 @@ Figures are given for single windows, and for evidence over `TIME_S`: the median
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drsn_edge.bundle.bundle import Bundle
-from drsn_edge.bundle.open_model import novelty_of
+from drsn_edge.bundle.open_model import naming_of, novelty_of
 from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.errors import ContractError, DrsnEdgeError
 from drsn_edge.evaluation.data import EvaluationData
 from drsn_edge.evaluation.metrics import wilson_interval
+from drsn_edge.evaluation.rows import evidence_of, stretches_of
 from drsn_edge.signal.contract import SignalContract, contract_to_json
 from drsn_edge.signal.evidence import TIME_S, combined, windows_in
 from drsn_edge.signal.novelty import Novelty
+from drsn_edge.signal.resemblance import Naming
 from drsn_edge.support.wording import counted
 from drsn_edge.training.healthy_run import HealthyRun
 
@@ -50,6 +53,7 @@ class HealthyModel:
         contract: Its signal contract.
         novelty: Its novelty detection.
         unknown_share: Share of the windows of a healthy machine that may be UNKNOWN; None: not known.
+        naming: What it names changes by; None: it names none.
     """
 
     name: str
@@ -60,6 +64,7 @@ class HealthyModel:
     contract: SignalContract
     novelty: Novelty
     unknown_share: float | None
+    naming: Naming | None = None
 
 
 @dataclass(frozen=True)
@@ -88,11 +93,14 @@ class Figures:
         name: Label or recording.
         windows: Figures of single windows.
         seconds: Figures of evidence over `TIME_S`.
+        resembles: Number of UNKNOWN seconds by what they resemble, such as `like outer_race` or `not located`, the most
+            frequent first; empty if the model names no changes, or the shaft speed is unknown.
     """
 
     name: str
     windows: UnknownShare
     seconds: UnknownShare
+    resembles: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,13 +130,13 @@ def model_of_bundle(bundle: Bundle) -> HealthyModel:
     assert novelty is not None  # `read_bundle` refuses a bundle without network and novelty
     label, contract, share = manifest.labels[0], manifest.contract, manifest.unknown_share
     named = manifest.name, "bundle", manifest.version, manifest.generator
-    return HealthyModel(*named, label, contract, novelty, share)
+    return HealthyModel(*named, label, contract, novelty, share, naming_of(bundle))
 
 
 def model_of_run(run: HealthyRun) -> HealthyModel:
     """Return the model of a run folder without a network."""
     named = run.name, "run folder", None, f"drsn-edge {run.config['version']}"
-    return HealthyModel(*named, run.label, run.contract, run.novelty, run.metrics["unknown_share"])
+    return HealthyModel(*named, run.label, run.contract, run.novelty, run.metrics["unknown_share"], run.naming)
 
 
 def check_same_run(model: HealthyModel, contract: SignalContract, labels: tuple[str, ...], run: object) -> None:
@@ -158,9 +166,9 @@ def evaluate_novelty(
         of_labels = {HELD_OUT: _judged(model, held_out), **of_labels}
     found = {label: each for label, each in of_labels.items() if len(each)}
     healthy = next((found[name] for name in (model.label, HELD_OUT) if name in found), None)
-    by_label = [_figures(label, each, None if each is healthy else healthy) for label, each in found.items()]
+    by_label = [_figures(model, label, each, None if each is healthy else healthy) for label, each in found.items()]
     names = dict.fromkeys(judged.windows.recordings.tolist())
-    by_recording = [_figures(name, judged.of(judged.windows.recordings == name), None) for name in names]
+    by_recording = [_figures(model, name, judged.of(judged.windows.recordings == name), None) for name in names]
     return NoveltyEvaluation(model, data, tuple(by_label), tuple(by_recording))
 
 
@@ -170,7 +178,7 @@ def held_out_figures(model: HealthyModel, held_out: WindowSet) -> Figures:
     Raises:
         DrsnEdgeError: If a novelty is not finite.
     """
-    return _figures(model.label, _judged(model, held_out), None)
+    return _figures(model, model.label, _judged(model, held_out), None)
 
 
 @dataclass(frozen=True)
@@ -208,10 +216,19 @@ def _judged(model: HealthyModel, windows: WindowSet) -> _Judged:
     return _Judged(ordered, novelties, model.contract.window, windows_in(TIME_S, window_s, window_s))
 
 
-def _figures(name: str, found: _Judged, healthy: _Judged | None) -> Figures:
+def _figures(model: HealthyModel, name: str, found: _Judged, healthy: _Judged | None) -> Figures:
     windows = _share(found.novelties, None if healthy is None else healthy.novelties)
     seconds = _share(found.seconds(), None if healthy is None else healthy.seconds())
-    return Figures(name, windows, seconds)
+    return Figures(name, windows, seconds, _resembled(model, found.windows))
+
+
+def _resembled(model: HealthyModel, windows: WindowSet) -> Mapping[str, int]:
+    """Return the number of UNKNOWN stretches by what they resemble."""
+    naming, contract, said = model.naming, model.contract, Counter[str]()
+    for each in () if naming is None else stretches_of(windows, contract):
+        if naming is not None and evidence_of(model.novelty, contract, each.samples)[-1] > 1:
+            said[naming.label_of(each.samples, contract.sample_rate_hz, each.shaft_hz)] += 1
+    return dict(said.most_common())
 
 
 def _share(novelties: Doubles, healthy: Doubles | None) -> UnknownShare:
@@ -277,7 +294,8 @@ def novelty_evaluation_text(found: NoveltyEvaluation) -> str:
             *data.rates,
             *(f"Warning: {warning}" for warning in data.warnings),
             asked_text(model),
-            f"{'':{width}}{'windows':>8}{'UNKNOWN':>9}{'interval':>17}{'AUROC':>7}{'seconds':>9}{'UNKNOWN':>9}{'AUROC':>7}",
+            f"{'':{width}}{'windows':>8}{'UNKNOWN':>9}{'interval':>17}{'AUROC':>7}{'seconds':>9}{'UNKNOWN':>9}{'AUROC':>7}"
+            f"{'  what UNKNOWN stretches resemble' if any(each.resembles for each in rows) else ''}",
             *(_row(each, width) for each in found.labels),
             *hidden_in_words(found),
             "by recording",
@@ -297,7 +315,8 @@ def _row(found: Figures, width: int) -> str:
     low, high = windows.interval_95 or (0.0, 1.0)
     row = f"{found.name:{width}}{windows.count:8}{_percent(windows.unknown):>9}{f'{low:.1%} to {high:.1%}':>17}"
     row += f"{_area(windows.auroc):>7}{seconds.count:9}{_percent(seconds.unknown):>9}{_area(seconds.auroc):>7}"
-    return row.rstrip()
+    names = ", ".join(f"{name} {count}" for name, count in found.resembles.items())
+    return f"{row:{width + 65}}{f'  {names}' if names else ''}".rstrip()
 
 
 def _percent(share: float | None) -> str:

@@ -142,14 +142,19 @@ def test_geometry_gives_names_to_changes(
     values = values_of(run("convert", out, "--out", bundle, "--json"))
     assert values["early"] == metrics == json.loads(read_bundle(bundle).extras["early.json"])
 
-    save(tmp_path, "worn", simulate_recording(Machine(), Condition("outer_race", 0.5), 8.0, seed=5), "outer_race")
+    later = tmp_path / "later"
+    later.mkdir()
+    save(later, "worn", simulate_recording(Machine(), Condition("outer_race", 0.5), 8.0, seed=5), "outer_race")
     at = ("--rpm", Machine().rpm, "--json")
-    (found,) = values_of(run("classify", tmp_path / "worn.npz", "--model", bundle, *at))["recordings"]
+    (found,) = values_of(run("classify", later / "worn.npz", "--model", bundle, *at))["recordings"]
     said = [(each["verdict"], each["label"], each["resembles"]) for each in found["decisions"]]
     assert said == [("UNKNOWN", None, "not located"), ("CLASS", "like outer_race", "like outer_race")]
-    (later,) = values_of(run("classify", healthy / "day-1.npz", "--model", bundle, *at))["recordings"]
-    assert set(later["verdicts"]) == {"healthy"}
+    (fine,) = values_of(run("classify", healthy / "day-1.npz", "--model", bundle, *at))["recordings"]
+    assert set(fine["verdicts"]) == {"healthy"}
     assert "like a fault" in run("bundle", "show", bundle).out
+    for model in (out, bundle):
+        judged = {each["name"]: each for each in values_of(run("evaluate", model, "--data", later, "--json"))["labels"]}
+        assert judged["outer_race"]["resembles"] == {"like outer_race": 8}, judged
 
 
 def test_names_need_a_bearing_a_speed_a_second_and_healthy_recordings_alone(

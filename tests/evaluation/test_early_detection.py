@@ -86,6 +86,13 @@ def test_a_name_needs_the_announcement(found: FoundEarly) -> None:
             assert named + wrong <= announced + 1e-9
 
 
+def test_a_stretch_that_is_unknown_by_itself_proves_nothing(model: HealthyModel, naming: Naming) -> None:
+    samples = vibration(20, 1)
+    samples[: round(15 * RATE_HZ)] += np.sin(2 * np.pi * 0.2 * np.arange(round(15 * RATE_HZ)))[:, None].astype("f4")
+    found = early_detection(model, naming, window_set(samples))
+    assert {each.stretches for each in found} == {4} and max(each.announced[0] for each in found) == 0
+
+
 def test_without_a_speed_or_a_long_stretch_no_fault_is_simulated(model: HealthyModel, naming: Naming) -> None:
     assert early_detection(model, naming, window_set(vibration(20, 1), speed_hz=math.nan)) == ()
     assert early_detection(model, naming, window_set(vibration(20, 1)[:3000])) == ()
