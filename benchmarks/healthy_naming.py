@@ -18,13 +18,13 @@ and leads of the combs.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from json_rows import json_rows
 from machine import machine
 from numpy.typing import NDArray
 from scipy.stats import beta
@@ -460,8 +460,7 @@ def main() -> None:
     found |= {name: measure(*simulated(nominal, 100)) for name, nominal in MACHINES.items()}
     if not arguments.simulated:
         found["motor faults"] = motors(arguments.data)
-    text = json.dumps({"machine": machine(), **found}, indent=1)
-    write_file(arguments.results, (text + "\n").encode())
+    write_file(arguments.results, json_rows({"machine": machine(), **found}).encode())
 
 
 if __name__ == "__main__":

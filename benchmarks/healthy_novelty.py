@@ -13,13 +13,13 @@ points that were never learned. The command prints the tables.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from json_rows import json_rows
 from numpy.typing import NDArray
 
 from drsn_edge.evaluation.metrics import wilson_interval
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True)
     arguments = parser.parse_args()
     found = [judged(task) for task in tasks(arguments.data)]
-    arguments.results.write_text(json.dumps({"asked": SHARE, "time_s": TIME_S, "tasks": found}, indent=1) + "\n")
+    arguments.results.write_text(json_rows({"asked": SHARE, "time_s": TIME_S, "tasks": found}))
     print(tables(found))
 
 
