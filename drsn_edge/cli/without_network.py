@@ -271,7 +271,7 @@ def _refuse(ctx: click.Context, names: Sequence[str], why: str) -> None:
 
 
 def _metrics_text(metrics: Mapping[str, Any], out: Path) -> str:
-    from drsn_edge.evaluation.early_detection import early_text, found_early
+    from drsn_edge.evaluation.early import early_text, found_early
 
     held_out, points, windows = metrics["held_out"], metrics["operating_points"], metrics["learned_windows"]
     return "\n".join(
@@ -310,7 +310,7 @@ def _share_text(share: Mapping[str, Any]) -> str:
 
 
 def _conversion_values(conversion: HealthyConversion) -> dict[str, Any]:
-    from drsn_edge.evaluation.early_detection import early_to_json
+    from drsn_edge.evaluation.early import early_to_json
 
     noise = conversion.noise
     return {
@@ -325,7 +325,7 @@ def _conversion_values(conversion: HealthyConversion) -> dict[str, Any]:
 
 def _conversion_text(conversion: HealthyConversion, out: Path, size: int) -> str:
     from drsn_edge.evaluation.after_learning import in_words
-    from drsn_edge.evaluation.early_detection import early_text
+    from drsn_edge.evaluation.early import early_text
 
     model = conversion.model
     rows = [*_share_rows(asdict(conversion.held_out), model.unknown_share), *early_text(conversion.early)]

@@ -8,16 +8,15 @@ from dataclasses import dataclass, replace
 from drsn_edge.bundle.bundle import Bundle, with_extra
 from drsn_edge.bundle.healthy import HealthyOptions, healthy_bundle
 from drsn_edge.errors import SettingsError
-from drsn_edge.evaluation.early_detection import FoundEarly, early_to_json, find_early
+from drsn_edge.evaluation.early import MEMBER as EARLY
+from drsn_edge.evaluation.early import FoundEarly, early_to_json
+from drsn_edge.evaluation.early_detection import find_early
 from drsn_edge.evaluation.without_network import Figures, HealthyModel, held_out_figures, model_of_bundle
 from drsn_edge.signal.references import learn_references
 from drsn_edge.support.json_text import json_text
 from drsn_edge.training.fit_noise_alone import NoiseFit, fit_noise_limit
 from drsn_edge.training.healthy import FALSE_UNKNOWN
 from drsn_edge.training.healthy_run import HealthyRun
-
-EARLY = "early.json"
-"""Member of a bundle: how early it announces simulated faults, and how often a healthy machine."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any
 
 from drsn_edge import __version__
 from drsn_edge.datasets.damage import damage_to_json
-from drsn_edge.evaluation.early_detection import early_to_json, find_early
+from drsn_edge.evaluation.early import early_to_json
+from drsn_edge.evaluation.early_detection import find_early
 from drsn_edge.evaluation.without_network import Figures, HealthyModel, held_out_figures
 from drsn_edge.support.wording import counted
 from drsn_edge.training.classes import count_classes

@@ -14,7 +14,7 @@ from drsn_edge.evaluation.report import PAGE, embedded, environment
 from drsn_edge.inspection.plots import draw_pictures
 from drsn_edge.inspection.report import report_to_bytes
 from drsn_edge.inspection.text import generalisation_of
-from drsn_edge.inspection.without_network import rows_of
+from drsn_edge.inspection.without_network import early_lines, rows_of
 from drsn_edge.support.files import folder_aside
 
 FIGURES = "inspection.json"
@@ -44,7 +44,10 @@ def render_inspection(report: Mapping[str, Any]) -> str:
     template = environment().get_template(_TEMPLATE)
     pictures = embedded(draw_pictures(report))
     known = {} if report.get("novelty") is None else rows_of(report["novelty"])
-    return template.render(report, pictures=pictures, by_step=by_step, generalisation_warning=warning, known=known)
+    early = [] if report.get("novelty") is None else early_lines(report["novelty"])
+    return template.render(
+        report, pictures=pictures, by_step=by_step, generalisation_warning=warning, known=known, early=early
+    )
 
 
 def by_step(histogram: Mapping[str, int]) -> list[tuple[int, int]]:

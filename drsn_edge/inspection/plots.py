@@ -98,7 +98,33 @@ def plot_backends(report: Values) -> Figure:
     return figure
 
 
+def plot_early(report: Values) -> Figure:
+    """Plot how often simulated faults are announced, and named rightly, by their power: a panel each."""
+    early = report["novelty"]["early"]
+    faults, severities = early["faults"], early["severities_db"]
+    figure = new_figure(8, 0.32 * len(faults) + 1.6)
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, key, title in zip(panels, ("announced", "named"), ("announced", "right name"), strict=True):
+        axes.imshow([each[key] for each in faults], cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for row, each in enumerate(faults):
+            for column, share in enumerate(each[key]):
+                colour = "white" if share > _DARK else "black"
+                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=colour, fontsize=7)
+        axes.set_title(f"{title}, % of the stretches", fontsize=SMALL)
+        axes.set_xticks(range(len(severities)), [f"{each:+.0f}" for each in severities], fontsize=7)
+        axes.set_yticks(range(len(faults)), [each["fault"] for each in faults], fontsize=SMALL)
+    figure.supxlabel("power that a simulated fault adds over the healthy vibration, dB", fontsize=9)
+    return figure
+
+
+_DARK = 0.6
+"""Share from which a cell is so dark that its number is white."""
+
 _PICTURES: dict[str, tuple[Callable[[Values], object], Callable[[Values], Figure]]] = {
+    "Announced": (
+        lambda report: report.get("novelty") and (report["novelty"].get("early") or {}).get("faults"),
+        plot_early,
+    ),
     "Accuracy with noise": (lambda report: report["accuracy"], plot_accuracy),
     "Thresholds": (lambda report: report["measurement"] and report["measurement"]["budgets"], plot_budget),
     "Noise of quantization": (

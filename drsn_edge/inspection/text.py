@@ -10,7 +10,7 @@ import numpy as np
 from drsn_edge.bundle.promise import promise_from_json
 from drsn_edge.evaluation.generalisation import Generalisation, from_json
 from drsn_edge.evaluation.kept_promise import kept_from_json
-from drsn_edge.inspection.without_network import rows_of
+from drsn_edge.inspection.without_network import early_lines, rows_of
 from drsn_edge.support.wording import counted
 
 _WORST_LAYERS = 5
@@ -50,7 +50,8 @@ def _file_text(report: Values) -> str:
     model, compiler = report["model"], report["edgetpu_compiler"]
     if model is None:
         rows = (f"{name:16}{words}" for name, words in rows_of(report["novelty"]).items())
-        return "\n".join([f"{report['file']['name']} ({report['file']['kind']})", *rows])
+        first = f"{report['file']['name']} ({report['file']['kind']})"
+        return "\n".join([first, *rows, *early_lines(report["novelty"])])
     activations_kb = model["peak_activation_bytes"] / 1000
     operators = ", ".join(f"{each['count']} {each['name']} v{each['version']}" for each in model["operators"])
     lines = [

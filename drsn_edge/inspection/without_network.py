@@ -9,6 +9,8 @@ from typing import Any
 from drsn_edge.bundle.bundle import Bundle
 from drsn_edge.bundle.golden_novelty import GoldenNovelty, golden_novelty_of
 from drsn_edge.bundle.open_model import novelty_of
+from drsn_edge.evaluation.early import MEMBER as EARLY
+from drsn_edge.evaluation.early import early_of, early_text, early_to_json, found_early
 from drsn_edge.signal.novelty import Novelty
 from drsn_edge.support.wording import counted
 
@@ -30,6 +32,8 @@ def novelty_to_json(bundle: Bundle) -> dict[str, Any]:
         "quietest_rms": novelty.quietest_rms,
         "loudest_rms": novelty.loudest_rms if math.isfinite(novelty.loudest_rms) else None,
         "golden": None if golden is None else _golden_to_json(golden, novelty),
+        "names": list(bundle.manifest.labels[1:]),
+        "early": None if EARLY not in bundle.extras else early_to_json(early_of(bundle.extras[EARLY])),
     }
 
 
@@ -57,4 +61,11 @@ def rows_of(values: Mapping[str, Any]) -> dict[str, str]:
         here = "no finite numbers" if golden["deviation"] is None else f"a deviation of {golden['deviation']:.2g}"
         words = f"{golden['windows']}, with novelties of {golden['lowest']:.2f} to {golden['highest']:.2f} of the limit"
         rows["golden"] = f"{words}; {here} on this machine"
+    if values.get("names"):
+        rows["names"] = f"{', '.join(values['names'])}; with the shaft speed (--rpm)"
     return rows
+
+
+def early_lines(values: Mapping[str, Any]) -> list[str]:
+    """Return how early faults are announced, and how often wrongly, as lines; none if the bundle does not say it."""
+    return [] if values.get("early") is None else early_text(found_early(values["early"]))

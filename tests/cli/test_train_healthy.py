@@ -22,7 +22,7 @@ pytest.importorskip("sklearn")
 from drsn_edge.bundle.bundle import read_bundle
 from drsn_edge.cli.main import cli
 from drsn_edge.errors import ContractError, SettingsError, SplitError, TrainingError
-from drsn_edge.evaluation import early_detection
+from drsn_edge.evaluation import early, early_detection
 from drsn_edge.recordings.recording import Recording
 from drsn_edge.simulation.machine import Condition, Machine
 from drsn_edge.simulation.simulator import simulate_recording
@@ -131,7 +131,8 @@ def limits(tmp_path: Path) -> Path:
 def test_geometry_gives_names_to_changes(
     run: Run, healthy: Path, limits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(early_detection, "SEVERITIES_DB", (-20.0, 10.0))
+    for module in (early, early_detection):
+        monkeypatch.setattr(module, "SEVERITIES_DB", (-20.0, 10.0))
     out, bundle = tmp_path / "run", tmp_path / "named.drsn"
     done = run("train", "--data", healthy, "--simulate-faults", limits, "--out", out)
     assert done.code == 0 and "simulated fault" in done.out and "monitor --rpm" in done.out, done
@@ -152,6 +153,10 @@ def test_geometry_gives_names_to_changes(
     (fine,) = values_of(run("classify", healthy / "day-1.npz", "--model", bundle, *at))["recordings"]
     assert set(fine["verdicts"]) == {"healthy"}
     assert "like a fault" in run("bundle", "show", bundle).out
+    seen = run("inspect", bundle, "--out", tmp_path / "page")
+    assert seen.code == 0 and "like misalignment" in seen.out and "wrongly named" in seen.out, seen
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "How early, and how often wrongly" in page and page.count("<img") == 1
     for model in (out, bundle):
         judged = {each["name"]: each for each in values_of(run("evaluate", model, "--data", later, "--json"))["labels"]}
         assert judged["outer_race"]["resembles"] == {"like outer_race": 8}, judged

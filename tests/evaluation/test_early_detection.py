@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from refusals import refused
 
 from drsn_edge.datasets.windows import WindowSet
-from drsn_edge.evaluation.early_detection import (
+from drsn_edge.errors import BundleError
+from drsn_edge.evaluation.early import (
     SEVERITIES_DB,
     FalseAlarms,
     FoundEarly,
-    early_detection,
+    early_of,
     early_text,
     early_to_json,
-    false_alarms,
-    find_early,
     found_early,
-    poisson_interval,
 )
+from drsn_edge.evaluation.early_detection import early_detection, false_alarms, find_early, poisson_interval
 from drsn_edge.evaluation.without_network import HealthyModel
 from drsn_edge.signal.bearing import SKF_6205
 from drsn_edge.signal.contract import SignalContract
@@ -121,6 +123,25 @@ def test_a_gap_between_windows_is_no_evidence_over_it(model: HealthyModel) -> No
 @pytest.mark.parametrize(("count", "low", "high"), [(0, 0.0, 2.996), (1, 0.025, 5.572), (10, 4.795, 18.39)])
 def test_the_interval_of_a_count_is_that_of_the_tables(count: int, low: float, high: float) -> None:
     assert poisson_interval(count) == (pytest.approx(low, abs=0.001), pytest.approx(high, abs=0.005))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"severities_db": [0]},
+        {"false_alarms": None},
+        {"false_alarms": {"heard_s": 1.0}},
+        {"faults": [{"fault": "ball"}]},
+        {"faults": 7},
+    ],
+)
+def test_a_damaged_member_is_refused(found: FoundEarly, change: dict[str, Any]) -> None:
+    values = early_to_json(found)
+    assert early_of(json.dumps(values).encode()) == found_early(values)
+    with refused(BundleError, "damaged_early", member="early.json"):
+        early_of(json.dumps({**values, **change}).encode())
+    with refused(BundleError, "damaged_early"):
+        early_of(b"[" * 100_000)
 
 
 def test_the_figures_come_back_from_json_and_stand_in_words(found: FoundEarly) -> None:
