@@ -153,11 +153,12 @@ def _check_further_members(bundle: Bundle, windows: FloatArray) -> None:
     import numpy as np
 
     from drsn_edge.bundle.bundle import REPORT
-    from drsn_edge.bundle.open_model import novelty_of
+    from drsn_edge.bundle.open_model import naming_of, novelty_of
     from drsn_edge.bundle.variants import EDGETPU_MODEL
     from drsn_edge.support.fields import parsed
     from quantize.tflite.file import read_model
 
+    naming_of(bundle)
     novelty = novelty_of(bundle)
     if novelty is not None and not np.isfinite(novelty.novelty(windows)).all():
         words = "novelty.npz gives no finite numbers for the golden windows. Convert again."

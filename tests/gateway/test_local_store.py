@@ -14,14 +14,19 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from drsn_edge.bundle.bundle import Bundle, bundle_to_bytes, sha256, with_extra
+from drsn_edge.bundle.bundle import Bundle, bundle_to_bytes, read_bundle, sha256, with_extra
 from drsn_edge.bundle.manifest import Budget
 from drsn_edge.bundle.open_model import novelty_of
 from drsn_edge.bundle.variants import EDGETPU_MODEL
 from drsn_edge.errors import BundleError, ContractError, GateError, UnsignedError
 from drsn_edge.gateway.health_gate import Measured, judge, run_gate
 from drsn_edge.gateway.local_store import open_store
+from drsn_edge.signal.bearing import SKF_6205
+from drsn_edge.signal.likeness import LABELS
+from drsn_edge.signal.naming import NAMES, Level, Look
 from drsn_edge.signal.novelty import novelty_to_bytes
+from drsn_edge.signal.resemblance import Naming, learn_naming, naming_to_bytes
+from drsn_edge.signal.shaft_lines import ORDERS
 from firmware_bridge.errors import VersionFloorError
 from firmware_bridge.gateway.store import SlotStore
 from quantize.errors import QuantizeError
@@ -310,6 +315,27 @@ def test_the_gate_reads_the_members_of_a_bundle_without_a_network_under_the_same
 ) -> None:
     with pytest.raises(GateError):
         run_gate(written(with_extra(healthy_bundle_of_noise, *MEMBERS[what]), tmp_path / "b.drsn"))
+
+
+def test_the_gate_reads_what_changes_are_named_by(
+    healthy_bundle_of_noise: Bundle, naming: Naming, tmp_path: Path
+) -> None:
+    plain = healthy_bundle_of_noise
+    named = Bundle(replace(plain.manifest, labels=("healthy", *LABELS)), None, plain.extras)
+    good = with_extra(named, "naming.npz", naming_to_bytes(naming))
+    assert run_gate(written(good, tmp_path / "good.drsn")).windows > 0
+    with pytest.raises(GateError):
+        run_gate(written(with_extra(named, "naming.npz", b"PK\3\4 nothing"), tmp_path / "bad.drsn"))
+    (tmp_path / "lacks.drsn").write_bytes(bundle_to_bytes(named))
+    with refused(BundleError, "members_missing"):
+        read_bundle(tmp_path / "lacks.drsn")
+
+
+@pytest.fixture
+def naming() -> Naming:
+    """Return what changes are named by at 25 turns per second."""
+    seen = Look(dict.fromkeys(NAMES, Level(5.0, 1.0)), 1.0, 0.0, np.zeros(len(ORDERS)))
+    return learn_naming({25.0: [seen]}, SKF_6205, 2)
 
 
 def test_the_gate_takes_members_as_they_should_be(golden_bundle: Bundle, tmp_path: Path) -> None:

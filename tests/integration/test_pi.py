@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -155,3 +156,43 @@ def test_a_board_a_wire_and_a_pi_give_decisions(
     same = Counter(again[first] == label for first, label in judged.items())
     print(kind, summary["samples_received"], summary["windows_skipped"], same)
     assert same[True] > 10 and same[False] <= 0.05 * same[True]  # another runtime, and a network of random weights
+
+
+WITHOUT_A_RUNTIME = """
+import sys
+
+sys.modules["tflite_runtime"] = sys.modules["ai_edge_litert"] = None
+from drsn_edge.cli.main import main
+
+sys.argv[0] = "drsn-edge"
+main()
+"""
+
+
+def test_a_pi_of_32_bits_without_a_runtime_learns_and_watches(emulated_pi: Pi, tmp_path: Path) -> None:
+    pytest.importorskip("scipy", reason="simulating a machine needs the extra `train`")
+    from drsn_edge.simulation.virtual_sensor import Playback, simulated_recording, virtual_sensor
+
+    python, logs = emulated_pi("armv7l").program(tmp_path / "python"), {}
+    for condition, seconds in (("healthy", 36.0), ("outer_race", 6.0)):
+        logs[condition] = tmp_path / condition
+        recording = simulated_recording(condition, 1480.0, seconds, 1)
+        sensor = virtual_sensor(recording, Playback(speed=None), link=tmp_path / f"{condition}-port")
+        thread = Thread(target=sensor.run, daemon=True)
+        thread.start()
+        record = [sys.executable, "-m", "drsn_edge.cli.main", "record", "--port", sensor.port, "--out", logs[condition]]
+        subprocess.run([*map(str, record)], check=True, timeout=TIMEOUT_S, cwd=REPOSITORY)
+        thread.join(10.0)
+    bearing = "[bearing]\nn_balls = 9\nball_diameter_mm = 7.94\npitch_diameter_mm = 39.04\n"
+    (tmp_path / "limits.toml").write_text(bearing)
+
+    def there(*words: object) -> str:
+        command = [str(python), "-c", WITHOUT_A_RUNTIME, *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    there("learn", "--replay", logs["healthy"], "--limits", "limits.toml", "--rpm", 1480, "--out", "pump.drsn")
+    said = there("monitor", "--replay", logs["outer_race"], "--model", "pump.drsn", "--rpm", 1480, "--json")
+    summary = json.loads(said.splitlines()[-1])
+    assert summary["labels"]["healthy"] == 0 and summary["labels"]["like outer_race"] > 10, summary
