@@ -133,16 +133,12 @@ class Wanted:
         from drsn_edge.errors import SettingsError
         from drsn_edge.monitor.healthy_machine import HealthyMachine, Turning
         from drsn_edge.monitor.stages.severity_limits import SeverityConfig, expect_speed, read_limits
-        from drsn_edge.signal.resemblance import LOWEST_HZ
 
         found = SeverityConfig() if self.limits is None else read_limits(self.limits)
         expect_speed(found, self.limits, rpm)
         if rpm is not None and found.bearing is None:
             words = "--rpm changes nothing in a bundle without a bearing. Name a file with [bearing] by --limits, or"
             raise SettingsError(f"{words} leave --rpm out.", "no_bearing", rpm=rpm)
-        if rpm is not None and rpm / 60 < LOWEST_HZ:
-            words = f"Changes are named at {60 * LOWEST_HZ:g} rpm or more, and --rpm is {rpm:g}. Leave [bearing] out."
-            raise SettingsError(words, "too_slow", rpm=rpm)
         turning = None if found.bearing is None or rpm is None else Turning(found.bearing.geometry, rpm / 60)
         return HealthyMachine(self.options, self.false_unknown, limits=found.limits, turning=turning)
 

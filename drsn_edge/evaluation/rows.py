@@ -12,7 +12,7 @@ from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.evidence import TIME_S, combined, windows_in
 from drsn_edge.signal.novelty import Novelty
-from drsn_edge.signal.resemblance import LOWEST_HZ, stretch_samples
+from drsn_edge.signal.resemblance import can_name, stretch_samples
 from drsn_edge.signal.windows import FloatArray, cut_windows, window_starts
 
 
@@ -43,7 +43,7 @@ def rows_of(windows: WindowSet, window: int) -> Iterator[Row]:
 def stretches_of(windows: WindowSet, contract: SignalContract) -> Iterator[Row]:
     """Yield stretches that are long enough for a name, without overlap; none where the shaft speed is unknown."""
     for row in rows_of(windows, contract.window):
-        if row.shaft_hz >= LOWEST_HZ:
+        if can_name(contract.sample_rate_hz, row.shaft_hz):
             n = max(stretch_samples(contract.sample_rate_hz, row.shaft_hz), contract.window)
             for at in range(0, len(row.samples) - n + 1, n):
                 yield Row(row.samples[at : at + n], row.shaft_hz)

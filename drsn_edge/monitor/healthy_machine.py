@@ -29,7 +29,7 @@ from drsn_edge.signal.naming import Look, look
 from drsn_edge.signal.novelty import LINES, Novelty, in_limits, products
 from drsn_edge.signal.own_contract import own_contract
 from drsn_edge.signal.references import Heard, learn_references, operating_points, subset
-from drsn_edge.signal.resemblance import Naming, learn_naming, stretch_samples
+from drsn_edge.signal.resemblance import Naming, can_name, learn_naming, speeds_in_words, stretch_samples
 from drsn_edge.signal.stretches import Stretches
 from drsn_edge.signal.suited import STOOD, starts, unsuited, unsuited_levels
 from drsn_edge.signal.windows import FloatArray
@@ -217,6 +217,7 @@ class HealthyMachine:
             contract = own_contract(hello.sample_rate_hz, hello.axes, hello.unit)
             self._learner = Learner(min(LINES, contract.window // 4))
             if self._turning is not None:
+                _expect_nameable(self._turning.shaft_hz, contract.sample_rate_hz)
                 n = stretch_samples(contract.sample_rate_hz, self._turning.shaft_hz)
                 self._stretches = Stretches(contract, n)
             model = Model(healthy_manifest(contract, self._options), None)
@@ -324,6 +325,12 @@ class HealthyMachine:
     def _not_seen(heard_s: float, started: int, points: int) -> tuple[str, ...]:
         seen = {DAY: heard_s >= _DAY_S, START: started > 0, POINT: points > 1}
         return tuple(name for name, is_so in seen.items() if not is_so)
+
+
+def _expect_nameable(shaft_hz: float, sample_rate_hz: float) -> None:
+    if not can_name(sample_rate_hz, shaft_hz):
+        words = f"With this sensor changes are named at {speeds_in_words(sample_rate_hz)}, and --rpm is"
+        raise LearningError(f"{words} {60 * shaft_hz:g}. Correct it, or leave [bearing] out.", "no_name", got=shaft_hz)
 
 
 _SAME = ("device_id", "axes", "unit", "scale", "full_scale", "sample_rate_hz", "signs")

@@ -18,7 +18,7 @@ from drsn_edge.monitor.stages.judge import Judge, model_of
 from drsn_edge.monitor.stages.settings import MonitorSettings, settings_for
 from drsn_edge.monitor.stages.severity_limits import SeverityConfig, expect_speed, read_limits
 from drsn_edge.monitor.stages.severity_meter import SeverityMeter
-from drsn_edge.signal.resemblance import LOWEST_HZ
+from drsn_edge.signal.resemblance import can_name, speeds_in_words
 from firmware_bridge.errors import FirmwareBridgeError
 from quantize.errors import QuantizeError
 
@@ -79,10 +79,11 @@ def open_judging(
     with bundle_faults(path):
         model = model_of(bundle, path, config.runtime_choice, tell, config.unknown)
         judge = Judge(model, settings, speed_hz, keep)
-    if model.naming is not None and (speed_hz is None or speed_hz < LOWEST_HZ):
+    rate_hz = bundle.manifest.contract.sample_rate_hz
+    if model.naming is not None and not (speed_hz is not None and can_name(rate_hz, speed_hz)):
         tell(
-            f"The bundle says what a change resembles only with the speed of the shaft, of at least {60 * LOWEST_HZ:g} "
-            "rpm. Add --rpm RPM (rpm in the sensors file)."
+            "The bundle says what a change resembles only with the speed of the shaft, "
+            f"{speeds_in_words(rate_hz)}. Add --rpm RPM (rpm in the sensors file)."
         )
     return Judging(path, settings, judge, SeverityMeter(limits, speed_hz) if config.severity or limits else None)
 

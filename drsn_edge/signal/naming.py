@@ -315,9 +315,11 @@ def _taper(n: int) -> FloatArray:
 
 def _level(lines: FloatArray, shaft: float, comb: _Comb) -> Level:
     rate, side = comb.order * shaft, comb.side * shaft
-    step = 0.5 / HARMONICS
-    own = np.arange(rate * (1 - TOLERANCE), rate * (1 + TOLERANCE) + step, step)
-    others = np.arange(comb.rivals[0] * shaft, comb.rivals[1] * shaft, step)
+    step, end = 0.5 / HARMONICS, float(lines.shape[1])
+    if rate * (1 - TOLERANCE) >= end:  # no line of the comb is in the spectrum, however fast the shaft
+        return Level(0.0, 0.0)
+    own = np.arange(rate * (1 - TOLERANCE), min(rate * (1 + TOLERANCE) + step, end), step)
+    others = np.arange(comb.rivals[0] * shaft, min(comb.rivals[1] * shaft, end), step)
     for shared in _related(rate, side, comb.most_sides):
         others = others[np.abs(others - shared) >= max(_APART * shared, _APART_LINES)]
     level = _with_sides(lines, own, side)

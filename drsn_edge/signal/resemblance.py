@@ -29,8 +29,9 @@ MOST_SPEEDS = 256
 _TOGETHER, _NEAR = 0.01, 0.03
 """Shares of a speed up to which recordings count as of one speed, and up to which a machine has a learned speed."""
 
-LOWEST_HZ = 1 / 3
-"""Lowest speed at which changes are named, in turns per second: 20 rpm. A stretch would last for more than 30 s."""
+LOWEST_HZ, HIGHEST_SHARE = 1 / 3, 1 / 20
+"""Lowest speed at which changes are named, in turns per second (20 rpm: a stretch would last for more than 30 s), and
+highest one as a share of the sampling rate: few lines of a defect would lie below half of it."""
 
 _LEAST_SAMPLES = 1024
 
@@ -80,6 +81,16 @@ class Naming:
             shaft_hz: Turns of the shaft per second, known to about 0.5 %.
         """
         return label_of(self.usual_at(shaft_hz).name_of(look(samples, sample_rate_hz, shaft_hz, self.bearing)))
+
+
+def can_name(sample_rate_hz: float, shaft_hz: float) -> bool:
+    """Tell whether changes can be named at a sampling rate in Hz and a shaft speed in turns per second; NaN: no."""
+    return LOWEST_HZ <= shaft_hz <= HIGHEST_SHARE * sample_rate_hz
+
+
+def speeds_in_words(sample_rate_hz: float) -> str:
+    """Return the speeds at which changes are named, such as `20 to 9600 rpm`."""
+    return f"{60 * LOWEST_HZ:.0f} to {60 * HIGHEST_SHARE * sample_rate_hz:.0f} rpm"
 
 
 def stretch_samples(sample_rate_hz: float, shaft_hz: float) -> int:

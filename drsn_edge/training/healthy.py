@@ -23,7 +23,7 @@ from drsn_edge.signal.contract import SignalContract
 from drsn_edge.signal.naming import Look, look
 from drsn_edge.signal.novelty import Novelty
 from drsn_edge.signal.references import LEAST_WINDOWS, MOST_STRETCHES, Heard, hear, joined, learn_references, subset
-from drsn_edge.signal.resemblance import LOWEST_HZ, Naming, learn_naming, stretch_samples
+from drsn_edge.signal.resemblance import Naming, can_name, learn_naming, speeds_in_words, stretch_samples
 from drsn_edge.signal.suited import unsuited
 from drsn_edge.signal.windows import FloatArray, window_starts
 from drsn_edge.support.palette import is_healthy
@@ -170,9 +170,9 @@ def _looks(suited: Sequence[_Suited], contract: SignalContract, bearing: Bearing
     rate, stretches = contract.sample_rate_hz, dict[float, list[FloatArray]]()
     for each in suited:
         span, shaft_hz = each.span, each.span.recording.speed_hz
-        if not shaft_hz >= LOWEST_HZ:
-            least = f"of at least {60 * LOWEST_HZ:g} rpm, which names of changes need"
-            words = f"{span.recording.name} has no shaft speed {least}. Add a field rpm to the"
+        if not can_name(rate, shaft_hz):
+            needed = f"of {speeds_in_words(rate)}, which names of changes need"
+            words = f"{span.recording.name} has no shaft speed {needed}. Add a field rpm to the"
             raise TrainingError(
                 f"{words} catalogue, or leave --simulate-faults out.", "no_speed", recording=span.recording.name
             )

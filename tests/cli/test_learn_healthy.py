@@ -192,8 +192,15 @@ def test_a_bearing_without_the_speed_of_the_shaft_is_refused(tmp_path: Path, lim
     expect(why, SettingsError, "no_speed", path=limits)
     why = failure_of("learn", "--port", "none", "--out", tmp_path / "pump.drsn", "--rpm", 1480)
     expect(why, SettingsError, "no_bearing", rpm=1480.0)
-    why = failure_of("learn", "--port", "none", "--out", tmp_path / "pump.drsn", "--limits", limits, "--rpm", 5)
-    expect(why, SettingsError, "too_slow", rpm=5.0)
+
+
+@pytest.mark.parametrize("rpm", [5, 1e9])
+def test_a_speed_at_which_nothing_can_be_named_is_refused(
+    on_sensor: Any, tmp_path: Path, limits: Path, rpm: float
+) -> None:
+    done = on_sensor(machine("healthy", 1), "learn", "--out", tmp_path / "p.drsn", "--limits", limits, "--rpm", rpm)
+    assert done.code == 1 and not (tmp_path / "p.drsn").exists()
+    expect(done.why, LearningError, "no_name", got=rpm / 60)
 
 
 def test_with_a_bearing_and_the_speed_a_change_gets_a_name(on_sensor: Any, tmp_path: Path, limits: Path) -> None:

@@ -200,6 +200,15 @@ def test_a_label_says_that_it_is_a_resemblance() -> None:
     assert [label_of("outer_race"), label_of(None)] == ["like outer_race", "not located"]
 
 
+@pytest.mark.parametrize(
+    ("bearing", "shaft_hz"), [(SKF_6205, 1e9), (BearingGeometry(10**9, 7.94, 39.04), SHAFT_HZ), (SKF_6205, 5900.0)]
+)
+def test_lines_beyond_the_spectrum_cost_nothing_and_have_no_name(bearing: BearingGeometry, shaft_hz: float) -> None:
+    found = look(noise(), RATE_HZ, shaft_hz, bearing)
+    assert found.levels["outer_race"] == found.levels["inner_race"] == Level(0.0, 0.0)
+    assert named(noise(), bearing, shaft_hz) is None
+
+
 def test_too_few_samples_and_turns_are_refused() -> None:
     with refused(InvalidValueError, "out_of_range", name="samples", got=1023):
         look(noise(n=1023), RATE_HZ, 500.0, SKF_6205)

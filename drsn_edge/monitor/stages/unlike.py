@@ -12,7 +12,7 @@ from drsn_edge.signal.differences import differences
 from drsn_edge.signal.evidence import TIME_S, windows_in
 from drsn_edge.signal.likeness import NOT_LOCATED
 from drsn_edge.signal.novelty import Novelty
-from drsn_edge.signal.resemblance import LOWEST_HZ, Naming, stretch_samples
+from drsn_edge.signal.resemblance import LOWEST_HZ, Naming, can_name, stretch_samples
 from drsn_edge.signal.stretches import Stretches
 from drsn_edge.signal.windows import FloatArray
 
@@ -30,11 +30,11 @@ class Unlike:
         Args:
             contract: Signal contract of the windows.
             naming: What changes are named by; None: nothing is named.
-            shaft_hz: Turns of the shaft per second; None: unknown. Nothing is named then, and below `LOWEST_HZ`.
+            shaft_hz: Turns of the shaft per second; None: unknown. Nothing is named then, nor if `can_name` is False.
         """
         self._contract, self._shaft_hz = contract, shaft_hz
-        self._naming = None if shaft_hz is None or shaft_hz < LOWEST_HZ else naming
         rate = contract.sample_rate_hz
+        self._naming = naming if shaft_hz is not None and can_name(rate, shaft_hz) else None
         self._windows: deque[FloatArray] = deque(maxlen=windows_in(TIME_S, contract.window / rate, contract.hop_s))
         self._stretches = Stretches(contract, stretch_samples(rate, max(shaft_hz or 1.0, LOWEST_HZ)))
         self._said = self._label = NOT_LOCATED

@@ -82,7 +82,7 @@ def test_a_gap_is_inside_no_stretch(answers: list[str]) -> None:
     assert taking(unlike, 6, 10) == [NOT_LOCATED] * 5 + [OUTER]
 
 
-@pytest.mark.parametrize(("naming", "shaft_hz"), [(None, 25.0), (NAMING, None), (NAMING, 0.1)])
+@pytest.mark.parametrize(("naming", "shaft_hz"), [(None, 25.0), (NAMING, None), (NAMING, 0.1), (NAMING, 1e7)])
 def test_without_geometry_or_speed_or_too_slowly_nothing_is_named(
     naming: Naming | None, shaft_hz: float | None
 ) -> None:
