@@ -34,7 +34,7 @@ from drsn_edge.bundle.healthy import HealthyOptions, healthy_bundle
 from drsn_edge.bundle.open_model import naming_of
 from drsn_edge.datasets.windows import WindowSet
 from drsn_edge.evaluation.early import FoundEarly, early_to_json
-from drsn_edge.evaluation.early_detection import find_early, poisson_interval
+from drsn_edge.evaluation.early_detection import find_early
 from drsn_edge.evaluation.without_network import model_of_bundle
 from drsn_edge.monitor.healthy_machine import HealthyMachine, Turning
 from drsn_edge.monitor.stages.judge import Judge, model_of
@@ -43,6 +43,7 @@ from drsn_edge.monitor.stages.results import Decision
 from drsn_edge.monitor.stages.stream_state import HostClock
 from drsn_edge.simulation.machine import ADXL345, AXES, SEVERITY_RANGE_G, Condition, Machine
 from drsn_edge.simulation.simulator import VibrationSimulator, vary_machine
+from drsn_edge.support.poisson import interval
 from drsn_edge.verdicts import Verdict
 from firmware_bridge.wire.events import SampleBlock, SourceEvent
 from firmware_bridge.wire.messages import Hello
@@ -205,7 +206,7 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
     heard_days = sum(each["predicted"]["false_alarms"]["heard_s"] for each in found) / DAY_S
     events_there = sum(each["predicted"]["false_alarms"]["events"] for each in found)
     events_here = sum(each["false_alarms"] for each in found)
-    predicted, measured = poisson_interval(events_there), poisson_interval(events_here)
+    predicted, measured = interval(events_there), interval(events_here)
     faults = {}
     for name in FAULTS:
         expected = [

@@ -97,7 +97,7 @@ _TRAINING = section(
         nargs=2,
         default=(-6.0, 12.0),
         show_default=True,
-        help="Range of its level in dB.",
+        help="Signal-to-noise ratio in dB.",
     ),
     click.option("--polarity", is_flag=True, help="Train for a sensor whose axes may all be inverted."),
     click.option(

@@ -141,8 +141,8 @@ def _alarms_text(alarms: FalseAlarms) -> str:
     low, high = alarms.interval_95
     said = f"{alarms.events} in {alarms.heard_s:.4g} s of the hold-out set"
     if not alarms.events:
-        return f"{said}: fewer than {_count(high)} a day, which more recordings would narrow"
-    return f"{said}: {_count(alarms.per_day)} a day, 95 % interval {_count(low)} to {_count(high)}"
+        return f"{said}: fewer than {_count(high)} a day (95 %), which more recordings would narrow"
+    return f"{said}: {_count(alarms.per_day)} a day, 95 % interval {_count(low)} to {_count(high)} as if independent"
 
 
 def _count(a_day: float) -> str:

@@ -7,7 +7,6 @@ Hold-out windows set no limit. What was simulated is not what a real fault does;
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -19,6 +18,7 @@ from drsn_edge.evaluation.without_network import HealthyModel
 from drsn_edge.signal.likeness import LIKE, NOT_LOCATED
 from drsn_edge.signal.resemblance import Naming
 from drsn_edge.simulation.fault_signals import FAULTS, Fault, Place, resonances_of, with_fault
+from drsn_edge.support.poisson import interval
 
 MOST_STRETCHES = 8
 """Most stretches into which each fault is simulated, evenly spaced among those that are not UNKNOWN without it."""
@@ -80,28 +80,8 @@ def false_alarms(model: HealthyModel, held_out: WindowSet) -> FalseAlarms:
         events += int(np.count_nonzero(np.diff(np.concatenate([[False], novelties > 1]).astype(int)) == 1))
     if not heard_s:
         return FalseAlarms(0.0, 0, None, None)
-    low, high = poisson_interval(events)
+    low, high = interval(events)
     return FalseAlarms(heard_s, events, events / heard_s * _DAY_S, (low / heard_s * _DAY_S, high / heard_s * _DAY_S))
-
-
-def poisson_interval(count: int) -> tuple[float, float]:
-    """Return the 95 % interval of the mean of a Poisson count; of a count of 0, with all 5 % above it.
-
-    Source: Garwood 1936, "Fiducial limits for the Poisson distribution".
-    """
-    if count == 0:
-        return 0.0, -math.log(0.05)
-
-    def mean(share: float, fewest: int) -> float:
-        """Return the mean at which a count below `fewest` has this probability."""
-        low, high = 0.0, 10.0 * (count + 5)
-        for _ in range(100):
-            middle = (low + high) / 2
-            terms = (math.exp(k * math.log(middle) - middle - math.lgamma(k + 1)) for k in range(fewest))
-            low, high = (middle, high) if sum(terms) > share else (low, middle)
-        return low
-
-    return mean(0.975, count), mean(0.025, count + 1)
 
 
 def _stretches(model: HealthyModel, windows: WindowSet) -> list[Row]:

@@ -182,6 +182,7 @@ def _looks(suited: Sequence[_Suited], contract: SignalContract, bearing: Bearing
             for at in range(span.start, span.stop - n + 1, n)
             if each.has(at, at + n, contract.window)
         )
+    _expect_slower(bearing, max(stretches), rate)
     if not any(stretches.values()):
         needed_s = min(stretch_samples(rate, shaft_hz) / rate for shaft_hz in stretches)
         words = f"No recording of the training side has {needed_s:.3g} s in a row that suit learning, which names need."
@@ -190,6 +191,15 @@ def _looks(suited: Sequence[_Suited], contract: SignalContract, bearing: Bearing
         shaft_hz: [look(each, rate, shaft_hz, bearing) for each in _spread(found)]
         for shaft_hz, found in stretches.items()
     }
+
+
+def _expect_slower(bearing: BearingGeometry, shaft_hz: float, sample_rate_hz: float) -> None:
+    """Refuse a bearing whose defects strike more often than the sensor can show."""
+    rate_hz = max(bearing.bpfo, bearing.bpfi, bearing.ball_defect) * shaft_hz
+    if rate_hz > sample_rate_hz / 2:
+        words = f"By its geometry the bearing is struck {rate_hz:.4g} times a second, above half of the sampling rate."
+        advice = "Correct [bearing], or leave --simulate-faults out."
+        raise TrainingError(f"{words} {advice}", "beyond_the_rate", got=rate_hz, limit=sample_rate_hz / 2)
 
 
 def _spread(stretches: Sequence[FloatArray]) -> list[FloatArray]:

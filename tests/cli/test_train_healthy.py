@@ -173,6 +173,8 @@ def test_names_need_a_bearing_a_speed_a_second_and_healthy_recordings_alone(
     (tmp_path / "zones.toml").write_text("[zones]\nvelocity_mm_s = [1.4, 2.8, 4.5]\n")
     expect(why(healthy, tmp_path / "zones.toml"), SettingsError, "no_bearing", path=tmp_path / "zones.toml")
     expect(why(judged), SettingsError, "needs_healthy_alone", labels=("healthy", "imbalance"))
+    (tmp_path / "many.toml").write_text(BEARING.replace("n_balls = 9", "n_balls = 1000000000"))
+    expect(why(healthy, tmp_path / "many.toml"), TrainingError, "beyond_the_rate", limit=1600.0)
     short, still = tmp_path / "short", tmp_path / "still"
     for folder in (short, still):
         folder.mkdir()
